@@ -1,0 +1,36 @@
+# Every target sets up what it needs; python3 (3.11 or newer) and make are all a machine must have.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# Seeds of the simulation: `make sim` runs them all, `make test` a handful.
+SEEDS  ?= 300
+
+.PHONY: check test sim format clean
+
+$(READY): requirements/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $(READY)
+
+check: $(READY)  ## Style, types, import rules, dependencies.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+test: $(READY)  ## Every test, with the coverage floors.
+	$(BIN)/python -m pytest -n 2 --cov --cov-report= --durations=5
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --include='shared/expressions/*,shared/domain/*,shared/application/*' --fail-under=100
+
+sim: $(READY)  ## The main job under crashes, doubled and lost doorbells, lost replies.
+	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

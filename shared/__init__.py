@@ -1,0 +1,1 @@
+"""Everything the functions share, in rings: expressions, domain, application, adapters, api, bootstrap."""

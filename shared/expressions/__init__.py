@@ -1,0 +1,1 @@
+"""User logic: CEL expressions and templates, compiled, checked and evaluated under limits."""
