@@ -5,7 +5,6 @@ failures of an evaluation as ``RuntimeError``, ``MemoryError`` or ``SystemError`
 raises arrives as an error value with its text.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,9 +15,15 @@ from shared.expressions.diagnosis import diagnose, plain_message
 from shared.expressions.host import HOST_FUNCTIONS, HostFunction, HostType
 from shared.expressions.kinds import ResultType, Variables, VariableType
 from shared.expressions.lexer import growth
-from shared.expressions.limits import MAX_GROWTH, MAX_SOURCE_BYTES, memory_cap
+from shared.expressions.limits import (
+    MAX_GROWTH,
+    MAX_SOURCE_BYTES,
+    MAX_TEXT_BYTES,
+    MAX_TEXT_CHARACTERS,
+    memory_cap,
+)
 from shared.expressions.problems import EvaluationError, ExpressionProblem, ExpressionSyntaxError
-from shared.expressions.values import CelValue
+from shared.expressions.values import Bindings, CelValue
 
 _VARIABLE_TYPES = {
     VariableType.BOOL: cel.Type.BOOL,
@@ -48,18 +53,28 @@ _VariablesKey = frozenset[tuple[str, VariableType]]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled expression. It may be run any number of times."""
+    """A compiled expression. It may be run any number of times.
+
+    own_bytes: of text that it may make without any context.
+    factor: how many times over macros and ``+`` can repeat one text, at most. Text times factor is held to
+    8 MB: the library takes the process down when it hands a Python function a text for which, at the edge of
+    the memory cap, there is no room any more.
+    """
 
     expression: Any
+    own_bytes: int
+    factor: int
 
-    def run(self, bindings: Mapping[str, object]) -> CelValue:
+    def run(self, bindings: Bindings) -> CelValue:
         """Its value for these bindings, under the memory cap; lives as long as it is referred to.
 
         Raises: EvaluationError: an error value, or a limit.
         """
+        if (self.own_bytes + bindings.size) * self.factor > MAX_TEXT_BYTES:
+            raise EvaluationError("what it repeats could grow too large for a context of this size")
         try:
             with memory_cap():
-                value: CelValue = self.expression.eval(data=bindings)
+                value: CelValue = self.expression.eval(data=bindings.values)
         except MemoryError as error:
             raise EvaluationError("out of memory") from error
         except (RuntimeError, SystemError) as error:
@@ -94,7 +109,12 @@ def _compiled(source: str, variables: _VariablesKey, returns: ResultType) -> Pro
         raise ExpressionSyntaxError(
             ExpressionProblem("type", f"this must return {_named(returns)}, it returns {found.lower()}", None)
         )
-    return Program(expression)
+    return Program(expression, own_bytes=_own_bytes(source), factor=growth(source) * (source.count("+") + 1))
+
+
+def _own_bytes(source: str) -> int:
+    """Texts in the source are few bytes; only ``replace`` makes long ones of short ones."""
+    return len(source) + (MAX_TEXT_CHARACTERS if "replace" in source else 0)
 
 
 def _require_bounded(source: str) -> None:

@@ -20,6 +20,8 @@ MAX_TEXT_CHARACTERS = 64 * 1024
 """What a host function may return as text."""
 MAX_GROWTH = 256
 """How many times over the macros of one expression may multiply their input: see ``growth``."""
+MAX_TEXT_BYTES = 8 * 1024 * 1024
+"""What any text inside an evaluation could come to, reckoned before it runs: see ``Program``."""
 MEMORY_BYTES = 64 * 1024 * 1024
 
 STATM = Path("/proc/self/statm")

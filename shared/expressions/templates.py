@@ -14,7 +14,7 @@ from shared.expressions.host_dates import iso_date
 from shared.expressions.kinds import JsonValue, ResultType, Variables
 from shared.expressions.placeholders import Computed, Literal, Lookup, Part, TemplateError, parse
 from shared.expressions.problems import EvaluationError, ExpressionProblem, caret_at_offset
-from shared.expressions.values import Meter, data_out, to_bindings
+from shared.expressions.values import Bindings, Meter, data_out, to_bindings
 
 
 def template_problems(value: JsonValue, *, variables: Variables) -> list[tuple[str, ExpressionProblem]]:
@@ -53,7 +53,7 @@ class _Rendering:
     context: Mapping[str, object]
     variables: Variables
     meter: Meter = field(default_factory=Meter)
-    bindings: dict[str, object] | None = None
+    bindings: Bindings | None = None
 
     def of(self, value: JsonValue) -> JsonValue:
         if isinstance(value, dict):

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -54,7 +55,15 @@ def _with_doubles(value: JsonValue) -> JsonValue:
     return value
 
 
-def to_bindings(context: Mapping[str, object], *, variables: Variables) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """The values of variables as the library takes them, and their size as JSON."""
+
+    values: dict[str, object]
+    size: int
+
+
+def to_bindings(context: Mapping[str, object], *, variables: Variables) -> Bindings:
     """The values of the declared variables as the CEL library can take them.
 
     They go through JSON, which measures them, copies them, leaves only plain types (the library refuses
@@ -68,14 +77,14 @@ def to_bindings(context: Mapping[str, object], *, variables: Variables) -> dict[
             value = context[name]
             is_date = kind is VariableType.TIMESTAMP and isinstance(value, datetime)
             (dates if is_date else plain)[name] = value
-    text = _encoded(plain)
+    text, size = _encoded(plain)
     if any(date.tzinfo is None for date in dates.values() if isinstance(date, datetime)):
         raise EvaluationError("a date of the context has no time zone")
-    bindings: dict[str, object] = json.loads(text)
-    return bindings | dates
+    return Bindings(json.loads(text) | dates, size)
 
 
-def _encoded(plain: dict[str, object]) -> str:
+def _encoded(plain: dict[str, object]) -> tuple[str, int]:
+    """The JSON text, and its size in bytes."""
     try:
         text = _encode(plain)
         size = len(text) if text.isascii() else len(text.encode())
@@ -85,7 +94,7 @@ def _encoded(plain: dict[str, object]) -> str:
         raise EvaluationError(f"the context is larger than {MAX_CONTEXT_BYTES} bytes")
     if "\\u0000" in text and _NUL.search(text):
         raise EvaluationError("the context holds a text with a NUL character")
-    return text
+    return text, size
 
 
 def _not_json(value: object) -> object:

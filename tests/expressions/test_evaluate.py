@@ -310,11 +310,30 @@ class TestLimits:
             "Iteration budget exceeded"
         )
 
-    def test_a_text_that_doubles_runs_out_of_memory(self) -> None:
-        source = "[name]" + ".map(a, a + a)" * 8 + ".map(a, size(a))"
-
-        assert refusal(source, name="x" * 250_000) == "out of memory"
+    def test_an_evaluation_may_take_64_mb(self) -> None:
+        assert refusal("response.map(x, x)", response=[1.0] * 5_000) == "out of memory"
         assert value_of("1 + 1") == 2
+
+    @pytest.mark.parametrize(
+        ("source", "name"),
+        [
+            ("[name]" + ".map(a, a + a)" * 8 + ".map(a, upper(a))", "x" * 250_000),
+            ("size(" + "+".join(["(" + "+".join(["name"] * 10) + ")"] * 10) + ")", "x" * 250_000),
+            ("[replace('x', 'x', 'y')]" + ".map(a, a + a)" * 6, "x"),
+        ],
+        ids=["doubled", "added", "replaced"],
+    )
+    def test_what_could_repeat_a_text_to_more_than_8_mb_is_refused_unrun(
+        self, source: str, name: str
+    ) -> None:
+        assert refusal(source, name=name) == (
+            "what it repeats could grow too large for a context of this size"
+        )
+
+    def test_less_is_run(self) -> None:
+        source = "[name]" + ".map(a, a + a)" * 6 + ".map(a, size(a))"
+
+        assert value_of(source, name="x" * 10_000) == [640_000]
 
     def test_more_doublings_are_refused_unrun(self) -> None:
         assert refusal("['x']" + ".map(a, a + a)" * 25).startswith("too-complex: ")
