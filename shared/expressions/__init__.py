@@ -1,1 +1,37 @@
-"""User logic: CEL expressions and templates, compiled, checked and evaluated under limits."""
+"""User logic: CEL expressions and templates, compiled, checked and evaluated under limits.
+
+Knows nothing of the domain: the caller says which variables there are and what must come back.
+Source: docs/expressions.md.
+"""
+
+from shared.expressions.evaluation import check, evaluate
+from shared.expressions.host import HOST_FUNCTIONS
+from shared.expressions.kinds import JsonValue, ResultType, Variables, VariableType
+from shared.expressions.problems import (
+    EvaluationError,
+    ExpressionError,
+    ExpressionProblem,
+    ExpressionSyntaxError,
+)
+from shared.expressions.startup import LimitsNotHeldError, self_test
+from shared.expressions.templates import render, template_problems
+from shared.expressions.values import as_data
+
+__all__ = [
+    "HOST_FUNCTIONS",
+    "EvaluationError",
+    "ExpressionError",
+    "ExpressionProblem",
+    "ExpressionSyntaxError",
+    "JsonValue",
+    "LimitsNotHeldError",
+    "ResultType",
+    "VariableType",
+    "Variables",
+    "as_data",
+    "check",
+    "evaluate",
+    "render",
+    "self_test",
+    "template_problems",
+]

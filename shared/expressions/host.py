@@ -1,0 +1,87 @@
+"""The host functions: what an expression can call beside the language itself.
+
+Each is typed, pure and bounded; it refuses by a ``ValueError``, whose text is what the user reads.
+Source: docs/expressions.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.expressions import host_dates, host_numbers, host_text
+from shared.expressions.limits import MAX_TEXT_CHARACTERS
+
+
+class HostType(StrEnum):
+    """The type of a parameter or a result; concrete, one overload for each."""
+
+    INT = "int"
+    DOUBLE = "double"
+    STRING = "string"
+    STRINGS = "list(string)"
+    TIMESTAMP = "timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class HostFunction:
+    """One overload: a name may stand more than once, with other parameters."""
+
+    name: str
+    parameters: tuple[HostType, ...]
+    returns: HostType
+    function: Callable[..., object]
+
+    @property
+    def signature(self) -> str:
+        """As the documentation lists it: ``round(double, int) -> double``."""
+        return f"{self.name}({', '.join(self.parameters)}) -> {self.returns}"
+
+    def call(self, *arguments: object) -> object:
+        """The result, within bounds.
+
+        Raises: ValueError: the function refuses, or its text is too long or holds a NUL character, where the
+        library would silently cut it off.
+        """
+        result = self.function(*arguments)
+        for text in result if isinstance(result, list) else [result]:
+            if isinstance(text, str):
+                _require_bounded(self.name, text)
+        return result
+
+
+def _require_bounded(name: str, text: str) -> None:
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"{name}: the result is longer than {MAX_TEXT_CHARACTERS} characters")
+    if "\0" in text:
+        raise ValueError(f"{name}: the result holds a NUL character")
+
+
+_INT, _DOUBLE, _STRING, _STRINGS, _TIMESTAMP = HostType
+
+HOST_FUNCTIONS = (
+    HostFunction("withDay", (_TIMESTAMP, _INT, _STRING), _TIMESTAMP, host_dates.with_day),
+    HostFunction("addMonths", (_TIMESTAMP, _INT, _STRING), _TIMESTAMP, host_dates.add_months),
+    HostFunction("addDays", (_TIMESTAMP, _INT, _STRING), _TIMESTAMP, host_dates.add_days),
+    HostFunction("startOfDay", (_TIMESTAMP, _STRING), _TIMESTAMP, host_dates.start_of_day),
+    HostFunction("formatDate", (_TIMESTAMP, _STRING, _STRING), _STRING, host_dates.format_date),
+    HostFunction("isoDate", (_TIMESTAMP,), _STRING, host_dates.iso_date),
+    HostFunction("lower", (_STRING,), _STRING, str.lower),
+    HostFunction("upper", (_STRING,), _STRING, str.upper),
+    HostFunction("trim", (_STRING,), _STRING, str.strip),
+    HostFunction("split", (_STRING, _STRING), _STRINGS, host_text.split),
+    HostFunction("join", (_STRINGS, _STRING), _STRING, host_text.join),
+    HostFunction("replace", (_STRING, _STRING, _STRING), _STRING, host_text.replace),
+    HostFunction("round", (_DOUBLE, _INT), _DOUBLE, host_numbers.round_half_away),
+    HostFunction("floor", (_DOUBLE,), _DOUBLE, host_numbers.floor),
+    HostFunction("ceil", (_DOUBLE,), _DOUBLE, host_numbers.ceil),
+    HostFunction("abs", (_INT,), _INT, abs),
+    HostFunction("abs", (_DOUBLE,), _DOUBLE, abs),
+    HostFunction("min", (_INT, _INT), _INT, min),
+    HostFunction("min", (_DOUBLE, _DOUBLE), _DOUBLE, min),
+    HostFunction("max", (_INT, _INT), _INT, max),
+    HostFunction("max", (_DOUBLE, _DOUBLE), _DOUBLE, max),
+    HostFunction("base64Encode", (_STRING,), _STRING, host_text.base64_encode),
+    HostFunction("base64Decode", (_STRING,), _STRING, host_text.base64_decode),
+    HostFunction("sha256", (_STRING,), _STRING, host_text.sha256),
+    HostFunction("hmacSha256", (_STRING, _STRING), _STRING, host_text.hmac_sha256),
+)

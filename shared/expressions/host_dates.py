@@ -1,0 +1,118 @@
+"""Host functions for dates. All reckon in the IANA zone they are given and keep the wall-clock time.
+
+A local time inside a gap (clocks go forward) moves to the first instant after it; one that comes twice
+(clocks go back) is the first of the two. What leaves the years 1 to 9999 is refused.
+Source: docs/expressions.md.
+"""
+
+import re
+from calendar import monthrange
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+_TOKENS = re.compile(r"YYYY|MM|DD|HH|mm|ss")
+_DIRECTIVES = {
+    "YYYY": "{0.year:04}",
+    "MM": "{0.month:02}",
+    "DD": "{0.day:02}",
+    "HH": "{0.hour:02}",
+    "mm": "{0.minute:02}",
+    "ss": "{0.second:02}",
+}
+_MAX_PATTERN_CHARACTERS = 100
+_LAST_DAY = 31
+
+
+def with_day(date: datetime, day: int, zone: str) -> datetime:
+    """``date`` on the given day (1 to 31) of its local month, the last one where the month is shorter."""
+    if not 1 <= day <= _LAST_DAY:
+        raise ValueError(f"withDay: the day must be 1 to 31, not {day}")
+    tz = _zone(zone)
+    local = _local(date, tz)
+    return _instant(local.replace(day=min(day, monthrange(local.year, local.month)[1])), tz)
+
+
+def add_months(date: datetime, months: int, zone: str) -> datetime:
+    """``date`` so many months later (earlier when negative), the day clamped to the month."""
+    tz = _zone(zone)
+    local = _local(date, tz)
+    year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
+    _require_year(year)
+    last = monthrange(year, month + 1)[1]
+    return _instant(local.replace(year=year, month=month + 1, day=min(local.day, last)), tz)
+
+
+def add_days(date: datetime, days: int, zone: str) -> datetime:
+    """``date`` so many local days later (earlier when negative)."""
+    tz = _zone(zone)
+    try:
+        later = _local(date, tz) + timedelta(days=days)
+    except OverflowError:
+        raise ValueError("the date is outside the years 1 to 9999") from None
+    return _instant(later, tz)
+
+
+def start_of_day(date: datetime, zone: str) -> datetime:
+    """The first instant of the local day of ``date``."""
+    tz = _zone(zone)
+    return _instant(_local(date, tz).replace(hour=0, minute=0, second=0, microsecond=0), tz)
+
+
+def format_date(date: datetime, pattern: str, zone: str) -> str:
+    """``pattern`` with YYYY MM DD HH mm ss replaced by the local date and time; the rest stays."""
+    if len(pattern) > _MAX_PATTERN_CHARACTERS:
+        raise ValueError(f"formatDate: the pattern is longer than {_MAX_PATTERN_CHARACTERS} characters")
+    local = _local(date, _zone(zone))
+    return _TOKENS.sub(lambda token: _DIRECTIVES[token[0]].format(local), pattern)
+
+
+def iso_date(date: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and ``Z``: ``2026-03-01T09:00:00.000Z``. Microseconds are cut."""
+    return date.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"no time zone is named '{name[:64]}'") from None
+
+
+def _local(date: datetime, tz: ZoneInfo) -> datetime:
+    """The wall clock of ``date`` in the zone, without the zone."""
+    try:
+        return date.astimezone(tz).replace(tzinfo=None, fold=0)
+    except OverflowError:
+        raise ValueError("the date is outside the years 1 to 9999") from None
+
+
+def _instant(local: datetime, tz: ZoneInfo) -> datetime:
+    """The instant, in UTC, at which the wall clock of the zone shows ``local``."""
+    try:
+        instant = local.replace(tzinfo=tz).astimezone(UTC)
+        shown = instant.astimezone(tz).replace(tzinfo=None)
+    except OverflowError:
+        raise ValueError("the date is outside the years 1 to 9999") from None
+    return instant if shown == local else _end_of_gap(local, tz)
+
+
+def _end_of_gap(local: datetime, tz: ZoneInfo) -> datetime:
+    """The first instant after the gap that ``local`` is in, found by halving.
+
+    Read with the offset of after the gap the local time is an instant before it, and the other way round.
+    """
+    before = local.replace(tzinfo=tz, fold=1, microsecond=0).astimezone(UTC)
+    after = local.replace(tzinfo=tz, microsecond=0).astimezone(UTC)
+    new_offset = after.astimezone(tz).utcoffset()
+    while after - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
+        if middle.astimezone(tz).utcoffset() == new_offset:
+            after = middle
+        else:
+            before = middle
+    return after
+
+
+def _require_year(year: int) -> None:
+    if not MINYEAR <= year <= MAXYEAR:
+        raise ValueError("the date is outside the years 1 to 9999")

@@ -1,0 +1,138 @@
+"""Templates: strings of a JSON value with ``${CEL}`` and ``{{dotted.path}}`` in them.
+
+Source: docs/expressions.md.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.expressions.engine import compile_expression
+from shared.expressions.evaluation import check, converted
+from shared.expressions.host_dates import iso_date
+from shared.expressions.kinds import JsonValue, ResultType, Variables
+from shared.expressions.placeholders import Computed, Literal, Lookup, Part, TemplateError, parse
+from shared.expressions.problems import EvaluationError, ExpressionProblem, caret_at_offset
+from shared.expressions.values import Bindings, Meter, data_out, to_bindings
+
+
+def template_problems(value: JsonValue, *, variables: Variables) -> list[tuple[str, ExpressionProblem]]:
+    """What is wrong with the templates in ``value``: each with the RFC 6901 pointer of its string within it.
+
+    Expressions that do not compile, placeholders left open, empty paths, paths into what is no variable.
+    Source: docs/expressions.md.
+    """
+    return [
+        (pointer, problem)
+        for pointer, text in _strings(value, "")
+        for problem in _problems_of(text, variables=variables)
+    ]
+
+
+def render(value: JsonValue, context: Mapping[str, object], *, variables: Variables) -> JsonValue:
+    """``value`` with its templates filled in; keys are left alone, and what was filled in is not read again.
+
+    A placeholder that is the whole string keeps the JSON type of its value; a missing path is null, so None
+    tells the caller to leave the thing out. Inside text null is empty, a whole double an integer,
+    a list or map compact JSON, a date ISO in UTC.
+    Not for several threads at once: see ``evaluate``.
+    Raises: EvaluationError: an expression came to no value, a template is broken, the result is too large.
+    Source: docs/expressions.md.
+    """
+    try:
+        return _Rendering(context, variables).of(value)
+    except RecursionError:
+        raise EvaluationError("a template or a value in it is nested too deep") from None
+
+
+@dataclass(slots=True)
+class _Rendering:
+    """One call of ``render``: the context is converted once, and only when an expression needs it."""
+
+    context: Mapping[str, object]
+    variables: Variables
+    meter: Meter = field(default_factory=Meter)
+    bindings: Bindings | None = None
+
+    def of(self, value: JsonValue) -> JsonValue:
+        if isinstance(value, dict):
+            return {key: self.of(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.of(item) for item in value]
+        return self._filled(value) if isinstance(value, str) else value
+
+    def _filled(self, text: str) -> JsonValue:
+        if "{" not in text:
+            return text
+        parts = parse(text)
+        if len(parts) == 1:
+            return self._value_of(parts[0])
+        return "".join(_as_text(self._value_of(part)) for part in parts)
+
+    def _value_of(self, part: Part) -> JsonValue:
+        if isinstance(part, Literal):
+            return self.meter.text(part.text)
+        if isinstance(part, Lookup):
+            return data_out(_found(self.context, part.segments), self.meter)
+        return self._computed(part.source)
+
+    def _computed(self, source: str) -> JsonValue:
+        program = compile_expression(source, variables=self.variables, returns=ResultType.ANY)
+        if self.bindings is None:
+            self.bindings = to_bindings(self.context, variables=self.variables)
+        value = converted(program.run(self.bindings), ResultType.ANY, self.meter)
+        return iso_date(value) if isinstance(value, datetime) else value
+
+
+def _strings(value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _strings(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, f"{pointer}/{index}")
+
+
+def _problems_of(template: str, *, variables: Variables) -> Iterator[ExpressionProblem]:
+    try:
+        parts = parse(template)
+    except TemplateError as error:
+        yield error.problem
+        return
+    for part in parts:
+        problem = _problem_of(part, template, variables=variables)
+        if problem is not None:
+            yield problem
+
+
+def _problem_of(part: Part, template: str, *, variables: Variables) -> ExpressionProblem | None:
+    match part:
+        case Computed(source):
+            return check(source, variables=variables, returns=ResultType.ANY)
+        case Lookup(segments, at) if segments[0] not in variables:
+            message = f"there is no variable '{segments[0]}'"
+            return ExpressionProblem("undeclared", message, caret_at_offset(template, at))
+        case _:
+            return None
+
+
+def _found(context: Mapping[str, object], segments: tuple[str, ...]) -> object:
+    """What is at the path, None where there is nothing."""
+    value: object = context
+    for segment in segments:
+        if isinstance(value, Mapping):
+            value = value.get(segment)
+        elif isinstance(value, list) and segment.isdecimal() and int(segment) < len(value):
+            value = value[int(segment)]
+        else:
+            return None
+    return value
+
+
+def _as_text(value: JsonValue) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

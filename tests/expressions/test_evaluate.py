@@ -1,0 +1,426 @@
+"""Evaluating an expression: values in, values out, limits."""
+
+import resource
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from shared.expressions import (
+    EvaluationError,
+    JsonValue,
+    LimitsNotHeldError,
+    ResultType,
+    Variables,
+    VariableType,
+    as_data,
+    evaluate,
+    self_test,
+)
+from shared.expressions.evaluation import converted
+from shared.expressions.limits import address_space, memory_cap
+from shared.expressions.startup import prove, require_refusal
+from shared.expressions.values import Meter, to_json
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+VARIABLES: Variables = {
+    "attributes": VariableType.MAP,
+    "event": VariableType.MAP,
+    "stack": VariableType.MAP,
+    "cycle": VariableType.INT,
+    "rate": VariableType.DOUBLE,
+    "date": VariableType.TIMESTAMP,
+    "name": VariableType.STRING,
+    "open": VariableType.BOOL,
+    "response": VariableType.ANY,
+}
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+def value_of(source: str, returns: ResultType = ResultType.ANY, **context: object) -> object:
+    return evaluate(source, context, variables=VARIABLES, returns=returns)
+
+
+def refusal(source: str, returns: ResultType = ResultType.ANY, **context: object) -> str:
+    with pytest.raises(EvaluationError) as caught:
+        value_of(source, returns, **context)
+    return caught.value.message
+
+
+class TestCallbacksOfTheExamples:
+    """The callbacks of the example strategies come to what their authors mean."""
+
+    def test_an_optional_flag(self) -> None:
+        source = "has(attributes.marketingOptIn) && attributes.marketingOptIn == true"
+
+        assert value_of(source, ResultType.BOOL, attributes={"marketingOptIn": True}) is True
+        assert value_of(source, ResultType.BOOL, attributes={}) is False
+
+    def test_every_twelfth_cycle(self) -> None:
+        assert value_of("cycle % 12 == 0", ResultType.BOOL, cycle=24) is True
+        assert value_of("cycle % 12 == 0", ResultType.BOOL, cycle=25) is False
+
+    def test_the_preferred_day_of_the_month(self) -> None:
+        source = (
+            'has(attributes.preferredDay) ? withDay(date, int(attributes.preferredDay), "Asia/Manila") : date'
+        )
+        date = datetime(2027, 2, 20, 4, 0, tzinfo=UTC)
+
+        assert value_of(
+            source, ResultType.TIMESTAMP, date=date, attributes={"preferredDay": 31.0}
+        ) == datetime(2027, 2, 28, 4, 0, tzinfo=UTC)
+        assert value_of(source, ResultType.TIMESTAMP, date=date, attributes={}) == date
+
+    def test_a_delta_that_grows(self) -> None:
+        source = '{"unit": dyn("minutes"), "amount": dyn(30 * event.attempt)}'
+
+        assert value_of(source, ResultType.MAP, event={"attempt": 2}) == {"amount": 60, "unit": "minutes"}
+
+    def test_the_response_of_a_step_with_a_dash(self) -> None:
+        source = 'stack["check-policy"].response.state == "LAPSED"'
+
+        assert value_of(source, ResultType.BOOL, stack={"check-policy": {"response": {"state": "LAPSED"}}})
+
+    def test_the_status_of_an_error(self) -> None:
+        source = 'stack["check-policy"].error.status == 404'
+
+        assert value_of(source, ResultType.BOOL, stack={"check-policy": {"error": {"status": 404}}}) is True
+        assert value_of(source, ResultType.BOOL, stack={"check-policy": {"error": {"status": 404.0}}}) is True
+        assert refusal(source, stack={"check-policy": {"error": None}}) == (
+            "Applying SELECT to non-message type"
+        )
+
+    def test_directives_by_the_answer(self) -> None:
+        source = (
+            'response.status == "CONFIRMED" ? {"response": dyn(response)} : '
+            '{"fail": dyn("not confirmed: " + string(response.status))}'
+        )
+
+        assert value_of(source, ResultType.MAP, response={"status": "CONFIRMED", "amount": 2.5}) == {
+            "response": {"amount": 2.5, "status": "CONFIRMED"}
+        }
+        assert value_of(source, ResultType.MAP, response={"status": "NO"}) == {"fail": "not confirmed: NO"}
+
+    def test_a_new_price(self) -> None:
+        source = '{"attributes": {"premium": round(attributes.premium * 1.04, 2)}}'
+
+        assert value_of(source, ResultType.MAP, attributes={"premium": 12.0}) == {
+            "attributes": {"premium": 12.48}
+        }
+
+    def test_a_constant_directive(self) -> None:
+        assert value_of('{"cancelInstance": "policy is not in force"}', ResultType.MAP) == {
+            "cancelInstance": "policy is not in force"
+        }
+
+
+class TestContext:
+    """Plain Python goes in; what the library would refuse or cut is converted or refused first."""
+
+    def test_dates_inside_maps_are_iso_texts(self) -> None:
+        at = datetime(2026, 3, 1, 14, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
+
+        assert value_of("attributes.at", attributes={"at": at}) == "2026-03-01T12:00:00.123Z"
+        assert value_of("timestamp(attributes.at) > date", attributes={"at": at}, date=NOON) is True
+
+    def test_a_date_in_an_untyped_variable_is_an_iso_text(self) -> None:
+        assert value_of("response", response=NOON) == "2026-03-01T12:00:00.000Z"
+
+    def test_members_of_enums_and_other_mappings_are_taken(self) -> None:
+        context = MappingProxyType({"colour": Colour.RED})
+
+        assert value_of("attributes.colour + '!'", attributes=context) == "red!"
+
+    def test_a_list_may_be_a_tuple(self) -> None:
+        assert value_of("response[1]", response=("a", "b")) == "b"
+
+    def test_ints_and_floats_stay_what_they_are(self) -> None:
+        assert value_of("type(event.n) == int && type(event.x) == double", event={"n": 1, "x": 1.0}) is True
+
+    def test_undeclared_values_do_no_harm(self) -> None:
+        assert value_of("cycle", cycle=3, other=object()) == 3
+
+    def test_a_declared_variable_without_a_value_fails_where_it_is_used(self) -> None:
+        assert value_of("cycle == 1 || rate > 1.0", cycle=1) is True
+        assert refusal("rate") == 'No value with name "rate" found in Activation'
+
+    def test_a_value_of_another_type_fails_where_it_is_used(self) -> None:
+        assert refusal("date", date="2026-03-01T12:00:00Z").startswith(
+            "Unexpected value type for 'date': str"
+        )
+
+    @pytest.mark.parametrize(
+        ("response", "message"),
+        [
+            (object(), "the context is not JSON: object has no JSON form"),
+            (float("nan"), "the context is not JSON: Out of range float values are not JSON compliant: nan"),
+            ("a\0b", "the context holds a text with a NUL character"),
+            ("\\\0", "the context holds a text with a NUL character"),
+            (datetime(2026, 3, 1), "the context is not JSON: a date has no time zone"),  # noqa: DTZ001
+        ],
+        ids=["object", "nan", "nul", "backslash-nul", "naive"],
+    )
+    def test_what_cannot_be_passed_is_refused(self, response: object, message: str) -> None:
+        assert refusal("true", response=response).startswith(message.removesuffix(": nan"))
+
+    def test_half_a_surrogate_pair_is_refused(self) -> None:
+        assert refusal("true", response="\ud800").startswith("the context is not JSON: 'utf-8' codec")
+
+    def test_a_date_without_a_zone_is_refused(self) -> None:
+        naive = datetime(2026, 3, 1)  # noqa: DTZ001
+
+        assert refusal("date", date=naive) == "a date of the context has no time zone"
+
+    def test_the_text_backslash_u0000_is_no_nul(self) -> None:
+        assert value_of("response", response="\\u0000") == "\\u0000"
+
+    def test_endless_nesting_is_refused(self) -> None:
+        nested: list[object] = []
+        for _ in range(100_000):
+            nested = [nested]
+
+        assert refusal("true", response=nested).startswith("the context is not JSON: maximum recursion")
+
+    def test_256_kb_of_json_pass(self) -> None:
+        text = "é" * ((256 * 1024 - len('{"name":""}')) // 2)
+
+        assert value_of("size(name)", name=text) == 131066
+        assert refusal("size(name)", name=text + "éé") == "the context is larger than 262144 bytes"
+
+
+class TestResult:
+    """Plain Python comes out, of the wanted type."""
+
+    @pytest.mark.parametrize(
+        ("source", "expected"),
+        [
+            ("1 + 1", 2),
+            ("2u", 2),
+            ("'a' + 'b'", "ab"),
+            ("null", None),
+            ("[1, 'a', null]", [1, "a", None]),
+            ("1 < 2", True),
+            ("7.5", 7.5),
+            ("2.0 * 3.0", 6),
+            ("-0.0", 0),
+            ("9007199254740992.0", 9007199254740992),
+            ("1e300", 1e300),
+            ("{'a': {'b': [2.0]}}", {"a": {"b": [2]}}),
+            ("[timestamp('2026-03-01T12:00:00.123456Z')]", ["2026-03-01T12:00:00.123Z"]),
+        ],
+    )
+    def test_values(self, source: str, expected: object) -> None:
+        found = value_of(source)
+
+        assert found == expected
+        assert type(found) is type(expected)
+
+    def test_a_timestamp_is_an_aware_datetime_in_utc(self) -> None:
+        there = datetime(2026, 3, 1, 14, 0, tzinfo=timezone(timedelta(hours=2)))
+        found = value_of("date", ResultType.TIMESTAMP, date=there)
+
+        assert found == NOON
+        assert isinstance(found, datetime)
+        assert found.tzinfo is UTC
+
+    def test_maps_are_sorted_by_key(self) -> None:
+        found = value_of("{'z': 1, 'b': 2, 'y': 3, 'a': 4, 'x': 5, 'c': 6}", ResultType.MAP)
+
+        assert isinstance(found, dict)
+        assert list(found) == ["a", "b", "c", "x", "y", "z"]
+
+    @pytest.mark.parametrize("source", ["1.0 / 0.0", "[0.0 / 0.0]"])
+    def test_no_number_is_an_error(self, source: str) -> None:
+        assert refusal(source) == "a number of the result is NaN or infinite"
+
+    @pytest.mark.parametrize(
+        ("source", "message"),
+        [
+            ("[b'x']", "a bytes has no JSON form"),
+            ("dyn(duration('1s'))", "a duration has no JSON form"),
+            ("[type(1)]", "a type has no JSON form"),
+            ("dyn({1: 2})", "a key of a map is not text"),
+        ],
+    )
+    def test_what_has_no_json_form_is_an_error(self, source: str, message: str) -> None:
+        assert refusal(source) == message
+
+    def test_the_type_is_checked_when_it_was_not_known_before(self) -> None:
+        assert (
+            refusal("response", ResultType.BOOL, response="yes")
+            == "this must return bool, it returned string"
+        )
+        assert refusal("dyn(1)", ResultType.TIMESTAMP) == "this must return timestamp, it returned int"
+        assert refusal("response", ResultType.MAP, response=[]) == "this must return map, it returned list"
+
+    def test_a_result_of_256_kb_at_most(self) -> None:
+        assert refusal("[name, name]", name="x" * 140_000) == "the result is larger than 262144 bytes"
+
+    def test_what_shares_memory_is_measured_as_it_would_be_written(self) -> None:
+        source = "[response].map(a, [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a])" + ".map(a, [a,a,a,a])" * 2
+
+        assert refusal(source, response=["x" * 1000] * 10) == "the result is larger than 262144 bytes"
+
+    def test_endless_nesting_is_refused(self) -> None:
+        nested = _Value("NULL", None)
+        for _ in range(5_000):
+            nested = _Value("LIST", [nested])
+
+        with pytest.raises(EvaluationError, match="the result is nested too deep"):
+            converted(nested, ResultType.ANY, Meter())
+
+
+class TestFailures:
+    """Whatever goes wrong in the library is one kind of error, without its codes."""
+
+    @pytest.mark.parametrize(
+        ("source", "message"),
+        [
+            ("attributes.nope", 'Key not found in map : "nope"'),
+            ("[attributes.nope]", 'Key not found in map : "nope"'),
+            ("{'a': attributes.nope}", 'Key not found in map : "nope"'),
+            ("1 / 0", "divide by zero"),
+            ("9223372036854775807 + 1", "integer overflow"),
+            ("{'a': 1, 'a': 2}", "duplicate key in map"),
+            ("response[5]", "Index error: index=5 size=1"),
+            ("event.n + rate", "No matching overloads found : _+_(int64, double)"),
+            ("timestamp('0001-01-01T00:00:00Z') - duration('1s')", "timestamp overflow"),
+            ("name.matches('(')", "invalid regular expression: missing ): ("),
+        ],
+    )
+    def test_an_error_value_is_raised(self, source: str, message: str) -> None:
+        found = refusal(source, attributes={}, response=[1.0], event={"n": 1}, rate=1.5, name="x")
+
+        assert found == message
+
+    def test_an_error_value_inside_a_result_is_raised(self) -> None:
+        assert "out of range" in refusal("attributes", attributes={"n": [2**64]})
+
+
+class TestLimits:
+    """Iterations, memory, time of a regular expression: bounded, and the process survives."""
+
+    def test_ten_thousand_iterations(self) -> None:
+        assert refusal("response.all(x, response.all(y, true))", response=[1.0] * 110) == (
+            "Iteration budget exceeded"
+        )
+
+    def test_an_evaluation_may_take_64_mb(self) -> None:
+        assert refusal("response.map(x, x)", response=[1.0] * 5_000) == "out of memory"
+        assert value_of("1 + 1") == 2
+
+    @pytest.mark.parametrize(
+        ("source", "name"),
+        [
+            ("[name]" + ".map(a, a + a)" * 8 + ".map(a, upper(a))", "x" * 250_000),
+            ("size(" + "+".join(["(" + "+".join(["name"] * 10) + ")"] * 10) + ")", "x" * 250_000),
+            ("[replace('x', 'x', 'y')]" + ".map(a, a + a)" * 6, "x"),
+        ],
+        ids=["doubled", "added", "replaced"],
+    )
+    def test_what_could_repeat_a_text_to_more_than_8_mb_is_refused_unrun(
+        self, source: str, name: str
+    ) -> None:
+        assert refusal(source, name=name) == (
+            "what it repeats could grow too large for a context of this size"
+        )
+
+    def test_less_is_run(self) -> None:
+        source = "[name]" + ".map(a, a + a)" * 6 + ".map(a, size(a))"
+
+        assert value_of(source, name="x" * 10_000) == [640_000]
+
+    def test_more_doublings_are_refused_unrun(self) -> None:
+        assert refusal("['x']" + ".map(a, a + a)" * 25).startswith("too-complex: ")
+
+    def test_a_regular_expression_takes_linear_time(self) -> None:
+        assert value_of("name.matches('^(a*)*b$')", name="a" * 200_000) is False
+
+    def test_the_old_limit_is_back_after_success_and_failure(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        value_of("1 + 1")
+        refusal("1 / 0")
+
+        assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+    def test_a_lower_limit_of_the_process_is_respected(self) -> None:
+        with memory_cap(64 * 1024 * 1024):
+            lower = resource.getrlimit(resource.RLIMIT_AS)
+            with memory_cap(1024 * 1024 * 1024):
+                assert resource.getrlimit(resource.RLIMIT_AS) == lower
+
+    def test_without_proc_there_is_no_cap(self, tmp_path: Path) -> None:
+        before = resource.getrlimit(resource.RLIMIT_AS)
+
+        assert address_space(tmp_path / "statm") is None
+        with memory_cap(statm=tmp_path / "statm"):
+            assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+class TestSelfTest:
+    """At start-up a process proves that the limits hold."""
+
+    def test_it_passes_here(self) -> None:
+        self_test()
+
+    def test_it_passes_without_a_memory_cap_where_there_can_be_none(self, tmp_path: Path) -> None:
+        prove(statm=tmp_path / "statm")
+
+    def test_a_value_where_there_must_be_none_is_an_alarm(self) -> None:
+        with pytest.raises(LimitsNotHeldError, match="but there was a value"):
+            require_refusal("1 + 1", {}, because="out of memory")
+
+    def test_another_reason_is_an_alarm(self) -> None:
+        with pytest.raises(LimitsNotHeldError, match="got 'divide by zero'"):
+            require_refusal("1 / 0", {}, because="out of memory")
+
+
+class TestAsData:
+    """Numbers of JSON data are doubles."""
+
+    def test_ints_become_floats_at_any_depth_and_booleans_stay(self) -> None:
+        found = as_data({"a": 1, "b": [True, 2, "3", None, 4.5]})
+
+        assert found == {"a": 1.0, "b": [True, 2.0, "3", None, 4.5]}
+        assert repr(found) == "{'a': 1.0, 'b': [True, 2.0, '3', None, 4.5]}"
+
+    def test_endless_nesting_is_refused(self) -> None:
+        nested: JsonValue = []
+        for _ in range(100_000):
+            nested = [nested]
+
+        with pytest.raises(EvaluationError, match="the data is nested too deep"):
+            as_data(nested)
+
+    def test_what_no_double_can_hold_is_refused_where_it_is_used(self) -> None:
+        assert as_data(-(10**400)) == float("-inf")
+        assert refusal("response", response=as_data(10**400)).startswith("the context is not JSON")
+
+
+class TestNestedErrorValues:
+    """An error value anywhere in a result is an error, whatever layer it is found in."""
+
+    def test_the_innermost_layer(self) -> None:
+        with pytest.raises(EvaluationError, match="broken"):
+            to_json(_Value("LIST<DYN>", [_Value("ERROR", "broken")]), Meter())
+
+
+class _Value:
+    """A value as the library hands it out."""
+
+    def __init__(self, kind: str, plain: object) -> None:
+        self._kind, self._plain = kind, plain
+
+    def type(self) -> "_Value":
+        return self
+
+    def name(self) -> str:
+        return self._kind
+
+    def value(self) -> object:
+        return self._plain

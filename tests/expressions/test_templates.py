@@ -1,0 +1,244 @@
+"""Templates: what may be in a string, and what comes of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.expressions import (
+    EvaluationError,
+    ExpressionProblem,
+    JsonValue,
+    Variables,
+    VariableType,
+    render,
+    template_problems,
+)
+
+VARIABLES: Variables = {
+    "instance": VariableType.MAP,
+    "stack": VariableType.MAP,
+    "event": VariableType.MAP,
+    "cycle": VariableType.INT,
+    "date": VariableType.TIMESTAMP,
+    "response": VariableType.ANY,
+}
+CONTEXT: dict[str, object] = {
+    "instance": {
+        "sid": "i-1",
+        "attributes": {"email": "a@b.test", "fee": 30.0, "rate": 2.5, "vip": True, "tags": ["x", {"y": "z"}]},
+        "cancelReason": None,
+        "endsAt": datetime(2026, 5, 1, tzinfo=UTC),
+    },
+    "stack": {"check-policy": {"response": {"id": "P7", "0": "zero"}}},
+    "event": {"attempt": 2, "idempotencyKey": "k"},
+    "cycle": 3,
+    "date": datetime(2026, 3, 1, 9, 0, tzinfo=UTC),
+    "response": "${cycle} {{cycle}}",
+}
+
+
+def rendered(value: JsonValue) -> JsonValue:
+    return render(value, CONTEXT, variables=VARIABLES)
+
+
+def refusal(value: JsonValue, context: dict[str, object] | None = None) -> str:
+    with pytest.raises(EvaluationError) as caught:
+        render(value, CONTEXT if context is None else context, variables=VARIABLES)
+    return caught.value.message
+
+
+def problems(value: JsonValue) -> list[tuple[str, ExpressionProblem]]:
+    return template_problems(value, variables=VARIABLES)
+
+
+class TestAlone:
+    """A placeholder that is the whole string keeps the JSON type of its value."""
+
+    @pytest.mark.parametrize(
+        ("template", "expected"),
+        [
+            ("{{instance.attributes.email}}", "a@b.test"),
+            ("{{ instance.sid }}", "i-1"),
+            ("{{instance.attributes.fee}}", 30),
+            ("{{instance.attributes.rate}}", 2.5),
+            ("{{instance.attributes.vip}}", True),
+            ("{{instance.attributes.tags}}", ["x", {"y": "z"}]),
+            ("{{instance.attributes.tags.1.y}}", "z"),
+            ("{{stack.check-policy.response.id}}", "P7"),
+            ("{{stack.check-policy.response.0}}", "zero"),
+            ("{{event.attempt}}", 2),
+            ("{{date}}", "2026-03-01T09:00:00.000Z"),
+            ("{{instance.endsAt}}", "2026-05-01T00:00:00.000Z"),
+            ("${cycle + 1}", 4),
+            ("${instance.attributes.fee * 2.0}", 60),
+            ("${date}", "2026-03-01T09:00:00.000Z"),
+            ('${ {"a": {"b": "}"}}.a }', {"b": "}"}),
+        ],
+    )
+    def test_values(self, template: str, expected: JsonValue) -> None:
+        found = rendered(template)
+
+        assert found == expected
+        assert type(found) is type(expected)
+
+    @pytest.mark.parametrize(
+        "template",
+        [
+            "{{instance.cancelReason}}",
+            "{{instance.nope.deeper}}",
+            "{{instance.attributes.tags.2}}",
+            "{{instance.attributes.tags.first}}",
+            "{{instance.sid.length}}",
+            "${null}",
+        ],
+    )
+    def test_a_missing_path_and_null_are_none(self, template: str) -> None:
+        assert rendered(template) is None
+
+
+class TestInsideText:
+    """Inside text every value has a written form."""
+
+    @pytest.mark.parametrize(
+        ("template", "expected"),
+        [
+            ("/policies/{{stack.check-policy.response.id}}/resume", "/policies/P7/resume"),
+            ("<{{instance.cancelReason}}{{instance.nope}}${null}>", "<>"),
+            ("fee {{instance.attributes.fee}} EUR", "fee 30 EUR"),
+            ("rate {{instance.attributes.rate}}", "rate 2.5"),
+            ("${cycle > 1}/{{instance.attributes.vip}}/${false}", "true/true/false"),
+            ("tags={{instance.attributes.tags}}", 'tags=["x",{"y":"z"}]'),
+            ("{{cycle}}${cycle}", "33"),
+            ("on {{date}}", "on 2026-03-01T09:00:00.000Z"),
+            ("due ${formatDate(date, 'DD.MM.', 'UTC')}", "due 01.03."),
+            ("", ""),
+            ("a { b } $ c", "a { b } $ c"),
+        ],
+    )
+    def test_values(self, template: str, expected: str) -> None:
+        assert rendered(template) == expected
+
+    def test_what_was_filled_in_is_not_read_again(self) -> None:
+        assert rendered("{{response}}") == "${cycle} {{cycle}}"
+        assert rendered("x ${response}") == "x ${cycle} {{cycle}}"
+
+
+class TestEscape:
+    """A backslash makes a placeholder text."""
+
+    def test_both_kinds(self) -> None:
+        assert rendered("\\${cycle} and \\{{cycle}} and {{cycle}}") == "${cycle} and {{cycle}} and 3"
+
+    def test_alone(self) -> None:
+        assert rendered("\\{{cycle}}") == "{{cycle}}"
+
+
+class TestBraces:
+    """The closing brace is found past maps, texts and comments."""
+
+    @pytest.mark.parametrize(
+        ("template", "expected"),
+        [
+            ("${ '}' }!", "}!"),
+            ('${ "\\"}" }!', '"}!'),
+            ("${ r'\\d}' }!", "\\d}!"),
+            ("${ '''a'}b''' }!", "a'}b!"),
+            ("${ cycle // }\n }!", "3!"),
+            ("${ {'a': {'b': 1}}.a.b }!", "1!"),
+        ],
+    )
+    def test_values(self, template: str, expected: str) -> None:
+        assert rendered(template) == expected
+
+
+class TestNesting:
+    """Values of maps and lists are filled in, keys and other values are left alone."""
+
+    def test_a_document(self) -> None:
+        value: JsonValue = {
+            "{{cycle}}": ["{{cycle}}", {"deep": "n{{cycle}}"}],
+            "fixed": [1, 2.0, True, None],
+        }
+
+        assert rendered(value) == {"{{cycle}}": [3, {"deep": "n3"}], "fixed": [1, 2.0, True, None]}
+
+
+class TestFailures:
+    """What has no value is an error; nothing is half rendered."""
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            ("${instance.nope}", 'Key not found in map : "nope"'),
+            ("x {{open", "'{{' is never closed"),
+            ("${1.0 / 0.0}", "a number of the result is NaN or infinite"),
+        ],
+    )
+    def test_messages(self, value: str, message: str) -> None:
+        assert refusal(value) == message
+
+    def test_an_expression_that_does_not_compile(self) -> None:
+        assert refusal("${cycle +}").startswith("syntax: mismatched input")
+
+    def test_a_document_of_256_kb_at_most(self) -> None:
+        context: dict[str, object] = {"response": "é" * 20_000}
+
+        assert refusal(["{{response}}"] * 7, context) == "the result is larger than 262144 bytes"
+
+    def test_a_value_without_json_form(self) -> None:
+        assert refusal("{{response}}", {"response": {1, 2}}) == "a set has no JSON form"
+
+    def test_a_value_nested_too_deep(self) -> None:
+        nested: object = []
+        for _ in range(100_000):
+            nested = [nested]
+
+        assert refusal("{{response}}", {"response": nested}) == (
+            "a template or a value in it is nested too deep"
+        )
+
+
+class TestProblems:
+    """Broken templates are found before anything runs, each with its pointer and a caret."""
+
+    def test_sound_templates_have_none(self) -> None:
+        assert problems({"a": ["{{instance.x}} ${cycle}", 1, None, "plain"], "b": "\\{{"}) == []
+
+    def test_pointers_are_escaped(self) -> None:
+        found = problems({"a/b": [1, {"c~d": "{{nope.x}}"}]})
+
+        assert found == [
+            (
+                "/a~1b/1/c~0d",
+                ExpressionProblem("undeclared", "there is no variable 'nope'", "{{nope.x}}\n^"),
+            )
+        ]
+
+    def test_the_whole_value_has_the_empty_pointer(self) -> None:
+        assert [pointer for pointer, _ in problems("${nope}")] == [""]
+
+    def test_several_in_one_string(self) -> None:
+        found = problems("{{nope}}\nand ${cycle +} {{also.nope}}")
+
+        assert [problem.rule for _, problem in found] == ["undeclared", "syntax", "undeclared"]
+        assert found[2][1].caret == "and ${cycle +} {{also.nope}}\n               ^"
+
+    @pytest.mark.parametrize(
+        ("template", "message", "caret"),
+        [
+            ("a {{cycle", "'{{' is never closed", "a {{cycle\n  ^"),
+            ("a ${cycle", "'${' is never closed", "a ${cycle\n  ^"),
+            ("${ {'a': 1 }", "'${' is never closed", "${ {'a': 1 }\n^"),
+        ],
+    )
+    def test_open_placeholders(self, template: str, message: str, caret: str) -> None:
+        assert problems(template) == [("", ExpressionProblem("template", message, caret))]
+
+    @pytest.mark.parametrize("template", ["{{}}", "{{ }}", "{{a..b}}", "{{.a}}", "{{a b}}", "{{{cycle}}}"])
+    def test_what_is_no_path(self, template: str) -> None:
+        message = "a path is names with dots between them, e.g. {{instance.attributes.email}}"
+
+        assert problems(template) == [("", ExpressionProblem("template", message, f"{template}\n^"))]
+
+    def test_an_expression_without_a_json_form(self) -> None:
+        assert problems("${b'x'}")[0][1].rule == "type"
