@@ -1,0 +1,226 @@
+"""Which JSON values are correct JSON Type Definition schemas, and what is wrong with the others.
+
+Source: RFC 8927 section 2 (the whole grammar); the limits on depth and loops are ours.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, TypeAlias
+
+DEEPEST: Final = 32
+"""Schemas nest, refs follow one another, and values are looked into, at most this many levels deep."""
+
+INTEGERS: Final = {
+    "int8": (-(2**7), 2**7 - 1),
+    "uint8": (0, 2**8 - 1),
+    "int16": (-(2**15), 2**15 - 1),
+    "uint16": (0, 2**16 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "uint32": (0, 2**32 - 1),
+}
+TYPES: Final = ("boolean", "float32", "float64", *INTEGERS, "string", "timestamp")
+
+_FORM_OF: Final = {
+    "ref": "ref",
+    "type": "type",
+    "enum": "enum",
+    "elements": "elements",
+    "properties": "properties",
+    "optionalProperties": "properties",
+    "additionalProperties": "properties",
+    "values": "values",
+    "discriminator": "discriminator",
+    "mapping": "discriminator",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JtdError:
+    """One error: where in the value, where in the schema (both RFC 6901 pointers), and what was expected.
+
+    An error of a schema as such has the value's path ``""``. Source: RFC 8927 section 3.2.
+    """
+
+    instance_path: str
+    schema_path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A member of a schema: its value, its pointer, the names that refs may use, its depth."""
+
+    value: object
+    path: str
+    names: Mapping[str, object]
+    depth: int = 0
+
+    def below(self, key: object, value: object, *, deeper: int = 0) -> "_Place":
+        depth = self.depth + deeper
+        return _Place(value=value, path=f"{self.path}/{escaped(str(key))}", names=self.names, depth=depth)
+
+    def problem(self, message: str) -> JtdError:
+        return JtdError("", self.path, message)
+
+
+_Found: TypeAlias = Iterator[JtdError]
+
+
+def escaped(name: str) -> str:
+    """A member name as a token of a JSON pointer. Source: RFC 6901 section 3."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def schema_problems(schema: object) -> tuple[JtdError, ...]:
+    """Everything that keeps a value from being a correct schema, in the order it stands; empty if it is one.
+
+    Beyond the RFC: refs that lead to themselves without looking into the value are refused (no value could
+    ever be judged by them), and so is what nests deeper than ``DEEPEST``.
+    """
+    definitions = schema.get("definitions") if isinstance(schema, dict) else None
+    names = definitions if isinstance(definitions, dict) else {}
+    return tuple(chain(_schema(_Place(value=schema, path="", names=names), root=True), _loops(names)))
+
+
+def _schema(at: _Place, *, root: bool = False) -> _Found:
+    schema = at.value
+    if not isinstance(schema, dict):
+        yield at.problem("a schema must be an object")
+        return
+    if at.depth > DEEPEST:
+        yield at.problem(f"schemas nest at most {DEEPEST} levels deep")
+        return
+    for keyword, value in schema.items():
+        member = at.below(keyword, value)
+        if keyword == "definitions" and not root:
+            yield member.problem("definitions may stand only in the root schema")
+        elif check := _CHECKS.get(keyword):
+            yield from check(member)
+        else:
+            yield member.problem(f"{keyword!r} is not a keyword of JSON Type Definition")
+    yield from _together(at, schema)
+
+
+def _together(at: _Place, schema: Mapping[str, object]) -> _Found:
+    """What the keywords of one schema require of each other."""
+    forms = sorted({_FORM_OF[keyword] for keyword in schema if keyword in _FORM_OF})
+    if len(forms) > 1:
+        yield at.problem(f"a schema has one form, this mixes {' and '.join(forms)}")
+    if "additionalProperties" in schema and not {"properties", "optionalProperties"} & schema.keys():
+        yield at.problem("additionalProperties needs properties or optionalProperties beside it")
+    if ("discriminator" in schema) is not ("mapping" in schema):
+        yield at.problem("discriminator and mapping must stand together")
+    required, optional = schema.get("properties"), schema.get("optionalProperties")
+    if isinstance(required, dict) and isinstance(optional, dict):
+        for name in required:
+            if name in optional:
+                place = at.below("optionalProperties", optional).below(name, None)
+                yield place.problem(f"{name!r} is in properties as well")
+    tag, mapping = schema.get("discriminator"), schema.get("mapping")
+    if isinstance(mapping, dict):
+        for name, mapped in mapping.items():
+            yield from _mapped(at.below("mapping", mapping).below(name, mapped), tag)
+
+
+def _mapped(at: _Place, tag: object) -> _Found:
+    """A variant of a tagged union is an object, never null, and leaves the tag to the union."""
+    if not isinstance(at.value, dict):
+        return
+    if not {"properties", "optionalProperties"} & at.value.keys():
+        yield at.problem("a schema in mapping must be of the properties form")
+    if at.value.get("nullable") is True:
+        yield at.below("nullable", None).problem("a schema in mapping must not be nullable")
+    for keyword in ("properties", "optionalProperties"):
+        members = at.value.get(keyword)
+        if isinstance(tag, str) and isinstance(members, dict) and tag in members:
+            yield (
+                at.below(keyword, members)
+                .below(tag, None)
+                .problem("the discriminator must not be listed again")
+            )
+
+
+def _loops(definitions: Mapping[str, object]) -> _Found:
+    for name in definitions:
+        trail = [name]
+        while (target := _target(definitions.get(trail[-1]))) is not None:
+            if target == name:
+                yield JtdError(
+                    "", f"/definitions/{escaped(name)}/ref", f"{name!r} refers to nothing but itself"
+                )
+            elif len(trail) == DEEPEST:
+                message = f"refs follow one another at most {DEEPEST} times"
+                yield JtdError("", f"/definitions/{escaped(name)}/ref", message)
+            elif target not in trail:
+                trail.append(target)
+                continue
+            break
+
+
+def _target(definition: object) -> str | None:
+    ref = definition.get("ref") if isinstance(definition, dict) else None
+    return ref if isinstance(ref, str) else None
+
+
+def _ref(at: _Place) -> _Found:
+    if not isinstance(at.value, str):
+        yield at.problem("ref must be a string")
+    elif at.value not in at.names:
+        yield at.problem(f"there is no definition {at.value!r}")
+
+
+def _type(at: _Place) -> _Found:
+    if at.value not in TYPES:
+        yield at.problem(f"type must be one of {', '.join(TYPES)}")
+
+
+def _enum(at: _Place) -> _Found:
+    if not isinstance(at.value, list) or not at.value or not all(isinstance(one, str) for one in at.value):
+        yield at.problem("enum must be a list of at least one string, and of strings only")
+    elif len(set(at.value)) < len(at.value):
+        yield at.problem("enum must not list a string twice")
+
+
+def _deeper(at: _Place) -> _Found:
+    yield from _schema(_Place(value=at.value, path=at.path, names=at.names, depth=at.depth + 1))
+
+
+def _schemas(at: _Place) -> _Found:
+    if not isinstance(at.value, dict):
+        yield at.problem("must be an object whose members are schemas")
+        return
+    for name, value in at.value.items():
+        yield from _schema(at.below(name, value, deeper=1))
+
+
+def _boolean(at: _Place) -> _Found:
+    if not isinstance(at.value, bool):
+        yield at.problem("must be true or false")
+
+
+def _string(at: _Place) -> _Found:
+    if not isinstance(at.value, str):
+        yield at.problem("must be a string")
+
+
+def _object(at: _Place) -> _Found:
+    if not isinstance(at.value, dict):
+        yield at.problem("must be an object")
+
+
+_CHECKS: Final[Mapping[str, Callable[[_Place], _Found]]] = {
+    "definitions": _schemas,
+    "nullable": _boolean,
+    "metadata": _object,
+    "ref": _ref,
+    "type": _type,
+    "enum": _enum,
+    "elements": _deeper,
+    "properties": _schemas,
+    "optionalProperties": _schemas,
+    "additionalProperties": _boolean,
+    "values": _deeper,
+    "discriminator": _string,
+    "mapping": _schemas,
+}
