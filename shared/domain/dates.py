@@ -71,7 +71,7 @@ class ResetTo:
     minute: int | None = None
 
 
-_KEEP_ALL = ResetTo()
+KEEP_ALL = ResetTo()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Span:
 
     unit: Unit
     amount: int
-    reset_to: ResetTo = _KEEP_ALL
+    reset_to: ResetTo = KEEP_ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,10 +204,10 @@ def _moved(anchor: Moment, span: Span, amount: int, zone: ZoneInfo) -> Moment:
     with _Calendar():
         if span.unit in _MINUTES_IN:
             moment = moment_at(anchor.at + timedelta(minutes=amount * _MINUTES_IN[span.unit]), zone)
-            if span.reset_to == _KEEP_ALL:  # the exact instant: resolving could fall back to the first of two
+            if span.reset_to == KEEP_ALL:  # the exact instant: resolving could fall back to the first of two
                 return moment
             return moment_of(_reset(moment.asked, span.reset_to), zone)
-        if amount == 0 and span.reset_to == _KEEP_ALL:
+        if amount == 0 and span.reset_to == KEEP_ALL:
             return anchor
         return moment_of(_reset(_counted(anchor.asked, span.unit, amount), span.reset_to), zone)
 
@@ -226,7 +226,7 @@ def _clamped(asked: Asked) -> date:
 
 
 def _reset(asked: Asked, to: ResetTo) -> Asked:
-    if to == _KEEP_ALL:
+    if to == KEEP_ALL:
         return asked
     parts = {part: wanted for part in _PARTS[1:5] if (wanted := getattr(to, part)) is not None}
     if "hour" in parts or "minute" in parts:

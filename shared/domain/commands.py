@@ -1,0 +1,162 @@
+"""Everything that can be asked of an instance."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.decision import ENGINE, Actor
+from shared.domain.event import Event, Resolution
+from shared.domain.instance import HeldBy
+from shared.domain.journal import JournalEntry, Trail
+from shared.domain.run import RunEnd
+from shared.domain.strategy import OnResume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Nothing more of it starts. kill: a step in flight is not waited for, its late result is discarded."""
+
+    by: Actor
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """It goes on. on_late: what becomes of dates that passed meanwhile; None: as the strategy says."""
+
+    by: Actor
+    on_late: OnResume | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """It never runs again. kill: a step in flight is not waited for, its late result is discarded."""
+
+    by: Actor
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """An event on hold is to run now."""
+
+    seq: int
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """An event paused for a call in doubt is decided, and its instance, paused for it, goes on."""
+
+    seq: int
+    resolution: Resolution
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A runner wants to run the event that is due.
+
+    trail: what is stored of that event, read before. token: unguessable, for correlation ids.
+    job: names the runner's invocation.
+    """
+
+    seq: int
+    trail: Trail
+    token: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """The runner needs the lease until then."""
+
+    seq: int
+    fence: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The runner gives back what it has claimed but not begun: a flag holds it.
+
+    before: the event as it stood before the claim, so that a release leaves no trace.
+    """
+
+    before: Event
+    fence: int
+    held: HeldBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpark:
+    """The flag that held it has cleared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """The runner hands over what a controller ordered, once journalled."""
+
+    seq: int
+    fence: int
+    entry: JournalEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The runner found its instance stopped between two steps."""
+
+    seq: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """The runner sets the event down until then: its next step has a delay, or (None) goes on elsewhere."""
+
+    seq: int
+    fence: int
+    until: datetime | None
+    known_visits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclude:
+    """The runner has come to the end of the run. last: its last step, where the journal does not hold it."""
+
+    seq: int
+    fence: int
+    end: RunEnd
+    in_doubt: bool
+    last: JournalEntry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudge:
+    """The sweeper has rung for it and will look again after a back-off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Its end date has come and no dated event is left."""
+
+    by: Actor = ENGINE
+
+
+Command = (
+    Pause
+    | Resume
+    | Cancel
+    | Execute
+    | Resolve
+    | Claim
+    | Renew
+    | Release
+    | Unpark
+    | Apply
+    | Stop
+    | Wait
+    | Conclude
+    | Nudge
+    | Finish
+)
+"""Everything that can be asked of an instance."""

@@ -1,0 +1,228 @@
+"""What the end of a run does to its event, its instance and its plan.
+
+Source: design section 3, items 5 and 6; section 5; contracts/core.md section 3.6.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from shared.domain.commands import Apply, Conclude, Stop, Wait
+from shared.domain.decision import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
+from shared.domain.directives import apply_directives
+from shared.domain.ending import cancel_instance, close_all, complete_if_done
+from shared.domain.event import Event, EventStatus, PausedFor
+from shared.domain.instance import CancelReason, Instance, InstanceStatus
+from shared.domain.journal import EventRecord
+from shared.domain.planning import plan_next, unbegun_leading_ups
+from shared.domain.run import Ending, Failure, RunEnd
+from shared.domain.strategy import Strategy
+
+
+def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: datetime) -> Verdict:
+    """The run's end, applied by the runner that holds the claim.
+
+    Where the event closed, the first record is its own.
+
+    AlreadyThere: the fence has moved, the runner is too late and nothing may be written.
+    """
+    event = _held_event(instance, command.seq, command.fence)
+    if event is None:
+        return AlreadyThere(instance=instance)
+    event = replace(event, in_doubt=event.in_doubt or command.in_doubt)
+    verdict = advance(strategy, instance, event, command.end, now=now)
+    own, *others = verdict.records or (None,)
+    if own is None or own.event.seq != event.seq:
+        return verdict
+    return replace(verdict, records=(replace(own, last=command.last, end=command.end), *others))
+
+
+def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime) -> Applied:
+    """The instance after a run of an event has ended; where the event closed, its record comes first."""
+    event = replace(
+        event, attempt=end.attempt, resets=end.resets, updated_at=now, resolution=None, unsure=False
+    )
+    match end.how:
+        case Ending.SUCCEEDED:
+            change = _processed(strategy, instance, event, now=now)
+        case Ending.RETRY:
+            change = _retried(instance, event, _failure(end), now=now)
+        case Ending.EXHAUSTED:
+            change = _exhausted(strategy, instance, event, _failure(end), now=now)
+        case Ending.IN_DOUBT:
+            change = _in_doubt(instance, event, _failure(end), now=now)
+        case _:
+            assert_never(end.how)
+    if change.instance.status is instance.status:
+        return Applied(instance=change.instance, records=change.records)
+    by = Actor(name=ENGINE.name, reason=change.instance.note)
+    return audited(instance, change, command=end.how.value.lower(), by=by, now=now)
+
+
+def apply(strategy: Strategy, instance: Instance, command: Apply, *, now: datetime) -> Verdict:
+    """What a controller ordered, once: the event notes the journal entry it came from."""
+    event = _held_event(instance, command.seq, command.fence)
+    mark = (command.entry.run, command.entry.intent.visit)
+    if event is None or event.applied >= mark:
+        return AlreadyThere(instance=instance)
+    marked = replace(event, applied=mark, updated_at=now)
+    change = apply_directives(
+        strategy, instance.with_event(marked), marked, command.entry.outcome.directives or {}, now=now
+    )
+    by = Actor(name="controller", reason=change.instance.note)
+    if change.instance.status is instance.status:
+        return Applied(instance=change.instance, records=change.records)
+    return audited(instance, change, command="directives", by=by, now=now)
+
+
+def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
+    """A pause or cancel takes hold between two steps."""
+    event = _held_event(instance, command.seq, command.fence)
+    if event is None or instance.status is InstanceStatus.ACTIVE:
+        return AlreadyThere(instance=instance)
+    change = stop_event(instance, replace(event, unsure=False), now=now)
+    return Applied(instance=change.instance, records=change.records)
+
+
+def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
+    """The event set down because its instance is stopped: paused with its progress kept, or canceled."""
+    event = replace(event, in_doubt=event.in_doubt or event.unsure, updated_at=now)
+    if instance.status.is_final:
+        return _closed(
+            instance, event, EventStatus.CANCELED, now=now, why=f"instance {instance.status.value}"
+        )
+    paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.OPERATOR)
+    return Change(instance=_drained(replace(instance.with_event(paused), lease=None), now))
+
+
+def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
+    """The event set down with its progress kept: until a step's delay is over, or for a fresh invocation."""
+    event = _held_event(instance, command.seq, command.fence)
+    if event is None:
+        return AlreadyThere(instance=instance)
+    delayed = command.until is not None
+    waiting = replace(
+        event,
+        status=EventStatus.PENDING if delayed else EventStatus.QUEUED,
+        due_at=command.until or now,
+        scheduled_at=event.scheduled_at if delayed else now,
+        ring=event.ring + 1,
+        known_visits=command.known_visits,
+        crashes=0,
+        unsure=False,
+        updated_at=now,
+    )
+    return Applied(instance=_drained(replace(instance.with_event(waiting), lease=None), now))
+
+
+def _processed(strategy: Strategy, instance: Instance, event: Event, *, now: datetime) -> Change:
+    change = _closed(instance, event, EventStatus.PROCESSED, now=now)
+    if not event.is_main or instance.status.is_final:
+        return change.then(complete_if_done(change.instance, now=now))
+    change = change.then(_without_leading_ups(change.instance, now=now))
+    return change.then(plan_next(strategy, change.instance, now=now).change)
+
+
+def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
+    """PENDING again, a new run with its stored successes; the plan does not move."""
+    if instance.status.is_final and not event.after_cancellation:
+        return _closed(
+            instance, event, EventStatus.CANCELED, now=now, why=f"instance {instance.status.value}"
+        )
+    at = failed.retry_at or now
+    again = replace(
+        event,
+        status=EventStatus.PENDING,
+        date=at,
+        due_at=at,
+        attempt=event.attempt + 1,
+        run=event.run + 1,
+        ring=event.ring + 1,
+        outset=None,
+        known_visits=0,
+        crashes=0,
+        last_error=failed.error.message,
+    )
+    return Change(instance=_drained(replace(instance.with_event(again), lease=None), now))
+
+
+def _exhausted(
+    strategy: Strategy, instance: Instance, event: Event, failed: Failure, *, now: datetime
+) -> Change:
+    event = replace(event, last_error=failed.error.message)
+    if failed.pauses and not instance.status.is_final:
+        return _paused(instance, event, PausedFor.EXHAUSTED, failed, now=now)
+    change = _closed(instance, event, EventStatus.FAILED, now=now, why=failed.error.message)
+    if not event.is_main or instance.status.is_final:
+        return change.then(complete_if_done(change.instance, now=now))
+    by = Actor(name=ENGINE.name, reason=f"{event.task}: {failed.error.message}")
+    return change.then(cancel_instance(strategy, change.instance, CancelReason.MAX_ATTEMPTS, by=by, now=now))
+
+
+def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
+    event = replace(event, unsure=True, in_doubt=True, last_error=failed.error.message)
+    if not instance.status.is_final:
+        return _paused(instance, event, PausedFor.IN_DOUBT, failed, now=now)
+    paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.IN_DOUBT)
+    return Change(instance=_drained(replace(instance.with_event(paused), lease=None), now))
+
+
+def _paused(
+    instance: Instance, event: Event, what_for: PausedFor, failed: Failure, *, now: datetime
+) -> Change:
+    """Event and instance wait for somebody."""
+    paused = replace(event, status=EventStatus.PAUSED, paused_for=what_for)
+    already = instance.status is InstanceStatus.PAUSED
+    after = replace(
+        instance.with_event(paused),
+        lease=None,
+        status=InstanceStatus.PAUSED,
+        stopped_at=instance.stopped_at if already else now,
+        stopped_by=instance.stopped_by if already else ENGINE.name,
+        stopped_for=instance.stopped_for if already else event.seq,
+        note=instance.note if already else f"{event.task}: {failed.error.message}",
+        drained_at=now,
+        updated_at=now,
+    )
+    return Change(instance=after)
+
+
+def _closed(
+    instance: Instance, event: Event, status: EventStatus, *, now: datetime, why: str | None = None
+) -> Change:
+    """The event leaves the aggregate, and the lease with it; the fence stays, its record carries it."""
+    closed = replace(event, status=status, updated_at=now, paused_for=None)
+    record = EventRecord(
+        instance_sid=instance.sid,
+        event=closed,
+        fence=instance.fence,
+        finished_at=now,
+        in_doubt=event.in_doubt,
+        why=why,
+    )
+    after = replace(instance.without(frozenset({event.seq})), lease=None, updated_at=now)
+    return Change(instance=_drained(after, now), records=(record,))
+
+
+def _without_leading_ups(instance: Instance, *, now: datetime) -> Change:
+    return close_all(instance, unbegun_leading_ups(instance), now=now, why="its main event has closed")
+
+
+def _drained(instance: Instance, now: datetime) -> Instance:
+    """With the moment noted at which nothing of a stopped instance was in flight any more."""
+    if instance.status is InstanceStatus.ACTIVE or instance.drained_at is not None:
+        return replace(instance, updated_at=now)
+    return replace(instance, drained_at=now, updated_at=now)
+
+
+def _failure(end: RunEnd) -> Failure:
+    if end.failure is None:
+        raise ValueError(f"a run that ended {end.how} says why")
+    return end.failure
+
+
+def _held_event(instance: Instance, seq: int, fence: int) -> Event | None:
+    """The event a runner's claim is for, or None where the claim no longer holds."""
+    if instance.lease is None or instance.lease.seq != seq or instance.fence != fence:
+        return None
+    return instance.event(seq)

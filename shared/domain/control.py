@@ -1,0 +1,213 @@
+"""What operators do to an instance: pause, resume, cancel, run now, decide a doubt.
+
+Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from shared.domain.commands import Cancel, Execute, Pause, Resolve, Resume
+from shared.domain.conclude import stop_event
+from shared.domain.decision import AlreadyThere, Change, Refused, Verdict, audited
+from shared.domain.ending import cancel_instance, close, complete_if_done
+from shared.domain.event import Event, EventKind, EventStatus, PausedFor
+from shared.domain.instance import CancelReason, Instance, InstanceStatus
+from shared.domain.planning import Replanned, catch_up, cycle_failed
+from shared.domain.recurrence import CycleError, TooManyMissedError, shifted_moment
+from shared.domain.strategy import OnResume, Strategy
+
+
+def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
+    """PAUSED: events stay as they are and do not start; a running one stops after its current step."""
+    match instance.status:
+        case InstanceStatus.ACTIVE:
+            paused = replace(
+                instance,
+                status=InstanceStatus.PAUSED,
+                stopped_at=now,
+                stopped_by=command.by.name,
+                note=command.by.reason,
+                stopped_for=None,
+                drained_at=now if instance.lease is None else None,
+                updated_at=now,
+            )
+            return audited(
+                instance, _killed(paused, command.kill, now=now), command="pause", by=command.by, now=now
+            )
+        case InstanceStatus.PAUSED:
+            return _killed_again(instance, command.kill, command, now=now)
+        case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
+            return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+        case _:
+            assert_never(instance.status)
+
+
+def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: datetime) -> Verdict:
+    """CANCELED for good; unfinished events close, on-cancel events are created."""
+    match instance.status:
+        case InstanceStatus.ACTIVE | InstanceStatus.PAUSED:
+            open_before = sum(not event.after_cancellation for event in instance.events)
+            change = cancel_instance(
+                strategy, instance, CancelReason.HTTP_REQUEST, by=command.by, now=now, kill=command.kill
+            )
+            applied = audited(instance, change, command="cancel", by=command.by, now=now)
+            return replace(applied, canceled_events=open_before)
+        case InstanceStatus.CANCELED:
+            return _killed_again(instance, command.kill, command, now=now)
+        case InstanceStatus.COMPLETED:
+            return Refused(instance=instance, why="the instance is COMPLETED")
+        case _:
+            assert_never(instance.status)
+
+
+def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: datetime) -> Verdict:
+    """ACTIVE again; dates that passed meanwhile fall under the rule for late plans."""
+    match instance.status:
+        case InstanceStatus.ACTIVE:
+            return AlreadyThere(instance=instance)
+        case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
+            return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+        case InstanceStatus.PAUSED:
+            on_late = command.on_late or strategy.definition.on_resume
+            active = _restarted(_activated(instance, now=now), now=now)
+            try:
+                replanned = _late_plan(strategy, instance, active, on_late, now=now)
+            except TooManyMissedError as error:
+                return Refused(instance=instance, why=str(error), rule="too-many-missed")
+            except CycleError as error:
+                replanned = Replanned(change=cycle_failed(strategy, active, error, now=now))
+            change = replanned.change
+            change = change.then(complete_if_done(change.instance, now=now))
+            applied = audited(instance, change, command="resume", by=command.by, now=now)
+            return replace(applied, skipped=replanned.skipped)
+        case _:
+            assert_never(instance.status)
+
+
+def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
+    """An event that waits for its date or for an operator wants to run now."""
+    event = instance.event(command.seq)
+    if event is None:
+        return Refused(instance=instance, why="the event is finished", rule="finished")
+    match event.status:
+        case EventStatus.ONHOLD | EventStatus.PENDING:
+            queued = _queued(event, now=now)
+            change = Change(instance=replace(instance.with_event(queued), updated_at=now))
+            return audited(instance, change, command="execute", by=command.by, now=now)
+        case EventStatus.QUEUED | EventStatus.EXECUTING:
+            return AlreadyThere(instance=instance)
+        case _:
+            return Refused(instance=instance, why=f"the event is {event.status.value}")
+
+
+def resolve(instance: Instance, command: Resolve, *, now: datetime) -> Verdict:
+    """A call in doubt is decided: the event runs on, and its instance, where it was paused for it."""
+    event = instance.event(command.seq)
+    if event is None or event.paused_for is not PausedFor.IN_DOUBT:
+        return Refused(instance=instance, why="the event is not paused for a call in doubt")
+    decided = replace(_queued(event, now=now), resolution=command.resolution)
+    after = replace(instance.with_event(decided), updated_at=now)
+    if instance.status is InstanceStatus.PAUSED and instance.stopped_for == event.seq:
+        after = _activated(after, now=now)
+    change = Change(instance=after)
+    return audited(instance, change, command=f"resolve {command.resolution.value}", by=command.by, now=now)
+
+
+def _late_plan(
+    strategy: Strategy, before: Instance, active: Instance, on_late: OnResume, *, now: datetime
+) -> Replanned:
+    stopped_at = before.stopped_at or now
+    if on_late is OnResume.SHIFT:
+        return Replanned(change=Change(instance=_shifted(strategy, active, now - stopped_at, now=now)))
+    main = active.main_event
+    fell_due = main is not None and stopped_at <= main.date
+    return catch_up(strategy, active, now=now, on_late=on_late, fell_due_while_stopped=fell_due)
+
+
+def _shifted(strategy: Strategy, instance: Instance, by: timedelta, *, now: datetime) -> Instance:
+    """The whole plan moved by the standstill; what has begun and what is not of the plan stays."""
+    if instance.plan is None:
+        return instance
+    events = tuple(_moved(event, by) if _moves(event) else event for event in instance.events)
+    plan = shifted_moment(strategy, instance.plan, by)
+    return replace(instance, plan=plan, events=events, updated_at=now)
+
+
+def _moves(event: Event) -> bool:
+    return event.kind in (EventKind.MAIN, EventKind.LEADING_UP) and not event.has_begun
+
+
+def _moved(event: Event, by: timedelta) -> Event:
+    return replace(event, date=event.date + by, due_at=event.due_at + by, ring=event.ring + 1)
+
+
+def _activated(instance: Instance, *, now: datetime) -> Instance:
+    return replace(
+        instance,
+        status=InstanceStatus.ACTIVE,
+        stopped_at=None,
+        stopped_by=None,
+        stopped_for=None,
+        note=None,
+        drained_at=None,
+        updated_at=now,
+    )
+
+
+def _restarted(instance: Instance, *, now: datetime) -> Instance:
+    """The instance with its paused events running on; in-doubt ones wait for the operator."""
+    for event in instance.events:
+        match event.paused_for:
+            case PausedFor.EXHAUSTED:
+                anew = replace(
+                    event,
+                    attempt=1,
+                    run=event.run + 1,
+                    outset=None,
+                    known_visits=0,
+                    side_results_from=event.run + 1,
+                )
+                instance = instance.with_event(_queued(anew, now=now))
+            case PausedFor.OPERATOR | PausedFor.POISONED:
+                instance = instance.with_event(_queued(event, now=now))
+            case PausedFor.IN_DOUBT | None:
+                pass
+            case _:
+                assert_never(event.paused_for)
+    return instance
+
+
+def _queued(event: Event, *, now: datetime) -> Event:
+    return replace(
+        event,
+        status=EventStatus.QUEUED,
+        paused_for=None,
+        due_at=now,
+        scheduled_at=now,
+        ring=event.ring + 1,
+        crashes=0,
+        updated_at=now,
+    )
+
+
+def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command
+    """With ``kill``, the event in flight set down at once and its runner made harmless."""
+    event = instance.executing
+    if not kill or event is None:
+        return Change(instance=instance)
+    fenced = replace(instance, fence=instance.fence + 1)
+    return stop_event(fenced, replace(event, unsure=True), now=now)
+
+
+def _killed_again(instance: Instance, kill: bool, command: Pause | Cancel, *, now: datetime) -> Verdict:  # noqa: FBT001 - a field of the command
+    """An instance that is stopped already: nothing, unless a step still in flight is to be killed."""
+    event = instance.executing
+    if not kill or event is None or event.after_cancellation:
+        return AlreadyThere(instance=instance)
+    if instance.status is InstanceStatus.PAUSED:
+        change = _killed(instance, kill, now=now)
+    else:
+        change = close(instance, event, EventStatus.CANCELED, now=now, why="killed")
+        change = replace(change, instance=replace(change.instance, drained_at=now))
+    return audited(instance, change, command="kill", by=command.by, now=now)

@@ -1,0 +1,98 @@
+"""``decide(instance, command, now)``: what every command comes to. Pure and total.
+
+Its verdict's instance is stored only if the stored one still has the ``rev`` it was decided on; the loser
+of a race loads again and decides again. Source: design section 2.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from shared.domain.attention import Over, back_off, look
+from shared.domain.claim import claim, release, renew, unpark
+from shared.domain.commands import (
+    Apply,
+    Cancel,
+    Claim,
+    Command,
+    Conclude,
+    Execute,
+    Finish,
+    Nudge,
+    Pause,
+    Release,
+    Renew,
+    Resolve,
+    Resume,
+    Stop,
+    Unpark,
+    Wait,
+)
+from shared.domain.conclude import apply, conclude, stop, wait
+from shared.domain.control import cancel, execute, pause, resolve, resume
+from shared.domain.decision import AlreadyThere, Applied, Verdict, audited
+from shared.domain.ending import complete_if_done
+from shared.domain.instance import Instance
+from shared.domain.strategy import Strategy
+
+
+def decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:
+    """What a command comes to on an instance under its strategy, at an instant."""
+    verdict = _decide(strategy, instance, command, now=now)
+    if not isinstance(verdict, Applied):
+        return verdict
+    if isinstance(command, Nudge):
+        return replace(verdict, instance=replace(verdict.instance, rev=instance.rev + 1))
+    settled = replace(verdict.instance, nudges=0, nudged_until=None, rev=instance.rev + 1)
+    return replace(verdict, instance=settled)
+
+
+def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one arm a command
+    match command:
+        case Pause():
+            return pause(instance, command, now=now)
+        case Resume():
+            return resume(strategy, instance, command, now=now)
+        case Cancel():
+            return cancel(strategy, instance, command, now=now)
+        case Execute():
+            return execute(instance, command, now=now)
+        case Resolve():
+            return resolve(instance, command, now=now)
+        case Claim():
+            return claim(strategy, instance, command, now=now)
+        case Renew():
+            return renew(instance, command)
+        case Release():
+            return release(instance, command, now=now)
+        case Unpark():
+            return unpark(strategy, instance, now=now)
+        case Apply():
+            return apply(strategy, instance, command, now=now)
+        case Stop():
+            return stop(instance, command, now=now)
+        case Wait():
+            return wait(instance, command, now=now)
+        case Conclude():
+            return conclude(strategy, instance, command, now=now)
+        case Nudge():
+            return nudge(instance, now=now)
+        case Finish():
+            return finish(instance, command, now=now)
+        case _:
+            assert_never(command)
+
+
+def nudge(instance: Instance, *, now: datetime) -> Verdict:
+    """The sweeper has rung; it looks again after a back-off unless something happens before."""
+    nudges = instance.nudges + 1
+    return Applied(instance=replace(instance, nudges=nudges, nudged_until=now + back_off(nudges)))
+
+
+def finish(instance: Instance, command: Finish, *, now: datetime) -> Verdict:
+    """COMPLETED, where its end date has come and only events on hold are left."""
+    if not isinstance(look(instance, now), Over):
+        return AlreadyThere(instance=instance)
+    ended = replace(instance, plan_ended=True, updated_at=now)
+    change = complete_if_done(ended, now=now)
+    return audited(instance, change, command="finish", by=command.by, now=now)

@@ -1,0 +1,104 @@
+"""What a command comes to: a verdict, the state after it, and what is to be stored with it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.ids import AccountId, InstanceSid
+from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.journal import EventRecord
+from shared.domain.recurrence import Skipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who commands: an access key's id or ``engine``, with an optional reason for the audit trail."""
+
+    name: str
+    reason: str | None = None
+
+
+ENGINE = Actor(name="engine")
+"""The engine itself, where a run or a rule changes an instance's status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An instance after a change, and the events that closed with it."""
+
+    instance: Instance
+    records: tuple[EventRecord, ...] = ()
+
+    def then(self, other: "Change") -> "Change":
+        """Both changes; ``other`` was made on top of this one."""
+        return Change(instance=other.instance, records=self.records + other.records)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who changed what, when, from which status to which, and why."""
+
+    account_id: AccountId
+    target: InstanceSid
+    at: datetime
+    by: str
+    command: str
+    from_status: InstanceStatus
+    to_status: InstanceStatus
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The command changed the instance.
+
+    records: events that closed with it. audit: who did it, where somebody must be able to ask.
+    skipped: planned dates that will not run because of it. canceled_events: how many it closed or stops.
+    Instance, records and audit are stored together or not at all.
+    """
+
+    instance: Instance
+    records: tuple[EventRecord, ...] = ()
+    audit: AuditEntry | None = None
+    skipped: Skipped | None = None
+    canceled_events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyThere:
+    """The instance is what the command wants. Nothing is to be written."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The instance does not allow the command. Nothing is to be written.
+
+    rule: a short stable name of what stood against it.
+    """
+
+    instance: Instance
+    why: str
+    rule: str = "state"
+
+
+Verdict = Applied | AlreadyThere | Refused
+"""What a command came to."""
+
+
+def audited(before: Instance, change: Change, *, command: str, by: Actor, now: datetime) -> Applied:
+    """A change with its audit entry."""
+    return Applied(
+        instance=change.instance,
+        records=change.records,
+        audit=AuditEntry(
+            account_id=before.account_id,
+            target=before.sid,
+            at=now,
+            by=by.name,
+            command=command,
+            from_status=before.status,
+            to_status=change.instance.status,
+            reason=by.reason,
+        ),
+    )

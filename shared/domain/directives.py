@@ -1,0 +1,194 @@
+"""What a controller may order, and how its orders change an instance.
+
+Source: design section 6 (directives) and section 3, item 8.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.dates import format_instant, parse_instant
+from shared.domain.decision import Actor, Change
+from shared.domain.ending import add_event, cancel_instance, close_all
+from shared.domain.errors import DateError, RitornelloError
+from shared.domain.event import Event, EventKind
+from shared.domain.instance import MAX_UNFINISHED_EVENTS, CancelReason, Instance, InstanceStatus
+from shared.domain.planning import plan_next
+from shared.domain.strategy import Json, Strategy
+from shared.domain.validation import violations
+
+ROOM_FOR_THE_PLAN = 21
+"""Places on the aggregate kept free for a cycle's main event and its leading-up events (20 at most)."""
+
+MAX_ATTRIBUTES_BYTES = 16 * 1024
+"""What the attributes of an instance may take, as JSON."""
+
+_KNOWN = frozenset(
+    {"response", "attributes", "cancelInstance", "pauseInstance", "createEvents", "cancelTasks", "fail"}
+)
+_EVENT_MEMBERS = frozenset({"task", "date", "data", "manualTrigger"})
+
+
+class DirectiveError(RitornelloError):
+    """A controller ordered something that is not possible: a step error."""
+
+    code = "DIRECTIVE"
+
+
+def checked(
+    strategy: Strategy, instance: Instance, ordered: Mapping[str, Json], *, now: datetime
+) -> dict[str, Json]:
+    """The orders in a form that can be stored and applied later: ``date`` given, unknown ones refused.
+
+    Raises: DirectiveError.
+    """
+    unknown = sorted(set(ordered) - _KNOWN)
+    if unknown:
+        raise DirectiveError(f"unknown directive {unknown[0]!r}")
+    clean = {name: value for name, value in ordered.items() if value is not None or name == "response"}
+    for name in ("cancelInstance", "pauseInstance", "fail"):
+        if name in clean and not isinstance(clean[name], str):
+            raise DirectiveError(f"{name} takes a text")
+    if "attributes" in clean:
+        clean["attributes"] = _attributes(strategy, instance, clean["attributes"])
+    if "createEvents" in clean:
+        clean["createEvents"] = _events(strategy, instance, clean["createEvents"], now=now)
+    if "cancelTasks" in clean:
+        _check_tasks(strategy, clean["cancelTasks"])
+    return clean
+
+
+def merged(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, str | bool | float]:
+    """The instance's attributes with others laid over them; null removes one."""
+    both = {**instance.attributes, **attributes}
+    return {name: value for name, value in both.items() if value is not None}
+
+
+def apply_directives(
+    strategy: Strategy, instance: Instance, running: Event, ordered: Mapping[str, Json], *, now: datetime
+) -> Change:
+    """The instance after a running event's orders; in a final one only attributes still change."""
+    if "attributes" in ordered:
+        instance = replace(instance, attributes=merged(instance, ordered["attributes"]), updated_at=now)
+    change = Change(instance=instance)
+    if instance.status.is_final:
+        return change
+    for entry in ordered.get("createEvents", ()):
+        change = change.then(Change(instance=_created(change.instance, entry, now=now)))
+    if "cancelTasks" in ordered:
+        change = change.then(_canceled(strategy, change.instance, running, ordered["cancelTasks"], now=now))
+    if "cancelInstance" in ordered:
+        return change.then(_cancel(strategy, change.instance, running, ordered["cancelInstance"], now=now))
+    if "pauseInstance" in ordered:
+        paused = replace(
+            change.instance,
+            status=InstanceStatus.PAUSED,
+            stopped_at=now,
+            stopped_by="controller",
+            note=ordered["pauseInstance"],
+            drained_at=None,
+            updated_at=now,
+        )
+        change = change.then(Change(instance=paused))
+    return change
+
+
+def _cancel(strategy: Strategy, instance: Instance, running: Event, note: str, *, now: datetime) -> Change:
+    """The event that orders it goes on to its own end; its siblings are canceled."""
+    spared = instance.with_event(replace(running, after_cancellation=True))
+    by = Actor(name="controller", reason=note)
+    return cancel_instance(strategy, spared, CancelReason.CONTROLLER_HELPER, by=by, now=now)
+
+
+def _canceled(
+    strategy: Strategy, instance: Instance, running: Event, tasks: list[str], *, now: datetime
+) -> Change:
+    doomed = [e for e in instance.events if e.task in tasks and e.seq != running.seq]
+    change = close_all(instance, doomed, now=now, why="canceled by a controller")
+    if any(event.is_main for event in doomed):
+        change = change.then(plan_next(strategy, change.instance, now=now).change)
+    return change
+
+
+def _created(instance: Instance, entry: Mapping[str, Json], *, now: datetime) -> Instance:
+    if not has_room(instance):
+        return instance
+    return add_event(
+        instance,
+        EventKind.ADDED,
+        entry["task"],
+        parse_instant(entry["date"]),
+        now=now,
+        on_hold=entry.get("manualTrigger", False),
+        data=entry.get("data"),
+    )
+
+
+def has_room(instance: Instance, more: int = 1) -> bool:
+    """Whether the aggregate can take so many more events besides its plan's."""
+    others = [e for e in instance.events if e.kind not in (EventKind.MAIN, EventKind.LEADING_UP)]
+    return len(others) + more <= MAX_UNFINISHED_EVENTS - ROOM_FOR_THE_PLAN
+
+
+def _attributes(strategy: Strategy, instance: Instance, value: Json) -> dict[str, Json]:
+    if not isinstance(value, Mapping):
+        raise DirectiveError("attributes takes an object")
+    problem = attribute_problem(strategy, merged(instance, value))
+    if problem is not None:
+        raise DirectiveError(f"attributes: {problem}")
+    return dict(value)
+
+
+def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str | None:
+    """Why these cannot be an instance's attributes, or None."""
+    for name, value in attributes.items():
+        if not isinstance(value, str | bool | int | float):
+            return f"{name!r} is not a text, a number or a boolean"
+    rule = strategy.definition.instance_validation
+    if rule is not None:
+        for problem in violations(rule, dict(attributes)):
+            return f"{problem.pointer or '/'}: {problem.message}"
+    return None
+
+
+def _events(strategy: Strategy, instance: Instance, value: Json, *, now: datetime) -> list[dict[str, Json]]:
+    if not isinstance(value, list):
+        raise DirectiveError("createEvents takes a list")
+    if not has_room(instance, len(value)):
+        raise DirectiveError("createEvents: the instance has too many unfinished events")
+    return [_event(strategy, entry, now=now) for entry in value]
+
+
+def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]:
+    if not isinstance(entry, Mapping) or not set(entry) <= _EVENT_MEMBERS:
+        raise DirectiveError("createEvents takes {task, date?, data?, manualTrigger?}")
+    if entry.get("task") not in strategy.definition.tasks:
+        raise DirectiveError(f"createEvents: there is no task {entry.get('task')!r}")
+    data, on_hold = entry.get("data") or {}, entry.get("manualTrigger") or False
+    if not isinstance(data, Mapping) or not all(isinstance(text, str) for text in data.values()):
+        raise DirectiveError("createEvents: data is a map of texts")
+    if not isinstance(on_hold, bool):
+        raise DirectiveError("createEvents: manualTrigger is a boolean")
+    return {
+        "task": entry["task"],
+        "date": _date(entry.get("date"), now),
+        "data": dict(data),
+        "manualTrigger": on_hold,
+    }
+
+
+def _date(value: Json, now: datetime) -> str:
+    if value is None:
+        return format_instant(now)
+    try:
+        return format_instant(value if isinstance(value, datetime) else parse_instant(str(value)))
+    except DateError as error:
+        raise DirectiveError(f"createEvents: {error}") from error
+
+
+def _check_tasks(strategy: Strategy, value: Json) -> None:
+    if not isinstance(value, list) or not all(isinstance(task, str) for task in value):
+        raise DirectiveError("cancelTasks takes a list of task keys")
+    for task in value:
+        if task not in strategy.definition.tasks:
+            raise DirectiveError(f"cancelTasks: there is no task {task!r}")

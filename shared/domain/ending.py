@@ -1,0 +1,178 @@
+"""How events close and instances end.
+
+Source: contracts/core.md sections 3.6 and 3.8; design section 3, item 6.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.callbacks import is_true, scope
+from shared.domain.decision import Actor, Change
+from shared.domain.errors import DateError
+from shared.domain.event import Event, EventKind, EventStatus
+from shared.domain.instance import CancelReason, Instance, InstanceStatus
+from shared.domain.journal import EventRecord
+from shared.domain.recurrence import delayed
+from shared.domain.strategy import LifecycleTask, Strategy
+from shared.expressions import EvaluationError
+
+
+def close(instance: Instance, event: Event, status: EventStatus, *, now: datetime, why: str | None) -> Change:
+    """The event leaves the aggregate with a final status.
+
+    Where a runner holds the lease for it, the lease ends and the fence moves: a late result is discarded,
+    and the record says that its last call is in doubt.
+    """
+    in_flight = instance.lease is not None and instance.lease.seq == event.seq
+    after = instance.without(frozenset({event.seq}))
+    if in_flight:
+        after = replace(after, lease=None, fence=instance.fence + 1)
+    closed = replace(event, status=status, updated_at=now, paused_for=None)
+    record = EventRecord(
+        instance_sid=instance.sid,
+        event=closed,
+        fence=after.fence,
+        finished_at=now,
+        in_doubt=event.in_doubt or in_flight,
+        why=why,
+    )
+    return Change(instance=after, records=(record,))
+
+
+def close_all(instance: Instance, events: list[Event], *, now: datetime, why: str) -> Change:
+    """Several events leave the aggregate as CANCELED."""
+    change = Change(instance=instance)
+    for event in events:
+        change = change.then(close(change.instance, event, EventStatus.CANCELED, now=now, why=why))
+    return change
+
+
+def cancel_instance(
+    strategy: Strategy,
+    instance: Instance,
+    reason: CancelReason,
+    *,
+    by: Actor,
+    now: datetime,
+    kill: bool = False,
+) -> Change:
+    """The flow never runs again.
+
+    Every unfinished event that may not run after cancelation closes; one in flight is closed by its
+    runner at its next look (``draining`` until then), or at once with ``kill``. The on-cancel events are
+    created, dated from ``now``.
+    """
+    live = instance.lease is not None and instance.lease.until > now
+    running = instance.lease.seq if instance.lease is not None and live and not kill else None
+    doomed = [e for e in instance.events if not e.after_cancellation and e.seq != running]
+    change = close_all(instance, doomed, now=now, why=f"instance canceled: {reason.value}")
+    after = replace(
+        change.instance,
+        status=InstanceStatus.CANCELED,
+        cancel_reason=reason,
+        stopped_at=now,
+        stopped_by=by.name,
+        note=by.reason,
+        stopped_for=None,
+        drained_at=now if change.instance.lease is None else None,
+        plan_ended=True,
+        held=None,
+        updated_at=now,
+    )
+    created = lifecycle_events(
+        strategy, after, strategy.definition.on_cancel_tasks, EventKind.ON_CANCEL, anchor=now, now=now
+    )
+    return Change(instance=created, records=change.records)
+
+
+def complete_if_done(instance: Instance, *, now: datetime) -> Change:
+    """COMPLETED, where the plan has ended and no dated event is left; events on hold are canceled."""
+    dated_left = any(event.status is not EventStatus.ONHOLD for event in instance.events)
+    if instance.status is not InstanceStatus.ACTIVE or not instance.plan_ended or dated_left:
+        return Change(instance=instance)
+    change = close_all(instance, list(instance.events), now=now, why="the plan has ended")
+    after = replace(
+        change.instance,
+        status=InstanceStatus.COMPLETED,
+        stopped_at=now,
+        stopped_by="engine",
+        note="the plan has ended",
+        drained_at=now,
+        updated_at=now,
+    )
+    return Change(instance=after, records=change.records)
+
+
+def lifecycle_events(
+    strategy: Strategy,
+    instance: Instance,
+    entries: tuple[LifecycleTask, ...],
+    kind: EventKind,
+    *,
+    anchor: datetime,
+    now: datetime,
+) -> Instance:
+    """The instance with the on-create or on-cancel events that ``createIf`` lets come about.
+
+    A ``createIf`` that cannot be evaluated creates its event ONHOLD, with the problem on it. A date that
+    cannot be computed falls back to ``anchor``, with the problem on it.
+    """
+    for entry in entries:
+        wanted, unclear = _wanted(strategy, instance, entry, now=now)
+        if not wanted:
+            continue
+        try:
+            date, problem = delayed(strategy, instance, entry.delay_by, anchor, now=now)
+        except DateError as error:
+            date, problem = anchor, f"delayBy: {error}"
+        on_hold = entry.manual_trigger or strategy.definition.manual_trigger or unclear is not None
+        instance = add_event(
+            instance,
+            kind,
+            entry.task,
+            date,
+            now=now,
+            on_hold=on_hold,
+            problem=unclear or problem,
+        )
+    return instance
+
+
+def add_event(
+    instance: Instance,
+    kind: EventKind,
+    task: str,
+    date: datetime,
+    *,
+    now: datetime,
+    on_hold: bool = False,
+    data: dict[str, str] | None = None,
+    problem: str | None = None,
+) -> Instance:
+    """The instance with one more event."""
+    event = Event(
+        seq=instance.next_seq,
+        kind=kind,
+        task=task,
+        date=date,
+        due_at=date,
+        status=EventStatus.ONHOLD if on_hold else EventStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+        created_cycle=instance.cycle,
+        after_cancellation=kind is EventKind.ON_CANCEL,
+        data=data or {},
+        problem=problem,
+    )
+    return replace(instance, events=(*instance.events, event), next_seq=instance.next_seq + 1)
+
+
+def _wanted(
+    strategy: Strategy, instance: Instance, entry: LifecycleTask, *, now: datetime
+) -> tuple[bool, str | None]:
+    if entry.create_if is None:
+        return True, None
+    try:
+        return is_true(entry.create_if, scope(strategy, instance, now=now)), None
+    except EvaluationError as error:
+        return True, f"createIf: {error}"

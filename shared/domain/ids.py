@@ -1,0 +1,45 @@
+"""Names of things, and how a name tells where its thing lives.
+
+To clients every id is opaque. Inside, an event's sid starts with its instance's, and a correlation
+id with its event's, so that nothing needs an index to be found.
+"""
+
+import re
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+StrategySid = NewType("StrategySid", str)
+InstanceSid = NewType("InstanceSid", str)
+EventSid = NewType("EventSid", str)
+CorrelationId = NewType("CorrelationId", str)
+CallKey = NewType("CallKey", str)
+
+_EVENT = re.compile(r"(?P<instance>[0-9A-Za-z-]{1,40})-(?P<seq>[1-9][0-9]{0,7})")
+
+
+def event_sid(instance: InstanceSid, seq: int) -> EventSid:
+    """The sid of the ``seq``-th event of an instance: ``<instanceSid>-<seq>``."""
+    return EventSid(f"{instance}-{seq}")
+
+
+def event_address(sid: str) -> tuple[InstanceSid, int] | None:
+    """The owner and number an event sid names, or None where the text cannot be an event sid."""
+    match = _EVENT.fullmatch(sid)
+    if match is None:
+        return None
+    return InstanceSid(match["instance"]), int(match["seq"])
+
+
+def call_key(event: EventSid, *, run: int, visit: int) -> CallKey:
+    """The idempotency key of one call: the same for every sending of it."""
+    return CallKey(f"{event}-{run}-{visit}")
+
+
+def correlation_id(event: EventSid, token: str) -> CorrelationId:
+    """The id an answer to an asynchronous call is sent to; ``token`` makes it unguessable."""
+    return CorrelationId(f"{event}.{token}")
+
+
+def bell_name(event: EventSid, ring: int) -> str:
+    """The name of the schedule that rings for an event; ``ring`` rises with each new date of it."""
+    return f"{event}-{ring}"

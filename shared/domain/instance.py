@@ -1,0 +1,144 @@
+"""The instance: the one aggregate, in which everything that may not contradict itself is kept together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.dates import Moment
+from shared.domain.event import Event, EventStatus
+from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid, event_sid
+
+MAX_UNFINISHED_EVENTS = 50
+"""An aggregate holds at most this many unfinished events."""
+
+
+class InstanceStatus(StrEnum):
+    """Where an instance stands. Source: design section 1."""
+
+    ACTIVE = "ACTIVE"
+    """It runs. Put there at creation and by resume; left by pause, cancel and completion."""
+    PAUSED = "PAUSED"
+    """Nothing of it starts. Put there by pause, by a controller, by used-up attempts under
+    ``pauseBeforeCancel``, by a call in doubt and by crashes; left by resume and cancel."""
+    CANCELED = "CANCELED"
+    """Final. Put there by cancel, by a controller, by used-up attempts or by a cycle that cannot be dated."""
+    COMPLETED = "COMPLETED"
+    """Final. Put there when the plan has ended and the last dated event has closed."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing leaves it any more."""
+        return self in (InstanceStatus.CANCELED, InstanceStatus.COMPLETED)
+
+
+class CancelReason(StrEnum):
+    """Who or what canceled an instance. Source: contracts/core.md section 2.3."""
+
+    HTTP_REQUEST = "HTTP_REQUEST"
+    CONTROLLER_HELPER = "CONTROLLER_HELPER"
+    MAX_ATTEMPTS = "MAX_ATTEMPTS"
+    CREATE_CYCLE_ERROR = "CREATE_CYCLE_ERROR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to run one event, held by one runner until ``until``."""
+
+    seq: int
+    until: datetime
+
+
+class HeldBy(StrEnum):
+    """What keeps a due event of an active instance from starting."""
+
+    QUEUE = "queue"
+    STRATEGY = "strategy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One subscription, order or process under a strategy version.
+
+    cycle: number of the cycle that is planned; from 1. plan: its planned date, and the local date
+    and time it was asked for; retries do not move it.
+    plan_ended: no further cycle will come.
+    events: its unfinished events. next_seq: the number of the next one.
+    fence: rises with each claim and kill; a writer with a lower one is too late.
+    rev: rises with each stored change.
+    stopped_at, stopped_by, note: when and by whom it was last paused or ended, and why.
+    stopped_for: the event whose end or doubt paused it.
+    drained_at: when the last running event of a stopped instance came to rest.
+    held: set while its due event waits for a paused queue or strategy.
+    nudges, nudged_until: how often the sweeper rang in vain, and when it looks again.
+    shard: 0 to 15, its partition of the attention index.
+    """
+
+    sid: InstanceSid
+    account_id: AccountId
+    strategy_sid: StrategySid
+    strategy_version: int
+    strategy_id: str
+    start_date: datetime
+    created_at: datetime
+    updated_at: datetime
+    shard: int
+    description: str = ""
+    status: InstanceStatus = InstanceStatus.ACTIVE
+    cycle: int = 1
+    plan: Moment | None = None
+    plan_ended: bool = False
+    end_date: datetime | None = None
+    attributes: Mapping[str, str | bool | float] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    next_seq: int = 1
+    fence: int = 0
+    lease: Lease | None = None
+    rev: int = 0
+    cancel_reason: CancelReason | None = None
+    stopped_at: datetime | None = None
+    stopped_by: str | None = None
+    note: str | None = None
+    stopped_for: int | None = None
+    drained_at: datetime | None = None
+    held: HeldBy | None = None
+    nudges: int = 0
+    nudged_until: datetime | None = None
+
+    def event(self, seq: int) -> Event | None:
+        """Its unfinished event of that number."""
+        return next((event for event in self.events if event.seq == seq), None)
+
+    def event_sid(self, event: Event) -> EventSid:
+        """The sid of one of its events."""
+        return event_sid(self.sid, event.seq)
+
+    @property
+    def main_event(self) -> Event | None:
+        """Its unfinished main event."""
+        return next((event for event in self.events if event.is_main), None)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it is stopped while one of its events is still in flight."""
+        return self.status is not InstanceStatus.ACTIVE and self.lease is not None
+
+    @property
+    def executing(self) -> Event | None:
+        """The event the lease is for."""
+        return None if self.lease is None else self.event(self.lease.seq)
+
+    def with_event(self, changed: Event) -> "Instance":
+        """Itself with the event of the same number replaced."""
+        return replace(self, events=tuple(changed if e.seq == changed.seq else e for e in self.events))
+
+    def without(self, closed: frozenset[int]) -> "Instance":
+        """Itself without the events of these numbers."""
+        return replace(self, events=tuple(e for e in self.events if e.seq not in closed))
+
+    def lets_start(self, event: Event) -> bool:
+        """Whether its status lets this event start when it is due."""
+        waiting = event.status in (EventStatus.PENDING, EventStatus.QUEUED)
+        if self.status is InstanceStatus.ACTIVE:
+            return waiting
+        return waiting and self.status.is_final and event.after_cancellation

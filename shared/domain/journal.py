@@ -1,0 +1,71 @@
+"""What a run leaves behind: its journal, and the record of an event that closed.
+
+The journal is what a crash is repaired from, so everything a later runner must not decide again is
+in it. Source: design section 3, items 4 to 8.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.event import Event
+from shared.domain.ids import InstanceSid
+from shared.domain.run import Intent, Outcome, RunEnd, StepError, Then
+from shared.domain.strategy import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One executed step: the intent it had, what came of it, what was chosen next.
+
+    Kept under (event, run, visit). An entry with a lower ``fence`` never replaces one with a higher.
+    """
+
+    seq: int
+    run: int
+    fence: int
+    intent: Intent
+    outcome: Outcome
+    then: Then
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """A closed event, kept for good.
+
+    event: as it closed, with a final status. fence: of the claim or command that closed it.
+    last: the run's last step where the journal does not hold it.
+    end: how its last run ended, None where something other than its run closed it.
+    in_doubt: a call of this event was, or may have been, sent more than once or without an answer.
+    why: for an event that did not end by its own run: skipped, canceled by whom, poisoned.
+    skipped_cycles: for a range of skipped dates, the cycles it stands for (first, last).
+    """
+
+    instance_sid: InstanceSid
+    event: Event
+    fence: int
+    finished_at: datetime
+    in_doubt: bool = False
+    last: JournalEntry | None = None
+    end: RunEnd | None = None
+    why: str | None = None
+    skipped_cycles: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """All that is stored of one event besides the aggregate: its journal, and its record if closed."""
+
+    entries: tuple[JournalEntry, ...] = ()
+    record: EventRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """One element of ``stack``: what callbacks and templates see of a step."""
+
+    success: bool
+    response: Json = None
+    error: StepError | None = None
+    from_cache: bool = False

@@ -1,0 +1,251 @@
+"""Which dates a plan has. Simulation, forecast and the running engine all ask here.
+
+Source: design section 4; contracts/core.md sections 3.1 and 3.2.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.callbacks import instant, is_true, scope, span_of
+from shared.domain.dates import Moment, earlier, later, moment_at, parse_instant
+from shared.domain.errors import DateError, RitornelloError
+from shared.domain.instance import Instance
+from shared.domain.strategy import Calendar, Delta, LeadingUpTask, OnResume, Strategy
+from shared.expressions import EvaluationError
+
+MAX_MISSED_DATES = 1000
+"""At most so many passed dates are walked to find where a late plan goes on."""
+
+
+class CycleError(RitornelloError):
+    """The next cycle cannot be dated; the instance ends with CREATE_CYCLE_ERROR."""
+
+    code = "CREATE_CYCLE_ERROR"
+
+
+class TooManyMissedError(CycleError):
+    """More dates have passed unrun than are walked."""
+
+    code = "TOO_MANY_MISSED_DATES"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleDate:
+    """A dated cycle. problem: a callback that could not be evaluated and was passed over."""
+
+    cycle: int
+    moment: Moment
+    calendar: Calendar
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Consecutive planned dates that will not run."""
+
+    first_cycle: int
+    last_cycle: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """Where a plan goes on. coming: None where it has ended. skipped: the passed dates left out."""
+
+    coming: CycleDate | None
+    skipped: Skipped | None = None
+
+
+def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate:
+    """Cycle 1: the start date plus ``initialDelay``; ``scheduleAfter`` does not count yet.
+
+    Raises: CycleError.
+    """
+    zone = strategy.definition.zone
+    calendar = calendar_for(strategy, instance, cycle=1, now=now)
+    moment, problem = moment_at(instance.start_date, zone), None
+    if strategy.definition.initial_delay is not None:
+        moment, problem = _dated(
+            strategy, instance, strategy.definition.initial_delay, moment, cycle=1, now=now
+        )
+    return CycleDate(cycle=1, moment=moment, calendar=calendar, problem=problem)
+
+
+def following(
+    strategy: Strategy, instance: Instance, *, cycle: int, moment: Moment, now: datetime
+) -> CycleDate:
+    """The cycle after ``cycle``, whose planned date was ``moment``: strictly later.
+
+    Raises: CycleError.
+    """
+    number = cycle + 1
+    calendar = calendar_for(strategy, instance, cycle=number, now=now)
+    dated, problem = _dated(strategy, instance, calendar.schedule_after, moment, cycle=number, now=now)
+    if calendar.next_cycle_date_callback is not None:
+        dated = _asked_of_callback(
+            strategy, instance, calendar.next_cycle_date_callback, dated, cycle=number, now=now
+        )
+    if dated.at <= moment.at:
+        raise CycleError(f"cycle {number} would be at {dated.at.isoformat()}, not after cycle {cycle}")
+    return CycleDate(cycle=number, moment=dated, calendar=calendar, problem=problem)
+
+
+def coming_cycles(
+    strategy: Strategy, instance: Instance, first: CycleDate, *, now: datetime
+) -> Iterator[CycleDate]:
+    """``first`` and the cycles after it, up to the instance's end date. Raises: CycleError."""
+    dated = first
+    while instance.end_date is None or dated.moment.at <= instance.end_date:
+        yield dated
+        dated = following(strategy, instance, cycle=dated.cycle, moment=dated.moment, now=now)
+
+
+def outlook(
+    strategy: Strategy, instance: Instance, coming: CycleDate, *, now: datetime, on_late: OnResume
+) -> Outlook:
+    """Where the plan goes on from ``coming``, by the rule for dates that have passed.
+
+    A date equal to ``now`` has not passed. Raises: CycleError, TooManyMissedError.
+    """
+    cycles = coming_cycles(strategy, instance, coming, now=now)
+    first = next(cycles, None)
+    if first is None or first.moment.at >= now or on_late is OnResume.ALL:
+        return Outlook(coming=first)
+    missed = [first]
+    for dated in cycles:
+        if dated.moment.at >= now:
+            return _after_missed(missed, dated, on_late)
+        if len(missed) == MAX_MISSED_DATES:
+            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates have passed")
+        missed.append(dated)
+    return _after_missed(missed, None, on_late)
+
+
+def _after_missed(missed: list[CycleDate], dated: CycleDate | None, on_late: OnResume) -> Outlook:
+    if on_late is OnResume.SKIP:
+        return Outlook(coming=dated, skipped=_range(missed))
+    return Outlook(coming=missed[-1], skipped=_range(missed[:-1]))
+
+
+def _range(skipped: list[CycleDate]) -> Skipped | None:
+    if not skipped:
+        return None
+    return Skipped(
+        first_cycle=skipped[0].cycle,
+        last_cycle=skipped[-1].cycle,
+        first_at=skipped[0].moment.at,
+        last_at=skipped[-1].moment.at,
+    )
+
+
+def calendar_for(strategy: Strategy, instance: Instance, *, cycle: int, now: datetime) -> Calendar:
+    """The calendar of a cycle: by its exact number, else by callback, else the first with neither.
+
+    Raises: CycleError: none matches, or a callback cannot be evaluated.
+    """
+    calendars = strategy.definition.calendars
+    for calendar in calendars:
+        if calendar.run_on_cycle == cycle:
+            return calendar
+    for calendar in calendars:
+        if calendar.run_on_cycle_callback is not None and calendar.run_on_cycle is None:
+            variables = scope(strategy, instance, now=now, cycle=cycle)
+            try:
+                if is_true(calendar.run_on_cycle_callback, variables):
+                    return calendar
+            except EvaluationError as error:
+                raise CycleError(f"runOnCycleCallback of {calendar.key}: {error}") from error
+    for calendar in calendars:
+        if calendar.run_on_cycle is None and calendar.run_on_cycle_callback is None:
+            return calendar
+    raise CycleError(f"no calendar for cycle {cycle}")
+
+
+def leading_up_date(
+    strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
+) -> tuple[datetime, str | None]:
+    """When a leading-up task of a cycle runs: ``scheduleBefore`` ahead of the main event's date.
+
+    Answers the date and a note where something could not be evaluated; never raises for user data:
+    without a usable date it runs with the main event.
+    """
+    zone = strategy.definition.zone
+    anchor = moment_at(main.moment.at, zone)
+    delta = entry.schedule_before
+    try:
+        if delta.from_attribute is not None:
+            anchor = moment_at(date_attribute(instance, delta.from_attribute), zone)
+        span, problem = span_of(
+            delta, _scope_for(delta, strategy, instance, cycle=main.cycle, date=anchor.at, now=now)
+        )
+        return earlier(anchor, span, zone).at, problem
+    except DateError as error:
+        return main.moment.at, f"scheduleBefore: {error}"
+
+
+def delayed(
+    strategy: Strategy, instance: Instance, delta: Delta | None, anchor: datetime, *, now: datetime
+) -> tuple[datetime, str | None]:
+    """``anchor`` plus a delta, and a note where its callback could not be evaluated.
+
+    Raises: DateError: the ``from`` attribute is not a date, or the result cannot be represented.
+    """
+    if delta is None:
+        return anchor, None
+    zone = strategy.definition.zone
+    start = anchor if delta.from_attribute is None else date_attribute(instance, delta.from_attribute)
+    span, problem = span_of(
+        delta, _scope_for(delta, strategy, instance, cycle=instance.cycle, date=start, now=now)
+    )
+    return later(moment_at(start, zone), span, zone).at, problem
+
+
+def date_attribute(instance: Instance, name: str) -> datetime:
+    """The date an attribute of the instance holds. Raises: DateError: it is missing or no date."""
+    value = instance.attributes.get(name)
+    if not isinstance(value, str):
+        raise DateError(f"attribute {name!r} holds no date")
+    return parse_instant(value)
+
+
+def _dated(
+    strategy: Strategy, instance: Instance, delta: Delta, anchor: Moment, *, cycle: int, now: datetime
+) -> tuple[Moment, str | None]:
+    zone = strategy.definition.zone
+    try:
+        if delta.from_attribute is not None:
+            anchor = moment_at(date_attribute(instance, delta.from_attribute), zone)
+        span, problem = span_of(
+            delta, _scope_for(delta, strategy, instance, cycle=cycle, date=anchor.at, now=now)
+        )
+        return later(anchor, span, zone), problem
+    except DateError as error:
+        raise CycleError(f"cycle {cycle}: {error}") from error
+
+
+def _asked_of_callback(
+    strategy: Strategy, instance: Instance, source: str, computed: Moment, *, cycle: int, now: datetime
+) -> Moment:
+    """The callback's date; its asked day and time are kept only where it returns the computed date."""
+    variables = scope(strategy, instance, now=now, cycle=cycle, date=computed.at)
+    try:
+        at = instant(source, variables)
+    except EvaluationError as error:
+        raise CycleError(f"nextCycleDateCallback of cycle {cycle}: {error}") from error
+    return computed if at == computed.at else moment_at(at, strategy.definition.zone)
+
+
+def _scope_for(
+    delta: Delta, strategy: Strategy, instance: Instance, *, cycle: int, date: datetime, now: datetime
+) -> dict[str, object] | None:
+    """The variables of a delta's callback; None where it has none, since building them costs."""
+    if delta.retry_event_callback is None:
+        return None
+    return scope(strategy, instance, now=now, cycle=cycle, date=date)
+
+
+def shifted_moment(strategy: Strategy, moment: Moment, by: timedelta) -> Moment:
+    """A planned date moved by elapsed time; its asked day and time are set anew."""
+    return moment_at(moment.at + by, strategy.definition.zone)

@@ -1,0 +1,95 @@
+"""Reading a trail back: where a run stands, what its steps came to, what need not be called again.
+
+Nothing is evaluated here: stored outcomes and chosen next steps are followed as they stand.
+Source: design section 3, items 7 and 8; section 5.
+"""
+
+from collections.abc import Mapping
+
+from shared.domain.event import Event
+from shared.domain.journal import JournalEntry, StepResult, Trail
+from shared.domain.run import Intent, Outcome, Path, Then
+
+
+def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
+    """The entries of one run that follow from each other, from its first step on.
+
+    An entry of a runner that had lost its lease hangs in the air: its step was not the one chosen, or
+    its fence is lower than the one before it. The chain ends before it.
+    """
+    by_visit = {entry.intent.visit: entry for entry in trail.entries if entry.run == run}
+    followed: list[JournalEntry] = []
+    while (entry := by_visit.get(len(followed) + 1)) is not None:
+        if followed and not _follows(followed[-1], entry):
+            break
+        followed.append(entry)
+    return tuple(followed)
+
+
+def position(trail: Trail, event: Event) -> Then | None:
+    """What the event's current run was about to do: a step, or its end; None before its first run."""
+    entries = chain(trail, event.run)
+    return entries[-1].then if entries else event.outset
+
+
+def unapplied(trail: Trail, event: Event) -> tuple[JournalEntry, ...]:
+    """Entries of the current run whose directives the aggregate has not been given."""
+    return tuple(
+        entry
+        for entry in chain(trail, event.run)
+        if entry.outcome.directives and (entry.run, entry.intent.visit) > event.applied
+    )
+
+
+def stored_results(trail: Trail, event: Event, path: Path) -> Mapping[str, StepResult]:
+    """Successes of earlier runs that a retry need not call again, by step.
+
+    Main-path ones count on the main path, side-path ones on side paths, and those only since the last
+    restart after used-up attempts.
+    """
+    main = path is Path.MAIN
+    first = 1 if main else event.side_results_from
+    return {
+        entry.intent.step: StepResult(success=True, response=entry.outcome.response, from_cache=True)
+        for run in range(first, event.run)
+        for entry in chain(trail, run)
+        if entry.outcome.success and (entry.intent.path is Path.MAIN) == main
+    }
+
+
+def stack(trail: Trail, event: Event, intent: Intent) -> dict[str, StepResult]:
+    """What the steps of the current run came to, up to an intent, stored results it passed included."""
+    results: dict[str, StepResult] = {}
+    for entry in chain(trail, event.run):
+        _pass(results, trail, event, entry.intent)
+        results[entry.intent.step] = result_of(entry.outcome)
+    _pass(results, trail, event, intent)
+    return results
+
+
+def result_of(outcome: Outcome) -> StepResult:
+    """What an executed step looks like on the stack."""
+    return StepResult(success=outcome.success, response=outcome.response, error=outcome.error)
+
+
+def unanswered_sending(trail: Trail, event: Event, step: str) -> Intent | None:
+    """The intent of the step's last sending, where no definite answer to it ever came."""
+    last = None
+    for run in range(1, event.run + 1):
+        for entry in chain(trail, run):
+            if entry.intent.step == step:
+                last = entry
+    return last.intent if last is not None and last.outcome.unanswered else None
+
+
+def _pass(results: dict[str, StepResult], trail: Trail, event: Event, intent: Intent) -> None:
+    if intent.passed:
+        stored = dict(stored_results(trail, event, Path.MAIN))
+        if intent.path is not Path.MAIN:
+            stored.update(stored_results(trail, event, intent.path))
+        results.update({step: stored[step] for step in intent.passed})
+
+
+def _follows(before: JournalEntry, entry: JournalEntry) -> bool:
+    chosen = before.then
+    return isinstance(chosen, Intent) and chosen.step == entry.intent.step and entry.fence >= before.fence

@@ -1,0 +1,77 @@
+"""When a failed attempt is tried again, and what happens when the attempts are used up.
+
+Source: contracts/core.md section 3.6; design section 5.
+"""
+
+from datetime import datetime
+
+from shared.domain.callbacks import Scope, span_of
+from shared.domain.dates import later, moment_at
+from shared.domain.errors import DateError
+from shared.domain.instance import Instance
+from shared.domain.recurrence import date_attribute
+from shared.domain.run import Failure, StepError
+from shared.domain.strategy import Delta, RetryConfig, Step, Strategy, Task
+
+NO_RETRY = RetryConfig(times=0)
+"""What holds where neither the step nor its task says anything."""
+
+
+def policy_of(task: Task, step: Step) -> RetryConfig:
+    """The step's own retry configuration, else its task's, else no retry."""
+    return step.retry_config or task.retry_config or NO_RETRY
+
+
+def delay_of(policy: RetryConfig, attempt: int) -> Delta | None:
+    """The distance to the attempt after ``attempt``, or None when the attempts are used up.
+
+    The k-th retry waits ``retryAfter`` where that has a callback, else ``retryStrategy[k-1]``, else
+    ``retryAfter``. times=2, retryAfter=1 hour: fail, 1 h, fail, 1 h, fail, None: three runs in all.
+    """
+    if attempt > policy.times:
+        return None
+    after = policy.retry_after
+    if after is not None and after.retry_event_callback is not None:
+        return after
+    if attempt <= len(policy.retry_strategy):
+        return policy.retry_strategy[attempt - 1]
+    return after
+
+
+def failure(
+    strategy: Strategy,
+    instance: Instance,
+    policy: RetryConfig,
+    step: Step,
+    error: StepError,
+    *,
+    attempt: int,
+    variables: Scope,
+    now: datetime,
+) -> tuple[Failure, str | None]:
+    """The failed attempt and what was decided about it; and a note where a callback could not be evaluated.
+
+    The next attempt is counted from the failure, so it never moves the plan.
+    """
+    delay = delay_of(policy, attempt)
+    if delay is None:
+        return Failure(step=step.key, failed_at=now, error=error, pauses=policy.pause_before_cancel), None
+    at, note = _retry_at(strategy, instance, delay, variables, now=now)
+    return Failure(step=step.key, failed_at=now, error=error, retry_at=at), note
+
+
+def _retry_at(
+    strategy: Strategy, instance: Instance, delay: Delta, variables: Scope, *, now: datetime
+) -> tuple[datetime, str | None]:
+    zone = strategy.definition.zone
+    span, note = span_of(delay, variables)
+    anchor = now
+    if delay.from_attribute is not None:
+        try:
+            anchor = date_attribute(instance, delay.from_attribute)
+        except DateError as error:
+            note = f"retryAfter.from: {error}"
+    try:
+        return later(moment_at(anchor, zone), span, zone).at, note
+    except DateError as error:
+        return now, f"retryAfter: {error}"

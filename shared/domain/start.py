@@ -1,0 +1,123 @@
+"""How an instance comes about.
+
+Source: contracts/core.md section 3.3; design section 4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.decision import Applied
+from shared.domain.directives import MAX_ATTRIBUTES_BYTES
+from shared.domain.ending import lifecycle_events
+from shared.domain.errors import DateError, InvalidInputError, Problem
+from shared.domain.event import EventKind
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import Instance
+from shared.domain.jtd_form import escaped
+from shared.domain.planning import go_on
+from shared.domain.recurrence import CycleError, date_attribute, first_cycle, outlook
+from shared.domain.strategy import Delta, Json, Strategy, json_size
+from shared.domain.validation import violations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInstance:
+    """What is asked for. start_date: None for now. strategy_id: as the caller named the strategy."""
+
+    sid: InstanceSid
+    strategy_id: str
+    shard: int
+    attributes: Mapping[str, Json]
+    description: str = ""
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+
+
+def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
+    """The instance with its on-create events and its first cycle.
+
+    A start date in the past is a late plan. Raises: InvalidInputError: with every problem; its pointers lead
+    into the creating body (``/attributes/...``, ``/endDate``).
+    """
+    instance = _blank(strategy, new, now=now)
+    problems = attribute_problems(strategy, new.attributes) + _from_problems(strategy, instance)
+    if instance.end_date is not None and instance.end_date < instance.start_date:
+        problems.append(Problem(pointer="/endDate", rule="range", message="must not be before startDate"))
+    if problems:
+        raise InvalidInputError(tuple(problems))
+    created = lifecycle_events(
+        strategy,
+        instance,
+        strategy.definition.on_create_tasks,
+        EventKind.ON_CREATE,
+        anchor=instance.start_date,
+        now=now,
+    )
+    try:
+        dated = first_cycle(strategy, created, now=now)
+        ahead = outlook(strategy, created, dated, now=now, on_late=strategy.definition.on_resume)
+    except CycleError as error:
+        raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
+    planned = go_on(strategy, created, ahead, now=now)
+    instance = replace(planned.change.instance, rev=1)
+    return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
+
+
+def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> list[Problem]:
+    """Everything that keeps these from being an instance's attributes, below ``/attributes``."""
+    problems = [
+        Problem(
+            pointer=f"/attributes/{escaped(name)}",
+            rule="type",
+            message="must be a string, a number or a boolean",
+        )
+        for name, value in attributes.items()
+        if not isinstance(value, str | bool | int | float)
+    ]
+    if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
+        problems.append(Problem(pointer="/attributes", rule="too-long", message="must take at most 16 KB"))
+    rule = strategy.definition.instance_validation
+    if rule is not None:
+        problems.extend(violations(rule, dict(attributes), pointer="/attributes"))
+    return problems
+
+
+def _blank(strategy: Strategy, new: NewInstance, *, now: datetime) -> Instance:
+    return Instance(
+        sid=new.sid,
+        account_id=strategy.account_id,
+        strategy_sid=strategy.sid,
+        strategy_version=strategy.version,
+        strategy_id=new.strategy_id,
+        description=new.description,
+        start_date=new.start_date or now,
+        end_date=new.end_date,
+        attributes=dict(new.attributes),
+        shard=new.shard,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
+    """Attributes that the plan counts from and that hold no date."""
+    problems: list[Problem] = []
+    for name in dict.fromkeys(delta.from_attribute for delta in _deltas(strategy) if delta.from_attribute):
+        try:
+            date_attribute(instance, name)
+        except DateError:
+            pointer = f"/attributes/{escaped(name)}"
+            problems.append(
+                Problem(pointer=pointer, rule="date", message="must be a date: the plan counts from it")
+            )
+    return problems
+
+
+def _deltas(strategy: Strategy) -> list[Delta]:
+    definition = strategy.definition
+    found = [definition.initial_delay, *(entry.delay_by for entry in definition.on_create_tasks)]
+    for calendar in definition.calendars:
+        found.append(calendar.schedule_after)
+        found.extend(entry.schedule_before for entry in calendar.leading_up_tasks)
+    return [delta for delta in found if delta is not None]

@@ -1,0 +1,148 @@
+"""What one step comes to: its answer judged, its controller heard.
+
+Source: contracts/core.md section 3.5; design sections 3.7, 5 and 6.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import assert_never
+
+from shared.domain.call import (
+    Answered,
+    Blocked,
+    CallNotPossibleError,
+    CallOutcome,
+    ServiceRequest,
+    TimedOut,
+    Unreachable,
+    method_of,
+    prepare,
+)
+from shared.domain.callbacks import directives, with_response
+from shared.domain.directives import DirectiveError, checked
+from shared.domain.journal import Trail
+from shared.domain.replay import stack
+from shared.domain.run import Intent, Outcome, StepError
+from shared.domain.strategy import InDoubt, Json, Method, Step, Strategy, json_size
+from shared.domain.validation import violations
+from shared.domain.walk import Walk
+from shared.expressions import EvaluationError
+
+MAX_STORED_BYTES = 192 * 1024
+"""What the stored responses of one event may take together, as JSON."""
+
+TOKEN_TIMEOUT_SECONDS = 30
+"""The longest a token may take to fetch."""
+
+_GONE = (404, 410)
+
+
+def request_of(walk: Walk, intent: Intent) -> ServiceRequest | None:
+    """The call a step makes, or None where it has only a controller.
+
+    Raises: CallNotPossibleError.
+    """
+    action = walk.task.steps[intent.step].action
+    if action is None:
+        return None
+    definition = walk.strategy.definition
+    variables = walk.scope_at(intent, stack(walk.trail, walk.event, intent))
+    return prepare(walk.strategy, definition.actions[action], intent, variables)
+
+
+def judged(walk: Walk, intent: Intent, call: CallOutcome | None) -> Outcome:
+    """What a step came to, given the answer to its call (None: it makes none), its controller included."""
+    step = walk.task.steps[intent.step]
+    outcome = (
+        Outcome(success=True) if call is None else _classified(_method(walk.strategy, step), intent, call)
+    )
+    if outcome.success and step.controller_callback is not None:
+        outcome = _controlled(walk, intent, outcome, step.controller_callback)
+    return _within_bounds(walk.trail, outcome)
+
+
+def not_possible(error: CallNotPossibleError) -> Outcome:
+    """What a step came to whose call could not be made."""
+    return Outcome(success=False, error=error.error)
+
+
+def in_doubt(message: str) -> Outcome:
+    """What a step came to whose call may or may not have reached its service, and is not sent again."""
+    return Outcome(success=False, error=StepError(message=message), unanswered=True)
+
+
+def doubt_policy(strategy: Strategy, step: Step) -> InDoubt:
+    """What to do about a call of this step without a known answer."""
+    method = _method(strategy, step)
+    return InDoubt.RETRY if method is None or method.is_safe_to_repeat else method.in_doubt
+
+
+def longest(strategy: Strategy, step: Step) -> timedelta:
+    """The longest a step can take: delay, token and call, each of the latter with one repeat."""
+    method = _method(strategy, step)
+    if method is None or step.action is None:
+        return timedelta(seconds=1)
+    service, _ = method_of(strategy, strategy.definition.actions[step.action])
+    token = TOKEN_TIMEOUT_SECONDS if strategy.environment in service.authorization else 0
+    return strategy.definition.request_delay + timedelta(seconds=2 * (token + method.timeout_seconds))
+
+
+def _method(strategy: Strategy, step: Step) -> Method | None:
+    if step.action is None:
+        return None
+    return method_of(strategy, strategy.definition.actions[step.action])[1]
+
+
+def _classified(method: Method | None, intent: Intent, call: CallOutcome) -> Outcome:
+    match call:
+        case Answered(status=status, body=body):
+            return _answered(method, intent, status, body)
+        case TimedOut(why=why):
+            return in_doubt(f"no answer: {why}")
+        case Unreachable(why=why) | Blocked(why=why):
+            return Outcome(success=False, error=StepError(message=why))
+        case _:
+            assert_never(call)
+
+
+def _answered(method: Method | None, intent: Intent, status: int, body: Json) -> Outcome:
+    gone = method is not None and method.method == "delete" and intent.repeat and status in _GONE
+    if not 200 <= status < 300 and not gone:  # noqa: PLR2004 - the 2xx class
+        return Outcome(success=False, error=StepError(message=f"answered {status}", status=status, data=body))
+    if method is not None and method.response_validation is not None and not gone:
+        problems = violations(method.response_validation, body)
+        if problems:
+            message = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems)
+            error = StepError(message=f"responseValidation: {message}", status=status, data=body)
+            return Outcome(success=False, error=error)
+    return Outcome(success=True, response=body)
+
+
+def _controlled(walk: Walk, intent: Intent, outcome: Outcome, source: str) -> Outcome:
+    """The outcome after the controller: its ``response`` in place of the answer, its orders kept."""
+    variables = walk.scope_at(intent, stack(walk.trail, walk.event, intent))
+    try:
+        ordered = directives(source, with_response(variables, outcome.response))
+        ordered = checked(walk.strategy, walk.instance, ordered, now=walk.now)
+    except (EvaluationError, DirectiveError) as error:
+        return replace(outcome, success=False, error=StepError(message=f"controllerCallback: {error}"))
+    if "fail" in ordered:
+        return replace(outcome, success=False, error=StepError(message=ordered["fail"]))
+    response = ordered.pop("response", outcome.response)
+    return replace(outcome, response=response, directives=ordered or None)
+
+
+def _within_bounds(trail: Trail, outcome: Outcome) -> Outcome:
+    stored = sum(_size(entry.outcome) for entry in trail.entries)
+    if stored + _size(outcome) <= MAX_STORED_BYTES:
+        return outcome
+    status = outcome.error.status if outcome.error else None
+    error = StepError(
+        message="RESPONSE_TOO_LARGE: the responses of an event take 192 KB at most", status=status
+    )
+    return replace(outcome, success=False, response=None, error=error, directives=None)
+
+
+def _size(outcome: Outcome) -> int:
+    held = [value for value in (outcome.response, outcome.error and outcome.error.data) if value is not None]
+    return sum(json_size(value) for value in held)
