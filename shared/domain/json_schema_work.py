@@ -129,6 +129,8 @@ class Work:
         part: Any = self._schema
         for token in way.split("/")[1:]:
             name = token.replace("~1", "/").replace("~0", "~")
-            listed = {str(index): one for index, one in enumerate(members(part))}
-            part = (part if isinstance(part, dict) else listed).get(name)
+            if isinstance(part, list) and name.isdecimal() and int(name) < len(part):
+                part = part[int(name)]
+            else:
+                part = part.get(name) if isinstance(part, dict) else None
         yield part

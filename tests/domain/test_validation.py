@@ -328,3 +328,8 @@ class TestNothingRunsAway:
         assert len(violations({"elements": {"type": "string"}}, [1] * 500)) == 100
         assert len(violations({"type": "array", "items": {"type": "string"}}, [1] * 500)) == 100
         assert len(check_schema({"properties": {f"p{n}": 1 for n in range(500)}}, pointer="")) == 100
+
+    def test_references_into_a_list_are_followed(self) -> None:
+        parts = [{"$ref": f"#/allOf/{n + 1}"} for n in range(250)]
+        assert check_schema({"type": "object", "allOf": [*parts, {}]}, pointer="") == []
+        assert rules({"type": "object", "allOf": [*parts, {"$ref": "#/allOf/x"}]}) == {"json-schema-invalid"}
