@@ -37,7 +37,8 @@ class InstanceStore(Protocol):
     ) -> None:
         """Replace the instance whose stored rev is ``instance.rev - 1``.
 
-        Records and audit entry are stored with it or not at all. All fields survive a round trip; its attention entry moves with it.
+        Records and audit entry are stored with it or not at all. All fields survive a round trip; its
+        attention entry moves with it.
         Raises: StaleRevError: the stored rev is another one. Nothing was written.
         """
 

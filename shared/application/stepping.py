@@ -161,7 +161,7 @@ def _called(ports: Ports, at: Moved, intent: Intent) -> tuple[CallOutcome | None
     try:
         request = request_of(_walk(ports, at), intent)
     except CallNotPossibleError as error:
-        return None, not_possible(error)
+        return None, not_possible(intent, error)
     if request is None:
         return None, None
     ports.clock.sleep(at.claim.strategy.definition.request_delay.total_seconds())

@@ -72,9 +72,11 @@ def renew(instance: Instance, command: Renew) -> Verdict:
 
 def release(instance: Instance, command: Release, *, now: datetime) -> Verdict:
     """The claim undone, and the instance parked until the flag that holds it clears."""
-    before = command.before
-    if not holds(instance, before.seq, command.fence):
+    before, claimed = command.before, instance.executing
+    if claimed is None or not holds(instance, before.seq, command.fence):
         return AlreadyThere(instance=instance)
+    if before.status is EventStatus.EXECUTING:  # taken over from a dead runner: what it may have done stays known
+        before = replace(claimed, status=EventStatus.QUEUED)
     parked = instance.with_event(replace(before, updated_at=now))
     drained = now if instance.status is not InstanceStatus.ACTIVE else instance.drained_at
     return Applied(

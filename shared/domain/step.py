@@ -61,9 +61,9 @@ def judged(walk: Walk, intent: Intent, call: CallOutcome | None) -> Outcome:
     return _within_bounds(walk.trail, outcome)
 
 
-def not_possible(error: CallNotPossibleError) -> Outcome:
-    """What a step came to whose call could not be made."""
-    return Outcome(success=False, error=error.error)
+def not_possible(intent: Intent, error: CallNotPossibleError) -> Outcome:
+    """What a step came to whose call could not be made; an earlier sending of it is still unanswered."""
+    return Outcome(success=False, error=error.error, unanswered=intent.repeat)
 
 
 def in_doubt(message: str) -> Outcome:
@@ -100,7 +100,8 @@ def _classified(method: Method | None, intent: Intent, call: CallOutcome) -> Out
         case TimedOut(why=why):
             return in_doubt(f"no answer: {why}")
         case Unreachable(why=why) | Blocked(why=why):
-            return Outcome(success=False, error=StepError(message=why))
+            # An earlier sending of a repeated call is still without an answer.
+            return Outcome(success=False, error=StepError(message=why), unanswered=intent.repeat)
         case _:
             assert_never(call)
 
