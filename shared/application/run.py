@@ -4,7 +4,7 @@ One way: look, claim, check the flags, then step after step, conclude, and look 
 Source: design section 3.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.application.committing import committed, ring, settled, stored
 from shared.application.ports import Ports
@@ -22,11 +22,11 @@ from shared.domain.attention import EARLY, NotYet, Over, Ready, look
 from shared.domain.commands import Claim, Finish, Release, Unpark
 from shared.domain.decide import decide
 from shared.domain.decision import Applied
-from shared.domain.event import Event
+from shared.domain.event import Event, EventStatus
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.journal import Trail
-from shared.domain.replay import position, unapplied
+from shared.domain.replay import position, to_seal, unapplied
 from shared.domain.run import Intent, RunEnd
 
 MAX_LOOKS = 1000
@@ -95,7 +95,20 @@ class _Run:
         held = self.ports.strategies.held_by(after.account_id, after.strategy_sid)
         if held is not None:
             return self._parked(after, Release(before=event, fence=after.fence, held=held)), False
+        if event.status is EventStatus.EXECUTING or event.unsure:
+            claim = self._sealed(claim, after, claimed)
         return self._walked(claim, after, claimed), True
+
+    def _sealed(self, claim: Claimed, instance: Instance, event: Event) -> Claimed:
+        """The claim with what it builds on made safe from runners that lost theirs but are still alive."""
+        seal = to_seal(claim.trail, event, fence=claim.fence)
+        if seal is None:
+            return claim
+        self.ports.instances.append(instance.sid, seal)
+        kept = tuple(
+            e for e in claim.trail.entries if (e.run, e.intent.visit) != (seal.run, seal.intent.visit)
+        )
+        return replace(claim, trail=replace(claim.trail, entries=(*kept, seal)))
 
     def _parked(self, claimed: Instance, command: Release) -> Instance | None:
         """The claim given back; freed again at once where the flag has cleared meanwhile."""

@@ -7,6 +7,7 @@ from shared.domain.event import EventStatus
 from shared.domain.ids import event_address
 from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import EventRecord
+from shared.domain.replay import chain
 from tests.simulation.world import Sending, World
 
 
@@ -25,8 +26,8 @@ def records_of(world: World, task: str) -> list[EventRecord]:
 def valid_records(world: World) -> list[EventRecord]:
     """The records that count.
 
-    A runner that had lost its lease may have put a record just before another one decided otherwise: the event
-    is open, and the record's fence is lower than the instance's.
+    A runner that had lost its lease may have put a record just before another one decided otherwise: the
+    event is open, and the record's fence is lower than the instance's.
     """
     instance = only_instance(world)
     still_open = {event.seq for event in instance.events}
@@ -57,9 +58,13 @@ def assert_no_unmarked_double(world: World) -> None:
 
 
 def assert_effect_once(world: World, path: str, events: list[EventRecord]) -> None:
-    """Each of these events did to a service what it was to do exactly once, by the service's own count of keys."""
+    """Each of these events did once, by the service's own count of keys, what it was to do there."""
     for record in events:
-        keys = {sending.key for sending in _of_event(world, record) if sending.url.endswith(path) and sending.took_effect}
+        keys = {
+            sending.key
+            for sending in _of_event(world, record)
+            if sending.url.endswith(path) and sending.took_effect
+        }
         assert len(keys) == 1, f"event {record.event.seq} took effect at {path} under {sorted(keys)}"
 
 
@@ -102,6 +107,19 @@ def assert_effect_at_most_once(world: World, path: str) -> None:
             effects.setdefault(_seq_of(sending.key), set()).add(sending.key)
     for seq, keys in effects.items():
         assert len(keys) == 1, f"event {seq} took effect at {path} under {sorted(keys)}"
+
+
+def assert_history_complete(world: World) -> None:
+    """Of every event that ran to its end, each step of its last run is on file, the last one included."""
+    for record in valid_records(world):
+        if record.end is None:
+            assert record.why is not None, f"nobody says why event {record.event.seq} ended"
+            continue
+        trail = world.store.trail(record.instance_sid, record.event.seq)
+        steps = chain(trail, record.event.run) + ((record.last,) if record.last else ())
+        assert steps, f"event {record.event.seq} has no step on file"
+        assert steps[-1].then == record.end, f"the last step of event {record.event.seq} is not on file"
+        assert [entry.intent.visit for entry in steps] == list(range(1, len(steps) + 1))
 
 
 def assert_every_cycle_accounted_for(world: World) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 
 class KilledError(BaseException):
-    """The process dies here and now, like a Lambda whose sandbox is gone. Nothing may catch it but the stage."""
+    """The process dies here and now, like a Lambda whose sandbox is gone. Only the stage catches it."""
 
 
 @dataclass(slots=True, eq=False)

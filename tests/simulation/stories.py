@@ -1,4 +1,4 @@
-"""The main job as a story: a member joins the gym, is reminded and charged, one charge is declined at first."""
+"""The main job as a story: a member joins the gym, is reminded and charged, at first in vain."""
 
 import json
 import random
@@ -52,7 +52,7 @@ def declined(times: int) -> "Billing":
 
 
 class Billing:
-    """Services that do as they are asked, but for the first charges. A repeat of a key gets the first answer."""
+    """Services that do as asked, but for the first charges. A repeat of a key gets the first answer."""
 
     def __init__(self, declines: int) -> None:
         self._declines = declines

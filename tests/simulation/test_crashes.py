@@ -10,6 +10,7 @@ from tests.simulation.laws import (
     assert_at_rest,
     assert_books_agree,
     assert_effect_once,
+    assert_history_complete,
     assert_no_unmarked_double,
     only_instance,
     records_of,
@@ -39,6 +40,7 @@ def assert_done_right(world: World) -> None:
     assert only_instance(world).cycle == 3
     assert_at_rest(world)
     assert_books_agree(world)
+    assert_history_complete(world)
     assert_no_unmarked_double(world)
     assert_effect_once(world, "/charges", charges)
 

@@ -1,4 +1,4 @@
-"""Everything at once: crashes, stalls, lost replies, bad doorbells, failing services, two runners, operators."""
+"""Everything at once: crashes, stalls, lost replies, bad doorbells, failing services, operators."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from tests.simulation.laws import (
     assert_effect_at_most_once,
     assert_effect_once,
     assert_every_cycle_accounted_for,
+    assert_history_complete,
     assert_no_unmarked_double,
     only_instance,
     records_of,
@@ -27,22 +28,23 @@ CALM = datetime(2026, 6, 20, 12, tzinfo=UTC)
 ANN = Actor(name="ann")
 
 
-def storm(seed: int, **more: float) -> World:
+def storm(seed: int, *, stall: float = 0.03, double_bell: float = 0.2) -> World:
     """A gym in bad weather for its first few hundred points, under watch."""
     rng = random.Random(seed)
-    chances = {
-        "kill": 0.02,
-        "stall": 0.03,
-        "lost_reply": 0.03,
-        "lost_bell": 0.1,
-        "double_bell": 0.2,
-        "late_bell": 0.1,
-        "early_bell": 0.1,
-        "service_error": 0.05,
-        "service_silence": 0.08,
-        **more,
-    }
-    world = gym_world(Faults(rng=rng, until=400, **chances), requestDelayTime=250)
+    faults = Faults(
+        rng=rng,
+        until=400,
+        kill=0.02,
+        stall=stall,
+        lost_reply=0.03,
+        lost_bell=0.1,
+        double_bell=double_bell,
+        late_bell=0.1,
+        early_bell=0.1,
+        service_error=0.05,
+        service_silence=0.08,
+    )
+    world = gym_world(faults, requestDelayTime=250)
     world.answers = declined(rng.randint(0, 2))
     Watch(world).install()
     join(world)
@@ -52,10 +54,13 @@ def storm(seed: int, **more: float) -> World:
 def assert_lawful(world: World) -> None:
     assert_at_rest(world)
     assert_books_agree(world)
+    assert_history_complete(world)
     assert_no_unmarked_double(world)
     assert_effect_at_most_once(world, "/charges")
     assert_every_cycle_accounted_for(world)
-    done = [record for record in records_of(world, "charge-fee") if record.event.status is EventStatus.PROCESSED]
+    done = [
+        record for record in records_of(world, "charge-fee") if record.event.status is EventStatus.PROCESSED
+    ]
     assert_effect_once(world, "/charges", done)
 
 
@@ -108,7 +113,9 @@ class TestOperatorsInBadWeather:
 
     def test_a_canceled_instance_runs_nothing_but_its_win_back(self, seed: int) -> None:
         world, rng = storm(seed), random.Random(seed)
-        world.run_until(datetime(2026, 3, rng.randint(1, 9), rng.choice([7, 8, 9]), 0, rng.randint(0, 3), tzinfo=UTC))
+        world.run_until(
+            datetime(2026, 3, rng.randint(1, 9), rng.choice([7, 8, 9]), 0, rng.randint(0, 3), tzinfo=UTC)
+        )
         while only_instance(world).status is not InstanceStatus.CANCELED:  # one who gets no answer asks again
             _command(world, Cancel(by=ANN, kill=rng.random() < 0.3))
             world.run_until(world.now_at + timedelta(minutes=1))
@@ -121,6 +128,7 @@ class TestOperatorsInBadWeather:
         assert win_back.event.status in (EventStatus.PROCESSED, EventStatus.FAILED)
         assert_at_rest(world)
         assert_books_agree(world)
+        assert_history_complete(world)
         assert_no_unmarked_double(world)
         assert_effect_at_most_once(world, "/charges")
 

@@ -77,11 +77,11 @@ class World:
     bells: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
     ledger: list[Sending] = field(default_factory=list)
     answers: Callable[[ServiceRequest], CallOutcome] = lambda _: Answered(status=200, body={"id": "1"})
-    next_sweep: datetime = datetime.min
     jobs: int = 0
     rings: int = 0
     watchers: list[Callable[[ServiceRequest], None]] = field(default_factory=list)
     commit_watchers: list[Callable[[Instance], None]] = field(default_factory=list)
+    next_sweep: datetime = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the strategy known."""
@@ -261,7 +261,11 @@ class World:
 
     def _on_the_minute(self, at: datetime) -> datetime:
         """The sweep at or after an instant."""
-        return at if at.second == 0 and at.microsecond == 0 else at.replace(second=0, microsecond=0) + SWEEP_PERIOD
+        return (
+            at
+            if at.second == 0 and at.microsecond == 0
+            else at.replace(second=0, microsecond=0) + SWEEP_PERIOD
+        )
 
     def _ring_bells(self) -> None:
         for name, (at, sid) in sorted(self.bells.items(), key=lambda item: item[1][0]):
@@ -272,7 +276,11 @@ class World:
 
     def _sweep(self) -> None:
         entries = self.store.attention_entries(swept_partition(0))
-        if not self.sweeper or self.now_at < self.next_sweep or not any(at <= self.now_at for at, _ in entries):
+        if (
+            not self.sweeper
+            or self.now_at < self.next_sweep
+            or not any(at <= self.now_at for at, _ in entries)
+        ):
             return
         self.next_sweep = self.now_at + SWEEP_PERIOD
         self.do("sweep", self._sweep_ringing)
