@@ -75,9 +75,8 @@ def release(instance: Instance, command: Release, *, now: datetime) -> Verdict:
     before, claimed = command.before, instance.executing
     if claimed is None or not holds(instance, before.seq, command.fence):
         return AlreadyThere(instance=instance)
-    if (
-        before.status is EventStatus.EXECUTING
-    ):  # taken over from a dead runner: what it may have done stays known
+    if before.status is EventStatus.EXECUTING:
+        # Taken over from a dead runner: what that one may have done stays known.
         before = replace(claimed, status=EventStatus.QUEUED)
     parked = instance.with_event(replace(before, updated_at=now))
     drained = now if instance.status is not InstanceStatus.ACTIVE else instance.drained_at
