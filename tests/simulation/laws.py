@@ -3,7 +3,7 @@
 from collections import Counter
 
 from shared.domain.attention import GRACE, attention_at, next_event
-from shared.domain.event import EventStatus
+from shared.domain.event import EventKind, EventStatus
 from shared.domain.ids import event_address
 from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import EventRecord
@@ -133,3 +133,17 @@ def assert_every_cycle_accounted_for(world: World) -> None:
     main = instance.main_event
     seen.extend([] if main is None else [main.created_cycle])
     assert sorted(seen) == list(range(1, instance.cycle + 1)), f"cycles {sorted(seen)} of {instance.cycle}"
+
+
+def assert_orders_applied_once(world: World) -> None:
+    """What a controller ordered changed the instance exactly once for each event that got there."""
+    instance = only_instance(world)
+    counted = {
+        entry.seq
+        for entry in world.store.journal.values()
+        if entry.intent.step == "count" and entry.outcome.success
+    }
+    assert instance.attributes["shipped"] == len(counted)
+    asked = [record for record in records_of(world, "survey") if record.event.kind is EventKind.ADDED]
+    waiting = [event for event in instance.events if event.kind is EventKind.ADDED]
+    assert len(asked) + len(waiting) == len(counted)

@@ -31,6 +31,88 @@ def example(name: str, **config: Json) -> Strategy:
     )
 
 
+PARCELS: Json = {
+    "config": {"timezone": "Europe/Berlin", "requestDelayTime": 100},
+    "schedule": {
+        "calendars": [{"key": "weekly", "task": "ship", "scheduleAfter": {"unit": "days", "amount": 7}}]
+    },
+    "onCreateTasks": [{"task": "survey", "manualTrigger": True}],
+    "onCancelTasks": [{"task": "survey", "delayBy": {"unit": "hours", "amount": 2}}],
+    "services": [
+        {
+            "key": "depot",
+            "baseUrls": [{"environment": "dev", "url": "https://depot.example.test"}],
+            "methods": [
+                {"key": "reserve", "url": "/reservations", "method": "post", "inDoubt": "pause"},
+                {"key": "pack", "url": "/packages", "method": "post", "inDoubt": "fail"},
+                {"key": "release", "url": "/reservations/:cycle", "method": "delete"},
+                {"key": "ask", "url": "/surveys", "method": "post"},
+            ],
+        }
+    ],
+    "actions": [
+        {"key": "reserve", "service": "depot", "method": "reserve", "data": {"cycle": "{{instance.cycle}}"}},
+        {
+            "key": "pack",
+            "service": "depot",
+            "method": "pack",
+            "data": {"of": "{{stack.reserve.response.id}}"},
+        },
+        {
+            "key": "release",
+            "service": "depot",
+            "method": "release",
+            "attributes": {"cycle": "{{instance.cycle}}"},
+        },
+        {"key": "ask", "service": "depot", "method": "ask"},
+    ],
+    "tasks": [
+        {
+            "key": "ship",
+            "initialStep": "reserve",
+            "retryConfig": {
+                "times": 5,
+                "retryAfter": {"unit": "minutes", "amount": 30},
+                "pauseBeforeCancel": True,
+            },
+            "steps": [
+                {"key": "reserve", "action": "reserve", "nextStep": "cool-off"},
+                {"key": "cool-off", "delay": {"unit": "hours", "amount": 2}, "nextStep": "count"},
+                {
+                    "key": "count",
+                    "controllerCallback": '{"attributes": {"shipped": attributes.shipped + 1.0}, '
+                    '"createEvents": [{"task": "survey"}]}',
+                    "nextStep": "pack",
+                },
+                {"key": "pack", "action": "pack", "nextStep": "release"},
+                {"key": "release", "action": "release", "optional": True, "final": True},
+            ],
+        },
+        {"key": "survey", "initialStep": "ask", "steps": [{"key": "ask", "action": "ask", "final": True}]},
+    ],
+}
+"""A delay, orders of a controller, calls that pause or fail when in doubt, an event on hold."""
+
+
+def parcel_world(faults: Faults) -> World:
+    """A depot that ships a parcel a week and counts."""
+    strategy = Strategy(
+        sid=StrategySid("s-2"),
+        account_id=AccountId("a-1"),
+        name="parcels",
+        version=1,
+        definition=read_definition(PARCELS, environment="dev"),
+        environment="dev",
+    )
+    return World(strategy=strategy, now_at=datetime(2026, 2, 24, 18, 30, tzinfo=UTC), faults=faults)
+
+
+def subscribe(world: World) -> None:
+    """Somebody wants a parcel a week; nothing goes wrong while that is asked for."""
+    asked = StartInstance(strategy_id="parcels", start_date=JOINED, attributes={"shipped": 0.0})
+    start_instance(world, world.strategy, asked)
+
+
 def gym_world(faults: Faults | None = None, **config: Json) -> World:
     """A gym, a quarter of an hour before a member joins."""
     return World(
