@@ -5,10 +5,13 @@ Source: design section 5.
 
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 
 from shared.domain.definition_schedule import passes_time
 from shared.domain.reader import Reader
 from shared.domain.strategy import RuleKind, Step, Task
+
+_MOST_LOOPS = 100
 
 _LONGEST_WAY = 10
 """Steps of a loop that a message names."""
@@ -18,14 +21,16 @@ def check_flow(reader: Reader, task: Task, positions: Mapping[str, int]) -> None
     """Note every step out of reach, and every loop at the first of its steps.
 
     reader: stands at the task. positions: where in ``steps`` each key stands.
-    All rules count as ways, also those of side paths. Of two loops that share a step one is told.
+    All rules count as ways, also those of side paths. Of loops that share a step one is told, and of
+    more than a hundred the first.
     """
     steps = {key: step for key, step in task.steps.items() if key}
     if task.initial_step in steps:
         for key in steps.keys() - _reached(steps, task.initial_step):
             message = f"no way leads to the step {key!r}"
             reader.problem("steps", "unreachable", message, below=f"/{positions[key]}/key")
-    for loop in _loops({key: step for key, step in steps.items() if not _waits(step)}):
+    waitless = {key: step for key, step in steps.items() if not _waits(step)}
+    for loop in islice(_loops(waitless), _MOST_LOOPS):
         start = min(range(len(loop)), key=lambda index: positions[loop[index]])
         way = [*loop[start:], *loop[:start]]
         message = f"the step leads back to itself without a step that waits: {_shown(way)}"

@@ -43,7 +43,7 @@ def schedule(reader: Reader, *, tasks: Container[str]) -> tuple[Delta | None, tu
 def lifecycle_task(reader: Reader, *, tasks: Container[str]) -> LifecycleTask:
     """A task of ``onCreateTasks`` or ``onCancelTasks``."""
     return LifecycleTask(
-        task=reader.reference("task", tasks, "task"),
+        task=reader.reference("task", tasks, "there is no task"),
         delay_by=reader.one("delayBy", delta),
         manual_trigger=reader.flag("manualTrigger"),
         create_if=callback(reader, "createIf", ResultType.BOOL),
@@ -96,7 +96,7 @@ def _calendar(reader: Reader, *, tasks: Container[str]) -> Calendar:
     reader.unsupported("cron", "a cron calendar is")
     calendar = Calendar(
         key=reader.key(),
-        task=reader.reference("task", tasks, "task"),
+        task=reader.reference("task", tasks, "there is no task"),
         schedule_after=reader.one("scheduleAfter", delta, required=not reader.has("cron")) or _STAND_IN,
         run_on_cycle=reader.whole("runOnCycle", 1, MAX_CYCLE),
         run_on_cycle_callback=callback(reader, "runOnCycleCallback", ResultType.BOOL),
@@ -113,7 +113,7 @@ def _calendar(reader: Reader, *, tasks: Container[str]) -> Calendar:
 
 def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:
     return LeadingUpTask(
-        task=reader.reference("task", tasks, "task"),
+        task=reader.reference("task", tasks, "there is no task"),
         schedule_before=reader.one("scheduleBefore", delta, required=True) or _STAND_IN,
     )
 

@@ -45,14 +45,14 @@ def service(reader: Reader, *, environment: str | None) -> Service:
 
 def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
     """A call of one of these services; its attributes fill each ``:name`` part of the method's URL."""
-    called = reader.reference("service", services, "service")
-    methods = services[called].methods if called in services else None
-    if methods is None:  # which methods there are cannot be told
+    called = reader.reference("service", services, "there is no service")
+    owner = services.get(called) if called else None
+    if owner is None:  # which methods there are cannot be told
         method = reader.key("method")
     else:
-        method = reader.reference("method", methods, f"method of the service {called!r}")
-    if methods is not None and method in methods:
-        _require_parts(reader, methods[method].url)
+        method = reader.reference("method", owner.methods, f"the service {called!r} has no method")
+        if method in owner.methods:
+            _require_parts(reader, owner.methods[method].url)
     return Action(
         key=reader.key(),
         service=called,
@@ -113,7 +113,8 @@ def _http_method(reader: Reader) -> str:
 
 def _url(reader: Reader, *, query: bool) -> str:
     url = reader.text("url", longest=_LONGEST_URL)
-    for wrong in _wrong_with_url(url, query=query) if url else ():
+    wrong = next(_wrong_with_url(url, query=query), None) if url else None
+    if wrong is not None:
         reader.problem("url", "url", wrong)
         return ""
     return url
@@ -127,17 +128,18 @@ def _wrong_with_url(url: str, *, query: bool) -> Iterator[str]:
         yield "must hold only the characters of a URL, any other as %XX"
     try:
         parts = urlsplit(url)
-        if not parts.hostname or parts.port == 0:
-            yield "must name a host"
+        has_host = parts.hostname and parts.port != 0
     except ValueError as error:
         yield f"is not a URL: {error}"
-        return
-    if "@" in parts.netloc:
-        yield "must not carry a user name or password"
-    if "#" in url:
-        yield "must not carry a fragment"
-    if "?" in url and not query:
-        yield "must not carry a query"
+    else:
+        if not has_host:
+            yield "must name a host"
+        if "@" in parts.netloc:
+            yield "must not carry a user name or password"
+        if "#" in url:
+            yield "must not carry a fragment"
+        if "?" in url and not query:
+            yield "must not carry a query"
 
 
 def _path(reader: Reader) -> str:

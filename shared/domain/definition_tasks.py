@@ -27,7 +27,7 @@ def task(reader: Reader, *, actions: Container[str]) -> Task:
     read_step = partial(_step, actions=actions, steps=positions)
     found = Task(
         key=reader.key(),
-        initial_step=reader.reference("initialStep", positions, "step in this task"),
+        initial_step=reader.reference("initialStep", positions, "this task has no step"),
         retry_config=reader.one("retryConfig", _retry_config),
         steps={step.key: step for step in reader.many("steps", read_step, required=True)},
     )
@@ -41,14 +41,14 @@ def _step(reader: Reader, *, actions: Container[str], steps: Container[str]) -> 
     reader.unsupported("resumeControllerCallback", "resuming a step is")
     step = Step(
         key=reader.key(),
-        action=reader.optional_reference("action", actions, "action"),
+        action=reader.optional_reference("action", actions, "there is no action"),
         controller_callback=callback(reader, "controllerCallback", ResultType.MAP),
         retry_config=reader.one("retryConfig", _retry_config),
         reset_attempts=reader.flag("resetAttempts"),
         final=reader.flag("final"),
         optional=reader.flag("optional"),
         repeat_on_retry=reader.flag("repeatOnRetry"),
-        next_step=reader.optional_reference("nextStep", steps, "step in this task"),
+        next_step=reader.optional_reference("nextStep", steps, "this task has no step"),
         rules=reader.many("nextStepRules", partial(_rule, steps=steps)),
         delay=reader.one("delay", delta),
     )
@@ -77,7 +77,7 @@ def _rule(reader: Reader, *, steps: Container[str]) -> NextStepRule:
     return NextStepRule(
         kind=kind or RuleKind.ON_ERROR,
         if_callback=callback(reader, "ifCallback", ResultType.BOOL),
-        next_step=reader.reference("nextStep", steps, "step in this task"),
+        next_step=reader.reference("nextStep", steps, "this task has no step"),
     )
 
 

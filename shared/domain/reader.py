@@ -123,16 +123,16 @@ class Reader:
             return value
         return None
 
-    def reference(self, name: str, known: Container[str], what: str) -> str:
-        """A required key of something that there is."""
+    def reference(self, name: str, known: Container[str], missing: str) -> str:
+        """A required key of what there is; ``missing`` is said, with the key, where there is not."""
         self.take(name, required=True)
-        return self.optional_reference(name, known, what) or ""
+        return self.optional_reference(name, known, missing) or ""
 
-    def optional_reference(self, name: str, known: Container[str], what: str) -> str | None:
-        """A key of something that there is, or None."""
+    def optional_reference(self, name: str, known: Container[str], missing: str) -> str | None:
+        """A key of something that there is, or None; ``missing`` as above."""
         key = self.optional_text(name, longest=LONGEST_KEY)
         if key is not None and key not in known:
-            self.problem(name, "reference", f"there is no {what} {key!r}")
+            self.problem(name, "reference", f"{missing} {key!r}")
         return key
 
     def flag(self, name: str) -> bool:
@@ -186,7 +186,7 @@ class Reader:
         unique: the member that no two entries may have alike.
         """
         entries = self._entries(name)
-        if required and not entries and self.take(name) in (None, []):
+        if required and self.take(name) in (None, []):
             self.problem(name, "required", "must hold at least one entry")
         if most is not None and len(entries) > most:
             self.problem(name, "too-many", f"must hold at most {most} entries")

@@ -45,8 +45,8 @@ class TestStandIns:
         assert reader.text("x") == ""
         assert reader.key("x") == ""
         assert reader.optional_text("x") is None
-        assert reader.reference("x", {"a"}, "thing") == ""
-        assert reader.optional_reference("x", {"a"}, "thing") is None
+        assert reader.reference("x", {"a"}, "there is no") == ""
+        assert reader.optional_reference("x", {"a"}, "there is no") is None
         assert reader.flag("x") is False
         assert reader.whole("x", 1, 2) is None
         assert reader.choice("x", Colour) is None
@@ -87,7 +87,7 @@ class TestValues:
         assert reader.flag("f") is True
         assert (reader.whole("n", 1, 2), type(reader.whole("n", 1, 2))) == (2, int)
         assert reader.choice("c", Colour) is Colour.BLUE
-        assert reader.reference("r", {"a"}, "thing") == "a"
+        assert reader.reference("r", {"a"}, "there is no") == "a"
         assert reader.many("l", lambda entry: entry.key()) == ("k",)
         reader.finish()
         assert notes.settle() == ()
