@@ -61,7 +61,7 @@ class Sending:
     status: str
 
 
-@dataclass(slots=True)
+@dataclass
 class World:
     """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``."""
 
