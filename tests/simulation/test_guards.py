@@ -12,7 +12,7 @@ import shared.application.stepping
 import shared.domain.attention
 import shared.domain.claim
 import shared.domain.walk
-from shared.adapters.memory.stores import MemoryStrategies
+from shared.adapters.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
@@ -150,7 +150,7 @@ class TestARemovedGuardIsCaught:
 
     def test_flags_that_are_not_looked_at(self) -> None:
         world = storm(1)
-        world.flags = Blind(paused_queues={world.strategy.account_id})
+        world.flags = Blind(access=MemoryAccess(paused_queues={world.strategy.account_id}))
 
         with pytest.raises(AssertionError, match="paused before the claim"):
             world.run_until(CALM)
