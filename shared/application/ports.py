@@ -73,7 +73,7 @@ class StrategyStore(Protocol):
         """
 
     def head(self, sid: StrategySid) -> StrategyHead | None:
-        """What holds for all versions of a strategy, by a strongly consistent read; None for an unknown one."""
+        """What holds for all versions of a strategy, by a strongly consistent read; None if unknown."""
 
     def named(self, account: AccountId, name: str, *, folder: str = "/") -> StrategyHead | None:
         """The strategy an account has under a name."""
