@@ -88,6 +88,16 @@ class StrategyStore(Protocol):
         """What holds due events back, queue or strategy; by strongly consistent reads."""
 
 
+class SecretHasher(Protocol):
+    """Hashes secrets under the deployment's pepper."""
+
+    def hash(self, secret: str) -> str:
+        """The hash under which a secret is kept."""
+
+    def matches(self, secret: str, secret_hash: str) -> bool:
+        """Whether a secret is the one of a hash, in constant time."""
+
+
 class AccessStore(Protocol):
     """Where access keys and the accounts' queue flags are kept."""
 

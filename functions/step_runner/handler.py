@@ -1,0 +1,30 @@
+"""The step runner: runs what is due on one instance.
+
+Rung by EventBridge Scheduler, the sweeper and other functions with ``{"sid": <instance>}``.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from shared.bootstrap import ports
+
+from shared.application.run import run_due_events
+from shared.domain.ids import InstanceSid
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Run the instance's due events. Raising lets the platform redeliver; the sweeper comes in any case."""
+    sid = InstanceSid(event["sid"])
+    claimed = run_due_events(
+        ports(),
+        sid,
+        job=context.aws_request_id,
+        time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+    )
+    logger.info("looked", extra={"instance": sid, "claimed": claimed})
+    return {"claimed": claimed}

@@ -1,0 +1,48 @@
+"""The system's clock and entropy: the only module that reads either.
+
+Source: shared/application/ports.py (Clock, Ids).
+"""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+from shared.domain.attention import SHARDS
+from shared.domain.ids import InstanceSid
+
+
+class SystemClock:
+    """The ``Clock`` of the machine."""
+
+    def now(self) -> datetime:
+        return _to_milliseconds(datetime.now(UTC))
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            time.sleep(seconds)
+
+
+class SystemIds:
+    """``Ids`` from the system's entropy. Sids are UUIDs of version 7: unique, sorted by time."""
+
+    def instance_sid(self) -> InstanceSid:
+        return InstanceSid(uuid7(time.time_ns() // 1_000_000, secrets.token_bytes(10)))
+
+    def token(self) -> str:
+        return secrets.token_urlsafe(18)
+
+    def shard(self) -> int:
+        return secrets.randbelow(SHARDS)
+
+
+def uuid7(milliseconds: int, entropy: bytes) -> str:
+    """A UUID of version 7 (RFC 9562) for an instant in milliseconds since 1970 and ten random bytes."""
+    value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(entropy, "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _to_milliseconds(at: datetime) -> datetime:
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -1,0 +1,106 @@
+"""Doorbells on EventBridge Scheduler and Lambda.
+
+Best effort by contract: a failure of either service is reported and not raised, since the attention index
+brings the sweeper in any case. Source: shared/application/ports.py (Wakeups); design section 3, item 1.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.application.ports import Clock
+from shared.domain.ids import InstanceSid
+
+SOONEST = timedelta(seconds=60)
+"""A schedule is armed at least this far ahead: the service's own precision is a minute."""
+
+_ONE_SECOND = timedelta(seconds=1)
+
+
+class SchedulerClient(Protocol):
+    """What is used of boto3's ``scheduler`` client."""
+
+    def create_schedule(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """Create a schedule."""
+
+
+class LambdaClient(Protocol):
+    """What is used of boto3's ``lambda`` client."""
+
+    def invoke(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """Invoke a function."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doorbell:
+    """What a ring needs. report: told of a ring that could not be arranged (what, instance, why)."""
+
+    group: str
+    runner_arn: str
+    role_arn: str
+    dead_letter_arn: str
+    report: Callable[[str, InstanceSid, Exception], None]
+
+
+class AwsWakeups:
+    """``Wakeups``: one-time schedules that delete themselves, and asynchronous invokes."""
+
+    def __init__(
+        self,
+        doorbell: Doorbell,
+        *,
+        scheduler: Callable[[], SchedulerClient],
+        invoker: Callable[[], LambdaClient],
+        clock: Clock,
+        soonest: timedelta = SOONEST,
+    ) -> None:
+        """Clients are made when first needed: making one is most of a cold start."""
+        self._doorbell = doorbell
+        self._scheduler = scheduler
+        self._invoker = invoker
+        self._clock = clock
+        self._soonest = soonest
+
+    def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
+        due = max(at, self._clock.now() + self._soonest)
+        try:
+            self._scheduler().create_schedule(
+                Name=name,
+                GroupName=self._doorbell.group,
+                ScheduleExpression=f"at({_rounded_up(due):%Y-%m-%dT%H:%M:%S})",
+                ScheduleExpressionTimezone="UTC",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                ActionAfterCompletion="DELETE",
+                Target={
+                    "Arn": self._doorbell.runner_arn,
+                    "RoleArn": self._doorbell.role_arn,
+                    "Input": json.dumps({"sid": sid}),
+                    "DeadLetterConfig": {"Arn": self._doorbell.dead_letter_arn},
+                    "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 300},
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConflictException":  # our own name: armed already
+                self._doorbell.report("arm", sid, error)
+        except BotoCoreError as error:
+            self._doorbell.report("arm", sid, error)
+
+    def invoke(self, sid: InstanceSid) -> None:
+        try:
+            self._invoker().invoke(
+                FunctionName=self._doorbell.runner_arn,
+                InvocationType="Event",
+                Payload=json.dumps({"sid": sid}).encode(),
+            )
+        except (ClientError, BotoCoreError) as error:
+            self._doorbell.report("invoke", sid, error)
+
+
+def _rounded_up(at: datetime) -> datetime:
+    """The whole second at or after an instant, so that a ring is never early."""
+    whole = at.astimezone(UTC).replace(microsecond=0)
+    return whole if whole == at else whole + _ONE_SECOND

@@ -1,0 +1,1 @@
+"""The wire: requests in, replies out. Foreign words stop here."""

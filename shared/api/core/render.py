@@ -1,0 +1,161 @@
+"""Instances, events and strategies in the core dialect's shapes.
+
+Unset optional fields are left out. Source: contracts/core.md sections 2.1, 2.3 and 2.4.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.domain.dates import format_instant
+from shared.domain.event import Event
+from shared.domain.ids import InstanceSid, event_sid
+from shared.domain.instance import Instance
+from shared.domain.journal import JournalEntry, Trail
+from shared.domain.replay import chain
+from shared.domain.strategy import StrategyHead
+
+Shape = dict[str, Any]
+
+
+def strategy_shape(head: StrategyHead) -> Shape:
+    """A strategy without its settings."""
+    return {
+        "sid": head.sid,
+        "name": head.name,
+        "description": head.description,
+        "version": head.version,
+        "folder": head.folder,
+        "createdAt": format_instant(head.created_at),
+        "updatedAt": format_instant(head.updated_at),
+    }
+
+
+def instance_shape(instance: Instance) -> Shape:
+    """An instance."""
+    main = instance.main_event
+    return _given(
+        sid=instance.sid,
+        description=instance.description,
+        strategyId=instance.strategy_id,
+        strategyVersion=instance.strategy_version,
+        status=instance.status.value,
+        cycle=instance.cycle,
+        startDate=_date(instance.start_date),
+        endDate=_date(instance.end_date),
+        executionDate=None if instance.plan is None else _date(instance.plan.at),
+        executionDay=None if instance.plan is None else instance.plan.asked.day,
+        attributes=dict(instance.attributes),
+        nextEvent=None
+        if main is None
+        else {"sid": instance.event_sid(main), "date": format_instant(main.date)},
+        cancelReason=instance.cancel_reason,
+        note=instance.note,
+        stoppedAt=_date(instance.stopped_at),
+        stoppedBy=instance.stopped_by,
+        draining=instance.is_draining,
+        drainedAt=_date(instance.drained_at),
+        heldBy=instance.held,
+        createdAt=_date(instance.created_at),
+        updatedAt=_date(instance.updated_at),
+    )
+
+
+def paused_shape(instance: Instance, head: StrategyHead) -> Shape:
+    """The answer of a pause: the instance with its strategy embedded."""
+    return {**instance_shape(instance), "strategy": strategy_shape(head)}
+
+
+def open_event_shape(instance: Instance, event: Event) -> Shape:
+    """An unfinished event as it stands on its instance, without its steps."""
+    return _event(instance.sid, instance.strategy_sid, event, finished_at=None)
+
+
+def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
+    """An event, finished or not, with what its steps came to; None where there is none of that number."""
+    event = instance.event(seq)
+    if event is not None:
+        shape = _event(instance.sid, instance.strategy_sid, event, finished_at=None)
+        return {**shape, "taskStatus": _task_status(list(chain(trail, event.run)))}
+    record = trail.record
+    if record is None:
+        return None
+    steps = [*chain(trail, record.event.run), *([record.last] if record.last else [])]
+    shape = _event(instance.sid, instance.strategy_sid, record.event, finished_at=record.finished_at)
+    return _given(**shape, why=record.why, inDoubt=record.in_doubt or None, taskStatus=_task_status(steps))
+
+
+def _event(instance: InstanceSid, strategy: str, event: Event, *, finished_at: datetime | None) -> Shape:
+    moments = {"schedule": event.scheduled_at, "execution": event.executed_at, "finish": finished_at}
+    ran = None if finished_at is None or event.executed_at is None else finished_at - event.executed_at
+    return _given(
+        sid=event_sid(instance, event.seq),
+        instanceSid=instance,
+        strategySid=strategy,
+        status=event.status.value,
+        pausedFor=event.paused_for,
+        main=event.is_main,
+        afterCancellation=event.after_cancellation,
+        task=event.task,
+        date=_date(event.date),
+        data=dict(event.data) or None,
+        scheduledAt=_date(event.scheduled_at),
+        executedAt=_date(event.executed_at),
+        finishedAt=_date(finished_at),
+        createdCycle=event.created_cycle,
+        attempt=event.attempt,
+        run=event.run,
+        jobId=event.job,
+        lastError=event.last_error,
+        problem=event.problem,
+        createdAt=_date(event.created_at),
+        updatedAt=_date(event.updated_at),
+        executionTime=None if ran is None else _milliseconds(ran.total_seconds()),
+        **{
+            f"{name}Delta": None if at is None else _milliseconds((at - event.date).total_seconds())
+            for name, at in moments.items()
+        },
+    )
+
+
+def _task_status(steps: list[JournalEntry]) -> Shape:
+    return {"lastStep": steps[-1].intent.step if steps else None, "taskResults": [_step(s) for s in steps]}
+
+
+def _step(entry: JournalEntry) -> Shape:
+    error, outcome = entry.outcome.error, entry.outcome
+    return _given(
+        step=entry.intent.step,
+        success=outcome.success,
+        fromCache=False,
+        response=outcome.response,
+        error=None if error is None else _given(message=error.message, status=error.status, data=error.data),
+        attempt=entry.intent.attempt,
+        run=entry.run,
+        callKey=entry.intent.call_key,
+        repeated=entry.intent.repeat or None,
+        unanswered=outcome.unanswered or None,
+        startedAt=_date(entry.started_at),
+        finishedAt=_date(entry.finished_at),
+    )
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _date(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)
+
+
+def _given(**members: Any) -> Shape:  # noqa: ANN401 - JSON values
+    """The members that are set."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def created_events(instance: Instance, kinds: Mapping[str, str]) -> Shape:
+    """The events of a new instance or of a cancelation, by the names the answers give their kinds."""
+    return {
+        name: [open_event_shape(instance, event) for event in instance.events if event.kind.value == kind]
+        for name, kind in kinds.items()
+    }

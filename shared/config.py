@@ -1,0 +1,89 @@
+"""The deployment's settings, read from the environment once and frozen.
+
+Source: template.yaml sets every one of them; docs/operations.md says what they do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+Network = IPv4Network | IPv6Network
+
+
+class ConfigError(Exception):
+    """A setting is missing or cannot be read; the function must not start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableNames:
+    """The names of the tables."""
+
+    strategies: str
+    instances: str
+    events: str
+    operations: str
+    access: str
+    audit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a deployment is set to.
+
+    environment: which base URLs and authorizations of strategies hold.
+    settings_key: encrypts strategy settings: the id of a KMS key, or ``local:`` and 32 bytes in base64.
+    pepper: goes into the hash of every secret. allowed_networks: internal targets services may have.
+    """
+
+    environment: str
+    tables: TableNames
+    schedule_group: str
+    step_runner_arn: str
+    scheduler_role_arn: str
+    dead_letter_arn: str
+    settings_key: str
+    pepper: str
+    allowed_networks: tuple[Network, ...] = ()
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings an environment holds. Raises: ConfigError: naming every variable that is wrong."""
+    problems: list[str] = []
+
+    def text(name: str) -> str:
+        value = environment.get(name, "")
+        if not value:
+            problems.append(f"{name} is not set")
+        return value
+
+    settings = Settings(
+        environment=text("ENVIRONMENT"),
+        tables=TableNames(
+            strategies=text("STRATEGIES_TABLE"),
+            instances=text("INSTANCES_TABLE"),
+            events=text("EVENTS_TABLE"),
+            operations=text("OPERATIONS_TABLE"),
+            access=text("ACCESS_TABLE"),
+            audit=text("AUDIT_TABLE"),
+        ),
+        schedule_group=text("SCHEDULE_GROUP"),
+        step_runner_arn=text("STEP_RUNNER_ARN"),
+        scheduler_role_arn=text("SCHEDULER_ROLE_ARN"),
+        dead_letter_arn=text("DEAD_LETTER_ARN"),
+        settings_key=text("SETTINGS_KEY"),
+        pepper=text("PEPPER"),
+        allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),
+    )
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return settings
+
+
+def _networks(listed: str, problems: list[str]) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for text in filter(None, (part.strip() for part in listed.split(","))):
+        try:
+            found.append(ip_network(text))
+        except ValueError as error:
+            problems.append(f"ALLOWED_CIDRS: {error}")
+    return tuple(found)
