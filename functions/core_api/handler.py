@@ -1,0 +1,60 @@
+"""The core dialect over HTTP."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from shared.bootstrap import hasher, ports, settings
+
+from shared.api.core.errors import CoreError, not_found
+from shared.api.core.gate import Gate
+from shared.api.core.routes import ROUTES, Answer, Call
+
+logger = Logger()
+app = APIGatewayHttpResolver()
+
+
+def _answered(answer: Answer) -> Response[dict[str, Any]]:
+    status, body = answer
+    return Response(status_code=status, content_type="application/json", body=body)
+
+
+def _route(operation: Callable[..., Answer]) -> Callable[..., Response[dict[str, Any]]]:
+    def called(**path: str) -> Response[dict[str, Any]]:
+        gate = Gate(ports=ports(), hasher=hasher(), headers=app.current_event.headers)
+        call = Call(gate=gate, body=app.current_event.decoded_body, environment=settings().environment)
+        return _answered(operation(call, **path))
+
+    return called
+
+
+for (method, path), operation in ROUTES.items():
+    app.route(path, method=method)(_route(operation))
+
+
+@app.exception_handler(CoreError)
+def _refused(error: CoreError) -> Response[dict[str, Any]]:
+    return _answered((error.status, error.body()))
+
+
+@app.not_found
+def _unknown(_: Exception) -> Response[dict[str, Any]]:
+    return _refused(not_found("path"))
+
+
+@app.exception_handler(Exception)
+def _broken(error: Exception) -> Response[dict[str, Any]]:
+    """Something of ours broke: told by an id that the log has too, without internals."""
+    error_id = app.current_event.request_context.request_id
+    logger.exception("failed", extra={"errorId": error_id, "kind": type(error).__name__})
+    refusal = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
+    return _answered((refusal.status, {**refusal.body(), "errorId": error_id}))
+
+
+@logger.inject_lambda_context
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request."""
+    return app.resolve(event, context)
