@@ -20,8 +20,12 @@ Json = Any
 
 
 def json_size(value: Json) -> int:
-    """How many bytes a JSON value takes, written compactly in UTF-8."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    """How many bytes a JSON value takes, written compactly in UTF-8.
+
+    Half of a surrogate pair, which an answer may hold although it is not text, counts three.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode(errors="surrogatepass"))
 
 
 class OnResume(StrEnum):
