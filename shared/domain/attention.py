@@ -133,17 +133,26 @@ def back_off(nudges: int) -> timedelta:
     return min(FIRST_BACK_OFF * (1 << min(nudges - 1, 10)), LONGEST_BACK_OFF)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """Where an instance's attention entry is kept: by shard, or among those held by a flag."""
-
-    shard: int
-    held: HeldBy | None = None
+SHARDS = 16
+"""How many partitions the attention index has, and how many each flag's held entries have."""
 
 
-def partition(instance: Instance) -> Partition:
-    """The partition of the attention index an instance stands in."""
-    return Partition(shard=instance.shard, held=instance.held)
+def partition(instance: Instance) -> str:
+    """The partition of the attention index an instance stands in: its shard's, or its flag's."""
+    if instance.held is None:
+        return swept_partition(instance.shard)
+    owner = instance.account_id if instance.held is HeldBy.QUEUE else instance.strategy_sid
+    return held_partition(instance.held, owner, instance.shard)
+
+
+def swept_partition(shard: int) -> str:
+    """The partition the sweeper reads for a shard."""
+    return f"{shard}"
+
+
+def held_partition(held: HeldBy, owner: str, shard: int) -> str:
+    """The partition of what a flag holds: the queue of an account, or a strategy."""
+    return f"held#{held.value}:{owner}#{shard}"
 
 
 def _order(event: Event) -> tuple[datetime, bool, int]:

@@ -72,9 +72,12 @@ def renew(instance: Instance, command: Renew) -> Verdict:
 
 def release(instance: Instance, command: Release, *, now: datetime) -> Verdict:
     """The claim undone, and the instance parked until the flag that holds it clears."""
-    before = command.before
-    if not holds(instance, before.seq, command.fence):
+    before, claimed = command.before, instance.executing
+    if claimed is None or not holds(instance, before.seq, command.fence):
         return AlreadyThere(instance=instance)
+    if before.status is EventStatus.EXECUTING:
+        # Taken over from a dead runner: what that one may have done stays known.
+        before = replace(claimed, status=EventStatus.QUEUED)
     parked = instance.with_event(replace(before, updated_at=now))
     drained = now if instance.status is not InstanceStatus.ACTIVE else instance.drained_at
     return Applied(
@@ -136,7 +139,9 @@ def _repaired(
     """What a dead runner left, where it is not simply to be run on."""
     record = trail.record
     if record is not None and record.end is not None and record.fence == instance.fence:
-        return advance(strategy, _fenced(instance), event, record.end, now=now)
+        applied = advance(strategy, _fenced(instance), event, record.end, now=now)
+        others = tuple(other for other in applied.records if other.event.seq != event.seq)
+        return replace(applied, records=others)  # its own record stands, with the run's last step in it
     if instance.status is not InstanceStatus.ACTIVE and not event.after_cancellation:
         unsure = event.unsure or _may_have_called(strategy, event, trail, now=now)
         stopped = stop_event(_fenced(instance), replace(event, unsure=unsure), now=now)

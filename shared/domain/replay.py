@@ -5,6 +5,7 @@ Source: design section 3, items 7 and 8; section 5.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from shared.domain.event import Event
 from shared.domain.journal import JournalEntry, StepResult, Trail
@@ -24,6 +25,16 @@ def position(trail: Trail, event: Event) -> Then | None:
     """What the event's current run was about to do: a step, or its end; None before its first run."""
     entries = chain(trail, event.run)
     return entries[-1].then if entries else event.outset
+
+
+def to_seal(trail: Trail, event: Event, *, fence: int) -> JournalEntry | None:
+    """The last entry a claim goes on from, to be stored again under the claim's own fence.
+
+    Needed where an earlier runner may still be alive. Of two that have lost their leases, the later one could
+    replace what the earlier one wrote, after this claim has built on it.
+    """
+    followed = chain(trail, event.run)
+    return replace(followed[-1], fence=fence) if followed and followed[-1].fence < fence else None
 
 
 def unapplied(trail: Trail, event: Event) -> tuple[JournalEntry, ...]:

@@ -40,10 +40,8 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
     A start date in the past is a late plan. Raises: InvalidInputError: with every problem; its pointers lead
     into the creating body (``/attributes/...``, ``/endDate``).
     """
-    instance = _blank(strategy, new, now=now)
-    problems = attribute_problems(strategy, new.attributes) + _from_problems(strategy, instance)
-    if instance.end_date is not None and instance.end_date < instance.start_date:
-        problems.append(Problem(pointer="/endDate", rule="range", message="must not be before startDate"))
+    instance = blank_instance(strategy, new, now=now)
+    problems = start_problems(strategy, instance)
     if problems:
         raise InvalidInputError(tuple(problems))
     created = lifecycle_events(
@@ -62,6 +60,14 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
     planned = go_on(strategy, created, ahead, now=now)
     instance = replace(planned.change.instance, rev=1)
     return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
+
+
+def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
+    """Everything that keeps an instance from being started."""
+    problems = attribute_problems(strategy, instance.attributes) + _from_problems(strategy, instance)
+    if instance.end_date is not None and instance.end_date < instance.start_date:
+        problems.append(Problem(pointer="/endDate", rule="range", message="must not be before startDate"))
+    return problems
 
 
 def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> list[Problem]:
@@ -83,7 +89,8 @@ def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> li
     return problems
 
 
-def _blank(strategy: Strategy, new: NewInstance, *, now: datetime) -> Instance:
+def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> Instance:
+    """The instance as asked for, before anything is planned."""
     return Instance(
         sid=new.sid,
         account_id=strategy.account_id,

@@ -3,7 +3,6 @@
 Source: contracts/core.md section 3.5; design sections 3.7, 5 and 6.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
@@ -21,6 +20,7 @@ from shared.domain.call import (
     told,
 )
 from shared.domain.callbacks import directives, with_response
+from shared.domain.definition_bounds import unreadable
 from shared.domain.directives import DirectiveError, checked
 from shared.domain.journal import Trail
 from shared.domain.replay import stack
@@ -35,9 +35,6 @@ MAX_STORED_BYTES = 192 * 1024
 
 MAX_ERROR_BYTES = 96 * 1024
 """Bodies of errors are stored only up to here, so that failures leave room for the success after them."""
-
-MAX_DEPTH = 100
-"""How deep an answer may be nested."""
 
 TOKEN_TIMEOUT_SECONDS = 30
 """The longest a token may take to fetch."""
@@ -68,9 +65,9 @@ def judged(walk: Walk, intent: Intent, call: CallOutcome | None) -> Outcome:
     return _within_bounds(walk.trail, outcome)
 
 
-def not_possible(error: CallNotPossibleError) -> Outcome:
-    """What a step came to whose call could not be made."""
-    return Outcome(success=False, error=error.error, unanswered=error.unanswered)
+def not_possible(intent: Intent, error: CallNotPossibleError) -> Outcome:
+    """What a step came to whose call could not be made; an earlier sending of it is still unanswered."""
+    return Outcome(success=False, error=error.error, unanswered=intent.repeat)
 
 
 def in_doubt(message: str) -> Outcome:
@@ -116,8 +113,9 @@ def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
 
 
 def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcome:
-    if _too_deep(body):
-        message = f"answered {status} with a body nested more than {MAX_DEPTH} levels deep"
+    unsound = unreadable(body, "")
+    if unsound:
+        message = f"answered {status} with a body that cannot be used: {told(unsound)}"
         return Outcome(success=False, error=StepError(message=message, status=status))
     if method.method == "delete" and intent.repeat and status in _GONE:
         return Outcome(success=True, response=body)
@@ -128,21 +126,6 @@ def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcom
         error = StepError(message=f"responseValidation: {told(problems)}", status=status, data=body)
         return Outcome(success=False, error=error)
     return Outcome(success=True, response=body)
-
-
-def _too_deep(value: Json) -> bool:
-    layer = [value]
-    for _ in range(MAX_DEPTH):
-        layer = [inner for outer in layer for inner in _members(outer)]
-        if not layer:
-            return False
-    return True
-
-
-def _members(value: Json) -> Iterable[Json]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _controlled(walk: Walk, intent: Intent, outcome: Outcome, source: str) -> Outcome:

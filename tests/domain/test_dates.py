@@ -1,6 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +17,6 @@ from shared.domain.dates import (
     moment_of,
     parse_instant,
     shifted,
-    zone_named,
 )
 from shared.domain.errors import DateError
 
@@ -53,47 +51,6 @@ MONTH = Span(unit=Unit.MONTHS, amount=1)
 YEAR = Span(unit=Unit.YEARS, amount=1)
 DAY = Span(unit=Unit.DAYS, amount=1)
 HOUR = Span(unit=Unit.HOURS, amount=1)
-
-
-class TestZone:
-    """A zone is named exactly as the IANA database spells it."""
-
-    @pytest.mark.parametrize(
-        "name", ["Europe/Lisbon", "UTC", "America/Argentina/Ushuaia", "Etc/GMT+12", "EST5EDT"]
-    )
-    def test_an_iana_name_is_a_zone(self, name: str) -> None:
-        assert zone_named(name).key == name
-
-    @pytest.mark.parametrize(
-        "name",
-        [
-            "Europe/Lisboa",
-            "",
-            " ",
-            "Europe",
-            "Europe/",
-            "/Europe/Lisbon",
-            "Europe//Lisbon",
-            "../x",
-            "Europe/../Europe/Lisbon",
-            "./UTC",
-            "/etc/passwd",
-            "C:\\zones",
-            "zone.tab",
-            "leapseconds",
-            "localtime",
-            "posixrules",
-            "posix/UTC",
-            "right/UTC",
-            "UTC\n",
-            "UTC\x00",
-            "Zürich",
-            "x" * 5000,
-        ],
-    )
-    def test_any_other_text_is_refused(self, name: str) -> None:
-        with pytest.raises(DateError, match="is not a time zone of the IANA database"):
-            zone_named(name)
 
 
 class TestMonthsAndYears:
@@ -381,124 +338,3 @@ class TestLimits:
             moment_at(naive, LISBON)
         with pytest.raises(DateError, match="no offset"):
             format_instant(naive)
-
-
-class TestInstantText:
-    """Instants are read from RFC 3339 or ISO-8601 with an offset, and written in UTC with ms and Z."""
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("2026-01-31T10:00:00Z", "2026-01-31T10:00:00.000Z"),
-            ("2026-01-31T10:00:00.123Z", "2026-01-31T10:00:00.123Z"),
-            ("2026-01-31T10:00:00.1239999999Z", "2026-01-31T10:00:00.123Z"),
-            ("2026-01-31t10:00:00.5z", "2026-01-31T10:00:00.500Z"),
-            ("2026-01-31 10:00:00+01:00", "2026-01-31T09:00:00.000Z"),
-            ("2026-01-31T10:00-08:00", "2026-01-31T18:00:00.000Z"),
-            ("2026-01-31T10:00:00+0530", "2026-01-31T04:30:00.000Z"),
-            ("2026-01-31T10:00:00+01", "2026-01-31T09:00:00.000Z"),
-            ("1990-12-31T23:59:60Z", "1991-01-01T00:00:00.000Z"),
-            ("1990-12-31T15:59:60.25-08:00", "1991-01-01T00:00:00.250Z"),
-            ("0999-01-01T00:00:00Z", "0999-01-01T00:00:00.000Z"),
-        ],
-    )
-    def test_an_instant_is_read_and_written(self, text: str, expected: str) -> None:
-        assert format_instant(parse_instant(text)) == expected
-
-    def test_an_instant_is_read_as_utc(self) -> None:
-        assert parse_instant("2026-01-31T10:00:00+01:00").tzinfo is UTC
-
-    def test_an_instant_of_another_offset_is_written_in_utc(self) -> None:
-        at = datetime(2026, 1, 31, 10, tzinfo=timezone(timedelta(hours=2)))
-        assert format_instant(at) == "2026-01-31T08:00:00.000Z"
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "",
-            "tomorrow",
-            "2026-01-31",
-            "2026-01-31T10:00:00",
-            "2026-01-31T10Z",
-            "20260131T100000Z",
-            "2026-W05-6T10:00:00Z",
-            "2026-02-29T10:00:00Z",
-            "2026-13-01T10:00:00Z",
-            "2026-01-31T24:00:00Z",
-            "2026-01-31T10:60:00Z",
-            "2026-01-31T10:00:61Z",
-            "2026-01-31T10:00:60Z",
-            "2026-01-31T10:00:00.Z",
-            "2026-01-31T10:00:00,5Z",
-            "2026-01-31T10:00:00+24:00",
-            "2026-01-31T10:00:00 Z",
-            "2026-01-31T10:00:00Z\n",
-            "٢٠٢٦-01-31T10:00:00Z",
-            "0000-01-01T00:00:00Z",
-            "0001-01-01T00:00:00+01:00",
-            "9999-12-31T23:59:60Z",
-            "1769853600",
-        ],
-    )
-    def test_anything_else_is_refused(self, text: str) -> None:
-        with pytest.raises(DateError):
-            parse_instant(text)
-
-
-class TestExamples:
-    """The example strategies fall on the dates their description gives."""
-
-    def test_water_filter_refill(self) -> None:
-        first = start("2026-01-31T10:00:00Z", LISBON)
-        assert first.asked.day == 31
-        assert walk(first, MONTH, LISBON, steps=4) == [
-            "2026-02-28T10:00:00.000Z",
-            "2026-03-31T09:00:00.000Z",
-            "2026-04-30T09:00:00.000Z",
-            "2026-05-31T09:00:00.000Z",
-        ]
-
-    def test_gym_membership(self) -> None:
-        at_nine = ResetTo(hour=9, minute=0)
-        started = start("2026-02-24T18:45:10Z", MADRID)
-        welcome = later(started, Span(unit=Unit.MINUTES, amount=5), MADRID)
-        charges = [later(started, Span(unit=Unit.DAYS, amount=7, reset_to=at_nine), MADRID)]
-        for _ in range(2):
-            charges.append(later(charges[-1], Span(unit=Unit.MONTHS, amount=1, reset_to=at_nine), MADRID))
-        reminders = [earlier(charge, Span(unit=Unit.DAYS, amount=3), MADRID) for charge in charges[:2]]
-
-        assert format_instant(welcome.at) == "2026-02-24T18:50:10.000Z"
-        assert [format_instant(charge.at) for charge in charges] == [
-            "2026-03-03T08:00:00.000Z",
-            "2026-04-03T07:00:00.000Z",
-            "2026-05-03T07:00:00.000Z",
-        ]
-        assert [format_instant(reminder.at) for reminder in reminders] == [
-            "2026-02-28T08:00:00.000Z",
-            "2026-03-31T07:00:00.000Z",
-        ]
-
-    def test_gym_membership_retries(self) -> None:
-        failed = start("2026-03-03T08:00:02Z", MADRID)
-        retries = [failed]
-        for unit, amount in ((Unit.HOURS, 1), (Unit.DAYS, 1), (Unit.DAYS, 3)):
-            retries.append(later(retries[-1], Span(unit=unit, amount=amount), MADRID))
-        assert [format_instant(retry.at) for retry in retries[1:]] == [
-            "2026-03-03T09:00:02.000Z",
-            "2026-03-04T09:00:02.000Z",
-            "2026-03-07T09:00:02.000Z",
-        ]
-
-    def test_pet_cover(self) -> None:
-        at_noon = ResetTo(hour=12, minute=0)
-        due = later(
-            start("2026-05-20T02:15:00Z", MANILA), Span(unit=Unit.DAYS, amount=0, reset_to=at_noon), MANILA
-        )
-        span = Span(unit=Unit.MONTHS, amount=1, reset_to=at_noon)
-        dates = [due]
-        for _ in range(12):
-            dates.append(later(dates[-1], span, MANILA))
-        assert format_instant(dates[0].at) == "2026-05-20T04:00:00.000Z"
-        assert format_instant(dates[1].at) == "2026-06-20T04:00:00.000Z"
-        assert format_instant(dates[12].at) == "2027-05-20T04:00:00.000Z"
-        assert all(before.at < after.at for before, after in pairwise(dates))

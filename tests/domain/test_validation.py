@@ -215,23 +215,94 @@ class TestNothingRunsAway:
     def test_a_pattern_the_linear_engine_cannot_match_is_refused(self, pattern: str) -> None:
         schema = {"type": "object", "properties": {"a": {"pattern": pattern}}}
         assert places(check_schema(schema, pointer="")) == ["/properties/a/pattern"]
-        assert rules({"type": "object", "patternProperties": {pattern: {}}}) == {"json-schema-invalid"}
+        (problem,) = check_schema({"type": "object", "patternProperties": {pattern: {}}}, pointer="/s")
+        assert problem.message == "is no pattern, or not one for linear time and little memory"
+
+    def test_the_patterns_of_a_schema_share_their_memory(self) -> None:
+        name = r"^[\p{L} ]{2,100}$"
+        one = {"type": "object", "properties": {"a": {"pattern": name}}}
+        two = {**one, "patternProperties": {"^x": {"pattern": name}}}
+        assert rules(one) == set()
+        assert rules(two) == {"json-schema-invalid"}
 
     @pytest.mark.parametrize(
-        "schema",
+        ("schema", "expected"),
         [
-            {"type": "object", "allOf": [{"$ref": "#"}]},
-            {
-                "type": "object",
-                "$ref": "#/$defs/a",
-                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
-            },
-            {"type": "object", "$dynamicAnchor": "node", "allOf": [{"$dynamicRef": "#node"}]},
+            ({"type": "object", "allOf": [{"$ref": "#"}]}, ["/allOf/0/$ref"]),
+            ({"type": "object", "not": {"$ref": "#/not"}}, ["/not/$ref"]),
+            ({"type": "object", "allOf": [{"$ref": "#/allOf/0"}]}, ["/allOf/0/$ref"]),
+            (
+                {
+                    "type": "object",
+                    "$defs": {"a~/%": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a~0~1%25"}},
+                },
+                ["/$defs/a~0~1%/$ref", "/$defs/b/$ref"],
+            ),
+            (
+                {"type": "object", "$dynamicAnchor": "node", "allOf": [{"$dynamicRef": "#node"}]},
+                ["/allOf/0/$dynamicRef"],
+            ),
+            ({"type": "array", "items": {"$anchor": "a", "if": {"$ref": "#a"}}}, ["/items/if/$ref"]),
+            (
+                {
+                    "type": "object",
+                    "properties": {"a": {"dependentSchemas": {"x": {"$ref": "#/properties/a"}}}},
+                },
+                ["/properties/a/dependentSchemas/x/$ref"],
+            ),
         ],
     )
-    def test_a_loop_of_references_ends(self, schema: dict[str, Any]) -> None:
+    def test_a_loop_of_references_is_refused(self, schema: dict[str, Any], expected: list[str]) -> None:
+        assert places(check_schema(schema, pointer="")) == expected
+
+    def test_references_that_look_into_the_value_may_lead_back(self) -> None:
+        tree = {
+            "type": "object",
+            "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}},
+            "prefixItems": [{"$ref": "#"}],
+            "patternProperties": {"^kid": {"$ref": "#"}},
+            "unevaluatedProperties": False,
+        }
+        value: dict[str, Any] = {"left": {}, "right": {"kid": {}}}
+        for _ in range(30):
+            value = {"left": value, "right": {}}
+        assert check_schema(tree, pointer="") == []
+        assert violations(tree, value) == []
+        assert places(violations(tree, {"kid1": {"left": {"up": 1}}})) == ["/kid1/left"]
+        lists = {"type": "array", "prefixItems": [{"type": "string"}, {"$ref": "#"}], "items": {"$ref": "#"}}
+        assert places(violations(lists, ["a", ["b"], [1]])) == ["/2/0"]
+
+    def test_references_that_double_and_double_are_refused(self) -> None:
+        doubled = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+        schema = {"type": "object", "$ref": "#/$defs/d0", "$defs": {**doubled, "d40": {}}}
+        assert "/$ref" in places(check_schema(schema, pointer=""))
+        assert "more than 1000000 times" in violations(schema, {})[0].message
+
+    def test_references_that_double_as_the_value_deepens_stop_at_the_value(self) -> None:
+        schema = {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}
+        value: dict[str, Any] = {}
+        for _ in range(10):
+            value = {"x": value}
         assert check_schema(schema, pointer="") == []
-        assert violations(schema, {}) == []
+        assert violations(schema, value) == []
+        for _ in range(40):
+            value = {"x": value}
+        (problem,) = violations(schema, value, pointer="/data")
+        assert problem == Problem(
+            pointer="/data",
+            rule="json-schema",
+            message="would meet parts of the schema more than 1000000 times (schemaPath /)",
+        )
+
+    def test_a_long_chain_of_references_is_refused(self) -> None:
+        chain = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(1000)}
+        assert rules({"type": "object", "$defs": {**chain, "d1000": {}}}) == {"json-schema-invalid"}
+        short = {name: chain[name] for name in list(chain)[-200:]}
+        assert rules({"type": "object", "$defs": {**short, "d1000": {}}}) == set()
+
+    def test_an_address_inside_a_schema_is_refused(self) -> None:
+        schema = {"$id": "https://example.com/a", "type": "object", "$defs": {"a": {"$id": "b"}}}
+        assert places(check_schema(schema, pointer="")) == ["/$defs/a/$id"]
 
     def test_a_value_is_looked_at_to_a_depth_of_a_hundred(self) -> None:
         lists = {"type": "array", "items": {"$ref": "#"}}
@@ -247,14 +318,18 @@ class TestNothingRunsAway:
             pointer="/s", rule="json-schema-invalid", message="schemas nest at most 100 levels deep"
         )
 
-    def test_unevaluated_keywords_are_counted(self) -> None:
+    def test_unevaluated_keywords_inside_one_another_are_refused(self) -> None:
         schema: dict[str, Any] = {}
-        for _ in range(9):
+        for level in range(20):
             schema = {"allOf": [schema], "unevaluatedProperties": False}
-        assert rules({"type": "object", **schema["allOf"][0]}) == set()
-        assert places(check_schema({"type": "object", **schema}, pointer="")) == ["/unevaluatedProperties"]
+            assert (check_schema({"type": "object", **schema}, pointer="") == []) is (level < 12)
 
     def test_a_hundred_problems_are_enough(self) -> None:
         assert len(violations({"elements": {"type": "string"}}, [1] * 500)) == 100
         assert len(violations({"type": "array", "items": {"type": "string"}}, [1] * 500)) == 100
         assert len(check_schema({"properties": {f"p{n}": 1 for n in range(500)}}, pointer="")) == 100
+
+    def test_references_into_a_list_are_followed(self) -> None:
+        parts = [{"$ref": f"#/allOf/{n + 1}"} for n in range(250)]
+        assert check_schema({"type": "object", "allOf": [*parts, {}]}, pointer="") == []
+        assert rules({"type": "object", "allOf": [*parts, {"$ref": "#/allOf/x"}]}) == {"json-schema-invalid"}

@@ -1,0 +1,136 @@
+"""How much work a JSON Schema would make of a value, counted without doing it.
+
+The library takes every way through a schema, and ways multiply: two references to a definition that has two
+references, and so on; definitions that refer to one another; one unevaluated keyword inside another. Ten
+lines of schema can keep it busy for hours. Here each part of the schema is counted once for each part of the
+value, so the counting itself stays small.
+Source: contracts/core.md section 4 (1); the limits are ours.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
+
+MOST_MEETINGS: Final = 1_000_000
+"""A part of a schema meets a part of a value at most this often, which takes about 20 ms."""
+
+_LONGEST_WAY: Final = 300
+_TIMES_FOR_UNEVALUATED: Final = 3  # measured: 2.7 times the work for what stands beside the keyword
+_MULTIPLYING: Final = ('"$ref"', '"$dynamicRef"', '"unevaluatedProperties"', '"unevaluatedItems"')
+_DATA: Final = ("const", "enum", "default", "examples")
+_ONE_ON_THE_VALUE: Final = ("not", "if", "then", "else")
+_MANY_ON_THE_VALUE: Final = ("allOf", "anyOf", "oneOf", "dependentSchemas")
+
+_Pairs: TypeAlias = Iterator[tuple[object, object]]
+
+
+def multiplies(text: str) -> bool:
+    """Whether a schema, given as JSON text, has a keyword by which work can multiply."""
+    return any(keyword in text for keyword in _MULTIPLYING)
+
+
+def keywords(schema: object, place: str = "") -> Iterator[tuple[str, object, str, object]]:
+    """Every member of a schema and of its parts: place, owner, name, value; plain data is left out."""
+    if isinstance(schema, list):
+        for index, part in enumerate(schema):
+            yield from keywords(part, f"{place}/{index}")
+    elif isinstance(schema, dict):
+        for name, part in schema.items():
+            if name not in _DATA:
+                below = f"{place}/{name.replace('~', '~0').replace('/', '~1')}"
+                yield below, schema, name, part
+                yield from keywords(part, below)
+
+
+def patterns(schema: object) -> int:
+    """How many patterns a schema has, at most: what only looks like one is counted too."""
+    found = 0
+    for _, _, keyword, value in keywords(schema):
+        found += (
+            len(value) if keyword == "patternProperties" and isinstance(value, dict) else keyword == "pattern"
+        )
+    return found
+
+
+def members(value: object) -> Iterable[object]:
+    """The values directly inside a JSON value."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+class Work:
+    """Counts, for one schema, how often parts of it meet parts of values; up to ``MOST_MEETINGS``."""
+
+    def __init__(self, schema: dict[str, Any], matches: Callable[[str, str], bool]) -> None:
+        self._schema = schema
+        self._matches = matches
+        self._counted: dict[tuple[int, int], int] = {}
+        self._named: dict[str, list[object]] = {}
+        for _, owner, keyword, name in keywords(schema):
+            if keyword in ("$anchor", "$dynamicAnchor") and isinstance(name, str):
+                self._named.setdefault(name, []).append(owner)
+
+    def of(self, schema: object, value: object, way: int = 0) -> int:
+        """The meetings of a part of the schema with a value and what is inside it.
+
+        ``MOST_MEETINGS`` stands for that and more: for a way without end, and for one longer than 300 steps.
+        With None for the value, what the schema does to any value before it looks inside.
+        """
+        if not isinstance(schema, dict):
+            return 1
+        key = id(schema), id(value)
+        if key not in self._counted:
+            self._counted[key] = MOST_MEETINGS  # until it is known: what meets itself again has no end
+            if way < _LONGEST_WAY:
+                beside = (
+                    _TIMES_FOR_UNEVALUATED if any(name.startswith("unevaluated") for name in schema) else 1
+                )
+                total = 1 + sum(beside * self.of(part, value, way + 1) for part in self._on_the_value(schema))
+                total += sum(self.of(part, inner, way + 1) for part, inner in self._inside(schema, value))
+                self._counted[key] = min(total, MOST_MEETINGS)
+        return self._counted[key]
+
+    def _on_the_value(self, schema: dict[str, Any]) -> Iterator[object]:
+        for keyword, part in schema.items():
+            if keyword in _ONE_ON_THE_VALUE:
+                yield part
+            elif keyword in _MANY_ON_THE_VALUE:
+                yield from members(part)
+            elif keyword in ("$ref", "$dynamicRef"):
+                yield from self._targets(str(part))
+
+    def _inside(self, schema: dict[str, Any], value: object) -> _Pairs:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield from product(self._of_member(schema, name), (inner,))
+            yield from product([schema[word] for word in ("propertyNames",) if word in schema], value)
+        elif isinstance(value, list):
+            first = schema.get("prefixItems", [])
+            yield from zip(first, value, strict=False)
+            rest = [schema[word] for word in ("items", "unevaluatedItems") if word in schema]
+            yield from product(rest, value[len(first) :])
+            yield from product([schema[word] for word in ("contains",) if word in schema], value)
+
+    def _of_member(self, schema: dict[str, Any], name: str) -> list[object]:
+        properties, others = schema.get("properties", {}), ("additionalProperties", "unevaluatedProperties")
+        named = [properties[name]] if name in properties else []
+        by_pattern = schema.get("patternProperties", {}).items()
+        named += [part for pattern, part in by_pattern if self._matches(pattern, name)]
+        return named or [schema[word] for word in others if word in schema]
+
+    def _targets(self, reference: str) -> Iterator[object]:
+        """What a reference may mean: the place it points to, or every part that bears its name."""
+        way = unquote(reference).removeprefix("#")
+        if way and not way.startswith("/"):
+            yield from self._named.get(way, ())
+            return
+        part: Any = self._schema
+        for token in way.split("/")[1:]:
+            name = token.replace("~1", "/").replace("~0", "~")
+            if isinstance(part, list) and name.isdecimal() and int(name) < len(part):
+                part = part[int(name)]
+            else:
+                part = part.get(name) if isinstance(part, dict) else None
+        yield part

@@ -1,0 +1,149 @@
+"""What must hold whatever went wrong."""
+
+from collections import Counter
+
+from shared.domain.attention import GRACE, attention_at, next_event
+from shared.domain.event import EventKind, EventStatus
+from shared.domain.ids import event_address
+from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.journal import EventRecord
+from shared.domain.replay import chain
+from tests.simulation.world import Sending, World
+
+
+def only_instance(world: World) -> Instance:
+    """The instance of a world that has one."""
+    (instance,) = world.store.instances.values()
+    return instance
+
+
+def records_of(world: World, task: str) -> list[EventRecord]:
+    """The records of a task's events, in the order they were created."""
+    found = [record for record in valid_records(world) if record.event.task == task]
+    return sorted(found, key=lambda record: record.event.seq)
+
+
+def valid_records(world: World) -> list[EventRecord]:
+    """The records that count.
+
+    A runner that had lost its lease may have put a record just before another one decided otherwise: the
+    event is open, and the record's fence is lower than the instance's.
+    """
+    instance = only_instance(world)
+    still_open = {event.seq for event in instance.events}
+    stored = world.store.records.values()
+    return [r for r in stored if r.event.seq not in still_open or r.fence >= instance.fence]
+
+
+def assert_at_rest(world: World) -> None:
+    """Nobody works on it any more, and what comes next will be found."""
+    instance = only_instance(world)
+    assert not world.stage.processes
+    assert instance.lease is None, "somebody still holds the lease"
+    upcoming = next_event(instance)
+    if upcoming is not None:
+        assert upcoming.due_at > world.now_at, f"event {upcoming.seq} is overdue at rest"
+        assert attention_at(instance) == upcoming.due_at + GRACE
+    for event in instance.events:
+        assert event.status is not EventStatus.EXECUTING, f"event {event.seq} hangs"
+    if instance.status is not InstanceStatus.ACTIVE:
+        assert instance.drained_at is not None
+
+
+def assert_no_unmarked_double(world: World) -> None:
+    """A call that was sent more than once stands as in doubt in the books."""
+    for key, times in Counter(sending.key for sending in world.ledger).items():
+        if times > 1:
+            assert _is_marked(world, key), f"{key} was sent {times} times and nothing says so"
+
+
+def assert_effect_once(world: World, path: str, events: list[EventRecord]) -> None:
+    """Each of these events did once, by the service's own count of keys, what it was to do there."""
+    for record in events:
+        keys = {
+            sending.key
+            for sending in _of_event(world, record)
+            if sending.url.endswith(path) and sending.took_effect
+        }
+        assert len(keys) == 1, f"event {record.event.seq} took effect at {path} under {sorted(keys)}"
+
+
+def assert_books_agree(world: World) -> None:
+    """No event is both finished and open, and sequence numbers have no holes."""
+    instance = only_instance(world)
+    still_open = {event.seq for event in instance.events}
+    finished = {record.event.seq for record in valid_records(world)}
+    assert not finished & still_open
+    assert finished | still_open == set(range(1, instance.next_seq))
+
+
+def _of_event(world: World, record: EventRecord) -> list[Sending]:
+    return [sending for sending in world.ledger if _seq_of(sending.key) == record.event.seq]
+
+
+def _seq_of(key: str) -> int:
+    address = event_address(key.rsplit("-", 2)[0])
+    assert address is not None
+    return address[1]
+
+
+def _is_marked(world: World, key: str) -> bool:
+    instance, seq = only_instance(world), _seq_of(key)
+    record = world.store.records.get((instance.sid, seq))
+    if record is not None:
+        return record.in_doubt
+    event = instance.event(seq)
+    assert event is not None
+    trail = world.store.trail(instance.sid, seq)
+    repeated = any(entry.intent.repeat or entry.outcome.unanswered for entry in trail.entries)
+    return event.in_doubt or repeated
+
+
+def assert_effect_at_most_once(world: World, path: str) -> None:
+    """No event did to a service under two keys what it was to do once, finished or not."""
+    effects: dict[int, set[str]] = {}
+    for sending in world.ledger:
+        if sending.url.endswith(path) and sending.took_effect:
+            effects.setdefault(_seq_of(sending.key), set()).add(sending.key)
+    for seq, keys in effects.items():
+        assert len(keys) == 1, f"event {seq} took effect at {path} under {sorted(keys)}"
+
+
+def assert_history_complete(world: World) -> None:
+    """Of every event that ran to its end, each step of its last run is on file, the last one included."""
+    for record in valid_records(world):
+        if record.end is None:
+            assert record.why is not None, f"nobody says why event {record.event.seq} ended"
+            continue
+        trail = world.store.trail(record.instance_sid, record.event.seq)
+        steps = chain(trail, record.event.run) + ((record.last,) if record.last else ())
+        assert steps, f"event {record.event.seq} has no step on file"
+        assert steps[-1].then == record.end, f"the last step of event {record.event.seq} is not on file"
+        assert [entry.intent.visit for entry in steps] == list(range(1, len(steps) + 1))
+
+
+def assert_every_cycle_accounted_for(world: World) -> None:
+    """Each cycle up to the current one was run, failed, canceled or skipped, once; none is missing."""
+    instance = only_instance(world)
+    seen: list[int] = []
+    for record in valid_records(world):
+        if record.event.is_main:
+            first, last = record.skipped_cycles or (record.event.created_cycle,) * 2
+            seen.extend(range(first, last + 1))
+    main = instance.main_event
+    seen.extend([] if main is None else [main.created_cycle])
+    assert sorted(seen) == list(range(1, instance.cycle + 1)), f"cycles {sorted(seen)} of {instance.cycle}"
+
+
+def assert_orders_applied_once(world: World) -> None:
+    """What a controller ordered changed the instance exactly once for each event that got there."""
+    instance = only_instance(world)
+    counted = {
+        entry.seq
+        for entry in world.store.journal.values()
+        if entry.intent.step == "count" and entry.outcome.success
+    }
+    assert instance.attributes["shipped"] == len(counted)
+    asked = [record for record in records_of(world, "survey") if record.event.kind is EventKind.ADDED]
+    waiting = [event for event in instance.events if event.kind is EventKind.ADDED]
+    assert len(asked) + len(waiting) == len(counted)

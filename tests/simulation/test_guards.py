@@ -1,0 +1,169 @@
+"""A simulation that cannot fail proves nothing: each guard of the protocol is missed when it is gone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import shared.application.committing
+import shared.application.run
+import shared.application.stepping
+import shared.domain.attention
+import shared.domain.claim
+import shared.domain.way
+from shared.adapters.memory.stores import MemoryAccess, MemoryStrategies
+from shared.domain.decision import AuditEntry
+from shared.domain.event import Event
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance import HeldBy, Instance
+from shared.domain.journal import EventRecord, JournalEntry, Trail
+from tests.simulation.laws import only_instance
+from tests.simulation.test_storms import CALM, assert_lawful, storm
+from tests.simulation.watch import Watch
+from tests.simulation.world import World
+
+MOST_SEEDS = 200
+
+
+def stormy_end(seed: int, sabotage: Callable[[World], None]) -> World:
+    """A storm with two more runners a day than anybody asked for, on a world somebody has tampered with."""
+    world = storm(seed, stall=0.15, double_bell=0.9)
+    sabotage(world)
+    for day in range(12):
+        world.run_until(datetime(2026, 2, 26, tzinfo=UTC) + timedelta(days=day, hours=8))
+        world.run(only_instance(world).sid)
+        world.run(only_instance(world).sid)
+    world.run_until(datetime(2026, 4, 5, tzinfo=UTC))
+    return world
+
+
+def caught(sabotage: Callable[[World], None]) -> str:
+    """What a law says of the first storm in which it notices."""
+    for seed in range(1, MOST_SEEDS + 1):
+        try:
+            assert_lawful(stormy_end(seed, sabotage))
+        except AssertionError as error:
+            return str(error) or "a law was broken"
+    return ""
+
+
+def untouched(_: World) -> None:
+    """Nothing is taken away from the world itself."""
+
+
+class TestARemovedGuardIsCaught:
+    """Each of these is all that stands between a storm and wrong books."""
+
+    def test_nothing_is_caught_where_nothing_is_removed(self) -> None:
+        for seed in range(1, 41):
+            assert_lawful(stormy_end(seed, untouched))
+
+    def test_commits_without_looking_at_the_rev(self) -> None:
+        def sabotage(world: World) -> None:
+            store = world.store
+
+            def commit(
+                instance: Instance, *, records: Sequence[EventRecord] = (), audit: AuditEntry | None = None
+            ) -> None:
+                for watch in world.commit_watchers:
+                    watch(instance)
+                store._store(instance, records)
+                assert audit is None or audit.target == instance.sid
+
+            world.commit = commit  # type: ignore[method-assign]
+
+        assert caught(sabotage)
+
+    def test_journal_entries_without_a_fence(self) -> None:
+        def sabotage(world: World) -> None:
+            def append(sid: InstanceSid, entry: JournalEntry) -> None:
+                world.io("append")
+                world.store.journal[sid, entry.seq, entry.run, entry.intent.visit] = entry
+                world.io("appended")
+
+            world.append = append  # type: ignore[method-assign]
+
+        assert caught(sabotage)
+
+    def test_records_after_the_instance(self) -> None:
+        def sabotage(world: World) -> None:
+            def put_record(record: EventRecord) -> None:
+                world.io(f"put_record {record.event.seq}")
+
+            world.put_record = put_record  # type: ignore[method-assign]
+
+        assert caught(sabotage)
+
+    def test_a_lease_that_nobody_respects(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        look = shared.domain.attention.look
+
+        def greedy(instance: Instance, now: datetime) -> object:
+            lease = instance.lease
+            ended = instance if lease is None else replace(instance, lease=replace(lease, until=now))
+            return look(ended, now)
+
+        monkeypatch.setattr(shared.domain.claim, "look", greedy)
+        monkeypatch.setattr(shared.application.run, "look", greedy)
+
+        assert caught(untouched)
+
+    def test_a_fence_that_nobody_looks_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fenceless(instance: Instance, seq: int, _fence: int) -> bool:
+            return instance.lease is not None and instance.lease.seq == seq
+
+        def any_event(instance: Instance, seq: int, _fence: int) -> Event | None:
+            return instance.event(seq) if fenceless(instance, seq, _fence) else None
+
+        monkeypatch.setattr(shared.application.stepping, "holds", fenceless)
+        monkeypatch.setattr(shared.domain.claim, "holds", fenceless)
+        monkeypatch.setattr(shared.domain.conclude, "_held_event", any_event)
+
+        assert caught(untouched)
+
+    def test_takeovers_that_do_not_seal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.application.run, "to_seal", lambda *_args, **_named: None)
+
+        assert caught(untouched)
+
+    def test_retries_that_forget_the_key_of_an_unanswered_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.domain.way, "unanswered_sending", lambda *_: None)
+
+        assert "took effect" in caught(untouched)
+
+    def test_orders_that_a_crash_forgets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.application.run, "unapplied", lambda *_: ())
+
+        assert caught(untouched)
+
+    def test_replays_without_a_journal(self) -> None:
+        def sabotage(world: World) -> None:
+            world.trail = lambda *_: Trail()  # type: ignore[method-assign]
+
+        assert caught(sabotage)
+
+    def test_no_safety_net(self) -> None:
+        def sabotage(world: World) -> None:
+            world.sweeper = False
+
+        assert caught(sabotage)
+
+    def test_flags_that_are_not_looked_at(self) -> None:
+        world = storm(1)
+        world.flags = Blind(access=MemoryAccess(paused_queues={world.strategy.account_id}))
+
+        with pytest.raises(AssertionError, match="paused before the claim"):
+            world.run_until(CALM)
+
+
+class Blind(MemoryStrategies):
+    """A store that sees no flag."""
+
+    def held_by(self, _account: AccountId, _strategy: StrategySid) -> HeldBy | None:
+        return None
+
+
+def test_the_watch_is_awake() -> None:
+    """The watch that storms are under objects to a claim on a stopped instance."""
+    world = storm(1)
+    assert any(isinstance(getattr(watch, "__self__", None), Watch) for watch in world.commit_watchers)

@@ -1,0 +1,63 @@
+"""Somebody who watches every claim and every call as it happens, and objects."""
+
+from dataclasses import dataclass, field
+
+from shared.domain.call import ServiceRequest
+from shared.domain.instance import Instance, InstanceStatus
+from tests.simulation.world import World
+
+
+@dataclass(slots=True)
+class Claim:
+    """A claim as it was stored. spared: it is of an event that may run after cancelation."""
+
+    held: bool
+    spared: bool
+    calls_since_stop: int = 0
+
+
+@dataclass(slots=True)
+class Watch:
+    """Objects to a call that no pause allows.
+
+    A claim is never stored on a stopped instance. One stored while the strategy or the queue was paused calls
+    nothing; one stored before may start the one step it stands at, and no other.
+    """
+
+    world: World
+    fence: int = 0
+    claims: dict[str, Claim] = field(default_factory=dict)
+    was_stopped: bool = False
+
+    def install(self) -> None:
+        """Begin to watch."""
+        self.world.watchers.append(self.called)
+        self.world.commit_watchers.append(self.committed)
+
+    def committed(self, instance: Instance) -> None:
+        """Called as a change of the instance is stored."""
+        assert instance.fence >= self.fence, "the fence fell"
+        stopped = instance.status is not InstanceStatus.ACTIVE
+        if stopped and not self.was_stopped:
+            for claim in self.claims.values():
+                claim.calls_since_stop = 0
+        self.was_stopped = stopped
+        event = instance.executing
+        if event is not None and instance.fence > self.fence:
+            assert not stopped or event.after_cancellation, "claimed although stopped"
+            self.claims[self._job()] = Claim(held=self._flag_is_up(), spared=event.after_cancellation)
+        self.fence = instance.fence
+
+    def called(self, request: ServiceRequest) -> None:
+        """Called as a call is about to be sent."""
+        claim = self.claims[self._job()]
+        assert not claim.held, f"{request.url} called although strategy or queue was paused before the claim"
+        if self.was_stopped and not claim.spared:
+            claim.calls_since_stop += 1
+            assert claim.calls_since_stop == 1, "a second step started on a stopped instance"
+
+    def _flag_is_up(self) -> bool:
+        return bool(self.world.flags.paused_queues or self.world.flags.paused_strategies)
+
+    def _job(self) -> str:
+        return self.world.stage.current.name if self.world.stage.current else ""

@@ -1,0 +1,348 @@
+"""The whole engine in one process: stores, doorbells, services and operators, under a schedule of faults."""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
+from shared.adapters.memory.world import SequentialIds
+from shared.application.ports import StaleRevError
+from shared.application.run import run_due_events
+from shared.application.sweep import drain, sweep
+from shared.domain.attention import swept_partition
+from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
+from shared.domain.decision import AuditEntry
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance import HeldBy, Instance
+from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.strategy import Strategy
+from tests.simulation.stage import Process, Stage
+
+LAMBDA = timedelta(seconds=900)
+SWEEP_PERIOD = timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong. Chances are per point, and only among the first ``until`` points of the story.
+
+    kill_at: (point number, before or after) of exact crashes, counted over the whole story.
+    """
+
+    rng: random.Random
+    until: int = 0
+    kill: float = 0.0
+    stall: float = 0.0
+    lost_reply: float = 0.0
+    lost_bell: float = 0.0
+    double_bell: float = 0.0
+    late_bell: float = 0.0
+    early_bell: float = 0.0
+    service_error: float = 0.0
+    service_silence: float = 0.0
+    kill_at: frozenset[int] = frozenset()
+    points: int = 0
+
+    def happens(self, chance: float) -> bool:
+        """Whether something goes wrong now; never once the stormy part is over."""
+        return chance > 0 and self.points <= self.until and self.rng.random() < chance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A call as the service saw it. took_effect: it did what it was asked to, whatever it answered."""
+
+    at: datetime
+    url: str
+    method: str
+    key: str
+    took_effect: bool
+    status: str
+
+
+@dataclass
+class World:
+    """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``."""
+
+    strategy: Strategy
+    now_at: datetime
+    faults: Faults
+    doorbells: bool = True
+    sweeper: bool = True
+    store: MemoryInstances = field(default_factory=MemoryInstances)
+    flags: MemoryStrategies = field(default_factory=MemoryStrategies)
+    names: SequentialIds = field(default_factory=SequentialIds)
+    stage: Stage = field(default_factory=Stage)
+    bells: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
+    ledger: list[Sending] = field(default_factory=list)
+    answers: Callable[[ServiceRequest], CallOutcome] = lambda _: Answered(status=200, body={"id": "1"})
+    jobs: int = 0
+    rings: int = 0
+    watchers: list[Callable[[ServiceRequest], None]] = field(default_factory=list)
+    commit_watchers: list[Callable[[Instance], None]] = field(default_factory=list)
+    next_sweep: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the strategy known."""
+        self.flags.add(self.strategy)
+        self.next_sweep = self.now_at
+
+    # --- the ports -------------------------------------------------------------------------------------
+
+    @property
+    def instances(self) -> "World":
+        """The store is behind ``io`` here."""
+        return self
+
+    @property
+    def strategies(self) -> "Strategies":
+        """The strategies and flags, behind ``io``."""
+        return Strategies(self)
+
+    @property
+    def access(self) -> MemoryAccess:
+        """Keys and queue flags."""
+        return self.flags.access
+
+    @property
+    def caller(self) -> "World":
+        """Services."""
+        return self
+
+    @property
+    def wakeups(self) -> "World":
+        """Doorbells."""
+        return self
+
+    @property
+    def clock(self) -> "World":
+        """Time."""
+        return self
+
+    @property
+    def ids(self) -> SequentialIds:
+        """Names."""
+        return self.names
+
+    def now(self) -> datetime:
+        return self.now_at
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > 0 and self.stage.current is not None:
+            self.stage.current.wakes_at = self.now_at + timedelta(seconds=seconds)
+            self.stage.point("sleep")
+
+    def load(self, sid: InstanceSid) -> Instance | None:
+        self.io("load")
+        return self.store.load(sid)
+
+    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+        self.io("create")
+        self.store.create(instance, records=records)
+        self.io("created")
+
+    def commit(
+        self, instance: Instance, *, records: Sequence[EventRecord] = (), audit: AuditEntry | None = None
+    ) -> None:
+        self.io("commit")
+        self.store.commit(instance, records=records, audit=audit)
+        for watch in self.commit_watchers:
+            watch(instance)
+        self.io("committed")
+        if self.faults.happens(self.faults.lost_reply):
+            raise StaleRevError
+
+    def append(self, sid: InstanceSid, entry: JournalEntry) -> None:
+        self.io("append")
+        self.store.append(sid, entry)
+        self.io("appended")
+
+    def put_record(self, record: EventRecord) -> None:
+        self.io("put_record")
+        self.store.put_record(record)
+        self.io("record_put")
+
+    def trail(self, sid: InstanceSid, seq: int) -> Trail:
+        self.io("trail")
+        return self.store.trail(sid, seq)
+
+    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        self.io("attention")
+        return self.store.attention(partition, until=until, limit=limit)
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.io("call")
+        for watch in self.watchers:
+            watch(request)
+        if self.faults.happens(self.faults.service_error):
+            self._note(request, took_effect=False, status="unreachable")
+            return Unreachable(why="connection refused")
+        silent = self.faults.happens(self.faults.service_silence)
+        answer = self.answers(request)
+        took_effect = isinstance(answer, Answered) and 200 <= answer.status < 300
+        self._note(request, took_effect=took_effect, status="silent" if silent else str(answer))
+        self.io("called")
+        return TimedOut(why="read timed out") if silent else answer
+
+    def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
+        self.io("arm")
+        if not self.doorbells or self.faults.happens(self.faults.lost_bell):
+            return
+        if self.faults.happens(self.faults.late_bell):
+            at += timedelta(seconds=self.faults.rng.randint(60, 4000))
+        elif self.faults.happens(self.faults.early_bell):
+            at -= timedelta(seconds=self.faults.rng.randint(1, 4000))
+        self.bells.setdefault(name, (at, sid))
+        if self.faults.happens(self.faults.double_bell):
+            self.bells.setdefault(f"{name}-again", (at + timedelta(seconds=1), sid))
+        self.io("armed")
+
+    def invoke(self, sid: InstanceSid) -> None:
+        self.io("invoke")
+        if self.doorbells and not self.faults.happens(self.faults.lost_bell):
+            self.run(sid)
+        self.io("invoked")
+
+    # --- the story ---------------------------------------------------------------------------------------
+
+    def io(self, label: str) -> None:
+        """A point at which the current process may be stopped, delayed or killed."""
+        process = self.stage.current
+        if process is None:
+            return
+        self.faults.points += 1
+        if self.faults.points in self.faults.kill_at or self.faults.happens(self.faults.kill):
+            process.doomed = True
+        if self.faults.happens(self.faults.stall):
+            process.wakes_at = self.now_at + timedelta(seconds=self.faults.rng.randint(1, 600))
+        self.stage.point(label)
+
+    def run(self, sid: InstanceSid) -> Process:
+        """Invoke a step runner now."""
+        self.jobs += 1
+        job, started = f"job-{self.jobs}", self.now_at
+        return self.stage.start(
+            job,
+            lambda: run_due_events(self, sid, job=job, time_left=lambda: started + LAMBDA - self.now_at),
+            at=self.now_at,
+        )
+
+    def do(self, name: str, body: Callable[[], object]) -> Process:
+        """Let an operator, or whoever else, do something now."""
+        return self.stage.start(name, body, at=self.now_at)
+
+    def run_until(self, end: datetime) -> None:
+        """Let time pass: processes take turns, bells ring, the sweeper sweeps."""
+        for _ in range(200_000):
+            ready = [process for process in self.stage.processes if process.wakes_at <= self.now_at]
+            if ready:
+                self.stage.run(self.faults.rng.choice(ready))
+                continue
+            at = self._next_instant()
+            if at is None or at > end:
+                self.now_at = max(self.now_at, end)
+                return
+            self.now_at = max(self.now_at, at)
+            self._ring_bells()
+            self._sweep()
+        raise AssertionError("the world does not come to rest")
+
+    def rest(self) -> None:
+        """Let every process end, without letting time pass for anybody else."""
+        self.run_until(self.now_at)
+
+    def drained(self, held: HeldBy, owner: str) -> None:
+        """What a resumed flag has held is set free."""
+        self.do("drain", lambda: drain(self, held, owner, limit=100))
+
+    def _next_instant(self) -> datetime | None:
+        instants = [process.wakes_at for process in self.stage.processes]
+        instants += [at for at, _ in self.bells.values()]
+        if self.sweeper:
+            due = [max(at, self.next_sweep) for at, _ in self.store.attention_entries(swept_partition(0))]
+            instants += [self._on_the_minute(at) for at in due]
+        return min(instants, default=None)
+
+    def _on_the_minute(self, at: datetime) -> datetime:
+        """The sweep at or after an instant."""
+        return (
+            at
+            if at.second == 0 and at.microsecond == 0
+            else at.replace(second=0, microsecond=0) + SWEEP_PERIOD
+        )
+
+    def _ring_bells(self) -> None:
+        for name, (at, sid) in sorted(self.bells.items(), key=lambda item: item[1][0]):
+            if at <= self.now_at:
+                del self.bells[name]
+                self.rings += 1
+                self.run(sid)
+
+    def _sweep(self) -> None:
+        entries = self.store.attention_entries(swept_partition(0))
+        if (
+            not self.sweeper
+            or self.now_at < self.next_sweep
+            or not any(at <= self.now_at for at, _ in entries)
+        ):
+            return
+        self.next_sweep = self.now_at + SWEEP_PERIOD
+        self.do("sweep", self._sweep_ringing)
+
+    def _sweep_ringing(self) -> None:
+        """The sweeper's own rings are not doorbells: they work where those are switched off."""
+        sweep(SweeperPorts(self), 0, limit=100)
+
+    def _note(self, request: ServiceRequest, *, took_effect: bool, status: str) -> None:
+        self.ledger.append(
+            Sending(
+                at=self.now_at,
+                url=request.url,
+                method=request.method,
+                key=request.headers.get("Idempotency-Key", request.call_key),
+                took_effect=took_effect,
+                status=status,
+            )
+        )
+
+
+class Strategies(MemoryStrategies):
+    """The strategies of a world, behind its ``io``."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(access=world.flags.access)
+        self.world = world
+
+    def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
+        return replace(self.world.strategy, version=version)
+
+    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
+        self.world.io("held_by")
+        return self.world.flags.held_by(account, strategy)
+
+
+class SweeperPorts:
+    """The world as the sweeper has it: its wakeups work although doorbells are off."""
+
+    def __init__(self, world: World) -> None:
+        self.instances = world
+        self.strategies = world.strategies
+        self.caller = world
+        self.clock = world
+        self.access = world.access
+        self.ids = world.names
+        self.wakeups = self
+        self._world = world
+
+    def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
+        self._world.arm(name, at, sid)
+
+    def invoke(self, sid: InstanceSid) -> None:
+        self._world.io("invoke")
+        self._world.run(sid)
+
+
+def everything_sent(sendings: Iterable[Sending], path: str) -> list[Sending]:
+    """The calls to a path, in order."""
+    return [sending for sending in sendings if sending.url.endswith(path)]
