@@ -11,7 +11,7 @@ import shared.application.run
 import shared.application.stepping
 import shared.domain.attention
 import shared.domain.claim
-import shared.domain.walk
+import shared.domain.way
 from shared.adapters.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event
@@ -127,7 +127,7 @@ class TestARemovedGuardIsCaught:
         assert caught(untouched)
 
     def test_retries_that_forget_the_key_of_an_unanswered_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.domain.walk, "unanswered_sending", lambda *_: None)
+        monkeypatch.setattr(shared.domain.way, "unanswered_sending", lambda *_: None)
 
         assert "took effect" in caught(untouched)
 
