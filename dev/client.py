@@ -1,0 +1,121 @@
+"""A small client of the local stack, for the demo and the end-to-end tests."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dev.workers import ROOT
+
+KEY = "dev.local-secret"
+
+
+class RefusedError(Exception):
+    """The API answered with an error."""
+
+    def __init__(self, status: int, body: Any) -> None:  # noqa: ANN401 - any JSON
+        super().__init__(f"{status}: {body}")
+        self.status = status
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """Requests to a server. secret: the Strategy-Secret to show, plain."""
+
+    url: str
+    secret: str = ""
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 - any JSON
+        """The decoded answer. Raises: RefusedError."""
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        if self.secret:
+            headers["Strategy-Secret"] = base64.b64encode(self.secret.encode()).decode()
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)  # noqa: S310 - loopback
+        try:
+            with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310 - loopback
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            raise RefusedError(error.code, json.loads(error.read() or b"null")) from error
+
+
+class Processes:
+    """The stack and the downstream as processes of their own, in one process group each."""
+
+    def __init__(self, folder: Path, *, downstream_port: int, stack_port: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.stack = Api(url=f"http://127.0.0.1:{stack_port}")
+        self.downstream = Api(url=f"http://127.0.0.1:{downstream_port}")
+        self._downstream_port, self._stack_port = downstream_port, stack_port
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_downstream(self) -> None:
+        """Start the demo's services."""
+        ledger = self.folder / "ledger.jsonl"
+        self._start("downstream", ["dev.downstream", str(self._downstream_port), str(ledger)])
+        _await(self.downstream, "/_ledger")
+
+    def start_stack(self, *options: str) -> None:
+        """Start the local stack on this folder's state."""
+        state = self.folder / "stack"
+        self._start("stack", ["dev.stack", "--state", str(state), "--port", str(self._stack_port), *options])
+        _await(self.stack, "/_local/clock")
+
+    def stop(self) -> None:
+        """End everything, politely."""
+        for process in reversed(list(self._started.values())):
+            if process.poll() is None:
+                process.terminate()
+        for process in self._started.values():
+            process.wait(30)
+
+    def kill_stack(self) -> None:
+        """Kill -9 of the stack and all of its workers."""
+        process = self._started["stack"]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def _start(self, name: str, arguments: list[str]) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._started[name] = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def example(name: str, downstream: Api) -> dict[str, Any]:
+    """An example strategy with its services' ports 40xx mapped to the demo's downstream."""
+    text = (ROOT / "events" / f"{name}.json").read_text()
+    strategy: dict[str, Any] = json.loads(text.replace("http://127.0.0.1:40", f"{downstream.url}/40"))
+    return strategy
+
+
+def advance(stack: Api, to: str) -> Mapping[str, Any]:
+    """Let simulated time pass up to an instant; what each trigger started."""
+    answer: Mapping[str, Any] = stack.call("POST", "/_local/clock", {"to": to})
+    return answer
+
+
+def _await(api: Api, path: str) -> None:
+    for _ in range(600):
+        try:
+            api.call("GET", path)
+        except (OSError, RefusedError):
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{api.url} does not answer")

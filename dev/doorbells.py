@@ -1,0 +1,97 @@
+"""The schedules of the emulator, seen in simulated time.
+
+The emulator holds real times. The simulated instant stands in each schedule's description, where it survives
+everything, and the schedules are rewritten whenever the offset has moved.
+"""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dev.clock import ClockFile
+
+_AT = "%Y-%m-%dT%H:%M:%S"
+
+
+class Doorbells:
+    """All armed schedules of one group. lock: held by whoever reads the offset to arm, or moves it."""
+
+    def __init__(self, scheduler: Any, group: str, clock: ClockFile) -> None:  # noqa: ANN401 - a boto3 client
+        self._scheduler = scheduler
+        self._group = group
+        self._clock = clock
+        self._armed: dict[str, datetime] = {}
+        self.lock = threading.RLock()
+        try:
+            scheduler.create_schedule_group(Name=group)
+        except scheduler.exceptions.ConflictException:
+            pass
+        self._load()
+        self.rewrite()
+
+    def arm(self, name: str, request: dict[str, Any]) -> None:
+        """Create a schedule asked for in simulated time. Raises: the emulator's own ClientError."""
+        at = datetime.strptime(request["ScheduleExpression"], f"at({_AT})").replace(tzinfo=UTC)
+        with self.lock:
+            self._scheduler.create_schedule(
+                **{
+                    **request,
+                    "Name": name,
+                    "Description": at.strftime(_AT),
+                    "ScheduleExpression": f"at({self._real(at)})",
+                }
+            )
+            self._armed[name] = at
+
+    def earliest(self) -> tuple[datetime, str] | None:
+        """The next one to ring, by simulated time."""
+        with self.lock:
+            return min(((at, name) for name, at in self._armed.items()), default=None)
+
+    def take(self, name: str) -> dict[str, Any] | None:
+        """The input of a schedule that is gone with this; None where it has rung already.
+
+        The delete decides between a jump and the emulator, so nothing rings twice.
+        """
+        with self.lock:
+            found = self._get(name)
+            self._armed.pop(name, None)
+            try:
+                self._scheduler.delete_schedule(Name=name, GroupName=self._group)
+            except self._scheduler.exceptions.ResourceNotFoundException:
+                return None
+        return None if found is None else json.loads(found["Target"]["Input"])
+
+    def rewrite(self) -> None:
+        """Every schedule to its simulated instant less the offset; safe to repeat."""
+        with self.lock:
+            for name, at in list(self._armed.items()):
+                found = self._get(name)
+                expression = f"at({self._real(at)})"
+                if found is None:
+                    del self._armed[name]
+                elif found["ScheduleExpression"] != expression:
+                    kept = {k: v for k, v in found.items() if k not in _READ_ONLY}
+                    self._scheduler.update_schedule(**{**kept, "ScheduleExpression": expression})
+
+    def _load(self) -> None:
+        pages = self._scheduler.get_paginator("list_schedules").paginate(GroupName=self._group)
+        for page in pages:
+            for listed in page["Schedules"]:
+                found = self._get(listed["Name"])
+                if found is not None:
+                    self._armed[listed["Name"]] = datetime.strptime(found["Description"], _AT).replace(tzinfo=UTC)
+
+    def _get(self, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self._scheduler.get_schedule(Name=name, GroupName=self._group)
+        except self._scheduler.exceptions.ResourceNotFoundException:
+            return None
+        return found
+
+    def _real(self, at: datetime) -> str:
+        return (at - timedelta(seconds=self._clock.read().seconds)).strftime(_AT)
+
+
+_READ_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")

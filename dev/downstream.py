@@ -1,0 +1,116 @@
+"""The demo's downstream services: one process that does as asked, keeps a durable ledger, and fails on demand.
+
+``POST /_fail {path, times, status | delaySeconds | drop}`` makes the next calls to a path fail; ``GET /_ledger``
+tells what was asked, line by line. An answer is given once per Idempotency-Key: a repeat gets the first one again.
+``python -m dev.downstream PORT LEDGER``.
+"""
+
+import json
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class Downstream:
+    """What the services know: the ledger on disk, the failures that are switched on, the answers given."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._file = ledger
+        self._lock = threading.Lock()
+        self._failures: list[dict[str, Any]] = []
+        self.lines: list[dict[str, Any]] = []
+        if ledger.exists():
+            self.lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+        self._answers = {line["key"]: line["answer"] for line in self.lines if line["key"]}
+
+    def fail(self, failure: dict[str, Any]) -> None:
+        """Switch a failure on."""
+        with self._lock:
+            self._failures.append(dict(failure))
+
+    def answered(self, method: str, path: str, key: str | None, body: Any) -> tuple[int, Any, float, bool]:  # noqa: ANN401 - any JSON
+        """Status, body, seconds to wait before answering, and whether to hang up instead."""
+        with self._lock:
+            failure = self._next_failure(path)
+            answer = self._answers.get(key or "")
+            is_repeat = answer is not None
+            if answer is None:
+                status = failure.get("status", 201)
+                answer = {"status": status, "body": self._body(path, status, len(self.lines))}
+            line = {
+                "at": datetime.now(UTC).isoformat(),
+                "method": method,
+                "path": path,
+                "key": key,
+                "request": body,
+                "answer": answer,
+                "repeat": is_repeat,
+            }
+            self.lines.append(line)
+            if key and answer["status"] < 300:  # noqa: PLR2004 - the 2xx class
+                self._answers[key] = answer
+            with self._file.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            return answer["status"], answer["body"], failure.get("delaySeconds", 0), failure.get("drop", False)
+
+    def _next_failure(self, path: str) -> dict[str, Any]:
+        for failure in self._failures:
+            if failure["path"] == path and failure.get("times", 1) > 0:
+                failure["times"] = failure.get("times", 1) - 1
+                return failure
+        return {}
+
+    def _body(self, path: str, status: int, number: int) -> Any:  # noqa: ANN401 - any JSON
+        if path.endswith("/oauth/token"):
+            return {"access_token": f"token-{number}", "expires_in": 3600}
+        if status >= 300:  # noqa: PLR2004 - the 2xx class
+            return {"status": "FAILED"}
+        return {"id": f"d-{number}", "status": "CONFIRMED"}
+
+
+def main() -> None:
+    """Serve until killed."""
+    port, ledger = int(sys.argv[1]), Path(sys.argv[2])
+    downstream = Downstream(ledger)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            """The ledger is the log."""
+
+        def _answer(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"null")
+            path = self.path.partition("?")[0]
+            if path == "/_fail":
+                downstream.fail(body)
+                return self._reply(200, {})
+            if path == "/_ledger":
+                return self._reply(200, downstream.lines)
+            key = self.headers.get("Idempotency-Key")
+            status, answer, seconds, drop = downstream.answered(self.command, path, key, body)
+            time.sleep(seconds)
+            if drop:
+                self.close_connection = True
+                return None
+            return self._reply(status, answer)
+
+        def _reply(self, status: int, value: Any) -> None:  # noqa: ANN401 - any JSON
+            data = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the library's names
+
+    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The embedded emulator of DynamoDB and EventBridge Scheduler, started beside the stack and ended with it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from dev.template import REGION
+
+_SETUP = """\
+roto.set_region("{region}")
+roto.lambda.fn("{runner}", {{timeout = 900, executor = {{url = "{url}/_local/ring"}}}})
+roto.sqs.queue("{dead_letters}")
+"""
+
+# The shell outlives nothing: when our end of its standard input closes, also by kill -9, it ends the emulator.
+_TETHER = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child"'
+
+
+class Emulator:
+    """One emulator on a folder of its own. It rings by POST to ``url``/_local/ring."""
+
+    def __init__(self, folder: Path, *, url: str, runner: str, dead_letters: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        setup = folder / "setup.luau"
+        setup.write_text(
+            _SETUP.format(region=REGION, runner=runner, url=url, dead_letters=dead_letters)
+        )
+        server = Path(sys.executable).with_name("roto-server")
+        arguments = ["--port", str(self.port), "--data-dir", str(folder / "data"), "--setup", str(setup)]
+        read, self._tether = os.pipe()
+        with (folder / "emulator.log").open("a") as log:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _TETHER, "tether", str(server), *arguments],
+                stdin=read,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        os.close(read)
+        self._await_start()
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is served."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """A client of one of its services."""
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
+            config=Config(retries={"total_max_attempts": 3, "mode": "standard"}),
+        )
+
+    def create_tables(self, tables: Iterable[dict[str, Any]]) -> None:
+        """Make the tables that are not there yet."""
+        client = self.client("dynamodb")
+        for table in tables:
+            try:
+                client.create_table(**table)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceInUseException":
+                    raise
+
+    def stop(self) -> None:
+        """End it."""
+        os.close(self._tether)
+        self._process.wait(10)
+
+    def _await_start(self) -> None:
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return
+        raise RuntimeError("the emulator did not start")
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

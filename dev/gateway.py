@@ -1,0 +1,109 @@
+"""API Gateway's part on a laptop: HTTP requests as version 2 events, and a handler's answer as HTTP."""
+
+import base64
+import json
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from dev.template import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request as it came in. target: path and query, still encoded. headers: names in lower case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """What goes back."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def event_of(request: HttpRequest, routes: list[Route]) -> tuple[str, dict[str, Any]] | None:
+    """The function a request leads to and the event it gets; None where no route fits."""
+    path, _, query = request.target.partition("?")
+    for route in routes:
+        parameters = _matched(route.path, path)
+        if route.method == request.method and parameters is not None:
+            return route.function, _event(request, route, path, query, parameters)
+    return None
+
+
+def reply_of(answer: Mapping[str, Any]) -> HttpReply:
+    """A handler's answer as HTTP."""
+    body = answer.get("body") or ""
+    headers = [(name, str(value)) for name, value in (answer.get("headers") or {}).items()]
+    data = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
+    return HttpReply(status=answer["statusCode"], headers=headers, body=data)
+
+
+def json_reply(status: int, value: Any) -> HttpReply:  # noqa: ANN401 - any JSON value
+    """A reply of the local stack's own."""
+    headers = [("content-type", "application/json")]
+    return HttpReply(status=status, headers=headers, body=json.dumps(value).encode())
+
+
+def _event(
+    request: HttpRequest, route: Route, path: str, query: str, parameters: Mapping[str, str]
+) -> dict[str, Any]:
+    key = f"{route.method} {route.path}"
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": key,
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": dict(request.headers),
+        "isBase64Encoded": False,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "local",
+            "domainName": request.headers.get("host", "localhost"),
+            "domainPrefix": "local",
+            "requestId": str(uuid.uuid4()),
+            "routeKey": key,
+            "stage": "$default",
+            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()),
+            "timeEpoch": time.time_ns() // 1_000_000,
+            "http": {
+                "method": request.method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": request.source,
+                "userAgent": request.headers.get("user-agent", ""),
+            },
+        },
+    }
+    pairs: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        pairs[name] = f"{pairs[name]},{value}" if name in pairs else value
+    if pairs:
+        event["queryStringParameters"] = pairs
+    if parameters:
+        event["pathParameters"] = dict(parameters)
+    if request.body:
+        try:
+            event["body"] = request.body.decode()
+        except UnicodeDecodeError:
+            event["body"], event["isBase64Encoded"] = base64.b64encode(request.body).decode(), True
+    return event
+
+
+def _matched(pattern: str, path: str) -> dict[str, str] | None:
+    names = re.findall(r"\{(\w+)\}", pattern)
+    expression = re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(pattern))
+    match = re.fullmatch(expression, path)
+    return None if match is None else {n: unquote(v) for n, v in zip(names, match.groups(), strict=True)}

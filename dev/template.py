@@ -1,0 +1,159 @@
+"""template.yaml, read as far as a laptop needs it: parameters, tables, functions, routes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+_SUBSTITUTE = re.compile(r"\$\{([^}]+)\}")
+
+
+class _Loader(yaml.SafeLoader):
+    """``!X v`` becomes ``{"Fn::X": v}``; dates stay text."""
+
+
+def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _tagged)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function of the template: its logical id, deployed name, handler, timeout and environment."""
+
+    logical_id: str
+    name: str
+    handler: str
+    timeout_seconds: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route of the HTTP API and the function it leads to."""
+
+    method: str
+    path: str
+    function: str
+
+
+class Template:
+    """The template with its parameters filled in. An intrinsic it does not know is refused by name."""
+
+    def __init__(self, path: Path, parameters: Mapping[str, str]) -> None:
+        self.document = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+        declared = self.document.get("Parameters", {})
+        self._parameters = {name: parameters.get(name, spec.get("Default")) for name, spec in declared.items()}
+        self._pseudo = {
+            "AWS::Region": REGION,
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Partition": "aws",
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+
+    def functions(self) -> Iterator[Function]:
+        """Every function, globals merged in."""
+        shared = self.document["Globals"]["Function"]
+        for logical_id, resource in self._of_type("AWS::Serverless::Function"):
+            own = resource["Properties"]
+            environment = {
+                **shared["Environment"]["Variables"],
+                **own.get("Environment", {}).get("Variables", {}),
+            }
+            yield Function(
+                logical_id=logical_id,
+                name=self.resolve(own["FunctionName"]),
+                handler=own["Handler"],
+                timeout_seconds=own["Timeout"],
+                environment={name: str(self.resolve(value)) for name, value in environment.items()},
+            )
+
+    def routes(self) -> list[Route]:
+        """The routes of the HTTP API, the most literal first."""
+        found = [
+            Route(method=event["Properties"]["Method"], path=event["Properties"]["Path"], function=logical_id)
+            for logical_id, resource in self._of_type("AWS::Serverless::Function")
+            for event in resource["Properties"].get("Events", {}).values()
+            if event["Type"] == "HttpApi"
+        ]
+        return sorted(found, key=lambda route: [part.startswith("{") for part in route.path.split("/")])
+
+    def tables(self) -> Iterator[dict[str, Any]]:
+        """What ``create_table`` takes, for every table."""
+        kept = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+        for _, resource in self._of_type("AWS::DynamoDB::Table"):
+            properties = resource["Properties"]
+            yield {name: self.resolve(properties[name]) for name in kept if name in properties}
+
+    def schedule_group(self) -> str:
+        """The name of the doorbells' group."""
+        ((_, resource),) = self._of_type("AWS::Scheduler::ScheduleGroup")
+        return str(self.resolve(resource["Properties"]["Name"]))
+
+    def resolve(self, value: Any) -> Any:  # noqa: ANN401 - any part of a template
+        """A part of the template with its intrinsics worked out."""
+        if isinstance(value, list):
+            return [self.resolve(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            ((name, argument),) = value.items()
+            if name == "Ref":
+                return self._reference(argument)
+            if name == "Fn::GetAtt":
+                return self._attribute(*argument)
+            if name == "Fn::Sub":
+                return _SUBSTITUTE.sub(lambda match: str(self._substituted(match[1])), argument)
+            if name.startswith("Fn::"):
+                raise ValueError(f"the local stack does not know the intrinsic {name}")
+        return {name: self.resolve(part) for name, part in value.items()}
+
+    def _of_type(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        return ((name, r) for name, r in self.document["Resources"].items() if r["Type"] == kind)
+
+    def _substituted(self, name: str) -> Any:  # noqa: ANN401 - any part of a template
+        if "." in name and not name.startswith("AWS::"):
+            return self._attribute(*name.split(".", 1))
+        return self._reference(name)
+
+    def _reference(self, name: str) -> Any:  # noqa: ANN401 - any part of a template
+        if name in self._pseudo:
+            return self._pseudo[name]
+        if name in self._parameters:
+            return self._parameters[name]
+        properties = self.document["Resources"][name].get("Properties", {})
+        for key in ("TableName", "FunctionName", "Name", "QueueName"):
+            if key in properties:
+                return self.resolve(properties[key])
+        return name
+
+    def _attribute(self, name: str, attribute: str) -> str:
+        if attribute != "Arn":
+            raise ValueError(f"the local stack does not know the attribute {attribute} of {name}")
+        services = {
+            "AWS::Serverless::Function": "lambda:{}:function:",
+            "AWS::DynamoDB::Table": "dynamodb:{}:table/",
+            "AWS::SQS::Queue": "sqs:{}:",
+            "AWS::IAM::Role": "iam::{}:role/",
+        }
+        kind = services[self.document["Resources"][name]["Type"]]
+        place = ACCOUNT if kind.startswith("iam") else f"{REGION}:{ACCOUNT}"
+        return f"arn:aws:{kind.format(place)}{self._reference(name)}"

@@ -1,0 +1,59 @@
+"""One worker process: a function's handler, called once per line that comes in.
+
+Run by ``dev/workers.py`` as ``python -m dev.worker READ_FD WRITE_FD HANDLER``. It ends when its parent does.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dev.clock import DevClock
+from shared import bootstrap
+
+
+@dataclass
+class Context:
+    """What a handler needs of its Lambda context."""
+
+    aws_request_id: str
+    deadline: float
+    function_name: str
+    memory_limit_in_mb: int = 1024
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:local"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """How much longer the invocation may run."""
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+def main() -> None:
+    """Serve invocations until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    read, write, handler = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    bootstrap.use_clock(DevClock(Path(os.environ["CLOCK_FILE"]), os.environ["STACK_URL"]))
+    module, _, name = handler.rpartition(".")
+    call = getattr(importlib.import_module(module), name)
+    with os.fdopen(read, "rb") as jobs, os.fdopen(write, "wb", buffering=0) as replies:
+        for line in jobs:
+            replies.write(json.dumps(_answered(call, json.loads(line), handler)).encode() + b"\n")
+
+
+def _answered(call: Any, job: dict[str, Any], handler: str) -> dict[str, Any]:  # noqa: ANN401 - a handler
+    context = Context(
+        aws_request_id=job["id"], deadline=time.monotonic() + job["seconds"], function_name=handler
+    )
+    try:
+        return {"answer": call(job["event"], context)}
+    except Exception:  # noqa: BLE001 - what Lambda itself would catch and report
+        return {"error": traceback.format_exc()}
+
+
+main()

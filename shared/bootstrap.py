@@ -1,0 +1,113 @@
+"""The composition root: the only module that knows every adapter.
+
+Everything is made when first needed and kept for the life of the container; nothing is touched on import.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from shared.adapters.crypto import KmsSealer, LocalSealer, PepperedHasher
+from shared.adapters.dynamodb.access import DynamoAccess
+from shared.adapters.dynamodb.instances import DynamoInstances
+from shared.adapters.dynamodb.strategies import DynamoStrategies
+from shared.adapters.dynamodb.tables import Tables
+from shared.adapters.http_service_caller import HttpServiceCaller
+from shared.adapters.system import SystemClock, SystemIds
+from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.application.ports import Clock, Ports, Sealer, SecretHasher
+from shared.config import Settings, read_settings
+from shared.domain.ids import InstanceSid
+
+_LOCAL_KEY = "local:"
+_clocks: list[Clock] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wiring:
+    instances: DynamoInstances
+    strategies: DynamoStrategies
+    access: DynamoAccess
+    caller: HttpServiceCaller
+    wakeups: AwsWakeups
+    clock: Clock
+    ids: SystemIds
+
+
+def use_clock(clock: Clock) -> None:
+    """Have every port use this clock; for the local stack, before anything is made."""
+    _clocks.append(clock)
+
+
+@cache
+def settings() -> Settings:
+    """The deployment's settings. Raises: ConfigError."""
+    return read_settings(os.environ)
+
+
+@cache
+def hasher() -> SecretHasher:
+    """Hashes secrets under the deployment's pepper."""
+    return PepperedHasher(settings().pepper)
+
+
+@cache
+def ports() -> Ports:
+    """The ports on real things."""
+    chosen = settings()
+    clock = _clocks[-1] if _clocks else SystemClock()
+    names = chosen.tables
+    tables = Tables(
+        strategies=names.strategies,
+        instances=names.instances,
+        events=names.events,
+        operations=names.operations,
+        access=names.access,
+        audit=names.audit,
+    )
+    database = _client("dynamodb")
+    doorbell = Doorbell(
+        group=chosen.schedule_group,
+        runner_arn=chosen.step_runner_arn,
+        role_arn=chosen.scheduler_role_arn,
+        dead_letter_arn=chosen.dead_letter_arn,
+        report=_report,
+    )
+    return _Wiring(
+        instances=DynamoInstances(database, tables),
+        strategies=DynamoStrategies(database, tables, _sealer(), environment=chosen.environment),
+        access=DynamoAccess(database, tables),
+        caller=HttpServiceCaller(allowed_networks=chosen.allowed_networks),
+        wakeups=AwsWakeups(
+            doorbell,
+            scheduler=lambda: _client("scheduler"),
+            invoker=lambda: _client("lambda"),
+            clock=clock,
+        ),
+        clock=clock,
+        ids=SystemIds(),
+    )
+
+
+def _sealer() -> Sealer:
+    key = settings().settings_key
+    if key.startswith(_LOCAL_KEY):
+        return LocalSealer(key.removeprefix(_LOCAL_KEY))
+    return KmsSealer(lambda: _client("kms"), key)
+
+
+@cache
+def _client(service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+    """A client, made once: making one is most of a cold start. Repeats what the service asks to repeat."""
+    retries = {"mode": "standard", "total_max_attempts": 4}
+    return boto3.client(service, config=Config(retries=retries, connect_timeout=2, read_timeout=10))
+
+
+def _report(what: str, sid: InstanceSid, error: Exception) -> None:
+    """A doorbell that could not be arranged: the sweeper will find the instance."""
+    Logger().warning("doorbell", extra={"what": what, "instance": sid, "error": str(error)})
