@@ -46,7 +46,9 @@ class ClockFile:
     def now(self) -> datetime:
         """The simulated instant, in whole milliseconds."""
         real = datetime.now(UTC)
-        return real.replace(microsecond=real.microsecond // 1000 * 1000) + timedelta(seconds=self.read().seconds)
+        return real.replace(microsecond=real.microsecond // 1000 * 1000) + timedelta(
+            seconds=self.read().seconds
+        )
 
 
 class DevClock:

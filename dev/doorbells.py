@@ -6,6 +6,7 @@ everything, and the schedules are rewritten whenever the offset has moved.
 
 import json
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,10 +24,8 @@ class Doorbells:
         self._clock = clock
         self._armed: dict[str, datetime] = {}
         self.lock = threading.RLock()
-        try:
+        with suppress(scheduler.exceptions.ConflictException):
             scheduler.create_schedule_group(Name=group)
-        except scheduler.exceptions.ConflictException:
-            pass
         self._load()
         self.rewrite()
 
@@ -81,7 +80,9 @@ class Doorbells:
             for listed in page["Schedules"]:
                 found = self._get(listed["Name"])
                 if found is not None:
-                    self._armed[listed["Name"]] = datetime.strptime(found["Description"], _AT).replace(tzinfo=UTC)
+                    self._armed[listed["Name"]] = datetime.strptime(found["Description"], _AT).replace(
+                        tzinfo=UTC
+                    )
 
     def _get(self, name: str) -> dict[str, Any] | None:
         try:

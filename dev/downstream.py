@@ -51,11 +51,16 @@ class Downstream:
                 "repeat": is_repeat,
             }
             self.lines.append(line)
-            if key and answer["status"] < 300:  # noqa: PLR2004 - the 2xx class
+            if key and answer["status"] < 300:
                 self._answers[key] = answer
             with self._file.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            return answer["status"], answer["body"], failure.get("delaySeconds", 0), failure.get("drop", False)
+            return (
+                answer["status"],
+                answer["body"],
+                failure.get("delaySeconds", 0),
+                failure.get("drop", False),
+            )
 
     def _next_failure(self, path: str) -> dict[str, Any]:
         for failure in self._failures:
@@ -67,7 +72,7 @@ class Downstream:
     def _body(self, path: str, status: int, number: int) -> Any:  # noqa: ANN401 - any JSON
         if path.endswith("/oauth/token"):
             return {"access_token": f"token-{number}", "expires_in": 3600}
-        if status >= 300:  # noqa: PLR2004 - the 2xx class
+        if status >= 300:
             return {"status": "FAILED"}
         return {"id": f"d-{number}", "status": "CONFIRMED"}
 

@@ -32,9 +32,7 @@ class Emulator:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         setup = folder / "setup.luau"
-        setup.write_text(
-            _SETUP.format(region=REGION, runner=runner, url=url, dead_letters=dead_letters)
-        )
+        setup.write_text(_SETUP.format(region=REGION, runner=runner, url=url, dead_letters=dead_letters))
         server = Path(sys.executable).with_name("roto-server")
         arguments = ["--port", str(self.port), "--data-dir", str(folder / "data"), "--setup", str(setup)]
         read, self._tether = os.pipe()

@@ -35,7 +35,9 @@ SWEEP_PERIOD_SECONDS = 60
 class Stack:
     """Everything of a deployment that a laptop can stand in for. State lives in ``folder`` and survives kill -9."""
 
-    def __init__(self, folder: Path, *, port: int, start_at: datetime | None, doorbells: bool, sweeper: bool) -> None:
+    def __init__(
+        self, folder: Path, *, port: int, start_at: datetime | None, doorbells: bool, sweeper: bool
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rings, self.sweeps = folder, doorbells, sweeper
         self.counts: Counter[str] = Counter()
@@ -156,8 +158,15 @@ class Stack:
                 return json_reply(200, {**self._time(), "started": dict(self.counts - before)})
             case "GET", "/_local/clock":
                 return json_reply(200, {**self._time(), "started": dict(self.counts)})
+            case "GET", "/_local/database":
+                return json_reply(200, {"endpoint": self.emulator.endpoint, "tables": self._tables()})
             case _:
                 return json_reply(404, {"message": "Not Found"})
+
+    def _tables(self) -> dict[str, str]:
+        environment = self.functions["StepRunner"].environment
+        names = ("strategies", "instances", "events", "operations", "access", "audit")
+        return {name: environment[f"{name.upper()}_TABLE"] for name in names}
 
     def _time(self) -> dict[str, Any]:
         return {"now": self.clock.now().isoformat(), "offsetSeconds": self.clock.read().seconds}

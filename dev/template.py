@@ -61,7 +61,9 @@ class Template:
     def __init__(self, path: Path, parameters: Mapping[str, str]) -> None:
         self.document = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
         declared = self.document.get("Parameters", {})
-        self._parameters = {name: parameters.get(name, spec.get("Default")) for name, spec in declared.items()}
+        self._parameters = {
+            name: parameters.get(name, spec.get("Default")) for name, spec in declared.items()
+        }
         self._pseudo = {
             "AWS::Region": REGION,
             "AWS::AccountId": ACCOUNT,

@@ -12,10 +12,10 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from shared.adapters.crypto import KmsSealer, LocalSealer, PepperedHasher
-from shared.adapters.dynamodb.access import DynamoAccess
-from shared.adapters.dynamodb.instances import DynamoInstances
-from shared.adapters.dynamodb.strategies import DynamoStrategies
+from shared.adapters.crypto import SecretHasher as PepperedHasher
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.http_service_caller import HttpServiceCaller
 from shared.adapters.system import SystemClock, SystemIds
@@ -30,9 +30,9 @@ _clocks: list[Clock] = []
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wiring:
-    instances: DynamoInstances
-    strategies: DynamoStrategies
-    access: DynamoAccess
+    instances: DynamoDbInstances
+    strategies: DynamoDbStrategies
+    access: DynamoDbAccess
     caller: HttpServiceCaller
     wakeups: AwsWakeups
     clock: Clock
@@ -79,9 +79,9 @@ def ports() -> Ports:
         report=_report,
     )
     return _Wiring(
-        instances=DynamoInstances(database, tables),
-        strategies=DynamoStrategies(database, tables, _sealer(), environment=chosen.environment),
-        access=DynamoAccess(database, tables),
+        instances=DynamoDbInstances(database, tables),
+        strategies=DynamoDbStrategies(database, tables, _sealer(), environment=chosen.environment),
+        access=DynamoDbAccess(database, tables),
         caller=HttpServiceCaller(allowed_networks=chosen.allowed_networks),
         wakeups=AwsWakeups(
             doorbell,

@@ -7,11 +7,11 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from shared.bootstrap import hasher, ports, settings
 
 from shared.api.core.errors import CoreError, not_found
 from shared.api.core.gate import Gate
 from shared.api.core.routes import ROUTES, Answer, Call
+from shared.bootstrap import hasher, ports, settings
 
 logger = Logger()
 app = APIGatewayHttpResolver()
@@ -49,7 +49,7 @@ def _unknown(_: Exception) -> Response[dict[str, Any]]:
 def _broken(error: Exception) -> Response[dict[str, Any]]:
     """Something of ours broke: told by an id that the log has too, without internals."""
     error_id = app.current_event.request_context.request_id
-    logger.exception("failed", extra={"errorId": error_id, "kind": type(error).__name__})
+    logger.error("failed", exc_info=error, extra={"errorId": error_id})
     refusal = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
     return _answered((refusal.status, {**refusal.body(), "errorId": error_id}))
 

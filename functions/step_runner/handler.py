@@ -8,9 +8,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from shared.bootstrap import ports
 
 from shared.application.run import run_due_events
+from shared.bootstrap import ports
 from shared.domain.ids import InstanceSid
 
 logger = Logger()

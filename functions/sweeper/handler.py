@@ -4,9 +4,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from shared.bootstrap import ports
 
 from shared.application.sweep import sweep
+from shared.bootstrap import ports
 from shared.domain.attention import SHARDS
 
 logger = Logger()

@@ -1,0 +1,100 @@
+"""The engine's books, read from the stack's own tables: what ran, step by step, and what the services saw of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import boto3
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.tables import Tables
+
+from dev.client import Api
+from dev.template import REGION
+from shared.domain.event import Event
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord, JournalEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A step as it stands in the books."""
+
+    at: datetime
+    event: Event
+    entry: JournalEntry
+
+
+class Books:
+    """Reads instances, journals and records with the engine's own adapter."""
+
+    def __init__(self, stack: Api) -> None:
+        database = stack.call("GET", "/_local/database")
+        client = boto3.client(
+            "dynamodb",
+            endpoint_url=database["endpoint"],
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
+        )
+        self._store = DynamoDbInstances(client, Tables(**database["tables"]))
+
+    def instance(self, sid: str) -> Instance:
+        """An instance."""
+        found = self._store.load(InstanceSid(sid))
+        if found is None:
+            raise LookupError(sid)
+        return found
+
+    def events(self, sid: str) -> Iterator[tuple[Event, EventRecord | None, tuple[JournalEntry, ...]]]:
+        """Every event of an instance, finished or not, with its record and all steps of all of its runs."""
+        instance = self.instance(sid)
+        for seq in range(1, instance.next_seq):
+            trail = self._store.trail(instance.sid, seq)
+            record = None if instance.event(seq) else trail.record
+            event = instance.event(seq) or (record.event if record else None)
+            last = () if record is None or record.last is None else (record.last,)
+            if event is not None:
+                yield event, record, (*trail.entries, *last)
+
+    def lines(self, sid: str) -> list[Line]:
+        """Every step of an instance, in the order it was executed."""
+        found = [
+            Line(at=entry.started_at, event=event, entry=entry)
+            for event, _, entries in self.events(sid)
+            for entry in entries
+        ]
+        return sorted(
+            found, key=lambda line: (line.at, line.event.seq, line.entry.run, line.entry.intent.visit)
+        )
+
+
+def disagreements(books: Books, sids: list[str], ledger: list[dict[str, Any]]) -> list[str]:
+    """Where the downstream's ledger and the engine's record tell different stories, call by call."""
+    sent = Counter(line["key"] for line in ledger if line["key"])
+    answers = {line["key"]: line["answer"]["status"] for line in ledger if line["key"]}
+    told: list[str] = []
+    known: set[str] = set()
+    for sid in sids:
+        for event, record, entries in books.events(sid):
+            for entry in entries:
+                key = str(entry.intent.call_key)
+                known.add(key)
+                told += _about(event, record, entry, sent[key], answers.get(key))
+    told += [f"{key} was sent and nothing in the books says so" for key in sent if key not in known]
+    return told
+
+
+def _about(
+    event: Event, record: EventRecord | None, entry: JournalEntry, times: int, status: int | None
+) -> Iterator[str]:
+    key, outcome = entry.intent.call_key, entry.outcome
+    marked = event.in_doubt or (record is not None and record.in_doubt)
+    if times == 0:
+        yield f"{key} stands in the books and never arrived"
+    if times > 1 and not marked:
+        yield f"{key} arrived {times} times and nothing says so"
+    if status is not None and not outcome.unanswered and outcome.success != (200 <= status < 300):
+        yield f"{key} was answered {status} and stands as {'done' if outcome.success else 'failed'}"

@@ -1,0 +1,236 @@
+"""A year of two strategies, in less than half a minute. ``make demo``; WAKEUPS=off leaves it to the sweeper.
+
+Every date and every call is checked: the exit status says whether the year was right.
+"""
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from dev.books import Books, disagreements
+from dev.client import Api, Processes, advance, example
+from dev.emulator import free_port
+from dev.workers import ROOT
+
+WATER_DATES = [
+    "2026-01-31T10:00",
+    "2026-02-28T10:00",
+    "2026-03-31T09:00",
+    "2026-04-30T09:00",
+    "2026-05-31T09:00",
+]
+MEMBER = {"monthlyFee": 29.5, "marketingOptIn": True}
+
+
+class WrongError(Exception):
+    """The year did not go as it must."""
+
+
+def say(text: str) -> None:
+    """Tell the audience."""
+    print(text, flush=True)  # noqa: T201 - the demo's output
+
+
+def must(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Stop the demo where something does not hold."""
+    if not holds:
+        raise WrongError(what)
+
+
+@dataclass
+class Year:
+    """The stack, the services, and the two strategies' APIs."""
+
+    stack: Api
+    downstream: Api
+    water: Api
+    gym: Api
+
+    def until(self, at: str, why: str) -> None:
+        """Let time pass."""
+        advance(self.stack, at)
+        say(f"\n== {at[:16]}Z  {why}")
+
+    def join(self, member: str, start: str) -> dict[str, Any]:
+        """A member joins the gym."""
+        attributes = {"memberId": member, "email": f"{member}@example.test", **MEMBER}
+        body = {"strategyId": "gym-membership", "startDate": start, "attributes": attributes}
+        answer: dict[str, Any] = self.gym.call("POST", "/execution-instance", body)
+        return answer
+
+    def fail(self, path: str, times: int) -> None:
+        """Have the next calls of a path declined."""
+        self.downstream.call("POST", "/_fail", {"path": path, "times": times, "status": 402})
+
+
+def opened(processes: Processes) -> Year:
+    """The two strategies, saved."""
+    apis = {}
+    for name in ("water-filter-refill", "gym-membership"):
+        strategy = example(name, processes.downstream)
+        apis[name] = replace(processes.stack, secret=strategy["secret"])
+        saved = processes.stack.call("POST", "/execution-strategy", strategy)
+        say(f"saved {saved['name']} version {saved['version']}")
+    return Year(
+        stack=processes.stack,
+        downstream=processes.downstream,
+        water=apis["water-filter-refill"],
+        gym=apis["gym-membership"],
+    )
+
+
+def the_year(year: Year) -> list[str]:
+    """What happens in it; the sids of its instances."""
+    water = year.water.call(
+        "POST",
+        "/execution-instance",
+        {
+            "strategyId": "water-filter-refill",
+            "startDate": "2026-01-31T10:00:00Z",
+            "attributes": {"customerId": "c-1"},
+        },
+    )["executionInstance"]
+    must(water["executionDay"] == 31, "executionDay is the 31st")
+
+    year.until("2026-02-24T18:45:00Z", "Ann joins the gym; her first charge will be declined twice")
+    ann = year.join("ann", "2026-02-24T18:45:10Z")
+    events = ann["createdEvents"]
+    must(events["onCreateEvents"][0]["date"] == "2026-02-24T18:50:10.000Z", "the welcome")
+    must(events["mainEvent"]["date"] == "2026-03-03T08:00:00.000Z", "the first charge")
+    must(events["leadingUpEvents"][0]["date"] == "2026-02-28T08:00:00.000Z", "the first reminder")
+    year.fail("/4020/charges", 2)
+
+    year.until("2026-04-10T12:00:00Z", "Ben joins; all four attempts of his first charge will be declined")
+    ben = year.join("ben", "2026-04-10T12:00:00Z")["executionInstance"]["sid"]
+    year.fail("/4020/charges", 4)
+
+    year.until("2026-04-25T10:00:00Z", "Ben is on hold; an operator resumes him")
+    held = year.gym.call("GET", f"/execution-instance/{ben}")
+    must(held["status"] == "PAUSED", "used-up attempts pause the instance")
+    year.gym.call("POST", f"/execution-instance/{ben}/resume")
+
+    ann_sid = ann["executionInstance"]["sid"]
+    year.until("2026-05-10T09:00:00Z", "Ann is pausing for the summer")
+    year.gym.call("POST", f"/execution-instance/{ann_sid}/pause")
+    year.until("2026-08-20T09:00:00Z", "Ann is back: of the three dates she missed, the last one runs")
+    back = year.gym.call("POST", f"/execution-instance/{ann_sid}/resume")
+    must(back["skippedCycles"] == {"first": 4, "last": 5}, f"cycles 4 and 5 are skipped: {back}")
+
+    year.until("2026-12-01T09:00:00Z", "Ann cancels; a day later she is asked to come back")
+    canceled = year.gym.call("POST", f"/execution-instance/{ann_sid}/cancel")
+    must(canceled["executionInstance"]["cancelReason"] == "HTTP_REQUEST", "the reason of the cancelation")
+    must(
+        canceled["createdEvents"]["onCancelEvents"][0]["date"].startswith("2026-12-02T09:00"),
+        "the win-back's date",
+    )
+    year.until("2027-01-01T00:00:00Z", "the year is over")
+    return [water["sid"], ann_sid, ben]
+
+
+def the_books(year: Year, sids: list[str]) -> None:
+    """The timeline of each instance, and what must be true of it."""
+    books = Books(year.stack)
+    for name, sid in zip(("water filters", "Ann", "Ben"), sids, strict=True):
+        say(f"\n-- {name}")
+        for line in books.lines(sid):
+            outcome, intent = line.entry.outcome, line.entry.intent
+            result = (
+                "done" if outcome.success else f"FAILED: {outcome.error.message if outcome.error else '?'}"
+            )
+            say(f"   {line.at:%Y-%m-%d %H:%M:%S}  {line.event.task:14} {intent.step:14} {result}")
+    _check_water(books, sids[0])
+    _check_ann(books, sids[1])
+    _check_ben(books, sids[2])
+    ledger = [
+        line for line in year.downstream.call("GET", "/_ledger") if not line["path"].endswith("/oauth/token")
+    ]
+    told = disagreements(books, sids, ledger)
+    must(not told, "; ".join(told))
+    say(f"\nthe downstream's ledger and the engine's record agree on all {len(ledger)} calls")
+
+
+def _mains(books: Books, sid: str) -> list[tuple[int, str, str, int]]:
+    """Cycle, date, status and attempts of every main event."""
+    return [
+        (event.created_cycle, f"{event.date:%Y-%m-%dT%H:%M}", event.status.value, event.attempt)
+        for event, _, _ in books.events(sid)
+        if event.is_main
+    ]
+
+
+def _check_water(books: Books, sid: str) -> None:
+    mains = _mains(books, sid)
+    must([date for _, date, _, _ in mains[:5]] == WATER_DATES, f"the dates of the filters: {mains}")
+    must([cycle for cycle, _, _, _ in mains] == list(range(1, 14)), "twelve cycles and the one to come")
+
+
+def _check_ann(books: Books, sid: str) -> None:
+    first = [
+        line for line in books.lines(sid) if line.event.task == "charge-fee" and line.event.created_cycle == 1
+    ]
+    steps = [line.entry.intent.step for line in first]
+    must(
+        steps == ["charge", "mail-failed", "charge", "mail-failed", "charge", "crm-paid", "mail-receipt"],
+        f"two declined charges with their mails, then a paid one: {steps}",
+    )
+    charges = [line.entry for line in first if line.entry.intent.step == "charge"]
+    waits = [later.started_at - earlier.finished_at for earlier, later in pairwise(charges)]
+    must([wait.total_seconds() // 60 for wait in waits] == [60, 1440], f"an hour, then a day: {waits}")
+    statuses = {cycle: status for cycle, _, status, _ in _mains(books, sid)}
+    paid = [cycle for cycle, status in statuses.items() if status == "PROCESSED"]
+    must(paid == [1, 2, 3, 6, 7, 8, 9], f"the cycles Ann paid for: {statuses}")
+    tasks = [line.event.task for line in books.lines(sid)]
+    must(tasks.count("send-welcome") == 1 and tasks[-1] == "send-winback", "the welcome and the win-back")
+    must(tasks.count("send-reminder") == 6, f"a reminder before each charge that was not late: {tasks}")
+
+
+def _check_ben(books: Books, sid: str) -> None:
+    first = [
+        line for line in books.lines(sid) if line.event.task == "charge-fee" and line.event.created_cycle == 1
+    ]
+    steps = [line.entry.intent.step for line in first]
+    declined = ["charge", "mail-failed"] * 3 + ["charge", "crm-on-hold"]
+    must(
+        steps == [*declined, "charge", "crm-paid", "mail-receipt"],
+        f"exhausted, then resumed and paid: {steps}",
+    )
+
+
+def main() -> int:
+    """Run the year; 0 where everything was right."""
+    began = time.monotonic()
+    folder = ROOT / ".state" / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    processes = Processes(folder, downstream_port=free_port(), stack_port=free_port())
+    start_at = os.environ.get("START_AT", "2026-01-01T00:00:00Z")
+    switches = [f"--{name}={os.environ.get(name.upper(), 'on')}" for name in ("wakeups", "sweeper")]
+    try:
+        processes.start_downstream()
+        processes.start_stack("--start-at", start_at, *switches)
+        year = opened(processes)
+        the_books(year, the_year(year))
+        started = processes.stack.call("GET", "/_local/clock")["started"]
+        say("started by: " + ", ".join(f"{name} {number}" for name, number in sorted(started.items())))
+        must(started.get("failures", 0) == 0, _failures(folder))
+        if "--wakeups=on" in switches:
+            must(started.get("doorbell events", 0) > 0, "no doorbell started anything")
+    except WrongError as error:
+        say(f"\nWRONG: {error}")
+        return 1
+    finally:
+        processes.stop()
+    say(f"right in every point, in {time.monotonic() - began:.1f} s")
+    return 0
+
+
+def _failures(folder: Path) -> str:
+    return (folder / "stack" / "failures.log").read_text()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
