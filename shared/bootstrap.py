@@ -3,6 +3,7 @@
 Everything is made when first needed and kept for the life of the container; nothing is touched on import.
 """
 
+import base64
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,7 @@ from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.http_service_caller import HttpServiceCaller
-from shared.adapters.system import SystemClock, SystemIds
+from shared.adapters.system import SystemClock, SystemIds, entropy
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.ports import Clock, Ports, Sealer, SecretHasher
 from shared.config import Settings, read_settings
@@ -53,7 +54,7 @@ def settings() -> Settings:
 @cache
 def hasher() -> SecretHasher:
     """Hashes secrets under the deployment's pepper."""
-    return PepperedHasher(settings().pepper)
+    return PepperedHasher(settings().pepper.encode())
 
 
 @cache
@@ -97,8 +98,9 @@ def ports() -> Ports:
 def _sealer() -> Sealer:
     key = settings().settings_key
     if key.startswith(_LOCAL_KEY):
-        return LocalSealer(key.removeprefix(_LOCAL_KEY))
-    return KmsSealer(lambda: _client("kms"), key)
+        local = base64.b64decode(key.removeprefix(_LOCAL_KEY))
+        return AesGcmSealer(keys=LocalDataKey(local), entropy=entropy)
+    return AesGcmSealer(keys=KmsDataKeys(client=_client("kms"), key_id=key), entropy=entropy)
 
 
 @cache

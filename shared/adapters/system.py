@@ -35,6 +35,11 @@ class SystemIds:
         return secrets.randbelow(SHARDS)
 
 
+def entropy(number: int) -> bytes:
+    """So many unguessable bytes."""
+    return secrets.token_bytes(number)
+
+
 def uuid7(milliseconds: int, entropy: bytes) -> str:
     """A UUID of version 7 (RFC 9562) for an instant in milliseconds since 1970 and ten random bytes."""
     value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(entropy, "big")
