@@ -39,7 +39,7 @@ class Books:
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
         )
-        self._store = DynamoDbInstances(client, Tables(**database["tables"]))
+        self._store = DynamoDbInstances(client=client, tables=Tables(**database["tables"]))
 
     def instance(self, sid: str) -> Instance:
         """An instance."""

@@ -186,7 +186,7 @@ def _check_ann(books: Books, sid: str) -> None:
     must(paid == [1, 2, 3, 6, 7, 8, 9], f"the cycles Ann paid for: {statuses}")
     tasks = [line.event.task for line in books.lines(sid)]
     must(tasks.count("send-welcome") == 1 and tasks[-1] == "send-winback", "the welcome and the win-back")
-    must(tasks.count("send-reminder") == 6, f"a reminder before each charge that was not late: {tasks}")
+    must(tasks.count("send-reminder") == 7, f"a reminder before each charge that was not late: {tasks}")
 
 
 def _check_ben(books: Books, sid: str) -> None:

@@ -24,8 +24,16 @@ from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.jump import Jumper
 from dev.template import Function, Template
 from dev.workers import ROOT, Invocation, Pool
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.tables import Tables
+from shared.domain.access import AccessKey, Role
 from shared.domain.attention import SHARDS, swept_partition
 from shared.domain.dates import parse_instant
+from shared.domain.ids import AccountId
+
+KEY = "dev.local-secret"
+"""Of the account ``dev``; local only."""
 
 WORKERS = {"StepRunner": 3, "Sweeper": 1}
 API_WORKERS = 1
@@ -41,6 +49,7 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rings, self.sweeps = folder, doorbells, sweeper
         self.counts: Counter[str] = Counter()
+        self.is_ready = threading.Event()
         self.clock = ClockFile(folder / "clock.json")
         self._set_clock(start_at)
         # Listening comes before the emulator starts: it rings what is overdue at once.
@@ -61,6 +70,7 @@ class Stack:
         )
         self.emulator.create_tables(self.template.tables())
         self.database = self.emulator.client("dynamodb")
+        self._admit(KEY)
         group = self.template.schedule_group()
         self.doorbells = Doorbells(self.emulator.client("scheduler"), group, self.clock)
         for logical_id, function in self.functions.items():
@@ -80,6 +90,7 @@ class Stack:
         )
         self._stopping = threading.Event()
         self._sweeping = threading.Thread(target=self._sweep_every_minute, daemon=True)
+        self.is_ready.set()
         self._sweeping.start()
 
     def run(self, event: Mapping[str, Any], trigger: str) -> None:
@@ -108,6 +119,8 @@ class Stack:
     def answer(self, request: HttpRequest) -> HttpReply:
         """Whatever a request is for: the stack itself, one of the services it stands for, or a function."""
         path = request.target.partition("?")[0]
+        if not self.is_ready.is_set() and path != "/_local/ring":
+            return json_reply(503, {"message": "starting"})
         if path.startswith("/_local/"):
             return self._local(request, path)
         if path.startswith(("/2015-03-31/functions/", "/by-sweeper/2015-03-31/functions/")):
@@ -142,10 +155,26 @@ class Stack:
             ahead = (start_at - datetime.now(UTC)).total_seconds()
             self.clock.write(Offset(seconds=math.ceil(ahead)))
 
+    def _admit(self, key: str) -> None:
+        """Let the account ``dev`` in with an administrator's key."""
+        key_id, _, secret = key.partition(".")
+        environment = self.functions["CoreApi"].environment
+        access = DynamoDbAccess(client=self.database, tables=Tables(**self._tables()))
+        access.put_key(
+            AccessKey(
+                key_id=key_id,
+                account_id=AccountId("dev"),
+                role=Role.ADMIN,
+                secret_hash=SecretHasher(environment["PEPPER"].encode()).hash(secret),
+                created_at=self.clock.now(),
+            )
+        )
+
     def _local(self, request: HttpRequest, path: str) -> HttpReply:
         body = json.loads(request.body or b"{}")
         match request.method, path:
             case "POST", "/_local/ring":
+                self.is_ready.wait()
                 if self.rings:
                     self.run(body, "doorbell")
                 return json_reply(200, {})

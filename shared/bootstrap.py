@@ -13,13 +13,14 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.http_service_caller import HttpServiceCaller
-from shared.adapters.system import SystemClock, SystemIds, entropy
+from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.ports import Clock, Ports, Sealer, SecretHasher
 from shared.config import Settings, read_settings
@@ -80,10 +81,12 @@ def ports() -> Ports:
         report=_report,
     )
     return _Wiring(
-        instances=DynamoDbInstances(database, tables),
-        strategies=DynamoDbStrategies(database, tables, _sealer(), environment=chosen.environment),
-        access=DynamoDbAccess(database, tables),
-        caller=HttpServiceCaller(allowed_networks=chosen.allowed_networks),
+        instances=DynamoDbInstances(client=database, tables=tables),
+        strategies=DynamoDbStrategies(
+            client=database, tables=tables, sealer=_sealer(), environment=chosen.environment
+        ),
+        access=DynamoDbAccess(client=database, tables=tables),
+        caller=HttpServiceCaller(seconds=monotonic, allowed=chosen.allowed_networks),
         wakeups=AwsWakeups(
             doorbell,
             scheduler=lambda: _client("scheduler"),

@@ -35,6 +35,11 @@ class SystemIds:
         return secrets.randbelow(SHARDS)
 
 
+def monotonic() -> float:
+    """Seconds that only ever rise, from no particular moment; for deadlines."""
+    return time.monotonic()
+
+
 def entropy(number: int) -> bytes:
     """So many unguessable bytes."""
     return secrets.token_bytes(number)
