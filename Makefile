@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 # Seeds of the simulation: `make sim` runs them all, `make test` a handful.
 SEEDS  ?= 300
 
-.PHONY: check test sim format clean
+.PHONY: check test sim demo up e2e format clean
 
 $(READY): requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,12 +21,21 @@ check: $(READY)  ## Style, types, import rules, dependencies.
 	$(BIN)/deptry .
 
 test: $(READY)  ## Every test, with the coverage floors.
-	$(BIN)/python -m pytest -n 2 --cov --cov-report= --durations=5
+	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --cov --cov-report= --durations=5
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='shared/expressions/*,shared/domain/*,shared/application/*' --fail-under=100
 
 sim: $(READY)  ## The main job under crashes, doubled and lost doorbells, lost replies.
 	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2
+
+demo: $(READY)  ## A year of two strategies on the local stack; checks every date and every call.
+	$(BIN)/python -m dev.demo
+
+up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
+	$(BIN)/python -m dev.up
+
+e2e: $(READY)  ## The local stack in real time and under kill -9; about five minutes.
+	$(BIN)/python -m pytest tests/e2e -n 2 -p no:randomly
 
 format: $(READY)
 	$(BIN)/ruff format .

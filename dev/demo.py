@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +179,12 @@ def _check_ann(books: Books, sid: str) -> None:
         f"two declined charges with their mails, then a paid one: {steps}",
     )
     charges = [line.entry for line in first if line.entry.intent.step == "charge"]
-    waits = [later.started_at - earlier.finished_at for earlier, later in pairwise(charges)]
-    must([wait.total_seconds() // 60 for wait in waits] == [60, 1440], f"an hour, then a day: {waits}")
+    failures = [entry.then.failure for entry in charges if entry.then.failure is not None]
+    waits = [f.retry_at - f.failed_at for f in failures if f.retry_at is not None]
+    must(waits == [timedelta(hours=1), timedelta(days=1)], f"an hour, then a day after the failure: {waits}")
+    for failed, again in zip(failures, charges[1:], strict=True):
+        late = again.started_at - (failed.retry_at or again.started_at)
+        must(timedelta() <= late < timedelta(minutes=5), f"a retry is at most minutes late: {late}")
     statuses = {cycle: status for cycle, _, status, _ in _mains(books, sid)}
     paid = [cycle for cycle, status in statuses.items() if status == "PROCESSED"]
     must(paid == [1, 2, 3, 6, 7, 8, 9], f"the cycles Ann paid for: {statuses}")
@@ -229,7 +233,8 @@ def main() -> int:
 
 
 def _failures(folder: Path) -> str:
-    return (folder / "stack" / "failures.log").read_text()
+    log = folder / "stack" / "failures.log"
+    return log.read_text() if log.exists() else "nothing"
 
 
 if __name__ == "__main__":

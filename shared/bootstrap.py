@@ -28,6 +28,7 @@ from shared.domain.ids import InstanceSid
 
 _LOCAL_KEY = "local:"
 _clocks: list[Clock] = []
+_ports: list[Ports] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,19 @@ def use_clock(clock: Clock) -> None:
     _clocks.append(clock)
 
 
+def use_ports(chosen: Ports) -> None:
+    """Have every handler use these ports; for tests, before and after which ``forget`` is called."""
+    _ports.append(chosen)
+
+
+def forget() -> None:
+    """Be as a fresh container: nothing chosen, nothing made."""
+    _clocks.clear()
+    _ports.clear()
+    for made in (settings, hasher, _wired, _client):
+        made.cache_clear()
+
+
 @cache
 def settings() -> Settings:
     """The deployment's settings. Raises: ConfigError."""
@@ -58,9 +72,13 @@ def hasher() -> SecretHasher:
     return PepperedHasher(settings().pepper.encode())
 
 
-@cache
 def ports() -> Ports:
-    """The ports on real things."""
+    """The ports in use: on real things, unless others were chosen."""
+    return _ports[-1] if _ports else _wired()
+
+
+@cache
+def _wired() -> Ports:
     chosen = settings()
     clock = _clocks[-1] if _clocks else SystemClock()
     names = chosen.tables

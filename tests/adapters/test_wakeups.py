@@ -1,0 +1,130 @@
+"""Doorbells on AWS: what is asked of the services, and what becomes of their failures."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from shared.adapters.memory.world import ManualClock
+from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.domain.ids import InstanceSid
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SID = InstanceSid("i-1")
+
+
+@dataclass
+class Service:
+    """Keeps what it is asked, and fails as told."""
+
+    error: Exception | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def _do(self, request: dict[str, Any]) -> None:
+        self.asked.append(request)
+        if self.error is not None:
+            raise self.error
+
+    def create_schedule(self, **request: Any) -> None:
+        self._do(request)
+
+    def invoke(self, **request: Any) -> None:
+        self._do(request)
+
+
+@dataclass
+class Rig:
+    """The adapter over two services, and what it reported."""
+
+    scheduler: Service = field(default_factory=Service)
+    invoker: Service = field(default_factory=Service)
+    reports: list[tuple[str, str]] = field(default_factory=list)
+
+    def wakeups(self) -> AwsWakeups:
+        doorbell = Doorbell(
+            group="ritornello-test",
+            runner_arn="arn:runner",
+            role_arn="arn:role",
+            dead_letter_arn="arn:dead",
+            report=lambda what, sid, _: self.reports.append((what, sid)),
+        )
+        return AwsWakeups(
+            doorbell, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=ManualClock(NOON)
+        )
+
+
+def refused(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, "CreateSchedule")
+
+
+class TestArming:
+    """One one-time schedule, in UTC, that deletes itself."""
+
+    def test_asks_for_the_whole_second_at_or_after_the_instant(self) -> None:
+        rig = Rig()
+
+        rig.wakeups().arm("i-1-1-1", NOON + timedelta(hours=1, milliseconds=1), SID)
+
+        (request,) = rig.scheduler.asked
+        assert request == {
+            "Name": "i-1-1-1",
+            "GroupName": "ritornello-test",
+            "ScheduleExpression": "at(2026-03-01T13:00:01)",
+            "ScheduleExpressionTimezone": "UTC",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "ActionAfterCompletion": "DELETE",
+            "Target": {
+                "Arn": "arn:runner",
+                "RoleArn": "arn:role",
+                "Input": json.dumps({"sid": "i-1"}),
+                "DeadLetterConfig": {"Arn": "arn:dead"},
+                "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 300},
+            },
+        }
+
+    def test_is_at_least_a_minute_ahead(self) -> None:
+        rig = Rig()
+
+        rig.wakeups().arm("i-1-1-1", NOON + timedelta(seconds=6), SID)
+
+        assert rig.scheduler.asked[0]["ScheduleExpression"] == "at(2026-03-01T12:01:00)"
+
+    def test_a_name_that_is_armed_already_is_success(self) -> None:
+        rig = Rig(scheduler=Service(error=refused("ConflictException")))
+
+        rig.wakeups().arm("i-1-1-1", NOON, SID)
+
+        assert rig.reports == []
+
+    @pytest.mark.parametrize(
+        "error", [refused("ThrottlingException"), EndpointConnectionError(endpoint_url="https://scheduler.test")]
+    )
+    def test_a_failure_is_reported_and_not_raised(self, error: Exception) -> None:
+        rig = Rig(scheduler=Service(error=error))
+
+        rig.wakeups().arm("i-1-1-1", NOON, SID)
+
+        assert rig.reports == [("arm", "i-1")]
+
+
+class TestInvoking:
+    """One asynchronous invoke of the runner."""
+
+    def test_asks_for_an_event_invocation(self) -> None:
+        rig = Rig()
+
+        rig.wakeups().invoke(SID)
+
+        assert rig.invoker.asked == [
+            {"FunctionName": "arn:runner", "InvocationType": "Event", "Payload": b'{"sid": "i-1"}'}
+        ]
+
+    def test_a_failure_is_reported_and_not_raised(self) -> None:
+        rig = Rig(invoker=Service(error=refused("TooManyRequestsException")))
+
+        rig.wakeups().invoke(SID)
+
+        assert rig.reports == [("invoke", "i-1")]

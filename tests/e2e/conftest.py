@@ -1,0 +1,20 @@
+"""A stack and a downstream of its own for each test, ended by process id whatever happens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.client import Processes
+from dev.emulator import free_port
+
+
+@pytest.fixture
+def processes(tmp_path: Path, socket_enabled: None) -> Iterator[Processes]:  # noqa: ARG001 - loopback is what this is about
+    """The processes, with the downstream running."""
+    running = Processes(tmp_path, downstream_port=free_port(), stack_port=free_port())
+    try:
+        running.start_downstream()
+        yield running
+    finally:
+        running.stop()
