@@ -247,7 +247,7 @@ class Life:
     @property
     def open(self) -> list[tuple[str, str]]:
         """Task and date of every open event, in the order they were created."""
-        return [(event.task, *shown(event.date)) for event in self.instance.events]
+        return [(event.task, shown(event.date)[0]) for event in self.instance.events]
 
     @property
     def closed(self) -> list[tuple[str, str]]:

@@ -351,11 +351,12 @@ class TestDeadRunnerOfAStoppedInstance:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         of.step(DONE, NOON)
         of.decide(Pause(by=ANN), NOON)
-        assert of.instance.drained_at is None
+        assert of.instance.is_draining
         of.claim(of.running, LATER)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert (of.main.unsure, of.main.in_doubt, of.main.known_visits) == (True, True, 1)
-        assert (of.instance.lease, of.instance.fence, of.instance.drained_at) == (None, 2, LATER)
+        assert (of.instance.lease, of.instance.fence) == (None, 2)
+        assert not of.instance.is_draining
 
     def test_canceled_the_event_closes(self) -> None:
         of = claimed(life())

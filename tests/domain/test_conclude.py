@@ -54,7 +54,7 @@ def running_part() -> Life:
 def running_greeting(**asked: str) -> Life:
     """A life whose on-create event runs, its first bill being due in nine days."""
     under = strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9})
-    return running(life(under, new(**asked)), task="greet")  # type: ignore[arg-type]
+    return running(life(under, new(**asked)), task="greet")
 
 
 class TestSucceeded:

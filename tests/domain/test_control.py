@@ -286,7 +286,6 @@ class TestResume:
         of = running(life(asked=new(end_date="2026-02-15")))
         of.decide(Pause(by=ANN), NOON)
         of.conclude(succeeded(), NOON)
-        assert of.instance.status is InstanceStatus.PAUSED
         of.decide(Resume(by=ANN), LATER)
         assert of.instance.status is InstanceStatus.COMPLETED
         assert of.audit[-1].to_status is InstanceStatus.COMPLETED

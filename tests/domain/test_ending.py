@@ -87,7 +87,7 @@ class TestCompletion:
     def on_hold(self, **asked: str) -> Life:
         """A bill, and a greeting that waits for an operator."""
         parts = {"onCreateTasks": [{"task": "greet", "manualTrigger": True}]}
-        return life(strategy(parts=parts), new(**asked))  # type: ignore[arg-type]
+        return life(strategy(parts=parts), new(**asked))
 
     def test_what_waits_for_an_operator_is_canceled_then(self) -> None:
         of = self.on_hold(end_date="2026-02-15")
@@ -134,3 +134,13 @@ class TestFinish:
     def test_not_while_something_may_still_run(self) -> None:
         of = life(asked=new("2026-06-01", end_date="2026-06-30"))
         assert of.decide(Finish(), at("2026-07-01")) == AlreadyThere(instance=of.instance)
+
+
+class TestFinalStatuses:
+    """Nothing leaves a final status any more."""
+
+    def test_of_an_event(self) -> None:
+        assert [status.value for status in EventStatus if status.is_final] == ["PROCESSED", "FAILED", "CANCELED"]
+
+    def test_of_an_instance(self) -> None:
+        assert [status.value for status in InstanceStatus if status.is_final] == ["CANCELED", "COMPLETED"]

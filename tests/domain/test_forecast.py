@@ -233,7 +233,7 @@ class TestOneComputation:
         found = simulated(of, text, cycles=6)
         lived = life(of, new(text), now=text)
         foreseen = forecast(of, lived.instance, cycles=6, now=start)
-        ran = []
+        ran: list[tuple[int, list[str]]] = []
         while len(ran) < 6 and lived.instance.main_event is not None:
             ran.append((lived.instance.cycle, shown(*(event.date for event in lived.instance.events))))
             now = lived.main.date + timedelta(milliseconds=late)

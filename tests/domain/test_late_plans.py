@@ -28,7 +28,7 @@ def resumed(of: Life, *, paused: str, until: str, on_late: OnResume | None = Non
 
 
 def begun(of: Strategy | None = None, **asked: str) -> Life:
-    return life(of or weekly(), new("2026-01-05", **asked), now="2026-01-01")  # type: ignore[arg-type]
+    return life(of or weekly(), new("2026-01-05", **asked), now="2026-01-01")
 
 
 def ranges(of: Life) -> list[tuple[int, int] | None]:
