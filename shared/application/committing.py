@@ -20,13 +20,16 @@ class ContentionError(Exception):
     """An instance kept changing under a command; nothing was written, the command may be repeated."""
 
 
-def settled(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:
+def settled(
+    ports: Ports, sid: InstanceSid, command: Command, *, known: Instance | None = None
+) -> Verdict | None:
     """Load, decide, commit, until no other writer is faster; None where there is no such instance.
 
-    Raises: ContentionError.
+    known: the instance as loaded before, to begin with. Raises: ContentionError.
     """
     for _ in range(MAX_RACES):
-        instance = ports.instances.load(sid)
+        instance = known or ports.instances.load(sid)
+        known = None
         if instance is None:
             return None
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)

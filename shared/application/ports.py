@@ -3,16 +3,17 @@
 A method that writes may have written although it raised (a lost reply); every use-case is made for that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from shared.domain.access import AccessKey
 from shared.domain.call import CallOutcome, ServiceRequest
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import HeldBy, Instance
 from shared.domain.journal import EventRecord, JournalEntry, Trail
-from shared.domain.strategy import Strategy
+from shared.domain.strategy import Json, Strategy, StrategyHead
 
 
 class StaleRevError(Exception):
@@ -58,8 +59,24 @@ class InstanceStore(Protocol):
         """
 
 
+class NameTakenError(Exception):
+    """The account has another strategy of that folder and name. Nothing was written."""
+
+
 class StrategyStore(Protocol):
-    """Where strategies and flags are kept."""
+    """Where strategies and flags are kept. Settings are encrypted at rest."""
+
+    def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
+        """Store a new strategy with its first version, which was checked before.
+
+        Storing the same head again changes nothing. Raises: NameTakenError.
+        """
+
+    def head(self, sid: StrategySid) -> StrategyHead | None:
+        """What holds for all versions of a strategy, by a strongly consistent read; None if unknown."""
+
+    def named(self, account: AccountId, name: str, *, folder: str = "/") -> StrategyHead | None:
+        """The strategy an account has under a name."""
 
     def load(self, sid: StrategySid, version: int) -> Strategy:
         """One version of a strategy; versions never change, so it may come from a cache.
@@ -69,6 +86,19 @@ class StrategyStore(Protocol):
 
     def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
         """What holds due events back, queue or strategy; by strongly consistent reads."""
+
+
+class AccessStore(Protocol):
+    """Where access keys and the accounts' queue flags are kept."""
+
+    def key(self, key_id: str) -> AccessKey | None:
+        """An access key; None where there is none."""
+
+    def put_key(self, key: AccessKey) -> None:
+        """Store an access key; one of the same id is replaced."""
+
+    def set_queue_paused(self, account: AccountId, *, paused: bool) -> None:
+        """Pause or resume all due events of an account: one flag, however many instances."""
 
 
 class UnknownStrategyError(Exception):
@@ -128,6 +158,10 @@ class Ports(Protocol):
     @property
     def strategies(self) -> StrategyStore:
         """Where strategies are kept."""
+
+    @property
+    def access(self) -> AccessStore:
+        """Where access keys are kept."""
 
     @property
     def caller(self) -> ServiceCaller:

@@ -29,8 +29,8 @@ from shared.domain.journal import Trail
 from shared.domain.replay import position, to_seal, unapplied
 from shared.domain.run import Intent, RunEnd
 
-MAX_LOOKS = 1000
-"""A runner looks at most so often before it leaves the rest to another one."""
+MAX_LOOKS = 100
+"""A runner looks at most so often before it leaves the rest to a fresh invocation."""
 
 
 def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeLeft) -> int:
@@ -42,11 +42,11 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
     instance = ports.instances.load(sid)
     for _ in range(MAX_LOOKS):
         if instance is None:
-            return claimed
+            break
         now = ports.clock.now()
         match look(instance, now):
             case Ready(event=event):
-                run = _Run(ports=ports, job=job, time_left=time_left)
+                run = _Run(ports=ports, job=job, time_left=time_left, has_moved=claimed > 0)
                 instance, has_claimed = run.take(instance, event)
                 claimed += has_claimed
             case NotYet(at=at) if at - now <= EARLY:
@@ -54,8 +54,9 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
             case Over():
                 instance = _after(ports, instance, Finish())
             case _:
-                ring(ports, instance)
-                return claimed
+                break
+    if instance is not None:
+        ring(ports, instance)
     return claimed
 
 
@@ -68,11 +69,12 @@ def _after(ports: Ports, instance: Instance, command: Finish | Unpark) -> Instan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """One claim of one event, from look to conclusion."""
+    """One claim of one event, from look to conclusion. has_moved: this invocation has run another before."""
 
     ports: Ports
     job: str
     time_left: TimeLeft
+    has_moved: bool
 
     def take(self, instance: Instance, event: Event) -> tuple[Instance | None, bool]:
         """The instance after the event was claimed and run as far as it goes; and whether it was claimed.
@@ -120,15 +122,14 @@ class _Run:
     def _walked(self, claim: Claimed, instance: Instance, event: Event) -> Instance | None:
         """Step after step, until the run ends or somebody else decides."""
         then = position(claim.trail, event)
-        if then is None:
-            raise AssertionError("a claimed event has set out")
-        at: Moved | Halted = Moved(claim=claim, instance=instance, event=event, then=then)
+        at: Moved | Halted = Halted(instance=None)
+        at = at if then is None else Moved(claim=claim, instance=instance, event=event, then=then)
         for entry in unapplied(claim.trail, event):
             at = handed_over(self.ports, at, entry) if isinstance(at, Moved) else at
         steps = 0
         while isinstance(at, Moved) and isinstance(at.then, Intent):
             unsure = event.unsure and not steps
-            leave = Leave(time_left=self.time_left, has_moved=steps > 0)
+            leave = Leave(time_left=self.time_left, has_moved=self.has_moved or steps > 0)
             at = next_step(self.ports, at, at.then, unsure=unsure, leave=leave)
             steps += 1
         if isinstance(at, Moved) and isinstance(at.then, RunEnd):

@@ -6,8 +6,9 @@ Source: design section 3, items 4 to 8 and 10.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
-from shared.application.committing import committed, stored
+from shared.application.committing import settled, stored
 from shared.application.ports import Ports
 from shared.domain.call import CallNotPossibleError, CallOutcome
 from shared.domain.claim import holds, lease_until
@@ -91,6 +92,8 @@ def next_step(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: L
             return _journalled(ports, at, intent, outcome, then, started_at=now)
         case SendAgain(intent=again):
             return _executed_in_time(ports, at, again, leave)
+        case unknown:
+            assert_never(unknown)
 
 
 def _executed_in_time(ports: Ports, at: Moved, intent: Intent, leave: Leave) -> Moved | Halted:
@@ -100,12 +103,11 @@ def _executed_in_time(ports: Ports, at: Moved, intent: Intent, leave: Leave) -> 
     if leave.time_left() < needed + SET_DOWN:
         return _elsewhere(ports, at, leave)
     leased = _leased(ports, at, intent, needed)
-    return Halted(instance=None) if leased is None else _executed(ports, leased, intent)
+    return _executed(ports, leased, intent) if isinstance(leased, Moved) else leased
 
 
 def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
     """The record first, where the event closes, then the instance; until no other writer is faster."""
-    instance: Instance | None = at.instance
     entries = at.claim.trail.entries + ((at.claim.last,) if at.claim.last else ())
     command = Conclude(
         seq=at.claim.seq,
@@ -114,32 +116,30 @@ def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
         in_doubt=any(entry.outcome.unanswered or entry.intent.repeat for entry in entries),
         last=at.claim.last,
     )
-    while instance is not None:
+    held: Moved | Halted = at
+    while isinstance(held, Moved):
+        instance = held.instance
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         verdict = decide(strategy, instance, command, now=ports.clock.now())
-        if not isinstance(verdict, Applied):
-            return Halted(instance=None)
-        own = [record for record in verdict.records if record.event.seq == at.claim.seq]
-        for record in own:
-            ports.instances.put_record(record)
-        others = tuple(record for record in verdict.records if record not in own)
-        if stored(ports, replace(verdict, records=others)):
+        if isinstance(verdict, Applied) and _stored_record_first(ports, verdict, at.claim.seq):
             return Halted(instance=verdict.instance)
-        instance = ports.instances.load(instance.sid)
-    return Halted(instance=None)
+        held = _looked_at(at, ports.instances.load(instance.sid))
+    return held
 
 
 def handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
     """What a controller ordered, applied to the instance once; the run goes on from there."""
     command = Apply(seq=at.claim.seq, fence=at.claim.fence, entry=entry)
-    instance: Instance | None = at.instance
-    while instance is not None:
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        verdict = committed(ports, strategy, instance, command)
-        if verdict is not None:
-            return _looked_at(at, verdict.instance)
-        instance = ports.instances.load(instance.sid)
-    return Halted(instance=None)
+    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    return _looked_at(at, None if verdict is None else verdict.instance)
+
+
+def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
+    own = [record for record in verdict.records if record.event.seq == seq]
+    for record in own:
+        ports.instances.put_record(record)
+    others = tuple(record for record in verdict.records if record not in own)
+    return stored(ports, replace(verdict, records=others))
 
 
 def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
@@ -212,19 +212,15 @@ def _looked_at(at: Moved, instance: Instance | None) -> Moved | Halted:
     return Halted(instance=None) if event is None else replace(at, instance=instance, event=event)
 
 
-def _leased(ports: Ports, at: Moved, intent: Intent, needed: timedelta) -> Moved | None:
-    """The run with a lease that lasts for the next step; None where the claim no longer holds."""
-    held: Moved | Halted = at
-    while isinstance(held, Moved):
-        now, lease = ports.clock.now(), held.instance.lease
-        if lease is not None and lease.until - now >= needed:
-            return held
-        until = lease_until(held.claim.strategy, held.event, intent, now=now)
-        command = Renew(seq=held.claim.seq, fence=held.claim.fence, until=until)
-        verdict = committed(ports, held.claim.strategy, held.instance, command)
-        current = ports.instances.load(held.instance.sid) if verdict is None else verdict.instance
-        held = _looked_at(held, current)
-    return None
+def _leased(ports: Ports, at: Moved, intent: Intent, needed: timedelta) -> Moved | Halted:
+    """The run with a lease that lasts for the next step."""
+    now, lease = ports.clock.now(), at.instance.lease
+    if lease is not None and lease.until - now >= needed:
+        return at
+    until = lease_until(at.claim.strategy, at.event, intent, now=now)
+    command = Renew(seq=at.claim.seq, fence=at.claim.fence, until=until)
+    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    return _looked_at(at, None if verdict is None else verdict.instance)
 
 
 def _elsewhere(ports: Ports, at: Moved, leave: Leave) -> Halted:
@@ -241,13 +237,8 @@ def _wait(at: Moved, *, until: datetime | None) -> Wait:
 
 
 def _set_down(ports: Ports, at: Moved, command: Stop | Wait) -> Halted:
-    instance: Instance | None = at.instance
-    while instance is not None and holds(instance, at.claim.seq, at.claim.fence):
-        verdict = committed(ports, at.claim.strategy, instance, command)
-        if verdict is not None:
-            return Halted(instance=verdict.instance)
-        instance = ports.instances.load(instance.sid)
-    return Halted(instance=None)
+    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    return Halted(instance=verdict.instance if isinstance(verdict, Applied) else None)
 
 
 def _walk(ports: Ports, at: Moved) -> Walk:

@@ -3,11 +3,14 @@
 Source: contracts/core.md sections 2.2 and 3.5; design section 3, item 7.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from shared.domain.callbacks import VARIABLES, Scope, is_true
+from shared.domain.callbacks import VARIABLES, Scope, is_true, with_response
+from shared.domain.errors import Problem
 from shared.domain.run import Intent, StepError
 from shared.domain.strategy import Action, Authorization, Json, Method, Service, Strategy
 from shared.domain.validation import violations
@@ -16,10 +19,17 @@ from shared.expressions import EvaluationError, render
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """Carries the call key, unless the action sets the header itself."""
 
+_URL_PART = re.compile(r"(?<=/):([\w-]+)")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PROBLEMS_TOLD = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """How to come by the token of a call. ``path`` leads to it in the answer; ``scheme`` goes before it."""
+    """How to come by the token of a call.
+
+    request: ready to be sent, its URL filled. path: leads to the token in the answer. scheme: goes before it.
+    """
 
     request: Authorization
     path: str | None
@@ -90,30 +100,40 @@ def method_of(strategy: Strategy, action: Action) -> tuple[Service, Method]:
 def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:
     """The call of a step, its templates rendered and its request checked.
 
+    A ``requestValidation`` in CEL sees the body about to be sent as ``response``.
     Raises: CallNotPossibleError.
     """
-    service, method = method_of(strategy, action)
     try:
-        body = render(action.data, variables, variables=VARIABLES)
-        headers = _texts(action.headers, variables)
-        params = _texts(action.params, variables)
-        parts = _texts(action.attributes, variables)
-        credential = _credential(strategy, service, variables)
+        return _prepared(strategy, action, intent, variables)
     except EvaluationError as error:
         raise CallNotPossibleError(StepError(message=f"action {action.key}: {error}")) from error
-    _check_headers(action, headers)
-    _check_request(method, body, variables)
+
+
+def told(problems: list[Problem]) -> str:
+    """The first problems of a value that breaks its schema, in one line."""
+    first = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems[:_PROBLEMS_TOLD])
+    return first if len(problems) <= _PROBLEMS_TOLD else f"{first}; and {len(problems) - _PROBLEMS_TOLD} more"
+
+
+def _prepared(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:
+    service, method = method_of(strategy, action)
+    base_url = service.base_urls.get(strategy.environment)
+    if base_url is None:
+        raise EvaluationError(f"service {service.key} has no URL for environment {strategy.environment!r}")
+    headers = _headers(action.headers, variables)
     if IDEMPOTENCY_HEADER.lower() not in {name.lower() for name in headers}:
         headers[IDEMPOTENCY_HEADER] = intent.call_key
+    body = _body(action.data, variables)
+    _check_request(method, body, variables)
     return ServiceRequest(
         method=method.method,
-        url=service.base_urls[strategy.environment].rstrip("/") + _filled(action, method.url, parts),
+        url=base_url.rstrip("/") + _filled(method.url, _texts(action.attributes, variables)),
         headers=headers,
-        params=params,
+        params=_texts(action.params, variables),
         body=body,
         timeout_seconds=method.timeout_seconds,
         call_key=intent.call_key,
-        credential=credential,
+        credential=_credential(strategy, service, variables),
     )
 
 
@@ -122,12 +142,11 @@ def _credential(strategy: Strategy, service: Service, variables: Scope) -> Crede
     if entry is None:
         return None
     request = Authorization(
-        url=entry.url,
+        url=_filled(entry.url, _texts(entry.attributes, variables)),
         method=entry.method,
-        headers=_texts(entry.headers, variables),
+        headers=_headers(entry.headers, variables),
         params=_texts(entry.params, variables),
-        data=render(entry.data, variables, variables=VARIABLES),
-        attributes=_texts(entry.attributes, variables),
+        data=_body(entry.data, variables),
         no_cache=entry.no_cache,
     )
     return Credential(request=request, path=service.credential_path, scheme=service.credential_type)
@@ -144,46 +163,58 @@ def _text(value: Json) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
-        return str(value)
+        return _sendable(str(value))
     raise EvaluationError(f"a {type(value).__name__} cannot stand in a header, parameter or URL")
 
 
-def _filled(action: Action, url: str, parts: Mapping[str, str]) -> str:
-    """The method's URL with its ``:name`` parts filled, percent-encoded."""
-    segments = []
-    for segment in url.split("/"):
-        if not segment.startswith(":"):
-            segments.append(segment)
-            continue
-        value = parts.get(segment[1:], "")
-        if value in ("", ".", ".."):
-            raise CallNotPossibleError(
-                StepError(message=f"action {action.key}: {segment} of the URL has no usable value")
-            )
-        segments.append(quote(value, safe=""))
-    return "/".join(segments)
+def _sendable(text: str) -> str:
+    """The text, if it has bytes. Raises: EvaluationError: it holds half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise EvaluationError("half of a surrogate pair cannot be sent") from error
+    return text
 
 
-def _check_headers(action: Action, headers: Mapping[str, str]) -> None:
+def _body(data: Json, variables: Scope) -> Json:
+    body = render(data, variables, variables=VARIABLES)
+    _sendable(json.dumps(body, ensure_ascii=False))
+    return body
+
+
+def _headers(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
+    """Rendered headers. Raises: EvaluationError: one that could not be sent, or would end the header."""
+    headers = _texts(values, variables)
     for name, value in headers.items():
-        if any(ord(character) < ord(" ") and character != "\t" for character in value):
-            raise CallNotPossibleError(
-                StepError(message=f"action {action.key}: header {name} holds a control character")
-            )
+        if _CONTROL_CHARACTER.search(value):
+            raise EvaluationError(f"header {name} holds a control character")
+        if not value.isascii() and max(value) > "\xff":
+            raise EvaluationError(f"header {name} holds a character beyond Latin-1")
+    return headers
+
+
+def _filled(url: str, parts: Mapping[str, str]) -> str:
+    """The URL with its ``:name`` parts filled and percent-encoded.
+
+    Raises: EvaluationError: a part without a value, or with one that would lead elsewhere.
+    """
+
+    def fill(part: re.Match[str]) -> str:
+        value = parts.get(part[1], "")
+        if value in ("", ".", ".."):
+            raise EvaluationError(f"{part[0]} of the URL has no usable value")
+        return quote(value, safe="")
+
+    return _URL_PART.sub(fill, url)
 
 
 def _check_request(method: Method, body: Json, variables: Scope) -> None:
+    """Raises: EvaluationError: the method does not allow this body."""
     rule = method.request_validation
-    if rule is None:
-        return
     if isinstance(rule, str):
-        try:
-            if is_true(rule, {**variables, "response": body}):
-                return
-        except EvaluationError as error:
-            raise CallNotPossibleError(StepError(message=f"requestValidation: {error}")) from error
-        raise CallNotPossibleError(StepError(message="requestValidation does not allow this request"))
-    problems = violations(rule, body)
-    if problems:
-        message = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems)
-        raise CallNotPossibleError(StepError(message=f"requestValidation: {message}", data=body))
+        if not is_true(rule, with_response(variables, body)):
+            raise EvaluationError("requestValidation does not allow this request")
+    elif rule is not None:
+        problems = violations(rule, body)
+        if problems:
+            raise EvaluationError(f"requestValidation: {told(problems)}")

@@ -1,12 +1,14 @@
 """What user logic sees, and what its answers mean.
 
 Every callback and template is evaluated over the same variables; what is not there is null or empty.
+``response`` is a value only where one thing is looked at: for a controller, the answer to the step's call;
+for a ``requestValidation``, the body about to be sent. Rules find responses on the ``stack``.
 Source: design section 6.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from shared.domain.dates import ResetTo, Span, Unit, format_instant
 from shared.domain.errors import DateError
@@ -49,6 +51,7 @@ def scope(
     """The variables as they stand for an instance, and for a step of one of its events.
 
     cycle, date: the ones being planned; by default the instance's cycle and the event's date.
+    intent: the step about to be executed, or, for its rules, just executed; it tells attempt and keys.
     """
     attributes = as_data(dict(instance.attributes))
     when = date or (event.date if event else now)
@@ -67,33 +70,29 @@ def scope(
 
 
 def with_response(variables: Scope, response: Json) -> Scope:
-    """The same variables with ``response`` set, as a step's controller sees it."""
+    """The same variables with ``response`` set: a controller's answer, a ``requestValidation``'s body."""
     return {**variables, "response": as_data(response)}
 
 
 def is_true(source: str, variables: Scope) -> bool:
     """What a condition says. Raises: EvaluationError."""
-    return bool(evaluate(source, variables, variables=VARIABLES, returns=ResultType.BOOL))
+    return cast(bool, evaluate(source, variables, variables=VARIABLES, returns=ResultType.BOOL))
 
 
 def instant(source: str, variables: Scope) -> datetime:
     """What a date callback returns. Raises: EvaluationError."""
-    value = evaluate(source, variables, variables=VARIABLES, returns=ResultType.TIMESTAMP)
-    if not isinstance(value, datetime):  # pragma: no cover - the expression was checked to return one
-        raise EvaluationError(f"expected a timestamp, got {type(value).__name__}")
-    return value
+    return cast(datetime, evaluate(source, variables, variables=VARIABLES, returns=ResultType.TIMESTAMP))
 
 
 def directives(source: str, variables: Scope) -> dict[str, Json]:
     """What a controller callback orders. Raises: EvaluationError."""
-    value = evaluate(source, variables, variables=VARIABLES, returns=ResultType.MAP)
-    return dict(value) if isinstance(value, Mapping) else {}
+    return cast(dict[str, Json], evaluate(source, variables, variables=VARIABLES, returns=ResultType.MAP))
 
 
 def span_of(delta: Delta, variables: Scope | None) -> tuple[Span, str | None]:
     """The distance a delta stands for, and a note where its callback could not supply it.
 
-    variables: None where the delta has no callback.
+    variables: None for the delta's own unit and amount, whatever its callback would say.
     """
     own = Span(unit=delta.unit, amount=delta.amount, reset_to=delta.reset_to)
     if delta.retry_event_callback is None or variables is None:
@@ -106,12 +105,15 @@ def span_of(delta: Delta, variables: Scope | None) -> tuple[Span, str | None]:
 
 
 def _span_from(answer: Mapping[str, Json], own: Span) -> Span:
-    """``{unit, amount, resetTo?}`` as a span. Raises: DateError: any other shape."""
+    """``{unit, amount, resetTo?}`` as a span; what is left out is the delta's own.
+
+    Raises: DateError: any other shape.
+    """
     unknown = sorted(set(answer) - {"unit", "amount", "resetTo"})
     if unknown:
         raise DateError(f"unknown member {unknown[0]!r}")
     unit, amount = answer.get("unit", own.unit), answer.get("amount", own.amount)
-    if unit not in set(Unit):
+    if unit not in list(Unit):  # a list compares, where a set would have to hash what may be a list itself
         raise DateError(f"{unit!r} is not a unit")
     if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
         raise DateError(f"{amount!r} is not a whole number of {unit}")
@@ -162,7 +164,7 @@ def _event_view(instance: Instance, event: Event, intent: Intent | None) -> dict
         "task": event.task,
         "main": event.is_main,
         "date": format_instant(event.date),
-        "data": dict(event.data),
+        "data": as_data(dict(event.data)),
         "createdCycle": event.created_cycle,
         "run": event.run,
         "attempt": event.attempt if intent is None else intent.attempt,

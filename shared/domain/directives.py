@@ -11,10 +11,10 @@ from shared.domain.dates import format_instant, parse_instant
 from shared.domain.decision import Actor, Change
 from shared.domain.ending import add_event, cancel_instance, close_all
 from shared.domain.errors import DateError, RitornelloError
-from shared.domain.event import Event, EventKind
+from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.instance import MAX_UNFINISHED_EVENTS, CancelReason, Instance, InstanceStatus
-from shared.domain.planning import plan_next
-from shared.domain.strategy import Json, Strategy
+from shared.domain.planning import plan_next, unbegun_leading_ups
+from shared.domain.strategy import Json, Strategy, json_size
 from shared.domain.validation import violations
 
 ROOM_FOR_THE_PLAN = 21
@@ -22,6 +22,12 @@ ROOM_FOR_THE_PLAN = 21
 
 MAX_ATTRIBUTES_BYTES = 16 * 1024
 """What the attributes of an instance may take, as JSON."""
+
+MAX_DATA_BYTES = 4 * 1024
+"""What the data of an event that a controller creates may take, as JSON."""
+
+MAX_NOTE_CHARACTERS = 1000
+"""A note, or the message of ``fail``, is cut to so many."""
 
 _KNOWN = frozenset(
     {"response", "attributes", "cancelInstance", "pauseInstance", "createEvents", "cancelTasks", "fail"}
@@ -47,14 +53,14 @@ def checked(
         raise DirectiveError(f"unknown directive {unknown[0]!r}")
     clean = {name: value for name, value in ordered.items() if value is not None or name == "response"}
     for name in ("cancelInstance", "pauseInstance", "fail"):
-        if name in clean and not isinstance(clean[name], str):
-            raise DirectiveError(f"{name} takes a text")
+        if name in clean:
+            clean[name] = _note(name, clean[name])
     if "attributes" in clean:
         clean["attributes"] = _attributes(strategy, instance, clean["attributes"])
     if "createEvents" in clean:
         clean["createEvents"] = _events(strategy, instance, clean["createEvents"], now=now)
     if "cancelTasks" in clean:
-        _check_tasks(strategy, clean["cancelTasks"])
+        clean["cancelTasks"] = _tasks(strategy, clean["cancelTasks"])
     return clean
 
 
@@ -67,29 +73,23 @@ def merged(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, str 
 def apply_directives(
     strategy: Strategy, instance: Instance, running: Event, ordered: Mapping[str, Json], *, now: datetime
 ) -> Change:
-    """The instance after a running event's orders; in a final one only attributes still change."""
+    """The instance after a running event's orders; in a final one only attributes still change.
+
+    An event for which the room has gone since its order was checked is left out.
+    """
     if "attributes" in ordered:
         instance = replace(instance, attributes=merged(instance, ordered["attributes"]), updated_at=now)
     change = Change(instance=instance)
     if instance.status.is_final:
         return change
     for entry in ordered.get("createEvents", ()):
-        change = change.then(Change(instance=_created(change.instance, entry, now=now)))
-    if "cancelTasks" in ordered:
-        change = change.then(_canceled(strategy, change.instance, running, ordered["cancelTasks"], now=now))
+        change = Change(instance=_created(change.instance, entry, now=now))
     if "cancelInstance" in ordered:
         return change.then(_cancel(strategy, change.instance, running, ordered["cancelInstance"], now=now))
+    if "cancelTasks" in ordered:
+        change = change.then(_canceled(strategy, change.instance, running, ordered["cancelTasks"], now=now))
     if "pauseInstance" in ordered:
-        paused = replace(
-            change.instance,
-            status=InstanceStatus.PAUSED,
-            stopped_at=now,
-            stopped_by="controller",
-            note=ordered["pauseInstance"],
-            drained_at=None,
-            updated_at=now,
-        )
-        change = change.then(Change(instance=paused))
+        change = change.then(Change(instance=_paused(change.instance, ordered["pauseInstance"], now=now)))
     return change
 
 
@@ -100,27 +100,50 @@ def _cancel(strategy: Strategy, instance: Instance, running: Event, note: str, *
     return cancel_instance(strategy, spared, CancelReason.CONTROLLER_HELPER, by=by, now=now)
 
 
+def _paused(instance: Instance, note: str, *, now: datetime) -> Instance:
+    """PAUSED, unless it is already, or the plan could not go on without a canceled main event."""
+    if instance.status is not InstanceStatus.ACTIVE:
+        return instance
+    return replace(
+        instance,
+        status=InstanceStatus.PAUSED,
+        stopped_at=now,
+        stopped_by="controller",
+        stopped_for=None,
+        note=note,
+        drained_at=None,
+        updated_at=now,
+    )
+
+
 def _canceled(
     strategy: Strategy, instance: Instance, running: Event, tasks: list[str], *, now: datetime
 ) -> Change:
-    doomed = [e for e in instance.events if e.task in tasks and e.seq != running.seq]
+    """The events of these tasks closed, but for one in flight; without its main event the plan goes on."""
+    doomed = [e for e in instance.events if e.task in tasks and _can_be_closed(e, running)]
     change = close_all(instance, doomed, now=now, why="canceled by a controller")
     if any(event.is_main for event in doomed):
+        left = unbegun_leading_ups(change.instance)
+        change = change.then(close_all(change.instance, left, now=now, why="its main event was canceled"))
         change = change.then(plan_next(strategy, change.instance, now=now).change)
     return change
+
+
+def _can_be_closed(event: Event, running: Event) -> bool:
+    return event.seq != running.seq and event.status is not EventStatus.EXECUTING
 
 
 def _created(instance: Instance, entry: Mapping[str, Json], *, now: datetime) -> Instance:
     if not has_room(instance):
         return instance
     return add_event(
-        instance,
+        replace(instance, updated_at=now),
         EventKind.ADDED,
         entry["task"],
         parse_instant(entry["date"]),
         now=now,
-        on_hold=entry.get("manualTrigger", False),
-        data=entry.get("data"),
+        on_hold=entry["manualTrigger"],
+        data=entry["data"],
     )
 
 
@@ -128,6 +151,12 @@ def has_room(instance: Instance, more: int = 1) -> bool:
     """Whether the aggregate can take so many more events besides its plan's."""
     others = [e for e in instance.events if e.kind not in (EventKind.MAIN, EventKind.LEADING_UP)]
     return len(others) + more <= MAX_UNFINISHED_EVENTS - ROOM_FOR_THE_PLAN
+
+
+def _note(name: str, value: Json) -> str:
+    if not isinstance(value, str):
+        raise DirectiveError(f"{name} takes a text")
+    return value[:MAX_NOTE_CHARACTERS]
 
 
 def _attributes(strategy: Strategy, instance: Instance, value: Json) -> dict[str, Json]:
@@ -144,6 +173,8 @@ def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str
     for name, value in attributes.items():
         if not isinstance(value, str | bool | int | float):
             return f"{name!r} is not a text, a number or a boolean"
+    if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
+        return "they take more than 16 KB"
     rule = strategy.definition.instance_validation
     if rule is not None:
         for problem in violations(rule, dict(attributes)):
@@ -162,18 +193,21 @@ def _events(strategy: Strategy, instance: Instance, value: Json, *, now: datetim
 def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]:
     if not isinstance(entry, Mapping) or not set(entry) <= _EVENT_MEMBERS:
         raise DirectiveError("createEvents takes {task, date?, data?, manualTrigger?}")
-    if entry.get("task") not in strategy.definition.tasks:
-        raise DirectiveError(f"createEvents: there is no task {entry.get('task')!r}")
+    task = entry.get("task")
+    if not isinstance(task, str) or task not in strategy.definition.tasks:
+        raise DirectiveError(f"createEvents: there is no task {task!r}")
     data, on_hold = entry.get("data") or {}, entry.get("manualTrigger") or False
     if not isinstance(data, Mapping) or not all(isinstance(text, str) for text in data.values()):
         raise DirectiveError("createEvents: data is a map of texts")
+    if json_size(dict(data)) > MAX_DATA_BYTES:
+        raise DirectiveError("createEvents: data takes at most 4 KB")
     if not isinstance(on_hold, bool):
         raise DirectiveError("createEvents: manualTrigger is a boolean")
     return {
-        "task": entry["task"],
+        "task": task,
         "date": _date(entry.get("date"), now),
         "data": dict(data),
-        "manualTrigger": on_hold,
+        "manualTrigger": on_hold or strategy.definition.manual_trigger,
     }
 
 
@@ -186,9 +220,10 @@ def _date(value: Json, now: datetime) -> str:
         raise DirectiveError(f"createEvents: {error}") from error
 
 
-def _check_tasks(strategy: Strategy, value: Json) -> None:
+def _tasks(strategy: Strategy, value: Json) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(task, str) for task in value):
         raise DirectiveError("cancelTasks takes a list of task keys")
     for task in value:
         if task not in strategy.definition.tasks:
             raise DirectiveError(f"cancelTasks: there is no task {task!r}")
+    return list(dict.fromkeys(value))

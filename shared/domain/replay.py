@@ -18,13 +18,7 @@ def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
     An entry of a runner that had lost its lease hangs in the air: its step was not the one chosen, or
     its fence is lower than the one before it. The chain ends before it.
     """
-    by_visit = {entry.intent.visit: entry for entry in trail.entries if entry.run == run}
-    followed: list[JournalEntry] = []
-    while (entry := by_visit.get(len(followed) + 1)) is not None:
-        if followed and not _follows(followed[-1], entry):
-            break
-        followed.append(entry)
-    return tuple(followed)
+    return _linked({entry.intent.visit: entry for entry in trail.entries if entry.run == run})
 
 
 def position(trail: Trail, event: Event) -> Then | None:
@@ -53,18 +47,23 @@ def unapplied(trail: Trail, event: Event) -> tuple[JournalEntry, ...]:
 
 
 def stored_results(trail: Trail, event: Event, path: Path) -> Mapping[str, StepResult]:
-    """Successes of earlier runs that a retry need not call again, by step.
+    """What a retry need not call again: steps whose last execution in an earlier run was a success.
 
     Main-path ones count on the main path, side-path ones on side paths, and those only since the last
     restart after used-up attempts.
     """
     main = path is Path.MAIN
     first = 1 if main else event.side_results_from
+    last = {
+        entry.intent.step: entry.outcome
+        for entries in _chains(trail, first, event.run - 1)
+        for entry in entries
+        if (entry.intent.path is Path.MAIN) == main
+    }
     return {
-        entry.intent.step: StepResult(success=True, response=entry.outcome.response, from_cache=True)
-        for run in range(first, event.run)
-        for entry in chain(trail, run)
-        if entry.outcome.success and (entry.intent.path is Path.MAIN) == main
+        step: StepResult(success=True, response=outcome.response, from_cache=True)
+        for step, outcome in last.items()
+        if outcome.success
     }
 
 
@@ -86,11 +85,17 @@ def result_of(outcome: Outcome) -> StepResult:
 def unanswered_sending(trail: Trail, event: Event, step: str) -> Intent | None:
     """The intent of the step's last sending, where no definite answer to it ever came."""
     last = None
-    for run in range(1, event.run + 1):
-        for entry in chain(trail, run):
+    for entries in _chains(trail, 1, event.run):
+        for entry in entries:
             if entry.intent.step == step:
                 last = entry
     return last.intent if last is not None and last.outcome.unanswered else None
+
+
+def passed_in_run(trail: Trail, event: Event, intent: Intent) -> frozenset[str]:
+    """The steps that the current run has passed from stored results on the path of an intent, up to it."""
+    intents = [entry.intent for entry in chain(trail, event.run)] + [intent]
+    return frozenset(step for each in intents if each.path is intent.path for step in each.passed)
 
 
 def _pass(results: dict[str, StepResult], trail: Trail, event: Event, intent: Intent) -> None:
@@ -99,6 +104,24 @@ def _pass(results: dict[str, StepResult], trail: Trail, event: Event, intent: In
         if intent.path is not Path.MAIN:
             stored.update(stored_results(trail, event, intent.path))
         results.update({step: stored[step] for step in intent.passed})
+
+
+def _chains(trail: Trail, first: int, last: int) -> list[tuple[JournalEntry, ...]]:
+    """The chain of each run from ``first`` to ``last``, in one pass over the trail."""
+    runs: dict[int, dict[int, JournalEntry]] = {run: {} for run in range(first, last + 1)}
+    for entry in trail.entries:
+        if entry.run in runs:
+            runs[entry.run][entry.intent.visit] = entry
+    return [_linked(by_visit) for by_visit in runs.values()]
+
+
+def _linked(by_visit: Mapping[int, JournalEntry]) -> tuple[JournalEntry, ...]:
+    linked: list[JournalEntry] = []
+    while (entry := by_visit.get(len(linked) + 1)) is not None:
+        if linked and not _follows(linked[-1], entry):
+            break
+        linked.append(entry)
+    return tuple(linked)
 
 
 def _follows(before: JournalEntry, entry: JournalEntry) -> bool:

@@ -49,29 +49,43 @@ def failure(
     variables: Scope,
     now: datetime,
 ) -> tuple[Failure, str | None]:
-    """The failed attempt and what was decided about it; and a note where a callback could not be evaluated.
+    """The failed attempt and what was decided about it; and a note where something could not be evaluated.
 
-    The next attempt is counted from the failure, so it never moves the plan.
+    The next attempt is counted from the failure, so it never moves the plan, and is never before it. Where
+    it cannot be dated the attempts are used up. An event of a final instance fails; it cannot pause.
     """
+    pauses = policy.pause_before_cancel and not instance.status.is_final
+    used_up = Failure(step=step.key, failed_at=now, error=error, pauses=pauses)
     delay = delay_of(policy, attempt)
     if delay is None:
-        return Failure(step=step.key, failed_at=now, error=error, pauses=policy.pause_before_cancel), None
-    at, note = _retry_at(strategy, instance, delay, variables, now=now)
-    return Failure(step=step.key, failed_at=now, error=error, retry_at=at), note
+        return used_up, None
+    at, note = due_after(strategy, instance, delay, variables, now=now)
+    if at is None:
+        return used_up, note
+    return Failure(step=step.key, failed_at=now, error=error, retry_at=max(at, now)), note
 
 
-def _retry_at(
-    strategy: Strategy, instance: Instance, delay: Delta, variables: Scope, *, now: datetime
-) -> tuple[datetime, str | None]:
+def due_after(
+    strategy: Strategy, instance: Instance, delta: Delta, variables: Scope, *, now: datetime
+) -> tuple[datetime | None, str | None]:
+    """When a distance counted from now is over, None where no such date exists; and a note on what failed.
+
+    A ``from`` attribute without a date counts as now. A callback that fails, or whose answer leads to no
+    date, leaves the delta's own unit and amount.
+    """
     zone = strategy.definition.zone
-    span, note = span_of(delay, variables)
+    asked, note = span_of(delta, variables)
+    notes = [] if note is None else [note]
     anchor = now
-    if delay.from_attribute is not None:
+    if delta.from_attribute is not None:
         try:
-            anchor = date_attribute(instance, delay.from_attribute)
+            anchor = date_attribute(instance, delta.from_attribute)
         except DateError as error:
-            note = f"retryAfter.from: {error}"
-    try:
-        return later(moment_at(anchor, zone), span, zone).at, note
-    except DateError as error:
-        return now, f"retryAfter: {error}"
+            notes.append(f"from: {error}")
+    own, _ = span_of(delta, None)
+    for span in dict.fromkeys((asked, own)):
+        try:
+            return later(moment_at(anchor, zone), span, zone).at, "; ".join(notes) or None
+        except DateError as error:
+            notes.append(f"{span.amount} {span.unit}: {error}")
+    return None, "; ".join(notes)

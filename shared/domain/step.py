@@ -17,8 +17,10 @@ from shared.domain.call import (
     Unreachable,
     method_of,
     prepare,
+    told,
 )
 from shared.domain.callbacks import directives, with_response
+from shared.domain.definition_bounds import unreadable
 from shared.domain.directives import DirectiveError, checked
 from shared.domain.journal import Trail
 from shared.domain.replay import stack
@@ -30,6 +32,9 @@ from shared.expressions import EvaluationError
 
 MAX_STORED_BYTES = 192 * 1024
 """What the stored responses of one event may take together, as JSON."""
+
+MAX_ERROR_BYTES = 96 * 1024
+"""Bodies of errors are stored only up to here, so that failures leave room for the success after them."""
 
 TOKEN_TIMEOUT_SECONDS = 30
 """The longest a token may take to fetch."""
@@ -53,9 +58,8 @@ def request_of(walk: Walk, intent: Intent) -> ServiceRequest | None:
 def judged(walk: Walk, intent: Intent, call: CallOutcome | None) -> Outcome:
     """What a step came to, given the answer to its call (None: it makes none), its controller included."""
     step = walk.task.steps[intent.step]
-    outcome = (
-        Outcome(success=True) if call is None else _classified(_method(walk.strategy, step), intent, call)
-    )
+    method = _method(walk.strategy, step)
+    outcome = Outcome(success=True) if method is None or call is None else _classified(method, intent, call)
     if outcome.success and step.controller_callback is not None:
         outcome = _controlled(walk, intent, outcome, step.controller_callback)
     return _within_bounds(walk.trail, outcome)
@@ -78,11 +82,10 @@ def doubt_policy(strategy: Strategy, step: Step) -> InDoubt:
 
 
 def longest(strategy: Strategy, step: Step) -> timedelta:
-    """The longest a step can take: delay, token and call, each of the latter with one repeat."""
-    method = _method(strategy, step)
-    if method is None or step.action is None:
+    """The longest a step takes once it acts: request delay, then token and call, each repeated once."""
+    if step.action is None:
         return timedelta(seconds=1)
-    service, _ = method_of(strategy, strategy.definition.actions[step.action])
+    service, method = method_of(strategy, strategy.definition.actions[step.action])
     token = TOKEN_TIMEOUT_SECONDS if strategy.environment in service.authorization else 0
     return strategy.definition.request_delay + timedelta(seconds=2 * (token + method.timeout_seconds))
 
@@ -93,29 +96,35 @@ def _method(strategy: Strategy, step: Step) -> Method | None:
     return method_of(strategy, strategy.definition.actions[step.action])[1]
 
 
-def _classified(method: Method | None, intent: Intent, call: CallOutcome) -> Outcome:
+def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
+    """What an answer, or the lack of one, means.
+
+    A repeat that did not get out says nothing about the sending before it: that one stays unanswered.
+    """
     match call:
         case Answered(status=status, body=body):
             return _answered(method, intent, status, body)
         case TimedOut(why=why):
             return in_doubt(f"no answer: {why}")
         case Unreachable(why=why) | Blocked(why=why):
-            # An earlier sending of a repeated call is still without an answer.
             return Outcome(success=False, error=StepError(message=why), unanswered=intent.repeat)
         case _:
             assert_never(call)
 
 
-def _answered(method: Method | None, intent: Intent, status: int, body: Json) -> Outcome:
-    gone = method is not None and method.method == "delete" and intent.repeat and status in _GONE
-    if not 200 <= status < 300 and not gone:  # noqa: PLR2004 - the 2xx class
+def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcome:
+    unsound = unreadable(body, "")
+    if unsound:
+        message = f"answered {status} with a body that cannot be used: {told(unsound)}"
+        return Outcome(success=False, error=StepError(message=message, status=status))
+    if method.method == "delete" and intent.repeat and status in _GONE:
+        return Outcome(success=True, response=body)
+    if not 200 <= status < 300:  # noqa: PLR2004 - the 2xx class
         return Outcome(success=False, error=StepError(message=f"answered {status}", status=status, data=body))
-    if method is not None and method.response_validation is not None and not gone:
-        problems = violations(method.response_validation, body)
-        if problems:
-            message = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems)
-            error = StepError(message=f"responseValidation: {message}", status=status, data=body)
-            return Outcome(success=False, error=error)
+    problems = [] if method.response_validation is None else violations(method.response_validation, body)
+    if problems:
+        error = StepError(message=f"responseValidation: {told(problems)}", status=status, data=body)
+        return Outcome(success=False, error=error)
     return Outcome(success=True, response=body)
 
 
@@ -134,13 +143,20 @@ def _controlled(walk: Walk, intent: Intent, outcome: Outcome, source: str) -> Ou
 
 
 def _within_bounds(trail: Trail, outcome: Outcome) -> Outcome:
-    stored = sum(_size(entry.outcome) for entry in trail.entries)
-    if stored + _size(outcome) <= MAX_STORED_BYTES:
+    """The outcome, if there is room to store it.
+
+    Else a success becomes an error, and an error loses the body that came with it.
+    """
+    own = _size(outcome)
+    size = own + sum(_size(entry.outcome) for entry in trail.entries)
+    if outcome.error is not None and own and size > MAX_ERROR_BYTES:
+        note = "RESPONSE_TOO_LARGE: the body of the error was left out"
+        return replace(
+            outcome, response=None, error=replace(outcome.error, data=None), notes=(*outcome.notes, note)
+        )
+    if not own or size <= MAX_STORED_BYTES:
         return outcome
-    status = outcome.error.status if outcome.error else None
-    error = StepError(
-        message="RESPONSE_TOO_LARGE: the responses of an event take 192 KB at most", status=status
-    )
+    error = StepError(message="RESPONSE_TOO_LARGE: the responses of an event take 192 KB at most")
     return replace(outcome, success=False, response=None, error=error, directives=None)
 
 

@@ -7,7 +7,7 @@ Source: contracts/core.md section 2.2 and 4.1.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -237,6 +237,25 @@ class Definition:
     def zone(self) -> ZoneInfo:
         """The zone of all its date arithmetic."""
         return zone_named(self.timezone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyHead:
+    """What holds for all versions of a strategy. (account, folder, name) is unique.
+
+    is_paused: its due events wait. secret_hash: of its Strategy-Secret; None where it has and needs none.
+    """
+
+    sid: StrategySid
+    account_id: AccountId
+    name: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    folder: str = "/"
+    description: str = ""
+    is_paused: bool = False
+    secret_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,9 +94,9 @@ PARCELS: Json = {
 """A delay, orders of a controller, calls that pause or fail when in doubt, an event on hold."""
 
 
-def parcel_world(faults: Faults) -> World:
-    """A depot that ships a parcel a week and counts."""
-    strategy = Strategy(
+def parcels() -> Strategy:
+    """A parcel a week."""
+    return Strategy(
         sid=StrategySid("s-2"),
         account_id=AccountId("a-1"),
         name="parcels",
@@ -104,7 +104,11 @@ def parcel_world(faults: Faults) -> World:
         definition=read_definition(PARCELS, environment="dev"),
         environment="dev",
     )
-    return World(strategy=strategy, now_at=datetime(2026, 2, 24, 18, 30, tzinfo=UTC), faults=faults)
+
+
+def parcel_world(faults: Faults) -> World:
+    """A depot that ships a parcel a week and counts."""
+    return World(strategy=parcels(), now_at=datetime(2026, 2, 24, 18, 30, tzinfo=UTC), faults=faults)
 
 
 def subscribe(world: World) -> None:

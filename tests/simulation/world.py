@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.adapters.memory.stores import MemoryInstances, MemoryStrategies
+from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
 from shared.application.ports import StaleRevError
 from shared.application.run import run_due_events
@@ -13,7 +13,7 @@ from shared.application.sweep import drain, sweep
 from shared.domain.attention import swept_partition
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
 from shared.domain.decision import AuditEntry
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import HeldBy, Instance
 from shared.domain.journal import EventRecord, JournalEntry, Trail
 from shared.domain.strategy import Strategy
@@ -61,7 +61,7 @@ class Sending:
     status: str
 
 
-@dataclass(slots=True)
+@dataclass
 class World:
     """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``."""
 
@@ -99,6 +99,11 @@ class World:
     def strategies(self) -> "Strategies":
         """The strategies and flags, behind ``io``."""
         return Strategies(self)
+
+    @property
+    def access(self) -> MemoryAccess:
+        """Keys and queue flags."""
+        return self.flags.access
 
     @property
     def caller(self) -> "World":
@@ -302,18 +307,19 @@ class World:
         )
 
 
-@dataclass(slots=True)
-class Strategies:
+class Strategies(MemoryStrategies):
     """The strategies of a world, behind its ``io``."""
 
-    world: World
+    def __init__(self, world: World) -> None:
+        super().__init__(access=world.flags.access)
+        self.world = world
 
-    def load(self, sid: object, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
+    def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
         return replace(self.world.strategy, version=version)
 
-    def held_by(self, account: str, strategy: str) -> HeldBy | None:
+    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
         self.world.io("held_by")
-        return self.world.flags.held_by(account, strategy)  # type: ignore[arg-type]
+        return self.world.flags.held_by(account, strategy)
 
 
 class SweeperPorts:
@@ -324,6 +330,7 @@ class SweeperPorts:
         self.strategies = world.strategies
         self.caller = world
         self.clock = world
+        self.access = world.access
         self.ids = world.names
         self.wakeups = self
         self._world = world

@@ -3,17 +3,19 @@
 Source: shared/application/ports.py; tests/contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.application.ports import StaleRevError, UnknownStrategyError
+from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError
+from shared.domain.access import AccessKey
 from shared.domain.attention import attention_at, partition
 from shared.domain.decision import AuditEntry
+from shared.domain.definition import stored_definition
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import HeldBy, Instance
 from shared.domain.journal import EventRecord, JournalEntry, Trail
-from shared.domain.strategy import Strategy
+from shared.domain.strategy import Json, Strategy, StrategyHead
 
 
 @dataclass(slots=True)
@@ -82,16 +84,63 @@ class MemoryInstances:
 
 
 @dataclass(slots=True)
-class MemoryStrategies:
-    """A ``StrategyStore``. paused: the strategies and accounts (queues) that hold their events."""
+class MemoryAccess:
+    """An ``AccessStore``. paused_queues: the accounts whose due events wait."""
 
-    strategies: dict[tuple[StrategySid, int], Strategy] = field(default_factory=dict)
+    keys: dict[str, AccessKey] = field(default_factory=dict)
     paused_queues: set[AccountId] = field(default_factory=set)
+
+    def key(self, key_id: str) -> AccessKey | None:
+        return self.keys.get(key_id)
+
+    def put_key(self, key: AccessKey) -> None:
+        self.keys[key.key_id] = key
+
+    def set_queue_paused(self, account: AccountId, *, paused: bool) -> None:
+        (self.paused_queues.add if paused else self.paused_queues.discard)(account)
+
+
+@dataclass(slots=True)
+class MemoryStrategies:
+    """A ``StrategyStore``. access: where queue flags are. paused_strategies: those that hold their events."""
+
+    environment: str = "dev"
+    access: MemoryAccess = field(default_factory=MemoryAccess)
+    heads: dict[StrategySid, StrategyHead] = field(default_factory=dict)
+    strategies: dict[tuple[StrategySid, int], Strategy] = field(default_factory=dict)
     paused_strategies: set[StrategySid] = field(default_factory=set)
+
+    @property
+    def paused_queues(self) -> set[AccountId]:
+        """The accounts whose due events wait."""
+        return self.access.paused_queues
 
     def add(self, strategy: Strategy) -> None:
         """Keep one version of a strategy."""
         self.strategies[strategy.sid, strategy.version] = strategy
+
+    def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
+        taken = self.named(head.account_id, head.name, folder=head.folder)
+        if taken is not None and taken.sid != head.sid:
+            raise NameTakenError
+        self.heads[head.sid] = head
+        self.add(
+            Strategy(
+                sid=head.sid,
+                account_id=head.account_id,
+                name=head.name,
+                version=head.version,
+                definition=stored_definition(settings),
+                environment=self.environment,
+            )
+        )
+
+    def head(self, sid: StrategySid) -> StrategyHead | None:
+        return self.heads.get(sid)
+
+    def named(self, account: AccountId, name: str, *, folder: str = "/") -> StrategyHead | None:
+        wanted = (account, folder, name)
+        return next((h for h in self.heads.values() if (h.account_id, h.folder, h.name) == wanted), None)
 
     def load(self, sid: StrategySid, version: int) -> Strategy:
         try:
@@ -100,6 +149,8 @@ class MemoryStrategies:
             raise UnknownStrategyError(f"{sid} version {version}") from None
 
     def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
-        if account in self.paused_queues:
+        if account in self.access.paused_queues:
             return HeldBy.QUEUE
-        return HeldBy.STRATEGY if strategy in self.paused_strategies else None
+        head = self.heads.get(strategy)
+        paused = strategy in self.paused_strategies or (head is not None and head.is_paused)
+        return HeldBy.STRATEGY if paused else None

@@ -6,7 +6,7 @@ Source: shared/application/ports.py.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.adapters.memory.stores import MemoryInstances, MemoryStrategies
+from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
 from shared.application.ports import ServiceCaller
 from shared.domain.ids import InstanceSid
 
@@ -64,6 +64,11 @@ class MemoryPorts:
     caller: ServiceCaller
     clock: ManualClock
     instances: MemoryInstances = field(default_factory=MemoryInstances)
-    strategies: MemoryStrategies = field(default_factory=MemoryStrategies)
+    access: MemoryAccess = field(default_factory=MemoryAccess)
+    strategies: MemoryStrategies = field(init=False)
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     ids: SequentialIds = field(default_factory=SequentialIds)
+
+    def __post_init__(self) -> None:
+        """Let the strategies see the queue flags."""
+        self.strategies = MemoryStrategies(access=self.access)

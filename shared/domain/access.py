@@ -1,0 +1,35 @@
+"""Who may do what. Source: design section 9."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.ids import AccountId
+
+
+class Role(StrEnum):
+    """What a key lets its holder do; each may also do what the ones below it may."""
+
+    ADMIN = "admin"
+    """Definitions and keys."""
+    OPERATOR = "operator"
+    """Commands."""
+    VIEWER = "viewer"
+    """Reading."""
+
+    def includes(self, other: "Role") -> bool:
+        """Whether it may do what ``other`` may."""
+        order = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """A key of one account with one role. secret_hash: HMAC-SHA256 of its secret under the pepper, hex."""
+
+    key_id: str
+    account_id: AccountId
+    role: Role
+    secret_hash: str
+    created_at: datetime
+    description: str = ""

@@ -1,0 +1,346 @@
+"""What tests are made of: small, literal, valid by default.
+
+``a_...`` and ``an_...`` make domain values; ``settings``, ``step``, ``task``, ``rule`` make the documents a
+company would send, which ``strategy_from`` reads the way the engine does.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.domain.commands import Resume
+from shared.domain.conclude import advance
+from shared.domain.control import resume
+from shared.domain.dates import Unit, moment_at
+from shared.domain.decision import Actor, Applied
+from shared.domain.definition import read_definition
+from shared.domain.event import Event, EventKind, EventStatus
+from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
+from shared.domain.instance import Instance, Lease
+from shared.domain.journal import JournalEntry, Trail
+from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError, Then
+from shared.domain.strategy import Calendar, Definition, Delta, Json, Step, Strategy, Task
+from shared.domain.walk import Walk, go_on, set_out
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+"""The present of a test that does not care."""
+
+HOUR = timedelta(hours=1)
+
+
+# The documents a company sends.
+
+
+def step(key: str, **members: Any) -> dict[str, Any]:
+    """A step that posts, unless it says what else it does."""
+    acts = {"action", "controllerCallback", "delay"} & set(members)
+    return {"key": key, **({} if acts else {"action": "post"}), **members}
+
+
+def rule(kind: str, next_step: str, condition: str | None = None) -> dict[str, Any]:
+    return {"if": kind, "nextStep": next_step, **({} if condition is None else {"ifCallback": condition})}
+
+
+def task(key: str, *steps: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A task that begins with its first step; without steps, one that posts."""
+    steps = steps or (step("only"),)
+    return {"key": key, "initialStep": steps[0]["key"], "steps": list(steps), **members}
+
+
+def settings(*tasks: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A monthly plan of the first task, and a service with one action per HTTP method.
+
+    members: whole top-level members, in place of these.
+    """
+    tasks = tasks or (task("charge"),)
+    methods = ("get", "post", "put", "patch", "delete")
+    return {
+        "schedule": {
+            "calendars": [
+                {
+                    "key": "monthly",
+                    "scheduleAfter": {"unit": "months", "amount": 1},
+                    "task": tasks[0]["key"],
+                }
+            ]
+        },
+        "services": [
+            {
+                "key": "api",
+                "baseUrls": [{"environment": "dev", "url": "https://api.example.com"}],
+                "methods": [{"key": name, "url": "/things", "method": name} for name in methods],
+            }
+        ],
+        "actions": [{"key": name, "service": "api", "method": name} for name in methods],
+        "tasks": list(tasks),
+        **members,
+    }
+
+
+def hours(amount: int) -> dict[str, Any]:
+    return {"unit": "hours", "amount": amount}
+
+
+# Strategies.
+
+
+def strategy_from(document: dict[str, Any] | None = None, **members: Any) -> Strategy:
+    """The strategy these settings make; refused ones raise."""
+    definition = read_definition(document or settings(), environment="dev")
+    return a_strategy(definition=definition, **members)
+
+
+def a_strategy(**members: Any) -> Strategy:
+    known: dict[str, Any] = {
+        "sid": StrategySid("strategy"),
+        "account_id": AccountId("account"),
+        "name": "membership",
+        "version": 1,
+        "environment": "dev",
+    }
+    return Strategy(**{"definition": a_definition(), **known, **members})
+
+
+def a_definition(*tasks: Task, **members: Any) -> Definition:
+    """A monthly plan of the first task, without services."""
+    tasks = tasks or (a_task(),)
+    calendar = Calendar(key="monthly", task=tasks[0].key, schedule_after=Delta(unit=Unit.MONTHS, amount=1))
+    known: dict[str, Any] = {"calendars": (calendar,), "services": {}, "actions": {}}
+    return Definition(**{**known, "tasks": {each.key: each for each in tasks}, **members})
+
+
+def a_task(*steps: Step, **members: Any) -> Task:
+    """A task ``charge`` that begins with its first step."""
+    steps = steps or (a_step("only"),)
+    known: dict[str, Any] = {"key": "charge", "initial_step": steps[0].key}
+    return Task(**{**known, "steps": {each.key: each for each in steps}, **members})
+
+
+def a_step(key: str = "only", **members: Any) -> Step:
+    """A step with a controller that does nothing, unless it says what else it does."""
+    if not {"action", "controller_callback", "delay"} & set(members):
+        members["controller_callback"] = "{}"
+    return Step(key=key, **members)
+
+
+# Instances, events, journals.
+
+
+def an_instance(*events: Event, **members: Any) -> Instance:
+    """ACTIVE, in its first cycle, which is planned for noon."""
+    known: dict[str, Any] = {
+        "sid": InstanceSid("i"),
+        "account_id": AccountId("account"),
+        "strategy_sid": StrategySid("strategy"),
+        "strategy_version": 1,
+        "strategy_id": "membership",
+        "start_date": NOON,
+        "created_at": NOON,
+        "updated_at": NOON,
+        "shard": 0,
+        "plan": moment_at(NOON, a_definition().zone),
+        "next_seq": max((event.seq for event in events), default=0) + 1,
+    }
+    return Instance(**{**known, "events": events, **members})
+
+
+def an_event(seq: int = 1, **members: Any) -> Event:
+    """The main event of the first cycle: a ``charge`` at noon, PENDING."""
+    date = members.get("date", NOON)
+    known: dict[str, Any] = {
+        "seq": seq,
+        "kind": EventKind.MAIN,
+        "task": "charge",
+        "date": date,
+        "due_at": date,
+        "status": EventStatus.PENDING,
+        "created_at": NOON,
+        "updated_at": NOON,
+        "created_cycle": 1,
+    }
+    return Event(**{**known, **members})
+
+
+def a_running_event(seq: int = 1, **members: Any) -> Event:
+    """As ``an_event``, EXECUTING since noon."""
+    return an_event(seq, **{"status": EventStatus.EXECUTING, "begun_at": NOON, "version": 1, **members})
+
+
+def running(event: Event, *others: Event, **members: Any) -> Instance:
+    """An instance whose lease is for the first of these events."""
+    lease = Lease(seq=event.seq, until=NOON + HOUR)
+    return an_instance(event, *others, **{"lease": lease, "fence": 1, **members})
+
+
+def an_intent(key: str = "only", **members: Any) -> Intent:
+    """The first of a run."""
+    known: dict[str, Any] = {
+        "visit": 1,
+        "call_key": CallKey("i-1-1-1"),
+        "correlation_id": CorrelationId("i-1.token"),
+    }
+    return Intent(**{**known, "step": key, **members})
+
+
+def a_success(response: Json = None, **members: Any) -> Outcome:
+    return Outcome(success=True, response=response, **members)
+
+
+def an_error(status: int = 500, data: Json = None, **members: Any) -> Outcome:
+    """What an answer with that status comes to."""
+    error = StepError(message=f"answered {status}", status=status, data=data)
+    return Outcome(success=False, error=error, **members)
+
+
+NO_ANSWER = Outcome(success=False, error=StepError(message="no answer: timeout"), unanswered=True)
+"""What a call without an answer comes to."""
+
+
+def an_entry(key: str = "only", then: Then | None = None, **members: Any) -> JournalEntry:
+    """A successful step of run 1, the last of its task unless ``then`` says more."""
+    known: dict[str, Any] = {
+        "seq": 1,
+        "run": 1,
+        "fence": 1,
+        "intent": an_intent(key),
+        "outcome": a_success(),
+        "then": then or an_end(),
+        "started_at": NOON,
+        "finished_at": NOON,
+    }
+    return JournalEntry(**{**known, **members})
+
+
+def a_trail(*entries: JournalEntry) -> Trail:
+    return Trail(entries=entries)
+
+
+def an_end(**members: Any) -> RunEnd:
+    """SUCCEEDED in the first attempt."""
+    return RunEnd(**{"how": Ending.SUCCEEDED, "attempt": 1, **members})
+
+
+class Journey:
+    """The runs of one event, step by step: what a runner does, with a list for a store.
+
+    Every step that ``goes`` is journalled; ``retry`` and ``restart`` are decided by the domain itself.
+    """
+
+    then: Then
+
+    def __init__(
+        self,
+        strategy: Strategy | dict[str, Any],
+        event: Event | None = None,
+        **instance: Any,
+    ) -> None:
+        self.strategy = strategy if isinstance(strategy, Strategy) else strategy_from(strategy)
+        begun = replace(event or an_event(), status=EventStatus.EXECUTING, begun_at=NOON)
+        self.seq = begun.seq
+        self.instance = running(begun, **instance)
+        self.entries: list[JournalEntry] = []
+        self.now = NOON
+        self.last = a_success()
+        self.decisions = 0
+        self._set_out()
+
+    @property
+    def event(self) -> Event:
+        found = self.instance.event(self.seq)
+        assert found is not None
+        return found
+
+    @property
+    def trail(self) -> Trail:
+        return Trail(entries=tuple(self.entries))
+
+    @property
+    def walk(self) -> Walk:
+        """Where it stands: as the claim and the journal leave it."""
+        return Walk(
+            strategy=self.strategy,
+            instance=self.instance,
+            event=self.event,
+            trail=self.trail,
+            now=self.now,
+            token=f"token{self.decisions}",
+        )
+
+    @property
+    def intent(self) -> Intent:
+        assert isinstance(self.then, Intent)
+        return self.then
+
+    @property
+    def end(self) -> RunEnd:
+        assert isinstance(self.then, RunEnd)
+        return self.then
+
+    @property
+    def at(self) -> str:
+        """The key of the step it stands at, or how its run ended."""
+        return self.then.step if isinstance(self.then, Intent) else self.then.how.value
+
+    @property
+    def executed(self) -> list[str]:
+        """The steps executed so far, over all runs."""
+        return [entry.intent.step for entry in self.entries]
+
+    def goes(self, *outcomes: Outcome) -> "Journey":
+        """The next steps, each with what it came to."""
+        for outcome in outcomes:
+            intent = self.intent
+            self.decisions += 1
+            self.last, self.then = go_on(self.walk, intent, outcome)
+            self.entries.append(
+                an_entry(
+                    intent=intent,
+                    run=self.event.run,
+                    outcome=self.last,
+                    then=self.then,
+                    fence=self.instance.fence,
+                    started_at=self.now,
+                    finished_at=self.now,
+                )
+            )
+        return self
+
+    def succeeds(self, *responses: Json) -> "Journey":
+        """The next steps all succeed, with these responses."""
+        return self.goes(*(a_success(response) for response in responses or (None,)))
+
+    def fails(self, *statuses: int) -> "Journey":
+        """The next steps all fail, with these HTTP statuses."""
+        return self.goes(*(an_error(status) for status in statuses or (500,)))
+
+    def retry(self) -> "Journey":
+        """The attempt has failed: the next run sets out when it is due."""
+        assert self.end.failure is not None
+        assert self.end.failure.retry_at is not None
+        self._conclude()
+        self.now = self.end.failure.retry_at
+        return self._claimed()
+
+    def restart(self, *, at: datetime | None = None) -> "Journey":
+        """The attempts are used up and the event has paused: an operator resumes the instance."""
+        self._conclude()
+        self.now = at or self.now + HOUR
+        verdict = resume(self.strategy, self.instance, Resume(by=Actor(name="key")), now=self.now)
+        assert isinstance(verdict, Applied)
+        self.instance = verdict.instance
+        return self._claimed()
+
+    def _conclude(self) -> None:
+        self.instance = advance(self.strategy, self.instance, self.event, self.end, now=self.now).instance
+
+    def _claimed(self) -> "Journey":
+        begun = replace(self.event, status=EventStatus.EXECUTING, paused_for=None)
+        lease = Lease(seq=self.seq, until=self.now + HOUR)
+        fence = self.instance.fence + 1
+        self.instance = replace(self.instance.with_event(begun), lease=lease, fence=fence)
+        self._set_out()
+        return self
+
+    def _set_out(self) -> None:
+        self.then = set_out(self.walk)
+        self.instance = self.instance.with_event(replace(self.event, outset=self.then))
