@@ -59,13 +59,14 @@ _PARTS: Json = {
         {"task": "part", "manualTrigger": True},
     ],
 }
+_ADDED: Json = {"task": "greet", "date": "2026-02-03T00:00:00.000Z", "data": {}, "manualTrigger": False}
 _DIRECTIVES: Json = [
     {"attributes": {"level": "gold"}},
     {"cancelInstance": "enough"},
     {"pauseInstance": "for a while"},
     {"cancelTasks": ["bill", "remind"]},
-    {"createEvents": [{"task": "greet", "date": "2026-02-03T00:00:00.000Z"}]},
-    {"createEvents": [{"task": "greet", "date": "2026-02-03T00:00:00.000Z", "manualTrigger": True}]},
+    {"createEvents": [_ADDED]},
+    {"createEvents": [{**_ADDED, "manualTrigger": True}]},
 ]
 _STRATEGIES: list[Callable[[], Strategy]] = [
     lambda: strategy(

@@ -140,7 +140,11 @@ class TestFinalStatuses:
     """Nothing leaves a final status any more."""
 
     def test_of_an_event(self) -> None:
-        assert [status.value for status in EventStatus if status.is_final] == ["PROCESSED", "FAILED", "CANCELED"]
+        assert [status.value for status in EventStatus if status.is_final] == [
+            "PROCESSED",
+            "FAILED",
+            "CANCELED",
+        ]
 
     def test_of_an_instance(self) -> None:
         assert [status.value for status in InstanceStatus if status.is_final] == ["CANCELED", "COMPLETED"]
