@@ -82,7 +82,7 @@ def next_step(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: L
     """
     now = ports.clock.now()
     if at.instance.status is not InstanceStatus.ACTIVE and not at.event.after_cancellation:
-        return _set_down(ports, at, Stop(seq=at.claim.seq, fence=at.claim.fence))
+        return _set_down(ports, at, _stop(at))
     if intent.not_before is not None and intent.not_before > now:
         return _set_down(ports, at, _wait(at, until=intent.not_before))
     match settle(_walk(ports, at), intent) if unsure else SendAgain(intent):
@@ -229,6 +229,11 @@ def _elsewhere(ports: Ports, at: Moved, leave: Leave) -> Halted:
     if halted.instance is not None and leave.has_moved:
         ports.wakeups.invoke(at.instance.sid)
     return Halted(instance=None)
+
+
+def _stop(at: Moved) -> Stop:
+    visits = len(chain(at.claim.trail, at.event.run))
+    return Stop(seq=at.claim.seq, fence=at.claim.fence, known_visits=visits)
 
 
 def _wait(at: Moved, *, until: datetime | None) -> Wait:

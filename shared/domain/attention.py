@@ -73,11 +73,11 @@ def look(instance: Instance, now: datetime) -> Look:
     Events run one at a time, in the order of their due dates, a cycle's main one after its leading-up
     ones; one that a dead runner left comes first.
     """
-    if instance.lease is not None:
-        event = instance.event(instance.lease.seq)
-        if instance.lease.until > now or event is None:
+    running = instance.executing
+    if instance.lease is not None and running is not None:
+        if instance.lease.until > now:
             return Busy(until=instance.lease.until)
-        return Ready(event=event, abandoned=True)
+        return Ready(event=running, abandoned=True)
     event = next_event(instance)
     if event is not None:
         if event.due_at <= now:
@@ -118,10 +118,9 @@ def attention_at(instance: Instance) -> datetime | None:
 
 
 def _undisturbed(instance: Instance) -> datetime | None:
-    if instance.lease is not None:
-        running = instance.event(instance.lease.seq)
-        lapsed = instance.lease.until + SWEEP_MARGIN
-        return lapsed if running is None else max(running.due_at + GRACE, lapsed)
+    running = instance.executing
+    if instance.lease is not None and running is not None:
+        return max(running.due_at + GRACE, instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
     if event is not None:
         return event.due_at + GRACE

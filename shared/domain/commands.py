@@ -103,10 +103,14 @@ class Apply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """The runner found its instance stopped between two steps."""
+    """The runner found its instance stopped between two steps.
+
+    known_visits: how many steps of the run are on file; None: more than when it was claimed.
+    """
 
     seq: int
     fence: int
+    known_visits: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,9 @@ from typing import assert_never
 from shared.domain.commands import Apply, Conclude, Stop, Wait
 from shared.domain.decision import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.directives import apply_directives
-from shared.domain.ending import cancel_instance, close_all, complete_if_done
+from shared.domain.ending import cancel_instance, close, close_all, complete_if_done
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
-from shared.domain.journal import EventRecord
 from shared.domain.planning import plan_next, unbegun_leading_ups
 from shared.domain.run import Ending, Failure, RunEnd
 from shared.domain.strategy import Strategy
@@ -78,9 +77,10 @@ def apply(strategy: Strategy, instance: Instance, command: Apply, *, now: dateti
 def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
     """A pause or cancel takes hold between two steps."""
     event = _held_event(instance, command.seq, command.fence)
-    if event is None or instance.status is InstanceStatus.ACTIVE:
+    if event is None or instance.lets_run(event):
         return AlreadyThere(instance=instance)
-    change = stop_event(instance, replace(event, unsure=False), now=now)
+    visits = event.known_visits + 1 if command.known_visits is None else command.known_visits
+    change = stop_event(instance, event.after_visits(visits), now=now)
     return Applied(instance=change.instance, records=change.records)
 
 
@@ -88,11 +88,9 @@ def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
     """The event set down because its instance is stopped: paused with its progress kept, or canceled."""
     event = replace(event, in_doubt=event.in_doubt or event.unsure, updated_at=now)
     if instance.status.is_final:
-        return _closed(
-            instance, event, EventStatus.CANCELED, now=now, why=f"instance {instance.status.value}"
-        )
+        return _stopped_with(instance, event, now=now)
     paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.OPERATOR)
-    return Change(instance=_drained(replace(instance.with_event(paused), lease=None), now))
+    return Change(instance=instance.with_event(paused).at_rest(now=now))
 
 
 def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
@@ -100,6 +98,10 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
     event = _held_event(instance, command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
+    event = event.after_visits(command.known_visits)
+    if instance.status.is_final and not instance.lets_run(event):
+        change = stop_event(instance, event, now=now)
+        return Applied(instance=change.instance, records=change.records)
     delayed = command.until is not None
     waiting = replace(
         event,
@@ -107,12 +109,22 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
         due_at=command.until or now,
         scheduled_at=event.scheduled_at if delayed else now,
         ring=event.ring + 1,
-        known_visits=command.known_visits,
-        crashes=0,
-        unsure=False,
         updated_at=now,
     )
-    return Applied(instance=_drained(replace(instance.with_event(waiting), lease=None), now))
+    return Applied(instance=instance.with_event(waiting).at_rest(now=now))
+
+
+def paused_by_engine(instance: Instance, event: Event, note: str, *, now: datetime) -> Instance:
+    """PAUSED because of what one of its events came to."""
+    return replace(
+        instance,
+        status=InstanceStatus.PAUSED,
+        stopped_at=now,
+        stopped_by=ENGINE.name,
+        stopped_for=event.seq,
+        note=note,
+        drained_at=None,
+    )
 
 
 def _processed(strategy: Strategy, instance: Instance, event: Event, *, now: datetime) -> Change:
@@ -125,10 +137,8 @@ def _processed(strategy: Strategy, instance: Instance, event: Event, *, now: dat
 
 def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
     """PENDING again, a new run with its stored successes; the plan does not move."""
-    if instance.status.is_final and not event.after_cancellation:
-        return _closed(
-            instance, event, EventStatus.CANCELED, now=now, why=f"instance {instance.status.value}"
-        )
+    if instance.status.is_final and not instance.lets_run(event):
+        return _stopped_with(instance, event, now=now)
     at = failed.retry_at or now
     again = replace(
         event,
@@ -143,7 +153,7 @@ def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime
         crashes=0,
         last_error=failed.error.message,
     )
-    return Change(instance=_drained(replace(instance.with_event(again), lease=None), now))
+    return Change(instance=instance.with_event(again).at_rest(now=now))
 
 
 def _exhausted(
@@ -160,11 +170,15 @@ def _exhausted(
 
 
 def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
-    event = replace(event, unsure=True, in_doubt=True, last_error=failed.error.message)
+    """Event and instance wait for an operator; the event alone where a final instance lets it run on."""
+    event = replace(event, in_doubt=True, last_error=failed.error.message)
+    if instance.status.is_final and not instance.lets_run(event):
+        return _stopped_with(instance, event, now=now)
+    event = replace(event, unsure=True)
     if not instance.status.is_final:
         return _paused(instance, event, PausedFor.IN_DOUBT, failed, now=now)
     paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.IN_DOUBT)
-    return Change(instance=_drained(replace(instance.with_event(paused), lease=None), now))
+    return Change(instance=instance.with_event(paused).at_rest(now=now))
 
 
 def _paused(
@@ -172,47 +186,27 @@ def _paused(
 ) -> Change:
     """Event and instance wait for somebody."""
     paused = replace(event, status=EventStatus.PAUSED, paused_for=what_for)
-    already = instance.status is InstanceStatus.PAUSED
-    after = replace(
-        instance.with_event(paused),
-        lease=None,
-        status=InstanceStatus.PAUSED,
-        stopped_at=instance.stopped_at if already else now,
-        stopped_by=instance.stopped_by if already else ENGINE.name,
-        stopped_for=instance.stopped_for if already else event.seq,
-        note=instance.note if already else f"{event.task}: {failed.error.message}",
-        drained_at=now,
-        updated_at=now,
-    )
-    return Change(instance=after)
+    waiting = instance.with_event(paused)
+    if instance.status is InstanceStatus.ACTIVE:
+        note = f"{event.task}: {failed.error.message}"
+        waiting = paused_by_engine(waiting, event, note, now=now)
+    return Change(instance=waiting.at_rest(now=now))
 
 
 def _closed(
     instance: Instance, event: Event, status: EventStatus, *, now: datetime, why: str | None = None
 ) -> Change:
-    """The event leaves the aggregate, and the lease with it; the fence stays, its record carries it."""
-    closed = replace(event, status=status, updated_at=now, paused_for=None)
-    record = EventRecord(
-        instance_sid=instance.sid,
-        event=closed,
-        fence=instance.fence,
-        finished_at=now,
-        in_doubt=event.in_doubt,
-        why=why,
-    )
-    after = replace(instance.without(frozenset({event.seq})), lease=None, updated_at=now)
-    return Change(instance=_drained(after, now), records=(record,))
+    """The event closed by its own runner."""
+    return close(instance, event, status, now=now, why=why, by_runner=True)
+
+
+def _stopped_with(instance: Instance, event: Event, *, now: datetime) -> Change:
+    """The event closed because its instance has ended and it may not run on by itself."""
+    return _closed(instance, event, EventStatus.CANCELED, now=now, why=f"instance {instance.status.value}")
 
 
 def _without_leading_ups(instance: Instance, *, now: datetime) -> Change:
     return close_all(instance, unbegun_leading_ups(instance), now=now, why="its main event has closed")
-
-
-def _drained(instance: Instance, now: datetime) -> Instance:
-    """With the moment noted at which nothing of a stopped instance was in flight any more."""
-    if instance.status is InstanceStatus.ACTIVE or instance.drained_at is not None:
-        return replace(instance, updated_at=now)
-    return replace(instance, drained_at=now, updated_at=now)
 
 
 def _failure(end: RunEnd) -> Failure:
@@ -223,6 +217,4 @@ def _failure(end: RunEnd) -> Failure:
 
 def _held_event(instance: Instance, seq: int, fence: int) -> Event | None:
     """The event a runner's claim is for, or None where the claim no longer holds."""
-    if instance.lease is None or instance.lease.seq != seq or instance.fence != fence:
-        return None
-    return instance.event(seq)
+    return instance.event(seq) if instance.is_claimed(seq, fence) else None

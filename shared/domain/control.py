@@ -4,17 +4,18 @@ Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 from shared.domain.commands import Cancel, Execute, Pause, Resolve, Resume
 from shared.domain.conclude import stop_event
-from shared.domain.decision import AlreadyThere, Change, Refused, Verdict, audited
+from shared.domain.decision import Actor, AlreadyThere, Change, Refused, Verdict, audited
 from shared.domain.ending import cancel_instance, close, complete_if_done
-from shared.domain.event import Event, EventKind, EventStatus, PausedFor
+from shared.domain.errors import DateError
+from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
-from shared.domain.planning import Replanned, catch_up, cycle_failed
-from shared.domain.recurrence import CycleError, TooManyMissedError, shifted_moment
+from shared.domain.planning import Replanned, catch_up, cycle_failed, fell_due_while_stopped, shift
+from shared.domain.recurrence import CycleError, TooManyMissedError
 from shared.domain.strategy import OnResume, Strategy
 
 
@@ -69,18 +70,8 @@ def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: date
         case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
             return Refused(instance=instance, why=f"the instance is {instance.status.value}")
         case InstanceStatus.PAUSED:
-            on_late = command.on_late or strategy.definition.on_resume
             active = _restarted(_activated(instance, now=now), now=now)
-            try:
-                replanned = _late_plan(strategy, instance, active, on_late, now=now)
-            except TooManyMissedError as error:
-                return Refused(instance=instance, why=str(error), rule="too-many-missed")
-            except CycleError as error:
-                replanned = Replanned(change=cycle_failed(strategy, active, error, now=now))
-            change = replanned.change
-            change = change.then(complete_if_done(change.instance, now=now))
-            applied = audited(instance, change, command="resume", by=command.by, now=now)
-            return replace(applied, skipped=replanned.skipped)
+            return _going_on(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
         case _:
             assert_never(instance.status)
 
@@ -101,45 +92,52 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
             return Refused(instance=instance, why=f"the event is {event.status.value}")
 
 
-def resolve(instance: Instance, command: Resolve, *, now: datetime) -> Verdict:
+def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: datetime) -> Verdict:
     """A call in doubt is decided: the event runs on, and its instance, where it was paused for it."""
     event = instance.event(command.seq)
     if event is None or event.paused_for is not PausedFor.IN_DOUBT:
         return Refused(instance=instance, why="the event is not paused for a call in doubt")
     decided = replace(_queued(event, now=now), resolution=command.resolution)
     after = replace(instance.with_event(decided), updated_at=now)
+    name = f"resolve {command.resolution.value}"
     if instance.status is InstanceStatus.PAUSED and instance.stopped_for == event.seq:
-        after = _activated(after, now=now)
-    change = Change(instance=after)
-    return audited(instance, change, command=f"resolve {command.resolution.value}", by=command.by, now=now)
+        return _going_on(strategy, instance, _activated(after, now=now), None, name, by=command.by, now=now)
+    return audited(instance, Change(instance=after), command=name, by=command.by, now=now)
+
+
+def _going_on(
+    strategy: Strategy,
+    before: Instance,
+    active: Instance,
+    on_late: OnResume | None,
+    command: str,
+    *,
+    by: Actor,
+    now: datetime,
+) -> Verdict:
+    """An instance made ACTIVE again, dates that passed meanwhile treated by the rule for late plans."""
+    policy = on_late or strategy.definition.on_resume
+    try:
+        replanned = _late_plan(strategy, before, active, policy, now=now)
+    except TooManyMissedError as error:
+        return Refused(instance=before, why=str(error), rule="too-many-missed")
+    except DateError as error:
+        return Refused(instance=before, why=str(error), rule="shift")
+    except CycleError as error:
+        replanned = Replanned(change=cycle_failed(strategy, active, error, now=now))
+    change = replanned.change.then(complete_if_done(replanned.change.instance, now=now))
+    applied = audited(before, change, command=command, by=by, now=now)
+    return replace(applied, skipped=replanned.skipped)
 
 
 def _late_plan(
     strategy: Strategy, before: Instance, active: Instance, on_late: OnResume, *, now: datetime
 ) -> Replanned:
-    stopped_at = before.stopped_at or now
     if on_late is OnResume.SHIFT:
-        return Replanned(change=Change(instance=_shifted(strategy, active, now - stopped_at, now=now)))
-    main = active.main_event
-    fell_due = main is not None and stopped_at <= main.date
+        standstill = now - (before.stopped_at or now)
+        return Replanned(change=shift(strategy, active, standstill, now=now))
+    fell_due = fell_due_while_stopped(before)
     return catch_up(strategy, active, now=now, on_late=on_late, fell_due_while_stopped=fell_due)
-
-
-def _shifted(strategy: Strategy, instance: Instance, by: timedelta, *, now: datetime) -> Instance:
-    """The whole plan moved by the standstill; what has begun and what is not of the plan stays."""
-    if instance.plan is None:
-        return instance
-    events = tuple(_moved(event, by) if _moves(event) else event for event in instance.events)
-    plan = shifted_moment(strategy, instance.plan, by)
-    return replace(instance, plan=plan, events=events, updated_at=now)
-
-
-def _moves(event: Event) -> bool:
-    return event.kind in (EventKind.MAIN, EventKind.LEADING_UP) and not event.has_begun
-
-
-def _moved(event: Event, by: timedelta) -> Event:
-    return replace(event, date=event.date + by, due_at=event.due_at + by, ring=event.ring + 1)
 
 
 def _activated(instance: Instance, *, now: datetime) -> Instance:
@@ -151,6 +149,7 @@ def _activated(instance: Instance, *, now: datetime) -> Instance:
         stopped_for=None,
         note=None,
         drained_at=None,
+        held=None,
         updated_at=now,
     )
 
@@ -197,7 +196,7 @@ def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa
     if not kill or event is None:
         return Change(instance=instance)
     fenced = replace(instance, fence=instance.fence + 1)
-    return stop_event(fenced, replace(event, unsure=True), now=now)
+    return stop_event(fenced, replace(event, unsure=True, resolution=None), now=now)
 
 
 def _killed_again(instance: Instance, kill: bool, command: Pause | Cancel, *, now: datetime) -> Verdict:  # noqa: FBT001 - a field of the command
@@ -209,5 +208,4 @@ def _killed_again(instance: Instance, kill: bool, command: Pause | Cancel, *, no
         change = _killed(instance, kill, now=now)
     else:
         change = close(instance, event, EventStatus.CANCELED, now=now, why="killed")
-        change = replace(change, instance=replace(change.instance, drained_at=now))
     return audited(instance, change, command="kill", by=command.by, now=now)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from shared.domain.attention import Over, back_off, look
+from shared.domain.attention import Over, Ready, back_off, look
 from shared.domain.claim import claim, release, renew, unpark
 from shared.domain.commands import (
     Apply,
@@ -30,9 +30,9 @@ from shared.domain.commands import (
 )
 from shared.domain.conclude import apply, conclude, stop, wait
 from shared.domain.control import cancel, execute, pause, resolve, resume
-from shared.domain.decision import AlreadyThere, Applied, Verdict, audited
+from shared.domain.decision import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.ending import complete_if_done
-from shared.domain.instance import Instance
+from shared.domain.instance import HeldBy, Instance, InstanceStatus
 from shared.domain.strategy import Strategy
 
 
@@ -41,10 +41,35 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
     verdict = _decide(strategy, instance, command, now=now)
     if not isinstance(verdict, Applied):
         return verdict
-    if isinstance(command, Nudge):
-        return replace(verdict, instance=replace(verdict.instance, rev=instance.rev + 1))
-    settled = replace(verdict.instance, nudges=0, nudged_until=None, rev=instance.rev + 1)
+    if verdict.audit is None and verdict.instance.status is not instance.status:
+        verdict = _explained(instance, verdict, command, now=now)
+    after = verdict.instance
+    waits = isinstance(command, Nudge)
+    settled = replace(
+        after,
+        rev=instance.rev + 1,
+        nudges=after.nudges if waits else 0,
+        nudged_until=after.nudged_until if waits else None,
+        held=_still_held(after, now),
+    )
     return replace(verdict, instance=settled)
+
+
+def _explained(before: Instance, verdict: Applied, command: Command, *, now: datetime) -> Applied:
+    """The verdict with an audit entry: a rule of the engine changed the status, and somebody may ask why."""
+    change = Change(instance=verdict.instance)
+    by = Actor(name=ENGINE.name, reason=verdict.instance.note)
+    told = audited(before, change, command=type(command).__name__.lower(), by=by, now=now)
+    return replace(verdict, audit=told.audit)
+
+
+def _still_held(instance: Instance, now: datetime) -> HeldBy | None:
+    """What holds it, for as long as there is something to hold: a due event, or a pause it waits under.
+
+    Otherwise its next date would stand in a partition that nobody reads any more once the flag has cleared.
+    """
+    paused = instance.status is InstanceStatus.PAUSED
+    return instance.held if paused or isinstance(look(instance, now), Ready) else None
 
 
 def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one arm a command
@@ -58,7 +83,7 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
         case Execute():
             return execute(instance, command, now=now)
         case Resolve():
-            return resolve(instance, command, now=now)
+            return resolve(strategy, instance, command, now=now)
         case Claim():
             return claim(strategy, instance, command, now=now)
         case Renew():

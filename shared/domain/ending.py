@@ -7,26 +7,37 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.callbacks import is_true, scope
+from shared.domain.companions import delayed
 from shared.domain.decision import Actor, Change
 from shared.domain.errors import DateError
 from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
 from shared.domain.journal import EventRecord
-from shared.domain.recurrence import delayed
 from shared.domain.strategy import LifecycleTask, Strategy
 from shared.expressions import EvaluationError
 
 
-def close(instance: Instance, event: Event, status: EventStatus, *, now: datetime, why: str | None) -> Change:
-    """The event leaves the aggregate with a final status.
+def close(
+    instance: Instance,
+    event: Event,
+    status: EventStatus,
+    *,
+    now: datetime,
+    why: str | None,
+    by_runner: bool = False,
+) -> Change:
+    """The event leaves the aggregate with a final status, and the lease for it ends.
 
-    Where a runner holds the lease for it, the lease ends and the fence moves: a late result is discarded,
-    and the record says that its last call is in doubt.
+    Where another than its runner closes it, the fence moves: a late result is discarded, and the record says
+    that the last call is in doubt. by_runner: the fence stays, the record carries it.
     """
-    in_flight = instance.lease is not None and instance.lease.seq == event.seq
-    after = instance.without(frozenset({event.seq}))
+    running = instance.lease is not None and instance.lease.seq == event.seq
+    in_flight = running and not by_runner
+    after = replace(instance.without(frozenset({event.seq})), updated_at=now)
+    if running:
+        after = after.at_rest(now=now)
     if in_flight:
-        after = replace(after, lease=None, fence=instance.fence + 1)
+        after = replace(after, fence=instance.fence + 1)
     closed = replace(event, status=status, updated_at=now, paused_for=None)
     record = EventRecord(
         instance_sid=instance.sid,

@@ -1,7 +1,7 @@
 """An unfinished event of an instance, and the states it moves through."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ class EventStatus(StrEnum):
     that could not be evaluated; left by execute (QUEUED) and by whatever closes it (CANCELED)."""
     PENDING = "PENDING"
     """Waits for its date. Put there at creation, by a retry, by a step's delay and by a release for a paused
-    queue or strategy; left by a claim (EXECUTING) and by whatever closes it (CANCELED)."""
+    queue or strategy; left by a claim (EXECUTING), by execute (QUEUED) and by whatever closes it."""
     QUEUED = "QUEUED"
     """Wants to run now. Put there by execute, by a resume that restarts it, by a resolve and by a run that
     goes on in a fresh invocation; left by a claim (EXECUTING) and by whatever closes it (CANCELED)."""
@@ -133,6 +133,15 @@ class Event:
     job: str | None = None
     last_error: str | None = None
     problem: str | None = None
+
+    def after_visits(self, visits: int) -> "Event":
+        """Itself, known to have got so far in its run.
+
+        Beyond the step it was claimed at, that step's doubt, what was decided of it and its crashes are past.
+        """
+        if visits <= self.known_visits:
+            return self
+        return replace(self, known_visits=visits, crashes=0, unsure=False, resolution=None)
 
     @property
     def is_main(self) -> bool:

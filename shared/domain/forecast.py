@@ -13,7 +13,7 @@ from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.event import Event, EventKind
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
-from shared.domain.planning import open_cycle, plan_next
+from shared.domain.planning import catch_up, fell_due_while_stopped, open_cycle, plan_next
 from shared.domain.recurrence import CycleDate, CycleError, first_cycle, following
 from shared.domain.start import NewInstance, blank_instance, start_problems
 from shared.domain.strategy import Json, Strategy
@@ -75,21 +75,29 @@ def forecast(
 ) -> tuple[ForeseenCycle, ...]:
     """The coming cycles of a living instance, the open one first; each taken to run on its date.
 
-    Dates that have passed fall under the rule for late plans. Empty where the plan has ended.
+    Dates that have passed fall under the rule for late plans, a paused instance taken to be resumed now.
+    Empty where the plan has ended.
     """
-    if instance.status.is_final or instance.plan is None:
+    if instance.status.is_final:
         return ()
-    main = instance.main_event
-    if main is None:
-        planned = plan_next(strategy, instance, now=now).change.instance
-        return () if planned.main_event is None else forecast(strategy, planned, cycles=cycles, now=now)
-    leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
-    open_one = ForeseenCycle(cycle=instance.cycle, main=main, leading_up=leading)
-    after = max(now, main.date)
-    planned = plan_next(strategy, replace(instance, events=()), now=after).change.instance
-    if planned.main_event is None or cycles <= 1:
-        return (open_one,)[:cycles]
-    return (open_one, *forecast(strategy, planned, cycles=cycles - 1, now=after))
+    try:
+        instance = catch_up(
+            strategy,
+            instance,
+            now=now,
+            on_late=strategy.definition.on_resume,
+            fell_due_while_stopped=fell_due_while_stopped(instance),
+        ).change.instance
+    except CycleError:
+        return ()
+    foreseen: list[ForeseenCycle] = []
+    at = now
+    while (main := instance.main_event) is not None and len(foreseen) < cycles:
+        leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
+        foreseen.append(ForeseenCycle(cycle=instance.cycle, main=main, leading_up=leading))
+        at = max(at, main.date)
+        instance = plan_next(strategy, replace(instance, events=()), now=at).change.instance
+    return tuple(foreseen)
 
 
 def _cycles_from(

@@ -120,13 +120,17 @@ class Instance:
 
     @property
     def is_draining(self) -> bool:
-        """Whether it is stopped while one of its events is still in flight."""
-        return self.status is not InstanceStatus.ACTIVE and self.lease is not None
+        """Whether it is stopped while an event that ran when it was stopped is still in flight."""
+        return self.status is not InstanceStatus.ACTIVE and self.drained_at is None
 
     @property
     def executing(self) -> Event | None:
-        """The event the lease is for."""
+        """The event the lease is for; a lease ends with its event at the latest."""
         return None if self.lease is None else self.event(self.lease.seq)
+
+    def is_claimed(self, seq: int, fence: int) -> bool:
+        """Whether the claim of that fence still holds it for that event."""
+        return self.lease is not None and self.lease.seq == seq and self.fence == fence
 
     def with_event(self, changed: Event) -> "Instance":
         """Itself with the event of the same number replaced."""
@@ -136,9 +140,17 @@ class Instance:
         """Itself without the events of these numbers."""
         return replace(self, events=tuple(e for e in self.events if e.seq not in closed))
 
+    def at_rest(self, *, now: datetime) -> "Instance":
+        """Itself with the lease given back; where it is stopped, it has drained by now."""
+        drained = now if self.status is not InstanceStatus.ACTIVE else None
+        return replace(self, lease=None, drained_at=self.drained_at or drained, updated_at=now)
+
+    def lets_run(self, event: Event) -> bool:
+        """Whether its status lets this event run: any while ACTIVE, only spared ones once final."""
+        if self.status.is_final:
+            return event.after_cancellation
+        return self.status is InstanceStatus.ACTIVE
+
     def lets_start(self, event: Event) -> bool:
-        """Whether its status lets this event start when it is due."""
-        waiting = event.status in (EventStatus.PENDING, EventStatus.QUEUED)
-        if self.status is InstanceStatus.ACTIVE:
-            return waiting
-        return waiting and self.status.is_final and event.after_cancellation
+        """Whether this event starts by itself when it is due."""
+        return event.status in (EventStatus.PENDING, EventStatus.QUEUED) and self.lets_run(event)

@@ -4,21 +4,23 @@ Source: design section 4; contracts/core.md section 3.2.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+from shared.domain.attention import GRACE
+from shared.domain.companions import leading_up_date
+from shared.domain.dates import Moment, moment_at, shifted
 from shared.domain.decision import ENGINE, Actor, Change
 from shared.domain.ending import add_event, cancel_instance, close, close_all, complete_if_done
 from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.instance import CancelReason, Instance
-from shared.domain.journal import EventRecord
 from shared.domain.recurrence import (
     CycleDate,
     CycleError,
     Outlook,
     Skipped,
-    calendar_for,
+    coming_cycles,
     following,
-    leading_up_date,
     outlook,
 )
 from shared.domain.strategy import OnResume, Strategy
@@ -57,35 +59,28 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
     )
 
 
-def plan_next(
-    strategy: Strategy, instance: Instance, *, now: datetime, on_late: OnResume | None = None
-) -> Replanned:
+def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
     """The cycle after the instance's current one, whose main event has closed.
 
     No next cycle ends the plan; one that cannot be dated cancels the instance with CREATE_CYCLE_ERROR.
     """
     if instance.plan is None or instance.plan_ended:
         return Replanned(change=complete_if_done(instance, now=now))
-    policy = on_late or strategy.definition.on_resume
     try:
         coming = following(strategy, instance, cycle=instance.cycle, moment=instance.plan, now=now)
-        ahead = outlook(strategy, instance, coming, now=now, on_late=policy)
-        return go_on(strategy, instance, ahead, now=now)
+        ahead = outlook(strategy, instance, coming, now=now, on_late=strategy.definition.on_resume)
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
+    return go_on(strategy, instance, ahead, now=now)
 
 
 def go_on(strategy: Strategy, instance: Instance, ahead: Outlook, *, now: datetime) -> Replanned:
     """The plan continued as an outlook says: skipped dates recorded, then the next cycle or the end."""
     change = Change(instance=instance)
     if ahead.skipped is not None:
-        change = _record_skipped(instance, ahead.skipped, now=now)
-    if ahead.coming is None:
-        ended = replace(change.instance, plan_ended=True, updated_at=now)
-        change = change.then(complete_if_done(ended, now=now))
-    else:
-        change = change.then(Change(instance=open_cycle(strategy, change.instance, ahead.coming, now=now)))
-    return Replanned(change=change, skipped=ahead.skipped)
+        change = _record_skipped(strategy, instance, ahead.skipped, now=now)
+    opened = _opened(strategy, change.instance, ahead.coming, now=now)
+    return Replanned(change=change.then(opened), skipped=ahead.skipped)
 
 
 def catch_up(
@@ -99,32 +94,66 @@ def catch_up(
     """The rule for late plans, on an open main event that has not begun.
 
     It is replaced only if a later planned date has passed as well, or, under ``skip``, if it fell due
-    while something was paused; one that is merely late stays. Raises: CycleError.
+    while something was paused; one that is merely late stays, and so does one that an operator has in hand
+    (on hold, or told to run). Raises: CycleError.
     """
-    main = instance.main_event
-    if main is None or main.has_begun or instance.plan is None or main.date >= now:
-        return Replanned(change=Change(instance=instance))
-    if on_late is OnResume.ALL or main.status is not EventStatus.PENDING:
-        return Replanned(change=Change(instance=instance))
-    own = CycleDate(
-        cycle=instance.cycle,
-        moment=instance.plan,
-        calendar=calendar_for(strategy, instance, cycle=instance.cycle, now=now),
+    unchanged = Replanned(change=Change(instance=instance))
+    main, plan = instance.main_event, instance.plan
+    if main is None or plan is None or main.has_begun or main.status is not EventStatus.PENDING:
+        return unchanged
+    if main.date >= now or on_late is OnResume.ALL:
+        return unchanged
+    must_go = on_late is OnResume.SKIP and fell_due_while_stopped
+    later = _later(strategy, instance, plan, now=now, needed=must_go)
+    if later is not None and later.moment.at < now:
+        ahead = outlook(strategy, instance, later, now=now, on_late=on_late, walked=1)
+    elif must_go:
+        ahead = Outlook(coming=later)
+    else:
+        return unchanged
+    last = ahead.skipped
+    skipped = Skipped(
+        task=main.task,
+        first_cycle=instance.cycle,
+        last_cycle=instance.cycle if last is None else last.last_cycle,
+        first_at=plan.at,
+        last_at=plan.at if last is None else last.last_at,
     )
-    if on_late is OnResume.SKIP and not fell_due_while_stopped:
-        later = following(strategy, instance, cycle=own.cycle, moment=own.moment, now=now)
-        if later.moment.at >= now:
-            return Replanned(change=Change(instance=instance))
-    ahead = outlook(strategy, instance, own, now=now, on_late=on_late)
-    if ahead.coming is not None and ahead.coming.cycle == own.cycle:
-        return Replanned(change=Change(instance=instance))
-    return _replace_main(strategy, instance, main, ahead, now=now)
+    return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now)
+
+
+def fell_due_while_stopped(instance: Instance) -> bool:
+    """Whether the open main event's date came while the instance was paused, or it stands parked."""
+    main, stopped_at = instance.main_event, instance.stopped_at
+    passed = main is not None and stopped_at is not None and stopped_at <= main.date
+    return passed or instance.held is not None
+
+
+def shift(strategy: Strategy, instance: Instance, by: timedelta, *, now: datetime) -> Change:
+    """The plan moved by elapsed time, with what of its open cycle has not begun; asked for anew.
+
+    A cycle moved beyond the end date does not come. Raises: DateError: a date cannot be represented.
+    """
+    plan, zone = instance.plan, strategy.definition.zone
+    if plan is None:
+        return Change(instance=instance)
+    events = tuple(_shifted(event, by, zone) if _is_planned(event) else event for event in instance.events)
+    moved = replace(instance, plan=shifted(plan, by, zone), events=events, updated_at=now)
+    main, end = moved.main_event, moved.end_date
+    if main is None or end is None or main.date <= end or not _is_planned(main):
+        return Change(instance=moved)
+    doomed = [*unbegun_leading_ups(moved), main]
+    change = close_all(moved, doomed, now=now, why="moved beyond the end date")
+    return change.then(_opened(strategy, change.instance, None, now=now))
 
 
 def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
-    """Leading-up events that have not begun although their main event's date has passed too."""
+    """Leading-up events that have not begun although their main event's date has passed too.
+
+    By more than a lost doorbell can cost: within that, they still run, one after the other.
+    """
     main = instance.main_event
-    if main is None or main.date >= now or main.status is EventStatus.ONHOLD:
+    if main is None or main.date + GRACE >= now or main.status is EventStatus.ONHOLD:
         return []
     waiting = [event for event in unbegun_leading_ups(instance) if event.status is EventStatus.PENDING]
     return [event for event in waiting if event.date < now]
@@ -141,36 +170,70 @@ def cycle_failed(strategy: Strategy, instance: Instance, error: CycleError, *, n
     return cancel_instance(strategy, instance, CancelReason.CREATE_CYCLE_ERROR, by=by, now=now)
 
 
+def _later(
+    strategy: Strategy, instance: Instance, plan: Moment, *, now: datetime, needed: bool
+) -> CycleDate | None:
+    """The cycle after the open one, None where the plan ends before it.
+
+    Where it is not needed, one that cannot be dated is no reason to give up the open one.
+    """
+    try:
+        coming = following(strategy, instance, cycle=instance.cycle, moment=plan, now=now)
+        return next(coming_cycles(strategy, instance, coming, now=now), None)
+    except CycleError:
+        if needed:
+            raise
+        return None
+
+
+def _opened(strategy: Strategy, instance: Instance, coming: CycleDate | None, *, now: datetime) -> Change:
+    """The instance with its next cycle opened, or with its plan ended."""
+    if coming is not None:
+        return Change(instance=open_cycle(strategy, instance, coming, now=now))
+    return complete_if_done(replace(instance, plan_ended=True, updated_at=now), now=now)
+
+
 def _replace_main(
-    strategy: Strategy, instance: Instance, main: Event, ahead: Outlook, *, now: datetime
+    strategy: Strategy,
+    instance: Instance,
+    main: Event,
+    skipped: Skipped,
+    coming: CycleDate | None,
+    *,
+    now: datetime,
 ) -> Replanned:
+    """The open main event closed for the whole skipped range, and the plan continued after it."""
     change = close(instance, main, EventStatus.CANCELED, now=now, why="skipped: its date has passed")
-    gone = close_all(
-        change.instance, unbegun_leading_ups(change.instance), now=now, why="its main event was skipped"
-    )
-    replanned = go_on(strategy, gone.instance, _without_own_record(ahead), now=now)
-    records = _with_range(change.records, ahead.skipped) + gone.records
-    return Replanned(
-        change=Change(instance=replanned.change.instance, records=records + replanned.change.records),
-        skipped=ahead.skipped,
-    )
+    change = _with_range(strategy, change, skipped)
+    leading = unbegun_leading_ups(change.instance)
+    change = change.then(close_all(change.instance, leading, now=now, why="its main event was skipped"))
+    change = change.then(_opened(strategy, change.instance, coming, now=now))
+    return Replanned(change=change, skipped=skipped)
 
 
-def _without_own_record(ahead: Outlook) -> Outlook:
-    """The same outlook; the skipped range stands on the replaced main event's own record."""
-    return Outlook(coming=ahead.coming)
-
-
-def _with_range(records: tuple[EventRecord, ...], skipped: Skipped | None) -> tuple[EventRecord, ...]:
-    if skipped is None:
-        return records
-    cycles = (skipped.first_cycle, skipped.last_cycle)
-    return tuple(replace(record, skipped_cycles=cycles) for record in records)
-
-
-def _record_skipped(instance: Instance, skipped: Skipped, *, now: datetime) -> Change:
+def _record_skipped(strategy: Strategy, instance: Instance, skipped: Skipped, *, now: datetime) -> Change:
     """One record for a range of dates that never became events."""
-    with_event = add_event(instance, EventKind.MAIN, "", skipped.first_at, now=now)
+    reached = replace(instance, cycle=skipped.first_cycle)
+    with_event = add_event(reached, EventKind.MAIN, skipped.task, skipped.first_at, now=now)
     event = with_event.events[-1]
     change = close(with_event, event, EventStatus.CANCELED, now=now, why="skipped: its date had passed")
-    return Change(instance=change.instance, records=_with_range(change.records, skipped))
+    return _with_range(strategy, change, skipped)
+
+
+def _with_range(strategy: Strategy, change: Change, skipped: Skipped) -> Change:
+    """The closing of one main event made to stand for a range: its cycles are used up."""
+    cycles = (skipped.first_cycle, skipped.last_cycle)
+    records = tuple(replace(record, skipped_cycles=cycles) for record in change.records)
+    plan = moment_at(skipped.last_at, strategy.definition.zone)
+    return Change(instance=replace(change.instance, cycle=skipped.last_cycle, plan=plan), records=records)
+
+
+def _is_planned(event: Event) -> bool:
+    """Whether it waits for a date of the plan, and for nothing else."""
+    of_plan = event.kind in (EventKind.MAIN, EventKind.LEADING_UP)
+    return of_plan and not event.has_begun and event.status in (EventStatus.PENDING, EventStatus.ONHOLD)
+
+
+def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:
+    at = shifted(moment_at(event.date, zone), by, zone).at
+    return replace(event, date=at, due_at=at, ring=event.ring + 1)

@@ -4,14 +4,14 @@ Source: design section 4; contracts/core.md sections 3.1 and 3.2.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from shared.domain.callbacks import instant, is_true, scope, span_of
-from shared.domain.dates import Moment, earlier, later, moment_at, parse_instant
+from shared.domain.dates import Moment, later, moment_at, parse_instant
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance import Instance
-from shared.domain.strategy import Calendar, Delta, LeadingUpTask, OnResume, Strategy
+from shared.domain.strategy import Calendar, Delta, OnResume, Strategy
 from shared.expressions import EvaluationError
 
 MAX_MISSED_DATES = 1000
@@ -42,8 +42,9 @@ class CycleDate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """Consecutive planned dates that will not run."""
+    """Consecutive planned dates that will not run. task: of the first one."""
 
+    task: str
     first_cycle: int
     last_cycle: int
     first_at: datetime
@@ -63,9 +64,8 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
 
     Raises: CycleError.
     """
-    zone = strategy.definition.zone
-    calendar = calendar_for(strategy, instance, cycle=1, now=now)
-    moment, problem = moment_at(instance.start_date, zone), None
+    calendar = calendar_for(strategy, instance, cycle=1, date=instance.start_date, now=now)
+    moment, problem = _moment(strategy, instance.start_date, cycle=1), None
     if strategy.definition.initial_delay is not None:
         moment, problem = _dated(
             strategy, instance, strategy.definition.initial_delay, moment, cycle=1, now=now
@@ -81,7 +81,7 @@ def following(
     Raises: CycleError.
     """
     number = cycle + 1
-    calendar = calendar_for(strategy, instance, cycle=number, now=now)
+    calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
     dated, problem = _dated(strategy, instance, calendar.schedule_after, moment, cycle=number, now=now)
     if calendar.next_cycle_date_callback is not None:
         dated = _asked_of_callback(
@@ -95,36 +95,47 @@ def following(
 def coming_cycles(
     strategy: Strategy, instance: Instance, first: CycleDate, *, now: datetime
 ) -> Iterator[CycleDate]:
-    """``first`` and the cycles after it, up to the instance's end date. Raises: CycleError."""
+    """``first`` and the cycles after it, up to the instance's end date. Raises: CycleError.
+
+    Callbacks see the instance as it will be then, with its cycle and date.
+    """
     dated = first
     while instance.end_date is None or dated.moment.at <= instance.end_date:
         yield dated
+        instance = replace(instance, cycle=dated.cycle, plan=dated.moment)
         dated = following(strategy, instance, cycle=dated.cycle, moment=dated.moment, now=now)
 
 
 def outlook(
-    strategy: Strategy, instance: Instance, coming: CycleDate, *, now: datetime, on_late: OnResume
+    strategy: Strategy,
+    instance: Instance,
+    coming: CycleDate,
+    *,
+    now: datetime,
+    on_late: OnResume,
+    walked: int = 0,
 ) -> Outlook:
     """Where the plan goes on from ``coming``, by the rule for dates that have passed.
 
-    A date equal to ``now`` has not passed. Raises: CycleError, TooManyMissedError.
+    A date equal to ``now`` has not passed. Under ``last`` a date that cannot be computed ends the walk: the
+    one before it is the latest. walked: passed dates already counted. Raises: CycleError, TooManyMissedError.
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
-    first = next(cycles, None)
-    if first is None or first.moment.at >= now or on_late is OnResume.ALL:
-        return Outlook(coming=first)
-    missed = [first]
-    for dated in cycles:
-        if dated.moment.at >= now:
-            return _after_missed(missed, dated, on_late)
-        if len(missed) == MAX_MISSED_DATES:
+    dated = next(cycles, None)
+    if on_late is OnResume.ALL:
+        return Outlook(coming=dated)
+    missed: list[CycleDate] = []
+    while dated is not None and dated.moment.at < now:
+        if walked + len(missed) == MAX_MISSED_DATES:
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates have passed")
         missed.append(dated)
-    return _after_missed(missed, None, on_late)
-
-
-def _after_missed(missed: list[CycleDate], dated: CycleDate | None, on_late: OnResume) -> Outlook:
-    if on_late is OnResume.SKIP:
+        try:
+            dated = next(cycles, None)
+        except CycleError:
+            if on_late is OnResume.SKIP:
+                raise
+            dated = None
+    if on_late is OnResume.SKIP or not missed:
         return Outlook(coming=dated, skipped=_range(missed))
     return Outlook(coming=missed[-1], skipped=_range(missed[:-1]))
 
@@ -133,6 +144,7 @@ def _range(skipped: list[CycleDate]) -> Skipped | None:
     if not skipped:
         return None
     return Skipped(
+        task=skipped[0].calendar.task,
         first_cycle=skipped[0].cycle,
         last_cycle=skipped[-1].cycle,
         first_at=skipped[0].moment.at,
@@ -140,9 +152,12 @@ def _range(skipped: list[CycleDate]) -> Skipped | None:
     )
 
 
-def calendar_for(strategy: Strategy, instance: Instance, *, cycle: int, now: datetime) -> Calendar:
+def calendar_for(
+    strategy: Strategy, instance: Instance, *, cycle: int, date: datetime, now: datetime
+) -> Calendar:
     """The calendar of a cycle: by its exact number, else by callback, else the first with neither.
 
+    date: the planned date before it (the start date for the first), which is what the callbacks see.
     Raises: CycleError: none matches, or a callback cannot be evaluated.
     """
     calendars = strategy.definition.calendars
@@ -151,7 +166,7 @@ def calendar_for(strategy: Strategy, instance: Instance, *, cycle: int, now: dat
             return calendar
     for calendar in calendars:
         if calendar.run_on_cycle_callback is not None and calendar.run_on_cycle is None:
-            variables = scope(strategy, instance, now=now, cycle=cycle)
+            variables = scope(strategy, instance, now=now, cycle=cycle, date=date)
             try:
                 if is_true(calendar.run_on_cycle_callback, variables):
                     return calendar
@@ -163,51 +178,21 @@ def calendar_for(strategy: Strategy, instance: Instance, *, cycle: int, now: dat
     raise CycleError(f"no calendar for cycle {cycle}")
 
 
-def leading_up_date(
-    strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
-) -> tuple[datetime, str | None]:
-    """When a leading-up task of a cycle runs: ``scheduleBefore`` ahead of the main event's date.
-
-    Answers the date and a note where something could not be evaluated; never raises for user data:
-    without a usable date it runs with the main event.
-    """
-    zone = strategy.definition.zone
-    anchor = moment_at(main.moment.at, zone)
-    delta = entry.schedule_before
-    try:
-        if delta.from_attribute is not None:
-            anchor = moment_at(date_attribute(instance, delta.from_attribute), zone)
-        span, problem = span_of(
-            delta, _scope_for(delta, strategy, instance, cycle=main.cycle, date=anchor.at, now=now)
-        )
-        return earlier(anchor, span, zone).at, problem
-    except DateError as error:
-        return main.moment.at, f"scheduleBefore: {error}"
-
-
-def delayed(
-    strategy: Strategy, instance: Instance, delta: Delta | None, anchor: datetime, *, now: datetime
-) -> tuple[datetime, str | None]:
-    """``anchor`` plus a delta, and a note where its callback could not be evaluated.
-
-    Raises: DateError: the ``from`` attribute is not a date, or the result cannot be represented.
-    """
-    if delta is None:
-        return anchor, None
-    zone = strategy.definition.zone
-    start = anchor if delta.from_attribute is None else date_attribute(instance, delta.from_attribute)
-    span, problem = span_of(
-        delta, _scope_for(delta, strategy, instance, cycle=instance.cycle, date=start, now=now)
-    )
-    return later(moment_at(start, zone), span, zone).at, problem
-
-
 def date_attribute(instance: Instance, name: str) -> datetime:
     """The date an attribute of the instance holds. Raises: DateError: it is missing or no date."""
     value = instance.attributes.get(name)
     if not isinstance(value, str):
         raise DateError(f"attribute {name!r} holds no date")
     return parse_instant(value)
+
+
+def scope_for(
+    delta: Delta, strategy: Strategy, instance: Instance, *, cycle: int, date: datetime, now: datetime
+) -> dict[str, object] | None:
+    """The variables of a delta's callback; None where it has none, since building them costs."""
+    if delta.retry_event_callback is None:
+        return None
+    return scope(strategy, instance, now=now, cycle=cycle, date=date)
 
 
 def _dated(
@@ -218,7 +203,7 @@ def _dated(
         if delta.from_attribute is not None:
             anchor = moment_at(date_attribute(instance, delta.from_attribute), zone)
         span, problem = span_of(
-            delta, _scope_for(delta, strategy, instance, cycle=cycle, date=anchor.at, now=now)
+            delta, scope_for(delta, strategy, instance, cycle=cycle, date=anchor.at, now=now)
         )
         return later(anchor, span, zone), problem
     except DateError as error:
@@ -228,24 +213,17 @@ def _dated(
 def _asked_of_callback(
     strategy: Strategy, instance: Instance, source: str, computed: Moment, *, cycle: int, now: datetime
 ) -> Moment:
-    """The callback's date; its asked day and time are kept only where it returns the computed date."""
+    """The callback's date; the plan's asked day and time are kept only where it returns the computed date."""
     variables = scope(strategy, instance, now=now, cycle=cycle, date=computed.at)
     try:
         at = instant(source, variables)
     except EvaluationError as error:
         raise CycleError(f"nextCycleDateCallback of cycle {cycle}: {error}") from error
-    return computed if at == computed.at else moment_at(at, strategy.definition.zone)
+    return computed if at == computed.at else _moment(strategy, at, cycle=cycle)
 
 
-def _scope_for(
-    delta: Delta, strategy: Strategy, instance: Instance, *, cycle: int, date: datetime, now: datetime
-) -> dict[str, object] | None:
-    """The variables of a delta's callback; None where it has none, since building them costs."""
-    if delta.retry_event_callback is None:
-        return None
-    return scope(strategy, instance, now=now, cycle=cycle, date=date)
-
-
-def shifted_moment(strategy: Strategy, moment: Moment, by: timedelta) -> Moment:
-    """A planned date moved by elapsed time; its asked day and time are set anew."""
-    return moment_at(moment.at + by, strategy.definition.zone)
+def _moment(strategy: Strategy, at: datetime, *, cycle: int) -> Moment:
+    try:
+        return moment_at(at, strategy.definition.zone)
+    except DateError as error:
+        raise CycleError(f"cycle {cycle}: {error}") from error

@@ -16,7 +16,7 @@ from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.jtd_form import escaped
 from shared.domain.planning import go_on
-from shared.domain.recurrence import CycleError, date_attribute, first_cycle, outlook
+from shared.domain.recurrence import CycleError, TooManyMissedError, date_attribute, first_cycle, outlook
 from shared.domain.strategy import Delta, Json, Strategy, json_size
 from shared.domain.validation import violations
 
@@ -55,6 +55,9 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
     try:
         dated = first_cycle(strategy, created, now=now)
         ahead = outlook(strategy, created, dated, now=now, on_late=strategy.definition.on_resume)
+    except TooManyMissedError as error:
+        problem = Problem(pointer="/startDate", rule="too-many-missed", message=str(error))
+        raise InvalidInputError((problem,)) from error
     except CycleError as error:
         raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
     planned = go_on(strategy, created, ahead, now=now)

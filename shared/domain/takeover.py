@@ -1,0 +1,70 @@
+"""What is to be done about an event whose runner died.
+
+Source: design section 3, items 5, 6, 7 and 9.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.conclude import advance, paused_by_engine, stop_event
+from shared.domain.decision import Applied, Change
+from shared.domain.ending import close, complete_if_done
+from shared.domain.event import Event, EventStatus, PausedFor
+from shared.domain.instance import Instance
+from shared.domain.journal import Trail
+from shared.domain.replay import chain, position
+from shared.domain.run import Intent
+from shared.domain.strategy import Strategy
+
+MAX_CRASHES = 5
+"""A run whose runners died so often without progress is not tried again by itself."""
+
+
+def taken_over(
+    strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
+) -> Applied | Event:
+    """The event as it is to be run on from where its runner died; or what has to happen to it instead.
+
+    The fence moves then, so that the runner is harmless should it be alive after all.
+    """
+    record = trail.record
+    fenced = replace(instance, fence=instance.fence + 1)
+    if record is not None and record.end is not None and record.fence == instance.fence:
+        applied = advance(strategy, fenced, event, record.end, now=now)
+        others = tuple(other for other in applied.records if other.event.seq != event.seq)
+        return replace(applied, records=others)  # its own record stands, with the run's last step in it
+    event = _left_behind(strategy, event, trail, now=now)
+    if not instance.lets_run(event):
+        change = stop_event(fenced, event, now=now)
+    elif event.crashes >= MAX_CRASHES:
+        change = _poisoned(fenced, event, now=now)
+    else:
+        return event
+    return Applied(instance=change.instance, records=change.records)
+
+
+def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
+    """The event with what its dead runner achieved: its progress or one more crash, and what is in doubt."""
+    event = event.after_visits(len(chain(trail, event.run)))
+    unsure = event.unsure or _may_have_called(strategy, event, trail, now=now)
+    return replace(event, crashes=event.crashes + 1, unsure=unsure, in_doubt=event.in_doubt or unsure)
+
+
+def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
+    """A main event is paused with its instance; any other, and any of a final instance, has failed."""
+    why = f"its runner died {MAX_CRASHES} times without progress"
+    event = replace(event, last_error=why, updated_at=now)
+    if event.is_main and not instance.status.is_final:
+        paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.POISONED)
+        waiting = paused_by_engine(instance.with_event(paused), event, f"{event.task}: {why}", now=now)
+        return Change(instance=waiting.at_rest(now=now))
+    change = close(instance, event, EventStatus.FAILED, now=now, why=why, by_runner=True)
+    return change.then(complete_if_done(change.instance, now=now))
+
+
+def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> bool:
+    """Whether the dead runner may have sent a call whose answer is not known."""
+    then = position(trail, event)
+    if not isinstance(then, Intent) or (then.not_before is not None and then.not_before > now):
+        return False
+    return strategy.definition.tasks[event.task].steps[then.step].action is not None

@@ -1,0 +1,160 @@
+"""`docs/state-machines.md` lists the transitions that `decide` makes, all of them and no others."""
+
+import random
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from shared.domain.commands import Apply, Claim, Conclude, Pause, Release, Resolve, Resume, Unpark
+from shared.domain.event import Event, Resolution
+from shared.domain.instance import HeldBy
+from shared.domain.run import Ending, Outcome
+from shared.domain.strategy import Json, Strategy
+from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new, strategy
+from tests.lifecycle_walks import RandomLife, Transition
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "state-machines.md"
+ROW = re.compile(r"\| (?P<before>[A-Za-z, ]+) \| (?P<after>[A-Z]+) \| (?P<by>[a-z`, ]+) \| [^|]+ \|")
+LIVES = 1500
+STEPS = 80
+GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
+PART: Json = {"onCancelTasks": [{"task": "part", "manualTrigger": True}]}
+ONCE: Json = calendar(runOnCycle=1)
+
+Moves = frozenset[tuple[frozenset[str], str, frozenset[str]]]
+"""From which states, to which, by which commands."""
+
+
+def documented(section: str) -> Moves:
+    """The rows of one section's table."""
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    rows = [ROW.fullmatch(line) for line in text.splitlines() if line.startswith("| ")]
+    return frozenset(
+        (frozenset(row["before"].split(", ")), row["after"], frozenset(re.findall(r"`(\w+)`", row["by"])))
+        for row in rows
+        if row is not None
+    )
+
+
+def merged(found: set[Transition], groups: Moves) -> Moves:
+    """Transitions grouped as the document groups them; what it does not know stands alone."""
+    commands: dict[tuple[frozenset[str], str], set[str]] = {}
+    for before, after, by in found:
+        known = [states for states, to, _ in groups if before in states and to == after]
+        commands.setdefault((known[0] if known else frozenset({before}), after), set()).add(by)
+    return frozenset((states, after, frozenset(by)) for (states, after), by in commands.items())
+
+
+def told(of: Strategy, *, end_date: str | None = None) -> RandomLife:
+    """A life that is told rather than led at random."""
+    created = life(of, new("2026-01-31", end_date=end_date))
+    return RandomLife(rng=random.Random(0), of=created, now=at("2026-01-31"))
+
+
+def claim(story: RandomLife, event: Event, now: datetime) -> None:
+    story.now = now
+    story.decide(Claim(seq=event.seq, trail=story.of.trail(event.seq), token="t", job="j"))
+    assert story.of.instance.executing is not None
+
+
+def ordered(story: RandomLife, directives: Json) -> None:
+    """The running event's controller orders something."""
+    story.of.step(Outcome(success=True, directives=directives), story.now)
+    event = story.of.running
+    entry = story.of.trail(event.seq).entries[-1]
+    story.decide(Apply(seq=event.seq, fence=story.of.instance.fence, entry=entry))
+
+
+def parked_and_freed(of: Strategy, end_date: str | None = None) -> RandomLife:
+    story = told(of, end_date=end_date)
+    before = story.of.main
+    claim(story, before, at("2026-01-31"))
+    story.decide(Release(before=before, fence=1, held=HeldBy.QUEUE))
+    story.now = at("2026-02-01")
+    story.decide(Unpark())
+    return story
+
+
+def decided_late(of: Strategy) -> RandomLife:
+    """A greeting in doubt, decided when the bill of the next day has fallen due."""
+    story = told(of)
+    claim(story, story.of.event("greet"), at("2026-01-31"))
+    end = ended(Ending.IN_DOUBT, story.now)
+    story.decide(Conclude(seq=1, fence=1, end=end, in_doubt=True))
+    story.now = at("2026-02-02")
+    story.decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN))
+    return story
+
+
+def resumed_without_a_next_cycle() -> RandomLife:
+    story = told(strategy(ONCE, parts=PART, onResume="skip"))
+    story.decide(Pause(by=ANN))
+    story.now = at("2026-02-02")
+    story.decide(Resume(by=ANN))
+    return story
+
+
+def canceled_by_a_controller_after_a_pause() -> RandomLife:
+    story = told(strategy())
+    claim(story, story.of.main, at("2026-01-31"))
+    story.decide(Pause(by=ANN))
+    ordered(story, {"cancelInstance": "enough"})
+    return story
+
+
+def skipped_by_a_controller_when_dates_have_passed() -> RandomLife:
+    story = told(strategy(parts=GREET))
+    claim(story, story.of.event("greet"), at("2026-01-31"))
+    story.now = at("2026-05-15")
+    ordered(story, {"cancelTasks": ["bill"]})
+    return story
+
+
+def completed_as_it_is_created() -> RandomLife:
+    story = told(strategy())
+    none = life(strategy(initial_delay=DAILY), new("2026-01-31", end_date="2026-01-31"))
+    story.note_start(none)
+    return story
+
+
+STORIES: list[Callable[[], RandomLife]] = [
+    lambda: parked_and_freed(strategy(onResume="skip")),
+    lambda: parked_and_freed(strategy(onResume="skip"), end_date="2026-02-15"),
+    lambda: parked_and_freed(strategy(ONCE, parts=PART, onResume="skip")),
+    lambda: decided_late(strategy(parts=GREET, initial_delay=DAILY, onResume="skip")),
+    lambda: decided_late(strategy(ONCE, parts=GREET | PART, initial_delay=DAILY, onResume="skip")),
+    resumed_without_a_next_cycle,
+    canceled_by_a_controller_after_a_pause,
+    skipped_by_a_controller_when_dates_have_passed,
+    completed_as_it_is_created,
+]
+"""What happens too seldom to be left to chance."""
+
+
+@cache
+def reached() -> tuple[set[Transition], set[Transition]]:
+    """Every transition of an instance, and of an event, that was seen."""
+    lives = [RandomLife.begun(seed).lead(STEPS) for seed in range(LIVES)] + [tell() for tell in STORIES]
+    instances = {move for one in lives for move in one.instances}
+    return instances, {move for one in lives for move in one.events}
+
+
+class TestTransitions:
+    """What the document lists is what happens."""
+
+    @pytest.mark.parametrize(("section", "which"), [("Instance", 0), ("Event", 1)])
+    def test_the_table_lists_exactly_what_decide_does(self, section: str, which: int) -> None:
+        listed = documented(section)
+        assert len(listed) > 5
+        happened = merged(reached()[which], listed)
+        assert sorted(map(shown, happened - listed)) == [], "not in the document, or not like that"
+        assert sorted(map(shown, listed - happened)) == [], "in the document, but never seen like that"
+
+
+def shown(move: tuple[frozenset[str], str, frozenset[str]]) -> str:
+    before, after, by = move
+    return f"{', '.join(sorted(before))} -> {after} by {', '.join(sorted(by))}"

@@ -1,0 +1,23 @@
+"""Who may do what."""
+
+import pytest
+
+from shared.domain.access import Role
+
+
+class TestRoles:
+    """Each role may also do what the ones below it may."""
+
+    @pytest.mark.parametrize(
+        ("role", "other", "may"),
+        [
+            (Role.ADMIN, Role.VIEWER, True),
+            (Role.ADMIN, Role.ADMIN, True),
+            (Role.OPERATOR, Role.VIEWER, True),
+            (Role.OPERATOR, Role.ADMIN, False),
+            (Role.VIEWER, Role.OPERATOR, False),
+            (Role.VIEWER, Role.VIEWER, True),
+        ],
+    )
+    def test_each_includes_the_ones_below_it(self, role: Role, other: Role, *, may: bool) -> None:
+        assert role.includes(other) is may

@@ -1,0 +1,252 @@
+"""What is done about an event whose runner died. Source: design section 3, items 5, 6, 7 and 9."""
+
+from dataclasses import replace
+
+from shared.domain.commands import (
+    Cancel,
+    Execute,
+    Pause,
+    Resolve,
+    Resume,
+)
+from shared.domain.decision import Applied
+from shared.domain.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance import InstanceStatus, Lease
+from shared.domain.run import Ending, RunEnd
+from shared.domain.strategy import Json
+from tests.lifecycle_factories import (
+    ANN,
+    DECLINED,
+    DONE,
+    Life,
+    at,
+    ended,
+    life,
+    new,
+    reminded,
+    retries,
+    strategy,
+    succeeded,
+)
+
+NOON = at("2026-01-31T12:00")
+LATER = at("2026-01-31T13:00")
+TWO_STEPS: Json = [
+    {"key": "call", "action": "post", "nextStep": "next"},
+    {"key": "next", "action": "post"},
+]
+PART: Json = {"onCancelTasks": [{"task": "part"}]}
+
+
+def claimed(of: Life) -> Life:
+    of.claim(of.main, NOON)
+    assert of.instance.executing is not None
+    return of
+
+
+class TestTakingOver:
+    """A claim after a lapsed lease runs on from where the dead runner was, under a higher fence."""
+
+    def test_the_fence_rises_again_and_the_stamps_stay(self) -> None:
+        of = claimed(life())
+        of.claim(of.running, LATER)
+        assert of.instance.fence == 2
+        assert (of.running.scheduled_at, of.running.executed_at, of.running.run) == (NOON, NOON, 1)
+
+    def test_a_call_that_may_have_been_sent_is_in_doubt(self) -> None:
+        of = claimed(life())
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (True, True)
+
+    def test_a_step_without_a_call_is_not(self) -> None:
+        of = claimed(life(strategy(steps=[{"key": "call", "controllerCallback": "{}"}])))
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+
+    def test_a_step_whose_delay_is_not_over_has_not_been_sent(self) -> None:
+        of = claimed(
+            life(strategy(steps=[{"key": "call", "action": "post", "delay": {"unit": "days", "amount": 1}}]))
+        )
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+
+    def test_a_run_that_had_ended_has_no_call_in_doubt(self) -> None:
+        of = claimed(life(strategy(retry=retries())))
+        assert isinstance(of.step(DECLINED, NOON), RunEnd)
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+
+    def test_progress_ends_the_doubt_about_the_step_before(self) -> None:
+        steps = [
+            {"key": "call", "action": "post", "nextStep": "next"},
+            {"key": "next", "controllerCallback": "{}"},
+        ]
+        of = claimed(life(strategy(steps=steps)))
+        of.claim(of.running, LATER)
+        of.step(DONE, LATER)
+        of.claim(of.running, at("2026-01-31T14:00"))
+        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+
+    def test_and_what_an_operator_decided_about_it(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), NOON)
+        of.claim(of.main, NOON)
+        assert of.running.resolution is Resolution.SKIP
+        of.step(DONE, NOON)
+        of.claim(of.running, LATER)
+        assert of.running.resolution is None
+
+
+class TestCrashes:
+    """A takeover without progress counts; at five the event is given up."""
+
+    def die(self, of: Life, times: int) -> None:
+        for _ in range(times):
+            of.claim(of.running, (of.instance.lease or Lease(seq=1, until=NOON)).until)
+
+    def test_each_death_without_progress_counts(self) -> None:
+        of = claimed(life())
+        self.die(of, 4)
+        assert (of.running.crashes, of.running.attempt, of.running.run) == (4, 1, 1)
+
+    def test_progress_makes_the_next_death_the_first(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        self.die(of, 4)
+        of.step(DONE, NOON)
+        self.die(of, 1)
+        assert of.running.crashes == 1
+
+    def test_the_fifth_pauses_a_main_event_with_its_instance(self) -> None:
+        of = claimed(life())
+        self.die(of, 5)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
+        assert (of.main.unsure, of.main.in_doubt) == (True, True)
+        assert of.instance.status is InstanceStatus.PAUSED
+        assert (of.instance.lease, of.instance.fence) == (None, 6)
+        assert of.instance.drained_at == of.instance.stopped_at == at("2026-01-31T12:06:40")
+        assert (of.instance.stopped_by, of.instance.stopped_for) == ("engine", 1)
+        assert of.instance.note == "bill: its runner died 5 times without progress"
+
+    def test_and_the_audit_says_so(self) -> None:
+        of = claimed(life())
+        self.die(of, 5)
+        (entry,) = of.audit
+        assert (entry.by, entry.command) == ("engine", "claim")
+        assert (entry.from_status, entry.to_status) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
+        assert entry.reason == "bill: its runner died 5 times without progress"
+
+    def test_a_resume_tries_it_again(self) -> None:
+        of = claimed(life())
+        self.die(of, 5)
+        of.decide(Resume(by=ANN), LATER)
+        of.claim(of.main, LATER)
+        assert (of.running.crashes, of.running.run, of.running.unsure) == (0, 1, True)
+
+    def test_any_other_event_fails(self) -> None:
+        of = life(strategy(reminded(days=0)))
+        of.claim(of.event("remind"), at("2026-01-31T00:01"))
+        self.die(of, 5)
+        record = of.record("remind")
+        assert record.event.status is EventStatus.FAILED
+        assert record.why == "its runner died 5 times without progress"
+        assert record.in_doubt
+        assert of.instance.status is InstanceStatus.ACTIVE
+
+    def test_the_last_dated_event_of_an_ended_plan_completes_the_instance(self) -> None:
+        greet = {"onCreateTasks": [{"task": "greet"}]}
+        of = life(
+            strategy(parts=greet, initial_delay={"unit": "days", "amount": 9}), new(end_date="2026-02-01")
+        )
+        of.claim(of.event("greet"), NOON)
+        self.die(of, 5)
+        assert of.instance.status is InstanceStatus.COMPLETED
+        assert of.audit[-1].to_status is InstanceStatus.COMPLETED
+
+    def test_and_so_does_an_event_of_a_final_instance(self) -> None:
+        of = life(strategy(parts=PART))
+        of.decide(Cancel(by=ANN), NOON)
+        of.claim(of.event("part"), NOON)
+        self.die(of, 5)
+        assert of.record("part").event.status is EventStatus.FAILED
+        assert of.instance.events == ()
+        assert (of.instance.status, of.instance.drained_at) == (InstanceStatus.CANCELED, NOON)
+
+
+class TestRepair:
+    """A crash between the record and the advance is finished with by the next claimer."""
+
+    def crashed_after_the_record(self) -> tuple[Life, Life]:
+        """A life whose runner died there, and one in which all went well."""
+        crashed, whole = claimed(life()), claimed(life())
+        whole.conclude(succeeded(), NOON)
+        crashed.put_record(whole.record("bill"))
+        return crashed, whole
+
+    def test_the_instance_is_advanced_as_the_record_says(self) -> None:
+        crashed, whole = self.crashed_after_the_record()
+        crashed.claim(crashed.running, LATER)
+        assert crashed.open == whole.open == [("bill", "2026-02-28T00:00")]
+        assert crashed.instance.lease is None
+        assert crashed.instance.fence == 2
+
+    def test_the_record_stands_and_is_not_written_again(self) -> None:
+        crashed, _ = self.crashed_after_the_record()
+        verdict = crashed.claim(crashed.running, LATER)
+        assert isinstance(verdict, Applied)
+        assert verdict.records == ()
+
+    def test_other_events_that_close_with_it_get_theirs(self) -> None:
+        of = life(strategy(reminded(days=0), manualTrigger=True))
+        of.decide(Execute(seq=of.main.seq, by=ANN), NOON)
+        claimed(of)
+        twin = Life(strategy=of.strategy, instance=of.instance)
+        twin.conclude(succeeded(), NOON)
+        of.put_record(twin.record("bill"))
+        verdict = of.claim(of.running, LATER)
+        assert isinstance(verdict, Applied)
+        assert [record.event.task for record in verdict.records] == ["remind"]
+
+    def test_a_record_of_another_fence_is_a_late_writers_and_does_not_count(self) -> None:
+        crashed, whole = self.crashed_after_the_record()
+        crashed.put_record(replace(whole.record("bill"), fence=0))
+        crashed.claim(crashed.running, LATER)
+        assert crashed.running.status is EventStatus.EXECUTING
+
+    def test_a_record_that_no_run_wrote_does_not_count_either(self) -> None:
+        crashed, whole = self.crashed_after_the_record()
+        crashed.put_record(replace(whole.record("bill"), end=None))
+        crashed.claim(crashed.running, LATER)
+        assert crashed.running.status is EventStatus.EXECUTING
+
+
+class TestDeadRunnerOfAStoppedInstance:
+    """The event of a stopped instance whose runner died is parked or closed, the fence moved."""
+
+    def test_paused_the_event_keeps_its_progress_and_its_doubt(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.step(DONE, NOON)
+        of.decide(Pause(by=ANN), NOON)
+        assert of.instance.is_draining
+        of.claim(of.running, LATER)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert (of.main.unsure, of.main.in_doubt, of.main.known_visits) == (True, True, 1)
+        assert (of.instance.lease, of.instance.fence) == (None, 2)
+        assert not of.instance.is_draining
+
+    def test_canceled_the_event_closes(self) -> None:
+        of = claimed(life())
+        of.decide(Cancel(by=ANN), NOON)
+        of.claim(of.running, LATER)
+        record = of.record("bill")
+        assert (record.event.status, record.why) == (EventStatus.CANCELED, "instance CANCELED")
+        assert record.in_doubt
+        assert (of.instance.events, of.instance.fence, of.instance.drained_at) == ((), 2, LATER)
+
+    def test_what_may_run_after_cancelation_is_run_on(self) -> None:
+        of = life(strategy(parts=PART))
+        of.decide(Cancel(by=ANN), NOON)
+        of.claim(of.event("part"), NOON)
+        of.claim(of.event("part"), LATER)
+        assert of.running.task == "part"
+        assert of.instance.fence == 2

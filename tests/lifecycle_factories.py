@@ -1,0 +1,262 @@
+"""Small strategies, and lives of instances under them, driven by ``decide`` alone."""
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from shared.domain.commands import Claim, Command, Conclude
+from shared.domain.dates import format_instant, parse_instant
+from shared.domain.decide import decide
+from shared.domain.decision import Actor, Applied, AuditEntry, Verdict
+from shared.domain.definition import read_definition
+from shared.domain.event import Event
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.replay import position
+from shared.domain.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
+from shared.domain.start import NewInstance, start
+from shared.domain.strategy import Json, Strategy
+from shared.domain.walk import Walk, go_on
+
+EXAMPLES = Path(__file__).parents[1] / "events"
+ANN = Actor(name="ann", reason="asked by phone")
+DONE = Outcome(success=True, response={"id": "r-1"})
+DECLINED = Outcome(success=False, error=StepError(message="answered 402", status=402))
+SILENT = Outcome(success=False, error=StepError(message="no answer"), unanswered=True)
+
+MONTHLY: Json = {"unit": "months", "amount": 1}
+DAILY: Json = {"unit": "days", "amount": 1}
+HOURLY: Json = {"unit": "hours", "amount": 1}
+
+
+def at(text: str) -> datetime:
+    """``2026-01-31``, or with a time of day: an instant in UTC."""
+    return parse_instant(f"{text}Z" if "T" in text else f"{text}T00:00Z")
+
+
+def shown(*instants: datetime) -> list[str]:
+    """Instants as the tests write them."""
+    return [format_instant(instant).removesuffix(".000Z").removesuffix(":00") for instant in instants]
+
+
+def calendar(after: Json = MONTHLY, **members: Json) -> Json:
+    """A calendar of ``bill``."""
+    return {"key": "plan", "task": "bill", "scheduleAfter": after, **members}
+
+
+def strategy(
+    *calendars: Json,
+    retry: Json = None,
+    steps: Json = None,
+    initial_delay: Json = None,
+    method: Json = None,
+    service: Json = None,
+    version: int = 1,
+    parts: Json = None,
+    **config: Json,
+) -> Strategy:
+    """A strategy that bills every month, unless told otherwise.
+
+    Its tasks are ``bill`` (retry, steps: its own), ``remind``, ``greet`` and ``part``, one call each. parts:
+    other members of the settings.
+    """
+    call = {"key": "call", "action": "post"}
+    settings: Json = {
+        "config": config,
+        "schedule": {"calendars": list(calendars) or [calendar()]},
+        "services": [
+            {
+                "key": "shop",
+                "baseUrls": [{"environment": "dev", "url": "http://127.0.0.1:4010"}],
+                "methods": [{"key": "post", "url": "/orders", "method": "post", **(method or {})}],
+                **(service or {}),
+            }
+        ],
+        "tasks": [
+            {"key": "bill", "initialStep": "call", "steps": steps or [call]},
+            *({"key": key, "initialStep": "call", "steps": [call]} for key in ("remind", "greet", "part")),
+        ],
+        "actions": [{"key": "post", "service": "shop", "method": "post"}],
+        **(parts or {}),
+    }
+    if initial_delay is not None:
+        settings["schedule"]["initialDelay"] = initial_delay
+    if retry is not None:
+        settings["tasks"][0]["retryConfig"] = retry
+    return _strategy(settings, version=version)
+
+
+def example(name: str, **config: Json) -> Strategy:
+    """An example strategy, with members of its ``config`` replaced."""
+    settings = json.loads((EXAMPLES / f"{name}.json").read_text())["settings"]
+    settings["config"].update(config)
+    return _strategy(settings, name=name)
+
+
+def _strategy(settings: Json, *, name: str = "shop", version: int = 1) -> Strategy:
+    return Strategy(
+        sid=StrategySid("s-1"),
+        account_id=AccountId("a-1"),
+        name=name,
+        version=version,
+        definition=read_definition(settings, environment="dev"),
+        environment="dev",
+    )
+
+
+def reminded(*, days: int = 3, **members: Json) -> Json:
+    """A monthly calendar with a reminder so many days ahead."""
+    before = {"unit": "days", "amount": days}
+    return calendar(**{"leadingUpTasks": [{"task": "remind", "scheduleBefore": before}], **members})
+
+
+def retries(times: int = 1, *, pause: bool = False) -> Json:
+    """Retries after an hour each."""
+    return {"times": times, "retryAfter": HOURLY, "pauseBeforeCancel": pause}
+
+
+def new(start_date: str | None = None, *, end_date: str | None = None, **attributes: Json) -> NewInstance:
+    """What is asked for when an instance is created."""
+    return NewInstance(
+        sid=InstanceSid("i-1"),
+        strategy_id="shop",
+        shard=3,
+        attributes=attributes,
+        start_date=None if start_date is None else at(start_date),
+        end_date=None if end_date is None else at(end_date),
+    )
+
+
+def succeeded() -> RunEnd:
+    """A run that came to the end of its task."""
+    return RunEnd(how=Ending.SUCCEEDED, attempt=1)
+
+
+def ended(how: Ending, now: datetime, *, pauses: bool = False, attempt: int = 1) -> RunEnd:
+    """A run that failed; a retry is due in an hour."""
+    failure = Failure(
+        step="call",
+        failed_at=now,
+        error=StepError(message="answered 402", status=402),
+        retry_at=now + timedelta(hours=1) if how is Ending.RETRY else None,
+        pauses=pauses,
+    )
+    return RunEnd(how=how, attempt=attempt, failure=failure)
+
+
+@dataclass(slots=True)
+class Life:
+    """An instance, what is stored beside it, and everything that happened to it."""
+
+    strategy: Strategy
+    instance: Instance
+    trails: dict[int, Trail] = field(default_factory=dict)
+    records: list[EventRecord] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
+
+    def decide(self, command: Command, now: datetime) -> Verdict:
+        """What a command comes to; if applied, the life goes on from there."""
+        verdict = decide(self.strategy, self.instance, command, now=now)
+        if isinstance(verdict, Applied):
+            self.instance = verdict.instance
+            self.records.extend(verdict.records)
+            self.audit.extend([] if verdict.audit is None else [verdict.audit])
+        return verdict
+
+    def applied(self, command: Command, now: datetime) -> Applied:
+        """The same, for a command that has to be applied."""
+        verdict = self.decide(command, now)
+        assert isinstance(verdict, Applied), verdict
+        return verdict
+
+    def claim(self, event: Event, now: datetime) -> Verdict:
+        """A runner wants to run an event."""
+        command = Claim(seq=event.seq, trail=self.trail(event.seq), token="t0k3n", job="job-1")
+        return self.decide(command, now)
+
+    def step(self, outcome: Outcome, now: datetime) -> Then:
+        """The running event's next step is executed and journalled."""
+        event, trail = self.running, self.trail(self.running.seq)
+        intent = position(trail, event)
+        assert isinstance(intent, Intent)
+        walk = Walk(
+            strategy=self.strategy, instance=self.instance, event=event, trail=trail, now=now, token="t0k3n"
+        )
+        outcome, then = go_on(walk, intent, outcome)
+        entry = JournalEntry(
+            seq=event.seq,
+            run=event.run,
+            fence=self.instance.fence,
+            intent=intent,
+            outcome=outcome,
+            then=then,
+            started_at=now,
+            finished_at=now,
+        )
+        self.trails[event.seq] = replace(trail, entries=(*trail.entries, entry))
+        return then
+
+    def conclude(self, end: Then, now: datetime) -> Verdict:
+        """The running event's run has ended."""
+        assert isinstance(end, RunEnd), end
+        return self.decide(
+            Conclude(seq=self.running.seq, fence=self.instance.fence, end=end, in_doubt=False), now
+        )
+
+    def run(self, event: Event, now: datetime, end: RunEnd | None = None) -> Verdict:
+        """An event is claimed and its run ends at once; well, unless told otherwise."""
+        self.claim(event, now)
+        assert self.instance.executing is not None, "not claimed"
+        return self.conclude(end or succeeded(), now)
+
+    def trail(self, seq: int) -> Trail:
+        """What is stored of an event."""
+        return self.trails.get(seq, Trail())
+
+    def put_record(self, record: EventRecord) -> None:
+        """An event's record is stored, as a runner does just before it concludes."""
+        seq = record.event.seq
+        self.trails[seq] = replace(self.trail(seq), record=record)
+
+    @property
+    def running(self) -> Event:
+        """The event a runner holds."""
+        event = self.instance.executing
+        assert event is not None
+        return event
+
+    @property
+    def main(self) -> Event:
+        """The open main event."""
+        event = self.instance.main_event
+        assert event is not None
+        return event
+
+    def event(self, task: str) -> Event:
+        """The only open event of a task."""
+        (event,) = (event for event in self.instance.events if event.task == task)
+        return event
+
+    def record(self, task: str) -> EventRecord:
+        """The only record of a task's events."""
+        (record,) = (record for record in self.records if record.event.task == task)
+        return record
+
+    @property
+    def open(self) -> list[tuple[str, str]]:
+        """Task and date of every open event, in the order they were created."""
+        return [(event.task, shown(event.date)[0]) for event in self.instance.events]
+
+    @property
+    def closed(self) -> list[tuple[str, str]]:
+        """Task and status of every closed event, in the order they closed."""
+        return [(record.event.task, record.event.status.value) for record in self.records]
+
+
+def life(of: Strategy | None = None, asked: NewInstance | None = None, *, now: str = "2026-01-31") -> Life:
+    """An instance, just created; by default of a monthly bill, from the day it is created on."""
+    under = of or strategy()
+    created = start(under, asked or new(), now=at(now))
+    return Life(strategy=under, instance=created.instance, records=list(created.records))

@@ -1,0 +1,287 @@
+"""Lives led at random: whatever commands come, at whatever times, to whatever state."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.domain.attention import attention_at, next_event, partition
+from shared.domain.commands import (
+    Apply,
+    Cancel,
+    Claim,
+    Command,
+    Conclude,
+    Execute,
+    Finish,
+    Nudge,
+    Pause,
+    Release,
+    Renew,
+    Resolve,
+    Resume,
+    Stop,
+    Unpark,
+    Wait,
+)
+from shared.domain.decide import decide
+from shared.domain.decision import AlreadyThere, Applied, Refused
+from shared.domain.event import Event, EventStatus, PausedFor, Resolution
+from shared.domain.instance import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
+from shared.domain.journal import EventRecord
+from shared.domain.replay import position
+from shared.domain.run import Ending, Intent, Outcome, RunEnd
+from shared.domain.strategy import Json, OnResume, Strategy
+from tests.lifecycle_factories import (
+    ANN,
+    DECLINED,
+    DONE,
+    SILENT,
+    Life,
+    at,
+    calendar,
+    ended,
+    life,
+    new,
+    reminded,
+    retries,
+    strategy,
+    succeeded,
+)
+
+Transition = tuple[str, str, str]
+"""From, to, and the command that did it; ``new`` is where an event comes from."""
+
+_PARTS: Json = {
+    "onCreateTasks": [{"task": "greet"}, {"task": "greet", "manualTrigger": True}],
+    "onCancelTasks": [
+        {"task": "part", "delayBy": {"unit": "hours", "amount": 1}},
+        {"task": "part", "manualTrigger": True},
+    ],
+}
+_ADDED: Json = {"task": "greet", "date": "2026-02-03T00:00:00.000Z", "data": {}, "manualTrigger": False}
+_DIRECTIVES: Json = [
+    {"attributes": {"level": "gold"}},
+    {"cancelInstance": "enough"},
+    {"pauseInstance": "for a while"},
+    {"cancelTasks": ["bill", "remind"]},
+    {"createEvents": [_ADDED]},
+    {"createEvents": [{**_ADDED, "manualTrigger": True}]},
+]
+_STRATEGIES: list[Callable[[], Strategy]] = [
+    lambda: strategy(
+        reminded(days=0), parts=_PARTS, retry=retries(2, pause=True), method={"inDoubt": "pause"}
+    ),
+    lambda: strategy(reminded(days=2), parts=_PARTS, onResume="skip"),
+    lambda: strategy(reminded(days=2), parts=_PARTS, onResume="all", manualTrigger=True),
+    lambda: strategy(calendar({"unit": "hours", "amount": 1}, runOnCycle=1), calendar(key="b", runOnCycle=2)),
+    lambda: strategy(calendar({"unit": "minutes", "amount": 1})),
+    lambda: strategy(calendar(nextCycleDateCallback="timestamp(string(attributes.level))")),
+]
+_LEAPS = [
+    timedelta(0),
+    timedelta(seconds=30),
+    timedelta(minutes=5),
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(days=40),
+]
+
+
+@dataclass(slots=True)
+class RandomLife:
+    """One life, one generator; every decision on it is checked."""
+
+    rng: random.Random
+    of: Life
+    now: datetime
+    before_claim: Event | None = None
+    events: set[Transition] = field(default_factory=set)
+    instances: set[Transition] = field(default_factory=set)
+
+    @classmethod
+    def begun(cls, seed: int) -> "RandomLife":
+        """A life under one of the strategies, with or without an end."""
+        rng = random.Random(seed)
+        start = rng.choice(["2026-01-31", "2026-02-02", "2026-01-30T23:00", None])
+        asked = new(start, end_date=rng.choice([None, None, "2026-02-02T12:00", "2026-03-15"]), level="none")
+        of = life(rng.choice(_STRATEGIES)(), asked)
+        this = cls(rng=rng, of=of, now=at("2026-01-31"))
+        this.note_start(of)
+        return this
+
+    def note_start(self, of: Life) -> None:
+        """An instance was created."""
+        self._note(None, of.instance, tuple(of.records), "start")
+
+    def lead(self, steps: int) -> "RandomLife":
+        """So many things happen."""
+        for _ in range(steps):
+            self.rng.choices([self._time_passes, self._runner, self._operator, self._sweeper], [3, 8, 3, 1])[
+                0
+            ]()
+        return self
+
+    def _time_passes(self) -> None:
+        event, lease = next_event(self.of.instance), self.of.instance.lease
+        ahead = [self.now + self.rng.choice(_LEAPS)]
+        ahead += [] if event is None else [event.due_at, event.due_at + timedelta(seconds=1)]
+        ahead += [] if lease is None else [lease.until]
+        self.now = max(self.now, self.rng.choice(ahead))
+
+    def _runner(self) -> None:
+        event = self.of.instance.executing
+        if event is None or self.rng.random() < 0.1:
+            self._claim()
+            return
+        actions = [self._step, self._step, self._end, self._set_down, self._crash_after_record, self._die]
+        self.rng.choice(actions)(event)
+
+    def _claim(self) -> None:
+        """A runner claims what is next, or what it takes for it."""
+        event = next_event(self.of.instance) or self.of.instance.executing
+        if self.of.instance.events and (event is None or self.rng.random() < 0.1):
+            event = self.rng.choice(self.of.instance.events)
+        if event is None:
+            return
+        claim = Claim(seq=event.seq, trail=self.of.trail(event.seq), token="t", job="j")
+        if isinstance(self.decide(claim), Applied) and self.of.instance.executing is not None:
+            self.before_claim = event
+            if self.rng.random() < 0.1:
+                held = self.rng.choice(list(HeldBy))
+                self.decide(Release(before=event, fence=self.of.instance.fence, held=held))
+
+    def _die(self, _: Event) -> None:
+        """The runner dies; so do those after it, more often than not."""
+        while (lease := self.of.instance.lease) is not None and self.rng.random() < 0.9:
+            self.now = max(self.now, lease.until)
+            self._claim()
+
+    def _step(self, event: Event) -> None:
+        then = position(self.of.trail(event.seq), event)
+        if not isinstance(then, Intent):
+            self._end(event)
+            return
+        outcome = self.rng.choice([DONE, DECLINED, SILENT])
+        if self.rng.random() < 0.3:
+            outcome = Outcome(success=True, directives=self.rng.choice(_DIRECTIVES))
+        self.of.step(outcome, self.now)
+        entry = self.of.trail(event.seq).entries[-1]
+        if outcome.directives and self.rng.random() < 0.9:
+            self.decide(Apply(seq=event.seq, fence=self._fence(), entry=entry))
+
+    def _end(self, event: Event) -> None:
+        then = position(self.of.trail(event.seq), event)
+        end = then if isinstance(then, RunEnd) else self._any_end()
+        self.decide(Conclude(seq=event.seq, fence=self._fence(), end=end, in_doubt=self.rng.random() < 0.2))
+
+    def _any_end(self) -> RunEnd:
+        how = self.rng.choice(list(Ending))
+        if how is Ending.SUCCEEDED:
+            return succeeded()
+        return ended(how, self.now, pauses=self.rng.random() < 0.5)
+
+    def _set_down(self, event: Event) -> None:
+        seq, fence = event.seq, self._fence()
+        commands: list[Command] = [
+            Stop(seq=seq, fence=fence, known_visits=self.rng.choice([None, 0, 1])),
+            Wait(seq=seq, fence=fence, until=None, known_visits=0),
+            Wait(seq=seq, fence=fence, until=self.now + timedelta(hours=2), known_visits=1),
+            Renew(seq=seq, fence=fence, until=self.now + timedelta(minutes=3)),
+        ]
+        if self.before_claim is not None:
+            held = self.rng.choice(list(HeldBy))
+            commands += [Release(before=self.before_claim, fence=fence, held=held)] * 2
+        self.decide(self.rng.choice(commands))
+
+    def _crash_after_record(self, event: Event) -> None:
+        """The runner dies between the record and the advance."""
+        command = Conclude(seq=event.seq, fence=self._fence(), end=self._any_end(), in_doubt=False)
+        verdict = decide(self.of.strategy, self.of.instance, command, now=self.now)
+        if isinstance(verdict, Applied) and verdict.records and verdict.records[0].event.seq == event.seq:
+            self.of.put_record(verdict.records[0])
+            self._die(event)
+
+    def _fence(self) -> int:
+        return self.of.instance.fence - (self.rng.random() < 0.05)
+
+    def _operator(self) -> None:
+        seq = self.rng.choice([event.seq for event in self.of.instance.events] or [1])
+        doubtful = [event.seq for event in self.of.instance.events if event.paused_for is PausedFor.IN_DOUBT]
+        commands: list[Command] = [
+            Pause(by=ANN, kill=self.rng.random() < 0.3),
+            Resume(by=ANN, on_late=self.rng.choice([None, *OnResume])),
+            Resume(by=ANN, on_late=self.rng.choice([None, *OnResume])),
+            Execute(seq=seq, by=ANN),
+            Execute(seq=seq, by=ANN),
+            Resolve(
+                seq=self.rng.choice(doubtful or [seq]), resolution=self.rng.choice(list(Resolution)), by=ANN
+            ),
+        ]
+        if doubtful and self.rng.random() < 0.3:
+            commands = commands[-1:]
+        elif self.rng.random() < 0.1:
+            commands = [Cancel(by=ANN, kill=self.rng.random() < 0.3)]
+        self.decide(self.rng.choice(commands))
+
+    def _sweeper(self) -> None:
+        commands: list[Command] = [Unpark()] if self.of.instance.held else [Nudge(), Finish()]
+        self.decide(self.rng.choice(commands))
+
+    def decide(self, command: Command) -> Applied | AlreadyThere | Refused:
+        """What the command comes to, checked."""
+        before = self.of.instance
+        verdict = self.of.decide(command, self.now)
+        if isinstance(verdict, Applied):
+            assert verdict.instance.rev == before.rev + 1
+            told = verdict.audit is not None and verdict.audit.to_status is verdict.instance.status
+            assert told or verdict.instance.status is before.status, "a status changed and nobody says so"
+            self._note(before, verdict.instance, verdict.records, type(command).__name__.lower())
+        else:
+            assert verdict.instance is before
+        assert_sound(self.of.instance)
+        return verdict
+
+    def _note(
+        self, before: Instance | None, after: Instance, records: tuple[EventRecord, ...], cause: str
+    ) -> None:
+        was = "new" if before is None else before.status.value
+        if was != after.status.value:
+            self.instances.add((was, after.status.value, cause))
+        earlier = {} if before is None else {event.seq: event.status.value for event in before.events}
+        later = {event.seq: event.status.value for event in after.events}
+        stored = [
+            trail.record for seq, trail in self.of.trails.items() if seq in earlier and seq not in later
+        ]
+        closed = [*(record for record in stored if record is not None), *records]
+        later |= {record.event.seq: record.event.status.value for record in closed}
+        for seq, status in later.items():
+            if earlier.get(seq) != status:
+                self.events.add((earlier.get(seq, "new"), status, cause))
+
+
+def assert_sound(instance: Instance) -> None:
+    """What holds of every instance, whatever has been asked of it."""
+    running = [event.seq for event in instance.events if event.status is EventStatus.EXECUTING]
+    assert running == ([] if instance.lease is None else [instance.lease.seq])
+    for event in instance.events:
+        assert not event.status.is_final
+        assert (event.paused_for is None) == (event.status is not EventStatus.PAUSED)
+        stays = event.after_cancellation or event.status is EventStatus.EXECUTING
+        assert stays or not instance.status.is_final, f"event {event.seq} is stuck"
+    seqs = [event.seq for event in instance.events]
+    assert seqs == sorted(set(seqs))
+    assert all(seq < instance.next_seq for seq in seqs)
+    assert len(seqs) <= MAX_UNFINISHED_EVENTS
+    assert sum(event.is_main for event in instance.events) <= 1
+    assert (instance.stopped_at is None) == (instance.status is InstanceStatus.ACTIVE)
+    assert not instance.is_draining or instance.lease is not None, "it drains for ever"
+    if instance.status is InstanceStatus.ACTIVE and instance.main_event is None:
+        assert instance.plan_ended, "nothing keeps it going"
+    if instance.status is InstanceStatus.COMPLETED:
+        assert instance.events == ()
+    if next_event(instance) is not None or instance.lease is not None:
+        assert attention_at(instance) is not None, "nobody would find it"
+    if instance.held is not None and instance.status is not InstanceStatus.PAUSED:
+        assert next_event(instance) is not None, "it is held although nothing is due"
+    assert partition(instance)
