@@ -52,10 +52,14 @@ class ServiceRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The service answered. body: the decoded JSON, or the text where it is none."""
+    """The service answered. body: the decoded JSON, or the text where it is none.
+
+    unusable: what is wrong with a body that was not taken, told after "it is"; None where it was.
+    """
 
     status: int
     body: Json = None
+    unusable: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
