@@ -22,7 +22,6 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
 
 from shared.adapters.addresses import AddressGuard
 
@@ -165,7 +164,7 @@ class _Connection(HTTPConnection):
         self._until = self._ends_at()
         try:
             super().connect()
-        except (OSError, HTTPError) as error:
+        except OSError as error:
             raise NotSentError(f"{self.host}: {_told(error)}") from error
         self._limit(self._until)
 
@@ -274,7 +273,7 @@ def _resolve(resolve: Resolver, host: str, answers: "SimpleQueue[Sequence[str] |
         answers.put(error)
 
 
-def _told(error: OSError | HTTPError) -> str:
+def _told(error: OSError) -> str:
     """Why there is no connection, without anything the request holds."""
     if isinstance(error, TimeoutError):
         return "no connection in time"
@@ -282,6 +281,4 @@ def _told(error: OSError | HTTPError) -> str:
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"no TLS: {error.reason}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"no connection: {type(error).__name__}"
+    return error.strerror or f"no connection: {type(error).__name__}"

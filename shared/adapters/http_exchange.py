@@ -102,9 +102,12 @@ def _prepared(session: requests.Session, sending: Sending) -> requests.PreparedR
     if sending.body is not None:
         content_type = headers.setdefault("Content-Type", "application/json")
         content = _encoded(sending.body, content_type)
-    return session.prepare_request(
-        requests.Request(sending.method.upper(), sending.url, headers, params=sending.params, data=content)
+    request = requests.Request(
+        sending.method.upper(), sending.url, headers, params=sending.params, data=content
     )
+    prepared = session.prepare_request(request)
+    session.get_adapter(prepared.url or "")  # refuses a scheme that is not HTTP's
+    return prepared
 
 
 def _encoded(body: Json, content_type: str) -> bytes:
