@@ -17,7 +17,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import Timeout
 from urllib3.exceptions import DecodeError, HTTPError
 
-from shared.adapters.guarded_http import NotSentError, RefusedAddressError
+from shared.adapters.way_out import NotSentError, RefusedAddressError
 from shared.domain.call import Blocked, TimedOut, Unreachable
 from shared.domain.strategy import Json
 

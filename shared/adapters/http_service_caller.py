@@ -7,9 +7,10 @@ docs/service-calls.md.
 from functools import partial
 
 from shared.adapters.addresses import AddressGuard, Network
-from shared.adapters.guarded_http import Resolver, Seconds, WayOut, guarded_session, system_resolver
+from shared.adapters.guarded_http import guarded_session
 from shared.adapters.http_exchange import Reply, Sending, exchange, read_json
 from shared.adapters.tokens import NoToken, Token, TokenCache
+from shared.adapters.way_out import Resolver, Seconds, WayOut, system_resolver
 from shared.domain.call import Answered, CallOutcome, Credential, ServiceRequest, Unreachable
 
 _UNAUTHORIZED = 401

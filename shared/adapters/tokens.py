@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import assert_never
 
-from shared.adapters.guarded_http import Seconds
 from shared.adapters.http_exchange import Reply, Sending, read_json
+from shared.adapters.way_out import Seconds
 from shared.domain.call import Blocked, Credential, TimedOut, Unreachable
 from shared.domain.step import TOKEN_TIMEOUT_SECONDS
 from shared.domain.strategy import Json

@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from threading import Event, Thread
 from typing import Any
 
 from shared.adapters.http_service_caller import HttpServiceCaller
-from shared.domain.call import Credential, ServiceRequest
+from shared.domain.call import Answered, CallOutcome, Credential, ServiceRequest
 from shared.domain.strategy import Authorization
 
 
@@ -129,6 +130,35 @@ def a_credential(
 ) -> Credential:
     given: dict[str, Any] = {"method": "post", "data": {"client_id": "c", "client_secret": "hush-client"}}
     return Credential(request=Authorization(url=url, **{**given, **request}), path=path, scheme=scheme)
+
+
+def called(caller: HttpServiceCaller, *scripts: Script, **changes: Any) -> CallOutcome:
+    """What one call comes to at a service with these answers."""
+    with serving(*scripts) as service:
+        return caller.call(a_request(service.url(), **changes))
+
+
+def seen(caller: HttpServiceCaller, path: str = "/", **changes: Any) -> Seen:
+    """One call as its service sees it."""
+    with serving() as service:
+        assert caller.call(a_request(service.url(path), **changes)) == Answered(status=200, body={"ok": True})
+        (request,) = service.seen
+        return request
+
+
+def reset(connection: socket.socket) -> None:
+    """End the connection with a reset instead of an orderly end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def sending(content: bytes, then: Callable[[socket.socket], object] = lambda _: None) -> Script:
+    """Send this, then do that, then end the connection."""
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(content)
+        then(connection)
+
+    return script
 
 
 Make = Callable[..., HttpServiceCaller]

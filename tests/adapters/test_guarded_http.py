@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from shared.adapters.guarded_http import TimedSocket, system_resolver
 from shared.adapters.http_service_caller import HttpServiceCaller
+from shared.adapters.way_out import TimedSocket, system_resolver
 from shared.domain.call import Answered, Blocked, CallOutcome, TimedOut, Unreachable
 from tests.adapters.http_stub import Make, Stub, a_request, serving
 
