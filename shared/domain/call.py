@@ -6,7 +6,7 @@ Source: contracts/core.md sections 2.2 and 3.5; design section 3, item 7.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from shared.domain.callbacks import VARIABLES, Scope, is_true, with_response
@@ -31,20 +31,23 @@ class Credential:
     request: ready to be sent, its URL filled. path: leads to the token in the answer. scheme: goes before it.
     """
 
-    request: Authorization
+    request: Authorization = field(repr=False)
     path: str | None
     scheme: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRequest:
-    """A call ready to be sent. body: a JSON value, None for no body. timeout_seconds: for the whole call."""
+    """A call ready to be sent. body: a JSON value, None for no body. timeout_seconds: for the whole call.
+
+    Its repr leaves out what may hold secrets.
+    """
 
     method: str
     url: str
-    headers: Mapping[str, str]
-    params: Mapping[str, str]
-    body: Json
+    headers: Mapping[str, str] = field(repr=False)
+    params: Mapping[str, str] = field(repr=False)
+    body: Json = field(repr=False)
     timeout_seconds: int
     call_key: str
     credential: Credential | None = None
@@ -52,10 +55,14 @@ class ServiceRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The service answered. body: the decoded JSON, or the text where it is none."""
+    """The service answered. body: the decoded JSON, or the text where it is none.
+
+    unusable: what is wrong with a body that was not taken, told after "it is"; None where it was.
+    """
 
     status: int
     body: Json = None
+    unusable: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

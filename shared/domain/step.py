@@ -102,6 +102,8 @@ def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
     A repeat that did not get out says nothing about the sending before it: that one stays unanswered.
     """
     match call:
+        case Answered(status=status, unusable=str(unusable)):
+            return _unusable(status, unusable)
         case Answered(status=status, body=body):
             return _answered(method, intent, status, body)
         case TimedOut(why=why):
@@ -112,11 +114,16 @@ def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
             assert_never(call)
 
 
+def _unusable(status: int, why: str) -> Outcome:
+    """A definite answer, and never a success: nobody can tell what it said."""
+    message = f"answered {status} with a body that cannot be used: {why}"
+    return Outcome(success=False, error=StepError(message=message, status=status))
+
+
 def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcome:
     unsound = unreadable(body, "")
     if unsound:
-        message = f"answered {status} with a body that cannot be used: {told(unsound)}"
-        return Outcome(success=False, error=StepError(message=message, status=status))
+        return _unusable(status, told(unsound))
     if method.method == "delete" and intent.repeat and status in _GONE:
         return Outcome(success=True, response=body)
     if not 200 <= status < 300:  # noqa: PLR2004 - the 2xx class

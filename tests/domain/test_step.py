@@ -142,6 +142,20 @@ class TestClassification:
             error=StepError(message=f"answered 500 with a body that cannot be used: {why}", status=500),
         )
 
+    @pytest.mark.parametrize("status", [200, 404, 500])
+    def test_so_is_one_that_was_not_taken(self, status: int) -> None:
+        for method in ("post", "delete"):
+            call = Answered(status=status, unusable="more than 128 KB")
+            assert came_to(
+                call, intent=an_intent("charge", repeat=True), method={"method": method}
+            ) == Outcome(
+                success=False,
+                error=StepError(
+                    message=f"answered {status} with a body that cannot be used: more than 128 KB",
+                    status=status,
+                ),
+            )
+
 
 class TestARepeat:
     """A repeated sending that did not get out says nothing about the one before it: that one stays

@@ -1,0 +1,28 @@
+import time
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from shared.adapters.http_service_caller import HttpServiceCaller
+from tests.adapters.http_stub import Make
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: list[HttpServiceCaller] = []
+
+    def a_caller(**changes: Any) -> HttpServiceCaller:
+        given = {"seconds": time.monotonic, "allowed": (ip_network("127.0.0.0/8"),), **changes}
+        made.append(HttpServiceCaller(**given))
+        return made[-1]
+
+    yield a_caller
+    for caller in made:
+        caller.close()
+
+
+@pytest.fixture
+def caller(make: Make) -> HttpServiceCaller:
+    return make()
