@@ -16,6 +16,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from dateutil.relativedelta import relativedelta
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.tables import Tables
 
 from dev.clock import ClockFile, Offset
 from dev.doorbells import Doorbells
@@ -24,9 +27,6 @@ from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.jump import Jumper
 from dev.template import Function, Template
 from dev.workers import ROOT, Invocation, Pool
-from shared.adapters.crypto import SecretHasher
-from shared.adapters.dynamodb.access import DynamoDbAccess
-from shared.adapters.dynamodb.tables import Tables
 from shared.domain.access import AccessKey, Role
 from shared.domain.attention import SHARDS, swept_partition
 from shared.domain.dates import parse_instant
@@ -129,6 +129,10 @@ class Stack:
             return HttpReply(status=202, headers=[], body=b"")
         if path.startswith("/schedules/"):
             return self._armed(path.rsplit("/", 1)[1], json.loads(request.body))
+        return self._served(request)
+
+    def _served(self, request: HttpRequest) -> HttpReply:
+        """A function's own answer."""
         found = event_of(request, self.routes)
         if found is None:
             return json_reply(404, {"message": "Not Found"})

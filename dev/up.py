@@ -33,7 +33,9 @@ def main() -> int:
         processes.start_stack(*options)
         for name in EXAMPLES:
             _saved(processes, name)
-        _say(f"serving {processes.stack.url}, downstream {processes.downstream.url}, key {KEY}; Ctrl-C ends it")
+        _say(
+            f"serving {processes.stack.url}, downstream {processes.downstream.url}, key {KEY}; Ctrl-C ends it"
+        )
         stopped.wait()
     finally:
         processes.stop()

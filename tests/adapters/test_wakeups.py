@@ -100,7 +100,8 @@ class TestArming:
         assert rig.reports == []
 
     @pytest.mark.parametrize(
-        "error", [refused("ThrottlingException"), EndpointConnectionError(endpoint_url="https://scheduler.test")]
+        "error",
+        [refused("ThrottlingException"), EndpointConnectionError(endpoint_url="https://scheduler.test")],
     )
     def test_a_failure_is_reported_and_not_raised(self, error: Exception) -> None:
         rig = Rig(scheduler=Service(error=error))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.adapters.crypto import SecretHasher
 
 from dev.gateway import HttpRequest, event_of
 from dev.template import Template
 from functions.core_api.handler import lambda_handler
 from shared import bootstrap
-from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
 from shared.api.core.routes import ROUTES
 from shared.application.run import run_due_events
@@ -158,7 +158,9 @@ class TestStrategies:
             ({"description": 7}, "/description", "string_type"),
         ],
     )
-    def test_wrong_fields_are_told(self, client: Client, change: dict[str, Any], pointer: str, rule: str) -> None:
+    def test_wrong_fields_are_told(
+        self, client: Client, change: dict[str, Any], pointer: str, rule: str
+    ) -> None:
         status, answer = client("POST", "/execution-strategy", {**WATER, **change})
 
         assert status == 400
@@ -189,18 +191,27 @@ class TestInstances:
 
         assert answer["executionInstance"]["cycle"] == 1
         assert answer["executionInstance"]["executionDay"] == 31
-        assert answer["executionInstance"]["nextEvent"] == {"sid": "i0002-1", "date": "2026-01-31T10:00:00.000Z"}
+        assert answer["executionInstance"]["nextEvent"] == {
+            "sid": "i0002-1",
+            "date": "2026-01-31T10:00:00.000Z",
+        }
         assert answer["createdEvents"]["onCreateEvents"] == []
         assert answer["createdEvents"]["mainEvent"]["status"] == "PENDING"
         assert answer["createdEvents"]["mainEvent"]["main"] is True
 
     def test_dates_and_attributes_are_checked_and_nothing_is_stored(self, client: Client) -> None:
         client.saved()
-        body = {"strategyId": "water-filter-refill", "attributes": {"a": [1]}, "startDate": "2026-01-31T10:00:00Z"}
+        body = {
+            "strategyId": "water-filter-refill",
+            "attributes": {"a": [1]},
+            "startDate": "2026-01-31T10:00:00Z",
+        }
 
         status, answer = client("POST", "/execution-instance", body)
         assert (status, answer["problems"][0]["pointer"]) == (400, "/attributes/a")
-        status, answer = client("POST", "/execution-instance", {**body, "startDate": "soon", "endDate": "later"})
+        status, answer = client(
+            "POST", "/execution-instance", {**body, "startDate": "soon", "endDate": "later"}
+        )
         assert [p["pointer"] for p in answer["problems"]] == ["/startDate", "/endDate"]
 
         assert client.ports.instances.instances == {}
@@ -316,7 +327,9 @@ class TestWhoGetsIn:
     READS = ("GET", "/execution-instance/i0002", "/execution-event/i0002-1")
 
     @pytest.mark.parametrize("path", [path for _, path in ROUTES], ids=str)
-    @pytest.mark.parametrize("key", [None, "admin", "admin.", ".secret", "admin.wrong", "nobody.secret"], ids=str)
+    @pytest.mark.parametrize(
+        "key", [None, "admin", "admin.", ".secret", "admin.wrong", "nobody.secret"], ids=str
+    )
     def test_without_a_valid_key_nobody(self, client: Client, path: str, key: str | None) -> None:
         method = next(method for method, known in ROUTES if known == path)
 
@@ -363,7 +376,11 @@ class TestTheEdges:
     """What no route fits is 404 in the dialect's own shape; what breaks says nothing of the inside."""
 
     def test_an_unknown_path(self) -> None:
-        event = {"version": "2.0", "rawPath": "/x", "requestContext": {"http": {"method": "GET", "path": "/x"}}}
+        event = {
+            "version": "2.0",
+            "rawPath": "/x",
+            "requestContext": {"http": {"method": "GET", "path": "/x"}},
+        }
         event["requestContext"]["stage"] = "$default"  # type: ignore[index]
 
         answer = lambda_handler(event, Context())  # type: ignore[arg-type]
@@ -382,6 +399,8 @@ class TestTheEdges:
         assert answer["errorId"] in capsys.readouterr().out
 
     def test_every_route_of_the_template_has_its_operation(self) -> None:
-        served = {(route.method, route.path.replace("{", "<").replace("}", ">")) for route in TEMPLATE.routes()}
+        served = {
+            (route.method, route.path.replace("{", "<").replace("}", ">")) for route in TEMPLATE.routes()
+        }
 
         assert served == set(ROUTES)

@@ -74,7 +74,9 @@ def assert_right(processes: Processes, sids: list[str]) -> list[int]:
     arrived = Counter(line["key"] for line in ledger(processes))
     for entry in entries:
         times = arrived[str(entry.intent.call_key)]
-        assert times == 1 or entry.intent.repeat, f"{entry.intent.step} had finished and was called {times} times"
+        assert times == 1 or entry.intent.repeat, (
+            f"{entry.intent.step} had finished and was called {times} times"
+        )
     return [arrived[str(entry.intent.call_key)] for entry in entries]
 
 
@@ -92,7 +94,9 @@ class TestTheSchedulerAlone:
         assert processes.stack.call("GET", "/_local/clock")["started"]["doorbell events"] == 1
 
     @pytest.mark.timeout(200)
-    def test_a_schedule_armed_before_a_jump_rings_at_the_right_time_after_it(self, processes: Processes) -> None:
+    def test_a_schedule_armed_before_a_jump_rings_at_the_right_time_after_it(
+        self, processes: Processes
+    ) -> None:
         processes.start_stack("--sweeper", "off", "--start-at", "2026-01-01T00:00:00Z")
         due = datetime(2026, 3, 3, 8, tzinfo=UTC)
         sid = join(gym(processes), due)
@@ -112,7 +116,9 @@ class TestKillMinusNine:
     def test_in_real_time_within_five_minutes(self, processes: Processes) -> None:
         processes.start_stack()
         sid = join(gym(processes), datetime.now(UTC))
-        processes.downstream.call("POST", "/_fail", {"path": "/4022/members/m/state", "times": 1, "delaySeconds": 20})
+        processes.downstream.call(
+            "POST", "/_fail", {"path": "/4022/members/m/state", "times": 1, "delaySeconds": 20}
+        )
         await_arrival(processes, "/4022/members/m/state")
         processes.kill_stack()
 

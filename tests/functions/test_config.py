@@ -53,7 +53,10 @@ class TestTheTemplate:
     def test_functions_and_handlers_are_the_same(self) -> None:
         template = Template(ROOT / "template.yaml", PARAMETERS)
         named = {function.handler for function in template.functions()}
-        found = {f"functions.{path.parent.name}.handler.lambda_handler" for path in ROOT.glob("functions/*/handler.py")}
+        found = {
+            f"functions.{path.parent.name}.handler.lambda_handler"
+            for path in ROOT.glob("functions/*/handler.py")
+        }
 
         assert named == found
 
