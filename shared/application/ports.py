@@ -4,12 +4,14 @@ A method that writes may have written although it raised (a lost reply); every u
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from shared.domain.access import AccessKey
 from shared.domain.call import CallOutcome, ServiceRequest
 from shared.domain.decision import AuditEntry
+from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import HeldBy, Instance
 from shared.domain.journal import EventRecord, JournalEntry, Trail
@@ -43,11 +45,11 @@ class InstanceStore(Protocol):
         Raises: StaleRevError: the stored rev is another one. Nothing was written.
         """
 
-    def append(self, sid: InstanceSid, entry: JournalEntry) -> None:
+    def append(self, instance: Instance, entry: JournalEntry) -> None:
         """Store a journal entry under (event, run, visit), unless one with a higher fence stands there."""
 
-    def put_record(self, record: EventRecord) -> None:
-        """Store an event's record, unless one with a higher fence stands there."""
+    def put_record(self, instance: Instance, record: EventRecord) -> None:
+        """Store the record of an event of an instance, unless one with a higher fence stands there."""
 
     def trail(self, sid: InstanceSid, seq: int) -> Trail:
         """The journal of an event in order of (run, visit), and its record; by strongly consistent reads."""
@@ -57,6 +59,36 @@ class InstanceStore(Protocol):
 
         An index: it may lag behind, so who acts on it loads the instance first.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSettings:
+    """Encrypted settings, each part in base64.
+
+    iv: the nonce. hash: SHA-256 of the encrypted text. key: the data key they are encrypted with, itself
+    encrypted; None where one key stands for all.
+    """
+
+    iv: str
+    hash: str
+    encrypted_text: str
+    key: str | None = None
+
+
+class SealBrokenError(RitornelloError):
+    """Encrypted settings cannot be opened: altered, moved elsewhere, or sealed under another key."""
+
+    code = "SEAL_BROKEN"
+
+
+class Sealer(Protocol):
+    """Encrypts settings at rest."""
+
+    def seal(self, plaintext: bytes, *, context: str) -> SealedSettings:
+        """The settings encrypted; they open only under the same context, a text that says whose they are."""
+
+    def open(self, sealed: SealedSettings, *, context: str) -> bytes:
+        """What was sealed. Raises: SealBrokenError."""
 
 
 class NameTakenError(Exception):
@@ -69,7 +101,8 @@ class StrategyStore(Protocol):
     def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
         """Store a new strategy with its first version, which was checked before.
 
-        Storing the same head again changes nothing. Raises: NameTakenError.
+        Storing the same head again changes nothing. Raises: NameTakenError; StaleRevError: there is
+        another strategy of that sid.
         """
 
     def head(self, sid: StrategySid) -> StrategyHead | None:

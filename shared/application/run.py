@@ -106,7 +106,7 @@ class _Run:
         seal = to_seal(claim.trail, event, fence=claim.fence)
         if seal is None:
             return claim
-        self.ports.instances.append(instance.sid, seal)
+        self.ports.instances.append(instance, seal)
         kept = tuple(
             e for e in claim.trail.entries if (e.run, e.intent.visit) != (seal.run, seal.intent.visit)
         )

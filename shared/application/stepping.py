@@ -137,7 +137,7 @@ def handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
 def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
     own = [record for record in verdict.records if record.event.seq == seq]
     for record in own:
-        ports.instances.put_record(record)
+        ports.instances.put_record(verdict.instance, record)
     others = tuple(record for record in verdict.records if record not in own)
     return stored(ports, replace(verdict, records=others))
 
@@ -187,7 +187,7 @@ def _journalled(
     )
     if _closes(then) and not outcome.directives:
         return replace(at, claim=replace(at.claim, last=entry), then=then)
-    ports.instances.append(at.instance.sid, entry)
+    ports.instances.append(at.instance, entry)
     at = replace(at, claim=at.claim.with_entry(entry), then=then)
     if outcome.directives:
         return handed_over(ports, at, entry)

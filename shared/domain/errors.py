@@ -43,3 +43,9 @@ class DateError(RitornelloError):
     """A date cannot be computed or represented."""
 
     code = "DATE"
+
+
+class StoredShapeError(RitornelloError):
+    """Something stored is not of the shape that is known today. It is never guessed at."""
+
+    code = "STORED_SHAPE"

@@ -15,7 +15,7 @@ import shared.domain.way
 from shared.adapters.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance import HeldBy, Instance
 from shared.domain.journal import EventRecord, JournalEntry, Trail
 from tests.simulation.laws import only_instance
@@ -77,9 +77,9 @@ class TestARemovedGuardIsCaught:
 
     def test_journal_entries_without_a_fence(self) -> None:
         def sabotage(world: World) -> None:
-            def append(sid: InstanceSid, entry: JournalEntry) -> None:
+            def append(instance: Instance, entry: JournalEntry) -> None:
                 world.io("append")
-                world.store.journal[sid, entry.seq, entry.run, entry.intent.visit] = entry
+                world.store.journal[instance.sid, entry.seq, entry.run, entry.intent.visit] = entry
                 world.io("appended")
 
             world.append = append  # type: ignore[method-assign]
@@ -88,8 +88,8 @@ class TestARemovedGuardIsCaught:
 
     def test_records_after_the_instance(self) -> None:
         def sabotage(world: World) -> None:
-            def put_record(record: EventRecord) -> None:
-                world.io(f"put_record {record.event.seq}")
+            def put_record(instance: Instance, record: EventRecord) -> None:
+                world.io(f"put_record {instance.sid} {record.event.seq}")
 
             world.put_record = put_record  # type: ignore[method-assign]
 

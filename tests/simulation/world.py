@@ -153,14 +153,14 @@ class World:
         if self.faults.happens(self.faults.lost_reply):
             raise StaleRevError
 
-    def append(self, sid: InstanceSid, entry: JournalEntry) -> None:
+    def append(self, instance: Instance, entry: JournalEntry) -> None:
         self.io("append")
-        self.store.append(sid, entry)
+        self.store.append(instance, entry)
         self.io("appended")
 
-    def put_record(self, record: EventRecord) -> None:
+    def put_record(self, instance: Instance, record: EventRecord) -> None:
         self.io("put_record")
-        self.store.put_record(record)
+        self.store.put_record(instance, record)
         self.io("record_put")
 
     def trail(self, sid: InstanceSid, seq: int) -> Trail:

@@ -49,14 +49,14 @@ class MemoryInstances:
         if audit is not None:
             self.audit.append(audit)
 
-    def append(self, sid: InstanceSid, entry: JournalEntry) -> None:
-        key = (sid, entry.seq, entry.run, entry.intent.visit)
+    def append(self, instance: Instance, entry: JournalEntry) -> None:
+        key = (instance.sid, entry.seq, entry.run, entry.intent.visit)
         stored = self.journal.get(key)
         if stored is None or stored.fence <= entry.fence:
             self.journal[key] = entry
 
-    def put_record(self, record: EventRecord) -> None:
-        key = (record.instance_sid, record.event.seq)
+    def put_record(self, instance: Instance, record: EventRecord) -> None:
+        key = (instance.sid, record.event.seq)
         stored = self.records.get(key)
         if stored is None or stored.fence <= record.fence:
             self.records[key] = record
@@ -80,7 +80,7 @@ class MemoryInstances:
     def _store(self, instance: Instance, records: Sequence[EventRecord]) -> None:
         self.instances[instance.sid] = instance
         for record in records:
-            self.put_record(record)
+            self.put_record(instance, record)
 
 
 @dataclass(slots=True)
@@ -123,7 +123,9 @@ class MemoryStrategies:
         taken = self.named(head.account_id, head.name, folder=head.folder)
         if taken is not None and taken.sid != head.sid:
             raise NameTakenError
-        self.heads[head.sid] = head
+        stored = self.heads.setdefault(head.sid, head)
+        if stored != head:
+            raise StaleRevError
         self.add(
             Strategy(
                 sid=head.sid,

@@ -1,0 +1,232 @@
+"""The documents that are stored: each class of the domain, field by field, under its names in storage.
+
+A renamed field keeps its stored name. A new field needs a default, and then documents written before it read
+as if they had it; anything else needs a new ``SCHEMA`` and a reader for the old one.
+"""
+
+from shared.adapters.dynamodb.shapes import (
+    ANY,
+    ASKED,
+    FLAG,
+    INSTANT,
+    OBJECT,
+    PAIR,
+    TEXT,
+    WHOLE,
+    Member,
+    Shape,
+    either,
+    named,
+    several,
+)
+from shared.domain.access import AccessKey, Role
+from shared.domain.dates import Moment
+from shared.domain.decision import AuditEntry
+from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.instance import CancelReason, HeldBy, Instance, InstanceStatus, Lease
+from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.strategy import StrategyHead
+
+SCHEMA = 1
+"""Which shapes these are; it stands in every item."""
+
+STEP_ERROR = Shape(
+    StepError,
+    {"message": Member("message", TEXT), "status": Member("status", WHOLE), "data": Member("data", ANY)},
+)
+
+FAILURE = Shape(
+    Failure,
+    {
+        "step": Member("step", TEXT),
+        "failed_at": Member("failed", INSTANT),
+        "error": Member("error", STEP_ERROR),
+        "retry_at": Member("retry", INSTANT),
+        "pauses": Member("pauses", FLAG),
+    },
+)
+
+INTENT = Shape(
+    Intent,
+    {
+        "visit": Member("visit", WHOLE),
+        "step": Member("step", TEXT),
+        "call_key": Member("key", TEXT),
+        "correlation_id": Member("correlation", TEXT),
+        "path": Member("path", named(Path)),
+        "repeat": Member("repeat", FLAG),
+        "not_before": Member("notBefore", INSTANT),
+        "passed": Member("passed", several(TEXT)),
+        "branches": Member("branches", several(TEXT)),
+        "attempt": Member("attempt", WHOLE),
+        "resets": Member("resets", several(TEXT)),
+        "failure": Member("failure", FAILURE),
+    },
+)
+
+RUN_END = Shape(
+    RunEnd,
+    {
+        "how": Member("how", named(Ending)),
+        "attempt": Member("attempt", WHOLE),
+        "resets": Member("resets", several(TEXT)),
+        "passed": Member("passed", several(TEXT)),
+        "failure": Member("failure", FAILURE),
+    },
+)
+
+THEN = either(intent=(Intent, INTENT), end=(RunEnd, RUN_END))
+
+OUTCOME = Shape(
+    Outcome,
+    {
+        "success": Member("success", FLAG),
+        "response": Member("response", ANY),
+        "error": Member("error", STEP_ERROR),
+        "unanswered": Member("unanswered", FLAG),
+        "directives": Member("directives", OBJECT),
+        "notes": Member("notes", several(TEXT)),
+    },
+)
+
+EVENT = Shape(
+    Event,
+    {
+        "seq": Member("seq", WHOLE),
+        "kind": Member("kind", named(EventKind)),
+        "task": Member("task", TEXT),
+        "date": Member("date", INSTANT),
+        "due_at": Member("due", INSTANT, same_as="date"),
+        "status": Member("status", named(EventStatus)),
+        "created_at": Member("created", INSTANT),
+        "updated_at": Member("updated", INSTANT, same_as="created_at"),
+        "created_cycle": Member("cycle", WHOLE),
+        "paused_for": Member("pausedFor", named(PausedFor)),
+        "after_cancellation": Member("afterCancellation", FLAG),
+        "data": Member("data", OBJECT),
+        "attempt": Member("attempt", WHOLE),
+        "run": Member("run", WHOLE),
+        "ring": Member("ring", WHOLE),
+        "version": Member("version", WHOLE),
+        "begun_at": Member("begun", INSTANT),
+        "scheduled_at": Member("scheduled", INSTANT),
+        "executed_at": Member("executed", INSTANT),
+        "outset": Member("outset", THEN),
+        "known_visits": Member("knownVisits", WHOLE),
+        "crashes": Member("crashes", WHOLE),
+        "applied": Member("applied", PAIR),
+        "resets": Member("resets", several(TEXT)),
+        "side_results_from": Member("sideResultsFrom", WHOLE),
+        "unsure": Member("unsure", FLAG),
+        "in_doubt": Member("inDoubt", FLAG),
+        "resolution": Member("resolution", named(Resolution)),
+        "job": Member("job", TEXT),
+        "last_error": Member("lastError", TEXT),
+        "problem": Member("problem", TEXT),
+    },
+)
+
+MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "asked": Member("asked", ASKED)})
+
+LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INSTANT)})
+
+INSTANCE = Shape(
+    Instance,
+    {
+        "strategy_sid": Member("strategy", TEXT),
+        "strategy_version": Member("version", WHOLE),
+        "strategy_id": Member("strategyId", TEXT),
+        "start_date": Member("start", INSTANT, same_as="created_at"),
+        "created_at": Member("created", INSTANT),
+        "updated_at": Member("updated", INSTANT, same_as="created_at"),
+        "shard": Member("shard", WHOLE),
+        "description": Member("description", TEXT),
+        "status": Member("status", named(InstanceStatus)),
+        "cycle": Member("cycle", WHOLE),
+        "plan": Member("plan", MOMENT),
+        "plan_ended": Member("planEnded", FLAG),
+        "end_date": Member("end", INSTANT),
+        "attributes": Member("attributes", OBJECT),
+        "events": Member("events", several(EVENT)),
+        "next_seq": Member("nextSeq", WHOLE),
+        "fence": Member("fence", WHOLE),
+        "lease": Member("lease", LEASE),
+        "cancel_reason": Member("cancelReason", named(CancelReason)),
+        "stopped_at": Member("stopped", INSTANT),
+        "stopped_by": Member("stoppedBy", TEXT),
+        "note": Member("note", TEXT),
+        "stopped_for": Member("stoppedFor", WHOLE),
+        "drained_at": Member("drained", INSTANT),
+        "held": Member("held", named(HeldBy)),
+        "nudges": Member("nudges", WHOLE),
+        "nudged_until": Member("nudgedUntil", INSTANT),
+    },
+    outside=("sid", "account_id", "rev"),
+)
+
+ENTRY = Shape(
+    JournalEntry,
+    {
+        "seq": Member("seq", WHOLE),
+        "run": Member("run", WHOLE),
+        "fence": Member("fence", WHOLE),
+        "intent": Member("intent", INTENT),
+        "outcome": Member("outcome", OUTCOME),
+        "then": Member("then", THEN),
+        "started_at": Member("started", INSTANT),
+        "finished_at": Member("finished", INSTANT),
+    },
+)
+
+RECORD = Shape(
+    EventRecord,
+    {
+        "event": Member("event", EVENT),
+        "finished_at": Member("finished", INSTANT),
+        "in_doubt": Member("inDoubt", FLAG),
+        "last": Member("last", ENTRY),
+        "end": Member("end", RUN_END),
+        "why": Member("why", TEXT),
+        "skipped_cycles": Member("skippedCycles", PAIR),
+    },
+    outside=("instance_sid", "fence"),
+)
+
+AUDIT = Shape(
+    AuditEntry,
+    {
+        "target": Member("target", TEXT),
+        "at": Member("at", INSTANT),
+        "by": Member("by", TEXT),
+        "command": Member("command", TEXT),
+        "from_status": Member("from", named(InstanceStatus)),
+        "to_status": Member("to", named(InstanceStatus)),
+        "reason": Member("reason", TEXT),
+    },
+    outside=("account_id",),
+)
+
+HEAD = Shape(
+    StrategyHead,
+    {
+        "name": Member("name", TEXT),
+        "created_at": Member("created", INSTANT),
+        "updated_at": Member("updated", INSTANT, same_as="created_at"),
+        "folder": Member("folder", TEXT),
+        "description": Member("description", TEXT),
+        "secret_hash": Member("secretHash", TEXT),
+    },
+    outside=("sid", "account_id", "version", "is_paused"),
+)
+
+ACCESS_KEY = Shape(
+    AccessKey,
+    {
+        "role": Member("role", named(Role)),
+        "secret_hash": Member("secretHash", TEXT),
+        "created_at": Member("created", INSTANT),
+        "description": Member("description", TEXT),
+    },
+    outside=("key_id", "account_id"),
+)

@@ -1,0 +1,171 @@
+"""Instances, their journals, records and audit on DynamoDB.
+
+The instance is one item, replaced whole if its ``rev`` is still the one the change was decided on. What
+closes or is audited with it goes into the same transaction, the instance first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, to_attributes
+from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
+from shared.adapters.dynamodb.items import (
+    audit_item,
+    entry_item,
+    entry_of,
+    instance_item,
+    instance_of,
+    record_item,
+    record_of,
+)
+from shared.adapters.dynamodb.tables import (
+    ATTENTION,
+    Tables,
+    attention_instant,
+    journal_prefix,
+    record_key,
+)
+from shared.application.ports import StaleRevError
+from shared.domain.decision import AuditEntry
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord, JournalEntry, Trail
+
+_UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDbInstances:
+    """An ``InstanceStore``.
+
+    Where a reply gets lost the client sends again, so a commit may meet its own write: that is a
+    StaleRevError too, and who gets one looks whether what is stored is what it meant to store.
+    """
+
+    client: DynamoDbClient
+    tables: Tables = field(default_factory=Tables)
+
+    def load(self, sid: InstanceSid) -> Instance | None:
+        key = to_attributes({"sid": sid})
+        item = self.client.get_item(TableName=self.tables.instances, Key=key, ConsistentRead=True).get("Item")
+        return None if item is None else instance_of(item)
+
+    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+        put = {
+            "TableName": self.tables.instances,
+            "Item": instance_item(instance),
+            "ConditionExpression": "attribute_not_exists(sid)",
+        }
+        self._write(put, self._beside(instance, records, None))
+
+    def commit(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
+        put = {
+            "TableName": self.tables.instances,
+            "Item": instance_item(instance),
+            "ConditionExpression": "rev = :before",
+            "ExpressionAttributeValues": to_attributes({":before": instance.rev - 1}),
+        }
+        self._write(put, self._beside(instance, records, audit))
+
+    def append(self, instance: Instance, entry: JournalEntry) -> None:
+        self._put_fenced(entry_item(instance, entry), entry.fence)
+
+    def put_record(self, instance: Instance, record: EventRecord) -> None:
+        self._put_fenced(record_item(instance, record), record.fence)
+
+    def trail(self, sid: InstanceSid, seq: int) -> Trail:
+        entries = self._pages(
+            TableName=self.tables.events,
+            KeyConditionExpression="instanceSid = :sid AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues=to_attributes({":sid": sid, ":prefix": journal_prefix(seq)}),
+            ConsistentRead=True,
+        )
+        record = self.client.get_item(
+            TableName=self.tables.events,
+            Key=to_attributes({"instanceSid": sid, "sk": record_key(seq)}),
+            ConsistentRead=True,
+        ).get("Item")
+        return Trail(
+            entries=tuple(entry_of(item) for item in entries),
+            record=None if record is None else record_of(record),
+        )
+
+    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        values = {":partition": partition, ":until": attention_instant(until)}
+        items = self._pages(
+            most=limit,
+            TableName=self.tables.instances,
+            IndexName=ATTENTION,
+            KeyConditionExpression="attentionPartition = :partition AND attentionAt <= :until",
+            ExpressionAttributeValues=to_attributes(values),
+        )
+        return [InstanceSid(item["sid"]["S"]) for item in items]
+
+    def _beside(
+        self, instance: Instance, records: Sequence[EventRecord], audit: AuditEntry | None
+    ) -> list[dict[str, Any]]:
+        """What is written in one transaction with the instance; never more than DynamoDB's 100 items.
+
+        They are records of the at most 50 events it can have and of a skipped range, and one audit entry.
+        A record's condition cannot refuse what the instance's lets pass. Every fence was first stored on the
+        instance, which never lowers it; so a stored record with a higher fence than this one's comes with a
+        higher ``rev`` too, and then it is the instance's condition that fails. Were it otherwise, the error
+        is raised as it is: somebody has written here who does not keep to the protocol.
+        """
+        puts = [
+            _fenced(self.tables.events, record_item(instance, record), record.fence) for record in records
+        ]
+        if audit is not None:
+            puts.append({"TableName": self.tables.audit, "Item": audit_item(instance, audit)})
+        return puts
+
+    def _write(self, put: dict[str, Any], beside: list[dict[str, Any]]) -> None:
+        """The instance alone, which costs half, or all together. Raises: StaleRevError."""
+        try:
+            if beside:
+                self.client.transact_write_items(TransactItems=[{"Put": p} for p in (put, *beside)])
+            else:
+                self.client.put_item(**put)
+        except ClientError as error:
+            if any(failed_conditions(error)[:1]):
+                raise StaleRevError from error
+            raise
+
+    def _put_fenced(self, item: Attributes, fence: int) -> None:
+        """The item, unless one with a higher fence stands there."""
+        try:
+            self.client.put_item(**_fenced(self.tables.events, item, fence))
+        except ClientError as error:
+            if not any(failed_conditions(error)):
+                raise
+
+    def _pages(self, *, most: int | None = None, **query: Any) -> list[Mapping[str, AttributeValue]]:  # noqa: ANN401 - members of a query
+        """All items of a query, or the first ones of it."""
+        items: list[Mapping[str, AttributeValue]] = []
+        while most is None or len(items) < most:
+            limit = {} if most is None else {"Limit": most - len(items)}
+            page = self.client.query(**query, **limit)
+            items += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                break
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return items
+
+
+def _fenced(table: str, item: Attributes, fence: int) -> dict[str, Any]:
+    return {
+        "TableName": table,
+        "Item": item,
+        "ConditionExpression": _UNLESS_FENCED_OFF,
+        "ExpressionAttributeValues": to_attributes({":fence": fence}),
+    }

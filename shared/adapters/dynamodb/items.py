@@ -1,0 +1,111 @@
+"""The items of the tables: keys, what indexes sort by, and one document with the rest.
+
+Source: design section 2.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
+from shared.adapters.dynamodb.documents import AUDIT, ENTRY, INSTANCE, RECORD, SCHEMA
+from shared.adapters.dynamodb.shapes import from_text, to_text
+from shared.adapters.dynamodb.tables import (
+    account_day,
+    account_month,
+    attention_instant,
+    created_sid,
+    journal_key,
+    owner_shard,
+    record_key,
+    strategy_status,
+)
+from shared.domain.attention import attention_at, partition
+from shared.domain.dates import format_instant
+from shared.domain.decision import AuditEntry
+from shared.domain.errors import StoredShapeError
+from shared.domain.ids import AccountId
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord, JournalEntry
+
+
+def item_of(account: AccountId, key: Mapping[str, str], **members: Any) -> Attributes:  # noqa: ANN401 - plain values
+    """An item, with what every item carries."""
+    return to_attributes({**key, "accountId": account, "schema": SCHEMA, **members})
+
+
+def read(item: Mapping[str, AttributeValue], *needed: str) -> dict[str, Any]:
+    """The plain values of an item. Raises: StoredShapeError: another schema, or one is missing."""
+    found = from_attributes(item)
+    if found.get("schema") != SCHEMA:
+        raise StoredShapeError(f"an item of schema {found.get('schema')!r}, where {SCHEMA} is known")
+    missing = [name for name in ("accountId", *needed) if name not in found]
+    if missing:
+        raise StoredShapeError(f"an item without {', '.join(missing)}")
+    return found
+
+
+def instance_item(instance: Instance) -> Attributes:
+    """The aggregate. Its attention entry is there only while there is something to look for."""
+    members: dict[str, str | int] = {
+        "rev": instance.rev,
+        "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
+        "ownerShard": owner_shard(instance),
+        "createdSid": created_sid(instance),
+        "doc": to_text(INSTANCE.write(instance)),
+    }
+    at = attention_at(instance)
+    if at is not None:
+        members |= {"attentionPartition": partition(instance), "attentionAt": attention_instant(at)}
+    return item_of(instance.account_id, {"sid": instance.sid}, **members)
+
+
+def instance_of(item: Mapping[str, AttributeValue]) -> Instance:
+    """The instance an item holds."""
+    found = read(item, "sid", "rev", "doc")
+    return INSTANCE.read(
+        from_text(found["doc"]), sid=found["sid"], account_id=found["accountId"], rev=found["rev"]
+    )
+
+
+def entry_item(instance: Instance, entry: JournalEntry) -> Attributes:
+    """A journal entry of an instance."""
+    key = {"instanceSid": instance.sid, "sk": journal_key(entry.seq, entry.run, entry.intent.visit)}
+    return item_of(instance.account_id, key, fence=entry.fence, doc=to_text(ENTRY.write(entry)))
+
+
+def entry_of(item: Mapping[str, AttributeValue]) -> JournalEntry:
+    """The journal entry an item holds."""
+    return ENTRY.read(from_text(read(item, "doc")["doc"]))
+
+
+def record_item(instance: Instance, record: EventRecord) -> Attributes:
+    """The record of a closed event of an instance."""
+    return item_of(
+        instance.account_id,
+        {"instanceSid": instance.sid, "sk": record_key(record.event.seq)},
+        fence=record.fence,
+        accountMonth=account_month(instance, record.finished_at),
+        finishedAt=format_instant(record.finished_at),
+        doc=to_text(RECORD.write(record)),
+    )
+
+
+def record_of(item: Mapping[str, AttributeValue]) -> EventRecord:
+    """The record an item holds."""
+    found = read(item, "instanceSid", "fence", "doc")
+    return RECORD.read(from_text(found["doc"]), instance_sid=found["instanceSid"], fence=found["fence"])
+
+
+def audit_item(instance: Instance, audit: AuditEntry) -> Attributes:
+    """An audit entry; the revision it led to makes its key unique."""
+    key = {
+        "accountDay": account_day(instance, audit.at),
+        "sk": f"{format_instant(audit.at)}#{instance.sid}#{instance.rev}",
+    }
+    return item_of(instance.account_id, key, doc=to_text(AUDIT.write(audit)))
+
+
+def audit_of(item: Mapping[str, AttributeValue]) -> AuditEntry:
+    """The audit entry an item holds."""
+    found = read(item, "doc")
+    return AUDIT.read(from_text(found["doc"]), account_id=found["accountId"])

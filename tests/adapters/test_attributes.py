@@ -1,0 +1,49 @@
+"""Plain values as DynamoDB's attributes, and back."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.dynamodb.attributes import Plain, from_attributes, to_attributes
+from shared.domain.errors import StoredShapeError
+
+SCALARS = st.text() | st.integers() | st.booleans() | st.none()
+ITEMS = st.dictionaries(st.text(), SCALARS | st.dictionaries(st.text(), SCALARS))
+
+
+class TestAttributes:
+    """Each kind of value has one kind of attribute."""
+
+    @pytest.mark.parametrize(
+        ("plain", "stored"),
+        [
+            ("text", {"S": "text"}),
+            ("", {"S": ""}),
+            (0, {"N": "0"}),
+            (-12345678901234567890, {"N": "-12345678901234567890"}),
+            (True, {"BOOL": True}),
+            (False, {"BOOL": False}),
+            (None, {"NULL": True}),
+            ({"a": 1, "b": None}, {"M": {"a": {"N": "1"}, "b": {"NULL": True}}}),
+        ],
+    )
+    def test_it_is_written_and_read(self, plain: Plain, stored: dict[str, Any]) -> None:
+        assert to_attributes({"it": plain}) == {"it": stored}
+        found = from_attributes({"it": stored})["it"]
+        assert (found, type(found)) == (plain, type(plain))
+
+    @given(ITEMS)
+    def test_whatever_is_written_is_read(self, item: dict[str, Plain]) -> None:
+        assert from_attributes(to_attributes(item)) == item
+
+    @pytest.mark.parametrize("other", [1.5, b"bytes", ["list"], object()])
+    def test_nothing_else_is_written(self, other: Any) -> None:
+        with pytest.raises(TypeError, match="no attribute value"):
+            to_attributes({"it": other})
+
+    @pytest.mark.parametrize("other", [{"L": []}, {"SS": ["a"]}, {"B": b""}, {"N": "1.5"}, {"S": 1}, {}])
+    def test_nothing_else_is_read(self, other: dict[str, Any]) -> None:
+        with pytest.raises(StoredShapeError, match="attribute it"):
+            from_attributes({"it": other})

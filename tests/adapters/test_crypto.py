@@ -1,0 +1,177 @@
+"""Settings at rest, and hashes of secrets."""
+
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey, SecretHasher
+from shared.application.ports import SealBrokenError, Sealer
+from tests.adapters.replies import answers, refused
+from tests.engines import a_sealer
+
+SETTINGS = '{"secret": "héllo"}'.encode()
+CONTEXT = '["acme","s-1",1]'
+
+
+@pytest.fixture
+def kms(session: boto3.Session) -> Iterator[Any]:
+    with mock_aws():
+        client = session.client("kms")
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def kms_sealer(kms: Any) -> AesGcmSealer:
+    return on_kms(kms)
+
+
+def on_kms(kms: Any) -> AesGcmSealer:
+    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+    return AesGcmSealer(keys=KmsDataKeys(client=kms, key_id=key_id), entropy=lambda count: b"\x07" * count)
+
+
+@pytest.fixture(params=["local", "kms"])
+def sealer(request: pytest.FixtureRequest) -> Sealer:
+    if request.param == "local":
+        return a_sealer()
+    found: Sealer = request.getfixturevalue("kms_sealer")
+    return found
+
+
+def flipped(base64: str, place: int = 0) -> str:
+    """The same with one bit changed."""
+    data = bytearray(b64decode(base64))
+    data[place] ^= 1
+    return b64encode(data).decode()
+
+
+class TestSealing:
+    """What is sealed opens where it belongs, unchanged, or not at all."""
+
+    @pytest.mark.parametrize("plaintext", [SETTINGS, b"", bytes(200_000)])
+    def test_it_opens_as_it_was(self, sealer: Sealer, plaintext: bytes) -> None:
+        assert sealer.open(sealer.seal(plaintext, context=CONTEXT), context=CONTEXT) == plaintext
+
+    def test_it_cannot_be_read_and_its_hash_is_of_what_can_be(self, sealer: Sealer) -> None:
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        encrypted = b64decode(sealed.encrypted_text)
+        assert b"secret" not in encrypted
+        assert b64decode(sealed.hash) == hashlib.sha256(encrypted).digest()
+        assert len(b64decode(sealed.iv)) == 12
+
+    def test_sealed_twice_it_looks_different(self) -> None:
+        sealer = a_sealer()
+        first, second = (sealer.seal(SETTINGS, context=CONTEXT) for _ in range(2))
+        assert first.encrypted_text != second.encrypted_text
+        assert first.iv != second.iv
+
+    @pytest.mark.parametrize("context", ['["acme","s-1",2]', '["other","s-1",1]', ""])
+    def test_it_opens_nowhere_else(self, sealer: Sealer, context: str) -> None:
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        with pytest.raises(SealBrokenError):
+            sealer.open(sealed, context=context)
+
+    def test_altered_text_is_refused(self, sealer: Sealer) -> None:
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        altered = replace(sealed, encrypted_text=flipped(sealed.encrypted_text))
+        with pytest.raises(SealBrokenError, match="hash"):
+            sealer.open(altered, context=CONTEXT)
+
+    def test_altered_text_with_a_hash_to_match_is_refused(self, sealer: Sealer) -> None:
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        text = flipped(sealed.encrypted_text, -1)
+        digest = b64encode(hashlib.sha256(b64decode(text)).digest()).decode()
+        with pytest.raises(SealBrokenError, match="altered"):
+            sealer.open(replace(sealed, encrypted_text=text, hash=digest), context=CONTEXT)
+
+    @pytest.mark.parametrize("part", ["iv", "hash"])
+    def test_any_other_altered_part_is_refused(self, sealer: Sealer, part: str) -> None:
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        altered = replace(sealed, **{part: flipped(getattr(sealed, part))})
+        with pytest.raises(SealBrokenError):
+            sealer.open(altered, context=CONTEXT)
+
+    @pytest.mark.parametrize("part", ["iv", "hash", "encrypted_text"])
+    def test_what_is_not_base64_is_refused(self, sealer: Sealer, part: str) -> None:
+        sealed = replace(sealer.seal(SETTINGS, context=CONTEXT), **{part: "é*"})
+        with pytest.raises(SealBrokenError, match="base64"):
+            sealer.open(sealed, context=CONTEXT)
+
+    def test_a_nonce_of_another_length_is_refused(self, sealer: Sealer) -> None:
+        sealed = replace(sealer.seal(SETTINGS, context=CONTEXT), iv="")
+        with pytest.raises(SealBrokenError):
+            sealer.open(sealed, context=CONTEXT)
+
+
+class TestKeys:
+    """Where the key comes from."""
+
+    def test_kms_makes_one_for_each_thing_and_it_is_stored_wrapped(self, kms: Any) -> None:
+        sealer = on_kms(kms)
+        first, second = (sealer.seal(SETTINGS, context=CONTEXT).key for _ in range(2))
+        assert first is not None
+        assert second is not None
+        assert first != second
+
+    def test_a_local_one_is_not_stored(self) -> None:
+        assert a_sealer().seal(SETTINGS, context=CONTEXT).key is None
+
+    def test_a_local_one_of_another_length_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="32 bytes"):
+            LocalDataKey(b"short")
+
+    def test_another_local_key_opens_nothing(self) -> None:
+        other = AesGcmSealer(keys=LocalDataKey(bytes(32)), entropy=bytes)
+        with pytest.raises(SealBrokenError):
+            other.open(a_sealer().seal(SETTINGS, context=CONTEXT), context=CONTEXT)
+
+    def test_neither_kind_opens_what_the_other_sealed(self, kms: Any) -> None:
+        sealer, local = on_kms(kms), a_sealer()
+        with pytest.raises(SealBrokenError, match="local key"):
+            sealer.open(local.seal(SETTINGS, context=CONTEXT), context=CONTEXT)
+        with pytest.raises(SealBrokenError, match="key of KMS"):
+            local.open(sealer.seal(SETTINGS, context=CONTEXT), context=CONTEXT)
+
+    def test_an_altered_wrapped_key_is_refused(self, kms: Any) -> None:
+        sealer = on_kms(kms)
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        assert sealed.key is not None
+        altered = replace(sealed, key=flipped(sealed.key, -1))
+        with pytest.raises(SealBrokenError):
+            sealer.open(altered, context=CONTEXT)
+
+    def test_a_failure_of_kms_is_not_taken_for_a_broken_seal(self, kms: Any) -> None:
+        sealer = on_kms(kms)
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        answers(kms, refused("DisabledException"))
+        with pytest.raises(ClientError, match="DisabledException"):
+            sealer.open(sealed, context=CONTEXT)
+
+    def test_keys_and_pepper_are_not_printed(self) -> None:
+        assert "\\x01" not in repr(a_sealer())
+        assert "pepper-1" not in repr(SecretHasher(b"pepper-1"))
+
+
+class TestSecrets:
+    """Only a hash of a secret is kept, and it is of no use without the pepper."""
+
+    def test_the_hash_is_hmac_sha256(self) -> None:
+        """RFC 4231, test case 2."""
+        assert SecretHasher(b"Jefe").hash("what do ya want for nothing?") == (
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        )
+
+    def test_a_secret_matches_its_own_hash_only(self) -> None:
+        hasher = SecretHasher(b"pepper")
+        assert hasher.matches("sécret", hasher.hash("sécret"))
+        assert not hasher.matches("secret", hasher.hash("sécret"))
+        assert not hasher.matches("sécret", SecretHasher(b"other").hash("sécret"))
+        assert not hasher.matches("sécret", "")

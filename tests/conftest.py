@@ -1,0 +1,43 @@
+"""DynamoDB as two emulators understand it, for the tests that ask for it.
+
+Only what runs on an emulator of this machine may open a socket, and only to it.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+
+import boto3
+import pytest
+
+from tests.engines import DynamoDb, a_session, moto_dynamodb, roto_dynamodb, roto_server
+
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def session() -> boto3.Session:
+    return a_session()
+
+
+@pytest.fixture(scope="session")
+def roto_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with roto_server(tmp_path_factory.mktemp("roto")) as address:
+        yield address
+
+
+@pytest.fixture
+def moto(session: boto3.Session) -> Iterator[DynamoDb]:
+    with moto_dynamodb(session, next(NUMBERS)) as dynamodb:
+        yield dynamodb
+
+
+@pytest.fixture
+def roto(session: boto3.Session, roto_address: str) -> Iterator[DynamoDb]:
+    with roto_dynamodb(session, roto_address, next(NUMBERS)) as dynamodb:
+        yield dynamodb
+
+
+@pytest.fixture(params=["moto", pytest.param("roto", marks=pytest.mark.allow_hosts(["127.0.0.1"]))])
+def dynamodb(request: pytest.FixtureRequest) -> DynamoDb:
+    found: DynamoDb = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,339 @@
+"""What an ``InstanceStore`` promises, on every engine."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.application.ports import StaleRevError
+from shared.domain.attention import GRACE, held_partition, swept_partition
+from shared.domain.decision import AuditEntry
+from shared.domain.event import Event, EventKind, EventStatus
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
+from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.run import RunEnd
+from tests import full
+from tests.engines import Stores
+from tests.full import at
+
+SHARD = swept_partition(3)
+A_LONG_TIME = timedelta(days=365)
+
+
+def an_event(seq: int = 1, *, due: datetime | None = None) -> Event:
+    when = due or at(20)
+    return Event(
+        seq=seq,
+        kind=EventKind.MAIN,
+        task="charge",
+        date=when,
+        due_at=when,
+        status=EventStatus.PENDING,
+        created_at=at(1),
+        updated_at=at(1),
+        created_cycle=1,
+    )
+
+
+def an_instance(sid: str = "i-1", *, due: datetime | None = None, rev: int = 1) -> Instance:
+    return Instance(
+        sid=InstanceSid(sid),
+        account_id=full.ACCOUNT,
+        strategy_sid=full.STRATEGY,
+        strategy_version=1,
+        strategy_id="gym-membership",
+        start_date=at(1),
+        created_at=at(1),
+        updated_at=at(1),
+        shard=3,
+        events=(an_event(due=due),),
+        next_seq=2,
+        rev=rev,
+    )
+
+
+def changed(instance: Instance, **changes: object) -> Instance:
+    change: Callable[..., Instance] = replace
+    return change(instance, rev=instance.rev + 1, **changes)
+
+
+def a_record(instance: Instance, seq: int = 1, *, fence: int = 0, why: str | None = None) -> EventRecord:
+    closed = replace(an_event(seq), status=EventStatus.CANCELED)
+    return EventRecord(instance_sid=instance.sid, event=closed, fence=fence, finished_at=at(9), why=why)
+
+
+def an_audit(instance: Instance) -> AuditEntry:
+    return replace(full.AUDIT, target=instance.sid)
+
+
+def an_entry(
+    run: int = 1, visit: int = 1, *, seq: int = 1, fence: int = 1, error: str | None = None
+) -> JournalEntry:
+    intent = replace(full.INTENT, visit=visit)
+    return replace(
+        full.ENTRY,
+        seq=seq,
+        run=run,
+        fence=fence,
+        intent=intent,
+        outcome=replace(full.OUTCOME, response=error),
+        then=RunEnd(how=full.END.how, attempt=1),
+    )
+
+
+class TestAnInstance:
+    """It is found as it was stored last."""
+
+    def test_one_that_was_never_stored_is_none(self, stores: Stores) -> None:
+        assert stores.instances.load(InstanceSid("i-0")) is None
+
+    def test_every_field_survives(self, stores: Stores) -> None:
+        stores.instances.create(full.INSTANCE)
+        assert stores.instances.load(full.SID) == full.INSTANCE
+
+    def test_it_survives_with_nothing_but_what_it_must_have(self, stores: Stores) -> None:
+        bare = replace(an_instance(), events=())
+        stores.instances.create(bare)
+        assert stores.instances.load(bare.sid) == bare
+
+    def test_large_attributes_survive(self, stores: Stores) -> None:
+        large = replace(
+            an_instance(), attributes={"text": "é" * 8000, "quote": '"' * 100, "line": "\n\t\x00"}
+        )
+        stores.instances.create(large)
+        assert stores.instances.load(large.sid) == large
+
+    def test_half_a_surrogate_pair_survives(self, stores: Stores) -> None:
+        odd = replace(an_instance(), attributes={"text": "a\ud83d", "\udc00": "é"})
+        stores.instances.create(odd)
+        assert stores.instances.load(odd.sid) == odd
+
+    def test_the_most_events_it_can_have_survive(self, stores: Stores) -> None:
+        events = tuple(replace(full.EVENT, seq=seq) for seq in range(1, MAX_UNFINISHED_EVENTS + 1))
+        busy = replace(an_instance(), events=events)
+        stores.instances.create(busy)
+        assert stores.instances.load(busy.sid) == busy
+
+    def test_each_is_kept_by_itself(self, stores: Stores) -> None:
+        stores.instances.create(an_instance("i-1"))
+        stores.instances.create(an_instance("i-2"))
+        stores.instances.commit(changed(an_instance("i-1"), note="changed"))
+        assert stores.instances.load(InstanceSid("i-2")) == an_instance("i-2")
+
+
+class TestCreating:
+    """A sid is used once."""
+
+    def test_a_second_time_is_refused_and_writes_nothing(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        other = replace(an_instance(), note="other")
+        with pytest.raises(StaleRevError):
+            stores.instances.create(other, records=[a_record(other)])
+        assert stores.instances.load(other.sid) == an_instance()
+        assert stores.instances.trail(other.sid, 1) == Trail()
+
+    def test_records_come_with_it(self, stores: Stores) -> None:
+        stores.instances.create(an_instance(), records=[a_record(an_instance())])
+        assert stores.instances.load(InstanceSid("i-1")) == an_instance()
+        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(record=a_record(an_instance()))
+
+
+class TestCommitting:
+    """A change is stored with all that belongs to it, if nobody else has changed the instance since."""
+
+    def test_the_change_is_read_at_once(self, stores: Stores) -> None:
+        instance = an_instance()
+        stores.instances.create(instance)
+        for _ in range(3):
+            instance = changed(instance, note=f"after {instance.rev}")
+            stores.instances.commit(instance)
+            assert stores.instances.load(instance.sid) == instance
+
+    @pytest.mark.parametrize("rev", [1, 3, 0])
+    def test_on_another_rev_it_is_refused(self, stores: Stores, rev: int) -> None:
+        stores.instances.create(an_instance())
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(replace(an_instance(), rev=rev, note="late"))
+        assert stores.instances.load(InstanceSid("i-1")) == an_instance()
+
+    def test_where_there_is_none_it_is_refused(self, stores: Stores) -> None:
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(an_instance())
+        assert stores.instances.load(InstanceSid("i-1")) is None
+
+    def test_records_and_audit_are_stored_with_it(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        after = changed(an_instance(), events=())
+        records = [a_record(after), a_record(after, 2)]
+        stores.instances.commit(after, records=records, audit=an_audit(after))
+        assert stores.instances.load(after.sid) == after
+        assert [stores.instances.trail(after.sid, seq).record for seq in (1, 2)] == records
+        assert stores.audits() == [an_audit(after)]
+
+    def test_an_audit_entry_needs_no_records(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        after = changed(an_instance())
+        stores.instances.commit(after, audit=an_audit(after))
+        assert stores.audits() == [an_audit(after)]
+
+    def test_refused_it_leaves_neither_records_nor_audit(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        late = replace(an_instance(), rev=7)
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(late, records=[a_record(late)], audit=an_audit(late))
+        assert stores.instances.load(late.sid) == an_instance()
+        assert stores.instances.trail(late.sid, 1) == Trail()
+        assert stores.audits() == []
+
+    def test_of_two_writers_one_wins(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        seen = [stores.instances.load(InstanceSid("i-1")) for _ in range(2)]
+        first, second = (changed(found, note=name) for found, name in zip(seen, "ab", strict=True) if found)
+        stores.instances.commit(first, audit=an_audit(first))
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(second, audit=an_audit(second))
+        assert stores.instances.load(first.sid) == first
+
+    def test_done_twice_it_is_refused_the_second_time(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        stores.instances.commit(changed(an_instance()))
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(changed(an_instance()))
+
+    def test_all_events_of_a_full_instance_close_at_once(self, stores: Stores) -> None:
+        seqs = range(1, MAX_UNFINISHED_EVENTS + 1)
+        busy = replace(an_instance(), events=tuple(an_event(seq) for seq in seqs))
+        stores.instances.create(busy)
+        after = changed(busy, events=(), status=InstanceStatus.CANCELED)
+        records = [a_record(after, seq) for seq in [*seqs, MAX_UNFINISHED_EVENTS + 1]]
+        stores.instances.commit(after, records=records, audit=an_audit(after))
+        assert stores.instances.load(after.sid) == after
+        assert stores.instances.trail(after.sid, 50).record == records[49]
+        assert stores.instances.trail(after.sid, 51).record == records[50]
+
+    def test_a_record_replaces_one_of_the_same_fence(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        stores.instances.put_record(an_instance(), a_record(an_instance(), why="first"))
+        after = changed(an_instance(), events=())
+        stores.instances.commit(after, records=[a_record(after, why="second")])
+        assert stores.instances.trail(after.sid, 1).record == a_record(after, why="second")
+
+
+class TestATrail:
+    """The journal of an event in order, and its record."""
+
+    def test_of_an_event_that_never_ran_is_empty(self, stores: Stores) -> None:
+        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail()
+
+    def test_every_field_survives(self, stores: Stores) -> None:
+        stores.instances.append(full.INSTANCE, full.ENTRY)
+        stores.instances.put_record(full.INSTANCE, full.RECORD)
+        assert stores.instances.trail(full.SID, full.ENTRY.seq) == Trail(
+            entries=(full.ENTRY,), record=full.RECORD
+        )
+
+    def test_entries_come_by_run_and_visit_however_they_were_stored(self, stores: Stores) -> None:
+        order = [(10, 2), (2, 1), (1, 200), (1, 9), (10, 1), (1, 10)]
+        for run, visit in order:
+            stores.instances.append(an_instance(), an_entry(run, visit))
+        found = stores.instances.trail(InstanceSid("i-1"), 1).entries
+        assert [(e.run, e.intent.visit) for e in found] == [
+            (1, 9),
+            (1, 10),
+            (1, 200),
+            (2, 1),
+            (10, 1),
+            (10, 2),
+        ]
+
+    def test_it_holds_no_other_events_and_no_other_instances(self, stores: Stores) -> None:
+        for seq in (1, 10, 11, 100_000):
+            stores.instances.append(an_instance(), an_entry(seq=seq))
+        stores.instances.append(an_instance("i-2"), an_entry(visit=2))
+        stores.instances.put_record(an_instance("i-2"), a_record(an_instance("i-2")))
+        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(entries=(an_entry(),))
+
+    def test_one_larger_than_a_page_comes_whole(self, stores: Stores) -> None:
+        entries = tuple(an_entry(visit=visit, error="x" * 190_000) for visit in range(1, 9))
+        for entry in entries:
+            stores.instances.append(an_instance(), entry)
+        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(entries=entries)
+
+
+class TestFences:
+    """Whoever claimed later has the last word."""
+
+    @pytest.mark.parametrize(("first", "second", "stays"), [(8, 9, "new"), (9, 9, "new"), (9, 8, "old")])
+    def test_of_a_journal_entry(self, stores: Stores, first: int, second: int, stays: str) -> None:
+        stores.instances.append(an_instance(), an_entry(fence=first, error="old"))
+        stores.instances.append(an_instance(), an_entry(fence=second, error="new"))
+        (found,) = stores.instances.trail(InstanceSid("i-1"), 1).entries
+        assert (found.outcome.response, found.fence) == (stays, max(first, second))
+
+    @pytest.mark.parametrize(("first", "second", "stays"), [(8, 9, "new"), (9, 9, "new"), (9, 8, "old")])
+    def test_of_a_record(self, stores: Stores, first: int, second: int, stays: str) -> None:
+        instance = an_instance()
+        stores.instances.put_record(instance, a_record(instance, fence=first, why="old"))
+        stores.instances.put_record(instance, a_record(instance, fence=second, why="new"))
+        assert stores.instances.trail(instance.sid, 1).record == a_record(
+            instance, fence=max(first, second), why=stays
+        )
+
+
+class TestAttention:
+    """An entry for each instance that somebody must look at, where and when its state says so."""
+
+    def due(self, stores: Stores, partition: str = SHARD, *, until: datetime | None = None) -> list[str]:
+        return list(stores.instances.attention(partition, until=until or at(1) + A_LONG_TIME, limit=100))
+
+    def test_it_appears_with_the_instance(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        assert self.due(stores) == ["i-1"]
+        assert self.due(stores, swept_partition(4)) == []
+
+    def test_it_is_due_at_its_instant_and_not_before(self, stores: Stores) -> None:
+        stores.instances.create(an_instance(due=at(20, microsecond=1_000)))
+        due = at(20, microsecond=1_000) + GRACE
+        assert self.due(stores, until=due) == ["i-1"]
+        assert self.due(stores, until=due - timedelta(milliseconds=1)) == []
+
+    def test_a_part_of_a_millisecond_never_makes_it_due_before(self, stores: Stores) -> None:
+        stores.instances.create(an_instance(due=at(20, microsecond=1_400)))
+        assert self.due(stores, until=at(20, microsecond=1_000) + GRACE) == []
+        assert self.due(stores, until=at(20, microsecond=2_000) + GRACE) == ["i-1"]
+
+    def test_it_moves_with_the_state(self, stores: Stores) -> None:
+        stores.instances.create(an_instance(due=at(5)))
+        stores.instances.commit(changed(an_instance(), events=(an_event(due=at(25)),)))
+        assert self.due(stores, until=at(20)) == []
+        assert self.due(stores, until=at(26)) == ["i-1"]
+
+    def test_it_disappears_where_nothing_is_ahead(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        paused = changed(an_instance(), status=InstanceStatus.PAUSED)
+        stores.instances.commit(paused)
+        assert self.due(stores) == []
+        stores.instances.commit(changed(paused, status=InstanceStatus.ACTIVE))
+        assert self.due(stores) == ["i-1"]
+
+    @pytest.mark.parametrize(
+        ("held", "partition"),
+        [
+            (HeldBy.QUEUE, held_partition(HeldBy.QUEUE, full.ACCOUNT, 3)),
+            (HeldBy.STRATEGY, held_partition(HeldBy.STRATEGY, full.STRATEGY, 3)),
+        ],
+    )
+    def test_what_a_flag_holds_stands_apart(self, stores: Stores, held: HeldBy, partition: str) -> None:
+        stores.instances.create(an_instance())
+        stores.instances.commit(changed(an_instance(), held=held))
+        assert self.due(stores) == []
+        assert self.due(stores, partition) == ["i-1"]
+
+    def test_the_earliest_come_first_and_no_more_than_asked_for(self, stores: Stores) -> None:
+        for number in (7, 3, 9, 5):
+            stores.instances.create(an_instance(f"i-{number}", due=at(number)))
+        assert self.due(stores) == ["i-3", "i-5", "i-7", "i-9"]
+        assert stores.instances.attention(SHARD, until=at(8), limit=2) == ["i-3", "i-5"]
+        assert self.due(stores, until=at(8)) == ["i-3", "i-5", "i-7"]

@@ -1,0 +1,117 @@
+"""Where the write happened and its reply was lost: what the store's caller is told."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.application.ports import StaleRevError
+from shared.domain.ids import AccountId
+from tests import full
+from tests.engines import DynamoDb, on_dynamodb
+
+
+def asks_again(client: Any, operation: str) -> None:
+    """The first reply never arrives, so botocore sends the request again."""
+    client.meta.events.register_first(
+        f"needs-retry.dynamodb.{operation}", lambda attempts, **_: 0 if attempts == 1 else None
+    )
+
+
+def gives_up(client: Any, operation: str) -> None:
+    """No reply ever arrives."""
+
+    def fail(**_: object) -> None:
+        raise ReadTimeoutError(endpoint_url="dynamodb")
+
+    client.meta.events.register_first(f"after-call.dynamodb.{operation}", fail)
+
+
+def a_store(dynamodb: DynamoDb) -> DynamoDbInstances:
+    return DynamoDbInstances(client=dynamodb.client, tables=dynamodb.tables)
+
+
+AFTER = replace(full.INSTANCE, rev=full.INSTANCE.rev + 1, note="after")
+
+
+class TestTheClientSendsAgain:
+    """The second sending meets the first one's write."""
+
+    def test_a_commit_is_refused_and_stored(self, dynamodb: DynamoDb) -> None:
+        store = a_store(dynamodb)
+        store.create(full.INSTANCE)
+        asks_again(dynamodb.client, "PutItem")
+        with pytest.raises(StaleRevError):
+            store.commit(AFTER)
+        assert store.load(full.SID) == AFTER
+
+    def test_a_creation_is_refused_and_stored(self, dynamodb: DynamoDb) -> None:
+        store = a_store(dynamodb)
+        asks_again(dynamodb.client, "PutItem")
+        with pytest.raises(StaleRevError):
+            store.create(full.INSTANCE)
+        assert store.load(full.SID) == full.INSTANCE
+
+    def test_a_transaction_succeeds_or_is_refused_but_is_stored_once(self, dynamodb: DynamoDb) -> None:
+        """DynamoDB knows it by its token and says that it succeeded; the emulators do not."""
+        store = a_store(dynamodb)
+        store.create(full.INSTANCE)
+        asks_again(dynamodb.client, "TransactWriteItems")
+        with pytest.raises(StaleRevError):
+            store.commit(AFTER, records=[full.RECORD], audit=full.AUDIT)
+        assert store.load(full.SID) == AFTER
+        assert store.trail(full.SID, full.RECORD.event.seq).record == full.RECORD
+        assert on_dynamodb(dynamodb).audits() == [full.AUDIT]
+
+    def test_both_sendings_of_a_transaction_carry_the_same_token(self, dynamodb: DynamoDb) -> None:
+        tokens = []
+        dynamodb.client.meta.events.register_first(
+            "before-send.dynamodb.TransactWriteItems",
+            lambda request, **_: tokens.append(token_of(request.body)),
+        )
+        asks_again(dynamodb.client, "TransactWriteItems")
+        store = a_store(dynamodb)
+        with pytest.raises(StaleRevError):
+            store.create(full.INSTANCE, records=[full.RECORD])
+        first, second = tokens
+        assert first == second
+
+    def test_journal_and_record_are_stored_as_if_nothing_had_been_lost(self, dynamodb: DynamoDb) -> None:
+        store = a_store(dynamodb)
+        asks_again(dynamodb.client, "PutItem")
+        store.append(full.INSTANCE, full.ENTRY)
+        store.put_record(full.INSTANCE, full.RECORD)
+        trail = store.trail(full.SID, full.ENTRY.seq)
+        assert (trail.entries, trail.record) == ((full.ENTRY,), full.RECORD)
+
+    def test_a_new_strategy_is_stored_as_if_nothing_had_been_lost(self, dynamodb: DynamoDb) -> None:
+        strategies = on_dynamodb(dynamodb).strategies
+        asks_again(dynamodb.client, "TransactWriteItems")
+        strategies.create(full.HEAD, {"any": "settings"})
+        assert strategies.head(full.HEAD.sid) == full.HEAD
+
+
+class TestTheClientGivesUp:
+    """The caller sees the error, and may find the write stored."""
+
+    def test_a_commit_raises_and_is_stored(self, dynamodb: DynamoDb) -> None:
+        store = a_store(dynamodb)
+        store.create(full.INSTANCE)
+        gives_up(dynamodb.client, "PutItem")
+        with pytest.raises(ReadTimeoutError):
+            store.commit(AFTER)
+        assert store.load(full.SID) == AFTER
+
+    def test_a_flag_raises_and_is_stored(self, dynamodb: DynamoDb) -> None:
+        stores = on_dynamodb(dynamodb)
+        gives_up(dynamodb.client, "PutItem")
+        with pytest.raises(ReadTimeoutError):
+            stores.access.set_queue_paused(AccountId("acme"), paused=True)
+        assert stores.strategies.held_by(AccountId("acme"), full.STRATEGY) is not None
+
+
+def token_of(body: Any) -> str:
+    text = body.decode() if isinstance(body, bytes) else str(body)
+    return text.split('"ClientRequestToken":')[1].split('"')[1]

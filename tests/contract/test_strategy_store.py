@@ -1,0 +1,147 @@
+"""What a ``StrategyStore`` promises, on every engine."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError
+from shared.domain.definition import stored_definition
+from shared.domain.ids import AccountId, StrategySid
+from shared.domain.instance import HeldBy
+from shared.domain.strategy import Strategy
+from tests import full
+from tests.engines import ENVIRONMENT, Stores
+
+HEAD = full.HEAD
+OTHER = StrategySid("01890a5d-ac96-774b-bcce-b302099a0002")
+EVENTS = Path(__file__).parents[2] / "events"
+
+
+def settings(of: str = "gym-membership") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / f"{of}.json").read_text())["settings"]
+    return found
+
+
+class TestAHead:
+    """What holds for all versions of a strategy."""
+
+    def test_of_an_unknown_strategy_is_none(self, stores: Stores) -> None:
+        assert stores.strategies.head(OTHER) is None
+
+    def test_every_field_survives(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        assert stores.strategies.head(HEAD.sid) == HEAD
+
+    def test_it_survives_with_nothing_but_what_it_must_have(self, stores: Stores) -> None:
+        bare = replace(HEAD, folder="/", description="", is_paused=False, secret_hash=None)
+        stores.strategies.create(bare, settings())
+        assert stores.strategies.head(HEAD.sid) == bare
+
+
+class TestNames:
+    """An account has one strategy of a folder and name."""
+
+    def test_a_strategy_is_found_by_account_folder_and_name(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        named = stores.strategies.named
+        assert named(HEAD.account_id, HEAD.name, folder=HEAD.folder) == HEAD
+        assert named(HEAD.account_id, HEAD.name) is None
+        assert named(HEAD.account_id, "other", folder=HEAD.folder) is None
+        assert named(AccountId("other"), HEAD.name, folder=HEAD.folder) is None
+
+    def test_a_taken_one_is_refused_and_nothing_is_written(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        with pytest.raises(NameTakenError):
+            stores.strategies.create(replace(HEAD, sid=OTHER), settings())
+        assert stores.strategies.head(OTHER) is None
+        assert stores.strategies.named(HEAD.account_id, HEAD.name, folder=HEAD.folder) == HEAD
+        with pytest.raises(UnknownStrategyError):
+            stores.strategies.load(OTHER, 1)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            replace(HEAD, sid=OTHER, account_id=AccountId("other")),
+            replace(HEAD, sid=OTHER, folder="/"),
+            replace(HEAD, sid=OTHER, name="other"),
+            replace(HEAD, sid=OTHER, folder="/de/#gyms#gym membership ", name="1"),
+            replace(HEAD, sid=OTHER, folder="/de/", name="gyms#gym membership #1"),
+        ],
+    )
+    def test_another_folder_name_or_account_is_free(self, stores: Stores, other: Any) -> None:
+        stores.strategies.create(HEAD, settings())
+        stores.strategies.create(other, settings())
+        assert stores.strategies.named(other.account_id, other.name, folder=other.folder) == other
+
+
+class TestCreatingAgain:
+    """The same changes nothing; another is refused."""
+
+    def test_the_same_head_changes_nothing(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        stores.strategies.create(HEAD, settings())
+        assert stores.strategies.head(HEAD.sid) == HEAD
+
+    def test_another_head_of_the_same_sid_is_refused(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        for other in (replace(HEAD, name="other"), replace(HEAD, description="other")):
+            with pytest.raises(StaleRevError):
+                stores.strategies.create(other, settings())
+        assert stores.strategies.head(HEAD.sid) == HEAD
+        assert stores.strategies.named(HEAD.account_id, "other", folder=HEAD.folder) is None
+
+    def test_another_head_of_the_same_sid_under_a_taken_name_is_refused(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        stores.strategies.create(replace(HEAD, sid=OTHER, name="other"), settings())
+        with pytest.raises(NameTakenError):
+            stores.strategies.create(replace(HEAD, name="other"), settings())
+
+
+class TestAVersion:
+    """It never changes."""
+
+    def test_it_is_read_as_it_was_stored(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        expected = Strategy(
+            sid=HEAD.sid,
+            account_id=HEAD.account_id,
+            name=HEAD.name,
+            version=HEAD.version,
+            definition=stored_definition(settings()),
+            environment=ENVIRONMENT,
+        )
+        assert stores.strategies.load(HEAD.sid, HEAD.version) == expected
+        assert stores.strategies.load(HEAD.sid, HEAD.version) == expected
+
+    def test_an_unknown_one_is_refused(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        with pytest.raises(UnknownStrategyError):
+            stores.strategies.load(HEAD.sid, 2)
+        with pytest.raises(UnknownStrategyError):
+            stores.strategies.load(OTHER, 1)
+
+
+class TestWhatHoldsEventsBack:
+    """The queue of the account before the strategy."""
+
+    @pytest.mark.parametrize(
+        ("queue", "strategy", "held"),
+        [
+            (False, False, None),
+            (False, True, HeldBy.STRATEGY),
+            (True, False, HeldBy.QUEUE),
+            (True, True, HeldBy.QUEUE),
+        ],
+    )
+    def test_each_flag_is_seen(
+        self, stores: Stores, *, queue: bool, strategy: bool, held: HeldBy | None
+    ) -> None:
+        stores.strategies.create(replace(HEAD, is_paused=strategy), settings())
+        stores.access.set_queue_paused(HEAD.account_id, paused=queue)
+        assert stores.strategies.held_by(HEAD.account_id, HEAD.sid) is held
+
+    def test_nothing_is_known_of_an_unknown_strategy(self, stores: Stores) -> None:
+        assert stores.strategies.held_by(HEAD.account_id, OTHER) is None

@@ -1,0 +1,129 @@
+"""What the stores are tested on: memory, and DynamoDB as two emulators understand it."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+from shared.adapters.crypto import AesGcmSealer, LocalDataKey
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.client import connect
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.items import audit_of
+from shared.adapters.dynamodb.strategies import DynamoDbStrategies
+from shared.adapters.dynamodb.tables import Tables, table_definitions
+from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
+from shared.application.ports import AccessStore, InstanceStore, StrategyStore
+from shared.domain.decision import AuditEntry
+
+ENVIRONMENT = "dev"
+REGION = "eu-central-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The stores of one engine, empty. audits: what audit entries there are, in any order."""
+
+    instances: InstanceStore
+    strategies: StrategyStore
+    access: AccessStore
+    audits: Callable[[], list[AuditEntry]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDb:
+    """Empty tables. client: one of their own, so that a test may meddle with it."""
+
+    client: Any
+    tables: Tables
+
+
+def in_memory() -> Stores:
+    """Stores in memory."""
+    access, instances = MemoryAccess(), MemoryInstances()
+    return Stores(
+        instances=instances,
+        strategies=MemoryStrategies(environment=ENVIRONMENT, access=access),
+        access=access,
+        audits=lambda: instances.audit,
+    )
+
+
+def on_dynamodb(dynamodb: DynamoDb) -> Stores:
+    """Stores on DynamoDB's tables."""
+    client, tables = dynamodb.client, dynamodb.tables
+    return Stores(
+        instances=DynamoDbInstances(client=client, tables=tables),
+        strategies=DynamoDbStrategies(
+            client=client, sealer=a_sealer(), environment=ENVIRONMENT, tables=tables
+        ),
+        access=DynamoDbAccess(client=client, tables=tables),
+        audits=lambda: [audit_of(item) for item in client.scan(TableName=tables.audit)["Items"]],
+    )
+
+
+@contextmanager
+def moto_dynamodb(session: boto3.Session, number: int) -> Iterator[DynamoDb]:
+    """Tables in this process."""
+    with mock_aws(), _tables(connect(session), number) as dynamodb:
+        yield dynamodb
+
+
+@contextmanager
+def roto_dynamodb(session: boto3.Session, address: str, number: int) -> Iterator[DynamoDb]:
+    """Tables in an emulator of this machine; ``number`` keeps them apart from others there."""
+    with _tables(connect(session, endpoint_url=address), number) as dynamodb:
+        yield dynamodb
+
+
+@contextmanager
+def _tables(client: Any, number: int) -> Iterator[DynamoDb]:
+    tables = Tables(**{field.name: f"t{number}-{field.name}" for field in fields(Tables)})
+    try:
+        for definition in table_definitions(tables):
+            client.create_table(**definition)
+        yield DynamoDb(client=client, tables=tables)
+    finally:
+        client.close()
+
+
+def a_sealer() -> AesGcmSealer:
+    """Encrypts with a key that is no secret; nonces that count."""
+    counted = iter(range(1 << 32))
+    return AesGcmSealer(
+        keys=LocalDataKey(bytes(range(32))), entropy=lambda count: next(counted).to_bytes(count, "big")
+    )
+
+
+def a_session() -> boto3.Session:
+    """Credentials that open nothing."""
+    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)
+
+
+@contextmanager
+def roto_server(folder: Path) -> Iterator[str]:
+    """The address of an emulator of its own, on a free port of this machine; ended by its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).parent / "roto-server"
+    with (folder / "roto.log").open("w") as log:
+        command = [str(program), "--port", str(port), "--data-dir", str(folder / "data")]
+        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - the emulator of the lock file
+    try:
+        for _ in range(2000):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait(10)

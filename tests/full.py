@@ -1,0 +1,183 @@
+"""One of each thing that is stored, with every field set to something that is not its default.
+
+``tests/adapters/test_documents.py`` fails when a field is forgotten here.
+"""
+
+from datetime import UTC, datetime
+
+from shared.domain.access import AccessKey, Role
+from shared.domain.dates import Asked, Moment
+from shared.domain.decision import AuditEntry
+from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
+from shared.domain.instance import CancelReason, HeldBy, Instance, InstanceStatus, Lease
+from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.strategy import StrategyHead
+
+SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
+ACCOUNT = AccountId("acme")
+STRATEGY = StrategySid("01890a5d-ac96-774b-bcce-b302099a0001")
+
+
+def at(day: int, *, microsecond: int = 0) -> datetime:
+    """Ten o'clock of a day in January 2026."""
+    return datetime(2026, 1, day, 10, 30, 15, microsecond, tzinfo=UTC)
+
+
+ERROR = StepError(message="it said no: €5", status=503, data={"why": ["busy", 1.0, 2, None, True], "": ""})
+
+FAILURE = Failure(step="charge", failed_at=at(2), error=ERROR, retry_at=at(3, microsecond=7), pauses=True)
+
+INTENT = Intent(
+    visit=3,
+    step="charge",
+    call_key=CallKey(f"{SID}-7-2-3"),
+    correlation_id=CorrelationId(f"{SID}-7.t0ken"),
+    path=Path.BEFORE_RETRY,
+    repeat=True,
+    not_before=at(4),
+    passed=("look", "look-again"),
+    branches=("left", "right"),
+    attempt=2,
+    resets=("charge",),
+    failure=FAILURE,
+)
+
+END = RunEnd(how=Ending.EXHAUSTED, attempt=3, resets=("charge", "look"), passed=("look",), failure=FAILURE)
+
+OUTCOME = Outcome(
+    success=True,
+    response={"id": "8", "lines": [{"n": 1, "price": 9.5}], "none": None},
+    error=ERROR,
+    unanswered=True,
+    directives={"attributes": {"plan": "gold"}, "cancelInstance": "over"},
+    notes=("ifCallback of charge: no such key",),
+)
+
+EVENT = Event(
+    seq=7,
+    kind=EventKind.ON_CANCEL,
+    task="win-back",
+    date=at(5),
+    due_at=at(6),
+    status=EventStatus.PAUSED,
+    created_at=at(1),
+    updated_at=at(2, microsecond=123_456),
+    created_cycle=4,
+    paused_for=PausedFor.IN_DOUBT,
+    after_cancellation=True,
+    data={"note": "by hand", "empty": ""},
+    attempt=2,
+    run=3,
+    ring=4,
+    version=5,
+    begun_at=at(7),
+    scheduled_at=at(8),
+    executed_at=at(9),
+    outset=INTENT,
+    known_visits=6,
+    crashes=2,
+    applied=(2, 1),
+    resets=("charge",),
+    side_results_from=2,
+    unsure=True,
+    in_doubt=True,
+    resolution=Resolution.SKIP,
+    job="job-9",
+    last_error="it said no",
+    problem="createIf: no such key",
+)
+
+ENTRY = JournalEntry(
+    seq=7,
+    run=2,
+    fence=11,
+    intent=INTENT,
+    outcome=OUTCOME,
+    then=END,
+    started_at=at(9),
+    finished_at=at(9, microsecond=250_000),
+)
+
+INSTANCE = Instance(
+    sid=SID,
+    account_id=ACCOUNT,
+    strategy_sid=STRATEGY,
+    strategy_version=2,
+    strategy_id="gym-membership",
+    start_date=at(3),
+    created_at=at(1, microsecond=1_000),
+    updated_at=at(8),
+    shard=13,
+    description="Ann's membership, 会员",
+    status=InstanceStatus.PAUSED,
+    cycle=3,
+    plan=Moment(
+        at=at(31), asked=Asked(year=2026, month=2, day=31, hour=24, minute=5, second=6, microsecond=7)
+    ),
+    plan_ended=True,
+    end_date=at(30),
+    attributes={"memberId": "m-1", "marketingOptIn": True, "monthlyFee": 39.0, "empty": "", "ünï": "✓"},
+    events=(EVENT,),
+    next_seq=8,
+    fence=11,
+    lease=Lease(seq=7, until=at(9)),
+    rev=21,
+    cancel_reason=CancelReason.MAX_ATTEMPTS,
+    stopped_at=at(8),
+    stopped_by="key-1",
+    note="asked to",
+    stopped_for=7,
+    drained_at=at(9),
+    held=HeldBy.QUEUE,
+    nudges=2,
+    nudged_until=at(10),
+)
+
+RECORD = EventRecord(
+    instance_sid=SID,
+    event=EVENT,
+    fence=11,
+    finished_at=at(10),
+    in_doubt=True,
+    last=ENTRY,
+    end=END,
+    why="killed",
+    skipped_cycles=(3, 9),
+)
+
+AUDIT = AuditEntry(
+    account_id=ACCOUNT,
+    target=SID,
+    at=at(9, microsecond=5_000),
+    by="key-1",
+    command="pause",
+    from_status=InstanceStatus.ACTIVE,
+    to_status=InstanceStatus.PAUSED,
+    reason="asked to",
+)
+
+HEAD = StrategyHead(
+    sid=STRATEGY,
+    account_id=ACCOUNT,
+    name="gym membership #1",
+    version=1,
+    created_at=at(1),
+    updated_at=at(2),
+    folder="/de/#gyms",
+    description="Monthly, in €",
+    is_paused=True,
+    secret_hash="5ec2e7",
+)
+
+KEY = AccessKey(
+    key_id="k1",
+    account_id=ACCOUNT,
+    role=Role.OPERATOR,
+    secret_hash="5ec2e7",
+    created_at=at(1),
+    description="the shop",
+)
+
+EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, INTENT, END)
