@@ -11,6 +11,7 @@ from threading import Event, Thread
 from typing import Any
 
 from shared.adapters.http_service_caller import HttpServiceCaller
+from shared.application.ports import ServiceCaller
 from shared.domain.call import Answered, CallOutcome, Credential, ServiceRequest
 from shared.domain.strategy import Authorization
 
@@ -132,13 +133,13 @@ def a_credential(
     return Credential(request=Authorization(url=url, **{**given, **request}), path=path, scheme=scheme)
 
 
-def called(caller: HttpServiceCaller, *scripts: Script, **changes: Any) -> CallOutcome:
+def called(caller: ServiceCaller, *scripts: Script, **changes: Any) -> CallOutcome:
     """What one call comes to at a service with these answers."""
     with serving(*scripts) as service:
         return caller.call(a_request(service.url(), **changes))
 
 
-def seen(caller: HttpServiceCaller, path: str = "/", **changes: Any) -> Seen:
+def seen(caller: ServiceCaller, path: str = "/", **changes: Any) -> Seen:
     """One call as its service sees it."""
     with serving() as service:
         assert caller.call(a_request(service.url(path), **changes)) == Answered(status=200, body={"ok": True})
