@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import boto3
-from shared.adapters.dynamodb.instances import DynamoDbInstances
-from shared.adapters.dynamodb.tables import Tables
 
 from dev.client import Api
 from dev.template import REGION
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.tables import Tables
 from shared.domain.event import Event
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance

@@ -16,9 +16,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from dateutil.relativedelta import relativedelta
-from shared.adapters.crypto import SecretHasher
-from shared.adapters.dynamodb.access import DynamoDbAccess
-from shared.adapters.dynamodb.tables import Tables
 
 from dev.clock import ClockFile, Offset
 from dev.doorbells import Doorbells
@@ -27,6 +24,9 @@ from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.jump import Jumper
 from dev.template import Function, Template
 from dev.workers import ROOT, Invocation, Pool
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.tables import Tables
 from shared.domain.access import AccessKey, Role
 from shared.domain.attention import SHARDS, swept_partition
 from shared.domain.dates import parse_instant

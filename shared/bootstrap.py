@@ -16,6 +16,7 @@ from botocore.config import Config
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
@@ -77,8 +78,19 @@ def ports() -> Ports:
     return _ports[-1] if _ports else _wired()
 
 
+def begin_invocation() -> Ports:
+    """The ports for one invocation of a function that calls services.
+
+    Connections kept from before are closed: they may have died unnoticed while the container was frozen, and a
+    call sent into a dead one would be in doubt. Tokens are kept.
+    """
+    if not _ports:
+        _wired().caller.close()
+    return ports()
+
+
 @cache
-def _wired() -> Ports:
+def _wired() -> _Wiring:
     chosen = settings()
     clock = _clocks[-1] if _clocks else SystemClock()
     names = chosen.tables
@@ -90,7 +102,7 @@ def _wired() -> Ports:
         access=names.access,
         audit=names.audit,
     )
-    database = _client("dynamodb")
+    database = connect(boto3.Session())
     doorbell = Doorbell(
         group=chosen.schedule_group,
         runner_arn=chosen.step_runner_arn,

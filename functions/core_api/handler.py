@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.api.core.errors import CoreError, not_found
 from shared.api.core.gate import Gate
 from shared.api.core.routes import ROUTES, Answer, Call
+from shared.api.request import body_of
 from shared.bootstrap import hasher, ports, settings
 
 logger = Logger()
@@ -25,7 +26,7 @@ def _answered(answer: Answer) -> Response[dict[str, Any]]:
 def _route(operation: Callable[..., Answer]) -> Callable[..., Response[dict[str, Any]]]:
     def called(**path: str) -> Response[dict[str, Any]]:
         gate = Gate(ports=ports(), hasher=hasher(), headers=app.current_event.headers)
-        call = Call(gate=gate, body=app.current_event.decoded_body, environment=settings().environment)
+        call = Call(gate=gate, body=body_of(app.current_event.raw_event), environment=settings().environment)
         return _answered(operation(call, **path))
 
     return called
@@ -35,23 +36,25 @@ for (method, path), operation in ROUTES.items():
     app.route(path, method=method)(_route(operation))
 
 
-@app.exception_handler(CoreError)
 def _refused(error: CoreError) -> Response[dict[str, Any]]:
     return _answered((error.status, error.body()))
 
 
-@app.not_found
 def _unknown(_: Exception) -> Response[dict[str, Any]]:
     return _refused(not_found("path"))
 
 
-@app.exception_handler(Exception)
 def _broken(error: Exception) -> Response[dict[str, Any]]:
     """Something of ours broke: told by an id that the log has too, without internals."""
     error_id = app.current_event.request_context.request_id
     logger.error("failed", exc_info=error, extra={"errorId": error_id})
     refusal = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
     return _answered((refusal.status, {**refusal.body(), "errorId": error_id}))
+
+
+app.exception_handler(CoreError)(_refused)
+app.not_found(_unknown)
+app.exception_handler(Exception)(_broken)
 
 
 @logger.inject_lambda_context

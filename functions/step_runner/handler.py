@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.application.run import run_due_events
-from shared.bootstrap import ports
+from shared.bootstrap import begin_invocation
 from shared.domain.ids import InstanceSid
 
 logger = Logger()
@@ -21,7 +21,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     """Run the instance's due events. Raising lets the platform redeliver; the sweeper comes in any case."""
     sid = InstanceSid(event["sid"])
     claimed = run_due_events(
-        ports(),
+        begin_invocation(),
         sid,
         job=context.aws_request_id,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from shared.domain.errors import InvalidInputError, Problem
 
 
-def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
+def strict_json(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """The value a JSON text stands for.
 
     Raises: InvalidInputError: it is no JSON, holds a number JSON does not know, or names a member twice.

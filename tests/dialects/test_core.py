@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared.adapters.crypto import SecretHasher
 
 from dev.gateway import HttpRequest, event_of
 from dev.template import Template
 from functions.core_api.handler import lambda_handler
 from shared import bootstrap
+from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
 from shared.api.core.routes import ROUTES
 from shared.application.run import run_due_events
@@ -78,9 +78,10 @@ class Client:
         key: str | None = "admin.secret",
         secret: str | None = WATER["secret"],
         raw: bytes | None = None,
-        **headers: str,
+        more: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
         """Status and decoded body."""
+        headers = dict(more or {})
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
         if secret is not None:
@@ -231,7 +232,9 @@ class TestInstances:
         client.saved()
         sid = client.started()["executionInstance"]["sid"]
 
-        status, paused = client("POST", f"/execution-instance/{sid}/pause", **{"audit-comment": "holidays"})
+        status, paused = client(
+            "POST", f"/execution-instance/{sid}/pause", more={"audit-comment": "holidays"}
+        )
         again = client("POST", f"/execution-instance/{sid}/pause")
 
         assert status == 200
@@ -366,7 +369,7 @@ class TestWhoGetsIn:
         client.started()
         headers = {"strategy-secret": "%%%"}
 
-        assert client("GET", "/execution-instance/i0002", secret=None, **headers)[0] == 403
+        assert client("GET", "/execution-instance/i0002", secret=None, more=headers)[0] == 403
 
     def test_an_unknown_strategy_is_not_found(self, client: Client) -> None:
         assert client("POST", "/execution-instance", {"strategyId": "nothing"})[0] == 404
@@ -388,7 +391,7 @@ class TestTheEdges:
         assert answer["statusCode"] == 404
         assert json.loads(answer["body"])["error"] == "Not Found"
 
-    def test_a_failure_of_ours(self, client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_failure_of_ours(self, client: Client, caplog: pytest.LogCaptureFixture) -> None:
         client.saved()
         client.ports.instances.instances = None  # type: ignore[assignment]
 
@@ -396,7 +399,7 @@ class TestTheEdges:
 
         assert status == 500
         assert answer["message"] == ["something failed on our side"]
-        assert answer["errorId"] in capsys.readouterr().out
+        assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
 
     def test_every_route_of_the_template_has_its_operation(self) -> None:
         served = {

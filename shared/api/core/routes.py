@@ -39,7 +39,7 @@ class Call:
     """One request of an operation. environment: the deployment's."""
 
     gate: Gate
-    body: str | None
+    body: bytes
     environment: str
 
     @property

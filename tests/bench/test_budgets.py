@@ -1,0 +1,203 @@
+"""What things cost, counted exactly: the table of docs/performance.md is what is measured here.
+
+DynamoDB is moto with our own meter beside it; Scheduler and Lambda are counted where they are asked.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.adapters.memory.world import ManualClock, SequentialIds
+from shared.adapters.meter import Meter
+from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.application.control import control
+from shared.application.ports import AccessStore, InstanceStore, StrategyStore
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.commands import Cancel, Command, Pause, Resume
+from shared.domain.decision import Actor
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.strategy import StrategyHead
+from tests.engines import DynamoDb, on_dynamodb
+
+DOC = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+ROW = re.compile(
+    r"^\| (?P<what>[^|]+?) \| (?P<writes>\d+) \| (?P<trips>\d+) \| (?P<rings>\d+) \|", re.MULTILINE
+)
+TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["rings"])) for m in ROW.finditer(DOC)}
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+ANN = Actor(name="key-1")
+
+
+@dataclass
+class Counted:
+    """A service that is asked, and counts. Stands for Scheduler, Lambda and the services of strategies."""
+
+    times: int = 0
+
+    def create_schedule(self, **_: Any) -> None:
+        self.times += 1
+
+    def invoke(self, **_: Any) -> None:
+        self.times += 1
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.times += 1
+        return Answered(status=201, body={"id": request.call_key})
+
+
+@dataclass
+class Rig:
+    """The ports on moto, metered."""
+
+    instances: InstanceStore
+    strategies: StrategyStore
+    access: AccessStore
+    meter: Meter
+    clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
+    ids: SequentialIds = field(default_factory=SequentialIds)
+    caller: Counted = field(default_factory=Counted)
+    scheduler: Counted = field(default_factory=Counted)
+    invoker: Counted = field(default_factory=Counted)
+
+    @property
+    def wakeups(self) -> AwsWakeups:
+        doorbell = Doorbell(
+            group="g",
+            runner_arn="r",
+            role_arn="o",
+            dead_letter_arn="d",
+            report=lambda *_: pytest.fail("no bell"),
+        )
+        return AwsWakeups(
+            doorbell, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=self.clock
+        )
+
+    def saved(self, steps: int) -> StrategySid:
+        """A strategy whose task has so many steps."""
+        keys = [f"step-{number}" for number in range(1, steps + 1)]
+        settings = {
+            "schedule": {
+                "calendars": [
+                    {"key": "monthly", "task": "main", "scheduleAfter": {"unit": "months", "amount": 1}}
+                ]
+            },
+            "services": [
+                {
+                    "key": "shop",
+                    "baseUrls": [{"environment": "dev", "url": "https://shop.example.test"}],
+                    "methods": [{"key": "order", "url": "/orders", "method": "post"}],
+                }
+            ],
+            "actions": [
+                {"key": "order", "service": "shop", "method": "order", "data": {"of": "{{instance.sid}}"}}
+            ],
+            "tasks": [
+                {
+                    "key": "main",
+                    "initialStep": keys[0],
+                    "steps": [
+                        {"key": key, "action": "order", **({"nextStep": after} if after else {})}
+                        for key, after in zip(keys, [*keys[1:], ""], strict=True)
+                    ],
+                }
+            ],
+        }
+        sid = StrategySid(f"s-{steps}")
+        head = StrategyHead(
+            sid=sid,
+            account_id=AccountId("a-1"),
+            name=f"n-{steps}",
+            version=1,
+            created_at=NOON,
+            updated_at=NOON,
+        )
+        self.strategies.create(head, settings)
+        return sid
+
+    def started(self, steps: int, at: datetime) -> InstanceSid:
+        """An instance of it."""
+        strategy = self.strategies.load(self.saved(steps), 1)
+        asked = StartInstance(strategy_id=strategy.name, attributes={"customer": "c-1"}, start_date=at)
+        return start_instance(self, strategy, asked).instance.sid
+
+    @contextmanager
+    def measuring(self) -> Iterator[Callable[[], tuple[int, int, int]]]:
+        """Write units, round trips to AWS and Scheduler calls while the block runs."""
+        rings, invokes = self.scheduler.times, self.invoker.times
+        with self.meter.counting() as usage:
+            yield lambda: (
+                usage.write_units,
+                sum(usage.trips.values()) + self.scheduler.times - rings + self.invoker.times - invokes,
+                self.scheduler.times - rings,
+            )
+
+
+@pytest.fixture
+def rig(moto: DynamoDb) -> Rig:
+    meter = Meter(moto.tables)
+    meter.watch(moto.client)
+    stores = on_dynamodb(moto)
+    return Rig(instances=stores.instances, strategies=stores.strategies, access=stores.access, meter=meter)
+
+
+class TestTheTable:
+    """Each row of docs/performance.md is what is counted, and within the budget."""
+
+    def test_creating_an_instance(self, rig: Rig) -> None:
+        strategy = rig.strategies.load(rig.saved(3), 1)
+        asked = StartInstance(strategy_id="n", attributes={}, start_date=NOON + timedelta(days=1))
+
+        with rig.measuring() as measured:
+            start_instance(rig, strategy, asked)
+            found = measured()
+
+        assert found == TABLE["create an instance with one main event"]
+        assert found[0] <= 4
+        assert found[2] <= 1
+
+    @pytest.mark.parametrize("steps", [1, 3, 10])
+    def test_running_an_event(self, rig: Rig, steps: int) -> None:
+        sid = rig.started(steps, NOON)
+
+        with rig.measuring() as measured:
+            run_due_events(rig, sid, job="job-1", time_left=lambda: timedelta(seconds=900))
+            found = measured()
+
+        assert rig.caller.times == steps
+        assert (
+            found == TABLE[f"run a main event of {steps} step{'s' if steps > 1 else ''}, next cycle included"]
+        )
+        assert found[0] <= steps + 5
+        assert found[1] <= steps + 8
+        assert found[2] <= 1
+
+    @pytest.mark.parametrize(
+        ("command", "row", "budget"),
+        [(Pause(by=ANN), "pause", 8), (Resume(by=ANN), "resume", 8), (Cancel(by=ANN), "cancel", 12)],
+        ids=["pause", "resume", "cancel"],
+    )
+    def test_commands_on_an_instance_with_one_open_event(
+        self, rig: Rig, command: Command, row: str, budget: int
+    ) -> None:
+        sid = rig.started(3, NOON + timedelta(days=1))
+        if isinstance(command, Resume):
+            control(rig, sid, Pause(by=ANN))
+
+        with rig.measuring() as measured:
+            control(rig, sid, command)
+            found = measured()
+
+        assert found == TABLE[f"{row}, one open event"]
+        assert found[0] <= budget
+        assert found[2] == 0
+
+    def test_no_row_is_left_unmeasured(self) -> None:
+        assert len(TABLE) == 7
