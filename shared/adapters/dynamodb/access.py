@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.adapters.dynamodb.documents import ACCESS_KEY
+from shared.adapters.dynamodb.forms import from_text, to_text
 from shared.adapters.dynamodb.items import item_of, read
-from shared.adapters.dynamodb.shapes import from_text, to_text
 from shared.adapters.dynamodb.tables import Tables, access_key, flags_key
 from shared.domain.access import AccessKey
 from shared.domain.ids import AccountId

@@ -1,7 +1,8 @@
 """Between Python's plain values and the attribute values DynamoDB's low-level client speaks.
 
 Only what items here are made of: texts, whole numbers, truths, nothing, and a map of those. Everything with
-more structure is one JSON text (``shapes.py``); that is faster than boto3's own serializer, and knows floats.
+more structure is one JSON text (``documents.py``); that is faster than boto3's own serializer, and it knows
+floats.
 """
 
 from collections.abc import Mapping

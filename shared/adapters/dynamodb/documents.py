@@ -4,21 +4,20 @@ A renamed field keeps its stored name. A new field needs a default, and then doc
 as if they had it; anything else needs a new ``SCHEMA`` and a reader for the old one.
 """
 
-from shared.adapters.dynamodb.shapes import (
+from shared.adapters.dynamodb.forms import (
     ANY,
     ASKED,
     FLAG,
     INSTANT,
     OBJECT,
+    OWN,
     PAIR,
     TEXT,
     WHOLE,
-    Member,
-    Shape,
-    either,
     named,
     several,
 )
+from shared.adapters.dynamodb.shapes import Member, Shape, either
 from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Moment
 from shared.domain.decision import AuditEntry
@@ -52,8 +51,8 @@ INTENT = Shape(
     {
         "visit": Member("visit", WHOLE),
         "step": Member("step", TEXT),
-        "call_key": Member("key", TEXT),
-        "correlation_id": Member("correlation", TEXT),
+        "call_key": Member("key", OWN),
+        "correlation_id": Member("correlation", OWN),
         "path": Member("path", named(Path)),
         "repeat": Member("repeat", FLAG),
         "not_before": Member("notBefore", INSTANT),
@@ -94,11 +93,11 @@ EVENT = Shape(
     Event,
     {
         "seq": Member("seq", WHOLE),
-        "kind": Member("kind", named(EventKind)),
+        "kind": Member("kind", named(EventKind), usual=EventKind.MAIN),
         "task": Member("task", TEXT),
         "date": Member("date", INSTANT),
         "due_at": Member("due", INSTANT, same_as="date"),
-        "status": Member("status", named(EventStatus)),
+        "status": Member("status", named(EventStatus), usual=EventStatus.PENDING),
         "created_at": Member("created", INSTANT),
         "updated_at": Member("updated", INSTANT, same_as="created_at"),
         "created_cycle": Member("cycle", WHOLE),
@@ -110,8 +109,8 @@ EVENT = Shape(
         "ring": Member("ring", WHOLE),
         "version": Member("version", WHOLE),
         "begun_at": Member("begun", INSTANT),
-        "scheduled_at": Member("scheduled", INSTANT),
-        "executed_at": Member("executed", INSTANT),
+        "scheduled_at": Member("scheduled", INSTANT, same_as="begun_at"),
+        "executed_at": Member("executed", INSTANT, same_as="scheduled_at"),
         "outset": Member("outset", THEN),
         "known_visits": Member("knownVisits", WHOLE),
         "crashes": Member("crashes", WHOLE),
@@ -134,11 +133,9 @@ LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INST
 INSTANCE = Shape(
     Instance,
     {
-        "strategy_sid": Member("strategy", TEXT),
         "strategy_version": Member("version", WHOLE),
         "strategy_id": Member("strategyId", TEXT),
         "start_date": Member("start", INSTANT, same_as="created_at"),
-        "created_at": Member("created", INSTANT),
         "updated_at": Member("updated", INSTANT, same_as="created_at"),
         "shard": Member("shard", WHOLE),
         "description": Member("description", TEXT),
@@ -162,7 +159,7 @@ INSTANCE = Shape(
         "nudges": Member("nudges", WHOLE),
         "nudged_until": Member("nudgedUntil", INSTANT),
     },
-    outside=("sid", "account_id", "rev"),
+    outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )
 
 ENTRY = Shape(

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
 from shared.adapters.dynamodb.documents import AUDIT, ENTRY, INSTANCE, RECORD, SCHEMA
-from shared.adapters.dynamodb.shapes import from_text, to_text
+from shared.adapters.dynamodb.forms import from_text, read_instant, to_text
 from shared.adapters.dynamodb.tables import (
     account_day,
     account_month,
@@ -51,7 +51,7 @@ def instance_item(instance: Instance) -> Attributes:
         "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
         "ownerShard": owner_shard(instance),
         "createdSid": created_sid(instance),
-        "doc": to_text(INSTANCE.write(instance)),
+        "doc": to_text(INSTANCE.write(instance, instance.sid)),
     }
     at = attention_at(instance)
     if at is not None:
@@ -61,21 +61,28 @@ def instance_item(instance: Instance) -> Attributes:
 
 def instance_of(item: Mapping[str, AttributeValue]) -> Instance:
     """The instance an item holds."""
-    found = read(item, "sid", "rev", "doc")
+    found = read(item, "sid", "rev", "strategyStatus", "createdSid", "doc")
     return INSTANCE.read(
-        from_text(found["doc"]), sid=found["sid"], account_id=found["accountId"], rev=found["rev"]
+        from_text(found["doc"]),
+        found["sid"],
+        sid=found["sid"],
+        account_id=found["accountId"],
+        rev=found["rev"],
+        strategy_sid=found["strategyStatus"].rpartition("#")[0],
+        created_at=read_instant(found["createdSid"].partition("#")[0]),
     )
 
 
 def entry_item(instance: Instance, entry: JournalEntry) -> Attributes:
     """A journal entry of an instance."""
     key = {"instanceSid": instance.sid, "sk": journal_key(entry.seq, entry.run, entry.intent.visit)}
-    return item_of(instance.account_id, key, fence=entry.fence, doc=to_text(ENTRY.write(entry)))
+    return item_of(instance.account_id, key, fence=entry.fence, doc=to_text(ENTRY.write(entry, instance.sid)))
 
 
 def entry_of(item: Mapping[str, AttributeValue]) -> JournalEntry:
     """The journal entry an item holds."""
-    return ENTRY.read(from_text(read(item, "doc")["doc"]))
+    found = read(item, "instanceSid", "doc")
+    return ENTRY.read(from_text(found["doc"]), found["instanceSid"])
 
 
 def record_item(instance: Instance, record: EventRecord) -> Attributes:
@@ -86,14 +93,15 @@ def record_item(instance: Instance, record: EventRecord) -> Attributes:
         fence=record.fence,
         accountMonth=account_month(instance, record.finished_at),
         finishedAt=format_instant(record.finished_at),
-        doc=to_text(RECORD.write(record)),
+        doc=to_text(RECORD.write(record, instance.sid)),
     )
 
 
 def record_of(item: Mapping[str, AttributeValue]) -> EventRecord:
     """The record an item holds."""
     found = read(item, "instanceSid", "fence", "doc")
-    return RECORD.read(from_text(found["doc"]), instance_sid=found["instanceSid"], fence=found["fence"])
+    sid = found["instanceSid"]
+    return RECORD.read(from_text(found["doc"]), sid, instance_sid=sid, fence=found["fence"])
 
 
 def audit_item(instance: Instance, audit: AuditEntry) -> Attributes:

@@ -1,152 +1,32 @@
-"""How values of the domain are written as JSON, and read back exactly.
+"""How dataclasses are written as JSON objects, and read back exactly.
 
-A ``Form`` writes one kind of value and reads it again. A ``Shape`` is the form of a dataclass, told as a
-table of its fields. What has its default value is left out, so documents stay small; what cannot be read back
-for sure is refused: a missing or unknown member, another type, an enum value nobody knows.
+A ``Shape`` is the form of a dataclass, told as a table of its fields. What has its usual value is left out,
+so documents stay small; what cannot be read back for sure is refused: a missing or unknown member, another
+type, an enum value nobody knows.
 """
 
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from shared.domain.dates import Asked, format_instant
+from shared.adapters.dynamodb.forms import Form, Simple
 from shared.domain.errors import StoredShapeError
 from shared.domain.strategy import Json
 
 T = TypeVar("T")
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}(?:[0-9]{3})?Z")
-_ASKED = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{6}))?)?"
-)
-
-
-class Form(Protocol[T]):
-    """Writes one kind of value as JSON and reads it back."""
-
-    def write(self, value: T, /) -> Json:
-        """The value as JSON."""
-
-    def read(self, stored: Json, /) -> T:
-        """The value that was written. Raises: StoredShapeError: this was not written by ``write``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Simple(Generic[T]):
-    """A form made of two functions."""
-
-    write: Callable[[Any], Json]
-    read: Callable[[Json], T]
-
-
-def _as_is(value: Json) -> Json:
-    return value
-
-
-def _exactly(kind: type[T], called: str) -> Simple[T]:
-    def read(stored: Json) -> T:
-        if type(stored) is not kind:
-            raise StoredShapeError(f"is not {called} but {type(stored).__name__}")
-        return stored
-
-    return Simple(_as_is, read)
-
-
-ANY: Simple[Json] = Simple(_as_is, _as_is)
-"""Any JSON value, a response for instance."""
-TEXT = _exactly(str, "a text")
-WHOLE = _exactly(int, "a whole number")
-FLAG = _exactly(bool, "true or false")
-OBJECT: Simple[dict[str, Json]] = Simple(dict, _exactly(dict, "an object").read)
-"""A mapping of texts to any JSON values."""
-
-
-def named(kind: type[StrEnum]) -> Simple[StrEnum]:
-    """A member of an enumeration, by its value."""
-    members = {member.value: member for member in kind}
-
-    def read(stored: Json) -> StrEnum:
-        found = members.get(stored) if isinstance(stored, str) else None
-        if found is None:
-            raise StoredShapeError(f"is no {kind.__name__}: {str(stored)[:40]!r}")
-        return found
-
-    return Simple(str, read)
-
-
-def several(form: Form[T]) -> Simple[tuple[T, ...]]:
-    """A tuple of values of one form."""
-
-    def read(stored: Json) -> tuple[T, ...]:
-        if not isinstance(stored, list):
-            raise StoredShapeError(f"is not a list but {type(stored).__name__}")
-        return tuple(form.read(item) for item in stored)
-
-    return Simple(lambda values: [form.write(value) for value in values], read)
-
-
-def _read_pair(stored: Json) -> tuple[int, int]:
-    match stored:
-        case [int(first), int(second)]:
-            return first, second
-        case _:
-            raise StoredShapeError("is not a pair of whole numbers")
-
-
-PAIR: Simple[tuple[int, int]] = Simple(list, _read_pair)
-
-
-def _write_instant(at: datetime) -> str:
-    below = at.microsecond % 1000
-    text = format_instant(at)
-    return f"{text[:-1]}{below:03}Z" if below else text
-
-
-def _read_instant(stored: Json) -> datetime:
-    if isinstance(stored, str) and _INSTANT.fullmatch(stored):
-        try:
-            return datetime.fromisoformat(stored)
-        except ValueError:
-            pass
-    raise StoredShapeError("is no instant in UTC")
-
-
-INSTANT: Simple[datetime] = Simple(_write_instant, _read_instant)
-"""An instant in UTC; with milliseconds, or microseconds where it has any."""
-
-
-def _write_asked(asked: Asked) -> str:
-    below = f".{asked.microsecond:06}" if asked.microsecond else ""
-    seconds = f":{asked.second:02}{below}" if asked.second or below else ""
-    return f"{asked.year:04}-{asked.month:02}-{asked.day:02}T{asked.hour:02}:{asked.minute:02}{seconds}"
-
-
-def _read_asked(stored: Json) -> Asked:
-    found = _ASKED.fullmatch(stored) if isinstance(stored, str) else None
-    if found is None:
-        raise StoredShapeError("is no local date and time")
-    year, month, day, hour, minute, second, microsecond = (int(part or 0) for part in found.groups())
-    return Asked(
-        year=year, month=month, day=day, hour=hour, minute=minute, second=second, microsecond=microsecond
-    )
-
-
-ASKED: Simple[Asked] = Simple(_write_asked, _read_asked)
-"""A local date as it was asked for, which no calendar needs to have: 31 February, 24:00."""
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where a field stands in the document. same_as: the field whose value it has when it is left out."""
+    """Where a field stands in the document.
+
+    It is left out where it has its usual value: that of the field ``same_as``, or ``usual``, or its default.
+    """
 
     name: str
     form: Form[Any]
     same_as: str | None = None
+    usual: object = None
 
 
 class Shape(Generic[T]):
@@ -162,34 +42,35 @@ class Shape(Generic[T]):
         if set(defaults) != {*members, *outside}:
             raise TypeError(f"{kind.__name__}: {sorted(set(defaults) ^ {*members, *outside})} not told")
         self._kind = kind
-        self._outside = frozenset(outside)
         self._rows = [
-            (field, m.name, m.form.write, defaults[field], m.same_as) for field, m in members.items()
+            (field, m.name, m.form.write, defaults[field] if m.usual is None else m.usual, m.same_as)
+            for field, m in members.items()
         ]
         self._members = {m.name: (field, m.form.read) for field, m in members.items()}
+        self._usual = {field: m.usual for field, m in members.items() if m.usual is not None}
         self._same = [(field, m.same_as) for field, m in members.items() if m.same_as is not None]
+        self._nullable = {field for field, _ in self._same if defaults[field] is None}
 
-    def write(self, value: T, /) -> dict[str, Json]:
-        """The document: members that differ from their defaults."""
+    def write(self, value: T, owner: str = "", /) -> dict[str, Json]:
+        """The document: members whose values are not the usual ones."""
         document: dict[str, Json] = {}
-        for field, name, write, default, same_as in self._rows:
+        for field, name, write, usual, same_as in self._rows:
             found = getattr(value, field)
-            usual = default if same_as is None else getattr(value, same_as)
-            if found != usual:
-                document[name] = write(found)
+            if found != (usual if same_as is None else getattr(value, same_as)):
+                document[name] = None if found is None else write(found, owner)
         return document
 
-    def read(self, stored: Json, /, **outside: object) -> T:
+    def read(self, stored: Json, owner: str = "", /, **outside: object) -> T:
         """The value of a document, with what is kept outside of it. Raises: StoredShapeError."""
         if not isinstance(stored, dict):
             raise StoredShapeError(f"{self._kind.__name__} is not an object but {type(stored).__name__}")
-        found: dict[str, Any] = dict(outside)
+        found: dict[str, Any] = {**self._usual, **outside}
         for name, value in stored.items():
             if name not in self._members:
                 raise StoredShapeError(f"{self._kind.__name__} has no member {name[:40]!r}")
             field, read = self._members[name]
             try:
-                found[field] = read(value)
+                found[field] = None if value is None and field in self._nullable else read(value, owner)
             except StoredShapeError as error:
                 raise StoredShapeError(f"{self._kind.__name__}.{name} {error}") from None
         for field, same_as in self._same:
@@ -205,34 +86,16 @@ def either(**shapes: tuple[type[Any], Shape[Any]]) -> Simple[Any]:
     """A value of one of several classes, each under a name of its own."""
     names = {kind: name for name, (kind, _) in shapes.items()}
 
-    def write(value: object) -> Json:
+    def write(value: object, owner: str) -> Json:
         name = names[type(value)]
-        return {name: shapes[name][1].write(value)}
+        return {name: shapes[name][1].write(value, owner)}
 
-    def read(stored: Json) -> object:
+    def read(stored: Json, owner: str) -> object:
         if isinstance(stored, dict) and len(stored) == 1 and (name := next(iter(stored))) in shapes:
-            return shapes[name][1].read(stored[name])
+            return shapes[name][1].read(stored[name], owner)
         raise StoredShapeError(f"is none of {', '.join(shapes)}")
 
     return Simple(write, read)
-
-
-def to_text(document: Json) -> str:
-    """A document as compact JSON. Half a surrogate pair, which UTF-8 cannot hold, is escaped."""
-    text = _ENCODER.encode(document)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(document, separators=(",", ":"))
-    return text
-
-
-def from_text(text: str) -> Json:
-    """The document of a JSON text. Raises: StoredShapeError: it is none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise StoredShapeError("is no JSON document") from None
 
 
 def _default(field: Field[Any]) -> object:

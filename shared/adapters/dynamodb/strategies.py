@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import HEAD
+from shared.adapters.dynamodb.forms import from_text, to_text
 from shared.adapters.dynamodb.items import item_of, read
-from shared.adapters.dynamodb.shapes import from_text, to_text
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key, name_key, version_key
 from shared.application.ports import (
     NameTakenError,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared.adapters.dynamodb.forms import instant_text
 from shared.domain.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance import Instance, InstanceStatus
@@ -119,7 +120,7 @@ def attention_instant(at: datetime) -> str:
 
 def created_sid(instance: Instance) -> str:
     """Where an instance stands among others by age; unique."""
-    return f"{format_instant(instance.created_at)}#{instance.sid}"
+    return f"{instant_text(instance.created_at)}#{instance.sid}"
 
 
 def owner_shard(instance: Instance) -> str:

@@ -1,0 +1,174 @@
+"""How single values are written as JSON, and read back exactly or not at all."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from shared.domain.dates import Asked, format_instant
+from shared.domain.errors import StoredShapeError
+from shared.domain.strategy import Json
+
+T = TypeVar("T")
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}(?:[0-9]{3})?Z")
+_ASKED = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{6}))?)?"
+)
+
+
+class Form(Protocol[T]):
+    """Writes one kind of value as JSON and reads it back.
+
+    owner: sid of the instance that the document is about, where there is one.
+    """
+
+    def write(self, value: T, owner: str, /) -> Json:
+        """The value as JSON."""
+
+    def read(self, stored: Json, owner: str, /) -> T:
+        """The value that was written. Raises: StoredShapeError: this was not written by ``write``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simple(Generic[T]):
+    """A form made of two functions."""
+
+    write: Callable[[Any, str], Json]
+    read: Callable[[Json, str], T]
+
+
+def _as_is(value: Json, _: str) -> Json:
+    return value
+
+
+def _exactly(kind: type[T], called: str) -> Simple[T]:
+    def read(stored: Json, _: str) -> T:
+        if type(stored) is not kind:
+            raise StoredShapeError(f"is not {called} but {type(stored).__name__}")
+        return stored
+
+    return Simple(_as_is, read)
+
+
+ANY: Simple[Json] = Simple(_as_is, _as_is)
+"""Any JSON value, a response for instance."""
+TEXT = _exactly(str, "a text")
+WHOLE = _exactly(int, "a whole number")
+FLAG = _exactly(bool, "true or false")
+OBJECT: Simple[dict[str, Json]] = Simple(lambda value, _: dict(value), _exactly(dict, "an object").read)
+"""A mapping of texts to any JSON values."""
+
+
+def named(kind: type[StrEnum]) -> Simple[StrEnum]:
+    """A member of an enumeration, by its value."""
+    members = {member.value: member for member in kind}
+
+    def read(stored: Json, _: str) -> StrEnum:
+        found = members.get(stored) if isinstance(stored, str) else None
+        if found is None:
+            raise StoredShapeError(f"is no {kind.__name__}: {str(stored)[:40]!r}")
+        return found
+
+    return Simple(lambda member, _: member.value, read)
+
+
+def several(form: Form[T]) -> Simple[tuple[T, ...]]:
+    """A tuple of values of one form."""
+
+    def read(stored: Json, owner: str) -> tuple[T, ...]:
+        if not isinstance(stored, list):
+            raise StoredShapeError(f"is not a list but {type(stored).__name__}")
+        return tuple(form.read(item, owner) for item in stored)
+
+    return Simple(lambda values, owner: [form.write(value, owner) for value in values], read)
+
+
+def _read_pair(stored: Json, _: str) -> tuple[int, int]:
+    match stored:
+        case [int(first), int(second)]:
+            return first, second
+        case _:
+            raise StoredShapeError("is not a pair of whole numbers")
+
+
+PAIR: Simple[tuple[int, int]] = Simple(lambda pair, _: list(pair), _read_pair)
+
+
+def _write_own(value: str, owner: str) -> str:
+    if owner and value.startswith(f"{owner}-"):
+        return value[len(owner) :]
+    if value.startswith("-"):
+        raise StoredShapeError(f"is no id: {value[:40]!r}")
+    return value
+
+
+def _read_own(stored: Json, owner: str) -> str:
+    text = TEXT.read(stored, owner)
+    return owner + text if text.startswith("-") else text
+
+
+OWN: Simple[str] = Simple(_write_own, _read_own)
+"""An id that begins with its owner's sid and a dash, and is stored without that sid; or any other id."""
+
+
+def instant_text(at: datetime) -> str:
+    """An instant in UTC, exactly: with milliseconds, or microseconds where it has any."""
+    below = at.microsecond % 1000
+    text = format_instant(at)
+    return f"{text[:-1]}{below:03}Z" if below else text
+
+
+def read_instant(stored: Json) -> datetime:
+    """The instant of such a text. Raises: StoredShapeError: it is none."""
+    if isinstance(stored, str) and _INSTANT.fullmatch(stored):
+        try:
+            return datetime.fromisoformat(stored)
+        except ValueError:
+            pass
+    raise StoredShapeError("is no instant in UTC")
+
+
+INSTANT: Simple[datetime] = Simple(lambda at, _: instant_text(at), lambda stored, _: read_instant(stored))
+
+
+def _write_asked(asked: Asked, _: str) -> str:
+    below = f".{asked.microsecond:06}" if asked.microsecond else ""
+    seconds = f":{asked.second:02}{below}" if asked.second or below else ""
+    return f"{asked.year:04}-{asked.month:02}-{asked.day:02}T{asked.hour:02}:{asked.minute:02}{seconds}"
+
+
+def _read_asked(stored: Json, _: str) -> Asked:
+    found = _ASKED.fullmatch(stored) if isinstance(stored, str) else None
+    if found is None:
+        raise StoredShapeError("is no local date and time")
+    year, month, day, hour, minute, second, microsecond = (int(part or 0) for part in found.groups())
+    return Asked(
+        year=year, month=month, day=day, hour=hour, minute=minute, second=second, microsecond=microsecond
+    )
+
+
+ASKED: Simple[Asked] = Simple(_write_asked, _read_asked)
+"""A local date as it was asked for, which no calendar needs to have: 31 February, 24:00."""
+
+
+def to_text(document: Json) -> str:
+    """A document as compact JSON. Half a surrogate pair, which UTF-8 cannot hold, is escaped."""
+    text = _ENCODER.encode(document)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, separators=(",", ":"))
+    return text
+
+
+def from_text(text: str) -> Json:
+    """The document of a JSON text. Raises: StoredShapeError: it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise StoredShapeError("is no JSON document") from None
