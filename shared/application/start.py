@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.application.committing import ring
-from shared.application.ports import Ports
+from shared.application.ports import Ports, StaleRevError
 from shared.domain.decision import Applied
 from shared.domain.start import NewInstance, start
 from shared.domain.strategy import Json, Strategy
@@ -37,6 +37,10 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
         end_date=asked.end_date,
     )
     started = start(strategy, new, now=ports.clock.now())
-    ports.instances.create(started.instance, records=started.records)
+    try:
+        ports.instances.create(started.instance, records=started.records)
+    except StaleRevError:
+        if ports.instances.load(started.instance.sid) != started.instance:  # else only the reply was lost
+            raise
     ring(ports, started.instance)
     return started

@@ -13,6 +13,9 @@ from shared.domain.recurrence import date_attribute
 from shared.domain.run import Failure, StepError
 from shared.domain.strategy import Delta, RetryConfig, Step, Strategy, Task
 
+MAX_REASON = 1000
+"""What is told of a failure in the places it travels to, in characters."""
+
 NO_RETRY = RetryConfig(times=0)
 """What holds where neither the step nor its task says anything."""
 
@@ -53,16 +56,18 @@ def failure(
 
     The next attempt is counted from the failure, so it never moves the plan, and is never before it. Where
     it cannot be dated the attempts are used up. An event of a final instance fails; it cannot pause.
+    The failure travels with every later intent, so it carries no body: that stays with the step's own entry.
     """
+    told = StepError(message=error.message[:MAX_REASON], status=error.status)
     pauses = policy.pause_before_cancel and not instance.status.is_final
-    used_up = Failure(step=step.key, failed_at=now, error=error, pauses=pauses)
+    used_up = Failure(step=step.key, failed_at=now, error=told, pauses=pauses)
     delay = delay_of(policy, attempt)
     if delay is None:
         return used_up, None
     at, note = due_after(strategy, instance, delay, variables, now=now)
     if at is None:
         return used_up, note
-    return Failure(step=step.key, failed_at=now, error=error, retry_at=max(at, now)), note
+    return Failure(step=step.key, failed_at=now, error=told, retry_at=max(at, now)), note
 
 
 def due_after(

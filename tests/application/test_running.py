@@ -110,6 +110,26 @@ class TestStarting:
 
         assert ports.wakeups.invoked == [sid]
 
+    def test_a_write_whose_reply_was_lost_counts(self) -> None:
+        ports, _ = a_world()
+        ports.instances = Forgetful(ports.instances)
+
+        sid = started(ports)
+
+        assert stored(ports, sid).rev == 1
+        assert ports.wakeups.invoked == [sid]
+
+    def test_a_sid_that_is_taken_by_another_instance_is_an_error(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+        ports.ids.count = 0
+        ports.clock.at += AN_HOUR
+
+        with pytest.raises(StaleRevError):
+            started(ports)
+
+        assert stored(ports, sid).created_at == START
+
 
 class TestARunner:
     """It runs what is due, arms what comes next, and may be called at any time."""
@@ -464,6 +484,10 @@ class Contended(Shared):
 
 class Forgetful(Shared):
     """A store that writes, and then says that somebody else was faster."""
+
+    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+        super().create(instance, records=records)
+        raise StaleRevError
 
     def commit(
         self, instance: Instance, *, records: Sequence[EventRecord] = (), audit: AuditEntry | None = None
