@@ -16,6 +16,7 @@ from dev.books import Books, disagreements
 from dev.client import Api, Processes, advance, example
 from dev.emulator import free_port
 from dev.workers import ROOT
+from shared.domain.event import EventStatus
 
 WATER_DATES = [
     "2026-01-31T10:00",
@@ -142,7 +143,11 @@ def the_books(year: Year, sids: list[str]) -> None:
             result = (
                 "done" if outcome.success else f"FAILED: {outcome.error.message if outcome.error else '?'}"
             )
-            say(f"   {line.at:%Y-%m-%d %H:%M:%S}  {line.event.task:14} {intent.step:14} {result}")
+            ran, cycle = f"{line.at:%Y-%m-%d %H:%M:%S}", line.event.created_cycle
+            say(f"   {ran}  cycle {cycle:2}  {line.event.task:14} {intent.step:14} {result}")
+        for event, _, _ in books.events(sid):
+            if event.status is EventStatus.PENDING:
+                say(f"   to come: {event.task} on {event.date:%Y-%m-%d %H:%M}Z, cycle {event.created_cycle}")
     _check_water(books, sids[0])
     _check_ann(books, sids[1])
     _check_ben(books, sids[2])
@@ -188,6 +193,15 @@ def _check_ann(books: Books, sid: str) -> None:
     statuses = {cycle: status for cycle, _, status, _ in _mains(books, sid)}
     paid = [cycle for cycle, status in statuses.items() if status == "PROCESSED"]
     must(paid == [1, 2, 3, 6, 7, 8, 9], f"the cycles Ann paid for: {statuses}")
+    mains = {cycle: date for cycle, date, _, _ in _mains(books, sid)}
+    must(
+        (mains[2], mains[3]) == ("2026-04-03T07:00", "2026-05-03T07:00"),
+        f"the dates of cycles 2 and 3: {mains}",
+    )
+    reminders = [f"{e.date:%Y-%m-%dT%H:%M}" for e, _, _ in books.events(sid) if e.task == "send-reminder"]
+    must(
+        reminders[:2] == ["2026-02-28T08:00", "2026-03-31T07:00"], f"the dates of the reminders: {reminders}"
+    )
     tasks = [line.event.task for line in books.lines(sid)]
     must(tasks.count("send-welcome") == 1 and tasks[-1] == "send-winback", "the welcome and the win-back")
     must(tasks.count("send-reminder") == 7, f"a reminder before each charge that was not late: {tasks}")

@@ -40,10 +40,6 @@ def _refused(error: CoreError) -> Response[dict[str, Any]]:
     return _answered((error.status, error.body()))
 
 
-def _unknown(_: Exception) -> Response[dict[str, Any]]:
-    return _refused(not_found("path"))
-
-
 def _broken(error: Exception) -> Response[dict[str, Any]]:
     """Something of ours broke: told by an id that the log has too, without internals."""
     error_id = app.current_event.request_context.request_id
@@ -53,7 +49,7 @@ def _broken(error: Exception) -> Response[dict[str, Any]]:
 
 
 app.exception_handler(CoreError)(_refused)
-app.not_found(_unknown)
+app.not_found(lambda _: _refused(not_found("path")))
 app.exception_handler(Exception)(_broken)
 
 

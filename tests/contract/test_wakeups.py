@@ -1,0 +1,110 @@
+"""``Wakeups``: what memory, and EventBridge Scheduler as two emulators understand it, promise alike."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from shared.adapters.memory.world import ManualClock, MemoryWakeups
+from shared.adapters.system import SystemClock
+from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.application.ports import Wakeups
+from shared.domain.ids import InstanceSid
+
+SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
+TODAY = SystemClock().now().replace(microsecond=0)
+GROUPS = count(1)
+
+
+@dataclass(frozen=True)
+class Belfry:
+    """Wakeups, and what is armed there by name. reports: what could not be arranged."""
+
+    wakeups: Wakeups
+    armed: Callable[[], dict[str, datetime]]
+    reports: list[str]
+
+
+def in_memory() -> Belfry:
+    wakeups = MemoryWakeups()
+    return Belfry(wakeups, lambda: {name: at for name, (at, _) in wakeups.armed.items()}, [])
+
+
+def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Belfry:
+    client: Any = session.client("scheduler", endpoint_url=endpoint_url)
+    group = f"bells-{next(GROUPS)}"
+    client.create_schedule_group(Name=group)
+    reports: list[str] = []
+    doorbell = Doorbell(
+        group=group,
+        runner_arn="arn:aws:lambda:eu-central-1:123456789012:function:runner",
+        role_arn="arn:aws:iam::123456789012:role/ring",
+        dead_letter_arn="arn:aws:sqs:eu-central-1:123456789012:dead-letters",
+        report=lambda what, _, error: reports.append(f"{what}: {error}"),
+    )
+
+    def armed() -> dict[str, datetime]:
+        names = [listed["Name"] for listed in client.list_schedules(GroupName=group)["Schedules"]]
+        found = [client.get_schedule(Name=name, GroupName=group) for name in names]
+        return {
+            schedule["Name"]: datetime.strptime(
+                schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)"
+            ).replace(tzinfo=UTC)
+            for schedule in found
+        }
+
+    wakeups = AwsWakeups(
+        doorbell, scheduler=lambda: client, invoker=lambda: pytest.fail("not asked"), clock=ManualClock(TODAY)
+    )
+    return Belfry(wakeups, armed, reports)
+
+
+@pytest.fixture(params=["memory", "moto", pytest.param("roto", marks=pytest.mark.allow_hosts(["127.0.0.1"]))])
+def belfry(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[Belfry]:
+    match request.param:
+        case "memory":
+            yield in_memory()
+        case "moto":
+            with mock_aws():
+                yield on_scheduler(session)
+        case _:
+            yield on_scheduler(session, request.getfixturevalue("roto_address"))
+
+
+class TestArming:
+    """A name is armed once, for its instant."""
+
+    def test_a_wakeup_stands_at_its_instant_under_its_name(self, belfry: Belfry) -> None:
+        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
+
+        assert belfry.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
+        assert belfry.reports == []
+
+    def test_an_armed_name_stays_as_it_is_whatever_its_instant(self, belfry: Belfry) -> None:
+        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
+        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=50), SID)
+
+        assert belfry.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
+        assert belfry.reports == []
+
+    def test_a_new_ring_is_a_new_wakeup(self, belfry: Belfry) -> None:
+        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
+        belfry.wakeups.arm(f"{SID}-1-2", TODAY + timedelta(days=41), SID)
+
+        assert belfry.armed() == {
+            f"{SID}-1-1": TODAY + timedelta(days=40),
+            f"{SID}-1-2": TODAY + timedelta(days=41),
+        }
+
+    def test_the_longest_names_there_are_fit(self, belfry: Belfry) -> None:
+        name = f"{SID}-99999999-9999999999"
+
+        belfry.wakeups.arm(name, TODAY + timedelta(days=1), SID)
+
+        assert list(belfry.armed()) == [name]
+        assert belfry.reports == []
