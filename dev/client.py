@@ -78,19 +78,20 @@ class Processes:
             if process.poll() is None:
                 process.terminate()
         for process in self._started.values():
-            process.wait(30)
+            process.communicate(timeout=30)
 
     def kill_stack(self) -> None:
         """Kill -9 of the stack and all of its workers."""
         process = self._started["stack"]
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.communicate(timeout=10)
 
     def _start(self, name: str, arguments: list[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._started[name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 cwd=ROOT,
+                stdin=subprocess.PIPE,  # closes when we die, however we die, and with it the process ends
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

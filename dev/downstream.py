@@ -78,7 +78,7 @@ class Downstream:
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until killed, or until standard input ends."""
     port, ledger = int(sys.argv[1]), Path(sys.argv[2])
     downstream = Downstream(ledger)
 
@@ -114,7 +114,9 @@ def main() -> None:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the library's names
 
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.buffer.read()  # ends when whoever started this is gone
 
 
 if __name__ == "__main__":

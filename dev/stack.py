@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -308,8 +309,14 @@ def _target(body: Mapping[str, Any], now: datetime) -> datetime:
     return now + relativedelta(**body["advance"])
 
 
+def _await_orphanage(stopped: threading.Event) -> None:
+    """Stop when whoever started this, and holds the other end of its standard input, is gone."""
+    sys.stdin.buffer.read()
+    stopped.set()
+
+
 def main() -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM, or until standard input ends."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--state", type=Path, required=True, help="folder of everything that is kept")
     parser.add_argument("--port", type=int, default=8080)
@@ -327,6 +334,7 @@ def main() -> None:
         doorbells=asked.wakeups == "on",
         sweeper=asked.sweeper == "on",
     )
+    threading.Thread(target=_await_orphanage, args=(stopped,), daemon=True).start()
     print(f"serving {stack.url}", flush=True)  # noqa: T201 - told to whoever started it
     while not stopped.wait(timedelta(hours=1).total_seconds()):
         pass
