@@ -17,12 +17,13 @@ $(READY): requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $(READY)
 
-check: $(READY)  ## Style, types, import rules, dependencies.
+check: $(READY)  ## Style, types, import rules, dependencies, the template.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/cfn-lint template.yaml
 
 test: $(READY)  ## Every test, with the coverage floors.
 	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --cov --cov-report= --durations=5
