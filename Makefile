@@ -12,9 +12,12 @@ COMMA  := ,
 
 .PHONY: check test sim demo up e2e format clean
 
+# The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
+# for a requirement of its own and stops at the first release newer than the lock.
 $(READY): requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	$(BIN)/pip check --quiet --disable-pip-version-check
 	touch $(READY)
 
 check: $(READY)  ## Style, types, import rules, dependencies, the template.
