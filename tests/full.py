@@ -9,7 +9,7 @@ from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Asked, Moment
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
+from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid, event_sid
 from shared.domain.instance import CancelReason, HeldBy, Instance, InstanceStatus, Lease
 from shared.domain.journal import EventRecord, JournalEntry
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
@@ -153,8 +153,9 @@ AUDIT = AuditEntry(
     at=at(9, microsecond=5_000),
     by="key-1",
     command="pause",
-    from_status=InstanceStatus.ACTIVE,
-    to_status=InstanceStatus.PAUSED,
+    event=event_sid(SID, 7),
+    from_state="ACTIVE",
+    to_state="PAUSED",
     reason="asked to",
 )
 

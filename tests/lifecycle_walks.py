@@ -1,6 +1,7 @@
 """Lives led at random: whatever commands come, at whatever times, to whatever state."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,6 +10,8 @@ from shared.domain.attention import attention_at, next_event, partition
 from shared.domain.commands import (
     Apply,
     Cancel,
+    CancelEvent,
+    CancelTasks,
     Claim,
     Command,
     Conclude,
@@ -22,6 +25,7 @@ from shared.domain.commands import (
     Resume,
     Stop,
     Unpark,
+    Update,
     Wait,
 )
 from shared.domain.decide import decide
@@ -214,6 +218,9 @@ class RandomLife:
             Resume(by=ANN, on_late=self.rng.choice([None, *OnResume])),
             Execute(seq=seq, by=ANN),
             Execute(seq=seq, by=ANN),
+            CancelEvent(seq=seq, by=ANN),
+            CancelTasks(tasks=tuple(self.rng.sample(["bill", "remind", "greet", "part"], 2)), by=ANN),
+            self._update(),
             Resolve(
                 seq=self.rng.choice(doubtful or [seq]), resolution=self.rng.choice(list(Resolution)), by=ANN
             ),
@@ -223,6 +230,21 @@ class RandomLife:
         elif self.rng.random() < 0.1:
             commands = [Cancel(by=ANN, kill=self.rng.random() < 0.3)]
         self.decide(self.rng.choice(commands))
+
+    def _update(self) -> Update:
+        ends = [
+            None,
+            self.now - timedelta(days=1),
+            self.now + timedelta(hours=5),
+            self.now + timedelta(days=30),
+        ]
+        return Update(
+            by=ANN,
+            description=self.rng.choice([None, "", "d"]),
+            attributes=self.rng.choice([None, {}, {"level": "gold"}, {"level": None, "n": 1}, {"n": []}]),
+            sets_end_date=self.rng.random() < 0.5,
+            end_date=self.rng.choice(ends),
+        )
 
     def _sweeper(self) -> None:
         commands: list[Command] = [Unpark()] if self.of.instance.held else [Nudge(), Finish()]
@@ -234,9 +256,9 @@ class RandomLife:
         verdict = self.of.decide(command, self.now)
         if isinstance(verdict, Applied):
             assert verdict.instance.rev == before.rev + 1
-            told = verdict.audit is not None and verdict.audit.to_status is verdict.instance.status
+            told = verdict.audit is not None and verdict.audit.to_state == verdict.instance.status
             assert told or verdict.instance.status is before.status, "a status changed and nobody says so"
-            self._note(before, verdict.instance, verdict.records, type(command).__name__.lower())
+            self._note(before, verdict.instance, verdict.records, _told(command))
         else:
             assert verdict.instance is before
         assert_sound(self.of.instance)
@@ -258,6 +280,11 @@ class RandomLife:
         for seq, status in later.items():
             if earlier.get(seq) != status:
                 self.events.add((earlier.get(seq, "new"), status, cause))
+
+
+def _told(command: Command) -> str:
+    """A command as the documents name it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(command).__name__).lower()
 
 
 def assert_sound(instance: Instance) -> None:

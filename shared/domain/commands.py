@@ -1,5 +1,6 @@
 """Everything that can be asked of an instance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from shared.domain.event import Event, Resolution
 from shared.domain.instance import HeldBy
 from shared.domain.journal import JournalEntry, Trail
 from shared.domain.run import RunEnd
-from shared.domain.strategy import OnResume
+from shared.domain.strategy import Json, OnResume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,37 @@ class Execute:
 
     seq: int
     by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelEvent:
+    """One event is not to run; one in flight is not waited for, its late result is discarded."""
+
+    seq: int
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTasks:
+    """No event of these tasks that there is now is to run; the rest goes on."""
+
+    tasks: tuple[str, ...]
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What is known of it changes.
+
+    description: None leaves it. attributes: laid over its own, null removes one.
+    sets_end_date: whether ``end_date`` is meant; then None removes it.
+    """
+
+    by: Actor
+    description: str | None = None
+    attributes: Mapping[str, Json] | None = None
+    sets_end_date: bool = False
+    end_date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +183,9 @@ Command = (
     | Resume
     | Cancel
     | Execute
+    | CancelEvent
+    | CancelTasks
+    | Update
     | Resolve
     | Claim
     | Renew

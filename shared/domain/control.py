@@ -9,10 +9,11 @@ from typing import assert_never
 
 from shared.domain.commands import Cancel, Execute, Pause, Resolve, Resume
 from shared.domain.conclude import stop_event
-from shared.domain.decision import Actor, AlreadyThere, Change, Refused, Verdict, audited
+from shared.domain.decision import Actor, AlreadyThere, Applied, Change, Refused, Verdict, audited
 from shared.domain.ending import cancel_instance, close, complete_if_done
 from shared.domain.errors import DateError
 from shared.domain.event import Event, EventStatus, PausedFor
+from shared.domain.ids import EventSid
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
 from shared.domain.planning import Replanned, catch_up, cycle_failed, fell_due_while_stopped, shift
 from shared.domain.recurrence import CycleError, TooManyMissedError
@@ -85,7 +86,7 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
         case EventStatus.ONHOLD | EventStatus.PENDING:
             queued = _queued(event, now=now)
             change = Change(instance=replace(instance.with_event(queued), updated_at=now))
-            return audited(instance, change, command="execute", by=command.by, now=now)
+            return audited(instance, change, command="execute", by=command.by, now=now, event=event)
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             return AlreadyThere(instance=instance)
         case _:
@@ -101,8 +102,18 @@ def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: da
     after = replace(instance.with_event(decided), updated_at=now)
     name = f"resolve {command.resolution.value}"
     if instance.status is InstanceStatus.PAUSED and instance.stopped_for == event.seq:
-        return _going_on(strategy, instance, _activated(after, now=now), None, name, by=command.by, now=now)
-    return audited(instance, Change(instance=after), command=name, by=command.by, now=now)
+        going_on = _going_on(
+            strategy, instance, _activated(after, now=now), None, name, by=command.by, now=now
+        )
+        return _about(going_on, instance.event_sid(event))
+    return audited(instance, Change(instance=after), command=name, by=command.by, now=now, event=event)
+
+
+def _about(verdict: Verdict, event: EventSid) -> Verdict:
+    """The verdict with the event that was meant in its audit entry."""
+    if not isinstance(verdict, Applied) or verdict.audit is None:
+        return verdict
+    return replace(verdict, audit=replace(verdict.audit, event=event))
 
 
 def _going_on(

@@ -13,6 +13,8 @@ from shared.domain.claim import claim, release, renew, unpark
 from shared.domain.commands import (
     Apply,
     Cancel,
+    CancelEvent,
+    CancelTasks,
     Claim,
     Command,
     Conclude,
@@ -26,6 +28,7 @@ from shared.domain.commands import (
     Resume,
     Stop,
     Unpark,
+    Update,
     Wait,
 )
 from shared.domain.conclude import apply, conclude, stop, wait
@@ -34,6 +37,8 @@ from shared.domain.decision import ENGINE, Actor, AlreadyThere, Applied, Change,
 from shared.domain.ending import complete_if_done
 from shared.domain.instance import HeldBy, Instance, InstanceStatus
 from shared.domain.strategy import Strategy
+from shared.domain.update import update
+from shared.domain.withdraw import cancel_event, cancel_tasks
 
 
 def decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:
@@ -82,6 +87,12 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return cancel(strategy, instance, command, now=now)
         case Execute():
             return execute(instance, command, now=now)
+        case CancelEvent():
+            return cancel_event(strategy, instance, command, now=now)
+        case CancelTasks():
+            return cancel_tasks(strategy, instance, command, now=now)
+        case Update():
+            return update(strategy, instance, command, now=now)
         case Resolve():
             return resolve(strategy, instance, command, now=now)
         case Claim():

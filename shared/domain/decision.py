@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.errors import Problem
+from shared.domain.event import Event
+from shared.domain.ids import AccountId, EventSid
+from shared.domain.instance import Instance
 from shared.domain.journal import EventRecord
 from shared.domain.recurrence import Skipped
 
@@ -35,15 +37,21 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """Who changed what, when, from which status to which, and why."""
+    """Who changed what, when, from which state to which, and why.
+
+    target: the sid of an instance or a strategy, ``queue``, or an access key's id.
+    event: which of the instance's events was meant, where it was one.
+    from_state, to_state: statuses; of a strategy its versions; None where there is nothing before or after.
+    """
 
     account_id: AccountId
-    target: InstanceSid
+    target: str
     at: datetime
     by: str
     command: str
-    from_status: InstanceStatus
-    to_status: InstanceStatus
+    event: EventSid | None = None
+    from_state: str | None = None
+    to_state: str | None = None
     reason: str | None = None
 
 
@@ -74,20 +82,30 @@ class AlreadyThere:
 class Refused:
     """The instance does not allow the command. Nothing is to be written.
 
-    rule: a short stable name of what stood against it.
+    rule: a short stable name of what stood against it. problems: what is wrong with what was asked for,
+    where it is the input (``rule`` is ``input``) and not the state.
     """
 
     instance: Instance
     why: str
     rule: str = "state"
+    problems: tuple[Problem, ...] = ()
 
 
 Verdict = Applied | AlreadyThere | Refused
 """What a command came to."""
 
 
-def audited(before: Instance, change: Change, *, command: str, by: Actor, now: datetime) -> Applied:
-    """A change with its audit entry."""
+def audited(
+    before: Instance,
+    change: Change,
+    *,
+    command: str,
+    by: Actor,
+    now: datetime,
+    event: Event | None = None,
+) -> Applied:
+    """A change with its audit entry. event: the one that was meant, where it was one."""
     return Applied(
         instance=change.instance,
         records=change.records,
@@ -97,8 +115,9 @@ def audited(before: Instance, change: Change, *, command: str, by: Actor, now: d
             at=now,
             by=by.name,
             command=command,
-            from_status=before.status,
-            to_status=change.instance.status,
+            event=None if event is None else before.event_sid(event),
+            from_state=before.status.value,
+            to_state=change.instance.status.value,
             reason=by.reason,
         ),
     )

@@ -9,11 +9,11 @@ from datetime import datetime
 
 from shared.domain.dates import format_instant, parse_instant
 from shared.domain.decision import Actor, Change
-from shared.domain.ending import add_event, cancel_instance, close_all
+from shared.domain.ending import add_event, cancel_instance
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.instance import MAX_UNFINISHED_EVENTS, CancelReason, Instance, InstanceStatus
-from shared.domain.planning import plan_next, unbegun_leading_ups
+from shared.domain.planning import cancel_events
 from shared.domain.strategy import Json, Strategy, json_size
 from shared.domain.validation import violations
 
@@ -121,12 +121,7 @@ def _canceled(
 ) -> Change:
     """The events of these tasks closed, but for one in flight; without its main event the plan goes on."""
     doomed = [e for e in instance.events if e.task in tasks and _can_be_closed(e, running)]
-    change = close_all(instance, doomed, now=now, why="canceled by a controller")
-    if any(event.is_main for event in doomed):
-        left = unbegun_leading_ups(change.instance)
-        change = change.then(close_all(change.instance, left, now=now, why="its main event was canceled"))
-        change = change.then(plan_next(strategy, change.instance, now=now).change)
-    return change
+    return cancel_events(strategy, instance, doomed, now=now, why="canceled by a controller").change
 
 
 def _can_be_closed(event: Event, running: Event) -> bool:

@@ -3,6 +3,7 @@
 Source: contracts/core.md sections 3.6 and 3.8; design section 3, item 6.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -50,7 +51,7 @@ def close(
     return Change(instance=after, records=(record,))
 
 
-def close_all(instance: Instance, events: list[Event], *, now: datetime, why: str) -> Change:
+def close_all(instance: Instance, events: Sequence[Event], *, now: datetime, why: str) -> Change:
     """Several events leave the aggregate as CANCELED."""
     change = Change(instance=instance)
     for event in events:

@@ -3,6 +3,7 @@
 Source: design section 4; contracts/core.md section 3.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from shared.domain.recurrence import (
     Outlook,
     Skipped,
     coming_cycles,
+    first_cycle,
     following,
     outlook,
 )
@@ -66,8 +68,17 @@ def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Repla
     """
     if instance.plan is None or instance.plan_ended:
         return Replanned(change=complete_if_done(instance, now=now))
+    return plan_on(strategy, instance, now=now)
+
+
+def plan_on(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+    """The cycle after the last that was planned, or the first one, of an instance without an open cycle."""
+    plan = instance.plan
     try:
-        coming = following(strategy, instance, cycle=instance.cycle, moment=instance.plan, now=now)
+        if plan is None:
+            coming = first_cycle(strategy, instance, now=now)
+        else:
+            coming = following(strategy, instance, cycle=instance.cycle, moment=plan, now=now)
         ahead = outlook(strategy, instance, coming, now=now, on_late=strategy.definition.on_resume)
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
@@ -137,14 +148,32 @@ def shift(strategy: Strategy, instance: Instance, by: timedelta, *, now: datetim
     plan, zone = instance.plan, strategy.definition.zone
     if plan is None:
         return Change(instance=instance)
-    events = tuple(_shifted(event, by, zone) if _is_planned(event) else event for event in instance.events)
+    events = tuple(_shifted(event, by, zone) if is_planned(event) else event for event in instance.events)
     moved = replace(instance, plan=shifted(plan, by, zone), events=events, updated_at=now)
     main, end = moved.main_event, moved.end_date
-    if main is None or end is None or main.date <= end or not _is_planned(main):
+    if main is None or end is None or main.date <= end or not is_planned(main):
         return Change(instance=moved)
-    doomed = [*unbegun_leading_ups(moved), main]
-    change = close_all(moved, doomed, now=now, why="moved beyond the end date")
+    return end_before(strategy, moved, main, now=now, why="moved beyond the end date")
+
+
+def end_before(strategy: Strategy, instance: Instance, main: Event, *, now: datetime, why: str) -> Change:
+    """The plan ended before its open cycle, which has not begun: that one closes."""
+    doomed = [*unbegun_leading_ups(instance), main]
+    change = close_all(instance, doomed, now=now, why=why)
     return change.then(_opened(strategy, change.instance, None, now=now))
+
+
+def cancel_events(
+    strategy: Strategy, instance: Instance, doomed: Sequence[Event], *, now: datetime, why: str
+) -> Replanned:
+    """These events closed. With its main event a cycle is skipped, and the plan goes on with the next."""
+    change = close_all(instance, doomed, now=now, why=why)
+    if not any(event.is_main for event in doomed):
+        return Replanned(change=change)
+    left = unbegun_leading_ups(change.instance)
+    change = change.then(close_all(change.instance, left, now=now, why="its main event was canceled"))
+    planned = plan_next(strategy, change.instance, now=now)
+    return Replanned(change=change.then(planned.change), skipped=planned.skipped)
 
 
 def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
@@ -162,6 +191,12 @@ def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
 def unbegun_leading_ups(instance: Instance) -> list[Event]:
     """Leading-up events that no runner has set out on."""
     return [event for event in instance.events if event.kind is EventKind.LEADING_UP and not event.has_begun]
+
+
+def is_planned(event: Event) -> bool:
+    """Whether it waits for a date of the plan, and for nothing else."""
+    of_plan = event.kind in (EventKind.MAIN, EventKind.LEADING_UP)
+    return of_plan and not event.has_begun and event.status in (EventStatus.PENDING, EventStatus.ONHOLD)
 
 
 def cycle_failed(strategy: Strategy, instance: Instance, error: CycleError, *, now: datetime) -> Change:
@@ -226,12 +261,6 @@ def _with_range(strategy: Strategy, change: Change, skipped: Skipped) -> Change:
     records = tuple(replace(record, skipped_cycles=cycles) for record in change.records)
     plan = moment_at(skipped.last_at, strategy.definition.zone)
     return Change(instance=replace(change.instance, cycle=skipped.last_cycle, plan=plan), records=records)
-
-
-def _is_planned(event: Event) -> bool:
-    """Whether it waits for a date of the plan, and for nothing else."""
-    of_plan = event.kind in (EventKind.MAIN, EventKind.LEADING_UP)
-    return of_plan and not event.has_begun and event.status in (EventStatus.PENDING, EventStatus.ONHOLD)
 
 
 def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.commands import Apply, Claim, Conclude, Pause, Release, Resolve, Resume, Unpark
+from shared.domain.commands import Apply, Claim, Conclude, Pause, Release, Resolve, Resume, Unpark, Update
 from shared.domain.event import Event, Resolution
 from shared.domain.instance import HeldBy
 from shared.domain.run import Ending, Outcome
@@ -18,11 +18,14 @@ from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new
 from tests.lifecycle_walks import RandomLife, Transition
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "state-machines.md"
-ROW = re.compile(r"\| (?P<before>[A-Za-z, ]+) \| (?P<after>[A-Z]+) \| (?P<by>[a-z`, ]+) \| [^|]+ \|")
+ROW = re.compile(r"\| (?P<before>[A-Za-z, ]+) \| (?P<after>[A-Z]+) \| (?P<by>[a-z_`, ]+) \| [^|]+ \|")
 LIVES = 1500
 STEPS = 80
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
 PART: Json = {"onCancelTasks": [{"task": "part", "manualTrigger": True}]}
+TWICE: Json = {
+    "onCreateTasks": [{"task": "greet"}, {"task": "part", "delayBy": {"unit": "years", "amount": 1}}]
+}
 ONCE: Json = calendar(runOnCycle=1)
 
 Moves = frozenset[tuple[frozenset[str], str, frozenset[str]]]
@@ -121,6 +124,21 @@ def completed_as_it_is_created() -> RandomLife:
     return story
 
 
+def given_more_time_without_a_next_cycle(*, paused: bool) -> RandomLife:
+    """Its end date had ended the plan; without it, and without the date it asks for, nothing dates the next."""
+    asking = calendar(nextCycleDateCallback="timestamp(string(attributes.next))")
+    of = strategy(asking, parts=TWICE | PART, initial_delay=DAILY)
+    asked = new("2026-01-31", end_date="2026-02-01T12:00", next="2026-03-01T00:00:00Z")
+    story = RandomLife(rng=random.Random(0), of=life(of, asked), now=at("2026-01-31"))
+    story.of.run(story.of.event("greet"), at("2026-02-01"))
+    story.of.run(story.of.main, at("2026-02-01"))
+    story.now = at("2026-02-02")
+    if paused:
+        story.decide(Pause(by=ANN))
+    story.decide(Update(by=ANN, attributes={"next": None}, sets_end_date=True))
+    return story
+
+
 STORIES: list[Callable[[], RandomLife]] = [
     lambda: parked_and_freed(strategy(onResume="skip")),
     lambda: parked_and_freed(strategy(onResume="skip"), end_date="2026-02-15"),
@@ -131,6 +149,8 @@ STORIES: list[Callable[[], RandomLife]] = [
     canceled_by_a_controller_after_a_pause,
     skipped_by_a_controller_when_dates_have_passed,
     completed_as_it_is_created,
+    lambda: given_more_time_without_a_next_cycle(paused=False),
+    lambda: given_more_time_without_a_next_cycle(paused=True),
 ]
 """What happens too seldom to be left to chance."""
 

@@ -448,7 +448,7 @@ class TestDirectives:
         entry = ordered(of, {"pauseInstance": "card expired"})
         of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
         assert of.instance.status is InstanceStatus.PAUSED
-        assert of.audit[-1].to_status is InstanceStatus.PAUSED
+        assert of.audit[-1].to_state == InstanceStatus.PAUSED
 
 
 class TestTheGymsRetries:

@@ -137,7 +137,7 @@ class TestPause:
     def test_the_audit_tells_of_it(self) -> None:
         (entry,) = paused().audit
         assert (entry.by, entry.command, entry.reason, entry.at) == ("ann", "pause", "asked by phone", NOON)
-        assert (entry.from_status, entry.to_status) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
+        assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
         assert (entry.account_id, entry.target) == ("a-1", "i-1")
 
 
@@ -161,7 +161,7 @@ class TestKill:
         of.decide(Pause(by=ANN), NOON)
         of.decide(Pause(by=ANN, kill=True), LATER)
         assert (of.main.paused_for, of.instance.drained_at) == (PausedFor.OPERATOR, LATER)
-        assert (of.audit[-1].command, of.audit[-1].to_status) == ("kill", InstanceStatus.PAUSED)
+        assert (of.audit[-1].command, of.audit[-1].to_state) == ("kill", InstanceStatus.PAUSED)
 
     def test_with_a_cancel_the_event_closes_in_doubt(self) -> None:
         of = running()
@@ -288,7 +288,7 @@ class TestResume:
         of.conclude(succeeded(), NOON)
         of.decide(Resume(by=ANN), LATER)
         assert of.instance.status is InstanceStatus.COMPLETED
-        assert of.audit[-1].to_status is InstanceStatus.COMPLETED
+        assert of.audit[-1].to_state == InstanceStatus.COMPLETED
 
 
 class TestExecute:

@@ -169,7 +169,7 @@ class TestSkip:
             InstanceStatus.CANCELED,
             "CREATE_CYCLE_ERROR",
         )
-        assert of.audit[-1].to_status is InstanceStatus.CANCELED
+        assert of.audit[-1].to_state == InstanceStatus.CANCELED
 
     def test_also_further_down_the_plan(self) -> None:
         of = begun(

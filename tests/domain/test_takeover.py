@@ -133,7 +133,7 @@ class TestCrashes:
         self.die(of, 5)
         (entry,) = of.audit
         assert (entry.by, entry.command) == ("engine", "claim")
-        assert (entry.from_status, entry.to_status) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
+        assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
         assert entry.reason == "bill: its runner died 5 times without progress"
 
     def test_a_resume_tries_it_again(self) -> None:
@@ -161,7 +161,7 @@ class TestCrashes:
         of.claim(of.event("greet"), NOON)
         self.die(of, 5)
         assert of.instance.status is InstanceStatus.COMPLETED
-        assert of.audit[-1].to_status is InstanceStatus.COMPLETED
+        assert of.audit[-1].to_state == InstanceStatus.COMPLETED
 
     def test_and_so_does_an_event_of_a_final_instance(self) -> None:
         of = life(strategy(parts=PART))

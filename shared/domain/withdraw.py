@@ -1,0 +1,59 @@
+"""Taking single events off an instance, while the rest of it goes on.
+
+Source: contracts/core.md sections 3.4 and 3.9.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.commands import CancelEvent, CancelTasks, Execute
+from shared.domain.decision import AlreadyThere, Refused, Verdict, audited
+from shared.domain.ending import complete_if_done
+from shared.domain.event import Event, EventStatus
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord
+from shared.domain.planning import Replanned, cancel_events
+from shared.domain.strategy import Strategy
+
+
+def cancel_event(strategy: Strategy, instance: Instance, command: CancelEvent, *, now: datetime) -> Verdict:
+    """CANCELED, whatever it waits for; with a main event its cycle is skipped.
+
+    One in flight is not waited for: its runner's late result is discarded, its record says ``inDoubt``.
+    """
+    event = instance.event(command.seq)
+    if event is None:
+        return Refused(instance=instance, why="the event is finished", rule="finished")
+    withdrawn = _withdrawn(strategy, instance, [event], now=now)
+    applied = audited(instance, withdrawn.change, command="cancel-event", by=command.by, now=now, event=event)
+    return replace(applied, skipped=withdrawn.skipped, canceled_events=1)
+
+
+def cancel_tasks(strategy: Strategy, instance: Instance, command: CancelTasks, *, now: datetime) -> Verdict:
+    """Every unfinished event of these tasks CANCELED; AlreadyThere where there is none."""
+    doomed = [event for event in instance.events if event.task in command.tasks]
+    if not doomed:
+        return AlreadyThere(instance=instance)
+    withdrawn = _withdrawn(strategy, instance, doomed, now=now)
+    name = f"cancel-tasks {','.join(sorted({event.task for event in doomed}))}"
+    applied = audited(instance, withdrawn.change, command=name, by=command.by, now=now)
+    return replace(applied, skipped=withdrawn.skipped, canceled_events=len(doomed))
+
+
+def asked_of_a_closed_one(
+    instance: Instance, record: EventRecord, command: Execute | CancelEvent
+) -> AlreadyThere | Refused:
+    """What such a command comes to where the event has closed: nothing leaves a final status."""
+    status = record.event.status
+    if isinstance(command, CancelEvent) and status is EventStatus.CANCELED:
+        return AlreadyThere(instance=instance)
+    return Refused(instance=instance, why=f"the event is {status.value}", rule="finished")
+
+
+def _withdrawn(
+    strategy: Strategy, instance: Instance, doomed: Sequence[Event], *, now: datetime
+) -> Replanned:
+    planned = cancel_events(strategy, instance, doomed, now=now, why="canceled by an operator")
+    completed = complete_if_done(planned.change.instance, now=now)
+    return replace(planned, change=planned.change.then(completed))
