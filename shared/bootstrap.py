@@ -18,14 +18,15 @@ from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.http_service_caller import HttpServiceCaller
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.api.core.call import Deployment
 from shared.application.ports import Clock, Ports, Sealer, SecretHasher
 from shared.config import Settings, read_settings
-from shared.domain.ids import InstanceSid
 
 _LOCAL_KEY = "local:"
 _clocks: list[Clock] = []
@@ -37,6 +38,7 @@ class _Wiring:
     instances: DynamoDbInstances
     strategies: DynamoDbStrategies
     access: DynamoDbAccess
+    operations: DynamoDbOperations
     caller: HttpServiceCaller
     wakeups: AwsWakeups
     clock: Clock
@@ -57,7 +59,7 @@ def forget() -> None:
     """Be as a fresh container: nothing chosen, nothing made."""
     _clocks.clear()
     _ports.clear()
-    for made in (settings, hasher, _wired, _client):
+    for made in (settings, hasher, _up_since, _wired, _client):
         made.cache_clear()
 
 
@@ -65,6 +67,13 @@ def forget() -> None:
 def settings() -> Settings:
     """The deployment's settings. Raises: ConfigError."""
     return read_settings(os.environ)
+
+
+def deployment() -> Deployment:
+    """What may be told of this deployment."""
+    chosen = settings()
+    up = monotonic() - _up_since()
+    return Deployment(environment=chosen.environment, stage=chosen.stage, up_seconds=up)
 
 
 @cache
@@ -90,6 +99,11 @@ def begin_invocation() -> Ports:
 
 
 @cache
+def _up_since() -> float:
+    return monotonic()
+
+
+@cache
 def _wired() -> _Wiring:
     chosen = settings()
     clock = _clocks[-1] if _clocks else SystemClock()
@@ -106,6 +120,7 @@ def _wired() -> _Wiring:
     doorbell = Doorbell(
         group=chosen.schedule_group,
         runner_arn=chosen.step_runner_arn,
+        bulk_runner_arn=chosen.bulk_runner_arn,
         role_arn=chosen.scheduler_role_arn,
         dead_letter_arn=chosen.dead_letter_arn,
         report=_report,
@@ -113,9 +128,14 @@ def _wired() -> _Wiring:
     return _Wiring(
         instances=DynamoDbInstances(client=database, tables=tables),
         strategies=DynamoDbStrategies(
-            client=database, tables=tables, sealer=_sealer(), environment=chosen.environment
+            client=database,
+            tables=tables,
+            sealer=_sealer(),
+            environment=chosen.environment,
+            horizon=chosen.horizon,
         ),
         access=DynamoDbAccess(client=database, tables=tables),
+        operations=DynamoDbOperations(client=database, tables=tables),
         caller=HttpServiceCaller(seconds=monotonic, allowed=chosen.allowed_networks),
         wakeups=AwsWakeups(
             doorbell,
@@ -143,6 +163,6 @@ def _client(service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its ow
     return boto3.client(service, config=Config(retries=retries, connect_timeout=2, read_timeout=10))
 
 
-def _report(what: str, sid: InstanceSid, error: Exception) -> None:
-    """A doorbell that could not be arranged: the sweeper will find the instance."""
-    Logger().warning("doorbell", extra={"what": what, "instance": sid, "error": str(error)})
+def _report(what: str, sid: str, error: Exception) -> None:
+    """A doorbell that could not be arranged: the sweeper will find whom it was for."""
+    Logger().warning("doorbell", extra={"what": what, "sid": sid, "error": str(error)})

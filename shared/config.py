@@ -5,9 +5,13 @@ Source: template.yaml sets every one of them; docs/operations.md says what they 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 Network = IPv4Network | IPv6Network
+
+
+LONGEST_HORIZON_DAYS = 3650
 
 
 class ConfigError(Exception):
@@ -30,20 +34,25 @@ class TableNames:
 class Settings:
     """What a deployment is set to.
 
+    stage: which deployment in its AWS account this is.
     environment: which base URLs and authorizations of strategies hold.
     settings_key: encrypts strategy settings: the id of a KMS key, or ``local:`` and 32 bytes in base64.
     pepper: goes into the hash of every secret. allowed_networks: internal targets services may have.
+    horizon: how far ahead wakeups are armed; None for any distance.
     """
 
+    stage: str
     environment: str
     tables: TableNames
     schedule_group: str
     step_runner_arn: str
+    bulk_runner_arn: str
     scheduler_role_arn: str
     dead_letter_arn: str
     settings_key: str
     pepper: str
     allowed_networks: tuple[Network, ...] = ()
+    horizon: timedelta | None = None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -57,6 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         return value
 
     settings = Settings(
+        stage=text("STAGE"),
         environment=text("ENVIRONMENT"),
         tables=TableNames(
             strategies=text("STRATEGIES_TABLE"),
@@ -68,15 +78,25 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ),
         schedule_group=text("SCHEDULE_GROUP"),
         step_runner_arn=text("STEP_RUNNER_ARN"),
+        bulk_runner_arn=text("BULK_RUNNER_ARN"),
         scheduler_role_arn=text("SCHEDULER_ROLE_ARN"),
         dead_letter_arn=text("DEAD_LETTER_ARN"),
         settings_key=text("SETTINGS_KEY"),
         pepper=text("PEPPER"),
         allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),
+        horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
     )
     if problems:
         raise ConfigError("; ".join(problems))
     return settings
+
+
+def _horizon(days: str, problems: list[str]) -> timedelta | None:
+    """So many days; none for 0."""
+    if not days.isascii() or not days.isdigit() or int(days) > LONGEST_HORIZON_DAYS:
+        problems.append(f"HORIZON_DAYS: {days!r} is no whole number from 0 to {LONGEST_HORIZON_DAYS}")
+        return None
+    return timedelta(days=int(days)) or None
 
 
 def _networks(listed: str, problems: list[str]) -> tuple[Network, ...]:

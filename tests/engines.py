@@ -18,10 +18,11 @@ from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.items import audit_of
+from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, table_definitions
 from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
-from shared.application.ports import AccessStore, InstanceStore, StrategyStore
+from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
 from shared.domain.decision import AuditEntry
 
 ENVIRONMENT = "dev"
@@ -35,6 +36,7 @@ class Stores:
     instances: InstanceStore
     strategies: StrategyStore
     access: AccessStore
+    operations: OperationStore
     audits: Callable[[], list[AuditEntry]]
 
 
@@ -49,11 +51,13 @@ class DynamoDb:
 def in_memory() -> Stores:
     """Stores in memory."""
     access, instances = MemoryAccess(), MemoryInstances()
+    strategies = MemoryStrategies(environment=ENVIRONMENT, access=access)
     return Stores(
         instances=instances,
-        strategies=MemoryStrategies(environment=ENVIRONMENT, access=access),
+        strategies=strategies,
         access=access,
-        audits=lambda: instances.audit,
+        operations=access.operations,
+        audits=lambda: [*instances.audit, *strategies.audit, *access.audit],
     )
 
 
@@ -66,6 +70,7 @@ def on_dynamodb(dynamodb: DynamoDb) -> Stores:
             client=client, sealer=a_sealer(), environment=ENVIRONMENT, tables=tables
         ),
         access=DynamoDbAccess(client=client, tables=tables),
+        operations=DynamoDbOperations(client=client, tables=tables),
         audits=lambda: [audit_of(item) for item in client.scan(TableName=tables.audit)["Items"]],
     )
 

@@ -9,11 +9,20 @@ from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Asked, Moment
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid, event_sid
+from shared.domain.ids import (
+    AccountId,
+    CallKey,
+    CorrelationId,
+    InstanceSid,
+    OperationSid,
+    StrategySid,
+    event_sid,
+)
 from shared.domain.instance import CancelReason, HeldBy, Instance, InstanceStatus, Lease
 from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.strategy import StrategyHead
+from shared.domain.strategy import StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
 ACCOUNT = AccountId("acme")
@@ -133,6 +142,9 @@ INSTANCE = Instance(
     held=HeldBy.QUEUE,
     nudges=2,
     nudged_until=at(10),
+    arm_at=at(4),
+    created_by="key-9",
+    request_hash="b0d4",
 )
 
 RECORD = EventRecord(
@@ -170,6 +182,9 @@ HEAD = StrategyHead(
     description="Monthly, in €",
     is_paused=True,
     secret_hash="5ec2e7",
+    created_by="key-9",
+    request_hash="b0d4",
+    deleted_at=at(9),
 )
 
 KEY = AccessKey(
@@ -179,6 +194,25 @@ KEY = AccessKey(
     secret_hash="5ec2e7",
     created_at=at(1),
     description="the shop",
+    created_by="key-0",
 )
 
-EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, INTENT, END)
+VERSION = StrategyVersion(
+    sid=STRATEGY, version=3, description="Monthly, in €", created_at=at(2), created_by="key-9"
+)
+
+DRAIN = Drain(
+    sid=OperationSid("drain-queue-acme-5"),
+    account_id=ACCOUNT,
+    held=HeldBy.QUEUE,
+    owner=ACCOUNT,
+    shard=5,
+    started_at=at(1),
+    started_by="key-1",
+    attention_at=at(2),
+    rev=17,
+    freed=8,
+    empty_since=at(3),
+)
+
+EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END)

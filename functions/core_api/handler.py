@@ -8,49 +8,53 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.api.core.errors import CoreError, not_found
+from shared.api.core.call import Answer, Call
+from shared.api.core.errors import CoreError, not_found, refusal_of
 from shared.api.core.gate import Gate
-from shared.api.core.routes import ROUTES, Answer, Call
+from shared.api.core.routes import ROUTES, Route
 from shared.api.request import body_of
-from shared.bootstrap import hasher, ports, settings
+from shared.bootstrap import deployment, hasher, ports
 
 logger = Logger()
 app = APIGatewayHttpResolver()
 
 
-def _answered(answer: Answer) -> Response[dict[str, Any]]:
+def _answered(answer: Answer) -> Response[Any]:
     status, body = answer
-    return Response(status_code=status, content_type="application/json", body=body)
+    headers = {"Cache-Control": "no-store"}
+    return Response(status_code=status, content_type="application/json", body=body, headers=headers)
 
 
-def _route(operation: Callable[..., Answer]) -> Callable[..., Response[dict[str, Any]]]:
-    def called(**path: str) -> Response[dict[str, Any]]:
-        gate = Gate(ports=ports(), hasher=hasher(), headers=app.current_event.headers)
-        call = Call(gate=gate, body=body_of(app.current_event.raw_event), environment=settings().environment)
-        return _answered(operation(call, **path))
+def _serving(route: Route) -> Callable[..., Response[Any]]:
+    def served(**path: str) -> Response[Any]:
+        event = app.current_event
+        gate = Gate(ports=ports(), hasher=hasher(), headers=event.headers)
+        principal = gate.principal(route.role)
+        query = event.query_string_parameters
+        text = body_of(event.raw_event)
+        call = Call(gate=gate, principal=principal, text=text, query=query, deployment=deployment())
+        return _answered(route.operation(call, **path))
 
-    return called
-
-
-for (method, path), operation in ROUTES.items():
-    app.route(path, method=method)(_route(operation))
-
-
-def _refused(error: CoreError) -> Response[dict[str, Any]]:
-    return _answered((error.status, error.body()))
+    return served
 
 
-def _broken(error: Exception) -> Response[dict[str, Any]]:
-    """Something of ours broke: told by an id that the log has too, without internals."""
+for route in ROUTES:
+    app.route(route.path, method=route.method)(_serving(route))
+
+
+def _refused(error: Exception) -> Response[Any]:
+    """A refusal in the dialect's shape; of what broke on our side, only an id that the log has too."""
+    refusal = refusal_of(error)
+    if refusal is not None:
+        return _answered((refusal.status, refusal.body()))
     error_id = app.current_event.request_context.request_id
     logger.error("failed", exc_info=error, extra={"errorId": error_id})
-    refusal = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
-    return _answered((refusal.status, {**refusal.body(), "errorId": error_id}))
+    broken = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
+    return _answered((broken.status, {**broken.body(), "errorId": error_id}))
 
 
-app.exception_handler(CoreError)(_refused)
 app.not_found(lambda _: _refused(not_found("path")))
-app.exception_handler(Exception)(_broken)
+app.exception_handler(Exception)(_refused)
 
 
 @logger.inject_lambda_context

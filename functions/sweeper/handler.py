@@ -2,22 +2,37 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.sweep import sweep
-from shared.bootstrap import ports
+from shared.application.sweep import ring_operations, sweep
+from shared.bootstrap import ports, settings
 from shared.domain.attention import SHARDS
 
 logger = Logger()
+metrics = Metrics(namespace="Ritornello")
 
 MOST_OF_A_SHARD = 500
 """So many entries of a shard are looked at in one sweep; the rest have their turn in the next."""
 
+MOST_OPERATIONS = 500
 
+
+@metrics.log_metrics
 @logger.inject_lambda_context
 def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    """Sweep every shard; how many instances were rung for."""
-    rung = sum(sweep(ports(), shard, limit=MOST_OF_A_SHARD) for shard in range(SHARDS))
-    logger.info("swept", extra={"rung": rung})
-    return {"rung": rung}
+    """Sweep every shard and ring for what operations are due; how many instances were rung for."""
+    swept = [sweep(ports(), shard, limit=MOST_OF_A_SHARD) for shard in range(SHARDS)]
+    operations = ring_operations(ports(), limit=MOST_OPERATIONS)
+    rung = sum(one.rung for one in swept)
+    failed = {sid: why for one in swept for sid, why in one.failed.items()}
+    for sid, why in failed.items():
+        logger.error("not swept", extra={"instance": sid, "why": why})
+    metrics.add_dimension("stage", settings().stage)
+    metrics.add_metric("SweptInstances", MetricUnit.Count, rung)
+    metrics.add_metric("FailedInstances", MetricUnit.Count, len(failed))
+    latest = max(one.latest for one in swept).total_seconds()
+    metrics.add_metric("LongestWait", MetricUnit.Seconds, latest)
+    logger.info("swept", extra={"rung": rung, "failed": len(failed), "operations": operations})
+    return {"rung": rung, "failed": len(failed), "operations": operations}

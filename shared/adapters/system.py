@@ -31,6 +31,9 @@ class SystemIds:
     def token(self) -> str:
         return secrets.token_urlsafe(18)
 
+    def secret(self) -> str:
+        return secrets.token_urlsafe(32)
+
     def shard(self) -> int:
         return secrets.randbelow(SHARDS)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.application.ports import Clock
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import InstanceSid, OperationSid
 
 SOONEST = timedelta(seconds=60)
 """A schedule is armed at least this far ahead: the service's own precision is a minute."""
@@ -37,13 +37,14 @@ class LambdaClient(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doorbell:
-    """What a ring needs. report: told of a ring that could not be arranged (what, instance, why)."""
+    """What a ring needs. report: told of a ring that could not be arranged (what, for which sid, why)."""
 
     group: str
     runner_arn: str
+    bulk_runner_arn: str
     role_arn: str
     dead_letter_arn: str
-    report: Callable[[str, InstanceSid, Exception], None]
+    report: Callable[[str, str, Exception], None]
 
 
 class AwsWakeups:
@@ -90,9 +91,15 @@ class AwsWakeups:
             self._doorbell.report("arm", sid, error)
 
     def invoke(self, sid: InstanceSid) -> None:
+        self._invoke(self._doorbell.runner_arn, sid)
+
+    def invoke_operation(self, sid: OperationSid) -> None:
+        self._invoke(self._doorbell.bulk_runner_arn, sid)
+
+    def _invoke(self, function: str, sid: str) -> None:
         try:
             self._invoker().invoke(
-                FunctionName=self._doorbell.runner_arn,
+                FunctionName=function,
                 InvocationType="Event",
                 Payload=json.dumps({"sid": sid}).encode(),
             )

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from shared.application.ports import AccessStore, SecretHasher
 from shared.domain.access import Role
@@ -33,12 +34,23 @@ def principal_of(authorization: str | None, access: AccessStore, hasher: SecretH
     return Principal(key_id=key.key_id, account_id=key.account_id, role=key.role)
 
 
-def secret_opens(header: str | None, head: StrategyHead, hasher: SecretHasher) -> bool:
+class Secret(Enum):
+    """What a ``Strategy-Secret`` header comes to."""
+
+    RIGHT = auto()
+    MISSING = auto()
+    UNDECODABLE = auto()
+    WRONG = auto()
+
+
+def secret_of(header: str | None, head: StrategyHead, hasher: SecretHasher) -> Secret:
     """Whether a ``Strategy-Secret`` header (base64) is the strategy's; one without a secret needs none."""
     if head.secret_hash is None:
-        return True
+        return Secret.RIGHT
+    if not header:
+        return Secret.MISSING
     try:
-        secret = base64.b64decode(header or "", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return False
-    return hasher.matches(secret, head.secret_hash)
+        secret = base64.b64decode(header, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return Secret.UNDECODABLE
+    return Secret.RIGHT if hasher.matches(secret, head.secret_hash) else Secret.WRONG

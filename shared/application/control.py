@@ -3,9 +3,10 @@
 from shared.application.committing import settled
 from shared.application.ports import Ports
 from shared.domain.attention import Nothing, look
-from shared.domain.commands import Command
-from shared.domain.decision import Applied, Verdict
+from shared.domain.commands import CancelEvent, Command, Execute
+from shared.domain.decision import Applied, Refused, Verdict
 from shared.domain.ids import InstanceSid
+from shared.domain.withdraw import asked_of_a_closed_one
 
 
 def control(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:
@@ -18,3 +19,15 @@ def control(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:
     if isinstance(verdict, Applied) and not isinstance(look(verdict.instance, ports.clock.now()), Nothing):
         ports.wakeups.invoke(sid)
     return verdict
+
+
+def control_event(ports: Ports, sid: InstanceSid, command: Execute | CancelEvent) -> Verdict | None:
+    """What a command to one event came to, open or closed; None where there is no such event.
+
+    Raises: ContentionError: nothing was written.
+    """
+    verdict = control(ports, sid, command)
+    if not isinstance(verdict, Refused) or verdict.rule != "finished":
+        return verdict
+    record = ports.instances.trail(sid, command.seq).record
+    return None if record is None else asked_of_a_closed_one(verdict.instance, record, command)

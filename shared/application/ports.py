@@ -12,14 +12,27 @@ from shared.domain.access import AccessKey
 from shared.domain.call import CallOutcome, ServiceRequest
 from shared.domain.decision import AuditEntry
 from shared.domain.errors import RitornelloError
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import HeldBy, Instance
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
+from shared.domain.instance import HeldBy, Instance, InstanceStatus
 from shared.domain.journal import EventRecord, JournalEntry, Trail
-from shared.domain.strategy import Json, Strategy, StrategyHead
+from shared.domain.operation import Drain
+from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
 
 
 class StaleRevError(Exception):
     """Another writer was first, or this very write had already happened. Nothing was written now."""
+
+
+class OverloadedError(Exception):
+    """A store refuses for now, since too much is asked of it. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Listed:
+    """A place in a list that is ordered by age; unique, and the same whatever is written meanwhile."""
+
+    created_at: datetime
+    sid: str
 
 
 class InstanceStore(Protocol):
@@ -60,6 +73,20 @@ class InstanceStore(Protocol):
         An index: it may lag behind, so who acts on it loads the instance first.
         """
 
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        """Those of these instances that there are, at most 100, in any order, as last stored."""
+
+    def of_strategy(
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
+    ) -> list[Listed]:
+        """The youngest instances of a strategy with one of these statuses, older than ``before``.
+
+        An index: an instance may stand there for a moment under a status it has left, or not yet.
+        """
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+        """The youngest instances of an account, older than ``before``. An index, as above."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedSettings:
@@ -91,8 +118,17 @@ class Sealer(Protocol):
         """What was sealed. Raises: SealBrokenError."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSettings:
+    """The settings of one version: plain, encrypted, and what is known of the version."""
+
+    version: StrategyVersion
+    plain: Mapping[str, Json]
+    sealed: SealedSettings
+
+
 class NameTakenError(Exception):
-    """The account has another strategy of that folder and name. Nothing was written."""
+    """The account has another strategy of that name. Nothing was written."""
 
 
 class StrategyStore(Protocol):
@@ -105,10 +141,39 @@ class StrategyStore(Protocol):
         another strategy of that sid.
         """
 
-    def head(self, sid: StrategySid) -> StrategyHead | None:
-        """What holds for all versions of a strategy, by a strongly consistent read; None if unknown."""
+    def replace(
+        self, head: StrategyHead, settings: Mapping[str, Json], *, before: StrategyHead, audit: AuditEntry
+    ) -> None:
+        """Store a further version, ``head.version``, and the head with it.
 
-    def named(self, account: AccountId, name: str, *, folder: str = "/") -> StrategyHead | None:
+        Raises: StaleRevError: the stored head is not ``before`` any more. Nothing was written.
+        """
+
+    def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        """Store the head of a deleted strategy: it leaves the lists and its name is free.
+
+        Its versions stay, for the instances that ran under them. Raises: StaleRevError, as above.
+        """
+
+    def settings(self, sid: StrategySid, version: int) -> SavedSettings:
+        """The settings of a version as they were sent, and as they are stored.
+
+        Raises: UnknownStrategyError.
+        """
+
+    def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
+        """The latest versions of a strategy before a number, latest first."""
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
+        """The youngest strategies of an account, older than ``before``, youngest first. An index."""
+
+    def head(self, sid: StrategySid) -> StrategyHead | None:
+        """What holds for all versions of a strategy, by a strongly consistent read; None if unknown.
+
+        A deleted one is still known by its sid.
+        """
+
+    def named(self, account: AccountId, name: str) -> StrategyHead | None:
         """The strategy an account has under a name."""
 
     def load(self, sid: StrategySid, version: int) -> Strategy:
@@ -137,11 +202,46 @@ class AccessStore(Protocol):
     def key(self, key_id: str) -> AccessKey | None:
         """An access key; None where there is none."""
 
-    def put_key(self, key: AccessKey) -> None:
+    def put_key(self, key: AccessKey, *, audit: AuditEntry | None = None) -> None:
         """Store an access key; one of the same id is replaced."""
 
-    def set_queue_paused(self, account: AccountId, *, paused: bool) -> None:
-        """Pause or resume all due events of an account: one flag, however many instances."""
+    def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
+        """Remove an access key; it opens nothing from now on. Removing it again changes nothing."""
+
+    def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
+        """The youngest keys of an account, older than ``before``, youngest first."""
+
+    def queue_paused(self, account: AccountId) -> bool:
+        """Whether all due events of an account wait; by a strongly consistent read."""
+
+    def set_queue_paused(
+        self,
+        account: AccountId,
+        *,
+        paused: bool,
+        audit: AuditEntry | None = None,
+        drains: Sequence[Drain] = (),
+    ) -> None:
+        """Pause or resume all due events of an account: one flag, however many instances.
+
+        Audit entry and drains are stored with it or not at all; drains of the same sids are replaced.
+        """
+
+
+class OperationStore(Protocol):
+    """Where work on many instances is kept."""
+
+    def load(self, sid: OperationSid) -> Drain | None:
+        """The operation as last stored; None where there is none, or it is done."""
+
+    def commit(self, drain: Drain) -> None:
+        """Replace the operation whose stored rev is ``drain.rev - 1``. Raises: StaleRevError."""
+
+    def remove(self, drain: Drain) -> None:
+        """Remove the operation whose stored rev is ``drain.rev``. Raises: StaleRevError."""
+
+    def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
+        """Operations that are to go on, the longest due first. An index: it may lag behind."""
 
 
 class UnknownStrategyError(Exception):
@@ -167,6 +267,9 @@ class Wakeups(Protocol):
     def invoke(self, sid: InstanceSid) -> None:
         """Ring at once, without waiting for what comes of it."""
 
+    def invoke_operation(self, sid: OperationSid) -> None:
+        """Have an operation carried on, without waiting for what comes of it."""
+
 
 class Clock(Protocol):
     """The only source of time."""
@@ -187,6 +290,9 @@ class Ids(Protocol):
     def token(self) -> str:
         """An unguessable text of 22 or more URL-safe characters."""
 
+    def secret(self) -> str:
+        """32 unguessable bytes as URL-safe text."""
+
     def shard(self) -> int:
         """A partition of the attention index, 0 to 15, evenly spread."""
 
@@ -205,6 +311,10 @@ class Ports(Protocol):
     @property
     def access(self) -> AccessStore:
         """Where access keys are kept."""
+
+    @property
+    def operations(self) -> OperationStore:
+        """Where operations are kept."""
 
     @property
     def caller(self) -> ServiceCaller:

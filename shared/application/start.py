@@ -1,4 +1,4 @@
-"""Starting an instance of a strategy. Source: contracts/core.md section 3.3."""
+"""Starting an instance of a strategy. Source: contracts/core.md section 3.3; design section 8."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,41 +6,82 @@ from datetime import datetime
 
 from shared.application.committing import ring
 from shared.application.ports import Ports, StaleRevError
-from shared.domain.decision import Applied
+from shared.domain.decision import AlreadyThere, Applied
+from shared.domain.errors import RitornelloError
+from shared.domain.ids import InstanceSid, sid_of_request
 from shared.domain.start import NewInstance, start
 from shared.domain.strategy import Json, Strategy
 
 
+class KeyReusedError(RitornelloError):
+    """The Idempotency-Key has been used for another request. Nothing was stored."""
+
+    code = "KEY_REUSED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeatable:
+    """A creating request that may be sent again. key: the caller's. body_hash: tells it from another one."""
+
+    key: str
+    body_hash: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartInstance:
-    """What a caller asks for. start_date: None for now."""
+    """What a caller asks for. start_date: None for now. by: the id of their access key."""
 
     strategy_id: str
     attributes: Mapping[str, Json]
     description: str = ""
     start_date: datetime | None = None
     end_date: datetime | None = None
+    by: str | None = None
+    repeatable: Repeatable | None = None
 
 
-def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Applied:
+def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Applied | AlreadyThere:
     """A stored instance with its first events, and its first wakeup armed.
 
-    Raises: InvalidInputError: nothing was stored.
+    A repeatable request that was heard before is AlreadyThere, with the instance as it is now; its wakeup
+    is armed again, since the first sending may have died before that.
+    Raises: InvalidInputError; KeyReusedError. Nothing was stored.
     """
+    sid = ports.ids.instance_sid()
+    if asked.repeatable is not None:
+        sid = InstanceSid(sid_of_request(strategy.account_id, "instance", asked.repeatable.key))
+        known = _known(ports, sid, asked.repeatable)
+        if known is not None:
+            return known
     new = NewInstance(
-        sid=ports.ids.instance_sid(),
+        sid=sid,
         strategy_id=asked.strategy_id,
         shard=ports.ids.shard(),
         attributes=asked.attributes,
         description=asked.description,
         start_date=asked.start_date,
         end_date=asked.end_date,
+        created_by=asked.by,
+        request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
     )
     started = start(strategy, new, now=ports.clock.now())
     try:
         ports.instances.create(started.instance, records=started.records)
     except StaleRevError:
-        if ports.instances.load(started.instance.sid) != started.instance:  # else only the reply was lost
-            raise
+        if ports.instances.load(sid) != started.instance:  # else only the reply was lost
+            known = None if asked.repeatable is None else _known(ports, sid, asked.repeatable)
+            if known is None:
+                raise
+            return known
     ring(ports, started.instance)
     return started
+
+
+def _known(ports: Ports, sid: InstanceSid, asked: Repeatable) -> AlreadyThere | None:
+    instance = ports.instances.load(sid)
+    if instance is None:
+        return None
+    if instance.request_hash != asked.body_hash:
+        raise KeyReusedError("the Idempotency-Key was used with another body")
+    ring(ports, instance)
+    return AlreadyThere(instance=instance)

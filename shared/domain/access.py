@@ -25,7 +25,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessKey:
-    """A key of one account with one role. secret_hash: HMAC-SHA256 of its secret under the pepper, hex."""
+    """A key of one account with one role.
+
+    secret_hash: HMAC-SHA256 of its secret under the pepper, hex. created_by: the id of the key it was made by.
+    """
 
     key_id: str
     account_id: AccountId
@@ -33,3 +36,4 @@ class AccessKey:
     secret_hash: str
     created_at: datetime
     description: str = ""
+    created_by: str | None = None

@@ -6,6 +6,7 @@ Source: design section 3, items 1 to 3.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from shared.domain.event import Event, EventStatus
 from shared.domain.ids import bell_name
@@ -123,7 +124,7 @@ def _undisturbed(instance: Instance) -> datetime | None:
         return max(running.due_at + GRACE, instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
     if event is not None:
-        return event.due_at + GRACE
+        return instance.arm_at or event.due_at + GRACE
     return ends_at(instance)
 
 
@@ -136,10 +137,25 @@ SHARDS = 16
 """How many partitions the attention index has, and how many each flag's held entries have."""
 
 
+def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: datetime) -> datetime | None:
+    """When the wakeup of its next event is to be armed, where that event lies beyond the horizon; else None.
+
+    As far ahead of it as the horizon, less up to a quarter of that, so that a million plans for the same
+    morning are not armed in the same minute.
+    """
+    found = look(instance, now)
+    if horizon is None or not isinstance(found, NotYet) or found.at - now <= horizon:
+        return None
+    spread = int.from_bytes(sha256(instance.sid.encode()).digest()[:4], "big") / (1 << 32)
+    at = found.at - horizon + spread * horizon / 4
+    return at.replace(microsecond=0)
+
+
 def partition(instance: Instance) -> str:
-    """The partition of the attention index an instance stands in: its shard's, or its flag's."""
+    """The partition of the attention index an instance stands in: its shard's, near or far, or its flag's."""
     if instance.held is None:
-        return swept_partition(instance.shard)
+        near = instance.arm_at is None
+        return swept_partition(instance.shard) if near else far_partition(instance.shard)
     owner = instance.account_id if instance.held is HeldBy.QUEUE else instance.strategy_sid
     return held_partition(instance.held, owner, instance.shard)
 
@@ -147,6 +163,11 @@ def partition(instance: Instance) -> str:
 def swept_partition(shard: int) -> str:
     """The partition the sweeper reads for a shard."""
     return f"{shard}"
+
+
+def far_partition(shard: int) -> str:
+    """The partition of a shard's instances whose wakeups are not armed yet; the sweeper reads it too."""
+    return f"far#{shard}"
 
 
 def held_partition(held: HeldBy, owner: str, shard: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from shared.domain.attention import Over, Ready, back_off, look
+from shared.domain.attention import Over, Ready, back_off, beyond_horizon, look
 from shared.domain.claim import claim, release, renew, unpark
 from shared.domain.commands import (
     Apply,
@@ -56,6 +56,7 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
         nudges=after.nudges if waits else 0,
         nudged_until=after.nudged_until if waits else None,
         held=_still_held(after, now),
+        arm_at=beyond_horizon(after, strategy.horizon, now=now),
     )
     return replace(verdict, instance=settled)
 
@@ -120,7 +121,12 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
 
 
 def nudge(instance: Instance, *, now: datetime) -> Verdict:
-    """The sweeper has rung; it looks again after a back-off unless something happens before."""
+    """The sweeper has rung; it looks again after a back-off unless something happens before.
+
+    One whose event has come within the horizon starts anew: nothing has been rung for it yet.
+    """
+    if instance.arm_at is not None:
+        return Applied(instance=replace(instance, nudges=0, nudged_until=None))
     nudges = instance.nudges + 1
     return Applied(instance=replace(instance, nudges=nudges, nudged_until=now + back_off(nudges)))
 

@@ -96,6 +96,28 @@ Verdict = Applied | AlreadyThere | Refused
 """What a command came to."""
 
 
+def noted(
+    account: AccountId,
+    target: str,
+    command: str,
+    *,
+    by: Actor,
+    now: datetime,
+    states: tuple[str | None, str | None] = (None, None),
+) -> AuditEntry:
+    """The audit entry of a change to something that is no instance. states: before and after."""
+    return AuditEntry(
+        account_id=account,
+        target=target,
+        at=now,
+        by=by.name,
+        command=command,
+        from_state=states[0],
+        to_state=states[1],
+        reason=by.reason,
+    )
+
+
 def audited(
     before: Instance,
     change: Change,

@@ -5,6 +5,7 @@ id with its event's, so that nothing needs an index to be found.
 """
 
 import re
+from hashlib import sha256
 from typing import NewType
 
 AccountId = NewType("AccountId", str)
@@ -13,6 +14,7 @@ InstanceSid = NewType("InstanceSid", str)
 EventSid = NewType("EventSid", str)
 CorrelationId = NewType("CorrelationId", str)
 CallKey = NewType("CallKey", str)
+OperationSid = NewType("OperationSid", str)
 
 _EVENT = re.compile(r"(?P<instance>[0-9A-Za-z-]{1,40})-(?P<seq>[1-9][0-9]{0,7})")
 
@@ -20,6 +22,18 @@ _EVENT = re.compile(r"(?P<instance>[0-9A-Za-z-]{1,40})-(?P<seq>[1-9][0-9]{0,7})"
 def event_sid(instance: InstanceSid, seq: int) -> EventSid:
     """The sid of the ``seq``-th event of an instance: ``<instanceSid>-<seq>``."""
     return EventSid(f"{instance}-{seq}")
+
+
+def sid_of_request(account: AccountId, kind: str, key: str) -> str:
+    """The sid of what a creating request with an ``Idempotency-Key`` makes: the same for every sending of it.
+
+    A UUID of version 8 (RFC 9562). kind: what is created, so that one key may serve for several things.
+    """
+    digest = sha256(f"{kind}\0{account}\0{key}".encode()).digest()[:16]
+    value = int.from_bytes(digest, "big") & ~(0xF << 76) | 0x8 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def event_address(sid: str) -> tuple[InstanceSid, int] | None:

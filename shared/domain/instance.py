@@ -72,6 +72,8 @@ class Instance:
     held: set while its due event waits for a paused queue or strategy.
     nudges, nudged_until: how often the sweeper rang in vain, and when it looks again.
     shard: 0 to 15, its partition of the attention index.
+    arm_at: set while its next event lies beyond the deployment's horizon: its wakeup is armed only then.
+    created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     """
 
     sid: InstanceSid
@@ -104,6 +106,9 @@ class Instance:
     held: HeldBy | None = None
     nudges: int = 0
     nudged_until: datetime | None = None
+    arm_at: datetime | None = None
+    created_by: str | None = None
+    request_hash: str | None = None
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.domain.attention import beyond_horizon
 from shared.domain.decision import Applied
 from shared.domain.directives import MAX_ATTRIBUTES_BYTES
 from shared.domain.ending import lifecycle_events
@@ -32,6 +33,8 @@ class NewInstance:
     description: str = ""
     start_date: datetime | None = None
     end_date: datetime | None = None
+    created_by: str | None = None
+    request_hash: str | None = None
 
 
 def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
@@ -61,7 +64,8 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
     except CycleError as error:
         raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
     planned = go_on(strategy, created, ahead, now=now)
-    instance = replace(planned.change.instance, rev=1)
+    instance = planned.change.instance
+    instance = replace(instance, rev=1, arm_at=beyond_horizon(instance, strategy.horizon, now=now))
     return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
 
 
@@ -105,6 +109,8 @@ def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> In
         end_date=new.end_date,
         attributes=dict(new.attributes),
         shard=new.shard,
+        created_by=new.created_by,
+        request_hash=new.request_hash,
         created_at=now,
         updated_at=now,
     )

@@ -241,9 +241,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyHead:
-    """What holds for all versions of a strategy. (account, folder, name) is unique.
+    """What holds for all versions of a strategy. (account, name) is unique.
 
     is_paused: its due events wait. secret_hash: of its Strategy-Secret; None where it has and needs none.
+    created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
+    deleted_at: since when it is gone for everybody but the instances it still has.
     """
 
     sid: StrategySid
@@ -256,11 +258,28 @@ class StrategyHead:
     description: str = ""
     is_paused: bool = False
     secret_hash: str | None = None
+    created_by: str | None = None
+    request_hash: str | None = None
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyVersion:
+    """What is known of one version of a strategy without reading it. created_by: the access key's id."""
+
+    sid: StrategySid
+    version: int
+    description: str
+    created_at: datetime
+    created_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """One version of a strategy as it stands in one deployment (``environment``)."""
+    """One version of a strategy as it stands in one deployment.
+
+    environment: which of its base URLs hold. horizon: how far ahead wakeups are armed; None for any distance.
+    """
 
     sid: StrategySid
     account_id: AccountId
@@ -268,3 +287,4 @@ class Strategy:
     version: int
     definition: Definition
     environment: str
+    horizon: timedelta | None = None

@@ -144,7 +144,7 @@ class TestItems:
         }
 
     def test_an_audit_entry(self) -> None:
-        item = audit_item(full.INSTANCE, full.AUDIT)
+        item = audit_item(full.AUDIT, shard=full.INSTANCE.shard, rev=full.INSTANCE.rev)
         assert audit_of(item) == full.AUDIT
         assert {name: value for name, value in item.items() if name != "doc"} == {
             "accountDay": {"S": "acme#2026-01-09#5"},

@@ -13,7 +13,7 @@ from shared.adapters.item_size import item_bytes
 from shared.adapters.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from shared.adapters.meter import Meter, Usage
 from shared.application.control import control
-from shared.application.ports import AccessStore, InstanceStore, StrategyStore
+from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
@@ -60,6 +60,7 @@ class Gym:
     instances: InstanceStore
     strategies: StrategyStore
     access: AccessStore
+    operations: OperationStore
     meter: Meter
     sizes: list[int]
     caller: Service = field(default_factory=Service)
@@ -109,6 +110,7 @@ def gym(moto: DynamoDb) -> Gym:
         instances=stores.instances,
         strategies=stores.strategies,
         access=stores.access,
+        operations=stores.operations,
         meter=meter,
         sizes=sizes,
     )

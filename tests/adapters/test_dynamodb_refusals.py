@@ -6,7 +6,8 @@ from botocore.exceptions import ClientError
 
 from shared.adapters.dynamodb.client import MOST_SENDINGS
 from shared.adapters.dynamodb.instances import DynamoDbInstances
-from shared.adapters.dynamodb.strategies import MOST_READINGS, DynamoDbStrategies, UnreadError
+from shared.adapters.dynamodb.reading import MOST_READINGS, UnreadError
+from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
 from shared.application.ports import StaleRevError
 from shared.domain.errors import StoredShapeError
@@ -127,6 +128,7 @@ class TestFlagsLeftUnread:
             "sid": {"S": full.STRATEGY},
             "accountId": {"S": "acme"},
             "schema": {"N": "1"},
+            "sk": {"S": "v#00000001"},
             "name": {"S": "gym"},
             "settings": {"S": "{}"},
         }

@@ -47,6 +47,7 @@ class Rig:
         doorbell = Doorbell(
             group="ritornello-test",
             runner_arn="arn:runner",
+            bulk_runner_arn="bulk",
             role_arn="arn:role",
             dead_letter_arn="arn:dead",
             report=lambda what, sid, _: self.reports.append((what, sid)),

@@ -13,7 +13,7 @@ from shared.application.control import control
 from shared.application.ports import StaleRevError, UnknownStrategyError
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.application.sweep import drain, sweep
+from shared.application.sweep import sweep
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.commands import Pause, Resolve, Resume
 from shared.domain.decision import Actor, Applied, AuditEntry
@@ -186,7 +186,7 @@ class TestARunner:
         assert stored(ports, sid).status is InstanceStatus.ACTIVE
         ports.clock.at += AN_HOUR
 
-        assert sweep(ports, 0, limit=10) == 1
+        assert sweep(ports, 0, limit=10).rung == 1
         assert run(ports, sid) == 0
 
         assert stored(ports, sid).status is InstanceStatus.COMPLETED
@@ -282,7 +282,7 @@ class TestAPausedFlag:
 
         assert service.asked == []
         assert stored(ports, sid).held is HeldBy.STRATEGY
-        assert sweep(ports, 0, limit=10) == 0
+        assert sweep(ports, 0, limit=10).rung == 0
 
     def test_a_flag_that_clears_while_parking_frees_at_once(self) -> None:
         ports, service = a_world()
@@ -294,29 +294,6 @@ class TestAPausedFlag:
         assert len(service.asked) == 1
         assert stored(ports, sid).held is None
 
-    def test_draining_rings_for_what_it_frees(self) -> None:
-        ports, service = a_world()
-        sid = started(ports)
-        ports.strategies.paused_queues.add(stored(ports, sid).account_id)
-        run(ports, sid)
-        ports.strategies.paused_queues.clear()
-        ports.clock.at += AN_HOUR
-        ports.wakeups.invoked.clear()
-
-        assert drain(ports, HeldBy.QUEUE, "a-1", limit=10) == 1
-        assert drain(ports, HeldBy.QUEUE, "a-1", limit=10) == 0
-
-        assert ports.wakeups.invoked == [sid]
-        assert run(ports, sid) == 1
-        assert len(service.asked) == 1
-
-    def test_draining_skips_what_was_freed_by_somebody_else(self) -> None:
-        ports, _ = a_world()
-        sid = started(ports)
-        ports.instances = Lagging(ports.instances, [sid])
-
-        assert drain(ports, HeldBy.QUEUE, "a-1", limit=10) == 0
-
 
 class TestTheSweeper:
     """It rings for what is overdue, and ever less often where nobody answers."""
@@ -327,10 +304,10 @@ class TestTheSweeper:
         ports.wakeups.invoked.clear()
         ports.clock.at += timedelta(seconds=180)
 
-        rung = [sweep(ports, 0, limit=10)]
+        rung = [sweep(ports, 0, limit=10).rung]
         for seconds in (59, 1, 119, 1):
             ports.clock.at += timedelta(seconds=seconds)
-            rung.append(sweep(ports, 0, limit=10))
+            rung.append(sweep(ports, 0, limit=10).rung)
 
         assert rung == [1, 0, 1, 0, 1]
         assert ports.wakeups.invoked == [sid] * 3
@@ -341,7 +318,7 @@ class TestTheSweeper:
         ports.wakeups.invoked.clear()
         ports.instances = Lagging(ports.instances, [sid, InstanceSid("gone")])
 
-        assert sweep(ports, 0, limit=10) == 0
+        assert sweep(ports, 0, limit=10).rung == 0
 
         assert ports.wakeups.invoked == []
 
@@ -352,7 +329,7 @@ class TestTheSweeper:
         ports.clock.at += AN_HOUR
         ports.instances = Contended(ports.instances)
 
-        assert sweep(ports, 0, limit=10) == 0
+        assert sweep(ports, 0, limit=10).rung == 0
 
 
 class TestACallInDoubt:

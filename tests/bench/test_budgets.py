@@ -17,7 +17,7 @@ from shared.adapters.memory.world import ManualClock, SequentialIds
 from shared.adapters.meter import Meter
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.control import control
-from shared.application.ports import AccessStore, InstanceStore, StrategyStore
+from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
@@ -60,6 +60,7 @@ class Rig:
     instances: InstanceStore
     strategies: StrategyStore
     access: AccessStore
+    operations: OperationStore
     meter: Meter
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     ids: SequentialIds = field(default_factory=SequentialIds)
@@ -72,6 +73,7 @@ class Rig:
         doorbell = Doorbell(
             group="g",
             runner_arn="r",
+            bulk_runner_arn="bulk",
             role_arn="o",
             dead_letter_arn="d",
             report=lambda *_: pytest.fail("no bell"),
@@ -145,7 +147,13 @@ def rig(moto: DynamoDb) -> Rig:
     meter = Meter(moto.tables)
     meter.watch(moto.client)
     stores = on_dynamodb(moto)
-    return Rig(instances=stores.instances, strategies=stores.strategies, access=stores.access, meter=meter)
+    return Rig(
+        instances=stores.instances,
+        strategies=stores.strategies,
+        access=stores.access,
+        operations=stores.operations,
+        meter=meter,
+    )
 
 
 class TestTheTable:

@@ -106,7 +106,7 @@ class TestTheClientGivesUp:
 
     def test_a_flag_raises_and_is_stored(self, dynamodb: DynamoDb) -> None:
         stores = on_dynamodb(dynamodb)
-        gives_up(dynamodb.client, "PutItem")
+        gives_up(dynamodb.client, "TransactWriteItems")
         with pytest.raises(ReadTimeoutError):
             stores.access.set_queue_paused(AccountId("acme"), paused=True)
         assert stores.strategies.held_by(AccountId("acme"), full.STRATEGY) is not None

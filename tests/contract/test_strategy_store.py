@@ -15,7 +15,7 @@ from shared.domain.strategy import Strategy
 from tests import full
 from tests.engines import ENVIRONMENT, Stores
 
-HEAD = full.HEAD
+HEAD = replace(full.HEAD, deleted_at=None)
 OTHER = StrategySid("01890a5d-ac96-774b-bcce-b302099a0002")
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -42,22 +42,21 @@ class TestAHead:
 
 
 class TestNames:
-    """An account has one strategy of a folder and name."""
+    """An account has one strategy of a name, whatever its folder."""
 
-    def test_a_strategy_is_found_by_account_folder_and_name(self, stores: Stores) -> None:
+    def test_a_strategy_is_found_by_account_and_name(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         named = stores.strategies.named
-        assert named(HEAD.account_id, HEAD.name, folder=HEAD.folder) == HEAD
-        assert named(HEAD.account_id, HEAD.name) is None
-        assert named(HEAD.account_id, "other", folder=HEAD.folder) is None
-        assert named(AccountId("other"), HEAD.name, folder=HEAD.folder) is None
+        assert named(HEAD.account_id, HEAD.name) == HEAD
+        assert named(HEAD.account_id, "other") is None
+        assert named(AccountId("other"), HEAD.name) is None
 
     def test_a_taken_one_is_refused_and_nothing_is_written(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         with pytest.raises(NameTakenError):
             stores.strategies.create(replace(HEAD, sid=OTHER), settings())
         assert stores.strategies.head(OTHER) is None
-        assert stores.strategies.named(HEAD.account_id, HEAD.name, folder=HEAD.folder) == HEAD
+        assert stores.strategies.named(HEAD.account_id, HEAD.name) == HEAD
         with pytest.raises(UnknownStrategyError):
             stores.strategies.load(OTHER, 1)
 
@@ -65,16 +64,14 @@ class TestNames:
         "other",
         [
             replace(HEAD, sid=OTHER, account_id=AccountId("other")),
-            replace(HEAD, sid=OTHER, folder="/"),
             replace(HEAD, sid=OTHER, name="other"),
-            replace(HEAD, sid=OTHER, folder="/de/#gyms#gym membership ", name="1"),
-            replace(HEAD, sid=OTHER, folder="/de/", name="gyms#gym membership #1"),
+            replace(HEAD, sid=OTHER, name="gym"),
         ],
     )
-    def test_another_folder_name_or_account_is_free(self, stores: Stores, other: Any) -> None:
+    def test_another_name_or_account_is_free(self, stores: Stores, other: Any) -> None:
         stores.strategies.create(HEAD, settings())
         stores.strategies.create(other, settings())
-        assert stores.strategies.named(other.account_id, other.name, folder=other.folder) == other
+        assert stores.strategies.named(other.account_id, other.name) == other
 
 
 class TestCreatingAgain:
@@ -91,7 +88,7 @@ class TestCreatingAgain:
             with pytest.raises(StaleRevError):
                 stores.strategies.create(other, settings())
         assert stores.strategies.head(HEAD.sid) == HEAD
-        assert stores.strategies.named(HEAD.account_id, "other", folder=HEAD.folder) is None
+        assert stores.strategies.named(HEAD.account_id, "other") is None
 
     def test_another_head_of_the_same_sid_under_a_taken_name_is_refused(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())

@@ -43,6 +43,7 @@ def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Bel
     doorbell = Doorbell(
         group=group,
         runner_arn="arn:aws:lambda:eu-central-1:123456789012:function:runner",
+        bulk_runner_arn="bulk",
         role_arn="arn:aws:iam::123456789012:role/ring",
         dead_letter_arn="arn:aws:sqs:eu-central-1:123456789012:dead-letters",
         report=lambda what, _, error: reports.append(f"{what}: {error}"),

@@ -109,8 +109,8 @@ class TestOneDeployment:
 
         # Its service is at a loopback address, which no deployment lets calls go to: the shipment fails.
         deployment.at = start + timedelta(minutes=4)
-        assert sweeper({}, Context()) == {"rung": 1}  # type: ignore[arg-type]
-        assert sweeper({}, Context()) == {"rung": 0}  # type: ignore[arg-type]
+        assert sweeper({}, Context())["rung"] == 1
+        assert sweeper({}, Context())["rung"] == 0
         assert step_runner({"sid": sid}, Context()) == {"claimed": 1}  # type: ignore[arg-type]
         assert step_runner({"sid": sid}, Context()) == {"claimed": 0}  # type: ignore[arg-type]
 

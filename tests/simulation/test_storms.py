@@ -4,10 +4,22 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from shared.application.control import control
-from shared.domain.commands import Cancel, Command, Execute, Pause, Resolve, Resume
+from shared.application.queue import pause_queue, resume_queue
+from shared.domain.commands import (
+    Cancel,
+    CancelEvent,
+    CancelTasks,
+    Command,
+    Execute,
+    Pause,
+    Resolve,
+    Resume,
+    Update,
+)
 from shared.domain.decision import Actor
 from shared.domain.event import EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.instance import HeldBy, InstanceStatus
+from shared.domain.operation import drains
 from shared.domain.strategy import OnResume
 from tests.simulation.laws import (
     assert_at_rest,
@@ -28,6 +40,8 @@ from tests.simulation.world import Faults, World
 
 CALM = datetime(2026, 6, 20, 12, tzinfo=UTC)
 ANN = Actor(name="ann")
+WITHDRAWALS = 0.5
+"""How often operators take something off instead of deciding what waits."""
 
 
 def weather(rng: random.Random, *, stall: float = 0.03, double_bell: float = 0.2) -> Faults:
@@ -156,11 +170,13 @@ def _operate(world: World, rng: random.Random) -> None:
         case 1 | 2:
             _command(world, Resume(by=ANN, on_late=rng.choice([None, *OnResume])))
         case 3:
-            world.flags.paused_queues.add(world.strategy.account_id)
+            world.do("pause queue", lambda: pause_queue(world, world.strategy.account_id, by=ANN))
         case 4:
             world.flags.paused_strategies.add(world.strategy.sid)
         case 5:
             _flags_down(world)
+        case 6 if rng.random() < WITHDRAWALS:
+            _withdraw(world, rng)
         case _:
             _decide_what_waits(world, rng)
 
@@ -173,22 +189,39 @@ def _decide_what_waits(world: World, rng: random.Random) -> None:
             _command(world, Execute(seq=event.seq, by=ANN))
 
 
+def _withdraw(world: World, rng: random.Random) -> None:
+    """One event canceled, or those of a task, or the plan given another end."""
+    instance = only_instance(world)
+    seqs = [event.seq for event in instance.events] or [1]
+    tasks = tuple(rng.sample(sorted(world.strategy.definition.tasks), 2))
+    end = rng.choice([None, world.now_at + timedelta(days=rng.randint(1, 200))])
+    commands: list[Command] = [
+        CancelEvent(seq=rng.choice(seqs), by=ANN),
+        CancelTasks(tasks=tasks, by=ANN),
+        Update(by=ANN, description=f"at {world.now_at}", sets_end_date=True, end_date=end),
+    ]
+    _command(world, rng.choice(commands))
+
+
 def _command(world: World, command: Command) -> None:
     world.do(type(command).__name__, lambda: control(world, only_instance(world).sid, command))
 
 
 def _flags_down(world: World) -> None:
-    world.flags.paused_queues.clear()
+    """Both flags cleared; each clearing begins the drains of what it held, in the same write."""
+    account, sid = world.strategy.account_id, world.strategy.sid
+    world.do("resume queue", lambda: resume_queue(world, account, by=ANN))
     world.flags.paused_strategies.clear()
-    world.drained(HeldBy.QUEUE, world.strategy.account_id)
-    world.drained(HeldBy.STRATEGY, world.strategy.sid)
+    begun = drains(account, HeldBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
+    world.flags.access.operations.drains |= {drain.sid: drain for drain in begun}
 
 
 def _all_clear(world: World) -> None:
-    """Flags down, doubts decided, the instance resumed; a drain goes on for as long as anything is parked."""
-    for minutes in range(0, 120, 10):
-        world.run_until(world.now_at + timedelta(minutes=minutes))
+    """Flags down, doubts decided, the instance resumed. One who gets no answer asks again."""
+    while world.flags.paused_queues or world.flags.paused_strategies:
         _flags_down(world)
+        world.run_until(world.now_at + timedelta(minutes=1))
+    world.run_until(world.now_at + timedelta(hours=1))
     for event in only_instance(world).events:
         if event.paused_for is PausedFor.IN_DOUBT:
             _command(world, Resolve(seq=event.seq, resolution=Resolution.RETRY, by=ANN))

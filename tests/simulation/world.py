@@ -2,21 +2,23 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
+from shared.adapters.memory.stores import MemoryInstances, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
-from shared.application.ports import StaleRevError
+from shared.application.draining import carry_on
+from shared.application.ports import Listed, StaleRevError
 from shared.application.run import run_due_events
-from shared.application.sweep import drain, sweep
+from shared.application.sweep import ring_operations, sweep
 from shared.domain.attention import swept_partition
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
 from shared.domain.decision import AuditEntry
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import HeldBy, Instance
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
+from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import EventRecord, JournalEntry, Trail
 from shared.domain.strategy import Strategy
+from tests.simulation.ports import Access, Operations, Strategies, SweeperPorts
 from tests.simulation.stage import Process, Stage
 
 LAMBDA = timedelta(seconds=900)
@@ -101,9 +103,14 @@ class World:
         return Strategies(self)
 
     @property
-    def access(self) -> MemoryAccess:
-        """Keys and queue flags."""
-        return self.flags.access
+    def access(self) -> "Access":
+        """Keys and queue flags, behind ``io``."""
+        return Access(self)
+
+    @property
+    def operations(self) -> "Operations":
+        """Drains, behind ``io``."""
+        return Operations(self)
 
     @property
     def caller(self) -> "World":
@@ -171,6 +178,17 @@ class World:
         self.io("attention")
         return self.store.attention(partition, until=until, limit=limit)
 
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        return self.store.load_many(sids)
+
+    def of_strategy(
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
+    ) -> list[Listed]:
+        return self.store.of_strategy(strategy, statuses, before=before, limit=limit)
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+        return self.store.of_account(account, before=before, limit=limit)
+
     def call(self, request: ServiceRequest) -> CallOutcome:
         self.io("call")
         for watch in self.watchers:
@@ -203,6 +221,11 @@ class World:
         if self.doorbells and not self.faults.happens(self.faults.lost_bell):
             self.run(sid)
         self.io("invoked")
+
+    def invoke_operation(self, sid: OperationSid) -> None:
+        self.io("invoke_operation")
+        if self.doorbells and not self.faults.happens(self.faults.lost_bell):
+            self.carry_on(sid)
 
     # --- the story ---------------------------------------------------------------------------------------
 
@@ -252,17 +275,24 @@ class World:
         """Let every process end, without letting time pass for anybody else."""
         self.run_until(self.now_at)
 
-    def drained(self, held: HeldBy, owner: str) -> None:
-        """What a resumed flag has held is set free."""
-        self.do("drain", lambda: drain(self, held, owner, limit=100))
+    def carry_on(self, sid: OperationSid) -> Process:
+        """Invoke a bulk runner now."""
+        started = self.now_at
+        return self.do(
+            f"drain {sid}",
+            lambda: carry_on(self, sid, time_left=lambda: started + LAMBDA - self.now_at),
+        )
 
     def _next_instant(self) -> datetime | None:
         instants = [process.wakes_at for process in self.stage.processes]
         instants += [at for at, _ in self.bells.values()]
         if self.sweeper:
-            due = [max(at, self.next_sweep) for at, _ in self.store.attention_entries(swept_partition(0))]
-            instants += [self._on_the_minute(at) for at in due]
+            instants += [self._on_the_minute(max(at, self.next_sweep)) for at in self._to_be_swept()]
         return min(instants, default=None)
+
+    def _to_be_swept(self) -> list[datetime]:
+        entries = [at for at, _ in self.store.attention_entries(swept_partition(0))]
+        return entries + [drain.attention_at for drain in self.flags.access.operations.drains.values()]
 
     def _on_the_minute(self, at: datetime) -> datetime:
         """The sweep at or after an instant."""
@@ -280,19 +310,17 @@ class World:
                 self.run(sid)
 
     def _sweep(self) -> None:
-        entries = self.store.attention_entries(swept_partition(0))
-        if (
-            not self.sweeper
-            or self.now_at < self.next_sweep
-            or not any(at <= self.now_at for at, _ in entries)
-        ):
+        due = any(at <= self.now_at for at in self._to_be_swept())
+        if not self.sweeper or self.now_at < self.next_sweep or not due:
             return
         self.next_sweep = self.now_at + SWEEP_PERIOD
         self.do("sweep", self._sweep_ringing)
 
     def _sweep_ringing(self) -> None:
         """The sweeper's own rings are not doorbells: they work where those are switched off."""
-        sweep(SweeperPorts(self), 0, limit=100)
+        ports = SweeperPorts(self)
+        assert sweep(ports, 0, limit=100).failed == {}
+        ring_operations(ports, limit=100)
 
     def _note(self, request: ServiceRequest, *, took_effect: bool, status: str) -> None:
         self.ledger.append(
@@ -305,42 +333,6 @@ class World:
                 status=status,
             )
         )
-
-
-class Strategies(MemoryStrategies):
-    """The strategies of a world, behind its ``io``."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(access=world.flags.access)
-        self.world = world
-
-    def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
-        return replace(self.world.strategy, version=version)
-
-    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
-        self.world.io("held_by")
-        return self.world.flags.held_by(account, strategy)
-
-
-class SweeperPorts:
-    """The world as the sweeper has it: its wakeups work although doorbells are off."""
-
-    def __init__(self, world: World) -> None:
-        self.instances = world
-        self.strategies = world.strategies
-        self.caller = world
-        self.clock = world
-        self.access = world.access
-        self.ids = world.names
-        self.wakeups = self
-        self._world = world
-
-    def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
-        self._world.arm(name, at, sid)
-
-    def invoke(self, sid: InstanceSid) -> None:
-        self._world.io("invoke")
-        self._world.run(sid)
 
 
 def everything_sent(sendings: Iterable[Sending], path: str) -> list[Sending]:

@@ -1,20 +1,39 @@
 """Access keys and the accounts' queue flags on DynamoDB."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from shared.adapters.dynamodb.attributes import to_attributes
+from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.adapters.dynamodb.documents import ACCESS_KEY
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import item_of, read
-from shared.adapters.dynamodb.tables import Tables, access_key, flags_key
+from shared.adapters.dynamodb.items import audit_item, drain_item, item_of, read
+from shared.adapters.dynamodb.reading import Item, query_all, read_batch
+from shared.adapters.dynamodb.tables import (
+    OWNED_KEY,
+    Tables,
+    access_key,
+    flags_key,
+    owned_key,
+    place_of,
+)
+from shared.application.ports import Listed
 from shared.domain.access import AccessKey
+from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId
+from shared.domain.operation import Drain
+
+_BEHIND_ALL = "~"
+"""Sorts behind every instant: those begin with a digit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDbAccess:
-    """An ``AccessStore``. Keys are read strongly: a new one works at once, a replaced one no longer."""
+    """An ``AccessStore``. Keys are read strongly: a new one works at once, a removed one no longer.
+
+    Beside each key stands an item under its account, by which the account's keys are listed.
+    """
 
     client: DynamoDbClient
     tables: Tables = field(default_factory=Tables)
@@ -22,15 +41,70 @@ class DynamoDbAccess:
     def key(self, key_id: str) -> AccessKey | None:
         key = to_attributes(access_key(key_id))
         item = self.client.get_item(TableName=self.tables.access, Key=key, ConsistentRead=True).get("Item")
-        if item is None:
-            return None
-        found = read(item, "doc")
-        return ACCESS_KEY.read(from_text(found["doc"]), key_id=key_id, account_id=found["accountId"])
+        return None if item is None else _key_of(item)
 
-    def put_key(self, key: AccessKey) -> None:
+    def put_key(self, key: AccessKey, *, audit: AuditEntry | None = None) -> None:
         item = item_of(key.account_id, access_key(key.key_id), doc=to_text(ACCESS_KEY.write(key)))
-        self.client.put_item(TableName=self.tables.access, Item=item)
+        listed = item_of(key.account_id, owned_key(key.account_id, _place(key)))
+        self._write([self._put(item), self._put(listed)], audit)
 
-    def set_queue_paused(self, account: AccountId, *, paused: bool) -> None:
-        item = item_of(account, flags_key(account), queuePaused=paused)
-        self.client.put_item(TableName=self.tables.access, Item=item)
+    def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
+        keys = (access_key(key.key_id), owned_key(key.account_id, _place(key)))
+        deletes = [{"Delete": {"TableName": self.tables.access, "Key": to_attributes(one)}} for one in keys]
+        self._write(deletes, audit)
+
+    def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
+        last = OWNED_KEY + _BEHIND_ALL if before is None else owned_key(account, before)["sk"]
+        listed = query_all(
+            self.client,
+            most=limit + 1,  # the place before which they are to be may itself be among them
+            TableName=self.tables.access,
+            KeyConditionExpression="pk = :account AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=to_attributes(
+                {":account": flags_key(account)["pk"], ":first": OWNED_KEY, ":last": last}
+            ),
+            ScanIndexForward=False,
+            ConsistentRead=True,
+        )
+        places = [place_of(item["sk"]["S"].removeprefix(OWNED_KEY)) for item in listed]
+        wanted = [place for place in places if before is None or place < before][:limit]
+        keys = [to_attributes(access_key(place.sid)) for place in wanted]
+        found = read_batch(self.client, {self.tables.access: keys})[self.tables.access]
+        return sorted(map(_key_of, found), key=_place, reverse=True)
+
+    def queue_paused(self, account: AccountId) -> bool:
+        key = to_attributes(flags_key(account))
+        item = self.client.get_item(TableName=self.tables.access, Key=key, ConsistentRead=True).get("Item")
+        return item is not None and bool(read(item, "queuePaused")["queuePaused"])
+
+    def set_queue_paused(
+        self,
+        account: AccountId,
+        *,
+        paused: bool,
+        audit: AuditEntry | None = None,
+        drains: Sequence[Drain] = (),
+    ) -> None:
+        flags = self._put(item_of(account, flags_key(account), queuePaused=paused))
+        begun = [
+            {"Put": {"TableName": self.tables.operations, "Item": drain_item(drain)}} for drain in drains
+        ]
+        self._write([flags, *begun], audit)
+
+    def _put(self, item: Attributes) -> dict[str, Any]:
+        return {"Put": {"TableName": self.tables.access, "Item": item}}
+
+    def _write(self, writes: list[dict[str, Any]], audit: AuditEntry | None) -> None:
+        """All together, with the audit entry."""
+        told = [] if audit is None else [{"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}]
+        self.client.transact_write_items(TransactItems=[*writes, *told])
+
+
+def _key_of(item: Item) -> AccessKey:
+    found = read(item, "pk", "doc")
+    key_id = found["pk"].removeprefix(access_key("")["pk"])
+    return ACCESS_KEY.read(from_text(found["doc"]), key_id=key_id, account_id=found["accountId"])
+
+
+def _place(key: AccessKey) -> Listed:
+    return Listed(created_at=key.created_at, sid=key.key_id)

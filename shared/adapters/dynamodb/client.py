@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shared.adapters.dynamodb.attributes import Attributes
+from shared.application.ports import OverloadedError
 
 Answer = Mapping[str, Any]
 """A reply as botocore parsed it."""
@@ -21,6 +22,14 @@ MOST_SENDINGS = 4
 CONNECT_SECONDS = 2
 READ_SECONDS = 5
 
+_OVERLOADED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TransactionInProgressException",
+    }
+)
 _CONFLICT = "TransactionConflict"
 _CONDITION = "ConditionalCheckFailed"
 _FIRST_WAIT_SECONDS = 0.02
@@ -40,6 +49,9 @@ class DynamoDbClient(Protocol):
 
     def put_item(self, **request: Any) -> Answer:  # noqa: ANN401 - a condition is there or not
         """Write one item."""
+
+    def delete_item(self, **request: Any) -> Answer:  # noqa: ANN401 - as above
+        """Remove one item."""
 
     def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> Answer:
         """Write all of these items or none."""
@@ -62,6 +74,7 @@ def connect(session: boto3.Session, *, endpoint_url: str | None = None) -> Dynam
         ),
     )
     client.meta.events.register_last("needs-retry.dynamodb", _wait_after_conflict)
+    client.meta.events.register_last("after-call.dynamodb", _tell_overload)
     found: DynamoDbClient = client
     return found
 
@@ -76,6 +89,13 @@ def _reasons(answer: Mapping[str, Any]) -> list[str]:
     if code == "TransactionCanceledException":
         return [reason.get("Code", "None") for reason in answer.get("CancellationReasons", [])]
     return [code.removesuffix("Exception")]
+
+
+def _tell_overload(*, parsed: Answer, **_: object) -> None:
+    """Raises: OverloadedError: the request was refused to the end because too much is asked of the table."""
+    code = parsed.get("Error", {}).get("Code", "")
+    if code in _OVERLOADED:
+        raise OverloadedError(code)
 
 
 def _wait_after_conflict(

@@ -24,8 +24,9 @@ from shared.domain.decision import AuditEntry
 from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.instance import CancelReason, HeldBy, Instance, InstanceStatus, Lease
 from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.strategy import StrategyHead
+from shared.domain.strategy import StrategyHead, StrategyVersion
 
 SCHEMA = 1
 """Which shapes these are; it stands in every item."""
@@ -158,6 +159,9 @@ INSTANCE = Shape(
         "held": Member("held", named(HeldBy)),
         "nudges": Member("nudges", WHOLE),
         "nudged_until": Member("nudgedUntil", INSTANT),
+        "arm_at": Member("armAt", INSTANT),
+        "created_by": Member("createdBy", TEXT),
+        "request_hash": Member("requestHash", TEXT),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )
@@ -214,8 +218,36 @@ HEAD = Shape(
         "folder": Member("folder", TEXT),
         "description": Member("description", TEXT),
         "secret_hash": Member("secretHash", TEXT),
+        "created_by": Member("createdBy", TEXT),
+        "request_hash": Member("requestHash", TEXT),
+        "deleted_at": Member("deleted", INSTANT),
     },
     outside=("sid", "account_id", "version", "is_paused"),
+)
+
+VERSION = Shape(
+    StrategyVersion,
+    {
+        "description": Member("description", TEXT),
+        "created_at": Member("created", INSTANT),
+        "created_by": Member("createdBy", TEXT),
+    },
+    outside=("sid", "version"),
+)
+
+DRAIN = Shape(
+    Drain,
+    {
+        "held": Member("held", named(HeldBy)),
+        "owner": Member("owner", TEXT),
+        "shard": Member("shard", WHOLE),
+        "started_at": Member("started", INSTANT),
+        "started_by": Member("startedBy", TEXT),
+        "attention_at": Member("attention", INSTANT, same_as="started_at"),
+        "freed": Member("freed", WHOLE),
+        "empty_since": Member("emptySince", INSTANT),
+    },
+    outside=("sid", "account_id", "rev"),
 )
 
 ACCESS_KEY = Shape(
@@ -225,6 +257,7 @@ ACCESS_KEY = Shape(
         "secret_hash": Member("secretHash", TEXT),
         "created_at": Member("created", INSTANT),
         "description": Member("description", TEXT),
+        "created_by": Member("createdBy", TEXT),
     },
     outside=("key_id", "account_id"),
 )

@@ -4,14 +4,14 @@ The instance is one item, replaced whole if its ``rev`` is still the one the cha
 closes or is audited with it goes into the same transaction, the instance first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, to_attributes
+from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.items import (
     audit_item,
@@ -22,17 +22,25 @@ from shared.adapters.dynamodb.items import (
     record_item,
     record_of,
 )
+from shared.adapters.dynamodb.reading import query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     ATTENTION,
+    BY_OWNER,
+    BY_STRATEGY,
+    OWNER_SHARDS,
     Tables,
     attention_instant,
     journal_prefix,
+    owner_shard,
+    place_of,
+    place_text,
     record_key,
+    strategy_status,
 )
-from shared.application.ports import StaleRevError
+from shared.application.ports import Listed, StaleRevError
 from shared.domain.decision import AuditEntry
-from shared.domain.ids import InstanceSid
-from shared.domain.instance import Instance
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import EventRecord, JournalEntry, Trail
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
@@ -84,7 +92,8 @@ class DynamoDbInstances:
         self._put_fenced(record_item(instance, record), record.fence)
 
     def trail(self, sid: InstanceSid, seq: int) -> Trail:
-        entries = self._pages(
+        entries = query_all(
+            self.client,
             TableName=self.tables.events,
             KeyConditionExpression="instanceSid = :sid AND begins_with(sk, :prefix)",
             ExpressionAttributeValues=to_attributes({":sid": sid, ":prefix": journal_prefix(seq)}),
@@ -102,7 +111,8 @@ class DynamoDbInstances:
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         values = {":partition": partition, ":until": attention_instant(until)}
-        items = self._pages(
+        items = query_all(
+            self.client,
             most=limit,
             TableName=self.tables.instances,
             IndexName=ATTENTION,
@@ -110,6 +120,44 @@ class DynamoDbInstances:
             ExpressionAttributeValues=to_attributes(values),
         )
         return [InstanceSid(item["sid"]["S"]) for item in items]
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        keys = [to_attributes({"sid": sid}) for sid in dict.fromkeys(sids)]
+        found = read_batch(self.client, {self.tables.instances: keys})
+        return [instance_of(item) for item in found[self.tables.instances]]
+
+    def of_strategy(
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
+    ) -> list[Listed]:
+        partitions = [strategy_status(strategy, status) for status in statuses]
+        return self._youngest(BY_STRATEGY, "strategyStatus", partitions, before, limit)
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+        partitions = [owner_shard(account, shard) for shard in range(OWNER_SHARDS)]
+        return self._youngest(BY_OWNER, "ownerShard", partitions, before, limit)
+
+    def _youngest(
+        self, index: str, attribute: str, partitions: Sequence[str], before: Listed | None, limit: int
+    ) -> list[Listed]:
+        """The youngest entries of several partitions together. One may stand in two for a moment: it counts once."""
+        found: set[Listed] = set()
+        for partition in partitions:
+            values = {":partition": partition}
+            condition = f"{attribute} = :partition"
+            if before is not None:
+                values[":before"] = place_text(before)
+                condition += " AND createdSid < :before"
+            items = query_all(
+                self.client,
+                most=limit,
+                TableName=self.tables.instances,
+                IndexName=index,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=to_attributes(values),
+                ScanIndexForward=False,
+            )
+            found |= {place_of(item["createdSid"]["S"]) for item in items}
+        return sorted(found, reverse=True)[:limit]
 
     def _beside(
         self, instance: Instance, records: Sequence[EventRecord], audit: AuditEntry | None
@@ -126,7 +174,12 @@ class DynamoDbInstances:
             _fenced(self.tables.events, record_item(instance, record), record.fence) for record in records
         ]
         if audit is not None:
-            puts.append({"TableName": self.tables.audit, "Item": audit_item(instance, audit)})
+            puts.append(
+                {
+                    "TableName": self.tables.audit,
+                    "Item": audit_item(audit, shard=instance.shard, rev=instance.rev),
+                }
+            )
         return puts
 
     def _write(self, put: dict[str, Any], beside: list[dict[str, Any]]) -> None:
@@ -148,18 +201,6 @@ class DynamoDbInstances:
         except ClientError as error:
             if not any(failed_conditions(error)):
                 raise
-
-    def _pages(self, *, most: int | None = None, **query: Any) -> list[Mapping[str, AttributeValue]]:  # noqa: ANN401 - members of a query
-        """All items of a query, or the first ones of it."""
-        items: list[Mapping[str, AttributeValue]] = []
-        while most is None or len(items) < most:
-            limit = {} if most is None else {"Limit": most - len(items)}
-            page = self.client.query(**query, **limit)
-            items += page["Items"]
-            if "LastEvaluatedKey" not in page:
-                break
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        return items
 
 
 def _fenced(table: str, item: Attributes, fence: int) -> dict[str, Any]:

@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
-from shared.adapters.dynamodb.documents import AUDIT, ENTRY, INSTANCE, RECORD, SCHEMA
-from shared.adapters.dynamodb.forms import from_text, read_instant, to_text
+from shared.adapters.dynamodb.documents import AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA
+from shared.adapters.dynamodb.forms import from_text, to_text
 from shared.adapters.dynamodb.tables import (
+    OPERATIONS,
     account_day,
     account_month,
     attention_instant,
-    created_sid,
     journal_key,
     owner_shard,
+    place_of,
+    place_text,
     record_key,
     strategy_status,
 )
+from shared.application.ports import Listed
 from shared.domain.attention import attention_at, partition
 from shared.domain.dates import format_instant
 from shared.domain.decision import AuditEntry
@@ -26,6 +29,7 @@ from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
 from shared.domain.instance import Instance
 from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.operation import Drain
 
 
 def item_of(account: AccountId, key: Mapping[str, str], **members: Any) -> Attributes:  # noqa: ANN401 - plain values
@@ -49,8 +53,8 @@ def instance_item(instance: Instance) -> Attributes:
     members: dict[str, str | int] = {
         "rev": instance.rev,
         "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
-        "ownerShard": owner_shard(instance),
-        "createdSid": created_sid(instance),
+        "ownerShard": owner_shard(instance.account_id, instance.shard),
+        "createdSid": place_text(Listed(created_at=instance.created_at, sid=instance.sid)),
         "doc": to_text(INSTANCE.write(instance, instance.sid)),
     }
     at = attention_at(instance)
@@ -69,7 +73,7 @@ def instance_of(item: Mapping[str, AttributeValue]) -> Instance:
         account_id=found["accountId"],
         rev=found["rev"],
         strategy_sid=found["strategyStatus"].rpartition("#")[0],
-        created_at=read_instant(found["createdSid"].partition("#")[0]),
+        created_at=place_of(found["createdSid"]).created_at,
     )
 
 
@@ -104,13 +108,33 @@ def record_of(item: Mapping[str, AttributeValue]) -> EventRecord:
     return RECORD.read(from_text(found["doc"]), sid, instance_sid=sid, fence=found["fence"])
 
 
-def audit_item(instance: Instance, audit: AuditEntry) -> Attributes:
-    """An audit entry; the revision it led to makes its key unique."""
+def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> Attributes:
+    """An audit entry; the revision it led to, or else what was done, makes its key unique."""
     key = {
-        "accountDay": account_day(instance, audit.at),
-        "sk": f"{format_instant(audit.at)}#{instance.sid}#{instance.rev}",
+        "accountDay": account_day(audit.account_id, audit.at, shard),
+        "sk": f"{format_instant(audit.at)}#{audit.target}#{audit.command if rev is None else rev}",
     }
-    return item_of(instance.account_id, key, doc=to_text(AUDIT.write(audit)))
+    return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)))
+
+
+def drain_item(drain: Drain) -> Attributes:
+    """An operation."""
+    return item_of(
+        drain.account_id,
+        {"sid": drain.sid},
+        rev=drain.rev,
+        attentionPartition=OPERATIONS,
+        attentionAt=attention_instant(drain.attention_at),
+        doc=to_text(DRAIN.write(drain)),
+    )
+
+
+def drain_of(item: Mapping[str, AttributeValue]) -> Drain:
+    """The operation an item holds."""
+    found = read(item, "sid", "rev", "doc")
+    return DRAIN.read(
+        from_text(found["doc"]), sid=found["sid"], account_id=found["accountId"], rev=found["rev"]
+    )
 
 
 def audit_of(item: Mapping[str, AttributeValue]) -> AuditEntry:

@@ -4,57 +4,62 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, to_attributes
+from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
-from shared.adapters.dynamodb.documents import HEAD
+from shared.adapters.dynamodb.documents import HEAD, VERSION
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import item_of, read
-from shared.adapters.dynamodb.tables import Tables, flags_key, head_key, name_key, version_key
+from shared.adapters.dynamodb.items import audit_item, item_of, read
+from shared.adapters.dynamodb.reading import Item, query_all, read_batch
+from shared.adapters.dynamodb.tables import (
+    BY_AGE,
+    LATEST_VERSION,
+    Tables,
+    flags_key,
+    head_key,
+    name_key,
+    place_text,
+    version_key,
+    version_number,
+)
 from shared.application.ports import (
+    Listed,
     NameTakenError,
+    SavedSettings,
     SealedSettings,
     Sealer,
     StaleRevError,
     UnknownStrategyError,
 )
+from shared.domain.decision import AuditEntry
 from shared.domain.definition import stored_definition
-from shared.domain.errors import RitornelloError, StoredShapeError
+from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance import HeldBy
-from shared.domain.strategy import Json, Strategy, StrategyHead
+from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
 
 CACHED_VERSIONS = 64
 """So many versions, the ones used last, are kept read in a process."""
 
-MOST_READINGS = 5
-"""How often flags that DynamoDB leaves unread are asked for."""
-
-
-class UnreadError(RitornelloError):
-    """DynamoDB left items unread again and again; nothing is known of them."""
-
-    code = "UNREAD"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDbStrategies:
-    """A ``StrategyStore``. environment: of this deployment; it is no part of what is stored."""
+    """A ``StrategyStore``. environment, horizon: of this deployment; they are no part of what is stored."""
 
     client: DynamoDbClient
     sealer: Sealer
     environment: str
+    horizon: timedelta | None = None
     tables: Tables = field(default_factory=Tables)
     _cache: OrderedDict[tuple[StrategySid, int], Strategy] = field(default_factory=OrderedDict)
 
     def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
-        version = self._version_item(head, settings)
-        name = item_of(
-            head.account_id, name_key(head.account_id, head.folder, head.name), strategySid=head.sid
-        )
+        version = self._version_item(head, settings, by=head.created_by)
+        name = item_of(head.account_id, name_key(head.account_id, head.name), strategySid=head.sid)
         puts = [
             {
                 "TableName": self.tables.strategies,
@@ -70,12 +75,31 @@ class DynamoDbStrategies:
                 raise
             self._recognise(head, error)
 
+    def replace(
+        self, head: StrategyHead, settings: Mapping[str, Json], *, before: StrategyHead, audit: AuditEntry
+    ) -> None:
+        version = {
+            "TableName": self.tables.strategies,
+            "Item": self._version_item(head, settings, by=audit.by),
+            "ConditionExpression": "attribute_not_exists(sid)",
+        }
+        self._exchange(head, before, audit, {"Put": version})
+
+    def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        name = {
+            "TableName": self.tables.strategies,
+            "Key": to_attributes(name_key(head.account_id, head.name)),
+            "ConditionExpression": "strategySid = :sid",
+            "ExpressionAttributeValues": to_attributes({":sid": head.sid}),
+        }
+        self._exchange(head, before, audit, {"Delete": name})
+
     def head(self, sid: StrategySid) -> StrategyHead | None:
         item = self._item(head_key(sid))
         return None if item is None else _head_of(item)
 
-    def named(self, account: AccountId, name: str, *, folder: str = "/") -> StrategyHead | None:
-        item = self._item(name_key(account, folder, name))
+    def named(self, account: AccountId, name: str) -> StrategyHead | None:
+        item = self._item(name_key(account, name))
         return None if item is None else self.head(StrategySid(read(item, "strategySid")["strategySid"]))
 
     def load(self, sid: StrategySid, version: int) -> Strategy:
@@ -88,16 +112,81 @@ class DynamoDbStrategies:
         return strategy
 
     def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
-        flags, head = self._flags_and_head(account, strategy)
-        if flags is not None and read(flags, "queuePaused")["queuePaused"]:
+        access, strategies = self.tables.access, self.tables.strategies
+        keys = {
+            access: [to_attributes(flags_key(account))],
+            strategies: [to_attributes(head_key(strategy))],
+        }
+        found = read_batch(self.client, keys)
+        if any(read(flags, "queuePaused")["queuePaused"] for flags in found[access]):
             return HeldBy.QUEUE
-        return HeldBy.STRATEGY if head is not None and _head_of(head).is_paused else None
+        return HeldBy.STRATEGY if any(_head_of(head).is_paused for head in found[strategies]) else None
+
+    def settings(self, sid: StrategySid, version: int) -> SavedSettings:
+        item = self._item({"sid": sid, "sk": version_key(version)})
+        if item is None:
+            raise UnknownStrategyError(f"{sid} version {version}")
+        sealed = _sealed_of(read(item, "settings")["settings"])
+        return SavedSettings(version=_version_of(item), plain=self._plain(item, sealed), sealed=sealed)
+
+    def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
+        latest = LATEST_VERSION if before is None else before - 1
+        items = query_all(
+            self.client,
+            most=limit,
+            TableName=self.tables.strategies,
+            KeyConditionExpression="sid = :sid AND sk BETWEEN :first AND :latest",
+            ExpressionAttributeValues=to_attributes(
+                {":sid": sid, ":first": version_key(0), ":latest": version_key(latest)}
+            ),
+            ExpressionAttributeNames={"#schema": "schema"},
+            ProjectionExpression="sid, sk, accountId, #schema, doc",
+            ScanIndexForward=False,
+            ConsistentRead=True,
+        )
+        return [_version_of(item) for item in items]
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
+        values = {":account": account} | ({} if before is None else {":before": place_text(before)})
+        older = "" if before is None else " AND createdSid < :before"
+        listed = query_all(
+            self.client,
+            most=limit,
+            TableName=self.tables.strategies,
+            IndexName=BY_AGE,
+            KeyConditionExpression=f"accountId = :account{older}",
+            ExpressionAttributeValues=to_attributes(values),
+            ScanIndexForward=False,
+        )
+        keys = [{"sid": item["sid"], "sk": item["sk"]} for item in listed]
+        items = read_batch(self.client, {self.tables.strategies: keys})[self.tables.strategies]
+        heads = [head for head in map(_head_of, items) if head.deleted_at is None]
+        return sorted(heads, key=_place, reverse=True)
+
+    def _exchange(
+        self, head: StrategyHead, before: StrategyHead, audit: AuditEntry, beside: Mapping[str, Any]
+    ) -> None:
+        """The head replaced as long as it is ``before``, with what belongs to that. Raises: StaleRevError."""
+        old = _head_item(before)
+        put = {
+            "TableName": self.tables.strategies,
+            "Item": _head_item(head),
+            "ConditionExpression": "version = :version AND paused = :paused AND doc = :doc",
+            "ExpressionAttributeValues": {f":{name}": old[name] for name in ("version", "paused", "doc")},
+        }
+        told = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+        try:
+            self.client.transact_write_items(TransactItems=[{"Put": put}, beside, {"Put": told}])
+        except ClientError as error:
+            if any(failed_conditions(error)):
+                raise StaleRevError from error
+            raise
 
     def _recognise(self, head: StrategyHead, error: ClientError) -> None:
         """Nothing, where a refused creation had already happened. Raises: NameTakenError, StaleRevError."""
         if self.head(head.sid) == head:
             return
-        owner = self.named(head.account_id, head.name, folder=head.folder)
+        owner = self.named(head.account_id, head.name)
         if owner is not None and owner.sid != head.sid:
             raise NameTakenError from error
         raise StaleRevError from error
@@ -107,24 +196,42 @@ class DynamoDbStrategies:
         if item is None:
             raise UnknownStrategyError(f"{sid} version {version}")
         found = read(item, "name", "settings")
-        account = AccountId(found["accountId"])
-        opened = self.sealer.open(_sealed_of(found["settings"]), context=_context(account, sid, version))
         return Strategy(
             sid=sid,
-            account_id=account,
+            account_id=AccountId(found["accountId"]),
             name=found["name"],
             version=version,
-            definition=stored_definition(from_text(opened.decode())),
+            definition=stored_definition(self._plain(item, _sealed_of(found["settings"]))),
             environment=self.environment,
+            horizon=self.horizon,
         )
 
-    def _version_item(self, head: StrategyHead, settings: Mapping[str, Json]) -> Attributes:
+    def _plain(self, item: Item, sealed: SealedSettings) -> Mapping[str, Json]:
+        """The settings of a version's item. Raises: SealBrokenError, StoredShapeError."""
+        found = read(item, "sid", "sk")
+        context = _context(AccountId(found["accountId"]), found["sid"], version_number(found["sk"]))
+        settings = from_text(self.sealer.open(sealed, context=context).decode())
+        if not isinstance(settings, dict):
+            raise StoredShapeError("settings are no object")
+        return settings
+
+    def _version_item(
+        self, head: StrategyHead, settings: Mapping[str, Json], *, by: str | None
+    ) -> Attributes:
         context = _context(head.account_id, head.sid, head.version)
         sealed = self.sealer.seal(to_text(settings).encode(), context=context)
+        version = StrategyVersion(
+            sid=head.sid,
+            version=head.version,
+            description=head.description,
+            created_at=head.updated_at,
+            created_by=by,
+        )
         return item_of(
             head.account_id,
             {"sid": head.sid, "sk": version_key(head.version)},
             name=head.name,
+            doc=to_text(VERSION.write(version)),
             settings={
                 "iv": sealed.iv,
                 "hash": sealed.hash,
@@ -133,28 +240,11 @@ class DynamoDbStrategies:
             },
         )
 
-    def _item(self, key: Mapping[str, str]) -> Mapping[str, AttributeValue] | None:
-        found: Mapping[str, AttributeValue] | None = self.client.get_item(
+    def _item(self, key: Mapping[str, str]) -> Item | None:
+        found: Item | None = self.client.get_item(
             TableName=self.tables.strategies, Key=to_attributes(key), ConsistentRead=True
         ).get("Item")
         return found
-
-    def _flags_and_head(
-        self, account: AccountId, strategy: StrategySid
-    ) -> tuple[Mapping[str, AttributeValue] | None, Mapping[str, AttributeValue] | None]:
-        """Both flags in one strongly consistent read. Raises: UnreadError."""
-        asked: Mapping[str, Mapping[str, Any]] = {
-            self.tables.access: {"Keys": [to_attributes(flags_key(account))], "ConsistentRead": True},
-            self.tables.strategies: {"Keys": [to_attributes(head_key(strategy))], "ConsistentRead": True},
-        }
-        found: dict[str, Mapping[str, AttributeValue]] = {}
-        for _ in range(MOST_READINGS):
-            answer = self.client.batch_get_item(RequestItems=asked)
-            found |= {table: items[0] for table, items in answer["Responses"].items() if items}
-            asked = answer.get("UnprocessedKeys", {})
-            if not asked:
-                return found.get(self.tables.access), found.get(self.tables.strategies)
-        raise UnreadError(f"left unread {MOST_READINGS} times: {', '.join(sorted(asked))}")
 
 
 def _context(account: AccountId, sid: StrategySid, version: int) -> str:
@@ -163,17 +253,28 @@ def _context(account: AccountId, sid: StrategySid, version: int) -> str:
 
 
 def _head_item(head: StrategyHead) -> Attributes:
+    """A head; the indexes hold it for as long as it is not deleted."""
+    listed = {"folderName": f"{head.folder}#{head.name}", "createdSid": place_text(_place(head))}
     return item_of(
         head.account_id,
         head_key(head.sid),
-        folderName=f"{head.folder}#{head.name}",
         version=head.version,
         paused=head.is_paused,
         doc=to_text(HEAD.write(head)),
+        **(listed if head.deleted_at is None else {}),
     )
 
 
-def _head_of(item: Mapping[str, AttributeValue]) -> StrategyHead:
+def _place(head: StrategyHead) -> Listed:
+    return Listed(created_at=head.created_at, sid=head.sid)
+
+
+def _version_of(item: Item) -> StrategyVersion:
+    found = read(item, "sid", "sk", "doc")
+    return VERSION.read(from_text(found["doc"]), sid=found["sid"], version=version_number(found["sk"]))
+
+
+def _head_of(item: Item) -> StrategyHead:
     found = read(item, "sid", "version", "paused", "doc")
     return HEAD.read(
         from_text(found["doc"]),

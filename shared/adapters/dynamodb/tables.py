@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.adapters.dynamodb.forms import instant_text
+from shared.adapters.dynamodb.forms import instant_text, read_instant
+from shared.application.ports import Listed
 from shared.domain.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance import Instance, InstanceStatus
@@ -23,7 +24,11 @@ FLAGS_KEY = "flags"
 ATTENTION = "attention"
 BY_STRATEGY = "byStrategy"
 BY_OWNER = "byOwner"
+BY_AGE = "byAge"
 BY_ACCOUNT = "byAccount"
+
+OPERATIONS = "operations"
+"""The one partition of the operations' attention index: there are few of them."""
 
 EXPIRY = {"access": "expiresAt"}
 """Tables whose items may end by themselves, and the attribute that says when (seconds since 1970)."""
@@ -50,7 +55,10 @@ class Layout:
 
 
 LAYOUTS = {
-    "strategies": Layout(key=("sid", "sk"), indexes=((BY_OWNER, ("accountId", "folderName")),)),
+    "strategies": Layout(
+        key=("sid", "sk"),
+        indexes=((BY_OWNER, ("accountId", "folderName")), (BY_AGE, ("accountId", "createdSid"))),
+    ),
     "instances": Layout(
         key=("sid",),
         indexes=(
@@ -92,9 +100,17 @@ def version_key(version: int) -> str:
     return f"v#{version:08}"
 
 
-def name_key(account: AccountId, folder: str, name: str) -> dict[str, str]:
-    """The key under which a strategy's name is reserved; no two pairs of folder and name share one."""
-    return {"sid": f"account#{account}", "sk": f"name#{len(folder)}#{folder}#{name}"}
+LATEST_VERSION = 99_999_999
+
+
+def version_number(key: str) -> int:
+    """The number of a version by its sort key."""
+    return int(key.partition("#")[2])
+
+
+def name_key(account: AccountId, name: str) -> dict[str, str]:
+    """The key under which a strategy's name is reserved."""
+    return {"sid": f"account#{account}", "sk": f"name#{name}"}
 
 
 def head_key(sid: StrategySid) -> dict[str, str]:
@@ -112,20 +128,35 @@ def access_key(key_id: str) -> dict[str, str]:
     return {"pk": f"key#{key_id}", "sk": "key"}
 
 
+OWNED_KEY = "key#"
+"""What the sort keys begin with under which an account's access keys are listed."""
+
+
+def owned_key(account: AccountId, place: Listed) -> dict[str, str]:
+    """The key under which an access key is listed for its account; they sort by age."""
+    return {"pk": f"account#{account}", "sk": f"{OWNED_KEY}{place_text(place)}"}
+
+
 def attention_instant(at: datetime) -> str:
     """An instant as the attention index sorts it: in milliseconds, never before the true one."""
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return format_instant(whole if whole == at else whole + _ONE_MILLISECOND)
 
 
-def created_sid(instance: Instance) -> str:
-    """Where an instance stands among others by age; unique."""
-    return f"{instant_text(instance.created_at)}#{instance.sid}"
+def place_text(place: Listed) -> str:
+    """Where something stands among others by age; unique."""
+    return f"{instant_text(place.created_at)}#{place.sid}"
 
 
-def owner_shard(instance: Instance) -> str:
-    """The partition of its account's index in which an instance stands."""
-    return f"{instance.account_id}#{instance.shard % OWNER_SHARDS}"
+def place_of(text: str) -> Listed:
+    """The place of such a text."""
+    at, _, sid = text.partition("#")
+    return Listed(created_at=read_instant(at), sid=sid)
+
+
+def owner_shard(account: AccountId, shard: int) -> str:
+    """A partition of an account's index of instances."""
+    return f"{account}#{shard % OWNER_SHARDS}"
 
 
 def strategy_status(strategy: StrategySid, status: InstanceStatus) -> str:
@@ -138,9 +169,9 @@ def account_month(instance: Instance, finished_at: datetime) -> str:
     return f"{instance.account_id}#{finished_at.astimezone(UTC):%Y-%m}#{instance.shard}"
 
 
-def account_day(instance: Instance, at: datetime) -> str:
-    """The partition of its account's audit in which an entry about an instance stands."""
-    return f"{instance.account_id}#{at.astimezone(UTC):%Y-%m-%d}#{instance.shard % OWNER_SHARDS}"
+def account_day(account: AccountId, at: datetime, shard: int) -> str:
+    """A partition of an account's audit of one day."""
+    return f"{account}#{at.astimezone(UTC):%Y-%m-%d}#{shard % OWNER_SHARDS}"
 
 
 def _definition(name: str, layout: Layout) -> dict[str, Any]:

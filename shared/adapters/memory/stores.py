@@ -7,15 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError
+from shared.application.ports import (
+    Listed,
+    NameTakenError,
+    SavedSettings,
+    SealedSettings,
+    StaleRevError,
+    UnknownStrategyError,
+)
 from shared.domain.access import AccessKey
 from shared.domain.attention import attention_at, partition
 from shared.domain.decision import AuditEntry
 from shared.domain.definition import stored_definition
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import HeldBy, Instance
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
+from shared.domain.instance import HeldBy, Instance, InstanceStatus
 from shared.domain.journal import EventRecord, JournalEntry, Trail
-from shared.domain.strategy import Json, Strategy, StrategyHead
+from shared.domain.operation import Drain
+from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
 
 
 @dataclass(slots=True)
@@ -77,6 +85,19 @@ class MemoryInstances:
             if partition(instance) == of_partition and (at := attention_at(instance)) is not None
         ]
 
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        return [self.instances[sid] for sid in sids if sid in self.instances]
+
+    def of_strategy(
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
+    ) -> list[Listed]:
+        found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
+        return _youngest([_listed(i) for i in found], before, limit)
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+        found = [_listed(i) for i in self.instances.values() if i.account_id == account]
+        return _youngest(found, before, limit)
+
     def _store(self, instance: Instance, records: Sequence[EventRecord]) -> None:
         self.instances[instance.sid] = instance
         for record in records:
@@ -84,20 +105,76 @@ class MemoryInstances:
 
 
 @dataclass(slots=True)
-class MemoryAccess:
-    """An ``AccessStore``. paused_queues: the accounts whose due events wait."""
+class MemoryOperations:
+    """An ``OperationStore``."""
 
-    keys: dict[str, AccessKey] = field(default_factory=dict)
+    drains: dict[OperationSid, Drain] = field(default_factory=dict)
+
+    def load(self, sid: OperationSid) -> Drain | None:
+        return self.drains.get(sid)
+
+    def commit(self, drain: Drain) -> None:
+        self._check(drain.sid, drain.rev - 1)
+        self.drains[drain.sid] = drain
+
+    def remove(self, drain: Drain) -> None:
+        self._check(drain.sid, drain.rev)
+        del self.drains[drain.sid]
+
+    def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
+        entries = [
+            (drain.attention_at, sid) for sid, drain in self.drains.items() if drain.attention_at <= until
+        ]
+        return [sid for _, sid in sorted(entries)[:limit]]
+
+    def _check(self, sid: OperationSid, rev: int) -> None:
+        stored = self.drains.get(sid)
+        if stored is None or stored.rev != rev:
+            raise StaleRevError
+
+
+@dataclass(slots=True)
+class MemoryAccess:
+    """An ``AccessStore``. paused_queues: the accounts whose due events wait. operations: where drains go."""
+
+    all_keys: dict[str, AccessKey] = field(default_factory=dict)
     paused_queues: set[AccountId] = field(default_factory=set)
+    audit: list[AuditEntry] = field(default_factory=list)
+    operations: MemoryOperations = field(default_factory=MemoryOperations)
 
     def key(self, key_id: str) -> AccessKey | None:
-        return self.keys.get(key_id)
+        return self.all_keys.get(key_id)
 
-    def put_key(self, key: AccessKey) -> None:
-        self.keys[key.key_id] = key
+    def put_key(self, key: AccessKey, *, audit: AuditEntry | None = None) -> None:
+        self.all_keys[key.key_id] = key
+        self.audit += [] if audit is None else [audit]
 
-    def set_queue_paused(self, account: AccountId, *, paused: bool) -> None:
+    def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
+        self.all_keys.pop(key.key_id, None)
+        self.audit.append(audit)
+
+    def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
+        own = {
+            Listed(created_at=key.created_at, sid=key.key_id): key
+            for key in self.all_keys.values()
+            if key.account_id == account
+        }
+        return [own[place] for place in _youngest(list(own), before, limit)]
+
+    def queue_paused(self, account: AccountId) -> bool:
+        return account in self.paused_queues
+
+    def set_queue_paused(
+        self,
+        account: AccountId,
+        *,
+        paused: bool,
+        audit: AuditEntry | None = None,
+        drains: Sequence[Drain] = (),
+    ) -> None:
         (self.paused_queues.add if paused else self.paused_queues.discard)(account)
+        self.audit += [] if audit is None else [audit]
+        self.operations.drains |= {drain.sid: drain for drain in drains}
 
 
 @dataclass(slots=True)
@@ -107,6 +184,8 @@ class MemoryStrategies:
     environment: str = "dev"
     access: MemoryAccess = field(default_factory=MemoryAccess)
     heads: dict[StrategySid, StrategyHead] = field(default_factory=dict)
+    saved: dict[tuple[StrategySid, int], SavedSettings] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
     strategies: dict[tuple[StrategySid, int], Strategy] = field(default_factory=dict)
     paused_strategies: set[StrategySid] = field(default_factory=set)
 
@@ -120,12 +199,58 @@ class MemoryStrategies:
         self.strategies[strategy.sid, strategy.version] = strategy
 
     def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
-        taken = self.named(head.account_id, head.name, folder=head.folder)
+        taken = self.named(head.account_id, head.name)
         if taken is not None and taken.sid != head.sid:
             raise NameTakenError
         stored = self.heads.setdefault(head.sid, head)
         if stored != head:
             raise StaleRevError
+        self._save(head, settings, by=head.created_by)
+
+    def replace(
+        self, head: StrategyHead, settings: Mapping[str, Json], *, before: StrategyHead, audit: AuditEntry
+    ) -> None:
+        self._exchange(head, before, audit)
+        self._save(head, settings, by=audit.by)
+
+    def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        self._exchange(head, before, audit)
+
+    def settings(self, sid: StrategySid, version: int) -> SavedSettings:
+        try:
+            return self.saved[sid, version]
+        except KeyError:
+            raise UnknownStrategyError(f"{sid} version {version}") from None
+
+    def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
+        known = sorted((number for of, number in self.saved if of == sid), reverse=True)
+        older = [number for number in known if before is None or number < before]
+        return [self.saved[sid, number].version for number in older[:limit]]
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
+        own = {
+            Listed(created_at=head.created_at, sid=head.sid): head
+            for head in self.heads.values()
+            if head.account_id == account and head.deleted_at is None
+        }
+        return [own[place] for place in _youngest(list(own), before, limit)]
+
+    def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
+        if self.heads.get(head.sid) != before:
+            raise StaleRevError
+        self.heads[head.sid] = head
+        self.audit.append(audit)
+
+    def _save(self, head: StrategyHead, settings: Mapping[str, Json], *, by: str | None) -> None:
+        version = StrategyVersion(
+            sid=head.sid,
+            version=head.version,
+            description=head.description,
+            created_at=head.updated_at,
+            created_by=by,
+        )
+        sealed = SealedSettings(iv="aXY=", hash="aGFzaA==", encrypted_text="dGV4dA==")
+        self.saved[head.sid, head.version] = SavedSettings(version=version, plain=settings, sealed=sealed)
         self.add(
             Strategy(
                 sid=head.sid,
@@ -140,9 +265,9 @@ class MemoryStrategies:
     def head(self, sid: StrategySid) -> StrategyHead | None:
         return self.heads.get(sid)
 
-    def named(self, account: AccountId, name: str, *, folder: str = "/") -> StrategyHead | None:
-        wanted = (account, folder, name)
-        return next((h for h in self.heads.values() if (h.account_id, h.folder, h.name) == wanted), None)
+    def named(self, account: AccountId, name: str) -> StrategyHead | None:
+        living = (head for head in self.heads.values() if head.deleted_at is None)
+        return next((head for head in living if (head.account_id, head.name) == (account, name)), None)
 
     def load(self, sid: StrategySid, version: int) -> Strategy:
         try:
@@ -156,3 +281,11 @@ class MemoryStrategies:
         head = self.heads.get(strategy)
         paused = strategy in self.paused_strategies or (head is not None and head.is_paused)
         return HeldBy.STRATEGY if paused else None
+
+
+def _listed(instance: Instance) -> Listed:
+    return Listed(created_at=instance.created_at, sid=instance.sid)
+
+
+def _youngest(places: Sequence[Listed], before: Listed | None, limit: int) -> list[Listed]:
+    return sorted((place for place in places if before is None or place < before), reverse=True)[:limit]

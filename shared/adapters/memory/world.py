@@ -6,9 +6,9 @@ Source: shared/application/ports.py.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
+from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryOperations, MemoryStrategies
 from shared.application.ports import ServiceCaller
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import InstanceSid, OperationSid
 
 
 @dataclass(slots=True)
@@ -27,16 +27,20 @@ class ManualClock:
 
 @dataclass(slots=True)
 class MemoryWakeups:
-    """``Wakeups`` kept in lists: ``armed`` by name, ``invoked`` in order."""
+    """``Wakeups`` kept in lists: ``armed`` by name, ``invoked`` and ``operations`` in order."""
 
     armed: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
     invoked: list[InstanceSid] = field(default_factory=list)
+    operations: list[OperationSid] = field(default_factory=list)
 
     def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
         self.armed.setdefault(name, (at, sid))
 
     def invoke(self, sid: InstanceSid) -> None:
         self.invoked.append(sid)
+
+    def invoke_operation(self, sid: OperationSid) -> None:
+        self.operations.append(sid)
 
 
 @dataclass(slots=True)
@@ -53,6 +57,10 @@ class SequentialIds:
         self.count += 1
         return f"token-{self.count:016}"
 
+    def secret(self) -> str:
+        self.count += 1
+        return f"secret-{self.count:036}"
+
     def shard(self) -> int:
         return 0
 
@@ -68,6 +76,11 @@ class MemoryPorts:
     strategies: MemoryStrategies = field(init=False)
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     ids: SequentialIds = field(default_factory=SequentialIds)
+
+    @property
+    def operations(self) -> MemoryOperations:
+        """Where the queue's drains are kept."""
+        return self.access.operations
 
     def __post_init__(self) -> None:
         """Let the strategies see the queue flags."""

@@ -1,10 +1,15 @@
 """The core dialect's refusals. Source: contracts/core.md section 1.3."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from shared.domain.errors import Problem
+from shared.application.committing import ContentionError
+from shared.application.keys import OwnKeyError
+from shared.application.ports import NameTakenError, OverloadedError
+from shared.application.start import KeyReusedError
+from shared.application.strategies import ChangedMeanwhileError, StillInUseError
+from shared.domain.errors import InvalidInputError, Problem
 
 
 class CoreError(Exception):
@@ -22,8 +27,40 @@ class CoreError(Exception):
             "statusCode": self.status.value,
             "error": self.status.phrase,
             "message": list(self.messages),
-            "problems": [_problem(problem) for problem in self.problems],
+            "problems": [problem_shape(problem) for problem in self.problems],
         }
+
+
+STATUS: Mapping[type[Exception], HTTPStatus] = {
+    NameTakenError: HTTPStatus.CONFLICT,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ChangedMeanwhileError: HTTPStatus.CONFLICT,
+    StillInUseError: HTTPStatus.CONFLICT,
+    OwnKeyError: HTTPStatus.CONFLICT,
+    ContentionError: HTTPStatus.TOO_MANY_REQUESTS,
+    OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
+}
+"""What a use-case's refusal is to the client."""
+
+
+TOLD: Mapping[type[Exception], str] = {
+    NameTakenError: "there is a strategy of that name already",
+    ContentionError: "the instance is changing too fast; nothing was changed, try again",
+    OverloadedError: "too much is asked at once; try again",
+}
+"""What is said of those whose own words are not for clients."""
+
+
+def refusal_of(error: Exception) -> CoreError | None:
+    """The refusal that an error stands for; None where it is not the client's business."""
+    match error:
+        case CoreError():
+            return error
+        case InvalidInputError(problems=problems):
+            return bad_request(problems)
+        case _:
+            status = STATUS.get(type(error))
+            return None if status is None else CoreError(status, TOLD.get(type(error)) or str(error))
 
 
 def bad_request(problems: Sequence[Problem]) -> CoreError:
@@ -36,6 +73,7 @@ def not_found(what: str) -> CoreError:
     return CoreError(HTTPStatus.NOT_FOUND, f"there is no such {what}")
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def problem_shape(problem: Problem) -> dict[str, Any]:
+    """A problem as the answers show it."""
     told = {"pointer": problem.pointer, "rule": problem.rule, "message": problem.message}
     return told if problem.caret is None else {**told, "caret": problem.caret}

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from shared.application.ports import SavedSettings
+from shared.domain.access import AccessKey
 from shared.domain.dates import format_instant
 from shared.domain.event import Event
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance import Instance
 from shared.domain.journal import JournalEntry, Trail
 from shared.domain.replay import chain
-from shared.domain.strategy import StrategyHead
+from shared.domain.strategy import StrategyHead, StrategyVersion
 
 Shape = dict[str, Any]
 
@@ -29,6 +31,41 @@ def strategy_shape(head: StrategyHead) -> Shape:
         "createdAt": format_instant(head.created_at),
         "updatedAt": format_instant(head.updated_at),
     }
+
+
+def strategy_with_settings(head: StrategyHead, saved: SavedSettings) -> Shape:
+    """A strategy with the settings of its latest version, as they were sent."""
+    return {**strategy_shape(head), "settings": dict(saved.plain)}
+
+
+def version_shape(head: StrategyHead, version: StrategyVersion) -> Shape:
+    """One version of a strategy, without its settings."""
+    return _given(
+        sid=head.sid,
+        name=head.name,
+        description=version.description,
+        version=version.version,
+        createdAt=format_instant(version.created_at),
+        createdBy=version.created_by,
+    )
+
+
+def key_shape(key: AccessKey) -> Shape:
+    """An access key, without its secret."""
+    return _given(
+        keyId=key.key_id,
+        role=key.role.value,
+        description=key.description,
+        createdAt=format_instant(key.created_at),
+        createdBy=key.created_by,
+    )
+
+
+def summary_shape(instance: Instance) -> Shape:
+    """An instance for those who need not know its strategy's secret: without its attributes."""
+    shape = instance_shape(instance)
+    del shape["attributes"]
+    return shape
 
 
 def instance_shape(instance: Instance) -> Shape:
@@ -56,19 +93,29 @@ def instance_shape(instance: Instance) -> Shape:
         draining=instance.is_draining,
         drainedAt=_date(instance.drained_at),
         heldBy=instance.held,
+        createdBy=instance.created_by,
         createdAt=_date(instance.created_at),
         updatedAt=_date(instance.updated_at),
     )
 
 
-def paused_shape(instance: Instance, head: StrategyHead) -> Shape:
-    """The answer of a pause: the instance with its strategy embedded."""
-    return {**instance_shape(instance), "strategy": strategy_shape(head)}
+def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -> Shape:
+    """The answer of a pause: the instance with its strategy embedded, in the version it is on."""
+    sealed = saved.sealed
+    strategy = {
+        **strategy_shape(head),
+        "version": saved.version.version,
+        "description": saved.version.description,
+        "settings": dict(saved.plain),
+        "encryptedSettings": {"iv": sealed.iv, "hash": sealed.hash, "encryptedText": sealed.encrypted_text},
+    }
+    return {**instance_shape(instance), "strategy": strategy}
 
 
 def open_event_shape(instance: Instance, event: Event) -> Shape:
-    """An unfinished event as it stands on its instance, without its steps."""
-    return _event(instance.sid, instance.strategy_sid, event, finished_at=None)
+    """An unfinished event that was just created: no step of it has run."""
+    shape = _event(instance.sid, instance.strategy_sid, event, finished_at=None)
+    return {**shape, "taskStatus": _task_status([])}
 
 
 def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:

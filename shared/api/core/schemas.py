@@ -1,11 +1,44 @@
-"""What the core dialect's bodies may hold; unknown fields are refused. Source: contracts/core.md section 1.1."""
+"""What the core dialect's requests may hold; unknown fields are refused. Source: contracts/core.md section 1.1."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from shared.domain.dates import parse_instant
+from shared.domain.errors import DateError, Problem
+from shared.domain.jtd_form import escaped
+
+MAX_LIMIT = 100
+MAX_STRATEGY_ID = 100
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise PydanticCustomError("date", "must be a date as text")
+    try:
+        return parse_instant(value)
+    except DateError as error:
+        raise PydanticCustomError("date", "{why}", {"why": str(error)}) from error
+
+
+Instant = Annotated[
+    datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""A date with its offset, as an instant in UTC."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 Secret = Annotated[str, StringConstraints(min_length=16, max_length=128)]
+Description = Annotated[str, StringConstraints(max_length=4096)]
+Folder = Annotated[
+    str, StringConstraints(pattern=r"^/([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$", max_length=255)
+]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+
+
+StrategyId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STRATEGY_ID)]
+"""A strategy's name or sid."""
 
 
 class Body(BaseModel):
@@ -14,27 +47,117 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Query(BaseModel):
+    """The parameters of a request's query: text, read as what is asked for; no unknown ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class CreateStrategy(Body):
     """S1. The settings are checked by the domain, all of their problems at once."""
 
     name: Name
     secret: Secret
     settings: dict[str, Any]
-    description: Annotated[str, Field(max_length=4096)] = ""
-    folder: Annotated[str, StringConstraints(pattern=r"^/([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$")] = "/"
+    description: Description = ""
+    folder: Folder = "/"
+
+
+class ValidateStrategy(Body):
+    """A definition to be looked at only; whatever of S1 is given besides is checked too."""
+
+    settings: dict[str, Any]
+    name: Name | None = None
+    secret: Secret | None = None
+    description: Description | None = None
+    folder: Folder | None = None
+
+
+class UpdateStrategy(Body):
+    """S3. The settings replace the old ones whole; what else is left out stays."""
+
+    settings: dict[str, Any]
+    description: Description | None = None
+    secret: Secret | None = None
 
 
 class CreateInstance(Body):
     """I1. ``strategyId`` is a strategy's name or sid; ``startDate`` is now where it is not given."""
 
-    strategyId: Annotated[str, Field(min_length=1, max_length=100)]  # noqa: N815 - the wire's spelling
+    strategyId: StrategyId  # noqa: N815 - the wire's spelling
     attributes: dict[str, Any] = {}
-    description: Annotated[str, Field(max_length=4096)] = ""
-    startDate: str | None = None  # noqa: N815 - the wire's spelling
-    endDate: str | None = None  # noqa: N815 - the wire's spelling
+    description: Description = ""
+    startDate: Instant | None = None  # noqa: N815 - the wire's spelling
+    endDate: Instant | None = None  # noqa: N815 - the wire's spelling
+
+
+class UpdateInstance(Body):
+    """What is to change. Attributes are laid over the old ones, null removes one; ``endDate`` null removes it."""
+
+    description: Description | None = None
+    attributes: dict[str, Any] | None = None
+    endDate: Instant | None = None  # noqa: N815 - the wire's spelling
 
 
 class ResumeInstance(Body):
     """What becomes of planned dates that have passed; as the strategy says where it is not given."""
 
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
+
+
+class CreateKey(Body):
+    """A new access key of the caller's account."""
+
+    role: Literal["admin", "operator", "viewer"]
+    description: Description = ""
+
+
+class PageQuery(Query):
+    """Which part of a list."""
+
+    limit: Limit = 25
+    cursor: Annotated[str, Field(max_length=512)] | None = None
+
+
+class InstancesQuery(PageQuery):
+    """Which instances: of a strategy (name or sid), of a status."""
+
+    strategyId: StrategyId | None = None  # noqa: N815 - the wire's spelling
+    status: Literal["ACTIVE", "PAUSED", "CANCELED", "COMPLETED"] | None = None
+
+
+class TasksQuery(Query):
+    """I6. Task keys with commas between them."""
+
+    tasks: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+RULES: Mapping[str, str] = {
+    "extra_forbidden": "unknown-field",
+    "missing": "required",
+    "model_type": "type",
+    "dict_type": "type",
+    "string_type": "type",
+    "int_type": "type",
+    "int_parsing": "type",
+    "int_from_float": "type",
+    "literal_error": "enum",
+    "string_too_short": "too-short",
+    "string_too_long": "too-long",
+    "string_pattern_mismatch": "pattern",
+    "greater_than_equal": "range",
+    "less_than_equal": "range",
+}
+"""Pydantic's rules by the names that the domain gives the same ones."""
+
+
+def problems_of(details: Sequence[ErrorDetails]) -> list[Problem]:
+    """What pydantic found wrong, as problems."""
+    return [
+        Problem(
+            pointer="".join(f"/{escaped(str(part))}" for part in detail["loc"]),
+            rule=RULES.get(detail["type"], detail["type"]),
+            message="must be a JSON object" if detail["type"] == "model_type" else detail["msg"],
+        )
+        for detail in details
+    ]

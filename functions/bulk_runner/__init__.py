@@ -1,0 +1,1 @@
+"""Carries on work on many instances."""

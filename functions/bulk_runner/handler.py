@@ -1,0 +1,34 @@
+"""The bulk runner: carries on one operation on many instances.
+
+Rung by the API that began it, by itself and by the sweeper with ``{"sid": <operation>}``.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.application.draining import carry_on
+from shared.bootstrap import ports
+from shared.domain.ids import OperationSid
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Carry on for as long as this invocation lasts; how many instances were freed.
+
+    Raising lets the platform redeliver; the sweeper comes in any case.
+    """
+    sid = OperationSid(event["sid"])
+    drained = carry_on(
+        ports(),
+        sid,
+        time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+    )
+    for instance, why in drained.failed.items():
+        logger.error("not freed", extra={"operation": sid, "instance": instance, "why": why})
+    logger.info("drained", extra={"operation": sid, "freed": drained.freed, "failed": len(drained.failed)})
+    return {"freed": drained.freed, "failed": len(drained.failed)}

@@ -1,0 +1,50 @@
+"""Reading many items: whole batches, and pages of a query."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.adapters.dynamodb.attributes import Attributes, AttributeValue
+from shared.adapters.dynamodb.client import DynamoDbClient
+from shared.domain.errors import RitornelloError
+
+MOST_READINGS = 5
+"""How often items that DynamoDB leaves unread are asked for."""
+
+Item = Mapping[str, AttributeValue]
+
+
+class UnreadError(RitornelloError):
+    """DynamoDB left items unread again and again; nothing is known of them."""
+
+    code = "UNREAD"
+
+
+def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> dict[str, list[Item]]:
+    """The items of these keys, by table, at most 100 in all, by strongly consistent reads. Raises: UnreadError."""
+    asked: Mapping[str, Mapping[str, Any]] = {
+        table: {"Keys": some, "ConsistentRead": True} for table, some in keys.items() if some
+    }
+    found: dict[str, list[Item]] = {table: [] for table in keys}
+    for _ in range(MOST_READINGS):
+        if not asked:
+            return found
+        answer = client.batch_get_item(RequestItems=asked)
+        for table, items in answer["Responses"].items():
+            found[table] += items
+        asked = answer.get("UnprocessedKeys", {})
+    if asked:
+        raise UnreadError(f"left unread {MOST_READINGS} times: {', '.join(sorted(asked))}")
+    return found
+
+
+def query_all(client: DynamoDbClient, *, most: int | None = None, **query: Any) -> list[Item]:  # noqa: ANN401 - members of a query
+    """All items of a query, or the first ones of it."""
+    items: list[Item] = []
+    while most is None or len(items) < most:
+        limit = {} if most is None else {"Limit": most - len(items)}
+        page = client.query(**query, **limit)
+        items += page["Items"]
+        if "LastEvaluatedKey" not in page:
+            break
+        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    return items

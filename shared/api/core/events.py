@@ -1,0 +1,43 @@
+"""The operations on events. Source: contracts/core.md sections 1.1 and 5."""
+
+from http import HTTPStatus
+
+from shared.api.core.call import Answer, Call
+from shared.api.core.errors import not_found
+from shared.api.core.instances import answered
+from shared.api.core.render import Shape, event_shape
+from shared.application.control import control_event
+from shared.domain.commands import CancelEvent, Execute
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import Instance
+
+
+def get_event(call: Call, sid: str) -> Answer:
+    """An event, wrapped, with what its steps came to (E1)."""
+    instance, seq = call.gate.event(call.principal, sid)
+    return HTTPStatus.OK, {"event": _shown(call, instance, seq)}
+
+
+def execute_event(call: Call, sid: str) -> Answer:
+    """Run an event now that is on hold or waits for its date."""
+    instance, seq = call.gate.event(call.principal, sid)
+    return _commanded(call, instance.sid, Execute(seq=seq, by=call.actor))
+
+
+def cancel_event(call: Call, sid: str) -> Answer:
+    """Cancel one event; with a main event its cycle is skipped, and the next one is planned (E2)."""
+    instance, seq = call.gate.event(call.principal, sid)
+    return _commanded(call, instance.sid, CancelEvent(seq=seq, by=call.actor))
+
+
+def _commanded(call: Call, sid: InstanceSid, command: Execute | CancelEvent) -> Answer:
+    """The event, unwrapped, as the command has left it."""
+    verdict = answered(control_event(call.ports, sid, command), "event")
+    return HTTPStatus.OK, _shown(call, verdict.instance, command.seq)
+
+
+def _shown(call: Call, instance: Instance, seq: int) -> Shape:
+    shape = event_shape(instance, seq, call.ports.instances.trail(instance.sid, seq))
+    if shape is None:
+        raise not_found("event")
+    return shape

@@ -1,0 +1,193 @@
+"""The operations on instances. Source: contracts/core.md sections 1.1 and 5."""
+
+from http import HTTPStatus
+from typing import assert_never
+
+from shared.api.core.call import Answer, Call, read_as
+from shared.api.core.errors import CoreError, bad_request, not_found
+from shared.api.core.paging import Paging
+from shared.api.core.render import (
+    created_events,
+    event_shape,
+    instance_shape,
+    open_event_shape,
+    paused_shape,
+    summary_shape,
+)
+from shared.api.core.schemas import (
+    MAX_STRATEGY_ID,
+    CreateInstance,
+    InstancesQuery,
+    ResumeInstance,
+    TasksQuery,
+    UpdateInstance,
+)
+from shared.api.cursor import listed_of, listed_text
+from shared.application.control import control
+from shared.application.listing import page_of_account, page_of_strategy
+from shared.application.start import StartInstance, start_instance
+from shared.domain.commands import Cancel, CancelTasks, Command, Pause, Resume, Update
+from shared.domain.decision import AlreadyThere, Applied, Refused, Verdict
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import InstanceStatus
+from shared.domain.journal import Trail
+from shared.domain.start import attribute_problems
+from shared.domain.strategy import OnResume, Strategy, StrategyHead
+
+
+def post_instance(call: Call) -> Answer:
+    """Start an instance of a strategy's latest version, with its first events (I1)."""
+    body, head = _new_instance(call)
+    repeatable = call.repeatable
+    asked = StartInstance(
+        strategy_id=body.strategyId,
+        attributes=body.attributes,
+        description=body.description,
+        start_date=body.startDate,
+        end_date=body.endDate,
+        by=call.actor.name,
+        repeatable=repeatable,
+    )
+    started = start_instance(call.ports, _latest(call, head), asked)
+    instance, main = started.instance, started.instance.main_event
+    events = created_events(instance, {"onCreateEvents": "ON_CREATE", "leadingUpEvents": "LEADING_UP"})
+    if main is not None:
+        events["mainEvent"] = open_event_shape(instance, main)
+    status = HTTPStatus.CREATED if isinstance(started, Applied) else HTTPStatus.OK
+    return status, {"executionInstance": instance_shape(instance), "createdEvents": events}
+
+
+def list_instances(call: Call) -> Answer:
+    """Instances, youngest first: of one strategy, or of all without their attributes."""
+    asked = call.asked(InstancesQuery)
+    status = None if asked.status is None else InstanceStatus(asked.status)
+    if asked.strategyId is None:
+        paging = Paging(call, f"instances {asked.status}", asked)
+        before = paging.before(listed_of)
+        account = call.principal.account_id
+        page = page_of_account(call.ports, account, status, before=before, limit=asked.limit)
+        shapes = [summary_shape(instance) for instance in page.instances]
+    else:
+        head = call.gate.strategy_named(call.principal, asked.strategyId)
+        paging = Paging(call, f"instances {asked.status} of {head.sid}", asked)
+        before = paging.before(listed_of)
+        page = page_of_strategy(call.ports, head.sid, status, before=before, limit=asked.limit)
+        shapes = [instance_shape(instance) for instance in page.instances]
+    return HTTPStatus.OK, paging.page_up_to(shapes, None if page.after is None else listed_text(page.after))
+
+
+def get_instance(call: Call, sid: str) -> Answer:
+    """An instance (I2)."""
+    instance, _ = call.gate.instance(call.principal, sid)
+    return HTTPStatus.OK, instance_shape(instance)
+
+
+def patch_instance(call: Call, sid: str) -> Answer:
+    """Change description, attributes or end date; dates that are planned already stay."""
+    call.gate.instance(call.principal, sid)
+    body = call.body(UpdateInstance)
+    command = Update(
+        by=call.actor,
+        description=body.description,
+        attributes=body.attributes,
+        sets_end_date="endDate" in body.model_fields_set,
+        end_date=body.endDate,
+    )
+    return HTTPStatus.OK, instance_shape(_commanded(call, sid, command).instance)
+
+
+def get_tasks(call: Call, sid: str) -> Answer:
+    """The unfinished events of an instance (I5)."""
+    instance, _ = call.gate.instance(call.principal, sid)
+    trails = {
+        event.seq: call.ports.instances.trail(instance.sid, event.seq) if event.has_begun else Trail()
+        for event in instance.events
+    }
+    return HTTPStatus.OK, [event_shape(instance, seq, trail) for seq, trail in trails.items()]
+
+
+def cancel_tasks(call: Call, sid: str) -> Answer:
+    """Cancel the unfinished events of some tasks; the rest goes on (I6)."""
+    call.gate.instance(call.principal, sid)
+    tasks = tuple(filter(None, (key.strip() for key in call.asked(TasksQuery).tasks.split(","))))
+    verdict = _commanded(call, sid, CancelTasks(tasks=tasks, by=call.actor))
+    return HTTPStatus.OK, {
+        "executionInstance": instance_shape(verdict.instance),
+        "numCanceledEvents": _canceled(verdict),
+    }
+
+
+def pause_instance(call: Call, sid: str) -> Answer:
+    """Nothing more of it starts until it is resumed; a step in flight ends (I4)."""
+    _, head = call.gate.instance(call.principal, sid)
+    instance = _commanded(call, sid, Pause(by=call.actor)).instance
+    saved = call.ports.strategies.settings(head.sid, instance.strategy_version)
+    return HTTPStatus.OK, paused_shape(instance, head, saved)
+
+
+def resume_instance(call: Call, sid: str) -> Answer:
+    """It goes on; the answer says which planned dates were left out."""
+    call.gate.instance(call.principal, sid)
+    body = call.body(ResumeInstance, optional=True)
+    on_late = None if body.onResume is None else OnResume(body.onResume)
+    verdict = _commanded(call, sid, Resume(by=call.actor, on_late=on_late))
+    shape = instance_shape(verdict.instance)
+    skipped = verdict.skipped if isinstance(verdict, Applied) else None
+    if skipped is not None:
+        shape["skippedCycles"] = {"first": skipped.first_cycle, "last": skipped.last_cycle}
+    return HTTPStatus.OK, shape
+
+
+def cancel_instance(call: Call, sid: str) -> Answer:
+    """It never runs again; its on-cancel events are created (I3)."""
+    call.gate.instance(call.principal, sid)
+    verdict = _commanded(call, sid, Cancel(by=call.actor))
+    return HTTPStatus.OK, {
+        "executionInstance": instance_shape(verdict.instance),
+        "createdEvents": created_events(verdict.instance, {"onCancelEvents": "ON_CANCEL"}),
+        "numCanceledEvents": _canceled(verdict),
+    }
+
+
+def answered(verdict: Verdict | None, what: str) -> Applied | AlreadyThere:
+    """What a command came to, unless it was refused: 409; 400 and 422 where what was asked for cannot be."""
+    match verdict:
+        case Applied() | AlreadyThere():
+            return verdict
+        case Refused(problems=problems) if problems:
+            raise bad_request(problems)
+        case Refused(why=why, rule=rule):
+            cannot_be = rule in ("too-many-missed", "shift")
+            raise CoreError(HTTPStatus.UNPROCESSABLE_ENTITY if cannot_be else HTTPStatus.CONFLICT, why)
+        case None:
+            raise not_found(what)
+        case _:
+            assert_never(verdict)
+
+
+def _commanded(call: Call, sid: str, command: Command) -> Applied | AlreadyThere:
+    return answered(control(call.ports, InstanceSid(sid), command), "instance")
+
+
+def _canceled(verdict: Applied | AlreadyThere) -> int:
+    return verdict.canceled_events if isinstance(verdict, Applied) else 0
+
+
+def _new_instance(call: Call) -> tuple[CreateInstance, StrategyHead]:
+    """The body and the strategy it names; its own problems and those of its attributes together: else 400."""
+    value = call.json()
+    body, problems = read_as(CreateInstance, value)
+    named = value.get("strategyId") if isinstance(value, dict) else None
+    if not isinstance(named, str) or (body is None and not 1 <= len(named) <= MAX_STRATEGY_ID):
+        raise bad_request(problems)
+    head = call.gate.strategy_named(call.principal, named)
+    if body is not None:
+        return body, head
+    attributes = value.get("attributes")
+    if isinstance(attributes, dict):
+        problems += attribute_problems(_latest(call, head), attributes)
+    raise bad_request(problems)
+
+
+def _latest(call: Call, head: StrategyHead) -> Strategy:
+    return call.ports.strategies.load(head.sid, head.version)

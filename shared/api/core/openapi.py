@@ -1,0 +1,151 @@
+"""The OpenAPI 3.1 document of the core dialect, made from its routes.
+
+It takes time and is made at build time or by tests, never for a request. Source: contracts/core.md.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared import __version__
+from shared.api.core.openapi_shapes import SHAPES
+from shared.api.core.routes import ROUTES, Opens, Route
+
+Json = dict[str, Any]
+
+_ERRORS: Mapping[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "What was sent is wrong; every problem at once. Nothing is stored.",
+    HTTPStatus.UNAUTHORIZED: "No valid access key was shown.",
+    HTTPStatus.FORBIDDEN: "The key's role does not allow it, or the Strategy-Secret is missing or wrong.",
+    HTTPStatus.NOT_FOUND: "There is none, or it belongs to another account.",
+    HTTPStatus.CONFLICT: "The state does not allow it. Nothing is changed.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body takes more than 256 KB.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "What was asked for cannot be. Nothing is changed.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too much is asked at once; try again.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something failed on our side; the errorId is in its log too.",
+}
+_ALWAYS = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+)
+
+
+def document() -> Json:
+    """The whole document."""
+    schemas: Json = dict(SHAPES)
+    paths: Json = {}
+    for route in ROUTES:
+        path = route.path.replace("<", "{").replace(">", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Ritornello, core dialect", "version": __version__},
+        "paths": paths,
+        "security": [{"accessKey": []}],
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "accessKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "`<keyId>.<secret>` of an access key.",
+                }
+            },
+        },
+    }
+
+
+def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
+    """What a route may be refused with."""
+    takes_input = route.body is not None or route.query is not None or route.method != "GET"
+    found = [*_ALWAYS]
+    if takes_input:
+        found.append(HTTPStatus.BAD_REQUEST)
+    if route.body is not None:
+        found.append(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if "<" in route.path or route.opens is not Opens.NOTHING:
+        found.append(HTTPStatus.NOT_FOUND)
+    if route.method != "GET":
+        found += [HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY]
+    return tuple(sorted(found))
+
+
+def _operation(route: Route, schemas: Json) -> Json:
+    summary, _, more = (route.operation.__doc__ or "").strip().partition("\n")
+    operation: Json = {
+        "operationId": route.operation.__name__,
+        "summary": summary,
+        "description": f"{' '.join(more.split())} Needs the role `{route.role}`.".strip(),
+        "parameters": [*_path(route), *_headers(route), *_query(route)],
+        "responses": _responses(route),
+    }
+    if route.body is not None:
+        name = route.body.__name__
+        schemas[name] = _schema(route.body, schemas)
+        operation["requestBody"] = {
+            "required": not route.body_is_optional,
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+        }
+    return operation
+
+
+def _path(route: Route) -> list[Json]:
+    names = [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in names
+    ]
+
+
+def _headers(route: Route) -> list[Json]:
+    found: list[Json] = []
+    if route.opens is not Opens.NOTHING:
+        text = "The strategy's secret in base64; not needed where the strategy has none."
+        found.append(_header("Strategy-Secret", text))
+    if route.creates:
+        text = "Names the request, so that sending it again creates nothing new."
+        found.append(_header("Idempotency-Key", text, minLength=1, maxLength=255))
+    if route.method != "GET":
+        found.append(_header("Audit-Comment", "Why it is done, for the audit trail.", maxLength=1000))
+    return found
+
+
+def _header(name: str, description: str, **bounds: int) -> Json:
+    schema = {"type": "string", **bounds}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def _query(route: Route) -> list[Json]:
+    if route.query is None:
+        return []
+    schema = route.query.model_json_schema()
+    return [
+        {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": of}
+        for name, of in schema["properties"].items()
+    ]
+
+
+def _responses(route: Route) -> Json:
+    statuses = {
+        HTTPStatus.CREATED if route.creates or route.answer == "NewKey" else HTTPStatus.OK,
+        *([HTTPStatus.OK] if route.creates else []),
+    }
+    answers = {status: (status.description or status.phrase, route.answer) for status in sorted(statuses)}
+    answers |= {status: (_ERRORS[status], "Error") for status in errors_of(route)}
+    return {
+        str(status.value): {
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape}"}}},
+        }
+        for status, (description, shape) in answers.items()
+    }
+
+
+def _schema(model: type[BaseModel], schemas: Json) -> Json:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= schema.pop("$defs", {})
+    return schema

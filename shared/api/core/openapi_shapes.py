@@ -1,0 +1,196 @@
+"""The shapes of the core dialect's answers, as JSON Schema. Source: contracts/core.md sections 1 and 2."""
+
+from typing import Any
+
+from shared.domain.event import EventStatus, PausedFor
+from shared.domain.instance import CancelReason, HeldBy, InstanceStatus
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+DATE: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"}
+WHOLE: Json = {"type": "integer"}
+FLAG: Json = {"type": "boolean"}
+FREE: Json = {"type": "object"}
+ANY: Json = {}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list_of(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _one_of(values: Any) -> Json:  # noqa: ANN401 - an enumeration
+    return {"enum": [value.value for value in values]}
+
+
+def _object(needed: Json, **optional: Json) -> Json:
+    """An object with these members and no others. needed: those that are always there."""
+    return {
+        "type": "object",
+        "properties": needed | optional,
+        "required": list(needed),
+        "additionalProperties": False,
+    }
+
+
+def _page_of(name: str) -> Json:
+    return _object({"items": _list_of(_ref(name))}, nextCursor=TEXT)
+
+
+_STRATEGY: Json = {
+    "sid": TEXT,
+    "name": TEXT,
+    "description": TEXT,
+    "version": WHOLE,
+    "folder": TEXT,
+    "createdAt": DATE,
+    "updatedAt": DATE,
+}
+_INSTANCE: Json = {
+    "sid": TEXT,
+    "description": TEXT,
+    "strategyId": TEXT,
+    "strategyVersion": WHOLE,
+    "status": _one_of(InstanceStatus),
+    "cycle": WHOLE,
+    "startDate": DATE,
+    "draining": FLAG,
+    "createdAt": DATE,
+    "updatedAt": DATE,
+}
+_INSTANCE_MORE: Json = {
+    "endDate": DATE,
+    "executionDate": DATE,
+    "executionDay": WHOLE,
+    "nextEvent": _object({"sid": TEXT, "date": DATE}),
+    "cancelReason": _one_of(CancelReason),
+    "note": TEXT,
+    "stoppedAt": DATE,
+    "stoppedBy": TEXT,
+    "drainedAt": DATE,
+    "heldBy": _one_of(HeldBy),
+    "createdBy": TEXT,
+}
+_ATTRIBUTES: Json = {
+    "attributes": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+}
+_INSTANCE_WHOLE = _INSTANCE | _ATTRIBUTES
+_VERSION: Json = {"sid": TEXT, "name": TEXT, "description": TEXT, "version": WHOLE, "createdAt": DATE}
+_KEY: Json = {
+    "keyId": TEXT,
+    "role": {"enum": ["admin", "operator", "viewer"]},
+    "description": TEXT,
+    "createdAt": DATE,
+}
+_PROBLEM = _object({"pointer": TEXT, "rule": TEXT, "message": TEXT}, caret=TEXT)
+_SEALED = _object({"iv": TEXT, "hash": TEXT, "encryptedText": TEXT})
+_STEP = _object(
+    {"step": TEXT, "success": FLAG, "fromCache": FLAG, "attempt": WHOLE, "run": WHOLE},
+    response=ANY,
+    error=_object({"message": TEXT}, status=WHOLE, data=ANY),
+    callKey=TEXT,
+    repeated=FLAG,
+    unanswered=FLAG,
+    startedAt=DATE,
+    finishedAt=DATE,
+)
+
+SHAPES: Json = {
+    "Error": _object(
+        {
+            "statusCode": WHOLE,
+            "error": TEXT,
+            "message": _list_of(TEXT),
+            "problems": _list_of(_ref("Problem")),
+        },
+        errorId=TEXT,
+    ),
+    "Problem": _PROBLEM,
+    "Empty": _object({}),
+    "Validation": _object({"valid": FLAG, "problems": _list_of(_ref("Problem"))}),
+    "Strategy": _object(_STRATEGY),
+    "StrategyWithSettings": _object(_STRATEGY | {"settings": FREE}),
+    "StrategyPage": _page_of("Strategy"),
+    "Version": _object(_VERSION | {"settings": FREE}, createdBy=TEXT),
+    "VersionSummary": _object(_VERSION, createdBy=TEXT),
+    "VersionPage": _page_of("VersionSummary"),
+    "Instance": _object(_INSTANCE_WHOLE, **_INSTANCE_MORE),
+    "InstanceSummary": _object(_INSTANCE, **_INSTANCE_MORE, **_ATTRIBUTES),
+    "InstancePage": _page_of("InstanceSummary"),
+    "Paused": _object(
+        _INSTANCE_WHOLE | {"strategy": _object(_STRATEGY | {"settings": FREE, "encryptedSettings": _SEALED})},
+        **_INSTANCE_MORE,
+    ),
+    "Resumed": _object(
+        _INSTANCE_WHOLE, **_INSTANCE_MORE, skippedCycles=_object({"first": WHOLE, "last": WHOLE})
+    ),
+    "Created": _object(
+        {
+            "executionInstance": _ref("Instance"),
+            "createdEvents": _object(
+                {"onCreateEvents": _list_of(_ref("Event")), "leadingUpEvents": _list_of(_ref("Event"))},
+                mainEvent=_ref("Event"),
+            ),
+        }
+    ),
+    "Canceled": _object(
+        {
+            "executionInstance": _ref("Instance"),
+            "createdEvents": _object({"onCancelEvents": _list_of(_ref("Event"))}),
+            "numCanceledEvents": WHOLE,
+        }
+    ),
+    "TasksCanceled": _object({"executionInstance": _ref("Instance"), "numCanceledEvents": WHOLE}),
+    "Event": _object(
+        {
+            "sid": TEXT,
+            "instanceSid": TEXT,
+            "strategySid": TEXT,
+            "status": _one_of(EventStatus),
+            "main": FLAG,
+            "afterCancellation": FLAG,
+            "task": TEXT,
+            "date": DATE,
+            "createdCycle": WHOLE,
+            "attempt": WHOLE,
+            "run": WHOLE,
+            "createdAt": DATE,
+            "updatedAt": DATE,
+            "taskStatus": _object({"lastStep": {"type": ["string", "null"]}, "taskResults": _list_of(_STEP)}),
+        },
+        pausedFor=_one_of(PausedFor),
+        data={"type": "object", "additionalProperties": TEXT},
+        scheduledAt=DATE,
+        executedAt=DATE,
+        finishedAt=DATE,
+        scheduleDelta=WHOLE,
+        executionDelta=WHOLE,
+        finishDelta=WHOLE,
+        executionTime=WHOLE,
+        jobId=TEXT,
+        lastError=TEXT,
+        problem=TEXT,
+        why=TEXT,
+        inDoubt=FLAG,
+    ),
+    "Events": _list_of(_ref("Event")),
+    "WrappedEvent": _object({"event": _ref("Event")}),
+    "Queue": _object({"status": {"enum": ["active", "paused"]}}),
+    "Key": _object(_KEY, createdBy=TEXT),
+    "NewKey": _object(_KEY | {"token": TEXT}, createdBy=TEXT),
+    "KeyPage": _page_of("Key"),
+    "App": _object(
+        {
+            "application": _object(
+                {"name": TEXT, "version": TEXT, "build": TEXT, "status": TEXT, "uptime": WHOLE}
+            ),
+            "configuration": _object({"environment": TEXT}),
+            "last_updated": DATE,
+        }
+    ),
+}
+"""Every answer by the name that routes give it."""

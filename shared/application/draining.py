@@ -1,0 +1,101 @@
+"""Freeing what a resumed flag has held: a set pace, one partition a drain, safe to kill anywhere.
+
+Source: design section 3, item 3.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from shared.application.committing import ContentionError, ring, settled
+from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
+from shared.domain.attention import EARLY, GRACE, SHARDS
+from shared.domain.commands import Unpark
+from shared.domain.decision import Applied
+from shared.domain.errors import RitornelloError
+from shared.domain.ids import InstanceSid, OperationSid, StrategySid
+from shared.domain.instance import HeldBy
+from shared.domain.operation import FREED_PER_SECOND, Drain, after_turn, taken_in_hand
+
+RESERVE = timedelta(seconds=20)
+"""What an invocation keeps of its time to write down how far it got."""
+
+BATCH = 25
+"""So many are freed between two looks at the clock."""
+
+LAG_SECONDS = 1.0
+"""How long an index may still show what has just been freed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Drained:
+    """What one invocation came to. failed: instances that could not be freed, and why; they stay held."""
+
+    freed: int = 0
+    failed: dict[InstanceSid, str] = field(default_factory=dict)
+
+
+def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> Drained:
+    """Take a drain in hand for as long as this invocation lasts. Safe at any time, any number of times.
+
+    One that has lost its operation to another, because it was started anew, stops at its next write.
+    """
+    drained = Drained()
+    drain = ports.operations.load(sid)
+    if drain is None or drain.attention_at > ports.clock.now() + EARLY:
+        return drained
+    try:
+        if _is_held(ports, drain):
+            ports.operations.remove(drain)
+            return drained
+        drain = taken_in_hand(drain, now=ports.clock.now())
+        ports.operations.commit(drain)
+        is_empty = _freed(ports, drain, drained, time_left)
+        after = after_turn(drain, freed=drained.freed, is_empty=is_empty, now=ports.clock.now())
+        if after is None:
+            ports.operations.remove(drain)
+        else:
+            ports.operations.commit(after)
+    except StaleRevError:
+        return drained
+    if not is_empty and drained.freed:
+        ports.wakeups.invoke_operation(sid)
+    return drained
+
+
+def _is_held(ports: Ports, drain: Drain) -> bool:
+    """Whether the flag was set again."""
+    if drain.held is HeldBy.QUEUE:
+        return ports.access.queue_paused(drain.account_id)
+    head = ports.strategies.head(StrategySid(drain.owner))
+    return head is not None and head.is_paused
+
+
+def _freed(ports: Ports, drain: Drain, drained: Drained, time_left: Callable[[], timedelta]) -> bool:
+    """Free batch after batch; whether the partition was found empty before the time was up."""
+    handled: set[InstanceSid] = set()
+    while time_left() > RESERVE:
+        begun = ports.clock.now()
+        until, most = begun + GRACE, BATCH + len(handled) + len(drained.failed)
+        found = ports.instances.attention(drain.partition, until=until, limit=most)
+        batch = [sid for sid in found if sid not in handled and sid not in drained.failed]
+        if not batch and not any(sid in handled for sid in found):
+            return True
+        handled = set(batch)
+        for sid in batch:
+            _free(ports, sid, drained)
+        passed = (ports.clock.now() - begun).total_seconds()
+        ports.clock.sleep(max(len(batch) * SHARDS / FREED_PER_SECOND, 0 if batch else LAG_SECONDS) - passed)
+    return False
+
+
+def _free(ports: Ports, sid: InstanceSid, drained: Drained) -> None:
+    """One instance freed and rung for. One that cannot be read or decided on holds up none of the others."""
+    try:
+        verdict = settled(ports, sid, Unpark())
+    except (RitornelloError, UnknownStrategyError, ContentionError) as error:
+        drained.failed[sid] = f"{type(error).__name__}: {error}"
+        return
+    if isinstance(verdict, Applied):
+        ring(ports, verdict.instance)
+        drained.freed += 1

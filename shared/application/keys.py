@@ -1,0 +1,42 @@
+"""Access keys. Source: design section 9; contracts/core.md section 5."""
+
+from shared.application.ports import Ports, SecretHasher
+from shared.domain.access import AccessKey, Role
+from shared.domain.decision import Actor, noted
+from shared.domain.errors import RitornelloError
+from shared.domain.ids import AccountId
+
+
+class OwnKeyError(RitornelloError):
+    """A key cannot remove itself: so an account never loses its last administrator. Nothing was changed."""
+
+    code = "OWN_KEY"
+
+
+def create_key(
+    ports: Ports, hasher: SecretHasher, account: AccountId, role: Role, *, description: str, by: Actor
+) -> tuple[AccessKey, str]:
+    """A stored key and the token to show once: ``<keyId>.<secret>``. Its secret is kept nowhere."""
+    now, secret = ports.clock.now(), ports.ids.secret()
+    key = AccessKey(
+        key_id=ports.ids.token(),
+        account_id=account,
+        role=role,
+        secret_hash=hasher.hash(secret),
+        created_at=now,
+        description=description,
+        created_by=by.name,
+    )
+    audit = noted(account, key.key_id, "create-key", by=by, now=now, states=(None, role.value))
+    ports.access.put_key(key, audit=audit)
+    return key, f"{key.key_id}.{secret}"
+
+
+def remove_key(ports: Ports, key: AccessKey, *, by: Actor) -> None:
+    """The key opens nothing from now on. Raises: OwnKeyError: it is the one that asks."""
+    if key.key_id == by.name:
+        raise OwnKeyError("a key cannot remove itself")
+    audit = noted(
+        key.account_id, key.key_id, "remove-key", by=by, now=ports.clock.now(), states=(key.role.value, None)
+    )
+    ports.access.remove_key(key, audit=audit)

@@ -1,0 +1,21 @@
+"""A client of an empty account."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared import bootstrap
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from tests.dialects.core_client import NOON, TEMPLATE, Client, Shop
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+        monkeypatch.setenv(name, value)
+    bootstrap.forget()
+    ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON))
+    bootstrap.use_ports(ports)
+    yield Client(ports, SecretHasher(("p" * 32).encode()))
+    bootstrap.forget()

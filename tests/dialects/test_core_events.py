@@ -1,0 +1,114 @@
+"""Events in the core dialect. Source: contracts/core.md, E1, E2 and section 5."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.dialects.core_client import WATER, Client
+
+
+def by_hand() -> dict[str, Any]:
+    """The water filter, shipped only when an operator says so."""
+    strategy: dict[str, Any] = json.loads(json.dumps(WATER))
+    strategy["settings"].setdefault("config", {})["manualTrigger"] = True
+    return strategy
+
+
+class TestReading:
+    """E1: an event, wrapped, finished or not."""
+
+    def test_an_open_one_and_a_finished_one(self, client: Client) -> None:
+        sid = client.one()
+        _, opened = client("GET", f"/execution-event/{sid}-1")
+        client.ports.clock.at += timedelta(seconds=2)
+        client.run(sid)
+
+        status, answer = client("GET", f"/execution-event/{sid}-1")
+
+        assert opened["event"]["status"] == "PENDING"
+        assert opened["event"]["taskStatus"] == {"lastStep": None, "taskResults": []}
+        event = answer["event"]
+        assert status == 200
+        assert (event["status"], event["attempt"], event["jobId"]) == ("PROCESSED", 1, "job-1")
+        assert (event["scheduleDelta"], event["finishDelta"], event["executionTime"]) == (2000, 2000, 0)
+        assert event["taskStatus"]["lastStep"] == "ship"
+        assert event["taskStatus"]["taskResults"][0]["response"] == {"id": "s-1"}
+
+    @pytest.mark.parametrize("sid", ["nonsense", "i0002-9", "i9999-1", "i0002-0", "i0002-99999999", "-1"])
+    def test_an_unknown_one_is_not_found(self, client: Client, sid: str) -> None:
+        client.one()
+
+        assert client("GET", f"/execution-event/{sid}")[0] == 404
+
+
+class TestExecuting:
+    """An event on hold, or one that waits for its date, runs now."""
+
+    def test_one_on_hold_is_queued_and_runs(self, client: Client) -> None:
+        client.saved(by_hand())
+        sid = client.started()["executionInstance"]["sid"]
+        assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "ONHOLD"
+
+        status, answer = client("POST", f"/execution-event/{sid}-1/execute")
+        again = client("POST", f"/execution-event/{sid}-1/execute")
+
+        assert (status, answer["status"]) == (200, "QUEUED")
+        assert again == (200, answer)
+        assert client.ports.wakeups.invoked[-1] == sid
+        client.run(sid)
+        assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "PROCESSED"
+
+    def test_one_that_waits_for_its_date_is_queued(self, client: Client) -> None:
+        client.saved()
+        sid = client.started(startDate="2026-06-01T00:00:00Z")["executionInstance"]["sid"]
+
+        _, answer = client("POST", f"/execution-event/{sid}-1/execute")
+
+        assert (answer["status"], answer["date"]) == ("QUEUED", "2026-06-01T00:00:00.000Z")
+        assert answer["scheduleDelta"] < 0
+
+    def test_a_finished_one_is_refused(self, client: Client) -> None:
+        sid = client.one()
+        client.run(sid)
+
+        status, answer = client("POST", f"/execution-event/{sid}-1/execute")
+
+        assert (status, answer["message"]) == (409, ["the event is PROCESSED"])
+
+
+class TestCancelling:
+    """E2: one event; with a main event its cycle is skipped."""
+
+    def test_it_is_canceled_and_the_next_cycle_is_planned(self, client: Client) -> None:
+        client.saved()
+        sid = client.started(startDate="2026-01-31T10:00:00Z")["executionInstance"]["sid"]
+
+        status, answer = client("POST", f"/execution-event/{sid}-1/cancel", more={"audit-comment": "moving"})
+
+        assert (status, answer["status"], answer["why"]) == (200, "CANCELED", "canceled by an operator")
+        _, instance = client("GET", f"/execution-instance/{sid}")
+        assert (instance["status"], instance["cycle"]) == ("ACTIVE", 2)
+        assert instance["nextEvent"]["date"] == "2026-02-28T10:00:00.000Z"
+        (entry,) = client.ports.instances.audit
+        assert (entry.command, entry.event, entry.reason) == ("cancel-event", f"{sid}-1", "moving")
+
+    def test_cancelling_again_changes_nothing(self, client: Client) -> None:
+        sid = client.one()
+        first = client("POST", f"/execution-event/{sid}-1/cancel")
+
+        assert client("POST", f"/execution-event/{sid}-1/cancel") == first
+        assert len(client.ports.instances.audit) == 1
+
+    def test_one_that_ran_is_refused(self, client: Client) -> None:
+        sid = client.one()
+        client.run(sid)
+
+        assert client("POST", f"/execution-event/{sid}-1/cancel")[0] == 409
+
+    @pytest.mark.parametrize("command", ["execute", "cancel"])
+    def test_an_unknown_one_is_not_found(self, client: Client, command: str) -> None:
+        sid = client.one()
+
+        assert client("POST", f"/execution-event/{sid}-9/{command}")[0] == 404

@@ -1,0 +1,144 @@
+"""The stores of a world that are not its main one, each behind its ``io``: any of them may be where somebody dies."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from shared.adapters.memory.stores import MemoryAccess, MemoryOperations, MemoryStrategies
+from shared.adapters.memory.world import SequentialIds
+from shared.application.ports import Clock, InstanceStore, ServiceCaller, Wakeups
+from shared.domain.decision import AuditEntry
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
+from shared.domain.instance import HeldBy
+from shared.domain.operation import Drain
+from shared.domain.strategy import Strategy
+from tests.simulation.stage import Process
+
+
+class Behind(Protocol):
+    """What these need of a world."""
+
+    strategy: Strategy
+    flags: MemoryStrategies
+
+    def io(self, label: str) -> None:
+        """A point at which the current process may be stopped, delayed or killed."""
+
+
+class Access(MemoryAccess):
+    """The queue flags of a world. Its instances are all of one shard, so only that one is drained."""
+
+    def __init__(self, world: Behind) -> None:
+        inner = world.flags.access
+        super().__init__(
+            all_keys=inner.all_keys,
+            paused_queues=inner.paused_queues,
+            audit=inner.audit,
+            operations=inner.operations,
+        )
+        self.world = world
+
+    def queue_paused(self, account: AccountId) -> bool:
+        self.world.io("queue_paused")
+        return super().queue_paused(account)
+
+    def set_queue_paused(
+        self,
+        account: AccountId,
+        *,
+        paused: bool,
+        audit: AuditEntry | None = None,
+        drains: Sequence[Drain] = (),
+    ) -> None:
+        self.world.io("set_queue_paused")
+        of_this_world = [drain for drain in drains if drain.shard == 0]
+        super().set_queue_paused(account, paused=paused, audit=audit, drains=of_this_world)
+        self.world.io("queue_set")
+
+
+class Operations(MemoryOperations):
+    """The drains of a world."""
+
+    def __init__(self, world: Behind) -> None:
+        super().__init__(drains=world.flags.access.operations.drains)
+        self.world = world
+
+    def load(self, sid: OperationSid) -> Drain | None:
+        self.world.io("load_operation")
+        return super().load(sid)
+
+    def commit(self, drain: Drain) -> None:
+        self.world.io("commit_operation")
+        super().commit(drain)
+        self.world.io("operation_committed")
+
+    def remove(self, drain: Drain) -> None:
+        self.world.io("remove_operation")
+        super().remove(drain)
+        self.world.io("operation_removed")
+
+
+class Strategies(MemoryStrategies):
+    """The strategies of a world."""
+
+    def __init__(self, world: Behind) -> None:
+        super().__init__(access=world.flags.access)
+        self.world = world
+
+    def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
+        return replace(self.world.strategy, version=version)
+
+    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
+        self.world.io("held_by")
+        return self.world.flags.held_by(account, strategy)
+
+
+class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
+    """What a sweeper needs of a world."""
+
+    names: SequentialIds
+
+    @property
+    def strategies(self) -> Strategies:
+        """The strategies and flags."""
+
+    @property
+    def access(self) -> Access:
+        """Keys and queue flags."""
+
+    @property
+    def operations(self) -> Operations:
+        """Drains."""
+
+    def run(self, sid: InstanceSid) -> Process:
+        """Invoke a step runner now."""
+
+    def carry_on(self, sid: OperationSid) -> Process:
+        """Invoke a bulk runner now."""
+
+
+class SweeperPorts:
+    """The world as the sweeper has it: its wakeups work although doorbells are off."""
+
+    def __init__(self, world: World) -> None:
+        self.instances: InstanceStore = world
+        self.strategies = world.strategies
+        self.caller: ServiceCaller = world
+        self.clock: Clock = world
+        self.access = world.access
+        self.operations = world.operations
+        self.ids = world.names
+        self.wakeups = self
+        self._world = world
+
+    def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
+        self._world.arm(name, at, sid)
+
+    def invoke(self, sid: InstanceSid) -> None:
+        self._world.io("invoke")
+        self._world.run(sid)
+
+    def invoke_operation(self, sid: OperationSid) -> None:
+        self._world.io("invoke_operation")
+        self._world.carry_on(sid)
