@@ -1,7 +1,9 @@
-"""A simulation that cannot fail proves nothing: each guard of the protocol is missed when it is gone."""
+"""A simulation that cannot fail proves nothing: each guard of the protocol is missed when it is gone.
+
+Lease and seal, which storms miss too seldom, have their stories in ``test_told.py``.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,19 +97,6 @@ class TestARemovedGuardIsCaught:
 
         assert caught(sabotage)
 
-    def test_a_lease_that_nobody_respects(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        look = shared.domain.attention.look
-
-        def greedy(instance: Instance, now: datetime) -> object:
-            lease = instance.lease
-            ended = instance if lease is None else replace(instance, lease=replace(lease, until=now))
-            return look(ended, now)
-
-        monkeypatch.setattr(shared.domain.claim, "look", greedy)
-        monkeypatch.setattr(shared.application.run, "look", greedy)
-
-        assert caught(untouched)
-
     def test_a_fence_that_nobody_looks_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fenceless(instance: Instance, seq: int, _fence: int) -> bool:
             return instance.lease is not None and instance.lease.seq == seq
@@ -118,11 +107,6 @@ class TestARemovedGuardIsCaught:
         monkeypatch.setattr(shared.application.stepping, "holds", fenceless)
         monkeypatch.setattr(shared.domain.claim, "holds", fenceless)
         monkeypatch.setattr(shared.domain.conclude, "_held_event", any_event)
-
-        assert caught(untouched)
-
-    def test_takeovers_that_do_not_seal(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.application.run, "to_seal", lambda *_args, **_named: None)
 
         assert caught(untouched)
 

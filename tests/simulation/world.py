@@ -65,7 +65,10 @@ class Sending:
 
 @dataclass
 class World:
-    """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``."""
+    """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``.
+
+    held: how long a process, by its name, is to stand still at a point, by its label; once.
+    """
 
     strategy: Strategy
     now_at: datetime
@@ -83,6 +86,7 @@ class World:
     rings: int = 0
     watchers: list[Callable[[ServiceRequest], None]] = field(default_factory=list)
     commit_watchers: list[Callable[[Instance], None]] = field(default_factory=list)
+    held: dict[tuple[str, str], timedelta] = field(default_factory=dict)
     next_sweep: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -239,6 +243,9 @@ class World:
             process.doomed = True
         if self.faults.happens(self.faults.stall):
             process.wakes_at = self.now_at + timedelta(seconds=self.faults.rng.randint(1, 600))
+        held = self.held.pop((process.name, label), None)
+        if held is not None:
+            process.wakes_at = self.now_at + held
         self.stage.point(label)
 
     def run(self, sid: InstanceSid) -> Process:

@@ -1,0 +1,104 @@
+"""What storms meet too seldom, told step by step: who stands still where, and for how long."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import shared.application.run
+import shared.domain.attention
+import shared.domain.claim
+from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.instance import Instance
+from tests.simulation.laws import assert_history_complete, only_instance
+from tests.simulation.stories import gym_world, join
+from tests.simulation.world import World
+
+DUE = datetime(2026, 3, 3, 8, 0, 0, tzinfo=UTC)
+
+
+def gym_at_its_first_charge() -> World:
+    """A member's first charge is due; nobody rings, runners come only as they are told to."""
+    world = gym_world()
+    join(world)
+    world.doorbells = world.sweeper = False
+    world.run_until(datetime(2026, 3, 1, tzinfo=UTC))
+    world.run(only_instance(world).sid)  # the welcome and the reminder
+    world.run_until(DUE)
+    return world
+
+
+class TestTwoRunnersAtOnce:
+    """Where nothing fails no call is sent twice, however many runners come: one has the lease."""
+
+    @staticmethod
+    def both_come() -> Counter[str]:
+        world = gym_at_its_first_charge()
+        for _ in range(2):
+            world.run(only_instance(world).sid)
+        world.run_until(DUE + timedelta(minutes=1))
+        return Counter(sending.key for sending in world.ledger)
+
+    def test_each_call_is_sent_once(self) -> None:
+        assert set(self.both_come().values()) == {1}
+
+    def test_it_is_the_lease_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        look = shared.domain.attention.look
+
+        def greedy(instance: Instance, now: datetime) -> object:
+            lease = instance.lease
+            ended = instance if lease is None else replace(instance, lease=replace(lease, until=now))
+            return look(ended, now)
+
+        monkeypatch.setattr(shared.domain.claim, "look", greedy)
+        monkeypatch.setattr(shared.application.run, "look", greedy)
+
+        assert max(self.both_come().values()) > 1
+
+
+class Fading:
+    """A billing service that answers the first sending of a charge and is silent to its repeat."""
+
+    def __init__(self) -> None:
+        self.charges = 0
+
+    def __call__(self, request: ServiceRequest) -> CallOutcome:
+        if request.url.endswith("/charges"):
+            self.charges += 1
+            if self.charges > 1:
+                return TimedOut(why="read timed out")
+        return Answered(status=201, body={"id": "c-1", "status": "CONFIRMED"})
+
+
+class TestTwoZombies:
+    """A runner that lost its lease cannot overwrite what an earlier one wrote and a third has built on.
+
+    The first stands still before it writes down its charge; the second takes over, repeats the call without
+    an answer, and stands still as well; the first writes; the third takes over and goes on from that; then the
+    second wakes. Source: docs/decisions/0003.
+    """
+
+    @staticmethod
+    def told() -> World:
+        world = gym_at_its_first_charge()
+        world.answers = Fading()
+        sid, jobs = only_instance(world).sid, world.jobs
+        world.held[f"job-{jobs + 1}", "append"] = timedelta(seconds=400)
+        world.held[f"job-{jobs + 2}", "append"] = timedelta(seconds=600)
+        for seconds in (0, 150, 420):
+            world.run_until(DUE + timedelta(seconds=seconds))
+            world.run(sid)
+        world.run_until(DUE + timedelta(hours=1))
+        assert world.held == {}
+        assert world.answers.charges == 2
+        return world
+
+    def test_the_books_stay_right(self) -> None:
+        assert_history_complete(self.told())
+
+    def test_it_is_the_seal_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.application.run, "to_seal", lambda *_args, **_named: None)
+
+        with pytest.raises(AssertionError):
+            assert_history_complete(self.told())
