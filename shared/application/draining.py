@@ -81,7 +81,7 @@ def _freed(ports: Ports, drain: Drain, drained: Drained, time_left: Callable[[],
         batch = [sid for sid in found if sid not in handled and sid not in drained.failed]
         if not batch and not any(sid in handled for sid in found):
             return True
-        handled = set(batch)
+        handled = set(batch) or handled
         for sid in batch:
             _free(ports, sid, drained)
         passed = (ports.clock.now() - begun).total_seconds()

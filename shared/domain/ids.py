@@ -29,7 +29,7 @@ def sid_of_request(account: AccountId, kind: str, key: str) -> str:
 
     A UUID of version 8 (RFC 9562). kind: what is created, so that one key may serve for several things.
     """
-    digest = sha256(f"{kind}\0{account}\0{key}".encode()).digest()[:16]
+    digest = sha256(f"{kind}:{len(account)}:{account}:{key}".encode()).digest()[:16]
     value = int.from_bytes(digest, "big") & ~(0xF << 76) | 0x8 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     text = f"{value:032x}"

@@ -32,6 +32,27 @@ class TestKeys:
         assert stores.access.key("k1") == replace(full.KEY, role=Role.VIEWER)
 
 
+class TestRemovingAKey:
+    """It opens nothing from now on."""
+
+    def test_it_is_gone_for_good(self, stores: Stores) -> None:
+        stores.access.put_key(full.KEY)
+        stores.access.remove_key(full.KEY, audit=full.AUDIT)
+        assert stores.access.key("k1") is None
+        assert stores.access.keys(full.ACCOUNT, before=None, limit=9) == []
+        assert stores.audits() == [full.AUDIT]
+
+    def test_removing_it_again_changes_nothing(self, stores: Stores) -> None:
+        stores.access.put_key(replace(full.KEY, key_id="k2"))
+        for _ in range(2):
+            stores.access.remove_key(full.KEY, audit=replace(full.AUDIT, event=None))
+        assert stores.access.key("k2") is not None
+
+    def test_who_made_one_is_stored_with_it(self, stores: Stores) -> None:
+        stores.access.put_key(full.KEY, audit=full.AUDIT)
+        assert stores.audits() == [full.AUDIT]
+
+
 class TestTheQueue:
     """One flag for all due events of an account."""
 
@@ -40,6 +61,8 @@ class TestTheQueue:
         assert held(full.ACCOUNT, full.STRATEGY) is None
         stores.access.set_queue_paused(full.ACCOUNT, paused=True)
         assert held(full.ACCOUNT, full.STRATEGY) is HeldBy.QUEUE
+        assert stores.access.queue_paused(full.ACCOUNT)
+        assert not stores.access.queue_paused(AccountId("other"))
         assert held(AccountId("other"), full.STRATEGY) is None
         stores.access.set_queue_paused(full.ACCOUNT, paused=False)
         assert held(full.ACCOUNT, full.STRATEGY) is None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError
+from shared.domain.decision import AuditEntry
 from shared.domain.definition import stored_definition
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance import HeldBy
@@ -142,3 +143,85 @@ class TestWhatHoldsEventsBack:
 
     def test_nothing_is_known_of_an_unknown_strategy(self, stores: Stores) -> None:
         assert stores.strategies.held_by(HEAD.account_id, OTHER) is None
+
+
+def told(command: str = "update-strategy") -> AuditEntry:
+    return replace(full.AUDIT, target=HEAD.sid, command=command, event=None)
+
+
+class TestAFurtherVersion:
+    """It stands beside those before it; the head says which is the latest."""
+
+    NEXT = replace(HEAD, version=2, description="newer", updated_at=full.at(5), secret_hash="0ther")
+
+    def test_head_and_versions(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        stores.strategies.replace(self.NEXT, settings("water-filter-refill"), before=HEAD, audit=told())
+
+        assert stores.strategies.head(HEAD.sid) == self.NEXT
+        assert stores.strategies.settings(HEAD.sid, 1).plain == settings()
+        assert stores.strategies.settings(HEAD.sid, 2).plain == settings("water-filter-refill")
+        assert stores.strategies.load(HEAD.sid, 2).version == 2
+        assert stores.audits() == [told()]
+
+    def test_what_is_known_of_each(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        stores.strategies.replace(self.NEXT, settings(), before=HEAD, audit=told())
+
+        latest, first = stores.strategies.versions(HEAD.sid, before=None, limit=9)
+
+        assert (latest.version, latest.description, latest.created_at) == (2, "newer", full.at(5))
+        assert (latest.created_by, first.created_by) == ("key-1", HEAD.created_by)
+        assert stores.strategies.settings(HEAD.sid, 2).version == latest
+
+    def test_they_are_listed_latest_first_page_by_page(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        before = HEAD
+        for version in (2, 3, 4):
+            after = replace(HEAD, version=version)
+            stores.strategies.replace(after, settings(), before=before, audit=told())
+            before = after
+        listing = stores.strategies.versions
+
+        assert [v.version for v in listing(HEAD.sid, before=None, limit=3)] == [4, 3, 2]
+        assert [v.version for v in listing(HEAD.sid, before=2, limit=3)] == [1]
+        assert listing(HEAD.sid, before=1, limit=3) == []
+        assert listing(OTHER, before=None, limit=3) == []
+
+    @pytest.mark.parametrize(
+        "changes", [{"version": 2}, {"description": "x"}, {"is_paused": False}, {"secret_hash": None}]
+    )
+    def test_a_head_that_has_changed_is_not_replaced(self, stores: Stores, changes: dict[str, Any]) -> None:
+        stores.strategies.create(HEAD, settings())
+        with pytest.raises(StaleRevError):
+            stores.strategies.replace(self.NEXT, settings(), before=replace(HEAD, **changes), audit=told())
+        assert stores.strategies.head(HEAD.sid) == HEAD
+        assert stores.audits() == []
+
+    def test_settings_of_an_unknown_version_are_refused(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        with pytest.raises(UnknownStrategyError):
+            stores.strategies.settings(HEAD.sid, 2)
+
+
+class TestADeletedStrategy:
+    """Its name is free; what ran under it still finds it."""
+
+    GONE = replace(HEAD, deleted_at=full.at(9))
+
+    def test_its_name_is_free_and_its_versions_stay(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        stores.strategies.delete(self.GONE, before=HEAD, audit=told("delete-strategy"))
+
+        assert stores.strategies.named(HEAD.account_id, HEAD.name) is None
+        assert stores.strategies.head(HEAD.sid) == self.GONE
+        assert stores.strategies.load(HEAD.sid, 1).name == HEAD.name
+        assert stores.audits() == [told("delete-strategy")]
+        stores.strategies.create(replace(HEAD, sid=OTHER), settings())
+        assert stores.strategies.named(HEAD.account_id, HEAD.name) == replace(HEAD, sid=OTHER)
+
+    def test_one_that_has_changed_is_not_deleted(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        with pytest.raises(StaleRevError):
+            stores.strategies.delete(self.GONE, before=replace(HEAD, version=2), audit=told())
+        assert stores.strategies.named(HEAD.account_id, HEAD.name) == HEAD

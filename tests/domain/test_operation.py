@@ -42,8 +42,11 @@ class TestDrainsOfAFlag:
     def test_started_anew_they_are_the_same_ones_beyond_any_rev(self) -> None:
         first, again = a_drain(), drains(AccountId("a-1"), HeldBy.QUEUE, "a-1", by=ANN, now=LATER)[3]
 
+        at_work = after_turn(taken_in_hand(first, now=NOON), freed=1, is_empty=False, now=NOON)
+
         assert again.sid == first.sid
-        assert again.rev > after_turn(taken_in_hand(first, now=NOON), freed=1, is_empty=False, now=NOON).rev  # type: ignore[union-attr]
+        assert at_work is not None
+        assert again.rev > at_work.rev
 
 
 class TestATurn:

@@ -1,0 +1,183 @@
+"""What answers HTTP on a laptop: the API's routes, the stack's own, and the AWS services it stands for."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from botocore.exceptions import ClientError
+from dateutil.relativedelta import relativedelta
+
+from dev.clock import ClockFile
+from dev.doorbells import Doorbells
+from dev.emulator import Emulator
+from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
+from dev.jump import Jumper
+from dev.template import Function, Route
+from dev.workers import Invocation, Pool
+from shared.domain.dates import parse_instant
+
+BY_SWEEPER = "/by-sweeper"
+"""What the paths begin with on which the sweeper reaches Lambda: its rings count as its own."""
+
+LAMBDA = "/2015-03-31/functions/"
+
+
+class Behind(Protocol):
+    """The stack, as the front needs it."""
+
+    rings: bool
+    counts: Counter[str]
+    clock: ClockFile
+    doorbells: Doorbells
+    emulator: Emulator
+    jumper: Jumper
+    pools: dict[str, Pool]
+    routes: list[Route]
+    is_ready: threading.Event
+
+    def run(self, event: Mapping[str, Any], trigger: str) -> None:
+        """Invoke the step runner."""
+
+    def invoke(self, name: str, event: Mapping[str, Any], trigger: str) -> None:
+        """Invoke the function deployed under a name, asynchronously."""
+
+    def named(self, name: str) -> Function:
+        """The function deployed under a name."""
+
+    def tables(self) -> dict[str, str]:
+        """What each table is called here."""
+
+    def time(self) -> dict[str, Any]:
+        """What time it is here."""
+
+
+class Front:
+    """A server on 127.0.0.1. It listens before the stack behind it is ready, and says 503 until then."""
+
+    def __init__(self, stack: Behind, port: int) -> None:
+        self._stack = stack
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self.answer))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop_serving(self) -> None:
+        """Answer nobody any more."""
+        self._server.shutdown()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._server.server_close()
+
+    def answer(self, request: HttpRequest) -> HttpReply:
+        """Whatever a request is for: the stack itself, one of the services it stands for, or a function."""
+        path = request.target.partition("?")[0]
+        if not self._stack.is_ready.is_set() and path != "/_local/ring":
+            return json_reply(503, {"message": "starting"})
+        if path.startswith("/_local/"):
+            return self._local(request, path)
+        if path.removeprefix(BY_SWEEPER).startswith(LAMBDA):
+            return self._lambda(request, path)
+        if path.startswith("/schedules/"):
+            return self._armed(path.rsplit("/", 1)[1], json.loads(request.body))
+        return self._served(request)
+
+    def _served(self, request: HttpRequest) -> HttpReply:
+        """A function's own answer."""
+        found = event_of(request, self._stack.routes)
+        if found is None:
+            return json_reply(404, {"message": "Not Found"})
+        invocation = self._stack.pools[found[0]].put(Invocation(event=found[1]))
+        invocation.done.wait()
+        if "answer" not in invocation.answer:
+            return json_reply(500, {"message": "Internal Server Error"})
+        return reply_of(invocation.answer["answer"])
+
+    def _lambda(self, request: HttpRequest, path: str) -> HttpReply:
+        """Lambda's own API: asynchronous invokes, and a function's settings."""
+        by_sweeper = path.startswith(BY_SWEEPER)
+        arn, _, what = unquote(path.removeprefix(BY_SWEEPER)).removeprefix(LAMBDA).partition("/")
+        name = arn.rsplit(":", 1)[-1]
+        if what == "configuration":
+            environment = dict(self._stack.named(name).environment)
+            return json_reply(200, {"FunctionName": name, "Environment": {"Variables": environment}})
+        if self._stack.rings or by_sweeper:
+            trigger = "sweeper" if by_sweeper else "invoke"
+            self._stack.invoke(name, json.loads(request.body), trigger)
+        return HttpReply(status=202, headers=[], body=b"")
+
+    def _local(self, request: HttpRequest, path: str) -> HttpReply:
+        stack, body = self._stack, json.loads(request.body or b"{}")
+        match request.method, path:
+            case "POST", "/_local/ring":
+                stack.is_ready.wait()
+                if stack.rings:
+                    stack.run(body, "doorbell")
+                return json_reply(200, {})
+            case "POST", "/_local/clock/sleep":
+                stack.jumper.move_on(body["seconds"])
+                return json_reply(200, {})
+            case "POST", "/_local/clock":
+                before = stack.counts.copy()
+                stack.jumper.jump(_target(body, stack.clock.now()))
+                return json_reply(200, {**stack.time(), "started": dict(stack.counts - before)})
+            case "GET", "/_local/clock":
+                return json_reply(200, {**stack.time(), "started": dict(stack.counts)})
+            case "GET", "/_local/database":
+                return json_reply(200, {"endpoint": stack.emulator.endpoint, "tables": stack.tables()})
+            case _:
+                return json_reply(404, {"message": "Not Found"})
+
+    def _armed(self, name: str, request: dict[str, Any]) -> HttpReply:
+        if not self._stack.rings:
+            return json_reply(200, {"ScheduleArn": "off"})
+        try:
+            self._stack.doorbells.arm(name, request)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            reply = json_reply(status, {"Message": error.response["Error"]["Message"]})
+            reply.headers.append(("x-amzn-errortype", code))
+            return reply
+        return json_reply(200, {"ScheduleArn": f"arn:aws:scheduler:local:{name}"})
+
+
+def _handler(answer: Callable[[HttpRequest], HttpReply]) -> Callable[..., BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            """Functions log for themselves."""
+
+        def _answer(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = HttpRequest(
+                method=self.command,
+                target=self.path,
+                headers=headers,
+                body=self.rfile.read(length),
+                source=self.client_address[0],
+            )
+            reply = answer(request)
+            self.send_response(reply.status)
+            for name, value in reply.headers:
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the library's names
+
+    return Handler
+
+
+def _target(body: Mapping[str, Any], now: datetime) -> datetime:
+    if "to" in body:
+        return parse_instant(body["to"])
+    return now + relativedelta(**body["advance"])

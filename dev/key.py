@@ -1,0 +1,65 @@
+"""Write an access key straight to a deployment's table, for whoever has none yet. ``make key ACCOUNT= ROLE=``.
+
+Every further key is better made over the API (``POST /access-key``). Which table, and the pepper that goes into the
+hash of the secret, are read from the settings of the deployed API function, so this needs credentials that may call
+``lambda:GetFunctionConfiguration`` there and ``dynamodb:PutItem`` on the tables of keys and audit.
+"""
+
+import argparse
+import json
+import os
+import sys
+import urllib.request
+from collections.abc import Sequence
+
+import boto3
+
+from shared import bootstrap
+from shared.application.keys import create_key
+from shared.domain.access import Role
+from shared.domain.decision import Actor
+from shared.domain.ids import AccountId
+
+
+def make_key(account: str, role: Role, *, stage: str, description: str) -> str:
+    """The token of a new key of an account, to be shown once: ``<keyId>.<secret>``."""
+    name = f"ritornello-{stage}-core-api"
+    found = boto3.client("lambda").get_function_configuration(FunctionName=name)
+    os.environ.update(found["Environment"]["Variables"])
+    by = Actor(name="make key", reason=description or None)
+    ports, hasher = bootstrap.ports(), bootstrap.hasher()
+    _, token = create_key(ports, hasher, AccountId(account), role, description=description, by=by)
+    return token
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the token of a new key."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--account", required=True)
+    parser.add_argument("--role", required=True, choices=[role.value for role in Role])
+    parser.add_argument("--stage", default="prod", help="which deployment")
+    parser.add_argument("--description", default="")
+    parser.add_argument("--local", metavar="URL", help="the local stack at this address instead of AWS")
+    asked = parser.parse_args(arguments)
+    if asked.local:
+        asked.stage = "local"
+        _use_local_stack(asked.local)
+    token = make_key(asked.account, Role(asked.role), stage=asked.stage, description=asked.description)
+    sys.stdout.write(f"{token}\n")
+    return 0
+
+
+def _use_local_stack(url: str) -> None:
+    with urllib.request.urlopen(f"{url}/_local/database", timeout=10) as answer:  # noqa: S310 - told by the user
+        endpoint = json.loads(answer.read())["endpoint"]
+    os.environ.update(
+        AWS_ENDPOINT_URL_LAMBDA=url,
+        AWS_ENDPOINT_URL_DYNAMODB=endpoint,
+        AWS_ACCESS_KEY_ID="local",
+        AWS_SECRET_ACCESS_KEY="local",  # noqa: S106 - the local stack asks for none
+        AWS_DEFAULT_REGION="eu-central-1",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

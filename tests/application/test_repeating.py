@@ -1,0 +1,243 @@
+"""Creating requests and changes of strategies when somebody else is faster, or a reply gets lost.
+
+Source: design section 8.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.memory.stores import MemoryInstances, MemoryStrategies
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.ports import StaleRevError
+from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
+from shared.application.strategies import (
+    ChangedMeanwhileError,
+    NewStrategy,
+    NewVersion,
+    create_strategy,
+    delete_strategy,
+    replace_settings,
+)
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.decision import Actor, AlreadyThere, Applied, AuditEntry
+from shared.domain.ids import AccountId, InstanceSid, sid_of_request
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord
+from shared.domain.strategy import Json, Strategy, StrategyHead
+from tests.contract.test_strategy_store import settings
+
+ANN = Actor(name="ann")
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+HASHER = SecretHasher(b"pepper")
+SETTINGS = settings("water-filter-refill")
+KEY = Repeatable(key="k-1", body_hash="h-1")
+OTHER_BODY = Repeatable(key="k-1", body_hash="h-2")
+
+
+class Shop:
+    """Takes every order."""
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        return Answered(status=201, body={"id": request.call_key})
+
+
+class Beaten(MemoryInstances):
+    """A store in which the same request, sent twice, was a moment faster the other time."""
+
+    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+        MemoryInstances.create(self, replace(instance, description="the other one"), records=records)
+        raise StaleRevError
+
+
+class BeatenStrategies(MemoryStrategies):
+    """As above; replies of further writes get lost, or somebody else was faster."""
+
+    faster: bool = False
+
+    def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
+        MemoryStrategies.create(self, replace(head, description="the other one"), settings)
+        raise StaleRevError
+
+    def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
+        other = replace(head, description="the other one") if self.faster else head
+        MemoryStrategies._exchange(self, other, before, audit)
+        raise StaleRevError
+
+
+def a_world() -> MemoryPorts:
+    return MemoryPorts(caller=Shop(), clock=ManualClock(NOON))
+
+
+def saved(ports: MemoryPorts, repeatable: Repeatable | None = None) -> StrategyHead:
+    new = NewStrategy(account_id=AccountId("a-1"), name="water", settings=SETTINGS, repeatable=repeatable)
+    return create_strategy(ports, HASHER, new, environment="dev")[0]
+
+
+def the_strategy(ports: MemoryPorts) -> Strategy:
+    head = saved(ports)
+    return ports.strategies.load(head.sid, 1)
+
+
+def asked(repeatable: Repeatable | None = KEY) -> StartInstance:
+    return StartInstance(strategy_id="water", attributes={"customerId": "c"}, repeatable=repeatable)
+
+
+class TestSidsOfRequests:
+    """The same request has the same sid; another account, kind or key has another."""
+
+    def test_it_is_a_uuid_of_version_8(self) -> None:
+        sid = sid_of_request(AccountId("a-1"), "instance", "k-1")
+
+        assert sid == sid_of_request(AccountId("a-1"), "instance", "k-1")
+        assert (len(sid), sid[14], sid[19] in "89ab") == (36, "8", True)
+
+    def test_nothing_else_has_it(self) -> None:
+        found = {
+            sid_of_request(AccountId(account), kind, key)
+            for account in ("a", "b", "a:1:b")
+            for kind in ("instance", "strategy")
+            for key in ("k", "1:b:k", "l")
+        }
+
+        assert len(found) == 18
+
+
+class TestStartingTwice:
+    """Whoever comes second finds what the first has made."""
+
+    def test_the_second_finds_the_first(self) -> None:
+        ports = a_world()
+        strategy = the_strategy(ports)
+
+        first, again = (start_instance(ports, strategy, asked()) for _ in range(2))
+
+        assert isinstance(first, Applied)
+        assert again == AlreadyThere(instance=first.instance)
+        assert first.instance.request_hash == "h-1"
+
+    def test_its_wakeup_is_arranged_again(self) -> None:
+        ports = a_world()
+        strategy = the_strategy(ports)
+        start_instance(ports, strategy, asked())
+        ports.wakeups.invoked.clear()
+
+        again = start_instance(ports, strategy, asked())
+
+        assert ports.wakeups.invoked == [again.instance.sid]
+
+    def test_one_that_loses_the_race_finds_the_winner(self) -> None:
+        ports = a_world()
+        strategy = the_strategy(ports)
+        ports.instances = Beaten()
+
+        found = start_instance(ports, strategy, asked())
+
+        assert isinstance(found, AlreadyThere)
+        assert found.instance.description == "the other one"
+
+    def test_another_body_is_refused(self) -> None:
+        ports = a_world()
+        strategy = the_strategy(ports)
+        start_instance(ports, strategy, asked())
+
+        with pytest.raises(KeyReusedError):
+            start_instance(ports, strategy, asked(OTHER_BODY))
+
+    def test_a_sid_taken_by_chance_is_an_error(self) -> None:
+        ports = a_world()
+        strategy = the_strategy(ports)
+        ports.instances = Beaten()
+
+        with pytest.raises(StaleRevError):
+            start_instance(ports, strategy, asked(None))
+
+    def test_one_that_vanished_is_an_error(self) -> None:
+        ports = a_world()
+        strategy = the_strategy(ports)
+        ports.instances = Vanishing()
+
+        with pytest.raises(StaleRevError):
+            start_instance(ports, strategy, asked())
+
+
+class Vanishing(MemoryInstances):
+    """A store that says an instance exists and does not have it."""
+
+    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+        raise StaleRevError(instance.sid, records)
+
+    def load(self, sid: InstanceSid) -> Instance | None:
+        return MemoryInstances.load(MemoryInstances(), sid)
+
+
+class TestSavingTwice:
+    """The same for strategies."""
+
+    def test_the_second_finds_the_first(self) -> None:
+        ports = a_world()
+
+        assert saved(ports, KEY) == saved(ports, KEY)
+        assert len(ports.strategies.heads) == 1
+
+    def test_one_that_loses_the_race_finds_the_winner(self) -> None:
+        ports = a_world()
+        ports.strategies = BeatenStrategies()
+
+        assert saved(ports, KEY).description == "the other one"
+
+    def test_another_body_is_refused(self) -> None:
+        ports = a_world()
+        saved(ports, KEY)
+
+        with pytest.raises(KeyReusedError):
+            saved(ports, OTHER_BODY)
+
+    def test_a_sid_taken_by_chance_is_an_error(self) -> None:
+        ports = a_world()
+        ports.strategies = BeatenStrategies()
+
+        with pytest.raises(StaleRevError):
+            saved(ports)
+
+
+class TestChangingAStrategy:
+    """A lost reply counts; who was slower is told so."""
+
+    @staticmethod
+    def beaten(*, faster: bool) -> tuple[MemoryPorts, StrategyHead]:
+        ports = a_world()
+        head = saved(ports)
+        behind = BeatenStrategies(heads=ports.strategies.heads, saved=ports.strategies.saved)
+        behind.faster = faster
+        ports.strategies = behind
+        return ports, head
+
+    def test_a_version_whose_reply_was_lost_counts(self) -> None:
+        ports, head = self.beaten(faster=False)
+
+        after = replace_settings(
+            ports, HASHER, head, NewVersion(settings=SETTINGS), by=ANN, environment="dev"
+        )
+
+        assert after.version == 2
+
+    def test_a_slower_one_is_refused(self) -> None:
+        ports, head = self.beaten(faster=True)
+
+        with pytest.raises(ChangedMeanwhileError):
+            replace_settings(ports, HASHER, head, NewVersion(settings=SETTINGS), by=ANN, environment="dev")
+
+    def test_a_deletion_whose_reply_was_lost_counts(self) -> None:
+        ports, head = self.beaten(faster=False)
+
+        assert delete_strategy(ports, head, by=ANN).deleted_at == NOON
+
+    def test_a_slower_deletion_is_refused(self) -> None:
+        ports, head = self.beaten(faster=True)
+
+        with pytest.raises(ChangedMeanwhileError):
+            delete_strategy(ports, head, by=ANN)

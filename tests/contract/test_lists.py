@@ -1,0 +1,214 @@
+"""What lists promise, on every engine: youngest first, in place whatever is written meanwhile."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.application.ports import Listed
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.strategy import StrategyHead
+from tests import full
+from tests.contract.test_instance_store import an_instance, changed
+from tests.contract.test_strategy_store import settings
+from tests.engines import Stores
+from tests.full import at
+
+EVERY = list(InstanceStatus)
+OTHER = AccountId("other")
+
+
+def place(of: Instance | StrategyHead) -> Listed:
+    return Listed(created_at=of.created_at, sid=of.sid)
+
+
+def instances(count: int, **changes: Any) -> list[Instance]:
+    """So many, each a second younger than the one before, in different shards."""
+    return [
+        replace(
+            an_instance(f"i-{number}"),
+            created_at=at(1) + timedelta(seconds=number),
+            shard=number % 16,
+            **changes,
+        )
+        for number in range(count)
+    ]
+
+
+class TestInstancesOfAStrategy:
+    """Of the statuses that are asked for, and of no other strategy."""
+
+    def test_they_come_youngest_first(self, stores: Stores) -> None:
+        made = instances(5)
+        for instance in made:
+            stores.instances.create(instance)
+
+        listed = stores.instances.of_strategy(full.STRATEGY, EVERY, before=None, limit=3)
+
+        assert listed == [place(made[4]), place(made[3]), place(made[2])]
+
+    def test_a_page_goes_on_before_a_place(self, stores: Stores) -> None:
+        made = instances(5)
+        for instance in made:
+            stores.instances.create(instance)
+        listing = stores.instances.of_strategy
+
+        assert listing(full.STRATEGY, EVERY, before=place(made[2]), limit=9) == [
+            place(made[1]),
+            place(made[0]),
+        ]
+        assert listing(full.STRATEGY, EVERY, before=place(made[0]), limit=9) == []
+
+    def test_those_of_one_age_are_told_apart_by_their_sids(self, stores: Stores) -> None:
+        for name in ("a", "c", "b"):
+            stores.instances.create(an_instance(name))
+        listing = stores.instances.of_strategy
+
+        first = listing(full.STRATEGY, EVERY, before=None, limit=2)
+        rest = listing(full.STRATEGY, EVERY, before=first[-1], limit=2)
+
+        assert [one.sid for one in first + rest] == ["c", "b", "a"]
+
+    def test_each_stands_under_the_status_it_has_now(self, stores: Stores) -> None:
+        active, paused = instances(2)
+        stores.instances.create(active)
+        stores.instances.create(paused)
+        stores.instances.commit(changed(paused, status=InstanceStatus.PAUSED))
+        listing = stores.instances.of_strategy
+
+        assert listing(full.STRATEGY, [InstanceStatus.ACTIVE], before=None, limit=9) == [place(active)]
+        assert listing(full.STRATEGY, [InstanceStatus.PAUSED], before=None, limit=9) == [place(paused)]
+        assert listing(full.STRATEGY, EVERY, before=None, limit=9) == [place(paused), place(active)]
+
+    def test_those_of_another_strategy_are_not_there(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+
+        assert stores.instances.of_strategy(StrategySid("other"), EVERY, before=None, limit=9) == []
+
+
+class TestInstancesOfAnAccount:
+    """Of all shards, and of no other account."""
+
+    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+        made = instances(20)
+        for instance in made:
+            stores.instances.create(instance)
+        listing = stores.instances.of_account
+        youngest = [place(instance) for instance in reversed(made)]
+
+        first = listing(full.ACCOUNT, before=None, limit=12)
+        rest = listing(full.ACCOUNT, before=first[-1], limit=12)
+
+        assert first + rest == youngest
+
+    def test_those_of_another_account_are_not_there(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+
+        assert stores.instances.of_account(OTHER, before=None, limit=9) == []
+
+
+class TestManyInstances:
+    """Read together; those that are not there are left out."""
+
+    def test_they_are_as_last_stored(self, stores: Stores) -> None:
+        one, two = instances(2)
+        stores.instances.create(one)
+        stores.instances.create(two)
+        later = changed(two, description="changed")
+        stores.instances.commit(later)
+
+        found = stores.instances.load_many([one.sid, InstanceSid("gone"), two.sid])
+
+        assert sorted(found, key=lambda instance: instance.sid) == [one, later]
+
+    def test_none_are_none(self, stores: Stores) -> None:
+        assert stores.instances.load_many([]) == []
+
+    def test_a_hundred_are_read_at_once(self, stores: Stores) -> None:
+        made = instances(100)
+        for instance in made:
+            stores.instances.create(instance)
+
+        assert len(stores.instances.load_many([instance.sid for instance in made])) == 100
+
+
+class TestStrategiesOfAnAccount:
+    """Heads, youngest first; deleted ones are gone."""
+
+    @staticmethod
+    def heads(stores: Stores, count: int) -> list[StrategyHead]:
+        made = [
+            replace(
+                full.HEAD,
+                sid=StrategySid(f"s-{number}"),
+                name=f"n-{number}",
+                created_at=at(1) + timedelta(seconds=number),
+                deleted_at=None,
+            )
+            for number in range(count)
+        ]
+        for head in made:
+            stores.strategies.create(head, settings("water-filter-refill"))
+        return made
+
+    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+        made = self.heads(stores, 5)
+        listing = stores.strategies.of_account
+
+        first = listing(full.ACCOUNT, before=None, limit=3)
+        rest = listing(full.ACCOUNT, before=place(first[-1]), limit=3)
+
+        assert first + rest == made[::-1]
+        assert listing(OTHER, before=None, limit=3) == []
+
+    def test_a_deleted_one_is_not_there(self, stores: Stores) -> None:
+        one, two = self.heads(stores, 2)
+
+        stores.strategies.delete(replace(two, deleted_at=at(9)), before=two, audit=full.AUDIT)
+
+        assert stores.strategies.of_account(full.ACCOUNT, before=None, limit=9) == [one]
+
+
+class TestKeysOfAnAccount:
+    """Youngest first, without those that were removed."""
+
+    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+        made = [
+            replace(full.KEY, key_id=f"k{number}", created_at=at(1) + timedelta(seconds=number))
+            for number in range(5)
+        ]
+        for key in made:
+            stores.access.put_key(key)
+        listing = stores.access.keys
+
+        first = listing(full.ACCOUNT, before=None, limit=3)
+        last = first[-1]
+        rest = listing(full.ACCOUNT, before=Listed(created_at=last.created_at, sid=last.key_id), limit=3)
+
+        assert first + rest == made[::-1]
+        assert listing(OTHER, before=None, limit=3) == []
+
+    def test_a_page_before_a_place_that_is_gone(self, stores: Stores) -> None:
+        gone = replace(full.KEY, key_id="k2", created_at=at(2))
+        stores.access.put_key(full.KEY)
+
+        listed = stores.access.keys(
+            full.ACCOUNT, before=Listed(created_at=gone.created_at, sid=gone.key_id), limit=1
+        )
+
+        assert listed == [full.KEY]
+
+    def test_flags_of_the_account_are_no_keys(self, stores: Stores) -> None:
+        stores.access.set_queue_paused(full.ACCOUNT, paused=True)
+
+        assert stores.access.keys(full.ACCOUNT, before=None, limit=9) == []
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+def test_no_list_is_longer_than_asked_for(stores: Stores, limit: int) -> None:
+    for instance in instances(3):
+        stores.instances.create(instance)
+
+    assert len(stores.instances.of_account(full.ACCOUNT, before=None, limit=limit)) == min(limit, 3)
