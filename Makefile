@@ -3,6 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# SAM's command line wants other versions than the code does, so it has an environment of its own, and uv is in it
+# too: what builds is then in one place, whoever asks for a build.
+SAM_VENV  := .venv-sam
+SAM_BIN   := $(SAM_VENV)/bin
+SAM_READY := $(SAM_VENV)/.ready
+SAM       := SAM_CLI_TELEMETRY=0 $(SAM_BIN)/sam
 # Seeds of the simulation: `make sim` runs them all, `make test` a handful.
 SEEDS  ?= 300
 
@@ -20,13 +26,20 @@ $(READY): requirements/dev.txt
 	$(BIN)/pip check --quiet --disable-pip-version-check
 	touch $(READY)
 
-check: $(READY)  ## Style, types, import rules, dependencies, the template.
+$(SAM_READY): requirements/sam.txt
+	$(PYTHON) -m venv $(SAM_VENV)
+	$(SAM_BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/sam.txt
+	$(SAM_BIN)/pip check --quiet --disable-pip-version-check
+	touch $(SAM_READY)
+
+check: $(READY) $(SAM_READY)  ## Style, types, import rules, dependencies, the template.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/cfn-lint template.yaml
+	$(SAM) validate --lint
 
 test: $(READY)  ## Every test, with the coverage floors.
 	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --cov --cov-report= --durations=5
@@ -50,4 +63,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
