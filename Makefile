@@ -24,7 +24,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: check test sim demo up e2e build format clean
+.PHONY: check test sim demo up e2e artifacts build format clean
 
 # The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
 # for a requirement of its own and stops at the first release newer than the lock.
@@ -50,7 +50,7 @@ check: $(READY) $(SAM_READY)  ## Style, types, import rules, dependencies, the t
 	$(SAM) validate --lint
 
 test: $(READY)  ## Every test, with the coverage floors.
-	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --cov --cov-report= --durations=5
+	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/template/test_artifacts.py --cov --cov-report= --durations=5
 	@$(call floor,95,'*')
 	@$(call floor,100,'shared/expressions/*$(COMMA)shared/domain/*$(COMMA)shared/application/*')
 
@@ -63,8 +63,11 @@ demo: $(READY)  ## A year of two strategies on the local stack; checks every dat
 up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
 	$(BIN)/python -m dev.up
 
-e2e: $(READY)  ## The local stack in real time and under kill -9; about five minutes.
+e2e: artifacts  ## The artifacts, then the local stack in real time and under kill -9; about six minutes.
 	$(BIN)/python -m pytest tests/e2e -n 2 -p no:randomly
+
+artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
+	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly
 
 build: $(LIBRARIES).ready  ## What is deployed: one artifact a function, with its size.
 	$(SAM) build
