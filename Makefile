@@ -3,6 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# SAM's command line wants other versions than the code does, so it has an environment of its own, and uv is in it
+# too: what builds is then in one place, whoever asks for a build.
+SAM_VENV  := .venv-sam
+SAM_BIN   := $(SAM_VENV)/bin
+SAM_READY := $(SAM_VENV)/.ready
+SAM       := SAM_CLI_TELEMETRY=0 $(SAM_BIN)/sam
 # Seeds of the simulation: `make sim` runs them all, `make test` a handful.
 SEEDS  ?= 300
 
@@ -10,7 +16,15 @@ SEEDS  ?= 300
 floor   = $(BIN)/coverage report --fail-under=$(1) --include=$(2) > .floors || { cat .floors; exit 1; }
 COMMA  := ,
 
-.PHONY: check test sim demo up e2e format clean
+# What the functions are built for. COMPILE_WITH: an interpreter of that version, where PATH does not lead to one.
+TARGET_PYTHON   ?= 3.13
+TARGET_PLATFORM ?= aarch64-manylinux_2_28
+COMPILE_WITH    ?=
+LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
+# botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
+AWS_SERVICES    := dynamodb kms lambda scheduler
+
+.PHONY: check test sim demo up e2e artifacts build format clean
 
 # The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
 # for a requirement of its own and stops at the first release newer than the lock.
@@ -20,16 +34,23 @@ $(READY): requirements/dev.txt
 	$(BIN)/pip check --quiet --disable-pip-version-check
 	touch $(READY)
 
-check: $(READY)  ## Style, types, import rules, dependencies, the template.
+$(SAM_READY): requirements/sam.txt
+	$(PYTHON) -m venv $(SAM_VENV)
+	$(SAM_BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/sam.txt
+	$(SAM_BIN)/pip check --quiet --disable-pip-version-check
+	touch $(SAM_READY)
+
+check: $(READY) $(SAM_READY)  ## Style, types, import rules, dependencies, the template.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/cfn-lint template.yaml
+	$(SAM) validate --lint
 
 test: $(READY)  ## Every test, with the coverage floors.
-	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --cov --cov-report= --durations=5
+	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/template/test_artifacts.py --cov --cov-report= --durations=5
 	@$(call floor,95,'*')
 	@$(call floor,100,'shared/expressions/*$(COMMA)shared/domain/*$(COMMA)shared/application/*')
 
@@ -42,12 +63,55 @@ demo: $(READY)  ## A year of two strategies on the local stack; checks every dat
 up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
 	$(BIN)/python -m dev.up
 
-e2e: $(READY)  ## The local stack in real time and under kill -9; about five minutes.
+e2e: artifacts  ## The artifacts, then the local stack in real time and under kill -9; about six minutes.
 	$(BIN)/python -m pytest tests/e2e -n 2 -p no:randomly
+
+artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
+	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly
+
+build: $(LIBRARIES).ready  ## What is deployed: one artifact a function, with its size.
+	$(SAM) build
+	@$(PYTHON) -m dev.artifacts .aws-sam/build
+
+# The locked libraries for the target, without what no function ever reads. The stub files and sources that the CEL
+# wheel carries outside its package, and the extensions of CEL that are not loaded, are a third of the whole.
+$(LIBRARIES).ready: requirements/runtime.txt Makefile $(SAM_READY)
+	rm -rf $(LIBRARIES)
+	$(SAM_BIN)/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --python $(SAM_BIN)/python \
+	  --python-version $(TARGET_PYTHON) --python-platform $(TARGET_PLATFORM) --target $(LIBRARIES) -r requirements/runtime.txt
+	cd $(LIBRARIES) && rm -rf .lock bin bazel-project cel_expr_python/ext boto3/examples
+	find $(LIBRARIES) -type d -name tests -prune -exec rm -rf {} +
+	find $(LIBRARIES) -type f -name '*.pyi' -exec rm -f {} +
+	find $(LIBRARIES)/botocore/data -mindepth 1 -maxdepth 1 -type d $(AWS_SERVICES:%=! -name %) -exec rm -rf {} +
+	touch $@
+
+# SAM asks for build-<LogicalId>; StepRunner is the function in functions/step_runner.
+build-%: folder = functions/$(shell echo $* | sed -E 's/([a-z0-9])([A-Z])/\1_\2/g' | tr '[:upper:]' '[:lower:]')
+build-%: $(LIBRARIES).ready
+	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR= must say where to" >&2; exit 1; }
+	@mkdir -p "$(ARTIFACTS_DIR)/functions"
+	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)"
+	@cp functions/__init__.py "$(ARTIFACTS_DIR)/functions"
+	@cp -R $(folder) "$(ARTIFACTS_DIR)/functions"
+	@cp -R shared "$(ARTIFACTS_DIR)"
+	@cd "$(ARTIFACTS_DIR)" && find functions shared -type d -name __pycache__ -prune -exec rm -rf {} +
+	@$(compile)
+
+# Bytecode that is taken as it is (unchecked-hash): without any every cold start compiles all it imports, since Lambda
+# has no place to keep it. Another minor version would not read it. An interpreter is asked for its version rather
+# than believed by its name: a version manager's python3.13 may only say that there is none.
+define compile
+for python in $(COMPILE_WITH) python$(TARGET_PYTHON) $(PYTHON); do \
+  if test "$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1)" = $(TARGET_PYTHON); then \
+    exec $$python -m compileall -q --invalidation-mode unchecked-hash \
+      -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"; \
+  fi; \
+done; echo "$*: no .pyc, for want of a Python $(TARGET_PYTHON) (COMPILE_WITH=)"
+endef
 
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

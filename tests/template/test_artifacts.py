@@ -1,0 +1,199 @@
+"""Each function of the template, built for this machine by the rule that builds what is deployed."""
+
+import os
+import platform
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev.artifacts import size
+from dev.template import Function, Template
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = Template(ROOT / "template.yaml", {"SettingsKeyArn": "arn:key", "Pepper": "p" * 32})
+FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
+HERE = {
+    "TARGET_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
+    "TARGET_PLATFORM": {
+        "Linux": f"{platform.machine()}-manylinux_2_28",
+        "Darwin": f"{platform.machine().replace('arm64', 'aarch64')}-apple-darwin",
+    }.get(platform.system(), "unknown"),
+    "COMPILE_WITH": sys.executable,
+}
+NAME = re.compile(r"^([a-z0-9-]+)==", re.MULTILINE)
+CLIENT = re.compile(r"""client\(\s*["'](\w+)["']""")
+UNCHECKED_HASH = 0b01
+# Lambda's word for a processor, and the word of wheels and the number of ELF files for it.
+PROCESSORS = {"arm64": ("aarch64", 0xB7), "x86_64": ("x86_64", 0x3E)}
+
+# Has the artifact and the standard library, and nothing else: no site-packages, no environment, no way out.
+PROGRAM = """
+import importlib, sys, zoneinfo
+artifact, handler, *services = sys.argv[1:]
+def refuse(event, _):
+    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen"):
+        raise AssertionError(event)
+sys.addaudithook(refuse)
+sys.path.insert(0, artifact)
+module, _, name = handler.rpartition(".")
+assert callable(getattr(importlib.import_module(module), name))
+
+from shared.expressions.startup import self_test
+self_test()
+zoneinfo.reset_tzpath(())
+zoneinfo.ZoneInfo("Europe/Berlin")
+import boto3
+for service in services:
+    boto3.client(service, region_name="eu-central-1", aws_access_key_id="test", aws_secret_access_key="test")
+"""
+
+
+def build(logical_id: str, artifact: Path | str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Make the function's artifact by the rule that SAM calls, with these variables and none from around here."""
+    ours = {"MAKEFLAGS", "MAKEOVERRIDES", "ARTIFACTS_DIR", *HERE}
+    settings = {"ARTIFACTS_DIR": artifact, **variables}
+    return subprocess.run(  # noqa: S603 - our own rule
+        ["make", f"build-{logical_id}", *(f"{name}={value}" for name, value in settings.items())],  # noqa: S607
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in ours},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def built(logical_id: str, artifact: Path, **variables: str) -> Path:
+    """The artifact, which could be made."""
+    made = build(logical_id, artifact, **variables)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return artifact
+
+
+def files_of(artifact: Path) -> list[Path]:
+    """Every file, relative to the artifact."""
+    return [path.relative_to(artifact) for path in sorted(artifact.rglob("*")) if path.is_file()]
+
+
+@pytest.fixture(scope="module", params=FUNCTIONS.values(), ids=list(FUNCTIONS))
+def function(request: pytest.FixtureRequest) -> Function:
+    found: Function = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def artifact(function: Function, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(function.logical_id, tmp_path_factory.mktemp("built") / function.logical_id, **HERE)
+
+
+@pytest.fixture(scope="module")
+def deployable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(next(iter(FUNCTIONS)), tmp_path_factory.mktemp("built") / "deployable")
+
+
+class TestEachArtifact:
+    """It runs by itself, and there is nothing in it but what runs."""
+
+    def test_its_handler_is_imported_from_it_alone_and_what_that_needs_works(
+        self, artifact: Path, function: Function
+    ) -> None:
+        sources = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
+        services = sorted(set(CLIENT.findall(sources)))
+        assert services
+
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-I", "-S", "-B", "-c", PROGRAM, str(artifact), function.handler, *services],
+            cwd=artifact.parent,
+            env={},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (ran.returncode, ran.stderr) == (0, "")
+
+    def test_of_the_functions_it_holds_its_own(self, artifact: Path, function: Function) -> None:
+        own = function.handler.split(".")[1]
+
+        held = {path.name for path in (artifact / "functions").iterdir()} - {"__pycache__"}
+
+        assert held == {"__init__.py", own}
+
+    def test_the_libraries_are_those_of_the_lock(self, artifact: Path) -> None:
+        locked = set(NAME.findall((ROOT / "requirements" / "runtime.txt").read_text()))
+
+        installed = {path.name.split("-")[0].replace("_", "-") for path in artifact.glob("*.dist-info")}
+
+        assert installed == locked
+
+    def test_nothing_of_tests_and_development_is_in_it(self, artifact: Path) -> None:
+        ours = {path.name for path in ROOT.iterdir()} - {"functions", "shared"}
+
+        assert {path.name for path in artifact.iterdir()} & ours == set()
+        assert [path for path in files_of(artifact) if {"tests", "bin"} & set(path.parts)] == []
+
+    def test_it_does_not_remember_this_machine(self, artifact: Path) -> None:
+        places = [str(place).encode() for place in (ROOT, artifact)]
+
+        remembering = [
+            path
+            for path in files_of(artifact)
+            if any(place in (artifact / path).read_bytes() for place in places)
+        ]
+
+        assert remembering == []
+
+    def test_bytecode_is_taken_as_it_is(self, artifact: Path) -> None:
+        compiled = [artifact / path for path in files_of(artifact) if path.suffix == ".pyc"]
+
+        assert {struct.unpack("<I", path.read_bytes()[4:8])[0] for path in compiled} == {UNCHECKED_HASH}
+
+    def test_every_module_has_bytecode_and_lambda_takes_the_whole(
+        self, artifact: Path, function: Function, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found = size(artifact)
+
+        with capsys.disabled():
+            print(f"\n{function.logical_id:16}{found}")  # noqa: T201 - sizes are worth a look
+        assert found.has_bytecode
+        assert found.fits
+
+
+class TestWhatIsDeployed:
+    """Without a word about the target, it is what the template asks for."""
+
+    def test_every_extension_module_is_for_that_python_and_processor(self, deployable: Path) -> None:
+        asked = TEMPLATE.document["Globals"]["Function"]
+        (architecture,) = asked["Architectures"]
+        processor, number = PROCESSORS[architecture]
+        tag = f".cpython-{asked['Runtime'].removeprefix('python').replace('.', '')}-{processor}-linux-gnu.so"
+
+        extensions = [path for path in files_of(deployable) if path.suffix == ".so"]
+
+        assert extensions
+        assert [path for path in extensions if not path.name.endswith((tag, ".abi3.so"))] == []
+        for path in extensions:
+            (machine,) = struct.unpack("<H", (deployable / path).read_bytes()[18:20])
+            assert machine == number, path
+
+    def test_lambda_takes_it(self, deployable: Path) -> None:
+        assert size(deployable).fits
+
+
+class TestTheRule:
+    """What it cannot make, it refuses with a word about it."""
+
+    def test_without_a_place_to_go_nothing_is_built(self) -> None:
+        refused = build("StepRunner", "")
+
+        assert refused.returncode != 0
+        assert "ARTIFACTS_DIR=" in refused.stderr
+
+    def test_a_function_without_a_folder_is_no_function(self, tmp_path: Path) -> None:
+        refused = build("NoSuchThing", tmp_path)
+
+        assert refused.returncode != 0
+        assert "functions/no_such_thing" in refused.stderr
