@@ -17,20 +17,32 @@ from shared.adapters.memory.world import ManualClock, SequentialIds
 from shared.adapters.meter import Meter
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.control import control
+from shared.application.listing import page_of_account, page_of_strategy
 from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
+from shared.application.queue import pause_queue, resume_queue
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
+from shared.application.sweep import sweep
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.commands import Cancel, Command, Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance import InstanceStatus
 from shared.domain.strategy import StrategyHead
 from tests.engines import DynamoDb, on_dynamodb
 
-DOC = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+DOC, WHATEVER_THE_SIZE = (
+    (Path(__file__).parents[2] / "docs" / "performance.md").read_text().split("## Whatever the size")
+)
 ROW = re.compile(
     r"^\| (?P<what>[^|]+?) \| (?P<writes>\d+) \| (?P<trips>\d+) \| (?P<rings>\d+) \|", re.MULTILINE
 )
+READ_ROW = re.compile(
+    r"^\| (?P<what>[^|]+?) \| (?P<reads>[\d.]+) \| (?P<writes>\d+) \| (?P<trips>\d+) \|$", re.MULTILINE
+)
+READS = {
+    m["what"]: (float(m["reads"]), int(m["writes"]), int(m["trips"])) for m in READ_ROW.finditer(WHATEVER_THE_SIZE)
+}
 TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["rings"])) for m in ROW.finditer(DOC)}
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ANN = Actor(name="key-1")
@@ -130,6 +142,12 @@ class Rig:
         asked = StartInstance(strategy_id=strategy.name, attributes={"customer": "c-1"}, start_date=at)
         return start_instance(self, strategy, asked).instance.sid
 
+    def reads(self, does: Callable[[], object]) -> tuple[float, int, int]:
+        """Read units, write units and trips to DynamoDB of something done once."""
+        with self.meter.counting() as usage:
+            does()
+        return usage.read_units, usage.write_units, sum(usage.trips.values())
+
     @contextmanager
     def measuring(self) -> Iterator[Callable[[], tuple[int, int, int]]]:
         """Write units, round trips to AWS and Scheduler calls while the block runs."""
@@ -206,6 +224,35 @@ class TestTheTable:
         assert found == TABLE[f"{row}, one open event"]
         assert found[0] <= budget
         assert found[2] == 0
+
+    @pytest.mark.parametrize("tenfold", [1, 10])
+    def test_reading_and_commanding_costs_the_same_however_many_there_are(
+        self, rig: Rig, tenfold: int
+    ) -> None:
+        strategy = rig.strategies.load(rig.saved(3), 1)
+        asked = StartInstance(strategy_id="n", attributes={}, start_date=NOON + timedelta(days=1))
+        sids = [start_instance(rig, strategy, asked).instance.sid for _ in range(30 * tenfold)]
+        sid = sids[15]
+        account = strategy.account_id
+
+        measured = {
+            "get an instance": rig.reads(lambda: rig.instances.load(sid)),
+            "list 25 instances of a strategy and status": rig.reads(
+                lambda: page_of_strategy(rig, strategy.sid, InstanceStatus.ACTIVE, before=None, limit=25)
+            ),
+            "list 25 instances of a strategy": rig.reads(
+                lambda: page_of_strategy(rig, strategy.sid, None, before=None, limit=25)
+            ),
+            "list 25 instances of an account": rig.reads(
+                lambda: page_of_account(rig, account, None, before=None, limit=25)
+            ),
+            "sweep a shard without anything due": rig.reads(lambda: sweep(rig, 0, limit=500)),
+            "pause an instance": rig.reads(lambda: control(rig, sid, Pause(by=ANN))),
+            "pause the queue": rig.reads(lambda: pause_queue(rig, account, by=ANN)),
+            "resume the queue": rig.reads(lambda: resume_queue(rig, account, by=ANN)),
+        }
+
+        assert measured == READS
 
     def test_no_row_is_left_unmeasured(self) -> None:
         assert len(TABLE) == 7

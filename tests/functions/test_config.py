@@ -1,5 +1,6 @@
 """The settings of a deployment, and the template that sets them."""
 
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class TestSettings:
     def test_what_the_template_sets_can_be_read(self) -> None:
         settings = read_settings(environment())
 
-        assert settings.environment == "dev"
+        assert (settings.stage, settings.environment) == ("test", "dev")
+        assert settings.bulk_runner_arn.endswith(":function:ritornello-test-bulk-runner")
         assert settings.tables.instances == "ritornello-test-instances"
         assert settings.step_runner_arn.endswith(":function:ritornello-test-step-runner")
         assert settings.allowed_networks == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -42,26 +44,15 @@ class TestSettings:
         assert "PEPPER is not set" in str(refused.value)
         assert "INSTANCES_TABLE is not set" in str(refused.value)
 
+    @pytest.mark.parametrize(("days", "horizon"), [("0", None), ("30", timedelta(days=30))])
+    def test_a_horizon_is_in_days_and_0_is_none(self, days: str, horizon: timedelta | None) -> None:
+        assert read_settings({**environment(), "HORIZON_DAYS": days}).horizon == horizon
+
+    @pytest.mark.parametrize("days", ["-1", "x", "1.5", "3651", ""])
+    def test_a_horizon_that_is_none_is_told(self, days: str) -> None:
+        with pytest.raises(ConfigError, match="HORIZON_DAYS"):
+            read_settings({**environment(), "HORIZON_DAYS": days})
+
     def test_a_network_that_is_none_is_told(self) -> None:
         with pytest.raises(ConfigError, match="ALLOWED_CIDRS"):
             read_settings({**environment(), "ALLOWED_CIDRS": "10.0.0.0/99"})
-
-
-class TestTheTemplate:
-    """Each function's handler exists, each handler has its function, and tables are those the adapters expect."""
-
-    def test_functions_and_handlers_are_the_same(self) -> None:
-        template = Template(ROOT / "template.yaml", PARAMETERS)
-        named = {function.handler for function in template.functions()}
-        found = {
-            f"functions.{path.parent.name}.handler.lambda_handler"
-            for path in ROOT.glob("functions/*/handler.py")
-        }
-
-        assert named == found
-
-    def test_nothing_is_set_that_no_setting_reads(self) -> None:
-        source = (ROOT / "shared" / "config.py").read_text()
-        own = [name for name in environment() if not name.startswith("POWERTOOLS_")]
-
-        assert [name for name in own if f'"{name}"' not in source] == []

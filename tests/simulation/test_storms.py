@@ -218,6 +218,7 @@ def _flags_down(world: World) -> None:
 
 def _all_clear(world: World) -> None:
     """Flags down, doubts decided, the instance resumed. One who gets no answer asks again."""
+    world.rest()  # whatever was asked for last is done
     while world.flags.paused_queues or world.flags.paused_strategies:
         _flags_down(world)
         world.run_until(world.now_at + timedelta(minutes=1))

@@ -1,0 +1,118 @@
+"""The sample invocations of ``events/``, one a function, as ``sam local invoke -e`` would send them.
+
+Together they tell a story: the API starts an instance, the runner runs it, the sweeper has nothing left to do,
+the bulk runner frees what a paused queue has held.
+"""
+
+import base64
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import bootstrap
+from shared.adapters.memory.world import ManualClock
+from shared.application.queue import pause_queue, resume_queue
+from shared.application.strategies import NewStrategy, create_strategy
+from shared.domain.access import AccessKey, Role
+from shared.domain.decision import Actor
+from shared.domain.ids import AccountId, InstanceSid
+from shared.domain.instance import HeldBy
+from tests.functions.contexts import Context
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
+DEV = AccountId("dev")
+ANN = Actor(name="ann")
+
+
+def sample(function: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "events" / f"{function}.json").read_text())
+    return found
+
+
+def invoked(function: str) -> dict[str, Any]:
+    handler = importlib.import_module(f"functions.{function}.handler").lambda_handler
+    answer: dict[str, Any] = handler(sample(function), Context())
+    return answer
+
+
+@pytest.fixture
+def prepared(deployment: ManualClock) -> ManualClock:
+    """The account, key and strategy that the local stack has, in an empty deployment."""
+    ports, hasher = bootstrap.ports(), bootstrap.hasher()
+    strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
+    ports.access.put_key(
+        AccessKey(
+            key_id="dev",
+            account_id=DEV,
+            role=Role.ADMIN,
+            secret_hash=hasher.hash("local-secret"),
+            created_at=deployment.now(),
+        )
+    )
+    new = NewStrategy(
+        account_id=DEV, name=strategy["name"], settings=strategy["settings"], secret=strategy["secret"]
+    )
+    create_strategy(ports, hasher, new, environment="dev")
+    return deployment
+
+
+class TestTheSamples:
+    """Each is taken by its function and does what it is a sample of."""
+
+    def test_there_is_one_for_each_function(self) -> None:
+        assert [name for name in FUNCTIONS if not (ROOT / "events" / f"{name}.json").exists()] == []
+
+    def test_the_api_starts_the_instance_that_the_runner_runs(self, prepared: ManualClock) -> None:
+        assert prepared.now()
+        answer = invoked("core_api")
+
+        assert answer["statusCode"] == 201
+        started = json.loads(answer["body"])["executionInstance"]
+        assert started["sid"] == sample("step_runner")["sid"]
+        assert invoked("core_api")["statusCode"] == 200
+
+    @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
+    def test_the_runner_runs_it(self, prepared: ManualClock) -> None:
+        assert prepared.now()
+        invoked("core_api")
+
+        assert invoked("step_runner") == {"claimed": 1}
+
+    def test_the_sweeper_finds_nothing_to_do(self, prepared: ManualClock) -> None:
+        assert prepared.now()
+
+        assert invoked("sweeper") == {"rung": 0, "failed": 0, "operations": 0}
+
+    def test_the_bulk_runner_frees_what_the_queue_has_held(self, prepared: ManualClock) -> None:
+        ports = bootstrap.ports()
+        invoked("core_api")
+        pause_queue(ports, DEV, by=ANN)
+        assert invoked("step_runner") == {"claimed": 0}
+        sid = InstanceSid(sample("step_runner")["sid"])
+        held = ports.instances.load(sid)
+        assert held is not None
+        assert held.held is HeldBy.QUEUE
+        ports.instances.commit(replace(held, shard=0, rev=held.rev + 1))  # the sample is of the first partition
+        resume_queue(ports, DEV, by=ANN)
+
+        assert invoked("sweeper")["operations"] == 16
+        assert invoked("bulk_runner") == {"freed": 1, "failed": 0}
+
+        freed = ports.instances.load(sid)
+        assert freed is not None
+        assert freed.held is None
+        assert prepared.now()
+
+
+def test_the_samples_key_is_the_local_stacks() -> None:
+    """They can be sent to the local stack as they are."""
+    headers = sample("core_api")["headers"]
+    strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
+
+    assert headers["authorization"] == "Bearer dev.local-secret"
+    assert base64.b64decode(headers["strategy-secret"]).decode() == strategy["secret"]

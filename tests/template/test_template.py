@@ -1,0 +1,211 @@
+"""The template, held against the code it deploys and against what a deployment must never lack."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.template import Template
+from shared.adapters.dynamodb.tables import Tables, table_definitions
+from shared.config import read_settings
+
+ROOT = Path(__file__).parents[2]
+PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key", "Pepper": "p" * 32}
+TEMPLATE = Template(ROOT / "template.yaml", PARAMETERS)
+RESOURCES: dict[str, Any] = TEMPLATE.document["Resources"]
+FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+CONFIG = (ROOT / "shared" / "config.py").read_text()
+READ = re.compile(r'(?:text|environment\.get)\("([A-Z_]+)"')
+BY_LAMBDA_ITSELF = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"}
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == kind}
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every policy statement, with the resource it belongs to."""
+    for name, properties in of_type("AWS::Serverless::Function").items():
+        for policy in properties["Policies"]:
+            yield from ((name, statement) for statement in policy["Statement"])
+    for name, properties in of_type("AWS::IAM::Role").items():
+        for policy in properties["Policies"]:
+            yield from ((name, statement) for statement in policy["PolicyDocument"]["Statement"])
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+class TestFunctions:
+    """Each handler has its function, each function its handler, its settings and its safety."""
+
+    def test_functions_and_handlers_are_the_same(self) -> None:
+        found = {
+            f"functions.{path.parent.name}.handler.lambda_handler"
+            for path in ROOT.glob("functions/*/handler.py")
+        }
+
+        assert {function.handler for function in FUNCTIONS.values()} == found
+
+    def test_what_is_set_is_what_is_read(self) -> None:
+        for function in FUNCTIONS.values():
+            assert set(function.environment) - BY_LAMBDA_ITSELF == set(READ.findall(CONFIG))
+            assert read_settings(function.environment).stage == "test"
+
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_each_has_its_logs_and_its_artifact(self, name: str) -> None:
+        logs = {str(TEMPLATE.resolve(group["LogGroupName"])) for group in of_type("AWS::Logs::LogGroup").values()}
+
+        assert f"/aws/lambda/{FUNCTIONS[name].name}" in logs
+        assert RESOURCES[name]["Metadata"] == {"BuildMethod": "makefile"}
+
+    @pytest.mark.parametrize(
+        "name", [name for name, p in of_type("AWS::Serverless::Function").items() if name != "CoreApi"]
+    )
+    def test_what_an_asynchronous_one_gives_up_is_kept(self, name: str) -> None:
+        config = RESOURCES[name]["Properties"]["EventInvokeConfig"]
+
+        assert config["DestinationConfig"]["OnFailure"]["Destination"] == {
+            "Fn::GetAtt": ["DeadLetters", "Arn"]
+        }
+
+    def test_they_run_on_arm_under_python_3_13(self) -> None:
+        shared = TEMPLATE.document["Globals"]["Function"]
+
+        assert (shared["Runtime"], shared["Architectures"]) == ("python3.13", ["arm64"])
+
+
+class TestTables:
+    """They are keyed as the stores expect, and nothing in them is lost by mistake."""
+
+    def test_keys_and_indexes_are_those_of_the_stores(self) -> None:
+        names = Tables(
+            **{
+                name: f"ritornello-test-{name}"
+                for name in ("strategies", "instances", "events", "operations", "access", "audit")
+            }
+        )
+        made = {table["TableName"]: canonical(table) for table in TEMPLATE.tables()}
+        expected = {table["TableName"]: canonical(table) for table in table_definitions(names)}
+
+        assert made == expected
+
+    @pytest.mark.parametrize("name", of_type("AWS::DynamoDB::Table"))
+    def test_each_can_be_restored_and_is_not_deleted_with_the_stack(self, name: str) -> None:
+        properties = RESOURCES[name]["Properties"]
+
+        assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert properties["DeletionProtectionEnabled"] is True
+        assert properties["SSESpecification"] == {"SSEEnabled": True}
+        assert (RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]) == (
+            "Retain",
+            "Retain",
+        )
+
+
+def canonical(table: dict[str, Any]) -> dict[str, Any]:
+    """A table's definition, in whatever order it is written."""
+    by_name = {attribute["AttributeName"]: attribute for attribute in table["AttributeDefinitions"]}
+    indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
+    return {**table, "AttributeDefinitions": by_name, "GlobalSecondaryIndexes": indexes}
+
+
+class TestRoles:
+    """Each function may do what it does to what it does it to."""
+
+    def test_no_action_and_no_resource_is_a_wildcard(self) -> None:
+        for owner, statement in statements():
+            assert statement["Effect"] == "Allow"
+            assert not any("*" in action for action in listed(statement["Action"])), owner
+            for resource in listed(statement["Resource"]):
+                told = str(TEMPLATE.resolve(resource))
+                # Schedules are named as they are made; their group is ours alone.
+                assert "*" not in told.replace(":schedule/ritornello-test/*", ""), (owner, told)
+
+    def test_a_role_is_passed_to_the_scheduler_only(self) -> None:
+        passes = [s for _, s in statements() if "iam:PassRole" in listed(s["Action"])]
+
+        assert passes
+        for statement in passes:
+            assert statement["Condition"] == {
+                "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}
+            }
+
+    def test_only_the_api_makes_data_keys(self) -> None:
+        makers = {owner for owner, s in statements() if "kms:GenerateDataKey" in listed(s["Action"])}
+
+        assert makers == {"CoreApi"}
+
+    def test_only_the_api_writes_keys_and_flags(self) -> None:
+        table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
+        writers = {
+            owner
+            for owner, s in statements()
+            if table in listed(s["Resource"]) and "dynamodb:PutItem" in listed(s["Action"])
+        }
+
+        assert writers == {"CoreApi"}
+
+
+class TestTheApi:
+    """Routes are named one by one and throttled."""
+
+    def test_no_route_takes_everything(self) -> None:
+        for route in TEMPLATE.routes():
+            assert route.method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+            assert "+" not in route.path
+            assert route.path.startswith("/")
+
+    def test_it_is_throttled(self) -> None:
+        (api,) = of_type("AWS::Serverless::HttpApi").values()
+
+        assert set(api["DefaultRouteSettings"]) == {"ThrottlingBurstLimit", "ThrottlingRateLimit"}
+
+
+class TestWatching:
+    """Every alarm goes where alarms go and is explained; the dashboard can be read."""
+
+    @pytest.mark.parametrize("name", of_type("AWS::CloudWatch::Alarm"))
+    def test_each_alarm_is_explained_and_sent(self, name: str) -> None:
+        properties = RESOURCES[name]["Properties"]
+
+        assert f"| `{TEMPLATE.resolve(properties['AlarmName']).removeprefix('ritornello-test-')}` |" in OPERATIONS
+        assert properties["AlarmActions"] == {
+            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
+        }
+
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_each_functions_errors_raise_one(self, name: str) -> None:
+        watched = [
+            alarm["Dimensions"]
+            for alarm in of_type("AWS::CloudWatch::Alarm").values()
+            if alarm["MetricName"] == "Errors"
+        ]
+
+        assert [{"Name": "FunctionName", "Value": {"Ref": name}}] in watched
+
+    def test_the_dashboard_is_json_of_our_own_metrics_too(self) -> None:
+        (dashboard,) = of_type("AWS::CloudWatch::Dashboard").values()
+        text = re.sub(r"\$\{[^}]+\}", "x", dashboard["DashboardBody"]["Fn::Sub"])
+        handler = (ROOT / "functions" / "sweeper" / "handler.py").read_text()
+        ours = {
+            metric[1]
+            for widget in json.loads(text)["widgets"]
+            for metric in widget["properties"]["metrics"]
+            if metric[0] == "Ritornello"
+        }
+
+        assert ours == set(re.findall(r'add_metric\("(\w+)"', handler))
+
+
+class TestParameters:
+    """What a deployer chooses is explained."""
+
+    @pytest.mark.parametrize("name", TEMPLATE.document["Parameters"])
+    def test_each_is_explained(self, name: str) -> None:
+        assert f"| `{name}` |" in OPERATIONS
