@@ -71,8 +71,9 @@ demo: $(READY)  ## A year of two strategies on the local stack; checks every dat
 up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
 	$(BIN)/python -m dev.up
 
-e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9; about six minutes.
-	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadgroup -p no:randomly
+e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9; about seven minutes.
+	$(BIN)/python -m pytest tests/e2e/test_deployed.py -p no:randomly
+	$(BIN)/python -m pytest tests/e2e/test_stack.py -n 2 -p no:randomly
 
 artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly
