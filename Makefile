@@ -9,6 +9,8 @@ SAM_VENV  := .venv-sam
 SAM_BIN   := $(SAM_VENV)/bin
 SAM_READY := $(SAM_VENV)/.ready
 SAM       := SAM_CLI_TELEMETRY=0 $(SAM_BIN)/sam
+# The other engine of the end-to-end tests needs other versions of what ours are made of.
+OTHER_ENGINE := .venv-ministack
 # Seeds of the simulation: `make sim` runs them all, `make test` a handful.
 SEEDS  ?= 300
 
@@ -40,6 +42,12 @@ $(SAM_READY): requirements/sam.txt
 	$(SAM_BIN)/pip check --quiet --disable-pip-version-check
 	touch $(SAM_READY)
 
+$(OTHER_ENGINE)/.ready: requirements/ministack.txt
+	$(PYTHON) -m venv $(OTHER_ENGINE)
+	$(OTHER_ENGINE)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/ministack.txt
+	$(OTHER_ENGINE)/bin/pip check --quiet --disable-pip-version-check
+	touch $@
+
 check: $(READY) $(SAM_READY)  ## Style, types, import rules, dependencies, the template.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -63,8 +71,9 @@ demo: $(READY)  ## A year of two strategies on the local stack; checks every dat
 up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
 	$(BIN)/python -m dev.up
 
-e2e: artifacts  ## The artifacts, then the local stack in real time and under kill -9; about six minutes.
-	$(BIN)/python -m pytest tests/e2e -n 2 -p no:randomly
+e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9; about seven minutes.
+	$(BIN)/python -m pytest tests/e2e/test_deployed.py -p no:randomly
+	$(BIN)/python -m pytest tests/e2e/test_stack.py -n 2 -p no:randomly
 
 artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly
@@ -114,4 +123,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(SAM_VENV) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) $(OTHER_ENGINE) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""The engine's books, read from the stack's own tables: what ran, step by step, and what the services saw of it."""
+"""The engine's books, read from its own tables: what ran, step by step, and what the services saw of it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +30,12 @@ class Line:
 class Books:
     """Reads instances, journals and records with the engine's own adapter."""
 
-    def __init__(self, stack: Api) -> None:
+    def __init__(self, store: DynamoDbInstances) -> None:
+        self._store = store
+
+    @classmethod
+    def of(cls, stack: Api) -> "Books":
+        """The local stack's."""
         database = stack.call("GET", "/_local/database")
         client = boto3.client(
             "dynamodb",
@@ -39,7 +44,7 @@ class Books:
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
         )
-        self._store = DynamoDbInstances(client=client, tables=Tables(**database["tables"]))
+        return cls(DynamoDbInstances(client=client, tables=Tables(**database["tables"])))
 
     def instance(self, sid: str) -> Instance:
         """An instance."""

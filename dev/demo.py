@@ -135,7 +135,7 @@ def the_year(year: Year) -> list[str]:
 
 def the_books(year: Year, sids: list[str]) -> None:
     """The timeline of each instance, and what must be true of it."""
-    books = Books(year.stack)
+    books = Books.of(year.stack)
     for name, sid in zip(("water filters", "Ann", "Ben"), sids, strict=True):
         say(f"\n-- {name}")
         for line in books.lines(sid):

@@ -22,7 +22,7 @@ roto.sqs.queue("{dead_letters}")
 """
 
 # The shell outlives nothing: when our end of its standard input closes, also by kill -9, it ends the emulator.
-_TETHER = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child"'
+TETHER = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child"'
 
 
 class Emulator:
@@ -38,7 +38,7 @@ class Emulator:
         read, self._tether = os.pipe()
         with (folder / "emulator.log").open("a") as log:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _TETHER, "tether", str(server), *arguments],
+                ["/bin/sh", "-c", TETHER, "tether", str(server), *arguments],
                 stdin=read,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -48,7 +48,7 @@ def ledger(processes: Processes) -> list[dict[str, Any]]:
 
 def first_charge(processes: Processes, sid: str) -> tuple[EventRecord | None, tuple[JournalEntry, ...]]:
     """The record of the first charge, if it has ended, and its steps."""
-    _, record, entries = next(iter(Books(processes.stack).events(sid)))
+    _, record, entries = next(iter(Books.of(processes.stack).events(sid)))
     return record, entries
 
 
@@ -70,7 +70,7 @@ def assert_right(processes: Processes, sids: list[str]) -> list[int]:
     assert record is not None
     assert record.event.status is EventStatus.PROCESSED
     assert [entry.intent.step for entry in entries] == ["charge", "crm-paid", "mail-receipt"]
-    assert disagreements(Books(processes.stack), sids, ledger(processes)) == []
+    assert disagreements(Books.of(processes.stack), sids, ledger(processes)) == []
     arrived = Counter(line["key"] for line in ledger(processes))
     for entry in entries:
         times = arrived[str(entry.intent.call_key)]

@@ -1,7 +1,6 @@
 """Each function of the template, built for this machine by the rule that builds what is deployed."""
 
 import os
-import platform
 import re
 import struct
 import subprocess
@@ -11,19 +10,12 @@ from pathlib import Path
 import pytest
 
 from dev.artifacts import size
+from dev.packages import HERE
 from dev.template import Function, Template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Template(ROOT / "template.yaml", {"SettingsKeyArn": "arn:key", "Pepper": "p" * 32})
 FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
-HERE = {
-    "TARGET_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
-    "TARGET_PLATFORM": {
-        "Linux": f"{platform.machine()}-manylinux_2_28",
-        "Darwin": f"{platform.machine().replace('arm64', 'aarch64')}-apple-darwin",
-    }.get(platform.system(), "unknown"),
-    "COMPILE_WITH": sys.executable,
-}
 NAME = re.compile(r"^([a-z0-9-]+)==", re.MULTILINE)
 CLIENT = re.compile(r"""client\(\s*["'](\w+)["']""")
 UNCHECKED_HASH = 0b01

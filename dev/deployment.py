@@ -1,0 +1,199 @@
+"""template.yaml deployed on the other engine, as ``sam deploy`` would deploy it on AWS.
+
+Functions, routes, roles and tables are found in the template and in what CloudFormation made of it, not listed.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dev.books import Books
+from dev.client import KEY, Api
+from dev.ministack import Ministack
+from dev.packages import Bucket, Build, actions_of, adapted, functions_of, packaged
+from dev.template import REGION, Template
+from dev.workers import ROOT
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.client import connect
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.tables import Tables
+from shared.domain.access import AccessKey, Role
+from shared.domain.ids import AccountId
+
+STACK = "ritornello"
+_FUNCTION = re.compile(r"\$\{(\w+)\.Arn\}")
+_DEPLOY_SECONDS = 60
+
+
+class DeploymentError(Exception):
+    """CloudFormation did not create the stack."""
+
+
+class Deployment:
+    """The stack, created, and the account ``dev`` let in with an administrator's key.
+
+    functions: their logical ids. routes: method and path of each. withheld: which function was ever without which
+    permission.
+    """
+
+    def __init__(self, engine: Ministack, build: Build, folder: Path) -> None:
+        self._engine = engine
+        self._cloudformation = engine.client("cloudformation")
+        bucket = Bucket(engine.client("s3"), "ritornello-artifacts", REGION, folder)
+        document = Template(ROOT / "template.yaml", {}).document
+        self.functions = [logical_id for logical_id, _ in functions_of(document)]
+        self.routes: list[tuple[str, str]] = []
+        self.withheld: set[tuple[str, str]] = set()
+        self._create(packaged(adapted(document), build, bucket), bucket)
+        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
+        self._resources = {
+            found["LogicalResourceId"]: found["PhysicalResourceId"]
+            for page in pages
+            for found in page["StackResourceSummaries"]
+        }
+        self.api = Api(url=f"{engine.endpoint}/_aws/execute-api/{self._add_routes()}/$default")
+        self._environment = self._configuration(self.functions[0])["Environment"]["Variables"]
+        client = connect(engine.session(), endpoint_url=engine.endpoint)
+        names = [field.name for field in fields(Tables)]
+        tables = Tables(**{name: self._environment[f"{name.upper()}_TABLE"] for name in names})
+        self.books = Books(DynamoDbInstances(client=client, tables=tables))
+        _admit(KEY, DynamoDbAccess(client=client, tables=tables), self._environment["PEPPER"])
+
+    def schedules(self) -> list[str]:
+        """The names of the doorbells that are armed."""
+        pages = self._engine.client("scheduler").get_paginator("list_schedules").paginate()
+        group = self._environment["SCHEDULE_GROUP"]
+        return [s["Name"] for page in pages for s in page["Schedules"] if s["GroupName"] == group]
+
+    def logged(self, logical_id: str) -> list[str]:
+        """All that a function has logged."""
+        logs = self._engine.client("logs").get_paginator("filter_log_events")
+        group = self._configuration(logical_id)["LoggingConfig"].get(
+            "LogGroup", f"/aws/lambda/{self._resources[logical_id]}"
+        )
+        return [event["message"] for page in logs.paginate(logGroupName=group) for event in page["events"]]
+
+    def denials(self, logical_id: str) -> list[dict[str, Any]]:
+        """What a function has logged of requests that its role does not allow."""
+        return [json.loads(line) for line in self.logged(logical_id) if "AccessDenied" in line]
+
+    def unforeseen_denials(self) -> list[dict[str, Any]]:
+        """What any function has logged of such requests, but for those that permissions were withheld of."""
+        return [
+            record
+            for function in self.functions
+            for record in self.denials(function)
+            if not any(of == function and action in str(record) for of, action in self.withheld)
+        ]
+
+    @contextmanager
+    def without(self, logical_id: str, action: str) -> Iterator[None]:
+        """For a while, a function's role does not have the statements that allow an action."""
+        iam = self._engine.client("iam")
+        role = self._configuration(logical_id)["Role"].rpartition("/")[2]
+        changed: dict[str, Any] = {}
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            kept = [statement for statement in policy["Statement"] if action not in actions_of(statement)]
+            if kept != policy["Statement"]:
+                changed[name] = policy
+                _put_policy(iam, role, name, {**policy, "Statement": kept})
+        if not changed:
+            raise LookupError(f"nothing in the role of {logical_id} allows {action}")
+        self.withheld.add((logical_id, action))
+        try:
+            yield
+        finally:
+            for name, policy in changed.items():
+                _put_policy(iam, role, name, policy)
+
+    def _create(self, document: Mapping[str, Any], bucket: Bucket) -> None:
+        place = bucket.put("template.json", json.dumps(document).encode())
+        self._cloudformation.create_stack(
+            StackName=STACK,
+            TemplateURL=f"{self._engine.endpoint}/{place}",
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value} for name, value in self._parameters().items()
+            ],
+        )
+        until = time.monotonic() + _DEPLOY_SECONDS
+        status = "CREATE_IN_PROGRESS"
+        while status == "CREATE_IN_PROGRESS" and time.monotonic() < until:
+            time.sleep(0.2)
+            (stack,) = self._cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+            status = stack["StackStatus"]
+        if status != "CREATE_COMPLETE":
+            events = self._cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+            failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
+            told = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in failed]
+            raise DeploymentError("; ".join([status, *told]))
+
+    def _parameters(self) -> dict[str, str]:
+        """What a deployer would choose, with services at loopback addresses allowed."""
+        key = self._engine.client("kms").create_key()["KeyMetadata"]["Arn"]
+        return {
+            "Stage": "e2e",
+            "Environment": "dev",
+            "SettingsKeyArn": key,
+            "Pepper": hashlib.sha256(key.encode()).hexdigest(),
+            "AllowedCidrs": "127.0.0.0/8",
+        }
+
+    def _add_routes(self) -> str:
+        """Give the HTTP API the routes that SAM wrote in its body, which the engine leaves out; its id."""
+        processed = self._cloudformation.get_template(StackName=STACK, TemplateStage="Processed")
+        resources = processed["TemplateBody"]["Resources"]
+        ((logical_id, api),) = (
+            found for found in resources.items() if found[1]["Type"] == "AWS::ApiGatewayV2::Api"
+        )
+        gateway, sid = self._engine.client("apigatewayv2"), str(self._resources[logical_id])
+        integrations: dict[str, str] = {}
+        for path, operations in api["Properties"]["Body"]["paths"].items():
+            for method, operation in operations.items():
+                integration = operation["x-amazon-apigateway-integration"]
+                function = _FUNCTION.search(integration["uri"]["Fn::Sub"])
+                if function is None:
+                    raise DeploymentError(f"{method} {path} leads to no function")
+                if function[1] not in integrations:
+                    integrations[function[1]] = gateway.create_integration(
+                        ApiId=sid,
+                        IntegrationType="AWS_PROXY",
+                        IntegrationUri=self._configuration(function[1])["FunctionArn"],
+                        PayloadFormatVersion=integration["payloadFormatVersion"],
+                    )["IntegrationId"]
+                target = f"integrations/{integrations[function[1]]}"
+                gateway.create_route(ApiId=sid, RouteKey=f"{method.upper()} {path}", Target=target)
+                self.routes.append((method.upper(), path))
+        return sid
+
+    def _configuration(self, logical_id: str) -> Mapping[str, Any]:
+        """A function as deployed."""
+        client = self._engine.client("lambda")
+        found: Mapping[str, Any] = client.get_function_configuration(FunctionName=self._resources[logical_id])
+        return found
+
+
+def _admit(key: str, access: DynamoDbAccess, pepper: str) -> None:
+    key_id, _, secret = key.partition(".")
+    access.put_key(
+        AccessKey(
+            key_id=key_id,
+            account_id=AccountId("dev"),
+            role=Role.ADMIN,
+            secret_hash=SecretHasher(pepper.encode()).hash(secret),
+            created_at=datetime.now(UTC),
+        )
+    )
+
+
+def _put_policy(iam: Any, role: str, name: str, policy: Mapping[str, Any]) -> None:  # noqa: ANN401 - boto3 has no types of its own
+    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))

@@ -1,0 +1,229 @@
+"""The template deployed by CloudFormation on another engine, its functions under the roles it gives them."""
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from dev.books import disagreements
+from dev.client import KEY, Api, Processes, RefusedError, example
+from dev.deployment import Deployment
+from dev.emulator import free_port
+from dev.ministack import Ministack
+from dev.packages import built_here
+from shared.domain.attention import GRACE
+
+# Sockets for the fixture too, which builds and deploys once for all of these tests: one process runs them.
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(400)]
+
+A_WEEK_AND_A_DAY = timedelta(days=8)
+"""Who joined so long ago was to be welcomed and charged before today, and is in the month to come charged again."""
+
+SOON = timedelta(seconds=62)
+"""The nearest that a schedule is armed is 60 seconds ahead."""
+
+A_RING = 120
+"""Seconds within which a schedule armed for soon, or the sweeper, has rung and what it rang for is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member of the gym, and the sids of the events the membership began with, by task."""
+
+    name: str
+    sid: str
+    events: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Club:
+    """The deployed gym with three members. armed: the schedules there were when they had joined."""
+
+    deployment: Deployment
+    downstream: Api
+    api: Api
+    ann: Member
+    ben: Member
+    cleo: Member
+    armed: list[str]
+
+    def calls(self, member: Member) -> list[str]:
+        """What the services were asked for a member, in order: the template of a mail, a state, or the path."""
+        lines = [line for line in self.ledger() if member.name in f"{line['path']} {line['request']}"]
+        return [
+            line["request"].get("template") or line["request"].get("state") or line["path"] for line in lines
+        ]
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What the services were asked, but for tokens."""
+        lines = self.downstream.call("GET", "/_ledger")
+        return [line for line in lines if not line["path"].endswith("/oauth/token")]
+
+    def event(self, sid: str) -> dict[str, Any]:
+        """An event as the API tells it."""
+        found: dict[str, Any] = self.api.call("GET", f"/execution-event/{sid}")["event"]
+        return found
+
+    def await_end(self, member: Member, *tasks: str, seconds: float) -> None:
+        """Return once the events of these tasks are done."""
+        awaited(
+            lambda: all(self.event(member.events[task])["status"] == "PROCESSED" for task in tasks),
+            seconds,
+            lambda: [self.event(sid) for sid in member.events.values()],
+        )
+
+
+def awaited(holds: Callable[[], bool], seconds: float, tell: Callable[[], Any]) -> None:
+    """Return once something holds; otherwise fail with what is to be told."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, tell()
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
+    folder = tmp_path_factory.mktemp("deployed")
+    processes = Processes(folder / "services", downstream_port=free_port(), stack_port=0)
+    engine = Ministack(folder / "ministack")
+    try:
+        processes.start_downstream()
+        with TemporaryDirectory(dir=folder) as built:
+            deployment = Deployment(engine, lambda name: built_here(name, Path(built, name)), folder)
+        yield opened(deployment, processes.downstream)
+    finally:
+        engine.stop()
+        processes.stop()
+
+
+def opened(deployment: Deployment, downstream: Api) -> Club:
+    """Ann's first charge is due; Ben's reminder is due in a minute; Cleo's charge is due, and no runner is told."""
+    strategy = example("gym-membership", downstream)
+    deployment.api.call("POST", "/execution-strategy", strategy)
+    strategy["settings"]["schedule"]["initialDelay"] = {"unit": "days", "amount": 3}
+    deployment.api.call("POST", "/execution-strategy", {**strategy, "name": "gym-three-days"})
+    api = replace(deployment.api, secret=strategy["secret"])
+    long_ago = datetime.now(UTC) - A_WEEK_AND_A_DAY
+    ann = joined(api, "ann", start=long_ago)
+    with deployment.without("CoreApi", "lambda:InvokeFunction"):
+        cleo = joined(api, "cleo", start=long_ago)
+    ben = joined(api, "ben", start=datetime.now(UTC) + SOON, strategy="gym-three-days")
+    return Club(
+        deployment=deployment,
+        downstream=downstream,
+        api=api,
+        ann=ann,
+        ben=ben,
+        cleo=cleo,
+        armed=deployment.schedules(),
+    )
+
+
+def joined(api: Api, name: str, *, start: datetime, strategy: str = "gym-membership") -> Member:
+    attributes = {"memberId": name, "email": f"{name}@example.test", "monthlyFee": 29.5}
+    body = {"strategyId": strategy, "startDate": start.isoformat(), "attributes": attributes}
+    answer = api.call("POST", "/execution-instance", body)
+    created = answer["createdEvents"]
+    events = [*created["onCreateEvents"], *created["leadingUpEvents"], created["mainEvent"]]
+    return Member(
+        name=name, sid=answer["executionInstance"]["sid"], events={e["task"]: e["sid"] for e in events}
+    )
+
+
+def status(api: Api, method: str, path: str, **headers: str) -> int:
+    """What a request without a body is answered, the names of its path's parameters standing for themselves."""
+    url = api.url + path.replace("{", "").replace("}", "")
+    request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - loopback
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+class TestOneDeployment:
+    """Whatever rings, the runner is reached, and does its work with what its role allows and nothing more."""
+
+    def test_what_is_due_on_creation_runs_at_once(self, club: Club) -> None:
+        club.await_end(club.ann, "send-welcome", "charge-fee", seconds=60)
+
+        assert club.calls(club.ann) == ["welcome", "/4020/charges", "paid", "receipt"]
+        assert club.api.call("GET", f"/execution-instance/{club.ann.sid}")["cycle"] == 2
+
+    def test_what_is_due_next_month_is_armed(self, club: Club) -> None:
+        club.await_end(club.ann, "charge-fee", seconds=60)
+
+        awaited(
+            lambda: any(name.startswith(club.ann.sid) for name in club.deployment.schedules()),
+            10,
+            club.deployment.schedules,
+        )
+
+    def test_a_schedule_rings_and_is_gone(self, club: Club) -> None:
+        doorbell = f"{club.ben.events['send-reminder']}-1"
+        assert doorbell in club.armed
+        club.await_end(club.ben, "send-reminder", seconds=A_RING)
+
+        assert club.calls(club.ben) == ["reminder"]
+        assert doorbell not in club.deployment.schedules()
+        reminder = club.event(club.ben.events["send-reminder"])
+        assert 0 <= reminder["executionDelta"] < GRACE.total_seconds() * 1000, (
+            "the sweeper may have come first"
+        )
+
+    def test_where_a_role_does_not_allow_a_ring_the_sweeper_rings(self, club: Club) -> None:
+        club.await_end(club.cleo, "send-welcome", "charge-fee", seconds=A_RING)
+
+        assert club.calls(club.cleo) == ["welcome", "/4020/charges", "paid", "receipt"]
+        (denied,) = (line for line in club.deployment.denials("CoreApi") if line["message"] == "doorbell")
+        assert (denied["what"], denied["sid"]) == ("invoke", club.cleo.sid)
+        assert "not authorized to perform: lambda:InvokeFunction" in denied["error"]
+
+    def test_each_route_leads_to_a_function_that_asks_who_calls(self, club: Club) -> None:
+        answers = {route: status(club.api, *route) for route in club.deployment.routes}
+
+        assert answers
+        assert {route: code for route, code in answers.items() if code != HTTPStatus.UNAUTHORIZED} == {}
+
+    def test_each_route_that_only_reads_may_read(self, club: Club) -> None:
+        reading = [route for route in club.deployment.routes if route[0] == "GET"]
+        answers = {route: status(club.api, *route, Authorization=f"Bearer {KEY}") for route in reading}
+
+        assert {route: code for route, code in answers.items() if code >= 500} == {}
+
+    def test_a_membership_is_paused_resumed_and_cancelled(self, club: Club) -> None:
+        dora = joined(club.api, "dora", start=datetime.now(UTC) + A_WEEK_AND_A_DAY)
+
+        statuses = []
+        for command in ("pause", "resume", "cancel"):
+            club.api.call("POST", f"/execution-instance/{dora.sid}/{command}")
+            statuses.append(club.api.call("GET", f"/execution-instance/{dora.sid}")["status"])
+
+        assert statuses == ["PAUSED", "ACTIVE", "CANCELED"]
+
+    def test_a_role_without_a_permission_stops_what_needs_it(self, club: Club) -> None:
+        body = {**example("gym-membership", club.downstream), "name": "gym-not-kept"}
+        with (
+            club.deployment.without("CoreApi", "kms:GenerateDataKey"),
+            pytest.raises(RefusedError, match="500"),
+        ):
+            club.api.call("POST", "/execution-strategy", body)
+
+        assert club.api.call("POST", "/execution-strategy", body)["version"] == 1
+
+    def test_books_and_ledger_agree_and_nothing_else_was_denied(self, club: Club) -> None:
+        club.await_end(club.ann, "charge-fee", seconds=60)
+        club.await_end(club.ben, "send-reminder", seconds=A_RING)
+        club.await_end(club.cleo, "charge-fee", seconds=A_RING)
+
+        sids = [member.sid for member in (club.ann, club.ben, club.cleo)]
+        assert disagreements(club.deployment.books, sids, club.ledger()) == []
+        assert club.deployment.unforeseen_denials() == []
