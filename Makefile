@@ -26,7 +26,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: check test sim demo up e2e artifacts build format clean
+.PHONY: check test sim demo up key e2e artifacts build format clean
 
 # The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
 # for a requirement of its own and stops at the first release newer than the lock.
@@ -70,6 +70,9 @@ demo: $(READY)  ## A year of two strategies on the local stack; checks every dat
 
 up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
 	$(BIN)/python -m dev.up
+
+key: $(READY)  ## An access key of an account: ACCOUNT= ROLE=, STAGE= (prod) or LOCAL= (the local stack's address).
+	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9; about seven minutes.
 	$(BIN)/python -m pytest tests/e2e/test_deployed.py -p no:randomly

@@ -41,7 +41,8 @@ READ_ROW = re.compile(
     r"^\| (?P<what>[^|]+?) \| (?P<reads>[\d.]+) \| (?P<writes>\d+) \| (?P<trips>\d+) \|$", re.MULTILINE
 )
 READS = {
-    m["what"]: (float(m["reads"]), int(m["writes"]), int(m["trips"])) for m in READ_ROW.finditer(WHATEVER_THE_SIZE)
+    m["what"]: (float(m["reads"]), int(m["writes"]), int(m["trips"]))
+    for m in READ_ROW.finditer(WHATEVER_THE_SIZE)
 }
 TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["rings"])) for m in ROW.finditer(DOC)}
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -54,7 +54,9 @@ class TestMakingAKey:
     def test_it_opens_the_api(self, deployed: Template, capsys: pytest.CaptureFixture[str]) -> None:
         assert deployed.schedule_group()
 
-        assert main(["--account", "acme", "--role", "admin", "--stage", "test", "--description", "first"]) == 0
+        assert (
+            main(["--account", "acme", "--role", "admin", "--stage", "test", "--description", "first"]) == 0
+        )
 
         key_id, _, secret = capsys.readouterr().out.strip().partition(".")
         key = bootstrap.ports().access.key(key_id)

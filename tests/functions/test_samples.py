@@ -41,7 +41,7 @@ def invoked(function: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def prepared(deployment: ManualClock) -> ManualClock:
+def prepared(deployment: ManualClock) -> None:
     """The account, key and strategy that the local stack has, in an empty deployment."""
     ports, hasher = bootstrap.ports(), bootstrap.hasher()
     strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
@@ -58,17 +58,16 @@ def prepared(deployment: ManualClock) -> ManualClock:
         account_id=DEV, name=strategy["name"], settings=strategy["settings"], secret=strategy["secret"]
     )
     create_strategy(ports, hasher, new, environment="dev")
-    return deployment
 
 
+@pytest.mark.usefixtures("prepared")
 class TestTheSamples:
     """Each is taken by its function and does what it is a sample of."""
 
     def test_there_is_one_for_each_function(self) -> None:
         assert [name for name in FUNCTIONS if not (ROOT / "events" / f"{name}.json").exists()] == []
 
-    def test_the_api_starts_the_instance_that_the_runner_runs(self, prepared: ManualClock) -> None:
-        assert prepared.now()
+    def test_the_api_starts_the_instance_that_the_runner_runs(self) -> None:
         answer = invoked("core_api")
 
         assert answer["statusCode"] == 201
@@ -77,18 +76,15 @@ class TestTheSamples:
         assert invoked("core_api")["statusCode"] == 200
 
     @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
-    def test_the_runner_runs_it(self, prepared: ManualClock) -> None:
-        assert prepared.now()
+    def test_the_runner_runs_it(self) -> None:
         invoked("core_api")
 
         assert invoked("step_runner") == {"claimed": 1}
 
-    def test_the_sweeper_finds_nothing_to_do(self, prepared: ManualClock) -> None:
-        assert prepared.now()
-
+    def test_the_sweeper_finds_nothing_to_do(self) -> None:
         assert invoked("sweeper") == {"rung": 0, "failed": 0, "operations": 0}
 
-    def test_the_bulk_runner_frees_what_the_queue_has_held(self, prepared: ManualClock) -> None:
+    def test_the_bulk_runner_frees_what_the_queue_has_held(self) -> None:
         ports = bootstrap.ports()
         invoked("core_api")
         pause_queue(ports, DEV, by=ANN)
@@ -97,7 +93,9 @@ class TestTheSamples:
         held = ports.instances.load(sid)
         assert held is not None
         assert held.held is HeldBy.QUEUE
-        ports.instances.commit(replace(held, shard=0, rev=held.rev + 1))  # the sample is of the first partition
+        ports.instances.commit(
+            replace(held, shard=0, rev=held.rev + 1)
+        )  # the sample is of the first partition
         resume_queue(ports, DEV, by=ANN)
 
         assert invoked("sweeper")["operations"] == 16
@@ -106,7 +104,6 @@ class TestTheSamples:
         freed = ports.instances.load(sid)
         assert freed is not None
         assert freed.held is None
-        assert prepared.now()
 
 
 def test_the_samples_key_is_the_local_stacks() -> None:

@@ -59,7 +59,9 @@ class TestFunctions:
 
     @pytest.mark.parametrize("name", FUNCTIONS)
     def test_each_has_its_logs_and_its_artifact(self, name: str) -> None:
-        logs = {str(TEMPLATE.resolve(group["LogGroupName"])) for group in of_type("AWS::Logs::LogGroup").values()}
+        logs = {
+            str(TEMPLATE.resolve(group["LogGroupName"])) for group in of_type("AWS::Logs::LogGroup").values()
+        }
 
         assert f"/aws/lambda/{FUNCTIONS[name].name}" in logs
         assert RESOURCES[name]["Metadata"] == {"BuildMethod": "makefile"}
@@ -174,7 +176,10 @@ class TestWatching:
     def test_each_alarm_is_explained_and_sent(self, name: str) -> None:
         properties = RESOURCES[name]["Properties"]
 
-        assert f"| `{TEMPLATE.resolve(properties['AlarmName']).removeprefix('ritornello-test-')}` |" in OPERATIONS
+        assert (
+            f"| `{TEMPLATE.resolve(properties['AlarmName']).removeprefix('ritornello-test-')}` |"
+            in OPERATIONS
+        )
         assert properties["AlarmActions"] == {
             "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
         }
