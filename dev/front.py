@@ -170,9 +170,14 @@ def _handler(answer: Callable[[HttpRequest], HttpReply]) -> Callable[..., BaseHT
                 self.send_header(name, value)
             self.send_header("content-length", str(len(reply.body)))
             self.end_headers()
-            self.wfile.write(reply.body)
+            if self.command != "HEAD":
+                self.wfile.write(reply.body)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the library's names
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            """Any method is answered, if only by 404, as API Gateway does."""
+            if name.startswith("do_"):
+                return self._answer
+            raise AttributeError(name)
 
     return Handler
 

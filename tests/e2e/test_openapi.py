@@ -1,0 +1,95 @@
+"""Whatever is sent to the core API, the local stack's answers are those that the OpenAPI document promises.
+
+Schemathesis makes the requests: valid and invalid ones for every operation, once with ids that nobody has and
+once with ids of things that are there.
+"""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev.client import KEY, Processes, example
+from shared.api.core.openapi import document
+
+pytestmark = pytest.mark.timeout(500)
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+STRATEGY = "water-filter-refill"
+EXAMPLES = 15
+OPERATIONS = sum(len(methods) for methods in document()["paths"].values())
+
+
+def explored(processes: Processes, secret: str, ids: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What schemathesis says of the stack. ids: by the paths in which each stands for ``sid``."""
+    (processes.folder / "openapi.json").write_text(json.dumps(document()))
+    known = [
+        f'[[operations]]\ninclude-path-regex = "^{path}/"\nparameters = {{ "path.sid" = "{sid}", "path.version" = "1" }}'
+        for path, sid in ids.items()
+    ]
+    (processes.folder / "schemathesis.toml").write_text("\n".join(known))
+    encoded = base64.b64encode(secret.encode()).decode()
+    command = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        *("--config-file", "schemathesis.toml"),
+        *("run", "openapi.json"),
+        *("--url", processes.stack.url),
+        *("--header", f"Authorization: Bearer {KEY}"),
+        *("--header", f"Strategy-Secret: {encoded}"),
+        *("--checks", CHECKS),
+        *("--max-examples", str(EXAMPLES)),
+        "--generation-deterministic",
+    ]
+    return subprocess.run(  # noqa: S603 - our own tool on our own stack
+        command, cwd=processes.folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def running(processes: Processes) -> tuple[Processes, str]:
+    """The stack with a strategy, and its secret."""
+    processes.start_stack()
+    strategy = example(STRATEGY, processes.downstream)
+    processes.stack.call("POST", "/execution-strategy", strategy)
+    return processes, strategy["secret"]
+
+
+class TestEveryOperation:
+    """No 5xx, no status and no shape that is not in the document."""
+
+    def test_with_ids_that_nobody_has(self, running: tuple[Processes, str]) -> None:
+        processes, secret = running
+
+        found = explored(processes, secret, {})
+
+        assert found.returncode == 0, found.stdout[-6000:]
+        assert f"Tested: {OPERATIONS}" in found.stdout
+
+    def test_with_ids_of_things_that_are_there(self, running: tuple[Processes, str]) -> None:
+        processes, secret = running
+        api = processes.stack
+        created = [
+            type(api)(url=api.url, secret=secret).call(
+                "POST",
+                "/execution-instance",
+                {
+                    "strategyId": STRATEGY,
+                    "attributes": {"customerId": "c"},
+                    "startDate": "2040-01-01T00:00:00Z",
+                },
+            )
+            for _ in range(2)
+        ]
+        ids = {
+            "/execution-strategy": created[0]["createdEvents"]["mainEvent"]["strategySid"],
+            "/execution-instance": created[0]["executionInstance"]["sid"],
+            "/execution-event": created[1]["createdEvents"]["mainEvent"]["sid"],
+        }
+
+        found = explored(processes, secret, ids)
+
+        assert found.returncode == 0, found.stdout[-6000:]
+        assert f"Tested: {OPERATIONS}" in found.stdout
