@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.ending import lifecycle_events
-from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.errors import InvalidInputError
 from shared.domain.event import Event, EventKind
 from shared.domain.ids import InstanceSid
-from shared.domain.instance import Instance
-from shared.domain.planning import catch_up, fell_due_while_stopped, open_cycle, plan_next
-from shared.domain.recurrence import CycleDate, CycleError, first_cycle, following
-from shared.domain.start import NewInstance, blank_instance, start_problems
+from shared.domain.instance import CancelReason, Instance
+from shared.domain.planning import catch_up, fell_due_while_stopped, plan_next
+from shared.domain.recurrence import CycleError
+from shared.domain.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy import Json, Strategy
 
 
@@ -43,8 +43,10 @@ class Simulated:
 def simulate(
     strategy: Strategy, *, start_date: datetime, cycles: int, attributes: Mapping[str, Json]
 ) -> Simulated:
-    """The first cycles of a fictitious instance; its start date is taken as now, so no date is late.
+    """The first cycles of a fictitious instance, its start date taken as now.
 
+    A date can only be late where ``initialDelay`` resets cycle 1 to a moment before that; it falls under the rule
+    for late plans, as it would in a living instance.
     Raises: InvalidInputError: the attributes do not fit, or the first cycle cannot be dated.
     """
     new = NewInstance(
@@ -62,11 +64,9 @@ def simulate(
     with_events = lifecycle_events(
         strategy, instance, entries, EventKind.ON_CREATE, anchor=start_date, now=start_date
     )
-    try:
-        first = first_cycle(strategy, instance, now=start_date)
-    except CycleError as error:
-        raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
-    foreseen, ended = _cycles_from(strategy, instance, first, cycles)
+    planned = first_planned(strategy, instance, now=start_date)
+    foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date)
+    ended = after.note if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR else None
     return Simulated(on_create=with_events.events, cycles=foreseen, ended=ended)
 
 
@@ -90,6 +90,13 @@ def forecast(
         ).change.instance
     except CycleError:
         return ()
+    return _foreseen(strategy, instance, cycles, now=now)[0]
+
+
+def _foreseen(
+    strategy: Strategy, instance: Instance, cycles: int, *, now: datetime
+) -> tuple[tuple[ForeseenCycle, ...], Instance]:
+    """So many cycles, the open one first, each taken to run on its date; and the instance after them."""
     foreseen: list[ForeseenCycle] = []
     at = now
     while (main := instance.main_event) is not None and len(foreseen) < cycles:
@@ -97,21 +104,4 @@ def forecast(
         foreseen.append(ForeseenCycle(cycle=instance.cycle, main=main, leading_up=leading))
         at = max(at, main.date)
         instance = plan_next(strategy, replace(instance, events=()), now=at).change.instance
-    return tuple(foreseen)
-
-
-def _cycles_from(
-    strategy: Strategy, instance: Instance, first: CycleDate, cycles: int
-) -> tuple[tuple[ForeseenCycle, ...], str | None]:
-    foreseen: list[ForeseenCycle] = []
-    dated = first
-    while len(foreseen) < cycles:
-        planned_at = foreseen[-1].main.date if foreseen else instance.start_date
-        opened = open_cycle(strategy, replace(instance, events=()), dated, now=planned_at)
-        *leading, main = opened.events
-        foreseen.append(ForeseenCycle(cycle=dated.cycle, main=main, leading_up=tuple(leading)))
-        try:
-            dated = following(strategy, opened, cycle=dated.cycle, moment=dated.moment, now=dated.moment.at)
-        except CycleError as error:
-            return tuple(foreseen), str(error)
-    return tuple(foreseen), None
+    return tuple(foreseen), instance

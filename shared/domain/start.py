@@ -16,7 +16,7 @@ from shared.domain.event import EventKind
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.jtd_form import escaped
-from shared.domain.planning import go_on
+from shared.domain.planning import Replanned, go_on
 from shared.domain.recurrence import CycleError, TooManyMissedError, date_attribute, first_cycle, outlook
 from shared.domain.strategy import Delta, Json, Strategy, json_size
 from shared.domain.validation import violations
@@ -55,18 +55,26 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
         anchor=instance.start_date,
         now=now,
     )
+    planned = first_planned(strategy, created, now=now)
+    instance = planned.change.instance
+    instance = replace(instance, rev=1, arm_at=beyond_horizon(instance, strategy.horizon, now=now))
+    return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
+
+
+def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+    """The instance with its first cycle; dates before ``now`` fall under the rule for late plans.
+
+    Raises: InvalidInputError: that cycle cannot be dated, or too many have passed.
+    """
     try:
-        dated = first_cycle(strategy, created, now=now)
-        ahead = outlook(strategy, created, dated, now=now, on_late=strategy.definition.on_resume)
+        dated = first_cycle(strategy, instance, now=now)
+        ahead = outlook(strategy, instance, dated, now=now, on_late=strategy.definition.on_resume)
     except TooManyMissedError as error:
         problem = Problem(pointer="/startDate", rule="too-many-missed", message=str(error))
         raise InvalidInputError((problem,)) from error
     except CycleError as error:
         raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
-    planned = go_on(strategy, created, ahead, now=now)
-    instance = planned.change.instance
-    instance = replace(instance, rev=1, arm_at=beyond_horizon(instance, strategy.horizon, now=now))
-    return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
+    return go_on(strategy, instance, ahead, now=now)
 
 
 def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:

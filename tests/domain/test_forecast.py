@@ -47,7 +47,17 @@ def dates(cycles: tuple[ForeseenCycle, ...]) -> list[tuple[int, list[str]]]:
 
 
 class TestSimulation:
-    """A fictitious instance, its start date taken as now: no date of it is late."""
+    """A fictitious instance, its start date taken as now."""
+
+    def test_a_first_cycle_reset_to_before_the_start_is_late_as_in_a_living_instance(self) -> None:
+        back = {"unit": "minutes", "amount": 1, "resetTo": {"day": 1}}
+        of = strategy(calendar(DAILY), initial_delay=back)
+
+        found = simulated(of, "2026-01-31T12:00", cycles=2)
+        lived = life(of, new("2026-01-31T12:00"), now="2026-01-31T12:00")
+
+        assert dates(found.cycles) == [(30, ["2026-01-30T12:01"]), (31, ["2026-01-31T12:01"])]
+        assert (lived.instance.cycle, shown(lived.main.date)) == (30, ["2026-01-30T12:01"])
 
     def test_the_gym(self) -> None:
         found = simulated(example("gym-membership"), "2026-02-24T18:45:10", cycles=3, **MEMBER)
@@ -230,7 +240,12 @@ class TestOneComputation:
     ) -> None:
         start = at("2024-01-01") + timedelta(days=days, minutes=minutes)
         (text,) = shown(start)
-        found = simulated(of, text, cycles=6)
+        try:
+            found = simulated(of, text, cycles=6)
+        except InvalidInputError as refusal:  # so many dates before its start that nobody walks them
+            with pytest.raises(InvalidInputError, match=str(refusal)):
+                life(of, new(text), now=text)
+            return
         lived = life(of, new(text), now=text)
         foreseen = forecast(of, lived.instance, cycles=6, now=start)
         ran: list[tuple[int, list[str]]] = []

@@ -27,7 +27,8 @@ def explored(processes: Processes, secret: str, ids: dict[str, str]) -> subproce
     """What schemathesis says of the stack. ids: by the paths in which each stands for ``sid``."""
     (processes.folder / "openapi.json").write_text(json.dumps(document()))
     known = [
-        f'[[operations]]\ninclude-path-regex = "^{path}/"\nparameters = {{ "path.sid" = "{sid}", "path.version" = "1" }}'
+        f'[[operations]]\ninclude-path-regex = "^{path}/"\n'
+        f'parameters = {{ "path.sid" = "{sid}", "path.version" = "1" }}'
         for path, sid in ids.items()
     ]
     (processes.folder / "schemathesis.toml").write_text("\n".join(known))
