@@ -1,7 +1,6 @@
 """The core dialect over HTTP."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -9,7 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.api.core.call import Answer, Call
-from shared.api.core.errors import CoreError, not_found, refusal_of
+from shared.api.core.errors import failure, not_found, refusal_of
 from shared.api.core.gate import Gate
 from shared.api.core.routes import ROUTES, Route
 from shared.api.request import body_of
@@ -21,17 +20,15 @@ app = APIGatewayHttpResolver()
 
 def _answered(answer: Answer) -> Response[Any]:
     status, body = answer
-    headers = {"Cache-Control": "no-store"}
-    return Response(status_code=status, content_type="application/json", body=body, headers=headers)
+    return Response(status, "application/json", body, headers={"Cache-Control": "no-store"})
 
 
 def _serving(route: Route) -> Callable[..., Response[Any]]:
     def served(**path: str) -> Response[Any]:
         event = app.current_event
         gate = Gate(ports=ports(), hasher=hasher(), headers=event.headers)
-        principal = gate.principal(route.role)
+        principal, text = gate.principal(route.role), body_of(event.raw_event)
         query = event.query_string_parameters
-        text = body_of(event.raw_event)
         call = Call(gate=gate, principal=principal, text=text, query=query, deployment=deployment())
         return _answered(route.operation(call, **path))
 
@@ -49,8 +46,7 @@ def _refused(error: Exception) -> Response[Any]:
         return _answered((refusal.status, refusal.body()))
     error_id = app.current_event.request_context.request_id
     logger.error("failed", exc_info=error, extra={"errorId": error_id})
-    broken = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
-    return _answered((broken.status, {**broken.body(), "errorId": error_id}))
+    return _answered(failure(error_id))
 
 
 app.not_found(lambda _: _refused(not_found("path")))

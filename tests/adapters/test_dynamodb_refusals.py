@@ -1,15 +1,19 @@
 """What becomes of requests that DynamoDB does not carry out."""
 
+import json
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.client import MOST_SENDINGS
 from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.reading import MOST_READINGS, UnreadError
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
-from shared.application.ports import StaleRevError
+from shared.application.ports import OverloadedError, StaleRevError
 from shared.domain.errors import StoredShapeError
 from shared.domain.instance import HeldBy
 from tests import full
@@ -61,6 +65,23 @@ class TestThrottling:
     def test_a_write_is_sent_again(self, session: boto3.Session) -> None:
         assert commit(session, refused("ThrottlingException"), DONE) == 2
 
+    @pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException"])
+    def test_to_the_end_it_is_an_overload(self, session: boto3.Session, code: str) -> None:
+        client, sent = answering(session, refused(code))
+        with pytest.raises(OverloadedError, match=code):
+            DynamoDbInstances(client=client).commit(full.INSTANCE)
+        assert len(sent) == MOST_SENDINGS
+
+    def test_so_it_is_for_a_strategy_a_key_and_an_operation(self, session: boto3.Session) -> None:
+        client, _ = answering(session, refused("ThrottlingException"))
+        strategies = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(OverloadedError):
+            strategies.head(full.STRATEGY)
+        with pytest.raises(OverloadedError):
+            DynamoDbAccess(client=client).put_key(full.KEY)
+        with pytest.raises(OverloadedError):
+            DynamoDbOperations(client=client).commit(full.DRAIN)
+
 
 class TestConditions:
     """Only the instance's own condition means that another writer was first."""
@@ -76,6 +97,17 @@ class TestConditions:
     def test_anything_else_is_raised(self, session: boto3.Session) -> None:
         with pytest.raises(ClientError, match="ValidationException"):
             commit(session, refused("ValidationException"))
+
+    def test_an_operation_that_cannot_be_stored_is_raised(self, session: boto3.Session) -> None:
+        client, _ = answering(session, refused("ValidationException"))
+        with pytest.raises(ClientError, match="ValidationException"):
+            DynamoDbOperations(client=client).remove(full.DRAIN)
+
+    def test_a_version_that_cannot_be_stored_is_raised(self, session: boto3.Session) -> None:
+        client, _ = answering(session, canceled("None", "ValidationError", "None"))
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(ClientError, match="TransactionCanceledException"):
+            store.replace(full.HEAD, {}, before=full.HEAD, audit=full.AUDIT)
 
     def test_a_strategy_that_cannot_be_stored_is_raised(self, session: boto3.Session) -> None:
         client, _ = answering(session, canceled("None", "ValidationError", "None"))
@@ -122,6 +154,22 @@ class TestFlagsLeftUnread:
         with pytest.raises(UnreadError):
             store.held_by(full.ACCOUNT, full.STRATEGY)
         assert len(sent) == MOST_READINGS
+
+    def test_settings_that_are_no_object_are_refused(self, session: boto3.Session) -> None:
+        sealed = a_sealer().seal(b"[]", context=json.dumps(["acme", full.STRATEGY, 1]))
+        parts = {"iv": sealed.iv, "hash": sealed.hash, "encryptedText": sealed.encrypted_text}
+        item = {
+            "sid": {"S": full.STRATEGY},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+            "sk": {"S": "v#00000001"},
+            "name": {"S": "gym"},
+            "settings": {"M": {**{n: {"S": v} for n, v in parts.items()}, "key": {"NULL": True}}},
+        }
+        client, _ = answering(session, (200, {"Item": item}))
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(StoredShapeError, match="no object"):
+            store.load(full.STRATEGY, 1)
 
     def test_settings_that_are_not_sealed_are_refused(self, session: boto3.Session) -> None:
         item = {

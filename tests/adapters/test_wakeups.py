@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from shared.adapters.memory.world import ManualClock
 from shared.adapters.wakeups import AwsWakeups, Doorbell
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import InstanceSid, OperationSid
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SID = InstanceSid("i-1")
@@ -110,6 +110,19 @@ class TestArming:
         rig.wakeups().arm("i-1-1-1", NOON, SID)
 
         assert rig.reports == [("arm", "i-1")]
+
+
+class TestInvokingAnOperation:
+    """One asynchronous invoke of the bulk runner."""
+
+    def test_asks_for_an_event_invocation(self) -> None:
+        rig = Rig()
+
+        rig.wakeups().invoke_operation(OperationSid("drain-1"))
+
+        assert rig.invoker.asked == [
+            {"FunctionName": "bulk", "InvocationType": "Event", "Payload": b'{"sid": "drain-1"}'}
+        ]
 
 
 class TestInvoking:

@@ -276,6 +276,21 @@ class TestWhatGoesWrong:
         paced = 3 * SHARDS / FREED_PER_SECOND
         assert ports.clock.at - NOON == timedelta(seconds=paced + 2 * LAG_SECONDS)
 
+    def test_an_index_that_shows_what_somebody_else_has_freed(self) -> None:
+        instances = Lagging()
+        ports = a_world(instances)
+        (strategy,) = ports.strategies.strategies.values()
+        asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c"})
+        free = start_instance(ports, strategy, asked).instance.sid
+        pause_queue(ports, ACCOUNT, by=ANN)
+        resume_queue(ports, ACCOUNT, by=ANN)
+        ports.wakeups.invoked.clear()
+        instances.looks, instances.shown = 1, [free]
+
+        assert turn(ports) == 0
+
+        assert ports.wakeups.invoked == []
+
 
 class TestTheSweeper:
     """What cannot be read is told, and keeps nobody from the rest; far plans are armed."""

@@ -1,6 +1,6 @@
 """The use-cases of a runner, told step by step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -38,15 +38,18 @@ STRATEGIES = {
 
 @dataclass
 class Service:
-    """Answers as it is told, and keeps what it was asked."""
+    """Answers as it is told, and keeps what it was asked. does: what happens meanwhile."""
 
     ports: "MemoryPorts | None" = None
     asked: list[ServiceRequest] = field(default_factory=list)
     answers: list[CallOutcome] = field(default_factory=list)
     takes: timedelta = timedelta()
+    does: Callable[[], object] | None = None
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         self.asked.append(request)
+        if self.does is not None:
+            self.does()
         if self.ports is not None:
             self.ports.clock.at += self.takes
         return self.answers.pop(0) if self.answers else Answered(status=201, body={"id": "x"})
@@ -178,6 +181,23 @@ class TestARunner:
         assert run(ports, sid) == 0
 
         assert service.asked == []
+
+    def test_an_instance_paused_during_a_step_stops_before_the_next(self) -> None:
+        ports, service = a_world("parcels")
+        sid = started(ports)
+        run(ports, sid)
+        ports.clock.at += timedelta(hours=2)
+        service.does = lambda: control(ports, sid, Pause(by=ANN))
+
+        run(ports, sid)
+
+        (event,) = [e for e in stored(ports, sid).events if e.task == "ship"]
+        assert (event.status, event.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert [request.url.rpartition("/")[2] for request in service.asked] == ["reservations", "packages"]
+        service.does = None
+        control(ports, sid, Resume(by=ANN))
+        run(ports, sid)
+        assert ports.instances.records[sid, event.seq].event.status is EventStatus.PROCESSED
 
     def test_an_end_date_that_has_come_completes_the_instance(self) -> None:
         ports, _ = a_world("on-hold")

@@ -11,7 +11,19 @@ from shared.domain.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance import InstanceStatus
 from shared.domain.run import Ending, Outcome
 from shared.domain.strategy import Json
-from tests.lifecycle_factories import ANN, DONE, Life, at, ended, life, new, reminded, strategy, succeeded
+from tests.lifecycle_factories import (
+    ANN,
+    DONE,
+    Life,
+    at,
+    calendar,
+    ended,
+    life,
+    new,
+    reminded,
+    strategy,
+    succeeded,
+)
 
 NOON = at("2026-01-31T12:00")
 LATER = at("2026-01-31T13:00")
@@ -367,6 +379,18 @@ class TestResolve:
         verdict = make().decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), NOON)
         assert isinstance(verdict, Refused)
         assert verdict.why == "the event is not paused for a call in doubt"
+
+    def test_a_plan_too_late_to_walk_is_refused_and_says_so(self) -> None:
+        every_minute = calendar({"unit": "minutes", "amount": 1})
+        of = life(strategy(every_minute, parts=GREET, initial_delay={"unit": "days", "amount": 1}))
+        of.claim(of.event("greet"), NOON)
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+
+        verdict = of.decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), at("2026-02-05"))
+
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "too-many-missed"
+        assert of.instance.status is InstanceStatus.PAUSED
 
     def test_deciding_twice_is_refused(self) -> None:
         of = in_doubt()

@@ -9,11 +9,15 @@ from typing import Any
 import boto3
 import pytest
 
+from functions.bulk_runner.handler import lambda_handler as bulk_runner
 from functions.core_api.handler import lambda_handler as core_api
 from functions.step_runner.handler import lambda_handler as step_runner
 from functions.sweeper.handler import lambda_handler as sweeper
 from shared import bootstrap
 from shared.adapters.memory.world import ManualClock
+from shared.application.queue import pause_queue, resume_queue
+from shared.domain.decision import Actor
+from shared.domain.ids import AccountId
 from tests.functions.contexts import Context
 
 ROOT = Path(__file__).parents[2]
@@ -65,3 +69,50 @@ class TestOneDeployment:
         assert instance is not None
         assert (instance.status, instance.cancel_reason) == ("CANCELED", "MAX_ATTEMPTS")
         assert "internal" in (instance.note or "") or "not allowed" in (instance.note or ""), instance.note
+
+
+class TestWhatCannotBeRead:
+    """An instance whose item is of no shape that is known is told by the log, and holds nobody up."""
+
+    def test_sweeper_and_bulk_runner_say_which(
+        self, deployment: ManualClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ports = bootstrap.ports()
+        strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
+        posted("/execution-strategy", strategy, strategy["secret"])
+        body = {"strategyId": "water-filter-refill", "attributes": {"customerId": "c-1"}}
+        sids = [
+            posted("/execution-instance", body, strategy["secret"])["executionInstance"]["sid"]
+            for _ in range(2)
+        ]
+        account, ann = AccountId("a-1"), Actor(name="ann")
+        pause_queue(ports, account, by=ann)
+        assert step_runner({"sid": sids[1]}, Context()) == {"claimed": 0}  # type: ignore[arg-type]
+        table = bootstrap.settings().tables.instances
+        for sid in sids:
+            boto3.client("dynamodb").update_item(
+                TableName=table,
+                Key={"sid": {"S": sid}},
+                UpdateExpression="SET doc = :doc",
+                ExpressionAttributeValues={":doc": {"S": "{}"}},
+            )
+        deployment.at += timedelta(minutes=4)
+        resume_queue(ports, account, by=ann)
+
+        assert sweeper({}, Context())["failed"] == 1
+        freed = [bulk_runner({"sid": f"drain-queue-a-1-{shard}"}, quick()) for shard in range(16)]  # type: ignore[arg-type]
+
+        assert sum(one["failed"] for one in freed) == 1
+        told = {(record.message, record.__dict__.get("instance")) for record in caplog.records}
+        assert {("not swept", sids[0]), ("not freed", sids[1])} <= told
+
+
+def quick() -> Context:
+    """An invocation with little time left: for one look."""
+
+    class Quick(Context):
+        def get_remaining_time_in_millis(self) -> int:
+            self.looks = getattr(self, "looks", 0) + 1
+            return 900_000 if self.looks == 1 else 0
+
+    return Quick()

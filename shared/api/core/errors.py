@@ -63,6 +63,12 @@ def refusal_of(error: Exception) -> CoreError | None:
             return None if status is None else CoreError(status, TOLD.get(type(error)) or str(error))
 
 
+def failure(error_id: str) -> tuple[HTTPStatus, dict[str, Any]]:
+    """What is said of something that failed on our side: an id that the log has too, and nothing of the inside."""
+    broken = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
+    return broken.status, {**broken.body(), "errorId": error_id}
+
+
 def bad_request(problems: Sequence[Problem]) -> CoreError:
     """400 with every problem."""
     return CoreError(HTTPStatus.BAD_REQUEST, problems=problems)

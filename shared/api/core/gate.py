@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from shared.api.auth import Principal, Secret, principal_of, secret_of
 from shared.api.core.errors import CoreError, not_found
-from shared.application.ports import Ports, SecretHasher
+from shared.application.ports import Ports, SecretHasher, UnknownStrategyError
 from shared.domain.access import Role
 from shared.domain.ids import InstanceSid, StrategySid, event_address
 from shared.domain.instance import Instance
@@ -75,7 +75,9 @@ class Gate:
             raise not_found(what)
         head = self.ports.strategies.head(instance.strategy_sid)
         if head is None:
-            raise not_found("strategy")
+            raise UnknownStrategyError(
+                instance.strategy_sid
+            )  # heads are never removed: our own books are wrong
         self._opened(head)
         return instance, head
 

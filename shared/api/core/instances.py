@@ -7,8 +7,7 @@ from shared.api.core.call import Answer, Call, read_as
 from shared.api.core.errors import CoreError, bad_request, not_found
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
-    created_events,
-    event_shape,
+    Shape,
     instance_shape,
     open_event_shape,
     paused_shape,
@@ -28,8 +27,9 @@ from shared.application.listing import page_of_account, page_of_strategy
 from shared.application.start import StartInstance, start_instance
 from shared.domain.commands import Cancel, CancelTasks, Command, Pause, Resume, Update
 from shared.domain.decision import AlreadyThere, Applied, Refused, Verdict
+from shared.domain.event import EventKind
 from shared.domain.ids import InstanceSid
-from shared.domain.instance import InstanceStatus
+from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import Trail
 from shared.domain.start import attribute_problems
 from shared.domain.strategy import OnResume, Strategy, StrategyHead
@@ -49,10 +49,13 @@ def post_instance(call: Call) -> Answer:
         repeatable=repeatable,
     )
     started = start_instance(call.ports, _latest(call, head), asked)
-    instance, main = started.instance, started.instance.main_event
-    events = created_events(instance, {"onCreateEvents": "ON_CREATE", "leadingUpEvents": "LEADING_UP"})
-    if main is not None:
-        events["mainEvent"] = open_event_shape(instance, main)
+    instance = started.instance
+    main = _events(call, instance, EventKind.MAIN)
+    events = {
+        "onCreateEvents": _events(call, instance, EventKind.ON_CREATE),
+        "leadingUpEvents": _events(call, instance, EventKind.LEADING_UP),
+        **({"mainEvent": main[0]} if main else {}),
+    }
     status = HTTPStatus.CREATED if isinstance(started, Applied) else HTTPStatus.OK
     return status, {"executionInstance": instance_shape(instance), "createdEvents": events}
 
@@ -99,11 +102,7 @@ def patch_instance(call: Call, sid: str) -> Answer:
 def get_tasks(call: Call, sid: str) -> Answer:
     """The unfinished events of an instance (I5)."""
     instance, _ = call.gate.instance(call.principal, sid)
-    trails = {
-        event.seq: call.ports.instances.trail(instance.sid, event.seq) if event.has_begun else Trail()
-        for event in instance.events
-    }
-    return HTTPStatus.OK, [event_shape(instance, seq, trail) for seq, trail in trails.items()]
+    return HTTPStatus.OK, _events(call, instance, *EventKind)
 
 
 def cancel_tasks(call: Call, sid: str) -> Answer:
@@ -144,7 +143,7 @@ def cancel_instance(call: Call, sid: str) -> Answer:
     verdict = _commanded(call, sid, Cancel(by=call.actor))
     return HTTPStatus.OK, {
         "executionInstance": instance_shape(verdict.instance),
-        "createdEvents": created_events(verdict.instance, {"onCancelEvents": "ON_CANCEL"}),
+        "createdEvents": {"onCancelEvents": _events(call, verdict.instance, EventKind.ON_CANCEL)},
         "numCanceledEvents": _canceled(verdict),
     }
 
@@ -167,6 +166,19 @@ def answered(verdict: Verdict | None, what: str) -> Applied | AlreadyThere:
 
 def _commanded(call: Call, sid: str, command: Command) -> Applied | AlreadyThere:
     return answered(control(call.ports, InstanceSid(sid), command), "instance")
+
+
+def _events(call: Call, instance: Instance, *kinds: EventKind) -> list[Shape]:
+    """The unfinished events of these kinds; only for one that has begun is its journal read."""
+    return [
+        open_event_shape(
+            instance,
+            event,
+            call.ports.instances.trail(instance.sid, event.seq) if event.has_begun else Trail(),
+        )
+        for event in instance.events
+        if event.kind in kinds
+    ]
 
 
 def _canceled(verdict: Applied | AlreadyThere) -> int:

@@ -3,7 +3,6 @@
 Unset optional fields are left out. Source: contracts/core.md sections 2.1, 2.3 and 2.4.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -112,18 +111,17 @@ def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -
     return {**instance_shape(instance), "strategy": strategy}
 
 
-def open_event_shape(instance: Instance, event: Event) -> Shape:
-    """An unfinished event that was just created: no step of it has run."""
+def open_event_shape(instance: Instance, event: Event, trail: Trail) -> Shape:
+    """An unfinished event as it stands on its instance, with what its steps came to so far."""
     shape = _event(instance.sid, instance.strategy_sid, event, finished_at=None)
-    return {**shape, "taskStatus": _task_status([])}
+    return {**shape, "taskStatus": _task_status(list(chain(trail, event.run)))}
 
 
 def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
     """An event, finished or not, with what its steps came to; None where there is none of that number."""
     event = instance.event(seq)
     if event is not None:
-        shape = _event(instance.sid, instance.strategy_sid, event, finished_at=None)
-        return {**shape, "taskStatus": _task_status(list(chain(trail, event.run)))}
+        return open_event_shape(instance, event, trail)
     record = trail.record
     if record is None:
         return None
@@ -198,11 +196,3 @@ def _date(at: datetime | None) -> str | None:
 def _given(**members: Any) -> Shape:  # noqa: ANN401 - JSON values
     """The members that are set."""
     return {name: value for name, value in members.items() if value is not None}
-
-
-def created_events(instance: Instance, kinds: Mapping[str, str]) -> Shape:
-    """The events of a new instance or of a cancelation, by the names the answers give their kinds."""
-    return {
-        name: [open_event_shape(instance, event) for event in instance.events if event.kind.value == kind]
-        for name, kind in kinds.items()
-    }
