@@ -10,7 +10,7 @@ from hmac import compare_digest
 
 from shared.application.ports import Listed, SecretHasher
 from shared.domain.dates import format_instant, parse_instant
-from shared.domain.errors import DateError, InvalidInputError, Problem
+from shared.domain.errors import InvalidInputError, Problem
 
 _SIGNATURE = 32
 
@@ -39,13 +39,9 @@ def listed_text(place: Listed) -> str:
 
 
 def listed_of(text: str) -> Listed:
-    """The place of such a text, which was signed. Raises: InvalidInputError: another kind of list's."""
+    """The place of such a text, which was signed."""
     at, _, sid = text.partition("#")
-    try:
-        return Listed(created_at=parse_instant(at), sid=sid)
-    except DateError as error:
-        problem = Problem(pointer="/cursor", rule="cursor", message="is not a cursor of this list")
-        raise InvalidInputError((problem,)) from error
+    return Listed(created_at=parse_instant(at), sid=sid)
 
 
 def _signature(place: str, of: str, hasher: SecretHasher) -> str:

@@ -55,6 +55,7 @@ class Client:
 
     def __init__(self, ports: MemoryPorts, hasher: SecretHasher) -> None:
         self.ports = ports
+        self.hasher = hasher
         self.headers: dict[str, str] = {}
         for name, account, role in (
             ("admin", "a-1", Role.ADMIN),

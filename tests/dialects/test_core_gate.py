@@ -15,10 +15,14 @@ from shared.api.core.openapi import document
 from shared.api.core.routes import ROUTES
 from shared.application.committing import ContentionError
 from shared.application.ports import OverloadedError
+from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.ids import AccountId
 from tests.dialects.core_client import ROOT, TEMPLATE, WATER, Client, Context
 
 DOC = (ROOT / "docs" / "api" / "core.md").read_text()
+
+
+ORDER = {"strategyId": "plain", "attributes": {"customerId": "c"}}
 
 
 class Busy(MemoryAccess):
@@ -85,6 +89,23 @@ class TestTheOrder:
         status, answer = client("GET", f"/execution-instance/{sid}", secret=None, more=more)
 
         assert (status, answer["message"]) == (403, [told])
+
+
+class TestAStrategyWithoutASecret:
+    """One that another dialect made has none, and needs none."""
+
+    @pytest.mark.parametrize("secret", [None, "any pass-phrase there is"])
+    def test_its_instances_are_open_to_every_key_of_the_account(
+        self, client: Client, secret: str | None
+    ) -> None:
+        new = NewStrategy(account_id=AccountId("a-1"), name="plain", settings=WATER["settings"])
+        create_strategy(client.ports, client.hasher, new, environment="dev")
+
+        _, made = client("POST", "/execution-instance", ORDER, secret=secret)
+        status, _ = client("GET", f"/execution-instance/{made['executionInstance']['sid']}", secret=secret)
+
+        assert status == 200
+        assert client("POST", "/execution-instance", ORDER, key="stranger.secret")[0] == 404
 
 
 class TestTheEdges:

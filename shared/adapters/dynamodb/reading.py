@@ -25,15 +25,15 @@ def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> 
         table: {"Keys": some, "ConsistentRead": True} for table, some in keys.items() if some
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
-    for _ in range(MOST_READINGS):
-        if not asked:
-            return found
+    readings = 0
+    while asked:
+        if readings == MOST_READINGS:
+            raise UnreadError(f"left unread {MOST_READINGS} times: {', '.join(sorted(asked))}")
         answer = client.batch_get_item(RequestItems=asked)
+        readings += 1
         for table, items in answer["Responses"].items():
             found[table] += items
         asked = answer.get("UnprocessedKeys", {})
-    if asked:
-        raise UnreadError(f"left unread {MOST_READINGS} times: {', '.join(sorted(asked))}")
     return found
 
 

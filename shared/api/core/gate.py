@@ -75,9 +75,8 @@ class Gate:
             raise not_found(what)
         head = self.ports.strategies.head(instance.strategy_sid)
         if head is None:
-            raise UnknownStrategyError(
-                instance.strategy_sid
-            )  # heads are never removed: our own books are wrong
+            # Heads are never removed, so it is our own books that are wrong.
+            raise UnknownStrategyError(instance.strategy_sid)
         self._opened(head)
         return instance, head
 
