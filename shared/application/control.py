@@ -3,7 +3,7 @@
 from shared.application.committing import settled
 from shared.application.ports import Ports
 from shared.domain.attention import Nothing, look
-from shared.domain.commands import CancelEvent, Command, Execute
+from shared.domain.commands import CancelEvent, Command, Execute, Resolve
 from shared.domain.decision import Applied, Refused, Verdict
 from shared.domain.ids import InstanceSid
 from shared.domain.withdraw import asked_of_a_closed_one
@@ -21,7 +21,7 @@ def control(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:
     return verdict
 
 
-def control_event(ports: Ports, sid: InstanceSid, command: Execute | CancelEvent) -> Verdict | None:
+def control_event(ports: Ports, sid: InstanceSid, command: Execute | CancelEvent | Resolve) -> Verdict | None:
     """What a command to one event came to, open or closed; None where there is no such event.
 
     Raises: ContentionError: nothing was written.

@@ -155,6 +155,14 @@ class StrategyStore(Protocol):
         Its versions stay, for the instances that ran under them. Raises: StaleRevError, as above.
         """
 
+    def set_paused(
+        self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
+    ) -> None:
+        """Store the head of a strategy that was paused or resumed, with the drains of what it held.
+
+        All together or not at all; drains of the same sids are replaced. Raises: StaleRevError, as above.
+        """
+
     def settings(self, sid: StrategySid, version: int) -> SavedSettings:
         """The settings of a version as they were sent, and as they are stored.
 

@@ -96,7 +96,9 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
 def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: datetime) -> Verdict:
     """A call in doubt is decided: the event runs on, and its instance, where it was paused for it."""
     event = instance.event(command.seq)
-    if event is None or event.paused_for is not PausedFor.IN_DOUBT:
+    if event is None:
+        return Refused(instance=instance, why="the event is finished", rule="finished")
+    if event.paused_for is not PausedFor.IN_DOUBT:
         return Refused(instance=instance, why="the event is not paused for a call in doubt")
     decided = replace(_queued(event, now=now), resolution=command.resolution)
     after = replace(instance.with_event(decided), updated_at=now)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.commands import CancelEvent, CancelTasks, Execute
+from shared.domain.commands import CancelEvent, CancelTasks, Execute, Resolve
 from shared.domain.decision import AlreadyThere, Refused, Verdict, audited
 from shared.domain.ending import complete_if_done
 from shared.domain.event import Event, EventStatus
@@ -42,7 +42,7 @@ def cancel_tasks(strategy: Strategy, instance: Instance, command: CancelTasks, *
 
 
 def asked_of_a_closed_one(
-    instance: Instance, record: EventRecord, command: Execute | CancelEvent
+    instance: Instance, record: EventRecord, command: Execute | CancelEvent | Resolve
 ) -> AlreadyThere | Refused:
     """What such a command comes to where the event has closed: nothing leaves a final status."""
     status = record.event.status

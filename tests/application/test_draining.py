@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from shared.adapters.memory.stores import MemoryInstances
 from shared.adapters.memory.world import ManualClock, MemoryPorts
 from shared.application.draining import LAG_SECONDS, carry_on
-from shared.application.queue import pause_queue, resume_queue
+from shared.application.flags import pause_queue, resume_queue
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import ring_operations, sweep

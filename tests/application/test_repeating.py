@@ -12,6 +12,8 @@ import pytest
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.stores import MemoryInstances, MemoryStrategies
 from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.committing import ContentionError
+from shared.application.flags import pause_strategy, resume_strategy
 from shared.application.ports import StaleRevError
 from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
 from shared.application.strategies import (
@@ -202,6 +204,41 @@ class TestSavingTwice:
 
         with pytest.raises(StaleRevError):
             saved(ports)
+
+
+class TestPausingAStrategy:
+    """Who loses a race against another change looks again; a lost reply counts."""
+
+    def test_a_flag_whose_reply_was_lost_counts(self) -> None:
+        ports, head = TestChangingAStrategy.beaten(faster=False)
+
+        assert pause_strategy(ports, head, by=ANN).is_paused
+
+    def test_a_slower_one_tries_again(self) -> None:
+        ports = a_world()
+        head = saved(ports)
+        changed = replace(head, version=2)
+        ports.strategies.heads[head.sid] = changed
+
+        after = pause_strategy(ports, head, by=ANN)
+
+        assert (after.version, after.is_paused) == (2, True)
+        assert resume_strategy(ports, after, by=ANN).is_paused is False
+
+    def test_endless_races_end_with_an_error(self) -> None:
+        ports = a_world()
+        head = saved(ports)
+        ports.strategies = Restless(heads=ports.strategies.heads)
+
+        with pytest.raises(ContentionError):
+            pause_strategy(ports, head, by=ANN)
+
+
+class Restless(MemoryStrategies):
+    """A store in which somebody else is always faster."""
+
+    def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
+        raise StaleRevError(head.sid, before.sid, audit.by)
 
 
 class TestChangingAStrategy:

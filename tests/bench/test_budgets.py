@@ -17,9 +17,9 @@ from shared.adapters.memory.world import ManualClock, SequentialIds
 from shared.adapters.meter import Meter
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.control import control
+from shared.application.flags import pause_queue, resume_queue
 from shared.application.listing import page_of_account, page_of_strategy
 from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
-from shared.application.queue import pause_queue, resume_queue
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import sweep

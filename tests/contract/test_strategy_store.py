@@ -225,3 +225,29 @@ class TestADeletedStrategy:
         with pytest.raises(StaleRevError):
             stores.strategies.delete(self.GONE, before=replace(HEAD, version=2), audit=told())
         assert stores.strategies.named(HEAD.account_id, HEAD.name) == HEAD
+
+
+class TestPausing:
+    """The flag with the drains of what it held, or neither."""
+
+    PAUSED = replace(HEAD, is_paused=True)
+    ACTIVE = replace(HEAD, is_paused=False)
+
+    def test_flag_drains_and_audit_are_stored_together(self, stores: Stores) -> None:
+        stores.strategies.create(self.PAUSED, settings())
+        stores.strategies.set_paused(
+            self.ACTIVE, before=self.PAUSED, audit=told("resume-strategy"), drains=[full.DRAIN]
+        )
+        assert stores.strategies.head(HEAD.sid) == self.ACTIVE
+        assert stores.strategies.held_by(HEAD.account_id, HEAD.sid) is None
+        assert stores.operations.load(full.DRAIN.sid) == full.DRAIN
+        assert stores.audits() == [told("resume-strategy")]
+
+    def test_a_head_that_has_changed_is_left_alone(self, stores: Stores) -> None:
+        stores.strategies.create(self.ACTIVE, settings())
+        with pytest.raises(StaleRevError):
+            stores.strategies.set_paused(
+                self.PAUSED, before=replace(self.ACTIVE, version=2), audit=told(), drains=[full.DRAIN]
+            )
+        assert stores.strategies.head(HEAD.sid) == self.ACTIVE
+        assert stores.operations.load(full.DRAIN.sid) is None

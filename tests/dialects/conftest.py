@@ -15,7 +15,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     for name, value in next(iter(TEMPLATE.functions())).environment.items():
         monkeypatch.setenv(name, value)
     bootstrap.forget()
-    ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON))
+    shop = Shop()
+    ports = MemoryPorts(caller=shop, clock=ManualClock(NOON))
     bootstrap.use_ports(ports)
-    yield Client(ports, SecretHasher(("p" * 32).encode()))
+    yield Client(ports, SecretHasher(("p" * 32).encode()), shop)
     bootstrap.forget()

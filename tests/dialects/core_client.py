@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from shared.adapters.memory.world import MemoryPorts
 from shared.api.core.openapi import document
 from shared.application.run import run_due_events
 from shared.domain.access import AccessKey, Role
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.ids import AccountId, InstanceSid
 
 ROOT = Path(__file__).parents[2]
@@ -32,12 +32,16 @@ GYM = json.loads((ROOT / "events" / "gym-membership.json").read_text())
 MEMBER = {"memberId": "m-1", "email": "ann@example.com", "monthlyFee": 39.5}
 
 
+@dataclass
 class Shop:
-    """A service that takes every order."""
+    """A service that takes every order, unless it has gone silent. keys: of the calls it was sent."""
+
+    is_silent: bool = False
+    keys: list[str] = field(default_factory=list)
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        assert request.url
-        return Answered(status=201, body={"id": "s-1"})
+        self.keys.append(request.headers["Idempotency-Key"])
+        return TimedOut(why="no answer") if self.is_silent else Answered(status=201, body={"id": "s-1"})
 
 
 @dataclass
@@ -53,7 +57,8 @@ class Context:
 class Client:
     """Requests to the handler, with the keys of three roles and of another account at hand."""
 
-    def __init__(self, ports: MemoryPorts, hasher: SecretHasher) -> None:
+    def __init__(self, ports: MemoryPorts, hasher: SecretHasher, shop: Shop) -> None:
+        self.shop = shop
         self.ports = ports
         self.hasher = hasher
         self.headers: dict[str, str] = {}

@@ -20,6 +20,8 @@ BODIES = [
     ("PATCH", "/execution-instance/{one}"),
     ("POST", "/execution-instance/{one}/resume"),
     ("POST", "/access-key"),
+    ("POST", "/execution-strategy/{shop}/simulate-execution"),
+    ("POST", "/execution-event/{one}-1/resolve"),
 ]
 NO_BODIES = [
     (b"{", 400, "json"),

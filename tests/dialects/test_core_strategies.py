@@ -42,6 +42,7 @@ class TestCreating:
             "description": "Ships one filter cartridge a month",
             "version": 1,
             "folder": "/",
+            "status": "active",
             "createdAt": "2026-01-01T12:00:00.000Z",
             "updatedAt": "2026-01-01T12:00:00.000Z",
         }

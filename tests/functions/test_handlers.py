@@ -15,7 +15,7 @@ from functions.step_runner.handler import lambda_handler as step_runner
 from functions.sweeper.handler import lambda_handler as sweeper
 from shared import bootstrap
 from shared.adapters.memory.world import ManualClock
-from shared.application.queue import pause_queue, resume_queue
+from shared.application.flags import pause_queue, resume_queue
 from shared.domain.decision import Actor
 from shared.domain.ids import AccountId
 from tests.functions.contexts import Context

@@ -15,7 +15,7 @@ import pytest
 
 from shared import bootstrap
 from shared.adapters.memory.world import ManualClock
-from shared.application.queue import pause_queue, resume_queue
+from shared.application.flags import pause_queue, resume_queue
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.access import AccessKey, Role
 from shared.domain.decision import Actor

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from shared.application.control import control
-from shared.application.queue import pause_queue, resume_queue
+from shared.application.flags import pause_queue, resume_queue
 from shared.domain.commands import (
     Cancel,
     CancelEvent,

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import HEAD, VERSION
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import audit_item, item_of, read
+from shared.adapters.dynamodb.items import audit_item, drain_item, item_of, read
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
@@ -40,6 +40,7 @@ from shared.domain.definition import stored_definition
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance import HeldBy
+from shared.domain.operation import Drain
 from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
 
 CACHED_VERSIONS = 64
@@ -83,7 +84,7 @@ class DynamoDbStrategies:
             "Item": self._version_item(head, settings, by=audit.by),
             "ConditionExpression": "attribute_not_exists(sid)",
         }
-        self._exchange(head, before, audit, {"Put": version})
+        self._exchange(head, before, audit, [{"Put": version}])
 
     def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
         name = {
@@ -92,7 +93,15 @@ class DynamoDbStrategies:
             "ConditionExpression": "strategySid = :sid",
             "ExpressionAttributeValues": to_attributes({":sid": head.sid}),
         }
-        self._exchange(head, before, audit, {"Delete": name})
+        self._exchange(head, before, audit, [{"Delete": name}])
+
+    def set_paused(
+        self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
+    ) -> None:
+        begun = [
+            {"Put": {"TableName": self.tables.operations, "Item": drain_item(drain)}} for drain in drains
+        ]
+        self._exchange(head, before, audit, begun)
 
     def head(self, sid: StrategySid) -> StrategyHead | None:
         item = self._item(head_key(sid))
@@ -164,7 +173,7 @@ class DynamoDbStrategies:
         return sorted(heads, key=_place, reverse=True)
 
     def _exchange(
-        self, head: StrategyHead, before: StrategyHead, audit: AuditEntry, beside: Mapping[str, Any]
+        self, head: StrategyHead, before: StrategyHead, audit: AuditEntry, beside: list[dict[str, Any]]
     ) -> None:
         """The head replaced as long as it is ``before``, with what belongs to that. Raises: StaleRevError."""
         old = _head_item(before)
@@ -176,7 +185,7 @@ class DynamoDbStrategies:
         }
         told = {"TableName": self.tables.audit, "Item": audit_item(audit)}
         try:
-            self.client.transact_write_items(TransactItems=[{"Put": put}, beside, {"Put": told}])
+            self.client.transact_write_items(TransactItems=[{"Put": put}, *beside, {"Put": told}])
         except ClientError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error

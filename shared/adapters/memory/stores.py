@@ -216,6 +216,12 @@ class MemoryStrategies:
     def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
         self._exchange(head, before, audit)
 
+    def set_paused(
+        self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
+    ) -> None:
+        self._exchange(head, before, audit)
+        self.access.operations.drains |= {drain.sid: drain for drain in drains}
+
     def settings(self, sid: StrategySid, version: int) -> SavedSettings:
         try:
             return self.saved[sid, version]

@@ -12,9 +12,9 @@ from shared.api.core.paging import Paging
 from shared.api.core.render import key_shape
 from shared.api.core.schemas import CreateKey, PageQuery
 from shared.api.cursor import listed_of, listed_text
+from shared.application.flags import pause_queue, queue_state, resume_queue
 from shared.application.keys import create_key, remove_key
 from shared.application.ports import Listed
-from shared.application.queue import pause_queue, queue_state, resume_queue
 from shared.domain.access import Role
 from shared.domain.dates import format_instant
 

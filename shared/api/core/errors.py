@@ -45,7 +45,7 @@ STATUS: Mapping[type[Exception], HTTPStatus] = {
 
 TOLD: Mapping[type[Exception], str] = {
     NameTakenError: "there is a strategy of that name already",
-    ContentionError: "the instance is changing too fast; nothing was changed, try again",
+    ContentionError: "it is changing too fast; nothing was changed, try again",
     OverloadedError: "too much is asked at once; try again",
 }
 """What is said of those whose own words are not for clients."""

@@ -6,8 +6,10 @@ from shared.api.core.call import Answer, Call
 from shared.api.core.errors import not_found
 from shared.api.core.instances import answered
 from shared.api.core.render import Shape, event_shape
+from shared.api.core.schemas import ResolveEvent
 from shared.application.control import control_event
-from shared.domain.commands import CancelEvent, Execute
+from shared.domain.commands import CancelEvent, Execute, Resolve
+from shared.domain.event import Resolution
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 
@@ -30,7 +32,14 @@ def cancel_event(call: Call, sid: str) -> Answer:
     return _commanded(call, instance.sid, CancelEvent(seq=seq, by=call.actor))
 
 
-def _commanded(call: Call, sid: InstanceSid, command: Execute | CancelEvent) -> Answer:
+def resolve_event(call: Call, sid: str) -> Answer:
+    """Decide about a call in doubt: send it again, go on without it, or let its attempt fail."""
+    instance, seq = call.gate.event(call.principal, sid)
+    decision = Resolution(call.body(ResolveEvent).decision)
+    return _commanded(call, instance.sid, Resolve(seq=seq, resolution=decision, by=call.actor))
+
+
+def _commanded(call: Call, sid: InstanceSid, command: Execute | CancelEvent | Resolve) -> Answer:
     """The event, unwrapped, as the command has left it."""
     verdict = answered(control_event(call.ports, sid, command), "event")
     return HTTPStatus.OK, _shown(call, verdict.instance, command.seq)

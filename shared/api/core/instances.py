@@ -8,6 +8,7 @@ from shared.api.core.errors import CoreError, bad_request, not_found
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
     Shape,
+    forecast_shape,
     instance_shape,
     open_event_shape,
     paused_shape,
@@ -16,6 +17,7 @@ from shared.api.core.render import (
 from shared.api.core.schemas import (
     MAX_STRATEGY_ID,
     CreateInstance,
+    ForecastQuery,
     InstancesQuery,
     ResumeInstance,
     TasksQuery,
@@ -28,6 +30,7 @@ from shared.application.start import StartInstance, start_instance
 from shared.domain.commands import Cancel, CancelTasks, Command, Pause, Resume, Update
 from shared.domain.decision import AlreadyThere, Applied, Refused, Verdict
 from shared.domain.event import EventKind
+from shared.domain.forecast import forecast
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import Trail
@@ -97,6 +100,15 @@ def patch_instance(call: Call, sid: str) -> Answer:
         end_date=body.endDate,
     )
     return HTTPStatus.OK, instance_shape(_commanded(call, sid, command).instance)
+
+
+def get_forecast(call: Call, sid: str) -> Answer:
+    """The coming cycles of an instance, the open one first, as the engine itself will plan them."""
+    instance, _ = call.gate.instance(call.principal, sid)
+    asked = call.asked(ForecastQuery)
+    strategy = call.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    foreseen = forecast(strategy, instance, cycles=asked.cycles, now=call.ports.clock.now())
+    return HTTPStatus.OK, forecast_shape(foreseen)
 
 
 def get_tasks(call: Call, sid: str) -> Answer:

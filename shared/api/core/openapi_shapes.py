@@ -47,6 +47,7 @@ _STRATEGY: Json = {
     "description": TEXT,
     "version": WHOLE,
     "folder": TEXT,
+    "status": {"enum": ["active", "paused"]},
     "createdAt": DATE,
     "updatedAt": DATE,
 }
@@ -99,6 +100,9 @@ _STEP = _object(
     finishedAt=DATE,
 )
 
+_FORESEEN = _object({"date": TEXT, "task": TEXT, "status": {"enum": ["PENDING", "ONHOLD"]}}, callback=TEXT)
+_AHEAD: Json = {"leadingUpEvents": _list_of(_FORESEEN), "mainEvent": _FORESEEN}
+
 SHAPES: Json = {
     "Error": _object(
         {
@@ -115,6 +119,18 @@ SHAPES: Json = {
     "Strategy": _object(_STRATEGY),
     "StrategyWithSettings": _object(_STRATEGY | {"settings": FREE}),
     "StrategyPage": _page_of("Strategy"),
+    "Simulation": _object(
+        {
+            "startDate": TEXT,
+            "simulatedCycles": WHOLE,
+            "timezone": TEXT,
+            "cycleEvents": _list_of(
+                _object({"cycle": WHOLE, "events": _object(_AHEAD, onCreateEvents=_list_of(_FORESEEN))})
+            ),
+        },
+        ended=TEXT,
+    ),
+    "Forecast": _object({"cycles": _list_of(_object({"cycle": WHOLE} | _AHEAD))}),
     "Version": _object(_VERSION | {"settings": FREE}, createdBy=TEXT),
     "VersionSummary": _object(_VERSION, createdBy=TEXT),
     "VersionPage": _page_of("VersionSummary"),

@@ -3,6 +3,7 @@
 Unset optional fields are left out. Source: contracts/core.md sections 2.1, 2.3 and 2.4.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,12 @@ from shared.application.ports import SavedSettings
 from shared.domain.access import AccessKey
 from shared.domain.dates import format_instant
 from shared.domain.event import Event
+from shared.domain.forecast import ForeseenCycle, Simulated
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance import Instance
 from shared.domain.journal import JournalEntry, Trail
 from shared.domain.replay import chain
-from shared.domain.strategy import StrategyHead, StrategyVersion
+from shared.domain.strategy import Strategy, StrategyHead, StrategyVersion
 
 Shape = dict[str, Any]
 
@@ -27,6 +29,7 @@ def strategy_shape(head: StrategyHead) -> Shape:
         "description": head.description,
         "version": head.version,
         "folder": head.folder,
+        "status": "paused" if head.is_paused else "active",
         "createdAt": format_instant(head.created_at),
         "updatedAt": format_instant(head.updated_at),
     }
@@ -35,6 +38,53 @@ def strategy_shape(head: StrategyHead) -> Shape:
 def strategy_with_settings(head: StrategyHead, saved: SavedSettings) -> Shape:
     """A strategy with the settings of its latest version, as they were sent."""
     return {**strategy_shape(head), "settings": dict(saved.plain)}
+
+
+def simulation_shape(
+    strategy: Strategy, found: Simulated, start: datetime, shown: Callable[[datetime], str]
+) -> Shape:
+    """What a strategy would do. shown: writes a date as the caller asked for. Source: contract section 1.1, S4."""
+    definition = strategy.definition
+    on_create = [
+        _foreseen(event, shown, callback=entry.create_if)
+        for event, entry in zip(found.on_create, definition.on_create_tasks, strict=True)
+    ]
+    cycles = [
+        {
+            "cycle": one.cycle,
+            "events": {
+                **({"onCreateEvents": on_create} if on_create and not index else {}),
+                "leadingUpEvents": [_foreseen(event, shown) for event in one.leading_up],
+                "mainEvent": _foreseen(one.main, shown),
+            },
+        }
+        for index, one in enumerate(found.cycles)
+    ]
+    return _given(
+        startDate=shown(start),
+        simulatedCycles=len(cycles),
+        timezone=definition.timezone,
+        cycleEvents=cycles,
+        ended=found.ended,
+    )
+
+
+def forecast_shape(cycles: Sequence[ForeseenCycle]) -> Shape:
+    """The coming cycles of an instance."""
+    return {
+        "cycles": [
+            {
+                "cycle": one.cycle,
+                "leadingUpEvents": [_foreseen(event, format_instant) for event in one.leading_up],
+                "mainEvent": _foreseen(one.main, format_instant),
+            }
+            for one in cycles
+        ]
+    }
+
+
+def _foreseen(event: Event, shown: Callable[[datetime], str], *, callback: str | None = None) -> Shape:
+    return _given(date=shown(event.date), task=event.task, status=event.status.value, callback=callback)
 
 
 def version_shape(head: StrategyHead, version: StrategyVersion) -> Shape:

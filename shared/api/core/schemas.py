@@ -12,6 +12,7 @@ from shared.domain.errors import DateError, Problem
 from shared.domain.jtd_form import escaped
 
 MAX_LIMIT = 100
+MAX_CYCLES = 120
 MAX_STRATEGY_ID = 100
 
 
@@ -81,6 +82,15 @@ class UpdateStrategy(Body):
     secret: Secret | None = None
 
 
+class SimulateExecution(Body):
+    """S4. ``startDate`` is now where it is not given; ``dateFormat`` is ISO 8601 in UTC where it is not given."""
+
+    cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)]
+    startDate: Instant | None = None  # noqa: N815 - the wire's spelling
+    dateFormat: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None  # noqa: N815 - the wire's spelling
+    attributes: dict[str, Any] = {}
+
+
 class CreateInstance(Body):
     """I1. ``strategyId`` is a strategy's name or sid; ``startDate`` is now where it is not given."""
 
@@ -105,6 +115,12 @@ class ResumeInstance(Body):
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
 
 
+class ResolveEvent(Body):
+    """What an operator decides about a call in doubt."""
+
+    decision: Literal["retry", "skip", "fail"]
+
+
 class CreateKey(Body):
     """A new access key of the caller's account."""
 
@@ -124,6 +140,12 @@ class InstancesQuery(PageQuery):
 
     strategyId: StrategyId | None = None  # noqa: N815 - the wire's spelling
     status: Literal["ACTIVE", "PAUSED", "CANCELED", "COMPLETED"] | None = None
+
+
+class ForecastQuery(Query):
+    """How many of the coming cycles."""
+
+    cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)] = 12
 
 
 class TasksQuery(Query):

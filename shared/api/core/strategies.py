@@ -7,10 +7,18 @@ from pydantic import BaseModel
 
 from shared.api.core.call import Answer, Call, read_as
 from shared.api.core.errors import bad_request, not_found, problem_shape
+from shared.api.core.moment_format import date_format
 from shared.api.core.paging import Paging
-from shared.api.core.render import strategy_shape, strategy_with_settings, version_shape
-from shared.api.core.schemas import CreateStrategy, PageQuery, UpdateStrategy, ValidateStrategy
+from shared.api.core.render import simulation_shape, strategy_shape, strategy_with_settings, version_shape
+from shared.api.core.schemas import (
+    CreateStrategy,
+    PageQuery,
+    SimulateExecution,
+    UpdateStrategy,
+    ValidateStrategy,
+)
 from shared.api.cursor import listed_of, listed_text
+from shared.application.flags import pause_strategy, resume_strategy
 from shared.application.ports import Listed, UnknownStrategyError
 from shared.application.strategies import (
     NewStrategy,
@@ -21,6 +29,7 @@ from shared.application.strategies import (
 )
 from shared.domain.definition import read_definition
 from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.forecast import simulate
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -84,6 +93,29 @@ def delete_a_strategy(call: Call, sid: str) -> Answer:
     """Delete a strategy that has no unfinished instances; its name is free again."""
     head = call.gate.strategy(call.principal, sid, deleted=True)
     return HTTPStatus.OK, strategy_shape(delete_strategy(call.ports, head, by=call.actor))
+
+
+def pause_a_strategy(call: Call, sid: str) -> Answer:
+    """Everything under it waits: nothing new starts, what runs ends."""
+    head = call.gate.strategy(call.principal, sid)
+    return HTTPStatus.OK, strategy_shape(pause_strategy(call.ports, head, by=call.actor))
+
+
+def resume_a_strategy(call: Call, sid: str) -> Answer:
+    """Everything under it goes on; what was held starts, at a set pace."""
+    head = call.gate.strategy(call.principal, sid)
+    return HTTPStatus.OK, strategy_shape(resume_strategy(call.ports, head, by=call.actor))
+
+
+def simulate_execution(call: Call, sid: str) -> Answer:
+    """The first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
+    head = call.gate.strategy(call.principal, sid)
+    body = call.body(SimulateExecution)
+    strategy = call.ports.strategies.load(head.sid, head.version)
+    start = body.startDate or call.ports.clock.now()
+    shown = date_format(body.dateFormat, strategy.definition.zone)
+    found = simulate(strategy, start_date=start, cycles=body.cycles, attributes=body.attributes)
+    return HTTPStatus.OK, simulation_shape(strategy, found, start, shown)
 
 
 def list_versions(call: Call, sid: str) -> Answer:

@@ -1,0 +1,78 @@
+"""Flags that hold back due events, however many instances there are: an account's queue, a strategy.
+
+Source: contracts/core.md, Q1 to Q3 and section 5; design section 3, item 3.
+"""
+
+from dataclasses import replace
+
+from shared.application.committing import MAX_RACES, ContentionError
+from shared.application.ports import Ports, StaleRevError
+from shared.domain.decision import Actor, noted
+from shared.domain.ids import AccountId
+from shared.domain.instance import HeldBy
+from shared.domain.operation import drains
+from shared.domain.strategy import StrategyHead
+
+ACTIVE, PAUSED = "active", "paused"
+
+
+def queue_state(ports: Ports, account: AccountId) -> str:
+    """``active`` or ``paused``."""
+    return PAUSED if ports.access.queue_paused(account) else ACTIVE
+
+
+def pause_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
+    """Nothing new starts; what runs goes on to its end. Repeating it changes nothing."""
+    if ports.access.queue_paused(account):
+        return
+    audit = noted(account, "queue", "pause-queue", by=by, now=ports.clock.now(), states=(ACTIVE, PAUSED))
+    ports.access.set_queue_paused(account, paused=True, audit=audit)
+
+
+def resume_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
+    """Due events start again, those that were held at a set pace. Repeating it changes nothing.
+
+    Flag and drains are stored together, so nothing that was held is forgotten; the drains are due at once,
+    and where nothing rings for them the sweeper does.
+    """
+    if not ports.access.queue_paused(account):
+        return
+    now = ports.clock.now()
+    audit = noted(account, "queue", "resume-queue", by=by, now=now, states=(PAUSED, ACTIVE))
+    begun = drains(account, HeldBy.QUEUE, account, by=by, now=now)
+    ports.access.set_queue_paused(account, paused=False, audit=audit, drains=begun)
+    for drain in begun:
+        ports.wakeups.invoke_operation(drain.sid)
+
+
+def pause_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
+    """The same for everything under one strategy. Raises: ContentionError: nothing was changed."""
+    return _flagged(ports, head, paused=True, by=by)
+
+
+def resume_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
+    """The same for everything under one strategy. Raises: ContentionError: nothing was changed."""
+    return _flagged(ports, head, paused=False, by=by)
+
+
+def _flagged(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) -> StrategyHead:
+    """The head with its flag as wanted; who loses a race against another change looks again."""
+    command, states = (
+        ("pause-strategy", (ACTIVE, PAUSED)) if paused else ("resume-strategy", (PAUSED, ACTIVE))
+    )
+    for _ in range(MAX_RACES):
+        if head.is_paused is paused:
+            return head
+        now = ports.clock.now()
+        begun = () if paused else drains(head.account_id, HeldBy.STRATEGY, head.sid, by=by, now=now)
+        after = replace(head, is_paused=paused, updated_at=now)
+        audit = noted(head.account_id, head.sid, command, by=by, now=now, states=states)
+        try:
+            ports.strategies.set_paused(after, before=head, audit=audit, drains=begun)
+        except StaleRevError:
+            head = ports.strategies.head(head.sid) or head
+            continue
+        for drain in begun:
+            ports.wakeups.invoke_operation(drain.sid)
+        return after
+    raise ContentionError(f"strategy {head.sid} changed {MAX_RACES} times under one command")
