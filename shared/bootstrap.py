@@ -16,6 +16,7 @@ from botocore.config import Config
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.operations import DynamoDbOperations
@@ -38,6 +39,7 @@ class _Wiring:
     instances: DynamoDbInstances
     strategies: DynamoDbStrategies
     access: DynamoDbAccess
+    audit: DynamoDbAudit
     operations: DynamoDbOperations
     caller: HttpServiceCaller
     wakeups: AwsWakeups
@@ -135,6 +137,7 @@ def _wired() -> _Wiring:
             horizon=chosen.horizon,
         ),
         access=DynamoDbAccess(client=database, tables=tables),
+        audit=DynamoDbAudit(client=database, tables=tables),
         operations=DynamoDbOperations(client=database, tables=tables),
         caller=HttpServiceCaller(seconds=monotonic, allowed=chosen.allowed_networks),
         wakeups=AwsWakeups(

@@ -15,14 +15,21 @@ from moto import mock_aws
 
 from shared.adapters.crypto import AesGcmSealer, LocalDataKey
 from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.items import audit_of
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, table_definitions
-from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryStrategies
-from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
+from shared.adapters.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryStrategies
+from shared.application.ports import (
+    AccessStore,
+    AuditStore,
+    InstanceStore,
+    OperationStore,
+    StrategyStore,
+)
 from shared.domain.decision import AuditEntry
 
 ENVIRONMENT = "dev"
@@ -37,6 +44,7 @@ class Stores:
     strategies: StrategyStore
     access: AccessStore
     operations: OperationStore
+    audit: AuditStore
     audits: Callable[[], list[AuditEntry]]
 
 
@@ -57,6 +65,7 @@ def in_memory() -> Stores:
         strategies=strategies,
         access=access,
         operations=access.operations,
+        audit=MemoryAudit(lists=[instances.audit, strategies.audit, access.audit]),
         audits=lambda: [*instances.audit, *strategies.audit, *access.audit],
     )
 
@@ -71,6 +80,7 @@ def on_dynamodb(dynamodb: DynamoDb) -> Stores:
         ),
         access=DynamoDbAccess(client=client, tables=tables),
         operations=DynamoDbOperations(client=client, tables=tables),
+        audit=DynamoDbAudit(client=client, tables=tables),
         audits=lambda: [audit_of(item) for item in client.scan(TableName=tables.audit)["Items"]],
     )
 

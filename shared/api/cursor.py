@@ -8,7 +8,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hmac import compare_digest
 
-from shared.application.ports import Listed, SecretHasher
+from shared.application.ports import Listed, Noted, SecretHasher
 from shared.domain.dates import format_instant, parse_instant
 from shared.domain.errors import InvalidInputError, Problem
 
@@ -42,6 +42,17 @@ def listed_of(text: str) -> Listed:
     """The place of such a text, which was signed."""
     at, _, sid = text.partition("#")
     return Listed(created_at=parse_instant(at), sid=sid)
+
+
+def noted_text(place: Noted) -> str:
+    """A place in the audit trail as text."""
+    return f"{format_instant(place.at)}#{place.key}"
+
+
+def noted_of(text: str) -> Noted:
+    """The place of such a text, which was signed."""
+    at, _, key = text.partition("#")
+    return Noted(at=parse_instant(at), key=key)
 
 
 def _signature(place: str, of: str, hasher: SecretHasher) -> str:

@@ -5,7 +5,7 @@ A method that writes may have written although it raised (a lost reply); every u
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from shared.domain.access import AccessKey
@@ -236,6 +236,23 @@ class AccessStore(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Noted:
+    """A place in the audit trail of an account; unique. key: tells entries of one instant apart."""
+
+    at: datetime
+    key: str
+
+
+class AuditStore(Protocol):
+    """Where it is written down who did what. Entries are stored with what they are about, by its own store."""
+
+    def of_day(
+        self, account: AccountId, day: date, *, since: datetime, before: Noted, limit: int
+    ) -> list[tuple[Noted, AuditEntry]]:
+        """The latest entries of a day (UTC), not before ``since``, before a place; latest first."""
+
+
 class OperationStore(Protocol):
     """Where work on many instances is kept."""
 
@@ -319,6 +336,10 @@ class Ports(Protocol):
     @property
     def access(self) -> AccessStore:
         """Where access keys are kept."""
+
+    @property
+    def audit(self) -> AuditStore:
+        """Where it is written down who did what."""
 
     @property
     def operations(self) -> OperationStore:

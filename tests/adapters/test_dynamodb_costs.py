@@ -13,7 +13,13 @@ from shared.adapters.item_size import item_bytes
 from shared.adapters.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from shared.adapters.meter import Meter, Usage
 from shared.application.control import control
-from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
+from shared.application.ports import (
+    AccessStore,
+    AuditStore,
+    InstanceStore,
+    OperationStore,
+    StrategyStore,
+)
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
@@ -61,6 +67,7 @@ class Gym:
     strategies: StrategyStore
     access: AccessStore
     operations: OperationStore
+    audit: AuditStore
     meter: Meter
     sizes: list[int]
     caller: Service = field(default_factory=Service)
@@ -111,6 +118,7 @@ def gym(moto: DynamoDb) -> Gym:
         strategies=stores.strategies,
         access=stores.access,
         operations=stores.operations,
+        audit=stores.audit,
         meter=meter,
         sizes=sizes,
     )

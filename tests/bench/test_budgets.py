@@ -19,7 +19,13 @@ from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.control import control
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.listing import page_of_account, page_of_strategy
-from shared.application.ports import AccessStore, InstanceStore, OperationStore, StrategyStore
+from shared.application.ports import (
+    AccessStore,
+    AuditStore,
+    InstanceStore,
+    OperationStore,
+    StrategyStore,
+)
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import sweep
@@ -74,6 +80,7 @@ class Rig:
     strategies: StrategyStore
     access: AccessStore
     operations: OperationStore
+    audit: AuditStore
     meter: Meter
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     ids: SequentialIds = field(default_factory=SequentialIds)
@@ -171,6 +178,7 @@ def rig(moto: DynamoDb) -> Rig:
         strategies=stores.strategies,
         access=stores.access,
         operations=stores.operations,
+        audit=stores.audit,
         meter=meter,
     )
 

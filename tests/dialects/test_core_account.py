@@ -126,6 +126,78 @@ class TestAccessKeys:
         assert client("POST", "/access-key", body)[0] == 400
 
 
+class TestTheAudit:
+    """Who did what, when, and why."""
+
+    def test_everything_that_was_done_latest_first(self, client: Client) -> None:
+        sid = client.one()
+        client.ports.clock.at += timedelta(minutes=1)
+        client("POST", f"/execution-instance/{sid}/pause", more={"audit-comment": "holidays"})
+        client.ports.clock.at += timedelta(minutes=1)
+        client("DELETE", "/queue", key="operator.secret")
+
+        status, answer = client("GET", "/audit", key="viewer.secret", secret=None)
+
+        assert status == 200
+        assert answer["items"] == [
+            {
+                "at": "2026-01-01T12:02:00.000Z",
+                "by": "operator",
+                "command": "pause-queue",
+                "target": "queue",
+                "from": "active",
+                "to": "paused",
+            },
+            {
+                "at": "2026-01-01T12:01:00.000Z",
+                "by": "admin",
+                "command": "pause",
+                "target": sid,
+                "from": "ACTIVE",
+                "to": "PAUSED",
+                "reason": "holidays",
+            },
+        ]
+
+    def test_of_one_event_page_by_page(self, client: Client) -> None:
+        sid = client.one()
+        client("POST", f"/execution-instance/{sid}/pause")
+        for seq in (1, 2, 3):
+            client.ports.clock.at += timedelta(minutes=1)
+            client("POST", f"/execution-event/{sid}-{seq}/cancel")
+
+        _, first = client("GET", f"/audit?target={sid}&limit=3")
+        _, rest = client("GET", f"/audit?target={sid}&limit=3&cursor={first['nextCursor']}")
+        _, one = client("GET", f"/audit?target={sid}-2")
+
+        commands = [entry["command"] for entry in first["items"] + rest["items"]]
+        assert commands == ["cancel-event", "cancel-event", "cancel-event", "pause"]
+        assert [entry["event"] for entry in one["items"]] == [f"{sid}-2"]
+
+    def test_nothing_of_another_account(self, client: Client) -> None:
+        client("DELETE", "/queue")
+
+        assert client("GET", "/audit", key="stranger.secret")[1] == {"items": []}
+
+    @pytest.mark.parametrize(
+        ("query", "pointer"),
+        [
+            ("from=soon", "/from"),
+            ("to=2026-01-01", "/to"),
+            ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "/from"),
+            ("from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "/from"),
+            ("from=0001-01-01T00:00:00Z&to=0001-01-02T00:00:00Z", "/from"),
+            ("to=0001-01-01T00:00:00Z", "/from"),
+            ("target=", "/target"),
+            ("until=x", "/until"),
+        ],
+    )
+    def test_bad_input_is_told(self, client: Client, query: str, pointer: str) -> None:
+        status, answer = client("GET", f"/audit?{query}")
+
+        assert (status, answer["problems"][0]["pointer"]) == (400, pointer)
+
+
 class TestTheApp:
     """A1: what this service is."""
 

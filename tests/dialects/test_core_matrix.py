@@ -50,6 +50,7 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "POST /access-key": ("401 401 403 403 201 201 201", {"role": "viewer"}),
     "GET /access-key": ("401 401 403 403 200 200 200", None),
     "DELETE /access-key/{key}": ("401 401 403 403 200 404 200", None),
+    "GET /audit": ("401 401 200 200 200 200 200", None),
     "GET /app": ("401 401 200 200 200 200 200", None),
 }
 CELLS = [

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from shared.adapters.memory.stores import MemoryAccess, MemoryOperations, MemoryStrategies
+from shared.adapters.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
 from shared.application.ports import Clock, InstanceStore, ServiceCaller, Wakeups
 from shared.domain.decision import AuditEntry
@@ -111,6 +111,10 @@ class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
     def operations(self) -> Operations:
         """Drains."""
 
+    @property
+    def audit(self) -> MemoryAudit:
+        """All that was written down."""
+
     def run(self, sid: InstanceSid) -> Process:
         """Invoke a step runner now."""
 
@@ -128,6 +132,7 @@ class SweeperPorts:
         self.clock: Clock = world
         self.access = world.access
         self.operations = world.operations
+        self.audit = world.audit
         self.ids = world.names
         self.wakeups = self
         self._world = world

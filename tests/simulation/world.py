@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.adapters.memory.stores import MemoryInstances, MemoryStrategies
+from shared.adapters.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
 from shared.application.draining import carry_on
 from shared.application.ports import Listed, StaleRevError
@@ -110,6 +110,11 @@ class World:
     def access(self) -> "Access":
         """Keys and queue flags, behind ``io``."""
         return Access(self)
+
+    @property
+    def audit(self) -> MemoryAudit:
+        """All that was written down."""
+        return MemoryAudit(lists=[self.store.audit, self.flags.access.audit])
 
     @property
     def operations(self) -> "Operations":

@@ -15,13 +15,14 @@ from shared.adapters.dynamodb.tables import (
     account_month,
     attention_instant,
     journal_key,
+    noted_text,
     owner_shard,
     place_of,
     place_text,
     record_key,
     strategy_status,
 )
-from shared.application.ports import Listed
+from shared.application.ports import Listed, Noted
 from shared.domain.attention import attention_at, partition
 from shared.domain.dates import format_instant
 from shared.domain.decision import AuditEntry
@@ -110,9 +111,10 @@ def record_of(item: Mapping[str, AttributeValue]) -> EventRecord:
 
 def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> Attributes:
     """An audit entry; the revision it led to, or else what was done, makes its key unique."""
+    told = f"{audit.target}#{audit.command if rev is None else rev}"
     key = {
         "accountDay": account_day(audit.account_id, audit.at, shard),
-        "sk": f"{format_instant(audit.at)}#{audit.target}#{audit.command if rev is None else rev}",
+        "sk": noted_text(Noted(at=audit.at, key=told)),
     }
     return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)))
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.adapters.dynamodb.forms import instant_text, read_instant
-from shared.application.ports import Listed
+from shared.application.ports import Listed, Noted
 from shared.domain.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance import Instance, InstanceStatus
@@ -152,6 +152,17 @@ def place_of(text: str) -> Listed:
     """The place of such a text."""
     at, _, sid = text.partition("#")
     return Listed(created_at=read_instant(at), sid=sid)
+
+
+def noted_text(place: Noted) -> str:
+    """Where an audit entry stands among those of its partition."""
+    return f"{format_instant(place.at)}#{place.key}"
+
+
+def place_noted(text: str) -> Noted:
+    """The place of such a text."""
+    at, _, key = text.partition("#")
+    return Noted(at=read_instant(at), key=key)
 
 
 def owner_shard(account: AccountId, shard: int) -> str:

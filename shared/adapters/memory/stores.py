@@ -5,11 +5,12 @@ Source: shared/application/ports.py; tests/contract.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from shared.application.ports import (
     Listed,
     NameTakenError,
+    Noted,
     SavedSettings,
     SealedSettings,
     StaleRevError,
@@ -175,6 +176,29 @@ class MemoryAccess:
         (self.paused_queues.add if paused else self.paused_queues.discard)(account)
         self.audit += [] if audit is None else [audit]
         self.operations.drains |= {drain.sid: drain for drain in drains}
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryAudit:
+    """An ``AuditStore`` over the lists in which the other stores keep their entries."""
+
+    lists: Sequence[list[AuditEntry]]
+
+    def of_day(
+        self, account: AccountId, day: date, *, since: datetime, before: Noted, limit: int
+    ) -> list[tuple[Noted, AuditEntry]]:
+        numbered = [
+            (Noted(at=entry.at, key=f"{entry.target}#{number:09}"), entry)
+            for entries in self.lists
+            for number, entry in enumerate(entries)
+            if entry.account_id == account
+        ]
+        found = [
+            (place, entry)
+            for place, entry in numbered
+            if place.at.date() == day and since <= place.at and place < before
+        ]
+        return sorted(found, key=lambda one: one[0], reverse=True)[:limit]
 
 
 @dataclass(slots=True)

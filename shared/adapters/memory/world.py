@@ -6,7 +6,13 @@ Source: shared/application/ports.py.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.adapters.memory.stores import MemoryAccess, MemoryInstances, MemoryOperations, MemoryStrategies
+from shared.adapters.memory.stores import (
+    MemoryAccess,
+    MemoryAudit,
+    MemoryInstances,
+    MemoryOperations,
+    MemoryStrategies,
+)
 from shared.application.ports import ServiceCaller
 from shared.domain.ids import InstanceSid, OperationSid
 
@@ -81,6 +87,11 @@ class MemoryPorts:
     def operations(self) -> MemoryOperations:
         """Where the queue's drains are kept."""
         return self.access.operations
+
+    @property
+    def audit(self) -> MemoryAudit:
+        """All that the stores have written down."""
+        return MemoryAudit(lists=[self.instances.audit, self.strategies.audit, self.access.audit])
 
     def __post_init__(self) -> None:
         """Let the strategies see the queue flags."""

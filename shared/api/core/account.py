@@ -3,20 +3,26 @@
 Source: contracts/core.md, Q1 to Q3, A1 and section 5.
 """
 
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from shared import __version__
 from shared.api.core.call import Answer, Call
-from shared.api.core.errors import not_found
+from shared.api.core.errors import bad_request, not_found
 from shared.api.core.paging import Paging
-from shared.api.core.render import key_shape
-from shared.api.core.schemas import CreateKey, PageQuery
-from shared.api.cursor import listed_of, listed_text
+from shared.api.core.render import audit_shape, key_shape
+from shared.api.core.schemas import AuditQuery, CreateKey, PageQuery
+from shared.api.cursor import listed_of, listed_text, noted_of, noted_text
+from shared.application.audit import Window, audit_page, from_the_end
 from shared.application.flags import pause_queue, queue_state, resume_queue
 from shared.application.keys import create_key, remove_key
 from shared.application.ports import Listed
 from shared.domain.access import Role
 from shared.domain.dates import format_instant
+from shared.domain.errors import Problem
+
+A_MONTH, A_YEAR = timedelta(days=30), timedelta(days=366)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def get_queue(call: Call) -> Answer:
@@ -67,6 +73,22 @@ def delete_key(call: Call, key_id: str) -> Answer:
         raise not_found("access key")
     remove_key(call.ports, key, by=call.actor)
     return HTTPStatus.OK, key_shape(key)
+
+
+def list_audit(call: Call) -> Answer:
+    """Who did what, when and why, latest first: of the last thirty days, unless told otherwise."""
+    asked = call.asked(AuditQuery)
+    until = asked.to or call.ports.clock.now()
+    since = asked.from_ or max(until, EARLIEST + A_MONTH) - A_MONTH
+    if not EARLIEST <= since <= until <= since + A_YEAR:
+        message = "from must not be after to, nor a year before it; there is nothing before 2000"
+        raise bad_request([Problem(pointer="/from", rule="range", message=message)])
+    paging = Paging(call, f"audit {asked.from_} {asked.to} {asked.target}", asked)
+    before = paging.before(noted_of) or from_the_end(until)
+    window = Window(account=call.principal.account_id, since=since, target=asked.target)
+    page = audit_page(call.ports, window, before=before, limit=asked.limit)
+    shapes = [audit_shape(entry) for entry in page.entries]
+    return HTTPStatus.OK, paging.page_up_to(shapes, None if page.after is None else noted_text(page.after))
 
 
 def get_app(call: Call) -> Answer:

@@ -199,6 +199,14 @@ SHAPES: Json = {
     "Key": _object(_KEY, createdBy=TEXT),
     "NewKey": _object(_KEY | {"token": TEXT}, createdBy=TEXT),
     "KeyPage": _page_of("Key"),
+    "AuditEntry": _object(
+        {"at": DATE, "by": TEXT, "command": TEXT, "target": TEXT},
+        event=TEXT,
+        to=TEXT,
+        reason=TEXT,
+        **{"from": TEXT},
+    ),
+    "AuditPage": _page_of("AuditEntry"),
     "App": _object(
         {
             "application": _object(

@@ -10,6 +10,7 @@ from typing import Any
 from shared.application.ports import SavedSettings
 from shared.domain.access import AccessKey
 from shared.domain.dates import format_instant
+from shared.domain.decision import AuditEntry
 from shared.domain.event import Event
 from shared.domain.forecast import ForeseenCycle, Simulated
 from shared.domain.ids import InstanceSid, event_sid
@@ -107,6 +108,20 @@ def key_shape(key: AccessKey) -> Shape:
         description=key.description,
         createdAt=format_instant(key.created_at),
         createdBy=key.created_by,
+    )
+
+
+def audit_shape(entry: AuditEntry) -> Shape:
+    """Who did what, when, from what to what, and why."""
+    return _given(
+        at=format_instant(entry.at),
+        by=entry.by,
+        command=entry.command,
+        target=entry.target,
+        event=entry.event,
+        **{"from": entry.from_state},
+        to=entry.to_state,
+        reason=entry.reason,
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from shared.api.core import account, events, instances, strategies
 from shared.api.core.call import Answer
 from shared.api.core.schemas import (
+    AuditQuery,
     CreateInstance,
     CreateKey,
     CreateStrategy,
@@ -168,6 +169,7 @@ ROUTES: tuple[Route, ...] = (
     _definition("POST", "/access-key", account.post_key, "NewKey", body=CreateKey),
     _definition("GET", "/access-key", account.list_keys, "KeyPage", query=PageQuery),
     _definition("DELETE", "/access-key/<key_id>", account.delete_key, "Key"),
+    _read("GET", "/audit", account.list_audit, "AuditPage", query=AuditQuery),
     _read("GET", "/app", account.get_app, "App"),
 )
 """Every operation. The more literal of two paths comes first."""

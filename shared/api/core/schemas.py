@@ -148,6 +148,14 @@ class ForecastQuery(Query):
     cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)] = 12
 
 
+class AuditQuery(PageQuery):
+    """Which entries: since and until when, about what."""
+
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    to: Instant | None = None
+    target: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+
+
 class TasksQuery(Query):
     """I6. Task keys with commas between them."""
 

@@ -1,0 +1,45 @@
+"""The audit trail on DynamoDB: the entries of an account's day, spread over a few partitions."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from shared.adapters.dynamodb.attributes import to_attributes
+from shared.adapters.dynamodb.client import DynamoDbClient
+from shared.adapters.dynamodb.items import audit_of
+from shared.adapters.dynamodb.reading import query_all
+from shared.adapters.dynamodb.tables import OWNER_SHARDS, Tables, account_day, noted_text, place_noted
+from shared.application.ports import Noted
+from shared.domain.decision import AuditEntry
+from shared.domain.ids import AccountId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDbAudit:
+    """An ``AuditStore``."""
+
+    client: DynamoDbClient
+    tables: Tables = field(default_factory=Tables)
+
+    def of_day(
+        self, account: AccountId, day: date, *, since: datetime, before: Noted, limit: int
+    ) -> list[tuple[Noted, AuditEntry]]:
+        of = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        found: list[tuple[Noted, AuditEntry]] = []
+        for shard in range(OWNER_SHARDS):
+            values = {
+                ":day": account_day(account, of, shard),
+                ":since": noted_text(Noted(at=since, key="")),
+                ":before": noted_text(before),
+            }
+            items = query_all(
+                self.client,
+                most=limit + 1,  # the place before which they are to be may itself be among them
+                TableName=self.tables.audit,
+                KeyConditionExpression="accountDay = :day AND sk BETWEEN :since AND :before",
+                ExpressionAttributeValues=to_attributes(values),
+                ScanIndexForward=False,
+                ConsistentRead=True,
+            )
+            found += [(place_noted(item["sk"]["S"]), audit_of(item)) for item in items]
+        ordered = sorted((one for one in found if one[0] < before), key=lambda one: one[0], reverse=True)
+        return ordered[:limit]

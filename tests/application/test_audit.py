@@ -1,0 +1,87 @@
+"""Pages of the audit trail. Source: design section 8."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from shared.adapters.memory.world import MemoryPorts
+from shared.application.audit import MOST_READINGS, Window, audit_page, from_the_end
+from shared.application.ports import Noted
+from shared.domain.decision import AuditEntry
+from shared.domain.ids import AccountId, event_sid
+from tests import full
+from tests.application.test_draining import a_world
+
+ACCOUNT = AccountId("acme")
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+LONG_AGO = NOON - timedelta(days=300)
+
+
+def a_trail(*ages_in_hours: float, target: str = "i-1") -> MemoryPorts:
+    """A world in which something was done so long before noon."""
+    ports = a_world()
+    for hours in ages_in_hours:
+        ports.instances.audit.append(entry(hours, target))
+    return ports
+
+
+def entry(hours: float, target: str = "i-1") -> AuditEntry:
+    return replace(
+        full.AUDIT, account_id=ACCOUNT, at=NOON - timedelta(hours=hours), target=target, event=None
+    )
+
+
+def pages(
+    ports: MemoryPorts, limit: int, *, since: datetime = LONG_AGO, target: str | None = None
+) -> list[list[float]]:
+    """The hours before noon of every entry, page by page."""
+    window, before = Window(account=ACCOUNT, since=since, target=target), from_the_end(NOON)
+    found: list[list[float]] = []
+    place: Noted | None = before
+    while place is not None:
+        page = audit_page(ports, window, before=place, limit=limit)
+        found.append([(NOON - one.at).total_seconds() / 3600 for one in page.entries])
+        place = page.after
+    return found
+
+
+class TestPages:
+    """Latest first, over days with and without entries, each entry once."""
+
+    def test_over_several_days(self) -> None:
+        ports = a_trail(1, 2, 30, 31, 32, 100)
+
+        assert pages(ports, 2, since=NOON - timedelta(days=5)) == [[1, 2], [30, 31], [32, 100]]
+
+    def test_nothing_before_the_window(self) -> None:
+        assert pages(a_trail(1, 49), 9, since=NOON - timedelta(days=2)) == [[1]]
+
+    def test_an_empty_trail_is_one_empty_page(self) -> None:
+        assert pages(a_trail(), 9, since=NOON - timedelta(days=5)) == [[]]
+
+    def test_a_long_quiet_takes_several_pages(self) -> None:
+        found = pages(a_trail(1, 24.0 * 290), 9)
+
+        assert [page for page in found if page] == [[1], [24.0 * 290]]
+        assert len(found) == -(-301 // MOST_READINGS)
+
+    def test_only_what_is_about_one_thing(self) -> None:
+        ports = a_trail(*range(1, 12), target="other")
+        ports.instances.audit += [entry(3.5), entry(9.5), entry(20)]
+
+        assert pages(ports, 2, since=NOON - timedelta(days=2), target="i-1") == [[3.5, 9.5], [20]]
+
+    def test_an_event_is_found_by_its_own_sid(self) -> None:
+        ports = a_trail(1, 2)
+        about = replace(entry(3), event=event_sid(full.SID, 7))
+        ports.instances.audit.append(about)
+
+        assert pages(ports, 9, since=NOON - timedelta(days=1), target=f"{full.SID}-7") == [[3]]
+
+    def test_a_busy_day_is_read_in_parts(self) -> None:
+        ports = a_trail(*(number / 100 for number in range(1, 300)), target="other")
+        ports.instances.audit.append(entry(5))
+
+        found = pages(ports, 1, since=NOON - timedelta(hours=12), target="i-1")
+
+        assert [page for page in found if page] == [[5]]
+        assert len(found) > 1

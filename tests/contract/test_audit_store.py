@@ -1,0 +1,75 @@
+"""What an ``AuditStore`` promises, on every engine."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from shared.application.audit import from_the_end
+from shared.application.ports import Noted
+from shared.domain.decision import AuditEntry
+from shared.domain.ids import AccountId
+from tests import full
+from tests.contract.test_instance_store import an_instance, changed
+from tests.engines import Stores
+from tests.full import at
+
+DAY = date(2026, 1, 9)
+LONG_AGO = at(1)
+
+
+def told(number: int, *, when: datetime | None = None) -> AuditEntry:
+    moment = when or at(9) + timedelta(seconds=number)
+    return replace(full.AUDIT, target=f"i-{number}", at=moment, event=None)
+
+
+def kept(stores: Stores, entries: list[AuditEntry]) -> None:
+    """Entries stored with what they are about, in different shards."""
+    for number, entry in enumerate(entries):
+        instance = replace(an_instance(entry.target), shard=number)
+        stores.instances.create(instance)
+        stores.instances.commit(changed(instance), audit=entry)
+
+
+def read(stores: Stores, before: Noted, limit: int = 9, since: datetime = LONG_AGO) -> list[AuditEntry]:
+    found = stores.audit.of_day(full.ACCOUNT, DAY, since=since, before=before, limit=limit)
+    return [entry for _, entry in found]
+
+
+class TestADay:
+    """Its entries, of all partitions, latest first."""
+
+    def test_they_are_as_they_were_stored(self, stores: Stores) -> None:
+        entries = [told(number) for number in range(5)]
+        kept(stores, entries)
+
+        assert read(stores, from_the_end(at(10))) == entries[::-1]
+        assert read(stores, from_the_end(at(10)), limit=2) == [entries[4], entries[3]]
+
+    def test_a_page_goes_on_before_a_place(self, stores: Stores) -> None:
+        entries = [told(number) for number in range(5)]
+        kept(stores, entries)
+        first = stores.audit.of_day(full.ACCOUNT, DAY, since=LONG_AGO, before=from_the_end(at(10)), limit=2)
+
+        assert read(stores, first[-1][0]) == [entries[2], entries[1], entries[0]]
+
+    def test_those_of_one_instant_are_told_apart(self, stores: Stores) -> None:
+        entries = [told(number, when=at(9)) for number in range(3)]
+        kept(stores, entries)
+        of_day = stores.audit.of_day
+
+        first = of_day(full.ACCOUNT, DAY, since=LONG_AGO, before=from_the_end(at(10)), limit=2)
+        rest = of_day(full.ACCOUNT, DAY, since=LONG_AGO, before=first[-1][0], limit=2)
+
+        assert {entry.target for _, entry in first + rest} == {"i-0", "i-1", "i-2"}
+
+    def test_nothing_before_since_of_another_day_or_account(self, stores: Stores) -> None:
+        kept(stores, [told(1), told(2), told(3, when=at(8))])
+        everything = from_the_end(at(10))
+
+        assert [entry.target for entry in read(stores, everything, since=told(2).at)] == ["i-2"]
+        assert stores.audit.of_day(AccountId("other"), DAY, since=LONG_AGO, before=everything, limit=9) == []
+
+    def test_what_is_about_no_instance_is_there_too(self, stores: Stores) -> None:
+        paused = replace(full.AUDIT, target="queue", command="pause-queue", event=None)
+        stores.access.set_queue_paused(full.ACCOUNT, paused=True, audit=paused)
+
+        assert read(stores, from_the_end(at(10))) == [paused]
