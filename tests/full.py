@@ -18,7 +18,7 @@ from shared.domain.ids import (
     StrategySid,
     event_sid,
 )
-from shared.domain.instance import CancelReason, HeldBy, Instance, InstanceStatus, Lease
+from shared.domain.instance import Added, CancelReason, HeldBy, Instance, InstanceStatus, Lease
 from shared.domain.journal import EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
@@ -145,6 +145,7 @@ INSTANCE = Instance(
     arm_at=at(4),
     created_by="key-9",
     request_hash="b0d4",
+    added=(Added(seq=7, key="0cafe", body="0beef"),),
 )
 
 RECORD = EventRecord(

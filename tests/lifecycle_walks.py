@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.attention import attention_at, next_event, partition
 from shared.domain.commands import (
+    AddEvent,
     Apply,
     Cancel,
     CancelEvent,
@@ -219,6 +220,7 @@ class RandomLife:
             Execute(seq=seq, by=ANN),
             Execute(seq=seq, by=ANN),
             CancelEvent(seq=seq, by=ANN),
+            self._addition(),
             CancelTasks(tasks=tuple(self.rng.sample(["bill", "remind", "greet", "part"], 2)), by=ANN),
             self._update(),
             Resolve(
@@ -230,6 +232,16 @@ class RandomLife:
         elif self.rng.random() < 0.1:
             commands = [Cancel(by=ANN, kill=self.rng.random() < 0.3)]
         self.decide(self.rng.choice(commands))
+
+    def _addition(self) -> AddEvent:
+        return AddEvent(
+            task=self.rng.choice(["greet", "part", "unknown"]),
+            by=ANN,
+            date=self.rng.choice([None, self.now + timedelta(hours=3)]),
+            on_hold=self.rng.random() < 0.3,
+            key=self.rng.choice([None, "k-1", "k-2"]),
+            body=self.rng.choice(["b-1", "b-2"]),
+        )
 
     def _update(self) -> Update:
         ends = [

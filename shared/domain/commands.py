@@ -1,7 +1,7 @@
 """Everything that can be asked of an instance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.decision import ENGINE, Actor
@@ -42,6 +42,22 @@ class Execute:
 
     seq: int
     by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddEvent:
+    """One more event, of any task.
+
+    date: None for now. key: of a request that may be sent again, and body: tells it from another one; hashes.
+    """
+
+    task: str
+    by: Actor
+    date: datetime | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    on_hold: bool = False
+    key: str | None = None
+    body: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +199,7 @@ Command = (
     | Resume
     | Cancel
     | Execute
+    | AddEvent
     | CancelEvent
     | CancelTasks
     | Update

@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
+from shared.domain.adding import add
 from shared.domain.attention import Over, Ready, back_off, beyond_horizon, look
 from shared.domain.claim import claim, release, renew, unpark
 from shared.domain.commands import (
+    AddEvent,
     Apply,
     Cancel,
     CancelEvent,
@@ -88,6 +90,8 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return cancel(strategy, instance, command, now=now)
         case Execute():
             return execute(instance, command, now=now)
+        case AddEvent():
+            return add(strategy, instance, command, now=now)
         case CancelEvent():
             return cancel_event(strategy, instance, command, now=now)
         case CancelTasks():

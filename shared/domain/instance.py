@@ -9,6 +9,9 @@ from shared.domain.dates import Moment
 from shared.domain.event import Event, EventStatus
 from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid, event_sid
 
+MOST_ADDED_KEYS = 16
+"""So many requests that added events can be recognised when they are sent again."""
+
 MAX_UNFINISHED_EVENTS = 50
 """An aggregate holds at most this many unfinished events."""
 
@@ -57,6 +60,15 @@ class HeldBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A request that has added an event. key, body: hashes of its Idempotency-Key and of what it asked for."""
+
+    seq: int
+    key: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One subscription, order or process under a strategy version.
 
@@ -73,6 +85,7 @@ class Instance:
     nudges, nudged_until: how often the sweeper rang in vain, and when it looks again.
     shard: 0 to 15, its partition of the attention index.
     arm_at: set while its next event lies beyond the deployment's horizon: its wakeup is armed only then.
+    added: the last requests that have added events and may be sent again.
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     """
 
@@ -109,6 +122,7 @@ class Instance:
     arm_at: datetime | None = None
     created_by: str | None = None
     request_hash: str | None = None
+    added: tuple[Added, ...] = ()
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""

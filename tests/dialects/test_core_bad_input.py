@@ -19,6 +19,7 @@ BODIES = [
     ("POST", "/execution-instance"),
     ("PATCH", "/execution-instance/{one}"),
     ("POST", "/execution-instance/{one}/resume"),
+    ("POST", "/execution-instance/{one}/events"),
     ("POST", "/access-key"),
     ("POST", "/execution-strategy/{shop}/simulate-execution"),
     ("POST", "/execution-event/{one}-1/resolve"),

@@ -112,3 +112,58 @@ class TestCancelling:
         sid = client.one()
 
         assert client("POST", f"/execution-event/{sid}-9/{command}")[0] == 404
+
+
+class TestAdding:
+    """An event of any task, by hand."""
+
+    def test_it_is_created_and_runs(self, client: Client) -> None:
+        client.saved()
+        sid = client.started(startDate="2026-06-01T00:00:00Z")["executionInstance"]["sid"]
+
+        status, answer = client(
+            "POST", f"/execution-instance/{sid}/events", {"task": "send-refill", "data": {"why": "lost"}}
+        )
+        client.run(sid)
+
+        assert (status, answer["status"], answer["main"], answer["data"]) == (
+            201,
+            "PENDING",
+            False,
+            {"why": "lost"},
+        )
+        assert client("GET", f"/execution-event/{answer['sid']}")[1]["event"]["status"] == "PROCESSED"
+        assert (
+            client("GET", f"/execution-instance/{sid}")[1]["nextEvent"]["date"] == "2026-06-01T00:00:00.000Z"
+        )
+
+    def test_the_same_request_again_adds_nothing(self, client: Client) -> None:
+        sid = client.one()
+        key = {"idempotency-key": "k-1"}
+        first = client("POST", f"/execution-instance/{sid}/events", {"task": "send-refill"}, more=key)
+        client.run(sid)
+
+        again = client("POST", f"/execution-instance/{sid}/events", {"task": "send-refill"}, more=key)
+        other = client("POST", f"/execution-instance/{sid}/events", {"task": "x"}, more=key)
+
+        assert (first[0], again[0], other[0]) == (201, 200, 422)
+        assert first[1]["sid"] == again[1]["sid"]
+        assert again[1]["status"] == "PROCESSED"
+
+    @pytest.mark.parametrize(
+        ("body", "pointer"),
+        [
+            ({}, "/task"),
+            ({"task": "none"}, "/task"),
+            ({"task": "send-refill", "date": "soon"}, "/date"),
+            ({"task": "send-refill", "data": {"n": 1}}, "/data/n"),
+            ({"task": "send-refill", "data": {"n": "x" * 5000}}, "/data"),
+            ({"task": "send-refill", "manualTrigger": "yes"}, "/manualTrigger"),
+        ],
+    )
+    def test_bad_input_is_told(self, client: Client, body: dict[str, Any], pointer: str) -> None:
+        sid = client.one()
+
+        status, answer = client("POST", f"/execution-instance/{sid}/events", body)
+
+        assert (status, answer["problems"][0]["pointer"]) == (400, pointer)

@@ -37,6 +37,7 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "GET /execution-instance/{one}/forecast": ("401 401 200 200 200 404 403", None),
     "GET /execution-instance/{one}/get-tasks": ("401 401 200 200 200 404 403", None),
     "POST /execution-instance/{one}/cancel-tasks?tasks=ship": ("401 401 403 200 200 404 403", None),
+    "POST /execution-instance/{one}/events": ("401 401 403 201 201 404 403", {"task": "send-refill"}),
     "POST /execution-instance/{one}/pause": ("401 401 403 200 200 404 403", None),
     "POST /execution-instance/{one}/resume": ("401 401 403 200 200 404 403", None),
     "POST /execution-instance/{one}/cancel": ("401 401 403 200 200 404 403", None),

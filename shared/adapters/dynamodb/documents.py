@@ -22,7 +22,7 @@ from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Moment
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.instance import CancelReason, HeldBy, Instance, InstanceStatus, Lease
+from shared.domain.instance import Added, CancelReason, HeldBy, Instance, InstanceStatus, Lease
 from shared.domain.journal import EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
@@ -131,6 +131,8 @@ MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "asked": Member("asked", AS
 
 LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INSTANT)})
 
+ADDED = Shape(Added, {"seq": Member("seq", WHOLE), "key": Member("key", TEXT), "body": Member("body", TEXT)})
+
 INSTANCE = Shape(
     Instance,
     {
@@ -162,6 +164,7 @@ INSTANCE = Shape(
         "arm_at": Member("armAt", INSTANT),
         "created_by": Member("createdBy", TEXT),
         "request_hash": Member("requestHash", TEXT),
+        "added": Member("added", several(ADDED)),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )

@@ -8,6 +8,7 @@ from shared.api.core.errors import CoreError, bad_request, not_found
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
     Shape,
+    event_shape,
     forecast_shape,
     instance_shape,
     open_event_shape,
@@ -16,6 +17,7 @@ from shared.api.core.render import (
 )
 from shared.api.core.schemas import (
     MAX_STRATEGY_ID,
+    AddAnEvent,
     CreateInstance,
     ForecastQuery,
     InstancesQuery,
@@ -27,7 +29,8 @@ from shared.api.cursor import listed_of, listed_text
 from shared.application.control import control
 from shared.application.listing import page_of_account, page_of_strategy
 from shared.application.start import StartInstance, start_instance
-from shared.domain.commands import Cancel, CancelTasks, Command, Pause, Resume, Update
+from shared.domain.adding import added_by
+from shared.domain.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
 from shared.domain.decision import AlreadyThere, Applied, Refused, Verdict
 from shared.domain.event import EventKind
 from shared.domain.forecast import forecast
@@ -36,6 +39,9 @@ from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import Trail
 from shared.domain.start import attribute_problems
 from shared.domain.strategy import OnResume, Strategy, StrategyHead
+
+KEY_LENGTH = 32
+"""So much of a hash is kept of a request that added an event: 128 bits."""
 
 
 def post_instance(call: Call) -> Answer:
@@ -128,6 +134,27 @@ def cancel_tasks(call: Call, sid: str) -> Answer:
     }
 
 
+def post_event(call: Call, sid: str) -> Answer:
+    """Add an event of any task by hand; it runs beside the plan, which it does not move."""
+    call.gate.instance(call.principal, sid)
+    body, repeatable = call.body(AddAnEvent), call.repeatable
+    command = AddEvent(
+        task=body.task,
+        by=call.actor,
+        date=body.date,
+        data=body.data,
+        on_hold=body.manualTrigger,
+        key=None if repeatable is None else call.gate.hasher.hash(repeatable.key)[:KEY_LENGTH],
+        body=None if repeatable is None else repeatable.body_hash[:KEY_LENGTH],
+    )
+    verdict = _commanded(call, sid, command)
+    instance, seq = verdict.instance, added_by(verdict.instance, command)
+    shape = event_shape(instance, seq, call.ports.instances.trail(instance.sid, seq))
+    if shape is None:
+        raise not_found("event")
+    return HTTPStatus.CREATED if isinstance(verdict, Applied) else HTTPStatus.OK, shape
+
+
 def pause_instance(call: Call, sid: str) -> Answer:
     """Nothing more of it starts until it is resumed; a step in flight ends (I4)."""
     _, head = call.gate.instance(call.principal, sid)
@@ -168,7 +195,7 @@ def answered(verdict: Verdict | None, what: str) -> Applied | AlreadyThere:
         case Refused(problems=problems) if problems:
             raise bad_request(problems)
         case Refused(why=why, rule=rule):
-            cannot_be = rule in ("too-many-missed", "shift")
+            cannot_be = rule in ("too-many-missed", "shift", "key-reused")
             raise CoreError(HTTPStatus.UNPROCESSABLE_ENTITY if cannot_be else HTTPStatus.CONFLICT, why)
         case None:
             raise not_found(what)

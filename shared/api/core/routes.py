@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from shared.api.core import account, events, instances, strategies
 from shared.api.core.call import Answer
 from shared.api.core.schemas import (
+    AddAnEvent,
     AuditQuery,
     CreateInstance,
     CreateKey,
@@ -139,6 +140,15 @@ ROUTES: tuple[Route, ...] = (
         instances.cancel_tasks,
         "TasksCanceled",
         query=TasksQuery,
+        **_OF_INSTANCE,
+    ),
+    _command(
+        "POST",
+        f"{_INSTANCE}/<sid>/events",
+        instances.post_event,
+        "Event",
+        body=AddAnEvent,
+        creates=True,
         **_OF_INSTANCE,
     ),
     _command("POST", f"{_INSTANCE}/<sid>/pause", instances.pause_instance, "Paused", **_OF_INSTANCE),

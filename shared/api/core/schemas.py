@@ -115,6 +115,15 @@ class ResumeInstance(Body):
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
 
 
+class AddAnEvent(Body):
+    """One more event; ``date`` is now where it is not given."""
+
+    task: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    date: Instant | None = None
+    data: dict[str, str] = {}
+    manualTrigger: bool = False  # noqa: N815 - the wire's spelling
+
+
 class ResolveEvent(Body):
     """What an operator decides about a call in doubt."""
 
