@@ -15,7 +15,7 @@ from shared.domain.decision import Applied
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import HeldBy
-from shared.domain.operation import FREED_PER_SECOND, Drain, after_turn, taken_in_hand
+from shared.domain.operation import FREED_PER_SECOND, SAY_SO, Drain, after_turn, taken_in_hand
 
 RESERVE = timedelta(seconds=20)
 """What an invocation keeps of its time to write down how far it got."""
@@ -48,9 +48,8 @@ def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedel
         if _is_held(ports, drain):
             ports.operations.remove(drain)
             return drained
-        drain = taken_in_hand(drain, now=ports.clock.now())
-        ports.operations.commit(drain)
-        is_empty = _freed(ports, drain, drained, time_left)
+        drain = _in_hand(ports, drain)
+        drain, is_empty = _freed(ports, drain, drained, time_left)
         after = after_turn(drain, freed=drained.freed, is_empty=is_empty, now=ports.clock.now())
         if after is None:
             ports.operations.remove(drain)
@@ -71,22 +70,37 @@ def _is_held(ports: Ports, drain: Drain) -> bool:
     return head is not None and head.is_paused
 
 
-def _freed(ports: Ports, drain: Drain, drained: Drained, time_left: Callable[[], timedelta]) -> bool:
-    """Free batch after batch; whether the partition was found empty before the time was up."""
+def _in_hand(ports: Ports, drain: Drain) -> Drain:
+    """The drain, stored as worked on. Raises: StaleRevError: it was started anew, or somebody else has it."""
+    taken = taken_in_hand(drain, now=ports.clock.now())
+    ports.operations.commit(taken)
+    return taken
+
+
+def _freed(
+    ports: Ports, drain: Drain, drained: Drained, time_left: Callable[[], timedelta]
+) -> tuple[Drain, bool]:
+    """Free batch after batch; the drain, and whether its partition was found empty before the time was up.
+
+    Raises: StaleRevError: as above.
+    """
     handled: set[InstanceSid] = set()
+    said_so = ports.clock.now()
     while time_left() > RESERVE:
         begun = ports.clock.now()
+        if begun - said_so >= SAY_SO:
+            drain, said_so = _in_hand(ports, drain), begun
         until, most = begun + GRACE, BATCH + len(handled) + len(drained.failed)
         found = ports.instances.attention(drain.partition, until=until, limit=most)
         batch = [sid for sid in found if sid not in handled and sid not in drained.failed]
         if not batch and not any(sid in handled for sid in found):
-            return True
+            return drain, True
         handled = set(batch) or handled
         for sid in batch:
             _free(ports, sid, drained)
         passed = (ports.clock.now() - begun).total_seconds()
         ports.clock.sleep(max(len(batch) * SHARDS / FREED_PER_SECOND, 0 if batch else LAG_SECONDS) - passed)
-    return False
+    return drain, False
 
 
 def _free(ports: Ports, sid: InstanceSid, drained: Drained) -> None:

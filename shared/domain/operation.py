@@ -21,8 +21,11 @@ PAUSE_BETWEEN_LOOKS = timedelta(minutes=1)
 QUIET = timedelta(minutes=10)
 """A partition that has stayed empty for so long is drained: whoever was parking has seen the flag by then."""
 
-TURN = timedelta(minutes=16)
-"""Longer than any invocation: a drain taken in hand is left alone for so long, then taken up again."""
+IN_HAND = timedelta(minutes=2)
+"""A drain taken in hand is left alone for so long; whoever works on it says so again in time."""
+
+SAY_SO = timedelta(minutes=1)
+"""How long after that whoever works on it says so again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ def drains(account: AccountId, held: HeldBy, owner: str, *, by: Actor, now: date
 
 def taken_in_hand(drain: Drain, *, now: datetime) -> Drain:
     """The drain while an invocation works on it."""
-    return replace(drain, attention_at=now + TURN, rev=drain.rev + 1)
+    return replace(drain, attention_at=now + IN_HAND, rev=drain.rev + 1)
 
 
 def after_turn(drain: Drain, *, freed: int, is_empty: bool, now: datetime) -> Drain | None:

@@ -17,7 +17,7 @@ from shared.domain.decision import Actor
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance import HeldBy, Instance
-from shared.domain.operation import FREED_PER_SECOND, QUIET, TURN, Drain, drains
+from shared.domain.operation import FREED_PER_SECOND, IN_HAND, QUIET, SAY_SO, Drain, drains
 from shared.domain.strategy import StrategyHead
 from tests.simulation.stories import example
 
@@ -176,15 +176,31 @@ class TestADrain:
 
         assert turn(ports) == 1
 
+    def test_a_long_turn_says_that_it_is_still_at_work(self) -> None:
+        ports = a_world()
+        parked(ports, 200)
+        resume_queue(ports, ACCOUNT, by=ANN)
+        seen: list[timedelta] = []
+
+        def left() -> timedelta:
+            seen.append(ports.operations.drains[OURS].attention_at - ports.clock.at)
+            ports.clock.at += timedelta(seconds=20)
+            return A_LIFE
+
+        assert carry_on(ports, OURS, time_left=left).freed == 200
+        assert min(seen) > timedelta(seconds=30)
+        assert ports.operations.drains[OURS].freed == 200
+        assert timedelta(0) < SAY_SO < IN_HAND
+
     def test_before_it_is_due_again_it_is_left_alone(self) -> None:
         ports = a_world()
         parked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
         drain = ports.operations.drains[OURS]
-        ports.operations.drains[OURS] = replace(drain, attention_at=NOON + TURN)
+        ports.operations.drains[OURS] = replace(drain, attention_at=NOON + IN_HAND)
 
         assert turn(ports) == 0
-        ports.clock.at += TURN
+        ports.clock.at += IN_HAND
         assert turn(ports) == 1
 
     def test_one_that_is_done_is_nothing_to_carry_on(self) -> None:

@@ -8,9 +8,9 @@ from shared.domain.decision import Actor
 from shared.domain.ids import AccountId
 from shared.domain.instance import HeldBy
 from shared.domain.operation import (
+    IN_HAND,
     PAUSE_BETWEEN_LOOKS,
     QUIET,
-    TURN,
     Drain,
     after_turn,
     drains,
@@ -55,7 +55,7 @@ class TestATurn:
     def test_taken_in_hand_it_is_left_alone(self) -> None:
         drain = taken_in_hand(a_drain(), now=NOON)
 
-        assert drain.attention_at == NOON + TURN
+        assert drain.attention_at == NOON + IN_HAND
         assert drain.rev == a_drain().rev + 1
 
     def test_out_of_time_it_goes_on_at_once(self) -> None:

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -166,3 +167,39 @@ def _move(stack: Api, to: datetime) -> None:
         advance(stack, to.isoformat())
     except (OSError, RefusedError):
         return
+
+
+class TestAPausedQueue:
+    """What falls due meanwhile waits, and runs once the queue is resumed; kill -9 in between costs time only."""
+
+    HELD = 12
+
+    def test_what_was_held_runs_once_it_is_resumed(self, processes: Processes) -> None:
+        processes.start_stack()
+        api = gym(processes)
+        api.call("DELETE", "/queue")
+        sids = [join(api, now_of(processes.stack)) for _ in range(self.HELD)]
+        await_all(lambda: all(held_by(api, sid) == "queue" for sid in sids), 60)
+        assert ledger(processes) == []
+
+        api.call("POST", "/queue")
+        processes.kill_stack()
+        processes.start_stack()
+
+        for sid in sids:
+            await_end(processes, sid, 240)
+        assert disagreements(Books.of(processes.stack), sids, ledger(processes)) == []
+        assert {held_by(api, sid) for sid in sids} == {None}
+
+
+def held_by(api: Api, sid: str) -> str | None:
+    found: str | None = api.call("GET", f"/execution-instance/{sid}").get("heldBy")
+    return found
+
+
+def await_all(holds: Callable[[], bool], seconds: float) -> None:
+    """Return once something holds."""
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends, f"not within {seconds} s"
+        time.sleep(0.5)
