@@ -43,7 +43,7 @@ def assert_at_rest(world: World) -> None:
     upcoming = next_event(instance)
     if upcoming is not None:
         assert upcoming.due_at > world.now_at, f"event {upcoming.seq} is overdue at rest"
-        assert attention_at(instance) == upcoming.due_at + GRACE
+        assert attention_at(instance) == (instance.arm_at or upcoming.due_at + GRACE)
     for event in instance.events:
         assert event.status is not EventStatus.EXECUTING, f"event {event.seq} hangs"
     if instance.status is not InstanceStatus.ACTIVE:

@@ -1,6 +1,7 @@
 """Everything at once: crashes, stalls, lost replies, bad doorbells, failing services, operators."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from shared.application.control import control
@@ -61,11 +62,14 @@ def weather(rng: random.Random, *, stall: float = 0.03, double_bell: float = 0.2
     )
 
 
-def storm(seed: int, *, stall: float = 0.03, double_bell: float = 0.2) -> World:
+def storm(
+    seed: int, *, stall: float = 0.03, double_bell: float = 0.2, horizon: timedelta | None = None
+) -> World:
     """A gym or a depot in bad weather, under watch."""
     rng = random.Random(seed)
     faults = weather(rng, stall=stall, double_bell=double_bell)
     world = gym_world(faults, requestDelayTime=250) if seed % 2 else parcel_world(faults)
+    world.strategy = replace(world.strategy, horizon=horizon)
     world.answers = declined(rng.randint(0, 2))
     Watch(world).install()
     (join if seed % 2 else subscribe)(world)
@@ -106,6 +110,13 @@ class TestBadWeather:
         assert_lawful(world)
         instance = only_instance(world)
         assert instance.status is not InstanceStatus.ACTIVE or instance.cycle > 3
+
+    def test_with_a_horizon_the_sweeper_arms_what_comes_within_it(self, seed: int) -> None:
+        world = storm(seed, horizon=timedelta(days=random.Random(seed).choice([1, 3, 10])))
+
+        world.run_until(CALM)
+
+        assert_lawful(world)
 
     def test_with_more_runners_than_anybody_asked_for(self, seed: int) -> None:
         world = storm(seed, double_bell=0.9, stall=0.15)

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import shared.application.run
+import shared.application.sweep
 import shared.domain.attention
 import shared.domain.claim
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.instance import Instance
-from tests.simulation.laws import assert_history_complete, only_instance
-from tests.simulation.stories import gym_world, join
+from shared.domain.journal import EventRecord
+from tests.simulation.laws import assert_history_complete, only_instance, records_of
+from tests.simulation.stories import declined, gym_world, join
 from tests.simulation.world import World
 
 DUE = datetime(2026, 3, 3, 8, 0, 0, tzinfo=UTC)
@@ -102,3 +104,30 @@ class TestTwoZombies:
 
         with pytest.raises(AssertionError):
             assert_history_complete(self.told())
+
+
+class TestAPlanBeyondTheHorizon:
+    """Nobody has armed its wakeup, and it runs on time all the same: the sweeper arms it when it comes near."""
+
+    @staticmethod
+    def charged() -> list[EventRecord]:
+        world = gym_world()
+        world.strategy = replace(world.strategy, horizon=timedelta(days=1))
+        world.answers = declined(0)
+        join(world)
+        assert only_instance(world).arm_at is None  # the welcome is due in minutes
+        world.run_until(DUE - timedelta(days=2))
+        assert only_instance(world).arm_at is not None
+        assert world.bells == {}
+        world.run_until(DUE + timedelta(minutes=1))
+        return records_of(world, "charge-fee")
+
+    def test_it_runs_on_its_date(self) -> None:
+        (charge,) = self.charged()
+
+        assert charge.event.executed_at == DUE
+
+    def test_it_is_the_sweeper_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.application.sweep, "far_partition", lambda _: "nowhere")
+
+        assert self.charged() == []

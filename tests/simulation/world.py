@@ -11,7 +11,7 @@ from shared.application.draining import carry_on
 from shared.application.ports import Listed, StaleRevError
 from shared.application.run import run_due_events
 from shared.application.sweep import ring_operations, sweep
-from shared.domain.attention import swept_partition
+from shared.domain.attention import far_partition, swept_partition
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
@@ -303,7 +303,8 @@ class World:
         return min(instants, default=None)
 
     def _to_be_swept(self) -> list[datetime]:
-        entries = [at for at, _ in self.store.attention_entries(swept_partition(0))]
+        partitions = (swept_partition(0), far_partition(0))
+        entries = [at for partition in partitions for at, _ in self.store.attention_entries(partition)]
         return entries + [drain.attention_at for drain in self.flags.access.operations.drains.values()]
 
     def _on_the_minute(self, at: datetime) -> datetime:
