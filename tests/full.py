@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Asked, Moment
 from shared.domain.decision import AuditEntry
-from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.event import AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.ids import (
     AccountId,
     CallKey,
@@ -19,7 +19,7 @@ from shared.domain.ids import (
     event_sid,
 )
 from shared.domain.instance import Added, CancelReason, HeldBy, Instance, InstanceStatus, Lease
-from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.journal import Answer, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.strategy import StrategyHead, StrategyVersion
@@ -51,6 +51,9 @@ INTENT = Intent(
     attempt=2,
     resets=("charge",),
     failure=FAILURE,
+    answers_later=True,
+    awaits=True,
+    answer_by=at(4, microsecond=500_000),
 )
 
 END = RunEnd(how=Ending.EXHAUSTED, attempt=3, resets=("charge", "look"), passed=("look",), failure=FAILURE)
@@ -92,6 +95,8 @@ EVENT = Event(
     side_results_from=2,
     unsure=True,
     in_doubt=True,
+    answered=AnswerMark(correlation_id=CorrelationId(f"{SID}-7.t0ken"), key="f00d"),
+    answer_by=at(6),
     resolution=Resolution.SKIP,
     job="job-9",
     last_error="it said no",
@@ -216,4 +221,12 @@ DRAIN = Drain(
     empty_since=at(3),
 )
 
-EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END)
+ANSWER = Answer(
+    correlation_id=CorrelationId(f"{SID}-7.t0ken"),
+    key="f00d",
+    at=at(8),
+    by="gateway-key",
+    body={"status": "CONFIRMED", "lines": [1, None]},
+)
+
+EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END, ANSWER)

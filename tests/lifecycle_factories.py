@@ -17,6 +17,7 @@ from shared.domain.journal import EventRecord, JournalEntry, Trail
 from shared.domain.replay import position
 from shared.domain.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.start import NewInstance, start
+from shared.domain.step import sent
 from shared.domain.strategy import Json, Strategy
 from shared.domain.walk import Walk, go_on
 
@@ -181,10 +182,12 @@ class Life:
         event, trail = self.running, self.trail(self.running.seq)
         intent = position(trail, event)
         assert isinstance(intent, Intent)
+        token = f"t0k3n{len(trail.entries)}"
         walk = Walk(
-            strategy=self.strategy, instance=self.instance, event=event, trail=trail, now=now, token="t0k3n"
+            strategy=self.strategy, instance=self.instance, event=event, trail=trail, now=now, token=token
         )
-        outcome, then = go_on(walk, intent, outcome)
+        is_sending = outcome.success and intent.answers_later and not intent.awaits
+        outcome, then = (sent if is_sending else go_on)(walk, intent, outcome)
         entry = JournalEntry(
             seq=event.seq,
             run=event.run,

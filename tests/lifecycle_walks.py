@@ -10,6 +10,7 @@ from shared.domain.attention import attention_at, next_event, partition
 from shared.domain.commands import (
     AddEvent,
     Apply,
+    AwaitAnswer,
     Cancel,
     CancelEvent,
     CancelTasks,
@@ -18,6 +19,7 @@ from shared.domain.commands import (
     Conclude,
     Execute,
     Finish,
+    ForgoAnswer,
     Nudge,
     Pause,
     Release,
@@ -25,6 +27,7 @@ from shared.domain.commands import (
     Resolve,
     Resume,
     Stop,
+    TakeAnswer,
     Unpark,
     Update,
     Wait,
@@ -32,9 +35,10 @@ from shared.domain.commands import (
 from shared.domain.decide import decide
 from shared.domain.decision import AlreadyThere, Applied, Refused
 from shared.domain.event import Event, EventStatus, PausedFor, Resolution
+from shared.domain.ids import CorrelationId
 from shared.domain.instance import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
-from shared.domain.journal import EventRecord
-from shared.domain.replay import position
+from shared.domain.journal import Answer, EventRecord
+from shared.domain.replay import heard, position
 from shared.domain.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.strategy import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
@@ -81,6 +85,13 @@ _STRATEGIES: list[Callable[[], Strategy]] = [
     lambda: strategy(reminded(days=2), parts=_PARTS, onResume="all", manualTrigger=True),
     lambda: strategy(calendar({"unit": "hours", "amount": 1}, runOnCycle=1), calendar(key="b", runOnCycle=2)),
     lambda: strategy(calendar({"unit": "minutes", "amount": 1})),
+    lambda: strategy(
+        reminded(days=0),
+        parts=_PARTS,
+        retry=retries(2, pause=True),
+        method={"async": True, "answerWithin": {"unit": "hours", "amount": 1}, "inDoubt": "pause"},
+    ),
+    lambda: strategy(calendar(), parts=_PARTS, retry=retries(1), method={"async": True}),
     lambda: strategy(calendar(nextCycleDateCallback="timestamp(string(attributes.level))")),
 ]
 _LEAPS = [
@@ -149,7 +160,8 @@ class RandomLife:
             event = self.rng.choice(self.of.instance.events)
         if event is None:
             return
-        claim = Claim(seq=event.seq, trail=self.of.trail(event.seq), token="t", job="j")
+        trail = heard(self.of.trail(event.seq), event)
+        claim = Claim(seq=event.seq, trail=trail, token=f"t{self.rng.random()}", job="j")
         if isinstance(self.decide(claim), Applied) and self.of.instance.executing is not None:
             self.before_claim = event
             if self.rng.random() < 0.1:
@@ -167,18 +179,27 @@ class RandomLife:
         if not isinstance(then, Intent):
             self._end(event)
             return
+        if then.awaits and self.rng.random() < 0.7:
+            self.decide(AwaitAnswer(seq=event.seq, fence=self._fence(), intent=then, known_visits=1))
+            return
         outcome = self.rng.choice([DONE, DECLINED, SILENT])
         if self.rng.random() < 0.3:
             outcome = Outcome(success=True, directives=self.rng.choice(_DIRECTIVES))
         self.of.step(outcome, self.now)
         entry = self.of.trail(event.seq).entries[-1]
+        if then.answers_later and not entry.outcome.success:
+            correlation_id = then.correlation_id
+            self.decide(ForgoAnswer(seq=event.seq, fence=self._fence(), correlation_id=correlation_id))
         if outcome.directives and self.rng.random() < 0.9:
             self.decide(Apply(seq=event.seq, fence=self._fence(), entry=entry))
 
     def _end(self, event: Event) -> None:
         then = position(self.of.trail(event.seq), event)
         end = then if isinstance(then, RunEnd) else self._any_end()
-        self.decide(Conclude(seq=event.seq, fence=self._fence(), end=end, in_doubt=self.rng.random() < 0.2))
+        doubted = then.correlation_id if isinstance(then, Intent) and end.how is Ending.IN_DOUBT else None
+        in_doubt = self.rng.random() < 0.2
+        command = Conclude(seq=event.seq, fence=self._fence(), end=end, in_doubt=in_doubt, doubted=doubted)
+        self.decide(command)
 
     def _any_end(self) -> RunEnd:
         how = self.rng.choice(list(Ending))
@@ -221,6 +242,8 @@ class RandomLife:
             Execute(seq=seq, by=ANN),
             CancelEvent(seq=seq, by=ANN),
             self._addition(),
+            self._answer(),
+            self._answer(),
             CancelTasks(tasks=tuple(self.rng.sample(["bill", "remind", "greet", "part"], 2)), by=ANN),
             self._update(),
             Resolve(
@@ -232,6 +255,15 @@ class RandomLife:
         elif self.rng.random() < 0.1:
             commands = [Cancel(by=ANN, kill=self.rng.random() < 0.3)]
         self.decide(self.rng.choice(commands))
+
+    def _answer(self) -> TakeAnswer:
+        """An answer to a call of some event, or to none."""
+        seqs = [seq for seq, trail in self.of.trails.items() if trail.entries] or [1]
+        seq = self.rng.choice(seqs)
+        entries = self.of.trail(seq).entries
+        known = [entry.intent.correlation_id for entry in entries] or [CorrelationId("i-1-1.unknown")]
+        answer = Answer(correlation_id=known[-1], key=f"k{self.rng.random()}", at=self.now, by="gateway")
+        return TakeAnswer(seq=seq, answer=answer, trail=self.of.trail(seq), by=ANN)
 
     def _addition(self) -> AddEvent:
         return AddEvent(
@@ -306,6 +338,7 @@ def assert_sound(instance: Instance) -> None:
     for event in instance.events:
         assert not event.status.is_final
         assert (event.paused_for is None) == (event.status is not EventStatus.PAUSED)
+        assert event.answer_by is None or event.paused_for is PausedFor.ANSWER
         stays = event.after_cancellation or event.status is EventStatus.EXECUTING
         assert stays or not instance.status.is_final, f"event {event.seq} is stuck"
     seqs = [event.seq for event in instance.events]

@@ -14,7 +14,7 @@ from shared.domain.decision import AuditEntry
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import HeldBy, Instance, InstanceStatus
-from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
 from shared.domain.operation import Drain
 from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
 
@@ -61,11 +61,17 @@ class InstanceStore(Protocol):
     def append(self, instance: Instance, entry: JournalEntry) -> None:
         """Store a journal entry under (event, run, visit), unless one with a higher fence stands there."""
 
+    def put_answer(self, instance: Instance, seq: int, answer: Answer) -> None:
+        """Store an answer to an asynchronous call of an event, under its key; storing it again changes nothing."""
+
     def put_record(self, instance: Instance, record: EventRecord) -> None:
         """Store the record of an event of an instance, unless one with a higher fence stands there."""
 
     def trail(self, sid: InstanceSid, seq: int) -> Trail:
-        """The journal of an event in order of (run, visit), and its record; by strongly consistent reads."""
+        """The journal of an event in order of (run, visit), the answers to it, and its record.
+
+        By strongly consistent reads.
+        """
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         """Instances of a partition whose attention entry is due, earliest first.

@@ -4,20 +4,12 @@ One way: look, claim, check the flags, then step after step, conclude, and look 
 Source: design section 3.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared.application.committing import committed, ring, settled, stored
+from shared.application.moving import Claimed, Halted, Moved, handed_over
 from shared.application.ports import Ports
-from shared.application.stepping import (
-    Claimed,
-    Halted,
-    Leave,
-    Moved,
-    TimeLeft,
-    conclude_run,
-    handed_over,
-    next_step,
-)
+from shared.application.stepping import Leave, TimeLeft, conclude_run, next_step
 from shared.domain.attention import EARLY, NotYet, Over, Ready, look
 from shared.domain.commands import Claim, Finish, Release, Unpark
 from shared.domain.decide import decide
@@ -26,7 +18,7 @@ from shared.domain.event import Event, EventStatus
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.journal import Trail
-from shared.domain.replay import position, to_seal, unapplied
+from shared.domain.replay import heard, position, to_seal, unapplied
 from shared.domain.run import Intent, RunEnd
 
 MAX_LOOKS = 100
@@ -84,7 +76,7 @@ class _Run:
         version = event.version or instance.strategy_version
         strategy = self.ports.strategies.load(instance.strategy_sid, version)
         fresh = event.run == 1 and event.outset is None
-        trail = Trail() if fresh else self.ports.instances.trail(instance.sid, event.seq)
+        trail = Trail() if fresh else heard(self.ports.instances.trail(instance.sid, event.seq), event)
         command = Claim(seq=event.seq, trail=trail, token=self.ports.ids.token(), job=self.job)
         verdict = decide(strategy, instance, command, now=self.ports.clock.now())
         if not isinstance(verdict, Applied) or not stored(self.ports, verdict):
@@ -107,10 +99,7 @@ class _Run:
         if seal is None:
             return claim
         self.ports.instances.append(instance, seal)
-        kept = tuple(
-            e for e in claim.trail.entries if (e.run, e.intent.visit) != (seal.run, seal.intent.visit)
-        )
-        return replace(claim, trail=replace(claim.trail, entries=(*kept, seal)))
+        return claim.with_entry(seal)
 
     def _parked(self, claimed: Instance, command: Release) -> Instance | None:
         """The claim given back; freed again at once where the flag has cleared meanwhile."""

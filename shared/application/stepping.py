@@ -9,21 +9,31 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared.application.committing import settled, stored
+from shared.application.moving import Halted, Moved, journalled, looked_at, set_down, walk_of
 from shared.application.ports import Ports
 from shared.domain.call import CallNotPossibleError, CallOutcome
-from shared.domain.claim import holds, lease_until
-from shared.domain.commands import Apply, Conclude, Renew, Stop, Wait
+from shared.domain.claim import lease_until
+from shared.domain.commands import AwaitAnswer, Conclude, Renew, Stop, Wait
 from shared.domain.decide import decide
 from shared.domain.decision import Applied
 from shared.domain.doubt import SendAgain, Settled, Undecided, settle, undecided
-from shared.domain.event import Event
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import JournalEntry, Trail
-from shared.domain.replay import chain
-from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError, Then
-from shared.domain.step import doubt_policy, judged, longest, not_possible, request_of
-from shared.domain.strategy import InDoubt, Strategy
-from shared.domain.walk import Walk, go_on
+from shared.domain.ids import CorrelationId
+from shared.domain.instance import InstanceStatus
+from shared.domain.replay import answer_to, chain, left_unanswered, position
+from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError
+from shared.domain.step import (
+    answered,
+    doubt_policy,
+    judged,
+    lapsed,
+    longest,
+    not_possible,
+    request_of,
+    sent,
+    sent_already,
+)
+from shared.domain.strategy import InDoubt
+from shared.domain.walk import go_on
 
 SET_DOWN = timedelta(seconds=20)
 """What an invocation keeps in reserve to set an event down."""
@@ -40,56 +50,31 @@ class Leave:
     has_moved: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A claim: of which event, under which fence, and what is stored of the event so far.
-
-    last: the last step of the run, where it goes into the event's record instead of the journal.
-    """
-
-    strategy: Strategy
-    seq: int
-    fence: int
-    trail: Trail
-    last: JournalEntry | None = None
-
-    def with_entry(self, entry: JournalEntry) -> "Claimed":
-        """The claim with one more entry in its trail."""
-        return replace(self, trail=replace(self.trail, entries=(*self.trail.entries, entry)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """The run goes on: where it stands now, with the instance as it is now."""
-
-    claim: Claimed
-    instance: Instance
-    event: Event
-    then: Then
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halted:
-    """The run goes on no further here. instance: None where another runner or invocation has it now."""
-
-    instance: Instance | None
-
-
 def next_step(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: Leave) -> Moved | Halted:
     """Execute one step and find what follows it; or set the event down where it may not, or need not, go on.
 
     unsure: the step may already have been sent.
     """
     now = ports.clock.now()
+    has_answer = at.event.has_answer_to(intent.correlation_id)
+    if intent.awaits and not has_answer and (intent.answer_by is None or intent.answer_by > now):
+        return _awaited(ports, at, intent)
     if at.instance.status is not InstanceStatus.ACTIVE and not at.event.after_cancellation:
-        return _set_down(ports, at, _stop(at))
+        return set_down(ports, at, _stop(at))
+    if intent.awaits or has_answer:
+        return _heard(ports, at, intent)
     if intent.not_before is not None and intent.not_before > now:
-        return _set_down(ports, at, _wait(at, until=intent.not_before))
-    match settle(_walk(ports, at), intent) if unsure else SendAgain(intent):
+        return set_down(ports, at, _wait(at, until=intent.not_before))
+    return _acted(ports, at, intent, unsure=unsure, leave=leave)
+
+
+def _acted(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: Leave) -> Moved | Halted:
+    """The step executed, or over without that where its earlier sending is in doubt."""
+    match settle(walk_of(ports, at), intent) if unsure else SendAgain(intent):
         case Undecided(end=end):
             return replace(at, then=end)
         case Settled(outcome=outcome, then=then):
-            return _journalled(ports, at, intent, outcome, then, started_at=now)
+            return journalled(ports, at, intent, outcome, then, started_at=ports.clock.now())
         case SendAgain(intent=again):
             return _executed_in_time(ports, at, again, leave)
         case unknown:
@@ -113,8 +98,9 @@ def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
         seq=at.claim.seq,
         fence=at.claim.fence,
         end=end,
-        in_doubt=any(entry.outcome.unanswered or entry.intent.repeat for entry in entries),
+        in_doubt=left_unanswered(entries),
         last=at.claim.last,
+        doubted=_doubted(at) if end.how is Ending.IN_DOUBT else None,
     )
     held: Moved | Halted = at
     while isinstance(held, Moved):
@@ -123,15 +109,14 @@ def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
         verdict = decide(strategy, instance, command, now=ports.clock.now())
         if isinstance(verdict, Applied) and _stored_record_first(ports, verdict, at.claim.seq):
             return Halted(instance=verdict.instance)
-        held = _looked_at(at, ports.instances.load(instance.sid))
+        held = looked_at(at, ports.instances.load(instance.sid))
     return held
 
 
-def handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
-    """What a controller ordered, applied to the instance once; the run goes on from there."""
-    command = Apply(seq=at.claim.seq, fence=at.claim.fence, entry=entry)
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
-    return _looked_at(at, None if verdict is None else verdict.instance)
+def _doubted(at: Moved) -> CorrelationId | None:
+    """Under which correlation id the call went out that the run stands at."""
+    then = position(at.claim.trail, at.event)
+    return then.correlation_id if isinstance(then, Intent) else None
 
 
 def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
@@ -146,70 +131,54 @@ def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     """The step done: its call made, its answer judged, what follows chosen."""
     started_at = ports.clock.now()
     call, impossible = _called(ports, at, intent)
-    walk = _walk(ports, at)
+    walk = walk_of(ports, at)
     outcome = impossible or judged(walk, intent, call)
     step = walk.task.steps[intent.step]
     if outcome.unanswered and doubt_policy(walk.strategy, step) is InDoubt.PAUSE:
         error = outcome.error or StepError(message="no answer")
         return replace(at, then=undecided(walk, intent, error))
-    outcome, then = go_on(walk, intent, outcome)
-    return _journalled(ports, at, intent, outcome, then, started_at=started_at)
+    outcome, then = (sent if outcome.success and intent.answers_later else go_on)(walk, intent, outcome)
+    return journalled(ports, at, intent, outcome, then, started_at=started_at)
+
+
+def _awaited(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
+    """The event set down until its answer comes; or the run goes on, where the answer was faster."""
+    visits = len(chain(at.claim.trail, at.event.run))
+    command = AwaitAnswer(seq=at.claim.seq, fence=at.claim.fence, intent=intent, known_visits=visits)
+    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    if isinstance(verdict, Applied):
+        return Halted(instance=verdict.instance)
+    return looked_at(at, None if verdict is None else verdict.instance)
+
+
+def _heard(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
+    """An asynchronous step over: its answer judged, or the lack of one; what follows chosen.
+
+    Where the answer was faster than the reply, the sending is journalled first.
+    """
+    started_at = ports.clock.now()
+    if not intent.awaits:
+        outcome, waiting = sent_already(walk_of(ports, at), intent)
+        return journalled(ports, at, intent, outcome, waiting, started_at=started_at)
+    if at.event.has_answer_to(intent.correlation_id) and answer_to(at.claim.trail, at.event, intent) is None:
+        answers = ports.instances.trail(at.instance.sid, at.claim.seq).answers
+        at = replace(at, claim=replace(at.claim, trail=replace(at.claim.trail, answers=answers)))
+    walk = walk_of(ports, at)
+    answer = answer_to(at.claim.trail, at.event, intent)
+    outcome, then = go_on(walk, intent, lapsed(intent) if answer is None else answered(walk, intent, answer))
+    return journalled(ports, at, intent, outcome, then, started_at=started_at)
 
 
 def _called(ports: Ports, at: Moved, intent: Intent) -> tuple[CallOutcome | None, Outcome | None]:
     """What the step's call came to; or what the step came to where it could not be made."""
     try:
-        request = request_of(_walk(ports, at), intent)
+        request = request_of(walk_of(ports, at), intent)
     except CallNotPossibleError as error:
         return None, not_possible(intent, error)
     if request is None:
         return None, None
     ports.clock.sleep(at.claim.strategy.definition.request_delay.total_seconds())
     return ports.caller.call(request), None
-
-
-def _journalled(
-    ports: Ports, at: Moved, intent: Intent, outcome: Outcome, then: Then, *, started_at: datetime
-) -> Moved | Halted:
-    """The step stored with what follows it; orders handed over; the instance looked at again.
-
-    A step that closes its event goes into the event's record instead.
-    """
-    entry = JournalEntry(
-        seq=at.claim.seq,
-        run=at.event.run,
-        fence=at.claim.fence,
-        intent=intent,
-        outcome=outcome,
-        then=then,
-        started_at=started_at,
-        finished_at=ports.clock.now(),
-    )
-    if _closes(then) and not outcome.directives:
-        return replace(at, claim=replace(at.claim, last=entry), then=then)
-    ports.instances.append(at.instance, entry)
-    at = replace(at, claim=at.claim.with_entry(entry), then=then)
-    if outcome.directives:
-        return handed_over(ports, at, entry)
-    if isinstance(then, RunEnd):
-        return at
-    return _looked_at(at, ports.instances.load(at.instance.sid))
-
-
-def _closes(then: Then) -> bool:
-    """Whether a run's end closes its event for sure."""
-    if not isinstance(then, RunEnd):
-        return False
-    exhausted = then.how is Ending.EXHAUSTED and then.failure is not None and not then.failure.pauses
-    return then.how is Ending.SUCCEEDED or exhausted
-
-
-def _looked_at(at: Moved, instance: Instance | None) -> Moved | Halted:
-    """The run with its instance as it is now, unless the claim no longer holds."""
-    if instance is None or not holds(instance, at.claim.seq, at.claim.fence):
-        return Halted(instance=None)
-    event = instance.event(at.claim.seq)
-    return Halted(instance=None) if event is None else replace(at, instance=instance, event=event)
 
 
 def _leased(ports: Ports, at: Moved, intent: Intent, needed: timedelta) -> Moved | Halted:
@@ -220,12 +189,12 @@ def _leased(ports: Ports, at: Moved, intent: Intent, needed: timedelta) -> Moved
     until = lease_until(at.claim.strategy, at.event, intent, now=now)
     command = Renew(seq=at.claim.seq, fence=at.claim.fence, until=until)
     verdict = settled(ports, at.instance.sid, command, known=at.instance)
-    return _looked_at(at, None if verdict is None else verdict.instance)
+    return looked_at(at, None if verdict is None else verdict.instance)
 
 
 def _elsewhere(ports: Ports, at: Moved, leave: Leave) -> Halted:
     """The event set down for a fresh invocation; not rung for where this one has done nothing."""
-    halted = _set_down(ports, at, _wait(at, until=None))
+    halted = set_down(ports, at, _wait(at, until=None))
     if halted.instance is not None and leave.has_moved:
         ports.wakeups.invoke(at.instance.sid)
     return Halted(instance=None)
@@ -239,19 +208,3 @@ def _stop(at: Moved) -> Stop:
 def _wait(at: Moved, *, until: datetime | None) -> Wait:
     visits = len(chain(at.claim.trail, at.event.run))
     return Wait(seq=at.claim.seq, fence=at.claim.fence, until=until, known_visits=visits)
-
-
-def _set_down(ports: Ports, at: Moved, command: Stop | Wait) -> Halted:
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
-    return Halted(instance=verdict.instance if isinstance(verdict, Applied) else None)
-
-
-def _walk(ports: Ports, at: Moved) -> Walk:
-    return Walk(
-        strategy=at.claim.strategy,
-        instance=at.instance,
-        event=at.event,
-        trail=at.claim.trail,
-        now=ports.clock.now(),
-        token=ports.ids.token(),
-    )

@@ -178,7 +178,7 @@ def _result_view(result: StepResult) -> dict[str, Json]:
     return {
         "success": result.success,
         "response": as_data(result.response),
-        "cached": None,
+        "cached": as_data(result.cached),
         "error": None
         if error is None
         else {"message": error.message, "status": error.status, "data": as_data(error.data)},

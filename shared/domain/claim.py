@@ -125,6 +125,8 @@ def _claimed(
     started = replace(
         event,
         status=EventStatus.EXECUTING,
+        paused_for=None,
+        answer_by=None,
         updated_at=now,
         version=event.version or strategy.version,
         begun_at=event.begun_at or now,

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from shared.domain.decision import ENGINE, Actor
 from shared.domain.event import Event, Resolution
+from shared.domain.ids import CorrelationId
 from shared.domain.instance import HeldBy
-from shared.domain.journal import JournalEntry, Trail
-from shared.domain.run import RunEnd
+from shared.domain.journal import Answer, JournalEntry, Trail
+from shared.domain.run import Intent, RunEnd
 from shared.domain.strategy import Json, OnResume
 
 
@@ -101,6 +102,19 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakeAnswer:
+    """An answer to an asynchronous call has come and is on file.
+
+    answer: of event ``seq``. trail: what is stored of that event, read after the instance.
+    """
+
+    seq: int
+    answer: Answer
+    trail: Trail
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A runner wants to run the event that is due.
 
@@ -172,14 +186,40 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitAnswer:
+    """The runner has sent an asynchronous call, journalled that, and sets the event down until its answer comes.
+
+    intent: of the visit in which it is waited for. known_visits: how many steps of the run are on file.
+    """
+
+    seq: int
+    fence: int
+    intent: Intent
+    known_visits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgoAnswer:
+    """The runner has judged an asynchronous call without its answer: none that comes later counts."""
+
+    seq: int
+    fence: int
+    correlation_id: CorrelationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conclude:
-    """The runner has come to the end of the run. last: its last step, where the journal does not hold it."""
+    """The runner has come to the end of the run. last: its last step, where the journal does not hold it.
+
+    doubted: under which correlation id the call went out that the run ends in doubt about.
+    """
 
     seq: int
     fence: int
     end: RunEnd
     in_doubt: bool
     last: JournalEntry | None = None
+    doubted: CorrelationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +244,7 @@ Command = (
     | CancelTasks
     | Update
     | Resolve
+    | TakeAnswer
     | Claim
     | Renew
     | Release
@@ -211,6 +252,8 @@ Command = (
     | Apply
     | Stop
     | Wait
+    | AwaitAnswer
+    | ForgoAnswer
     | Conclude
     | Nudge
     | Finish

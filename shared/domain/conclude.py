@@ -29,6 +29,8 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
     if event is None:
         return AlreadyThere(instance=instance)
     event = replace(event, in_doubt=event.in_doubt or command.in_doubt)
+    if command.doubted is not None and event.has_answer_to(command.doubted):
+        return _no_doubt(instance, event, now=now)
     verdict = advance(strategy, instance, event, command.end, now=now)
     own, *others = verdict.records or (None,)
     if own is None or own.event.seq != event.seq:
@@ -179,6 +181,14 @@ def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetim
         return _paused(instance, event, PausedFor.IN_DOUBT, failed, now=now)
     paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.IN_DOUBT)
     return Change(instance=instance.with_event(paused).at_rest(now=now))
+
+
+def _no_doubt(instance: Instance, event: Event, *, now: datetime) -> Applied:
+    """The answer to the call came while its runner was about to give up: the event goes on from it."""
+    going_on = replace(
+        event, status=EventStatus.QUEUED, due_at=now, scheduled_at=now, ring=event.ring + 1, updated_at=now
+    )
+    return Applied(instance=instance.with_event(going_on).at_rest(now=now))
 
 
 def _paused(

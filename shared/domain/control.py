@@ -84,8 +84,8 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
         return Refused(instance=instance, why="the event is finished", rule="finished")
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
-            queued = _queued(event, now=now)
-            change = Change(instance=replace(instance.with_event(queued), updated_at=now))
+            going = queued(event, now=now)
+            change = Change(instance=replace(instance.with_event(going), updated_at=now))
             return audited(instance, change, command="execute", by=command.by, now=now, event=event)
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             return AlreadyThere(instance=instance)
@@ -100,15 +100,43 @@ def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: da
         return Refused(instance=instance, why="the event is finished", rule="finished")
     if event.paused_for is not PausedFor.IN_DOUBT:
         return Refused(instance=instance, why="the event is not paused for a call in doubt")
-    decided = replace(_queued(event, now=now), resolution=command.resolution)
-    after = replace(instance.with_event(decided), updated_at=now)
+    going = replace(queued(event, now=now), resolution=command.resolution)
+    after = replace(instance.with_event(going), updated_at=now)
     name = f"resolve {command.resolution.value}"
-    if instance.status is InstanceStatus.PAUSED and instance.stopped_for == event.seq:
-        going_on = _going_on(
-            strategy, instance, _activated(after, now=now), None, name, by=command.by, now=now
-        )
-        return _about(going_on, instance.event_sid(event))
-    return audited(instance, Change(instance=after), command=name, by=command.by, now=now, event=event)
+    return decided(strategy, instance, after, event, name, by=command.by, now=now)
+
+
+def decided(
+    strategy: Strategy,
+    before: Instance,
+    after: Instance,
+    event: Event,
+    command: str,
+    *,
+    by: Actor,
+    now: datetime,
+) -> Verdict:
+    """What is known about a call in doubt of an event lets its instance go on, where it was paused for it."""
+    if before.status is InstanceStatus.PAUSED and before.stopped_for == event.seq:
+        active = _activated(after, now=now)
+        going_on = _going_on(strategy, before, active, None, command, by=by, now=now)
+        return _about(going_on, before.event_sid(event))
+    return audited(before, Change(instance=after), command=command, by=by, now=now, event=event)
+
+
+def queued(event: Event, *, now: datetime) -> Event:
+    """The event as it is when it is to run now."""
+    return replace(
+        event,
+        status=EventStatus.QUEUED,
+        paused_for=None,
+        answer_by=None,
+        due_at=now,
+        scheduled_at=now,
+        ring=event.ring + 1,
+        crashes=0,
+        updated_at=now,
+    )
 
 
 def _about(verdict: Verdict, event: EventSid) -> Verdict:
@@ -168,7 +196,7 @@ def _activated(instance: Instance, *, now: datetime) -> Instance:
 
 
 def _restarted(instance: Instance, *, now: datetime) -> Instance:
-    """The instance with its paused events running on; in-doubt ones wait for the operator."""
+    """The instance with its paused events running on; others wait for an answer or a decision."""
     for event in instance.events:
         match event.paused_for:
             case PausedFor.EXHAUSTED:
@@ -180,27 +208,14 @@ def _restarted(instance: Instance, *, now: datetime) -> Instance:
                     known_visits=0,
                     side_results_from=event.run + 1,
                 )
-                instance = instance.with_event(_queued(anew, now=now))
+                instance = instance.with_event(queued(anew, now=now))
             case PausedFor.OPERATOR | PausedFor.POISONED:
-                instance = instance.with_event(_queued(event, now=now))
-            case PausedFor.IN_DOUBT | None:
+                instance = instance.with_event(queued(event, now=now))
+            case PausedFor.ANSWER | PausedFor.IN_DOUBT | None:
                 pass
             case _:
                 assert_never(event.paused_for)
     return instance
-
-
-def _queued(event: Event, *, now: datetime) -> Event:
-    return replace(
-        event,
-        status=EventStatus.QUEUED,
-        paused_for=None,
-        due_at=now,
-        scheduled_at=now,
-        ring=event.ring + 1,
-        crashes=0,
-        updated_at=now,
-    )
 
 
 def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command

@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import assert_never
 
 from shared.domain.adding import add
+from shared.domain.answering import await_answer, forgo_answer, take_answer
 from shared.domain.attention import Over, Ready, back_off, beyond_horizon, look
 from shared.domain.claim import claim, release, renew, unpark
 from shared.domain.commands import (
     AddEvent,
     Apply,
+    AwaitAnswer,
     Cancel,
     CancelEvent,
     CancelTasks,
@@ -22,6 +24,7 @@ from shared.domain.commands import (
     Conclude,
     Execute,
     Finish,
+    ForgoAnswer,
     Nudge,
     Pause,
     Release,
@@ -29,6 +32,7 @@ from shared.domain.commands import (
     Resolve,
     Resume,
     Stop,
+    TakeAnswer,
     Unpark,
     Update,
     Wait,
@@ -100,6 +104,8 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return update(strategy, instance, command, now=now)
         case Resolve():
             return resolve(strategy, instance, command, now=now)
+        case TakeAnswer():
+            return take_answer(strategy, instance, command, now=now)
         case Claim():
             return claim(strategy, instance, command, now=now)
         case Renew():
@@ -114,6 +120,10 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return stop(instance, command, now=now)
         case Wait():
             return wait(instance, command, now=now)
+        case AwaitAnswer():
+            return await_answer(instance, command, now=now)
+        case ForgoAnswer():
+            return forgo_answer(instance, command, now=now)
         case Conclude():
             return conclude(strategy, instance, command, now=now)
         case Nudge():

@@ -18,7 +18,7 @@ from shared.domain.definition_tasks import task
 from shared.domain.definition_texts import schema
 from shared.domain.errors import DateError, InvalidInputError, Problem, RitornelloError
 from shared.domain.reader import Notes, Reader
-from shared.domain.strategy import Definition, Json, OnResume, json_size
+from shared.domain.strategy import Action, Definition, Json, OnResume, Service, json_size
 
 MAX_SETTINGS_BYTES = 200 * 1024
 """Settings as JSON at most."""
@@ -73,7 +73,8 @@ def _definition(reader: Reader, environment: str | None) -> Definition:
     services = reader.many("services", partial(service, environment=environment), required=True)
     by_key = {service.key: service for service in services}
     actions = reader.many("actions", partial(action, services=by_key), required=True)
-    read_task = partial(task, actions=reader.keys("actions"))
+    later = {action.key: _answers_later(by_key, action) for action in actions}
+    read_task = partial(task, actions=reader.keys("actions"), later=later)
     read_lifecycle_task = partial(lifecycle_task, tasks=task_keys)
     read_schedule = partial(schedule, tasks=task_keys)
     initial_delay, calendars = reader.one("schedule", read_schedule, required=True) or (None, ())
@@ -91,6 +92,13 @@ def _definition(reader: Reader, environment: str | None) -> Definition:
     )
     reader.finish()
     return definition
+
+
+def _answers_later(services: Mapping[str, Service], action: Action) -> bool | None:
+    """Whether an action calls an asynchronous method; None where it calls none that there is."""
+    called = services.get(action.service)
+    method = None if called is None else called.methods.get(action.method)
+    return None if method is None else method.answers_later
 
 
 class _Config(TypedDict, total=False):

@@ -17,10 +17,12 @@ _LONGEST_WAY = 10
 """Steps of a loop that a message names."""
 
 
-def check_flow(reader: Reader, task: Task, positions: Mapping[str, int]) -> None:
+def check_flow(
+    reader: Reader, task: Task, positions: Mapping[str, int], *, later: Mapping[str, bool | None]
+) -> None:
     """Note every step out of reach, and every loop at the first of its steps.
 
-    reader: stands at the task. positions: where in ``steps`` each key stands.
+    reader: stands at the task. positions: where in ``steps`` each key stands. later: the asynchronous actions.
     All rules count as ways, also those of side paths. Of loops that share a step one is told, and of
     more than a hundred the first.
     """
@@ -29,7 +31,7 @@ def check_flow(reader: Reader, task: Task, positions: Mapping[str, int]) -> None
         for key in steps.keys() - _reached(steps, task.initial_step):
             message = f"no way leads to the step {key!r}"
             reader.problem("steps", "unreachable", message, below=f"/{positions[key]}/key")
-    waitless = {key: step for key, step in steps.items() if not _waits(step)}
+    waitless = {key: step for key, step in steps.items() if not _waits(step, later)}
     for loop in islice(_loops(waitless), _MOST_LOOPS):
         start = min(range(len(loop)), key=lambda index: positions[loop[index]])
         way = [*loop[start:], *loop[:start]]
@@ -37,8 +39,9 @@ def check_flow(reader: Reader, task: Task, positions: Mapping[str, int]) -> None
         reader.problem("steps", "loop", message, below=f"/{positions[way[0]]}/key")
 
 
-def _waits(step: Step) -> bool:
-    return step.delay is not None and passes_time(step.delay)
+def _waits(step: Step, later: Mapping[str, bool | None]) -> bool:
+    delayed = step.delay is not None and passes_time(step.delay)
+    return delayed or later.get(step.action or "") is True
 
 
 def _targets(step: Step) -> list[str]:

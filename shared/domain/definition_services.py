@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from shared.domain.definition_schedule import delta
 from shared.domain.definition_texts import data, headers, request_validation, schema, templates
 from shared.domain.reader import Reader
 from shared.domain.strategy import Action, Authorization, InDoubt, Method, Service
@@ -85,9 +86,9 @@ def _authorization(reader: Reader) -> tuple[str, Authorization]:
 
 def _method(reader: Reader) -> Method:
     _description(reader)
-    if reader.flag("async"):
-        reader.unsupported("async", "an asynchronous method is")
-    reader.unsupported("answerWithin", "waiting for an answer is")
+    later = reader.flag("async")
+    if reader.has("answerWithin") and not later:
+        reader.problem("answerWithin", "exclusive", "is for asynchronous methods: async is not true")
     return Method(
         key=reader.key(),
         url=_path(reader),
@@ -96,6 +97,8 @@ def _method(reader: Reader) -> Method:
         response_validation=schema(reader, "responseValidation"),
         timeout_seconds=reader.whole("timeoutSeconds", 1, 300) or 30,
         in_doubt=reader.choice("inDoubt", InDoubt) or InDoubt.RETRY,
+        answers_later=later,
+        answer_within=reader.one("answerWithin", delta),
     )
 
 

@@ -3,7 +3,7 @@
 Source: contracts/core.md sections 2.2, 3.5, 3.6 and 4.1; design section 5.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from functools import partial
 
 from shared.domain.definition_flow import check_flow
@@ -19,30 +19,35 @@ MOST_RETRIES = 1000
 _WHAT_A_STEP_DOES = ("action", "controllerCallback", "delay", "controller")
 
 
-def task(reader: Reader, *, actions: Container[str]) -> Task:
-    """A flow of steps, each of them within reach and no loop without a wait."""
+def task(reader: Reader, *, actions: Container[str], later: Mapping[str, bool | None]) -> Task:
+    """A flow of steps, each of them within reach and no loop without a wait.
+
+    later: of each action whether its method is asynchronous; None where that cannot be told.
+    """
     reader.optional_text("description", may_be_empty=True)
     reader.unsupported("outputs", "outputs are")
     positions = reader.keys("steps")
-    read_step = partial(_step, actions=actions, steps=positions)
+    read_step = partial(_step, actions=actions, later=later, steps=positions)
     found = Task(
         key=reader.key(),
         initial_step=reader.reference("initialStep", positions, "this task has no step"),
         retry_config=reader.one("retryConfig", _retry_config),
         steps={step.key: step for step in reader.many("steps", read_step, required=True)},
     )
-    reader.later(lambda: check_flow(reader, found, positions))
+    reader.later(lambda: check_flow(reader, found, positions, later=later))
     return found
 
 
-def _step(reader: Reader, *, actions: Container[str], steps: Container[str]) -> Step:
+def _step(
+    reader: Reader, *, actions: Container[str], later: Mapping[str, bool | None], steps: Container[str]
+) -> Step:
     reader.optional_text("description", may_be_empty=True)
     reader.unsupported("controller", "a named controller is")
-    reader.unsupported("resumeControllerCallback", "resuming a step is")
     step = Step(
         key=reader.key(),
         action=reader.optional_reference("action", actions, "there is no action"),
         controller_callback=callback(reader, "controllerCallback", ResultType.MAP),
+        resume_controller_callback=callback(reader, "resumeControllerCallback", ResultType.MAP),
         retry_config=reader.one("retryConfig", _retry_config),
         reset_attempts=reader.flag("resetAttempts"),
         final=reader.flag("final"),
@@ -54,6 +59,10 @@ def _step(reader: Reader, *, actions: Container[str], steps: Container[str]) -> 
     )
     if not any(reader.has(name) for name in _WHAT_A_STEP_DOES):
         reader.problem("action", "required", "a step needs an action, a controllerCallback or a delay")
+    waits_for_answer = step.action is not None and later.get(step.action) is not False
+    if reader.has("resumeControllerCallback") and not waits_for_answer:
+        message = "is never called: the step's action calls no asynchronous method"
+        reader.problem("resumeControllerCallback", "exclusive", message)
     if step.final:
         _refuse_ways_on(reader, step)
     return step

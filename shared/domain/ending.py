@@ -11,7 +11,7 @@ from shared.domain.callbacks import is_true, scope
 from shared.domain.companions import delayed
 from shared.domain.decision import Actor, Change
 from shared.domain.errors import DateError
-from shared.domain.event import Event, EventKind, EventStatus
+from shared.domain.event import Event, EventKind, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
 from shared.domain.journal import EventRecord
 from shared.domain.strategy import LifecycleTask, Strategy
@@ -30,7 +30,8 @@ def close(
     """The event leaves the aggregate with a final status, and the lease for it ends.
 
     Where another than its runner closes it, the fence moves: a late result is discarded, and the record says
-    that the last call is in doubt. by_runner: the fence stays, the record carries it.
+    that the last call is in doubt; so it does of one that waits for an answer.
+    by_runner: the fence stays, the record carries it.
     """
     running = instance.lease is not None and instance.lease.seq == event.seq
     in_flight = running and not by_runner
@@ -39,13 +40,14 @@ def close(
         after = after.at_rest(now=now)
     if in_flight:
         after = replace(after, fence=instance.fence + 1)
-    closed = replace(event, status=status, updated_at=now, paused_for=None)
+    unanswered = event.paused_for is PausedFor.ANSWER
+    closed = replace(event, status=status, updated_at=now, paused_for=None, answer_by=None)
     record = EventRecord(
         instance_sid=instance.sid,
         event=closed,
         fence=after.fence,
         finished_at=now,
-        in_doubt=event.in_doubt or in_flight,
+        in_doubt=event.in_doubt or in_flight or unanswered,
         why=why,
     )
     return Change(instance=after, records=(record,))

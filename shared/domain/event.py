@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.ids import CorrelationId
 from shared.domain.run import Then
 
 
@@ -24,9 +25,9 @@ class EventStatus(StrEnum):
     """A step runner holds the lease. Put there by a claim; left when the run ends, waits or stops, or, once
     the lease has passed, by the next claim."""
     PAUSED = "PAUSED"
-    """Waits for somebody (``paused_for``). Put there by used-up attempts, by a call in doubt, by a pause of
-    its instance between two steps, or by crashes; left by resume or resolve (QUEUED) and by whatever closes
-    it (CANCELED)."""
+    """Waits for somebody (``paused_for``). Put there by an asynchronous call, by used-up attempts, by a call in
+    doubt, by a pause of its instance between two steps, or by crashes; left by an answer, resume or resolve
+    (QUEUED), by a claim once the time for an answer is over, and by whatever closes it (CANCELED)."""
     PROCESSED = "PROCESSED"
     """Final: its task ended. Put there by the conclusion of a run."""
     FAILED = "FAILED"
@@ -43,6 +44,8 @@ class EventStatus(StrEnum):
 class PausedFor(StrEnum):
     """Whom a PAUSED event waits for."""
 
+    ANSWER = "ANSWER"
+    """An asynchronous call was sent: its answer, or the end of the time for it, lets the event go on."""
     EXHAUSTED = "EXHAUSTED"
     """Its attempts are used up: a resume of the instance starts a new run with attempt 1."""
     OPERATOR = "OPERATOR"
@@ -80,11 +83,19 @@ class Resolution(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerMark:
+    """Which answer the event has taken. correlation_id: to which sending. key: where it is on file."""
+
+    correlation_id: CorrelationId
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One scheduled run of one task, as the aggregate holds it until it closes.
 
     seq: its number on the instance, from 1. date: when it is planned; a retry moves it.
-    due_at: when it may start: the date, the end of a step's delay, or the moment it was queued.
+    due_at: when it may start: the date, the end of a step's delay, the moment it was queued, or ``answer_by``.
     attempt: from 1, the retry budget's counter. run: from 1, never set back.
     ring: rises with each new ``due_at``; names its doorbell.
     version: the strategy version it is bound to from its first claim on; None before.
@@ -96,6 +107,8 @@ class Event:
     side_results_from: the first run whose side-path results still count.
     unsure: the step it stands at may already have been sent to its service.
     in_doubt: some call of it was, or may have been, sent more than once or without an answer.
+    answered: the last answer to an asynchronous call that was taken.
+    answer_by: while it is PAUSED for an answer: until when, where that is limited.
     resolution: what an operator decided about its call in doubt, until its runner has heeded it.
     job: the invocation that last ran it.
     last_error: why the last attempt failed, for people.
@@ -129,6 +142,8 @@ class Event:
     side_results_from: int = 1
     unsure: bool = False
     in_doubt: bool = False
+    answered: AnswerMark | None = None
+    answer_by: datetime | None = None
     resolution: Resolution | None = None
     job: str | None = None
     last_error: str | None = None
@@ -142,6 +157,10 @@ class Event:
         if visits <= self.known_visits:
             return self
         return replace(self, known_visits=visits, crashes=0, unsure=False, resolution=None)
+
+    def has_answer_to(self, correlation_id: CorrelationId) -> bool:
+        """Whether the answer to a sending has been taken."""
+        return self.answered is not None and self.answered.correlation_id == correlation_id
 
     @property
     def is_main(self) -> bool:

@@ -54,6 +54,16 @@ def correlation_id(event: EventSid, token: str) -> CorrelationId:
     return CorrelationId(f"{event}.{token}")
 
 
+def event_of_correlation(correlation: str) -> str:
+    """The event sid a correlation id would start with, whatever the text is."""
+    return correlation.partition(".")[0]
+
+
+def answer_key(correlation: CorrelationId, body: str) -> str:
+    """What an answer is kept under: the same only for the same body to the same correlation id."""
+    return sha256(f"{correlation} {body}".encode()).hexdigest()[:32]
+
+
 def bell_name(event: EventSid, ring: int) -> str:
     """The name of the schedule that rings for an event; ``ring`` rises with each new date of it."""
     return f"{event}-{ring}"

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.dates import Moment
-from shared.domain.event import Event, EventStatus
+from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid, event_sid
 
 MOST_ADDED_KEYS = 16
@@ -171,5 +171,7 @@ class Instance:
         return self.status is InstanceStatus.ACTIVE
 
     def lets_start(self, event: Event) -> bool:
-        """Whether this event starts by itself when it is due."""
-        return event.status in (EventStatus.PENDING, EventStatus.QUEUED) and self.lets_run(event)
+        """Whether this event starts by itself when it is due; one that waits for an answer, when it waits no more."""
+        lapses = event.paused_for is PausedFor.ANSWER and event.answer_by is not None
+        waits = event.status in (EventStatus.PENDING, EventStatus.QUEUED) or lapses
+        return waits and self.lets_run(event)

@@ -4,11 +4,11 @@ The journal is what a crash is repaired from, so everything a later runner must 
 in it. Source: design section 3, items 4 to 8.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.event import Event
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import CorrelationId, InstanceSid
 from shared.domain.run import Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.strategy import Json
 
@@ -54,18 +54,44 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a service sent to a correlation id. It counts once the event has taken it (``Event.answered``).
+
+    key: of correlation id and body, so that two answers never overwrite each other. body: None where none was sent.
+    by: the access key's id.
+    """
+
+    correlation_id: CorrelationId
+    key: str
+    at: datetime
+    by: str
+    body: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trail:
-    """All that is stored of one event besides the aggregate: its journal, and its record if closed."""
+    """All that is stored of one event besides the aggregate: its journal, its record if closed, answers to it."""
 
     entries: tuple[JournalEntry, ...] = ()
     record: EventRecord | None = None
+    answers: tuple[Answer, ...] = ()
+
+    def with_entry(self, entry: JournalEntry) -> "Trail":
+        """Itself with one more entry, in place of what stood for the same visit."""
+        place = (entry.run, entry.intent.visit)
+        others = tuple(other for other in self.entries if (other.run, other.intent.visit) != place)
+        return replace(self, entries=(*others, entry))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """One element of ``stack``: what callbacks and templates see of a step."""
+    """One element of ``stack``: what callbacks and templates see of a step.
+
+    cached: of an asynchronous step, the reply that came before the answer.
+    """
 
     success: bool
     response: Json = None
+    cached: Json = None
     error: StepError | None = None
     from_cache: bool = False

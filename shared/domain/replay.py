@@ -4,11 +4,11 @@ Nothing is evaluated here: stored outcomes and chosen next steps are followed as
 Source: design section 3, items 7 and 8; section 5.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from shared.domain.event import Event
-from shared.domain.journal import JournalEntry, StepResult, Trail
+from shared.domain.journal import Answer, EventRecord, JournalEntry, StepResult, Trail
 from shared.domain.run import Intent, Outcome, Path, Then
 
 
@@ -19,6 +19,48 @@ def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
     its fence is lower than the one before it. The chain ends before it.
     """
     return _linked({entry.intent.visit: entry for entry in trail.entries if entry.run == run})
+
+
+def heard(trail: Trail, event: Event) -> Trail:
+    """The trail as a run goes on from it.
+
+    An answer may be taken in the moment in which its sending is judged without it. Nothing has followed from
+    that judgement then (the runner tells the instance first), and so it does not count.
+    """
+    entries = chain(trail, event.run)
+    last = entries[-1] if entries else None
+    if last is None or not last.intent.answers_later or not event.has_answer_to(last.intent.correlation_id):
+        return trail
+    if _is_sent(last) or (last.intent.awaits and not last.outcome.unanswered):
+        return trail
+    return replace(trail, entries=tuple(entry for entry in trail.entries if entry is not last))
+
+
+def answer_to(trail: Trail, event: Event, intent: Intent) -> Answer | None:
+    """The answer to the sending of an intent that the event has taken, where the trail holds it."""
+    mark = event.answered
+    if mark is None or mark.correlation_id != intent.correlation_id:
+        return None
+    return next((answer for answer in trail.answers if answer.key == mark.key), None)
+
+
+def left_unanswered(entries: Iterable[JournalEntry]) -> bool:
+    """Whether a call among these steps was, or may have been, sent more than once or without an answer."""
+    return any(entry.intent.repeat or (entry.outcome.unanswered and not _is_sent(entry)) for entry in entries)
+
+
+def _is_sent(entry: JournalEntry) -> bool:
+    """Whether it is the sending of an asynchronous call whose answer is a visit of its own."""
+    return isinstance(entry.then, Intent) and entry.then.awaits
+
+
+def last_run(trail: Trail, record: EventRecord) -> tuple[JournalEntry, ...]:
+    """The steps of a closed event's last run.
+
+    What its record holds counts; a runner that had lost its lease may have journalled that step as well.
+    """
+    entries = chain(trail, record.event.run)
+    return entries if record.last is None else (*entries[: record.last.intent.visit - 1], record.last)
 
 
 def position(trail: Trail, event: Event) -> Then | None:
@@ -54,16 +96,17 @@ def stored_results(trail: Trail, event: Event, path: Path) -> Mapping[str, StepR
     """
     main = path is Path.MAIN
     first = 1 if main else event.side_results_from
-    last = {
-        entry.intent.step: entry.outcome
-        for entries in _chains(trail, first, event.run - 1)
-        for entry in entries
-        if (entry.intent.path is Path.MAIN) == main
-    }
+    last: dict[str, StepResult] = {}
+    unanswered: dict[str, bool] = {}
+    for entries in _chains(trail, first, event.run - 1):
+        for entry in entries:
+            if (entry.intent.path is Path.MAIN) == main:
+                lay_on(last, entry.intent, entry.outcome)
+                unanswered[entry.intent.step] = entry.outcome.unanswered
     return {
-        step: StepResult(success=True, response=outcome.response, from_cache=True)
-        for step, outcome in last.items()
-        if outcome.success
+        step: replace(result, from_cache=True)
+        for step, result in last.items()
+        if result.success and not unanswered[step]
     }
 
 
@@ -72,14 +115,20 @@ def stack(trail: Trail, event: Event, intent: Intent) -> dict[str, StepResult]:
     results: dict[str, StepResult] = {}
     for entry in chain(trail, event.run):
         _pass(results, trail, event, entry.intent)
-        results[entry.intent.step] = result_of(entry.outcome)
+        lay_on(results, entry.intent, entry.outcome)
     _pass(results, trail, event, intent)
     return results
 
 
-def result_of(outcome: Outcome) -> StepResult:
-    """What an executed step looks like on the stack."""
-    return StepResult(success=outcome.success, response=outcome.response, error=outcome.error)
+def lay_on(results: dict[str, StepResult], intent: Intent, outcome: Outcome) -> None:
+    """Put what a step came to on the stack; with an answer, the reply it follows stays beside it."""
+    before = results.get(intent.step)
+    results[intent.step] = StepResult(
+        success=outcome.success,
+        response=outcome.response,
+        cached=before.response if intent.awaits and before is not None else None,
+        error=outcome.error,
+    )
 
 
 def unanswered_sending(trail: Trail, event: Event, step: str) -> Intent | None:

@@ -62,6 +62,9 @@ class Intent:
     branches: steps still to be run when this branch ends (the last one next).
     attempt, resets: the attempt counter and the steps that have set it back, as of this step.
     failure: on a side path, the failed attempt that led here.
+    answers_later: the answer to its call is sent to us, under its correlation id.
+    awaits: it was sent already, in the visit before; what is left of the step is to wait for the answer and hear it.
+    answer_by: until when it waits; None for as long as it takes.
     """
 
     visit: int
@@ -76,6 +79,9 @@ class Intent:
     attempt: int = 1
     resets: tuple[str, ...] = ()
     failure: Failure | None = None
+    answers_later: bool = False
+    awaits: bool = False
+    answer_by: datetime | None = None
 
 
 class Ending(StrEnum):
@@ -110,7 +116,7 @@ Then = Intent | RunEnd
 class Outcome:
     """What one step execution came to.
 
-    unanswered: the call may have reached the service and no answer came.
+    unanswered: the call may have reached the service and no answer came (yet).
     directives: what its controller ordered, to be applied to the instance once.
     notes: rules and callbacks that could not be evaluated and were passed over.
     """

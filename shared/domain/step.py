@@ -20,12 +20,14 @@ from shared.domain.call import (
     told,
 )
 from shared.domain.callbacks import directives, with_response
+from shared.domain.dates import format_instant
 from shared.domain.definition_bounds import unreadable
 from shared.domain.directives import DirectiveError, checked
-from shared.domain.journal import Trail
-from shared.domain.replay import stack
+from shared.domain.journal import Answer, Trail
+from shared.domain.replay import lay_on, stack
+from shared.domain.retry import due_after
 from shared.domain.run import Intent, Outcome, StepError
-from shared.domain.strategy import InDoubt, Json, Method, Step, Strategy, json_size
+from shared.domain.strategy import InDoubt, Json, Method, Step, Strategy, json_size, method_called
 from shared.domain.validation import violations
 from shared.domain.walk import Walk
 from shared.expressions import EvaluationError
@@ -58,11 +60,54 @@ def request_of(walk: Walk, intent: Intent) -> ServiceRequest | None:
 def judged(walk: Walk, intent: Intent, call: CallOutcome | None) -> Outcome:
     """What a step came to, given the answer to its call (None: it makes none), its controller included."""
     step = walk.task.steps[intent.step]
-    method = _method(walk.strategy, step)
+    method = method_called(walk.strategy, step)
     outcome = Outcome(success=True) if method is None or call is None else _classified(method, intent, call)
     if outcome.success and step.controller_callback is not None:
         outcome = _controlled(walk, intent, outcome, step.controller_callback)
     return _within_bounds(walk.trail, outcome)
+
+
+def sent(walk: Walk, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
+    """The step of an asynchronous call after its sending, and the visit in which its answer is waited for and heard.
+
+    ``answerWithin`` is counted from now. Where it leads to no date the step waits without limit.
+    """
+    method = method_called(walk.strategy, walk.task.steps[intent.step])
+    until, note = None, None
+    if method is not None and method.answer_within is not None:
+        variables = walk.scope_at(intent, stack(walk.trail, walk.event, intent))
+        until, note = due_after(walk.strategy, walk.instance, method.answer_within, variables, now=walk.now)
+    notes = (f"answerWithin of {intent.step}: {note}",) if note else ()
+    waiting = replace(
+        intent, visit=intent.visit + 1, passed=(), not_before=None, awaits=True, answer_by=until
+    )
+    return replace(outcome, unanswered=True, notes=outcome.notes + notes), waiting
+
+
+def sent_already(walk: Walk, intent: Intent) -> tuple[Outcome, Intent]:
+    """As above, of a sending whose answer came before its reply."""
+    return sent(walk, intent, Outcome(success=True, notes=("its answer came before its reply",)))
+
+
+def answered(walk: Walk, intent: Intent, answer: Answer) -> Outcome:
+    """What an asynchronous step came to, given its answer: a body takes the place of the reply, no body keeps it.
+
+    ``resumeControllerCallback`` has the last word.
+    """
+    step = walk.task.steps[intent.step]
+    results = stack(walk.trail, walk.event, intent)
+    reply = results[intent.step].response if intent.step in results else None
+    outcome = Outcome(success=True, response=reply if answer.body is None else answer.body)
+    if step.resume_controller_callback is not None:
+        name, source = "resumeControllerCallback", step.resume_controller_callback
+        outcome = _controlled(walk, intent, outcome, source, name=name)
+    return _within_bounds(walk.trail, outcome)
+
+
+def lapsed(intent: Intent) -> Outcome:
+    """What an asynchronous step came to whose answer did not come in time."""
+    until = "" if intent.answer_by is None else f" by {format_instant(intent.answer_by)}"
+    return in_doubt(f"no answer{until}")
 
 
 def not_possible(intent: Intent, error: CallNotPossibleError) -> Outcome:
@@ -77,7 +122,7 @@ def in_doubt(message: str) -> Outcome:
 
 def doubt_policy(strategy: Strategy, step: Step) -> InDoubt:
     """What to do about a call of this step without a known answer."""
-    method = _method(strategy, step)
+    method = method_called(strategy, step)
     return InDoubt.RETRY if method is None or method.is_safe_to_repeat else method.in_doubt
 
 
@@ -88,12 +133,6 @@ def longest(strategy: Strategy, step: Step) -> timedelta:
     service, method = method_of(strategy, strategy.definition.actions[step.action])
     token = TOKEN_TIMEOUT_SECONDS if strategy.environment in service.authorization else 0
     return strategy.definition.request_delay + timedelta(seconds=2 * (token + method.timeout_seconds))
-
-
-def _method(strategy: Strategy, step: Step) -> Method | None:
-    if step.action is None:
-        return None
-    return method_of(strategy, strategy.definition.actions[step.action])[1]
 
 
 def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
@@ -135,14 +174,19 @@ def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcom
     return Outcome(success=True, response=body)
 
 
-def _controlled(walk: Walk, intent: Intent, outcome: Outcome, source: str) -> Outcome:
+def _controlled(
+    walk: Walk, intent: Intent, outcome: Outcome, source: str, *, name: str = "controllerCallback"
+) -> Outcome:
     """The outcome after the controller: its ``response`` in place of the answer, its orders kept."""
-    variables = walk.scope_at(intent, stack(walk.trail, walk.event, intent))
+    results = stack(walk.trail, walk.event, intent)
+    if intent.awaits:
+        lay_on(results, intent, outcome)
+    variables = walk.scope_at(intent, results)
     try:
         ordered = directives(source, with_response(variables, outcome.response))
         ordered = checked(walk.strategy, walk.instance, ordered, now=walk.now)
     except (EvaluationError, DirectiveError) as error:
-        return replace(outcome, success=False, error=StepError(message=f"controllerCallback: {error}"))
+        return replace(outcome, success=False, error=StepError(message=f"{name}: {error}"))
     if "fail" in ordered:
         return replace(outcome, success=False, error=StepError(message=ordered["fail"]))
     response = ordered.pop("response", outcome.response)

@@ -121,6 +121,7 @@ class Method:
     """One endpoint of a service.
 
     request_validation, response_validation: a schema (a mapping), or for requests a CEL string.
+    answers_later: its reply only says that it was heard; what came of it is sent to us, within ``answer_within``.
     """
 
     key: str
@@ -130,6 +131,8 @@ class Method:
     response_validation: Mapping[str, Json] | None = None
     timeout_seconds: int = 30
     in_doubt: InDoubt = InDoubt.RETRY
+    answers_later: bool = False
+    answer_within: Delta | None = None
 
     @property
     def is_safe_to_repeat(self) -> bool:
@@ -172,12 +175,14 @@ class NextStepRule:
 class Step:
     """One action and/or controller of a task, and where to go from it.
 
+    resume_controller_callback: hears the answer to an asynchronous method, before it counts.
     every_rule: all true ``callback`` rules are followed, one after another, not only the first.
     """
 
     key: str
     action: str | None = None
     controller_callback: str | None = None
+    resume_controller_callback: str | None = None
     retry_config: RetryConfig | None = None
     reset_attempts: bool = False
     final: bool = False
@@ -288,3 +293,17 @@ class Strategy:
     definition: Definition
     environment: str
     horizon: timedelta | None = None
+
+
+def method_called(strategy: Strategy, step: Step) -> Method | None:
+    """The method a step calls; None where it calls none."""
+    if step.action is None:
+        return None
+    action = strategy.definition.actions[step.action]
+    return strategy.definition.services[action.service].methods[action.method]
+
+
+def answers_later(strategy: Strategy, step: Step) -> bool:
+    """Whether what a step's call comes to is sent to us later."""
+    method = method_called(strategy, step)
+    return method is not None and method.answers_later

@@ -65,6 +65,8 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
 def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> bool:
     """Whether the dead runner may have sent a call whose answer is not known."""
     then = position(trail, event)
-    if not isinstance(then, Intent) or (then.not_before is not None and then.not_before > now):
+    if not isinstance(then, Intent) or then.awaits:
+        return False
+    if then.not_before is not None and then.not_before > now:
         return False
     return strategy.definition.tasks[event.task].steps[then.step].action is not None

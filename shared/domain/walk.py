@@ -6,7 +6,7 @@ Source: contracts/core.md sections 3.5 and 3.6; design section 5.
 from dataclasses import replace
 
 from shared.domain.directives import merged
-from shared.domain.replay import passed_in_run, result_of, stack
+from shared.domain.replay import lay_on, passed_in_run, stack
 from shared.domain.run import Intent, Outcome, StepError, Then
 from shared.domain.way import MAX_BRANCHES, MAX_VISITS, Walk, Way, rule_failed
 from shared.expressions import EvaluationError
@@ -57,7 +57,7 @@ def _way_after(walk: Walk, intent: Intent, outcome: Outcome) -> Way:
         attributes = merged(walk.instance, ordered["attributes"])
         walk = replace(walk, instance=replace(walk.instance, attributes=attributes))
     results = stack(walk.trail, walk.event, intent)
-    results[intent.step] = result_of(outcome)
+    lay_on(results, intent, outcome)
     return Way(
         walk=walk,
         after=intent,

@@ -17,7 +17,7 @@ from shared.domain.replay import stored_results, unanswered_sending
 from shared.domain.retry import due_after, failure, policy_of
 from shared.domain.rules import first_match, ways_on
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError, Then
-from shared.domain.strategy import RuleKind, Step, Strategy, Task
+from shared.domain.strategy import RuleKind, Step, Strategy, Task, answers_later
 from shared.expressions import EvaluationError
 
 MAX_VISITS = 200
@@ -181,6 +181,7 @@ class Way:
             attempt=1 if resets else self.attempt,
             resets=(*self.resets, step.key) if resets else self.resets,
             failure=self.failure,
+            answers_later=self.path is Path.MAIN and answers_later(self.walk.strategy, step),
         )
         return replace(intent, not_before=self._not_before(step, intent))
 

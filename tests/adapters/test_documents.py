@@ -26,6 +26,8 @@ from shared.adapters.dynamodb.forms import (
     to_text,
 )
 from shared.adapters.dynamodb.items import (
+    answer_item,
+    answer_of,
     audit_item,
     audit_of,
     entry_item,
@@ -128,6 +130,16 @@ class TestItems:
             "accountId": {"S": "acme"},
             "schema": {"N": "1"},
             "fence": {"N": "11"},
+        }
+
+    def test_an_answer(self) -> None:
+        item = answer_item(full.INSTANCE, 7, full.ANSWER)
+        assert answer_of(item) == full.ANSWER
+        assert {name: value for name, value in item.items() if name != "doc"} == {
+            "instanceSid": {"S": full.SID},
+            "sk": {"S": "s#00000007#answer#f00d"},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
         }
 
     def test_a_record(self) -> None:

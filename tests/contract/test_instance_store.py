@@ -230,9 +230,18 @@ class TestATrail:
     def test_every_field_survives(self, stores: Stores) -> None:
         stores.instances.append(full.INSTANCE, full.ENTRY)
         stores.instances.put_record(full.INSTANCE, full.RECORD)
+        stores.instances.put_answer(full.INSTANCE, full.ENTRY.seq, full.ANSWER)
         assert stores.instances.trail(full.SID, full.ENTRY.seq) == Trail(
-            entries=(full.ENTRY,), record=full.RECORD
+            entries=(full.ENTRY,), record=full.RECORD, answers=(full.ANSWER,)
         )
+
+    def test_answers_are_kept_apart_by_key_and_event(self, stores: Stores) -> None:
+        one, two = full.ANSWER, replace(full.ANSWER, key="cafe", body=None)
+        for answer in (one, two, one):
+            stores.instances.put_answer(full.INSTANCE, 7, answer)
+        stores.instances.put_answer(full.INSTANCE, 8, one)
+        assert stores.instances.trail(full.SID, 7).answers == (two, one)
+        assert stores.instances.trail(full.SID, 8).answers == (one,)
 
     def test_entries_come_by_run_and_visit_however_they_were_stored(self, stores: Stores) -> None:
         order = [(10, 2), (2, 1), (1, 200), (1, 9), (10, 1), (1, 10)]

@@ -44,6 +44,7 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "GET /execution-event/{one}-1": ("401 401 200 200 200 404 403", None),
     "POST /execution-event/{one}-1/execute": ("401 401 403 200 200 404 403", None),
     "POST /execution-event/{one}-1/cancel": ("401 401 403 200 200 404 403", None),
+    "POST /execution-event/{one}-1.token/resume": ("401 401 403 404 404 404 403", {"status": "CONFIRMED"}),
     "POST /execution-event/{one}-1/resolve": ("401 401 403 409 409 404 403", {"decision": "skip"}),
     "GET /queue": ("401 401 200 200 200 200 200", None),
     "DELETE /queue": ("401 401 403 200 200 200 200", None),

@@ -165,16 +165,6 @@ class TestNotSupported:
         ("pointer", "value", "message"),
         [
             (
-                "/services/0/methods/0/async",
-                True,
-                "an asynchronous method is not supported in this version",
-            ),
-            (
-                "/services/0/methods/0/answerWithin",
-                {"unit": "days", "amount": 1},
-                "waiting for an answer is not supported in this version",
-            ),
-            (
                 "/schedule/calendars/0/cron",
                 "0 9 * * *",
                 "a cron calendar is not supported in this version",
@@ -184,11 +174,6 @@ class TestNotSupported:
                 "/tasks/0/steps/0/controller",
                 "my_controller",
                 "a named controller is not supported in this version",
-            ),
-            (
-                "/tasks/0/steps/0/resumeControllerCallback",
-                "{}",
-                "resuming a step is not supported in this version",
             ),
         ],
     )

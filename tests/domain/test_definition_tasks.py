@@ -226,7 +226,7 @@ class TestLoops:
     def test_steps_without_a_usable_key_are_left_out(self) -> None:
         notes = Notes()
         task = Task(key="t", initial_step="", steps={"": Step(key="", next_step="")})
-        check_flow(Reader({}, "", notes), task, {})
+        check_flow(Reader({}, "", notes), task, {}, later={})
         assert notes.problems == []
 
 

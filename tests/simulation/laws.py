@@ -7,7 +7,7 @@ from shared.domain.event import EventKind, EventStatus, PausedFor
 from shared.domain.ids import event_address
 from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import EventRecord
-from shared.domain.replay import chain
+from shared.domain.replay import last_run
 from tests.simulation.world import Sending, World
 
 
@@ -116,7 +116,7 @@ def assert_history_complete(world: World) -> None:
             assert record.why is not None, f"nobody says why event {record.event.seq} ended"
             continue
         trail = world.store.trail(record.instance_sid, record.event.seq)
-        steps = chain(trail, record.event.run) + ((record.last,) if record.last else ())
+        steps = last_run(trail, record)
         assert steps, f"event {record.event.seq} has no step on file"
         assert steps[-1].then == record.end, f"the last step of event {record.event.seq} is not on file"
         assert [entry.intent.visit for entry in steps] == list(range(1, len(steps) + 1))

@@ -16,7 +16,7 @@ from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut, 
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
 from shared.domain.strategy import Strategy
 from tests.simulation.ports import Access, Operations, Strategies, SweeperPorts
 from tests.simulation.stage import Process, Stage
@@ -173,6 +173,11 @@ class World:
         self.io("append")
         self.store.append(instance, entry)
         self.io("appended")
+
+    def put_answer(self, instance: Instance, seq: int, answer: Answer) -> None:
+        self.io("put_answer")
+        self.store.put_answer(instance, seq, answer)
+        self.io("answer_put")
 
     def put_record(self, instance: Instance, record: EventRecord) -> None:
         self.io("put_record")

@@ -21,9 +21,9 @@ from shared.adapters.dynamodb.shapes import Member, Shape, either
 from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Moment
 from shared.domain.decision import AuditEntry
-from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.event import AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.instance import Added, CancelReason, HeldBy, Instance, InstanceStatus, Lease
-from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.journal import Answer, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.strategy import StrategyHead, StrategyVersion
@@ -62,6 +62,9 @@ INTENT = Shape(
         "attempt": Member("attempt", WHOLE),
         "resets": Member("resets", several(TEXT)),
         "failure": Member("failure", FAILURE),
+        "answers_later": Member("answersLater", FLAG),
+        "awaits": Member("awaits", FLAG),
+        "answer_by": Member("answerBy", INSTANT),
     },
 )
 
@@ -89,6 +92,8 @@ OUTCOME = Shape(
         "notes": Member("notes", several(TEXT)),
     },
 )
+
+MARK = Shape(AnswerMark, {"correlation_id": Member("correlation", OWN), "key": Member("key", TEXT)})
 
 EVENT = Shape(
     Event,
@@ -120,6 +125,8 @@ EVENT = Shape(
         "side_results_from": Member("sideResultsFrom", WHOLE),
         "unsure": Member("unsure", FLAG),
         "in_doubt": Member("inDoubt", FLAG),
+        "answered": Member("answered", MARK),
+        "answer_by": Member("answerBy", INSTANT),
         "resolution": Member("resolution", named(Resolution)),
         "job": Member("job", TEXT),
         "last_error": Member("lastError", TEXT),
@@ -181,6 +188,17 @@ ENTRY = Shape(
         "started_at": Member("started", INSTANT),
         "finished_at": Member("finished", INSTANT),
     },
+)
+
+ANSWER = Shape(
+    Answer,
+    {
+        "correlation_id": Member("correlation", OWN),
+        "at": Member("at", INSTANT),
+        "by": Member("by", TEXT),
+        "body": Member("body", ANY),
+    },
+    outside=("key",),
 )
 
 RECORD = Shape(

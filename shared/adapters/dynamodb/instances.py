@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.items import (
+    answer_item,
+    answer_of,
     audit_item,
     entry_item,
     entry_of,
@@ -29,6 +31,7 @@ from shared.adapters.dynamodb.tables import (
     BY_STRATEGY,
     OWNER_SHARDS,
     Tables,
+    answer_prefix,
     attention_instant,
     journal_prefix,
     owner_shard,
@@ -41,7 +44,7 @@ from shared.application.ports import Listed, StaleRevError
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
 
@@ -88,11 +91,14 @@ class DynamoDbInstances:
     def append(self, instance: Instance, entry: JournalEntry) -> None:
         self._put_fenced(entry_item(instance, entry), entry.fence)
 
+    def put_answer(self, instance: Instance, seq: int, answer: Answer) -> None:
+        self.client.put_item(TableName=self.tables.events, Item=answer_item(instance, seq, answer))
+
     def put_record(self, instance: Instance, record: EventRecord) -> None:
         self._put_fenced(record_item(instance, record), record.fence)
 
     def trail(self, sid: InstanceSid, seq: int) -> Trail:
-        entries = query_all(
+        items = query_all(
             self.client,
             TableName=self.tables.events,
             KeyConditionExpression="instanceSid = :sid AND begins_with(sk, :prefix)",
@@ -104,9 +110,15 @@ class DynamoDbInstances:
             Key=to_attributes({"instanceSid": sid, "sk": record_key(seq)}),
             ConsistentRead=True,
         ).get("Item")
+        answers = [item["sk"]["S"].startswith(answer_prefix(seq)) for item in items]
         return Trail(
-            entries=tuple(entry_of(item) for item in entries),
+            entries=tuple(
+                entry_of(item) for item, is_answer in zip(items, answers, strict=True) if not is_answer
+            ),
             record=None if record is None else record_of(record),
+            answers=tuple(
+                answer_of(item) for item, is_answer in zip(items, answers, strict=True) if is_answer
+            ),
         )
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
-from shared.adapters.dynamodb.documents import AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA
+from shared.adapters.dynamodb.documents import ANSWER, AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA
 from shared.adapters.dynamodb.forms import from_text, to_text
 from shared.adapters.dynamodb.tables import (
     OPERATIONS,
     account_day,
     account_month,
+    answer_item_key,
     attention_instant,
     journal_key,
     noted_text,
@@ -29,7 +30,7 @@ from shared.domain.decision import AuditEntry
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
 from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.journal import Answer, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 
 
@@ -88,6 +89,18 @@ def entry_of(item: Mapping[str, AttributeValue]) -> JournalEntry:
     """The journal entry an item holds."""
     found = read(item, "instanceSid", "doc")
     return ENTRY.read(from_text(found["doc"]), found["instanceSid"])
+
+
+def answer_item(instance: Instance, seq: int, answer: Answer) -> Attributes:
+    """An answer to a call of an event of an instance."""
+    key = {"instanceSid": instance.sid, "sk": answer_item_key(seq, answer.key)}
+    return item_of(instance.account_id, key, doc=to_text(ANSWER.write(answer, instance.sid)))
+
+
+def answer_of(item: Mapping[str, AttributeValue]) -> Answer:
+    """The answer an item holds."""
+    found = read(item, "instanceSid", "sk", "doc")
+    return ANSWER.read(from_text(found["doc"]), found["instanceSid"], key=found["sk"].rpartition("#")[2])
 
 
 def record_item(instance: Instance, record: EventRecord) -> Attributes:

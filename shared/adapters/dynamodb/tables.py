@@ -90,6 +90,16 @@ def journal_key(seq: int, run: int, visit: int) -> str:
     return f"{journal_prefix(seq)}{run:04}#{visit:04}"
 
 
+def answer_item_key(seq: int, key: str) -> str:
+    """The sort key of an answer to a call of an event; they sort after its journal."""
+    return f"{answer_prefix(seq)}{key}"
+
+
+def answer_prefix(seq: int) -> str:
+    """What the sort keys of the answers to an event begin with."""
+    return f"{journal_prefix(seq)}answer#"
+
+
 def record_key(seq: int) -> str:
     """The sort key of a closed event's record."""
     return f"e#{seq:08}"

@@ -22,7 +22,7 @@ from shared.domain.decision import AuditEntry
 from shared.domain.definition import stored_definition
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import HeldBy, Instance, InstanceStatus
-from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
 from shared.domain.operation import Drain
 from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
 
@@ -34,6 +34,7 @@ class MemoryInstances:
     instances: dict[InstanceSid, Instance] = field(default_factory=dict)
     journal: dict[tuple[InstanceSid, int, int, int], JournalEntry] = field(default_factory=dict)
     records: dict[tuple[InstanceSid, int], EventRecord] = field(default_factory=dict)
+    answers: dict[tuple[InstanceSid, int, str], Answer] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
 
     def load(self, sid: InstanceSid) -> Instance | None:
@@ -64,6 +65,9 @@ class MemoryInstances:
         if stored is None or stored.fence <= entry.fence:
             self.journal[key] = entry
 
+    def put_answer(self, instance: Instance, seq: int, answer: Answer) -> None:
+        self.answers[(instance.sid, seq, answer.key)] = answer
+
     def put_record(self, instance: Instance, record: EventRecord) -> None:
         key = (instance.sid, record.event.seq)
         stored = self.records.get(key)
@@ -72,7 +76,12 @@ class MemoryInstances:
 
     def trail(self, sid: InstanceSid, seq: int) -> Trail:
         keys = sorted(key for key in self.journal if key[:2] == (sid, seq))
-        return Trail(entries=tuple(self.journal[key] for key in keys), record=self.records.get((sid, seq)))
+        answers = sorted(key for key in self.answers if key[:2] == (sid, seq))
+        return Trail(
+            entries=tuple(self.journal[key] for key in keys),
+            record=self.records.get((sid, seq)),
+            answers=tuple(self.answers[key] for key in answers),
+        )
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         entries = [(at, sid) for at, sid in self.attention_entries(partition) if at <= until]

@@ -3,14 +3,18 @@
 from http import HTTPStatus
 
 from shared.api.core.call import Answer, Call
-from shared.api.core.errors import not_found
+from shared.api.core.errors import bad_request, not_found
 from shared.api.core.instances import answered
 from shared.api.core.render import Shape, event_shape
 from shared.api.core.schemas import ResolveEvent
+from shared.api.strict_json import canonical
+from shared.application.answering import Sent, answer_event
 from shared.application.control import control_event
 from shared.domain.commands import CancelEvent, Execute, Resolve
+from shared.domain.definition_bounds import unreadable
+from shared.domain.errors import Problem
 from shared.domain.event import Resolution
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import CorrelationId, InstanceSid, answer_key, event_of_correlation
 from shared.domain.instance import Instance
 
 
@@ -37,6 +41,26 @@ def resolve_event(call: Call, sid: str) -> Answer:
     instance, seq = call.gate.event(call.principal, sid)
     decision = Resolution(call.body(ResolveEvent).decision)
     return _commanded(call, instance.sid, Resolve(seq=seq, resolution=decision, by=call.actor))
+
+
+def resume_event(call: Call, correlation_id: str) -> Answer:
+    """The answer to an asynchronous call: the event that waits for it goes on at once (E3).
+
+    Addressed by the correlation id the call carried. A body takes the place of the call's reply.
+    """
+    instance, seq = call.gate.event(call.principal, event_of_correlation(correlation_id))
+    body = call.json() if call.text else None
+    if body is not None and not isinstance(body, dict):
+        raise bad_request([Problem(pointer="", rule="type", message="must be an object")])
+    problems = unreadable(body, "")
+    if problems:
+        raise bad_request(problems)
+    correlation = CorrelationId(correlation_id)
+    sent = Sent(
+        correlation_id=correlation, key=answer_key(correlation, canonical(body)), by=call.actor, body=body
+    )
+    verdict = answered(answer_event(call.ports, instance.sid, seq, sent), "event")
+    return HTTPStatus.OK, _shown(call, verdict.instance, seq)
 
 
 def _commanded(call: Call, sid: InstanceSid, command: Execute | CancelEvent | Resolve) -> Answer:

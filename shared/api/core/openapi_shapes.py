@@ -92,6 +92,7 @@ _SEALED = _object({"iv": TEXT, "hash": TEXT, "encryptedText": TEXT})
 _STEP = _object(
     {"step": TEXT, "success": FLAG, "fromCache": FLAG, "attempt": WHOLE, "run": WHOLE},
     response=ANY,
+    cached=ANY,
     error=_object({"message": TEXT}, status=WHOLE, data=ANY),
     callKey=TEXT,
     repeated=FLAG,
@@ -179,6 +180,8 @@ SHAPES: Json = {
             "taskStatus": _object({"lastStep": {"type": ["string", "null"]}, "taskResults": _list_of(_STEP)}),
         },
         pausedFor=_one_of(PausedFor),
+        correlationId=TEXT,
+        answerBy=DATE,
         data={"type": "object", "additionalProperties": TEXT},
         scheduledAt=DATE,
         executedAt=DATE,

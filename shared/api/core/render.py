@@ -16,7 +16,8 @@ from shared.domain.forecast import ForeseenCycle, Simulated
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance import Instance
 from shared.domain.journal import JournalEntry, Trail
-from shared.domain.replay import chain
+from shared.domain.replay import chain, last_run, position
+from shared.domain.run import Intent
 from shared.domain.strategy import Strategy, StrategyHead, StrategyVersion
 
 Shape = dict[str, Any]
@@ -179,7 +180,14 @@ def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -
 def open_event_shape(instance: Instance, event: Event, trail: Trail) -> Shape:
     """An unfinished event as it stands on its instance, with what its steps came to so far."""
     shape = _event(instance.sid, instance.strategy_sid, event, finished_at=None)
-    return {**shape, "taskStatus": _task_status(list(chain(trail, event.run)))}
+    then = position(trail, event)
+    waits = isinstance(then, Intent) and then.awaits and not event.has_answer_to(then.correlation_id)
+    return _given(
+        **shape,
+        correlationId=then.correlation_id if waits and isinstance(then, Intent) else None,
+        answerBy=_date(event.answer_by),
+        taskStatus=_task_status(list(chain(trail, event.run))),
+    )
 
 
 def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
@@ -190,7 +198,7 @@ def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
     record = trail.record
     if record is None:
         return None
-    steps = [*chain(trail, record.event.run), *([record.last] if record.last else [])]
+    steps = list(last_run(trail, record))
     shape = _event(instance.sid, instance.strategy_sid, record.event, finished_at=record.finished_at)
     return _given(**shape, why=record.why, inDoubt=record.in_doubt or None, taskStatus=_task_status(steps))
 
@@ -229,23 +237,31 @@ def _event(instance: InstanceSid, strategy: str, event: Event, *, finished_at: d
 
 
 def _task_status(steps: list[JournalEntry]) -> Shape:
-    return {"lastStep": steps[-1].intent.step if steps else None, "taskResults": [_step(s) for s in steps]}
+    """What the steps came to; of an asynchronous one the sending and its answer are one result."""
+    results: list[Shape] = []
+    for index, entry in enumerate(steps):
+        reply = steps[index - 1] if entry.intent.awaits else None
+        if reply is not None:
+            results.pop()
+        results.append(_step(entry, reply))
+    return {"lastStep": steps[-1].intent.step if steps else None, "taskResults": results}
 
 
-def _step(entry: JournalEntry) -> Shape:
+def _step(entry: JournalEntry, reply: JournalEntry | None) -> Shape:
     error, outcome = entry.outcome.error, entry.outcome
     return _given(
         step=entry.intent.step,
         success=outcome.success,
         fromCache=False,
         response=outcome.response,
+        cached=None if reply is None else reply.outcome.response,
         error=None if error is None else _given(message=error.message, status=error.status, data=error.data),
         attempt=entry.intent.attempt,
         run=entry.run,
         callKey=entry.intent.call_key,
         repeated=entry.intent.repeat or None,
         unanswered=outcome.unanswered or None,
-        startedAt=_date(entry.started_at),
+        startedAt=_date((reply or entry).started_at),
         finishedAt=_date(entry.finished_at),
     )
 

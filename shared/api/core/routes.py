@@ -15,6 +15,7 @@ from shared.api.core import account, events, instances, strategies
 from shared.api.core.call import Answer
 from shared.api.core.schemas import (
     AddAnEvent,
+    AnyObject,
     AuditQuery,
     CreateInstance,
     CreateKey,
@@ -165,6 +166,15 @@ ROUTES: tuple[Route, ...] = (
     _read("GET", f"{_EVENT}/<sid>", events.get_event, "WrappedEvent", **_OF_EVENT),
     _command("POST", f"{_EVENT}/<sid>/execute", events.execute_event, "Event", **_OF_EVENT),
     _command("POST", f"{_EVENT}/<sid>/cancel", events.cancel_event, "Event", **_OF_EVENT),
+    _command(
+        "POST",
+        f"{_EVENT}/<correlation_id>/resume",
+        events.resume_event,
+        "Event",
+        body=AnyObject,
+        body_is_optional=True,
+        **_OF_EVENT,
+    ),
     _command(
         "POST",
         f"{_EVENT}/<sid>/resolve",

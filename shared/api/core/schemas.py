@@ -124,6 +124,12 @@ class AddAnEvent(Body):
     manualTrigger: bool = False  # noqa: N815 - the wire's spelling
 
 
+class AnyObject(BaseModel):
+    """E3. What a service answers: any JSON object."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class ResolveEvent(Body):
     """What an operator decides about a call in doubt."""
 

@@ -1,0 +1,289 @@
+"""An asynchronous payment: its answer comes before the reply, after it, too late, twice; and everything crashes."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.application.answering import Sent, answer_event
+from shared.application.control import control
+from shared.application.start import StartInstance, start_instance
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.commands import Cancel, Command, Pause, Resume
+from shared.domain.decision import Actor, Applied
+from shared.domain.definition import read_definition
+from shared.domain.event import EventStatus
+from shared.domain.ids import (
+    AccountId,
+    CorrelationId,
+    StrategySid,
+    answer_key,
+    event_address,
+    event_of_correlation,
+)
+from shared.domain.strategy import Json, Strategy
+from tests.simulation.laws import (
+    assert_at_rest,
+    assert_books_agree,
+    assert_history_complete,
+    assert_no_unmarked_double,
+    only_instance,
+    records_of,
+)
+from tests.simulation.watch import Watch
+from tests.simulation.world import Faults, World
+
+BEGUN = datetime(2026, 3, 2, 9, tzinfo=UTC)
+GATEWAY = Actor(name="gateway")
+ANN = Actor(name="ann")
+
+PAYMENTS: Json = {
+    "config": {"timezone": "Asia/Manila", "requestDelayTime": 100},
+    "schedule": {
+        "calendars": [{"key": "weekly", "task": "collect", "scheduleAfter": {"unit": "days", "amount": 7}}]
+    },
+    "services": [
+        {
+            "key": "gateway",
+            "baseUrls": [{"environment": "dev", "url": "https://pay.example.test"}],
+            "methods": [
+                {
+                    "key": "pay",
+                    "url": "/payments",
+                    "method": "post",
+                    "async": True,
+                    "answerWithin": {"unit": "hours", "amount": 6},
+                },
+                {"key": "book", "url": "/bookings", "method": "post"},
+            ],
+        }
+    ],
+    "actions": [
+        {
+            "key": "pay",
+            "service": "gateway",
+            "method": "pay",
+            "headers": {"X-Correlation-Id": "{{event.correlationId}}"},
+        },
+        {"key": "book", "service": "gateway", "method": "book", "data": {"of": "{{stack.pay.response.id}}"}},
+    ],
+    "tasks": [
+        {
+            "key": "collect",
+            "initialStep": "pay",
+            "retryConfig": {
+                "times": 6,
+                "retryAfter": {"unit": "hours", "amount": 2},
+                "pauseBeforeCancel": True,
+            },
+            "steps": [
+                {
+                    "key": "pay",
+                    "action": "pay",
+                    "resumeControllerCallback": 'response.status == "CONFIRMED" ? {"attributes": '
+                    '{"paid": attributes.paid + 1.0}} : {"fail": dyn("declined")}',
+                    "nextStep": "book",
+                },
+                {"key": "book", "action": "book", "final": True},
+            ],
+        }
+    ],
+}
+
+
+def payments() -> Strategy:
+    """A payment a week, which a gateway confirms or declines in its own time."""
+    return Strategy(
+        sid=StrategySid("s-3"),
+        account_id=AccountId("a-1"),
+        name="payments",
+        version=1,
+        definition=read_definition(PAYMENTS, environment="dev"),
+        environment="dev",
+    )
+
+
+@dataclass
+class Gateway:
+    """Decides once a key, and sends what it decided until somebody has heard it.
+
+    after: how long after a request it answers. verdicts: what becomes of one key after another; then CONFIRMED.
+    confirmed: keys under which money was taken. heard: what was said to its answers.
+    """
+
+    world: World
+    rng: random.Random
+    after: Callable[[], timedelta] = lambda: timedelta(minutes=1)
+    verdicts: list[str] = field(default_factory=list)
+    twice: float = 0.0
+    decided: dict[str, dict[str, Any]] = field(default_factory=dict)
+    confirmed: dict[str, int] = field(default_factory=dict)
+    heard: list[bool] = field(default_factory=list)
+
+    def __call__(self, request: ServiceRequest) -> CallOutcome:
+        if not request.url.endswith("/payments"):
+            return Answered(status=201, body={})
+        key, correlation = (
+            request.headers["Idempotency-Key"],
+            CorrelationId(request.headers["X-Correlation-Id"]),
+        )
+        if key not in self.decided:
+            status = self.verdicts.pop(0) if self.verdicts else "CONFIRMED"
+            self.decided[key] = {"id": f"p-{len(self.decided) + 1}", "status": status}
+            if status == "CONFIRMED":
+                address = event_address(event_of_correlation(correlation))
+                assert address is not None
+                self.confirmed[key] = address[1]
+            for _ in range(1 + (self.rng.random() < self.twice)):
+                self.send_later(correlation, self.decided[key], self.after())
+        return Answered(status=202, body={"status": "PENDING"})
+
+    def send_later(self, correlation: CorrelationId, body: Json, after: timedelta) -> None:
+        """The answer is on its way, and is sent again a minute later while nobody has heard it."""
+        process = self.world.do("answer", lambda: self._send(correlation, body))
+        process.wakes_at = self.world.now_at + after
+
+    def _send(self, correlation: CorrelationId, body: Json) -> None:
+        address = event_address(event_of_correlation(correlation))
+        assert address is not None
+        again = self.world.do("answer", lambda: self._send(correlation, body))
+        again.wakes_at = self.world.now_at + timedelta(minutes=1)
+        sent = Sent(correlation_id=correlation, key=answer_key(correlation, str(body)), by=GATEWAY, body=body)
+        verdict = answer_event(self.world, *address, sent)
+        assert verdict is not None, "what was sent is known"
+        self.heard.append(isinstance(verdict, Applied))
+        if again.at_point == "start" and again in self.world.stage.processes:
+            self.world.stage.processes.remove(again)
+
+
+def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:
+    world = World(strategy=payments(), now_at=BEGUN - timedelta(minutes=15), faults=faults)
+    there = Gateway(world=world, rng=faults.rng, **gateway)
+    world.answers = there
+    asked = StartInstance(strategy_id="payments", start_date=BEGUN, attributes={"paid": 0.0})
+    start_instance(world, world.strategy, asked)
+    return world, there
+
+
+def assert_paid_once(world: World, gateway: Gateway) -> None:
+    """No event took money twice, one that ended well took it, and the books count each once."""
+    seqs = list(gateway.confirmed.values())
+    assert len(seqs) == len(set(seqs)), f"money was taken twice: {gateway.confirmed}"
+    done = [r.event.seq for r in records_of(world, "collect") if r.event.status is EventStatus.PROCESSED]
+    assert set(done) <= set(seqs)
+    judged = [
+        entry
+        for entry in world.store.journal.values()
+        if entry.intent.awaits and entry.outcome.directives and not entry.outcome.unanswered
+    ]
+    assert only_instance(world).attributes["paid"] == len(judged)
+
+
+def assert_lawful(world: World, gateway: Gateway) -> None:
+    assert_at_rest(world)
+    assert_books_agree(world)
+    assert_history_complete(world)
+    assert_no_unmarked_double(world)
+    assert_paid_once(world, gateway)
+
+
+LATER = timedelta(minutes=1)
+TIMES = {
+    "before the reply": timedelta(0),
+    "after the reply": LATER,
+    "a moment before the time is over": timedelta(hours=6),
+    "between two attempts": timedelta(hours=7),
+    "after the next attempt": timedelta(hours=9),
+}
+
+
+def two_payments(kill_at: frozenset[int], after: timedelta) -> tuple[World, Gateway]:
+    """Two weeks; the first payment is declined once."""
+    world, gateway = a_world(
+        Faults(rng=random.Random(3), kill_at=kill_at), after=lambda: after, verdicts=["DECLINED"]
+    )
+    world.run_until(BEGUN + timedelta(days=13))
+    return world, gateway
+
+
+def assert_done_right(world: World, gateway: Gateway) -> None:
+    records = records_of(world, "collect")
+    assert [record.event.status for record in records] == ["PROCESSED", "PROCESSED"]
+    assert sorted(gateway.confirmed.values()) == [1, 2]
+    assert only_instance(world).attributes == {"paid": 2.0}
+    assert len([s for s in world.ledger if s.url.endswith("/bookings")]) >= 2
+    assert_lawful(world, gateway)
+
+
+CASES = [
+    (name, point)
+    for name, after in TIMES.items()
+    for point in range(two_payments(frozenset(), after)[0].faults.points + 1)
+]
+
+
+class TestASingleCrash:
+    """Whenever the answer comes, a crash at any point changes nothing but lateness."""
+
+    @pytest.mark.parametrize(("when", "point"), CASES)
+    def test_each_week_is_paid_once(self, when: str, point: int) -> None:
+        assert_done_right(*two_payments(frozenset({point}), TIMES[when]))
+
+
+class TestBadWeather:
+    """Whatever fails, stalls or comes twice: nobody pays twice, and everything comes to rest."""
+
+    def test_nobody_pays_twice(self, seed: int) -> None:
+        world, gateway = storm(seed)
+
+        world.run_until(BEGUN + timedelta(days=60))
+
+        assert_lawful(world, gateway)
+
+    def test_whatever_operators_do_meanwhile(self, seed: int) -> None:
+        world, gateway = storm(seed)
+        rng = random.Random(seed)
+        for _ in range(60):
+            world.run_until(
+                world.now_at + timedelta(minutes=rng.choice([1, 5, 60, 600]), seconds=rng.randint(0, 59))
+            )
+            commands: list[Command] = [Pause(by=ANN, kill=rng.random() < 0.3), Resume(by=ANN), Resume(by=ANN)]
+            _command(world, rng.choice(commands) if rng.random() > 0.01 else Cancel(by=ANN))
+        world.faults.until = 0
+        world.rest()
+        for _ in range(3):
+            _command(world, Resume(by=ANN))
+            world.run_until(world.now_at + timedelta(days=6))
+
+        assert_lawful(world, gateway)
+
+
+def _command(world: World, command: Command) -> None:
+    world.do(type(command).__name__, lambda: control(world, only_instance(world).sid, command))
+
+
+def storm(seed: int) -> tuple[World, Gateway]:
+    """Payments in bad weather, under watch."""
+    rng = random.Random(seed)
+    faults = Faults(
+        rng=rng,
+        until=400,
+        kill=0.02,
+        stall=0.05,
+        lost_reply=0.03,
+        lost_bell=0.1,
+        double_bell=0.2,
+        late_bell=0.1,
+        early_bell=0.1,
+        service_error=0.05,
+        service_silence=0.1,
+    )
+    verdicts = [rng.choice(["CONFIRMED", "DECLINED"]) for _ in range(12)]
+    world, gateway = a_world(
+        faults, after=lambda: rng.choice(list(TIMES.values())), verdicts=verdicts, twice=0.2
+    )
+    Watch(world).install()
+    return world, gateway
