@@ -22,6 +22,8 @@ COMMA  := ,
 TARGET_PYTHON   ?= 3.13
 TARGET_PLATFORM ?= aarch64-manylinux_2_28
 COMPILE_WITH    ?=
+# A folder whose contents are put beside the code in each artifact: the deployer's package of named controllers.
+CONTROLLERS_FROM ?=
 LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
 AWS_SERVICES    := dynamodb kms lambda scheduler
@@ -106,6 +108,7 @@ build-%: $(LIBRARIES).ready
 	@cp functions/__init__.py "$(ARTIFACTS_DIR)/functions"
 	@cp -R $(folder) "$(ARTIFACTS_DIR)/functions"
 	@cp -R shared "$(ARTIFACTS_DIR)"
+	@test -z "$(CONTROLLERS_FROM)" || cp -R "$(CONTROLLERS_FROM)/." "$(ARTIFACTS_DIR)"
 	@cd "$(ARTIFACTS_DIR)" && find functions shared -type d -name __pycache__ -prune -exec rm -rf {} +
 	@$(compile)
 

@@ -13,6 +13,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from shared.adapters.controllers import ModuleControllers, NoControllers
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -26,7 +27,7 @@ from shared.adapters.http_service_caller import HttpServiceCaller
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.api.core.call import Deployment
-from shared.application.ports import Clock, Ports, Sealer, SecretHasher
+from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher
 from shared.config import Settings, read_settings
 
 _LOCAL_KEY = "local:"
@@ -42,6 +43,7 @@ class _Wiring:
     audit: DynamoDbAudit
     operations: DynamoDbOperations
     caller: HttpServiceCaller
+    controllers: Controllers
     wakeups: AwsWakeups
     clock: Clock
     ids: SystemIds
@@ -140,6 +142,7 @@ def _wired() -> _Wiring:
         audit=DynamoDbAudit(client=database, tables=tables),
         operations=DynamoDbOperations(client=database, tables=tables),
         caller=HttpServiceCaller(seconds=monotonic, allowed=chosen.allowed_networks),
+        controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(
             doorbell,
             scheduler=lambda: _client("scheduler"),

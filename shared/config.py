@@ -39,6 +39,7 @@ class Settings:
     settings_key: encrypts strategy settings: the id of a KMS key, or ``local:`` and 32 bytes in base64.
     pepper: goes into the hash of every secret. allowed_networks: internal targets services may have.
     horizon: how far ahead wakeups are armed; None for any distance.
+    controllers: the module that registers named controllers; empty for none.
     """
 
     stage: str
@@ -53,6 +54,7 @@ class Settings:
     pepper: str
     allowed_networks: tuple[Network, ...] = ()
     horizon: timedelta | None = None
+    controllers: str = ""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -84,6 +86,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         settings_key=text("SETTINGS_KEY"),
         pepper=text("PEPPER"),
         allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),
+        controllers=environment.get("CONTROLLERS", ""),
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
     )
     if problems:

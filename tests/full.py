@@ -56,7 +56,14 @@ INTENT = Intent(
     answer_by=at(4, microsecond=500_000),
 )
 
-END = RunEnd(how=Ending.EXHAUSTED, attempt=3, resets=("charge", "look"), passed=("look",), failure=FAILURE)
+END = RunEnd(
+    how=Ending.EXHAUSTED,
+    attempt=3,
+    resets=("charge", "look"),
+    passed=("look",),
+    failure=FAILURE,
+    outputs={"payment": "P1", "lines": [1, None]},
+)
 
 OUTCOME = Outcome(
     success=True,
@@ -150,6 +157,7 @@ INSTANCE = Instance(
     arm_at=at(4),
     created_by="key-9",
     request_hash="b0d4",
+    outputs={"payment": "P0", "total": 9.5},
     added=(Added(seq=7, key="0cafe", body="0beef"),),
 )
 

@@ -3,10 +3,10 @@
 A method that writes may have written although it raised (a lost reply); every use-case is made for that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.domain.access import AccessKey
 from shared.domain.call import CallOutcome, ServiceRequest
@@ -289,6 +289,21 @@ class ServiceCaller(Protocol):
         """
 
 
+class Controllers(Protocol):
+    """The functions that the deployer has registered for steps to name."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """The registered names."""
+
+    def run(self, name: str, variables: Mapping[str, Any]) -> Json:
+        """What a controller orders, as JSON, given the variables of a callback.
+
+        It may be asked again about the same step, after a crash. Raises: ControllerError: it is unknown, it
+        raised, or its answer is no JSON.
+        """
+
+
 class Wakeups(Protocol):
     """Rings doorbells. Best effort: a failure is noted by the adapter and not raised."""
 
@@ -354,6 +369,10 @@ class Ports(Protocol):
     @property
     def caller(self) -> ServiceCaller:
         """Who calls services."""
+
+    @property
+    def controllers(self) -> Controllers:
+        """Who runs named controllers."""
 
     @property
     def wakeups(self) -> Wakeups:

@@ -132,7 +132,7 @@ def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     started_at = ports.clock.now()
     call, impossible = _called(ports, at, intent)
     walk = walk_of(ports, at)
-    outcome = impossible or judged(walk, intent, call)
+    outcome = impossible or judged(walk, intent, call, run=ports.controllers.run)
     step = walk.task.steps[intent.step]
     if outcome.unanswered and doubt_policy(walk.strategy, step) is InDoubt.PAUSE:
         error = outcome.error or StepError(message="no answer")

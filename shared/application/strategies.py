@@ -64,7 +64,8 @@ def create_strategy(
         known = _known(ports, sid, new.repeatable)
         if known is not None:
             return known, False
-    read_definition(new.settings, environment=environment, pointer="/settings")
+    names = ports.controllers.names
+    read_definition(new.settings, environment=environment, pointer="/settings", controllers=names)
     now = ports.clock.now()
     head = StrategyHead(
         sid=sid,
@@ -97,7 +98,8 @@ def replace_settings(
     head: as it was read for this request. Instances stay on the version they have.
     Raises: InvalidInputError; ChangedMeanwhileError. Nothing was stored.
     """
-    read_definition(new.settings, environment=environment, pointer="/settings")
+    names = ports.controllers.names
+    read_definition(new.settings, environment=environment, pointer="/settings", controllers=names)
     now = ports.clock.now()
     after = replace(
         head,

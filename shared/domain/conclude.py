@@ -3,6 +3,7 @@
 Source: design section 3, items 5 and 6; section 5; contracts/core.md section 3.6.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
@@ -15,7 +16,8 @@ from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
 from shared.domain.planning import plan_next, unbegun_leading_ups
 from shared.domain.run import Ending, Failure, RunEnd
-from shared.domain.strategy import Strategy
+from shared.domain.strategy import Json, Strategy, json_size
+from shared.domain.way import MAX_OUTPUTS_BYTES
 
 
 def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: datetime) -> Verdict:
@@ -45,7 +47,7 @@ def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *
     )
     match end.how:
         case Ending.SUCCEEDED:
-            change = _processed(strategy, instance, event, now=now)
+            change = _processed(strategy, instance, event, end.outputs, now=now)
         case Ending.RETRY:
             change = _retried(instance, event, _failure(end), now=now)
         case Ending.EXHAUSTED:
@@ -129,12 +131,21 @@ def paused_by_engine(instance: Instance, event: Event, note: str, *, now: dateti
     )
 
 
-def _processed(strategy: Strategy, instance: Instance, event: Event, *, now: datetime) -> Change:
+def _processed(
+    strategy: Strategy, instance: Instance, event: Event, outputs: Mapping[str, Json], *, now: datetime
+) -> Change:
+    instance = replace(instance, outputs=_outputs(instance, outputs))
     change = _closed(instance, event, EventStatus.PROCESSED, now=now)
     if not event.is_main or instance.status.is_final:
         return change.then(complete_if_done(change.instance, now=now))
     change = change.then(_without_leading_ups(change.instance, now=now))
     return change.then(plan_next(strategy, change.instance, now=now).change)
+
+
+def _outputs(instance: Instance, outputs: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The instance's outputs with an event's laid over them; the event's alone where both take too much."""
+    both = {**instance.outputs, **outputs}
+    return both if json_size(both) <= MAX_OUTPUTS_BYTES else outputs
 
 
 def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:

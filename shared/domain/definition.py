@@ -5,7 +5,7 @@
 Source: contracts/core.md sections 2.2, 4 and 4.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TypedDict
@@ -32,8 +32,10 @@ MOST_PROBLEMS = 1000
 LONGEST_REQUEST_DELAY_MS = 5000
 
 
-def read_definition(settings: Json, *, environment: str, pointer: str = "") -> Definition:
-    """The definition these settings describe, fit to run in an environment.
+def read_definition(
+    settings: Json, *, environment: str, pointer: str = "", controllers: Container[str] = ()
+) -> Definition:
+    """The definition these settings describe, fit to run in an environment with these controllers.
 
     pointer: where the settings stand in what was sent.
     Raises: InvalidInputError: with every problem, each at its JSON pointer and sorted by it. Only settings
@@ -44,7 +46,7 @@ def read_definition(settings: Json, *, environment: str, pointer: str = "") -> D
     if json_size(settings) > MAX_SETTINGS_BYTES:
         message = f"must take at most {MAX_SETTINGS_BYTES} bytes as JSON"
         notes.problems.append(Problem(pointer=pointer, rule="too-long", message=message))
-    definition = _definition(Reader(settings, pointer, notes), environment)
+    definition = _definition(Reader(settings, pointer, notes), environment, controllers)
     _refuse(notes)
     return definition
 
@@ -52,11 +54,11 @@ def read_definition(settings: Json, *, environment: str, pointer: str = "") -> D
 def stored_definition(settings: Mapping[str, Json]) -> Definition:
     """The definition of settings that ``read_definition`` accepted when they were saved.
 
-    What takes time to check, and the environment, are not looked at again.
+    What takes time to check, the environment and the controllers are not looked at again.
     Raises: RitornelloError: they are not of the shape that is known today.
     """
     notes = Notes()
-    definition = _definition(Reader(settings, "", notes), None)
+    definition = _definition(Reader(settings, "", notes), None, None)
     for problem in notes.problems:
         raise RitornelloError(f"stored settings cannot be read: {problem.pointer}: {problem.message}")
     return definition
@@ -68,13 +70,13 @@ def _refuse(notes: Notes) -> None:
         raise InvalidInputError(problems[:MOST_PROBLEMS])
 
 
-def _definition(reader: Reader, environment: str | None) -> Definition:
+def _definition(reader: Reader, environment: str | None, controllers: Container[str] | None) -> Definition:
     task_keys = reader.keys("tasks")
     services = reader.many("services", partial(service, environment=environment), required=True)
     by_key = {service.key: service for service in services}
     actions = reader.many("actions", partial(action, services=by_key), required=True)
     later = {action.key: _answers_later(by_key, action) for action in actions}
-    read_task = partial(task, actions=reader.keys("actions"), later=later)
+    read_task = partial(task, actions=reader.keys("actions"), later=later, controllers=controllers)
     read_lifecycle_task = partial(lifecycle_task, tasks=task_keys)
     read_schedule = partial(schedule, tasks=task_keys)
     initial_delay, calendars = reader.one("schedule", read_schedule, required=True) or (None, ())

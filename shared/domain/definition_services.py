@@ -86,7 +86,8 @@ def _authorization(reader: Reader) -> tuple[str, Authorization]:
 
 def _method(reader: Reader) -> Method:
     _description(reader)
-    later = reader.flag("async")
+    given = reader.take("async")
+    later = reader.flag("async") or not (given is None or isinstance(given, bool))  # then only that is told
     if reader.has("answerWithin") and not later:
         reader.problem("answerWithin", "exclusive", "is for asynchronous methods: async is not true")
     return Method(

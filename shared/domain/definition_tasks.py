@@ -8,8 +8,8 @@ from functools import partial
 
 from shared.domain.definition_flow import check_flow
 from shared.domain.definition_schedule import bare_delta, delta
-from shared.domain.definition_texts import callback
-from shared.domain.reader import Reader
+from shared.domain.definition_texts import callback, templates
+from shared.domain.reader import LONGEST_KEY, Reader
 from shared.domain.strategy import NextStepRule, RetryConfig, RuleKind, Step, Task
 from shared.expressions import ResultType
 
@@ -19,33 +19,45 @@ MOST_RETRIES = 1000
 _WHAT_A_STEP_DOES = ("action", "controllerCallback", "delay", "controller")
 
 
-def task(reader: Reader, *, actions: Container[str], later: Mapping[str, bool | None]) -> Task:
+def task(
+    reader: Reader,
+    *,
+    actions: Container[str],
+    later: Mapping[str, bool | None],
+    controllers: Container[str] | None,
+) -> Task:
     """A flow of steps, each of them within reach and no loop without a wait.
 
     later: of each action whether its method is asynchronous; None where that cannot be told.
+    controllers: the registered names; None: not looked at.
     """
     reader.optional_text("description", may_be_empty=True)
-    reader.unsupported("outputs", "outputs are")
     positions = reader.keys("steps")
-    read_step = partial(_step, actions=actions, later=later, steps=positions)
+    read_step = partial(_step, actions=actions, later=later, controllers=controllers, steps=positions)
     found = Task(
         key=reader.key(),
         initial_step=reader.reference("initialStep", positions, "this task has no step"),
         retry_config=reader.one("retryConfig", _retry_config),
         steps={step.key: step for step in reader.many("steps", read_step, required=True)},
+        outputs=templates(reader, "outputs"),
     )
     reader.later(lambda: check_flow(reader, found, positions, later=later))
     return found
 
 
 def _step(
-    reader: Reader, *, actions: Container[str], later: Mapping[str, bool | None], steps: Container[str]
+    reader: Reader,
+    *,
+    actions: Container[str],
+    later: Mapping[str, bool | None],
+    controllers: Container[str] | None,
+    steps: Container[str],
 ) -> Step:
     reader.optional_text("description", may_be_empty=True)
-    reader.unsupported("controller", "a named controller is")
     step = Step(
         key=reader.key(),
         action=reader.optional_reference("action", actions, "there is no action"),
+        controller=_controller(reader, controllers),
         controller_callback=callback(reader, "controllerCallback", ResultType.MAP),
         resume_controller_callback=callback(reader, "resumeControllerCallback", ResultType.MAP),
         retry_config=reader.one("retryConfig", _retry_config),
@@ -58,7 +70,9 @@ def _step(
         delay=reader.one("delay", delta),
     )
     if not any(reader.has(name) for name in _WHAT_A_STEP_DOES):
-        reader.problem("action", "required", "a step needs an action, a controllerCallback or a delay")
+        reader.problem(
+            "action", "required", "a step needs an action, a controller, a controllerCallback or a delay"
+        )
     waits_for_answer = step.action is not None and later.get(step.action) is not False
     if reader.has("resumeControllerCallback") and not waits_for_answer:
         message = "is never called: the step's action calls no asynchronous method"
@@ -66,6 +80,12 @@ def _step(
     if step.final:
         _refuse_ways_on(reader, step)
     return step
+
+
+def _controller(reader: Reader, known: Container[str] | None) -> str | None:
+    if known is None:
+        return reader.optional_text("controller", longest=LONGEST_KEY)
+    return reader.optional_reference("controller", known, "nobody has registered a controller")
 
 
 def _refuse_ways_on(reader: Reader, step: Step) -> None:

@@ -64,6 +64,22 @@ def checked(
     return clean
 
 
+def together(earlier: Mapping[str, Json] | None, later: Json) -> dict[str, Json]:
+    """The orders of two controllers of one step: the later one's where both say something, attributes by name.
+
+    Raises: DirectiveError: the later ones are no orders.
+    """
+    if later is None:
+        return dict(earlier or {})
+    if not isinstance(later, Mapping):
+        raise DirectiveError("a controller answers with an object of directives")
+    both = {**(earlier or {}), **later}
+    old, new = (earlier or {}).get("attributes"), later.get("attributes")
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        both["attributes"] = {**old, **new}
+    return both
+
+
 def merged(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, str | bool | float]:
     """The instance's attributes with others laid over them; null removes one."""
     both = {**instance.attributes, **attributes}

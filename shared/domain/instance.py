@@ -8,6 +8,7 @@ from enum import StrEnum
 from shared.domain.dates import Moment
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid, event_sid
+from shared.domain.strategy import Json
 
 MOST_ADDED_KEYS = 16
 """So many requests that added events can be recognised when they are sent again."""
@@ -86,6 +87,7 @@ class Instance:
     shard: 0 to 15, its partition of the attention index.
     arm_at: set while its next event lies beyond the deployment's horizon: its wakeup is armed only then.
     added: the last requests that have added events and may be sent again.
+    outputs: the latest of each name that its events have come to.
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     """
 
@@ -123,6 +125,7 @@ class Instance:
     created_by: str | None = None
     request_hash: str | None = None
     added: tuple[Added, ...] = ()
+    outputs: Mapping[str, Json] = field(default_factory=dict)
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""

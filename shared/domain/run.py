@@ -4,7 +4,7 @@ Source: design section 3, items 4 to 8; contracts/core.md sections 3.5 and 3.6.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -99,13 +99,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """The end of a run, with what its conclusion needs."""
+    """The end of a run, with what its conclusion needs. outputs: of a task that succeeded."""
 
     how: Ending
     attempt: int
     resets: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     failure: Failure | None = None
+    outputs: Mapping[str, Json] = field(default_factory=dict)
 
 
 Then = Intent | RunEnd

@@ -3,6 +3,7 @@
 Source: contracts/core.md section 3.5; design sections 3.7, 5 and 6.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
@@ -19,10 +20,11 @@ from shared.domain.call import (
     prepare,
     told,
 )
-from shared.domain.callbacks import directives, with_response
+from shared.domain.callbacks import Scope, directives, with_response
+from shared.domain.controllers import ControllerError, RunController
 from shared.domain.dates import format_instant
 from shared.domain.definition_bounds import unreadable
-from shared.domain.directives import DirectiveError, checked
+from shared.domain.directives import DirectiveError, checked, together
 from shared.domain.journal import Answer, Trail
 from shared.domain.replay import lay_on, stack
 from shared.domain.retry import due_after
@@ -44,6 +46,11 @@ TOKEN_TIMEOUT_SECONDS = 30
 _GONE = (404, 410)
 
 
+def no_controller(name: str, _: Scope) -> Json:
+    """Where none is registered. Raises: ControllerError."""
+    raise ControllerError(f"nobody has registered a controller {name!r}")
+
+
 def request_of(walk: Walk, intent: Intent) -> ServiceRequest | None:
     """The call a step makes, or None where it has only a controller.
 
@@ -57,13 +64,24 @@ def request_of(walk: Walk, intent: Intent) -> ServiceRequest | None:
     return prepare(walk.strategy, definition.actions[action], intent, variables)
 
 
-def judged(walk: Walk, intent: Intent, call: CallOutcome | None) -> Outcome:
-    """What a step came to, given the answer to its call (None: it makes none), its controller included."""
+def judged(
+    walk: Walk, intent: Intent, call: CallOutcome | None, *, run: RunController = no_controller
+) -> Outcome:
+    """What a step came to, given the answer to its call (None: it makes none), its controllers included.
+
+    The named one comes first; the callback sees its response. run: calls a named controller.
+    """
     step = walk.task.steps[intent.step]
     method = method_called(walk.strategy, step)
     outcome = Outcome(success=True) if method is None or call is None else _classified(method, intent, call)
+    if outcome.success and step.controller is not None:
+        name = step.controller
+        outcome = _controlled(walk, intent, outcome, lambda seen: run(name, seen), name=f"controller {name}")
     if outcome.success and step.controller_callback is not None:
-        outcome = _controlled(walk, intent, outcome, step.controller_callback)
+        source = step.controller_callback
+        outcome = _controlled(
+            walk, intent, outcome, lambda seen: directives(source, seen), name="controllerCallback"
+        )
     return _within_bounds(walk.trail, outcome)
 
 
@@ -100,7 +118,7 @@ def answered(walk: Walk, intent: Intent, answer: Answer) -> Outcome:
     outcome = Outcome(success=True, response=reply if answer.body is None else answer.body)
     if step.resume_controller_callback is not None:
         name, source = "resumeControllerCallback", step.resume_controller_callback
-        outcome = _controlled(walk, intent, outcome, source, name=name)
+        outcome = _controlled(walk, intent, outcome, lambda seen: directives(source, seen), name=name)
     return _within_bounds(walk.trail, outcome)
 
 
@@ -175,20 +193,21 @@ def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcom
 
 
 def _controlled(
-    walk: Walk, intent: Intent, outcome: Outcome, source: str, *, name: str = "controllerCallback"
+    walk: Walk, intent: Intent, outcome: Outcome, ask: Callable[[Scope], Json], *, name: str
 ) -> Outcome:
-    """The outcome after the controller: its ``response`` in place of the answer, its orders kept."""
+    """The outcome after a controller: its ``response`` in place of the answer, its orders beside earlier ones."""
     results = stack(walk.trail, walk.event, intent)
     if intent.awaits:
         lay_on(results, intent, outcome)
     variables = walk.scope_at(intent, results)
     try:
-        ordered = directives(source, with_response(variables, outcome.response))
-        ordered = checked(walk.strategy, walk.instance, ordered, now=walk.now)
-    except (EvaluationError, DirectiveError) as error:
-        return replace(outcome, success=False, error=StepError(message=f"{name}: {error}"))
+        answer = ask(with_response(variables, outcome.response))
+        ordered = checked(walk.strategy, walk.instance, together(outcome.directives, answer), now=walk.now)
+    except (EvaluationError, DirectiveError, ControllerError) as problem:
+        error = StepError(message=f"{name}: {problem}")
+        return replace(outcome, success=False, error=error, directives=None)
     if "fail" in ordered:
-        return replace(outcome, success=False, error=StepError(message=ordered["fail"]))
+        return replace(outcome, success=False, error=StepError(message=ordered["fail"]), directives=None)
     response = ordered.pop("response", outcome.response)
     return replace(outcome, response=response, directives=ordered or None)
 

@@ -175,12 +175,14 @@ class NextStepRule:
 class Step:
     """One action and/or controller of a task, and where to go from it.
 
+    controller: the name of a function that the deployer has registered; it is asked before ``controller_callback``.
     resume_controller_callback: hears the answer to an asynchronous method, before it counts.
     every_rule: all true ``callback`` rules are followed, one after another, not only the first.
     """
 
     key: str
     action: str | None = None
+    controller: str | None = None
     controller_callback: str | None = None
     resume_controller_callback: str | None = None
     retry_config: RetryConfig | None = None
@@ -200,12 +202,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A flow of steps."""
+    """A flow of steps. outputs: templates by name, rendered when an event of it has succeeded."""
 
     key: str
     initial_step: str
     steps: Mapping[str, Step]
     retry_config: RetryConfig | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from shared.domain.callbacks import Scope, scope
+from shared.domain.callbacks import VARIABLES, Scope, scope
 from shared.domain.event import Event
 from shared.domain.ids import call_key, correlation_id
 from shared.domain.instance import Instance
@@ -17,8 +17,11 @@ from shared.domain.replay import stored_results, unanswered_sending
 from shared.domain.retry import due_after, failure, policy_of
 from shared.domain.rules import first_match, ways_on
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError, Then
-from shared.domain.strategy import RuleKind, Step, Strategy, Task, answers_later
-from shared.expressions import EvaluationError
+from shared.domain.strategy import Json, RuleKind, Step, Strategy, Task, answers_later, json_size
+from shared.expressions import EvaluationError, render
+
+MAX_OUTPUTS_BYTES = 2 * 1024
+"""What the outputs of an event, and those of an instance, may take together, as JSON."""
 
 MAX_VISITS = 200
 """A run executes at most so many steps; then its attempt fails."""
@@ -205,8 +208,27 @@ class Way:
         else:
             how = Ending.EXHAUSTED if self.failure.retry_at is None else Ending.RETRY
         return RunEnd(
-            how=how, attempt=self.attempt, resets=self.resets, passed=self.passed, failure=self.failure
+            how=how,
+            attempt=self.attempt,
+            resets=self.resets,
+            passed=self.passed,
+            failure=self.failure,
+            outputs=self._outputs() if how is Ending.SUCCEEDED else {},
         )
+
+    def _outputs(self) -> dict[str, Json]:
+        """The outputs of the task. One that cannot be rendered is left out; together they take 2 KB at most."""
+        found: dict[str, Json] = {}
+        variables = self._variables() if self.walk.task.outputs else {}
+        for name, template in self.walk.task.outputs.items():
+            try:
+                found[name] = render(template, variables, variables=VARIABLES)
+            except EvaluationError as error:
+                self.notes += (f"output {name}: {error}",)
+        if json_size(found) > MAX_OUTPUTS_BYTES:
+            self.notes += ("outputs: they take more than 2 KB and are left out",)
+            return {}
+        return found
 
     def _first_match(self, step: Step, kind: RuleKind) -> str | None:
         target, notes = first_match(step, kind, self._variables)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.adapters.controllers import NoControllers
 from shared.adapters.item_size import item_bytes
 from shared.adapters.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from shared.adapters.meter import Meter, Usage
@@ -16,6 +17,7 @@ from shared.application.control import control
 from shared.application.ports import (
     AccessStore,
     AuditStore,
+    Controllers,
     InstanceStore,
     OperationStore,
     StrategyStore,
@@ -74,6 +76,7 @@ class Gym:
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     ids: Ids = field(default_factory=Ids)
+    controllers: Controllers = field(default_factory=NoControllers)
 
     def enroll(self) -> Instance:
         strategy = self.strategies.load(full.STRATEGY, 1)

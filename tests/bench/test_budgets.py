@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.world import ManualClock, SequentialIds
 from shared.adapters.meter import Meter
 from shared.adapters.wakeups import AwsWakeups, Doorbell
@@ -22,6 +23,7 @@ from shared.application.listing import page_of_account, page_of_strategy
 from shared.application.ports import (
     AccessStore,
     AuditStore,
+    Controllers,
     InstanceStore,
     OperationStore,
     StrategyStore,
@@ -84,6 +86,7 @@ class Rig:
     meter: Meter
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     ids: SequentialIds = field(default_factory=SequentialIds)
+    controllers: Controllers = field(default_factory=NoControllers)
     caller: Counted = field(default_factory=Counted)
     scheduler: Counted = field(default_factory=Counted)
     invoker: Counted = field(default_factory=Counted)

@@ -167,3 +167,118 @@ class TestAdding:
         status, answer = client("POST", f"/execution-instance/{sid}/events", body)
 
         assert (status, answer["problems"][0]["pointer"]) == (400, pointer)
+
+
+def paid() -> dict[str, Any]:
+    """The water filter, shipped by somebody who says later that it has arrived."""
+    strategy: dict[str, Any] = json.loads(json.dumps(WATER))
+    strategy["settings"]["services"][0]["methods"][0]["async"] = True
+    return strategy
+
+
+class TestAnswering:
+    """E3: the answer to an asynchronous call, addressed by its correlation id."""
+
+    def waiting(self, client: Client) -> tuple[str, str]:
+        """The sid of an event that waits for an answer, and where that is to be sent."""
+        client.saved(paid())
+        sid = client.started()["executionInstance"]["sid"]
+        client.run(sid)
+        _, answer = client("GET", f"/execution-event/{sid}-1")
+        event = answer["event"]
+        assert (event["status"], event["pausedFor"]) == ("PAUSED", "ANSWER")
+        assert event["taskStatus"]["taskResults"][0]["unanswered"] is True
+        assert event["correlationId"].startswith(f"{sid}-1.")
+        return f"{sid}-1", f"/execution-event/{event['correlationId']}/resume"
+
+    def test_the_event_is_queued_and_the_body_is_the_step_s_response(self, client: Client) -> None:
+        event, path = self.waiting(client)
+        client.ports.clock.at += timedelta(hours=1)
+
+        status, answer = client("POST", path, {"state": "ARRIVED"}, key="operator.secret")
+
+        assert (status, answer["status"], answer["sid"]) == (200, "QUEUED", event)
+        assert answer["scheduledAt"] == "2026-01-01T13:00:00.000Z"
+        assert answer["scheduleDelta"] == 3_600_000
+        assert "correlationId" not in answer
+        client.run(event[:-2])
+        _, told = client("GET", f"/execution-event/{event}")
+        (result,) = told["event"]["taskStatus"]["taskResults"]
+        assert (result["response"], result["cached"]) == ({"state": "ARRIVED"}, {"id": "s-1"})
+        assert result["startedAt"] == "2026-01-01T12:00:00.000Z"
+        assert told["event"]["status"] == "PROCESSED"
+        assert "inDoubt" not in told["event"]
+
+    def test_without_a_body_the_reply_stands(self, client: Client) -> None:
+        event, path = self.waiting(client)
+
+        assert client("POST", path)[0] == 200
+        client.run(event[:-2])
+
+        _, told = client("GET", f"/execution-event/{event}")
+        assert told["event"]["taskStatus"]["taskResults"][0]["response"] == {"id": "s-1"}
+
+    def test_a_second_answer_is_refused_before_and_after_the_end(self, client: Client) -> None:
+        event, path = self.waiting(client)
+        client("POST", path, {"state": "ARRIVED"})
+
+        before = client("POST", path, {"state": "ARRIVED"})
+        client.run(event[:-2])
+        after = client("POST", path, {"state": "ARRIVED"})
+
+        assert (before[0], before[1]["message"]) == (
+            409,
+            ["no answer to this correlation id is awaited any more"],
+        )
+        assert (after[0], after[1]["message"]) == (409, ["the event is PROCESSED"])
+
+    @pytest.mark.parametrize(
+        ("raw", "rule", "pointer"),
+        [
+            (b"[1]", "type", ""),
+            (b'"text"', "type", ""),
+            (b"null", "type", ""),
+            (b"{", "json", ""),
+            (b'{"a": 1, "a": 2}', "repeated-member", ""),
+            (b'{"a": "\\ud800"}', "text", "/a"),
+        ],
+    )
+    def test_what_is_no_object_is_refused_and_nothing_is_taken(
+        self, client: Client, raw: bytes, rule: str, pointer: str
+    ) -> None:
+        event, path = self.waiting(client)
+
+        status, answer = client("POST", path, raw=raw)
+
+        assert (status, answer["problems"][0]["rule"], answer["problems"][0]["pointer"]) == (
+            400,
+            rule,
+            pointer,
+        )
+        assert client("GET", f"/execution-event/{event}")[1]["event"]["pausedFor"] == "ANSWER"
+
+    @pytest.mark.parametrize("tail", ["-1.guessed", "-2.guessed", "-1", ""])
+    def test_what_nobody_was_sent_is_not_found(self, client: Client, tail: str) -> None:
+        event, _ = self.waiting(client)
+        assert client("POST", f"/execution-event/{event[:-2]}{tail}/resume", {})[0] == 404
+
+    def test_after_the_end_neither(self, client: Client) -> None:
+        event, path = self.waiting(client)
+        client("POST", path)
+        client.run(event[:-2])
+        assert client("POST", f"/execution-event/{event}.guessed/resume", {})[0] == 404
+
+    def test_while_it_waits_the_instance_is_active_and_a_pause_does_not_keep_it_out(
+        self, client: Client
+    ) -> None:
+        event, path = self.waiting(client)
+        _, paused = client("POST", f"/execution-instance/{event[:-2]}/pause")
+        assert paused["draining"] is False
+
+        assert client("POST", path, {})[0] == 200
+
+        client.run(event[:-2])
+        assert client("GET", f"/execution-event/{event}")[1]["event"]["status"] == "QUEUED"
+        client("POST", f"/execution-instance/{event[:-2]}/resume")
+        client.run(event[:-2])
+        assert client("GET", f"/execution-event/{event}")[1]["event"]["status"] == "PROCESSED"

@@ -110,7 +110,8 @@ def full() -> dict[str, Any]:
                         "description": "Charge a card",
                         "url": "/members/:memberId/charges",
                         "method": "put",
-                        "async": False,
+                        "async": True,
+                        "answerWithin": _two_hours(),
                         "requestValidation": '{"properties": {"amount": {"type": "float64"}}}',
                         "responseValidation": {"type": "object"},
                         "timeoutSeconds": 300,
@@ -126,12 +127,15 @@ def full() -> dict[str, Any]:
                 "description": "Charge",
                 "initialStep": "charge",
                 "retryConfig": {"retryStrategy": [_two_hours(), _two_hours()]},
+                "outputs": {"payment": "{{stack.charge.response.id}}"},
                 "steps": [
                     {
                         "key": "charge",
                         "description": "The call",
                         "action": "charge-card",
+                        "controller": "charged",
                         "controllerCallback": '{"response": response}',
+                        "resumeControllerCallback": '{"response": response}',
                         "retryConfig": {
                             "times": 4,
                             "retryAfter": _two_hours(),
@@ -188,10 +192,14 @@ def changed(pointer: str, value: object, of: dict[str, Any] | None = None) -> di
     return settings
 
 
+CONTROLLERS = ("charged",)
+"""The registered controllers."""
+
+
 def problems(settings: object, *, environment: str = "dev", pointer: str = "") -> list[Problem]:
     """Everything that is wrong with settings."""
     try:
-        read_definition(settings, environment=environment, pointer=pointer)
+        read_definition(settings, environment=environment, pointer=pointer, controllers=CONTROLLERS)
     except InvalidInputError as error:
         return list(error.problems)
     return []

@@ -26,7 +26,7 @@ from shared.domain.strategy import (
     Step,
     Task,
 )
-from tests.domain.definitions import changed, example, full, minimal
+from tests.domain.definitions import CONTROLLERS, changed, example, full, minimal
 
 TWO_HOURS = Delta(unit=Unit.HOURS, amount=2)
 
@@ -145,7 +145,7 @@ class TestEveryField:
     """Each field of the contract reaches the engine."""
 
     def test_the_whole(self) -> None:
-        assert read_definition(full(), environment="dev") == Definition(
+        assert read_definition(full(), environment="dev", controllers=CONTROLLERS) == Definition(
             timezone="Asia/Manila",
             request_delay=timedelta(seconds=5),
             manual_trigger=True,
@@ -206,6 +206,8 @@ class TestEveryField:
                             response_validation={"type": "object"},
                             timeout_seconds=300,
                             in_doubt=InDoubt.PAUSE,
+                            answers_later=True,
+                            answer_within=TWO_HOURS,
                         ),
                         "look": Method(key="look", url="/", method="get", request_validation="cycle > 0"),
                     },
@@ -220,7 +222,9 @@ class TestEveryField:
                         "charge": Step(
                             key="charge",
                             action="charge-card",
+                            controller="charged",
                             controller_callback='{"response": response}',
+                            resume_controller_callback='{"response": response}',
                             retry_config=RetryConfig(
                                 times=4,
                                 retry_after=TWO_HOURS,
@@ -240,6 +244,7 @@ class TestEveryField:
                         ),
                         "wait": Step(key="wait", delay=TWO_HOURS, final=True),
                     },
+                    outputs={"payment": "{{stack.charge.response.id}}"},
                 )
             },
             actions={
@@ -272,7 +277,8 @@ class TestStored:
         "settings", [minimal(), full(), example("gym-membership"), example("water-filter-refill")]
     )
     def test_it_is_equal(self, settings: dict[str, Any]) -> None:
-        assert stored_definition(settings) == read_definition(settings, environment="dev")
+        known = read_definition(settings, environment="dev", controllers=CONTROLLERS)
+        assert stored_definition(settings) == known
 
     def test_callbacks_and_environments_are_not_looked_at(self) -> None:
         settings = changed("/schedule/calendars/0/runOnCycleCallback", "no CEL at all")

@@ -169,12 +169,6 @@ class TestNotSupported:
                 "0 9 * * *",
                 "a cron calendar is not supported in this version",
             ),
-            ("/tasks/0/outputs", {"total": "{{cycle}}"}, "outputs are not supported in this version"),
-            (
-                "/tasks/0/steps/0/controller",
-                "my_controller",
-                "a named controller is not supported in this version",
-            ),
         ],
     )
     def test_it_is_told_clearly(self, pointer: str, value: object, message: str) -> None:
@@ -188,5 +182,5 @@ class TestNotSupported:
         settings["tasks"][0]["steps"][0] = {"key": "charge", "controller": "my_controller"}
         assert told(settings) == [
             ("/schedule/calendars/0/cron", "not-supported"),
-            ("/tasks/0/steps/0/controller", "not-supported"),
+            ("/tasks/0/steps/0/controller", "reference"),
         ]

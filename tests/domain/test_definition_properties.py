@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.domain.definition import read_definition, stored_definition
 from shared.domain.errors import InvalidInputError, Problem
-from tests.domain.definitions import example, full, minimal
+from tests.domain.definitions import CONTROLLERS, example, full, minimal
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EXAMPLES = [example("gym-membership"), example("water-filter-refill"), minimal(), full()]
@@ -68,7 +68,7 @@ def mutations(draw: st.DrawFn) -> Any:
 
 def found_in(document: Any) -> tuple[Problem, ...]:
     try:
-        definition = read_definition(document, environment="dev")
+        definition = read_definition(document, environment="dev", controllers=CONTROLLERS)
     except InvalidInputError as error:
         return error.problems
     assert stored_definition(document) == definition

@@ -10,7 +10,7 @@ from shared.domain.errors import Problem
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.step import longest
 from shared.domain.strategy import Strategy
-from tests.domain.definitions import REMOVED, changed, full, minimal, problems, told
+from tests.domain.definitions import CONTROLLERS, REMOVED, changed, full, minimal, problems, told
 
 BASE_URL = "/services/0/baseUrls/0/url"
 TOKEN_URL = "/services/0/authorization/0/url"
@@ -245,7 +245,7 @@ class TestLongestStep:
     """A step fits one Lambda (900 s), with 20 s to set it down: the bounds of its parts see to it."""
 
     def test_the_longest_there_can_be(self) -> None:
-        definition = read_definition(full(), environment="dev")
+        definition = read_definition(full(), environment="dev", controllers=CONTROLLERS)
         assert definition.request_delay == timedelta(seconds=5)
         assert definition.services["billing"].methods["charge"].timeout_seconds == 300
         strategy = Strategy(

@@ -75,7 +75,7 @@ class TestWhatAStepDoes:
             Problem(
                 pointer=f"{STEPS}/0/action",
                 rule="required",
-                message="a step needs an action, a controllerCallback or a delay",
+                message="a step needs an action, a controller, a controllerCallback or a delay",
             )
         ]
 
@@ -287,3 +287,82 @@ class TestRetries:
     def test_a_list_that_is_none_is_not_missed_too(self) -> None:
         settings = retry(times=1, retryAfter=HOUR, retryStrategy={"unit": "days", "amount": 1})
         assert told(settings) == [("/tasks/0/retryConfig/retryStrategy", "type")]
+
+
+class TestAsynchronousSteps:
+    """What belongs to asynchronous methods is refused where it could never matter."""
+
+    METHOD = "/services/0/methods/0"
+
+    def asynchronous(self) -> dict[str, object]:
+        return changed(f"{self.METHOD}/async", value=True)
+
+    def test_a_way_back_may_lead_through_one(self) -> None:
+        loop = [step("charge", "again", action="charge-card"), step("again", "charge")]
+        entries: list[object] = [{k: v for k, v in entry.items() if v is not None} for entry in loop]
+        settings = changed("/tasks/0/steps", entries, of=self.asynchronous())
+        assert problems(settings) == []
+        assert told(changed("/tasks/0/steps", entries)) == [(f"{STEPS}/0/key", "loop")]
+
+    def test_a_time_for_the_answer_to_another_is_refused(self) -> None:
+        assert problems(changed(f"{self.METHOD}/answerWithin", HOUR)) == [
+            Problem(
+                pointer=f"{self.METHOD}/answerWithin",
+                rule="exclusive",
+                message="is for asynchronous methods: async is not true",
+            )
+        ]
+
+    def test_a_time_for_the_answer_is_a_delta(self) -> None:
+        settings = changed(
+            f"{self.METHOD}/answerWithin", {"unit": "weeks", "amount": 1}, of=self.asynchronous()
+        )
+        assert told(settings) == [(f"{self.METHOD}/answerWithin/unit", "enum")]
+
+    def test_a_callback_that_is_never_called_is_refused(self) -> None:
+        never = [
+            Problem(
+                pointer=f"{STEPS}/0/resumeControllerCallback",
+                rule="exclusive",
+                message="is never called: the step's action calls no asynchronous method",
+            )
+        ]
+        assert problems(changed(f"{STEPS}/0/resumeControllerCallback", "{}")) == never
+        alone = [{"key": "only", "controllerCallback": "{}", "resumeControllerCallback": "{}"}]
+        settings = changed("/tasks/0/steps", alone, of=changed("/tasks/0/initialStep", "only"))
+        assert problems(settings) == never
+
+    def test_where_the_method_is_unknown_only_that_is_told(self) -> None:
+        settings = changed(f"{STEPS}/0/resumeControllerCallback", "{}")
+        settings = changed("/actions/0/method", "unknown", of=settings)
+        assert told(settings) == [("/actions/0/method", "reference")]
+
+
+class TestNamedControllers:
+    """A controller that a step names has been registered."""
+
+    def test_one_that_is(self) -> None:
+        assert problems(changed(f"{STEPS}/0/controller", "charged")) == []
+
+    def test_one_that_is_not(self) -> None:
+        assert problems(changed(f"{STEPS}/0/controller", "unheard-of")) == [
+            Problem(
+                pointer=f"{STEPS}/0/controller",
+                rule="reference",
+                message="nobody has registered a controller 'unheard-of'",
+            )
+        ]
+
+    def test_it_is_enough_for_a_step(self) -> None:
+        assert problems(changed(f"{STEPS}/0", {"key": "charge", "controller": "charged"})) == []
+
+
+class TestOutputs:
+    """Templates by name."""
+
+    def test_a_broken_one_is_told_at_its_name(self) -> None:
+        (problem,) = problems(changed("/tasks/0/outputs", {"ok": "{{cycle}}", "sum": "${1 +}"}))
+        assert problem.pointer == "/tasks/0/outputs/sum"
+
+    def test_they_are_texts(self) -> None:
+        assert told(changed("/tasks/0/outputs", {"sum": 1})) == [("/tasks/0/outputs/sum", "type")]

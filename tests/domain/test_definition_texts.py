@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.definition import read_definition
 from shared.domain.errors import Problem
-from tests.domain.definitions import changed, full, problems, told
+from tests.domain.definitions import CONTROLLERS, changed, full, problems, told
 
 REQUEST = "/services/0/methods/0/requestValidation"
 RESPONSE = "/services/0/methods/0/responseValidation"
@@ -143,7 +143,7 @@ class TestRequestValidation:
     def read(self, value: object) -> object:
         settings = changed(REQUEST, value, of=full())
         return (
-            read_definition(settings, environment="dev")
+            read_definition(settings, environment="dev", controllers=CONTROLLERS)
             .services["billing"]
             .methods["charge"]
             .request_validation

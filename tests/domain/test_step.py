@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +13,18 @@ from shared.domain.call import (
     TimedOut,
     Unreachable,
 )
+from shared.domain.controllers import ControllerError
 from shared.domain.journal import JournalEntry
 from shared.domain.run import Intent, Outcome, StepError
-from shared.domain.step import doubt_policy, in_doubt, judged, longest, not_possible, request_of
+from shared.domain.step import (
+    doubt_policy,
+    in_doubt,
+    judged,
+    longest,
+    no_controller,
+    not_possible,
+    request_of,
+)
 from shared.domain.strategy import InDoubt, Strategy
 from shared.domain.walk import Walk
 from tests.factories import (
@@ -281,6 +292,62 @@ class TestController:
         ).succeeds({"fee": 39})
 
         assert judged(run.walk, run.intent, None) == a_success([39, "i-1-1-2", None])
+
+
+def run_named(name: str, seen: Mapping[str, Any]) -> Any:
+    """The controllers that are registered here."""
+    match name:
+        case "double":
+            return {"response": seen["response"]["n"] * 2, "attributes": {"fee": 50.0, "plan": "gold"}}
+        case "silent":
+            return None
+        case "odd":
+            return "gold"
+        case _:
+            raise ControllerError("LookupError: no such customer")
+
+
+class TestANamedController:
+    """It hears what a callback hears and orders what a callback orders, before the callback does."""
+
+    def judged(self, controller: str, callback: str | None = None) -> Outcome:
+        more = {} if callback is None else {"controllerCallback": callback}
+        settings_of = settings(task("charge", step("only", action="post", **more)))
+        run = Journey(settings_of, attributes={"fee": 39.0})
+        tasks = run.strategy.definition.tasks
+        only = replace(tasks["charge"].steps["only"], controller=controller)
+        named = replace(tasks["charge"], steps={"only": only})
+        definition = replace(run.strategy.definition, tasks={"charge": named})
+        run.strategy = replace(run.strategy, definition=definition)
+        return judged(run.walk, run.intent, Answered(status=200, body={"n": 1}), run=run_named)
+
+    def test_its_response_and_orders(self) -> None:
+        orders = {"attributes": {"fee": 50.0, "plan": "gold"}}
+        assert self.judged("double") == a_success(2, directives=orders)
+
+    def test_it_may_order_nothing(self) -> None:
+        assert self.judged("silent") == a_success({"n": 1})
+
+    def test_the_callback_sees_its_response_and_has_the_last_word(self) -> None:
+        callback = '{"response": response + 1.0, "attributes": {"fee": 60.0}, "pauseInstance": "x"}'
+        orders = {"attributes": {"fee": 60, "plan": "gold"}, "pauseInstance": "x"}
+        assert self.judged("double", callback) == a_success(3, directives=orders)
+
+    def test_a_callback_that_fails_takes_its_orders_back(self) -> None:
+        for callback in ('{"fail": "no"}', '{"response": response.missing}'):
+            outcome = self.judged("double", callback)
+            assert (outcome.success, outcome.directives) == (False, None)
+
+    def test_what_goes_wrong_with_it_fails_the_step(self) -> None:
+        for name, why in (
+            ("raises", "controller raises: LookupError: no such customer"),
+            ("odd", "controller odd: a controller answers with an object of directives"),
+        ):
+            assert self.judged(name).error == StepError(message=why)
+
+    def test_where_none_is_registered_the_step_fails(self) -> None:
+        with pytest.raises(ControllerError, match="nobody has registered a controller 'x'"):
+            no_controller("x", {})
 
 
 class TestRoom:

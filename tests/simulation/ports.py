@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
-from shared.application.ports import Clock, InstanceStore, ServiceCaller, Wakeups
+from shared.application.ports import Clock, Controllers, InstanceStore, ServiceCaller, Wakeups
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import HeldBy
@@ -130,6 +131,7 @@ class SweeperPorts:
         self.strategies = world.strategies
         self.caller: ServiceCaller = world
         self.clock: Clock = world
+        self.controllers: Controllers = NoControllers()
         self.access = world.access
         self.operations = world.operations
         self.audit = world.audit

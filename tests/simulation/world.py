@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
 from shared.application.draining import carry_on
-from shared.application.ports import Listed, StaleRevError
+from shared.application.ports import Controllers, Listed, StaleRevError
 from shared.application.run import run_due_events
 from shared.application.sweep import ring_operations, sweep
 from shared.domain.attention import far_partition, swept_partition
@@ -77,6 +78,7 @@ class World:
     sweeper: bool = True
     store: MemoryInstances = field(default_factory=MemoryInstances)
     flags: MemoryStrategies = field(default_factory=MemoryStrategies)
+    controllers: Controllers = field(default_factory=NoControllers)
     names: SequentialIds = field(default_factory=SequentialIds)
     stage: Stage = field(default_factory=Stage)
     bells: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)

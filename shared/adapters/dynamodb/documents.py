@@ -76,6 +76,7 @@ RUN_END = Shape(
         "resets": Member("resets", several(TEXT)),
         "passed": Member("passed", several(TEXT)),
         "failure": Member("failure", FAILURE),
+        "outputs": Member("outputs", OBJECT),
     },
 )
 
@@ -172,6 +173,7 @@ INSTANCE = Shape(
         "created_by": Member("createdBy", TEXT),
         "request_hash": Member("requestHash", TEXT),
         "added": Member("added", several(ADDED)),
+        "outputs": Member("outputs", OBJECT),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )

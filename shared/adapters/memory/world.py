@@ -6,6 +6,7 @@ Source: shared/application/ports.py.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.stores import (
     MemoryAccess,
     MemoryAudit,
@@ -13,7 +14,7 @@ from shared.adapters.memory.stores import (
     MemoryOperations,
     MemoryStrategies,
 )
-from shared.application.ports import ServiceCaller
+from shared.application.ports import Controllers, ServiceCaller
 from shared.domain.ids import InstanceSid, OperationSid
 
 
@@ -80,6 +81,7 @@ class MemoryPorts:
     instances: MemoryInstances = field(default_factory=MemoryInstances)
     access: MemoryAccess = field(default_factory=MemoryAccess)
     strategies: MemoryStrategies = field(init=False)
+    controllers: Controllers = field(default_factory=NoControllers)
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     ids: SequentialIds = field(default_factory=SequentialIds)
 

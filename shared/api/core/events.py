@@ -50,7 +50,7 @@ def resume_event(call: Call, correlation_id: str) -> Answer:
     """
     instance, seq = call.gate.event(call.principal, event_of_correlation(correlation_id))
     body = call.json() if call.text else None
-    if body is not None and not isinstance(body, dict):
+    if call.text and not isinstance(body, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be an object")])
     problems = unreadable(body, "")
     if problems:

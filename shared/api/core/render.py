@@ -148,6 +148,7 @@ def instance_shape(instance: Instance) -> Shape:
         executionDate=None if instance.plan is None else _date(instance.plan.at),
         executionDay=None if instance.plan is None else instance.plan.asked.day,
         attributes=dict(instance.attributes),
+        outputs=dict(instance.outputs) or None,
         nextEvent=None
         if main is None
         else {"sid": instance.event_sid(main), "date": format_instant(main.date)},
@@ -200,7 +201,9 @@ def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
         return None
     steps = list(last_run(trail, record))
     shape = _event(instance.sid, instance.strategy_sid, record.event, finished_at=record.finished_at)
-    return _given(**shape, why=record.why, inDoubt=record.in_doubt or None, taskStatus=_task_status(steps))
+    outputs = None if record.end is None else dict(record.end.outputs) or None
+    in_doubt = record.in_doubt or None
+    return _given(**shape, why=record.why, inDoubt=in_doubt, outputs=outputs, taskStatus=_task_status(steps))
 
 
 def _event(instance: InstanceSid, strategy: str, event: Event, *, finished_at: datetime | None) -> Shape:

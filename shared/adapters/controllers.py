@@ -1,0 +1,67 @@
+"""Named controllers: plain functions of a module that the deployer ships beside the engine.
+
+The module holds ``CONTROLLERS``, a mapping from names to functions of one argument: the variables that callbacks
+see, as a mapping (docs/expressions.md). What a function returns are directives; what it raises fails its step.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from shared.domain.controllers import ControllerError
+from shared.domain.dates import format_instant
+from shared.domain.strategy import Json
+
+Function = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class NoControllers:
+    """``Controllers`` of a deployment that has registered none."""
+
+    names: Collection[str] = field(default=())
+
+    def run(self, name: str, variables: Mapping[str, Any]) -> Json:  # noqa: ARG002 - of a port
+        raise ControllerError(f"nobody has registered a controller {name!r}")
+
+
+@dataclass(kw_only=True)
+class ModuleControllers:
+    """``Controllers`` of a module, by its dotted name; it is imported when first needed.
+
+    Raises, then: ImportError; TypeError: it holds no mapping of functions. Nothing can run until that is mended.
+    """
+
+    module: str
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._functions.keys()
+
+    def run(self, name: str, variables: Mapping[str, Any]) -> Json:
+        function = self._functions.get(name)
+        if function is None:
+            raise ControllerError(f"nobody has registered a controller {name!r}")
+        try:
+            return json.loads(json.dumps(function(variables), allow_nan=False, default=_instant))
+        except Exception as error:  # whatever the deployer's code raises is the step's error
+            raise ControllerError(f"{type(error).__name__}: {error}") from error
+
+    @cached_property
+    def _functions(self) -> Mapping[str, Function]:
+        found = getattr(importlib.import_module(self.module), "CONTROLLERS", None)
+        if not isinstance(found, Mapping) or not all(
+            isinstance(name, str) and callable(function) for name, function in found.items()
+        ):
+            raise TypeError(f"{self.module}.CONTROLLERS must map names to functions")
+        return found
+
+
+def _instant(value: object) -> str:
+    if isinstance(value, datetime):
+        return format_instant(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")

@@ -1,0 +1,84 @@
+"""Named controllers: functions of a module that the deployer ships."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from shared.adapters.controllers import ModuleControllers, NoControllers
+from shared.domain.controllers import ControllerError
+
+NAME = "a_shop_of_controllers"
+
+
+def greet(seen: Mapping[str, Any]) -> Any:
+    return {"response": f"hello {seen['attributes']['name']}", "at": datetime(2026, 1, 1, tzinfo=UTC)}
+
+
+def fail(_: Mapping[str, Any]) -> Any:
+    raise LookupError("no such customer")
+
+
+@pytest.fixture
+def module() -> Iterator[ModuleType]:
+    made = ModuleType(NAME)
+    made.CONTROLLERS = {  # type: ignore[attr-defined]
+        "greet": greet,
+        "fail": fail,
+        "nothing": lambda _: None,
+        "odd": lambda _: {"response": object()},
+        "nan": lambda _: {"response": float("nan")},
+    }
+    sys.modules[NAME] = made
+    yield made
+    del sys.modules[NAME]
+
+
+@pytest.mark.usefixtures("module")
+class TestAModule:
+    """Its mapping CONTROLLERS is what steps may name."""
+
+    def test_its_names(self) -> None:
+        assert set(ModuleControllers(module=NAME).names) == {"greet", "fail", "nothing", "odd", "nan"}
+
+    def test_what_a_function_returns_comes_as_json(self) -> None:
+        answer = ModuleControllers(module=NAME).run("greet", {"attributes": {"name": "Ann"}})
+        assert answer == {"response": "hello Ann", "at": "2026-01-01T00:00:00.000Z"}
+
+    def test_nothing_is_nothing(self) -> None:
+        assert ModuleControllers(module=NAME).run("nothing", {}) is None
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("fail", "LookupError: no such customer"),
+            ("odd", "TypeError: object is no JSON value"),
+            ("nan", "ValueError: Out of range float values are not JSON compliant"),
+            ("unheard-of", "nobody has registered a controller 'unheard-of'"),
+        ],
+    )
+    def test_what_goes_wrong_is_told(self, name: str, told: str) -> None:
+        with pytest.raises(ControllerError, match=f"^{told}"):
+            ModuleControllers(module=NAME).run(name, {})
+
+
+class TestWhatIsNoModule:
+    """A deployment whose controllers cannot be had does not run without them."""
+
+    def test_one_that_is_not_there(self) -> None:
+        with pytest.raises(ImportError):
+            _ = ModuleControllers(module="not_there_at_all").names
+
+    @pytest.mark.parametrize("held", [None, ["greet"], {"greet": "hello"}, {1: greet}])
+    def test_one_that_maps_no_names_to_functions(self, module: ModuleType, held: object) -> None:
+        module.CONTROLLERS = held  # type: ignore[attr-defined]
+        with pytest.raises(TypeError, match="must map names to functions"):
+            _ = ModuleControllers(module=NAME).names
+
+    def test_none_registered(self) -> None:
+        assert list(NoControllers().names) == []
+        with pytest.raises(ControllerError, match="nobody has registered a controller 'greet'"):
+            NoControllers().run("greet", {})
