@@ -22,7 +22,7 @@ from shared.domain.instance import Added, CancelReason, HeldBy, Instance, Instan
 from shared.domain.journal import Answer, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.strategy import StrategyHead, StrategyVersion
+from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
 ACCOUNT = AccountId("acme")
@@ -158,6 +158,7 @@ INSTANCE = Instance(
     created_by="key-9",
     request_hash="b0d4",
     outputs={"payment": "P0", "total": 9.5},
+    on_late=OnResume.ALL,
     added=(Added(seq=7, key="0cafe", body="0beef"),),
 )
 

@@ -18,6 +18,7 @@ from shared.domain.planning import (
     catch_up,
     cycle_failed,
     fell_due_while_stopped,
+    late_rule,
     overdue_leading_ups,
 )
 from shared.domain.recurrence import CycleError
@@ -93,7 +94,7 @@ def unpark(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
     """What a paused queue or strategy held is free again; dates that passed meanwhile fall under the rule."""
     if instance.held is None or instance.status is InstanceStatus.PAUSED:
         return AlreadyThere(instance=instance)  # what is paused is looked at when it is resumed
-    replanned = _late_rule(strategy, replace(instance, updated_at=now), now=now)
+    replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
     free = replace(replanned.change.instance, held=None)
     return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)
 
@@ -144,7 +145,7 @@ def _claimed(
 
 def _caught_up(strategy: Strategy, instance: Instance, event: Event, *, now: datetime) -> Verdict | None:
     """The rule for late plans, before an event that has not begun; None where it changes nothing."""
-    replanned = _late_rule(strategy, instance, now=now)
+    replanned = _late_dates(strategy, instance, now=now)
     change = replanned.change
     doomed = overdue_leading_ups(change.instance, now=now)
     if event in doomed:
@@ -156,13 +157,13 @@ def _caught_up(strategy: Strategy, instance: Instance, event: Event, *, now: dat
     return Applied(instance=change.instance, records=change.records, skipped=replanned.skipped)
 
 
-def _late_rule(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+def _late_dates(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
     try:
         return catch_up(
             strategy,
             instance,
             now=now,
-            on_late=strategy.definition.on_resume,
+            on_late=late_rule(strategy, instance),
             fell_due_while_stopped=fell_due_while_stopped(instance),
         )
     except CycleError as error:

@@ -15,7 +15,7 @@ from shared.domain.errors import DateError
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.ids import EventSid
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
-from shared.domain.planning import Replanned, catch_up, cycle_failed, fell_due_while_stopped, shift
+from shared.domain.planning import Replanned, catch_up, cycle_failed, fell_due_while_stopped, late_rule, shift
 from shared.domain.recurrence import CycleError, TooManyMissedError
 from shared.domain.strategy import OnResume, Strategy
 
@@ -157,7 +157,8 @@ def _going_on(
     now: datetime,
 ) -> Verdict:
     """An instance made ACTIVE again, dates that passed meanwhile treated by the rule for late plans."""
-    policy = on_late or strategy.definition.on_resume
+    active = replace(active, on_late=on_late or before.on_late)
+    policy = late_rule(strategy, active)
     try:
         replanned = _late_plan(strategy, before, active, policy, now=now)
     except TooManyMissedError as error:
@@ -166,9 +167,18 @@ def _going_on(
         return Refused(instance=before, why=str(error), rule="shift")
     except CycleError as error:
         replanned = Replanned(change=cycle_failed(strategy, active, error, now=now))
-    change = replanned.change.then(complete_if_done(replanned.change.instance, now=now))
+    change = _caught_up(replanned.change, now=now)
+    change = change.then(complete_if_done(change.instance, now=now))
     applied = audited(before, change, command=command, by=by, now=now)
     return replace(applied, skipped=replanned.skipped)
+
+
+def _caught_up(change: Change, *, now: datetime) -> Change:
+    """Without a passed date that is still to run, how such dates are treated is no longer this resume's to say."""
+    main = change.instance.main_event
+    if main is not None and main.date < now and change.instance.on_late is not OnResume.SHIFT:
+        return change
+    return replace(change, instance=replace(change.instance, on_late=None))
 
 
 def _late_plan(

@@ -13,10 +13,10 @@ from shared.domain.errors import InvalidInputError
 from shared.domain.event import Event, EventKind
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import CancelReason, Instance
-from shared.domain.planning import catch_up, fell_due_while_stopped, plan_next
-from shared.domain.recurrence import CycleError
+from shared.domain.planning import catch_up, fell_due_while_stopped, late_rule, plan_next
+from shared.domain.recurrence import MAX_MISSED_DATES, CycleError
 from shared.domain.start import NewInstance, blank_instance, first_planned, start_problems
-from shared.domain.strategy import Json, Strategy
+from shared.domain.strategy import Json, OnResume, Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +85,25 @@ def forecast(
             strategy,
             instance,
             now=now,
-            on_late=strategy.definition.on_resume,
+            on_late=late_rule(strategy, instance),
             fell_due_while_stopped=fell_due_while_stopped(instance),
         ).change.instance
     except CycleError:
         return ()
     return _foreseen(strategy, instance, cycles, now=now)[0]
+
+
+def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[Event, ...]:
+    """The main events of an active instance whose dates have passed and that run all the same, one after another.
+
+    At most a thousand are told.
+    """
+    main = instance.main_event
+    if main is None or main.date >= now:
+        return ()
+    most = MAX_MISSED_DATES if late_rule(strategy, instance) is OnResume.ALL else 1
+    cycles, _ = _foreseen(strategy, instance, most, now=now)
+    return tuple(one.main for one in cycles if one.main.date < now)
 
 
 def _foreseen(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from shared.domain.dates import Moment
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid, event_sid
-from shared.domain.strategy import Json
+from shared.domain.strategy import Json, OnResume
 
 MOST_ADDED_KEYS = 16
 """So many requests that added events can be recognised when they are sent again."""
@@ -87,6 +87,7 @@ class Instance:
     shard: 0 to 15, its partition of the attention index.
     arm_at: set while its next event lies beyond the deployment's horizon: its wakeup is armed only then.
     added: the last requests that have added events and may be sent again.
+    on_late: how its last resume wanted passed dates to be treated, until its plan has caught up.
     outputs: the latest of each name that its events have come to.
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     """
@@ -126,6 +127,7 @@ class Instance:
     request_hash: str | None = None
     added: tuple[Added, ...] = ()
     outputs: Mapping[str, Json] = field(default_factory=dict)
+    on_late: OnResume | None = None
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""

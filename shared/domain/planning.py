@@ -36,6 +36,11 @@ class Replanned:
     skipped: Skipped | None = None
 
 
+def late_rule(strategy: Strategy, instance: Instance) -> OnResume:
+    """What becomes of passed dates: as its last resume said until the plan has caught up, else as the strategy says."""
+    return instance.on_late or strategy.definition.on_resume
+
+
 def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Instance:
     """The instance with a cycle's main event and the leading-up events before it.
 
@@ -79,7 +84,7 @@ def plan_on(strategy: Strategy, instance: Instance, *, now: datetime) -> Replann
             coming = first_cycle(strategy, instance, now=now)
         else:
             coming = following(strategy, instance, cycle=instance.cycle, moment=plan, now=now)
-        ahead = outlook(strategy, instance, coming, now=now, on_late=strategy.definition.on_resume)
+        ahead = outlook(strategy, instance, coming, now=now, on_late=late_rule(strategy, instance))
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
     return go_on(strategy, instance, ahead, now=now)
@@ -222,7 +227,9 @@ def _later(
 
 
 def _opened(strategy: Strategy, instance: Instance, coming: CycleDate | None, *, now: datetime) -> Change:
-    """The instance with its next cycle opened, or with its plan ended."""
+    """The instance with its next cycle opened, or with its plan ended. With a future date it has caught up."""
+    if coming is None or coming.moment.at >= now:
+        instance = replace(instance, on_late=None)
     if coming is not None:
         return Change(instance=open_cycle(strategy, instance, coming, now=now))
     return complete_if_done(replace(instance, plan_ended=True, updated_at=now), now=now)

@@ -1,10 +1,13 @@
 """What becomes of dates that have passed unrun. Source: design section 4, late plans."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.commands import Execute, Pause, Release, Resume, Unpark
 from shared.domain.decision import Applied, Refused
 from shared.domain.event import EventStatus
+from shared.domain.forecast import overdue
 from shared.domain.instance import HeldBy, InstanceStatus
 from shared.domain.recurrence import Skipped
 from shared.domain.run import Ending
@@ -116,6 +119,42 @@ class TestAll:
         ]
         assert of.open == [("bill", "2026-01-26T00:00")]
         assert (verdict.skipped, ranges(of)) == (None, [None, None, None])
+
+    @pytest.mark.parametrize("usual", ["last", "skip"])
+    def test_a_resume_that_says_so_counts_until_the_plan_has_caught_up(self, usual: str) -> None:
+        of = begun(weekly(on_resume=usual))
+        resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
+        for date in ("2026-01-05T00:00", "2026-01-12T00:00", "2026-01-19T00:00"):
+            assert of.open == [("bill", date)]
+            assert of.instance.on_late is OnResume.ALL
+            of.run(of.main, at("2026-01-20"))
+        assert of.open == [("bill", "2026-01-26T00:00")]
+        assert of.instance.on_late is None
+        assert ranges(of) == [None, None, None]
+
+    def test_a_second_pause_meanwhile_does_not_change_that(self) -> None:
+        of = begun(weekly(on_resume="last"))
+        resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
+        of.run(of.main, at("2026-01-20"))
+        resumed(of, paused="2026-01-20", until="2026-01-21")
+        assert of.open == [("bill", "2026-01-12T00:00")]
+        assert overdue(of.strategy, of.instance, now=at("2026-01-21")) == (
+            of.main,
+            replace(
+                of.main,
+                date=at("2026-01-19"),
+                due_at=at("2026-01-19"),
+                created_cycle=3,
+                seq=3,
+                created_at=at("2026-01-21"),
+                updated_at=at("2026-01-21"),
+            ),
+        )
+
+    def test_without_missed_dates_it_counts_for_nothing(self) -> None:
+        of = begun()
+        resumed(of, paused="2026-01-02", until="2026-01-03", on_late=OnResume.ALL)
+        assert of.instance.on_late is None
 
     def test_their_overdue_reminders_do_not(self) -> None:
         of = begun(weekly(on_resume="all", remind=True))

@@ -26,7 +26,7 @@ from shared.domain.instance import Added, CancelReason, HeldBy, Instance, Instan
 from shared.domain.journal import Answer, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.strategy import StrategyHead, StrategyVersion
+from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
 
 SCHEMA = 1
 """Which shapes these are; it stands in every item."""
@@ -174,6 +174,7 @@ INSTANCE = Shape(
         "request_hash": Member("requestHash", TEXT),
         "added": Member("added", several(ADDED)),
         "outputs": Member("outputs", OBJECT),
+        "on_late": Member("onLate", named(OnResume)),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )

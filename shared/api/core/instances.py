@@ -12,6 +12,7 @@ from shared.api.core.render import (
     forecast_shape,
     instance_shape,
     open_event_shape,
+    overdue_shape,
     paused_shape,
     summary_shape,
 )
@@ -33,7 +34,7 @@ from shared.domain.adding import added_by
 from shared.domain.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
 from shared.domain.decision import AlreadyThere, Applied, Refused, Verdict
 from shared.domain.event import EventKind
-from shared.domain.forecast import forecast
+from shared.domain.forecast import forecast, overdue
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import Trail
@@ -173,6 +174,9 @@ def resume_instance(call: Call, sid: str) -> Answer:
     skipped = verdict.skipped if isinstance(verdict, Applied) else None
     if skipped is not None:
         shape["skippedCycles"] = {"first": skipped.first_cycle, "last": skipped.last_cycle}
+    instance, now = verdict.instance, call.ports.clock.now()
+    strategy = call.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    shape["overdueEvents"] = overdue_shape(overdue(strategy, instance, now=now))
     return HTTPStatus.OK, shape
 
 

@@ -143,7 +143,9 @@ SHAPES: Json = {
         **_INSTANCE_MORE,
     ),
     "Resumed": _object(
-        _INSTANCE_WHOLE, **_INSTANCE_MORE, skippedCycles=_object({"first": WHOLE, "last": WHOLE})
+        _INSTANCE_WHOLE | {"overdueEvents": _list_of(_object({"cycle": WHOLE, "task": TEXT, "date": DATE}))},
+        **_INSTANCE_MORE,
+        skippedCycles=_object({"first": WHOLE, "last": WHOLE}),
     ),
     "Created": _object(
         {

@@ -85,6 +85,14 @@ def forecast_shape(cycles: Sequence[ForeseenCycle]) -> Shape:
     }
 
 
+def overdue_shape(events: Sequence[Event]) -> list[Shape]:
+    """The main events that run although their dates have passed."""
+    return [
+        {"cycle": event.created_cycle, "task": event.task, "date": format_instant(event.date)}
+        for event in events
+    ]
+
+
 def _foreseen(event: Event, shown: Callable[[datetime], str], *, callback: str | None = None) -> Shape:
     return _given(date=shown(event.date), task=event.task, status=event.status.value, callback=callback)
 

@@ -1,0 +1,241 @@
+"""What is simulated, what is forecast and what then runs are the same dates. Source: design section 4."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.answering import Sent, answer_event
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.attention import next_event
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.dates import format_instant
+from shared.domain.decision import Actor
+from shared.domain.event import EventKind, PausedFor
+from shared.domain.forecast import ForeseenCycle, forecast, simulate
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.replay import position
+from shared.domain.run import Intent
+from shared.domain.strategy import Json, Strategy
+from tests.factories import strategy_from
+from tests.simulation.stories import MEMBER, example
+
+CYCLES = 24
+STRATEGIES = 200
+ZONES = [
+    "UTC",
+    "Europe/Lisbon",
+    "Europe/Madrid",
+    "Europe/Berlin",
+    "Europe/London",
+    "Europe/Dublin",
+    "Europe/Moscow",
+    "Europe/Istanbul",
+    "Africa/Cairo",
+    "Africa/Casablanca",
+    "Africa/Lagos",
+    "Asia/Manila",
+    "Asia/Tokyo",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Asia/Tehran",
+    "Asia/Jerusalem",
+    "Asia/Amman",
+    "Asia/Beirut",
+    "Asia/Gaza",
+    "Asia/Shanghai",
+    "Australia/Sydney",
+    "Australia/Lord_Howe",
+    "Australia/Adelaide",
+    "Pacific/Auckland",
+    "Pacific/Chatham",
+    "Pacific/Apia",
+    "Pacific/Kiritimati",
+    "Pacific/Easter",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/St_Johns",
+    "America/Sao_Paulo",
+    "America/Santiago",
+    "America/Havana",
+    "America/Asuncion",
+    "America/Nuuk",
+    "Antarctica/Troll",
+]
+
+Dates = list[tuple[int, str, str]]
+"""Cycle, task and date of each event of a plan, sorted."""
+
+
+class Obliging:
+    """Every call is taken; a payment is confirmed when asked about."""
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        status = "PENDING" if "/recurring" in request.url else "CONFIRMED"
+        return Answered(status=200, body={"status": status, "state": "IN_FORCE", "id": "x"})
+
+
+def foreseen(cycles: tuple[ForeseenCycle, ...]) -> Dates:
+    return sorted(
+        (one.cycle, event.task, format_instant(event.date))
+        for one in cycles
+        for event in (one.main, *one.leading_up)
+    )
+
+
+def lived(strategy: Strategy, start: datetime, attributes: dict[str, Json]) -> tuple[Dates, Dates, Instance]:
+    """What was forecast at creation, and what then ran; and the instance after that."""
+    ports = MemoryPorts(caller=Obliging(), clock=ManualClock(start))
+    ports.strategies.add(strategy)
+    asked = StartInstance(strategy_id=strategy.name, start_date=start, attributes=attributes)
+    instance = start_instance(ports, strategy, asked).instance
+    told = foreseen(forecast(strategy, instance, cycles=CYCLES, now=start))
+    while len(_mains(ports)) < CYCLES and instance.status is InstanceStatus.ACTIVE:
+        event = next_event(instance)
+        assert event is not None
+        ports.clock.at = max(ports.clock.at, event.due_at)
+        instance = _ran(ports, instance.sid)
+    ran = [
+        (record.event.created_cycle, record.event.task, format_instant(record.event.date))
+        for record in ports.instances.records.values()
+        if record.event.kind in (EventKind.MAIN, EventKind.LEADING_UP) and record.why is None
+    ]
+    last = max((cycle for cycle, _, _ in told), default=0)  # what leads up to the next may be due at once
+    return told, sorted(one for one in ran if one[0] <= last), instance
+
+
+def _mains(ports: MemoryPorts) -> list[int]:
+    return [r.event.seq for r in ports.instances.records.values() if r.event.is_main]
+
+
+def _ran(ports: MemoryPorts, sid: InstanceSid) -> Instance:
+    """The instance after what was due has run, each call that waits for an answer answered."""
+    run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
+    instance = ports.instances.load(sid)
+    assert instance is not None
+    for event in instance.events:
+        if event.paused_for is PausedFor.ANSWER:
+            then = position(ports.instances.trail(sid, event.seq), event)
+            assert isinstance(then, Intent)
+            by = Actor(name="gateway")
+            body = {"status": "CONFIRMED", "paymentId": "p"}
+            sent = Sent(correlation_id=then.correlation_id, key="k", by=by, body=body)
+            answer_event(ports, sid, event.seq, sent)
+            return _ran(ports, sid)
+    return instance
+
+
+def a_strategy(rng: random.Random, zone: str) -> Strategy:
+    """Any plan that a company might have; its steps do nothing."""
+    task = {"initialStep": "s", "steps": [{"key": "s", "controllerCallback": "{}"}]}
+    calendars = [_calendar(rng, "usual")]
+    if rng.random() < 0.3:
+        calendars.append(_calendar(rng, "first", runOnCycle=rng.randint(1, 3)))
+    if rng.random() < 0.4:
+        calendars.append(_calendar(rng, "some", runOnCycleCallback=f"cycle % {rng.randint(2, 5)} == 0"))
+    settings = {
+        "config": {"timezone": zone, "onResume": rng.choice(["last", "all", "skip"])},
+        "schedule": {
+            **({"initialDelay": _delta(rng)} if rng.random() < 0.5 else {}),
+            "calendars": calendars,
+        },
+        "services": [
+            {
+                "key": "api",
+                "baseUrls": [{"environment": "dev", "url": "https://api.example.com"}],
+                "methods": [{"key": "post", "url": "/", "method": "post"}],
+            }
+        ],
+        "actions": [{"key": "post", "service": "api", "method": "post"}],
+        "tasks": [{"key": key, **task} for key in ("usual", "first", "some", "remind", "warn")],
+    }
+    return strategy_from(settings)
+
+
+def _calendar(rng: random.Random, key: str, **members: Any) -> dict[str, Any]:
+    leading = [
+        {"task": name, "scheduleBefore": {"unit": rng.choice(["days", "hours", "minutes"]), "amount": 1}}
+        for name in rng.sample(["remind", "warn"], rng.choice([0, 0, 1, 2]))
+    ]
+    callback = rng.choice(["date", 'date + duration("1h")', "date"])
+    return {
+        "key": key,
+        "task": key,
+        "scheduleAfter": _delta(rng),
+        **({"leadingUpTasks": leading} if leading else {}),
+        **({"nextCycleDateCallback": callback} if rng.random() < 0.2 else {}),
+        **members,
+    }
+
+
+def _delta(rng: random.Random) -> dict[str, Any]:
+    unit, most = rng.choice(
+        [("years", 2), ("months", 5), ("months", 1), ("days", 45), ("hours", 100), ("minutes", 4000)]
+    )
+    delta: dict[str, Any] = {"unit": unit, "amount": rng.randint(1, most)}
+    if unit in ("years", "months", "days") and rng.random() < 0.5:
+        parts = {"hour": rng.randint(0, 24), "minute": rng.randint(0, 59)}
+        parts |= {"day": rng.randint(1, 31)} if unit != "days" and rng.random() < 0.4 else {}
+        delta["resetTo"] = {
+            name: parts[name] for name in rng.sample(sorted(parts), rng.randint(1, len(parts)))
+        }
+    return delta
+
+
+def assert_agree(strategy: Strategy, start: datetime, attributes: dict[str, Json]) -> Dates:
+    """Simulation, forecast and the run of an instance agree; its dates. An early end is one for all three."""
+    simulated = simulate(strategy, start_date=start, cycles=CYCLES, attributes=attributes)
+    told, ran, instance = lived(strategy, start, attributes)
+    assert foreseen(simulated.cycles) == told == ran
+    ended = instance.status is not InstanceStatus.ACTIVE
+    assert ended == (simulated.ended is not None)
+    return ran
+
+
+class TestTheSameDates:
+    """Over 24 cycles, whatever the plan."""
+
+    @pytest.mark.parametrize(
+        ("name", "start", "attributes"),
+        [
+            ("water-filter-refill", "2026-01-31T10:00:00", {"customerId": "c-1"}),
+            ("gym-membership", "2026-02-24T18:45:10", MEMBER),
+            (
+                "pet-cover",
+                "2026-05-01T08:00:00",
+                {
+                    "policyNumber": "P-1",
+                    "recurringId": "R-1",
+                    "firstDueDate": "2026-05-20T02:15:00Z",
+                    "premium": 12.0,
+                },
+            ),
+        ],
+    )
+    def test_of_the_examples(self, name: str, start: str, attributes: dict[str, Json]) -> None:
+        strategy = example(name, requestDelayTime=0)
+        dates = assert_agree(strategy, datetime.fromisoformat(start).replace(tzinfo=UTC), attributes)
+        assert len({cycle for cycle, _, _ in dates}) == CYCLES
+
+    @pytest.mark.parametrize("zone", ZONES)
+    def test_of_any_strategy(self, zone: str) -> None:
+        assert len(set(ZONES)) == 40
+        for number in range(STRATEGIES // len(ZONES)):
+            rng = random.Random(f"{zone} {number}")
+            strategy = a_strategy(rng, zone)
+            start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 365 * 86400))
+            assert_agree(strategy, start, {})
+
+
+def test_the_strategies_are_of_all_kinds() -> None:
+    """Most plans last; months and clock changes are among them."""
+    made = [a_strategy(random.Random(f"{zone} {n}"), zone) for zone in islice(ZONES, 20) for n in range(5)]
+    assert sum(len(one.definition.calendars) > 1 for one in made) > 30
+    assert sum(bool(c.leading_up_tasks) for one in made for c in one.definition.calendars) > 30

@@ -1,0 +1,106 @@
+"""A pause of a hundred days, resumed in the four ways: what the answer lists is what then runs."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.control import control
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.attention import next_event
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.commands import Pause, Resume
+from shared.domain.dates import format_instant
+from shared.domain.decision import Actor, Applied
+from shared.domain.forecast import overdue
+from shared.domain.ids import InstanceSid
+from shared.domain.strategy import OnResume
+from tests.lifecycle_factories import at
+from tests.simulation.stories import example
+
+ANN = Actor(name="ann")
+START, PAUSED = at("2026-01-31T10:00"), at("2026-02-10T12:00")
+RESUMED = PAUSED + timedelta(days=100)
+
+FEBRUARY, MARCH, APRIL = (2, "2026-02-28T10:00"), (3, "2026-03-31T09:00"), (4, "2026-04-30T09:00")
+
+
+class Shop:
+    """Takes every order."""
+
+    def call(self, _: ServiceRequest) -> CallOutcome:
+        return Answered(status=201, body={"id": "x"})
+
+
+def after_a_hundred_days(on_late: OnResume) -> tuple[MemoryPorts, InstanceSid, Applied]:
+    """A water filter every month; its first one shipped, then paused, then resumed."""
+    ports = MemoryPorts(caller=Shop(), clock=ManualClock(START))
+    strategy = example("water-filter-refill")
+    ports.strategies.add(strategy)
+    asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c"}, start_date=START)
+    sid = start_instance(ports, strategy, asked).instance.sid
+    run(ports, sid)
+    ports.clock.at = PAUSED
+    control(ports, sid, Pause(by=ANN))
+    ports.clock.at = RESUMED
+    verdict = control(ports, sid, Resume(by=ANN, on_late=on_late))
+    assert isinstance(verdict, Applied)
+    return ports, sid, verdict
+
+
+def run(ports: MemoryPorts, sid: InstanceSid) -> None:
+    """What is due now runs."""
+    run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
+
+
+def listed(ports: MemoryPorts, verdict: Applied) -> list[tuple[int, str]]:
+    (strategy,) = ports.strategies.strategies.values()
+    late = overdue(strategy, verdict.instance, now=ports.clock.now())
+    return [(event.created_cycle, format_instant(event.date)[:16]) for event in late]
+
+
+def ran_then(ports: MemoryPorts) -> list[tuple[int, str]]:
+    """Cycle and date of what ran since the resume."""
+    records = sorted(ports.instances.records.values(), key=lambda record: record.event.seq)
+    return [
+        (record.event.created_cycle, format_instant(record.event.date)[:16])
+        for record in records
+        if record.event.executed_at is not None and record.event.executed_at >= RESUMED
+    ]
+
+
+class TestTheFourWays:
+    """Three monthly dates passed during the pause."""
+
+    @pytest.mark.parametrize(
+        ("on_late", "runs", "skipped", "goes_on"),
+        [
+            (OnResume.LAST, [APRIL], (2, 3), (5, "2026-05-31T09:00")),
+            (OnResume.ALL, [FEBRUARY, MARCH, APRIL], None, (5, "2026-05-31T09:00")),
+            (OnResume.SKIP, [], (2, 4), (5, "2026-05-31T09:00")),
+            (OnResume.SHIFT, [], None, (2, "2026-06-08T10:00")),
+        ],
+    )
+    def test_the_list_is_what_runs(
+        self,
+        on_late: OnResume,
+        runs: list[tuple[int, str]],
+        skipped: tuple[int, int] | None,
+        goes_on: tuple[int, str],
+    ) -> None:
+        ports, sid, verdict = after_a_hundred_days(on_late)
+        told = listed(ports, verdict)
+
+        run(ports, sid)
+
+        assert told == ran_then(ports) == runs
+        told_skipped = (
+            None if verdict.skipped is None else (verdict.skipped.first_cycle, verdict.skipped.last_cycle)
+        )
+        assert told_skipped == skipped
+        instance = ports.instances.load(sid)
+        assert instance is not None
+        event = next_event(instance)
+        assert event is not None
+        assert (event.created_cycle, format_instant(event.date)[:16]) == goes_on
