@@ -76,9 +76,8 @@ up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
 key: $(READY)  ## An access key of an account: ACCOUNT= ROLE=, STAGE= (prod) or LOCAL= (the local stack's address).
 	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')
 
-e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about nine minutes.
-	$(BIN)/python -m pytest tests/e2e/test_deployed.py -p no:randomly
-	$(BIN)/python -m pytest tests/e2e/test_stack.py tests/e2e/test_openapi.py -n 2 -p no:randomly
+e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
+	$(BIN)/python -m pytest tests/e2e -n 4 --dist loadfile -p no:randomly --durations=12
 
 artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly

@@ -1,0 +1,67 @@
+"""The local stack in real time: what waits for the clock, and a kill -9 that nobody speeds up."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dev.client import Processes, advance
+from shared.domain.event import EventStatus
+from tests.e2e.gym import assert_right, await_all, await_arrival, await_end, first_charge, gym, join
+
+
+def started(processes: Processes) -> Mapping[str, int]:
+    """How many events each trigger has started; counted when the invocation that ran them has ended."""
+    found: Mapping[str, int] = processes.stack.call("GET", "/_local/clock")["started"]
+    return found
+
+
+class TestTheSchedulerAlone:
+    """Without the sweeper, schedules ring by themselves, in real time."""
+
+    @pytest.mark.timeout(400)
+    def test_a_subscription_due_in_two_minutes_runs(self, processes: Processes) -> None:
+        processes.start_stack("--sweeper", "off")
+        sid = join(gym(processes), datetime.now(UTC) + timedelta(minutes=2))
+
+        record = await_end(processes, sid, 200)
+
+        assert record.event.status is EventStatus.PROCESSED
+        await_all(lambda: started(processes).get("doorbell events") == 1, 10)
+
+    @pytest.mark.timeout(200)
+    def test_a_schedule_armed_before_a_jump_rings_at_the_right_time_after_it(
+        self, processes: Processes
+    ) -> None:
+        processes.start_stack("--sweeper", "off", "--start-at", "2026-01-01T00:00:00Z")
+        due = datetime(2026, 3, 3, 8, tzinfo=UTC)
+        sid = join(gym(processes), due)
+        advance(processes.stack, (due - timedelta(seconds=20)).isoformat())
+        assert first_charge(processes, sid)[0] is None
+
+        record = await_end(processes, sid, 60)
+
+        assert record.event.executed_at is not None
+        assert timedelta() <= record.event.executed_at - due < timedelta(seconds=10)
+
+
+class TestKillMinusNine:
+    """All processes of the stack die while an event executes; the next start brings it to its end."""
+
+    @pytest.mark.timeout(500)
+    def test_in_real_time_within_five_minutes(self, processes: Processes) -> None:
+        processes.start_stack()
+        sid = join(gym(processes), datetime.now(UTC))
+        processes.downstream.call(
+            "POST", "/_fail", {"path": "/4022/members/m/state", "times": 1, "delaySeconds": 20}
+        )
+        await_arrival(processes, "/4022/members/m/state")
+        processes.kill_stack()
+
+        began = time.monotonic()
+        processes.start_stack()
+        await_end(processes, sid, 300)
+
+        assert time.monotonic() - began < 300
+        assert assert_right(processes, [sid]) == [1, 2, 1]
