@@ -15,10 +15,11 @@ from shared.domain.claim import holds, lease_until
 from shared.domain.commands import Apply, Conclude, Renew, Stop, Wait
 from shared.domain.decide import decide
 from shared.domain.decision import Applied
+from shared.domain.digest import digest_of
 from shared.domain.doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.event import Event
 from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import JournalEntry, Trail
+from shared.domain.journal import CallDigest, JournalEntry, Trail
 from shared.domain.replay import chain
 from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.step import doubt_policy, judged, longest, not_possible, request_of
@@ -145,7 +146,7 @@ def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
 def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     """The step done: its call made, its answer judged, what follows chosen."""
     started_at = ports.clock.now()
-    call, impossible = _called(ports, at, intent)
+    call, digest, impossible = _called(ports, at, intent)
     walk = _walk(ports, at)
     outcome = impossible or judged(walk, intent, call)
     step = walk.task.steps[intent.step]
@@ -153,23 +154,33 @@ def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
         error = outcome.error or StepError(message="no answer")
         return replace(at, then=undecided(walk, intent, error))
     outcome, then = go_on(walk, intent, outcome)
-    return _journalled(ports, at, intent, outcome, then, started_at=started_at)
+    return _journalled(ports, at, intent, outcome, then, started_at=started_at, call=digest)
 
 
-def _called(ports: Ports, at: Moved, intent: Intent) -> tuple[CallOutcome | None, Outcome | None]:
-    """What the step's call came to; or what the step came to where it could not be made."""
+def _called(
+    ports: Ports, at: Moved, intent: Intent
+) -> tuple[CallOutcome | None, CallDigest | None, Outcome | None]:
+    """What the step's call came to, and its digest; or what the step came to where it could not be made."""
     try:
         request = request_of(_walk(ports, at), intent)
     except CallNotPossibleError as error:
-        return None, not_possible(intent, error)
+        return None, None, not_possible(intent, error)
     if request is None:
-        return None, None
+        return None, None, None
     ports.clock.sleep(at.claim.strategy.definition.request_delay.total_seconds())
-    return ports.caller.call(request), None
+    answer = ports.caller.call(request)
+    return answer, digest_of(request, answer), None
 
 
 def _journalled(
-    ports: Ports, at: Moved, intent: Intent, outcome: Outcome, then: Then, *, started_at: datetime
+    ports: Ports,
+    at: Moved,
+    intent: Intent,
+    outcome: Outcome,
+    then: Then,
+    *,
+    started_at: datetime,
+    call: CallDigest | None = None,
 ) -> Moved | Halted:
     """The step stored with what follows it; orders handed over; the instance looked at again.
 
@@ -184,6 +195,7 @@ def _journalled(
         then=then,
         started_at=started_at,
         finished_at=ports.clock.now(),
+        call=call,
     )
     if _closes(then) and not outcome.directives:
         return replace(at, claim=replace(at.claim, last=entry), then=then)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from shared.domain.event import Event
 from shared.domain.journal import JournalEntry, StepResult, Trail
-from shared.domain.run import Intent, Outcome, Path, Then
+from shared.domain.run import Intent, Outcome, Path, RunEnd, Then
 
 
 def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
@@ -46,14 +46,14 @@ def unapplied(trail: Trail, event: Event) -> tuple[JournalEntry, ...]:
     )
 
 
-def stored_results(trail: Trail, event: Event, path: Path) -> Mapping[str, StepResult]:
+def stored_results(trail: Trail, event: Event, path: Path, *, since: int = 1) -> Mapping[str, StepResult]:
     """What a retry need not call again: steps whose last execution in an earlier run was a success.
 
     Main-path ones count on the main path, side-path ones on side paths, and those only since the last
-    restart after used-up attempts.
+    restart after used-up attempts. since: the first run that counts on the main path.
     """
     main = path is Path.MAIN
-    first = 1 if main else event.side_results_from
+    first = since if main else event.side_results_from
     last = {
         entry.intent.step: entry.outcome
         for entries in _chains(trail, first, event.run - 1)
@@ -96,6 +96,19 @@ def passed_in_run(trail: Trail, event: Event, intent: Intent) -> frozenset[str]:
     """The steps that the current run has passed from stored results on the path of an intent, up to it."""
     intents = [entry.intent for entry in chain(trail, event.run)] + [intent]
     return frozenset(step for each in intents if each.path is intent.path for step in each.passed)
+
+
+def come_to(trail: Trail, event: Event, run: int, intent: Intent | None = None) -> frozenset[str]:
+    """The steps that a run has come to on its main path, executed or passed; up to an intent, where one is given."""
+    entries = chain(trail, run)
+    intents = [entry.intent for entry in entries] + ([] if intent is None else [intent])
+    found = {step for each in intents if each.path is Path.MAIN for step in (*each.passed, each.step)}
+    then = entries[-1].then if entries else event.outset
+    return (
+        frozenset(found | set(then.passed))
+        if intent is None and isinstance(then, RunEnd)
+        else frozenset(found)
+    )
 
 
 def _pass(results: dict[str, StepResult], trail: Trail, event: Event, intent: Intent) -> None:

@@ -9,9 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.commands import Apply, Claim, Conclude, Pause, Release, Resolve, Resume, Unpark, Update
+from shared.domain.commands import (
+    Apply,
+    Claim,
+    Conclude,
+    Pause,
+    Redrive,
+    Release,
+    Resolve,
+    Resume,
+    Unpark,
+    Update,
+)
 from shared.domain.event import Event, Resolution
 from shared.domain.instance import HeldBy
+from shared.domain.journal import Trail
 from shared.domain.run import Ending, Outcome
 from shared.domain.strategy import Json, Strategy
 from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new, strategy
@@ -22,6 +34,7 @@ ROW = re.compile(r"\| (?P<before>[A-Za-z, ]+) \| (?P<after>[A-Z]+) \| (?P<by>[a-
 LIVES = 1500
 STEPS = 80
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
+BILL: Json = {"onCreateTasks": [{"task": "bill"}]}
 PART: Json = {"onCancelTasks": [{"task": "part", "manualTrigger": True}]}
 TWICE: Json = {
     "onCreateTasks": [{"task": "greet"}, {"task": "part", "delayBy": {"unit": "years", "amount": 1}}]
@@ -93,6 +106,18 @@ def decided_late(of: Strategy) -> RandomLife:
     return story
 
 
+def redriven_late(of: Strategy) -> RandomLife:
+    """A bill that came with the instance is out of attempts; it is run again when the plan's own has fallen due."""
+    story = told(of)
+    first = next(event for event in story.of.instance.events if not event.is_main)
+    claim(story, first, at("2026-01-31"))
+    end = ended(Ending.EXHAUSTED, story.now, pauses=True)
+    story.decide(Conclude(seq=first.seq, fence=1, end=end, in_doubt=False))
+    story.now = at("2026-02-02")
+    story.decide(Redrive(seq=first.seq, trail=Trail(), by=ANN))
+    return story
+
+
 def resumed_without_a_next_cycle() -> RandomLife:
     story = told(strategy(ONCE, parts=PART, onResume="skip"))
     story.decide(Pause(by=ANN))
@@ -145,6 +170,8 @@ STORIES: list[Callable[[], RandomLife]] = [
     lambda: parked_and_freed(strategy(ONCE, parts=PART, onResume="skip")),
     lambda: decided_late(strategy(parts=GREET, initial_delay=DAILY, onResume="skip")),
     lambda: decided_late(strategy(ONCE, parts=GREET | PART, initial_delay=DAILY, onResume="skip")),
+    lambda: redriven_late(strategy(parts=BILL, initial_delay=DAILY, onResume="skip")),
+    lambda: redriven_late(strategy(ONCE, parts=BILL | PART, initial_delay=DAILY, onResume="skip")),
     resumed_without_a_next_cycle,
     canceled_by_a_controller_after_a_pause,
     skipped_by_a_controller_when_dates_have_passed,

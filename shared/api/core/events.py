@@ -6,8 +6,9 @@ from shared.api.core.call import Answer, Call
 from shared.api.core.errors import not_found
 from shared.api.core.instances import answered
 from shared.api.core.render import Shape, event_shape
-from shared.api.core.schemas import ResolveEvent
+from shared.api.core.schemas import ResolveEvent, RetryAnEvent
 from shared.application.control import control_event
+from shared.application.redriving import RetryEvent, retry_event
 from shared.domain.commands import CancelEvent, Execute, Resolve
 from shared.domain.event import Resolution
 from shared.domain.ids import InstanceSid
@@ -37,6 +38,15 @@ def resolve_event(call: Call, sid: str) -> Answer:
     instance, seq = call.gate.event(call.principal, sid)
     decision = Resolution(call.body(ResolveEvent).decision)
     return _commanded(call, instance.sid, Resolve(seq=seq, resolution=decision, by=call.actor))
+
+
+def retry_an_event(call: Call, sid: str) -> Answer:
+    """Run an event again that has failed, keeping what its steps have achieved, but for those from ``fromStep`` on."""
+    instance, seq = call.gate.event(call.principal, sid)
+    from_step = call.body(RetryAnEvent, optional=True).fromStep
+    asked = RetryEvent(sid=instance.sid, seq=seq, by=call.actor, from_step=from_step)
+    verdict = answered(retry_event(call.ports, asked), "event")
+    return HTTPStatus.OK, _shown(call, verdict.instance, seq)
 
 
 def _commanded(call: Call, sid: InstanceSid, command: Execute | CancelEvent | Resolve) -> Answer:
