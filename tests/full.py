@@ -29,7 +29,7 @@ from shared.domain.instance import (
     StoodFor,
     Stop,
 )
-from shared.domain.journal import CallDigest, ClosedBy, EventRecord, JournalEntry
+from shared.domain.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.strategy import StrategyHead, StrategyVersion
@@ -120,7 +120,8 @@ ENTRY = JournalEntry(
     then=END,
     started_at=at(9),
     finished_at=at(9, microsecond=250_000),
-    call=CallDigest(method="post", host="api.example.com:8443", sha256="9f86d0", status=503),
+    digest="n4bQgYhMfWWaL-qgxVrQFQ",
+    answered=503,
 )
 
 STOP = Stop(what=StoodFor.STRATEGY, since=at(6), until=at(7), by="key-1", why="asked to")

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from shared.application.committing import settled, stored
 from shared.application.ports import Ports
-from shared.domain.call import CallNotPossibleError, CallOutcome
+from shared.domain.call import Answered, CallNotPossibleError, CallOutcome
 from shared.domain.claim import holds, lease_until
 from shared.domain.commands import Apply, Conclude, Renew, Stop, Wait
 from shared.domain.decide import decide
@@ -19,7 +19,7 @@ from shared.domain.digest import digest_of
 from shared.domain.doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.event import Event
 from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import CallDigest, JournalEntry, Trail
+from shared.domain.journal import JournalEntry, Trail
 from shared.domain.replay import chain
 from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.step import doubt_policy, judged, longest, not_possible, request_of
@@ -146,30 +146,38 @@ def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
 def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     """The step done: its call made, its answer judged, what follows chosen."""
     started_at = ports.clock.now()
-    call, digest, impossible = _called(ports, at, intent)
+    call = _called(ports, at, intent)
     walk = _walk(ports, at)
-    outcome = impossible or judged(walk, intent, call)
+    outcome = call.impossible or judged(walk, intent, call.outcome)
     step = walk.task.steps[intent.step]
     if outcome.unanswered and doubt_policy(walk.strategy, step) is InDoubt.PAUSE:
         error = outcome.error or StepError(message="no answer")
         return replace(at, then=undecided(walk, intent, error))
     outcome, then = go_on(walk, intent, outcome)
-    return _journalled(ports, at, intent, outcome, then, started_at=started_at, call=digest)
+    return _journalled(ports, at, intent, outcome, then, started_at=started_at, call=call)
 
 
-def _called(
-    ports: Ports, at: Moved, intent: Intent
-) -> tuple[CallOutcome | None, CallDigest | None, Outcome | None]:
-    """What the step's call came to, and its digest; or what the step came to where it could not be made."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """What a step's call came to, if it makes one. impossible: what the step came to where it could not be made."""
+
+    outcome: CallOutcome | None = None
+    digest: str | None = None
+    impossible: Outcome | None = None
+
+
+_NO_CALL = _Call()
+
+
+def _called(ports: Ports, at: Moved, intent: Intent) -> _Call:
     try:
         request = request_of(_walk(ports, at), intent)
     except CallNotPossibleError as error:
-        return None, None, not_possible(intent, error)
+        return _Call(impossible=not_possible(intent, error))
     if request is None:
-        return None, None, None
+        return _NO_CALL
     ports.clock.sleep(at.claim.strategy.definition.request_delay.total_seconds())
-    answer = ports.caller.call(request)
-    return answer, digest_of(request, answer), None
+    return _Call(outcome=ports.caller.call(request), digest=digest_of(request))
 
 
 def _journalled(
@@ -180,7 +188,7 @@ def _journalled(
     then: Then,
     *,
     started_at: datetime,
-    call: CallDigest | None = None,
+    call: _Call = _NO_CALL,
 ) -> Moved | Halted:
     """The step stored with what follows it; orders handed over; the instance looked at again.
 
@@ -195,7 +203,8 @@ def _journalled(
         then=then,
         started_at=started_at,
         finished_at=ports.clock.now(),
-        call=call,
+        digest=call.digest,
+        answered=call.outcome.status if isinstance(call.outcome, Answered) else None,
     )
     if _closes(then) and not outcome.directives:
         return replace(at, claim=replace(at.claim, last=entry), then=then)

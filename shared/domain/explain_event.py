@@ -12,7 +12,7 @@ from shared.domain.history import PastEvent
 from shared.domain.instance import HeldBy, Instance, StoodFor
 from shared.domain.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.reasons import Reason
-from shared.domain.run import Ending, Intent
+from shared.domain.run import Ending, Intent, RunEnd
 from shared.domain.standstill import Standing
 
 
@@ -54,6 +54,7 @@ def told(asked: Question, past: PastEvent) -> Told:
     return (
         _under_way(asked, past)
         or _as_it_stands(asked, event)
+        or _had_failed(asked, past)
         or stood_still(asked.stood)
         or _waiting(asked, past)
     )
@@ -146,6 +147,19 @@ def _waits_after(last: JournalEntry, at: datetime) -> Told | None:
     )
 
 
+def _had_failed(asked: Question, past: PastEvent) -> Told | None:
+    """The failure it had come to by then, where it was run again only later."""
+    if past.event.updated_at <= asked.at and past.record is None:
+        return None
+    entries = [step.entry for step in past.steps if step.entry is not None]
+    ends = [entry for entry in entries if entry.finished_at <= asked.at]
+    then = ends[-1].then if ends else None
+    failed = isinstance(then, RunEnd) and then.how is Ending.EXHAUSTED and then.failure
+    if not failed or failed.pauses:
+        return None
+    return Told(reason=Reason.FAILED, since=failed.failed_at, why=failed.error.message)
+
+
 def _as_it_stands(asked: Question, event: Event) -> Told | None:
     """What its status says, where that has not changed since then; None where it merely waits."""
     if event.updated_at > asked.at or event.status.is_final:
@@ -192,8 +206,6 @@ def _waiting(asked: Question, past: PastEvent) -> Told:
         if asked.at == asked.now and running is not None:
             return Told(reason=Reason.IN_LINE, since=running.executed_at)
         return Told(reason=Reason.DUE, since=event.due_at)
-    if event.planned_at > asked.at:
-        return Told(reason=Reason.NOT_YET_DUE, until=event.planned_at)
     return Told(reason=Reason.UNKNOWN)
 
 

@@ -67,7 +67,7 @@ def past_event(instance: Instance, seq: int, trail: Trail) -> PastEvent | None:
         trail = with_last(trail, record)
     if event is None:
         return None
-    return PastEvent(event=event, record=record, steps=tuple(_steps(trail, event, record)))
+    return PastEvent(event=event, record=record, steps=tuple(_steps(trail, event)))
 
 
 def with_last(trail: Trail, record: EventRecord) -> Trail:
@@ -76,14 +76,15 @@ def with_last(trail: Trail, record: EventRecord) -> Trail:
     return replace(trail, entries=(*trail.entries, *last))
 
 
-def _steps(trail: Trail, event: Event, record: EventRecord | None) -> Iterator[TakenStep]:
+def _steps(trail: Trail, event: Event) -> Iterator[TakenStep]:
     for run in range(1, event.run + 1):
         entries = chain(trail, run)
         for entry in entries:
             yield from _passed(entry.intent, run)
             yield _executed(entry)
         if run == event.run:
-            known = event if record is not None else event.after_visits(len(entries))
+            runs = event.status is EventStatus.EXECUTING
+            known = event.after_visits(len(entries)) if runs else event
             yield from _ahead(position(trail, event), known)
         elif entries and isinstance(entries[-1].then, RunEnd):
             yield from _passed(entries[-1].then, run)

@@ -15,24 +15,12 @@ from shared.domain.strategy import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallDigest:
-    """What is kept of a call for the history: enough to tell two apart, nothing that may be a secret.
-
-    host: with its port. sha256: of method, whole URL, query and body, as hex. status: of the answer, if one came.
-    """
-
-    method: str
-    host: str
-    sha256: str
-    status: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
     """One executed step: the intent it had, what came of it, what was chosen next.
 
     Kept under (event, run, visit). An entry with a lower ``fence`` never replaces one with a higher.
-    call: what was sent, or was about to be; None where no call was built.
+    digest: of the request that was sent, or was about to be; None where none was built.
+    answered: the HTTP status of the answer, None where there was none.
     """
 
     seq: int
@@ -43,7 +31,8 @@ class JournalEntry:
     then: Then
     started_at: datetime
     finished_at: datetime
-    call: CallDigest | None = None
+    digest: str | None = None
+    answered: int | None = None
 
 
 class ClosedBy(StrEnum):

@@ -32,7 +32,7 @@ from shared.domain.instance import (
     StoodFor,
     Stop,
 )
-from shared.domain.journal import CallDigest, ClosedBy, EventRecord, JournalEntry
+from shared.domain.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.strategy import StrategyHead, StrategyVersion
@@ -196,16 +196,6 @@ INSTANCE = Shape(
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )
 
-CALL_DIGEST = Shape(
-    CallDigest,
-    {
-        "method": Member("method", TEXT),
-        "host": Member("host", TEXT),
-        "sha256": Member("sha256", TEXT),
-        "status": Member("status", WHOLE),
-    },
-)
-
 ENTRY = Shape(
     JournalEntry,
     {
@@ -217,7 +207,8 @@ ENTRY = Shape(
         "then": Member("then", THEN),
         "started_at": Member("started", INSTANT),
         "finished_at": Member("finished", INSTANT),
-        "call": Member("call", CALL_DIGEST),
+        "digest": Member("digest", TEXT),
+        "answered": Member("status", WHOLE),
     },
 )
 

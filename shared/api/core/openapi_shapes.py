@@ -104,7 +104,7 @@ _STEP = _object(
     finishedAt=DATE,
 )
 
-_DIGEST = _object({"method": TEXT, "host": TEXT, "sha256": TEXT})
+_DIGEST = _object({"digest": TEXT}, action=TEXT, method=TEXT, host=TEXT)
 _PAST_STEP = _object(
     {
         "step": TEXT,

@@ -1,22 +1,24 @@
 """History and explanations in the core dialect's shapes. Source: contracts/core.md section 5."""
 
 from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
+from shared.domain.digest import Target, target_of
 from shared.domain.explain import Answer, Explanation, Planned
 from shared.domain.explain_event import Told
 from shared.domain.history import PastEvent, StepOutcome, TakenStep
 from shared.domain.instance import Instance
-from shared.domain.journal import CallDigest, EventRecord
+from shared.domain.journal import EventRecord
 from shared.domain.standstill import Standing
+from shared.domain.strategy import Strategy
 
 _IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
 
 
-def past_event_shape(instance: Instance, past: PastEvent) -> Shape:
-    """An event with every step of every run."""
+def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> Shape:
+    """An event with every step of every run. strategy: in the version the event is bound to."""
     record = past.record
     shape = event_members(instance, past.event, finished_at=None if record is None else record.finished_at)
     closing = {} if record is None else _closing(record)
-    return {**shape, **closing, "steps": [_step(step) for step in past.steps]}
+    return {**shape, **closing, "steps": [_step(step, past.event.task, strategy) for step in past.steps]}
 
 
 def explanation_shape(instance: Instance, found: Explanation) -> Shape:
@@ -44,11 +46,10 @@ def _closing(record: EventRecord) -> Shape:
     )
 
 
-def _step(step: TakenStep) -> Shape:
+def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
     """One step, without its response: that is told where its event is read."""
     intent, entry = step.intent, step.entry
     error = None if entry is None else entry.outcome.error
-    call = None if entry is None else entry.call
     return given(
         step=step.step,
         path=step.path.value,
@@ -59,8 +60,10 @@ def _step(step: TakenStep) -> Shape:
         inDoubt=step.outcome in _IN_DOUBT or None,
         callKey=None if intent is None else intent.call_key,
         repeated=None if intent is None else intent.repeat or None,
-        request=None if call is None else _request(call),
-        status=None if call is None else call.status,
+        request=None
+        if entry is None or entry.digest is None
+        else _request(entry.digest, target_of(strategy, task, step.step)),
+        status=None if entry is None else entry.answered,
         error=None if error is None else given(message=error.message, status=error.status),
         notes=None if entry is None else list(entry.outcome.notes) or None,
         startedAt=None if entry is None else date_text(entry.started_at),
@@ -69,8 +72,10 @@ def _step(step: TakenStep) -> Shape:
     )
 
 
-def _request(call: CallDigest) -> Shape:
-    return {"method": call.method.upper(), "host": call.host, "sha256": call.sha256}
+def _request(digest: str, target: Target | None) -> Shape:
+    if target is None:
+        return {"digest": digest}
+    return {"digest": digest, "action": target.action, "method": target.method.upper(), "host": target.host}
 
 
 def _told(told: Told) -> Shape:
