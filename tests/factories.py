@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.domain.commands import Resume
+from shared.domain.commands import Redrive, Resume
 from shared.domain.conclude import advance
 from shared.domain.control import resume
 from shared.domain.dates import Unit, moment_at
@@ -18,6 +18,7 @@ from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
 from shared.domain.instance import Instance, Lease
 from shared.domain.journal import JournalEntry, Trail
+from shared.domain.redrive import redrive
 from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.strategy import Calendar, Definition, Delta, Json, Step, Strategy, Task
 from shared.domain.walk import Walk, go_on, set_out
@@ -327,6 +328,18 @@ class Journey:
         self.now = at or self.now + HOUR
         verdict = resume(self.strategy, self.instance, Resume(by=Actor(name="key")), now=self.now)
         assert isinstance(verdict, Applied)
+        self.instance = verdict.instance
+        return self._claimed()
+
+    def redrive(self, from_step: str | None = None) -> "Journey":
+        """The attempts are used up and the event has paused: an operator has it run again."""
+        self._conclude()
+        self.now += HOUR
+        steps = frozenset(self.strategy.definition.tasks[self.event.task].steps)
+        by = Actor(name="key")
+        command = Redrive(seq=self.seq, trail=self.trail, by=by, from_step=from_step, steps=steps)
+        verdict = redrive(self.strategy, self.instance, command, now=self.now)
+        assert isinstance(verdict, Applied), verdict
         self.instance = verdict.instance
         return self._claimed()
 

@@ -3,12 +3,13 @@
 ``tests/adapters/test_documents.py`` fails when a field is forgotten here.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Asked, Moment
 from shared.domain.decision import AuditEntry
-from shared.domain.event import AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.event import Again, AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.ids import (
     AccountId,
     CallKey,
@@ -18,8 +19,17 @@ from shared.domain.ids import (
     StrategySid,
     event_sid,
 )
-from shared.domain.instance import Added, CancelReason, HeldBy, Instance, InstanceStatus, Lease
-from shared.domain.journal import Answer, EventRecord, JournalEntry
+from shared.domain.instance import (
+    Added,
+    CancelReason,
+    HeldBy,
+    Instance,
+    InstanceStatus,
+    Lease,
+    StoodFor,
+    Stop,
+)
+from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
@@ -90,7 +100,9 @@ EVENT = Event(
     attempt=2,
     run=3,
     ring=4,
+    first_date=at(4),
     version=5,
+    off_hold_at=at(6),
     begun_at=at(7),
     scheduled_at=at(8),
     executed_at=at(9),
@@ -100,6 +112,7 @@ EVENT = Event(
     applied=(2, 1),
     resets=("charge",),
     side_results_from=2,
+    again=(Again(step="look", run=2), Again(step="charge", run=3)),
     unsure=True,
     in_doubt=True,
     answered=AnswerMark(correlation_id=CorrelationId(f"{SID}-7.t0ken"), key="f00d"),
@@ -119,7 +132,11 @@ ENTRY = JournalEntry(
     then=END,
     started_at=at(9),
     finished_at=at(9, microsecond=250_000),
+    digest="n4bQgYhMfWWaL-qgxVrQFQ",
+    answered=503,
 )
+
+STOP = Stop(what=StoodFor.STRATEGY, since=at(6), until=at(7), by="key-1", why="asked to")
 
 INSTANCE = Instance(
     sid=SID,
@@ -152,6 +169,8 @@ INSTANCE = Instance(
     stopped_for=7,
     drained_at=at(9),
     held=HeldBy.QUEUE,
+    hold=replace(STOP, what=StoodFor.QUEUE),
+    stops=(STOP, replace(STOP, since=at(8))),
     nudges=2,
     nudged_until=at(10),
     arm_at=at(4),
@@ -171,7 +190,11 @@ RECORD = EventRecord(
     last=ENTRY,
     end=END,
     why="killed",
+    closed_by=ClosedBy.MIGRATION,
+    by="key-1",
+    reason="asked to",
     skipped_cycles=(3, 9),
+    skipped_until=at(29),
 )
 
 AUDIT = AuditEntry(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from shared.domain.commands import Claim, Command, Conclude
+from shared.domain.commands import Claim, Command, Conclude, Redrive
 from shared.domain.dates import format_instant, parse_instant
 from shared.domain.decide import decide
 from shared.domain.decision import Actor, Applied, AuditEntry, Verdict
@@ -162,9 +162,29 @@ class Life:
         verdict = decide(self.strategy, self.instance, command, now=now)
         if isinstance(verdict, Applied):
             self.instance = verdict.instance
+            self._reopen(verdict)
             self.records.extend(verdict.records)
             self.audit.extend([] if verdict.audit is None else [verdict.audit])
         return verdict
+
+    def _reopen(self, verdict: Applied) -> None:
+        """The record of an event that is open again goes, its last step joins the journal."""
+        record = verdict.reopened
+        if record is not None:
+            seq = record.event.seq
+            self.records = [other for other in self.records if other.event.seq != seq]
+            last = () if record.last is None else (record.last,)
+            self.trails[seq] = Trail(entries=(*self.trail(seq).entries, *last))
+
+    def redrive(self, task: str, now: datetime, *, from_step: str | None = None) -> Verdict:
+        """An operator has the last event of a task run again."""
+        seqs = [event.seq for event in self.instance.events if event.task == task]
+        seqs += [record.event.seq for record in self.records if record.event.task == task]
+        seq = max(seqs)
+        record = next((record for record in self.records if record.event.seq == seq), None)
+        trail = replace(self.trail(seq), record=record)
+        steps = frozenset(self.strategy.definition.tasks[task].steps)
+        return self.decide(Redrive(seq=seq, trail=trail, by=ANN, from_step=from_step, steps=steps), now)
 
     def applied(self, command: Command, now: datetime) -> Applied:
         """The same, for a command that has to be applied."""

@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.domain.attention import attention_at, next_event, partition
@@ -22,6 +22,7 @@ from shared.domain.commands import (
     ForgoAnswer,
     Nudge,
     Pause,
+    Redrive,
     Release,
     Renew,
     Resolve,
@@ -250,8 +251,10 @@ class RandomLife:
                 seq=self.rng.choice(doubtful or [seq]), resolution=self.rng.choice(list(Resolution)), by=ANN
             ),
         ]
+        redrive = self._redrive()
+        commands += [] if redrive is None else [redrive] * 2
         if doubtful and self.rng.random() < 0.3:
-            commands = commands[-1:]
+            commands = [command for command in commands if isinstance(command, Resolve)]
         elif self.rng.random() < 0.1:
             commands = [Cancel(by=ANN, kill=self.rng.random() < 0.3)]
         self.decide(self.rng.choice(commands))
@@ -264,6 +267,19 @@ class RandomLife:
         known = [entry.intent.correlation_id for entry in entries] or [CorrelationId("i-1-1.unknown")]
         answer = Answer(correlation_id=known[-1], key=f"k{self.rng.random()}", at=self.now, by="gateway")
         return TakeAnswer(seq=seq, answer=answer, trail=self.of.trail(seq), by=ANN)
+
+    def _redrive(self) -> Redrive | None:
+        """Some event that has failed, has closed otherwise or has not failed, with what is stored of it."""
+        failed = [record.event.seq for record in self.of.records if record.event.status is EventStatus.FAILED]
+        waiting = [event.seq for event in self.of.instance.events if event.has_begun]
+        known = failed * 3 + waiting * 3 + list(range(1, self.of.instance.next_seq))
+        if not known:
+            return None
+        seq = self.rng.choice(known)
+        record = next((record for record in self.of.records if record.event.seq == seq), None)
+        trail = replace(self.of.trail(seq), record=record)
+        step = self.rng.choice([None, None, "call", "unknown"])
+        return Redrive(seq=seq, trail=trail, by=ANN, from_step=step, steps=frozenset({"call"}))
 
     def _addition(self) -> AddEvent:
         return AddEvent(
@@ -302,19 +318,25 @@ class RandomLife:
             assert verdict.instance.rev == before.rev + 1
             told = verdict.audit is not None and verdict.audit.to_state == verdict.instance.status
             assert told or verdict.instance.status is before.status, "a status changed and nobody says so"
-            self._note(before, verdict.instance, verdict.records, _told(command))
+            self._note(before, verdict.instance, verdict.records, _told(command), verdict.reopened)
         else:
             assert verdict.instance is before
         assert_sound(self.of.instance)
         return verdict
 
     def _note(
-        self, before: Instance | None, after: Instance, records: tuple[EventRecord, ...], cause: str
+        self,
+        before: Instance | None,
+        after: Instance,
+        records: tuple[EventRecord, ...],
+        cause: str,
+        reopened: EventRecord | None = None,
     ) -> None:
         was = "new" if before is None else before.status.value
         if was != after.status.value:
             self.instances.add((was, after.status.value, cause))
         earlier = {} if before is None else {event.seq: event.status.value for event in before.events}
+        earlier |= {} if reopened is None else {reopened.event.seq: reopened.event.status.value}
         later = {event.seq: event.status.value for event in after.events}
         stored = [
             trail.record for seq, trail in self.of.trails.items() if seq in earlier and seq not in later
@@ -351,7 +373,7 @@ def assert_sound(instance: Instance) -> None:
     if instance.status is InstanceStatus.ACTIVE and instance.main_event is None:
         assert instance.plan_ended, "nothing keeps it going"
     if instance.status is InstanceStatus.COMPLETED:
-        assert instance.events == ()
+        assert all(event.after_cancellation for event in instance.events), "only what is redriven runs then"
     if next_event(instance) is not None or instance.lease is not None:
         assert attention_at(instance) is not None, "nobody would find it"
     if instance.held is not None and instance.status is not InstanceStatus.PAUSED:

@@ -52,7 +52,9 @@ def committed(ports: Ports, strategy: Strategy, instance: Instance, command: Com
 def stored(ports: Ports, applied: Applied) -> bool:
     """Whether a decision is now stored. A write whose reply was lost is recognised and counts."""
     try:
-        ports.instances.commit(applied.instance, records=applied.records, audit=applied.audit)
+        ports.instances.commit(
+            applied.instance, records=applied.records, audit=applied.audit, reopened=applied.reopened
+        )
     except StaleRevError:
         return ports.instances.load(applied.instance.sid) == applied.instance
     return True

@@ -16,8 +16,13 @@ def control(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:
     the scheduler. Raises: ContentionError: nothing was written.
     """
     verdict = settled(ports, sid, command)
+    return None if verdict is None else woken(ports, verdict)
+
+
+def woken(ports: Ports, verdict: Verdict) -> Verdict:
+    """The verdict, a runner woken where it was applied and something is left to run."""
     if isinstance(verdict, Applied) and not isinstance(look(verdict.instance, ports.clock.now()), Nothing):
-        ports.wakeups.invoke(sid)
+        ports.wakeups.invoke(verdict.instance.sid)
     return verdict
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from shared.application.committing import settled
 from shared.application.ports import Ports
+from shared.domain.call import Answered, CallOutcome
 from shared.domain.claim import holds
 from shared.domain.commands import Apply, ForgoAnswer, Stop, Wait
 from shared.domain.decision import Applied
@@ -49,6 +50,18 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """What a step's call came to, if it makes one. impossible: what the step came to where it could not be made."""
+
+    outcome: CallOutcome | None = None
+    digest: str | None = None
+    impossible: Outcome | None = None
+
+
+NO_CALL = Called()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
     """The run goes on no further here. instance: None where another runner or invocation has it now."""
 
@@ -63,7 +76,14 @@ def handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
 
 
 def journalled(
-    ports: Ports, at: Moved, intent: Intent, outcome: Outcome, then: Then, *, started_at: datetime
+    ports: Ports,
+    at: Moved,
+    intent: Intent,
+    outcome: Outcome,
+    then: Then,
+    *,
+    started_at: datetime,
+    call: Called = NO_CALL,
 ) -> Moved | Halted:
     """The step stored with what follows it; orders handed over; the instance looked at again.
 
@@ -78,6 +98,8 @@ def journalled(
         then=then,
         started_at=started_at,
         finished_at=ports.clock.now(),
+        digest=call.digest,
+        answered=call.outcome.status if isinstance(call.outcome, Answered) else None,
     )
     forgoes = _forgoes(at, intent, then)
     if _closes(then) and not outcome.directives and not forgoes:

@@ -50,11 +50,13 @@ class InstanceStore(Protocol):
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reopened: EventRecord | None = None,
     ) -> None:
         """Replace the instance whose stored rev is ``instance.rev - 1``.
 
         Records and audit entry are stored with it or not at all. All fields survive a round trip; its
-        attention entry moves with it.
+        attention entry moves with it. reopened: the record of an event that is open again; in the same write it
+        is removed, and its ``last`` joins the journal.
         Raises: StaleRevError: the stored rev is another one. Nothing was written.
         """
 
@@ -69,6 +71,19 @@ class InstanceStore(Protocol):
 
     def trail(self, sid: InstanceSid, seq: int) -> Trail:
         """The journal of an event in order of (run, visit), the answers to it, and its record.
+
+        By strongly consistent reads.
+        """
+
+    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+        """The records of an instance's events with a number below ``seq``, highest first, at most ``limit``.
+
+        By strongly consistent reads. An open event may have one that does not count: of a runner that had lost
+        its lease.
+        """
+
+    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+        """The journals of the events of these numbers, both included, in order of (event, run, visit).
 
         By strongly consistent reads.
         """

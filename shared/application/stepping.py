@@ -9,18 +9,28 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared.application.committing import settled, stored
-from shared.application.moving import Halted, Moved, journalled, looked_at, set_down, walk_of
+from shared.application.moving import (
+    NO_CALL,
+    Called,
+    Halted,
+    Moved,
+    journalled,
+    looked_at,
+    set_down,
+    walk_of,
+)
 from shared.application.ports import Ports
-from shared.domain.call import CallNotPossibleError, CallOutcome
+from shared.domain.call import CallNotPossibleError
 from shared.domain.claim import lease_until
 from shared.domain.commands import AwaitAnswer, Conclude, Renew, Stop, Wait
 from shared.domain.decide import decide
 from shared.domain.decision import Applied
+from shared.domain.digest import digest_of
 from shared.domain.doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.ids import CorrelationId
 from shared.domain.instance import InstanceStatus
 from shared.domain.replay import answer_to, chain, left_unanswered, position
-from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError
+from shared.domain.run import Ending, Intent, RunEnd, StepError
 from shared.domain.step import (
     answered,
     doubt_policy,
@@ -130,15 +140,15 @@ def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
 def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     """The step done: its call made, its answer judged, what follows chosen."""
     started_at = ports.clock.now()
-    call, impossible = _called(ports, at, intent)
+    call = _called(ports, at, intent)
     walk = walk_of(ports, at)
-    outcome = impossible or judged(walk, intent, call, run=ports.controllers.run)
+    outcome = call.impossible or judged(walk, intent, call.outcome, run=ports.controllers.run)
     step = walk.task.steps[intent.step]
     if outcome.unanswered and doubt_policy(walk.strategy, step) is InDoubt.PAUSE:
         error = outcome.error or StepError(message="no answer")
         return replace(at, then=undecided(walk, intent, error))
     outcome, then = (sent if outcome.success and intent.answers_later else go_on)(walk, intent, outcome)
-    return journalled(ports, at, intent, outcome, then, started_at=started_at)
+    return journalled(ports, at, intent, outcome, then, started_at=started_at, call=call)
 
 
 def _awaited(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
@@ -169,16 +179,16 @@ def _heard(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     return journalled(ports, at, intent, outcome, then, started_at=started_at)
 
 
-def _called(ports: Ports, at: Moved, intent: Intent) -> tuple[CallOutcome | None, Outcome | None]:
-    """What the step's call came to; or what the step came to where it could not be made."""
+def _called(ports: Ports, at: Moved, intent: Intent) -> Called:
+    """The step's call, made if it makes one and if it can be made."""
     try:
         request = request_of(walk_of(ports, at), intent)
     except CallNotPossibleError as error:
-        return None, not_possible(intent, error)
+        return Called(impossible=not_possible(intent, error))
     if request is None:
-        return None, None
+        return NO_CALL
     ports.clock.sleep(at.claim.strategy.definition.request_delay.total_seconds())
-    return ports.caller.call(request), None
+    return Called(outcome=ports.caller.call(request), digest=digest_of(request))
 
 
 def _leased(ports: Ports, at: Moved, intent: Intent, needed: timedelta) -> Moved | Halted:

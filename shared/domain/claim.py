@@ -13,6 +13,7 @@ from shared.domain.decision import AlreadyThere, Applied, Verdict
 from shared.domain.ending import close_all
 from shared.domain.event import Event, EventStatus
 from shared.domain.instance import Instance, InstanceStatus, Lease
+from shared.domain.journal import ClosedBy
 from shared.domain.planning import (
     Replanned,
     catch_up,
@@ -150,7 +151,13 @@ def _caught_up(strategy: Strategy, instance: Instance, event: Event, *, now: dat
     doomed = overdue_leading_ups(change.instance, now=now)
     if event in doomed:
         change = change.then(
-            close_all(change.instance, doomed, now=now, why="skipped: its main event is overdue too")
+            close_all(
+                change.instance,
+                doomed,
+                now=now,
+                why="skipped: its main event is overdue too",
+                cause=ClosedBy.LATE_PLAN,
+            )
         )
     if change.instance is instance:
         return None

@@ -115,6 +115,21 @@ class TakeAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redrive:
+    """An event that has failed is to run again, keeping what its steps have achieved.
+
+    from_step: that step, and all the run does after it, is executed again; None keeps all successes.
+    trail: what is stored of the event, read before. steps: of its task, in the version it is bound to.
+    """
+
+    seq: int
+    trail: Trail
+    by: Actor
+    from_step: str | None = None
+    steps: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A runner wants to run the event that is due.
 
@@ -245,6 +260,7 @@ Command = (
     | Update
     | Resolve
     | TakeAnswer
+    | Redrive
     | Claim
     | Renew
     | Release

@@ -14,6 +14,7 @@ from shared.domain.directives import apply_directives
 from shared.domain.ending import cancel_instance, close, close_all, complete_if_done
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
+from shared.domain.journal import ClosedBy
 from shared.domain.planning import plan_next, unbegun_leading_ups
 from shared.domain.run import Ending, Failure, RunEnd
 from shared.domain.strategy import Json, Strategy, json_size
@@ -156,6 +157,7 @@ def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime
     again = replace(
         event,
         status=EventStatus.PENDING,
+        first_date=event.planned_at,
         date=at,
         due_at=at,
         attempt=event.attempt + 1,
@@ -215,19 +217,27 @@ def _paused(
 
 
 def _closed(
-    instance: Instance, event: Event, status: EventStatus, *, now: datetime, why: str | None = None
+    instance: Instance,
+    event: Event,
+    status: EventStatus,
+    *,
+    now: datetime,
+    why: str | None = None,
+    cause: ClosedBy = ClosedBy.RUN,
 ) -> Change:
     """The event closed by its own runner."""
-    return close(instance, event, status, now=now, why=why, by_runner=True)
+    return close(instance, event, status, now=now, why=why, cause=cause, by_runner=True)
 
 
 def _stopped_with(instance: Instance, event: Event, *, now: datetime) -> Change:
     """The event closed because its instance has ended and it may not run on by itself."""
-    return _closed(instance, event, EventStatus.CANCELED, now=now, why=f"instance {instance.status.value}")
+    why = f"instance {instance.status.value}"
+    return _closed(instance, event, EventStatus.CANCELED, now=now, why=why, cause=ClosedBy.INSTANCE)
 
 
 def _without_leading_ups(instance: Instance, *, now: datetime) -> Change:
-    return close_all(instance, unbegun_leading_ups(instance), now=now, why="its main event has closed")
+    doomed = unbegun_leading_ups(instance)
+    return close_all(instance, doomed, now=now, why="its main event has closed", cause=ClosedBy.MAIN_EVENT)
 
 
 def _failure(end: RunEnd) -> Failure:

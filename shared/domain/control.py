@@ -15,6 +15,7 @@ from shared.domain.errors import DateError
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.ids import EventSid
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
+from shared.domain.journal import ClosedBy
 from shared.domain.planning import Replanned, catch_up, cycle_failed, fell_due_while_stopped, late_rule, shift
 from shared.domain.recurrence import CycleError, TooManyMissedError
 from shared.domain.strategy import OnResume, Strategy
@@ -71,8 +72,8 @@ def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: date
         case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
             return Refused(instance=instance, why=f"the instance is {instance.status.value}")
         case InstanceStatus.PAUSED:
-            active = _restarted(_activated(instance, now=now), now=now)
-            return _going_on(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
+            active = restarted(activated(instance, now=now), now=now)
+            return going_on(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
         case _:
             assert_never(instance.status)
 
@@ -84,8 +85,9 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
         return Refused(instance=instance, why="the event is finished", rule="finished")
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
-            going = queued(event, now=now)
-            change = Change(instance=replace(instance.with_event(going), updated_at=now))
+            off_hold_at = now if event.status is EventStatus.ONHOLD else event.off_hold_at
+            asked = replace(queued(event, now=now), off_hold_at=off_hold_at)
+            change = Change(instance=replace(instance.with_event(asked), updated_at=now))
             return audited(instance, change, command="execute", by=command.by, now=now, event=event)
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             return AlreadyThere(instance=instance)
@@ -118,35 +120,20 @@ def decided(
 ) -> Verdict:
     """What is known about a call in doubt of an event lets its instance go on, where it was paused for it."""
     if before.status is InstanceStatus.PAUSED and before.stopped_for == event.seq:
-        active = _activated(after, now=now)
-        going_on = _going_on(strategy, before, active, None, command, by=by, now=now)
-        return _about(going_on, before.event_sid(event))
+        active = activated(after, now=now)
+        resumed = going_on(strategy, before, active, None, command, by=by, now=now)
+        return about(resumed, before.event_sid(event))
     return audited(before, Change(instance=after), command=command, by=by, now=now, event=event)
 
 
-def queued(event: Event, *, now: datetime) -> Event:
-    """The event as it is when it is to run now."""
-    return replace(
-        event,
-        status=EventStatus.QUEUED,
-        paused_for=None,
-        answer_by=None,
-        due_at=now,
-        scheduled_at=now,
-        ring=event.ring + 1,
-        crashes=0,
-        updated_at=now,
-    )
-
-
-def _about(verdict: Verdict, event: EventSid) -> Verdict:
+def about(verdict: Verdict, event: EventSid) -> Verdict:
     """The verdict with the event that was meant in its audit entry."""
     if not isinstance(verdict, Applied) or verdict.audit is None:
         return verdict
     return replace(verdict, audit=replace(verdict.audit, event=event))
 
 
-def _going_on(
+def going_on(
     strategy: Strategy,
     before: Instance,
     active: Instance,
@@ -160,7 +147,7 @@ def _going_on(
     active = replace(active, on_late=on_late or before.on_late)
     policy = late_rule(strategy, active)
     try:
-        replanned = _late_plan(strategy, before, active, policy, now=now)
+        replanned = _late_plan(strategy, before, active, policy, by=by, now=now)
     except TooManyMissedError as error:
         return Refused(instance=before, why=str(error), rule="too-many-missed")
     except DateError as error:
@@ -182,16 +169,17 @@ def _caught_up(change: Change, *, now: datetime) -> Change:
 
 
 def _late_plan(
-    strategy: Strategy, before: Instance, active: Instance, on_late: OnResume, *, now: datetime
+    strategy: Strategy, before: Instance, active: Instance, on_late: OnResume, *, by: Actor, now: datetime
 ) -> Replanned:
     if on_late is OnResume.SHIFT:
         standstill = now - (before.stopped_at or now)
-        return Replanned(change=shift(strategy, active, standstill, now=now))
+        return Replanned(change=shift(strategy, active, standstill, now=now, by=by))
     fell_due = fell_due_while_stopped(before)
-    return catch_up(strategy, active, now=now, on_late=on_late, fell_due_while_stopped=fell_due)
+    return catch_up(strategy, active, now=now, on_late=on_late, fell_due_while_stopped=fell_due, by=by)
 
 
-def _activated(instance: Instance, *, now: datetime) -> Instance:
+def activated(instance: Instance, *, now: datetime) -> Instance:
+    """The instance made ACTIVE again; what stopped it is past."""
     return replace(
         instance,
         status=InstanceStatus.ACTIVE,
@@ -205,20 +193,12 @@ def _activated(instance: Instance, *, now: datetime) -> Instance:
     )
 
 
-def _restarted(instance: Instance, *, now: datetime) -> Instance:
+def restarted(instance: Instance, *, now: datetime) -> Instance:
     """The instance with its paused events running on; others wait for an answer or a decision."""
     for event in instance.events:
         match event.paused_for:
             case PausedFor.EXHAUSTED:
-                anew = replace(
-                    event,
-                    attempt=1,
-                    run=event.run + 1,
-                    outset=None,
-                    known_visits=0,
-                    side_results_from=event.run + 1,
-                )
-                instance = instance.with_event(queued(anew, now=now))
+                instance = instance.with_event(queued(anew(event), now=now))
             case PausedFor.OPERATOR | PausedFor.POISONED:
                 instance = instance.with_event(queued(event, now=now))
             case PausedFor.ANSWER | PausedFor.IN_DOUBT | None:
@@ -226,6 +206,33 @@ def _restarted(instance: Instance, *, now: datetime) -> Instance:
             case _:
                 assert_never(event.paused_for)
     return instance
+
+
+def anew(event: Event) -> Event:
+    """The event as its next run sets out: attempt 1, its stored successes kept, but for those of side paths."""
+    return replace(
+        event,
+        attempt=1,
+        run=event.run + 1,
+        outset=None,
+        known_visits=0,
+        side_results_from=event.run + 1,
+    )
+
+
+def queued(event: Event, *, now: datetime) -> Event:
+    """The event as it wants to run now."""
+    return replace(
+        event,
+        status=EventStatus.QUEUED,
+        paused_for=None,
+        answer_by=None,
+        due_at=now,
+        scheduled_at=now,
+        ring=event.ring + 1,
+        crashes=0,
+        updated_at=now,
+    )
 
 
 def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command
@@ -245,5 +252,5 @@ def _killed_again(instance: Instance, kill: bool, command: Pause | Cancel, *, no
     if instance.status is InstanceStatus.PAUSED:
         change = _killed(instance, kill, now=now)
     else:
-        change = close(instance, event, EventStatus.CANCELED, now=now, why="killed")
+        change = close(instance, event, EventStatus.CANCELED, now=now, why="killed", cause=ClosedBy.INSTANCE)
     return audited(instance, change, command="kill", by=command.by, now=now)

@@ -27,6 +27,7 @@ from shared.domain.commands import (
     ForgoAnswer,
     Nudge,
     Pause,
+    Redrive,
     Release,
     Renew,
     Resolve,
@@ -42,6 +43,8 @@ from shared.domain.control import cancel, execute, pause, resolve, resume
 from shared.domain.decision import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.ending import complete_if_done
 from shared.domain.instance import HeldBy, Instance, InstanceStatus
+from shared.domain.redrive import redrive
+from shared.domain.standstill import stood
 from shared.domain.strategy import Strategy
 from shared.domain.update import update
 from shared.domain.withdraw import cancel_event, cancel_tasks
@@ -56,12 +59,16 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
         verdict = _explained(instance, verdict, command, now=now)
     after = verdict.instance
     waits = isinstance(command, Nudge)
+    held = _still_held(after, now)
+    hold, stops = stood(instance, after, held, claims=isinstance(command, Claim), now=now)
     settled = replace(
         after,
         rev=instance.rev + 1,
         nudges=after.nudges if waits else 0,
         nudged_until=after.nudged_until if waits else None,
-        held=_still_held(after, now),
+        held=held,
+        hold=hold,
+        stops=stops,
         arm_at=beyond_horizon(after, strategy.horizon, now=now),
     )
     return replace(verdict, instance=settled)
@@ -106,6 +113,8 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return resolve(strategy, instance, command, now=now)
         case TakeAnswer():
             return take_answer(strategy, instance, command, now=now)
+        case Redrive():
+            return redrive(strategy, instance, command, now=now)
         case Claim():
             return claim(strategy, instance, command, now=now)
         case Renew():

@@ -61,6 +61,7 @@ class Applied:
 
     records: events that closed with it. audit: who did it, where somebody must be able to ask.
     skipped: planned dates that will not run because of it. canceled_events: how many it closed or stops.
+    reopened: the record of an event that is open again: it goes, and its last step joins the journal.
     Instance, records and audit are stored together or not at all.
     """
 
@@ -69,6 +70,7 @@ class Applied:
     audit: AuditEntry | None = None
     skipped: Skipped | None = None
     canceled_events: int = 0
+    reopened: EventRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

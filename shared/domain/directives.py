@@ -13,6 +13,7 @@ from shared.domain.ending import add_event, cancel_instance
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.instance import MAX_UNFINISHED_EVENTS, CancelReason, Instance, InstanceStatus
+from shared.domain.journal import ClosedBy
 from shared.domain.planning import cancel_events
 from shared.domain.strategy import Json, Strategy, json_size
 from shared.domain.validation import violations
@@ -137,7 +138,8 @@ def _canceled(
 ) -> Change:
     """The events of these tasks closed, but for one in flight; without its main event the plan goes on."""
     doomed = [e for e in instance.events if e.task in tasks and _can_be_closed(e, running)]
-    return cancel_events(strategy, instance, doomed, now=now, why="canceled by a controller").change
+    why, cause = "canceled by a controller", ClosedBy.CONTROLLER
+    return cancel_events(strategy, instance, doomed, now=now, why=why, cause=cause).change
 
 
 def _can_be_closed(event: Event, running: Event) -> bool:
@@ -160,8 +162,13 @@ def _created(instance: Instance, entry: Mapping[str, Json], *, now: datetime) ->
 
 def has_room(instance: Instance, more: int = 1) -> bool:
     """Whether the aggregate can take so many more events besides its plan's."""
-    others = [e for e in instance.events if e.kind not in (EventKind.MAIN, EventKind.LEADING_UP)]
+    others = [event for event in instance.events if not _is_of_the_open_cycle(instance, event)]
     return len(others) + more <= MAX_UNFINISHED_EVENTS - ROOM_FOR_THE_PLAN
+
+
+def _is_of_the_open_cycle(instance: Instance, event: Event) -> bool:
+    of_plan = event.kind in (EventKind.MAIN, EventKind.LEADING_UP)
+    return of_plan and event.created_cycle == instance.cycle
 
 
 def _note(name: str, value: Json) -> str:

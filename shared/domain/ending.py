@@ -9,11 +9,11 @@ from datetime import datetime
 
 from shared.domain.callbacks import is_true, scope
 from shared.domain.companions import delayed
-from shared.domain.decision import Actor, Change
+from shared.domain.decision import ENGINE, Actor, Change
 from shared.domain.errors import DateError
 from shared.domain.event import Event, EventKind, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
-from shared.domain.journal import EventRecord
+from shared.domain.journal import ClosedBy, EventRecord
 from shared.domain.strategy import LifecycleTask, Strategy
 from shared.expressions import EvaluationError
 
@@ -25,6 +25,8 @@ def close(
     *,
     now: datetime,
     why: str | None,
+    cause: ClosedBy,
+    by: Actor = ENGINE,
     by_runner: bool = False,
 ) -> Change:
     """The event leaves the aggregate with a final status, and the lease for it ends.
@@ -41,7 +43,8 @@ def close(
     if in_flight:
         after = replace(after, fence=instance.fence + 1)
     unanswered = event.paused_for is PausedFor.ANSWER
-    closed = replace(event, status=status, updated_at=now, paused_for=None, answer_by=None)
+    unsure = event.unsure or in_flight
+    closed = replace(event, status=status, updated_at=now, paused_for=None, answer_by=None, unsure=unsure)
     record = EventRecord(
         instance_sid=instance.sid,
         event=closed,
@@ -49,15 +52,27 @@ def close(
         finished_at=now,
         in_doubt=event.in_doubt or in_flight or unanswered,
         why=why,
+        closed_by=cause,
+        by=None if by is ENGINE else by.name,
+        reason=by.reason,
     )
     return Change(instance=after, records=(record,))
 
 
-def close_all(instance: Instance, events: Sequence[Event], *, now: datetime, why: str) -> Change:
+def close_all(
+    instance: Instance,
+    events: Sequence[Event],
+    *,
+    now: datetime,
+    why: str,
+    cause: ClosedBy,
+    by: Actor = ENGINE,
+) -> Change:
     """Several events leave the aggregate as CANCELED."""
     change = Change(instance=instance)
     for event in events:
-        change = change.then(close(change.instance, event, EventStatus.CANCELED, now=now, why=why))
+        closed = close(change.instance, event, EventStatus.CANCELED, now=now, why=why, cause=cause, by=by)
+        change = change.then(closed)
     return change
 
 
@@ -79,7 +94,8 @@ def cancel_instance(
     live = instance.lease is not None and instance.lease.until > now
     running = instance.lease.seq if instance.lease is not None and live and not kill else None
     doomed = [e for e in instance.events if not e.after_cancellation and e.seq != running]
-    change = close_all(instance, doomed, now=now, why=f"instance canceled: {reason.value}")
+    why = f"instance canceled: {reason.value}"
+    change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.INSTANCE)
     after = replace(
         change.instance,
         status=InstanceStatus.CANCELED,
@@ -104,7 +120,8 @@ def complete_if_done(instance: Instance, *, now: datetime) -> Change:
     dated_left = any(event.status is not EventStatus.ONHOLD for event in instance.events)
     if instance.status is not InstanceStatus.ACTIVE or not instance.plan_ended or dated_left:
         return Change(instance=instance)
-    change = close_all(instance, list(instance.events), now=now, why="the plan has ended")
+    on_hold = list(instance.events)
+    change = close_all(instance, on_hold, now=now, why="the plan has ended", cause=ClosedBy.INSTANCE)
     after = replace(
         change.instance,
         status=InstanceStatus.COMPLETED,

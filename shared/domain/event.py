@@ -19,25 +19,26 @@ class EventStatus(StrEnum):
     """Waits for its date. Put there at creation, by a retry, by a step's delay and by a release for a paused
     queue or strategy; left by a claim (EXECUTING), by execute (QUEUED) and by whatever closes it."""
     QUEUED = "QUEUED"
-    """Wants to run now. Put there by execute, by a resume that restarts it, by a resolve and by a run that
-    goes on in a fresh invocation; left by a claim (EXECUTING) and by whatever closes it (CANCELED)."""
+    """Wants to run now. Put there by execute, by a resume that restarts it, by a resolve, by a redrive and by
+    a run that goes on in a fresh invocation; left by a claim (EXECUTING) and by whatever closes it (CANCELED)."""
     EXECUTING = "EXECUTING"
     """A step runner holds the lease. Put there by a claim; left when the run ends, waits or stops, or, once
     the lease has passed, by the next claim."""
     PAUSED = "PAUSED"
     """Waits for somebody (``paused_for``). Put there by an asynchronous call, by used-up attempts, by a call in
-    doubt, by a pause of its instance between two steps, or by crashes; left by an answer, resume or resolve
-    (QUEUED), by a claim once the time for an answer is over, and by whatever closes it (CANCELED)."""
+    doubt, by a pause of its instance between two steps, or by crashes; left by an answer, resume, resolve or
+    redrive (QUEUED), by a claim once the time for an answer is over, and by whatever closes it (CANCELED)."""
     PROCESSED = "PROCESSED"
     """Final: its task ended. Put there by the conclusion of a run."""
     FAILED = "FAILED"
-    """Final: out of attempts or crashes. Put there by the conclusion of a run or by a claim."""
+    """Closed: out of attempts or crashes. Put there by the conclusion of a run or by a claim; left by a redrive
+    (QUEUED)."""
     CANCELED = "CANCELED"
     """Final: stopped or skipped. Put there by commands, by its instance's end, or by the late-plan rule."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing leaves it any more."""
+        """Whether it has closed: nothing but the redrive of a FAILED one leaves it."""
         return self in (EventStatus.PROCESSED, EventStatus.FAILED, EventStatus.CANCELED)
 
 
@@ -91,6 +92,14 @@ class AnswerMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A step that an operator had executed again with all that a run does after it. run: the first to do so."""
+
+    step: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One scheduled run of one task, as the aggregate holds it until it closes.
 
@@ -98,13 +107,17 @@ class Event:
     due_at: when it may start: the date, the end of a step's delay, the moment it was queued, or ``answer_by``.
     attempt: from 1, the retry budget's counter. run: from 1, never set back.
     ring: rises with each new ``due_at``; names its doorbell.
+    first_date: the date it had before a retry moved it; None where none has.
     version: the strategy version it is bound to from its first claim on; None before.
+    off_hold_at: when an operator ran it that had been on hold.
     begun_at: its first claim that was not released again; None while it has not begun.
     outset: what its current run set out to do first; None where the next claim starts a new run.
     known_visits, crashes: for counting crashes without progress.
     applied: (run, visit) of the last journal entry whose directives were applied.
     resets: steps that have already set its attempt counter back.
     side_results_from: the first run whose side-path results still count.
+    again: for each step it was redriven from, the run that began with: from there on in a run, results of
+    earlier runs do not count.
     unsure: the step it stands at may already have been sent to its service.
     in_doubt: some call of it was, or may have been, sent more than once or without an answer.
     answered: the last answer to an asynchronous call that was taken.
@@ -130,7 +143,9 @@ class Event:
     attempt: int = 1
     run: int = 1
     ring: int = 1
+    first_date: datetime | None = None
     version: int | None = None
+    off_hold_at: datetime | None = None
     begun_at: datetime | None = None
     scheduled_at: datetime | None = None
     executed_at: datetime | None = None
@@ -140,6 +155,7 @@ class Event:
     applied: tuple[int, int] = (0, 0)
     resets: tuple[str, ...] = ()
     side_results_from: int = 1
+    again: tuple[Again, ...] = ()
     unsure: bool = False
     in_doubt: bool = False
     answered: AnswerMark | None = None
@@ -161,6 +177,11 @@ class Event:
     def has_answer_to(self, correlation_id: CorrelationId) -> bool:
         """Whether the answer to a sending has been taken."""
         return self.answered is not None and self.answered.correlation_id == correlation_id
+
+    @property
+    def planned_at(self) -> datetime:
+        """When it was planned for before any retry."""
+        return self.first_date or self.date
 
     @property
     def is_main(self) -> bool:

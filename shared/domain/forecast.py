@@ -78,10 +78,24 @@ def forecast(
     Dates that have passed fall under the rule for late plans, a paused instance taken to be resumed now.
     Empty where the plan has ended.
     """
+    caught_up = _caught_up(strategy, instance, now=now)
+    return () if caught_up is None else _foreseen(strategy, caught_up, cycles, now=now)[0]
+
+
+def forecast_until(
+    strategy: Strategy, instance: Instance, until: datetime, *, most: int, now: datetime
+) -> tuple[ForeseenCycle, ...]:
+    """As ``forecast``, up to and including the first cycle whose date lies beyond an instant; so many at most."""
+    caught_up = _caught_up(strategy, instance, now=now)
+    return () if caught_up is None else _foreseen(strategy, caught_up, most, until=until, now=now)[0]
+
+
+def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Instance | None:
+    """The instance after the rule for late plans; None where it has no plan any more."""
     if instance.status.is_final:
-        return ()
+        return None
     try:
-        instance = catch_up(
+        return catch_up(
             strategy,
             instance,
             now=now,
@@ -89,8 +103,7 @@ def forecast(
             fell_due_while_stopped=fell_due_while_stopped(instance),
         ).change.instance
     except CycleError:
-        return ()
-    return _foreseen(strategy, instance, cycles, now=now)[0]
+        return None
 
 
 def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[Event, ...]:
@@ -107,12 +120,14 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
 
 
 def _foreseen(
-    strategy: Strategy, instance: Instance, cycles: int, *, now: datetime
+    strategy: Strategy, instance: Instance, cycles: int, *, now: datetime, until: datetime | None = None
 ) -> tuple[tuple[ForeseenCycle, ...], Instance]:
     """So many cycles, the open one first, each taken to run on its date; and the instance after them."""
     foreseen: list[ForeseenCycle] = []
     at = now
     while (main := instance.main_event) is not None and len(foreseen) < cycles:
+        if until is not None and foreseen and foreseen[-1].main.date > until:
+            break
         leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
         foreseen.append(ForeseenCycle(cycle=instance.cycle, main=main, leading_up=leading))
         at = max(at, main.date)

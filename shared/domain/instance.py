@@ -13,6 +13,9 @@ from shared.domain.strategy import Json, OnResume
 MOST_ADDED_KEYS = 16
 """So many requests that added events can be recognised when they are sent again."""
 
+MOST_STOPS = 4
+"""So many of the times an instance stood still are remembered on it."""
+
 MAX_UNFINISHED_EVENTS = 50
 """An aggregate holds at most this many unfinished events."""
 
@@ -60,6 +63,29 @@ class HeldBy(StrEnum):
     STRATEGY = "strategy"
 
 
+class StoodFor(StrEnum):
+    """What kept an instance from running what was due."""
+
+    PAUSE = "pause"
+    QUEUE = "queue"
+    STRATEGY = "strategy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A time in which an instance stood still.
+
+    since: a pause began then, or a flag was first found to hold it; until: it ended then, None while it lasts.
+    by, why: of a pause, who paused it and what for.
+    """
+
+    what: StoodFor
+    since: datetime
+    until: datetime | None = None
+    by: str | None = None
+    why: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
     """A request that has added an event. key, body: hashes of its Idempotency-Key and of what it asked for."""
@@ -83,6 +109,7 @@ class Instance:
     stopped_for: the event whose end or doubt paused it.
     drained_at: when the last running event of a stopped instance came to rest.
     held: set while its due event waits for a paused queue or strategy.
+    hold: since when ``held`` has held it. stops: the last times it stood still, latest last.
     nudges, nudged_until: how often the sweeper rang in vain, and when it looks again.
     shard: 0 to 15, its partition of the attention index.
     arm_at: set while its next event lies beyond the deployment's horizon: its wakeup is armed only then.
@@ -120,6 +147,8 @@ class Instance:
     stopped_for: int | None = None
     drained_at: datetime | None = None
     held: HeldBy | None = None
+    hold: Stop | None = None
+    stops: tuple[Stop, ...] = ()
     nudges: int = 0
     nudged_until: datetime | None = None
     arm_at: datetime | None = None

@@ -15,6 +15,7 @@ from shared.domain.decision import ENGINE, Actor, Change
 from shared.domain.ending import add_event, cancel_instance, close, close_all, complete_if_done
 from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.instance import CancelReason, Instance
+from shared.domain.journal import ClosedBy
 from shared.domain.recurrence import (
     CycleDate,
     CycleError,
@@ -106,12 +107,13 @@ def catch_up(
     now: datetime,
     on_late: OnResume,
     fell_due_while_stopped: bool,
+    by: Actor = ENGINE,
 ) -> Replanned:
     """The rule for late plans, on an open main event that has not begun.
 
     It is replaced only if a later planned date has passed as well, or, under ``skip``, if it fell due
     while something was paused; one that is merely late stays, and so does one that an operator has in hand
-    (on hold, or told to run). Raises: CycleError.
+    (on hold, or told to run). by: whose resume it is, where it is one. Raises: CycleError.
     """
     unchanged = Replanned(change=Change(instance=instance))
     main, plan = instance.main_event, instance.plan
@@ -135,7 +137,7 @@ def catch_up(
         first_at=plan.at,
         last_at=plan.at if last is None else last.last_at,
     )
-    return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now)
+    return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
 
 
 def fell_due_while_stopped(instance: Instance) -> bool:
@@ -145,7 +147,9 @@ def fell_due_while_stopped(instance: Instance) -> bool:
     return passed or instance.held is not None
 
 
-def shift(strategy: Strategy, instance: Instance, by: timedelta, *, now: datetime) -> Change:
+def shift(
+    strategy: Strategy, instance: Instance, span: timedelta, *, now: datetime, by: Actor = ENGINE
+) -> Change:
     """The plan moved by elapsed time, with what of its open cycle has not begun; asked for anew.
 
     A cycle moved beyond the end date does not come. Raises: DateError: a date cannot be represented.
@@ -153,30 +157,40 @@ def shift(strategy: Strategy, instance: Instance, by: timedelta, *, now: datetim
     plan, zone = instance.plan, strategy.definition.zone
     if plan is None:
         return Change(instance=instance)
-    events = tuple(_shifted(event, by, zone) if is_planned(event) else event for event in instance.events)
-    moved = replace(instance, plan=shifted(plan, by, zone), events=events, updated_at=now)
+    events = tuple(_shifted(event, span, zone) if is_planned(event) else event for event in instance.events)
+    moved = replace(instance, plan=shifted(plan, span, zone), events=events, updated_at=now)
     main, end = moved.main_event, moved.end_date
     if main is None or end is None or main.date <= end or not is_planned(main):
         return Change(instance=moved)
-    return end_before(strategy, moved, main, now=now, why="moved beyond the end date")
+    return end_before(strategy, moved, main, now=now, why="moved beyond the end date", by=by)
 
 
-def end_before(strategy: Strategy, instance: Instance, main: Event, *, now: datetime, why: str) -> Change:
+def end_before(
+    strategy: Strategy, instance: Instance, main: Event, *, now: datetime, why: str, by: Actor
+) -> Change:
     """The plan ended before its open cycle, which has not begun: that one closes."""
     doomed = [*unbegun_leading_ups(instance), main]
-    change = close_all(instance, doomed, now=now, why=why)
+    change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.END_DATE, by=by)
     return change.then(_opened(strategy, change.instance, None, now=now))
 
 
 def cancel_events(
-    strategy: Strategy, instance: Instance, doomed: Sequence[Event], *, now: datetime, why: str
+    strategy: Strategy,
+    instance: Instance,
+    doomed: Sequence[Event],
+    *,
+    now: datetime,
+    why: str,
+    cause: ClosedBy,
+    by: Actor = ENGINE,
 ) -> Replanned:
     """These events closed. With its main event a cycle is skipped, and the plan goes on with the next."""
-    change = close_all(instance, doomed, now=now, why=why)
+    change = close_all(instance, doomed, now=now, why=why, cause=cause, by=by)
     if not any(event.is_main for event in doomed):
         return Replanned(change=change)
     left = unbegun_leading_ups(change.instance)
-    change = change.then(close_all(change.instance, left, now=now, why="its main event was canceled"))
+    why = "its main event was canceled"
+    change = change.then(close_all(change.instance, left, now=now, why=why, cause=ClosedBy.MAIN_EVENT, by=by))
     planned = plan_next(strategy, change.instance, now=now)
     return Replanned(change=change.then(planned.change), skipped=planned.skipped)
 
@@ -243,12 +257,16 @@ def _replace_main(
     coming: CycleDate | None,
     *,
     now: datetime,
+    by: Actor,
 ) -> Replanned:
     """The open main event closed for the whole skipped range, and the plan continued after it."""
-    change = close(instance, main, EventStatus.CANCELED, now=now, why="skipped: its date has passed")
+    late = ClosedBy.LATE_PLAN
+    why = "skipped: its date has passed"
+    change = close(instance, main, EventStatus.CANCELED, now=now, why=why, cause=late, by=by)
     change = _with_range(strategy, change, skipped)
     leading = unbegun_leading_ups(change.instance)
-    change = change.then(close_all(change.instance, leading, now=now, why="its main event was skipped"))
+    why = "its main event was skipped"
+    change = change.then(close_all(change.instance, leading, now=now, why=why, cause=late, by=by))
     change = change.then(_opened(strategy, change.instance, coming, now=now))
     return Replanned(change=change, skipped=skipped)
 
@@ -258,14 +276,17 @@ def _record_skipped(strategy: Strategy, instance: Instance, skipped: Skipped, *,
     reached = replace(instance, cycle=skipped.first_cycle)
     with_event = add_event(reached, EventKind.MAIN, skipped.task, skipped.first_at, now=now)
     event = with_event.events[-1]
-    change = close(with_event, event, EventStatus.CANCELED, now=now, why="skipped: its date had passed")
+    why = "skipped: its date had passed"
+    change = close(with_event, event, EventStatus.CANCELED, now=now, why=why, cause=ClosedBy.LATE_PLAN)
     return _with_range(strategy, change, skipped)
 
 
 def _with_range(strategy: Strategy, change: Change, skipped: Skipped) -> Change:
     """The closing of one main event made to stand for a range: its cycles are used up."""
     cycles = (skipped.first_cycle, skipped.last_cycle)
-    records = tuple(replace(record, skipped_cycles=cycles) for record in change.records)
+    records = tuple(
+        replace(record, skipped_cycles=cycles, skipped_until=skipped.last_at) for record in change.records
+    )
     plan = moment_at(skipped.last_at, strategy.definition.zone)
     return Change(instance=replace(change.instance, cycle=skipped.last_cycle, plan=plan), records=records)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from shared.domain.event import Event
 from shared.domain.journal import Answer, EventRecord, JournalEntry, StepResult, Trail
-from shared.domain.run import Intent, Outcome, Path, Then
+from shared.domain.run import Intent, Outcome, Path, RunEnd, Then
 
 
 def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
@@ -31,7 +31,7 @@ def heard(trail: Trail, event: Event) -> Trail:
     last = entries[-1] if entries else None
     if last is None or not last.intent.answers_later or not event.has_answer_to(last.intent.correlation_id):
         return trail
-    if _is_sent(last) or (last.intent.awaits and not last.outcome.unanswered):
+    if is_sent(last) or (last.intent.awaits and not last.outcome.unanswered):
         return trail
     return replace(trail, entries=tuple(entry for entry in trail.entries if entry is not last))
 
@@ -46,10 +46,10 @@ def answer_to(trail: Trail, event: Event, intent: Intent) -> Answer | None:
 
 def left_unanswered(entries: Iterable[JournalEntry]) -> bool:
     """Whether a call among these steps was, or may have been, sent more than once or without an answer."""
-    return any(entry.intent.repeat or (entry.outcome.unanswered and not _is_sent(entry)) for entry in entries)
+    return any(entry.intent.repeat or (entry.outcome.unanswered and not is_sent(entry)) for entry in entries)
 
 
-def _is_sent(entry: JournalEntry) -> bool:
+def is_sent(entry: JournalEntry) -> bool:
     """Whether it is the sending of an asynchronous call whose answer is a visit of its own."""
     return isinstance(entry.then, Intent) and entry.then.awaits
 
@@ -88,14 +88,14 @@ def unapplied(trail: Trail, event: Event) -> tuple[JournalEntry, ...]:
     )
 
 
-def stored_results(trail: Trail, event: Event, path: Path) -> Mapping[str, StepResult]:
+def stored_results(trail: Trail, event: Event, path: Path, *, since: int = 1) -> Mapping[str, StepResult]:
     """What a retry need not call again: steps whose last execution in an earlier run was a success.
 
     Main-path ones count on the main path, side-path ones on side paths, and those only since the last
-    restart after used-up attempts.
+    restart after used-up attempts. since: the first run that counts on the main path.
     """
     main = path is Path.MAIN
-    first = 1 if main else event.side_results_from
+    first = since if main else event.side_results_from
     last: dict[str, StepResult] = {}
     unanswered: dict[str, bool] = {}
     for entries in _chains(trail, first, event.run - 1):
@@ -145,6 +145,19 @@ def passed_in_run(trail: Trail, event: Event, intent: Intent) -> frozenset[str]:
     """The steps that the current run has passed from stored results on the path of an intent, up to it."""
     intents = [entry.intent for entry in chain(trail, event.run)] + [intent]
     return frozenset(step for each in intents if each.path is intent.path for step in each.passed)
+
+
+def come_to(trail: Trail, event: Event, run: int, intent: Intent | None = None) -> frozenset[str]:
+    """The steps that a run has come to on its main path, executed or passed; up to an intent, where one is given."""
+    entries = chain(trail, run)
+    intents = [entry.intent for entry in entries] + ([] if intent is None else [intent])
+    found = {step for each in intents if each.path is Path.MAIN for step in (*each.passed, each.step)}
+    then = entries[-1].then if entries else event.outset
+    return (
+        frozenset(found | set(then.passed))
+        if intent is None and isinstance(then, RunEnd)
+        else frozenset(found)
+    )
 
 
 def _pass(results: dict[str, StepResult], trail: Trail, event: Event, intent: Intent) -> None:

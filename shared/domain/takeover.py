@@ -11,7 +11,7 @@ from shared.domain.decision import Applied, Change
 from shared.domain.ending import close, complete_if_done
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import Instance
-from shared.domain.journal import Trail
+from shared.domain.journal import ClosedBy, Trail
 from shared.domain.replay import chain, position
 from shared.domain.run import Intent
 from shared.domain.strategy import Strategy
@@ -58,7 +58,9 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
         paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.POISONED)
         waiting = paused_by_engine(instance.with_event(paused), event, f"{event.task}: {why}", now=now)
         return Change(instance=waiting.at_rest(now=now))
-    change = close(instance, event, EventStatus.FAILED, now=now, why=why, by_runner=True)
+    change = close(
+        instance, event, EventStatus.FAILED, now=now, why=why, cause=ClosedBy.CRASHES, by_runner=True
+    )
     return change.then(complete_if_done(change.instance, now=now))
 
 

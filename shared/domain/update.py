@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.commands import Update
-from shared.domain.decision import AlreadyThere, Change, Refused, Verdict, audited
+from shared.domain.decision import Actor, AlreadyThere, Change, Refused, Verdict, audited
 from shared.domain.directives import merged
 from shared.domain.ending import complete_if_done
 from shared.domain.instance import Instance
@@ -31,7 +31,7 @@ def update(strategy: Strategy, instance: Instance, command: Update, *, now: date
         return Refused(instance=instance, why=why, rule="input", problems=tuple(problems))
     planned = Replanned(change=Change(instance=replace(wanted, updated_at=now)))
     if wanted.end_date != instance.end_date:
-        planned = _with_end(strategy, planned.change.instance, now=now)
+        planned = _with_end(strategy, planned.change.instance, by=command.by, now=now)
     change = planned.change.then(complete_if_done(planned.change.instance, now=now))
     applied = audited(instance, change, command="update", by=command.by, now=now)
     return replace(applied, skipped=planned.skipped)
@@ -47,11 +47,11 @@ def _wanted(instance: Instance, command: Update) -> Instance:
     )
 
 
-def _with_end(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+def _with_end(strategy: Strategy, instance: Instance, *, by: Actor, now: datetime) -> Replanned:
     """The plan under another end date: it ends sooner, or goes on where the old date had ended it."""
     main, end = instance.main_event, instance.end_date
     if main is not None and end is not None and main.date > end and is_planned(main):
-        change = end_before(strategy, instance, main, now=now, why="behind the end date")
+        change = end_before(strategy, instance, main, now=now, why="behind the end date", by=by)
         return Replanned(change=change)
     if main is None and instance.plan_ended:
         return plan_on(strategy, replace(instance, plan_ended=False), now=now)

@@ -6,7 +6,7 @@ Source: contracts/core.md sections 3.5 and 3.6; design section 5.
 from dataclasses import replace
 
 from shared.domain.directives import merged
-from shared.domain.replay import lay_on, passed_in_run, stack
+from shared.domain.replay import come_to, lay_on, passed_in_run, stack
 from shared.domain.run import Intent, Outcome, StepError, Then
 from shared.domain.way import MAX_BRANCHES, MAX_VISITS, Walk, Way, rule_failed
 from shared.expressions import EvaluationError
@@ -70,6 +70,7 @@ def _way_after(walk: Walk, intent: Intent, outcome: Outcome) -> Way:
         failure=intent.failure,
         results=results,
         seen=passed_in_run(walk.trail, walk.event, intent),
+        come_to=come_to(walk.trail, walk.event, walk.event.run, intent) if walk.event.again else frozenset(),
     )
 
 

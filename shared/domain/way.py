@@ -66,6 +66,7 @@ class Way:
     visit: of the next step. path, attempt, resets, branches, failure: as an ``Intent`` has them.
     results: the stack. passed: steps taken from stored results on this way.
     seen: all such steps of this run on this path; a loop that comes back to one executes it.
+    come_to: the steps this run has come to on its main path; known only where it matters (``event.again``).
     notes: what could not be evaluated.
     """
 
@@ -81,6 +82,7 @@ class Way:
     results: dict[str, StepResult] = field(default_factory=dict)
     passed: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
+    come_to: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     def decided(self, outcome: Outcome, target: str | None) -> tuple[Outcome, Then]:
@@ -156,13 +158,20 @@ class Way:
     def _stored(self, step: Step) -> StepResult | None:
         if step.repeat_on_retry or step.key in self.seen:
             return None
-        return stored_results(self.walk.trail, self.walk.event, self.path).get(step.key)
+        since = self._since(step) if self.path is Path.MAIN else 1
+        return stored_results(self.walk.trail, self.walk.event, self.path, since=since).get(step.key)
+
+    def _since(self, step: Step) -> int:
+        """The first run whose results count at a step: from one that was redriven from on, only those since."""
+        come_to = self.come_to | {step.key}
+        return max((again.run for again in self.walk.event.again if again.step in come_to), default=1)
 
     def _pass(self, step: Step, stored: StepResult) -> str | None:
         """Past a step with a stored success. It stays one on the stack, even if its rules now fail."""
         self.results[step.key] = stored
         self.passed += (step.key,)
         self.seen |= {step.key}
+        self.come_to |= {step.key}
         try:
             return self.succeeded(step)
         except EvaluationError as problem:

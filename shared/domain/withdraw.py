@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.commands import CancelEvent, CancelTasks, Execute, Resolve
-from shared.domain.decision import AlreadyThere, Refused, Verdict, audited
+from shared.domain.decision import Actor, AlreadyThere, Refused, Verdict, audited
 from shared.domain.ending import complete_if_done
 from shared.domain.event import Event, EventStatus
 from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
+from shared.domain.journal import ClosedBy, EventRecord
 from shared.domain.planning import Replanned, cancel_events
 from shared.domain.strategy import Strategy
 
@@ -25,7 +25,7 @@ def cancel_event(strategy: Strategy, instance: Instance, command: CancelEvent, *
     event = instance.event(command.seq)
     if event is None:
         return Refused(instance=instance, why="the event is finished", rule="finished")
-    withdrawn = _withdrawn(strategy, instance, [event], now=now)
+    withdrawn = _withdrawn(strategy, instance, [event], by=command.by, now=now)
     applied = audited(instance, withdrawn.change, command="cancel-event", by=command.by, now=now, event=event)
     return replace(applied, skipped=withdrawn.skipped, canceled_events=1)
 
@@ -35,7 +35,7 @@ def cancel_tasks(strategy: Strategy, instance: Instance, command: CancelTasks, *
     doomed = [event for event in instance.events if event.task in command.tasks]
     if not doomed:
         return AlreadyThere(instance=instance)
-    withdrawn = _withdrawn(strategy, instance, doomed, now=now)
+    withdrawn = _withdrawn(strategy, instance, doomed, by=command.by, now=now)
     name = f"cancel-tasks {','.join(sorted({event.task for event in doomed}))}"
     applied = audited(instance, withdrawn.change, command=name, by=command.by, now=now)
     return replace(applied, skipped=withdrawn.skipped, canceled_events=len(doomed))
@@ -52,8 +52,9 @@ def asked_of_a_closed_one(
 
 
 def _withdrawn(
-    strategy: Strategy, instance: Instance, doomed: Sequence[Event], *, now: datetime
+    strategy: Strategy, instance: Instance, doomed: Sequence[Event], *, by: Actor, now: datetime
 ) -> Replanned:
-    planned = cancel_events(strategy, instance, doomed, now=now, why="canceled by an operator")
+    why, cause = "canceled by an operator", ClosedBy.OPERATOR
+    planned = cancel_events(strategy, instance, doomed, now=now, why=why, cause=cause, by=by)
     completed = complete_if_done(planned.change.instance, now=now)
     return replace(planned, change=planned.change.then(completed))

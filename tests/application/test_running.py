@@ -487,7 +487,12 @@ class Forgetful(Shared):
         raise StaleRevError
 
     def commit(
-        self, instance: Instance, *, records: Sequence[EventRecord] = (), audit: AuditEntry | None = None
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+        reopened: EventRecord | None = None,
     ) -> None:
-        super().commit(instance, records=records, audit=audit)
+        super().commit(instance, records=records, audit=audit, reopened=reopened)
         raise StaleRevError

@@ -271,6 +271,120 @@ class TestATrail:
         assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(entries=entries)
 
 
+class TestReopening:
+    """An event that is open again: with the commit its record goes, and the record's step joins the journal."""
+
+    def reopened(self, stores: Stores, last: JournalEntry | None) -> tuple[Instance, EventRecord]:
+        stores.instances.create(an_instance())
+        record = replace(a_record(an_instance(), fence=4), last=last)
+        stores.instances.put_record(an_instance(), record)
+        return changed(an_instance(), note="again"), record
+
+    def test_the_record_is_gone_and_the_step_is_there(self, stores: Stores) -> None:
+        after, record = self.reopened(stores, an_entry(run=1, visit=2, fence=4))
+        stores.instances.append(after, an_entry(run=1, visit=1, fence=4))
+        stores.instances.commit(after, audit=an_audit(after), reopened=record)
+        assert stores.instances.load(after.sid) == after
+        assert stores.instances.trail(after.sid, 1) == Trail(
+            entries=(an_entry(run=1, visit=1, fence=4), an_entry(run=1, visit=2, fence=4))
+        )
+        assert stores.audits() == [an_audit(after)]
+
+    def test_a_record_without_a_step_just_goes(self, stores: Stores) -> None:
+        after, record = self.reopened(stores, None)
+        stores.instances.commit(after, reopened=record)
+        assert stores.instances.trail(after.sid, 1) == Trail()
+
+    def test_refused_it_leaves_all_as_it_was(self, stores: Stores) -> None:
+        after, record = self.reopened(stores, an_entry(fence=4))
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(replace(after, rev=7), reopened=record)
+        assert stores.instances.trail(after.sid, 1) == Trail(record=record)
+
+    def test_done_twice_it_is_refused_the_second_time(self, stores: Stores) -> None:
+        after, record = self.reopened(stores, an_entry(fence=4))
+        stores.instances.commit(after, reopened=record)
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(after, reopened=record)
+        assert stores.instances.trail(after.sid, 1) == Trail(entries=(an_entry(fence=4),))
+
+    def test_a_record_of_the_next_run_can_be_stored(self, stores: Stores) -> None:
+        after, record = self.reopened(stores, None)
+        stores.instances.commit(after, reopened=record)
+        again = a_record(after, fence=5, why="again")
+        stores.instances.put_record(after, again)
+        assert stores.instances.trail(after.sid, 1) == Trail(record=again)
+
+
+class TestRecordsInOrder:
+    """The records of an instance's events, highest number first, from any number on."""
+
+    def seqs(self, stores: Stores, before: int, limit: int = 100) -> list[int]:
+        found = stores.instances.records_before(InstanceSid("i-1"), before, limit=limit)
+        return [record.event.seq for record in found]
+
+    def stored(self, stores: Stores, *seqs: int) -> None:
+        for seq in seqs:
+            stores.instances.put_record(an_instance(), a_record(an_instance(), seq))
+
+    def test_of_an_instance_without_any_there_are_none(self, stores: Stores) -> None:
+        assert self.seqs(stores, 100) == []
+
+    def test_the_highest_below_a_number_come_first(self, stores: Stores) -> None:
+        self.stored(stores, 2, 11, 1, 100, 3)
+        assert self.seqs(stores, 101) == [100, 11, 3, 2, 1]
+        assert self.seqs(stores, 100) == [11, 3, 2, 1]
+        assert self.seqs(stores, 1) == []
+
+    def test_no_more_than_asked_for(self, stores: Stores) -> None:
+        self.stored(stores, 1, 2, 3, 4)
+        assert self.seqs(stores, 100, limit=2) == [4, 3]
+        assert self.seqs(stores, 3, limit=2) == [2, 1]
+
+    def test_neither_journals_nor_other_instances_are_among_them(self, stores: Stores) -> None:
+        self.stored(stores, 1)
+        stores.instances.append(an_instance(), an_entry(seq=2))
+        stores.instances.put_record(an_instance("i-2"), a_record(an_instance("i-2"), 3))
+        stores.instances.put_record(an_instance("i-10"), a_record(an_instance("i-10"), 3))
+        assert self.seqs(stores, 100) == [1]
+
+    def test_every_field_survives(self, stores: Stores) -> None:
+        stores.instances.put_record(full.INSTANCE, full.RECORD)
+        assert stores.instances.records_before(full.SID, 8, limit=1) == [full.RECORD]
+
+
+class TestJournalsInOrder:
+    """The journals of a range of events, in one reading."""
+
+    def test_they_come_by_event_run_and_visit(self, stores: Stores) -> None:
+        order = [(3, 1, 1), (2, 10, 2), (2, 2, 1), (11, 1, 1), (2, 10, 1), (1, 1, 1)]
+        for seq, run, visit in order:
+            stores.instances.append(an_instance(), an_entry(run, visit, seq=seq))
+        found = stores.instances.journal_between(InstanceSid("i-1"), 2, 3)
+        assert [(e.seq, e.run, e.intent.visit) for e in found] == [
+            (2, 2, 1),
+            (2, 10, 1),
+            (2, 10, 2),
+            (3, 1, 1),
+        ]
+
+    def test_a_single_one(self, stores: Stores) -> None:
+        for seq in (4, 5, 6):
+            stores.instances.append(an_instance(), an_entry(seq=seq))
+        stores.instances.append(an_instance("i-2"), an_entry(seq=5))
+        stores.instances.put_record(an_instance(), a_record(an_instance(), 5))
+        assert stores.instances.journal_between(InstanceSid("i-1"), 5, 5) == [an_entry(seq=5)]
+
+    def test_of_events_that_never_ran_there_are_none(self, stores: Stores) -> None:
+        assert stores.instances.journal_between(InstanceSid("i-1"), 1, 100) == []
+
+    def test_one_larger_than_a_page_comes_whole(self, stores: Stores) -> None:
+        entries = [an_entry(seq=seq, error="x" * 190_000) for seq in range(1, 9)]
+        for entry in entries:
+            stores.instances.append(an_instance(), entry)
+        assert stores.instances.journal_between(InstanceSid("i-1"), 1, 8) == entries
+
+
 class TestFences:
     """Whoever claimed later has the last word."""
 

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from shared.domain.commands import (
     Apply,
+    Cancel,
     Claim,
     Conclude,
     Pause,
+    Redrive,
     Release,
     Resolve,
     Resume,
+    Stop,
     TakeAnswer,
     Unpark,
     Update,
@@ -22,7 +25,7 @@ from shared.domain.decide import decide
 from shared.domain.decision import Applied
 from shared.domain.event import Event, Resolution
 from shared.domain.instance import HeldBy
-from shared.domain.journal import Answer
+from shared.domain.journal import Answer, Trail
 from shared.domain.run import Ending, Intent, Outcome
 from shared.domain.strategy import Json, Strategy
 from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new, strategy
@@ -33,6 +36,7 @@ ROW = re.compile(r"\| (?P<before>[A-Za-z, ]+) \| (?P<after>[A-Z]+) \| (?P<by>[a-
 LIVES = 1500
 STEPS = 80
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
+BILL: Json = {"onCreateTasks": [{"task": "bill"}]}
 PART: Json = {"onCancelTasks": [{"task": "part", "manualTrigger": True}]}
 TWICE: Json = {
     "onCreateTasks": [{"task": "greet"}, {"task": "part", "delayBy": {"unit": "years", "amount": 1}}]
@@ -108,6 +112,18 @@ def decided_late(of: Strategy, *, by_answer: bool = False) -> RandomLife:
     return story
 
 
+def redriven_late(of: Strategy) -> RandomLife:
+    """A bill that came with the instance is out of attempts; it is run again when the plan's own has fallen due."""
+    story = told(of)
+    first = next(event for event in story.of.instance.events if not event.is_main)
+    claim(story, first, at("2026-01-31"))
+    end = ended(Ending.EXHAUSTED, story.now, pauses=True)
+    story.decide(Conclude(seq=first.seq, fence=1, end=end, in_doubt=False))
+    story.now = at("2026-02-02")
+    story.decide(Redrive(seq=first.seq, trail=Trail(), by=ANN))
+    return story
+
+
 def resumed_without_a_next_cycle() -> RandomLife:
     story = told(strategy(ONCE, parts=PART, onResume="skip"))
     story.decide(Pause(by=ANN))
@@ -129,6 +145,28 @@ def skipped_by_a_controller_when_dates_have_passed() -> RandomLife:
     claim(story, story.of.event("greet"), at("2026-01-31"))
     story.now = at("2026-05-15")
     ordered(story, {"cancelTasks": ["bill"]})
+    return story
+
+
+def canceled_between_two_steps() -> RandomLife:
+    """Its runner finds its instance canceled as it looks between two steps."""
+    story = told(strategy())
+    claim(story, story.of.main, at("2026-01-31"))
+    story.decide(Cancel(by=ANN))
+    story.decide(Stop(seq=1, fence=1))
+    return story
+
+
+def given_more_time_after_dates_have_passed() -> RandomLife:
+    """Its end date had ended the plan; without it, some of its dates have passed."""
+    asked = new("2026-01-31", end_date="2026-01-31T12:00")
+    story = RandomLife(
+        rng=random.Random(0), of=life(strategy(calendar(DAILY), parts=TWICE), asked), now=at("2026-01-31")
+    )
+    story.of.run(story.of.event("greet"), at("2026-01-31"))
+    story.of.run(story.of.main, at("2026-01-31"))
+    story.now = at("2026-02-05")
+    story.decide(Update(by=ANN, sets_end_date=True))
     return story
 
 
@@ -181,10 +219,14 @@ STORIES: list[Callable[[], RandomLife]] = [
         strategy(ONCE, parts=GREET | PART, initial_delay=DAILY, onResume="skip", method={"async": True}),
         by_answer=True,
     ),
+    lambda: redriven_late(strategy(parts=BILL, initial_delay=DAILY, onResume="skip")),
+    lambda: redriven_late(strategy(ONCE, parts=BILL | PART, initial_delay=DAILY, onResume="skip")),
     resumed_without_a_next_cycle,
     canceled_by_a_controller_after_a_pause,
     skipped_by_a_controller_when_dates_have_passed,
     canceled_as_a_dead_runner_had_decided,
+    canceled_between_two_steps,
+    given_more_time_after_dates_have_passed,
     completed_as_it_is_created,
     lambda: given_more_time_without_a_next_cycle(paused=False),
     lambda: given_more_time_without_a_next_cycle(paused=True),

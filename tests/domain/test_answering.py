@@ -4,7 +4,7 @@ Source: contracts/core.md section 3.7; design section 3, items 7 and 11.
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,15 +18,20 @@ from shared.domain.commands import (
     Conclude,
     ForgoAnswer,
     Pause,
+    Redrive,
     Release,
     Resume,
     TakeAnswer,
 )
 from shared.domain.decision import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.event import AnswerMark, Event, EventStatus, PausedFor
+from shared.domain.explain import Known, explain
+from shared.domain.explain_event import Told
+from shared.domain.history import past_event
 from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
 from shared.domain.instance import HeldBy, InstanceStatus
 from shared.domain.journal import Answer
+from shared.domain.reasons import Reason
 from shared.domain.replay import answer_to, heard, position
 from shared.domain.run import Ending, Intent
 from shared.domain.strategy import Json
@@ -433,3 +438,39 @@ class TestIds:
         one = answer_key(CorrelationId("i-1-1.a"), "{}")
         assert one == answer_key(CorrelationId("i-1-1.a"), "{}")
         assert one != answer_key(CorrelationId(other[0]), other[1])
+
+
+class TestWhatIsToldOfIt:
+    """History, explain and retry know that it waits."""
+
+    def test_the_history_tells_sending_and_waiting_apart(self) -> None:
+        of = waiting()
+        past = past_event(of.instance, 1, of.trail(1))
+        assert past is not None
+        assert [(step.step, step.outcome.value) for step in past.steps] == [
+            ("call", "SENT"),
+            ("call", "AWAITED"),
+        ]
+
+    def test_it_is_explained_while_it_lasts_and_afterwards(self) -> None:
+        of = waiting(answerWithin=SIX_HOURS)
+        question = NOON + timedelta(minutes=30)
+        assert self.told(of, question).reason is Reason.WAITING_FOR_ANSWER
+        answer(of)
+        of.claim(only(of), NOON + timedelta(hours=1))
+        of.step(DONE, NOON + timedelta(hours=1))
+        found = self.told(of, question, now=NOON + timedelta(hours=2))
+        assert (found.reason, found.until) == (Reason.WAITING_FOR_ANSWER, at("2026-01-31T18:00"))
+
+    def told(self, of: Life, when: datetime, now: datetime | None = None) -> Told:
+        past = past_event(of.instance, 1, of.trail(1))
+        assert past is not None
+        known = Known(instance=of.instance, now=now or when, events=(past,))
+        return explain(known, [1], when).told
+
+    def test_it_cannot_be_retried(self) -> None:
+        of = waiting()
+        command = Redrive(seq=1, trail=of.trail(1), by=ANN, steps=frozenset({"call", "note"}))
+        verdict = of.decide(command, NOON)
+        assert isinstance(verdict, Refused)
+        assert verdict.why == "the event waits for the answer to its call"

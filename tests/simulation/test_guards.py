@@ -66,10 +66,15 @@ class TestARemovedGuardIsCaught:
             store = world.store
 
             def commit(
-                instance: Instance, *, records: Sequence[EventRecord] = (), audit: AuditEntry | None = None
+                instance: Instance,
+                *,
+                records: Sequence[EventRecord] = (),
+                audit: AuditEntry | None = None,
+                reopened: EventRecord | None = None,
             ) -> None:
                 for watch in world.commit_watchers:
                     watch(instance)
+                assert reopened is None
                 store._store(instance, records)
                 assert audit is None or audit.target == instance.sid
 

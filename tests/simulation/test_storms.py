@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.application.control import control
 from shared.application.flags import pause_queue, resume_queue
+from shared.application.redriving import RetryEvent, retry_event
 from shared.domain.commands import (
     Cancel,
     CancelEvent,
@@ -175,7 +176,7 @@ def _near_something(world: World, at: datetime, rng: random.Random) -> None:
 
 def _operate(world: World, rng: random.Random) -> None:
     """One thing operators do."""
-    match rng.randint(0, 6):
+    match rng.randint(0, 7):
         case 0:
             _command(world, Pause(by=ANN, kill=rng.random() < 0.3))
         case 1 | 2:
@@ -188,6 +189,8 @@ def _operate(world: World, rng: random.Random) -> None:
             _flags_down(world)
         case 6 if rng.random() < WITHDRAWALS:
             _withdraw(world, rng)
+        case 7:
+            _redrive(world, rng)
         case _:
             _decide_what_waits(world, rng)
 
@@ -198,6 +201,15 @@ def _decide_what_waits(world: World, rng: random.Random) -> None:
             _command(world, Resolve(seq=event.seq, resolution=rng.choice(list(Resolution)), by=ANN))
         elif event.status is EventStatus.PENDING and rng.random() < 0.1:
             _command(world, Execute(seq=event.seq, by=ANN))
+
+
+def _redrive(world: World, rng: random.Random) -> None:
+    """Some event that has failed, or whatever else, is to run again."""
+    instance = only_instance(world)
+    failed = [r.event.seq for r in valid_records(world) if r.event.status is EventStatus.FAILED]
+    waiting = [event.seq for event in instance.events if event.has_begun]
+    seq = rng.choice([*failed * 3, *waiting * 3, 1])
+    world.do("retry", lambda: retry_event(world, RetryEvent(sid=instance.sid, seq=seq, by=ANN)))
 
 
 def _withdraw(world: World, rng: random.Random) -> None:

@@ -161,10 +161,15 @@ class World:
         self.io("created")
 
     def commit(
-        self, instance: Instance, *, records: Sequence[EventRecord] = (), audit: AuditEntry | None = None
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+        reopened: EventRecord | None = None,
     ) -> None:
         self.io("commit")
-        self.store.commit(instance, records=records, audit=audit)
+        self.store.commit(instance, records=records, audit=audit, reopened=reopened)
         for watch in self.commit_watchers:
             watch(instance)
         self.io("committed")
@@ -189,6 +194,12 @@ class World:
     def trail(self, sid: InstanceSid, seq: int) -> Trail:
         self.io("trail")
         return self.store.trail(sid, seq)
+
+    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+        return self.store.records_before(sid, seq, limit=limit)
+
+    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+        return self.store.journal_between(sid, first, last)
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         self.io("attention")

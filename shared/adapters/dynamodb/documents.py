@@ -21,9 +21,18 @@ from shared.adapters.dynamodb.shapes import Member, Shape, either
 from shared.domain.access import AccessKey, Role
 from shared.domain.dates import Moment
 from shared.domain.decision import AuditEntry
-from shared.domain.event import AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.instance import Added, CancelReason, HeldBy, Instance, InstanceStatus, Lease
-from shared.domain.journal import Answer, EventRecord, JournalEntry
+from shared.domain.event import Again, AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.instance import (
+    Added,
+    CancelReason,
+    HeldBy,
+    Instance,
+    InstanceStatus,
+    Lease,
+    StoodFor,
+    Stop,
+)
+from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
@@ -96,6 +105,8 @@ OUTCOME = Shape(
 
 MARK = Shape(AnswerMark, {"correlation_id": Member("correlation", OWN), "key": Member("key", TEXT)})
 
+AGAIN = Shape(Again, {"step": Member("step", TEXT), "run": Member("run", WHOLE)})
+
 EVENT = Shape(
     Event,
     {
@@ -114,7 +125,9 @@ EVENT = Shape(
         "attempt": Member("attempt", WHOLE),
         "run": Member("run", WHOLE),
         "ring": Member("ring", WHOLE),
+        "first_date": Member("first", INSTANT),
         "version": Member("version", WHOLE),
+        "off_hold_at": Member("offHold", INSTANT),
         "begun_at": Member("begun", INSTANT),
         "scheduled_at": Member("scheduled", INSTANT, same_as="begun_at"),
         "executed_at": Member("executed", INSTANT, same_as="scheduled_at"),
@@ -124,6 +137,7 @@ EVENT = Shape(
         "applied": Member("applied", PAIR),
         "resets": Member("resets", several(TEXT)),
         "side_results_from": Member("sideResultsFrom", WHOLE),
+        "again": Member("again", several(AGAIN)),
         "unsure": Member("unsure", FLAG),
         "in_doubt": Member("inDoubt", FLAG),
         "answered": Member("answered", MARK),
@@ -140,6 +154,17 @@ MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "asked": Member("asked", AS
 LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INSTANT)})
 
 ADDED = Shape(Added, {"seq": Member("seq", WHOLE), "key": Member("key", TEXT), "body": Member("body", TEXT)})
+
+STOP = Shape(
+    Stop,
+    {
+        "what": Member("what", named(StoodFor)),
+        "since": Member("since", INSTANT),
+        "until": Member("until", INSTANT),
+        "by": Member("by", TEXT),
+        "why": Member("why", TEXT),
+    },
+)
 
 INSTANCE = Shape(
     Instance,
@@ -167,6 +192,8 @@ INSTANCE = Shape(
         "stopped_for": Member("stoppedFor", WHOLE),
         "drained_at": Member("drained", INSTANT),
         "held": Member("held", named(HeldBy)),
+        "hold": Member("hold", STOP),
+        "stops": Member("stops", several(STOP)),
         "nudges": Member("nudges", WHOLE),
         "nudged_until": Member("nudgedUntil", INSTANT),
         "arm_at": Member("armAt", INSTANT),
@@ -190,6 +217,8 @@ ENTRY = Shape(
         "then": Member("then", THEN),
         "started_at": Member("started", INSTANT),
         "finished_at": Member("finished", INSTANT),
+        "digest": Member("digest", TEXT),
+        "answered": Member("status", WHOLE),
     },
 )
 
@@ -213,7 +242,11 @@ RECORD = Shape(
         "last": Member("last", ENTRY),
         "end": Member("end", RUN_END),
         "why": Member("why", TEXT),
+        "closed_by": Member("closedBy", named(ClosedBy)),
+        "by": Member("by", TEXT),
+        "reason": Member("reason", TEXT),
         "skipped_cycles": Member("skippedCycles", PAIR),
+        "skipped_until": Member("skippedUntil", INSTANT),
     },
     outside=("instance_sid", "fence"),
 )

@@ -79,6 +79,7 @@ class DynamoDbInstances:
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reopened: EventRecord | None = None,
     ) -> None:
         put = {
             "TableName": self.tables.instances,
@@ -86,7 +87,8 @@ class DynamoDbInstances:
             "ConditionExpression": "rev = :before",
             "ExpressionAttributeValues": to_attributes({":before": instance.rev - 1}),
         }
-        self._write(put, self._beside(instance, records, audit))
+        beside = self._beside(instance, records, audit)
+        self._write(put, beside if reopened is None else beside + self._reopening(instance, reopened))
 
     def append(self, instance: Instance, entry: JournalEntry) -> None:
         self._put_fenced(entry_item(instance, entry), entry.fence)
@@ -120,6 +122,30 @@ class DynamoDbInstances:
                 answer_of(item) for item, is_answer in zip(items, answers, strict=True) if is_answer
             ),
         )
+
+    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+        values = {":sid": sid, ":first": record_key(0), ":last": record_key(seq - 1)}
+        items = query_all(
+            self.client,
+            most=limit,
+            TableName=self.tables.events,
+            KeyConditionExpression="instanceSid = :sid AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=to_attributes(values),
+            ScanIndexForward=False,
+            ConsistentRead=True,
+        )
+        return [record_of(item) for item in items]
+
+    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+        values = {":sid": sid, ":first": journal_prefix(first), ":last": journal_prefix(last + 1)}
+        items = query_all(
+            self.client,
+            TableName=self.tables.events,
+            KeyConditionExpression="instanceSid = :sid AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=to_attributes(values),
+            ConsistentRead=True,
+        )
+        return [entry_of(item) for item in items]
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         values = {":partition": partition, ":until": attention_instant(until)}
@@ -182,23 +208,29 @@ class DynamoDbInstances:
         higher ``rev`` too, and then it is the instance's condition that fails. Were it otherwise, the error
         is raised as it is: somebody has written here who does not keep to the protocol.
         """
-        puts = [
-            _fenced(self.tables.events, record_item(instance, record), record.fence) for record in records
+        writes = [
+            {"Put": _fenced(self.tables.events, record_item(instance, record), record.fence)}
+            for record in records
         ]
         if audit is not None:
-            puts.append(
-                {
-                    "TableName": self.tables.audit,
-                    "Item": audit_item(audit, shard=instance.shard, rev=instance.rev),
-                }
-            )
-        return puts
+            item = audit_item(audit, shard=instance.shard, rev=instance.rev)
+            writes.append({"Put": {"TableName": self.tables.audit, "Item": item}})
+        return writes
+
+    def _reopening(self, instance: Instance, record: EventRecord) -> list[dict[str, Any]]:
+        """What is written where an event is open again: its record goes, the record's step joins the journal."""
+        key = {"instanceSid": instance.sid, "sk": record_key(record.event.seq)}
+        writes = [{"Delete": {"TableName": self.tables.events, "Key": to_attributes(key)}}]
+        if record.last is not None:
+            item = entry_item(instance, record.last)
+            writes.append({"Put": _fenced(self.tables.events, item, record.last.fence)})
+        return writes
 
     def _write(self, put: dict[str, Any], beside: list[dict[str, Any]]) -> None:
         """The instance alone, which costs half, or all together. Raises: StaleRevError."""
         try:
             if beside:
-                self.client.transact_write_items(TransactItems=[{"Put": p} for p in (put, *beside)])
+                self.client.transact_write_items(TransactItems=[{"Put": put}, *beside])
             else:
                 self.client.put_item(**put)
         except ClientError as error:

@@ -51,10 +51,15 @@ class MemoryInstances:
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reopened: EventRecord | None = None,
     ) -> None:
         stored = self.instances.get(instance.sid)
         if stored is None or stored.rev != instance.rev - 1:
             raise StaleRevError
+        if reopened is not None:
+            self.records.pop((instance.sid, reopened.event.seq), None)
+            if reopened.last is not None:
+                self.append(instance, reopened.last)
         self._store(instance, records)
         if audit is not None:
             self.audit.append(audit)
@@ -82,6 +87,14 @@ class MemoryInstances:
             record=self.records.get((sid, seq)),
             answers=tuple(self.answers[key] for key in answers),
         )
+
+    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+        seqs = sorted((below for of, below in self.records if of == sid and below < seq), reverse=True)
+        return [self.records[sid, below] for below in seqs[:limit]]
+
+    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+        keys = sorted(key for key in self.journal if key[0] == sid and first <= key[1] <= last)
+        return [self.journal[key] for key in keys]
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         entries = [(at, sid) for at, sid in self.attention_entries(partition) if at <= until]

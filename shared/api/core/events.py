@@ -6,10 +6,11 @@ from shared.api.core.call import Answer, Call
 from shared.api.core.errors import bad_request, not_found
 from shared.api.core.instances import answered
 from shared.api.core.render import Shape, event_shape
-from shared.api.core.schemas import ResolveEvent
+from shared.api.core.schemas import ResolveEvent, RetryAnEvent
 from shared.api.strict_json import canonical
 from shared.application.answering import Sent, answer_event
 from shared.application.control import control_event
+from shared.application.redriving import RetryEvent, retry_event
 from shared.domain.commands import CancelEvent, Execute, Resolve
 from shared.domain.definition_bounds import unreadable
 from shared.domain.errors import Problem
@@ -60,6 +61,15 @@ def resume_event(call: Call, correlation_id: str) -> Answer:
         correlation_id=correlation, key=answer_key(correlation, canonical(body)), by=call.actor, body=body
     )
     verdict = answered(answer_event(call.ports, instance.sid, seq, sent), "event")
+    return HTTPStatus.OK, _shown(call, verdict.instance, seq)
+
+
+def retry_an_event(call: Call, sid: str) -> Answer:
+    """Run an event again that has failed, keeping what its steps have achieved, but for those from ``fromStep`` on."""
+    instance, seq = call.gate.event(call.principal, sid)
+    from_step = call.body(RetryAnEvent, optional=True).fromStep
+    asked = RetryEvent(sid=instance.sid, seq=seq, by=call.actor, from_step=from_step)
+    verdict = answered(retry_event(call.ports, asked), "event")
     return HTTPStatus.OK, _shown(call, verdict.instance, seq)
 
 

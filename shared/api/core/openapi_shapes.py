@@ -3,7 +3,11 @@
 from typing import Any
 
 from shared.domain.event import EventStatus, PausedFor
+from shared.domain.history import StepOutcome
 from shared.domain.instance import CancelReason, HeldBy, InstanceStatus
+from shared.domain.journal import ClosedBy
+from shared.domain.reasons import Reason
+from shared.domain.run import Path
 
 Json = dict[str, Any]
 
@@ -75,6 +79,7 @@ _INSTANCE_MORE: Json = {
     "drainedAt": DATE,
     "heldBy": _one_of(HeldBy),
     "createdBy": TEXT,
+    "outputs": {"type": "object"},
 }
 _ATTRIBUTES: Json = {
     "attributes": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
@@ -100,6 +105,67 @@ _STEP = _object(
     startedAt=DATE,
     finishedAt=DATE,
 )
+
+_DIGEST = _object({"digest": TEXT}, action=TEXT, method=TEXT, host=TEXT)
+_PAST_STEP = _object(
+    {
+        "step": TEXT,
+        "path": _one_of(Path),
+        "run": WHOLE,
+        "attempt": WHOLE,
+        "outcome": _one_of(StepOutcome),
+        "fromCache": FLAG,
+    },
+    inDoubt=FLAG,
+    callKey=TEXT,
+    repeated=FLAG,
+    request=_DIGEST,
+    status=WHOLE,
+    error=_object({"message": TEXT}, status=WHOLE),
+    notes=_list_of(TEXT),
+    startedAt=DATE,
+    finishedAt=DATE,
+    duration=WHOLE,
+)
+_SKIPPED = _object({"first": WHOLE, "last": WHOLE})
+_TOLD: Json = {"reason": _one_of(Reason)}
+_TOLD_MORE: Json = {"since": DATE, "until": DATE, "by": TEXT, "why": TEXT}
+_PLANNED: Json = {"task": TEXT, "main": FLAG, "cycle": WHOLE, "date": DATE, "status": _one_of(EventStatus)}
+
+_EVENT: Json = {
+    "sid": TEXT,
+    "instanceSid": TEXT,
+    "strategySid": TEXT,
+    "status": _one_of(EventStatus),
+    "main": FLAG,
+    "afterCancellation": FLAG,
+    "task": TEXT,
+    "date": DATE,
+    "createdCycle": WHOLE,
+    "attempt": WHOLE,
+    "run": WHOLE,
+    "createdAt": DATE,
+    "updatedAt": DATE,
+}
+_EVENT_MORE: Json = {
+    "pausedFor": _one_of(PausedFor),
+    "correlationId": TEXT,
+    "answerBy": DATE,
+    "outputs": {"type": "object"},
+    "data": {"type": "object", "additionalProperties": TEXT},
+    "scheduledAt": DATE,
+    "executedAt": DATE,
+    "finishedAt": DATE,
+    "scheduleDelta": WHOLE,
+    "executionDelta": WHOLE,
+    "finishDelta": WHOLE,
+    "executionTime": WHOLE,
+    "jobId": TEXT,
+    "lastError": TEXT,
+    "problem": TEXT,
+    "why": TEXT,
+    "inDoubt": FLAG,
+}
 
 _FORESEEN = _object({"date": TEXT, "task": TEXT, "status": {"enum": ["PENDING", "ONHOLD"]}}, callback=TEXT)
 _AHEAD: Json = {"leadingUpEvents": _list_of(_FORESEEN), "mainEvent": _FORESEEN}
@@ -145,7 +211,7 @@ SHAPES: Json = {
     "Resumed": _object(
         _INSTANCE_WHOLE | {"overdueEvents": _list_of(_object({"cycle": WHOLE, "task": TEXT, "date": DATE}))},
         **_INSTANCE_MORE,
-        skippedCycles=_object({"first": WHOLE, "last": WHOLE}),
+        skippedCycles=_SKIPPED,
     ),
     "Created": _object(
         {
@@ -165,38 +231,41 @@ SHAPES: Json = {
     ),
     "TasksCanceled": _object({"executionInstance": _ref("Instance"), "numCanceledEvents": WHOLE}),
     "Event": _object(
+        _EVENT
+        | {"taskStatus": _object({"lastStep": {"type": ["string", "null"]}, "taskResults": _list_of(_STEP)})},
+        **_EVENT_MORE,
+    ),
+    "PastEvent": _object(
+        _EVENT | {"steps": _list_of(_PAST_STEP)},
+        **_EVENT_MORE,
+        closedBy=_one_of(ClosedBy),
+        by=TEXT,
+        reason=TEXT,
+        skippedCycles=_SKIPPED,
+        skippedUntil=DATE,
+    ),
+    "HistoryPage": _page_of("PastEvent"),
+    "Explanation": _object(
         {
-            "sid": TEXT,
-            "instanceSid": TEXT,
-            "strategySid": TEXT,
-            "status": _one_of(EventStatus),
-            "main": FLAG,
-            "afterCancellation": FLAG,
-            "task": TEXT,
-            "date": DATE,
-            "createdCycle": WHOLE,
-            "attempt": WHOLE,
-            "run": WHOLE,
-            "createdAt": DATE,
-            "updatedAt": DATE,
-            "taskStatus": _object({"lastStep": {"type": ["string", "null"]}, "taskResults": _list_of(_STEP)}),
+            "at": DATE,
+            **_TOLD,
+            "events": _list_of(
+                _object(
+                    _PLANNED | _TOLD,
+                    **_TOLD_MORE,
+                    sid=TEXT,
+                    attempt=WHOLE,
+                    executedAt=DATE,
+                    finishedAt=DATE,
+                    skippedCycles=_SKIPPED,
+                    skippedUntil=DATE,
+                )
+            ),
         },
-        pausedFor=_one_of(PausedFor),
-        correlationId=TEXT,
-        answerBy=DATE,
-        data={"type": "object", "additionalProperties": TEXT},
-        scheduledAt=DATE,
-        executedAt=DATE,
-        finishedAt=DATE,
-        scheduleDelta=WHOLE,
-        executionDelta=WHOLE,
-        finishDelta=WHOLE,
-        executionTime=WHOLE,
-        jobId=TEXT,
-        lastError=TEXT,
-        problem=TEXT,
-        why=TEXT,
-        inDoubt=FLAG,
+        **_TOLD_MORE,
+        instance=_object({}, status=_one_of(InstanceStatus), since=DATE, by=TEXT, why=TEXT),
+        before=_object(_PLANNED, sid=TEXT),
+        after=_object(_PLANNED, sid=TEXT),
     ),
     "Events": _list_of(_ref("Event")),
     "WrappedEvent": _object({"event": _ref("Event")}),

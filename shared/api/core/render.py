@@ -4,7 +4,7 @@ Unset optional fields are left out. Source: contracts/core.md sections 2.1, 2.3 
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.application.ports import SavedSettings
@@ -13,7 +13,6 @@ from shared.domain.dates import format_instant
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event
 from shared.domain.forecast import ForeseenCycle, Simulated
-from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance import Instance
 from shared.domain.journal import JournalEntry, Trail
 from shared.domain.replay import chain, last_run, position
@@ -62,7 +61,7 @@ def simulation_shape(
         }
         for index, one in enumerate(found.cycles)
     ]
-    return _given(
+    return given(
         startDate=shown(start),
         simulatedCycles=len(cycles),
         timezone=definition.timezone,
@@ -94,12 +93,12 @@ def overdue_shape(events: Sequence[Event]) -> list[Shape]:
 
 
 def _foreseen(event: Event, shown: Callable[[datetime], str], *, callback: str | None = None) -> Shape:
-    return _given(date=shown(event.date), task=event.task, status=event.status.value, callback=callback)
+    return given(date=shown(event.date), task=event.task, status=event.status.value, callback=callback)
 
 
 def version_shape(head: StrategyHead, version: StrategyVersion) -> Shape:
     """One version of a strategy, without its settings."""
-    return _given(
+    return given(
         sid=head.sid,
         name=head.name,
         description=version.description,
@@ -111,7 +110,7 @@ def version_shape(head: StrategyHead, version: StrategyVersion) -> Shape:
 
 def key_shape(key: AccessKey) -> Shape:
     """An access key, without its secret."""
-    return _given(
+    return given(
         keyId=key.key_id,
         role=key.role.value,
         description=key.description,
@@ -122,7 +121,7 @@ def key_shape(key: AccessKey) -> Shape:
 
 def audit_shape(entry: AuditEntry) -> Shape:
     """Who did what, when, from what to what, and why."""
-    return _given(
+    return given(
         at=format_instant(entry.at),
         by=entry.by,
         command=entry.command,
@@ -144,16 +143,16 @@ def summary_shape(instance: Instance) -> Shape:
 def instance_shape(instance: Instance) -> Shape:
     """An instance."""
     main = instance.main_event
-    return _given(
+    return given(
         sid=instance.sid,
         description=instance.description,
         strategyId=instance.strategy_id,
         strategyVersion=instance.strategy_version,
         status=instance.status.value,
         cycle=instance.cycle,
-        startDate=_date(instance.start_date),
-        endDate=_date(instance.end_date),
-        executionDate=None if instance.plan is None else _date(instance.plan.at),
+        startDate=date_text(instance.start_date),
+        endDate=date_text(instance.end_date),
+        executionDate=None if instance.plan is None else date_text(instance.plan.at),
         executionDay=None if instance.plan is None else instance.plan.asked.day,
         attributes=dict(instance.attributes),
         outputs=dict(instance.outputs) or None,
@@ -162,14 +161,14 @@ def instance_shape(instance: Instance) -> Shape:
         else {"sid": instance.event_sid(main), "date": format_instant(main.date)},
         cancelReason=instance.cancel_reason,
         note=instance.note,
-        stoppedAt=_date(instance.stopped_at),
+        stoppedAt=date_text(instance.stopped_at),
         stoppedBy=instance.stopped_by,
         draining=instance.is_draining,
-        drainedAt=_date(instance.drained_at),
+        drainedAt=date_text(instance.drained_at),
         heldBy=instance.held,
         createdBy=instance.created_by,
-        createdAt=_date(instance.created_at),
-        updatedAt=_date(instance.updated_at),
+        createdAt=date_text(instance.created_at),
+        updatedAt=date_text(instance.updated_at),
     )
 
 
@@ -188,13 +187,13 @@ def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -
 
 def open_event_shape(instance: Instance, event: Event, trail: Trail) -> Shape:
     """An unfinished event as it stands on its instance, with what its steps came to so far."""
-    shape = _event(instance.sid, instance.strategy_sid, event, finished_at=None)
+    shape = event_members(instance, event, finished_at=None)
     then = position(trail, event)
     waits = isinstance(then, Intent) and then.awaits and not event.has_answer_to(then.correlation_id)
-    return _given(
+    return given(
         **shape,
         correlationId=then.correlation_id if waits and isinstance(then, Intent) else None,
-        answerBy=_date(event.answer_by),
+        answerBy=date_text(event.answer_by),
         taskStatus=_task_status(list(chain(trail, event.run))),
     )
 
@@ -208,40 +207,41 @@ def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
     if record is None:
         return None
     steps = list(last_run(trail, record))
-    shape = _event(instance.sid, instance.strategy_sid, record.event, finished_at=record.finished_at)
+    shape = event_members(instance, record.event, finished_at=record.finished_at)
     outputs = None if record.end is None else dict(record.end.outputs) or None
     in_doubt = record.in_doubt or None
-    return _given(**shape, why=record.why, inDoubt=in_doubt, outputs=outputs, taskStatus=_task_status(steps))
+    return given(**shape, why=record.why, inDoubt=in_doubt, outputs=outputs, taskStatus=_task_status(steps))
 
 
-def _event(instance: InstanceSid, strategy: str, event: Event, *, finished_at: datetime | None) -> Shape:
+def event_members(instance: Instance, event: Event, *, finished_at: datetime | None) -> Shape:
+    """What is told of an event wherever it is shown. finished_at: None while it is open."""
     moments = {"schedule": event.scheduled_at, "execution": event.executed_at, "finish": finished_at}
     ran = None if finished_at is None or event.executed_at is None else finished_at - event.executed_at
-    return _given(
-        sid=event_sid(instance, event.seq),
-        instanceSid=instance,
-        strategySid=strategy,
+    return given(
+        sid=instance.event_sid(event),
+        instanceSid=instance.sid,
+        strategySid=instance.strategy_sid,
         status=event.status.value,
         pausedFor=event.paused_for,
         main=event.is_main,
         afterCancellation=event.after_cancellation,
         task=event.task,
-        date=_date(event.date),
+        date=date_text(event.date),
         data=dict(event.data) or None,
-        scheduledAt=_date(event.scheduled_at),
-        executedAt=_date(event.executed_at),
-        finishedAt=_date(finished_at),
+        scheduledAt=date_text(event.scheduled_at),
+        executedAt=date_text(event.executed_at),
+        finishedAt=date_text(finished_at),
         createdCycle=event.created_cycle,
         attempt=event.attempt,
         run=event.run,
         jobId=event.job,
         lastError=event.last_error,
         problem=event.problem,
-        createdAt=_date(event.created_at),
-        updatedAt=_date(event.updated_at),
-        executionTime=None if ran is None else _milliseconds(ran.total_seconds()),
+        createdAt=date_text(event.created_at),
+        updatedAt=date_text(event.updated_at),
+        executionTime=None if ran is None else milliseconds(ran),
         **{
-            f"{name}Delta": None if at is None else _milliseconds((at - event.date).total_seconds())
+            f"{name}Delta": None if at is None else milliseconds(at - event.date)
             for name, at in moments.items()
         },
     )
@@ -260,31 +260,33 @@ def _task_status(steps: list[JournalEntry]) -> Shape:
 
 def _step(entry: JournalEntry, reply: JournalEntry | None) -> Shape:
     error, outcome = entry.outcome.error, entry.outcome
-    return _given(
+    return given(
         step=entry.intent.step,
         success=outcome.success,
         fromCache=False,
         response=outcome.response,
         cached=None if reply is None else reply.outcome.response,
-        error=None if error is None else _given(message=error.message, status=error.status, data=error.data),
+        error=None if error is None else given(message=error.message, status=error.status, data=error.data),
         attempt=entry.intent.attempt,
         run=entry.run,
         callKey=entry.intent.call_key,
         repeated=entry.intent.repeat or None,
         unanswered=outcome.unanswered or None,
-        startedAt=_date((reply or entry).started_at),
-        finishedAt=_date(entry.finished_at),
+        startedAt=date_text((reply or entry).started_at),
+        finishedAt=date_text(entry.finished_at),
     )
 
 
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
+def milliseconds(span: timedelta) -> int:
+    """A span in whole milliseconds."""
+    return round(span.total_seconds() * 1000)
 
 
-def _date(at: datetime | None) -> str | None:
+def date_text(at: datetime | None) -> str | None:
+    """An instant as answers show it."""
     return None if at is None else format_instant(at)
 
 
-def _given(**members: Any) -> Shape:  # noqa: ANN401 - JSON values
+def given(**members: Any) -> Shape:  # noqa: ANN401 - JSON values
     """The members that are set."""
     return {name: value for name, value in members.items() if value is not None}

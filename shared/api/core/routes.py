@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.api.core import account, events, instances, strategies
+from shared.api.core import account, events, history, instances, strategies
 from shared.api.core.call import Answer
 from shared.api.core.schemas import (
     AddAnEvent,
@@ -20,11 +20,13 @@ from shared.api.core.schemas import (
     CreateInstance,
     CreateKey,
     CreateStrategy,
+    ExplainQuery,
     ForecastQuery,
     InstancesQuery,
     PageQuery,
     ResolveEvent,
     ResumeInstance,
+    RetryAnEvent,
     SimulateExecution,
     TasksQuery,
     UpdateInstance,
@@ -152,6 +154,22 @@ ROUTES: tuple[Route, ...] = (
         creates=True,
         **_OF_INSTANCE,
     ),
+    _read(
+        "GET",
+        f"{_INSTANCE}/<sid>/events",
+        history.list_events,
+        "HistoryPage",
+        query=PageQuery,
+        **_OF_INSTANCE,
+    ),
+    _read(
+        "GET",
+        f"{_INSTANCE}/<sid>/explain",
+        history.explain_instance,
+        "Explanation",
+        query=ExplainQuery,
+        **_OF_INSTANCE,
+    ),
     _command("POST", f"{_INSTANCE}/<sid>/pause", instances.pause_instance, "Paused", **_OF_INSTANCE),
     _command(
         "POST",
@@ -181,6 +199,15 @@ ROUTES: tuple[Route, ...] = (
         events.resolve_event,
         "Event",
         body=ResolveEvent,
+        **_OF_EVENT,
+    ),
+    _command(
+        "POST",
+        f"{_EVENT}/<sid>/retry",
+        events.retry_an_event,
+        "Event",
+        body=RetryAnEvent,
+        body_is_optional=True,
         **_OF_EVENT,
     ),
     _read("GET", "/queue", account.get_queue, "Queue"),

@@ -136,6 +136,12 @@ class ResolveEvent(Body):
     decision: Literal["retry", "skip", "fail"]
 
 
+class RetryAnEvent(Body):
+    """From which step on everything is executed again; without it, all successes are kept."""
+
+    fromStep: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None  # noqa: N815 - the wire's spelling
+
+
 class CreateKey(Body):
     """A new access key of the caller's account."""
 
@@ -161,6 +167,12 @@ class ForecastQuery(Query):
     """How many of the coming cycles."""
 
     cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)] = 12
+
+
+class ExplainQuery(Query):
+    """About which instant; now, where it is not given."""
+
+    at: Instant | None = None
 
 
 class AuditQuery(PageQuery):

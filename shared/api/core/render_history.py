@@ -1,0 +1,123 @@
+"""History and explanations in the core dialect's shapes. Source: contracts/core.md section 5."""
+
+from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
+from shared.domain.digest import Target, target_of
+from shared.domain.explain import Answer, Explanation, Planned
+from shared.domain.explain_event import Told
+from shared.domain.history import PastEvent, StepOutcome, TakenStep
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord
+from shared.domain.standstill import Standing
+from shared.domain.strategy import Strategy
+
+_IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
+
+
+def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> Shape:
+    """An event with every step of every run. strategy: in the version the event is bound to."""
+    record = past.record
+    shape = event_members(instance, past.event, finished_at=None if record is None else record.finished_at)
+    closing = {} if record is None else _closing(record)
+    return {**shape, **closing, "steps": [_step(step, past.event.task, strategy) for step in past.steps]}
+
+
+def explanation_shape(instance: Instance, found: Explanation) -> Shape:
+    """Why something did or did not run."""
+    return given(
+        at=date_text(found.at),
+        **_told(found.told),
+        instance=None if found.stood is None else _stood(found.stood),
+        events=[_answer(instance, answer) for answer in found.events],
+        before=None if found.before is None else _planned(instance, found.before),
+        after=None if found.after is None else _planned(instance, found.after),
+    )
+
+
+def _closing(record: EventRecord) -> Shape:
+    skipped = record.skipped_cycles
+    return given(
+        closedBy=record.closed_by.value,
+        by=record.by,
+        why=record.why,
+        reason=record.reason,
+        inDoubt=record.in_doubt or None,
+        skippedCycles=None if skipped is None else {"first": skipped[0], "last": skipped[1]},
+        skippedUntil=date_text(record.skipped_until),
+    )
+
+
+def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
+    """One step, without its response: that is told where its event is read."""
+    intent, entry = step.intent, step.entry
+    error = None if entry is None else entry.outcome.error
+    return given(
+        step=step.step,
+        path=step.path.value,
+        run=step.run,
+        attempt=step.attempt,
+        outcome=step.outcome.value,
+        fromCache=step.outcome is StepOutcome.FROM_CACHE,
+        inDoubt=step.outcome in _IN_DOUBT or None,
+        callKey=None if intent is None else intent.call_key,
+        repeated=None if intent is None else intent.repeat or None,
+        request=None
+        if entry is None or entry.digest is None
+        else _request(entry.digest, target_of(strategy, task, step.step)),
+        status=None if entry is None else entry.answered,
+        error=None if error is None else given(message=error.message, status=error.status),
+        notes=None if entry is None else list(entry.outcome.notes) or None,
+        startedAt=None if entry is None else date_text(entry.started_at),
+        finishedAt=None if entry is None else date_text(entry.finished_at),
+        duration=None if entry is None else milliseconds(entry.finished_at - entry.started_at),
+    )
+
+
+def _request(digest: str, target: Target | None) -> Shape:
+    if target is None:
+        return {"digest": digest}
+    return {"digest": digest, "action": target.action, "method": target.method.upper(), "host": target.host}
+
+
+def _told(told: Told) -> Shape:
+    return given(
+        reason=told.reason.value,
+        since=date_text(told.since),
+        until=date_text(told.until),
+        by=told.by,
+        why=told.why,
+    )
+
+
+def _stood(stood: Standing) -> Shape:
+    status = None if stood.status is None else stood.status.value
+    return given(status=status, since=date_text(stood.since), by=stood.by, why=stood.why)
+
+
+def _answer(instance: Instance, answer: Answer) -> Shape:
+    event, past = answer.about.event, answer.about.past
+    record = None if past is None else past.record
+    skipped = None if record is None else record.skipped_cycles
+    return {
+        **_planned(instance, answer.about),
+        **_told(answer.told),
+        **given(
+            attempt=event.attempt if event.has_begun else None,
+            executedAt=date_text(event.executed_at),
+            finishedAt=None if record is None else date_text(record.finished_at),
+            skippedCycles=None if skipped is None else {"first": skipped[0], "last": skipped[1]},
+            skippedUntil=None if record is None else date_text(record.skipped_until),
+        ),
+    }
+
+
+def _planned(instance: Instance, one: Planned) -> Shape:
+    """An event by its planned date; without a sid it is only foreseen."""
+    event = one.event
+    return given(
+        sid=None if one.past is None else instance.event_sid(event),
+        task=event.task,
+        main=event.is_main,
+        cycle=one.cycle,
+        date=date_text(event.planned_at),
+        status=event.status.value,
+    )

@@ -1,0 +1,53 @@
+"""Pages of an instance's history, newest event first. Source: contracts/core.md section 5."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from shared.application.ports import Ports
+from shared.domain.history import PastEvent, past_event
+from shared.domain.instance import Instance
+from shared.domain.journal import JournalEntry, Trail
+
+MOST_STEPS = 1000
+"""A page ends before the event with which it would hold more steps, unless it is the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPage:
+    """Some events, and the number below which the next page begins; None on the last."""
+
+    events: tuple[PastEvent, ...]
+    after: int | None
+
+
+def history_page(ports: Ports, instance: Instance, *, before: int | None, limit: int) -> HistoryPage:
+    """The latest events of an instance, open and closed, with a number below ``before``, and all their steps.
+
+    Numbers have no holes, so a page is a range of them.
+    """
+    top = instance.next_seq if before is None else before
+    low = max(top - limit, 1)
+    found: list[PastEvent] = []
+    steps = 0
+    for event in past_events(ports, instance, low, top - 1):
+        steps += len(event.steps)
+        if found and steps > MOST_STEPS:
+            return HistoryPage(events=tuple(found), after=found[-1].event.seq)
+        found.append(event)
+    return HistoryPage(events=tuple(found), after=low if low > 1 else None)
+
+
+def past_events(ports: Ports, instance: Instance, first: int, last: int) -> list[PastEvent]:
+    """The events of these numbers, both included, highest first, with all their steps."""
+    if last < first:
+        return []
+    records = ports.instances.records_before(instance.sid, last + 1, limit=last + 1 - first)
+    of = {record.event.seq: record for record in records}
+    entries: dict[int, list[JournalEntry]] = defaultdict(list)
+    for entry in ports.instances.journal_between(instance.sid, first, last):
+        entries[entry.seq].append(entry)
+    found = (
+        past_event(instance, seq, Trail(entries=tuple(entries[seq]), record=of.get(seq)))
+        for seq in range(last, first - 1, -1)
+    )
+    return [event for event in found if event is not None]

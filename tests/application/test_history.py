@@ -1,0 +1,115 @@
+"""Pages of an instance's history. Source: contracts/core.md section 5 and section 4, row 23."""
+
+from datetime import UTC, datetime, timedelta
+
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.history import MOST_STEPS, HistoryPage, history_page
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.instance import Instance
+from shared.domain.journal import JournalEntry
+from tests.factories import an_entry, an_event, an_instance, an_intent
+from tests.lifecycle_factories import DAILY, calendar, strategy
+
+START = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+class Shop:
+    """Takes every order."""
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        return Answered(status=201, body={"of": request.call_key})
+
+
+def after_days(days: int) -> tuple[MemoryPorts, Instance]:
+    """A bill a day: each has run, the next one is open."""
+    ports = MemoryPorts(caller=Shop(), clock=ManualClock(START))
+    of = strategy(calendar(DAILY))
+    ports.strategies.add(of)
+    asked = StartInstance(strategy_id="shop", attributes={}, start_date=START)
+    sid = start_instance(ports, of, asked).instance.sid
+    for day in range(days):
+        ports.clock.at = START + timedelta(days=day)
+        run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
+    return ports, ports.instances.instances[sid]
+
+
+def told(page: HistoryPage) -> list[tuple[int, str, int]]:
+    return [(one.event.seq, one.event.status.value, len(one.steps)) for one in page.events]
+
+
+class TestPages:
+    """Every event, open and closed, newest first; pages follow on each other without a hole."""
+
+    def test_all_of_a_short_history(self) -> None:
+        ports, instance = after_days(3)
+        page = history_page(ports, instance, before=None, limit=25)
+        assert told(page) == [
+            (4, "PENDING", 0),
+            (3, "PROCESSED", 1),
+            (2, "PROCESSED", 1),
+            (1, "PROCESSED", 1),
+        ]
+        assert page.after is None
+
+    def test_page_by_page(self) -> None:
+        ports, instance = after_days(5)
+        first = history_page(ports, instance, before=None, limit=2)
+        second = history_page(ports, instance, before=first.after, limit=2)
+        third = history_page(ports, instance, before=second.after, limit=2)
+        pages = (first, second, third)
+        assert [[one.event.seq for one in page.events] for page in pages] == [[6, 5], [4, 3], [2, 1]]
+        assert [page.after for page in pages] == [5, 3, None]
+
+    def test_a_page_stays_in_place_whatever_happens_meanwhile(self) -> None:
+        ports, instance = after_days(5)
+        first = history_page(ports, instance, before=None, limit=2)
+        ports.clock.at = START + timedelta(days=5)
+        run_due_events(ports, instance.sid, job="job", time_left=lambda: timedelta(minutes=15))
+        later = ports.instances.instances[instance.sid]
+        second = history_page(ports, later, before=first.after, limit=2)
+        assert [one.event.seq for one in second.events] == [4, 3]
+
+    def test_behind_the_last_there_is_nothing(self) -> None:
+        ports, instance = after_days(1)
+        assert history_page(ports, instance, before=1, limit=5) == HistoryPage(events=(), after=None)
+
+    def test_a_record_that_went_meanwhile_is_left_out(self) -> None:
+        ports, instance = after_days(3)
+        del ports.instances.records[instance.sid, 2]
+        assert [one.event.seq for one in history_page(ports, instance, before=None, limit=25).events] == [
+            4,
+            3,
+            1,
+        ]
+
+
+class TestLargeEvents:
+    """A page ends early rather than hold too many steps; a single event always fits."""
+
+    def test_it_ends_before_the_event_that_would_be_too_much(self) -> None:
+        ports, _ = after_days(0)
+        events = tuple(an_event(seq, run=1) for seq in range(1, 6))
+        instance = an_instance(*events, next_seq=6)
+        for seq in range(1, 6):
+            for entry in _steps(seq, 400 if seq < 5 else MOST_STEPS + 1):
+                ports.instances.append(instance, entry)
+        first = history_page(ports, instance, before=None, limit=25)
+        second = history_page(ports, instance, before=first.after, limit=25)
+        third = history_page(ports, instance, before=second.after, limit=25)
+        assert [[one.event.seq for one in page.events] for page in (first, second, third)] == [
+            [5],
+            [4, 3],
+            [2, 1],
+        ]
+        assert (first.after, second.after, third.after) == (5, 3, None)
+
+
+def _steps(seq: int, count: int) -> list[JournalEntry]:
+    """So many steps of one run."""
+    last = an_entry(seq=seq, intent=an_intent("only", visit=count))
+    return [
+        an_entry(then=an_intent("only", visit=visit + 1), seq=seq, intent=an_intent("only", visit=visit))
+        for visit in range(1, count)
+    ] + [last]
