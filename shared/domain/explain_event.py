@@ -107,7 +107,8 @@ def _fate(instance: Instance, record: EventRecord) -> Told:
 
 
 def _ended(instance: Instance, record: EventRecord) -> str | None:
-    return record.why if instance.note is None else f"{record.why}: {instance.note}"
+    """Why its instance closed it, with what was given for that."""
+    return record.why if instance.note in (None, record.why) else f"{record.why}: {instance.note}"
 
 
 def _under_way(asked: Question, past: PastEvent) -> Told | None:

@@ -18,7 +18,9 @@ from shared.adapters.memory.world import ManualClock, SequentialIds
 from shared.adapters.meter import Meter
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.control import control
+from shared.application.explaining import explained
 from shared.application.flags import pause_queue, resume_queue
+from shared.application.history import history_page
 from shared.application.listing import page_of_account, page_of_strategy
 from shared.application.ports import (
     AccessStore,
@@ -245,6 +247,8 @@ class TestTheTable:
         asked = StartInstance(strategy_id="n", attributes={}, start_date=NOON + timedelta(days=1))
         sids = [start_instance(rig, strategy, asked).instance.sid for _ in range(30 * tenfold)]
         sid = sids[15]
+        instance = rig.instances.load(sid)
+        assert instance is not None
         account = strategy.account_id
 
         measured = {
@@ -258,6 +262,10 @@ class TestTheTable:
             "list 25 instances of an account": rig.reads(
                 lambda: page_of_account(rig, account, None, before=None, limit=25)
             ),
+            "list 25 events of an instance": rig.reads(
+                lambda: history_page(rig, instance, before=None, limit=25)
+            ),
+            "explain an instance": rig.reads(lambda: explained(rig, instance, NOON)),
             "sweep a shard without anything due": rig.reads(lambda: sweep(rig, 0, limit=500)),
             "pause an instance": rig.reads(lambda: control(rig, sid, Pause(by=ANN))),
             "pause the queue": rig.reads(lambda: pause_queue(rig, account, by=ANN)),

@@ -79,7 +79,8 @@ def reason(found: Explanation) -> str:
 
 def begun(of: Life, now: str, *outcomes: Outcome) -> Life:
     """What is due next claimed and executed, concluded where its run ends; a minute a step."""
-    event = min((e for e in of.instance.events if e.due_at <= at(now)), key=lambda e: (e.due_at, e.is_main))
+    startable = (e for e in of.instance.events if e.due_at <= at(now) and of.instance.lets_start(e))
+    event = min(startable, key=lambda e: (e.due_at, e.is_main))
     of.claim(event, at(now))
     for outcome in outcomes:
         then = of.step(outcome, at(now))
@@ -330,6 +331,18 @@ class TestCanceled:
         of.decide(Cancel(by=Actor(name="bob")), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert found.told.why == "instance canceled: HTTP_REQUEST"
+
+    def test_one_on_hold_when_the_plan_ended(self) -> None:
+        hold: Json = {"onCreateTasks": [{"task": "greet", "manualTrigger": True}]}
+        of = begun(life(strategy(parts=hold), new(end_date="2026-02-15")), "2026-01-31", DONE)
+        found = next(
+            a for a in ask(of, "2026-01-31", now="2026-02-10").events if a.about.event.task == "greet"
+        )
+        assert (found.told.reason.value, found.told.by, found.told.why) == (
+            "CANCELED",
+            "engine",
+            "the plan has ended",
+        )
 
     def test_where_nothing_was_planned_any_more(self) -> None:
         of = begun(life(), "2026-01-31", DONE)

@@ -73,9 +73,8 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
 
 
 def _request(digest: str, target: Target | None) -> Shape:
-    if target is None:
-        return {"digest": digest}
-    return {"digest": digest, "action": target.action, "method": target.method.upper(), "host": target.host}
+    went = {"action": target.action, "method": target.method.upper(), "host": target.host} if target else {}
+    return {"digest": digest, **went}
 
 
 def _told(told: Told) -> Shape:
