@@ -64,8 +64,8 @@ def create_strategy(
         known = _known(ports, sid, new.repeatable)
         if known is not None:
             return known, False
-    read_definition(new.settings, environment=environment, pointer="/settings")
     now = ports.clock.now()
+    read_definition(new.settings, environment=environment, pointer="/settings", now=now)
     head = StrategyHead(
         sid=sid,
         account_id=new.account_id,
@@ -97,8 +97,8 @@ def replace_settings(
     head: as it was read for this request. Instances stay on the version they have.
     Raises: InvalidInputError; ChangedMeanwhileError. Nothing was stored.
     """
-    read_definition(new.settings, environment=environment, pointer="/settings")
     now = ports.clock.now()
+    read_definition(new.settings, environment=environment, pointer="/settings", now=now)
     after = replace(
         head,
         version=head.version + 1,

@@ -16,7 +16,7 @@ from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.ids import EventSid
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
 from shared.domain.planning import Replanned, catch_up, cycle_failed, fell_due_while_stopped, shift
-from shared.domain.recurrence import CycleError, TooManyMissedError
+from shared.domain.recurrence import CycleError, TooManyMissedError, calendars_of
 from shared.domain.strategy import OnResume, Strategy
 
 
@@ -130,6 +130,8 @@ def _going_on(
 ) -> Verdict:
     """An instance made ACTIVE again, dates that passed meanwhile treated by the rule for late plans."""
     policy = on_late or strategy.definition.on_resume
+    if policy is OnResume.SHIFT and any(one.cron for one in calendars_of(strategy.definition, before.cycle)):
+        return Refused(instance=before, why="a plan by cron cannot be shifted off its dates", rule="shift")
     try:
         replanned = _late_plan(strategy, before, active, policy, now=now)
     except TooManyMissedError as error:
