@@ -144,8 +144,8 @@ def _tick(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
 def _first_change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime | None:
     """The first instant after ``low``, up to ``high``, with another offset from UTC; None for none.
 
-    What is taken back within a day is not seen. Changes fall on whole seconds, so halving the whole seconds in
-    between finds the change itself.
+    One that is taken back within a day would not be seen; the zone database has none. Changes fall on whole
+    seconds, so halving the whole seconds in between finds the change itself.
     """
     offset = _offset(low, zone)
     while low < high:

@@ -143,7 +143,7 @@ def _check_fires(reader: Reader, cron: Cron, now: datetime | None) -> None:
     if not cron.fires_from(None):
         reader.problem("cron", "never-fires", "never fires: there is no such date")
     elif not cron.fires_from(now):
-        reader.problem("cron", "never-fires", "fires no more: its years have passed")
+        reader.problem("cron", "never-fires", "fires no more: its last date has passed")
 
 
 def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:

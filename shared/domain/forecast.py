@@ -66,8 +66,7 @@ def simulate(
     )
     planned = first_planned(strategy, instance, now=start_date)
     foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date)
-    ended = after.note if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR else None
-    return Simulated(on_create=with_events.events, cycles=foreseen, ended=ended)
+    return Simulated(on_create=with_events.events, cycles=foreseen, ended=_why_ended(after))
 
 
 def forecast(
@@ -91,6 +90,13 @@ def forecast(
     except CycleError:
         return ()
     return _foreseen(strategy, instance, cycles, now=now)[0]
+
+
+def _why_ended(after: Instance) -> str | None:
+    """Why no further cycle follows, None where one does."""
+    if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR:
+        return after.note
+    return "its cron expression fires no more" if after.plan_ended else None
 
 
 def _foreseen(

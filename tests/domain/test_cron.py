@@ -1,6 +1,10 @@
 """Cron expressions in a zone. Source: design section 4; docs/decisions/0018."""
 
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from types import FrameType
 
 import pytest
 
@@ -308,3 +312,61 @@ class TestWhetherItFires:
         cron: Cron = read_cron("0 0 12 31 12 ? 2026")
         assert cron.fires_from(at("2027-01-01T11:00"))
         assert not cron.fires_from(at("2027-01-01T13:00"))
+
+
+class TestBounds:
+    """Whatever is written, the search for a fire comes to an end soon: it is counted in calls, not in time."""
+
+    def calls(self, work: Callable[[], object]) -> int:
+        """How many functions are called while something is done."""
+        count = 0
+
+        def counted(_: FrameType, event: str, __: object) -> None:
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        before = sys.getprofile()
+        sys.setprofile(counted)
+        try:
+            work()
+        finally:
+            sys.setprofile(before)
+        return count
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "0 0 31 2,4,6,9,11 *",
+            "* * 31 2,4,6,9,11 *",
+            "* * 29 2 *",
+            "0 0 29 2 *",
+            "* * * 30 2 ?",
+            "* * * 31W 2,4,6,9,11 ?",
+            "* * * ? 2 SUN#5",
+            "* * * 30,31 2 ? 1970-2099",
+            f"0 0 0 {','.join(['31W'] * 120)} 2,4,6,9,11 ?",
+        ],
+    )
+    @pytest.mark.parametrize("instant", ["1896-03-01", "2026-01-01", "2096-03-01"])
+    def test_a_rare_fire_or_none(self, text: str, instant: str) -> None:
+        cron, zone = read_cron(text), zone_named(NEW_YORK)
+        assert self.calls(lambda: cron.fires_from(None)) < 30_000
+        assert self.calls(lambda: first_fire(cron, at(instant), zone)) < 200_000
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "*" * 512,
+            "," * 512,
+            " " * 512,
+            "1," * 250 + "1 * * * *",
+            "0-59/1," * 70 + "0 * * * *",
+            "9" * 500 + " * * * *",
+        ],
+    )
+    def test_whatever_is_read(self, text: str) -> None:
+        def read() -> None:
+            with suppress(CronError):
+                read_cron(text)
+
+        assert self.calls(read) < 10_000

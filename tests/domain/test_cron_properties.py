@@ -119,6 +119,8 @@ expressions = st.builds(
     month=seldom(1, 12),
     weekday=seldom(0, 6),
 )
+
+
 @cache
 def change_in(name: str, night: str) -> datetime:
     """The minute at which the clocks of a zone change in the two days from there; else where they begin."""

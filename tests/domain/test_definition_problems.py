@@ -174,11 +174,6 @@ class TestNotSupported:
                 {"unit": "days", "amount": 1},
                 "waiting for an answer is not supported in this version",
             ),
-            (
-                "/schedule/calendars/0/cron",
-                "0 9 * * *",
-                "a cron calendar is not supported in this version",
-            ),
             ("/tasks/0/outputs", {"total": "{{cycle}}"}, "outputs are not supported in this version"),
             (
                 "/tasks/0/steps/0/controller",
@@ -199,9 +194,9 @@ class TestNotSupported:
 
     def test_nothing_is_missed_beside_it(self) -> None:
         settings = minimal()
-        settings["schedule"]["calendars"][0] = {"key": "daily", "task": "bill", "cron": "0 9 * * *"}
+        settings["schedule"]["calendars"][0] = {"key": "daily", "task": "bill", "cron": "0 9 * *"}
         settings["tasks"][0]["steps"][0] = {"key": "charge", "controller": "my_controller"}
         assert told(settings) == [
-            ("/schedule/calendars/0/cron", "not-supported"),
+            ("/schedule/calendars/0/cron", "cron"),
             ("/tasks/0/steps/0/controller", "not-supported"),
         ]
