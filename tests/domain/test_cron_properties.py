@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -200,6 +200,31 @@ class TestAgainstALookAtEveryMinute:
             assert fire.at == expected[0]
         else:
             assert fire is None or fire.at >= after + DAY
+
+
+class TestAgainstALookAtEveryDay:
+    """Over three years the days of the fires are exactly those that a look at every day finds."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        day=fields(1, 31),
+        month=seldom(1, 12),
+        weekday=fields(0, 6),
+        start=st.dates(date(1999, 1, 1), date(2105, 1, 1)),
+    )
+    def test_the_days(self, day: Part, month: Part, weekday: Part, start: date) -> None:
+        minute, hour = Part("30", frozenset({30})), Part("9", frozenset({9}))
+        expression = Expression(minute=minute, hour=hour, day=day, month=month, weekday=weekday)
+        utc, cron = zone_named("UTC"), read_cron(expression.text)
+        first = datetime(start.year, start.month, start.day, 9, 30, tzinfo=UTC)
+        days = [first + number * DAY for number in range(3 * 365)]
+        expected = [at for at in days if expression.matches(at.replace(tzinfo=None))][:40]
+        found: list[datetime] = []
+        fire = first_fire(cron, first, utc)
+        while fire is not None and fire.at <= days[-1] and len(found) < 40:
+            found.append(fire.at)
+            fire = next_fire(cron, fire.at, utc)
+        assert found == expected
 
 
 class TestAroundEveryChange:
