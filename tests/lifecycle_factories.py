@@ -47,6 +47,11 @@ def calendar(after: Json = MONTHLY, **members: Json) -> Json:
     return {"key": "plan", "task": "bill", "scheduleAfter": after, **members}
 
 
+def by_cron(text: str, **members: Json) -> Json:
+    """A calendar of ``bill`` that an expression dates."""
+    return {"key": "plan", "task": "bill", "cron": text, **members}
+
+
 def strategy(
     *calendars: Json,
     retry: Json = None,

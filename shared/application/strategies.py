@@ -64,9 +64,14 @@ def create_strategy(
         known = _known(ports, sid, new.repeatable)
         if known is not None:
             return known, False
-    names = ports.controllers.names
-    read_definition(new.settings, environment=environment, pointer="/settings", controllers=names)
     now = ports.clock.now()
+    read_definition(
+        new.settings,
+        environment=environment,
+        pointer="/settings",
+        now=now,
+        controllers=ports.controllers.names,
+    )
     head = StrategyHead(
         sid=sid,
         account_id=new.account_id,
@@ -98,9 +103,14 @@ def replace_settings(
     head: as it was read for this request. Instances stay on the version they have.
     Raises: InvalidInputError; ChangedMeanwhileError. Nothing was stored.
     """
-    names = ports.controllers.names
-    read_definition(new.settings, environment=environment, pointer="/settings", controllers=names)
     now = ports.clock.now()
+    read_definition(
+        new.settings,
+        environment=environment,
+        pointer="/settings",
+        now=now,
+        controllers=ports.controllers.names,
+    )
     after = replace(
         head,
         version=head.version + 1,

@@ -6,7 +6,7 @@ Source: contracts/core.md sections 2.2, 4 and 4.1.
 """
 
 from collections.abc import Container, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypedDict
 
@@ -33,11 +33,16 @@ LONGEST_REQUEST_DELAY_MS = 5000
 
 
 def read_definition(
-    settings: Json, *, environment: str, pointer: str = "", controllers: Container[str] = ()
+    settings: Json,
+    *,
+    environment: str,
+    pointer: str = "",
+    now: datetime | None = None,
+    controllers: Container[str] = (),
 ) -> Definition:
     """The definition these settings describe, fit to run in an environment with these controllers.
 
-    pointer: where the settings stand in what was sent.
+    pointer: where the settings stand in what was sent. now: a cron expression must fire after it; None for ever.
     Raises: InvalidInputError: with every problem, each at its JSON pointer and sorted by it. Only settings
     that cannot be read at all (``unreadable``) are not looked at any further.
     """
@@ -46,7 +51,7 @@ def read_definition(
     if json_size(settings) > MAX_SETTINGS_BYTES:
         message = f"must take at most {MAX_SETTINGS_BYTES} bytes as JSON"
         notes.problems.append(Problem(pointer=pointer, rule="too-long", message=message))
-    definition = _definition(Reader(settings, pointer, notes), environment, controllers)
+    definition = _definition(Reader(settings, pointer, notes), environment, controllers, now)
     _refuse(notes)
     return definition
 
@@ -58,7 +63,7 @@ def stored_definition(settings: Mapping[str, Json]) -> Definition:
     Raises: RitornelloError: they are not of the shape that is known today.
     """
     notes = Notes()
-    definition = _definition(Reader(settings, "", notes), None, None)
+    definition = _definition(Reader(settings, "", notes), None, None, None)
     for problem in notes.problems:
         raise RitornelloError(f"stored settings cannot be read: {problem.pointer}: {problem.message}")
     return definition
@@ -70,7 +75,9 @@ def _refuse(notes: Notes) -> None:
         raise InvalidInputError(problems[:MOST_PROBLEMS])
 
 
-def _definition(reader: Reader, environment: str | None, controllers: Container[str] | None) -> Definition:
+def _definition(
+    reader: Reader, environment: str | None, controllers: Container[str] | None, now: datetime | None
+) -> Definition:
     task_keys = reader.keys("tasks")
     services = reader.many("services", partial(service, environment=environment), required=True)
     by_key = {service.key: service for service in services}
@@ -78,7 +85,7 @@ def _definition(reader: Reader, environment: str | None, controllers: Container[
     later = {action.key: _answers_later(by_key, action) for action in actions}
     read_task = partial(task, actions=reader.keys("actions"), later=later, controllers=controllers)
     read_lifecycle_task = partial(lifecycle_task, tasks=task_keys)
-    read_schedule = partial(schedule, tasks=task_keys)
+    read_schedule = partial(schedule, tasks=task_keys, now=now)
     initial_delay, calendars = reader.one("schedule", read_schedule, required=True) or (None, ())
     config = reader.one("config", _config) or _Config()
     definition = Definition(

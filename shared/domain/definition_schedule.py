@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from functools import partial
 
 from shared.domain.callbacks import RESET_BOUNDS
+from shared.domain.cron import LONGEST_CRON, Cron, read_cron
+from shared.domain.cron_fields import CronError
 from shared.domain.dates import KEEP_ALL, ResetTo, Span, Unit, later, moment_at, zone_named
 from shared.domain.definition_texts import callback
 from shared.domain.errors import DateError
 from shared.domain.reader import LONGEST_KEY, Reader
 from shared.domain.strategy import Calendar, Delta, LeadingUpTask, LifecycleTask
 from shared.expressions import ResultType
+from shared.expressions.problems import caret_at_offset
 
 LARGEST_AMOUNT = 1_000_000
 """No delta counts more units than this."""
@@ -29,10 +32,15 @@ _UTC = zone_named("UTC")
 _NEW_YEAR = moment_at(datetime(2026, 1, 1, tzinfo=UTC), _UTC)
 
 
-def schedule(reader: Reader, *, tasks: Container[str]) -> tuple[Delta | None, tuple[Calendar, ...]]:
-    """The initial delay and the calendars, whose cycles must rise as far as it can be seen."""
+def schedule(
+    reader: Reader, *, tasks: Container[str], now: datetime | None
+) -> tuple[Delta | None, tuple[Calendar, ...]]:
+    """The initial delay and the calendars, whose cycles must rise as far as it can be seen.
+
+    now: from when on a cron expression must still fire; None for whenever.
+    """
     initial_delay = reader.one("initialDelay", delta)
-    calendars = reader.many("calendars", partial(_calendar, tasks=tasks), required=True)
+    calendars = reader.many("calendars", partial(_calendar, tasks=tasks, now=now), required=True)
     for index, calendar in enumerate(calendars):
         wrong = _not_rising(calendar, calendars)
         if wrong is not None:
@@ -90,14 +98,17 @@ def _reset_to(reader: Reader) -> ResetTo:
     return ResetTo(**{name: reader.whole(name, low, high) for name, (low, high) in RESET_BOUNDS.items()})
 
 
-def _calendar(reader: Reader, *, tasks: Container[str]) -> Calendar:
-    """A calendar. A ``runOnCycleCallback`` beside ``runOnCycle`` would never be asked, so it is refused."""
+def _calendar(reader: Reader, *, tasks: Container[str], now: datetime | None) -> Calendar:
+    """A calendar, dated by ``cron`` or by ``scheduleAfter``.
+
+    A ``runOnCycleCallback`` beside ``runOnCycle`` would never be asked, so it is refused.
+    """
     reader.optional_text("description", may_be_empty=True)
-    reader.unsupported("cron", "a cron calendar is")
     calendar = Calendar(
         key=reader.key(),
         task=reader.reference("task", tasks, "there is no task"),
-        schedule_after=reader.one("scheduleAfter", delta, required=not reader.has("cron")) or _STAND_IN,
+        cron=_cron(reader, now),
+        schedule_after=reader.one("scheduleAfter", delta, required=not reader.has("cron")),
         run_on_cycle=reader.whole("runOnCycle", 1, MAX_CYCLE),
         run_on_cycle_callback=callback(reader, "runOnCycleCallback", ResultType.BOOL),
         next_cycle_date_callback=callback(reader, "nextCycleDateCallback", ResultType.TIMESTAMP),
@@ -105,10 +116,34 @@ def _calendar(reader: Reader, *, tasks: Container[str]) -> Calendar:
             "leadingUpTasks", partial(_leading_up, tasks=tasks), most=MAX_LEADING_UP
         ),
     )
+    if reader.has("cron") and reader.has("scheduleAfter"):
+        reader.problem("cron", "exclusive", "does not go with scheduleAfter: one of them dates the cycles")
     if reader.has("runOnCycle") and reader.has("runOnCycleCallback"):
         message = "is never asked: runOnCycle beside it decides alone"
         reader.problem("runOnCycleCallback", "exclusive", message)
     return calendar
+
+
+def _cron(reader: Reader, now: datetime | None) -> Cron | None:
+    """A cron expression that fires, or None."""
+    text = reader.optional_text("cron", longest=LONGEST_CRON)
+    if text is None:
+        return None
+    try:
+        cron = read_cron(text)
+    except CronError as error:
+        for fault in error.faults:
+            reader.problem("cron", "cron", fault.message, caret=caret_at_offset(text, fault.offset))
+        return None
+    reader.later(partial(_check_fires, reader, cron, now))
+    return cron
+
+
+def _check_fires(reader: Reader, cron: Cron, now: datetime | None) -> None:
+    if not cron.fires_from(None):
+        reader.problem("cron", "never-fires", "never fires: there is no such date")
+    elif not cron.fires_from(now):
+        reader.problem("cron", "never-fires", "fires no more: its last date has passed")
 
 
 def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:
@@ -125,7 +160,7 @@ def _not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str | No
     comes back to its own date when it follows itself, as one day and then the 5th of the month.
     """
     distance = calendar.schedule_after
-    if calendar.next_cycle_date_callback is not None or calendar.run_on_cycle == 1:
+    if distance is None or calendar.next_cycle_date_callback is not None or calendar.run_on_cycle == 1:
         return None
     if not passes_time(distance):
         return "a cycle must be later than the one before it, this is 0 later"

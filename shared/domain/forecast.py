@@ -66,8 +66,7 @@ def simulate(
     )
     planned = first_planned(strategy, instance, now=start_date)
     foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date)
-    ended = after.note if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR else None
-    return Simulated(on_create=with_events.events, cycles=foreseen, ended=ended)
+    return Simulated(on_create=with_events.events, cycles=foreseen, ended=_why_ended(after))
 
 
 def forecast(
@@ -117,6 +116,13 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
     most = MAX_MISSED_DATES if late_rule(strategy, instance) is OnResume.ALL else 1
     cycles, _ = _foreseen(strategy, instance, most, now=now)
     return tuple(one.main for one in cycles if one.main.date < now)
+
+
+def _why_ended(after: Instance) -> str | None:
+    """Why no further cycle follows, None where one does."""
+    if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR:
+        return after.note
+    return "its cron expression fires no more" if after.plan_ended else None
 
 
 def _foreseen(

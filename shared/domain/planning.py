@@ -82,7 +82,7 @@ def plan_on(strategy: Strategy, instance: Instance, *, now: datetime) -> Replann
     plan = instance.plan
     try:
         if plan is None:
-            coming = first_cycle(strategy, instance, now=now)
+            coming: CycleDate | None = first_cycle(strategy, instance, now=now)
         else:
             coming = following(strategy, instance, cycle=instance.cycle, moment=plan, now=now)
         ahead = outlook(strategy, instance, coming, now=now, on_late=late_rule(strategy, instance))

@@ -217,11 +217,6 @@ class Reader:
                 self.problem(name, "type", "must be a string", below=f"/{escaped(key)}")
         return {key: value for key, value in members.items() if isinstance(value, str)}
 
-    def unsupported(self, name: str, what: str) -> None:
-        """Refuse a member that the contract knows and this version does not."""
-        if self.take(name) is not None:
-            self.problem(name, "not-supported", f"{what} not supported in this version")
-
     def finish(self) -> None:
         """Note every member that nobody asked for."""
         for name in self._members:

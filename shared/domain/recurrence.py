@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.callbacks import instant, is_true, scope, span_of
+from shared.domain.cron import Cron, first_fire, next_fire
 from shared.domain.dates import Moment, later, moment_at, parse_instant
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance import Instance
-from shared.domain.strategy import Calendar, Delta, OnResume, Strategy
+from shared.domain.strategy import Calendar, Definition, Delta, OnResume, Strategy
 from shared.expressions import EvaluationError
 
 MAX_MISSED_DATES = 1000
@@ -62,6 +63,7 @@ class Outlook:
 def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate:
     """Cycle 1: the start date plus ``initialDelay``; ``scheduleAfter`` does not count yet.
 
+    A cron calendar has it at its first fire at or after that.
     Raises: CycleError.
     """
     calendar = calendar_for(strategy, instance, cycle=1, date=instance.start_date, now=now)
@@ -70,19 +72,23 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
         moment, problem = _dated(
             strategy, instance, strategy.definition.initial_delay, moment, cycle=1, now=now
         )
+    if calendar.cron is not None:
+        moment = _first_fire(strategy, calendar.cron, moment.at, cycle=1)
     return CycleDate(cycle=1, moment=moment, calendar=calendar, problem=problem)
 
 
 def following(
     strategy: Strategy, instance: Instance, *, cycle: int, moment: Moment, now: datetime
-) -> CycleDate:
+) -> CycleDate | None:
     """The cycle after ``cycle``, whose planned date was ``moment``: strictly later.
 
-    Raises: CycleError.
+    None where a cron expression has fired for the last time: the plan ends with that. Raises: CycleError.
     """
     number = cycle + 1
     calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
-    dated, problem = _dated(strategy, instance, calendar.schedule_after, moment, cycle=number, now=now)
+    dated, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)
+    if dated is None:
+        return None
     if calendar.next_cycle_date_callback is not None:
         dated = _asked_of_callback(
             strategy, instance, calendar.next_cycle_date_callback, dated, cycle=number, now=now
@@ -93,14 +99,14 @@ def following(
 
 
 def coming_cycles(
-    strategy: Strategy, instance: Instance, first: CycleDate, *, now: datetime
+    strategy: Strategy, instance: Instance, first: CycleDate | None, *, now: datetime
 ) -> Iterator[CycleDate]:
     """``first`` and the cycles after it, up to the instance's end date. Raises: CycleError.
 
     Callbacks see the instance as it will be then, with its cycle and date.
     """
     dated = first
-    while instance.end_date is None or dated.moment.at <= instance.end_date:
+    while dated is not None and (instance.end_date is None or dated.moment.at <= instance.end_date):
         yield dated
         instance = replace(instance, cycle=dated.cycle, plan=dated.moment)
         dated = following(strategy, instance, cycle=dated.cycle, moment=dated.moment, now=now)
@@ -109,13 +115,13 @@ def coming_cycles(
 def outlook(
     strategy: Strategy,
     instance: Instance,
-    coming: CycleDate,
+    coming: CycleDate | None,
     *,
     now: datetime,
     on_late: OnResume,
     walked: int = 0,
 ) -> Outlook:
-    """Where the plan goes on from ``coming``, by the rule for dates that have passed.
+    """Where the plan goes on from ``coming`` (None: nowhere), by the rule for dates that have passed.
 
     A date equal to ``now`` has not passed. Under ``last`` a date that cannot be computed ends the walk: the
     one before it is the latest. walked: passed dates already counted. Raises: CycleError, TooManyMissedError.
@@ -178,6 +184,14 @@ def calendar_for(
     raise CycleError(f"no calendar for cycle {cycle}")
 
 
+def calendars_of(definition: Definition, cycle: int) -> list[Calendar]:
+    """The calendars that may have dated a cycle, without asking the callbacks that chose."""
+    exact = [calendar for calendar in definition.calendars if calendar.run_on_cycle == cycle]
+    others = [calendar for calendar in definition.calendars if calendar.run_on_cycle is None]
+    plain = [calendar for calendar in others if calendar.run_on_cycle_callback is None]
+    return exact[:1] or [calendar for calendar in others if calendar not in plain[1:]]
+
+
 def date_attribute(instance: Instance, name: str) -> datetime:
     """The date an attribute of the instance holds. Raises: DateError: it is missing or no date."""
     value = instance.attributes.get(name)
@@ -193,6 +207,37 @@ def scope_for(
     if delta.retry_event_callback is None:
         return None
     return scope(strategy, instance, now=now, cycle=cycle, date=date)
+
+
+def _first_fire(strategy: Strategy, cron: Cron, anchor: datetime, *, cycle: int) -> Moment:
+    """The first fire at or after an instant. Raises: CycleError: there is none."""
+    try:
+        fire = first_fire(cron, anchor, strategy.definition.zone)
+    except DateError as error:
+        raise CycleError(f"cycle {cycle}: {error}") from error
+    if fire is None:
+        raise CycleError(f"cycle {cycle}: {cron.text!r} does not fire any more")
+    return fire
+
+
+def _next_date(
+    strategy: Strategy, instance: Instance, calendar: Calendar, before: Moment, *, cycle: int, now: datetime
+) -> tuple[Moment | None, str | None]:
+    """What a calendar makes of the planned date before; None once its expression has fired for the last time.
+
+    One that has not fired since the start date is no end but an error.
+    """
+    if calendar.schedule_after is not None:
+        return _dated(strategy, instance, calendar.schedule_after, before, cycle=cycle, now=now)
+    if calendar.cron is None:
+        raise CycleError(f"cycle {cycle}: calendar {calendar.key} gives no date")
+    try:
+        fire = next_fire(calendar.cron, before.at, strategy.definition.zone)
+    except DateError as error:
+        raise CycleError(f"cycle {cycle}: {error}") from error
+    if fire is None:
+        _first_fire(strategy, calendar.cron, instance.start_date, cycle=cycle)
+    return fire, None
 
 
 def _dated(

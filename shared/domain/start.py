@@ -140,7 +140,10 @@ def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
 
 def _deltas(strategy: Strategy) -> list[Delta]:
     definition = strategy.definition
-    found = [definition.initial_delay, *(entry.delay_by for entry in definition.on_create_tasks)]
+    found: list[Delta | None] = [
+        definition.initial_delay,
+        *(entry.delay_by for entry in definition.on_create_tasks),
+    ]
     for calendar in definition.calendars:
         found.append(calendar.schedule_after)
         found.extend(entry.schedule_before for entry in calendar.leading_up_tasks)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from shared.domain.cron import Cron
 from shared.domain.dates import KEEP_ALL, ResetTo, Unit, zone_named
 from shared.domain.ids import AccountId, StrategySid
 
@@ -82,11 +83,15 @@ class LeadingUpTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """Which task a cycle runs and how far the cycle is from the one before."""
+    """Which task a cycle runs and when it comes: so far after the one before, or by a cron expression.
+
+    One of the two is given.
+    """
 
     key: str
     task: str
-    schedule_after: Delta
+    schedule_after: Delta | None = None
+    cron: Cron | None = None
     run_on_cycle: int | None = None
     run_on_cycle_callback: str | None = None
     next_cycle_date_callback: str | None = None

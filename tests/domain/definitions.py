@@ -74,6 +74,7 @@ def full() -> dict[str, Any]:
                     "nextCycleDateCallback": "date",
                     "leadingUpTasks": [{"task": "bill", "scheduleBefore": _two_hours()}],
                 },
+                {"key": "mondays", "task": "bill", "cron": "0 9 * * MON"},
             ],
         },
         "onCreateTasks": [

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.cron import Cron
 from shared.domain.dates import ResetTo, Unit
 from shared.domain.definition import read_definition, stored_definition
 from shared.domain.errors import InvalidInputError, RitornelloError
@@ -26,6 +27,7 @@ from shared.domain.strategy import (
     Step,
     Task,
 )
+from shared.domain.unix_cron import UnixCron
 from tests.domain.definitions import CONTROLLERS, changed, example, full, minimal
 
 TWO_HOURS = Delta(unit=Unit.HOURS, amount=2)
@@ -172,6 +174,11 @@ class TestEveryField:
                     run_on_cycle_callback="cycle % 12 == 0",
                     next_cycle_date_callback="date",
                     leading_up_tasks=(LeadingUpTask(task="bill", schedule_before=TWO_HOURS),),
+                ),
+                Calendar(
+                    key="mondays",
+                    task="bill",
+                    cron=Cron(text="0 9 * * MON", times=UnixCron(expression="0 9 * * 1", every_hour=False)),
                 ),
             ),
             on_create_tasks=(

@@ -156,31 +156,3 @@ class TestParts:
         settings["schedule"]["initialDelay"] = None
         settings["actions"][0] |= dict.fromkeys(["headers", "params", "data", "attributes"])
         assert read_definition(settings, environment="dev") == read_definition(minimal(), environment="dev")
-
-
-class TestNotSupported:
-    """What the contract knows and this version does not is refused by name, not as unknown."""
-
-    @pytest.mark.parametrize(
-        ("pointer", "value", "message"),
-        [
-            (
-                "/schedule/calendars/0/cron",
-                "0 9 * * *",
-                "a cron calendar is not supported in this version",
-            ),
-        ],
-    )
-    def test_it_is_told_clearly(self, pointer: str, value: object, message: str) -> None:
-        expected = [Problem(pointer=pointer, rule="not-supported", message=message)]
-        assert problems(changed(pointer, value)) == expected
-        assert problems(changed(pointer, None)) == []
-
-    def test_nothing_is_missed_beside_it(self) -> None:
-        settings = minimal()
-        settings["schedule"]["calendars"][0] = {"key": "daily", "task": "bill", "cron": "0 9 * * *"}
-        settings["tasks"][0]["steps"][0] = {"key": "charge", "controller": "my_controller"}
-        assert told(settings) == [
-            ("/schedule/calendars/0/cron", "not-supported"),
-            ("/tasks/0/steps/0/controller", "reference"),
-        ]

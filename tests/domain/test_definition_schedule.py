@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from shared.domain.definition import read_definition
-from shared.domain.errors import Problem
+from shared.domain.cron import read_cron
+from shared.domain.definition import read_definition, stored_definition
+from shared.domain.errors import InvalidInputError, Problem
 from tests.domain.definitions import changed, full, minimal, problems, told
+from tests.lifecycle_factories import at
 
 SCHEDULE_AFTER = "/schedule/calendars/0/scheduleAfter"
 
@@ -194,3 +196,96 @@ class TestDeltas:
         ).initial_delay
         assert delay is not None
         assert delay.amount == 0
+
+
+class TestCron:
+    """A calendar is dated by an expression that fires, or by `scheduleAfter`; one of them, not both."""
+
+    def cron(self, text: object, **members: object) -> dict[str, Any]:
+        return calendars({"key": "c", "task": "bill", "cron": text, **members})
+
+    def told(self, text: object, *, now: str | None = None) -> list[Problem]:
+        try:
+            read_definition(self.cron(text), environment="dev", now=None if now is None else at(now))
+        except InvalidInputError as error:
+            return list(error.problems)
+        return []
+
+    @pytest.mark.parametrize("text", ["0 9 * * MON", "0 0 9 ? * MON", "0 0 9 L * ? 2026-2030"])
+    def test_it_takes_the_place_of_a_distance(self, text: str) -> None:
+        (read,) = read_definition(self.cron(text), environment="dev").calendars
+        assert read.cron == read_cron(text)
+        assert read.schedule_after is None
+
+    def test_with_the_other_members_of_a_calendar(self) -> None:
+        ahead = [{"task": "bill", "scheduleBefore": {"unit": "days", "amount": 3}}]
+        assert (
+            problems(self.cron("0 9 * * *", runOnCycleCallback="cycle > 1", leadingUpTasks=ahead))
+            == problems(self.cron("0 9 * * *", runOnCycle=1, nextCycleDateCallback="date"))
+            == []
+        )
+
+    def test_both(self) -> None:
+        assert problems(self.cron("0 9 * * *", scheduleAfter={"unit": "days", "amount": 0})) == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="exclusive",
+                message="does not go with scheduleAfter: one of them dates the cycles",
+            ),
+            Problem(
+                pointer="/schedule/calendars/0/scheduleAfter",
+                rule="not-rising",
+                message="a cycle must be later than the one before it, this is 0 later",
+            ),
+        ]
+
+    def test_neither(self) -> None:
+        assert told(calendars({"key": "c", "task": "bill"})) == [(SCHEDULE_AFTER, "required")]
+        assert told(self.cron(None)) == [(SCHEDULE_AFTER, "required")]
+
+    @pytest.mark.parametrize(
+        ("text", "rule"), [(9, "type"), ("", "empty"), ("0 " * 257, "too-long"), (["0 9 * * *"], "type")]
+    )
+    def test_what_is_no_expression_at_all(self, text: object, rule: str) -> None:
+        assert told(self.cron(text)) == [("/schedule/calendars/0/cron", rule)]
+
+    def test_every_fault_is_told_with_its_place(self) -> None:
+        assert self.told("0 9,24\t* * FRIDAY") == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="cron",
+                message="the hour must be 0 to 23, not '24'",
+                caret="0 9,24\t* * FRIDAY\n    ^",
+            ),
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="cron",
+                message="the day of the week must be 0 to 7 or SUN to SAT, not 'FRIDAY'",
+                caret="0 9,24\t* * FRIDAY\n      \t    ^",
+            ),
+        ]
+
+    @pytest.mark.parametrize("text", ["0 0 31 2 *", "0 0 9 30 2 ?", "0 0 9 29 2 ? 2027"])
+    def test_a_date_that_never_is(self, text: str) -> None:
+        assert self.told(text) == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="never-fires",
+                message="never fires: there is no such date",
+            )
+        ]
+
+    def test_years_that_have_passed(self) -> None:
+        assert self.told("0 0 9 1 1 ? 2025", now="2026-02-01") == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="never-fires",
+                message="fires no more: its last date has passed",
+            )
+        ]
+        assert self.told("0 0 9 1 1 ? 2025-2027", now="2026-02-01") == []
+        assert self.told("0 0 9 1 1 ? 2025") == []
+
+    def test_what_was_stored_is_read_even_when_its_years_have_passed(self) -> None:
+        (read,) = stored_definition(self.cron("0 0 9 1 1 ? 1999")).calendars
+        assert read.cron == read_cron("0 0 9 1 1 ? 1999")

@@ -12,7 +12,19 @@ from shared.domain.instance import HeldBy, InstanceStatus
 from shared.domain.recurrence import Skipped
 from shared.domain.run import Ending
 from shared.domain.strategy import Json, OnResume, Strategy
-from tests.lifecycle_factories import ANN, DAILY, Life, at, calendar, ended, life, new, reminded, strategy
+from tests.lifecycle_factories import (
+    ANN,
+    DAILY,
+    Life,
+    at,
+    by_cron,
+    calendar,
+    ended,
+    life,
+    new,
+    reminded,
+    strategy,
+)
 
 WEEKLY: Json = {"unit": "days", "amount": 7}
 MINUTELY: Json = {"unit": "minutes", "amount": 1}
@@ -299,6 +311,77 @@ class TestShift:
         verdict = of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-20"))
         assert isinstance(verdict, Refused)
         assert verdict.rule == "shift"
+
+
+class TestCron:
+    """The rule for late plans is the same for plans by cron; only `shift` would move them off their dates."""
+
+    @pytest.mark.parametrize(
+        ("on_resume", "goes_on", "skipped"),
+        [
+            ("last", "2026-01-19T00:00", [(1, 2)]),
+            ("all", "2026-01-05T00:00", []),
+            ("skip", "2026-01-26T00:00", [(1, 3)]),
+        ],
+    )
+    def test_the_three_ways(self, on_resume: str, goes_on: str, skipped: list[tuple[int, int]]) -> None:
+        of = begun(strategy(by_cron("0 0 * * MON"), onResume=on_resume))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert (of.open, ranges(of)) == ([("bill", goes_on)], skipped)
+
+    def test_shift_is_refused(self) -> None:
+        of = begun(strategy(by_cron("0 0 * * MON")))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        verdict = of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-20"))
+        assert isinstance(verdict, Refused)
+        assert (verdict.rule, verdict.why) == ("shift", "a plan by cron cannot be shifted off its dates")
+        assert of.instance.status is InstanceStatus.PAUSED
+
+    def test_where_another_calendar_has_the_open_cycle_that_moves(self) -> None:
+        of = begun(strategy(calendar(runOnCycle=1), by_cron("0 0 * * MON", key="b")))
+        resumed(of, paused="2026-01-02", until="2026-01-04", on_late=OnResume.SHIFT)
+        assert of.open == [("bill", "2026-01-07T00:00")]
+
+    def test_where_a_callback_may_have_chosen_it_nothing_moves(self) -> None:
+        chosen = by_cron("0 0 * * MON", key="b", runOnCycleCallback="cycle > 1")
+        of = begun(strategy(calendar(), chosen))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        assert isinstance(of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-04")), Refused)
+
+    def test_one_that_is_never_chosen_is_no_hindrance(self) -> None:
+        of = begun(strategy(calendar(), by_cron("0 0 * * MON", key="b")))
+        resumed(of, paused="2026-01-02", until="2026-01-04", on_late=OnResume.SHIFT)
+        assert of.open == [("bill", "2026-01-07T00:00")]
+
+    @pytest.mark.parametrize("on_resume", ["last", "all"])
+    def test_the_last_fire_of_all_runs_late_and_then_the_plan_is_done(self, on_resume: str) -> None:
+        of = begun(strategy(by_cron("0 0 0 5 1 ? 2026"), onResume=on_resume))
+        resumed(of, paused="2026-01-02", until="2026-03-01")
+        assert of.open == [("bill", "2026-01-05T00:00")]
+        of.run(of.main, at("2026-03-01"))
+        assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.COMPLETED, None)
+
+    def test_or_is_skipped_and_the_plan_is_done(self) -> None:
+        of = begun(strategy(by_cron("0 0 0 5,6 1 ? 2026"), onResume="skip"))
+        resumed(of, paused="2026-01-02", until="2026-03-01")
+        assert (of.instance.status, ranges(of)) == (InstanceStatus.COMPLETED, [(1, 2)])
+
+    def test_an_end_date_ends_it(self) -> None:
+        of = begun(strategy(by_cron("0 0 * * MON")), end_date="2026-01-12")
+        of.run(of.main, at("2026-01-05"))
+        assert of.open == [("bill", "2026-01-12T00:00")]
+        of.run(of.main, at("2026-01-12"))
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+    def test_a_thousand_dates_are_walked_and_not_one_more(self) -> None:
+        of = begun(strategy(by_cron("* * * * *")))
+        resumed(of, paused="2026-01-02", until="2026-01-05T16:40")
+        assert (of.open, ranges(of)) == ([("bill", "2026-01-05T16:39")], [(1, 999)])
+        of = begun(strategy(by_cron("* * * * *")))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        verdict = of.decide(Resume(by=ANN), at("2026-01-05T16:40:01"))
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "too-many-missed"
 
 
 class TestWhoDecides:

@@ -19,7 +19,18 @@ from shared.domain.recurrence import (
     following,
 )
 from shared.domain.strategy import Json, Strategy
-from tests.lifecycle_factories import DAILY, HOURLY, MONTHLY, at, calendar, life, new, shown, strategy
+from tests.lifecycle_factories import (
+    DAILY,
+    HOURLY,
+    MONTHLY,
+    at,
+    by_cron,
+    calendar,
+    life,
+    new,
+    shown,
+    strategy,
+)
 
 ZONES = sorted(available_timezones() - {"localtime"})
 
@@ -238,6 +249,95 @@ class TestDateAttributes:
     def test_a_date_is_read(self) -> None:
         instance = life(asked=new(due="2026-05-01T02:00:00+02:00")).instance
         assert date_attribute(instance, "due") == at("2026-05-01")
+
+
+class TestCron:
+    """A cron calendar has cycle 1 at its first fire at or after the anchor, each next one strictly after."""
+
+    @pytest.mark.parametrize(
+        ("start", "expected"),
+        [
+            ("2026-02-01T09:00", ["2026-02-01T09:00", "2026-02-02T09:00"]),
+            ("2026-02-01T09:00:01", ["2026-02-02T09:00", "2026-02-03T09:00"]),
+        ],
+    )
+    def test_the_start_date_itself_may_be_a_fire(self, start: str, expected: list[str]) -> None:
+        assert dates_of(strategy(by_cron("0 9 * * *")), start, cycles=2) == expected
+
+    def test_from_the_initial_delay_on(self) -> None:
+        of = strategy(by_cron("0 9 * * MON"), initial_delay={"unit": "days", "amount": 14})
+        assert dates_of(of, "2026-02-01", cycles=2) == ["2026-02-16T09:00", "2026-02-23T09:00"]
+
+    def test_or_from_an_attribute_that_the_delay_names(self) -> None:
+        of = strategy(by_cron("0 0 9 LW * ?"), initial_delay={"unit": "days", "amount": 0, "from": "due"})
+        found = dates_of(of, "2026-02-01", cycles=2, due="2026-05-30T00:00:00Z")
+        assert found == ["2026-06-30T09:00", "2026-07-31T09:00"]
+
+    def test_in_the_zone_of_the_strategy(self) -> None:
+        of = strategy(by_cron("30 2 * * *"), timezone="America/New_York")
+        assert dates_of(of, "2026-03-07", cycles=4) == [
+            "2026-03-07T07:30",
+            "2026-03-08T07:00",  # 02:30 is in the gap
+            "2026-03-09T06:30",
+            "2026-03-10T06:30",
+        ]
+
+    def test_it_sets_the_asked_day_and_time_anew(self) -> None:
+        of = strategy(calendar(), by_cron("15 8 10 * *", key="b", runOnCycle=2))
+        assert dates_of(of, "2026-01-31", cycles=3) == [
+            "2026-01-31T00:00",
+            "2026-02-10T08:15",
+            "2026-03-10T08:15",
+        ]
+
+    def test_after_another_calendars_cycle(self) -> None:
+        of = strategy(calendar(runOnCycle=1), by_cron("0 0 1 * *", key="b"))
+        assert dates_of(of, "2026-01-31T10:00", cycles=3) == [
+            "2026-01-31T10:00",
+            "2026-02-01T00:00",
+            "2026-03-01T00:00",
+        ]
+
+    def test_the_callback_of_a_cycle_sees_the_fire_and_may_move_it(self) -> None:
+        moved = 'date.getDayOfWeek() == 0 ? date + duration("24h") : date'  # no Sundays
+        of = strategy(by_cron("0 9 1 * *", nextCycleDateCallback=moved))
+        assert dates_of(of, "2026-01-01", cycles=4) == [
+            "2026-01-01T09:00",
+            "2026-02-02T09:00",
+            "2026-03-02T09:00",
+            "2026-04-01T09:00",
+        ]
+
+    def test_leading_up_tasks_count_back_from_the_fire(self) -> None:
+        ahead = [{"task": "remind", "scheduleBefore": {"unit": "days", "amount": 3}}]
+        of = life(strategy(by_cron("0 9 1 * *", leadingUpTasks=ahead)), new("2026-02-10"), now="2026-02-10")
+        assert of.open == [("remind", "2026-02-26T09:00"), ("bill", "2026-03-01T09:00")]
+
+    def test_with_its_last_fire_the_plan_is_at_its_end(self) -> None:
+        of = strategy(by_cron("0 0 9 1 1 ? 2027-2028"))
+        assert dates_of(of, "2026-02-01", cycles=5) == ["2027-01-01T09:00", "2028-01-01T09:00"]
+
+    def test_without_any_since_the_start_date_it_is_an_error(self) -> None:
+        of = strategy(calendar(runOnCycle=1), by_cron("0 0 9 1 1 ? 2025", key="b"))
+        with pytest.raises(CycleError, match=r"cycle 2: '0 0 9 1 1 \? 2025' does not fire any more"):
+            dates_of(of, "2026-02-01", cycles=2)
+
+    def test_a_year_beyond_all_reckoning_is_an_error(self) -> None:
+        of = strategy(
+            calendar({"unit": "years", "amount": 4000}, runOnCycle=2), by_cron("0 9 * * *", key="b")
+        )
+        with pytest.raises(CycleError, match="cycle 3: cron counts from dates of the years 2 to 9950"):
+            dates_of(of, "5980-01-31", cycles=3)
+        start = life(strategy(), new("2026-01-31"), now="2026-01-31").instance
+        with pytest.raises(CycleError, match="cycle 1: cron counts from dates of the years 2 to 9950"):
+            first_cycle(of, replace(start, start_date=at("9999-01-01")), now=at("2026-01-31"))
+
+    def test_a_calendar_without_any_dates_is_an_error(self) -> None:
+        of = strategy()
+        dateless = replace(of.definition.calendars[0], schedule_after=None)
+        of = replace(of, definition=replace(of.definition, calendars=(dateless,)))
+        with pytest.raises(CycleError, match="cycle 2: calendar plan gives no date"):
+            dates_of(of, "2026-01-31", cycles=2)
 
 
 class TestEveryZone:

@@ -7,7 +7,18 @@ from shared.domain.event import EventKind, EventStatus
 from shared.domain.instance import InstanceStatus
 from shared.domain.start import start
 from shared.domain.strategy import Json, Strategy
-from tests.lifecycle_factories import DAILY, MONTHLY, at, calendar, example, life, new, reminded, strategy
+from tests.lifecycle_factories import (
+    DAILY,
+    MONTHLY,
+    at,
+    by_cron,
+    calendar,
+    example,
+    life,
+    new,
+    reminded,
+    strategy,
+)
 
 JTD: Json = {"instanceValidation": {"properties": {"email": {"type": "string"}}}}
 MEMBER: Json = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
@@ -167,6 +178,13 @@ class TestProblems:
     def test_a_start_date_that_the_zone_cannot_show(self) -> None:
         of = strategy(timezone="Asia/Tokyo")
         assert problems_of(of, new("9999-12-31T23:00")) == [("", "create-cycle")]
+
+    def test_a_cron_expression_that_fires_no_more_is_an_error(self) -> None:
+        of = strategy(by_cron("0 0 9 1 1 ? 2025"))
+        (problem,) = full_problems_of(of, new("2026-02-01"))
+        assert (problem.pointer, problem.rule) == ("", "create-cycle")
+        assert problem.message == "cycle 1: '0 0 9 1 1 ? 2025' does not fire any more"
+        assert life(of, new("2024-12-01")).open == [("bill", "2025-01-01T09:00")]
 
     def test_a_start_date_so_far_back_that_too_many_dates_have_passed(self) -> None:
         of = strategy(calendar(DAILY))

@@ -157,13 +157,20 @@ def _read(call: Call, model: type[B], *, settings_too: bool = True) -> tuple[B |
     body, problems = read_as(model, value)
     settings = value.get("settings") if isinstance(value, dict) else None
     if isinstance(settings, dict) and (settings_too or body is None):
-        problems += _problems_of(settings, call.deployment.environment)
+        problems += _problems_of(settings, call)
     return body, problems
 
 
-def _problems_of(settings: dict[str, Any], environment: str) -> tuple[Problem, ...]:
+def _problems_of(settings: dict[str, Any], call: Call) -> tuple[Problem, ...]:
+    environment, now = call.deployment.environment, call.ports.clock.now()
     try:
-        read_definition(settings, environment=environment, pointer="/settings")
+        read_definition(
+            settings,
+            environment=environment,
+            pointer="/settings",
+            now=now,
+            controllers=call.ports.controllers.names,
+        )
     except InvalidInputError as error:
         return error.problems
     return ()

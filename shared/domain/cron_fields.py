@@ -1,0 +1,158 @@
+"""The fields of a cron expression: numbers, names, ranges, steps and lists, each with its place in the text.
+
+Unix and Quartz differ in which fields there are and in what else a day may be; what is here they share.
+Source: contracts/process.md section C.6; docs/decisions/0018.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from shared.domain.errors import RitornelloError
+
+T = TypeVar("T")
+
+MONTHS: Mapping[str, int] = {
+    name: number
+    for number, name in enumerate(
+        ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), start=1
+    )
+}
+WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+
+_WORD = re.compile(r"[^ \t]+")
+_NUMBERS = re.compile(r"(?:\*|(?P<first>[0-9]+|[A-Z]+)(?:-(?P<last>[0-9]+|[A-Z]+))?)(?:/(?P<step>[0-9]+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong with an expression. offset: where, in characters from 0."""
+
+    message: str
+    offset: int
+
+
+class CronError(RitornelloError):
+    """A text is no cron expression. ``faults``: all that is wrong with it, in the order of the text."""
+
+    code = "CRON"
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = tuple(sorted(faults, key=lambda fault: fault.offset))
+        super().__init__("; ".join(fault.message for fault in self.faults))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A part of an expression, in capitals. offset: where it begins."""
+
+    text: str
+    offset: int
+
+    def fault(self, message: str) -> CronError:
+        """That something is wrong with it."""
+        return CronError(Fault(message=message, offset=self.offset))
+
+    def entries(self) -> list["Word"]:
+        """The entries of a list."""
+        found: list[Word] = []
+        offset = self.offset
+        for text in self.text.split(","):
+            found.append(Word(text=text, offset=offset))
+            offset += len(text) + 1
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """Which numbers a field is made of.
+
+    low, size: they are ``low`` to ``low + size - 1``, and begin again after that.
+    high: the largest that may be written; beyond the last one it stands for one of the first (7 for Sunday).
+    longest_step: no step is longer. wraps: whether a range may lead over the end, as in 22-2.
+    names_step: whether a step may follow a name. named: which names there are, for people.
+    """
+
+    name: str
+    low: int
+    high: int
+    size: int
+    longest_step: int
+    names: Mapping[str, int] = field(default_factory=dict)
+    named: str = ""
+    wraps: bool = True
+    names_step: bool = True
+
+    @property
+    def all(self) -> frozenset[int]:
+        """Every number of it."""
+        return frozenset(range(self.low, self.low + self.size))
+
+    def number(self, text: str, word: Word) -> int:
+        """The number that digits or a name stand for. Raises: CronError, at the word."""
+        if text in self.names:
+            return self.names[text]
+        if text.isdigit() and self.low <= int(text) <= self.high:
+            return int(text)
+        named = f" or {self.named}" if self.named else ""
+        raise word.fault(f"{self.name} must be {self.low} to {self.high}{named}, not {text!r}")
+
+
+def words(text: str) -> list[Word]:
+    """The fields of an expression, which blanks and tabs part. Raises: CronError: a letter no clock knows."""
+    for offset, letter in enumerate(text):
+        if not letter.isascii() or not (letter.isprintable() or letter == "\t"):
+            raise CronError(Fault(message=f"{letter!r} does not belong here", offset=offset))
+    return [Word(text=found[0].upper(), offset=found.start()) for found in _WORD.finditer(text)]
+
+
+def listed(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> list[T]:
+    """What each entry of a list stands for; what is wrong goes to the faults."""
+    found: list[T] = []
+    for entry in word.entries():
+        try:
+            found.append(read(entry))
+        except CronError as error:
+            faults.extend(error.faults)
+    return found
+
+
+def numbers(of: Field, entry: Word) -> frozenset[int]:
+    """The numbers of ``*``, ``5``, ``5-9``, each with or without ``/2``. Raises: CronError.
+
+    ``5/2`` goes on from 5 to the end of the field. A range that leads over the end counts on from its beginning.
+    """
+    found = _NUMBERS.fullmatch(entry.text)
+    if found is None:
+        raise entry.fault(f"{entry.text!r} cannot be {of.name}" if entry.text else "an entry is missing")
+    first, last, step = found["first"], found["last"], _step(of, found["step"], entry)
+    low = of.low if first is None else of.number(first, entry)
+    if found["step"] is not None and first in of.names and not of.names_step:
+        if last is not None:
+            raise entry.fault("a step does not go with a range of names; write their numbers")
+        step = of.size  # Quartz does not read on behind a name
+    if last is not None:
+        high = _rising(of, low, of.number(last, entry), entry)
+    elif first is None or found["step"] is not None:
+        low, high = of.low + (low - of.low) % of.size, of.low + of.size - 1
+    else:
+        high = low
+    return frozenset(of.low + (number - of.low) % of.size for number in range(low, high + 1, step))
+
+
+def _rising(of: Field, low: int, high: int, entry: Word) -> int:
+    """The end of a range, beyond the field's where it leads over that."""
+    if high >= low:
+        return high
+    if not of.wraps:
+        raise entry.fault(f"a range of {of.name} must rise")
+    return high + of.size
+
+
+def _step(of: Field, text: str | None, entry: Word) -> int:
+    if text is None:
+        return 1
+    if 1 <= int(text) <= of.longest_step:
+        return int(text)
+    raise entry.fault(f"a step of {of.name} must be 1 to {of.longest_step}, not {text}")
