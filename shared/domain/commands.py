@@ -10,7 +10,7 @@ from shared.domain.ids import CorrelationId
 from shared.domain.instance import HeldBy
 from shared.domain.journal import Answer, JournalEntry, Trail
 from shared.domain.run import Intent, RunEnd
-from shared.domain.strategy import Json, OnResume
+from shared.domain.strategy import Json, OnResume, Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,14 @@ class Update:
     attributes: Mapping[str, Json] | None = None
     sets_end_date: bool = False
     end_date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrate:
+    """It goes on under another version of its strategy, ``to``."""
+
+    to: Strategy
+    by: Actor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +266,7 @@ Command = (
     | CancelEvent
     | CancelTasks
     | Update
+    | Migrate
     | Resolve
     | TakeAnswer
     | Redrive

@@ -25,6 +25,7 @@ from shared.domain.commands import (
     Execute,
     Finish,
     ForgoAnswer,
+    Migrate,
     Nudge,
     Pause,
     Redrive,
@@ -43,6 +44,7 @@ from shared.domain.control import cancel, execute, pause, resolve, resume
 from shared.domain.decision import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.ending import complete_if_done
 from shared.domain.instance import HeldBy, Instance, InstanceStatus
+from shared.domain.migrate import migrate
 from shared.domain.redrive import redrive
 from shared.domain.standstill import stood
 from shared.domain.strategy import Strategy
@@ -109,6 +111,8 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return cancel_tasks(strategy, instance, command, now=now)
         case Update():
             return update(strategy, instance, command, now=now)
+        case Migrate():
+            return migrate(strategy, instance, command, now=now)
         case Resolve():
             return resolve(strategy, instance, command, now=now)
         case TakeAnswer():

@@ -92,7 +92,7 @@ def apply_directives(
 ) -> Change:
     """The instance after a running event's orders; in a final one only attributes still change.
 
-    An event for which the room has gone since its order was checked is left out.
+    An event for which the room, or in another version the task, has gone since its order was checked is left out.
     """
     if "attributes" in ordered:
         instance = replace(instance, attributes=merged(instance, ordered["attributes"]), updated_at=now)
@@ -100,7 +100,7 @@ def apply_directives(
     if instance.status.is_final:
         return change
     for entry in ordered.get("createEvents", ()):
-        change = Change(instance=_created(change.instance, entry, now=now))
+        change = Change(instance=_created(strategy, change.instance, entry, now=now))
     if "cancelInstance" in ordered:
         return change.then(_cancel(strategy, change.instance, running, ordered["cancelInstance"], now=now))
     if "cancelTasks" in ordered:
@@ -146,8 +146,8 @@ def _can_be_closed(event: Event, running: Event) -> bool:
     return event.seq != running.seq and event.status is not EventStatus.EXECUTING
 
 
-def _created(instance: Instance, entry: Mapping[str, Json], *, now: datetime) -> Instance:
-    if not has_room(instance):
+def _created(strategy: Strategy, instance: Instance, entry: Mapping[str, Json], *, now: datetime) -> Instance:
+    if not has_room(instance) or entry["task"] not in strategy.definition.tasks:
         return instance
     return add_event(
         replace(instance, updated_at=now),

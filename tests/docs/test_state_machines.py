@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from shared.domain.commands import (
     Cancel,
     Claim,
     Conclude,
+    Migrate,
     Pause,
     Redrive,
     Release,
@@ -42,6 +44,7 @@ TWICE: Json = {
     "onCreateTasks": [{"task": "greet"}, {"task": "part", "delayBy": {"unit": "years", "amount": 1}}]
 }
 ONCE: Json = calendar(runOnCycle=1)
+GREETING: Json = calendar(DAILY, task="greet")
 
 Moves = frozenset[tuple[frozenset[str], str, frozenset[str]]]
 """From which states, to which, by which commands."""
@@ -148,6 +151,26 @@ def skipped_by_a_controller_when_dates_have_passed() -> RandomLife:
     return story
 
 
+def moved_to_another_version(
+    calendar_of: Json,
+    *,
+    end: str | None = None,
+    now: str = "2026-01-30",
+    paused: bool = False,
+    **config: Json,
+) -> RandomLife:
+    """Its task is gone in the version it is moved to, which greets instead."""
+    story = told(strategy(calendar(DAILY)), end_date=end)
+    story.now = at(now)
+    if paused:
+        story.decide(Pause(by=ANN))
+    to = strategy(calendar_of, version=2, parts=PART, **config)
+    kept = {key: task for key, task in to.definition.tasks.items() if key != "bill"}
+    definition = replace(to.definition, tasks=kept)
+    story.decide(Migrate(to=replace(to, definition=definition), by=ANN))
+    return story
+
+
 def canceled_between_two_steps() -> RandomLife:
     """Its runner finds its instance canceled as it looks between two steps."""
     story = told(strategy())
@@ -226,6 +249,11 @@ STORIES: list[Callable[[], RandomLife]] = [
     skipped_by_a_controller_when_dates_have_passed,
     canceled_as_a_dead_runner_had_decided,
     canceled_between_two_steps,
+    lambda: moved_to_another_version(GREETING, end="2026-02-20", now="2026-02-05"),
+    lambda: moved_to_another_version(GREETING, manualTrigger=True),
+    lambda: moved_to_another_version(GREETING, end="2026-01-31T12:00"),
+    lambda: moved_to_another_version({**GREETING, "runOnCycle": 9}),
+    lambda: moved_to_another_version({**GREETING, "runOnCycle": 9}, paused=True),
     given_more_time_after_dates_have_passed,
     completed_as_it_is_created,
     lambda: given_more_time_without_a_next_cycle(paused=False),

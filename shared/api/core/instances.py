@@ -11,6 +11,7 @@ from shared.api.core.render import (
     event_shape,
     forecast_shape,
     instance_shape,
+    migration_shape,
     open_event_shape,
     overdue_shape,
     paused_shape,
@@ -22,6 +23,7 @@ from shared.api.core.schemas import (
     CreateInstance,
     ForecastQuery,
     InstancesQuery,
+    MigrateInstance,
     ResumeInstance,
     TasksQuery,
     UpdateInstance,
@@ -29,6 +31,8 @@ from shared.api.core.schemas import (
 from shared.api.cursor import listed_of, listed_text
 from shared.application.control import control
 from shared.application.listing import page_of_account, page_of_strategy
+from shared.application.migrating import migrate_instance
+from shared.application.ports import UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
 from shared.domain.adding import added_by
 from shared.domain.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
@@ -180,6 +184,27 @@ def resume_instance(call: Call, sid: str) -> Answer:
     return HTTPStatus.OK, shape
 
 
+def migrate_an_instance(call: Call, sid: str) -> Answer:
+    """Move it to another version of its strategy, or with ``dryRun`` only tell which dates appear, vanish or move."""
+    call.gate.instance(call.principal, sid)
+    body = call.body(MigrateInstance)
+    try:
+        found = migrate_instance(
+            call.ports, InstanceSid(sid), body.version, by=call.actor, dry_run=body.dryRun
+        )
+    except UnknownStrategyError as error:
+        raise not_found("version") from error
+    verdict = answered(None if found is None else found.verdict, "instance")
+    if found is None:
+        raise not_found("instance")
+    shown = verdict.instance
+    return HTTPStatus.OK, {
+        **migration_shape(found, InstanceSid(sid)),
+        "executionInstance": instance_shape(shown),
+        "dryRun": body.dryRun,
+    }
+
+
 def cancel_instance(call: Call, sid: str) -> Answer:
     """It never runs again; its on-cancel events are created (I3)."""
     call.gate.instance(call.principal, sid)
@@ -199,7 +224,7 @@ def answered(verdict: Verdict | None, what: str) -> Applied | AlreadyThere:
         case Refused(problems=problems) if problems:
             raise bad_request(problems)
         case Refused(why=why, rule=rule):
-            cannot_be = rule in ("too-many-missed", "shift", "key-reused")
+            cannot_be = rule in ("too-many-missed", "shift", "key-reused", "attributes")
             raise CoreError(HTTPStatus.UNPROCESSABLE_ENTITY if cannot_be else HTTPStatus.CONFLICT, why)
         case None:
             raise not_found(what)

@@ -170,6 +170,8 @@ _EVENT_MORE: Json = {
 _FORESEEN = _object({"date": TEXT, "task": TEXT, "status": {"enum": ["PENDING", "ONHOLD"]}}, callback=TEXT)
 _AHEAD: Json = {"leadingUpEvents": _list_of(_FORESEEN), "mainEvent": _FORESEEN}
 
+_DATE_OF_PLAN: Json = {"cycle": WHOLE, "task": TEXT, "main": FLAG, "date": DATE}
+
 SHAPES: Json = {
     "Error": _object(
         {
@@ -227,6 +229,22 @@ SHAPES: Json = {
             "executionInstance": _ref("Instance"),
             "createdEvents": _object({"onCancelEvents": _list_of(_ref("Event"))}),
             "numCanceledEvents": WHOLE,
+        }
+    ),
+    "Migration": _object(
+        {
+            "executionInstance": _ref("Instance"),
+            "dryRun": FLAG,
+            "from": WHOLE,
+            "to": WHOLE,
+            "canceledEvents": _list_of(_object({"sid": TEXT, "task": TEXT, "date": DATE})),
+            "dates": _object(
+                {
+                    "appear": _list_of(_object(_DATE_OF_PLAN)),
+                    "vanish": _list_of(_object(_DATE_OF_PLAN)),
+                    "move": _list_of(_object(_DATE_OF_PLAN | {"before": DATE})),
+                }
+            ),
         }
     ),
     "TasksCanceled": _object({"executionInstance": _ref("Instance"), "numCanceledEvents": WHOLE}),

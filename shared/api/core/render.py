@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.application.migrating import Migrated
 from shared.application.ports import SavedSettings
 from shared.domain.access import AccessKey
 from shared.domain.dates import format_instant
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event
 from shared.domain.forecast import ForeseenCycle, Simulated
+from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance import Instance
 from shared.domain.journal import JournalEntry, Trail
+from shared.domain.migrate import PlannedDate
 from shared.domain.replay import chain, last_run, position
 from shared.domain.run import Intent
 from shared.domain.strategy import Strategy, StrategyHead, StrategyVersion
@@ -82,6 +85,30 @@ def forecast_shape(cycles: Sequence[ForeseenCycle]) -> Shape:
             for one in cycles
         ]
     }
+
+
+def migration_shape(found: Migrated, sid: InstanceSid) -> Shape:
+    """What a migration does to an instance's events and coming dates."""
+    changes = found.changes
+    return {
+        "from": found.before,
+        "to": found.verdict.instance.strategy_version,
+        "canceledEvents": [
+            {"sid": event_sid(sid, event.seq), "task": event.task, "date": format_instant(event.date)}
+            for event in found.canceled
+        ],
+        "dates": {
+            "appear": [_planned_date(date) for date in changes.appear],
+            "vanish": [_planned_date(date) for date in changes.vanish],
+            "move": [
+                {**_planned_date(date.now), "before": format_instant(date.before)} for date in changes.move
+            ],
+        },
+    }
+
+
+def _planned_date(date: PlannedDate) -> Shape:
+    return {"cycle": date.cycle, "task": date.task, "main": date.main, "date": format_instant(date.date)}
 
 
 def overdue_shape(events: Sequence[Event]) -> list[Shape]:

@@ -115,6 +115,13 @@ class ResumeInstance(Body):
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
 
 
+class MigrateInstance(Body):
+    """To which version; ``dryRun`` only tells what that would do."""
+
+    version: Annotated[int, Field(ge=1)]
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
+
+
 class AddAnEvent(Body):
     """One more event; ``date`` is now where it is not given."""
 
