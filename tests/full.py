@@ -3,11 +3,15 @@
 ``tests/adapters/test_documents.py`` fails when a field is forgotten here.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.domain.access import AccessKey, Role
+from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, Result
+from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.dates import Asked, Moment
-from shared.domain.decision import AuditEntry
+from shared.domain.decision import Actor, AuditEntry
 from shared.domain.event import Event, EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.ids import (
     AccountId,
@@ -22,7 +26,8 @@ from shared.domain.instance import Added, CancelReason, HeldBy, Instance, Instan
 from shared.domain.journal import EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.strategy import StrategyHead, StrategyVersion
+from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy
+from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
 ACCOUNT = AccountId("acme")
@@ -146,6 +151,7 @@ INSTANCE = Instance(
     created_by="key-9",
     request_hash="b0d4",
     added=(Added(seq=7, key="0cafe", body="0beef"),),
+    operations=(OperationSid("b-1"), OperationSid("b-2")),
 )
 
 RECORD = EventRecord(
@@ -170,6 +176,7 @@ AUDIT = AuditEntry(
     from_state="ACTIVE",
     to_state="PAUSED",
     reason="asked to",
+    operation=OperationSid("b-1"),
 )
 
 HEAD = StrategyHead(
@@ -216,4 +223,52 @@ DRAIN = Drain(
     empty_since=at(3),
 )
 
-EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END)
+BULK_SID = OperationSid("01890a5d-ac96-774b-bcce-b302099a00b1")
+
+BY = Actor(name="key-1", reason="€ asked to", operation=BULK_SID)
+
+REFUSED = Result(sid=SID, came=Came.REFUSED, why="the instance is COMPLETED")
+
+BULK = BulkOperation(
+    sid=BULK_SID,
+    account_id=ACCOUNT,
+    selection=OfIds(ids=(SID, InstanceSid("i-2"))),
+    command=CancelTasks(tasks=("remind", "charge"), by=BY),
+    started_at=at(1),
+    updated_at=at(2),
+    attention_at=at(3),
+    rev=17,
+    status=BulkStatus.PAUSED,
+    cursor=Cursor(passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID),
+    at_end=True,
+    in_hand=(SID, InstanceSid("i-2")),
+    turn=4,
+    is_worked_on=True,
+    crashes=2,
+    counts=Counts(changed=4, already_there=5, refused=6, unknown=7, failed=8),
+    results=(REFUSED,),
+    problems=(REFUSED, REFUSED),
+    left_out=9,
+    finished_at=at(5),
+    request_hash="b0d4",
+)
+
+_THOSE: dict[str, Any] = {
+    "statuses": (InstanceStatus.PAUSED, InstanceStatus.CANCELED),
+    "created_from": at(1, microsecond=7),
+    "created_to": at(2),
+}
+
+BULKS = (
+    BULK,
+    replace(
+        BULK,
+        selection=OfStrategy(strategy=STRATEGY, version=3, **_THOSE),
+        command=Resume(by=BY, on_late=OnResume.SHIFT),
+    ),
+    replace(BULK, selection=OfFolder(folder="/de", **_THOSE), command=Cancel(by=BY, kill=True)),
+    replace(BULK, command=Pause(by=BY, kill=True)),
+)
+"""With every selection, and every command."""
+
+EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END, *BULKS)

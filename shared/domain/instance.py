@@ -7,10 +7,13 @@ from enum import StrEnum
 
 from shared.domain.dates import Moment
 from shared.domain.event import Event, EventStatus
-from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid, event_sid
+from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, StrategySid, event_sid
 
 MOST_ADDED_KEYS = 16
 """So many requests that added events can be recognised when they are sent again."""
+
+MOST_OPERATIONS = 4
+"""So many bulk operations that have changed an instance are remembered: the last ones."""
 
 MAX_UNFINISHED_EVENTS = 50
 """An aggregate holds at most this many unfinished events."""
@@ -33,6 +36,10 @@ class InstanceStatus(StrEnum):
     def is_final(self) -> bool:
         """Whether nothing leaves it any more."""
         return self in (InstanceStatus.CANCELED, InstanceStatus.COMPLETED)
+
+
+UNFINISHED = (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
+"""The statuses that something leaves."""
 
 
 class CancelReason(StrEnum):
@@ -86,6 +93,7 @@ class Instance:
     shard: 0 to 15, its partition of the attention index.
     arm_at: set while its next event lies beyond the deployment's horizon: its wakeup is armed only then.
     added: the last requests that have added events and may be sent again.
+    operations: the last bulk operations that have changed it; each does so once.
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     """
 
@@ -123,6 +131,7 @@ class Instance:
     created_by: str | None = None
     request_hash: str | None = None
     added: tuple[Added, ...] = ()
+    operations: tuple[OperationSid, ...] = ()
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""

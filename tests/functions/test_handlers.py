@@ -104,7 +104,7 @@ class TestWhatCannotBeRead:
 
         assert sum(one["failed"] for one in freed) == 1
         told = {(record.message, record.__dict__.get("instance")) for record in caplog.records}
-        assert {("not swept", sids[0]), ("not freed", sids[1])} <= told
+        assert {("not swept", sids[0]), ("not done", sids[1])} <= told
 
 
 def quick() -> Context:

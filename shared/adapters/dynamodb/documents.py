@@ -165,6 +165,7 @@ INSTANCE = Shape(
         "created_by": Member("createdBy", TEXT),
         "request_hash": Member("requestHash", TEXT),
         "added": Member("added", several(ADDED)),
+        "operations": Member("operations", several(TEXT)),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )
@@ -208,6 +209,7 @@ AUDIT = Shape(
         "from_state": Member("from", TEXT),
         "to_state": Member("to", TEXT),
         "reason": Member("reason", TEXT),
+        "operation": Member("operation", TEXT),
     },
     outside=("account_id",),
 )
