@@ -138,12 +138,12 @@ def _begun(ports: Ports, asked: AskedOfMany, sid: OperationSid) -> BulkOperation
         attention_at=now,
         request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
     )
-    return begin(bulk, found if is_small else None)
+    return begin(bulk, found if is_small else None, worker=ports.ids.token())
 
 
 def _set_going(ports: Ports, bulk: BulkOperation) -> BulkOperation:
     """The operation done, where this request has it in hand; else a runner is told of it."""
-    if bulk.is_worked_on:
+    if bulk.worker is not None:
         ends = bulk.started_at + IN_REQUEST + RESERVE
         after = work(
             ports,
@@ -153,7 +153,7 @@ def _set_going(ports: Ports, bulk: BulkOperation) -> BulkOperation:
             wake=lambda instance: _wake(ports, instance),
         )
         bulk = after or bulk
-    if bulk.status is BulkStatus.ACTIVE and not bulk.is_worked_on:
+    if bulk.status is BulkStatus.ACTIVE and bulk.worker is None:
         ports.wakeups.invoke_operation(bulk.sid)
     return bulk
 

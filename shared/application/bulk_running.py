@@ -67,7 +67,7 @@ def work(
     """
     current: BulkOperation | None = bulk
     loaded: Mapping[InstanceSid, Instance] = {}
-    while current is not None and current.status is BulkStatus.ACTIVE and current.is_worked_on:
+    while current is not None and current.status is BulkStatus.ACTIVE and current.worker is not None:
         begun = ports.clock.now()
         results = _commanded(ports, current, loaded, wake, time_left)
         _tell(turn, results)
@@ -83,7 +83,7 @@ def work(
             follows, loaded = found.slice, found.instances
         is_through = len(results) == len(at_hand(current))
         current = _stored(ports, current, results, follows=follows, goes_on=goes_on)
-        if current is not None and current.is_worked_on:
+        if current is not None and current.worker is not None:
             passed = (ports.clock.now() - begun).total_seconds()
             ports.clock.sleep(
                 len(results) / COMMANDED_PER_SECOND - passed if is_through else BREATHER_SECONDS
@@ -93,7 +93,7 @@ def work(
 
 def _taken(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
     """The operation, stored as in this invocation's hand; None where another one was faster."""
-    after = taken(bulk, now=ports.clock.now())
+    after = taken(bulk, worker=ports.ids.token(), now=ports.clock.now())
     try:
         ports.operations.commit(after)
     except StaleRevError:
@@ -119,14 +119,20 @@ def _stored(
             ports.operations.commit(after)
         except StaleRevError:
             stored = ports.operations.load(bulk.sid)
-            if stored == after:  # only the reply was lost
-                return after
-            if not isinstance(stored, BulkOperation) or stored.turn != bulk.turn:
+            if not isinstance(stored, BulkOperation) or stored.worker != bulk.worker:
                 return None
+            if _is_told(stored, bulk, after):
+                return stored
             bulk = stored
         else:
             return after
     raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under its runner")
+
+
+def _is_told(stored: BulkOperation, before: BulkOperation, after: BulkOperation) -> bool:
+    """Whether only the reply to the report was lost; an order may have come after it."""
+    told = (stored.in_hand, stored.counts) != (before.in_hand, before.counts)
+    return told or stored == after
 
 
 def _commanded(
@@ -142,7 +148,12 @@ def _commanded(
     """
     if is_given_up(bulk):
         why = f"{bulk.crashes} runners in a row have died at it"
-        return [Result(sid=sid, came=Came.FAILED, why=why) for sid in at_hand(bulk)]
+        return [
+            Result(sid=sid, came=Came.CHANGED)
+            if _has_changed(ports, bulk, sid)
+            else Result(sid=sid, came=Came.FAILED, why=why)
+            for sid in at_hand(bulk)
+        ]
     results: list[Result] = []
     for sid in at_hand(bulk):
         is_ours = bulk.attention_at is not None and ports.clock.now() < bulk.attention_at

@@ -115,8 +115,8 @@ class BulkOperation:
     started_at: when that was. attention_at: when it is to go on if nobody has moved it; None: never by itself.
     cursor, at_end: where the walk goes on behind the slice in hand, and whether nothing follows it.
     in_hand: the slice: some of it may have been commanded, none of it is counted.
-    turn: rises with each invocation that takes it; is_worked_on: one has it. crashes: how many have died over the
-    slice in hand.
+    worker: a name of the invocation that has it, unlike any other's; None: nobody. crashes: how many have died
+    over the slice in hand.
     results: what every instance came to, for as long as there are no more than one slice of them.
     problems: of which instances the command was refused, unknown or failed; left_out: how many more there were.
     rev: rises with each stored change. request_hash: of the body it was begun by, where that may be repeated.
@@ -134,8 +134,7 @@ class BulkOperation:
     cursor: Cursor = START
     at_end: bool = False
     in_hand: tuple[InstanceSid, ...] = ()
-    turn: int = 0
-    is_worked_on: bool = False
+    worker: str | None = None
     crashes: int = 0
     counts: Counts = Counts()
     results: tuple[Result, ...] = ()
@@ -153,27 +152,26 @@ class Order(StrEnum):
     CANCEL = "cancel"
 
 
-def begin(bulk: BulkOperation, only: Slice | None) -> BulkOperation:
+def begin(bulk: BulkOperation, only: Slice | None, *, worker: str) -> BulkOperation:
     """An operation as it is stored first.
 
-    only: the whole selection, where it is small enough for the request to command it itself; None: a runner is to
-    take it.
+    only: the whole selection, where it is small enough for the request, ``worker``, to command it itself; None: a
+    runner is to take it.
     """
     if only is None:
         return bulk
-    taken = replace(bulk, in_hand=only.sids, cursor=only.cursor, at_end=True)
+    whole = replace(bulk, in_hand=only.sids, cursor=only.cursor, at_end=True)
     if not only.sids:
-        return _over(taken, BulkStatus.COMPLETED, now=bulk.started_at)
-    return replace(taken, turn=1, is_worked_on=True, attention_at=bulk.started_at + HELD_FOR)
+        return _over(whole, BulkStatus.COMPLETED, now=bulk.started_at)
+    return replace(whole, worker=worker, attention_at=bulk.started_at + HELD_FOR)
 
 
-def taken(bulk: BulkOperation, *, now: datetime) -> BulkOperation:
+def taken(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
     """The operation while an invocation has it; one that had it before and left a slice in hand has died."""
-    died = bulk.is_worked_on and bool(bulk.in_hand)
+    died = bulk.worker is not None and bool(bulk.in_hand)
     return replace(
         bulk,
-        turn=bulk.turn + 1,
-        is_worked_on=True,
+        worker=worker,
         crashes=bulk.crashes + 1 if died else bulk.crashes,
         attention_at=now + HELD_FOR,
         rev=bulk.rev + 1,
@@ -214,12 +212,14 @@ def reported(
     )
     if bulk.status is not BulkStatus.ACTIVE:
         kept = left if bulk.status is BulkStatus.PAUSED else ()
-        return replace(after, in_hand=kept, is_worked_on=False, attention_at=None)
+        return replace(after, in_hand=kept, worker=None, attention_at=None)
     if follows is not None and not left:
         after = replace(after, in_hand=follows.sids, cursor=follows.cursor, at_end=follows.at_end)
     if after.at_end and not after.in_hand:
         return _over(after, BulkStatus.COMPLETED, now=now)
-    return replace(after, is_worked_on=goes_on, attention_at=now + HELD_FOR if goes_on else now)
+    if not goes_on:
+        return replace(after, worker=None, attention_at=now)
+    return replace(after, attention_at=now + HELD_FOR)
 
 
 def ordered(bulk: BulkOperation, order: Order, *, now: datetime) -> BulkOperation | None:
@@ -242,7 +242,7 @@ def ordered(bulk: BulkOperation, order: Order, *, now: datetime) -> BulkOperatio
         return replace(after, attention_at=now)
     if order is Order.CANCEL:
         after = replace(after, finished_at=now)
-    if bulk.is_worked_on:
+    if bulk.worker is not None:
         return after
     return replace(after, attention_at=None, in_hand=() if order is Order.CANCEL else bulk.in_hand)
 
@@ -300,4 +300,4 @@ def _counted(bulk: BulkOperation, results: Sequence[Result]) -> BulkOperation:
 
 
 def _over(bulk: BulkOperation, status: BulkStatus, *, now: datetime) -> BulkOperation:
-    return replace(bulk, status=status, is_worked_on=False, attention_at=None, finished_at=now)
+    return replace(bulk, status=status, worker=None, attention_at=None, finished_at=now)

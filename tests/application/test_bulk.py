@@ -113,7 +113,7 @@ class TestFewInstances:
 
         bulk = begun(ports)
 
-        assert (bulk.status, bulk.is_worked_on, bulk.counts.done) == (BulkStatus.ACTIVE, False, 3)
+        assert (bulk.status, bulk.worker, bulk.counts.done) == (BulkStatus.ACTIVE, None, 3)
         assert ports.wakeups.operations == [bulk.sid]
         assert turn(ports, bulk.sid).done == 7
         assert statuses(ports, sids) == {"CANCELED"}

@@ -25,6 +25,7 @@ from shared.domain.bulk import (
     Came,
     Counts,
     Order,
+    taken,
 )
 from shared.domain.decision import Actor, AuditEntry
 from shared.domain.event import EventKind
@@ -317,6 +318,19 @@ class TestTwoRunners:
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
 
+    def test_of_two_that_come_at_one_instant_one_leaves(self) -> None:
+        ports = a_world()
+        operations = Meddled()
+        ports.access.operations = operations
+        joined(ports, 60)
+        bulk = begun(ports)
+        others = taken(bulk, worker="the other", now=ports.clock.at)
+        operations.meddle = lambda: MemoryOperations.commit(operations, others)
+
+        assert turn(ports, bulk.sid).done == 0
+
+        assert stored(ports, bulk.sid) == others
+
 
 class TestLostReplies:
     """A write whose reply was lost is recognised and counts."""
@@ -332,6 +346,34 @@ class TestLostReplies:
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, sids)
 
+    def test_a_report_with_an_order_on_top_of_it_is_not_told_again(self) -> None:
+        ports = a_world()
+        joined(ports, 60)
+        bulk = begun(ports)
+
+        class PausedAtOnce(MemoryOperations):
+            """Its second write, with the first slice's results, is answered only after an order came in."""
+
+            writes = 0
+
+            def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+                MemoryOperations.commit(self, operation, audit=audit)
+                self.writes += 1
+                if self.writes == 3:
+                    order(ports, stored(ports, bulk.sid), Order.PAUSE, by=BEN)
+                    raise StaleRevError
+
+        ports.access.operations = PausedAtOnce(bulks=ports.operations.bulks)
+
+        turn(ports, bulk.sid)
+        assert stored(ports, bulk.sid).counts == Counts(changed=25)
+        ports.clock.at += TWO_MINUTES
+        turn(ports, bulk.sid)
+        order(ports, stored(ports, bulk.sid), Order.RESUME, by=BEN)
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+
     def test_orders_too(self) -> None:
         ports = a_world()
         ports.access.operations = Meddled(loses_replies=True)
@@ -343,14 +385,13 @@ class TestLostReplies:
     def test_a_sid_that_is_anothers_is_no_lost_reply(self) -> None:
         ports = a_world()
         joined(ports, 1)
-        taken = begun(ports)
-        ports.ids.count -= 1
-        joined(ports, 0)
+        first = begun(ports)
+        ports.ids.count -= 2
 
         with pytest.raises(StaleRevError):
             begun(ports)
 
-        assert stored(ports, taken.sid) == taken
+        assert stored(ports, first.sid) == first
 
     def test_of_two_requests_at_once_the_second_finds_the_firsts(self) -> None:
         class Late(Meddled):
@@ -394,7 +435,7 @@ class TestContention:
             def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
                 stored = self.bulks[operation.sid]
                 self.bulks[operation.sid] = replace(stored, rev=stored.rev + 1)
-                if stored.turn == 0:
+                if stored.worker is None:
                     MemoryOperations.commit(self, replace(operation, rev=stored.rev + 2), audit=audit)
                     return
                 raise StaleRevError

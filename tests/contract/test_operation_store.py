@@ -131,14 +131,14 @@ class TestABulkOperation:
         stores.operations.create(BULK, audit=full.AUDIT)
 
         with pytest.raises(StaleRevError):
-            stores.operations.create(replace(BULK, turn=9), audit=full.AUDIT)
+            stores.operations.create(replace(BULK, crashes=9), audit=full.AUDIT)
 
         assert stores.operations.load(BULK.sid) == BULK
         assert len(stores.audits()) == 1
 
     def test_a_change_is_stored_with_its_audit_entry(self, stores: Stores) -> None:
         stores.operations.create(BULK, audit=full.AUDIT)
-        after, told = replace(BULK, rev=BULK.rev + 1, turn=9), replace(full.AUDIT, command="resume")
+        after, told = replace(BULK, rev=BULK.rev + 1, crashes=9), replace(full.AUDIT, command="resume")
 
         stores.operations.commit(after, audit=told)
 

@@ -39,6 +39,7 @@ from tests.factories import an_instance
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=3)
 SID = OperationSid("b-1")
+ME = "worker-1"
 ANN = Actor(name="ann", operation=SID)
 
 
@@ -71,8 +72,7 @@ def working(*in_hand: int, **members: Any) -> BulkOperation:
     """One that an invocation has, with these instances in hand."""
     known: dict[str, Any] = {
         "in_hand": sids(*in_hand),
-        "is_worked_on": True,
-        "turn": 1,
+        "worker": ME,
         "attention_at": NOON + HELD_FOR,
     }
     return a_bulk(**{**known, **members})
@@ -90,20 +90,20 @@ class TestItsBeginning:
     """Small ones are taken in hand by the request, others wait for a runner, empty ones are done."""
 
     def test_a_small_one_is_in_the_requests_hand(self) -> None:
-        bulk = begin(a_bulk(), a_slice(1, 2, at_end=True))
+        bulk = begin(a_bulk(), a_slice(1, 2, at_end=True), worker=ME)
 
-        assert (bulk.in_hand, bulk.at_end, bulk.turn, bulk.is_worked_on) == (sids(1, 2), True, 1, True)
+        assert (bulk.in_hand, bulk.at_end, bulk.worker) == (sids(1, 2), True, ME)
         assert bulk.attention_at == NOON + HELD_FOR
         assert bulk.status is BulkStatus.ACTIVE
 
     def test_a_large_one_waits_for_a_runner(self) -> None:
-        bulk = begin(a_bulk(), None)
+        bulk = begin(a_bulk(), None, worker=ME)
 
         assert bulk == a_bulk()
-        assert (bulk.in_hand, bulk.is_worked_on, bulk.attention_at) == ((), False, NOON)
+        assert (bulk.in_hand, bulk.worker, bulk.attention_at) == ((), None, NOON)
 
     def test_one_of_nothing_is_done(self) -> None:
-        bulk = begin(a_bulk(), a_slice(at_end=True))
+        bulk = begin(a_bulk(), a_slice(at_end=True), worker=ME)
 
         assert (bulk.status, bulk.finished_at, bulk.attention_at) == (BulkStatus.COMPLETED, NOON, None)
 
@@ -112,20 +112,20 @@ class TestTakingItInHand:
     """An invocation has it to itself for a minute, each under a number of its own."""
 
     def test_it_is_left_alone_for_a_minute(self) -> None:
-        bulk = taken(a_bulk(), now=LATER)
+        bulk = taken(a_bulk(), worker=ME, now=LATER)
 
-        assert (bulk.attention_at, bulk.turn, bulk.is_worked_on) == (LATER + HELD_FOR, 1, True)
+        assert (bulk.attention_at, bulk.worker) == (LATER + HELD_FOR, ME)
         assert bulk.rev == a_bulk().rev + 1
         assert HELD_FOR + timedelta(minutes=1) <= timedelta(minutes=2), (
             "the sweeper comes in two at the latest"
         )
 
     def test_one_left_with_a_slice_in_hand_has_lost_its_runner(self) -> None:
-        assert taken(working(1, 2), now=LATER).crashes == 1
+        assert taken(working(1, 2), worker="other", now=LATER).crashes == 1
 
     @pytest.mark.parametrize("left", [working(), a_bulk(in_hand=sids(1), status=BulkStatus.ACTIVE)])
     def test_one_that_was_set_down_has_not(self, left: BulkOperation) -> None:
-        assert taken(left, now=LATER).crashes == 0
+        assert taken(left, worker=ME, now=LATER).crashes == 0
 
 
 class TestReporting:
@@ -142,7 +142,7 @@ class TestReporting:
         bulk = told(working(1, at_end=True), changed(1))
 
         assert (bulk.status, bulk.finished_at, bulk.attention_at) == (BulkStatus.COMPLETED, LATER, None)
-        assert not bulk.is_worked_on
+        assert bulk.worker is None
 
     def test_where_nothing_follows_it_ends_as_well(self) -> None:
         assert told(working(1), changed(1), follows=a_slice(at_end=True)).status is BulkStatus.COMPLETED
@@ -150,12 +150,12 @@ class TestReporting:
     def test_where_nothing_was_found_so_far_it_goes_on(self) -> None:
         bulk = told(working(), [], follows=a_slice())
 
-        assert (bulk.status, bulk.in_hand, bulk.is_worked_on) == (BulkStatus.ACTIVE, (), True)
+        assert (bulk.status, bulk.in_hand, bulk.worker) == (BulkStatus.ACTIVE, (), ME)
 
     def test_out_of_time_it_is_due_at_once(self) -> None:
         bulk = told(working(1), changed(1), goes_on=False)
 
-        assert (bulk.status, bulk.attention_at, bulk.is_worked_on) == (BulkStatus.ACTIVE, LATER, False)
+        assert (bulk.status, bulk.attention_at, bulk.worker) == (BulkStatus.ACTIVE, LATER, None)
 
     def test_what_was_not_told_of_stays_in_hand(self) -> None:
         bulk = told(working(1, 2, 3), changed(1), follows=a_slice(9))
@@ -166,7 +166,7 @@ class TestReporting:
         bulk = told(working(1, 2, status=BulkStatus.PAUSED), changed(1), follows=a_slice(3))
 
         assert (bulk.status, bulk.in_hand, bulk.counts.changed) == (BulkStatus.PAUSED, sids(2), 1)
-        assert (bulk.attention_at, bulk.is_worked_on, bulk.cursor) == (None, False, Cursor())
+        assert (bulk.attention_at, bulk.worker, bulk.cursor) == (None, None, Cursor())
 
     def test_canceled_meanwhile_it_keeps_nothing_in_hand(self) -> None:
         bulk = told(working(1, 2, status=BulkStatus.CANCELED, finished_at=NOON), changed(1))
@@ -273,7 +273,7 @@ class TestOrders:
         bulk = ordered(working(1, 2), order, now=LATER)
 
         assert bulk is not None
-        assert (bulk.in_hand, bulk.attention_at, bulk.turn) == (sids(1, 2), NOON + HELD_FOR, 1)
+        assert (bulk.in_hand, bulk.attention_at, bulk.worker) == (sids(1, 2), NOON + HELD_FOR, ME)
 
     def test_resumed_it_is_due_at_once(self) -> None:
         bulk = ordered(a_bulk(status=BulkStatus.PAUSED, attention_at=None), Order.RESUME, now=LATER)
