@@ -76,7 +76,7 @@ key: $(READY)  ## An access key of an account: ACCOUNT= ROLE=, STAGE= (prod) or 
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about nine minutes.
 	$(BIN)/python -m pytest tests/e2e/test_deployed.py -p no:randomly
-	$(BIN)/python -m pytest tests/e2e/test_stack.py tests/e2e/test_openapi.py -n 2 -p no:randomly
+	$(BIN)/python -m pytest tests/e2e/test_stack.py tests/e2e/test_openapi.py tests/e2e/test_bulk.py -n 2 -p no:randomly
 
 artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly

@@ -3,6 +3,7 @@
 Source: design section 8; contracts/core.md section 5.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -26,7 +27,7 @@ from shared.domain.bulk import (
 )
 from shared.domain.decision import Actor, noted
 from shared.domain.errors import RitornelloError
-from shared.domain.ids import AccountId, OperationSid, sid_of_request
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, sid_of_request
 from shared.domain.instance import Instance
 from shared.domain.selection import Selection
 
@@ -80,7 +81,7 @@ def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
         known = _known(ports, sid, asked.repeatable)
         if known is not None:
             return known
-    bulk = _begun(ports, asked, sid)
+    bulk, loaded = _begun(ports, asked, sid)
     by, told, states = asked.command.by, f"bulk-{name_of(asked.command)}", (None, bulk.status.value)
     audit = noted(bulk.account_id, sid, told, by=by, now=bulk.started_at, states=states)
     try:
@@ -91,7 +92,7 @@ def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
             if known is None:
                 raise
             return known
-    return _set_going(ports, bulk)
+    return _set_going(ports, bulk, loaded)
 
 
 def order(ports: Ports, bulk: BulkOperation, told: Order, *, by: Actor) -> BulkOperation:
@@ -122,12 +123,14 @@ def order(ports: Ports, bulk: BulkOperation, told: Order, *, by: Actor) -> BulkO
     raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under one order")
 
 
-def _begun(ports: Ports, asked: AskedOfMany, sid: OperationSid) -> BulkOperation:
-    """The operation as it is to be stored first."""
+def _begun(
+    ports: Ports, asked: AskedOfMany, sid: OperationSid
+) -> tuple[BulkOperation, Mapping[InstanceSid, Instance]]:
+    """The operation as it is to be stored first, and the instances that were read for that."""
     now = ports.clock.now()
     walk = Walk(account=asked.account, selection=asked.selection, begun_at=now)
-    found = next_slice(ports, walk, wanted=SLICE + 1).slice
-    is_small = found.at_end and len(found.sids) <= SLICE
+    found = next_slice(ports, walk, wanted=SLICE + 1)
+    is_small = found.slice.at_end and len(found.slice.sids) <= SLICE
     bulk = BulkOperation(
         sid=sid,
         account_id=asked.account,
@@ -138,10 +141,11 @@ def _begun(ports: Ports, asked: AskedOfMany, sid: OperationSid) -> BulkOperation
         attention_at=now,
         request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
     )
-    return begin(bulk, found if is_small else None, worker=ports.ids.token())
+    first = begin(bulk, found.slice if is_small else None, worker=ports.ids.token())
+    return first, found.instances
 
 
-def _set_going(ports: Ports, bulk: BulkOperation) -> BulkOperation:
+def _set_going(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, Instance]) -> BulkOperation:
     """The operation done, where this request has it in hand; else a runner is told of it."""
     if bulk.worker is not None:
         ends = bulk.started_at + IN_REQUEST + RESERVE
@@ -149,6 +153,7 @@ def _set_going(ports: Ports, bulk: BulkOperation) -> BulkOperation:
             ports,
             bulk,
             Turn(),
+            loaded=loaded,
             time_left=lambda: ends - ports.clock.now(),
             wake=lambda instance: _wake(ports, instance),
         )

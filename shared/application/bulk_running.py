@@ -51,7 +51,7 @@ def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], tim
         results = [Result(sid=sid, came=Came.CHANGED) for sid in done]
         _stored(ports, at_work, results, follows=None, goes_on=False)
         return turn
-    after = work(ports, at_work, turn, time_left=time_left, wake=partial(ring, ports))
+    after = work(ports, at_work, turn, loaded={}, time_left=time_left, wake=partial(ring, ports))
     moved = after is not None and (after.cursor, after.counts) != (bulk.cursor, bulk.counts)
     if after is not None and after.status is BulkStatus.ACTIVE and moved:
         ports.wakeups.invoke_operation(bulk.sid)
@@ -59,14 +59,20 @@ def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], tim
 
 
 def work(
-    ports: Ports, bulk: BulkOperation, turn: Turn, *, time_left: Callable[[], timedelta], wake: Wake
+    ports: Ports,
+    bulk: BulkOperation,
+    turn: Turn,
+    *,
+    loaded: Mapping[InstanceSid, Instance],
+    time_left: Callable[[], timedelta],
+    wake: Wake,
 ) -> BulkOperation | None:
     """The operation once this invocation is through with it; None where another one has it now.
 
-    One write for each slice: what became of it, and the next. bulk: as taken in hand.
+    One write for each slice: what became of it, and the next. bulk: as taken in hand. loaded: instances in hand
+    that have just been read.
     """
     current: BulkOperation | None = bulk
-    loaded: Mapping[InstanceSid, Instance] = {}
     while current is not None and current.status is BulkStatus.ACTIVE and current.worker is not None:
         begun = ports.clock.now()
         results = _commanded(ports, current, loaded, wake, time_left)
