@@ -65,8 +65,13 @@ def in_memory() -> Stores:
         strategies=strategies,
         access=access,
         operations=access.operations,
-        audit=MemoryAudit(lists=[instances.audit, strategies.audit, access.audit]),
-        audits=lambda: [*instances.audit, *strategies.audit, *access.audit],
+        audit=MemoryAudit(lists=[instances.audit, strategies.audit, access.audit, access.operations.audit]),
+        audits=lambda: [
+            *instances.audit,
+            *strategies.audit,
+            *access.audit,
+            *access.operations.audit,
+        ],
     )
 
 

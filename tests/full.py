@@ -5,10 +5,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.domain.access import AccessKey, Role
+from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, Result
+from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.dates import Asked, Moment
-from shared.domain.decision import AuditEntry
+from shared.domain.decision import Actor, AuditEntry
 from shared.domain.event import Again, AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.ids import (
     AccountId,
@@ -32,6 +35,7 @@ from shared.domain.instance import (
 from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy
 from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -179,6 +183,7 @@ INSTANCE = Instance(
     outputs={"payment": "P0", "total": 9.5},
     on_late=OnResume.ALL,
     added=(Added(seq=7, key="0cafe", body="0beef"),),
+    operations=(OperationSid("b-1"), OperationSid("b-2")),
 )
 
 RECORD = EventRecord(
@@ -207,6 +212,7 @@ AUDIT = AuditEntry(
     from_state="ACTIVE",
     to_state="PAUSED",
     reason="asked to",
+    operation=OperationSid("b-1"),
 )
 
 HEAD = StrategyHead(
@@ -261,4 +267,51 @@ ANSWER = Answer(
     body={"status": "CONFIRMED", "lines": [1, None]},
 )
 
-EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END, ANSWER)
+BULK_SID = OperationSid("01890a5d-ac96-774b-bcce-b302099a00b1")
+
+BY = Actor(name="key-1", reason="€ asked to", operation=BULK_SID)
+
+REFUSED = Result(sid=SID, came=Came.REFUSED, why="the instance is COMPLETED")
+
+BULK = BulkOperation(
+    sid=BULK_SID,
+    account_id=ACCOUNT,
+    selection=OfIds(ids=(SID, InstanceSid("i-2"))),
+    command=CancelTasks(tasks=("remind", "charge"), by=BY),
+    started_at=at(1),
+    updated_at=at(2),
+    attention_at=at(3),
+    rev=17,
+    status=BulkStatus.PAUSED,
+    cursor=Cursor(passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID),
+    at_end=True,
+    in_hand=(SID, InstanceSid("i-2")),
+    worker="t0ken",
+    crashes=2,
+    counts=Counts(changed=4, already_there=5, refused=6, unknown=7, failed=8),
+    results=(REFUSED,),
+    problems=(REFUSED, REFUSED),
+    left_out=9,
+    finished_at=at(5),
+    request_hash="b0d4",
+)
+
+_THOSE: dict[str, Any] = {
+    "statuses": (InstanceStatus.PAUSED, InstanceStatus.CANCELED),
+    "created_from": at(1, microsecond=7),
+    "created_to": at(2),
+}
+
+BULKS = (
+    BULK,
+    replace(
+        BULK,
+        selection=OfStrategy(strategy=STRATEGY, version=3, **_THOSE),
+        command=Resume(by=BY, on_late=OnResume.SHIFT),
+    ),
+    replace(BULK, selection=OfFolder(folder="/de", **_THOSE), command=Cancel(by=BY, kill=True)),
+    replace(BULK, command=Pause(by=BY, kill=True)),
+)
+"""With every selection, and every command."""
+
+EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END, ANSWER, *BULKS)

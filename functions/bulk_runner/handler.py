@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.draining import carry_on
+from shared.application.operations import carry_on
 from shared.bootstrap import ports
 from shared.domain.ids import OperationSid
 
@@ -18,17 +18,17 @@ logger = Logger()
 
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Carry on for as long as this invocation lasts; how many instances were freed.
+    """Carry on for as long as this invocation lasts; how many instances were freed, or commanded.
 
     Raising lets the platform redeliver; the sweeper comes in any case.
     """
     sid = OperationSid(event["sid"])
-    drained = carry_on(
+    turn = carry_on(
         ports(),
         sid,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
     )
-    for instance, why in drained.failed.items():
-        logger.error("not freed", extra={"operation": sid, "instance": instance, "why": why})
-    logger.info("drained", extra={"operation": sid, "freed": drained.freed, "failed": len(drained.failed)})
-    return {"freed": drained.freed, "failed": len(drained.failed)}
+    for instance, why in turn.failed.items():
+        logger.error("not done", extra={"operation": sid, "instance": instance, "why": why})
+    logger.info("carried on", extra={"operation": sid, "done": turn.done, "failed": len(turn.failed)})
+    return {"done": turn.done, "failed": len(turn.failed)}

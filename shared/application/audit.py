@@ -63,4 +63,4 @@ def _page(found: list[tuple[Noted, AuditEntry]], after: Noted | None) -> AuditPa
 
 
 def _is_about(entry: AuditEntry, target: str | None) -> bool:
-    return target is None or target in (entry.target, entry.event)
+    return target is None or target in (entry.target, entry.event, entry.operation)

@@ -4,21 +4,18 @@ Source: design section 3, item 3.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.application.committing import ContentionError, ring, settled
 from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
-from shared.domain.attention import EARLY, GRACE, SHARDS
+from shared.application.turn import RESERVE, Turn
+from shared.domain.attention import GRACE, SHARDS
 from shared.domain.commands import Unpark
 from shared.domain.decision import Applied
 from shared.domain.errors import RitornelloError
-from shared.domain.ids import InstanceSid, OperationSid, StrategySid
+from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance import HeldBy
 from shared.domain.operation import FREED_PER_SECOND, SAY_SO, Drain, after_turn, taken_in_hand
-
-RESERVE = timedelta(seconds=20)
-"""What an invocation keeps of its time to write down how far it got."""
 
 BATCH = 25
 """So many are freed between two looks at the clock."""
@@ -27,38 +24,28 @@ LAG_SECONDS = 1.0
 """How long an index may still show what has just been freed."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Drained:
-    """What one invocation came to. failed: instances that could not be freed, and why; they stay held."""
-
-    freed: int = 0
-    failed: dict[InstanceSid, str] = field(default_factory=dict)
-
-
-def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> Drained:
+def drain_on(ports: Ports, drain: Drain, *, time_left: Callable[[], timedelta]) -> Turn:
     """Take a drain in hand for as long as this invocation lasts. Safe at any time, any number of times.
 
-    One that has lost its operation to another, because it was started anew, stops at its next write.
+    One that has lost its operation to another, because it was started anew, stops at its next write. An instance
+    that cannot be freed stays held.
     """
-    drained = Drained()
-    drain = ports.operations.load(sid)
-    if drain is None or drain.attention_at > ports.clock.now() + EARLY:
-        return drained
+    drained = Turn()
     try:
         if _is_held(ports, drain):
             ports.operations.remove(drain)
             return drained
         drain = _in_hand(ports, drain)
         drain, is_empty = _freed(ports, drain, drained, time_left)
-        after = after_turn(drain, freed=drained.freed, is_empty=is_empty, now=ports.clock.now())
+        after = after_turn(drain, freed=drained.done, is_empty=is_empty, now=ports.clock.now())
         if after is None:
             ports.operations.remove(drain)
         else:
             ports.operations.commit(after)
     except StaleRevError:
         return drained
-    if not is_empty and drained.freed:
-        ports.wakeups.invoke_operation(sid)
+    if not is_empty and drained.done:
+        ports.wakeups.invoke_operation(drain.sid)
     return drained
 
 
@@ -78,7 +65,7 @@ def _in_hand(ports: Ports, drain: Drain) -> Drain:
 
 
 def _freed(
-    ports: Ports, drain: Drain, drained: Drained, time_left: Callable[[], timedelta]
+    ports: Ports, drain: Drain, drained: Turn, time_left: Callable[[], timedelta]
 ) -> tuple[Drain, bool]:
     """Free batch after batch; the drain, and whether its partition was found empty before the time was up.
 
@@ -103,7 +90,7 @@ def _freed(
     return drain, False
 
 
-def _free(ports: Ports, sid: InstanceSid, drained: Drained) -> None:
+def _free(ports: Ports, sid: InstanceSid, drained: Turn) -> None:
     """One instance freed and rung for. One that cannot be read or decided on holds up none of the others."""
     try:
         verdict = settled(ports, sid, Unpark())
@@ -112,4 +99,4 @@ def _free(ports: Ports, sid: InstanceSid, drained: Drained) -> None:
         return
     if isinstance(verdict, Applied):
         ring(ports, verdict.instance)
-        drained.freed += 1
+        drained.done += 1

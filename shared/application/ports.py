@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from shared.domain.access import AccessKey
+from shared.domain.bulk import BulkOperation
 from shared.domain.call import CallOutcome, ServiceRequest
 from shared.domain.decision import AuditEntry
 from shared.domain.errors import RitornelloError
@@ -33,6 +34,18 @@ class Listed:
 
     created_at: datetime
     sid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """A strategy in its folder. folder_name: its place among those of its account, which never changes."""
+
+    sid: StrategySid
+    folder_name: str
+
+
+Operation = Drain | BulkOperation
+"""Work on many instances."""
 
 
 class InstanceStore(Protocol):
@@ -103,6 +116,20 @@ class InstanceStore(Protocol):
         """The youngest instances of a strategy with one of these statuses, older than ``before``.
 
         An index: an instance may stand there for a moment under a status it has left, or not yet.
+        """
+
+    def oldest_of_strategy(
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        after: Listed | None,
+        until: datetime,
+        limit: int,
+    ) -> list[Listed]:
+        """The oldest instances of a strategy with one of these statuses, oldest first.
+
+        Only those behind ``after``, and created up to ``until``, which is in whole milliseconds. An index, as above.
         """
 
     def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
@@ -196,6 +223,12 @@ class StrategyStore(Protocol):
     def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
         """The youngest strategies of an account, older than ``before``, youngest first. An index."""
 
+    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[Filed]:
+        """The strategies of an account in a folder or below it, behind a place, by folder and name. An index.
+
+        folder: ``/`` is all of them. after: the empty text for the first ones.
+        """
+
     def head(self, sid: StrategySid) -> StrategyHead | None:
         """What holds for all versions of a strategy, by a strongly consistent read; None if unknown.
 
@@ -277,17 +310,26 @@ class AuditStore(Protocol):
 class OperationStore(Protocol):
     """Where work on many instances is kept."""
 
-    def load(self, sid: OperationSid) -> Drain | None:
-        """The operation as last stored; None where there is none, or it is done."""
+    def load(self, sid: OperationSid) -> Operation | None:
+        """The operation as last stored; None where there is none, or it is a drain that is done."""
 
-    def commit(self, drain: Drain) -> None:
-        """Replace the operation whose stored rev is ``drain.rev - 1``. Raises: StaleRevError."""
+    def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
+        """Store a new operation. Raises: StaleRevError: there is one of that sid. Nothing was written."""
+
+    def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+        """Replace the operation whose stored rev is ``operation.rev - 1``, with the audit entry or not at all.
+
+        Raises: StaleRevError. Nothing was written.
+        """
 
     def remove(self, drain: Drain) -> None:
-        """Remove the operation whose stored rev is ``drain.rev``. Raises: StaleRevError."""
+        """Remove the drain whose stored rev is ``drain.rev``. Raises: StaleRevError."""
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
         """Operations that are to go on, the longest due first. An index: it may lag behind."""
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
+        """The youngest bulk operations of an account, older than ``before``, youngest first. An index."""
 
 
 class UnknownStrategyError(Exception):

@@ -9,10 +9,8 @@ from shared.domain.decision import Actor, noted
 from shared.domain.definition import read_definition
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, StrategySid, sid_of_request
-from shared.domain.instance import InstanceStatus
+from shared.domain.instance import UNFINISHED
 from shared.domain.strategy import Json, StrategyHead
-
-UNFINISHED = (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
 
 
 class ChangedMeanwhileError(RitornelloError):

@@ -53,7 +53,12 @@ from shared.domain.withdraw import cancel_event, cancel_tasks
 
 
 def decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:
-    """What a command comes to on an instance under its strategy, at an instant."""
+    """What a command comes to on an instance under its strategy, at an instant.
+
+    A bulk operation changes an instance once: told again, by a runner that took over, it is AlreadyThere.
+    """
+    if _done_before(instance, command):
+        return AlreadyThere(instance=instance)
     verdict = _decide(strategy, instance, command, now=now)
     if not isinstance(verdict, Applied):
         return verdict
@@ -74,6 +79,15 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
         arm_at=beyond_horizon(after, strategy.horizon, now=now),
     )
     return replace(verdict, instance=settled)
+
+
+def _done_before(instance: Instance, command: Command) -> bool:
+    """Whether the bulk operation that commands has changed the instance already."""
+    match command:
+        case Pause(by=by) | Resume(by=by) | Cancel(by=by) | CancelTasks(by=by):
+            return by.operation is not None and by.operation in instance.operations
+        case _:
+            return False
 
 
 def _explained(before: Instance, verdict: Applied, command: Command, *, now: datetime) -> Applied:

@@ -1,22 +1,26 @@
 """What a command comes to: a verdict, the state after it, and what is to be stored with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.errors import Problem
 from shared.domain.event import Event
-from shared.domain.ids import AccountId, EventSid
-from shared.domain.instance import Instance
+from shared.domain.ids import AccountId, EventSid, OperationSid
+from shared.domain.instance import MOST_OPERATIONS, Instance
 from shared.domain.journal import EventRecord
 from shared.domain.recurrence import Skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who commands: an access key's id or ``engine``, with an optional reason for the audit trail."""
+    """Who commands: an access key's id or ``engine``, with an optional reason for the audit trail.
+
+    operation: the bulk operation through which they do.
+    """
 
     name: str
     reason: str | None = None
+    operation: OperationSid | None = None
 
 
 ENGINE = Actor(name="engine")
@@ -39,8 +43,9 @@ class Change:
 class AuditEntry:
     """Who changed what, when, from which state to which, and why.
 
-    target: the sid of an instance or a strategy, ``queue``, or an access key's id.
+    target: the sid of an instance, a strategy or an operation, ``queue``, or an access key's id.
     event: which of the instance's events was meant, where it was one.
+    operation: the bulk operation through which it was done.
     from_state, to_state: statuses; of a strategy its versions; None where there is nothing before or after.
     """
 
@@ -53,6 +58,7 @@ class AuditEntry:
     from_state: str | None = None
     to_state: str | None = None
     reason: str | None = None
+    operation: OperationSid | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +135,15 @@ def audited(
     now: datetime,
     event: Event | None = None,
 ) -> Applied:
-    """A change with its audit entry. event: the one that was meant, where it was one."""
+    """A change with its audit entry. event: the one that was meant, where it was one.
+
+    The instance notes the bulk operation it was changed through, which so finds it done whoever dies.
+    """
+    after = change.instance
+    if by.operation is not None:
+        after = replace(after, operations=(*after.operations, by.operation)[-MOST_OPERATIONS:])
     return Applied(
-        instance=change.instance,
+        instance=after,
         records=change.records,
         audit=AuditEntry(
             account_id=before.account_id,
@@ -141,7 +153,8 @@ def audited(
             command=command,
             event=None if event is None else before.event_sid(event),
             from_state=before.status.value,
-            to_state=change.instance.status.value,
+            to_state=after.status.value,
             reason=by.reason,
+            operation=by.operation,
         ),
     )

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from shared.domain.dates import Moment
 from shared.domain.event import Event, EventStatus, PausedFor
-from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid, event_sid
+from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, StrategySid, event_sid
 from shared.domain.strategy import Json, OnResume
 
 MOST_ADDED_KEYS = 16
@@ -15,6 +15,9 @@ MOST_ADDED_KEYS = 16
 
 MOST_STOPS = 4
 """So many of the times an instance stood still are remembered on it."""
+
+MOST_OPERATIONS = 4
+"""So many bulk operations that have changed an instance are remembered: the last ones."""
 
 MAX_UNFINISHED_EVENTS = 50
 """An aggregate holds at most this many unfinished events."""
@@ -37,6 +40,10 @@ class InstanceStatus(StrEnum):
     def is_final(self) -> bool:
         """Whether nothing leaves it any more."""
         return self in (InstanceStatus.CANCELED, InstanceStatus.COMPLETED)
+
+
+UNFINISHED = (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
+"""The statuses that something leaves."""
 
 
 class CancelReason(StrEnum):
@@ -116,6 +123,7 @@ class Instance:
     added: the last requests that have added events and may be sent again.
     on_late: how its last resume wanted passed dates to be treated, until its plan has caught up.
     outputs: the latest of each name that its events have come to.
+    operations: the last bulk operations that have changed it; each does so once.
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     """
 
@@ -157,6 +165,7 @@ class Instance:
     added: tuple[Added, ...] = ()
     outputs: Mapping[str, Json] = field(default_factory=dict)
     on_late: OnResume | None = None
+    operations: tuple[OperationSid, ...] = ()
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""

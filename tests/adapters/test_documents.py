@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.dynamodb import documents
+from shared.adapters.dynamodb import bulk_documents, documents
 from shared.adapters.dynamodb.forms import (
     ASKED,
     FLAG,
@@ -79,7 +79,8 @@ class TestTheFullObjects:
         assert list(forgotten(value, type(value).__name__)) == []
 
     def test_every_shape_is_among_them(self) -> None:
-        shapes = {v._kind for v in vars(documents).values() if isinstance(v, Shape)}
+        told = [*vars(documents).values(), *vars(bulk_documents).values()]
+        shapes = {v._kind for v in told if isinstance(v, Shape)}
         found: set[type] = set()
 
         def look(value: object) -> None:

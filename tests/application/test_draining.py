@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from shared.adapters.memory.stores import MemoryInstances
 from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.draining import LAG_SECONDS, carry_on
+from shared.application.draining import LAG_SECONDS
 from shared.application.flags import pause_queue, resume_queue
+from shared.application.operations import carry_on
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import ring_operations, sweep
@@ -88,7 +89,7 @@ def held(ports: MemoryPorts) -> set[InstanceSid]:
 def turn(ports: MemoryPorts, *, lasts: timedelta = A_LIFE, sid: OperationSid = OURS) -> int:
     """One invocation of the bulk runner."""
     ends = ports.clock.at + lasts
-    return carry_on(ports, sid, time_left=lambda: ends - ports.clock.at).freed
+    return carry_on(ports, sid, time_left=lambda: ends - ports.clock.at).done
 
 
 class TestResumingTheQueue:
@@ -187,7 +188,7 @@ class TestADrain:
             ports.clock.at += timedelta(seconds=20)
             return A_LIFE
 
-        assert carry_on(ports, OURS, time_left=left).freed == 200
+        assert carry_on(ports, OURS, time_left=left).done == 200
         assert min(seen) > timedelta(seconds=30)
         assert ports.operations.drains[OURS].freed == 200
         assert timedelta(0) < SAY_SO < IN_HAND
@@ -258,7 +259,7 @@ class TestWhatStopsADrain:
                 ports.operations.drains[OURS] = anew[0]
             return A_LIFE
 
-        assert carry_on(ports, OURS, time_left=left).freed == 30
+        assert carry_on(ports, OURS, time_left=left).done == 30
         assert ports.operations.drains[OURS] == anew[0]
 
 
@@ -274,7 +275,7 @@ class TestWhatGoesWrong:
 
         drained = carry_on(ports, OURS, time_left=lambda: A_LIFE - (ports.clock.at - NOON))
 
-        assert drained.freed == 58
+        assert drained.done == 58
         assert drained.failed == dict.fromkeys(
             (sids[0], sids[30]), "StoredShapeError: is nothing that is known today"
         )

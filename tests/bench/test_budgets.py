@@ -17,6 +17,7 @@ from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.world import ManualClock, SequentialIds
 from shared.adapters.meter import Meter
 from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.application.bulk import AskedOfMany, begin_bulk
 from shared.application.control import control
 from shared.application.explaining import explained
 from shared.application.flags import pause_queue, resume_queue
@@ -31,6 +32,7 @@ from shared.application.ports import (
     StrategyStore,
 )
 from shared.application.run import run_due_events
+from shared.application.selecting import Walk, next_slice
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import sweep
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
@@ -38,6 +40,7 @@ from shared.domain.commands import Cancel, Command, Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import InstanceStatus
+from shared.domain.selection import OfIds, OfStrategy
 from shared.domain.strategy import StrategyHead
 from tests.engines import DynamoDb, on_dynamodb
 
@@ -246,7 +249,7 @@ class TestTheTable:
         strategy = rig.strategies.load(rig.saved(3), 1)
         asked = StartInstance(strategy_id="n", attributes={}, start_date=NOON + timedelta(days=1))
         sids = [start_instance(rig, strategy, asked).instance.sid for _ in range(30 * tenfold)]
-        sid = sids[15]
+        sid = sids[29]
         instance = rig.instances.load(sid)
         assert instance is not None
         account = strategy.account_id
@@ -267,6 +270,21 @@ class TestTheTable:
             ),
             "explain an instance": rig.reads(lambda: explained(rig, instance, NOON)),
             "sweep a shard without anything due": rig.reads(lambda: sweep(rig, 0, limit=500)),
+            "find a slice of 25 instances of a strategy": rig.reads(
+                lambda: next_slice(
+                    rig,
+                    Walk(account=account, selection=OfStrategy(strategy=strategy.sid), begun_at=NOON),
+                    wanted=25,
+                )
+            ),
+            "cancel 25 instances in bulk": rig.reads(
+                lambda: begin_bulk(
+                    rig,
+                    AskedOfMany(
+                        account=account, selection=OfIds(ids=tuple(sids[:25])), command=Cancel(by=ANN)
+                    ),
+                )
+            ),
             "pause an instance": rig.reads(lambda: control(rig, sid, Pause(by=ANN))),
             "pause the queue": rig.reads(lambda: pause_queue(rig, account, by=ANN)),
             "resume the queue": rig.reads(lambda: resume_queue(rig, account, by=ANN)),

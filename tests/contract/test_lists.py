@@ -109,6 +109,73 @@ class TestInstancesOfAnAccount:
         assert stores.instances.of_account(OTHER, before=None, limit=9) == []
 
 
+class TestTheWalkThroughAStrategy:
+    """Its instances from the oldest on, of the statuses that are asked for, up to an instant."""
+
+    LATER = at(2)
+
+    def walked(self, stores: Stores, **asked: Any) -> list[Listed]:
+        given = {"statuses": EVERY, "after": None, "until": self.LATER, "limit": 9, **asked}
+        return stores.instances.oldest_of_strategy(full.STRATEGY, **given)
+
+    def test_they_come_oldest_first_page_by_page(self, stores: Stores) -> None:
+        made = instances(5)
+        for instance in made:
+            stores.instances.create(instance)
+
+        first = self.walked(stores, limit=2)
+        rest = self.walked(stores, after=first[-1])
+
+        assert first == [place(made[0]), place(made[1])]
+        assert rest == [place(instance) for instance in made[2:]]
+        assert self.walked(stores, after=rest[-1]) == []
+
+    def test_of_several_statuses_they_are_in_one_order(self, stores: Stores) -> None:
+        made = instances(6, status=InstanceStatus.ACTIVE)
+        mixed = [
+            replace(one, status=InstanceStatus.PAUSED) if number % 2 else one
+            for number, one in enumerate(made)
+        ]
+        for instance in mixed:
+            stores.instances.create(instance)
+        both = [InstanceStatus.ACTIVE, InstanceStatus.PAUSED]
+
+        assert self.walked(stores, statuses=both, limit=4) == [place(one) for one in made[:4]]
+        assert self.walked(stores, statuses=both[:1]) == [place(one) for one in made[::2]]
+
+    def test_one_that_has_moved_on_leaves_its_place_in_the_walk_as_it_is(self, stores: Stores) -> None:
+        made = instances(4, status=InstanceStatus.ACTIVE)
+        for instance in made:
+            stores.instances.create(instance)
+        asked = {"statuses": [InstanceStatus.ACTIVE]}
+        first = self.walked(stores, limit=2, **asked)
+
+        for instance in made[:2]:
+            stores.instances.commit(changed(instance, status=InstanceStatus.CANCELED))
+
+        assert self.walked(stores, after=first[-1], **asked) == [place(one) for one in made[2:]]
+        assert self.walked(stores, **asked) == [place(one) for one in made[2:]]
+
+    def test_younger_ones_than_asked_for_are_not_there(self, stores: Stores) -> None:
+        made = instances(5)
+        for instance in made:
+            stores.instances.create(instance)
+
+        assert self.walked(stores, until=made[2].created_at) == [place(one) for one in made[:3]]
+        before_all = made[0].created_at - timedelta(milliseconds=1)
+        assert self.walked(stores, until=before_all) == []
+        assert self.walked(stores, until=before_all, after=place(made[0])) == []
+
+    def test_it_may_begin_at_an_instant(self, stores: Stores) -> None:
+        made = instances(5)
+        for instance in made:
+            stores.instances.create(instance)
+
+        begin = Listed(created_at=made[3].created_at, sid="")
+
+        assert self.walked(stores, after=begin) == [place(one) for one in made[3:]]
+
+
 class TestManyInstances:
     """Read together; those that are not there are left out."""
 
@@ -169,6 +236,63 @@ class TestStrategiesOfAnAccount:
         stores.strategies.delete(replace(two, deleted_at=at(9)), before=two, audit=full.AUDIT)
 
         assert stores.strategies.of_account(full.ACCOUNT, before=None, limit=9) == [one]
+
+
+class TestStrategiesOfAFolder:
+    """In it or below it, by folder and name; not those whose folders only begin with the same letters."""
+
+    FILED = (
+        "/#b",
+        "/de#a",
+        "/de#b",
+        "/de/berlin#a",
+        "/de/berlin/mitte#a",
+        "/de-old#a",
+        "/denmark#a",
+        "/fr#a",
+    )
+
+    def filed(self, stores: Stores, folder: str, *, after: str = "", limit: int = 9) -> list[str]:
+        for number, text in enumerate(self.FILED):
+            of, _, name = text.partition("#")
+            head = replace(full.HEAD, sid=StrategySid(f"s-{number}"), name=f"{name}{number}", folder=of)
+            if stores.strategies.head(head.sid) is None:
+                stores.strategies.create(replace(head, deleted_at=None), settings("water-filter-refill"))
+        found = stores.strategies.in_folder(full.ACCOUNT, folder, after=after, limit=limit)
+        assert [one.folder_name for one in found] == sorted(one.folder_name for one in found)
+        return [one.folder_name[:-1] for one in found]
+
+    def test_those_in_it_come_before_those_below_it(self, stores: Stores) -> None:
+        assert self.filed(stores, "/de") == ["/de#a", "/de#b", "/de/berlin#a", "/de/berlin/mitte#a"]
+
+    def test_the_root_holds_all(self, stores: Stores) -> None:
+        assert sorted(self.filed(stores, "/")) == sorted(self.FILED)
+
+    def test_a_folder_that_is_not_there_holds_none(self, stores: Stores) -> None:
+        assert self.filed(stores, "/d") == []
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 9])
+    def test_page_by_page_each_comes_once(self, stores: Stores, limit: int) -> None:
+        self.filed(stores, "/de")
+        found: list[str] = []
+        while page := stores.strategies.in_folder(
+            full.ACCOUNT, "/de", after=found[-1] if found else "", limit=limit
+        ):
+            found += [one.folder_name for one in page]
+
+        assert found == ["/de#a1", "/de#b2", "/de/berlin#a3", "/de/berlin/mitte#a4"]
+
+    def test_of_another_account_there_are_none(self, stores: Stores) -> None:
+        self.filed(stores, "/")
+
+        assert stores.strategies.in_folder(OTHER, "/", after="", limit=9) == []
+
+    def test_a_deleted_one_is_not_there(self, stores: Stores) -> None:
+        (head,) = TestStrategiesOfAnAccount.heads(stores, 1)
+
+        stores.strategies.delete(replace(head, deleted_at=at(9)), before=head, audit=full.AUDIT)
+
+        assert stores.strategies.in_folder(full.ACCOUNT, "/", after="", limit=9) == []
 
 
 class TestKeysOfAnAccount:

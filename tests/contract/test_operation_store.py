@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from shared.application.ports import StaleRevError
-from shared.domain.ids import OperationSid
+from shared.application.ports import Listed, StaleRevError
+from shared.domain.bulk import BulkOperation
+from shared.domain.ids import AccountId, OperationSid
 from shared.domain.operation import Drain
 from tests import full
 from tests.engines import Stores
 from tests.full import at
 
 DRAIN = full.DRAIN
+BULK = full.BULK
 
 
 def begun(stores: Stores, *drains: Drain) -> None:
@@ -87,3 +89,86 @@ class TestWhatIsDue:
 
         assert stores.operations.due(until=at(3), limit=9) == ["drain-1", "drain-2", "drain-3"]
         assert stores.operations.due(until=at(3), limit=2) == ["drain-1", "drain-2"]
+
+    def test_drains_and_bulk_operations_are_found_together(self, stores: Stores) -> None:
+        begun(stores, replace(DRAIN, attention_at=at(2)))
+        stores.operations.create(replace(BULK, attention_at=at(1)), audit=full.AUDIT)
+
+        assert stores.operations.due(until=at(3), limit=9) == [BULK.sid, DRAIN.sid]
+
+    def test_one_that_never_goes_on_by_itself_is_not_there(self, stores: Stores) -> None:
+        stores.operations.create(BULK, audit=full.AUDIT)
+
+        stores.operations.commit(replace(BULK, attention_at=None, rev=BULK.rev + 1))
+
+        assert stores.operations.due(until=at(30), limit=9) == []
+
+
+class TestABulkOperation:
+    """It is created once, with its audit entry, and found as it was stored last."""
+
+    @pytest.mark.parametrize("bulk", full.BULKS, ids=lambda bulk: type(bulk.command).__name__)
+    def test_every_field_survives(self, stores: Stores, bulk: BulkOperation) -> None:
+        stores.operations.create(bulk, audit=full.AUDIT)
+
+        assert stores.operations.load(bulk.sid) == bulk
+        assert stores.audits() == [full.AUDIT]
+
+    def test_it_survives_with_nothing_but_what_it_must_have(self, stores: Stores) -> None:
+        bare = BulkOperation(
+            sid=BULK.sid,
+            account_id=BULK.account_id,
+            selection=BULK.selection,
+            command=BULK.command,
+            started_at=at(1),
+            updated_at=at(1),
+        )
+        stores.operations.create(bare, audit=full.AUDIT)
+
+        assert stores.operations.load(BULK.sid) == bare
+
+    def test_a_second_one_of_its_sid_is_refused(self, stores: Stores) -> None:
+        stores.operations.create(BULK, audit=full.AUDIT)
+
+        with pytest.raises(StaleRevError):
+            stores.operations.create(replace(BULK, crashes=9), audit=full.AUDIT)
+
+        assert stores.operations.load(BULK.sid) == BULK
+        assert len(stores.audits()) == 1
+
+    def test_a_change_is_stored_with_its_audit_entry(self, stores: Stores) -> None:
+        stores.operations.create(BULK, audit=full.AUDIT)
+        after, told = replace(BULK, rev=BULK.rev + 1, crashes=9), replace(full.AUDIT, command="resume")
+
+        stores.operations.commit(after, audit=told)
+
+        assert stores.operations.load(BULK.sid) == after
+        assert told in stores.audits()
+
+    @pytest.mark.parametrize("rev", [BULK.rev, BULK.rev + 2])
+    def test_a_change_of_another_rev_is_refused_with_its_audit_entry(self, stores: Stores, rev: int) -> None:
+        stores.operations.create(BULK, audit=full.AUDIT)
+
+        with pytest.raises(StaleRevError):
+            stores.operations.commit(replace(BULK, rev=rev), audit=replace(full.AUDIT, command="resume"))
+
+        assert stores.operations.load(BULK.sid) == BULK
+        assert stores.audits() == [full.AUDIT]
+
+
+class TestTheOperationsOfAnAccount:
+    """Its bulk operations, youngest first; drains are no such thing."""
+
+    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+        made = [replace(BULK, sid=OperationSid(f"b-{day}"), started_at=at(day)) for day in range(1, 6)]
+        for bulk in made:
+            stores.operations.create(bulk, audit=replace(full.AUDIT, target=bulk.sid))
+        begun(stores, DRAIN)
+        listing = stores.operations.of_account
+
+        first = listing(full.ACCOUNT, before=None, limit=3)
+        last = Listed(created_at=first[-1].started_at, sid=first[-1].sid)
+        rest = listing(full.ACCOUNT, before=last, limit=3)
+
+        assert first + rest == made[::-1]
+        assert listing(AccountId("other"), before=None, limit=3) == []

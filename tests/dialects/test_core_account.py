@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.draining import carry_on
+from shared.application.operations import carry_on
 from shared.domain.operation import QUIET
 from tests.dialects.core_client import Client
 

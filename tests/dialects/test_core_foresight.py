@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.api.core.moment_format import date_format
-from shared.application.draining import carry_on
+from shared.application.operations import carry_on
 from shared.domain.dates import zone_named
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import OperationSid

@@ -5,16 +5,23 @@ A route without a row here fails, and so does a row without its route.
 
 import re
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.api.core.routes import ROUTES
+from shared.domain.bulk import BulkStatus
+from shared.domain.ids import AccountId
+from tests import full
 from tests.dialects.core_client import GYM, WATER, Client
 
 CALLERS = ("no key", "wrong key", "viewer", "operator", "admin", "foreign admin", "wrong secret")
 
-# {shop} stands for the sid of a strategy, {one} for that of its instance, {key} for an access key's id.
+OF_WATER = {"selection": {"strategyId": WATER["name"]}, "command": {"name": "pause"}}
+
+# {shop} stands for the sid of a strategy, {one} for that of its instance, {key} for an access key's id, {many} for
+# the sid of a bulk operation that is going on.
 MATRIX: dict[str, tuple[str, Any]] = {
     "POST /execution-strategy": ("401 401 403 403 201 201 201", {**GYM, "name": "gym-2"}),
     "GET /execution-strategy": ("401 401 200 200 200 200 200", None),
@@ -50,6 +57,12 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "POST /execution-event/{one}-1.token/resume": ("401 401 403 404 404 404 403", {"status": "CONFIRMED"}),
     "POST /execution-event/{one}-1/resolve": ("401 401 403 409 409 404 403", {"decision": "skip"}),
     "POST /execution-event/{one}-1/retry": ("401 401 403 409 409 404 403", {"fromStep": "ship"}),
+    "POST /bulk-operation": ("401 401 403 200 200 404 403", OF_WATER),
+    "GET /bulk-operation": ("401 401 200 200 200 200 200", None),
+    "GET /bulk-operation/{many}": ("401 401 200 200 200 404 200", None),
+    "POST /bulk-operation/{many}/pause": ("401 401 403 200 200 404 200", None),
+    "POST /bulk-operation/{many}/resume": ("401 401 403 200 200 404 200", None),
+    "POST /bulk-operation/{many}/cancel": ("401 401 403 200 200 404 200", None),
     "GET /queue": ("401 401 200 200 200 200 200", None),
     "DELETE /queue": ("401 401 403 200 200 200 200", None),
     "POST /queue": ("401 401 403 200 200 200 200", None),
@@ -59,6 +72,9 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "GET /audit": ("401 401 200 200 200 200 200", None),
     "GET /app": ("401 401 200 200 200 200 200", None),
 }
+MANY = replace(
+    full.BULK, account_id=AccountId("a-1"), status=BulkStatus.ACTIVE, worker=None, finished_at=None
+)
 CELLS = [
     pytest.param(target, caller, int(status), body, id=f"{target} by {caller}")
     for target, (statuses, body) in MATRIX.items()
@@ -96,6 +112,8 @@ def everything(client: Client) -> Any:
             ports.access.paused_queues,
             ports.access.audit,
             ports.operations.drains,
+            ports.operations.bulks,
+            ports.operations.audit,
         )
     )
 
@@ -105,8 +123,9 @@ def test_each_route_by_each_caller(client: Client, target: str, caller: str, sta
     """The status is the one in the table, and a refused request stores nothing."""
     shop, one = client.saved()["sid"], client.started()["executionInstance"]["sid"]
     key = client("POST", "/access-key", {"role": "viewer"})[1]["keyId"]
+    client.ports.operations.bulks[MANY.sid] = MANY
     before = everything(client)
-    method, path = target.format(shop=shop, one=one, key=key).split()
+    method, path = target.format(shop=shop, one=one, key=key, many=MANY.sid).split()
 
     found, _ = client(method, path, body, **knocking(caller))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.client import KEY, Processes, example
+from dev.client import KEY, Api, Processes, example
 from shared.api.core.openapi import document
 
 pytestmark = pytest.mark.timeout(500)
@@ -61,6 +61,12 @@ def running(processes: Processes) -> tuple[Processes, str]:
     return processes, strategy["secret"]
 
 
+def an_operation(api: Api) -> str:
+    """The sid of a bulk operation, on instances that nobody has."""
+    body = {"selection": {"ids": ["gone"]}, "command": {"name": "pause"}}
+    return str(api.call("POST", "/bulk-operation", body)["sid"])
+
+
 class TestEveryOperation:
     """No 5xx, no status and no shape that is not in the document."""
 
@@ -91,6 +97,7 @@ class TestEveryOperation:
             "/execution-strategy": created[0]["createdEvents"]["mainEvent"]["strategySid"],
             "/execution-instance": created[0]["executionInstance"]["sid"],
             "/execution-event": created[1]["createdEvents"]["mainEvent"]["sid"],
+            "/bulk-operation": an_operation(api),
         }
 
         found = explored(processes, secret, ids, phases="coverage,fuzzing,stateful")

@@ -99,7 +99,7 @@ class TestTheSamples:
         resume_queue(ports, DEV, by=ANN)
 
         assert invoked("sweeper")["operations"] == 16
-        assert invoked("bulk_runner") == {"freed": 1, "failed": 0}
+        assert invoked("bulk_runner") == {"done": 1, "failed": 0}
 
         freed = ports.instances.load(sid)
         assert freed is not None

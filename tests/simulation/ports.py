@@ -8,7 +8,15 @@ from typing import Protocol
 from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
-from shared.application.ports import Clock, Controllers, InstanceStore, ServiceCaller, Wakeups
+from shared.application.ports import (
+    Clock,
+    Controllers,
+    InstanceStore,
+    Operation,
+    ServiceCaller,
+    Wakeups,
+)
+from shared.domain.bulk import BulkOperation
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import HeldBy
@@ -25,6 +33,9 @@ class Behind(Protocol):
 
     def io(self, label: str) -> None:
         """A point at which the current process may be stopped, delayed or killed."""
+
+    def may_lose_reply(self) -> None:
+        """The reply to a write may get lost. Raises: StaleRevError: it did, and the write was sent again."""
 
 
 class Access(MemoryAccess):
@@ -59,20 +70,27 @@ class Access(MemoryAccess):
 
 
 class Operations(MemoryOperations):
-    """The drains of a world."""
+    """The drains and bulk operations of a world."""
 
     def __init__(self, world: Behind) -> None:
-        super().__init__(drains=world.flags.access.operations.drains)
+        inner = world.flags.access.operations
+        super().__init__(drains=inner.drains, bulks=inner.bulks, audit=inner.audit)
         self.world = world
 
-    def load(self, sid: OperationSid) -> Drain | None:
+    def load(self, sid: OperationSid) -> Operation | None:
         self.world.io("load_operation")
         return super().load(sid)
 
-    def commit(self, drain: Drain) -> None:
+    def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
+        self.world.io("create_operation")
+        super().create(bulk, audit=audit)
+        self.world.io("operation_created")
+
+    def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
         self.world.io("commit_operation")
-        super().commit(drain)
+        super().commit(operation, audit=audit)
         self.world.io("operation_committed")
+        self.world.may_lose_reply()
 
     def remove(self, drain: Drain) -> None:
         self.world.io("remove_operation")

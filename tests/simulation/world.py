@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
 from shared.adapters.memory.world import SequentialIds
-from shared.application.draining import carry_on
+from shared.application.operations import carry_on
 from shared.application.ports import Controllers, Listed, StaleRevError
 from shared.application.run import run_due_events
 from shared.application.sweep import ring_operations, sweep
@@ -116,11 +116,13 @@ class World:
     @property
     def audit(self) -> MemoryAudit:
         """All that was written down."""
-        return MemoryAudit(lists=[self.store.audit, self.flags.access.audit])
+        return MemoryAudit(
+            lists=[self.store.audit, self.flags.access.audit, self.flags.access.operations.audit]
+        )
 
     @property
     def operations(self) -> "Operations":
-        """Drains, behind ``io``."""
+        """Drains and bulk operations, behind ``io``."""
         return Operations(self)
 
     @property
@@ -173,8 +175,7 @@ class World:
         for watch in self.commit_watchers:
             watch(instance)
         self.io("committed")
-        if self.faults.happens(self.faults.lost_reply):
-            raise StaleRevError
+        self.may_lose_reply()
 
     def append(self, instance: Instance, entry: JournalEntry) -> None:
         self.io("append")
@@ -206,12 +207,25 @@ class World:
         return self.store.attention(partition, until=until, limit=limit)
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        self.io("load_many")
         return self.store.load_many(sids)
 
     def of_strategy(
         self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
     ) -> list[Listed]:
         return self.store.of_strategy(strategy, statuses, before=before, limit=limit)
+
+    def oldest_of_strategy(
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        after: Listed | None,
+        until: datetime,
+        limit: int,
+    ) -> list[Listed]:
+        self.io("oldest_of_strategy")
+        return self.store.oldest_of_strategy(strategy, statuses, after=after, until=until, limit=limit)
 
     def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
         return self.store.of_account(account, before=before, limit=limit)
@@ -271,6 +285,11 @@ class World:
             process.wakes_at = self.now_at + held
         self.stage.point(label)
 
+    def may_lose_reply(self) -> None:
+        """The reply to a write may get lost. Raises: StaleRevError: it did, and the write was sent again."""
+        if self.faults.happens(self.faults.lost_reply):
+            raise StaleRevError
+
     def run(self, sid: InstanceSid) -> Process:
         """Invoke a step runner now."""
         self.jobs += 1
@@ -309,7 +328,7 @@ class World:
         """Invoke a bulk runner now."""
         started = self.now_at
         return self.do(
-            f"drain {sid}",
+            f"bulk {sid}",
             lambda: carry_on(self, sid, time_left=lambda: started + LAMBDA - self.now_at),
         )
 
@@ -323,7 +342,9 @@ class World:
     def _to_be_swept(self) -> list[datetime]:
         partitions = (swept_partition(0), far_partition(0))
         entries = [at for partition in partitions for at, _ in self.store.attention_entries(partition)]
-        return entries + [drain.attention_at for drain in self.flags.access.operations.drains.values()]
+        operations = self.flags.access.operations
+        entries += [drain.attention_at for drain in operations.drains.values()]
+        return entries + [one.attention_at for one in operations.bulks.values() if one.attention_at]
 
     def _on_the_minute(self, at: datetime) -> datetime:
         """The sweep at or after an instant."""

@@ -202,6 +202,7 @@ INSTANCE = Shape(
         "added": Member("added", several(ADDED)),
         "outputs": Member("outputs", OBJECT),
         "on_late": Member("onLate", named(OnResume)),
+        "operations": Member("operations", several(TEXT)),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )
@@ -262,6 +263,7 @@ AUDIT = Shape(
         "from_state": Member("from", TEXT),
         "to_state": Member("to", TEXT),
         "reason": Member("reason", TEXT),
+        "operation": Member("operation", TEXT),
     },
     outside=("account_id",),
 )

@@ -29,6 +29,7 @@ from shared.adapters.dynamodb.tables import (
     ATTENTION,
     BY_OWNER,
     BY_STRATEGY,
+    LAST_OF_ALL,
     OWNER_SHARDS,
     Tables,
     answer_prefix,
@@ -173,6 +174,33 @@ class DynamoDbInstances:
     def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
         partitions = [owner_shard(account, shard) for shard in range(OWNER_SHARDS)]
         return self._youngest(BY_OWNER, "ownerShard", partitions, before, limit)
+
+    def oldest_of_strategy(
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        after: Listed | None,
+        until: datetime,
+        limit: int,
+    ) -> list[Listed]:
+        first = "" if after is None else place_text(after)
+        last = place_text(Listed(created_at=until, sid=LAST_OF_ALL))
+        if first > last:
+            return []
+        found: set[Listed] = set()
+        for status in statuses:
+            values = {":of": strategy_status(strategy, status), ":first": first or "0", ":last": last}
+            items = query_all(
+                self.client,
+                most=limit + 1,  # the place behind which they are to be may itself be among them
+                TableName=self.tables.instances,
+                IndexName=BY_STRATEGY,
+                KeyConditionExpression="strategyStatus = :of AND createdSid BETWEEN :first AND :last",
+                ExpressionAttributeValues=to_attributes(values),
+            )
+            found |= {place_of(item["createdSid"]["S"]) for item in items}
+        return sorted(place for place in found if after is None or place > after)[:limit]
 
     def _youngest(
         self, index: str, attribute: str, partitions: Sequence[str], before: Listed | None, limit: int

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
+from shared.adapters.dynamodb.bulk_documents import BULK
 from shared.adapters.dynamodb.documents import ANSWER, AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA
 from shared.adapters.dynamodb.forms import from_text, to_text
+from shared.adapters.dynamodb.shapes import Shape
 from shared.adapters.dynamodb.tables import (
+    EXPIRY,
     OPERATIONS,
     account_day,
     account_month,
@@ -23,8 +26,9 @@ from shared.adapters.dynamodb.tables import (
     record_key,
     strategy_status,
 )
-from shared.application.ports import Listed, Noted
+from shared.application.ports import Listed, Noted, Operation
 from shared.domain.attention import attention_at, partition
+from shared.domain.bulk import KEPT, BulkOperation
 from shared.domain.dates import format_instant
 from shared.domain.decision import AuditEntry
 from shared.domain.errors import StoredShapeError
@@ -32,6 +36,9 @@ from shared.domain.ids import AccountId
 from shared.domain.instance import Instance
 from shared.domain.journal import Answer, EventRecord, JournalEntry
 from shared.domain.operation import Drain
+
+BULK_KIND = "bulk"
+"""Tells bulk operations from drains."""
 
 
 def item_of(account: AccountId, key: Mapping[str, str], **members: Any) -> Attributes:  # noqa: ANN401 - plain values
@@ -133,7 +140,7 @@ def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> 
 
 
 def drain_item(drain: Drain) -> Attributes:
-    """An operation."""
+    """A drain. Items without a kind are drains."""
     return item_of(
         drain.account_id,
         {"sid": drain.sid},
@@ -144,12 +151,33 @@ def drain_item(drain: Drain) -> Attributes:
     )
 
 
-def drain_of(item: Mapping[str, AttributeValue]) -> Drain:
+def bulk_item(bulk: BulkOperation) -> Attributes:
+    """A bulk operation. It stands in the attention index while it is to go on, and expires after its end."""
+    members: dict[str, str | int] = {
+        "kind": BULK_KIND,
+        "rev": bulk.rev,
+        "createdSid": place_text(Listed(created_at=bulk.started_at, sid=bulk.sid)),
+        "doc": to_text(BULK.write(bulk)),
+    }
+    if bulk.attention_at is not None:
+        at = attention_instant(bulk.attention_at)
+        members |= {"attentionPartition": OPERATIONS, "attentionAt": at}
+    if bulk.finished_at is not None:
+        members[EXPIRY["operations"]] = int((bulk.finished_at + KEPT).timestamp())
+    return item_of(bulk.account_id, {"sid": bulk.sid}, **members)
+
+
+def operation_item(operation: Operation) -> Attributes:
+    """An operation of either kind."""
+    return drain_item(operation) if isinstance(operation, Drain) else bulk_item(operation)
+
+
+def operation_of(item: Mapping[str, AttributeValue]) -> Operation:
     """The operation an item holds."""
     found = read(item, "sid", "rev", "doc")
-    return DRAIN.read(
-        from_text(found["doc"]), sid=found["sid"], account_id=found["accountId"], rev=found["rev"]
-    )
+    shape: Shape[Drain] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else DRAIN
+    outside = {"sid": found["sid"], "account_id": found["accountId"], "rev": found["rev"]}
+    return shape.read(from_text(found["doc"]), **outside)
 
 
 def audit_of(item: Mapping[str, AttributeValue]) -> AuditEntry:

@@ -8,11 +8,20 @@ from botocore.exceptions import ClientError
 
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
-from shared.adapters.dynamodb.items import drain_item, drain_of
-from shared.adapters.dynamodb.reading import query_all
-from shared.adapters.dynamodb.tables import ATTENTION, OPERATIONS, Tables, attention_instant
-from shared.application.ports import StaleRevError
-from shared.domain.ids import OperationSid
+from shared.adapters.dynamodb.items import audit_item, bulk_item, operation_item, operation_of
+from shared.adapters.dynamodb.reading import query_all, read_batch
+from shared.adapters.dynamodb.tables import (
+    ATTENTION,
+    BY_AGE,
+    OPERATIONS,
+    Tables,
+    attention_instant,
+    place_text,
+)
+from shared.application.ports import Listed, Operation, StaleRevError
+from shared.domain.bulk import BulkOperation
+from shared.domain.decision import AuditEntry
+from shared.domain.ids import AccountId, OperationSid
 from shared.domain.operation import Drain
 
 
@@ -23,17 +32,23 @@ class DynamoDbOperations:
     client: DynamoDbClient
     tables: Tables = field(default_factory=Tables)
 
-    def load(self, sid: OperationSid) -> Drain | None:
+    def load(self, sid: OperationSid) -> Operation | None:
         item = self.client.get_item(
             TableName=self.tables.operations, Key=to_attributes({"sid": sid}), ConsistentRead=True
         ).get("Item")
-        return None if item is None else drain_of(item)
+        return None if item is None else operation_of(item)
 
-    def commit(self, drain: Drain) -> None:
-        self._write("put_item", drain.rev - 1, Item=drain_item(drain))
+    def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
+        put = {"Item": bulk_item(bulk), "ConditionExpression": "attribute_not_exists(sid)"}
+        self._write({"Put": put}, audit)
+
+    def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+        put = {"Item": operation_item(operation), **_at_rev(operation.rev - 1)}
+        self._write({"Put": put}, audit)
 
     def remove(self, drain: Drain) -> None:
-        self._write("delete_item", drain.rev, Key=to_attributes({"sid": drain.sid}))
+        key = to_attributes({"sid": drain.sid})
+        self._write({"Delete": {"Key": key, **_at_rev(drain.rev)}}, None)
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
         items = query_all(
@@ -48,15 +63,43 @@ class DynamoDbOperations:
         )
         return [OperationSid(item["sid"]["S"]) for item in items]
 
-    def _write(self, call: str, before: int, **what: Any) -> None:  # noqa: ANN401 - members of a request
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
+        values = {":account": account} | ({} if before is None else {":before": place_text(before)})
+        older = "" if before is None else " AND createdSid < :before"
+        listed = query_all(
+            self.client,
+            most=limit,
+            TableName=self.tables.operations,
+            IndexName=BY_AGE,
+            KeyConditionExpression=f"accountId = :account{older}",
+            ExpressionAttributeValues=to_attributes(values),
+            ScanIndexForward=False,
+        )
+        table, keys = self.tables.operations, [{"sid": item["sid"]} for item in listed]
+        found = [operation_of(item) for item in read_batch(self.client, {table: keys})[table]]
+        bulks = [one for one in found if isinstance(one, BulkOperation)]
+        return sorted(bulks, key=lambda bulk: (bulk.started_at, bulk.sid), reverse=True)
+
+    def _write(self, what: dict[str, dict[str, Any]], audit: AuditEntry | None) -> None:
+        """One item alone, which costs half, or with the audit entry. Raises: StaleRevError."""
+        ((kind, request),) = what.items()
+        request = {"TableName": self.tables.operations, **request}
+        alone = self.client.put_item if kind == "Put" else self.client.delete_item
         try:
-            getattr(self.client, call)(
-                TableName=self.tables.operations,
-                ConditionExpression="rev = :before",
-                ExpressionAttributeValues=to_attributes({":before": before}),
-                **what,
-            )
+            if audit is None:
+                alone(**request)
+            else:
+                told = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+                self.client.transact_write_items(TransactItems=[{kind: request}, {"Put": told}])
         except ClientError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
             raise
+
+
+def _at_rev(rev: int) -> dict[str, Any]:
+    """The condition that the stored item is of a rev."""
+    return {
+        "ConditionExpression": "rev = :before",
+        "ExpressionAttributeValues": to_attributes({":before": rev}),
+    }

@@ -17,6 +17,8 @@ from shared.adapters.dynamodb.items import audit_item, drain_item, item_of, read
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
+    BY_OWNER,
+    LAST_OF_ALL,
     LATEST_VERSION,
     Tables,
     flags_key,
@@ -27,6 +29,7 @@ from shared.adapters.dynamodb.tables import (
     version_number,
 )
 from shared.application.ports import (
+    Filed,
     Listed,
     NameTakenError,
     SavedSettings,
@@ -171,6 +174,29 @@ class DynamoDbStrategies:
         items = read_batch(self.client, {self.tables.strategies: keys})[self.tables.strategies]
         heads = [head for head in map(_head_of, items) if head.deleted_at is None]
         return sorted(heads, key=_place, reverse=True)
+
+    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[Filed]:
+        # Those in the folder itself sort before all those below it.
+        found: list[Filed] = []
+        for prefix in ("/",) if folder == "/" else (f"{folder}#", f"{folder}/"):
+            values = {
+                ":account": account,
+                ":first": max(prefix, after),
+                ":last": f"{prefix}{LAST_OF_ALL}",
+            }
+            if values[":first"] > values[":last"] or len(found) >= limit:
+                continue
+            items = query_all(
+                self.client,
+                most=limit + 1,  # the place behind which they are to be may itself be among them
+                TableName=self.tables.strategies,
+                IndexName=BY_OWNER,
+                KeyConditionExpression="accountId = :account AND folderName BETWEEN :first AND :last",
+                ExpressionAttributeValues=to_attributes(values),
+            )
+            places = [Filed(sid=item["sid"]["S"], folder_name=item["folderName"]["S"]) for item in items]
+            found += [one for one in places if one.folder_name > after]
+        return found[:limit]
 
     def _exchange(
         self, head: StrategyHead, before: StrategyHead, audit: AuditEntry, beside: list[dict[str, Any]]

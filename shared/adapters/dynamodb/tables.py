@@ -30,7 +30,7 @@ BY_ACCOUNT = "byAccount"
 OPERATIONS = "operations"
 """The one partition of the operations' attention index: there are few of them."""
 
-EXPIRY = {"access": "expiresAt"}
+EXPIRY = {"access": "expiresAt", "operations": "expiresAt"}
 """Tables whose items may end by themselves, and the attribute that says when (seconds since 1970)."""
 
 
@@ -68,7 +68,13 @@ LAYOUTS = {
         ),
     ),
     "events": Layout(key=("instanceSid", "sk"), indexes=((BY_ACCOUNT, ("accountMonth", "finishedAt")),)),
-    "operations": Layout(key=("sid",), indexes=((ATTENTION, ("attentionPartition", "attentionAt")),)),
+    "operations": Layout(
+        key=("sid",),
+        indexes=(
+            (ATTENTION, ("attentionPartition", "attentionAt")),
+            (BY_AGE, ("accountId", "createdSid")),
+        ),
+    ),
     "access": Layout(key=("pk", "sk")),
     "audit": Layout(key=("accountDay", "sk")),
 }
@@ -151,6 +157,10 @@ def attention_instant(at: datetime) -> str:
     """An instant as the attention index sorts it: in milliseconds, never before the true one."""
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return format_instant(whole if whole == at else whole + _ONE_MILLISECOND)
+
+
+LAST_OF_ALL = "\U0010ffff"
+"""Sorts behind every other text."""
 
 
 def place_text(place: Listed) -> str:

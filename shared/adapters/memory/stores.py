@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from shared.application.ports import (
+    Filed,
     Listed,
     NameTakenError,
     Noted,
+    Operation,
     SavedSettings,
     SealedSettings,
     StaleRevError,
@@ -18,6 +20,7 @@ from shared.application.ports import (
 )
 from shared.domain.access import AccessKey
 from shared.domain.attention import attention_at, partition
+from shared.domain.bulk import BulkOperation
 from shared.domain.decision import AuditEntry
 from shared.domain.definition import stored_definition
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
@@ -117,6 +120,19 @@ class MemoryInstances:
         found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
         return _youngest([_listed(i) for i in found], before, limit)
 
+    def oldest_of_strategy(
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        after: Listed | None,
+        until: datetime,
+        limit: int,
+    ) -> list[Listed]:
+        found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
+        places = sorted(_listed(i) for i in found if i.created_at <= until)
+        return [place for place in places if after is None or place > after][:limit]
+
     def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
         found = [_listed(i) for i in self.instances.values() if i.account_id == account]
         return _youngest(found, before, limit)
@@ -132,26 +148,46 @@ class MemoryOperations:
     """An ``OperationStore``."""
 
     drains: dict[OperationSid, Drain] = field(default_factory=dict)
+    bulks: dict[OperationSid, BulkOperation] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
 
-    def load(self, sid: OperationSid) -> Drain | None:
-        return self.drains.get(sid)
+    def load(self, sid: OperationSid) -> Operation | None:
+        return self.bulks.get(sid) or self.drains.get(sid)
 
-    def commit(self, drain: Drain) -> None:
-        self._check(drain.sid, drain.rev - 1)
-        self.drains[drain.sid] = drain
+    def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
+        if bulk.sid in self.bulks:
+            raise StaleRevError
+        self.bulks[bulk.sid] = bulk
+        self.audit.append(audit)
+
+    def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+        self._check(operation.sid, operation.rev - 1)
+        match operation:
+            case Drain():
+                self.drains[operation.sid] = operation
+            case BulkOperation():
+                self.bulks[operation.sid] = operation
+        self.audit += [] if audit is None else [audit]
 
     def remove(self, drain: Drain) -> None:
         self._check(drain.sid, drain.rev)
         del self.drains[drain.sid]
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
-        entries = [
-            (drain.attention_at, sid) for sid, drain in self.drains.items() if drain.attention_at <= until
-        ]
+        stored: list[Operation] = [*self.drains.values(), *self.bulks.values()]
+        entries = [(at, one.sid) for one in stored if (at := one.attention_at) is not None and at <= until]
         return [sid for _, sid in sorted(entries)[:limit]]
 
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
+        own = {
+            Listed(created_at=bulk.started_at, sid=bulk.sid): bulk
+            for bulk in self.bulks.values()
+            if bulk.account_id == account
+        }
+        return [own[place] for place in _youngest(list(own), before, limit)]
+
     def _check(self, sid: OperationSid, rev: int) -> None:
-        stored = self.drains.get(sid)
+        stored = self.load(sid)
         if stored is None or stored.rev != rev:
             raise StaleRevError
 
@@ -287,6 +323,15 @@ class MemoryStrategies:
         }
         return [own[place] for place in _youngest(list(own), before, limit)]
 
+    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[Filed]:
+        filed = [
+            Filed(sid=head.sid, folder_name=f"{head.folder}#{head.name}")
+            for head in self.heads.values()
+            if head.account_id == account and head.deleted_at is None and _is_in(head.folder, folder)
+        ]
+        behind = [one for one in filed if one.folder_name > after]
+        return sorted(behind, key=lambda one: one.folder_name)[:limit]
+
     def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
         if self.heads.get(head.sid) != before:
             raise StaleRevError
@@ -337,6 +382,10 @@ class MemoryStrategies:
 
 def _listed(instance: Instance) -> Listed:
     return Listed(created_at=instance.created_at, sid=instance.sid)
+
+
+def _is_in(folder: str, above: str) -> bool:
+    return folder == above or folder.startswith(above if above == "/" else f"{above}/")
 
 
 def _youngest(places: Sequence[Listed], before: Listed | None, limit: int) -> list[Listed]:

@@ -87,13 +87,20 @@ class MemoryPorts:
 
     @property
     def operations(self) -> MemoryOperations:
-        """Where the queue's drains are kept."""
+        """Where drains and bulk operations are kept."""
         return self.access.operations
 
     @property
     def audit(self) -> MemoryAudit:
         """All that the stores have written down."""
-        return MemoryAudit(lists=[self.instances.audit, self.strategies.audit, self.access.audit])
+        return MemoryAudit(
+            lists=[
+                self.instances.audit,
+                self.strategies.audit,
+                self.access.audit,
+                self.operations.audit,
+            ]
+        )
 
     def __post_init__(self) -> None:
         """Let the strategies see the queue flags."""

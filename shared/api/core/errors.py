@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from shared.application.bulk import OperationOverError
 from shared.application.committing import ContentionError
 from shared.application.keys import OwnKeyError
 from shared.application.ports import NameTakenError, OverloadedError
@@ -37,6 +38,7 @@ STATUS: Mapping[type[Exception], HTTPStatus] = {
     ChangedMeanwhileError: HTTPStatus.CONFLICT,
     StillInUseError: HTTPStatus.CONFLICT,
     OwnKeyError: HTTPStatus.CONFLICT,
+    OperationOverError: HTTPStatus.CONFLICT,
     ContentionError: HTTPStatus.TOO_MANY_REQUESTS,
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
 }

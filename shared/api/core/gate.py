@@ -9,7 +9,8 @@ from shared.api.auth import Principal, Secret, principal_of, secret_of
 from shared.api.core.errors import CoreError, not_found
 from shared.application.ports import Ports, SecretHasher, UnknownStrategyError
 from shared.domain.access import Role
-from shared.domain.ids import InstanceSid, StrategySid, event_address
+from shared.domain.bulk import BulkOperation
+from shared.domain.ids import InstanceSid, OperationSid, StrategySid, event_address
 from shared.domain.instance import Instance
 from shared.domain.strategy import StrategyHead
 
@@ -68,6 +69,20 @@ class Gate:
             raise not_found("event")
         instance, _ = self._instance(principal, address[0], "event")
         return instance, address[1]
+
+    def operation(self, principal: Principal, sid: str) -> BulkOperation:
+        """A bulk operation of the caller's account: else 404. It shows nothing that a secret guards."""
+        found = self.ports.operations.load(OperationSid(sid)) if _SID.fullmatch(sid) else None
+        if not isinstance(found, BulkOperation) or found.account_id != principal.account_id:
+            raise not_found("operation")
+        return found
+
+    def opens(self, instance: Instance) -> bool:
+        """Whether the Strategy-Secret that was shown opens an instance's strategy, or that has none."""
+        head = self.ports.strategies.head(instance.strategy_sid)
+        if head is None:
+            raise UnknownStrategyError(instance.strategy_sid)
+        return secret_of(self.headers.get("strategy-secret"), head, self.hasher) is Secret.RIGHT
 
     def _instance(self, principal: Principal, sid: str, what: str) -> tuple[Instance, StrategyHead]:
         instance = self.ports.instances.load(InstanceSid(sid)) if _SID.fullmatch(sid) else None

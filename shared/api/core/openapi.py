@@ -130,8 +130,9 @@ def _query(route: Route) -> list[Json]:
 
 
 def _responses(route: Route) -> Json:
+    created = HTTPStatus.ACCEPTED if route.goes_on else HTTPStatus.CREATED
     statuses = {
-        HTTPStatus.CREATED if route.creates or route.answer == "NewKey" else HTTPStatus.OK,
+        created if route.creates or route.answer == "NewKey" else HTTPStatus.OK,
         *([HTTPStatus.OK] if route.creates else []),
     }
     answers = {status: (status.description or status.phrase, route.answer) for status in sorted(statuses)}

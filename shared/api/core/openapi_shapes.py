@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from shared.domain.bulk import BulkStatus, Came
 from shared.domain.event import EventStatus, PausedFor
 from shared.domain.history import StepOutcome
 from shared.domain.instance import CancelReason, HeldBy, InstanceStatus
 from shared.domain.journal import ClosedBy
 from shared.domain.reasons import Reason
 from shared.domain.run import Path
+from shared.domain.strategy import OnResume
 
 Json = dict[str, Any]
 
@@ -167,6 +169,7 @@ _EVENT_MORE: Json = {
     "inDoubt": FLAG,
 }
 
+_RESULT = _object({"sid": TEXT, "outcome": _one_of(Came)}, why=TEXT)
 _FORESEEN = _object({"date": TEXT, "task": TEXT, "status": {"enum": ["PENDING", "ONHOLD"]}}, callback=TEXT)
 _AHEAD: Json = {"leadingUpEvents": _list_of(_FORESEEN), "mainEvent": _FORESEEN}
 
@@ -291,11 +294,56 @@ SHAPES: Json = {
     "Key": _object(_KEY, createdBy=TEXT),
     "NewKey": _object(_KEY | {"token": TEXT}, createdBy=TEXT),
     "KeyPage": _page_of("Key"),
+    "BulkOperation": _object(
+        {
+            "sid": TEXT,
+            "status": _one_of(BulkStatus),
+            "selection": _object(
+                {},
+                numIds=WHOLE,
+                strategySid=TEXT,
+                version=WHOLE,
+                folder=TEXT,
+                statuses=_list_of(_one_of(InstanceStatus)),
+                createdFrom=DATE,
+                createdTo=DATE,
+            ),
+            "command": _object(
+                {"name": {"enum": ["pause", "resume", "cancel", "cancel-tasks"]}},
+                onResume=_one_of(OnResume),
+                tasks=_list_of(TEXT),
+            ),
+            "createdAt": DATE,
+            "createdBy": TEXT,
+            "updatedAt": DATE,
+            "cursor": TEXT,
+            "counts": _object(
+                {
+                    "matched": WHOLE,
+                    "done": WHOLE,
+                    "changed": WHOLE,
+                    "alreadyThere": WHOLE,
+                    "refused": WHOLE,
+                    "unknown": WHOLE,
+                    "failed": WHOLE,
+                }
+            ),
+            "itemProblems": _list_of(_RESULT),
+            "itemProblemsLeftOut": WHOLE,
+        },
+        comment=TEXT,
+        finishedAt=DATE,
+        results=_list_of(_RESULT),
+    ),
+    "DryRun": _object({"count": WHOLE, "countIsExact": FLAG, "sample": _list_of(_RESULT)}),
+    "BulkAnswer": {"oneOf": [_ref("BulkOperation"), _ref("DryRun")]},
+    "BulkOperationPage": _page_of("BulkOperation"),
     "AuditEntry": _object(
         {"at": DATE, "by": TEXT, "command": TEXT, "target": TEXT},
         event=TEXT,
         to=TEXT,
         reason=TEXT,
+        operation=TEXT,
         **{"from": TEXT},
     ),
     "AuditPage": _page_of("AuditEntry"),

@@ -157,6 +157,7 @@ def audit_shape(entry: AuditEntry) -> Shape:
         **{"from": entry.from_state},
         to=entry.to_state,
         reason=entry.reason,
+        operation=entry.operation,
     )
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.api.core import account, events, history, instances, strategies
+from shared.api.core import account, bulk, events, history, instances, strategies
+from shared.api.core.bulk_schemas import BeginOperation
 from shared.api.core.call import Answer
 from shared.api.core.schemas import (
     AddAnEvent,
@@ -51,7 +52,10 @@ class Opens(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One operation. answer: the name of its answer's shape in the OpenAPI document."""
+    """One operation. answer: the name of its answer's shape in the OpenAPI document.
+
+    creates: takes an Idempotency-Key. goes_on: answers before it is done, with 202, where that takes long.
+    """
 
     method: str
     path: str
@@ -63,6 +67,7 @@ class Route:
     body_is_optional: bool = False
     query: type[BaseModel] | None = None
     creates: bool = False
+    goes_on: bool = False
 
 
 def _read(method: str, path: str, operation: Callable[..., Answer], answer: str, **more: Any) -> Route:  # noqa: ANN401 - fields of a route
@@ -81,6 +86,7 @@ _STRATEGY, _INSTANCE, _EVENT = "/execution-strategy", "/execution-instance", "/e
 _OF_STRATEGY, _OF_INSTANCE, _OF_EVENT = (
     {"opens": opens} for opens in (Opens.STRATEGY, Opens.INSTANCE, Opens.EVENT)
 )
+_OPERATION = "/bulk-operation"
 _NAMED = {"opens": Opens.NAMED_STRATEGY}
 
 ROUTES: tuple[Route, ...] = (
@@ -219,6 +225,21 @@ ROUTES: tuple[Route, ...] = (
         body_is_optional=True,
         **_OF_EVENT,
     ),
+    _command(
+        "POST",
+        _OPERATION,
+        bulk.post_bulk_operation,
+        "BulkAnswer",
+        body=BeginOperation,
+        creates=True,
+        goes_on=True,
+        **_NAMED,
+    ),
+    _read("GET", _OPERATION, bulk.list_bulk_operations, "BulkOperationPage", query=PageQuery),
+    _read("GET", f"{_OPERATION}/<sid>", bulk.get_bulk_operation, "BulkOperation"),
+    _command("POST", f"{_OPERATION}/<sid>/pause", bulk.pause_bulk_operation, "BulkOperation"),
+    _command("POST", f"{_OPERATION}/<sid>/resume", bulk.resume_bulk_operation, "BulkOperation"),
+    _command("POST", f"{_OPERATION}/<sid>/cancel", bulk.cancel_bulk_operation, "BulkOperation"),
     _read("GET", "/queue", account.get_queue, "Queue"),
     _command("DELETE", "/queue", account.delete_queue, "Empty"),
     _command("POST", "/queue", account.post_queue, "Empty"),

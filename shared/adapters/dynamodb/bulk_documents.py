@@ -1,0 +1,100 @@
+"""The document of a bulk operation, field by field, as ``documents.py`` tells the others."""
+
+from shared.adapters.dynamodb.forms import FLAG, INSTANT, TEXT, WHOLE, named, several
+from shared.adapters.dynamodb.shapes import Member, Shape, either
+from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, Result
+from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.decision import Actor
+from shared.domain.instance import InstanceStatus
+from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy
+from shared.domain.strategy import OnResume
+
+ACTOR = Shape(
+    Actor,
+    {
+        "name": Member("name", TEXT),
+        "reason": Member("reason", TEXT),
+        "operation": Member("operation", TEXT),
+    },
+)
+
+PAUSE = Shape(Pause, {"by": Member("by", ACTOR), "kill": Member("kill", FLAG)})
+
+RESUME = Shape(Resume, {"by": Member("by", ACTOR), "on_late": Member("onLate", named(OnResume))})
+
+CANCEL = Shape(Cancel, {"by": Member("by", ACTOR), "kill": Member("kill", FLAG)})
+
+CANCEL_TASKS = Shape(CancelTasks, {"by": Member("by", ACTOR), "tasks": Member("tasks", several(TEXT))})
+
+BULK_COMMAND = either(
+    pause=(Pause, PAUSE),
+    resume=(Resume, RESUME),
+    cancel=(Cancel, CANCEL),
+    cancelTasks=(CancelTasks, CANCEL_TASKS),
+)
+
+_FILTER = {
+    "statuses": Member("statuses", several(named(InstanceStatus))),
+    "created_from": Member("createdFrom", INSTANT),
+    "created_to": Member("createdTo", INSTANT),
+}
+
+OF_IDS = Shape(OfIds, {"ids": Member("ids", several(TEXT))})
+
+OF_STRATEGY = Shape(
+    OfStrategy, {"strategy": Member("strategy", TEXT), "version": Member("version", WHOLE), **_FILTER}
+)
+
+OF_FOLDER = Shape(OfFolder, {"folder": Member("folder", TEXT), **_FILTER})
+
+SELECTION = either(ids=(OfIds, OF_IDS), strategy=(OfStrategy, OF_STRATEGY), folder=(OfFolder, OF_FOLDER))
+
+CURSOR = Shape(
+    Cursor,
+    {
+        "passed": Member("passed", WHOLE),
+        "folder_name": Member("folderName", TEXT),
+        "strategy": Member("strategy", TEXT),
+        "created_at": Member("created", INSTANT),
+        "sid": Member("sid", TEXT),
+    },
+)
+
+COUNTS = Shape(
+    Counts,
+    {
+        "changed": Member("changed", WHOLE),
+        "already_there": Member("alreadyThere", WHOLE),
+        "refused": Member("refused", WHOLE),
+        "unknown": Member("unknown", WHOLE),
+        "failed": Member("failed", WHOLE),
+    },
+)
+
+RESULT = Shape(
+    Result, {"sid": Member("sid", TEXT), "came": Member("came", named(Came)), "why": Member("why", TEXT)}
+)
+
+BULK = Shape(
+    BulkOperation,
+    {
+        "selection": Member("selection", SELECTION),
+        "command": Member("command", BULK_COMMAND),
+        "started_at": Member("started", INSTANT),
+        "updated_at": Member("updated", INSTANT, same_as="started_at"),
+        "attention_at": Member("attention", INSTANT),
+        "status": Member("status", named(BulkStatus)),
+        "cursor": Member("cursor", CURSOR),
+        "at_end": Member("atEnd", FLAG),
+        "in_hand": Member("inHand", several(TEXT)),
+        "worker": Member("worker", TEXT),
+        "crashes": Member("crashes", WHOLE),
+        "counts": Member("counts", COUNTS),
+        "results": Member("results", several(RESULT)),
+        "problems": Member("problems", several(RESULT)),
+        "left_out": Member("leftOut", WHOLE),
+        "finished_at": Member("finished", INSTANT),
+        "request_hash": Member("requestHash", TEXT),
+    },
+    outside=("sid", "account_id", "rev"),
+)

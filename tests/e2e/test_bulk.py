@@ -1,0 +1,262 @@
+"""Thousands of instances canceled on the local stack, killed twice on the way.
+
+``BULK_INSTANCES=10000`` tells it at full length, and waits for the sweeper in real time; without, there are fewer
+and the clock is moved on to where the sweeper comes.
+"""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from dev.client import Api, Processes, RefusedError, advance, example
+from dev.template import REGION
+from shared.adapters.dynamodb.audit import DynamoDbAudit
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.items import instance_item
+from shared.adapters.dynamodb.tables import Tables
+from shared.application.audit import from_the_end
+from shared.domain.attention import SHARDS
+from shared.domain.bulk import SLICE
+from shared.domain.definition import read_definition
+from shared.domain.event import EventKind
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance import Instance
+from shared.domain.start import NewInstance, start
+from shared.domain.strategy import Strategy
+
+MANY = int(os.environ.get("BULK_INSTANCES", "300"))
+AT_FULL_LENGTH = "BULK_INSTANCES" in os.environ
+DEV = AccountId("dev")
+MEMBER = {"memberId": "m", "email": "m@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
+FAR = datetime(2040, 1, 1, tzinfo=UTC)
+TWO_MINUTES = timedelta(minutes=2)
+
+pytestmark = pytest.mark.timeout(2400 if AT_FULL_LENGTH else 200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gym:
+    """A gym on the stack, and its books. api: shows its secret."""
+
+    api: Api
+    sid: str
+    strategy: Strategy
+    database: Any
+    tables: Tables
+
+    def join(self, count: int) -> list[InstanceSid]:
+        """So many members, written into the tables as the API would have: it takes one at a time."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        sids = [InstanceSid(f"{self.sid[:18]}-{number:06}") for number in range(count)]
+        for begin in range(0, count, SLICE):
+            puts = [
+                {"PutRequest": {"Item": instance_item(self._member(sid, now, begin))}}
+                for sid in sids[begin : begin + SLICE]
+            ]
+            answer = self.database.batch_write_item(RequestItems={self.tables.instances: puts})
+            assert answer.get("UnprocessedItems", {}) == {}
+        return sids
+
+    def members(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        """They as they are now."""
+        store = DynamoDbInstances(client=self.database, tables=self.tables)
+        return [
+            one for begin in range(0, len(sids), 100) for one in store.load_many(sids[begin : begin + 100])
+        ]
+
+    def canceled(self, sids: Sequence[InstanceSid]) -> int:
+        return sum(one.status.value == "CANCELED" for one in self.members(sids))
+
+    def audited(self, operation: str) -> Counter[str]:
+        """How often each target stands in the audit trail as changed through an operation."""
+        store, day = DynamoDbAudit(client=self.database, tables=self.tables), datetime.now(UTC)
+        found: Counter[str] = Counter()
+        for at in (day, day - timedelta(days=1)):
+            since, before = at - timedelta(days=2), from_the_end(at + timedelta(days=1))
+            entries = store.of_day(DEV, at.date(), since=since, before=before, limit=10 * MANY)
+            found.update(entry.target for _, entry in entries if entry.operation == operation)
+        return found
+
+    def begin(self, **command: Any) -> str:
+        """An operation on all that is ACTIVE; its sid."""
+        selection = {"strategyId": self.strategy.name, "statuses": ["ACTIVE"]}
+        body = {"selection": selection, "command": command, "comment": "the gym closes"}
+        answer = self.api.call("POST", "/bulk-operation", body)
+        assert answer["status"] == "ACTIVE", answer
+        return str(answer["sid"])
+
+    def operation(self, sid: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.call("GET", f"/bulk-operation/{sid}")
+        return found
+
+    def done(self, sid: str) -> int:
+        return int(self.operation(sid)["counts"]["done"])
+
+    def _member(self, sid: InstanceSid, now: datetime, number: int) -> Instance:
+        new = NewInstance(
+            sid=sid,
+            strategy_id=self.strategy.name,
+            shard=number % SHARDS,
+            attributes=MEMBER,
+            start_date=FAR,
+        )
+        return start(self.strategy, new, now=now - timedelta(minutes=1)).instance
+
+
+def open_gym(processes: Processes) -> Gym:
+    """A gym whose members are charged first in 2040, and asked to come back a day after they left.
+
+    Where there are only few, that waits for somebody: what the emulator is slowest at is arming the wakeups.
+    """
+    processes.start_stack()
+    body = example("gym-membership", processes.downstream)
+    body["settings"]["onCancelTasks"][0]["manualTrigger"] = not AT_FULL_LENGTH
+    saved = processes.stack.call("POST", "/execution-strategy", body)
+    database = processes.stack.call("GET", "/_local/database")
+    strategy = Strategy(
+        sid=StrategySid(saved["sid"]),
+        account_id=DEV,
+        name=saved["name"],
+        version=1,
+        definition=read_definition(body["settings"], environment="dev"),
+        environment="dev",
+    )
+    return Gym(
+        api=replace(processes.stack, secret=body["secret"]),
+        sid=saved["sid"],
+        strategy=strategy,
+        database=client_of(database["endpoint"]),
+        tables=Tables(**database["tables"]),
+    )
+
+
+def client_of(endpoint: str) -> Any:
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+
+
+def restarted(processes: Processes, gym: Gym) -> Gym:
+    """The gym after kill -9 of all of the stack's processes and a new start; its emulator has a new address."""
+    processes.kill_stack()
+    processes.start_stack()
+    database = processes.stack.call("GET", "/_local/database")
+    return replace(gym, database=client_of(database["endpoint"]))
+
+
+def let_the_sweeper_come(processes: Processes) -> None:
+    """Two minutes pass: in real time while others look on, or at once."""
+    if AT_FULL_LENGTH:
+        return
+    now = datetime.fromisoformat(processes.stack.call("GET", "/_local/clock")["now"])
+    threading.Thread(target=_move, args=(processes.stack, now + TWO_MINUTES), daemon=True).start()
+
+
+def _move(stack: Api, to: datetime) -> None:
+    """Let time pass, until the stack is killed under it."""
+    try:
+        advance(stack, to.isoformat())
+    except (OSError, RefusedError):
+        return
+
+
+def awaited(holds: Callable[[], bool], seconds: float) -> float:
+    """Return once something holds; after how many seconds."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def await_done(gym: Gym, sid: str, count: int, seconds: float) -> float:
+    """Return once an operation has done so many; after how many seconds."""
+    return awaited(lambda: gym.done(sid) >= count, seconds)
+
+
+class TestCancelingMany:
+    """Each instance is canceled once, audited once, parted from once and counted once, come what may."""
+
+    def test_by_two_operations_one_stopped_and_one_killed_twice(self, processes: Processes) -> None:
+        gym = open_gym(processes)
+        sids = gym.join(MANY)
+        began = time.monotonic()
+
+        first = gym.begin(name="cancel")
+        stopped_at = paused_resumed_and_canceled(gym, first, sids)
+        second = gym.begin(name="cancel")
+        gym = killed_twice(processes, gym, second, MANY - stopped_at)
+        await_done(gym, second, MANY - stopped_at, 1200)
+
+        tell(f"{MANY} canceled in {time.monotonic() - began:.0f} s")
+        assert gym.operation(second)["status"] == "COMPLETED"
+        assert gym.operation(second)["counts"]["changed"] == MANY - stopped_at
+        assert gym.operation(second)["itemProblems"] == []
+        assert sum(gym.audited(first).values()) == stopped_at
+        assert gym.audited(first) + gym.audited(second) == dict.fromkeys(sids, 1)
+        members = gym.members(sids)
+        assert len(members) == MANY
+        for member in members:
+            assert (member.status, member.note) == ("CANCELED", "the gym closes")
+            assert [event.kind for event in member.events] == [EventKind.ON_CANCEL]
+
+
+def paused_resumed_and_canceled(gym: Gym, sid: str, sids: Sequence[InstanceSid]) -> int:
+    """An operation told to rest, to go on and to end; how many it has canceled, which its counts say each time."""
+    path = f"/bulk-operation/{sid}"
+    await_done(gym, sid, 1, 60)
+    gym.api.call("POST", f"{path}/pause")
+    paused_at = rested(gym, sid)
+    assert 0 < paused_at == gym.canceled(sids) < MANY
+
+    gym.api.call("POST", f"{path}/resume")
+    await_done(gym, sid, paused_at + 1, 60)
+    gym.api.call("POST", f"{path}/cancel")
+    canceled_at = rested(gym, sid)
+    assert gym.operation(sid)["status"] == "CANCELED"
+    assert paused_at < canceled_at == gym.canceled(sids) < MANY, "canceled too late: the test proves nothing"
+    return canceled_at
+
+
+def killed_twice(processes: Processes, gym: Gym, sid: str, count: int) -> Gym:
+    """An operation of which everything was killed when a fifth and when half of it was done; each time it goes on."""
+    for part in (count // 5, count // 2):
+        await_done(gym, sid, part, 600)
+        gym = restarted(processes, gym)
+        left_at = gym.done(sid)
+        assert part <= left_at < count, "killed too late: the test proves nothing"
+        let_the_sweeper_come(processes)
+        taken_up = await_done(gym, sid, left_at + 1, 125)
+        tell(f"killed at {left_at} of {count}, taken up after {taken_up:.0f} s")
+    return gym
+
+
+def rested(gym: Gym, sid: str) -> int:
+    """How far an operation has come, once its runner has told of what it had in hand."""
+    awaited(lambda: in_hand(gym, sid) == 0, 30)
+    done = gym.done(sid)
+    time.sleep(1)
+    assert gym.done(sid) == done
+    return done
+
+
+def in_hand(gym: Gym, sid: str) -> int:
+    counts = gym.operation(sid)["counts"]
+    return int(counts["matched"] - counts["done"])
+
+
+def tell(text: str) -> None:
+    """For whoever runs it with ``-s``."""
+    print(text, flush=True)  # noqa: T201 - the figures of a run at full length

@@ -1,0 +1,219 @@
+"""A bulk operation under crashes, stalls, lost replies and operators who change their minds.
+
+However it went: each instance is commanded once, audited once, given its on-cancel event once, and counted once.
+"""
+
+import random
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from itertools import combinations
+
+import pytest
+
+from shared.application.bulk import AskedOfMany, OperationOverError, begin_bulk, order
+from shared.application.control import control
+from shared.application.start import Repeatable, StartInstance, start_instance
+from shared.domain.bulk import BulkOperation, BulkStatus, Counts, Order
+from shared.domain.commands import Cancel, CancelTasks, Pause
+from shared.domain.decision import Actor
+from shared.domain.event import EventKind
+from shared.domain.ids import AccountId
+from shared.domain.instance import InstanceStatus
+from shared.domain.selection import OfStrategy
+from tests.simulation.stories import MEMBER, gym_world
+from tests.simulation.world import Faults, World
+
+ANN, BEN = Actor(name="ann", reason="closing"), Actor(name="ben")
+MANY = 27
+"""More than one slice."""
+FEW = 4
+PAIRS_OF_A_SEED = 2
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+def a_gym(members: int, faults: Faults) -> World:
+    """Members whose first charge is far ahead."""
+    world = gym_world(faults)
+    start = world.now_at + timedelta(days=300)
+    for _ in range(members):
+        asked = StartInstance(strategy_id=world.strategy.name, start_date=start, attributes=MEMBER)
+        start_instance(world, world.strategy, asked)
+    world.now_at += timedelta(seconds=1)
+    return world
+
+
+def asked_for(world: World, command: Cancel | CancelTasks | Pause) -> AskedOfMany:
+    return AskedOfMany(
+        account=AccountId("a-1"),
+        selection=OfStrategy(strategy=world.strategy.sid),
+        command=command,
+        repeatable=Repeatable(key="k", body_hash="b"),
+    )
+
+
+def begin(world: World, command: Cancel | CancelTasks | Pause | None = None) -> None:
+    """A client asks until it has an answer."""
+    asked = asked_for(world, command or Cancel(by=ANN))
+    for attempt in range(3):
+        process = world.do(f"request {attempt}", lambda: begin_bulk(world, asked))
+        world.run_until(world.now_at + timedelta(seconds=2))
+        if process.is_over and not process.doomed:
+            return
+    raise AssertionError("the client was never answered")
+
+
+def the_operation(world: World) -> BulkOperation:
+    (bulk,) = world.flags.access.operations.bulks.values()
+    return bulk
+
+
+def a_closing(members: int, kill_at: frozenset[int]) -> World:
+    """The gym closes: all members are canceled."""
+    world = a_gym(members, Faults(rng=random.Random(1), kill_at=kill_at))
+    begin(world)
+    world.run_until(world.now_at + HALF_AN_HOUR)
+    return world
+
+
+def assert_each_once(world: World, *, late: int = 0) -> None:
+    """What the operation has changed it has changed once, and its counts say so.
+
+    late: so many may have been changed when they had been given up, by a runner that had stood still for long.
+    """
+    bulk = the_operation(world)
+    changed = [one.sid for one in world.store.instances.values() if bulk.sid in one.operations]
+    audited = Counter(entry.target for entry in world.store.audit if entry.operation == bulk.sid)
+    assert audited == dict.fromkeys(changed, 1)
+    assert 0 <= len(changed) - bulk.counts.changed <= late
+    assert bulk.worker is None
+
+
+def assert_closed(world: World, members: int) -> None:
+    """All of them are canceled, each with the one event that parts from them."""
+    assert_each_once(world)
+    bulk = the_operation(world)
+    assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=members))
+    assert len(world.store.instances) == members
+    for instance in world.store.instances.values():
+        assert instance.status is InstanceStatus.CANCELED
+        assert [event.kind for event in instance.events] == [EventKind.ON_CANCEL]
+
+
+def assert_through(world: World) -> None:
+    """It has changed all of them, but for those, if any, at which runners died again and again."""
+    bulk = the_operation(world)
+    assert_each_once(world, late=bulk.counts.failed)
+    assert bulk.status is BulkStatus.COMPLETED
+    assert (bulk.counts.changed + bulk.counts.failed, bulk.counts.done) == (MANY, MANY)
+    assert bulk.counts.failed <= 1
+
+
+def points(members: int) -> int:
+    world = a_closing(members, frozenset())
+    assert_closed(world, members)
+    return world.faults.points
+
+
+POINTS_OF_MANY, POINTS_OF_FEW = points(MANY), points(FEW)
+IN_A_SLICE = range(40, POINTS_OF_MANY - 40)
+"""Here one instance is commanded after the other, each alike; these are told less closely."""
+TOLD = [point for point in range(1, POINTS_OF_MANY + 1) if point not in IN_A_SLICE or point % 7 == 0]
+
+
+class TestASingleCrash:
+    """A crash at any point, of request, runner or sweeper, changes nothing but lateness."""
+
+    @pytest.mark.parametrize("point", TOLD)
+    def test_of_many_all_are_canceled_once(self, point: int) -> None:
+        assert_closed(a_closing(MANY, frozenset({point})), MANY)
+
+    @pytest.mark.parametrize("point", range(1, POINTS_OF_FEW + 1))
+    def test_of_few_all_are_canceled_once(self, point: int) -> None:
+        assert_closed(a_closing(FEW, frozenset({point})), FEW)
+
+    def test_within_two_minutes_somebody_else_has_it(self) -> None:
+        for point in range(10, POINTS_OF_MANY, 25):
+            world = a_gym(MANY, Faults(rng=random.Random(1), kill_at=frozenset({point})))
+            begin(world)
+            died_at = world.now_at
+
+            world.run_until(died_at + timedelta(minutes=2))
+
+            assert the_operation(world).status is BulkStatus.COMPLETED, f"killed at {point}"
+
+
+class TestTwoCrashes:
+    """Two crashes at any two points change nothing but lateness."""
+
+    def test_all_are_canceled_once(self, seed: int) -> None:
+        pairs = list(combinations(range(1, POINTS_OF_MANY + 40), 2))
+        for pair in random.Random(seed).sample(pairs, PAIRS_OF_A_SEED):
+            try:
+                assert_closed(a_closing(MANY, frozenset(pair)), MANY)
+            except AssertionError as error:
+                raise AssertionError(f"crashes at {pair}: {error}") from error
+
+
+class TestStorms:
+    """Crashes, stalls, lost replies and lost bells, while people give orders to operation and instances."""
+
+    def weather(self, rng: random.Random, *, stall: float = 0.01) -> Faults:
+        return Faults(rng=rng, until=500, kill=0.01, stall=stall, lost_reply=0.03, lost_bell=0.1)
+
+    def test_the_operation_comes_to_its_end(self, seed: int) -> None:
+        rng = random.Random(seed)
+        world = a_gym(MANY, self.weather(rng))
+        begin_stormily(world, Cancel(by=ANN))
+        world.run_until(world.now_at + timedelta(hours=3))
+
+        assert_through(world)
+
+    def test_told_to_stop_and_to_go_on_it_counts_right(self, seed: int) -> None:
+        """But for one that stands still in the midst of a write for longer than the slice is its own."""
+        rng = random.Random(seed)
+        world = a_gym(MANY, self.weather(rng, stall=0))
+        begin_stormily(world, Pause(by=ANN))
+        for number in range(8):
+            told = rng.choice([Order.PAUSE, Order.RESUME, Order.RESUME])
+            world.do(f"order {number}", partial(ordered, world, told))
+            world.run_until(world.now_at + timedelta(seconds=rng.choice([0.05, 1, 90])))
+        last = rng.choice([Order.RESUME, Order.CANCEL])
+        world.faults.until = 0
+        ordered(world, last)
+        world.run_until(world.now_at + timedelta(hours=3))
+
+        assert_each_once(world)
+        done = last is Order.RESUME or the_operation(world).status is BulkStatus.COMPLETED
+        assert the_operation(world).status is (BulkStatus.COMPLETED if done else BulkStatus.CANCELED)
+        assert the_operation(world).counts.done == (MANY if done else the_operation(world).counts.changed)
+
+    def test_a_task_is_canceled_once_whoever_else_commands(self, seed: int) -> None:
+        rng = random.Random(seed)
+        world = a_gym(MANY, self.weather(rng))
+        sids = list(world.store.instances)
+        begin_stormily(world, CancelTasks(tasks=("charge-fee",), by=ANN))
+        for number in range(10):
+            sid = rng.choice(sids)
+            world.do(f"ben {number}", partial(control, world, sid, Pause(by=BEN)))
+            world.run_until(world.now_at + timedelta(seconds=rng.choice([0.01, 0.1, 40])))
+        world.run_until(world.now_at + timedelta(hours=3))
+
+        assert_through(world)
+        for instance in world.store.instances.values():
+            assert instance.cycle == 1 + len(instance.operations)
+
+
+def begin_stormily(world: World, command: Cancel | CancelTasks | Pause) -> None:
+    """A client asks again and again until there is an operation."""
+    asked = asked_for(world, command)
+    while not world.flags.access.operations.bulks:
+        world.do("request", lambda: begin_bulk(world, asked))
+        world.run_until(world.now_at + timedelta(seconds=0.02))
+
+
+def ordered(world: World, told: Order) -> None:
+    try:
+        order(world, the_operation(world), told, by=BEN)
+    except OperationOverError:
+        return
