@@ -67,7 +67,7 @@ test: $(READY)  ## Every test, with the coverage floors.
 sim: $(READY)  ## The main job under crashes, doubled and lost doorbells, lost replies.
 	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2
 
-demo: $(READY)  ## A year of two strategies on the local stack; checks every date and every call.
+demo: $(READY)  ## Seventeen months of three strategies on the local stack; checks every date and every call.
 	$(BIN)/python -m dev.demo
 
 up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.

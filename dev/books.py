@@ -95,6 +95,8 @@ def disagreements(books: Books, sids: list[str], ledger: list[dict[str, Any]]) -
 def _about(
     event: Event, record: EventRecord | None, entry: JournalEntry, times: int, status: int | None
 ) -> Iterator[str]:
+    if entry.digest is None:
+        return  # it called nothing: a controller alone, or hearing the answer to an earlier call
     key, outcome = entry.intent.call_key, entry.outcome
     marked = event.in_doubt or (record is not None and record.in_doubt)
     if times == 0:

@@ -1,4 +1,4 @@
-"""A year of two strategies, in less than half a minute. ``make demo``; WAKEUPS=off leaves it to the sweeper.
+"""Seventeen months of three strategies, in less than a minute. ``make demo``; WAKEUPS=off leaves it to the sweeper.
 
 Every date and every call is checked: the exit status says whether the year was right.
 """
@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ WATER_DATES = [
     "2026-05-31T09:00",
 ]
 MEMBER = {"monthlyFee": 29.5, "marketingOptIn": True}
+POLICY = {"firstDueDate": "2026-05-20T02:15:00Z", "premium": 12.0}
+A_WHILE = timedelta(minutes=5)
+"""How long the gateway takes to tell what became of a payment."""
 
 
 class WrongError(Exception):
@@ -45,17 +48,52 @@ def must(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
 
 @dataclass
 class Year:
-    """The stack, the services, and the two strategies' APIs."""
+    """The stack, the services, and the three strategies' APIs. insured: whose premiums the gateway answers."""
 
     stack: Api
     downstream: Api
     water: Api
     gym: Api
+    pets: Api
+    insured: str | None = None
+    declines: int = 0
+    answered: set[str] = field(default_factory=set)
 
     def until(self, at: str, why: str) -> None:
-        """Let time pass."""
+        """Let time pass; the gateway answers each premium that is asked for meanwhile."""
+        while (due := self._next_premium()) is not None and due < datetime.fromisoformat(at):
+            advance(self.stack, due.isoformat())
+            self._answer_premiums()
         advance(self.stack, at)
         say(f"\n== {at[:16]}Z  {why}")
+
+    def _next_premium(self) -> datetime | None:
+        """When the gateway will have an answer next."""
+        if self.insured is None:
+            return None
+        coming = self.pets.call("GET", f"/execution-instance/{self.insured}").get("nextEvent")
+        return None if coming is None else datetime.fromisoformat(coming["date"]) + A_WHILE
+
+    def _answer_premiums(self) -> None:
+        """Play the gateway: say what became of every payment it was asked for, and wait until that was heard."""
+        before = self._next_premium()
+        for line in self.downstream.call("GET", "/_ledger"):
+            if "/recurring/" not in line["path"] or line["key"] in self.answered:
+                continue
+            self.answered.add(line["key"])
+            status, self.declines = ("DECLINED", self.declines - 1) if self.declines else ("CONFIRMED", 0)
+            body = {"status": status, "paymentId": line["answer"]["body"]["id"]}
+            self.pets.call("POST", line["request"]["callback"]["path"], body)
+        ends = time.monotonic() + 20
+        while self._next_premium() == before and time.monotonic() < ends:
+            time.sleep(0.02)
+
+    def insure(self, policy: str, **attributes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+        """A pet is insured."""
+        known = {"policyNumber": policy, "recurringId": f"r-{policy}", **POLICY, **attributes}
+        body = {"strategyId": "pet-cover", "attributes": known}
+        answer: dict[str, Any] = self.pets.call("POST", "/execution-instance", body)
+        return answer
 
     def join(self, member: str, start: str) -> dict[str, Any]:
         """A member joins the gym."""
@@ -70,9 +108,9 @@ class Year:
 
 
 def opened(processes: Processes) -> Year:
-    """The two strategies, saved."""
+    """The three strategies, saved."""
     apis = {}
-    for name in ("water-filter-refill", "gym-membership"):
+    for name in ("water-filter-refill", "gym-membership", "pet-cover"):
         strategy = example(name, processes.downstream)
         apis[name] = replace(processes.stack, secret=strategy["secret"])
         saved = processes.stack.call("POST", "/execution-strategy", strategy)
@@ -82,6 +120,7 @@ def opened(processes: Processes) -> Year:
         downstream=processes.downstream,
         water=apis["water-filter-refill"],
         gym=apis["gym-membership"],
+        pets=apis["pet-cover"],
     )
 
 
@@ -116,8 +155,35 @@ def the_year(year: Year) -> list[str]:
     year.gym.call("POST", f"/execution-instance/{ben}/resume")
 
     ann_sid = ann["executionInstance"]["sid"]
+    year.until("2026-05-01T08:00:00Z", "Rex and Mia are insured; the trial ends on the 20th")
+    rex = year.insure("rex", hasVetVisit=True)
+    must(
+        [(e["task"], e["status"], e["date"][:16]) for e in rex["createdEvents"]["onCreateEvents"]]
+        == [
+            ("register-policy", "PENDING", "2026-05-01T08:01"),
+            ("book-vet", "PENDING", "2026-05-01T09:00"),
+            ("call-customer", "ONHOLD", "2026-05-01T08:00"),
+        ],
+        f"what comes with a policy: {rex['createdEvents']}",
+    )
+    mia = year.insure("mia")["executionInstance"]["sid"]
+
     year.until("2026-05-10T09:00:00Z", "Ann is pausing for the summer")
     year.gym.call("POST", f"/execution-instance/{ann_sid}/pause")
+    year.until(
+        "2026-06-19T00:00:00Z",
+        "nobody knows Mia's policy any more; Rex's first premium will be declined once",
+    )
+    year.downstream.call("POST", "/_fail", {"path": "/4031/policies/mia", "times": 1, "status": 404})
+    year.insured, year.declines = rex["executionInstance"]["sid"], 1
+    year.until(
+        "2026-06-21T00:00:00Z", "Mia's cover has stopped; Rex's premium was paid at the second attempt"
+    )
+    stopped = year.pets.call("GET", f"/execution-instance/{mia}")
+    must(stopped["cancelReason"] == "CONTROLLER_HELPER", f"a policy nobody knows ends: {stopped}")
+    paid = year.pets.call("GET", f"/execution-instance/{year.insured}")
+    must(paid["cycle"] == 3, f"Rex's first premium is paid: {paid}")
+
     year.until("2026-08-20T09:00:00Z", "Ann is back: of the three dates she missed, the last one runs")
     back = year.gym.call("POST", f"/execution-instance/{ann_sid}/resume")
     must(back["skippedCycles"] == {"first": 4, "last": 5}, f"cycles 4 and 5 are skipped: {back}")
@@ -129,14 +195,14 @@ def the_year(year: Year) -> list[str]:
         canceled["createdEvents"]["onCancelEvents"][0]["date"].startswith("2026-12-02T09:00"),
         "the win-back's date",
     )
-    year.until("2027-01-01T00:00:00Z", "the year is over")
-    return [water["sid"], ann_sid, ben]
+    year.until("2027-05-20T04:30:00Z", "Rex's premium was reviewed in April; that is all")
+    return [water["sid"], ann_sid, ben, year.insured, mia]
 
 
 def the_books(year: Year, sids: list[str]) -> None:
     """The timeline of each instance, and what must be true of it."""
     books = Books.of(year.stack)
-    for name, sid in zip(("water filters", "Ann", "Ben"), sids, strict=True):
+    for name, sid in zip(("water filters", "Ann", "Ben", "Rex", "Mia"), sids, strict=True):
         say(f"\n-- {name}")
         for line in books.lines(sid):
             outcome, intent = line.entry.outcome, line.entry.intent
@@ -151,9 +217,9 @@ def the_books(year: Year, sids: list[str]) -> None:
     _check_water(books, sids[0])
     _check_ann(books, sids[1])
     _check_ben(books, sids[2])
-    ledger = [
-        line for line in year.downstream.call("GET", "/_ledger") if not line["path"].endswith("/oauth/token")
-    ]
+    _check_rex(books, sids[3])
+    _check_mia(books, sids[4])
+    ledger = [line for line in year.downstream.call("GET", "/_ledger") if not line["path"].endswith("/token")]
     told = disagreements(books, sids, ledger)
     must(not told, "; ".join(told))
     say(f"\nthe downstream's ledger and the engine's record agree on all {len(ledger)} calls")
@@ -171,7 +237,10 @@ def _mains(books: Books, sid: str) -> list[tuple[int, str, str, int]]:
 def _check_water(books: Books, sid: str) -> None:
     mains = _mains(books, sid)
     must([date for _, date, _, _ in mains[:5]] == WATER_DATES, f"the dates of the filters: {mains}")
-    must([cycle for cycle, _, _, _ in mains] == list(range(1, 14)), "twelve cycles and the one to come")
+    must(
+        [cycle for cycle, _, _, _ in mains] == list(range(1, 18)),
+        f"sixteen cycles and the one to come: {mains}",
+    )
 
 
 def _check_ann(books: Books, sid: str) -> None:
@@ -217,6 +286,43 @@ def _check_ben(books: Books, sid: str) -> None:
         steps == [*declined, "charge", "crm-paid", "mail-receipt"],
         f"exhausted, then resumed and paid: {steps}",
     )
+
+
+def _check_rex(books: Books, sid: str) -> None:
+    mains = {cycle: (date, status) for cycle, date, status, _ in _mains(books, sid)}
+    must(mains[1] == ("2026-05-20T04:00", "PROCESSED"), f"the end of the trial: {mains}")
+    must(mains[3] == ("2026-07-20T04:00", "PROCESSED"), f"a monthly premium: {mains}")
+    must(mains[12] == ("2027-04-20T02:30", "PROCESSED"), f"the review: {mains}")
+    must(mains[13][0] == "2027-05-20T04:00", f"the cycle after it: {mains}")
+    must({status for _, (_, status) in list(mains.items())[:12]} == {"PROCESSED"}, f"all are paid: {mains}")
+    first = [
+        line
+        for line in books.lines(sid)
+        if line.event.task == "collect-premium" and line.event.created_cycle == 2
+    ]
+    steps = [f"{line.entry.intent.step}{'?' if line.entry.intent.awaits else ''}" for line in first]
+    must(
+        steps
+        == [
+            *["check-policy", "charge", "charge?", "notify-retry"],
+            *["check-policy", "charge", "charge?", "record-success", "notify-paid"],
+        ],
+        f"declined, then paid: {steps}",
+    )
+    dates = {(e.task, f"{e.date:%Y-%m-%dT%H:%M}") for e, _, _ in books.events(sid) if not e.is_main}
+    for task, date in (
+        ("remind-premium", "2026-06-18T04:00"),
+        ("remind-premium", "2027-04-18T02:30"),
+        ("ask-vet-report", "2027-04-06T02:30"),
+    ):
+        must((task, date) in dates, f"{task} on {date}: {sorted(dates)}")
+    must(books.instance(sid).attributes["premium"] == 12.48, "the premium of 12 has become 12.48")
+
+
+def _check_mia(books: Books, sid: str) -> None:
+    steps = [line.entry.intent.step for line in books.lines(sid) if line.event.created_cycle == 2]
+    must(steps.count("charge") == 0, f"a policy that nobody knows is not charged: {steps}")
+    must(books.lines(sid)[-1].event.task == "close-policy", "and is closed")
 
 
 def main() -> int:

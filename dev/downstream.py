@@ -2,6 +2,7 @@
 
 ``POST /_fail {path, times, status | delaySeconds | drop}`` makes the next calls to a path fail; ``GET /_ledger``
 tells what was asked, line by line. An answer is given once per Idempotency-Key: a repeat gets the first one again.
+The payment gateway takes requests, ``PENDING``; what becomes of them, whoever plays the gateway sends.
 ``python -m dev.downstream PORT LEDGER``.
 """
 
@@ -70,10 +71,14 @@ class Downstream:
         return {}
 
     def _body(self, path: str, status: int, number: int) -> Any:  # noqa: ANN401 - any JSON
-        if path.endswith("/oauth/token"):
+        if path.endswith(("/oauth/token", "/auth/token")):
             return {"access_token": f"token-{number}", "expires_in": 3600}
         if status >= 300:
             return {"status": "FAILED"}
+        if "/recurring/" in path:
+            return {"id": f"d-{number}", "status": "PENDING"}
+        if "/policies/" in path:
+            return {"state": "IN_FORCE"}
         return {"id": f"d-{number}", "status": "CONFIRMED"}
 
 
