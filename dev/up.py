@@ -13,7 +13,7 @@ from pathlib import Path
 from dev.client import KEY, Processes, RefusedError, example
 from dev.workers import ROOT
 
-EXAMPLES = ("water-filter-refill", "gym-membership")
+EXAMPLES = ("water-filter-refill", "gym-membership", "pet-cover")
 
 
 def main() -> int:
