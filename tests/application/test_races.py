@@ -1,0 +1,108 @@
+"""Answers and migrations among other writers."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.memory.stores import MemoryInstances
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.answering import Sent, answer_event
+from shared.application.committing import MAX_RACES, ContentionError
+from shared.application.migrating import migrate_instance
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.call import CallOutcome, ServiceRequest
+from shared.domain.decision import Actor, Applied
+from shared.domain.ids import CorrelationId, InstanceSid
+from shared.domain.instance import Instance
+from shared.domain.replay import position
+from shared.domain.run import Intent
+from tests.lifecycle_factories import at, strategy
+from tests.simulation.stories import declined
+
+ANN = Actor(name="ann")
+NOON = at("2026-01-31T12:00")
+
+
+class Raced(MemoryInstances):
+    """Another writer is faster, so many times; it changes a description."""
+
+    races: int = 0
+
+    def commit(self, instance: Instance, **beside: object) -> None:
+        if self.races:
+            self.races -= 1
+            found = self.instances[instance.sid]
+            self.instances[instance.sid] = replace(found, rev=found.rev + 1, description=f"{self.races}")
+        MemoryInstances.commit(self, instance, **beside)  # type: ignore[arg-type]
+
+
+def a_world() -> tuple[MemoryPorts, Raced, InstanceSid]:
+    """An instance of a strategy with two versions, whose first event waits for an answer."""
+    ports = MemoryPorts(caller=_Services(), clock=ManualClock(NOON))
+    ports.instances = Raced()
+    first = strategy(method={"async": True})
+    for version in (1, 2):
+        ports.strategies.add(replace(first, version=version))
+    sid = start_instance(ports, first, StartInstance(strategy_id="shop", attributes={})).instance.sid
+    run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
+    return ports, ports.instances, sid
+
+
+class _Services:
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        return declined(0)(request)
+
+
+def sent(ports: MemoryPorts, sid: InstanceSid) -> Sent:
+    instance = ports.instances.load(sid)
+    assert instance is not None
+    then = position(ports.instances.trail(sid, 1), instance.events[0])
+    assert isinstance(then, Intent)
+    return Sent(correlation_id=then.correlation_id, key="k", by=ANN, body={})
+
+
+class TestAnAnswer:
+    """It is taken however often others are faster, within bounds."""
+
+    def test_after_some_races(self) -> None:
+        ports, store, sid = a_world()
+        store.races = MAX_RACES - 1
+        assert isinstance(answer_event(ports, sid, 1, sent(ports, sid)), Applied)
+        assert len(store.answers) == 1
+
+    def test_endless_races_end_with_an_error(self) -> None:
+        ports, store, sid = a_world()
+        store.races = MAX_RACES
+        with pytest.raises(ContentionError):
+            answer_event(ports, sid, 1, sent(ports, sid))
+
+    def test_to_nobody(self) -> None:
+        ports, _, sid = a_world()
+        unknown = replace(sent(ports, sid), correlation_id=CorrelationId("i9-1.x"))
+        assert answer_event(ports, InstanceSid("i9"), 1, unknown) is None
+        assert answer_event(ports, sid, 7, unknown) is None
+
+
+class TestAMigration:
+    """It is decided anew, with its preview, however often others are faster, within bounds."""
+
+    def test_after_some_races(self) -> None:
+        ports, store, sid = a_world()
+        store.races = MAX_RACES - 1
+        found = migrate_instance(ports, sid, 2, by=ANN, dry_run=False)
+        assert found is not None
+        assert isinstance(found.verdict, Applied)
+        assert store.instances[sid].strategy_version == 2
+
+    def test_endless_races_end_with_an_error(self) -> None:
+        ports, store, sid = a_world()
+        store.races = MAX_RACES
+        with pytest.raises(ContentionError):
+            migrate_instance(ports, sid, 2, by=ANN, dry_run=False)
+        assert store.instances[sid].strategy_version == 1
+
+    def test_of_nobody(self) -> None:
+        ports, _, _ = a_world()
+        assert migrate_instance(ports, InstanceSid("i9"), 2, by=ANN, dry_run=False) is None
