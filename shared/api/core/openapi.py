@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared import __version__
+from shared.api.core.openapi_settings import SETTINGS_SHAPES
 from shared.api.core.openapi_shapes import SHAPES
 from shared.api.core.routes import ROUTES, Opens, Route
 
@@ -36,7 +37,7 @@ _ALWAYS = (
 
 def document() -> Json:
     """The whole document."""
-    schemas: Json = dict(SHAPES)
+    schemas: Json = SHAPES | SETTINGS_SHAPES
     paths: Json = {}
     for route in ROUTES:
         path = route.path.replace("<", "{").replace(">", "}")
@@ -148,4 +149,6 @@ def _responses(route: Route) -> Json:
 def _schema(model: type[BaseModel], schemas: Json) -> Json:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= schema.pop("$defs", {})
+    if "settings" in schema["properties"]:  # which the wire takes as they are, for the domain to read
+        schema["properties"]["settings"] = {"$ref": "#/components/schemas/Settings"}
     return schema
