@@ -42,7 +42,8 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     if "anyOf" in schema and "properties" not in schema:
         schema = schema["anyOf"][0]
     if "$ref" in schema:
-        return SETTINGS_SHAPES[schema["$ref"].rpartition("/")[2]]
+        found: dict[str, Any] = SETTINGS_SHAPES[schema["$ref"].rpartition("/")[2]]
+        return found
     return schema
 
 
