@@ -327,12 +327,14 @@ SETTINGS_SHAPES: Json = {
                 "a map", "directives that a later answer is judged by; where the action's method is `async`."
             ),
             "retryConfig": _one("RetryConfig", "Its own retries, in place of the task's."),
-            "resetAttempts": _flag("Its success sets the count of attempts back."),
-            "final": _flag("Its success ends the task."),
+            "resetAttempts": _flag("Coming to it for the first time sets the count of attempts back to 1."),
+            "final": _flag(
+                "The task ends here: neither `nextStep` nor `callback` rules may stand beside it."
+            ),
             "optional": _flag("Its failure does not fail the task."),
             "repeatOnRetry": _flag("A retry executes it again, although it has succeeded."),
             "nextStep": _key("Key of the step after it."),
-            "nextStepRules": _list("NextStepRule", "Other ways on, asked in this order."),
+            "nextStepRules": _list("NextStepRule", "Ways on under conditions."),
             "delay": _one("TimeDelta", "How long it waits before it acts, holding nothing."),
         },
         anyOf=_any_of("action", "controller", "controllerCallback", "delay"),
