@@ -28,7 +28,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: check test sim demo up key e2e artifacts build format clean
+.PHONY: check test sim demo up key examples e2e artifacts build format clean
 
 # The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
 # for a requirement of its own and stops at the first release newer than the lock.
@@ -76,6 +76,9 @@ up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
 key: $(READY)  ## An access key of an account: ACCOUNT= ROLE=, STAGE= (prod) or LOCAL= (the local stack's address).
 	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')
 
+examples: $(READY)  ## The examples of the OpenAPI document, played again; after a change of what is answered.
+	$(BIN)/python -m dev.examples
+
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
 	$(BIN)/python -m pytest tests/e2e -n 4 --dist loadfile -p no:randomly --durations=12
 
@@ -107,9 +110,14 @@ build-%: $(LIBRARIES).ready
 	@cp functions/__init__.py "$(ARTIFACTS_DIR)/functions"
 	@cp -R $(folder) "$(ARTIFACTS_DIR)/functions"
 	@cp -R shared "$(ARTIFACTS_DIR)"
+	@$(reference)
 	@test -z "$(CONTROLLERS_FROM)" || cp -R "$(CONTROLLERS_FROM)/." "$(ARTIFACTS_DIR)"
 	@cd "$(ARTIFACTS_DIR)" && find functions shared -type d -name __pycache__ -prune -exec rm -rf {} +
 	@$(compile)
+
+# What /openapi.json and /docs answer, made from the routes by this machine's environment: a cold start has no time for it.
+build-CoreApi: reference = $(BIN)/python -m dev.openapi "$(ARTIFACTS_DIR)/functions/core_api"
+build-CoreApi: $(READY)
 
 # Bytecode that is taken as it is (unchecked-hash): without any every cold start compiles all it imports, since Lambda
 # has no place to keep it. Another minor version would not read it. An interpreter is asked for its version rather

@@ -7,7 +7,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.api.core.call import Answer, Call
+from functions.core_api.pages import serve_pages
+from shared.api.core.call import Call
 from shared.api.core.errors import failure, not_found, refusal_of
 from shared.api.core.gate import Gate
 from shared.api.core.routes import ROUTES, Route
@@ -18,8 +19,7 @@ logger = Logger()
 app = APIGatewayHttpResolver()
 
 
-def _answered(answer: Answer) -> Response[Any]:
-    status, body = answer
+def _answered(status: int, body: Any) -> Response[Any]:  # noqa: ANN401 - any JSON value
     return Response(status, "application/json", body, headers={"Cache-Control": "no-store"})
 
 
@@ -30,23 +30,24 @@ def _serving(route: Route) -> Callable[..., Response[Any]]:
         principal, text = gate.principal(route.role), body_of(event.raw_event)
         query = event.query_string_parameters
         call = Call(gate=gate, principal=principal, text=text, query=query, deployment=deployment())
-        return _answered(route.operation(call, **path))
+        return _answered(*route.operation(call, **path))
 
     return served
 
 
 for route in ROUTES:
     app.route(route.path, method=route.method)(_serving(route))
+serve_pages(app)
 
 
 def _refused(error: Exception) -> Response[Any]:
     """A refusal in the dialect's shape; of what broke on our side, only an id that the log has too."""
     refusal = refusal_of(error)
     if refusal is not None:
-        return _answered((refusal.status, refusal.body()))
+        return _answered(refusal.status, refusal.body())
     error_id = app.current_event.request_context.request_id
     logger.error("failed", exc_info=error, extra={"errorId": error_id})
-    return _answered(failure(error_id))
+    return _answered(*failure(error_id))
 
 
 app.not_found(lambda _: _refused(not_found("path")))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shared.api.core.pages import PAGES
 from shared.api.core.routes import ROUTES
 from shared.domain.bulk import BulkStatus
 from shared.domain.ids import AccountId
@@ -71,6 +72,8 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "DELETE /access-key/{key}": ("401 401 403 403 200 404 200", None),
     "GET /audit": ("401 401 200 200 200 200 200", None),
     "GET /app": ("401 401 200 200 200 200 200", None),
+    "GET /openapi.json": ("200 200 200 200 200 200 200", None),
+    "GET /docs": ("200 200 200 200 200 200 200", None),
 }
 MANY = replace(
     full.BULK, account_id=AccountId("a-1"), status=BulkStatus.ACTIVE, worker=None, finished_at=None
@@ -138,5 +141,6 @@ def test_every_route_has_its_row() -> None:
     """The table is of the routes there are."""
     rows = {re.sub(r"\{\w+\}(-1)?(\.token)?|(?<=versions/)1|\?.*", "", target) for target in MATRIX}
 
-    assert rows == {f"{route.method} {re.sub('<[a-z_]+>', '', route.path)}" for route in ROUTES}
-    assert len(MATRIX) == len(ROUTES)
+    operations = {f"{route.method} {re.sub('<[a-z_]+>', '', route.path)}" for route in ROUTES}
+    assert rows == operations | {f"GET {page.path}" for page in PAGES}
+    assert len(MATRIX) == len(ROUTES) + len(PAGES)

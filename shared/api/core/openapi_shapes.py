@@ -17,7 +17,10 @@ TEXT: Json = {"type": "string"}
 DATE: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"}
 WHOLE: Json = {"type": "integer"}
 FLAG: Json = {"type": "boolean"}
-FREE: Json = {"type": "object"}
+AS_SENT: Json = {
+    "type": "object",
+    "description": "The settings as they were sent: `Settings`, besides which there may be nulls.",
+}
 ANY: Json = {}
 
 
@@ -189,7 +192,7 @@ SHAPES: Json = {
     "Empty": _object({}),
     "Validation": _object({"valid": FLAG, "problems": _list_of(_ref("Problem"))}),
     "Strategy": _object(_STRATEGY),
-    "StrategyWithSettings": _object(_STRATEGY | {"settings": FREE}),
+    "StrategyWithSettings": _object(_STRATEGY | {"settings": AS_SENT}),
     "StrategyPage": _page_of("Strategy"),
     "Simulation": _object(
         {
@@ -203,14 +206,15 @@ SHAPES: Json = {
         ended=TEXT,
     ),
     "Forecast": _object({"cycles": _list_of(_object({"cycle": WHOLE} | _AHEAD))}),
-    "Version": _object(_VERSION | {"settings": FREE}, createdBy=TEXT),
+    "Version": _object(_VERSION | {"settings": AS_SENT}, createdBy=TEXT),
     "VersionSummary": _object(_VERSION, createdBy=TEXT),
     "VersionPage": _page_of("VersionSummary"),
     "Instance": _object(_INSTANCE_WHOLE, **_INSTANCE_MORE),
     "InstanceSummary": _object(_INSTANCE, **_INSTANCE_MORE, **_ATTRIBUTES),
     "InstancePage": _page_of("InstanceSummary"),
     "Paused": _object(
-        _INSTANCE_WHOLE | {"strategy": _object(_STRATEGY | {"settings": FREE, "encryptedSettings": _SEALED})},
+        _INSTANCE_WHOLE
+        | {"strategy": _object(_STRATEGY | {"settings": AS_SENT, "encryptedSettings": _SEALED})},
         **_INSTANCE_MORE,
     ),
     "Resumed": _object(
