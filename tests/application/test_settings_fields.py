@@ -435,6 +435,19 @@ class TestServices:
         urls = [life.asked[0].credential.request.url for life in (before, after) if life.asked[0].credential]
         assert urls == ["https://login.example.test/t", "https://login.example.test/m-1"]
 
+    @pytest.mark.parametrize(
+        ("pointer", "value", "was", "became"),
+        [
+            ("/services/0/credentialPath", "data.jwt", ("token", None, False), ("data.jwt", None, False)),
+            ("/services/0/credentialType", "Bearer", ("token", None, False), ("token", "Bearer", False)),
+            ("/services/0/authorization/0/noCache", ON, ("token", None, False), ("token", None, True)),
+        ],
+    )
+    def test_credential(self, pointer: str, value: Any, was: Any, became: Any) -> None:
+        lives = both(pointer, value, of=authorized())
+        credentials = [life.asked[0].credential for life in lives]
+        assert [(c.path, c.scheme, c.request.no_cache) for c in credentials if c] == [was, became]
+
 
 class TestMethods:
     """``services[].methods[]``."""
