@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.domain.access import AccessKey, Role
-from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, Result
+from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result
 from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.dates import Asked, Moment
 from shared.domain.decision import Actor, AuditEntry
@@ -311,6 +311,7 @@ BULKS = (
     ),
     replace(BULK, selection=OfFolder(folder="/de", **_THOSE), command=Cancel(by=BY, kill=True)),
     replace(BULK, command=Pause(by=BY, kill=True)),
+    replace(BULK, command=MigrateTo(by=BY, version=4)),
 )
 """With every selection, and every command."""
 

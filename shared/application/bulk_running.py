@@ -9,7 +9,7 @@ from functools import partial
 
 from shared.application.committing import MAX_RACES, ContentionError, ring, settled
 from shared.application.ports import OverloadedError, Ports, StaleRevError, UnknownStrategyError
-from shared.application.selecting import Walk, next_slice
+from shared.application.selecting import Walk, addressed, next_slice
 from shared.application.turn import RESERVE, Turn
 from shared.domain.bulk import (
     COMMANDED_PER_SECOND,
@@ -25,6 +25,7 @@ from shared.domain.bulk import (
     result_of,
     taken,
 )
+from shared.domain.decision import Refused, Verdict
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
@@ -179,13 +180,18 @@ def _command(
     try:
         instance = known or ports.instances.load(sid)
         is_meant = instance is not None and is_of(bulk, instance)
-        verdict = settled(ports, sid, bulk.command, known=instance) if is_meant else None
+        verdict = None if instance is None or not is_meant else _settled(ports, bulk, instance)
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
         return Result(sid=sid, came=Came.FAILED, why=f"{type(error).__name__}: {error}")
     result = result_of(sid, verdict, bulk.sid)
     if verdict is not None and result.came is Came.CHANGED:
         wake(verdict.instance)
     return result
+
+
+def _settled(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict | None:
+    asked = addressed(ports, bulk.command, instance)
+    return asked if isinstance(asked, Refused) else settled(ports, instance.sid, asked, known=instance)
 
 
 def _has_changed(ports: Ports, bulk: BulkOperation, sid: InstanceSid) -> bool:

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import assert_never
 
 from shared.application.ports import Listed, Ports, UnknownStrategyError
-from shared.domain.bulk import Came, Result, result_of
-from shared.domain.commands import Command
+from shared.domain.bulk import BulkCommand, Came, MigrateTo, Result, result_of
+from shared.domain.commands import Command, Migrate
 from shared.domain.decide import decide
+from shared.domain.decision import Refused
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import Instance
@@ -104,11 +105,24 @@ def count(ports: Ports, walk: Walk, *, most: int) -> Counted:
     return Counted(count=number, is_exact=True, first=tuple(first))
 
 
-def foreseen(ports: Ports, instance: Instance, command: Command, operation: OperationSid) -> Result:
+def addressed(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
+    """A bulk operation's command as it is for one instance; refused where its strategy has no such version."""
+    if not isinstance(command, MigrateTo):
+        return command
+    try:
+        return Migrate(to=ports.strategies.load(instance.strategy_sid, command.version), by=command.by)
+    except UnknownStrategyError:
+        return Refused(instance=instance, why=f"its strategy has no version {command.version}")
+
+
+def foreseen(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> Result:
     """What a command would come to on an instance now; nothing is stored."""
     try:
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        verdict = decide(strategy, instance, command, now=ports.clock.now())
+        asked = addressed(ports, command, instance)
+        if isinstance(asked, Refused):
+            return result_of(instance.sid, asked, operation)
+        verdict = decide(strategy, instance, asked, now=ports.clock.now())
     except (RitornelloError, UnknownStrategyError) as error:
         return Result(sid=instance.sid, came=Came.FAILED, why=f"{type(error).__name__}: {error}")
     return result_of(instance.sid, verdict, operation)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
-from shared.domain.decision import AlreadyThere, Applied, Refused, Verdict
+from shared.domain.decision import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance import Instance
 from shared.domain.selection import START, Cursor, Selection, Slice
@@ -42,7 +42,16 @@ GIVEN_UP = 5
 KEPT = timedelta(days=90)
 """How long after its end an operation can still be asked for."""
 
-BulkCommand = Pause | Resume | Cancel | CancelTasks
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateTo:
+    """Each goes on under another version of its own strategy."""
+
+    version: int
+    by: Actor
+
+
+BulkCommand = Pause | Resume | Cancel | CancelTasks | MigrateTo
 """What many instances can be commanded; its actor names the operation."""
 
 
@@ -282,6 +291,8 @@ def name_of(command: BulkCommand) -> str:
             return "cancel"
         case CancelTasks():
             return "cancel-tasks"
+        case MigrateTo():
+            return "migrate"
         case _:
             assert_never(command)
 

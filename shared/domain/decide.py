@@ -84,7 +84,7 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
 def _done_before(instance: Instance, command: Command) -> bool:
     """Whether the bulk operation that commands has changed the instance already."""
     match command:
-        case Pause(by=by) | Resume(by=by) | Cancel(by=by) | CancelTasks(by=by):
+        case Pause(by=by) | Resume(by=by) | Cancel(by=by) | CancelTasks(by=by) | Migrate(by=by):
             return by.operation is not None and by.operation in instance.operations
         case _:
             return False

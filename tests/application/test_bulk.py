@@ -12,7 +12,7 @@ from shared.application.audit import Window, audit_page, from_the_end
 from shared.application.bulk import AskedOfMany, OperationOverError, dry_run, order
 from shared.application.selecting import MOST_COUNTED
 from shared.application.start import KeyReusedError, Repeatable
-from shared.domain.bulk import COMMANDED_PER_SECOND, SLICE, BulkStatus, Came, Counts, Order
+from shared.domain.bulk import COMMANDED_PER_SECOND, SLICE, BulkStatus, Came, Counts, MigrateTo, Order
 from shared.domain.commands import CancelTasks, Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.event import EventKind
@@ -343,6 +343,45 @@ class TestCommands:
 
         assert bulk.counts == Counts(changed=3)
         assert {ports.instances.instances[sid].cycle for sid in sids} == {2}
+
+
+class TestMigrating:
+    """Each goes on under that version of its own strategy."""
+
+    def two_versions(self) -> tuple[MemoryPorts, list[InstanceSid]]:
+        ports = a_world()
+        sids = joined(ports, 3)
+        (strategy,) = list(ports.strategies.strategies.values())
+        ports.strategies.add(replace(strategy, version=2))
+        return ports, sids
+
+    def test_all_are_moved(self) -> None:
+        ports, sids = self.two_versions()
+
+        bulk = begun(ports, command=MigrateTo(version=2, by=ANN))
+
+        assert bulk.counts == Counts(changed=3)
+        assert {ports.instances.instances[sid].strategy_version for sid in sids} == {2}
+        assert {entry.command for entry in ports.instances.audit} == {"migrate 1 to 2"}
+
+    def test_where_there_is_no_such_version_each_is_refused(self) -> None:
+        ports, sids = self.two_versions()
+
+        bulk = begun(ports, command=MigrateTo(version=7, by=ANN))
+
+        assert bulk.counts == Counts(refused=3)
+        assert bulk.problems[0].why == "its strategy has no version 7"
+        assert {ports.instances.instances[sid].strategy_version for sid in sids} == {1}
+
+    def test_it_can_be_tried(self) -> None:
+        ports, _ = self.two_versions()
+        for version, came in ((2, Came.CHANGED), (1, Came.ALREADY_THERE), (7, Came.REFUSED)):
+            asked = AskedOfMany(
+                account=next(iter(ports.instances.instances.values())).account_id,
+                selection=OfStrategy(strategy=next(iter(ports.instances.instances.values())).strategy_sid),
+                command=MigrateTo(version=version, by=ANN),
+            )
+            assert {result.came for result in dry_run(ports, asked).sample} == {came}
 
 
 class TestOrders:

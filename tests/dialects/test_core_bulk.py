@@ -113,6 +113,17 @@ class TestFew:
         assert answer["command"] == {"name": "resume", "onResume": "skip"}
         assert (answer["counts"]["changed"], statuses(client)) == (2, ["ACTIVE"])
 
+    def test_many_are_moved_to_another_version(self, client: Client) -> None:
+        sids = started(client, 2)
+        shop = client.ports.instances.instances[sids[0]].strategy_sid  # type: ignore[index]
+        client("PATCH", f"/execution-strategy/{shop}", {"settings": WATER["settings"]})
+
+        _, answer = bulk(client, command={"name": "migrate", "version": 2})
+
+        assert answer["command"] == {"name": "migrate", "version": 2}
+        assert answer["counts"]["changed"] == 2
+        assert client.ports.instances.instances[sids[1]].strategy_version == 2  # type: ignore[index]
+
     def test_a_folder_is_walked_through(self, client: Client) -> None:
         client.saved({**WATER, "folder": "/eu/de"})
         client.started()

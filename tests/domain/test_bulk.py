@@ -18,6 +18,7 @@ from shared.domain.bulk import (
     BulkStatus,
     Came,
     Counts,
+    MigrateTo,
     Order,
     Result,
     at_hand,
@@ -329,6 +330,7 @@ class TestWhatACommandCameTo:
             (Resume(by=ANN), "resume"),
             (Cancel(by=ANN), "cancel"),
             (CancelTasks(tasks=("a",), by=ANN), "cancel-tasks"),
+            (MigrateTo(version=2, by=ANN), "migrate"),
         ],
     )
     def test_each_command_has_its_name(self, command: BulkCommand, name: str) -> None:

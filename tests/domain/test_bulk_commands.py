@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.bulk import BulkCommand
-from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.commands import Cancel, CancelTasks, Command, Pause, Resume
 from shared.domain.decide import decide
 from shared.domain.decision import Actor, AlreadyThere, Applied, Refused
 from shared.domain.ids import OperationSid
@@ -16,11 +15,11 @@ ONE, TWO = OperationSid("b-1"), OperationSid("b-2")
 BY_ONE, BY_TWO = (Actor(name="ann", reason="closing", operation=sid) for sid in (ONE, TWO))
 
 
-def told(instance: Instance, command: BulkCommand) -> Applied | AlreadyThere | Refused:
+def told(instance: Instance, command: Command) -> Applied | AlreadyThere | Refused:
     return decide(a_strategy(), instance, command, now=NOON)
 
 
-def applied(instance: Instance, command: BulkCommand) -> Applied:
+def applied(instance: Instance, command: Command) -> Applied:
     verdict = told(instance, command)
     assert isinstance(verdict, Applied)
     return verdict
@@ -32,7 +31,7 @@ class TestAChangeThroughAnOperation:
     @pytest.mark.parametrize(
         "command", [Pause(by=BY_ONE), Cancel(by=BY_ONE), CancelTasks(tasks=("charge",), by=BY_ONE)]
     )
-    def test_both_name_it(self, command: BulkCommand) -> None:
+    def test_both_name_it(self, command: Command) -> None:
         verdict = applied(an_instance(an_event(date=NOON.replace(year=2027))), command)
 
         assert verdict.instance.operations == (ONE,)

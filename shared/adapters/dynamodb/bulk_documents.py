@@ -2,7 +2,7 @@
 
 from shared.adapters.dynamodb.forms import FLAG, INSTANT, TEXT, WHOLE, named, several
 from shared.adapters.dynamodb.shapes import Member, Shape, either
-from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, Result
+from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result
 from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.instance import InstanceStatus
@@ -26,11 +26,14 @@ CANCEL = Shape(Cancel, {"by": Member("by", ACTOR), "kill": Member("kill", FLAG)}
 
 CANCEL_TASKS = Shape(CancelTasks, {"by": Member("by", ACTOR), "tasks": Member("tasks", several(TEXT))})
 
+MIGRATE_TO = Shape(MigrateTo, {"by": Member("by", ACTOR), "version": Member("version", WHOLE)})
+
 BULK_COMMAND = either(
     pause=(Pause, PAUSE),
     resume=(Resume, RESUME),
     cancel=(Cancel, CANCEL),
     cancelTasks=(CancelTasks, CANCEL_TASKS),
+    migrate=(MigrateTo, MIGRATE_TO),
 )
 
 _FILTER = {

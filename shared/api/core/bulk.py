@@ -12,6 +12,7 @@ from shared.api.core.bulk_schemas import (
     CancelMany,
     CancelTasksOfMany,
     Commanded,
+    MigrateMany,
     PauseMany,
     ResumeMany,
     SelectFolder,
@@ -27,7 +28,7 @@ from shared.application.bulk import AskedOfMany, begin_bulk, dry_run, order
 from shared.application.ports import Listed
 from shared.application.selecting import MOST_LOADED, readable
 from shared.domain.access import Role
-from shared.domain.bulk import BulkCommand, BulkStatus, Order
+from shared.domain.bulk import BulkCommand, BulkStatus, MigrateTo, Order
 from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.errors import Problem
@@ -200,5 +201,7 @@ def _command(asked: Commanded, by: Actor) -> BulkCommand:
             return Cancel(by=by)
         case CancelTasksOfMany(tasks=tasks):
             return CancelTasks(tasks=tuple(dict.fromkeys(tasks)), by=by)
+        case MigrateMany(version=version):
+            return MigrateTo(version=version, by=by)
         case _:
             assert_never(asked)

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 from shared.api.core.render import Shape
 from shared.application.bulk import DryRun
-from shared.domain.bulk import BulkCommand, BulkOperation, Result, name_of
+from shared.domain.bulk import BulkCommand, BulkOperation, MigrateTo, Result, name_of
 from shared.domain.commands import CancelTasks, Resume
 from shared.domain.dates import format_instant
 from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy, Selection
@@ -73,6 +73,8 @@ def _command(command: BulkCommand) -> Shape:
             return _given(name=name_of(command), onResume=None if on_late is None else on_late.value)
         case CancelTasks(tasks=tasks):
             return {"name": name_of(command), "tasks": list(tasks)}
+        case MigrateTo(version=version):
+            return {"name": name_of(command), "version": version}
         case _:
             return {"name": name_of(command)}
 

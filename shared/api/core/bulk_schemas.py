@@ -69,6 +69,13 @@ class CancelTasksOfMany(Body):
     ]
 
 
+class MigrateMany(Body):
+    """Each goes on under this version of its own strategy."""
+
+    name: Literal["migrate"]
+    version: Annotated[int, Field(ge=1, le=99_999_999)]
+
+
 def _by_what(selection: Any) -> str | None:  # noqa: ANN401 - any JSON value
     """By what a selection is made; None where it is by nothing that is known."""
     known = ("ids", "strategyId", "folder")
@@ -96,11 +103,12 @@ Commanded = Annotated[
     Annotated[PauseMany, Tag("pause")]
     | Annotated[ResumeMany, Tag("resume")]
     | Annotated[CancelMany, Tag("cancel")]
-    | Annotated[CancelTasksOfMany, Tag("cancel-tasks")],
+    | Annotated[CancelTasksOfMany, Tag("cancel-tasks")]
+    | Annotated[MigrateMany, Tag("migrate")],
     Discriminator(
         _called,
         custom_error_type="which",
-        custom_error_message="must be an object whose name is pause, resume, cancel or cancel-tasks",
+        custom_error_message="must be an object whose name is pause, resume, cancel, cancel-tasks or migrate",
     ),
 ]
 

@@ -313,8 +313,9 @@ SHAPES: Json = {
                 createdTo=DATE,
             ),
             "command": _object(
-                {"name": {"enum": ["pause", "resume", "cancel", "cancel-tasks"]}},
+                {"name": {"enum": ["pause", "resume", "cancel", "cancel-tasks", "migrate"]}},
                 onResume=_one_of(OnResume),
+                version=WHOLE,
                 tasks=_list_of(TEXT),
             ),
             "createdAt": DATE,
