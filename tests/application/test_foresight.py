@@ -70,6 +70,8 @@ ZONES = [
     "Antarctica/Troll",
 ]
 
+CRONS = ["30 2 * * *", "0 9 1,15 * *", "0 */6 * * *", "0 0 10 L * ?", "0 15 1 ? * SUN#2", "0 30 0 LW 3,10 ?"]
+
 Dates = list[tuple[int, str, str]]
 """Cycle, task and date of each event of a plan, sorted."""
 
@@ -168,7 +170,7 @@ def _calendar(rng: random.Random, key: str, **members: Any) -> dict[str, Any]:
     return {
         "key": key,
         "task": key,
-        "scheduleAfter": _delta(rng),
+        **({"cron": rng.choice(CRONS)} if rng.random() < 0.2 else {"scheduleAfter": _delta(rng)}),
         **({"leadingUpTasks": leading} if leading else {}),
         **({"nextCycleDateCallback": callback} if rng.random() < 0.2 else {}),
         **members,
