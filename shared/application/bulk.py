@@ -113,9 +113,8 @@ def order(ports: Ports, bulk: BulkOperation, told: Order, *, by: Actor) -> BulkO
         try:
             ports.operations.commit(after, audit=audit)
         except StaleRevError:
-            stored = ports.operations.load(bulk.sid)
-            if stored != after:  # else only the reply was lost
-                bulk = stored if isinstance(stored, BulkOperation) else bulk
+            bulk = _as_stored(ports, bulk)
+            if bulk != after:  # else only the reply was lost
                 continue
         if told is Order.RESUME:
             ports.wakeups.invoke_operation(bulk.sid)
@@ -157,10 +156,16 @@ def _set_going(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, I
             time_left=lambda: ends - ports.clock.now(),
             wake=lambda instance: _wake(ports, instance),
         )
-        bulk = after or bulk
+        bulk = after or _as_stored(ports, bulk)
     if bulk.status is BulkStatus.ACTIVE and bulk.worker is None:
         ports.wakeups.invoke_operation(bulk.sid)
     return bulk
+
+
+def _as_stored(ports: Ports, bulk: BulkOperation) -> BulkOperation:
+    """The operation as whoever has taken it over has left it."""
+    stored = ports.operations.load(bulk.sid)
+    return stored if isinstance(stored, BulkOperation) else bulk
 
 
 def _wake(ports: Ports, instance: Instance) -> None:

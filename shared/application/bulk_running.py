@@ -126,20 +126,16 @@ def _stored(
             ports.operations.commit(after)
         except StaleRevError:
             stored = ports.operations.load(bulk.sid)
+            if stored == after:  # only the reply was lost
+                return after
             if not isinstance(stored, BulkOperation) or stored.worker != bulk.worker:
                 return None
-            if _is_told(stored, bulk, after):
-                return stored
+            if (stored.in_hand, stored.counts) != (bulk.in_hand, bulk.counts):
+                return stored  # the reply was lost, and an order has come since
             bulk = stored
         else:
             return after
     raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under its runner")
-
-
-def _is_told(stored: BulkOperation, before: BulkOperation, after: BulkOperation) -> bool:
-    """Whether only the reply to the report was lost; an order may have come after it."""
-    told = (stored.in_hand, stored.counts) != (before.in_hand, before.counts)
-    return told or stored == after
 
 
 def _commanded(

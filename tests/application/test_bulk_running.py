@@ -346,6 +346,28 @@ class TestLostReplies:
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, sids)
 
+    def test_a_request_too_knows_that_it_is_done(self) -> None:
+        ports = a_world()
+        ports.access.operations = Meddled(loses_replies=True)
+        joined(ports, 3)
+
+        assert begun(ports).status is BulkStatus.COMPLETED
+
+    def test_a_request_that_was_overtaken_tells_what_the_other_left(self) -> None:
+        ports = a_world()
+        operations = Meddled()
+        ports.access.operations = operations
+        joined(ports, 3)
+
+        def take_over() -> None:
+            ports.clock.at += HELD_FOR
+            turn(ports, next(iter(ports.operations.bulks)))
+
+        operations.meddle = take_over
+        bulk = begun(ports)
+
+        assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=3))
+
     def test_a_report_with_an_order_on_top_of_it_is_not_told_again(self) -> None:
         ports = a_world()
         joined(ports, 60)
