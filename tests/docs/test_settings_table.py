@@ -82,6 +82,4 @@ def test_the_tests_of_the_row_exist(field: str) -> None:
 
 
 def test_a_name_that_no_test_has_is_noticed() -> None:
-    assert "TestConfig::test_timezones" not in functions_in(
-        ROOT / "tests/application/test_settings_fields.py"
-    )
+    assert "TestConfig::test_timezones" not in functions_in(ROOT / "tests/application/test_settings_plan.py")

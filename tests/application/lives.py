@@ -1,0 +1,218 @@
+"""Lives under settings that differ in one field: what is called when, and what is planned."""
+
+from collections.abc import Collection, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.answering import Sent, answer_event
+from shared.application.control import control
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.attention import next_event
+from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.commands import Cancel, Pause, Resume
+from shared.domain.dates import format_instant
+from shared.domain.decision import Actor
+from shared.domain.definition import read_definition
+from shared.domain.event import Event
+from shared.domain.ids import (
+    AccountId,
+    CorrelationId,
+    InstanceSid,
+    StrategySid,
+    event_address,
+    event_of_correlation,
+)
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord
+from shared.domain.strategy import Json, Strategy
+from tests.domain.definitions import changed, minimal
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ANN = Actor(name="ann")
+OK = Answered(status=201, body={"id": "s-1", "paid": 5.0})
+DECLINED = Answered(status=402, body={"why": "no money"})
+SILENT = TimedOut(why="no answer")
+ATTRIBUTES: dict[str, str | bool | float] = {"vip": True, "due": "2026-01-10T08:00:00Z", "member": "m-1"}
+
+
+@dataclass
+class Shop:
+    """Answers in turn, then OK; it is told by which moment each call came."""
+
+    answers: list[CallOutcome]
+    clock: ManualClock
+    asked: list[tuple[datetime, ServiceRequest]] = field(default_factory=list)
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.asked.append((self.clock.now(), request))
+        return self.answers.pop(0) if self.answers else OK
+
+
+@dataclass
+class Graded:
+    """``Controllers`` with one that grades what it sees."""
+
+    names: Collection[str] = ("grade",)
+
+    def run(self, name: str, variables: Mapping[str, Any]) -> Json:
+        assert name == "grade"
+        return {"attributes": {"grade": "A" if variables["response"] == OK.body else "F"}}
+
+
+class Life:
+    """An instance of a strategy with these settings, started at noon on 1 January 2026 in UTC."""
+
+    def __init__(
+        self,
+        document: dict[str, Any],
+        *answers: CallOutcome,
+        to: str = "2026-01-01T12:00",
+        environment: str = "dev",
+    ) -> None:
+        clock = ManualClock(START)
+        self.shop = Shop(list(answers), clock)
+        self.ports = MemoryPorts(caller=self.shop, clock=clock, controllers=Graded())
+        strategy = Strategy(
+            sid=StrategySid("s-1"),
+            account_id=AccountId("a-1"),
+            name="shop",
+            version=1,
+            definition=read_definition(document, environment=environment, controllers=("grade",)),
+            environment=environment,
+        )
+        self.ports.strategies.add(strategy)
+        asked = StartInstance(strategy_id="shop", attributes=ATTRIBUTES)
+        self.sid = InstanceSid(start_instance(self.ports, strategy, asked).instance.sid)
+        self.until(to)
+
+    def until(self, text: str) -> "Life":
+        """Let each due event run at its moment."""
+        end = datetime.fromisoformat(f"{text}:00+00:00")
+        while (event := next_event(self.instance)) is not None and event.due_at <= end:
+            self.ports.clock.at = max(self.ports.clock.at, event.due_at)
+            if run_due_events(self.ports, self.sid, job="job", time_left=lambda: timedelta(minutes=15)) == 0:
+                break
+        self.ports.clock.at = max(self.ports.clock.at, end)
+        return self
+
+    def told(self, command: Cancel | Pause | Resume) -> "Life":
+        """Have an operator do something."""
+        control(self.ports, self.sid, command)
+        return self
+
+    def answered(self, body: Json = None) -> "Life":
+        """The answer to the last call, which was asynchronous, comes."""
+        correlation = CorrelationId(self.asked[-1].headers["X-Correlation-Id"])
+        address = event_address(event_of_correlation(correlation))
+        assert address is not None
+        answer_event(self.ports, *address, Sent(correlation_id=correlation, key="a", by=ANN, body=body))
+        return self.until(format_instant(self.ports.clock.at)[:16])
+
+    @property
+    def instance(self) -> Instance:
+        found = self.ports.instances.load(self.sid)
+        assert found is not None
+        return found
+
+    @property
+    def asked(self) -> list[ServiceRequest]:
+        return [request for _, request in self.shop.asked]
+
+    @property
+    def calls(self) -> list[str]:
+        """When what was called, as ``01-31 12:00 /charges``."""
+        return [
+            f"{format_instant(at)[5:16].replace('T', ' ')} {path_of(request)}"
+            for at, request in self.shop.asked
+        ]
+
+    @property
+    def paths(self) -> list[str]:
+        return [path_of(request) for request in self.asked]
+
+    @property
+    def plan(self) -> list[str]:
+        """Its open events, as ``bill SCHEDULED 01-31 12:00``."""
+        return [shown(event) for event in self.instance.events]
+
+    @property
+    def first(self) -> EventRecord:
+        """What became of its first event."""
+        return self.ports.instances.records[(self.sid, 1)]
+
+
+def path_of(request: ServiceRequest) -> str:
+    return request.url.removeprefix("https://billing.example.test")
+
+
+def shown(event: Event) -> str:
+    return f"{event.task} {event.status.value} {format_instant(event.due_at)[5:16].replace('T', ' ')}"
+
+
+def base() -> dict[str, Any]:
+    """One charge a month; a second task, service, action and step are there to be chosen."""
+    settings = minimal()
+    settings["services"][0]["methods"].append({"key": "refund", "url": "/refunds", "method": "post"})
+    settings["services"].append(
+        {
+            "key": "mailer",
+            "baseUrls": [{"environment": "dev", "url": "https://mail.example.test"}],
+            "methods": [{"key": "charge", "url": "/mails", "method": "post"}],
+        }
+    )
+    settings["actions"].append({"key": "refund-card", "service": "billing", "method": "refund"})
+    settings["tasks"].append(
+        {"key": "refund", "initialStep": "back", "steps": [{"key": "back", "action": "refund-card"}]}
+    )
+    return settings
+
+
+def settings_with(pointer: str, value: Any, of: dict[str, Any] | None = None) -> dict[str, Any]:
+    return changed(pointer, value, of=base() if of is None else of)
+
+
+def both(
+    pointer: str, value: Any, *answers: CallOutcome, of: Any = None, to: str = "2026-01-01T12:00"
+) -> tuple[Life, Life]:
+    """The life without the change, and the one with it."""
+    document = base() if of is None else of
+    return (
+        Life(deepcopy(document), *answers, to=to),
+        Life(changed(pointer, value, of=document), *answers, to=to),
+    )
+
+
+def two_steps(**first: Any) -> dict[str, Any]:
+    """The charge, then its refund."""
+    steps = [
+        {"key": "charge", "action": "charge-card", "nextStep": "back", **first},
+        {"key": "back", "action": "refund-card"},
+    ]
+    return settings_with("/tasks/0/steps", steps)
+
+
+def authorized() -> dict[str, Any]:
+    settings = settings_with("/services/0/credentialPath", "token")
+    settings["services"][0]["authorization"] = [
+        {
+            "environment": "dev",
+            "url": "https://login.example.test/:tenant",
+            "method": "post",
+            "attributes": {"tenant": "t"},
+        }
+    ]
+    return settings
+
+
+def retried(**more: Any) -> dict[str, Any]:
+    return settings_with(
+        "/tasks/0/retryConfig", {"times": 1, "retryAfter": {"unit": "hours", "amount": 1}, **more}
+    )
+
+
+ON: Any = True
+DAY = {"unit": "days", "amount": 1}

@@ -1,0 +1,215 @@
+"""Every field of the settings does something: changed alone, the same life goes another way. Here: when.
+
+Each test lives a life twice, under settings that differ in that one field, and tells what came of both. The table
+in docs/api/core.md leads here; tests/docs/test_settings_table.py compares it with the schema.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.commands import Cancel, Pause, Resume
+from shared.domain.errors import InvalidInputError
+from tests.application.lives import (
+    ANN,
+    DAY,
+    DECLINED,
+    ON,
+    START,
+    Life,
+    base,
+    both,
+    retried,
+    settings_with,
+)
+
+
+class TestConfig:
+    """``config``."""
+
+    def test_request_delay_time(self) -> None:
+        before, after = both("/config/requestDelayTime", 5000)
+        assert before.shop.asked[0][0] == START
+        assert after.shop.asked[0][0] == START + timedelta(seconds=5)
+
+    def test_manual_trigger(self) -> None:
+        before, after = both("/config/manualTrigger", ON)
+        assert before.calls == ["01-01 12:00 /charges"]
+        assert (after.calls, after.plan) == ([], ["bill ONHOLD 01-01 12:00"])
+
+    def test_timezone(self) -> None:
+        nine = settings_with(
+            "/schedule/initialDelay", {"unit": "days", "amount": 1, "resetTo": {"hour": 9, "minute": 0}}
+        )
+        before, after = both("/config/timezone", "Asia/Manila", of=nine)
+        assert before.plan == ["bill PENDING 01-02 09:00"]
+        assert after.plan == ["bill PENDING 01-02 01:00"]
+
+    def test_on_resume(self) -> None:
+        lives = both("/config/onResume", "all")
+        for life in lives:
+            life.told(Pause(by=ANN))
+            life.ports.clock.at += timedelta(days=70)
+            life.told(Resume(by=ANN)).until("2026-03-12T12:00")
+        before, after = lives
+        assert before.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges"]
+        assert after.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges", "03-12 12:00 /charges"]
+
+    def test_instance_validation(self) -> None:
+        assert Life(base()).calls == ["01-01 12:00 /charges"]
+        with pytest.raises(InvalidInputError):
+            Life(settings_with("/instanceValidation", {"properties": {"vip": {"type": "string"}}}))
+
+
+class TestSchedule:
+    """``schedule``."""
+
+    def test_initial_delay(self) -> None:
+        before, after = both("/schedule/initialDelay", DAY, to="2026-01-03T00:00")
+        assert before.calls == ["01-01 12:00 /charges"]
+        assert after.calls == ["01-02 12:00 /charges"]
+
+    def test_task(self) -> None:
+        before, after = both("/schedule/calendars/0/task", "refund")
+        assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
+
+    def test_schedule_after(self) -> None:
+        before, after = both("/schedule/calendars/0/scheduleAfter", DAY)
+        assert before.plan == ["bill PENDING 02-01 12:00"]
+        assert after.plan == ["bill PENDING 01-02 12:00"]
+
+    def test_cron(self) -> None:
+        daily = settings_with("/schedule/calendars/0", {"key": "daily", "task": "bill", "cron": "0 8 * * *"})
+        before, after = both("/schedule/calendars/0/cron", "0 9 * * *", of=daily)
+        assert (before.plan, after.plan) == (["bill PENDING 01-02 08:00"], ["bill PENDING 01-02 09:00"])
+
+    @staticmethod
+    def two_calendars() -> dict[str, Any]:
+        return settings_with(
+            "/schedule/calendars/-", {"key": "second", "task": "refund", "scheduleAfter": DAY}
+        )
+
+    def test_run_on_cycle(self) -> None:
+        before, after = both("/schedule/calendars/0/runOnCycle", 2, of=self.two_calendars())
+        assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
+
+    def test_run_on_cycle_callback(self) -> None:
+        before, after = both("/schedule/calendars/0/runOnCycleCallback", "cycle > 1", of=self.two_calendars())
+        assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
+
+    def test_next_cycle_date_callback(self) -> None:
+        before, after = both("/schedule/calendars/0/nextCycleDateCallback", 'date + duration("1h")')
+        assert (before.plan, after.plan) == (["bill PENDING 02-01 12:00"], ["bill PENDING 02-01 13:00"])
+
+    @staticmethod
+    def led_up_to() -> dict[str, Any]:
+        return settings_with(
+            "/schedule/calendars/0/leadingUpTasks", [{"task": "refund", "scheduleBefore": DAY}]
+        )
+
+    def test_leading_up_task(self) -> None:
+        before, after = both("/schedule/calendars/0/leadingUpTasks/0/task", "bill", of=self.led_up_to())
+        assert before.plan == ["refund PENDING 01-31 12:00", "bill PENDING 02-01 12:00"]
+        assert after.plan == ["bill PENDING 01-31 12:00", "bill PENDING 02-01 12:00"]
+
+    def test_schedule_before(self) -> None:
+        two = {"unit": "days", "amount": 2}
+        before, after = both(
+            "/schedule/calendars/0/leadingUpTasks/0/scheduleBefore", two, of=self.led_up_to()
+        )
+        assert before.plan[:1] == ["refund PENDING 01-31 12:00"]
+        assert after.plan[:1] == ["refund PENDING 01-30 12:00"]
+
+
+class TestOnCreateTasks:
+    """``onCreateTasks[]``."""
+
+    @staticmethod
+    def welcomed(**more: Any) -> dict[str, Any]:
+        return settings_with("/onCreateTasks", [{"task": "refund", **more}])
+
+    def test_task(self) -> None:
+        before, after = both("/onCreateTasks/0/task", "bill", of=self.welcomed())
+        assert sorted(before.paths) == ["/charges", "/refunds"]
+        assert sorted(after.paths) == ["/charges", "/charges"]
+
+    def test_delay_by(self) -> None:
+        before, after = both("/onCreateTasks/0/delayBy", DAY, of=self.welcomed(), to="2026-01-03T00:00")
+        assert "01-01 12:00 /refunds" in before.calls
+        assert "01-02 12:00 /refunds" in after.calls
+
+    def test_manual_trigger(self) -> None:
+        before, after = both("/onCreateTasks/0/manualTrigger", ON, of=self.welcomed())
+        assert "/refunds" in before.paths
+        assert "/refunds" not in after.paths
+        assert "refund ONHOLD 01-01 12:00" in after.plan
+
+    def test_create_if(self) -> None:
+        before, after = both("/onCreateTasks/0/createIf", "attributes.vip == false", of=self.welcomed())
+        assert "/refunds" in before.paths
+        assert after.paths == ["/charges"]
+
+
+class TestOnCancelTasks:
+    """``onCancelTasks[]``."""
+
+    @staticmethod
+    def canceled(pointer: str, value: Any) -> tuple[Life, Life]:
+        missed = settings_with("/onCancelTasks", [{"task": "refund"}])
+        lives = both(f"/onCancelTasks/0/{pointer}", value, of=missed)
+        for life in lives:
+            life.told(Cancel(by=ANN)).until("2026-01-03T00:00")
+        return lives
+
+    def test_task(self) -> None:
+        before, after = self.canceled("task", "bill")
+        assert before.paths == ["/charges", "/refunds"]
+        assert after.paths == ["/charges", "/charges"]
+
+    def test_delay_by(self) -> None:
+        before, after = self.canceled("delayBy", DAY)
+        assert before.calls[1:] == ["01-01 12:00 /refunds"]
+        assert after.calls[1:] == ["01-02 12:00 /refunds"]
+
+    def test_manual_trigger(self) -> None:
+        before, after = self.canceled("manualTrigger", ON)
+        assert (before.paths, after.paths) == (["/charges", "/refunds"], ["/charges"])
+        assert after.plan == ["refund ONHOLD 01-01 12:00"]
+
+    def test_create_if(self) -> None:
+        before, after = self.canceled("createIf", "attributes.vip == false")
+        assert (before.paths, after.paths, after.plan) == (["/charges", "/refunds"], ["/charges"], [])
+
+
+class TestTimeDelta:
+    """A distance in time, here that of ``scheduleAfter``, from 1 January at noon."""
+
+    @pytest.mark.parametrize(
+        ("name", "value", "due"),
+        [
+            ("unit", "years", "01-01 12:00"),
+            ("amount", 2, "03-01 12:00"),
+            ("from", "due", "02-10 08:00"),
+            ("resetTo", {"day": 15}, "02-15 12:00"),
+            ("resetTo", {"hour": 9}, "02-01 09:00"),
+            ("resetTo", {"minute": 30}, "02-01 12:30"),
+        ],
+    )
+    def test_each_part(self, name: str, value: Any, due: str) -> None:
+        before, after = both(f"/schedule/calendars/0/scheduleAfter/{name}", value)
+        assert before.plan == ["bill PENDING 02-01 12:00"]
+        assert after.plan == [f"bill PENDING {due}"]
+
+    def test_reset_to_month(self) -> None:
+        yearly = settings_with("/schedule/calendars/0/scheduleAfter/unit", "years")
+        before, after = both("/schedule/calendars/0/scheduleAfter/resetTo", {"month": 7}, of=yearly)
+        assert (before.plan, after.plan) == (["bill PENDING 01-01 12:00"], ["bill PENDING 07-01 12:00"])
+
+    def test_retry_event_callback(self) -> None:
+        callback = '{"unit": "hours", "amount": attempt * 3}'
+        before, after = both(
+            "/tasks/0/retryConfig/retryAfter/retryEventCallback", callback, DECLINED, of=retried()
+        )
+        assert before.plan == ["bill PENDING 01-01 13:00"]
+        assert after.plan == ["bill PENDING 01-01 15:00"]
