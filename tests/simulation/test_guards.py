@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import shared.application.committing
+import shared.application.moving
 import shared.application.run
-import shared.application.stepping
 import shared.domain.attention
 import shared.domain.claim
 import shared.domain.way
@@ -109,7 +109,7 @@ class TestARemovedGuardIsCaught:
         def any_event(instance: Instance, seq: int, _fence: int) -> Event | None:
             return instance.event(seq) if fenceless(instance, seq, _fence) else None
 
-        monkeypatch.setattr(shared.application.stepping, "holds", fenceless)
+        monkeypatch.setattr(shared.application.moving, "holds", fenceless)
         monkeypatch.setattr(shared.domain.claim, "holds", fenceless)
         monkeypatch.setattr(shared.domain.conclude, "_held_event", any_event)
 
