@@ -462,6 +462,16 @@ class TestWhatIsToldOfIt:
         found = self.told(of, question, now=NOON + timedelta(hours=2))
         assert (found.reason, found.until) == (Reason.WAITING_FOR_ANSWER, at("2026-01-31T18:00"))
 
+    def test_it_is_explained_where_its_journal_cannot_be_read_that_far(self) -> None:
+        of = waiting(answerWithin=SIX_HOURS)
+        past = past_event(of.instance, 1, of.trail(1))
+        assert past is not None
+        later = NOON + timedelta(hours=2)
+        known = Known(instance=of.instance, now=later, events=(replace(past, steps=()),))
+        found = explain(known, [1], later).told
+        assert (found.reason, found.since) == (Reason.WAITING_FOR_ANSWER, NOON)
+        assert found.until == at("2026-01-31T18:00")
+
     def told(self, of: Life, when: datetime, now: datetime | None = None) -> Told:
         past = past_event(of.instance, 1, of.trail(1))
         assert past is not None
