@@ -115,9 +115,10 @@ build-%: $(LIBRARIES).ready
 	@cd "$(ARTIFACTS_DIR)" && find functions shared -type d -name __pycache__ -prune -exec rm -rf {} +
 	@$(compile)
 
-# What /openapi.json and /docs answer, made from the routes by this machine's environment: a cold start has no time for it.
-build-CoreApi: reference = $(BIN)/python -m dev.openapi "$(ARTIFACTS_DIR)/functions/core_api"
-build-CoreApi: $(READY)
+# What the reference of a dialect answers, made from its routes by this machine's environment: a cold start has no time.
+APIS := $(addprefix build-,CoreApi AutomationApi OrdersApi ProcessApi)
+$(APIS): reference = $(BIN)/python -m dev.openapi $(patsubst functions/%_api,%,$(folder)) "$(ARTIFACTS_DIR)/$(folder)"
+$(APIS): $(READY)
 
 # Bytecode that is taken as it is (unchecked-hash): without any every cold start compiles all it imports, since Lambda
 # has no place to keep it. Another minor version would not read it. An interpreter is asked for its version rather

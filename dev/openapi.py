@@ -1,21 +1,21 @@
-"""Write the reference of the core dialect into a folder, as the core API's artifact has it.
+"""Write the reference of a dialect into a folder, as its function's artifact has it.
 
-``python -m dev.openapi FOLDER``: ``openapi.json`` and ``docs.html``.
+``python -m dev.openapi DIALECT FOLDER``: ``openapi.json`` and ``docs.html``.
 """
 
 import sys
 from pathlib import Path
 
-from shared.api.core.pages import PAGES
-from shared.api.core.reference import made
+from shared.api.pages import PAGES
+from shared.api.reference import made
 
 
-def main(folder: Path) -> int:
+def main(dialect: str, folder: Path) -> int:
     """Every page of the reference."""
-    for page in PAGES:
-        (folder / page.file).write_text(made(page.file), encoding="utf-8")
+    for page in PAGES[dialect]:
+        (folder / page.file).write_text(made(dialect, page.file), encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))

@@ -34,6 +34,7 @@ from shared.domain.instance import (
 )
 from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy
 from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
@@ -182,6 +183,18 @@ INSTANCE = Instance(
     request_hash="b0d4",
     outputs={"payment": "P0", "total": 9.5},
     on_late=OnResume.ALL,
+    schedule=OwnSchedule(
+        cron="0 6 6 ? * FRI",
+        timezone="Europe/Istanbul",
+        once=True,
+        at_once=True,
+        opens_at=at(4),
+        on_call=True,
+        retry_times=2,
+        goes_on=True,
+    ),
+    order_id="#2026-01-01#T123-daily",
+    worker="7",
     added=(Added(seq=7, key="0cafe", body="0beef"),),
     operations=(OperationSid("b-1"), OperationSid("b-2")),
 )

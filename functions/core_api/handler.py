@@ -1,18 +1,19 @@
 """The core dialect over HTTP."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.core_api.pages import serve_pages
 from shared.api.core.call import Call
 from shared.api.core.errors import failure, not_found, refusal_of
 from shared.api.core.gate import Gate
 from shared.api.core.routes import ROUTES, Route
 from shared.api.request import body_of
+from shared.api.serving import serve_pages
 from shared.bootstrap import deployment, hasher, ports
 
 logger = Logger()
@@ -37,7 +38,7 @@ def _serving(route: Route) -> Callable[..., Response[Any]]:
 
 for route in ROUTES:
     app.route(route.path, method=route.method)(_serving(route))
-serve_pages(app)
+serve_pages(app, "core", Path(__file__).parent)
 
 
 def _refused(error: Exception) -> Response[Any]:

@@ -23,8 +23,25 @@ class Principal:
 def principal_of(authorization: str | None, access: AccessStore, hasher: SecretHasher) -> Principal | None:
     """Whose ``Bearer <keyId>.<secret>`` this is; None for a missing, malformed, unknown or wrong one."""
     scheme, _, token = (authorization or "").partition(" ")
-    key_id, dot, secret = token.strip().partition(".")
-    if scheme.lower() != "bearer" or not dot or not key_id or not secret:
+    key_id, _, secret = token.strip().partition(".")
+    return _principal(key_id, secret, access, hasher) if scheme.lower() == "bearer" else None
+
+
+def basic_principal_of(
+    authorization: str | None, access: AccessStore, hasher: SecretHasher
+) -> Principal | None:
+    """Whose ``Basic base64(<keyId>:<secret>)`` this is; None for a missing, malformed, unknown or wrong one."""
+    scheme, _, encoded = (authorization or "").partition(" ")
+    try:
+        told = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    key_id, _, secret = told.partition(":")
+    return _principal(key_id, secret, access, hasher) if scheme.lower() == "basic" else None
+
+
+def _principal(key_id: str, secret: str, access: AccessStore, hasher: SecretHasher) -> Principal | None:
+    if not key_id or not secret:
         return None
     key = access.key(key_id)
     # An unknown key costs the same comparison as a wrong secret.

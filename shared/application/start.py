@@ -9,6 +9,7 @@ from shared.application.ports import Ports, StaleRevError
 from shared.domain.decision import AlreadyThere, Applied
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, sid_of_request
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.start import NewInstance, start
 from shared.domain.strategy import Json, Strategy
 
@@ -29,7 +30,10 @@ class Repeatable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartInstance:
-    """What a caller asks for. start_date: None for now. by: the id of their access key."""
+    """What a caller asks for. start_date: None for now. by: the id of their access key.
+
+    order_id: what it is called among orders; two of one name are the same request, sent again.
+    """
 
     strategy_id: str
     attributes: Mapping[str, Json]
@@ -38,6 +42,9 @@ class StartInstance:
     end_date: datetime | None = None
     by: str | None = None
     repeatable: Repeatable | None = None
+    schedule: OwnSchedule | None = None
+    order_id: str | None = None
+    worker: str | None = None
 
 
 def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Applied | AlreadyThere:
@@ -63,6 +70,9 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
         end_date=asked.end_date,
         created_by=asked.by,
         request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
+        schedule=asked.schedule,
+        order_id=asked.order_id,
+        worker=asked.worker,
     )
     started = start(strategy, new, now=ports.clock.now())
     try:

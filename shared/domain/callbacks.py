@@ -168,6 +168,7 @@ def _event_view(instance: Instance, event: Event, intent: Intent | None) -> dict
         "createdCycle": event.created_cycle,
         "run": event.run,
         "attempt": event.attempt if intent is None else intent.attempt,
+        "worker": instance.worker,
         "idempotencyKey": None if intent is None else intent.call_key,
         "correlationId": None if intent is None else intent.correlation_id,
     }

@@ -180,6 +180,9 @@ def _exhausted(
     change = _closed(instance, event, EventStatus.FAILED, now=now, why=failed.error.message)
     if not event.is_main or instance.status.is_final:
         return change.then(complete_if_done(change.instance, now=now))
+    if instance.schedule is not None and instance.schedule.goes_on:
+        change = change.then(_without_leading_ups(change.instance, now=now))
+        return change.then(plan_next(strategy, change.instance, now=now).change)
     by = Actor(name=ENGINE.name, reason=f"{event.task}: {failed.error.message}")
     return change.then(cancel_instance(strategy, change.instance, CancelReason.MAX_ATTEMPTS, by=by, now=now))
 

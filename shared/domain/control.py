@@ -17,7 +17,7 @@ from shared.domain.ids import EventSid
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
 from shared.domain.journal import ClosedBy
 from shared.domain.planning import Replanned, catch_up, cycle_failed, fell_due_while_stopped, late_rule, shift
-from shared.domain.recurrence import CycleError, TooManyMissedError, calendars_of
+from shared.domain.recurrence import CycleError, TooManyMissedError, goes_by_cron
 from shared.domain.strategy import OnResume, Strategy
 
 
@@ -146,7 +146,7 @@ def going_on(
     """An instance made ACTIVE again, dates that passed meanwhile treated by the rule for late plans."""
     active = replace(active, on_late=on_late or before.on_late)
     policy = late_rule(strategy, active)
-    if policy is OnResume.SHIFT and any(one.cron for one in calendars_of(strategy.definition, before.cycle)):
+    if policy is OnResume.SHIFT and goes_by_cron(strategy.definition, before):
         return Refused(instance=before, why="a plan by cron cannot be shifted off its dates", rule="shift")
     try:
         replanned = _late_plan(strategy, before, active, policy, by=by, now=now)

@@ -116,9 +116,14 @@ def cancel_instance(
 
 
 def complete_if_done(instance: Instance, *, now: datetime) -> Change:
-    """COMPLETED, where the plan has ended and no dated event is left; events on hold are canceled."""
+    """COMPLETED, where the plan has ended and no dated event is left; events on hold are canceled.
+
+    An instance with a cron expression of its own lasts to its end date, where it has one.
+    """
     dated_left = any(event.status is not EventStatus.ONHOLD for event in instance.events)
     if instance.status is not InstanceStatus.ACTIVE or not instance.plan_ended or dated_left:
+        return Change(instance=instance)
+    if _is_open(instance, now=now):
         return Change(instance=instance)
     on_hold = list(instance.events)
     change = close_all(instance, on_hold, now=now, why="the plan has ended", cause=ClosedBy.INSTANCE)
@@ -132,6 +137,11 @@ def complete_if_done(instance: Instance, *, now: datetime) -> Change:
         updated_at=now,
     )
     return Change(instance=after, records=change.records)
+
+
+def _is_open(instance: Instance, *, now: datetime) -> bool:
+    recurs = instance.schedule is not None and not instance.schedule.is_single
+    return recurs and instance.end_date is not None and now < instance.end_date
 
 
 def lifecycle_events(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from shared.domain.dates import Moment
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, StrategySid, event_sid
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.strategy import Json, OnResume
 
 MOST_ADDED_KEYS = 16
@@ -125,6 +126,8 @@ class Instance:
     outputs: the latest of each name that its events have come to.
     operations: the last bulk operations that have changed it; each does so once.
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
+    schedule: when it runs, where its strategy's calendars do not say so.
+    order_id: what it is called among orders; its sid is derived from that. worker: who its caller wants to do it.
     """
 
     sid: InstanceSid
@@ -166,6 +169,9 @@ class Instance:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     on_late: OnResume | None = None
     operations: tuple[OperationSid, ...] = ()
+    schedule: OwnSchedule | None = None
+    order_id: str | None = None
+    worker: str | None = None
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""

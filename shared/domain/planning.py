@@ -47,7 +47,8 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
 
     A leading-up date that has passed runs at once, but is left out where the main date has passed too.
     """
-    on_hold = strategy.definition.manual_trigger
+    on_call = instance.schedule is not None and instance.schedule.on_call
+    on_hold = strategy.definition.manual_trigger or on_call
     instance = replace(instance, cycle=dated.cycle, plan=dated.moment, updated_at=now)
     for entry in dated.calendar.leading_up_tasks:
         date, problem = leading_up_date(strategy, instance, entry, dated, now=now)

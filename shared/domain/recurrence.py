@@ -12,6 +12,7 @@ from shared.domain.cron import Cron, first_fire, next_fire
 from shared.domain.dates import Moment, later, moment_at, parse_instant
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance import Instance
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.strategy import Calendar, Definition, Delta, OnResume, Strategy
 from shared.expressions import EvaluationError
 
@@ -60,13 +61,16 @@ class Outlook:
     skipped: Skipped | None = None
 
 
-def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate:
+def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
     """Cycle 1: the start date plus ``initialDelay``; ``scheduleAfter`` does not count yet.
 
-    A cron calendar has it at its first fire at or after that.
+    A cron calendar has it at its first fire at or after that. An instance with a schedule of its own has it at the
+    start date or the first fire of that; None where it never fires.
     Raises: CycleError.
     """
     calendar = calendar_for(strategy, instance, cycle=1, date=instance.start_date, now=now)
+    if instance.schedule is not None:
+        return _own_first(strategy, instance, instance.schedule, calendar)
     moment, problem = _moment(strategy, instance.start_date, cycle=1), None
     if strategy.definition.initial_delay is not None:
         moment, problem = _dated(
@@ -82,9 +86,16 @@ def following(
 ) -> CycleDate | None:
     """The cycle after ``cycle``, whose planned date was ``moment``: strictly later.
 
-    None where a cron expression has fired for the last time: the plan ends with that. Raises: CycleError.
+    None where a cron expression, or the instance's own schedule, has fired for the last time: the plan ends with
+    that. Raises: CycleError.
     """
     number = cycle + 1
+    if instance.schedule is not None:
+        fire = _own_fire(strategy, instance, instance.schedule, after=moment.at)
+        if fire is None:
+            return None
+        calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
+        return CycleDate(cycle=number, moment=fire, calendar=calendar)
     calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
     dated, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)
     if dated is None:
@@ -184,12 +195,15 @@ def calendar_for(
     raise CycleError(f"no calendar for cycle {cycle}")
 
 
-def calendars_of(definition: Definition, cycle: int) -> list[Calendar]:
-    """The calendars that may have dated a cycle, without asking the callbacks that chose."""
-    exact = [calendar for calendar in definition.calendars if calendar.run_on_cycle == cycle]
+def goes_by_cron(definition: Definition, instance: Instance) -> bool:
+    """Whether a cron expression may have dated an instance's cycle; the callbacks that chose are not asked."""
+    if instance.schedule is not None:
+        return instance.schedule.cron is not None
+    exact = [calendar for calendar in definition.calendars if calendar.run_on_cycle == instance.cycle]
     others = [calendar for calendar in definition.calendars if calendar.run_on_cycle is None]
     plain = [calendar for calendar in others if calendar.run_on_cycle_callback is None]
-    return exact[:1] or [calendar for calendar in others if calendar not in plain[1:]]
+    candidates = exact[:1] or [calendar for calendar in others if calendar not in plain[1:]]
+    return any(calendar.cron for calendar in candidates)
 
 
 def date_attribute(instance: Instance, name: str) -> datetime:
@@ -207,6 +221,39 @@ def scope_for(
     if delta.retry_event_callback is None:
         return None
     return scope(strategy, instance, now=now, cycle=cycle, date=date)
+
+
+def _own_first(
+    strategy: Strategy, instance: Instance, schedule: OwnSchedule, calendar: Calendar
+) -> CycleDate | None:
+    """The first date of an instance's own schedule, None where it never fires.
+
+    What leads up to a single date is left out: one run of one task is what such an instance is for.
+    """
+    if schedule.is_single:
+        calendar = replace(calendar, leading_up_tasks=())
+    moment = _moment(strategy, instance.start_date, cycle=1)
+    if schedule.expression is not None and not schedule.at_once:
+        fire = _own_fire(strategy, instance, schedule, after=None)
+        if fire is None:
+            return None
+        moment = fire
+    return CycleDate(cycle=1, moment=moment, calendar=calendar)
+
+
+def _own_fire(
+    strategy: Strategy, instance: Instance, schedule: OwnSchedule, *, after: datetime | None
+) -> Moment | None:
+    """The first fire of an instance's own expression, strictly after a date of its plan; None: there is none."""
+    if schedule.expression is None or (schedule.is_single and after is not None):
+        return None
+    zone, opens_at = schedule.zone(strategy.definition.zone), schedule.opens_at or instance.start_date
+    try:
+        if after is None or after < opens_at:
+            return first_fire(schedule.expression, opens_at, zone)
+        return next_fire(schedule.expression, after, zone)
+    except DateError as error:
+        raise CycleError(f"{schedule.cron}: {error}") from error
 
 
 def _first_fire(strategy: Strategy, cron: Cron, anchor: datetime, *, cycle: int) -> Moment:

@@ -3,10 +3,11 @@
 Source: contracts/core.md section 3.6; design section 5.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.callbacks import Scope, span_of
-from shared.domain.dates import later, moment_at
+from shared.domain.dates import Unit, later, moment_at
 from shared.domain.errors import DateError
 from shared.domain.instance import Instance
 from shared.domain.recurrence import date_attribute
@@ -16,13 +17,26 @@ from shared.domain.strategy import Delta, RetryConfig, Step, Strategy, Task
 MAX_REASON = 1000
 """What is told of a failure in the places it travels to, in characters."""
 
+AT_ONCE = Delta(unit=Unit.MINUTES, amount=0)
+
 NO_RETRY = RetryConfig(times=0)
 """What holds where neither the step nor its task says anything."""
 
 
-def policy_of(task: Task, step: Step) -> RetryConfig:
-    """The step's own retry configuration, else its task's, else no retry."""
-    return step.retry_config or task.retry_config or NO_RETRY
+def policy_of(instance: Instance, task: Task, step: Step) -> RetryConfig:
+    """The step's own retry configuration, else its task's, else no retry.
+
+    How often is for the instance's own schedule to say first, and under one that goes on nothing pauses. Where
+    nothing says how long to wait before a retry, it follows at once.
+    """
+    policy = step.retry_config or task.retry_config or NO_RETRY
+    own = instance.schedule
+    if own is None:
+        return policy
+    times = policy.times if own.retry_times is None else own.retry_times
+    waits = policy.retry_after or next(reversed(policy.retry_strategy), AT_ONCE)
+    pauses = policy.pause_before_cancel and not own.goes_on
+    return replace(policy, times=times, retry_after=waits, pause_before_cancel=pauses)
 
 
 def delay_of(policy: RetryConfig, attempt: int) -> Delta | None:

@@ -16,6 +16,7 @@ from shared.domain.event import EventKind
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.jtd_form import escaped
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.planning import Replanned, go_on
 from shared.domain.recurrence import CycleError, TooManyMissedError, date_attribute, first_cycle, outlook
 from shared.domain.strategy import Delta, Json, Strategy, json_size
@@ -35,6 +36,9 @@ class NewInstance:
     end_date: datetime | None = None
     created_by: str | None = None
     request_hash: str | None = None
+    schedule: OwnSchedule | None = None
+    order_id: str | None = None
+    worker: str | None = None
 
 
 def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
@@ -79,7 +83,9 @@ def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> R
 
 def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
     """Everything that keeps an instance from being started."""
-    problems = attribute_problems(strategy, instance.attributes) + _from_problems(strategy, instance)
+    problems = attribute_problems(strategy, instance.attributes)
+    if instance.schedule is None:
+        problems += _from_problems(strategy, instance)
     if instance.end_date is not None and instance.end_date < instance.start_date:
         problems.append(Problem(pointer="/endDate", rule="range", message="must not be before startDate"))
     return problems
@@ -119,6 +125,9 @@ def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> In
         shard=new.shard,
         created_by=new.created_by,
         request_hash=new.request_hash,
+        schedule=new.schedule,
+        order_id=new.order_id,
+        worker=new.worker,
         created_at=now,
         updated_at=now,
     )

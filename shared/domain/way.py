@@ -138,7 +138,7 @@ class Way:
         self.failure, note = failure(
             self.walk.strategy,
             self.walk.instance,
-            policy_of(self.walk.task, step),
+            policy_of(self.walk.instance, self.walk.task, step),
             step,
             error,
             attempt=self.attempt,

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from dev import examples
-from functions.core_api.pages import text_of
-from shared.api.core.docs_page import docs_page
 from shared.api.core.openapi import ERROR_EXAMPLES, EXAMPLES_FILE, document, errors_of
 from shared.api.core.routes import ROUTES
+from shared.api.docs_page import docs_page
+from shared.api.serving import text_of
 from tests.dialects.core_client import ROOT, Client, shape_of
 
 DOCUMENT = document()
@@ -131,27 +131,27 @@ class TestThePages:
     def test_what_was_built_is_read_from_beside_the_handler(self, tmp_path: Path) -> None:
         (tmp_path / "docs.html").write_text("<p>built · ü</p>", encoding="utf-8")
 
-        assert text_of("docs.html", tmp_path) == "<p>built · ü</p>"
+        assert text_of("core", "docs.html", tmp_path) == "<p>built · ü</p>"
 
     def test_the_build_writes_what_is_served(self, tmp_path: Path) -> None:
         subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "dev.openapi", str(tmp_path)], cwd=ROOT, check=True
+            [sys.executable, "-m", "dev.openapi", "core", str(tmp_path)], cwd=ROOT, check=True
         )
 
-        assert json.loads(text_of("openapi.json", tmp_path)) == DOCUMENT
-        assert text_of("docs.html", tmp_path) == docs_page(DOCUMENT)
+        assert json.loads(text_of("core", "openapi.json", tmp_path)) == DOCUMENT
+        assert text_of("core", "docs.html", tmp_path) == docs_page(DOCUMENT)
         assert {path.name for path in tmp_path.iterdir()} == {"openapi.json", "docs.html"}
 
     def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
         program = (
             "import sys; import functions.core_api.handler;"
-            "print([name for name in sys.modules if name.startswith('shared.api.core')])"
+            "print([name for name in sys.modules if name.startswith('shared.api')])"
         )
         ran = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
         )
 
-        assert "shared.api.core.pages" in ran.stdout
+        assert "shared.api.pages" in ran.stdout
         assert not re.search(r"openapi|docs_page|reference", ran.stdout)
 
 

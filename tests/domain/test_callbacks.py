@@ -84,6 +84,7 @@ class TestScope:
             "createdCycle": 5,
             "run": 3,
             "attempt": 2,
+            "worker": None,
             "idempotencyKey": None,
             "correlationId": None,
         }

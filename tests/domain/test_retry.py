@@ -6,6 +6,7 @@ import pytest
 from shared.domain.callbacks import scope
 from shared.domain.dates import ResetTo, Unit
 from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.retry import NO_RETRY, delay_of, failure, policy_of
 from shared.domain.run import Failure, StepError
 from shared.domain.strategy import Delta, RetryConfig
@@ -44,14 +45,40 @@ class TestPolicy:
     def test_of_the_step(self) -> None:
         own = a_step(retry_config=self.OF_STEP)
 
-        assert policy_of(a_task(own, retry_config=self.OF_TASK), own) == self.OF_STEP
+        assert policy_of(an_instance(), a_task(own, retry_config=self.OF_TASK), own) == self.OF_STEP
 
     def test_of_the_task(self) -> None:
-        assert policy_of(a_task(retry_config=self.OF_TASK), a_step()) == self.OF_TASK
+        assert policy_of(an_instance(), a_task(retry_config=self.OF_TASK), a_step()) == self.OF_TASK
 
     def test_of_neither(self) -> None:
-        assert policy_of(a_task(), a_step()) == NO_RETRY
+        assert policy_of(an_instance(), a_task(), a_step()) == NO_RETRY
         assert delay_of(NO_RETRY, 1) is None
+
+    def test_the_instance_s_own_schedule_says_how_often_the_strategy_how_long_to_wait(self) -> None:
+        instance = an_instance(schedule=OwnSchedule(retry_times=5))
+
+        policy = policy_of(instance, a_task(retry_config=self.OF_TASK), a_step())
+
+        assert (policy.times, policy.retry_after) == (5, hours(2))
+
+    def test_where_nothing_says_how_long_to_wait_the_retry_follows_at_once(self) -> None:
+        instance = an_instance(schedule=OwnSchedule(retry_times=1))
+
+        assert retry_at(policy_of(instance, a_task(), a_step())) == NOON
+
+    def test_where_some_distances_are_told_the_last_of_them_goes_on(self) -> None:
+        steps = RetryConfig(times=2, retry_strategy=(hours(1), hours(3)))
+        instance = an_instance(schedule=OwnSchedule(retry_times=5))
+
+        policy = policy_of(instance, a_task(retry_config=steps), a_step())
+
+        assert [delay_of(policy, attempt) for attempt in (1, 2, 5, 6)] == [hours(1), hours(3), hours(3), None]
+
+    def test_under_a_schedule_that_goes_on_nothing_pauses(self) -> None:
+        pausing = RetryConfig(times=0, pause_before_cancel=True)
+        going_on = an_instance(schedule=OwnSchedule(cron="0 0 9 * * ?", goes_on=True))
+
+        assert not policy_of(going_on, a_task(retry_config=pausing), a_step()).pause_before_cancel
 
 
 class TestDelay:

@@ -12,8 +12,8 @@ import pytest
 from dev.artifacts import size
 from dev.packages import HERE
 from dev.template import Function, Template
-from shared.api.core.pages import PAGES
-from shared.api.core.reference import made
+from shared.api.pages import PAGES
+from shared.api.reference import made
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Template(ROOT / "template.yaml", {"SettingsKeyArn": "arn:key", "Pepper": "p" * 32})
@@ -116,19 +116,21 @@ class TestEachArtifact:
 
         assert held == {"__init__.py", own}
 
-    def test_the_core_api_s_has_the_reference_and_no_other_has(
+    def test_an_api_s_has_the_reference_of_its_dialect_and_no_other_has(
         self, artifact: Path, function: Function
     ) -> None:
-        found = {
-            page.file: [p for p in artifact.rglob(page.file) if "functions" in p.parts] for page in PAGES
-        }
+        own = function.handler.split(".")[1]
+        dialect = own.removesuffix("_api")
+        files = {page.file for pages in PAGES.values() for page in pages}
 
-        if function.logical_id != "CoreApi":
-            assert found == {page.file: [] for page in PAGES}
+        found = {file: [p for p in artifact.rglob(file) if "functions" in p.parts] for file in files}
+
+        if dialect not in PAGES:
+            assert found == {file: [] for file in files}
             return
         for file, paths in found.items():
-            assert paths == [artifact / "functions" / "core_api" / file]
-            assert paths[0].read_text(encoding="utf-8") == made(file)
+            assert paths == [artifact / "functions" / own / file]
+            assert paths[0].read_text(encoding="utf-8") == made(dialect, file)
 
     def test_the_libraries_are_those_of_the_lock(self, artifact: Path) -> None:
         locked = set(NAME.findall((ROOT / "requirements" / "runtime.txt").read_text()))

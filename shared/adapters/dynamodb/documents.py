@@ -34,6 +34,7 @@ from shared.domain.instance import (
 )
 from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
 
@@ -166,6 +167,20 @@ STOP = Shape(
     },
 )
 
+OWN_SCHEDULE = Shape(
+    OwnSchedule,
+    {
+        "cron": Member("cron", TEXT),
+        "timezone": Member("timezone", TEXT),
+        "once": Member("once", FLAG),
+        "at_once": Member("atOnce", FLAG),
+        "opens_at": Member("opens", INSTANT),
+        "on_call": Member("onCall", FLAG),
+        "retry_times": Member("retryTimes", WHOLE),
+        "goes_on": Member("goesOn", FLAG),
+    },
+)
+
 INSTANCE = Shape(
     Instance,
     {
@@ -203,6 +218,9 @@ INSTANCE = Shape(
         "outputs": Member("outputs", OBJECT),
         "on_late": Member("onLate", named(OnResume)),
         "operations": Member("operations", several(TEXT)),
+        "schedule": Member("schedule", OWN_SCHEDULE),
+        "order_id": Member("orderId", TEXT),
+        "worker": Member("worker", TEXT),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )

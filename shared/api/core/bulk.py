@@ -19,11 +19,12 @@ from shared.api.core.bulk_schemas import (
     SelectIds,
     SelectStrategy,
 )
-from shared.api.core.call import Answer, Call, read_as
+from shared.api.core.call import Answer, Call
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.schemas import MAX_STRATEGY_ID, PageQuery
 from shared.api.cursor import listed_of, listed_text
+from shared.api.reading import read_as
 from shared.application.bulk import AskedOfMany, begin_bulk, dry_run, order
 from shared.application.ports import Listed
 from shared.application.selecting import MOST_LOADED, readable

@@ -3,30 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from shared.api.auth import Principal
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.gate import Gate
-from shared.api.core.schemas import problems_of
+from shared.api.reading import MAX_BODY_BYTES, M, read_as
 from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports
 from shared.application.start import Repeatable
 from shared.domain.decision import Actor
 from shared.domain.errors import InvalidInputError, Problem
 
-MAX_BODY_BYTES = 256 * 1024
-"""A larger body is refused unread."""
-
 MAX_COMMENT_CHARACTERS = 1000
 MAX_KEY_CHARACTERS = 255
 
 Answer = tuple[HTTPStatus, Any]
 """A status and a JSON value."""
-
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +88,6 @@ class Call:
         if found is None:
             raise bad_request(problems)
         return found
-
-
-def read_as(model: type[M], value: Any) -> tuple[M | None, list[Problem]]:  # noqa: ANN401 - any JSON value
-    """A JSON value as a model, or what keeps it from being one."""
-    try:
-        return model.model_validate(value), []
-    except ValidationError as error:
-        return None, problems_of(error.errors(include_url=False, include_context=False, include_input=False))
 
 
 def _header(name: str, message: str) -> Problem:

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import assert_never
 
-from shared.api.core.call import Answer, Call, read_as
+from shared.api.core.call import Answer, Call
 from shared.api.core.errors import CoreError, bad_request, not_found
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
@@ -29,6 +29,7 @@ from shared.api.core.schemas import (
     UpdateInstance,
 )
 from shared.api.cursor import listed_of, listed_text
+from shared.api.reading import read_as
 from shared.application.control import control
 from shared.application.listing import page_of_account, page_of_strategy
 from shared.application.migrating import migrate_instance

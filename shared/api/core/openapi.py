@@ -15,8 +15,8 @@ from shared import __version__
 from shared.api.core.errors import CoreError, failure
 from shared.api.core.openapi_settings import SETTINGS_SHAPES
 from shared.api.core.openapi_shapes import SHAPES
-from shared.api.core.pages import PAGES, Page
 from shared.api.core.routes import ROUTES, Opens, Route
+from shared.api.pages import PAGES, Page
 from shared.domain.errors import Problem
 
 Json = dict[str, Any]
@@ -74,7 +74,7 @@ def document() -> Json:
         paths.setdefault(path, {})[route.method.lower()] = _operation(
             route, schemas, examples[route.operation.__name__]
         )
-    paths |= {page.path: {"get": _page(page)} for page in PAGES}
+    paths |= {page.path: {"get": _page(page)} for page in PAGES["core"]}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Ritornello, core dialect", "version": __version__, "description": _ABOUT},

@@ -85,6 +85,15 @@ _INSTANCE_MORE: Json = {
     "heldBy": _one_of(HeldBy),
     "createdBy": TEXT,
     "outputs": {"type": "object"},
+    "schedule": _object(
+        {"once": FLAG, "atOnce": FLAG, "onCall": FLAG, "goesOn": FLAG},
+        cron=TEXT,
+        timezone=TEXT,
+        opensAt=DATE,
+        retryTimes=WHOLE,
+    ),
+    "orderId": TEXT,
+    "worker": TEXT,
 }
 _ATTRIBUTES: Json = {
     "attributes": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}

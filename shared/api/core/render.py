@@ -18,6 +18,7 @@ from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance import Instance
 from shared.domain.journal import JournalEntry, Trail
 from shared.domain.migrate import PlannedDate
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.replay import chain, last_run, position
 from shared.domain.run import Intent
 from shared.domain.strategy import Strategy, StrategyHead, StrategyVersion
@@ -184,6 +185,9 @@ def instance_shape(instance: Instance) -> Shape:
         executionDay=None if instance.plan is None else instance.plan.asked.day,
         attributes=dict(instance.attributes),
         outputs=dict(instance.outputs) or None,
+        schedule=None if instance.schedule is None else schedule_shape(instance.schedule),
+        orderId=instance.order_id,
+        worker=instance.worker,
         nextEvent=None
         if main is None
         else {"sid": instance.event_sid(main), "date": format_instant(main.date)},
@@ -197,6 +201,20 @@ def instance_shape(instance: Instance) -> Shape:
         createdBy=instance.created_by,
         createdAt=date_text(instance.created_at),
         updatedAt=date_text(instance.updated_at),
+    )
+
+
+def schedule_shape(schedule: OwnSchedule) -> Shape:
+    """An instance's own schedule."""
+    return given(
+        cron=schedule.cron,
+        timezone=schedule.timezone,
+        once=schedule.is_single,
+        atOnce=schedule.at_once,
+        opensAt=date_text(schedule.opens_at),
+        onCall=schedule.on_call,
+        retryTimes=schedule.retry_times,
+        goesOn=schedule.goes_on,
     )
 
 

@@ -1,15 +1,13 @@
 """What the core dialect's requests may hold; unknown fields are refused. Source: contracts/core.md section 1.1."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from shared.domain.dates import parse_instant
-from shared.domain.errors import DateError, Problem
-from shared.domain.jtd_form import escaped
+from shared.domain.errors import DateError
 
 MAX_LIMIT = 100
 MAX_CYCLES = 120
@@ -194,39 +192,3 @@ class TasksQuery(Query):
     """I6. Task keys with commas between them."""
 
     tasks: Annotated[str, Field(min_length=1, max_length=4096)]
-
-
-RULES: Mapping[str, str] = {
-    "extra_forbidden": "unknown-field",
-    "missing": "required",
-    "model_type": "type",
-    "dict_type": "type",
-    "string_type": "type",
-    "int_type": "type",
-    "int_parsing": "type",
-    "int_from_float": "type",
-    "literal_error": "enum",
-    "which": "enum",
-    "string_too_short": "too-short",
-    "string_too_long": "too-long",
-    "string_pattern_mismatch": "pattern",
-    "too_short": "too-short",
-    "too_long": "too-long",
-    "list_type": "type",
-    "bool_type": "type",
-    "greater_than_equal": "range",
-    "less_than_equal": "range",
-}
-"""Pydantic's rules by the names that the domain gives the same ones."""
-
-
-def problems_of(details: Sequence[ErrorDetails]) -> list[Problem]:
-    """What pydantic found wrong, as problems."""
-    return [
-        Problem(
-            pointer="".join(f"/{escaped(str(part))}" for part in detail["loc"]),
-            rule=RULES.get(detail["type"], detail["type"]),
-            message="must be a JSON object" if detail["type"] == "model_type" else detail["msg"],
-        )
-        for detail in details
-    ]

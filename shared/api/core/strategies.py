@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from shared.api.core.call import Answer, Call, read_as
+from shared.api.core.call import Answer, Call
 from shared.api.core.errors import bad_request, not_found, problem_shape
 from shared.api.core.moment_format import date_format
 from shared.api.core.paging import Paging
@@ -18,6 +18,7 @@ from shared.api.core.schemas import (
     ValidateStrategy,
 )
 from shared.api.cursor import listed_of, listed_text
+from shared.api.reading import read_as
 from shared.application.flags import pause_strategy, resume_strategy
 from shared.application.ports import Listed, UnknownStrategyError
 from shared.application.strategies import (
