@@ -242,6 +242,7 @@ HEAD = StrategyHead(
     created_by="key-9",
     request_hash="b0d4",
     deleted_at=at(9),
+    labels={"trigger": "http_request", "status": "enabled"},
 )
 
 KEY = AccessKey(

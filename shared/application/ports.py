@@ -168,11 +168,15 @@ class Sealer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedSettings:
-    """The settings of one version: plain, encrypted, and what is known of the version."""
+    """The settings of one version: plain, encrypted, and what is known of the version.
+
+    source: what they were made from, where a dialect has made them from a document of its own.
+    """
 
     version: StrategyVersion
     plain: Mapping[str, Json]
     sealed: SealedSettings
+    source: Json = None
 
 
 class NameTakenError(Exception):
@@ -182,15 +186,23 @@ class NameTakenError(Exception):
 class StrategyStore(Protocol):
     """Where strategies and flags are kept. Settings are encrypted at rest."""
 
-    def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
+    def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
         """Store a new strategy with its first version, which was checked before.
+
+        source: what the settings were made from; it is kept with them.
 
         Storing the same head again changes nothing. Raises: NameTakenError; StaleRevError: there is
         another strategy of that sid.
         """
 
     def replace(
-        self, head: StrategyHead, settings: Mapping[str, Json], *, before: StrategyHead, audit: AuditEntry
+        self,
+        head: StrategyHead,
+        settings: Mapping[str, Json],
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        source: Json = None,
     ) -> None:
         """Store a further version, ``head.version``, and the head with it.
 

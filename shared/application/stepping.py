@@ -29,6 +29,7 @@ from shared.domain.digest import digest_of
 from shared.domain.doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.ids import CorrelationId
 from shared.domain.instance import InstanceStatus
+from shared.domain.journal import JournalEntry
 from shared.domain.replay import answer_to, chain, left_unanswered, position
 from shared.domain.run import Ending, Intent, RunEnd, StepError
 from shared.domain.step import (
@@ -108,7 +109,7 @@ def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
         seq=at.claim.seq,
         fence=at.claim.fence,
         end=end,
-        in_doubt=left_unanswered(entries),
+        in_doubt=left_unanswered(entry for entry in entries if _calls(at, entry)),
         last=at.claim.last,
         doubted=_doubted(at) if end.how is Ending.IN_DOUBT else None,
     )
@@ -121,6 +122,11 @@ def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
             return Halted(instance=verdict.instance)
         held = looked_at(at, ports.instances.load(instance.sid))
     return held
+
+
+def _calls(at: Moved, entry: JournalEntry) -> bool:
+    """Whether a step calls anybody: without that there is nothing to be in doubt about."""
+    return at.claim.strategy.definition.tasks[at.event.task].steps[entry.intent.step].action is not None
 
 
 def _doubted(at: Moved) -> CorrelationId | None:

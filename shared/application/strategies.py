@@ -1,7 +1,7 @@
 """Saving strategies. Source: contracts/core.md sections 1.1 and 5."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.application.ports import Ports, SecretHasher, StaleRevError
 from shared.application.start import KeyReusedError, Repeatable
@@ -27,7 +27,10 @@ class StillInUseError(RitornelloError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewStrategy:
-    """What is asked for. secret: plain; None for a strategy that needs none. by: the id of the caller's key."""
+    """What is asked for. secret: plain; None for a strategy that needs none. by: the id of the caller's key.
+
+    source, labels: what a dialect made the settings from, and what it wants to know without opening them.
+    """
 
     account_id: AccountId
     name: str
@@ -37,15 +40,19 @@ class NewStrategy:
     secret: str | None = None
     by: str | None = None
     repeatable: Repeatable | None = None
+    source: Json = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
-    """What a strategy is to become. description, secret (plain): None leaves them."""
+    """What a strategy is to become. description, secret (plain), labels: None leaves them. source: as above."""
 
     settings: Mapping[str, Json]
     description: str | None = None
     secret: str | None = None
+    source: Json = None
+    labels: Mapping[str, str] | None = None
 
 
 def create_strategy(
@@ -82,9 +89,10 @@ def create_strategy(
         updated_at=now,
         created_by=new.by,
         request_hash=None if new.repeatable is None else new.repeatable.body_hash,
+        labels=dict(new.labels),
     )
     try:
-        ports.strategies.create(head, new.settings)
+        ports.strategies.create(head, new.settings, source=new.source)
     except StaleRevError:
         known = None if new.repeatable is None else _known(ports, sid, new.repeatable)
         if known is None:
@@ -115,11 +123,12 @@ def replace_settings(
         description=head.description if new.description is None else new.description,
         secret_hash=head.secret_hash if new.secret is None else hasher.hash(new.secret),
         updated_at=now,
+        labels=head.labels if new.labels is None else dict(new.labels),
     )
     states = (f"version {head.version}", f"version {after.version}")
     audit = noted(head.account_id, head.sid, "update-strategy", by=by, now=now, states=states)
     try:
-        ports.strategies.replace(after, new.settings, before=head, audit=audit)
+        ports.strategies.replace(after, new.settings, before=head, audit=audit, source=new.source)
     except StaleRevError as error:
         if ports.strategies.head(head.sid) != after:  # else only the reply was lost
             raise ChangedMeanwhileError("the strategy has been changed meanwhile") from error

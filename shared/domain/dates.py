@@ -42,17 +42,18 @@ class _Calendar:
 
 
 class Unit(StrEnum):
-    """What a span is counted in. Years, months and days keep wall-clock time; hours and minutes elapse."""
+    """What a span is counted in. Years, months and days keep wall-clock time; hours, minutes and seconds elapse."""
 
     YEARS = "years"
     MONTHS = "months"
     DAYS = "days"
     HOURS = "hours"
     MINUTES = "minutes"
+    SECONDS = "seconds"
 
 
 _MONTHS_IN = {Unit.YEARS: 12, Unit.MONTHS: 1}
-_MINUTES_IN = {Unit.HOURS: 60, Unit.MINUTES: 1}
+_SECONDS_IN = {Unit.HOURS: 3600, Unit.MINUTES: 60, Unit.SECONDS: 1}
 _PARTS = ("year", "month", "day", "hour", "minute", "second", "microsecond")
 
 
@@ -202,8 +203,8 @@ def _utc(at: datetime) -> datetime:
 
 def _moved(anchor: Moment, span: Span, amount: int, zone: ZoneInfo) -> Moment:
     with _Calendar():
-        if span.unit in _MINUTES_IN:
-            moment = moment_at(anchor.at + timedelta(minutes=amount * _MINUTES_IN[span.unit]), zone)
+        if span.unit in _SECONDS_IN:
+            moment = moment_at(anchor.at + timedelta(seconds=amount * _SECONDS_IN[span.unit]), zone)
             if span.reset_to == KEEP_ALL:  # the exact instant: resolving could fall back to the first of two
                 return moment
             return moment_of(_reset(moment.asked, span.reset_to), zone)

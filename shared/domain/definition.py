@@ -116,6 +116,7 @@ class _Config(TypedDict, total=False):
     timezone: str
     request_delay: timedelta
     manual_trigger: bool
+    any_attributes: bool
     on_resume: OnResume
 
 
@@ -125,6 +126,7 @@ def _config(reader: Reader) -> _Config:
         "timezone": _timezone(reader),
         "request_delay": timedelta(milliseconds=delay_ms),
         "manual_trigger": reader.flag("manualTrigger"),
+        "any_attributes": reader.flag("anyAttributes"),
         "on_resume": _on_resume(reader),
     }
 

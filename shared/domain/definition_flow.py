@@ -41,7 +41,7 @@ def check_flow(
 
 def _waits(step: Step, later: Mapping[str, bool | None]) -> bool:
     delayed = step.delay is not None and passes_time(step.delay)
-    return delayed or later.get(step.action or "") is True
+    return delayed or step.wait_for_answer is not None or later.get(step.action or "") is True
 
 
 def _targets(step: Step) -> list[str]:

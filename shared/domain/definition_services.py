@@ -90,6 +90,8 @@ def _method(reader: Reader) -> Method:
     later = reader.flag("async") or not (given is None or isinstance(given, bool))  # then only that is told
     if reader.has("answerWithin") and not later:
         reader.problem("answerWithin", "exclusive", "is for asynchronous methods: async is not true")
+    if reader.flag("wholeAnswer") and later:
+        reader.problem("wholeAnswer", "exclusive", "is not for asynchronous methods")
     return Method(
         key=reader.key(),
         url=_path(reader),
@@ -100,6 +102,7 @@ def _method(reader: Reader) -> Method:
         in_doubt=reader.choice("inDoubt", InDoubt) or InDoubt.RETRY,
         answers_later=later,
         answer_within=reader.one("answerWithin", delta),
+        whole_answer=reader.flag("wholeAnswer"),
     )
 
 

@@ -16,7 +16,7 @@ from shared.expressions import ResultType
 MOST_RETRIES = 1000
 """``times`` at most."""
 
-_WHAT_A_STEP_DOES = ("action", "controllerCallback", "delay", "controller")
+_WHAT_A_STEP_DOES = ("action", "controllerCallback", "delay", "controller", "waitForAnswer")
 
 
 def task(
@@ -67,13 +67,18 @@ def _step(
         repeat_on_retry=reader.flag("repeatOnRetry"),
         next_step=reader.optional_reference("nextStep", steps, "this task has no step"),
         rules=reader.many("nextStepRules", partial(_rule, steps=steps)),
+        every_rule=reader.flag("everyRule"),
         delay=reader.one("delay", delta),
+        wait_for_answer=reader.one("waitForAnswer", delta),
     )
     if not any(reader.has(name) for name in _WHAT_A_STEP_DOES):
-        reader.problem(
-            "action", "required", "a step needs an action, a controller, a controllerCallback or a delay"
-        )
-    waits_for_answer = step.action is not None and later.get(step.action) is not False
+        message = "a step needs an action, a controller, a controllerCallback, a delay or a waitForAnswer"
+        reader.problem("action", "required", message)
+    if reader.has("waitForAnswer") and reader.has("action"):
+        message = "does not go with an action: an asynchronous method has its own answerWithin"
+        reader.problem("waitForAnswer", "exclusive", message)
+    calls_and_waits = step.action is not None and later.get(step.action) is not False
+    waits_for_answer = calls_and_waits or step.wait_for_answer is not None
     if reader.has("resumeControllerCallback") and not waits_for_answer:
         message = "is never called: the step's action calls no asynchronous method"
         reader.problem("resumeControllerCallback", "exclusive", message)

@@ -81,7 +81,7 @@ def together(earlier: Mapping[str, Json] | None, later: Json) -> dict[str, Json]
     return both
 
 
-def merged(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, str | bool | float]:
+def merged(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, Json]:
     """The instance's attributes with others laid over them; null removes one."""
     both = {**instance.attributes, **attributes}
     return {name: value for name, value in both.items() if value is not None}
@@ -186,11 +186,17 @@ def _attributes(strategy: Strategy, instance: Instance, value: Json) -> dict[str
     return dict(value)
 
 
+def unfit(strategy: Strategy, attributes: Mapping[str, Json]) -> list[str]:
+    """The names of attributes whose values are not of a kind that the strategy allows."""
+    if strategy.definition.any_attributes:
+        return []
+    return [name for name, value in attributes.items() if not isinstance(value, str | bool | int | float)]
+
+
 def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str | None:
     """Why these cannot be an instance's attributes, or None."""
-    for name, value in attributes.items():
-        if not isinstance(value, str | bool | int | float):
-            return f"{name!r} is not a text, a number or a boolean"
+    for name in unfit(strategy, attributes):
+        return f"{name!r} is not a text, a number or a boolean"
     if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
         return "they take more than 16 KB"
     rule = strategy.definition.instance_validation

@@ -145,7 +145,7 @@ class Instance:
     plan: Moment | None = None
     plan_ended: bool = False
     end_date: datetime | None = None
-    attributes: Mapping[str, str | bool | float] = field(default_factory=dict)
+    attributes: Mapping[str, Json] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     next_seq: int = 1
     fence: int = 0

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from shared.domain.attention import beyond_horizon
 from shared.domain.decision import Applied
-from shared.domain.directives import MAX_ATTRIBUTES_BYTES
+from shared.domain.directives import MAX_ATTRIBUTES_BYTES, unfit
 from shared.domain.ending import lifecycle_events
 from shared.domain.errors import DateError, InvalidInputError, Problem
 from shared.domain.event import EventKind
@@ -99,8 +99,7 @@ def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> li
             rule="type",
             message="must be a string, a number or a boolean",
         )
-        for name, value in attributes.items()
-        if not isinstance(value, str | bool | int | float)
+        for name in unfit(strategy, attributes)
     ]
     if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
         problems.append(Problem(pointer="/attributes", rule="too-long", message="must take at most 16 KB"))

@@ -6,6 +6,7 @@ Source: contracts/core.md section 3.5; design sections 3.7, 5 and 6.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import assert_never
 
 from shared.domain.call import (
@@ -29,7 +30,16 @@ from shared.domain.journal import Answer, Trail
 from shared.domain.replay import lay_on, stack
 from shared.domain.retry import due_after
 from shared.domain.run import Intent, Outcome, StepError
-from shared.domain.strategy import InDoubt, Json, Method, Step, Strategy, json_size, method_called
+from shared.domain.strategy import (
+    InDoubt,
+    Json,
+    Method,
+    Step,
+    Strategy,
+    answer_within,
+    json_size,
+    method_called,
+)
 from shared.domain.validation import violations
 from shared.domain.walk import Walk
 from shared.expressions import EvaluationError
@@ -90,11 +100,11 @@ def sent(walk: Walk, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]
 
     ``answerWithin`` is counted from now. Where it leads to no date the step waits without limit.
     """
-    method = method_called(walk.strategy, walk.task.steps[intent.step])
+    within = answer_within(walk.strategy, walk.task.steps[intent.step])
     until, note = None, None
-    if method is not None and method.answer_within is not None:
+    if within is not None:
         variables = walk.scope_at(intent, stack(walk.trail, walk.event, intent))
-        until, note = due_after(walk.strategy, walk.instance, method.answer_within, variables, now=walk.now)
+        until, note = due_after(walk.strategy, walk.instance, within, variables, now=walk.now)
     notes = (f"answerWithin of {intent.step}: {note}",) if note else ()
     waiting = replace(
         intent, visit=intent.visit + 1, passed=(), not_before=None, awaits=True, answer_by=until
@@ -181,15 +191,24 @@ def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcom
     unsound = unreadable(body, "")
     if unsound:
         return _unusable(status, told(unsound))
-    if method.method == "delete" and intent.repeat and status in _GONE:
+    if method.method == "delete" and intent.repeat and status in _GONE and not method.whole_answer:
         return Outcome(success=True, response=body)
-    if not 200 <= status < 300:  # noqa: PLR2004 - the 2xx class
+    if not 200 <= status < 300 and not method.whole_answer:  # noqa: PLR2004 - the 2xx class
         return Outcome(success=False, error=StepError(message=f"answered {status}", status=status, data=body))
     problems = [] if method.response_validation is None else violations(method.response_validation, body)
     if problems:
         error = StepError(message=f"responseValidation: {told(problems)}", status=status, data=body)
         return Outcome(success=False, error=error)
-    return Outcome(success=True, response=body)
+    return Outcome(success=True, response=_whole(status, body) if method.whole_answer else body)
+
+
+def _whole(status: int, body: Json) -> Json:
+    """An answer with its status. reason: its standard name, empty where it has none."""
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = ""
+    return {"status": status, "reason": reason, "body": body}
 
 
 def _controlled(

@@ -127,6 +127,7 @@ class Method:
 
     request_validation, response_validation: a schema (a mapping), or for requests a CEL string.
     answers_later: its reply only says that it was heard; what came of it is sent to us, within ``answer_within``.
+    whole_answer: any answer is a success, and its response is ``{status, reason, body}``.
     """
 
     key: str
@@ -138,6 +139,7 @@ class Method:
     in_doubt: InDoubt = InDoubt.RETRY
     answers_later: bool = False
     answer_within: Delta | None = None
+    whole_answer: bool = False
 
     @property
     def is_safe_to_repeat(self) -> bool:
@@ -183,6 +185,7 @@ class Step:
     controller: the name of a function that the deployer has registered; it is asked before ``controller_callback``.
     resume_controller_callback: hears the answer to an asynchronous method, before it counts.
     every_rule: all true ``callback`` rules are followed, one after another, not only the first.
+    wait_for_answer: it calls nothing and waits for so long for an answer that somebody sends by themselves.
     """
 
     key: str
@@ -199,6 +202,7 @@ class Step:
     rules: tuple[NextStepRule, ...] = ()
     delay: Delta | None = None
     every_rule: bool = False
+    wait_for_answer: Delta | None = None
 
     def rules_of(self, kind: RuleKind) -> tuple[NextStepRule, ...]:
         """Its rules of one kind, in their order."""
@@ -231,7 +235,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """The settings of a strategy, read and checked."""
+    """The settings of a strategy, read and checked.
+
+    any_attributes: its instances' attributes may be any JSON values, not only texts, numbers and booleans.
+    """
 
     calendars: tuple[Calendar, ...]
     tasks: Mapping[str, Task]
@@ -240,6 +247,7 @@ class Definition:
     timezone: str = "UTC"
     request_delay: timedelta = timedelta()
     manual_trigger: bool = False
+    any_attributes: bool = False
     on_resume: OnResume = OnResume.LAST
     instance_validation: Mapping[str, Json] | None = None
     initial_delay: Delta | None = None
@@ -259,6 +267,7 @@ class StrategyHead:
     is_paused: its due events wait. secret_hash: of its Strategy-Secret; None where it has and needs none.
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     deleted_at: since when it is gone for everybody but the instances it still has.
+    labels: what a dialect wants to know of it without opening its settings.
     """
 
     sid: StrategySid
@@ -274,6 +283,7 @@ class StrategyHead:
     created_by: str | None = None
     request_hash: str | None = None
     deleted_at: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +322,12 @@ def method_called(strategy: Strategy, step: Step) -> Method | None:
 
 
 def answers_later(strategy: Strategy, step: Step) -> bool:
-    """Whether what a step's call comes to is sent to us later."""
+    """Whether what a step comes to is sent to us later."""
     method = method_called(strategy, step)
-    return method is not None and method.answers_later
+    return step.wait_for_answer is not None or (method is not None and method.answers_later)
+
+
+def answer_within(strategy: Strategy, step: Step) -> Delta | None:
+    """How long a step waits for its answer; None without limit."""
+    method = method_called(strategy, step)
+    return step.wait_for_answer if method is None else method.answer_within

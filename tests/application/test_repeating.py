@@ -60,8 +60,8 @@ class BeatenStrategies(MemoryStrategies):
 
     faster: bool = False
 
-    def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
-        MemoryStrategies.create(self, replace(head, description="the other one"), settings)
+    def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
+        MemoryStrategies.create(self, replace(head, description="the other one"), settings, source=source)
         raise StaleRevError
 
     def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:

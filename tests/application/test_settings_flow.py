@@ -141,6 +141,12 @@ class TestMethods:
         assert before.paths == ["/charges", "/charges"]
         assert (after.paths, after.instance.status) == (["/charges"], "PAUSED")
 
+    def test_whole_answer(self) -> None:
+        of = two_steps(controllerCallback='{"attributes": {"status": response.status}}')
+        before, after = both("/services/0/methods/0/wholeAnswer", ON, DECLINED, of=of)
+        assert (before.paths, before.instance.status) == (["/charges"], "CANCELED")
+        assert (after.paths, after.instance.attributes["status"]) == (["/charges", "/refunds"], 402)
+
 
 class TestTasks:
     """``tasks[]``."""
@@ -245,6 +251,27 @@ class TestSteps:
     def test_delay(self) -> None:
         before, after = both("/tasks/0/steps/0/delay", DAY, to="2026-01-03T00:00")
         assert (before.calls, after.calls) == (["01-01 12:00 /charges"], ["01-02 12:00 /charges"])
+
+    def test_every_rule(self) -> None:
+        of = two_steps(
+            nextStep=None,
+            nextStepRules=[
+                {"if": "callback", "ifCallback": "true", "nextStep": key} for key in ("back", "note")
+            ],
+        )
+        of["tasks"][0]["steps"].append(
+            {"key": "note", "controllerCallback": '{"attributes": {"noted": "yes"}}'}
+        )
+        before, after = both("/tasks/0/steps/0/everyRule", ON, of=of)
+        assert (before.paths, "noted" in before.instance.attributes) == (["/charges", "/refunds"], False)
+        assert (after.paths, after.instance.attributes["noted"]) == (["/charges", "/refunds"], "yes")
+
+    def test_wait_for_answer(self) -> None:
+        of = two_steps()
+        of["tasks"][0]["steps"][1] = {"key": "back", "controllerCallback": '{"attributes": {"back": "yes"}}'}
+        before, after = both("/tasks/0/steps/1/waitForAnswer", DAY, of=of)
+        assert before.instance.attributes["back"] == "yes"
+        assert [line[:11] for line in after.plan] == ["bill PAUSED"]
 
 
 class TestNextStepRules:

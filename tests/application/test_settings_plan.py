@@ -38,6 +38,14 @@ class TestConfig:
         assert before.calls == ["01-01 12:00 /charges"]
         assert (after.calls, after.plan) == ([], ["bill ONHOLD 01-01 12:00"])
 
+    def test_any_attributes(self) -> None:
+        of = settings_with(
+            "/tasks/0/steps/0/controllerCallback", '{"attributes": {"paid": [1, {"by": "card"}]}}'
+        )
+        before, after = both("/config/anyAttributes", ON, of=of)
+        assert (before.instance.status, "paid" in before.instance.attributes) == ("CANCELED", False)
+        assert after.instance.attributes["paid"] == [1, {"by": "card"}]
+
     def test_timezone(self) -> None:
         nine = settings_with(
             "/schedule/initialDelay", {"unit": "days", "amount": 1, "resetTo": {"hour": 9, "minute": 0}}

@@ -122,6 +122,24 @@ class TestAVersion:
             stores.strategies.load(OTHER, 1)
 
 
+SOURCE = {"definition": {"name": "n", "steps": [{"id": "a"}]}}
+
+
+class TestWhatTheSettingsWereMadeFrom:
+    """It is kept with them, version by version; without one there is none."""
+
+    def test_of_each_version(self, stores: Stores) -> None:
+        head = replace(HEAD, version=2, updated_at=full.at(5))
+        stores.strategies.create(HEAD, settings(), source=SOURCE)
+        stores.strategies.replace(head, settings("water-filter-refill"), before=HEAD, audit=told())
+
+        first, second = (stores.strategies.settings(HEAD.sid, version) for version in (1, 2))
+
+        assert (first.source, first.plain) == (SOURCE, settings())
+        assert (second.source, second.plain) == (None, settings("water-filter-refill"))
+        assert stores.strategies.load(HEAD.sid, 1).definition == stored_definition(settings())
+
+
 class TestWhatHoldsEventsBack:
     """The queue of the account before the strategy."""
 

@@ -47,6 +47,7 @@ def full() -> dict[str, Any]:
             "timezone": "Asia/Manila",
             "requestDelayTime": 5000,
             "manualTrigger": True,
+            "anyAttributes": True,
             "onResume": "skip",
         },
         "instanceValidation": {"properties": {"email": {"type": "string"}}},
@@ -118,7 +119,13 @@ def full() -> dict[str, Any]:
                         "timeoutSeconds": 300,
                         "inDoubt": "pause",
                     },
-                    {"key": "look", "url": "/", "method": "get", "requestValidation": "cycle > 0"},
+                    {
+                        "key": "look",
+                        "url": "/",
+                        "method": "get",
+                        "requestValidation": "cycle > 0",
+                        "wholeAnswer": True,
+                    },
                 ],
             }
         ],
@@ -147,12 +154,13 @@ def full() -> dict[str, Any]:
                         "optional": True,
                         "repeatOnRetry": True,
                         "nextStep": "wait",
+                        "everyRule": True,
                         "nextStepRules": [
                             {"if": "onError", "nextStep": "wait", "description": "never mind"},
                             {"if": "callback", "ifCallback": "attempt > 1", "nextStep": "wait"},
                         ],
                     },
-                    {"key": "wait", "delay": _two_hours(), "final": True},
+                    {"key": "wait", "delay": _two_hours(), "waitForAnswer": _two_hours(), "final": True},
                 ],
             }
         ],

@@ -151,6 +151,7 @@ class TestEveryField:
             timezone="Asia/Manila",
             request_delay=timedelta(seconds=5),
             manual_trigger=True,
+            any_attributes=True,
             on_resume=OnResume.SKIP,
             instance_validation={"properties": {"email": {"type": "string"}}},
             initial_delay=Delta(
@@ -216,7 +217,13 @@ class TestEveryField:
                             answers_later=True,
                             answer_within=TWO_HOURS,
                         ),
-                        "look": Method(key="look", url="/", method="get", request_validation="cycle > 0"),
+                        "look": Method(
+                            key="look",
+                            url="/",
+                            method="get",
+                            request_validation="cycle > 0",
+                            whole_answer=True,
+                        ),
                     },
                 )
             },
@@ -242,6 +249,7 @@ class TestEveryField:
                             optional=True,
                             repeat_on_retry=True,
                             next_step="wait",
+                            every_rule=True,
                             rules=(
                                 NextStepRule(kind=RuleKind.ON_ERROR, next_step="wait"),
                                 NextStepRule(
@@ -249,7 +257,7 @@ class TestEveryField:
                                 ),
                             ),
                         ),
-                        "wait": Step(key="wait", delay=TWO_HOURS, final=True),
+                        "wait": Step(key="wait", delay=TWO_HOURS, wait_for_answer=TWO_HOURS, final=True),
                     },
                     outputs={"payment": "{{stack.charge.response.id}}"},
                 )

@@ -124,7 +124,7 @@ class TestTypes:
         ("pointer", "message"),
         [
             ("/config/onResume", "must be one of last, all, skip, shift"),
-            ("/schedule/initialDelay/unit", "must be one of years, months, days, hours, minutes"),
+            ("/schedule/initialDelay/unit", "must be one of years, months, days, hours, minutes, seconds"),
             ("/services/0/methods/0/inDoubt", "must be one of retry, pause, fail"),
             ("/services/0/methods/0/method", "must be one of get, delete, post, put, patch"),
             (

@@ -75,7 +75,7 @@ class TestWhatAStepDoes:
             Problem(
                 pointer=f"{STEPS}/0/action",
                 rule="required",
-                message="a step needs an action, a controller, a controllerCallback or a delay",
+                message="a step needs an action, a controller, a controllerCallback, a delay or a waitForAnswer",
             )
         ]
 
@@ -331,6 +331,32 @@ class TestAsynchronousSteps:
         alone = [{"key": "only", "controllerCallback": "{}", "resumeControllerCallback": "{}"}]
         settings = changed("/tasks/0/steps", alone, of=changed("/tasks/0/initialStep", "only"))
         assert problems(settings) == never
+
+    def test_a_step_that_waits_for_an_answer_has_the_callback_too(self) -> None:
+        waits = {"key": "only", "waitForAnswer": HOUR, "resumeControllerCallback": "{}"}
+        assert problems(changed("/tasks/0/steps", [waits], of=changed("/tasks/0/initialStep", "only"))) == []
+
+    def test_a_way_back_may_lead_through_it(self) -> None:
+        loop = [{"key": "charge", "waitForAnswer": HOUR, "nextStep": "charge"}]
+        assert problems(changed("/tasks/0/steps", loop)) == []
+
+    def test_one_with_an_action_has_no_wait_of_its_own(self) -> None:
+        assert problems(changed(f"{STEPS}/0/waitForAnswer", HOUR)) == [
+            Problem(
+                pointer=f"{STEPS}/0/waitForAnswer",
+                rule="exclusive",
+                message="does not go with an action: an asynchronous method has its own answerWithin",
+            )
+        ]
+
+    def test_its_reply_cannot_be_whole(self) -> None:
+        assert problems(changed(f"{self.METHOD}/wholeAnswer", value=True, of=self.asynchronous())) == [
+            Problem(
+                pointer=f"{self.METHOD}/wholeAnswer",
+                rule="exclusive",
+                message="is not for asynchronous methods",
+            )
+        ]
 
     def test_where_the_method_is_unknown_only_that_is_told(self) -> None:
         settings = changed(f"{STEPS}/0/resumeControllerCallback", "{}")

@@ -214,6 +214,38 @@ class TestARepeat:
 STATUS = {"properties": {"status": {"enum": ["CONFIRMED", "FAILED"]}}, "additionalProperties": True}
 
 
+class TestWholeAnswers:
+    """Where the method says so, any answer is a success and told with its status; no answer is none."""
+
+    WHOLE: Any = {"method": "delete", "wholeAnswer": True}
+
+    @pytest.mark.parametrize(
+        ("status", "reason"), [(200, "OK"), (404, "Not Found"), (503, "Service Unavailable"), (599, "")]
+    )
+    def test_any_answer(self, status: int, reason: str) -> None:
+        whole = {"status": status, "reason": reason, "body": {"id": 7}}
+
+        assert came_to(Answered(status=status, body={"id": 7}), method=self.WHOLE) == a_success(whole)
+
+    def test_gone_on_a_repeated_delete(self) -> None:
+        outcome = came_to(Answered(status=410), intent=an_intent("charge", repeat=True), method=self.WHOLE)
+
+        assert outcome == a_success({"status": 410, "reason": "Gone", "body": None})
+
+    def test_no_answer(self) -> None:
+        assert not came_to(TimedOut(why="timeout"), method=self.WHOLE).success
+
+    def test_a_body_that_cannot_be_used(self) -> None:
+        assert not came_to(Answered(status=200, unusable="too large"), method=self.WHOLE).success
+
+    def test_a_body_that_fails_its_schema(self) -> None:
+        schema = {"properties": {"id": {"type": "string"}}}
+
+        outcome = came_to(Answered(status=404), method=self.WHOLE | {"responseValidation": schema})
+
+        assert not outcome.success
+
+
 class TestResponseValidation:
     """A success whose body breaks the schema is a definite error with status and body."""
 

@@ -298,6 +298,7 @@ HEAD = Shape(
         "created_by": Member("createdBy", TEXT),
         "request_hash": Member("requestHash", TEXT),
         "deleted_at": Member("deleted", INSTANT),
+        "labels": Member("labels", OBJECT),
     },
     outside=("sid", "account_id", "version", "is_paused"),
 )

@@ -61,8 +61,8 @@ class DynamoDbStrategies:
     tables: Tables = field(default_factory=Tables)
     _cache: OrderedDict[tuple[StrategySid, int], Strategy] = field(default_factory=OrderedDict)
 
-    def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
-        version = self._version_item(head, settings, by=head.created_by)
+    def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
+        version = self._version_item(head, settings, source, by=head.created_by)
         name = item_of(head.account_id, name_key(head.account_id, head.name), strategySid=head.sid)
         puts = [
             {
@@ -80,11 +80,17 @@ class DynamoDbStrategies:
             self._recognise(head, error)
 
     def replace(
-        self, head: StrategyHead, settings: Mapping[str, Json], *, before: StrategyHead, audit: AuditEntry
+        self,
+        head: StrategyHead,
+        settings: Mapping[str, Json],
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        source: Json = None,
     ) -> None:
         version = {
             "TableName": self.tables.strategies,
-            "Item": self._version_item(head, settings, by=audit.by),
+            "Item": self._version_item(head, settings, source, by=audit.by),
             "ConditionExpression": "attribute_not_exists(sid)",
         }
         self._exchange(head, before, audit, [{"Put": version}])
@@ -139,7 +145,8 @@ class DynamoDbStrategies:
         if item is None:
             raise UnknownStrategyError(f"{sid} version {version}")
         sealed = _sealed_of(read(item, "settings")["settings"])
-        return SavedSettings(version=_version_of(item), plain=self._plain(item, sealed), sealed=sealed)
+        plain, source = self._opened(item, sealed)
+        return SavedSettings(version=_version_of(item), plain=plain, sealed=sealed, source=source)
 
     def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
         latest = LATEST_VERSION if before is None else before - 1
@@ -236,25 +243,31 @@ class DynamoDbStrategies:
             account_id=AccountId(found["accountId"]),
             name=found["name"],
             version=version,
-            definition=stored_definition(self._plain(item, _sealed_of(found["settings"]))),
+            definition=stored_definition(self._opened(item, _sealed_of(found["settings"]))[0]),
             environment=self.environment,
             horizon=self.horizon,
         )
 
-    def _plain(self, item: Item, sealed: SealedSettings) -> Mapping[str, Json]:
-        """The settings of a version's item. Raises: SealBrokenError, StoredShapeError."""
+    def _opened(self, item: Item, sealed: SealedSettings) -> tuple[Mapping[str, Json], Json]:
+        """The settings of a version's item, and what they were made from. Raises: SealBrokenError, StoredShapeError."""
         found = read(item, "sid", "sk")
         context = _context(AccountId(found["accountId"]), found["sid"], version_number(found["sk"]))
-        settings = from_text(self.sealer.open(sealed, context=context).decode())
-        if not isinstance(settings, dict):
-            raise StoredShapeError("settings are no object")
-        return settings
+        kept = from_text(self.sealer.open(sealed, context=context).decode())
+        # Settings have no members of these names; with a source they are one.
+        match kept:
+            case {"settings": dict(settings), "source": source}:
+                return settings, source
+            case dict(settings):
+                return settings, None
+            case _:
+                raise StoredShapeError("settings are no object")
 
     def _version_item(
-        self, head: StrategyHead, settings: Mapping[str, Json], *, by: str | None
+        self, head: StrategyHead, settings: Mapping[str, Json], source: Json, *, by: str | None
     ) -> Attributes:
         context = _context(head.account_id, head.sid, head.version)
-        sealed = self.sealer.seal(to_text(settings).encode(), context=context)
+        kept = settings if source is None else {"settings": settings, "source": source}
+        sealed = self.sealer.seal(to_text(kept).encode(), context=context)
         version = StrategyVersion(
             sid=head.sid,
             version=head.version,

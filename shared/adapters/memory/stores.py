@@ -280,20 +280,26 @@ class MemoryStrategies:
         """Keep one version of a strategy."""
         self.strategies[strategy.sid, strategy.version] = strategy
 
-    def create(self, head: StrategyHead, settings: Mapping[str, Json]) -> None:
+    def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
         taken = self.named(head.account_id, head.name)
         if taken is not None and taken.sid != head.sid:
             raise NameTakenError
         stored = self.heads.setdefault(head.sid, head)
         if stored != head:
             raise StaleRevError
-        self._save(head, settings, by=head.created_by)
+        self._save(head, settings, source, by=head.created_by)
 
     def replace(
-        self, head: StrategyHead, settings: Mapping[str, Json], *, before: StrategyHead, audit: AuditEntry
+        self,
+        head: StrategyHead,
+        settings: Mapping[str, Json],
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        source: Json = None,
     ) -> None:
         self._exchange(head, before, audit)
-        self._save(head, settings, by=audit.by)
+        self._save(head, settings, source, by=audit.by)
 
     def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
         self._exchange(head, before, audit)
@@ -338,7 +344,9 @@ class MemoryStrategies:
         self.heads[head.sid] = head
         self.audit.append(audit)
 
-    def _save(self, head: StrategyHead, settings: Mapping[str, Json], *, by: str | None) -> None:
+    def _save(
+        self, head: StrategyHead, settings: Mapping[str, Json], source: Json, *, by: str | None
+    ) -> None:
         version = StrategyVersion(
             sid=head.sid,
             version=head.version,
@@ -347,7 +355,9 @@ class MemoryStrategies:
             created_by=by,
         )
         sealed = SealedSettings(iv="aXY=", hash="aGFzaA==", encrypted_text="dGV4dA==")
-        self.saved[head.sid, head.version] = SavedSettings(version=version, plain=settings, sealed=sealed)
+        self.saved[head.sid, head.version] = SavedSettings(
+            version=version, plain=settings, sealed=sealed, source=source
+        )
         self.add(
             Strategy(
                 sid=head.sid,

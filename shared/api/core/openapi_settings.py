@@ -161,6 +161,9 @@ SETTINGS_SHAPES: Json = {
             "timezone": _text(
                 "IANA zone in which dates are reckoned and simulated dates are told.", 64, default="UTC"
             ),
+            "anyAttributes": _flag(
+                "Attributes may be any JSON values, not only texts, numbers and booleans."
+            ),
             "onResume": _choice(
                 [OnResume.LAST, OnResume.ALL, OnResume.SKIP],
                 "What becomes of planned dates that have passed unrun.",
@@ -278,6 +281,9 @@ SETTINGS_SHAPES: Json = {
             "description": _DESCRIPTION,
             "async": _flag("Its answer comes later, by `resume`."),
             "answerWithin": _one("TimeDelta", "How long that answer is waited for; for `async` only."),
+            "wholeAnswer": _flag(
+                "Any answer is a success, and its response is `{status, reason, body}`; not for `async`."
+            ),
             "requestValidation": {
                 "type": ["object", "string"],
                 "minLength": 1,
@@ -335,9 +341,15 @@ SETTINGS_SHAPES: Json = {
             "repeatOnRetry": _flag("A retry executes it again, although it has succeeded."),
             "nextStep": _key("Key of the step after it."),
             "nextStepRules": _list("NextStepRule", "Ways on under conditions."),
+            "everyRule": _flag(
+                "All its `callback` rules that hold are followed, one after another, not only the first."
+            ),
             "delay": _one("TimeDelta", "How long it waits before it acts, holding nothing."),
+            "waitForAnswer": _one(
+                "TimeDelta", "How long it waits for an answer sent to its correlation id; without an action."
+            ),
         },
-        anyOf=_any_of("action", "controller", "controllerCallback", "delay"),
+        anyOf=_any_of("action", "controller", "controllerCallback", "delay", "waitForAnswer"),
     ),
     "NextStepRule": _object(
         "Where a task goes on under a condition.",
