@@ -214,10 +214,11 @@ class TestARepeat:
 STATUS = {"properties": {"status": {"enum": ["CONFIRMED", "FAILED"]}}, "additionalProperties": True}
 
 
+WHOLE: dict[str, Any] = {"method": "delete", "wholeAnswer": True}
+
+
 class TestWholeAnswers:
     """Where the method says so, any answer is a success and told with its status; no answer is none."""
-
-    WHOLE: Any = {"method": "delete", "wholeAnswer": True}
 
     @pytest.mark.parametrize(
         ("status", "reason"), [(200, "OK"), (404, "Not Found"), (503, "Service Unavailable"), (599, "")]
@@ -225,23 +226,23 @@ class TestWholeAnswers:
     def test_any_answer(self, status: int, reason: str) -> None:
         whole = {"status": status, "reason": reason, "body": {"id": 7}}
 
-        assert came_to(Answered(status=status, body={"id": 7}), method=self.WHOLE) == a_success(whole)
+        assert came_to(Answered(status=status, body={"id": 7}), method=WHOLE) == a_success(whole)
 
     def test_gone_on_a_repeated_delete(self) -> None:
-        outcome = came_to(Answered(status=410), intent=an_intent("charge", repeat=True), method=self.WHOLE)
+        outcome = came_to(Answered(status=410), intent=an_intent("charge", repeat=True), method=WHOLE)
 
         assert outcome == a_success({"status": 410, "reason": "Gone", "body": None})
 
     def test_no_answer(self) -> None:
-        assert not came_to(TimedOut(why="timeout"), method=self.WHOLE).success
+        assert not came_to(TimedOut(why="timeout"), method=WHOLE).success
 
     def test_a_body_that_cannot_be_used(self) -> None:
-        assert not came_to(Answered(status=200, unusable="too large"), method=self.WHOLE).success
+        assert not came_to(Answered(status=200, unusable="too large"), method=WHOLE).success
 
     def test_a_body_that_fails_its_schema(self) -> None:
         schema = {"properties": {"id": {"type": "string"}}}
 
-        outcome = came_to(Answered(status=404), method=self.WHOLE | {"responseValidation": schema})
+        outcome = came_to(Answered(status=404), method=WHOLE | {"responseValidation": schema})
 
         assert not outcome.success
 
