@@ -28,7 +28,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: check test sim demo up key examples e2e artifacts build format clean
+.PHONY: environments check test sim demo up key examples e2e artifacts build format clean
 
 # The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
 # for a requirement of its own and stops at the first release newer than the lock.
@@ -49,6 +49,8 @@ $(OTHER_ENGINE)/.ready: requirements/ministack.txt
 	$(OTHER_ENGINE)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/ministack.txt
 	$(OTHER_ENGINE)/bin/pip check --quiet --disable-pip-version-check
 	touch $@
+
+environments: $(READY) $(SAM_READY) $(OTHER_ENGINE)/.ready  ## All that is installed; with `-j` at the same time.
 
 check: $(READY) $(SAM_READY)  ## Style, types, import rules, dependencies, the template.
 	$(BIN)/ruff format --check .
@@ -80,7 +82,7 @@ examples: $(READY)  ## The examples of the OpenAPI document, played again; after
 	$(BIN)/python -m dev.examples
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
-	$(BIN)/python -m pytest tests/e2e -n 4 --dist loadfile -p no:randomly --durations=12
+	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope -p no:randomly --durations=12
 
 artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly

@@ -35,7 +35,7 @@ from tests.lifecycle_walks import RandomLife, Transition
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "state-machines.md"
 ROW = re.compile(r"\| (?P<before>[A-Za-z, ]+) \| (?P<after>[A-Z]+) \| (?P<by>[a-z_`, ]+) \| [^|]+ \|")
-LIVES = 1500
+LIVES = 1100
 STEPS = 80
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
 BILL: Json = {"onCreateTasks": [{"task": "bill"}]}

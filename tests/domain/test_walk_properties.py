@@ -74,7 +74,7 @@ class TestEveryRunEnds:
     """Whatever the graph and the answers: a run ends within bounds, and reading its journal back leads to
     where it stood."""
 
-    @given_settings(max_examples=150, deadline=None)
+    @given_settings(max_examples=60, deadline=None)
     @given(document=documents(), outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=12))
     def test_and_its_journal_tells_where_it_stands(
         self, document: dict[str, Any], outcomes: list[Outcome]
