@@ -231,13 +231,14 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """The settings of a strategy, read and checked."""
+    """The settings of a strategy, read and checked. names_timezone: whether they say which; else it is UTC."""
 
     calendars: tuple[Calendar, ...]
     tasks: Mapping[str, Task]
     services: Mapping[str, Service]
     actions: Mapping[str, Action]
     timezone: str = "UTC"
+    names_timezone: bool = False
     request_delay: timedelta = timedelta()
     manual_trigger: bool = False
     on_resume: OnResume = OnResume.LAST
