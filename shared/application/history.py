@@ -56,7 +56,7 @@ def past_events(ports: Ports, instance: Instance, first: int, last: int) -> list
     return [event for event in found if event is not None]
 
 
-def last_run(ports: Ports, instance: Instance) -> EventRecord | None:
+def last_outcome(ports: Ports, instance: Instance) -> EventRecord | None:
     """The main event that finished last, well or in vain; None where none has, as far as is looked back.
 
     That is over 200 closed events: one with more of others behind its last run is as one that has never run.

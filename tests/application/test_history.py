@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.history import MOST_STEPS, HistoryPage, history_page, last_run
+from shared.application.history import MOST_STEPS, HistoryPage, history_page, last_outcome
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
@@ -129,18 +129,18 @@ class TestTheLastRun:
         return replace(instance, next_seq=instance.next_seq + many)
 
     def test_of_an_instance_that_has_run(self) -> None:
-        found = last_run(*after_days(3))
+        found = last_outcome(*after_days(3))
 
         assert found is not None
         assert found.event.seq == 3
 
     def test_there_may_be_none(self) -> None:
-        assert last_run(*after_days(0)) is None
+        assert last_outcome(*after_days(0)) is None
 
     def test_behind_others(self) -> None:
         ports, instance = after_days(3)
 
-        found = last_run(ports, self.beside(ports, instance, 199))
+        found = last_outcome(ports, self.beside(ports, instance, 199))
 
         assert found is not None
         assert found.event.seq == 3
@@ -148,4 +148,4 @@ class TestTheLastRun:
     def test_too_far_behind_others(self) -> None:
         ports, instance = after_days(3)
 
-        assert last_run(ports, self.beside(ports, instance, 200)) is None
+        assert last_outcome(ports, self.beside(ports, instance, 200)) is None

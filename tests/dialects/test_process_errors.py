@@ -151,6 +151,14 @@ class TestTheBody:
                 b'{"name": "\\ud83d", "values": {"a": 1e999}}',
                 "Invalid JSON: is not JSON: 1e999 is beyond what a number can hold",
             ),
+            (
+                b'{"name": "x", "values": {"a": 1%s}}' % (b"0" * 400),
+                "Invalid values.a: must be a number that a double can hold",
+            ),
+            (
+                b'{"name": "x", "values": %s1%s}' % (b"[" * 200, b"]" * 200),
+                "Invalid request: nests at most 128 levels deep",
+            ),
             (b'{"name": "\\ud83d"}', "Invalid name: must hold no half of a surrogate pair"),
         ],
     )

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -126,6 +128,18 @@ class TestThePages:
 
     def test_the_document(self, process: ProcessClient) -> None:
         assert process("GET", "/process/openapi.json", key=None) == (200, openapi())
+
+    def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
+        program = (
+            "import sys; import functions.process_api.handler;"
+            "print([name for name in sys.modules if name.startswith('shared.api')])"
+        )
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+
+        assert "shared.api.process.routes" in ran.stdout
+        assert not re.search(r"openapi|docs_page|reference", ran.stdout)
 
     def test_the_page(self, process: ProcessClient) -> None:
         assert process("GET", "/process/docs", key=None) == (200, docs_page(openapi()))

@@ -7,7 +7,7 @@ from shared.api.process.errors import invalid
 from shared.api.process.plan import plan_of
 from shared.api.process.render import SEEN, started_shape, status_shape
 from shared.api.process.schemas import read_start
-from shared.application.history import last_run
+from shared.application.history import last_outcome
 from shared.application.start import StartInstance, start_instance
 from shared.domain.errors import InvalidInputError
 from shared.domain.phase import phase_of
@@ -58,7 +58,7 @@ def get_status(call: Call, robustaSpid: str) -> Answer:  # noqa: N803 - the wire
     """
     instance = call.instance(robustaSpid)
     phase = phase_of(instance, now=call.ports.clock.now())
-    last = last_run(call.ports, instance) if SEEN[phase] is None else None
+    last = last_outcome(call.ports, instance) if SEEN[phase] is None else None
     return HTTPStatus.OK, status_shape(instance, phase, last)
 
 
