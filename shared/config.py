@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from shared.domain.dates import zone_named
+from shared.domain.errors import DateError
+
 Network = IPv4Network | IPv6Network
 
 
@@ -40,6 +43,7 @@ class Settings:
     pepper: goes into the hash of every secret. allowed_networks: internal targets services may have.
     horizon: how far ahead wakeups are armed; None for any distance.
     controllers: the module that registers named controllers; empty for none.
+    connector_timezone: in which the process dialect reads dates where neither request nor strategy names a zone.
     """
 
     stage: str
@@ -55,6 +59,7 @@ class Settings:
     allowed_networks: tuple[Network, ...] = ()
     horizon: timedelta | None = None
     controllers: str = ""
+    connector_timezone: str = "UTC"
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -88,6 +93,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),
         controllers=environment.get("CONTROLLERS", ""),
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
+        connector_timezone=_zone(environment.get("CONNECTOR_TIMEZONE", "UTC"), problems),
     )
     if problems:
         raise ConfigError("; ".join(problems))
@@ -100,6 +106,14 @@ def _horizon(days: str, problems: list[str]) -> timedelta | None:
         problems.append(f"HORIZON_DAYS: {days!r} is no whole number from 0 to {LONGEST_HORIZON_DAYS}")
         return None
     return timedelta(days=int(days)) or None
+
+
+def _zone(name: str, problems: list[str]) -> str:
+    try:
+        zone_named(name)
+    except DateError as error:
+        problems.append(f"CONNECTOR_TIMEZONE: {error}")
+    return name
 
 
 def _networks(listed: str, problems: list[str]) -> tuple[Network, ...]:

@@ -39,6 +39,7 @@ def _reference(dialect: str, *, below: str) -> tuple[Page, ...]:
 
 PAGES: Mapping[str, tuple[Page, ...]] = {
     "core": _reference("core", below=""),
+    "process": _reference("process", below="/process"),
 }
 """The pages of each dialect, by the name its package ``shared.api.<dialect>`` and ``functions/<dialect>_api`` have."""
 

@@ -4,12 +4,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from shared.application.ports import Ports
-from shared.domain.history import PastEvent, past_event
+from shared.domain.history import PastEvent, last_finished_run, past_event
 from shared.domain.instance import Instance
-from shared.domain.journal import JournalEntry, Trail
+from shared.domain.journal import EventRecord, JournalEntry, Trail
 
 MOST_STEPS = 1000
 """A page ends before the event with which it would hold more steps, unless it is the first."""
+
+LOOKED_BACK = (10, 40, 150)
+"""So many records are read at once, then further back: in most instances the last run is among the first of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +54,18 @@ def past_events(ports: Ports, instance: Instance, first: int, last: int) -> list
         for seq in range(last, first - 1, -1)
     )
     return [event for event in found if event is not None]
+
+
+def last_outcome(ports: Ports, instance: Instance) -> EventRecord | None:
+    """The main event that finished last, well or in vain; None where none has, as far as is looked back.
+
+    That is over 200 closed events: one with more of others behind its last run is as one that has never run.
+    """
+    before = instance.next_seq
+    for many in LOOKED_BACK:
+        records = ports.instances.records_before(instance.sid, before, limit=many)
+        found = last_finished_run(instance, records)
+        if found is not None or len(records) < many:
+            return found
+        before = records[-1].event.seq
+    return None

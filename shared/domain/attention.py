@@ -5,7 +5,7 @@ Source: design section 3, items 1 to 3.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from shared.domain.event import Event, EventStatus
@@ -14,6 +14,8 @@ from shared.domain.instance import HeldBy, Instance, InstanceStatus
 
 GRACE = timedelta(seconds=180)
 """How long after its date an event that nothing rang for is left alone by the sweeper."""
+
+_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0) - GRACE
 
 LEASE_MARGIN = timedelta(seconds=20)
 """What a lease is longer than the work it covers."""
@@ -121,11 +123,16 @@ def attention_at(instance: Instance) -> datetime | None:
 def _undisturbed(instance: Instance) -> datetime | None:
     running = instance.executing
     if instance.lease is not None and running is not None:
-        return max(running.due_at + GRACE, instance.lease.until + SWEEP_MARGIN)
+        return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
     if event is not None:
-        return instance.arm_at or event.due_at + GRACE
+        return instance.arm_at or _graced(event.due_at)
     return ends_at(instance)
+
+
+def _graced(at: datetime) -> datetime:
+    """An instant and its grace; at the end of the last year there is, as much of it as there is."""
+    return min(at, _LATEST) + GRACE
 
 
 def back_off(nudges: int) -> timedelta:

@@ -114,6 +114,7 @@ class _Config(TypedDict, total=False):
     """What ``config`` says of a definition."""
 
     timezone: str
+    names_timezone: bool
     request_delay: timedelta
     manual_trigger: bool
     any_attributes: bool
@@ -122,8 +123,10 @@ class _Config(TypedDict, total=False):
 
 def _config(reader: Reader) -> _Config:
     delay_ms = reader.whole("requestDelayTime", 0, LONGEST_REQUEST_DELAY_MS) or 0
+    timezone = _timezone(reader)
     return {
-        "timezone": _timezone(reader),
+        "timezone": timezone or "UTC",
+        "names_timezone": timezone is not None,
         "request_delay": timedelta(milliseconds=delay_ms),
         "manual_trigger": reader.flag("manualTrigger"),
         "any_attributes": reader.flag("anyAttributes"),
@@ -131,10 +134,10 @@ def _config(reader: Reader) -> _Config:
     }
 
 
-def _timezone(reader: Reader) -> str:
-    name = reader.optional_text("timezone", longest=64) or "UTC"
+def _timezone(reader: Reader) -> str | None:
+    name = reader.optional_text("timezone", longest=64)
     try:
-        zone_named(name)
+        zone_named(name or "UTC")
     except DateError as error:
         reader.problem("timezone", "zone", str(error))
     return name

@@ -118,7 +118,7 @@ def cancel_instance(
 def complete_if_done(instance: Instance, *, now: datetime) -> Change:
     """COMPLETED, where the plan has ended and no dated event is left; events on hold are canceled.
 
-    An instance with a cron expression of its own lasts to its end date, where it has one.
+    An instance with a cron expression of its own lasts to its end date, where it has one, unless its one run is over.
     """
     dated_left = any(event.status is not EventStatus.ONHOLD for event in instance.events)
     if instance.status is not InstanceStatus.ACTIVE or not instance.plan_ended or dated_left:
@@ -140,8 +140,10 @@ def complete_if_done(instance: Instance, *, now: datetime) -> Change:
 
 
 def _is_open(instance: Instance, *, now: datetime) -> bool:
-    recurs = instance.schedule is not None and not instance.schedule.is_single
-    return recurs and instance.end_date is not None and now < instance.end_date
+    own = instance.schedule
+    if own is None or own.cron is None or (own.is_single and instance.plan is not None):
+        return False
+    return instance.end_date is not None and now < instance.end_date
 
 
 def lifecycle_events(

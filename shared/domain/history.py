@@ -3,7 +3,7 @@
 Read from the journal as it stands; nothing is evaluated. Source: contracts/core.md section 5.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -136,3 +136,18 @@ def _executed(entry: JournalEntry) -> TakenStep:
         intent=entry.intent,
         entry=entry,
     )
+
+
+def last_finished_run(instance: Instance, records: Sequence[EventRecord]) -> EventRecord | None:
+    """Of some closed events the main one whose run finished last, well or in vain; None where there is none.
+
+    What was skipped or canceled has not run. A record beside an event that is open does not count.
+    """
+    finished = [
+        record
+        for record in records
+        if record.event.is_main
+        and record.event.status in (EventStatus.PROCESSED, EventStatus.FAILED)
+        and instance.event(record.event.seq) is None
+    ]
+    return max(finished, key=lambda record: (record.finished_at, record.event.seq), default=None)

@@ -20,7 +20,7 @@ class OwnSchedule:
     cron: the expression, checked before; None for a single date. timezone: in which it is read; None: the strategy's.
     once: only the first fire of the expression counts.
     at_once: its first cycle has the start date, whatever the expression says.
-    opens_at: the expression fires from then on; None: from the start date on.
+    opens_at: nothing of it comes before then, but for a run at once; None: the start date.
     on_call: its only event is on hold, without a date, until an operator runs it.
     retry_times: how often a failed attempt is tried again; None: as the strategy says.
     goes_on: a run whose attempts are used up fails, and the plan goes on.

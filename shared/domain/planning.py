@@ -202,7 +202,7 @@ def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
     By more than a lost doorbell can cost: within that, they still run, one after the other.
     """
     main = instance.main_event
-    if main is None or main.date + GRACE >= now or main.status is EventStatus.ONHOLD:
+    if main is None or main.date >= now - GRACE or main.status is EventStatus.ONHOLD:
         return []
     waiting = [event for event in unbegun_leading_ups(instance) if event.status is EventStatus.PENDING]
     return [event for event in waiting if event.date < now]

@@ -232,7 +232,8 @@ def _own_first(
     """
     if schedule.is_single:
         calendar = replace(calendar, leading_up_tasks=())
-    moment = _moment(strategy, instance.start_date, cycle=1)
+    begins = instance.start_date if schedule.at_once else schedule.opens_at or instance.start_date
+    moment = _moment(strategy, begins, cycle=1)
     if schedule.expression is not None and not schedule.at_once:
         fire = _own_fire(strategy, instance, schedule, after=None)
         if fire is None:

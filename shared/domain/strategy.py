@@ -237,6 +237,7 @@ class Action:
 class Definition:
     """The settings of a strategy, read and checked.
 
+    names_timezone: whether they say which; else it is UTC.
     any_attributes: its instances' attributes may be any JSON values, not only texts, numbers and booleans.
     """
 
@@ -245,6 +246,7 @@ class Definition:
     services: Mapping[str, Service]
     actions: Mapping[str, Action]
     timezone: str = "UTC"
+    names_timezone: bool = False
     request_delay: timedelta = timedelta()
     manual_trigger: bool = False
     any_attributes: bool = False

@@ -1,6 +1,7 @@
 """What is simulated, what is forecast and what then runs are the same dates. Source: design section 4."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -13,12 +14,13 @@ from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.attention import next_event
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.dates import format_instant
+from shared.domain.dates import format_instant, parse_instant
 from shared.domain.decision import Actor
 from shared.domain.event import EventKind, PausedFor
 from shared.domain.forecast import ForeseenCycle, forecast, simulate
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.own_schedule import OwnSchedule
 from shared.domain.replay import position
 from shared.domain.run import Intent
 from shared.domain.strategy import Json, Strategy
@@ -27,6 +29,7 @@ from tests.simulation.stories import MEMBER, example
 
 CYCLES = 24
 STRATEGIES = 200
+SCHEDULES = 200
 ZONES = [
     "UTC",
     "Europe/Lisbon",
@@ -72,6 +75,19 @@ ZONES = [
 
 CRONS = ["30 2 * * *", "0 9 1,15 * *", "0 */6 * * *", "0 0 10 L * ?", "0 15 1 ? * SUN#2", "0 30 0 LW 3,10 ?"]
 
+OWN_CRONS = [
+    *(
+        "30 2 * * *",
+        "0 6 6 ? * FRI",
+        "0 0 9 LW * ?",
+        "0 15 1 ? * SUN#2",
+        "0 30 0-3 ? * MON-FRI",
+        "0 0 22-2 ? * *",
+    ),
+    *("0 0/20 * ? * *", "15 30 * 1/5 * ?", "0 30 2 31 * ?", "0 0 9 ? * MON-FRI 2026", "0 0 9 ? * * 2019"),
+]
+"""Named times, rhythms, some that end with the year and one that never fires."""
+
 Dates = list[tuple[int, str, str]]
 """Cycle, task and date of each event of a plan, sorted."""
 
@@ -92,16 +108,20 @@ def foreseen(cycles: tuple[ForeseenCycle, ...]) -> Dates:
     )
 
 
-def lived(strategy: Strategy, start: datetime, attributes: dict[str, Json]) -> tuple[Dates, Dates, Instance]:
-    """What was forecast at creation, and what then ran; and the instance after that."""
+def lived(
+    strategy: Strategy, start: datetime, attributes: dict[str, Json], **more: Any
+) -> tuple[Dates, Dates, Instance]:
+    """What was forecast at creation, and what then ran; and the instance after that. more: that it is started with."""
     ports = MemoryPorts(caller=Obliging(), clock=ManualClock(start))
     ports.strategies.add(strategy)
-    asked = StartInstance(strategy_id=strategy.name, start_date=start, attributes=attributes)
+    asked = StartInstance(strategy_id=strategy.name, attributes=attributes, **{"start_date": start, **more})
     instance = start_instance(ports, strategy, asked).instance
     told = foreseen(forecast(strategy, instance, cycles=CYCLES, now=start))
     while len(_mains(ports)) < CYCLES and instance.status is InstanceStatus.ACTIVE:
         event = next_event(instance)
-        assert event is not None
+        if event is None:
+            assert instance.plan_ended
+            break
         ports.clock.at = max(ports.clock.at, event.due_at)
         instance = _ran(ports, instance.sid)
     ran = [
@@ -234,6 +254,68 @@ class TestTheSameDates:
             strategy = a_strategy(rng, zone)
             start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 365 * 86400))
             assert_agree(strategy, start, {})
+
+
+class TestOwnSchedules:
+    """An instance with a schedule of its own runs when its forecast says, whatever its strategy's calendars do."""
+
+    @pytest.mark.parametrize("zone", ZONES)
+    def test_of_any_kind(self, zone: str) -> None:
+        for number in range(SCHEDULES // len(ZONES)):
+            rng = random.Random(f"own {zone} {number}")
+            strategy = a_strategy(rng, rng.choice(ZONES))
+            now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 365 * 86400))
+            more = a_schedule(rng, zone, now)
+
+            told, ran, instance = lived(strategy, now, {}, **more)
+
+            assert told == ran, more
+            assert_keeps_to(more, ran, now, instance)
+
+
+def a_schedule(rng: random.Random, zone: str, now: datetime) -> dict[str, Any]:
+    """Any schedule that a dialect might bring, and its dates. Windows open and close around now."""
+    opens = now + timedelta(hours=rng.randint(-1000, 2000))
+    schedule = OwnSchedule(
+        cron=rng.choice([*OWN_CRONS, None]) if rng.random() < 0.2 else rng.choice(OWN_CRONS),
+        timezone=rng.choice([zone, zone, None]),
+        once=rng.random() < 0.2,
+        at_once=rng.random() < 0.3,
+        goes_on=rng.random() < 0.5,
+    )
+    ends = max(opens, now) + timedelta(hours=rng.randint(0, 3000)) if rng.random() < 0.6 else None
+    if schedule.at_once:
+        opens_at = opens if opens > now else None
+        return {"schedule": replace(schedule, opens_at=opens_at), "start_date": None, "end_date": ends}
+    return {"schedule": schedule, "start_date": opens if opens > now else None, "end_date": ends}
+
+
+def assert_keeps_to(asked: dict[str, Any], ran: Dates, now: datetime, instance: Instance) -> None:
+    """Nothing of the plan lies outside of the window, and each date of it is one of the expression's."""
+    schedule: OwnSchedule = asked["schedule"]
+    begins, ends = asked["start_date"] or now, asked["end_date"]
+    mains = [parse_instant(date) for _, task, date in ran if task not in ("remind", "warn")]
+    if schedule.at_once or schedule.cron is None:
+        assert mains.pop(0) == begins
+    for main in mains:
+        assert (schedule.opens_at or begins) <= main
+        assert ends is None or main <= ends
+    if schedule.is_single:
+        assert len({cycle for cycle, _, _ in ran}) <= 1
+        assert not [task for _, task, _ in ran if task in ("remind", "warn")]
+    if len(mains) < CYCLES - 1 and (schedule.is_single or ends is not None):
+        assert instance.plan_ended
+
+
+def test_the_schedules_are_of_all_kinds() -> None:
+    """Rhythms and named times, windows with an end and without, single and recurring ones, some that never fire."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    made = [a_schedule(random.Random(f"own {z} {n}"), z, now) for z in ZONES for n in range(5)]
+    schedules = [one["schedule"] for one in made]
+    assert {one.cron for one in schedules} == {*OWN_CRONS, None}
+    assert 20 < sum(one.is_single for one in schedules) < 100
+    assert 30 < sum(one.at_once for one in schedules) < 100
+    assert 50 < sum(one["end_date"] is not None for one in made) < 150
 
 
 def test_the_strategies_are_of_all_kinds() -> None:

@@ -1,14 +1,16 @@
 """Pages of an instance's history. Source: contracts/core.md section 5 and section 4, row 23."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.history import MOST_STEPS, HistoryPage, history_page
+from shared.application.history import MOST_STEPS, HistoryPage, history_page, last_outcome
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.event import EventKind, EventStatus
 from shared.domain.instance import Instance
-from shared.domain.journal import JournalEntry
+from shared.domain.journal import EventRecord, JournalEntry
 from tests.factories import an_entry, an_event, an_instance, an_intent
 from tests.lifecycle_factories import DAILY, calendar, strategy
 
@@ -113,3 +115,37 @@ def _steps(seq: int, count: int) -> list[JournalEntry]:
         an_entry(then=an_intent("only", visit=visit + 1), seq=seq, intent=an_intent("only", visit=visit))
         for visit in range(1, count)
     ] + [last]
+
+
+class TestTheLastRun:
+    """The main event that finished last, looked for over 200 closed events, in ever larger pieces."""
+
+    def beside(self, ports: MemoryPorts, instance: Instance, many: int) -> Instance:
+        """The instance after so many events that were added by hand."""
+        for seq in range(instance.next_seq, instance.next_seq + many):
+            event = an_event(seq, kind=EventKind.ADDED, status=EventStatus.PROCESSED)
+            record = EventRecord(instance_sid=instance.sid, event=event, fence=9, finished_at=START)
+            ports.instances.put_record(instance, record)
+        return replace(instance, next_seq=instance.next_seq + many)
+
+    def test_of_an_instance_that_has_run(self) -> None:
+        found = last_outcome(*after_days(3))
+
+        assert found is not None
+        assert found.event.seq == 3
+
+    def test_there_may_be_none(self) -> None:
+        assert last_outcome(*after_days(0)) is None
+
+    def test_behind_others(self) -> None:
+        ports, instance = after_days(3)
+
+        found = last_outcome(ports, self.beside(ports, instance, 199))
+
+        assert found is not None
+        assert found.event.seq == 3
+
+    def test_too_far_behind_others(self) -> None:
+        ports, instance = after_days(3)
+
+        assert last_outcome(ports, self.beside(ports, instance, 200)) is None

@@ -8,6 +8,7 @@ from shared import bootstrap
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
 from tests.dialects.core_client import NOON, TEMPLATE, Client, Shop
+from tests.dialects.process_client import ProcessClient
 
 
 @pytest.fixture
@@ -20,3 +21,11 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     bootstrap.use_ports(ports)
     yield Client(ports, SecretHasher(("p" * 32).encode()), shop)
     bootstrap.forget()
+
+
+@pytest.fixture
+def process(client: Client) -> ProcessClient:
+    """A client of the process dialect in an account with one process."""
+    found = ProcessClient(client)
+    found.saved()
+    return found

@@ -1,7 +1,7 @@
 """When an instance must be looked at, and what is found there. Source: design section 3, items 1 to 3."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -169,6 +169,17 @@ class TestAttention:
         of = life()
         of.decide(Cancel(by=ANN), at("2026-01-31"))
         assert attention_at(of.instance) is None
+
+
+class TestTheEndOfAllDays:
+    """A date at the end of the last year there is has as much of its grace as there is."""
+
+    def test_an_event_of_then(self) -> None:
+        of = life(strategy())
+        last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+        then = replace(of.main, date=last, due_at=last)
+
+        assert attention_at(of.instance.with_event(then)) == last
 
 
 class TestBackOff:

@@ -149,6 +149,7 @@ class TestEveryField:
     def test_the_whole(self) -> None:
         assert read_definition(full(), environment="dev", controllers=CONTROLLERS) == Definition(
             timezone="Asia/Manila",
+            names_timezone=True,
             request_delay=timedelta(seconds=5),
             manual_trigger=True,
             any_attributes=True,
@@ -277,12 +278,19 @@ class TestEveryField:
 
     def test_what_is_left_out_has_its_default(self) -> None:
         definition = read_definition(minimal(), environment="dev")
-        assert definition.timezone == "UTC"
+        assert (definition.timezone, definition.names_timezone) == ("UTC", False)
         assert definition.request_delay == timedelta(0)
         assert definition.on_resume is OnResume.LAST
         assert definition.services["billing"].methods["charge"].timeout_seconds == 30
         assert definition.services["billing"].methods["charge"].in_doubt is InDoubt.RETRY
         assert definition.actions["charge-card"].data is None
+
+
+def test_utc_may_be_named_too() -> None:
+    """Whether a zone is named is known also where it is the usual one."""
+    definition = read_definition({**minimal(), "config": {"timezone": "UTC"}}, environment="dev")
+
+    assert (definition.timezone, definition.names_timezone) == ("UTC", True)
 
 
 class TestStored:

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from shared.domain.commands import CancelEvent, Conclude, Pause, Wait
-from shared.domain.event import EventStatus
-from shared.domain.history import PastEvent, StepOutcome, past_event
-from shared.domain.journal import Trail
+from shared.domain.event import EventKind, EventStatus
+from shared.domain.history import PastEvent, StepOutcome, last_finished_run, past_event
+from shared.domain.ids import InstanceSid
+from shared.domain.journal import EventRecord, Trail
 from shared.domain.run import Ending, Intent, Outcome, Path, RunEnd
 from shared.domain.strategy import Json
+from tests.factories import an_event, an_instance
 from tests.lifecycle_factories import (
     ANN,
     DECLINED,
@@ -197,3 +199,30 @@ class TestWhatStandsOnTheInstance:
         of.decide(Pause(by=ANN, kill=True), LATER)
         (_, at_it) = past(of).steps
         assert (at_it.outcome, isinstance(at_it.intent, Intent)) == (StepOutcome.CUT_OFF, True)
+
+
+class TestTheRunThatFinishedLast:
+    """The main event that closed last by a run, well or in vain."""
+
+    def closed(
+        self, seq: int, status: EventStatus, hour: int, kind: EventKind = EventKind.MAIN
+    ) -> EventRecord:
+        event = an_event(seq, status=status, kind=kind)
+        finished_at = at(f"2026-01-31T{hour}:00")
+        return EventRecord(instance_sid=InstanceSid("i"), event=event, fence=1, finished_at=finished_at)
+
+    def test_by_when_it_finished(self) -> None:
+        first = self.closed(1, EventStatus.PROCESSED, 15)
+        second = self.closed(2, EventStatus.FAILED, 14)
+
+        assert last_finished_run(an_instance(next_seq=3), [second, first]) == first
+
+    def test_nothing_else_counts(self) -> None:
+        ran = self.closed(1, EventStatus.FAILED, 13)
+        canceled = self.closed(2, EventStatus.CANCELED, 14)
+        beside = self.closed(3, EventStatus.PROCESSED, 15, EventKind.LEADING_UP)
+        too_late = self.closed(4, EventStatus.PROCESSED, 16)
+        instance = an_instance(an_event(4))
+
+        assert last_finished_run(instance, [too_late, beside, canceled, ran]) == ran
+        assert last_finished_run(instance, [too_late, beside, canceled]) is None

@@ -22,6 +22,7 @@ from tests.factories import an_end, hours, settings, step, strategy_from, task
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """A Monday."""
 BY = Actor(name="key")
+DAY = timedelta(days=1)
 STRATEGY = strategy_from(
     settings(
         task("charge", step("pay")),
@@ -93,6 +94,16 @@ class TestOnce:
 
         assert told(instance) == [("charge", at(6))]
         assert after_its_run(instance).status is InstanceStatus.COMPLETED
+
+    def test_not_before_it_opens(self) -> None:
+        instance = started(OwnSchedule(opens_at=at(9)), start_date=at(4))
+
+        assert told(instance) == [("charge", at(9))]
+
+    def test_one_that_opens_after_its_end_does_not_run(self) -> None:
+        instance = started(OwnSchedule(opens_at=NOW), start_date=NOW - DAY, end_date=NOW - DAY)
+
+        assert (instance.status, instance.events) == (InstanceStatus.COMPLETED, ())
 
 
 class TestOnCall:
@@ -193,6 +204,19 @@ class TestAWindowWithoutAFire:
 
     def test_without_an_end_it_is_completed_at_once(self) -> None:
         assert started(OwnSchedule(cron="0 0 9 30 2 ?")).status is InstanceStatus.COMPLETED
+
+    def test_so_it_is_with_one_that_would_run_once(self) -> None:
+        instance = started(replace(self.NEVER, once=True), end_date=at(4))
+
+        assert instance.status is InstanceStatus.ACTIVE
+        verdict = decide(STRATEGY, instance, Finish(), now=at(4))
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.status is InstanceStatus.COMPLETED
+
+    def test_one_that_has_run_once_waits_no_longer(self) -> None:
+        instance = started(replace(self.NEVER, once=True), end_date=at(20))
+
+        assert after_its_run(instance).status is InstanceStatus.COMPLETED
 
     def test_after_its_last_fire_it_stays_until_its_end(self) -> None:
         instance = after_its_run(started(self.NEVER, end_date=at(8)))

@@ -53,6 +53,15 @@ class TestSettings:
         with pytest.raises(ConfigError, match="HORIZON_DAYS"):
             read_settings({**environment(), "HORIZON_DAYS": days})
 
+    def test_a_zone_that_is_none_is_told(self) -> None:
+        assert read_settings(environment()).connector_timezone == "UTC"
+        assert (
+            read_settings({**environment(), "CONNECTOR_TIMEZONE": "Europe/Istanbul"}).connector_timezone
+            == "Europe/Istanbul"
+        )
+        with pytest.raises(ConfigError, match="CONNECTOR_TIMEZONE: 'Istanbul' is not a time zone"):
+            read_settings({**environment(), "CONNECTOR_TIMEZONE": "Istanbul"})
+
     def test_a_network_that_is_none_is_told(self) -> None:
         with pytest.raises(ConfigError, match="ALLOWED_CIDRS"):
             read_settings({**environment(), "ALLOWED_CIDRS": "10.0.0.0/99"})

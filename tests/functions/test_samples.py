@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from functions.process_api.handler import lambda_handler as process_api
 from shared import bootstrap
 from shared.adapters.memory.world import ManualClock
 from shared.application.flags import pause_queue, resume_queue
@@ -75,6 +76,22 @@ class TestTheSamples:
         assert started["sid"] == sample("step_runner")["sid"]
         assert invoked("core_api")["statusCode"] == 200
 
+    def test_the_process_api_starts_one_that_can_be_asked_about(self) -> None:
+        answer = invoked("process_api")
+
+        assert answer["statusCode"] == 200
+        told = json.loads(answer["body"])
+        assert told["message"] == "Process saved"
+        instance = bootstrap.ports().instances.load(told["robustaSpid"])
+        assert instance is not None
+        assert (instance.worker, instance.account_id) == ("1", DEV)
+        event = sample("process_api")
+        path = f"/scheduler/connector-api/process/status/{told['robustaSpid']}"
+        http = {**event["requestContext"]["http"], "method": "GET", "path": path}
+        event |= {"rawPath": path, "requestContext": {**event["requestContext"], "http": http}, "body": None}
+        asked: dict[str, Any] = process_api(event, Context())  # type: ignore[arg-type]
+        assert json.loads(asked["body"])["status"] == "WAITING"
+
     @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
     def test_the_runner_runs_it(self) -> None:
         invoked("core_api")
@@ -112,4 +129,6 @@ def test_the_samples_key_is_the_local_stacks() -> None:
     strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
 
     assert headers["authorization"] == "Bearer dev.local-secret"
+    basic = sample("process_api")["headers"]["authorization"].removeprefix("Basic ")
+    assert base64.b64decode(basic).decode() == "dev:local-secret"
     assert base64.b64decode(headers["strategy-secret"]).decode() == strategy["secret"]

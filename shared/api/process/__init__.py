@@ -1,0 +1,1 @@
+"""The process dialect. Source: contracts/process.md."""

@@ -1,0 +1,228 @@
+"""The OpenAPI 3.1 document of the process dialect, made from its routes.
+
+It takes time and is made at build time or by tests, never for a request. Source: contracts/process.md.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from shared import __version__
+from shared.api.pages import PAGES, Page
+from shared.api.process.errors import (
+    FORBIDDEN,
+    NO_SUCH_PROCESS,
+    TOLD,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    failure,
+    invalid,
+)
+from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
+from shared.api.process.routes import ROUTES, Route
+from shared.api.process.schemas import LONGEST_NAME, LONGEST_WORKER
+from shared.domain.cron import LONGEST_CRON
+from shared.domain.definition_tasks import MOST_RETRIES
+from shared.domain.errors import Problem
+
+Json = dict[str, Any]
+
+_ABOUT = (
+    "Starting processes and asking how they stand, as clients of Robusta's connector API do. A process is an"
+    " instance of the strategy it is named after; its robustaSpid is the instance's sid in every other dialect."
+    " Every request shows an access key as Basic credentials. Unknown fields are refused."
+)
+_ERRORS: Mapping[HTTPStatus, tuple[str, Json]] = {
+    HTTPStatus.BAD_REQUEST: (
+        "What was sent is wrong; every problem in one sentence. Nothing is stored.",
+        invalid(
+            [Problem(pointer="/endDate", rule="schedule", message="must not be before startDate")]
+        ).body(),
+    ),
+    HTTPStatus.UNAUTHORIZED: ("No valid access key was shown.", UNAUTHORIZED.body()),
+    HTTPStatus.FORBIDDEN: ("The key's role does not allow it.", FORBIDDEN.body()),
+    HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", NO_SUCH_PROCESS.body()),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body takes more than 256 KB.", TOO_LARGE.body()),
+    HTTPStatus.TOO_MANY_REQUESTS: (
+        "Too much is asked at once; try again.",
+        {"message": next(message for _, message in TOLD.values())},
+    ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
+        "Something failed on our side; the errorId is in its log too.",
+        failure("JKJaXmPLvHcESHA=")[1],
+    ),
+}
+_OF_BODIES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+STARTS: Json = {
+    "values": {"kullaniciAdi": "Username", "kullaniciSoyadi": "Surname"},
+    "quartzDef": "0 6 6 ? * FRI",
+    "startDate": "2020-11-16 16:56:00",
+    "endDate": "2020-11-18 16:55:00",
+    "runOnce": "N",
+    "runImmediately": "N",
+    "retryCount": "1",
+    "name": "OneStepNotepadRunner",
+}
+"""The vendor's own example."""
+STARTED: Json = {"robustaSpid": "f0d2228c-9711-42f5-91ca-afc957f29255", "message": SAVED}
+STATUS: Json = {"status": Seen.SUCCEEDED.value, "message": ENDED, f"{OUTPUT}x": "Username Surname"}
+
+_TEXT: Json = {"type": "string"}
+_FLAG: Json = {
+    "anyOf": [{"type": "string", "pattern": "^[YyNn]$"}, {"type": "boolean"}, {"type": "null"}],
+    "example": "Y",
+}
+_DATE: Json = {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"}
+
+SHAPES: Json = {
+    "StartProcess": {
+        "type": "object",
+        "description": "Which process is to run, with what, and when.",
+        "properties": {
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": LONGEST_NAME,
+                "description": "Of the strategy, or its folder and name (`/billing/dunning`).",
+            },
+            "values": {
+                "type": ["object", "null"],
+                "additionalProperties": {"type": ["string", "number", "boolean"]},
+                "description": "Attributes of the instance. Of two of a name the last one counts.",
+            },
+            "worker": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": LONGEST_WORKER,
+                "description": "Who is to do it; expressions read it as `event.worker`.",
+            },
+            "runOnce": _FLAG | {"description": "One run. Y, N or a boolean."},
+            "runImmediately": _FLAG | {"description": "A run now. Y, N or a boolean."},
+            "run immediately": _FLAG | {"description": "The same as `runImmediately`, in its place."},
+            "quartzDef": {
+                "type": ["string", "null"],
+                "maxLength": LONGEST_CRON,
+                "description": "Quartz expression of 6 or 7 fields: when it runs.",
+            },
+            "startDate": _DATE | {"description": "From when on; local, `yyyy-MM-dd HH:mm:ss`."},
+            "endDate": _DATE | {"description": "Until when; that instant included."},
+            "retryCount": {
+                "anyOf": [
+                    {"type": "integer", "minimum": 0, "maximum": MOST_RETRIES},
+                    {"type": "string", "pattern": "^[0-9]{1,9}$"},
+                    {"type": "null"},
+                ],
+                "description": f"How often a failed attempt of a run is tried again, 0 to {MOST_RETRIES}.",
+            },
+            "timezone": {
+                "type": ["string", "null"],
+                "description": "IANA zone of the dates and the expression; else the strategy's, else the deployment's.",
+            },
+        },
+        "required": ["name"],
+        "additionalProperties": False,
+    },
+    "Started": {
+        "type": "object",
+        "properties": {"robustaSpid": _TEXT, "message": {"const": SAVED}},
+        "required": ["robustaSpid", "message"],
+        "additionalProperties": False,
+    },
+    "Status": {
+        "type": "object",
+        "description": f"With SUCCEEDED, a member `{OUTPUT}<name>` for each output of the last run.",
+        "properties": {"status": {"enum": [seen.value for seen in Seen]}, "message": _TEXT},
+        "patternProperties": {f"^{OUTPUT}": {}},
+        "required": ["status", "message"],
+        "additionalProperties": False,
+    },
+    "Error": {
+        "type": "object",
+        "properties": {"message": _TEXT, "errorId": _TEXT},
+        "required": ["message"],
+        "additionalProperties": False,
+    },
+}
+EXAMPLES: Json = {"StartProcess": STARTS, "Started": STARTED, "Status": STATUS}
+
+
+def document() -> Json:
+    """The whole document."""
+    paths: Json = {}
+    for route in ROUTES:
+        path = route.path.replace("<", "{").replace(">", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    paths |= {page.path: {"get": _page(page)} for page in PAGES["process"]}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Ritornello, process dialect", "version": __version__, "description": _ABOUT},
+        "paths": paths,
+        "security": [{"accessKey": []}],
+        "components": {
+            "schemas": SHAPES,
+            "securitySchemes": {
+                "accessKey": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "An access key: its id as the user, its secret as the password.",
+                }
+            },
+        },
+    }
+
+
+def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
+    """What a route may be refused with."""
+    return tuple(sorted(status for status in _ERRORS if route.body is not None or status not in _OF_BODIES))
+
+
+def _operation(route: Route) -> Json:
+    summary, _, more = (route.operation.__doc__ or "").strip().partition("\n")
+    operation: Json = {
+        "operationId": route.name,
+        "summary": summary,
+        "description": f"{' '.join(more.split())} Needs the role `{route.role}`.",
+        "parameters": [_parameter(part[1:-1]) for part in route.path.split("/") if part.startswith("<")],
+        "responses": {"200": {"description": HTTPStatus.OK.phrase, "content": _json(route.answer)}}
+        | {str(status.value): _error(status) for status in errors_of(route)},
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json(route.body)}
+    return operation
+
+
+def _parameter(name: str) -> Json:
+    schema: Json = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "schema": schema, "example": STARTED[name]}
+
+
+def _json(shape: str) -> Json:
+    schema = {"$ref": f"#/components/schemas/{shape}"}
+    return {"application/json": {"schema": schema, "example": EXAMPLES[shape]}}
+
+
+def _error(status: HTTPStatus) -> Json:
+    description, example = _ERRORS[status]
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
+
+
+def _page(page: Page) -> Json:
+    kind = page.media_type.partition(";")[0]
+    shape = {"type": "object"} if kind == "application/json" else {"type": "string"}
+    broken = HTTPStatus.INTERNAL_SERVER_ERROR
+    return {
+        "operationId": page.operation,
+        "summary": page.summary,
+        "description": "Open to everybody, without a key.",
+        "security": [],
+        "parameters": [],
+        "responses": {
+            "200": {"description": HTTPStatus.OK.phrase, "content": {kind: {"schema": shape}}},
+            str(broken.value): _error(broken),
+        },
+    }

@@ -1,0 +1,21 @@
+"""A quartzDef, held against what Quartz expressions are. Source: contracts/process.md C.6 and C.7."""
+
+from shared.domain.cron import LONGEST_CRON, read_cron
+from shared.domain.cron_fields import CronError, words
+
+FIELDS = (6, 7)
+"""So many fields; the engine takes five as well, which are Unix cron and mean other days."""
+
+
+def fault_in(text: str) -> str | None:
+    """Everything that is wrong with an expression and where, counted in characters from 1; None for nothing."""
+    if len(text) > LONGEST_CRON:
+        return f"takes at most {LONGEST_CRON} characters"
+    try:
+        found = len(words(text))
+        if found not in FIELDS:
+            return f"must have 6 or 7 fields, not {found}"
+        read_cron(text)
+    except CronError as error:
+        return ", ".join(f"{fault.message} (at character {fault.offset + 1})" for fault in error.faults)
+    return None

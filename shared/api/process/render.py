@@ -1,0 +1,93 @@
+"""What the process dialect answers: every phase of an instance in its few words.
+
+Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.3, whose rows the two tables are.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from shared.domain.event import EventStatus
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord
+from shared.domain.phase import Phase
+from shared.domain.strategy import Json
+
+OUTPUT = "__out_"
+"""What the name of an output begins with."""
+
+SAVED = "Process saved"
+ENDED = "Your transaction has ended."
+FAILED = "Your transaction has failed."
+NO_EXECUTION = "No execution in the scheduled window."
+
+
+class Seen(StrEnum):
+    """Where a process stands. All that a client is told."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+SEEN: Mapping[Phase, Seen | None] = {
+    Phase.UNDATED: None,
+    Phase.AHEAD: None,
+    Phase.OVERDUE: None,
+    Phase.RUNNING: Seen.RUNNING,
+    Phase.BETWEEN_STEPS: Seen.RUNNING,
+    Phase.RETRYING: Seen.RUNNING,
+    Phase.DELAYED: Seen.RUNNING,
+    Phase.AWAITING_ANSWER: Seen.RUNNING,
+    Phase.ON_HOLD: None,
+    Phase.PAUSED: Seen.WAITING,
+    Phase.STUCK: Seen.FAILED,
+    Phase.CANCELED: Seen.FAILED,
+    Phase.FAULTED: Seen.FAILED,
+    Phase.COMPLETED: None,
+}
+"""None: what its last finished run came to; WAITING where it has never run."""
+
+TOLD: Mapping[Phase, str] = {
+    Phase.UNDATED: "Your transaction waits for somebody to run it.",
+    Phase.AHEAD: "Your transaction waits for its time.",
+    Phase.OVERDUE: "Your transaction is about to start.",
+    Phase.RUNNING: "Your transaction is running.",
+    Phase.BETWEEN_STEPS: "Your transaction is running.",
+    Phase.RETRYING: "Your transaction has failed and will be tried again.",
+    Phase.DELAYED: "Your transaction is running; it waits until its next step is due.",
+    Phase.AWAITING_ANSWER: "Your transaction is running; it waits for an answer.",
+    Phase.ON_HOLD: "Your transaction waits for somebody to run it.",
+    Phase.PAUSED: "Process suspended",
+    Phase.STUCK: FAILED,
+    Phase.CANCELED: "Process cancelled",
+    Phase.FAULTED: FAILED,
+    Phase.COMPLETED: NO_EXECUTION,
+}
+"""What is said of each, unless the last run's outcome is told."""
+
+
+def started_shape(instance: Instance) -> dict[str, Json]:
+    """The answer to a start."""
+    return {"robustaSpid": instance.sid, "message": SAVED}
+
+
+def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> dict[str, Json]:
+    """Where a process stands. last: its last finished run; looked at only where the phase leaves it to that."""
+    seen = SEEN[phase]
+    if seen is not None:
+        why = instance.note if TOLD[phase] == FAILED else None
+        return {"status": seen.value, "message": _with(TOLD[phase], why)}
+    if last is None:
+        is_over = phase is Phase.UNDATED and instance.plan_ended
+        return {"status": Seen.WAITING.value, "message": NO_EXECUTION if is_over else TOLD[phase]}
+    if last.event.status is EventStatus.FAILED:
+        return {"status": Seen.FAILED.value, "message": _with(FAILED, last.why)}
+    outputs = {} if last.end is None else last.end.outputs
+    told = {f"{OUTPUT}{name}": value for name, value in outputs.items()}
+    return {"status": Seen.SUCCEEDED.value, "message": ENDED, **told}
+
+
+def _with(told: str, why: str | None) -> str:
+    """A sentence with its reason, where there is one."""
+    return told if why is None else f"{told.removesuffix('.')}: {why}"

@@ -1,0 +1,177 @@
+"""What a request to start a process may hold; unknown fields are refused. Source: contracts/process.md C.2 and C.7."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from shared.api.process.quartz import fault_in
+from shared.domain.dates import Asked, zone_named
+from shared.domain.definition_tasks import MOST_RETRIES
+from shared.domain.errors import DateError, Problem
+from shared.domain.jtd_form import escaped
+from shared.domain.strategy import Json
+
+T = TypeVar("T")
+
+LONGEST_NAME = 512
+LONGEST_WORKER = 255
+
+FIELDS = (
+    *("name", "values", "worker", "runOnce", "runImmediately", "run immediately", "quartzDef"),
+    *("startDate", "endDate", "retryCount", "timezone"),
+)
+"""Every field there is. ``run immediately`` is a slip of the vendor's page; it is read as ``runImmediately``."""
+
+_FLAGS = {"Y": True, "N": False}
+_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})", re.ASCII)
+_COUNT = re.compile(r"-?[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartProcess:
+    """What is asked for. None, wherever it may be: not given.
+
+    start, end: the window on the clocks of its zone. timezone: of the request, None for the usual one.
+    """
+
+    name: str
+    values: Mapping[str, Json]
+    worker: str | None
+    run_once: bool | None
+    run_immediately: bool | None
+    quartz: str | None
+    start: Asked | None
+    end: Asked | None
+    retry_count: int | None
+    timezone: str | None
+
+
+class WrongError(Exception):
+    """What a field holds cannot be meant. The text says what it must be."""
+
+
+class Fields:
+    """The members of a body, read one by one; what is wrong with them goes to ``problems``. Null is not given."""
+
+    def __init__(self, body: Mapping[str, Json]) -> None:
+        self._body = {name: value for name, value in body.items() if value is not None}
+        self.problems = [
+            Problem(pointer=f"/{escaped(name)}", rule="unknown-field", message="there is no such field")
+            for name in body
+            if name not in FIELDS
+        ]
+
+    def read(self, name: str, as_a: Callable[[Json], T]) -> T | None:
+        """What a field holds; None where it is not given or wrong."""
+        if name not in self._body:
+            return None
+        try:
+            return as_a(self._body[name])
+        except WrongError as error:
+            self.wrong(name, str(error))
+            return None
+
+    def has(self, name: str) -> bool:
+        """Whether a field is given."""
+        return name in self._body
+
+    def wrong(self, name: str, message: str, rule: str = "form") -> None:
+        """That something is wrong with a field."""
+        self.problems.append(Problem(pointer=f"/{escaped(name)}", rule=rule, message=message))
+
+
+def read_start(body: Mapping[str, Json]) -> tuple[str | None, StartProcess | None, list[Problem]]:
+    """The name of the process, all that is asked for, and what is wrong; None where that cannot be read."""
+    fields = Fields(body)
+    name = fields.read("name", _name)
+    if not fields.has("name"):
+        fields.wrong("name", "is required", "required")
+    asked = StartProcess(
+        name=name or "",
+        values=fields.read("values", _values) or {},
+        worker=fields.read("worker", _worker),
+        run_once=fields.read("runOnce", _flag),
+        run_immediately=_run_immediately(fields),
+        quartz=fields.read("quartzDef", _quartz),
+        start=fields.read("startDate", _date),
+        end=fields.read("endDate", _date),
+        retry_count=fields.read("retryCount", _count),
+        timezone=fields.read("timezone", _zone),
+    )
+    return name, None if fields.problems else asked, fields.problems
+
+
+def _run_immediately(fields: Fields) -> bool | None:
+    given = [name for name in ("runImmediately", "run immediately") if fields.has(name)]
+    if len(given) > 1:
+        fields.wrong("run immediately", "runImmediately is given too")
+    return fields.read(given[0], _flag) if given else None
+
+
+def _name(value: Json) -> str:
+    return _text(value, LONGEST_NAME)
+
+
+def _worker(value: Json) -> str:
+    return _text(value, LONGEST_WORKER)
+
+
+def _text(value: Json, longest: int) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= longest:
+        raise WrongError(f"must be a string of 1 to {longest} characters")
+    return value
+
+
+def _values(value: Json) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise WrongError("must be a JSON object")
+    return value
+
+
+def _flag(value: Json) -> bool:
+    found = _FLAGS.get(value.upper()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise WrongError("must be Y or N")
+    return found
+
+
+def _quartz(value: Json) -> str:
+    fault = fault_in(value) if isinstance(value, str) else "must be a string"
+    if fault is not None:
+        raise WrongError(fault)
+    return str(value)
+
+
+def _date(value: Json) -> Asked:
+    found = _DATE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise WrongError("must be a date as yyyy-MM-dd HH:mm:ss")
+    parts: Any = [int(part) for part in found.groups()]
+    try:
+        datetime(*parts)  # noqa: DTZ001 - wall clock
+    except ValueError as error:
+        raise WrongError(f"there is no such date: {error}") from error
+    year, month, day, hour, minute, second = parts
+    return Asked(year=year, month=month, day=day, hour=hour, minute=minute, second=second)
+
+
+def _count(value: Json) -> int:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and _COUNT.fullmatch(value)):
+        raise WrongError("must be a whole number, or its digits as a string")
+    count = int(value)
+    if not 0 <= count <= MOST_RETRIES:
+        raise WrongError(f"must be 0 to {MOST_RETRIES}, not {count}")
+    return count
+
+
+def _zone(value: Json) -> str:
+    if not isinstance(value, str):
+        raise WrongError("must be a string")
+    try:
+        zone_named(value)
+    except DateError as error:
+        raise WrongError(str(error)) from error
+    return value
