@@ -123,6 +123,8 @@ class TestTheWorker:
 
         assert process.robots.sent == [{"worker": "42", "text": "Username"}]
         assert process.core("GET", f"/execution-instance/{sid}", secret=SECRET)[1]["worker"] == "42"
+        _, history = process.core("GET", f"/execution-instance/{sid}/events", secret=SECRET)
+        assert [event["worker"] for event in history["items"]] == ["42"]
 
     def test_there_may_be_none(self, process: ProcessClient) -> None:
         sid = process.start(**NOW_ONLY).sid
