@@ -179,6 +179,7 @@ class TestTheTableOfFlags:
         instance = process.start(runOnce="Y", runImmediately="N", startDate=day(5))
 
         assert process.dates(instance.sid) == ["2026-01-05T09:00:00"]
+        assert instance.schedule == OwnSchedule(once=True)
         assert process.run(instance.sid, at(5)).status is InstanceStatus.COMPLETED
 
     @pytest.mark.parametrize("past", [{}, {"startDate": "2020-11-16 16:56:00"}, {"endDate": day(9)}])
@@ -259,6 +260,15 @@ class TestTheWindow:
         process.ports.clock.at = at(2)
 
         assert process.dates(process.start(quartzDef=FRIDAYS).sid, 1) == ["2026-01-02T09:00:00"]
+
+    def test_so_does_one_at_its_very_end(self, process: ProcessClient) -> None:
+        process.ports.clock.at = at(2)
+
+        closing = process.start(quartzDef=FRIDAYS, endDate=day(2))
+        instant = process.start(quartzDef=FRIDAYS, startDate=day(9), endDate=day(9))
+
+        assert process.dates(closing.sid, 9) == ["2026-01-02T09:00:00"]
+        assert process.dates(instant.sid, 9) == ["2026-01-09T09:00:00"]
 
     def test_a_run_at_once_is_not_doubled_by_a_fire_at_that_moment(self, process: ProcessClient) -> None:
         process.ports.clock.at = at(2)
