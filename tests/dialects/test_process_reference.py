@@ -79,6 +79,22 @@ class TestTheTable:
             assert not name or f"def {name}(" in text.split(f"class {klass}")[1].split("\nclass ")[0]
 
 
+class TestTheWalkThrough:
+    """What it sends is taken, and what it shows is answered. tests/e2e/test_process.py sends it to the local stack."""
+
+    def test_from_its_strategy_to_its_last_start(self, process: ProcessClient) -> None:
+        strategy, now, fridays = (json.loads(text) for text in re.findall(r"-d '\n(.*?)'\n", DOC, re.DOTALL))
+        process.core.saved(strategy)
+
+        sid = process.start(**now).sid
+        process.run(sid)
+        weekly = process.start(**fridays).sid
+
+        assert json.dumps(process.status(sid), separators=(",", ":")) in DOC
+        assert process.robots.sent == [{"worker": "7", "text": "Ann"}]
+        assert process.dates(weekly, 1) == ["2026-01-02T03:06:00"]
+
+
 class TestExamples:
     """Each is of its own schema, and is what is sent and answered."""
 

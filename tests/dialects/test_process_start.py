@@ -123,6 +123,8 @@ class TestTheWorker:
 
         assert process.robots.sent == [{"worker": "42", "text": "Username"}]
         assert process.core("GET", f"/execution-instance/{sid}", secret=SECRET)[1]["worker"] == "42"
+        _, history = process.core("GET", f"/execution-instance/{sid}/events", secret=SECRET)
+        assert [event["worker"] for event in history["items"]] == ["42"]
 
     def test_there_may_be_none(self, process: ProcessClient) -> None:
         sid = process.start(**NOW_ONLY).sid
@@ -177,6 +179,7 @@ class TestTheTableOfFlags:
         instance = process.start(runOnce="Y", runImmediately="N", startDate=day(5))
 
         assert process.dates(instance.sid) == ["2026-01-05T09:00:00"]
+        assert instance.schedule == OwnSchedule(once=True)
         assert process.run(instance.sid, at(5)).status is InstanceStatus.COMPLETED
 
     @pytest.mark.parametrize("past", [{}, {"startDate": "2020-11-16 16:56:00"}, {"endDate": day(9)}])
@@ -257,6 +260,15 @@ class TestTheWindow:
         process.ports.clock.at = at(2)
 
         assert process.dates(process.start(quartzDef=FRIDAYS).sid, 1) == ["2026-01-02T09:00:00"]
+
+    def test_so_does_one_at_its_very_end(self, process: ProcessClient) -> None:
+        process.ports.clock.at = at(2)
+
+        closing = process.start(quartzDef=FRIDAYS, endDate=day(2))
+        instant = process.start(quartzDef=FRIDAYS, startDate=day(9), endDate=day(9))
+
+        assert process.dates(closing.sid, 9) == ["2026-01-02T09:00:00"]
+        assert process.dates(instant.sid, 9) == ["2026-01-09T09:00:00"]
 
     def test_a_run_at_once_is_not_doubled_by_a_fire_at_that_moment(self, process: ProcessClient) -> None:
         process.ports.clock.at = at(2)

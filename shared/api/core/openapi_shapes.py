@@ -272,6 +272,7 @@ SHAPES: Json = {
     "PastEvent": _object(
         _EVENT | {"steps": _list_of(_PAST_STEP)},
         **_EVENT_MORE,
+        worker=TEXT,
         closedBy=_one_of(ClosedBy),
         by=TEXT,
         reason=TEXT,

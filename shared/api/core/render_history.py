@@ -18,7 +18,12 @@ def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) ->
     record = past.record
     shape = event_members(instance, past.event, finished_at=None if record is None else record.finished_at)
     closing = {} if record is None else _closing(record)
-    return {**shape, **closing, "steps": [_step(step, past.event.task, strategy) for step in past.steps]}
+    return {
+        **shape,
+        **given(worker=instance.worker),
+        **closing,
+        "steps": [_step(step, past.event.task, strategy) for step in past.steps],
+    }
 
 
 def explanation_shape(instance: Instance, found: Explanation) -> Shape:

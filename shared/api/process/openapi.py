@@ -205,10 +205,13 @@ def _json(shape: str) -> Json:
 def _error(status: HTTPStatus) -> Json:
     description, example = _ERRORS[status]
     schema = {"$ref": "#/components/schemas/Error"}
-    return {
+    told: Json = {
         "description": description,
         "content": {"application/json": {"schema": schema, "example": example}},
     }
+    if status is HTTPStatus.UNAUTHORIZED:
+        told["headers"] = {name: {"schema": {"const": value}} for name, value in UNAUTHORIZED.headers.items()}
+    return told
 
 
 def _page(page: Page) -> Json:
