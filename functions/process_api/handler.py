@@ -30,7 +30,14 @@ def _serving(route: Route) -> Callable[..., Response[Any]]:
         event = app.current_event
         principal = principal_for(route.role, event.headers.get("authorization"), ports(), hasher())
         text, zone = body_of(event.raw_event), settings().connector_timezone
-        call = Call(ports=ports(), principal=principal, text=text, usual_zone=zone)
+        call = Call(
+            ports=ports(),
+            hasher=hasher(),
+            principal=principal,
+            text=text,
+            usual_zone=zone,
+            key=event.headers.get("idempotency-key"),
+        )
         return _answered(*route.operation(call, **path))
 
     return served

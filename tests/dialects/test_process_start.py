@@ -79,8 +79,42 @@ class TestTheAnswer:
         assert process("GET", f"{base}/process/status/i0002")[1]["status"] == "WAITING"
         assert process.core("GET", "/execution-instance/i0002", secret=SECRET)[1]["createdBy"] == "operator"
 
-    def test_sent_again_it_starts_another(self, process: ProcessClient) -> None:
-        assert process.start(**NOW_ONLY).sid != process.start(**NOW_ONLY).sid
+
+KEY = {"idempotency-key": "order-7"}
+
+
+class TestSentAgain:
+    """A start that names itself is made once, whatever gets lost; one that does not is made each time."""
+
+    def started(
+        self, process: ProcessClient, more: dict[str, str] | None = None, **body: Any
+    ) -> tuple[int, Any]:
+        sent = {"name": "OneStepNotepadRunner", **NOW_ONLY, **body}
+        return process("POST", f"{BASE}/start", sent, more=more)
+
+    def test_under_its_key_it_is_the_same_one(self, process: ProcessClient) -> None:
+        first, second = (self.started(process, KEY) for _ in range(2))
+
+        assert first == second
+        assert first[0] == 200
+        assert len(process.ports.instances.instances) == 1
+
+    def test_without_one_it_is_another(self, process: ProcessClient) -> None:
+        assert self.started(process)[1]["robustaSpid"] != self.started(process)[1]["robustaSpid"]
+
+    def test_with_another_body_it_is_refused(self, process: ProcessClient) -> None:
+        self.started(process, KEY)
+
+        status, answer = self.started(process, KEY, worker="8")
+
+        assert status == 422
+        assert answer == {"message": "The Idempotency-Key was used with another request"}
+        assert len(process.ports.instances.instances) == 1
+
+    def test_a_key_that_is_too_long(self, process: ProcessClient) -> None:
+        status, answer = self.started(process, {"idempotency-key": "k" * 256})
+
+        assert (status, answer) == (400, {"message": "Invalid Idempotency-Key: takes 1 to 255 characters"})
 
 
 class TestValues:

@@ -18,14 +18,17 @@ from shared.api.process.errors import (
     unknown_name,
 )
 from shared.api.reading import MAX_BODY_BYTES
-from shared.api.strict_json import strict_json
+from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
+from shared.application.start import Repeatable
 from shared.domain.access import Role
 from shared.domain.definition_bounds import unreadable
 from shared.domain.errors import Problem
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.strategy import StrategyHead
+
+MAX_KEY_CHARACTERS = 255
 
 Answer = tuple[HTTPStatus, Any]
 """A status and a JSON value."""
@@ -40,12 +43,25 @@ class Call:
     """A request of somebody who has shown a key with the role that the operation asks for.
 
     usual_zone: in which dates are read where neither the request nor the strategy names one.
+    key: its ``Idempotency-Key``, where it has one.
     """
 
     ports: Ports
+    hasher: SecretHasher
     principal: Principal
     text: bytes
     usual_zone: str
+    key: str | None = None
+
+    @property
+    def repeatable(self) -> Repeatable | None:
+        """Under which key it may be sent again: else 400. The key is an addition of ours to the contract."""
+        if self.key is None:
+            return None
+        if not 1 <= len(self.key) <= MAX_KEY_CHARACTERS:
+            message = f"takes 1 to {MAX_KEY_CHARACTERS} characters"
+            raise invalid([Problem(pointer="/Idempotency-Key", rule="header", message=message)])
+        return Repeatable(key=self.key, body_hash=self.hasher.hash(canonical(self.body())))
 
     def body(self) -> dict[str, Any]:
         """The request's body, an object: else 400 or 413. Of two ``values`` of a name the last one counts."""

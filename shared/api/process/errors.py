@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.application.ports import OverloadedError
+from shared.application.start import KeyReusedError
 from shared.domain.errors import InvalidInputError, Problem
 
 REALM = "connector-api"
@@ -34,6 +35,7 @@ class ProcessError(Exception):
 
 
 TOLD: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
+    KeyReusedError: (HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key was used with another request"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "Too much is asked at once; try again"),
 }
 """What a use-case's refusal is to the client."""

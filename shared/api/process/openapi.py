@@ -9,6 +9,7 @@ from typing import Any
 
 from shared import __version__
 from shared.api.pages import PAGES, Page
+from shared.api.process.call import MAX_KEY_CHARACTERS
 from shared.api.process.errors import (
     FORBIDDEN,
     NO_SUCH_PROCESS,
@@ -21,6 +22,8 @@ from shared.api.process.errors import (
 from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
 from shared.api.process.routes import ROUTES, Route
 from shared.api.process.schemas import LONGEST_NAME, LONGEST_WORKER
+from shared.application.ports import OverloadedError
+from shared.application.start import KeyReusedError
 from shared.domain.cron import LONGEST_CRON
 from shared.domain.definition_tasks import MOST_RETRIES
 from shared.domain.errors import Problem
@@ -43,16 +46,24 @@ _ERRORS: Mapping[HTTPStatus, tuple[str, Json]] = {
     HTTPStatus.FORBIDDEN: ("The key's role does not allow it.", FORBIDDEN.body()),
     HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", NO_SUCH_PROCESS.body()),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body takes more than 256 KB.", TOO_LARGE.body()),
+    HTTPStatus.UNPROCESSABLE_ENTITY: (
+        "The Idempotency-Key was used with another request; nothing was started.",
+        {"message": TOLD[KeyReusedError][1]},
+    ),
     HTTPStatus.TOO_MANY_REQUESTS: (
         "Too much is asked at once; try again.",
-        {"message": next(message for _, message in TOLD.values())},
+        {"message": TOLD[OverloadedError][1]},
     ),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something failed on our side; the errorId is in its log too.",
         failure("JKJaXmPLvHcESHA=")[1],
     ),
 }
-_OF_BODIES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_OF_BODIES = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 STARTS: Json = {
     "values": {"kullaniciAdi": "Username", "kullaniciSoyadi": "Surname"},
@@ -183,13 +194,25 @@ def _operation(route: Route) -> Json:
         "operationId": route.name,
         "summary": summary,
         "description": f"{' '.join(more.split())} Needs the role `{route.role}`.",
-        "parameters": [_parameter(part[1:-1]) for part in route.path.split("/") if part.startswith("<")],
+        "parameters": [
+            *(_parameter(part[1:-1]) for part in route.path.split("/") if part.startswith("<")),
+            *([] if route.body is None else [_KEY]),
+        ],
         "responses": {"200": {"description": HTTPStatus.OK.phrase, "content": _json(route.answer)}}
         | {str(status.value): _error(status) for status in errors_of(route)},
     }
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _json(route.body)}
     return operation
+
+
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "An addition: names the request, so that sending it again starts nothing new.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
+}
 
 
 def _parameter(name: str) -> Json:

@@ -19,7 +19,7 @@ def start_process(call: Call) -> Answer:
     """Start a process: now, at a date, or by a schedule.
 
     The latest version of the strategy of that name runs, with ``values`` as its attributes.
-    Sent again, it starts another one.
+    Sent again it starts another one, unless it names itself by an ``Idempotency-Key``.
     """
     body = call.body()
     name, asked, problems = read_start(body)
@@ -47,6 +47,7 @@ def start_process(call: Call) -> Answer:
         by=call.principal.key_id,
         schedule=plan.schedule,
         worker=asked.worker,
+        repeatable=call.repeatable,
     )
     return HTTPStatus.OK, started_shape(start_instance(call.ports, strategy, new).instance)
 

@@ -1,0 +1,88 @@
+"""One deployment, asked in all four dialects at once: requests through the handlers as API Gateway makes them."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+from dev.gateway import HttpRequest, event_of
+from shared.adapters.memory.world import MemoryPorts
+from shared.application.run import run_due_events
+from shared.domain.ids import InstanceSid
+from tests.dialects.core_client import ROUTES, TEMPLATE, Context
+
+ACCOUNT = "a-1"
+KEY_ID, KEY_SECRET = "admin", "secret"
+HANDLERS = {
+    function.logical_id: import_module(function.handler.rpartition(".")[0]).lambda_handler
+    for function in TEMPLATE.functions()
+    if function.logical_id.endswith("Api")
+}
+
+
+@dataclass
+class Answer:
+    """What came back. told: the decoded body, None where it is empty."""
+
+    status: int
+    headers: Mapping[str, str]
+    told: Any
+
+
+class Everybody:
+    """Somebody with a key of the account, who speaks every dialect."""
+
+    def __init__(self, ports: MemoryPorts) -> None:
+        self.ports = ports
+        basic = base64.b64encode(f"{KEY_ID}:{KEY_SECRET}".encode()).decode()
+        self.basic = {"authorization": f"Basic {basic}"}
+        self.bearer = {"authorization": f"Bearer {KEY_ID}.{KEY_SECRET}"}
+        login = self.ask("POST", "/joc/api/authentication/login", {}, self.basic)
+        self.session = {"x-access-token": login.headers["X-Access-Token"]}
+
+    def ask(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Answer:
+        """One request, which must be answered well."""
+        data = b"" if body is None else json.dumps(body).encode()
+        request = HttpRequest(
+            method=method, target=path, headers=dict(headers), body=data, source="127.0.0.1"
+        )
+        found = event_of(request, ROUTES)
+        assert found is not None, f"no route for {method} {path}"
+        answer = HANDLERS[found[0]](found[1], Context())
+        text = answer.get("body") or ""
+        assert answer["statusCode"] < 300, (method, path, answer["statusCode"], text)
+        told = json.loads(text) if text else None
+        return Answer(status=answer["statusCode"], headers=answer.get("headers", {}), told=told)
+
+    # Each dialect's commands to an instance, and what it says of one.
+
+    def core(self, method: str, path: str, body: Any = None, secret: str | None = None) -> Any:
+        shown = {} if secret is None else {"strategy-secret": base64.b64encode(secret.encode()).decode()}
+        return self.ask(method, path, body, {**self.bearer, **shown}).told
+
+    def automation(self, method: str, path: str, body: Any = None) -> Answer:
+        return self.ask(method, f"/api/v1/accounts/{ACCOUNT}{path}", body, self.bearer)
+
+    def orders(self, path: str, **body: Any) -> Any:
+        return self.ask(
+            "POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, self.session
+        ).told
+
+    def process(self, method: str, path: str, body: Any = None) -> Any:
+        return self.ask(method, f"/scheduler/connector-api/process{path}", body, self.basic).told
+
+    def statuses(self, sid: str, *, definition: str, order: str | None = None) -> tuple[str, str, str, str]:
+        """What core, 8x8, JOC and Robusta call the state of an instance. order: its order id, where it is not the sid."""
+        instance = self.ports.instances.load(InstanceSid(sid))
+        assert instance is not None
+        told = self.automation("GET", f"/definitions/{definition}/workflows/{sid}").told["status"]
+        state = self.orders("/order", orderId=order or sid)["state"]["_text"]
+        return instance.status.value, told, state, self.process("GET", f"/status/{sid}")["status"]
+
+    def run(self, sid: str) -> None:
+        """Let a step runner look at an instance."""
+        left = timedelta(seconds=900)
+        run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)

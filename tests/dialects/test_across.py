@@ -1,0 +1,193 @@
+"""One instance, commanded and seen in all four dialects, wherever it was made. Source: contracts/mapping.md D.1 to D.3."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared import bootstrap
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.memory.world import MemoryPorts
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from tests.dialects.core_client import WATER, Client
+from tests.dialects.everybody import Everybody
+from tests.domain.test_phase import ROWS
+
+PLAIN: dict[str, Any] = {"name": "plain", "secret": WATER["secret"], "settings": WATER["settings"]}
+WORKFLOW = {
+    "trigger": "http_request",
+    "status": "enabled",
+    "definition": {
+        "name": "Wait, then call",
+        "steps": [
+            {"id": "wait", "stepType": "Wait", "inputs": {"duration": "1.00:00:00"}, "nextStepId": "call"},
+            {
+                "id": "call",
+                "stepType": "HttpRequest",
+                "inputs": {"url": "https://shop.example.com/things", "method": "POST"},
+            },
+        ],
+    },
+}
+
+
+@pytest.fixture
+def everybody(client: Client) -> Everybody:
+    """Somebody who speaks every dialect, in an account with one strategy: ``plain``."""
+    client.saved(PLAIN)
+    return Everybody(client.ports)
+
+
+class TestMadeInCore:
+    """Suspended through 8x8, resumed through JOC, terminated through 8x8."""
+
+    def test_its_way(self, everybody: Everybody) -> None:
+        made = everybody.core(
+            "POST",
+            "/execution-instance",
+            {"strategyId": "plain", "attributes": {"customerId": "c"}, "startDate": "2026-02-01T00:00:00Z"},
+            secret=PLAIN["secret"],
+        )
+        sid = made["executionInstance"]["sid"]
+        of = {"definition": made["createdEvents"]["mainEvent"]["strategySid"]}
+        workflow = f"/definitions/{of['definition']}/workflows/{sid}"
+        assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
+
+        assert everybody.automation("PATCH", workflow, {"status": "suspend"}).told is None
+        assert everybody.statuses(sid, **of) == ("PAUSED", "Suspended", "SUSPENDED", "WAITING")
+
+        assert everybody.orders("/orders/resume", orderIds=[sid])["ok"] is True
+        assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
+
+        assert everybody.automation("PATCH", workflow, {"status": "terminate"}).told is None
+        assert everybody.statuses(sid, **of) == ("CANCELED", "Terminated", "CANCELLED", "FAILED")
+        read = everybody.core("GET", f"/execution-instance/{sid}", secret=PLAIN["secret"])
+        assert (read["status"], read["cancelReason"]) == ("CANCELED", "HTTP_REQUEST")
+
+
+class TestMadeInAutomation:
+    """Paused through core, resumed through 8x8, canceled through JOC."""
+
+    def test_its_way(self, everybody: Everybody) -> None:
+        made = everybody.automation("POST", "/definitions", WORKFLOW).told
+        definition = made["id"]
+        started = everybody.automation("POST", f"/definitions/{definition}/workflows", {"customer": {"id": 7}})
+        sid, of = started.told["workflowId"], {"definition": definition}
+        everybody.run(sid)
+        assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "WAITING", "RUNNING")
+
+        everybody.core("POST", f"/execution-instance/{sid}/pause")
+        assert everybody.statuses(sid, **of) == ("PAUSED", "Suspended", "SUSPENDED", "WAITING")
+
+        everybody.automation("PATCH", f"/definitions/{definition}/workflows/{sid}", {"status": "resume"})
+        everybody.ports.clock.at += timedelta(days=2)
+        everybody.run(sid)
+        assert everybody.statuses(sid, **of) == ("COMPLETED", "Complete", "FINISHED", "SUCCEEDED")
+
+    def test_it_can_be_canceled(self, everybody: Everybody) -> None:
+        definition = everybody.automation("POST", "/definitions", WORKFLOW).told["id"]
+        started = everybody.automation("POST", f"/definitions/{definition}/workflows", {})
+        sid = started.told["workflowId"]
+
+        assert everybody.orders("/orders/cancel", orderIds=[sid])["ok"] is True
+
+        seen = everybody.statuses(sid, definition=definition)
+        assert seen == ("CANCELED", "Terminated", "CANCELLED", "FAILED")
+
+
+class TestMadeInOrders:
+    """Suspended through JOC, resumed through 8x8, canceled through core."""
+
+    def test_its_way(self, everybody: Everybody) -> None:
+        order = {
+            "workflowPath": "/plain",
+            "orderName": "big",
+            "scheduledFor": "2026-02-01 00:00:00",
+            "arguments": {"customerId": "c"},
+        }
+        (order_id,) = everybody.orders("/orders/add", orders=[order])["orderIds"]
+        (sid,) = everybody.ports.instances.instances
+        strategy = everybody.ports.instances.instances[sid].strategy_sid
+        of = {"definition": strategy, "order": order_id}
+        assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
+
+        everybody.orders("/orders/suspend", orderIds=[order_id])
+        assert everybody.statuses(sid, **of) == ("PAUSED", "Suspended", "SUSPENDED", "WAITING")
+
+        everybody.automation("PATCH", f"/definitions/{strategy}/workflows/{sid}", {"status": "resume"})
+        assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
+
+        everybody.core("POST", f"/execution-instance/{sid}/cancel", secret=PLAIN["secret"])
+        assert everybody.statuses(sid, **of) == ("CANCELED", "Terminated", "CANCELLED", "FAILED")
+
+
+class TestMadeInProcess:
+    """Suspended through JOC, resumed through core, terminated through 8x8."""
+
+    def test_its_way(self, everybody: Everybody) -> None:
+        body = {"name": "plain", "values": {"customerId": "c"}, "quartzDef": "0 6 6 ? * FR", "runOnce": "N"}
+        sid = everybody.process("POST", "/start", body)["robustaSpid"]
+        strategy = everybody.ports.instances.instances[InstanceSid(sid)].strategy_sid
+        of = {"definition": strategy}
+        assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
+
+        everybody.orders("/orders/suspend", orderIds=[sid])
+        assert everybody.statuses(sid, **of) == ("PAUSED", "Suspended", "SUSPENDED", "WAITING")
+        assert everybody.process("GET", f"/status/{sid}")["message"] == "Process suspended"
+
+        everybody.core("POST", f"/execution-instance/{sid}/resume", secret=PLAIN["secret"])
+        assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
+
+        everybody.automation("PATCH", f"/definitions/{strategy}/workflows/{sid}", {"status": "terminate"})
+        assert everybody.statuses(sid, **of) == ("CANCELED", "Terminated", "CANCELLED", "FAILED")
+        assert everybody.process("GET", f"/status/{sid}")["message"] == "Process cancelled"
+
+
+# contracts/mapping.md D.3, by the rows of tests/domain/test_phase.py: 8x8, JOC (with its reason), Robusta. Where D.3 has
+# "WAITING or last outcome", none has come yet.
+CELLS: dict[str, tuple[str, str, str]] = {
+    "without events": ("Runnable", "PENDING", "WAITING"),
+    "to be run by hand, no date": ("Runnable", "PENDING", "WAITING"),
+    "due now": ("Runnable", "SCHEDULED", "WAITING"),
+    "to come": ("Runnable", "SCHEDULED", "WAITING"),
+    "due": ("Runnable", "BLOCKED", "WAITING"),
+    "told to run": ("Runnable", "BLOCKED", "WAITING"),
+    "executing": ("Runnable", "RUNNING", "RUNNING"),
+    "left by a dead runner": ("Runnable", "RUNNING", "RUNNING"),
+    "to go on": ("Runnable", "INPROGRESS", "RUNNING"),
+    "set down by a pause that is over": ("Runnable", "INPROGRESS", "RUNNING"),
+    "to be retried": ("Runnable", "WAITING (DELAYING_RETRY)", "RUNNING"),
+    "in a step's delay": ("Runnable", "WAITING (SLEEPING)", "RUNNING"),
+    "waiting for an answer": ("Runnable", "WAITING (EXPECTING_NOTICES)", "RUNNING"),
+    "to be confirmed": ("Runnable", "PROMPTING", "WAITING"),
+    "paused": ("Suspended", "SUSPENDED", "WAITING"),
+    "out of attempts": ("Suspended", "FAILED", "FAILED"),
+    "canceled": ("Terminated", "CANCELLED", "FAILED"),
+    "canceled: CONTROLLER_HELPER": ("Terminated", "CANCELLED", "FAILED"),
+    "canceled: MAX_ATTEMPTS": ("Terminated", "CANCELLED", "FAILED"),
+    "canceled: CREATE_CYCLE_ERROR": ("Terminated", "CANCELLED", "FAILED"),
+    "completed": ("Complete", "FINISHED", "WAITING"),
+}
+
+
+def test_every_row_has_its_cells() -> None:
+    assert CELLS.keys() == ROWS.keys()
+
+
+@pytest.mark.parametrize("row", CELLS)
+def test_the_table_of_statuses(everybody: Everybody, row: str) -> None:
+    sid, strategy = "01890a5d-ac96-774b-bcce-b302099a8057", next(iter(everybody.ports.strategies.heads))
+    known = ROWS[row][0]
+    instance = replace(
+        known, sid=InstanceSid(sid), account_id=AccountId("a-1"), strategy_sid=StrategySid(strategy)
+    )
+    everybody.ports.instances.instances[instance.sid] = instance
+    everybody.ports.clock.at = instance.created_at
+
+    workflow = everybody.automation("GET", f"/definitions/{strategy}/workflows/{sid}").told
+    state = everybody.orders("/order", orderId=sid)["state"]
+    reason = f" ({state['_reason']})" if "_reason" in state else ""
+    process = everybody.process("GET", f"/status/{sid}")
+
+    assert (workflow["status"], state["_text"] + reason, process["status"]) == CELLS[row]
