@@ -100,8 +100,10 @@ def _items(past: PastEvent, ahead: Then | None, *, now: datetime) -> list[_Item]
     if isinstance(ahead, Intent) and not any(_is_of(item, past.event, ahead) for item in found):
         item = _about_to(ahead, past.event, before, now=now)
         found.append(replace(item, started_at=found.pop().started_at) if ahead.awaits and found else item)
-    if past.event.status is EventStatus.PENDING and past.event.outset is None and found:
-        found = [*found[:-1], _to_be_retried(found[-1])]
+    failed = _to_be_retried(past)
+    last = max((index for index, item in enumerate(found) if item.step == failed), default=None)
+    if last is not None:
+        found[last] = replace(found[last], status=StepStatus.SLEEPING, completed_at=None)
     return found if past.record is None else [_closed(item, past.record) for item in found]
 
 
@@ -141,9 +143,12 @@ def _about_to(intent: Intent, event: Event, before: datetime | None, *, now: dat
     )
 
 
-def _to_be_retried(item: _Item) -> _Item:
-    """The step whose failure is slept over until the next attempt."""
-    return replace(item, status=StepStatus.SLEEPING, completed_at=None)
+def _to_be_retried(past: PastEvent) -> str | None:
+    """The step whose failure is slept over until the next attempt, where that is so."""
+    waits = past.event.status is EventStatus.PENDING and past.event.outset is None
+    entries = [step.entry for step in past.steps if step.entry is not None]
+    then = entries[-1].then if entries and waits else None
+    return then.failure.step if isinstance(then, RunEnd) and then.failure is not None else None
 
 
 def _closed(item: _Item, record: EventRecord) -> _Item:
