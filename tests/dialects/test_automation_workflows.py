@@ -595,7 +595,7 @@ class TestStrategiesOfOtherDialects:
 
         assert [(log["stepName"], log["status"]) for log in found["logs"]] == [
             ("charge", "Sleeping"),
-            ("announce-retry", "Complete"),
+            ("mail-failed", "Complete"),
         ]
         assert found["logs"][0]["completedAt"] is None
         assert found["status"] == "Runnable"
