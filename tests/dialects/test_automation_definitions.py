@@ -1,5 +1,6 @@
 """Definitions saved, listed, versioned and deleted. Source: contracts/automation.md A.1, A.2, A.5 and A.7."""
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -305,17 +306,21 @@ class TestWhatIsRefused:
             ({}, "Trigger is required.\nDefinition is required."),
             (
                 {"trigger": "phone", "status": "on", "definition": 7},
-                "Trigger must be one of inbound_sms, inbound_chat_apps, http_request.\n"
-                "Status must be one of enabled, disabled.\n"
-                "Definition must be an object.",
+                (
+                    "Trigger must be one of inbound_sms, inbound_chat_apps, http_request.\n"
+                    "Status must be one of enabled, disabled.\n"
+                    "Definition must be an object."
+                ),
             ),
             (
                 {"trigger": ["http_request"], "status": {}, "definition": {}, "subAccountId": ""},
-                "Trigger must be one of inbound_sms, inbound_chat_apps, http_request.\n"
-                "Status must be one of enabled, disabled.\n"
-                "subAccountId must be a text of 1 to 100 characters.\n"
-                "Workflow name is required.\n"
-                "Workflow steps are required.",
+                (
+                    "Trigger must be one of inbound_sms, inbound_chat_apps, http_request.\n"
+                    "Status must be one of enabled, disabled.\n"
+                    "subAccountId must be a text of 1 to 100 characters.\n"
+                    "Workflow name is required.\n"
+                    "Workflow steps are required."
+                ),
             ),
             (
                 definition(wait("a"), subAccountId="a", subaccountId="b"),
@@ -398,8 +403,10 @@ class TestWhatIsRefused:
             ),
             (
                 [step("r", "WaitForReply", {"from": "", "timeout": "x"})],
-                "Step 'r': from is required, a text.\nStep 'r': channel is required, a text.\n"
-                "Step 'r': timeout must be d.HH:mm:ss, HH:mm:ss or a number of days, not 'x'.",
+                (
+                    "Step 'r': from is required, a text.\nStep 'r': channel is required, a text.\n"
+                    "Step 'r': timeout must be d.HH:mm:ss, HH:mm:ss or a number of days, not 'x'."
+                ),
             ),
             (
                 [step("r", "WaitForReply", {"from": "{{x}}", "channel": "sms"})],
@@ -488,7 +495,7 @@ class TestWhatIsRefused:
 
     def test_what_is_larger_than_can_be_stored(self, automation: Client) -> None:
         steps = [call(f"s{n}", inputs={"body": {"t": "x" * 900}}) for n in range(130)]
-        for one, other in zip(steps, steps[1:], strict=False):
+        for one, other in itertools.pairwise(steps):
             one["nextStepId"] = other["id"]
 
         assert self.refused(automation, definition(*steps)) == (
@@ -519,8 +526,10 @@ class TestStepsThatAreNotRunHere:
         assert found == (
             400,
             5001,
-            f"Step 'x' is of type {kind}, which needs {needs}: there is none here;"
-            " it can be saved in a disabled definition only.",
+            (
+                f"Step 'x' is of type {kind}, which needs {needs}: there is none here;"
+                " it can be saved in a disabled definition only."
+            ),
         )
         assert status == 201
         assert made["definition"]["steps"] == sent["definition"]["steps"]

@@ -216,8 +216,10 @@ class TestWhatIsRefused:
             ("{{data.x = 3}}", "token recognition error at: '= ':\ndata.x = 3\n       ^"),
             (
                 "a {{ data.name === }}",
-                "mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
-                "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}:\n data.name === \n               ^",
+                (
+                    "mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
+                    "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}:\n data.name === \n               ^"
+                ),
             ),
             (
                 "{{data.n !== 1 && nope()}}",
@@ -277,7 +279,7 @@ class TestDurations:
         ["", "x", "24:00:00", "00:60:00", "00:00:60", "1:00", "-1", 1.5, None, True, "{{data.x}}", "1.2"],
     )
     def test_what_is_none(self, value: Any) -> None:
-        with pytest.raises(DurationError, match="must be d.HH:mm:ss, HH:mm:ss or a number of days"):
+        with pytest.raises(DurationError, match=r"must be d\.HH:mm:ss, HH:mm:ss or a number of days"):
             duration(value)
 
     @pytest.mark.parametrize("value", ["12.00:00:01", "9999999", "700.00:01:00"])
