@@ -9,6 +9,8 @@ from shared.domain.call import Answered, Blocked, TimedOut, Unreachable
 from shared.domain.decision import Actor, Applied
 from shared.domain.ids import CorrelationId, InstanceSid
 from tests.dialects.automation_client import Client, branch, call, step, wait
+from tests.dialects.core_client import Client as CoreClient
+from tests.dialects.core_client import Shop
 
 
 def url(path: str) -> str:
@@ -321,6 +323,18 @@ class TestWaitForReply:
             "2026-01-01T12:00:00.00Z",
             "2026-01-01T12:01:00.00Z",
         )
+
+    def test_a_reply_comes_in_through_the_core_dialect(self, automation: Client) -> None:
+        of, one = self.saved(automation)
+        (log,) = automation.workflow(of, one)["logs"]
+        core = CoreClient(automation.ports, automation.hasher, Shop())
+        path = f"/execution-event/{log['correlationId']}/resume"
+
+        assert core("POST", path, {"text": "yes"}, key="operator.secret", secret=None)[0] == 200
+        automation.run(one)
+
+        assert automation.workflow(of, one)["data"]["reply"] == {"text": "yes"}
+        assert core("POST", path, {"text": "no"}, key="operator.secret", secret=None)[0] == 409
 
     def test_none_in_time(self, automation: Client) -> None:
         of, one = self.saved(automation)
