@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.api.automation.call import Answer, Call, Gate, check_ids
+from shared.api.automation.call import Answer, Gate, check_ids
 from shared.api.automation.errors import error_id_of, failure, not_found, refusal_of
 from shared.api.automation.routes import ROUTES, Route
 from shared.api.request import body_of
@@ -28,10 +28,8 @@ def _serving(route: Route) -> Callable[..., Response[Any]]:
     def served(account_id: str, **path: str) -> Response[Any]:
         event = app.current_event
         gate = Gate(ports(), hasher(), event.headers, settings().environment)
-        principal = gate.principal(account_id, route.role)
+        call = gate.call(account_id, route.role, body_of(event.raw_event), event.query_string_parameters)
         check_ids(path.get("definition_id"), path.get("workflow_id"))
-        text = body_of(event.raw_event)
-        call = Call(gate=gate, principal=principal, text=text, query=event.query_string_parameters)
         return _answered(route.operation(call, **path))
 
     return served

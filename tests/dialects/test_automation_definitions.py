@@ -213,6 +213,9 @@ class TestDeleting:
 
         assert automation.instance(first).status is InstanceStatus.CANCELED
         assert automation.instance(second).status is InstanceStatus.ACTIVE
+        assert automation("GET", f"/definitions/{of}/workflows?version=1") == (200, [])
+        gone = (404, 1300, f"Workflow {first} not found.")
+        assert automation.refusal("GET", f"/definitions/{of}/workflows/{first}") == gone
         assert [one["version"] for one in automation("GET", f"/definitions/{of}")[1]] == [2]
         assert automation.refusal("POST", f"/definitions/{of}/workflows?version=1", {}) == (
             404,
@@ -327,6 +330,8 @@ class TestWhatIsRefused:
                 "subAccountId and subaccountId name two subaccounts.",
             ),
             (definition(wait("a"), name=""), "Workflow name is required."),
+            (definition(wait("a"), name="a\0b"), "A NUL character is not text."),
+            (definition(wait("a"), more=[{"\0": 1}]), "A NUL character is not text."),
             (
                 definition(wait("a"), name="x" * 256),
                 "Workflow name must be a text of at most 255 characters.",

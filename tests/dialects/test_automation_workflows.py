@@ -16,10 +16,11 @@ from shared.domain.decision import AlreadyThere, Applied, Refused
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.phase import Phase
 from tests.dialects.automation_client import BASE, Client, branch, call, wait
-from tests.dialects.core_client import GYM, MEMBER
+from tests.dialects.core_client import GYM, MEMBER, WATER
 
 UNKNOWN = "2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"
 OTHER = "60dbe307fe55d99fc083db61"
+CALENDAR = WATER["settings"]["schedule"]["calendars"][0]
 
 
 @pytest.fixture
@@ -91,12 +92,19 @@ class TestTheCommands:
         assert automation.stored() == before
 
     def test_a_resume_that_comes_too_late_says_why(self, automation: Client) -> None:
-        sid = automation.water()
-        one = automation.started(sid, {"customerId": "c-1"})
-        assert told(automation, sid, one, "suspend") == (200, None)
-        instance = automation.instance(one)
-        assert instance.schedule is not None  # made here, it runs once
-        assert told(automation, sid, one, "resume") == (200, None)
+        hourly = {"unit": "hours", "amount": 1}
+        settings = {**WATER["settings"], "schedule": {"calendars": [CALENDAR | {"scheduleAfter": hourly}]}}
+        sid = automation.water({**WATER, "settings": settings})
+        strategy = automation.ports.strategies.load(StrategySid(sid), 1)
+        asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c-1"})
+        one = str(start_instance(automation.ports, strategy, asked).instance.sid)
+        told(automation, sid, one, "suspend")
+        automation.later(days=60)
+
+        found = automation.refusal("PATCH", f"/definitions/{sid}/workflows/{one}", {"status": "resume"})
+
+        assert found[:2] == (400, 1000)
+        assert found[2].startswith(f"Workflow {one} cannot be resumed because more than 1000 ")
 
     def test_who_commands_and_why_is_written_down(self, automation: Client, of: str) -> None:
         one = automation.started(of)
@@ -538,7 +546,7 @@ class TestStarting:
     def test_a_context_that_is_too_large(self, automation: Client, of: str) -> None:
         found = automation.refusal("POST", f"/definitions/{of}/workflows", {"text": "x" * 17_000})
 
-        assert found == (400, 1000, "Request is invalid. /attributes: must take at most 16 KB.")
+        assert found == (400, 1000, "Request is invalid. /data: must take at most 16 KB.")
         huge = automation.refusal("POST", f"/definitions/{of}/workflows", {"text": "x" * 300_000})
         assert huge == (400, 1000, "Request is invalid. It takes more than 256 KB.")
 

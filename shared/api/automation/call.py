@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.api.auth import Principal, principal_of
 from shared.api.automation.errors import forbidden, invalid, not_found, unauthorized
+from shared.api.automation.versions import versions_deleted
 from shared.api.reading import MAX_BODY_BYTES, M, read_as
 from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
@@ -60,14 +61,14 @@ class Gate:
     headers: Mapping[str, str]
     environment: str
 
-    def principal(self, account: str, role: Role) -> Principal:
-        """Whoever calls, for their own account and with this role at least: else 401 or 403."""
+    def call(self, account: str, role: Role, text: bytes, query: Mapping[str, str]) -> "Call":
+        """The request of somebody who asks for their own account and has this role at least: else 401 or 403."""
         principal = principal_of(self.headers.get("authorization"), self.ports.access, self.hasher)
         if principal is None:
             raise unauthorized()
         if principal.account_id != account or not principal.role.includes(role):
             raise forbidden()
-        return principal
+        return Call(gate=self, principal=principal, text=text, query=query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +146,11 @@ class Call:
         return head if head is not None and head.account_id == self.principal.account_id else None
 
     def workflow(self, head: StrategyHead, workflow_id: str) -> Instance:
-        """A workflow of a definition. Else 404."""
+        """A workflow of a definition, of a version that was not deleted. Else 404."""
         instance = self.ports.instances.load(InstanceSid(workflow_id.lower()))
-        is_of_it = instance is not None and instance.strategy_sid == head.sid
-        if instance is None or not is_of_it or instance.account_id != self.principal.account_id:
+        if instance is None or instance.strategy_sid != head.sid or instance.account_id != head.account_id:
+            raise not_found(f"Workflow {workflow_id}")
+        if instance.strategy_version in versions_deleted(head):
             raise not_found(f"Workflow {workflow_id}")
         return instance
 

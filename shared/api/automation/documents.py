@@ -61,7 +61,7 @@ class Document:
 
 def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     """A definition as it was sent. Raises: InvalidDefinitionError."""
-    problems: list[str] = []
+    problems = ["A NUL character is not text."] if _holds_nul(body) else []
     trigger, status = _trigger(body, problems), _status(body, problems)
     sub_account = _sub_account(body, problems)
     definition = body.get("definition")
@@ -109,6 +109,15 @@ def _told(problem: Problem, settings: Mapping[str, Json]) -> str:
         return sentence(f"The definition cannot be run: {problem.pointer}: {problem.message}{caret}")
     step = settings["tasks"][0]["steps"][int(match[1])]["key"]
     return sentence(f"Step '{step}': {problem.message}{caret}")
+
+
+def _holds_nul(value: Json) -> bool:
+    """Whether some text in it would be cut off by what evaluates scripts."""
+    if isinstance(value, Mapping):
+        return any(_holds_nul(name) or _holds_nul(member) for name, member in value.items())
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _trigger(body: Mapping[str, Json], problems: list[str]) -> Trigger | None:

@@ -11,7 +11,7 @@ from shared.application.committing import ContentionError
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
 from shared.application.strategies import ChangedMeanwhileError
-from shared.domain.errors import InvalidInputError
+from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.ids import AccountId, sid_of_request
 
 _NOBODY = AccountId("")
@@ -72,11 +72,15 @@ def refusal_of(error: Exception) -> AutomationError | None:
         case AutomationError():
             return error
         case InvalidInputError(problems=problems):
-            told = (f"{problem.pointer or '/'}: {problem.message}." for problem in problems)
-            return invalid(f"Request is invalid. {' '.join(told)}")
+            return invalid(f"Request is invalid. {' '.join(map(_told, problems))}")
         case _:
             found = TABLE.get(type(error))
             return None if found is None else AutomationError(*found, TOLD.get(type(error)) or str(error))
+
+
+def _told(problem: Problem) -> str:
+    """What is wrong with what a workflow is started with; its attributes are its ``data`` here."""
+    return f"{problem.pointer.replace('/attributes', '/data', 1) or '/'}: {problem.message}."
 
 
 def failure() -> AutomationError:

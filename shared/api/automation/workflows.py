@@ -33,10 +33,13 @@ def list_workflows(call: Call, definition_id: str) -> Answer:
     """The workflows of a definition, youngest first; of its latest version, where none is given."""
     asked = call.asked(WorkflowsQuery)
     head = call.definition(definition_id)
+    version = latest_version(head) if asked.version is None else asked.version
+    if version in versions_deleted(head):
+        return Answer(body=[])
     sought = Sought(
         strategy=head.sid,
         statuses=tuple(InstanceStatus) if asked.status is None else (INSTANCES_OF[asked.status],),
-        version=latest_version(head) if asked.version is None else asked.version,
+        version=version,
         created_from=asked.startTimeFrom,
         created_to=asked.startTimeTo,
     )
