@@ -477,6 +477,13 @@ class TestWhatIsRefused:
         assert message in found
         assert found.startswith(("Step 'a': ", "The definition cannot be run: "))
 
+    def test_a_further_version_is_looked_at_as_closely(self, automation: Client) -> None:
+        of = automation.saved(wait("a"))
+
+        found = automation.refusal("PUT", f"/definitions/{of}", definition(wait("a"), wait("b")))
+
+        assert found == (400, 5001, "Step 'b': no way leads to the step 'b'.")
+
     def test_every_problem_at_once(self, automation: Client) -> None:
         sent = definition(
             call("a", inputs={"method": "JUMP"}, outputs={"x": "{{data.a ==== 1}}"}, nextStepId="z"),
@@ -568,3 +575,86 @@ class TestStepsThatAreNotRunHere:
             ("send", "Step 'send' is of type SMS, which needs a telephone network: there is none here")
         ]
         assert len(automation.services.sent) == 1
+
+
+class TestTheDocumentedSteps:
+    """Each example of the vendor's pages is taken; those that run here may be enabled."""
+
+    HTTP = step(
+        "step1",
+        "HttpRequest",
+        {
+            "url": "https://sample.api.com/newrecord/",
+            "method": "POST",
+            "headers": {"Authorization": "Bearer 4ff3987hf934hf3895b469dc0"},
+            "body": {
+                "property_1": 1,
+                "property_2": "{{'umid: ' + data.umid}}",
+                "property_3": "{{data.receivedAt}}",
+                "property_4": {"nested_property": "{{'msisdn: ' + data.source}}"},
+            },
+        },
+        outputs={
+            "httpCode": "{{step.responseCode}}",
+            "httpReasonPhrase": "{{step.reasonPhrase}}",
+            "httpResponse": "{{step.responseBody}}",
+        },
+        nextStepId="step2",
+    )
+    REPLY = step(
+        "step1",
+        "WaitForReply",
+        {"from": "+6500000000", "channel": "whatsapp", "timeout": "00:05:00"},
+        outputs={"reply": "{{step.reply}}"},
+        selectNextStep={"success_step": "{{step.reply != null}}", "failure_step": "{{step.reply == null}}"},
+    )
+    DTMF = step(
+        "step1",
+        "WaitForDTMF",
+        {"dtmfRequestId": "{{data.clientRequestId}}", "timeout": "00:02:00"},
+        outputs={"dtmf": "{{step.dtmfData.actionDetails.dtmf}}"},
+        selectNextStep={
+            "success_step": "{{data.dtmf == '1'}}",
+            "failure_step": "{{data.dtmf != null && data.dtmf != '1' && data.dtmf != '2' && data.dtmf != '3'}}",
+            "step2": "{{data.dtmf == null}}",
+        },
+    )
+    BRANCH = branch("step1", success_step="{{data.custom_status == 'OK'}}", step2=None)
+
+    @pytest.mark.parametrize(
+        "example", [HTTP, REPLY, BRANCH, wait("step1", "0.00:01:00", nextStepId="step2")]
+    )
+    def test_one_that_runs_here(self, automation: Client, example: Any) -> None:
+        assert self.saved(automation, example, "enabled") == [example]
+
+    @pytest.mark.parametrize(
+        "example",
+        [
+            DTMF,
+            step(
+                "step1",
+                "SMS",
+                {"subAccountId": "Test_12345_Sms", "destination": "+6512345678", "text": "Hello, world!"},
+                outputs={"smsRequestId": "{{step.requestId}}", "smsDescription": "{{step.description}}"},
+                nextStepId="step2",
+            ),
+            step(
+                "step1",
+                "VoiceMessage",
+                {"action": "say", "params": {"repetition": 1, "voiceProfile": "en-US-ZiraRUS", "speed": 1}},
+                outputs={"response": "{{step.response}}"},
+                nextStepId="step2",
+            ),
+        ],
+    )
+    def test_one_that_does_not(self, automation: Client, example: Any) -> None:
+        assert self.saved(automation, example, "disabled") == [example]
+
+    @staticmethod
+    def saved(client: Client, example: Any, status: str) -> list[Any]:
+        """The example as it comes back, with those of the steps it names that there must be beside it."""
+        named = {example.get("nextStepId"), *example.get("selectNextStep", {})} - {None}
+        others = [wait(key) for key in sorted(named)]
+        code, made = client("POST", "/definitions", definition(example, *others, status=status))
+        assert code == 201, made
+        return [one for one in made["definition"]["steps"] if one["id"] == "step1"]

@@ -168,6 +168,26 @@ class TestAsynchronousStepsOfOtherDialects:
         assert (step, message) == ("ask", "no answer by 2026-01-01T13:00:00.000Z")
 
 
+class TestRetriesOfOtherDialects:
+    """What a retry need not execute again is no execution."""
+
+    def test_a_step_that_is_passed(self, automation: Client) -> None:
+        after = {"times": 1, "retryAfter": {"unit": "minutes", "amount": 1}}
+        ask = {"key": "ask", "action": "a", "retryConfig": after}
+        of, one = of_core(automation, {"key": "first", "controllerCallback": "{}", "nextStep": "ask"}, ask)
+        automation.services.answers = [Answered(status=500)]
+        automation.run(one)
+        assert told(automation, of, one) == ("Runnable", [("first", "Complete"), ("ask", "Sleeping")])
+
+        automation.later(minutes=2)
+        automation.run(one)
+
+        assert told(automation, of, one) == (
+            "Runnable",
+            [("first", "Complete"), ("ask", "Failed"), ("ask", "WaitingForEvent")],
+        )
+
+
 class TestHowWorkflowsEnd:
     """A workflow that ended by an error has at least one row of errors."""
 

@@ -204,7 +204,17 @@ class TestTheOrderOfChecks:
         assert found == (404, 1300, f"Definition {of} not found.")
 
     @pytest.mark.parametrize(
-        "body", [b"", b"{", b"[]", b'"suspend"', b"null", b'{"status": 1, "status": 2}', b"\xff"]
+        "body",
+        [
+            b"",
+            b"{",
+            b"[]",
+            b'"suspend"',
+            b"null",
+            b'{"status": 1, "status": 2}',
+            b"\xff",
+            b'{"status": "\\ud800"}',
+        ],
     )
     def test_a_body_that_is_none(self, automation: Client, of: str, body: bytes) -> None:
         path = f"/definitions/{of}/workflows/{UNKNOWN}"
@@ -592,6 +602,13 @@ class TestStrategiesOfOtherDialects:
         assert automation.instance(one).attributes == {"customerId": "c-1"}
         automation.run(one)
         assert automation.workflow(sid, one)["status"] == "Complete"
+
+    def test_one_that_is_named_by_a_uuid(self, automation: Client) -> None:
+        sid = automation.water({**WATER, "name": UNKNOWN})
+        one = automation.started(UNKNOWN.upper(), {"customerId": "c-1"})
+
+        assert automation.workflow(UNKNOWN, one)["definitionId"] == UNKNOWN
+        assert automation.workflow(sid, one)["definitionId"] == UNKNOWN
 
     def test_its_retries_are_slept_over(self, automation: Client) -> None:
         sid = automation.water(GYM)

@@ -91,11 +91,9 @@ def _items(past: PastEvent, ahead: Then | None, *, now: datetime) -> list[_Item]
         item = _item(step, before)
         if item is None:
             continue
-        if step.intent is not None and step.intent.awaits and found:
-            item = replace(
-                item, started_at=found.pop().started_at
-            )  # the sending and its answer are one execution
-        found.append(item)
+        # The sending and its answer are one execution.
+        awaits = step.intent is not None and step.intent.awaits and bool(found)
+        found.append(replace(item, started_at=found.pop().started_at) if awaits else item)
         before = item.completed_at or before
     if isinstance(ahead, Intent) and not any(_is_of(item, past.event, ahead) for item in found):
         item = _about_to(ahead, past.event, before, now=now)

@@ -7,7 +7,6 @@ member is an error, as in CEL.
 Source: contracts/automation.md A.2; docs/decisions/0025.
 """
 
-import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -226,12 +225,10 @@ def _member(found: Sequence[Token], index: int) -> tuple[str, int] | None:
 
 
 def _text_of(token: str) -> str | None:
-    """The text that a token stands for; None where it is none that is plain."""
-    try:
-        found = ast.literal_eval(token)
-    except (ValueError, SyntaxError):
-        return None
-    return found if isinstance(found, str) else None
+    """The text in a token's single quotation marks, or double ones; None where it is not as plain as that."""
+    mark, inner = token[0], token[1:-1]
+    is_plain = mark in "'\"" and mark not in inner and "\\" not in inner
+    return inner if is_plain else None
 
 
 def _data(found: Sequence[Token], index: int) -> tuple[str, int]:
