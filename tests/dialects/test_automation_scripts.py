@@ -142,7 +142,14 @@ class TestTexts:
 
     @pytest.mark.parametrize(
         ("text", "value"),
-        [("umid: {{data.name}}", "umid: Ann"), ("plain", "plain"), ("", ""), ("{{data.vip}}!", "true!")],
+        [
+            ("umid: {{data.name}}", "umid: Ann"),
+            ("plain", "plain"),
+            ("", ""),
+            ("{{data.vip}}!", "true!"),
+            ("[{{data.missing}}]", "[]"),
+        ]
+        + [("{{'x'}}{{1}}{{data.n}}", "x13")],
     )
     def test_where_it_is_kept(self, text: str, value: Any) -> None:
         assert value_of(text) == value

@@ -47,9 +47,6 @@ class Document:
     """A definition that can be saved. source: as it was sent. settings: of the strategy that runs it."""
 
     name: str
-    trigger: Trigger
-    status: Status
-    sub_account: str | None
     source: Mapping[str, Json]
     settings: Mapping[str, Json]
 
@@ -63,7 +60,7 @@ def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     """A definition as it was sent. Raises: InvalidDefinitionError."""
     problems = ["A NUL character is not text."] if _holds_nul(body) else []
     trigger, status = _trigger(body, problems), _status(body, problems)
-    sub_account = _sub_account(body, problems)
+    _check_sub_account(body, problems)
     definition = body.get("definition")
     if not isinstance(definition, Mapping):
         problems.append(f"Definition {'is required' if definition is None else 'must be an object'}.")
@@ -75,16 +72,14 @@ def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     problems += flow.problems
     if status is Status.ENABLED:
         problems += _unable(trigger) + flow.unable
-    if problems or trigger is None or status is None:
+    if problems:
         raise InvalidDefinitionError("\n".join(problems))
     settings = flow.settings()
     if json_size(dict(body)) + json_size(settings) > MOST_STORED_BYTES:
         raise InvalidDefinitionError(
             f"The definition takes more than {MOST_STORED_BYTES // 1024} KB as it is stored."
         )
-    return Document(
-        name=name, trigger=trigger, status=status, sub_account=sub_account, source=body, settings=settings
-    )
+    return Document(name=name, source=body, settings=settings)
 
 
 def labels_of(source: Mapping[str, Json]) -> dict[str, str]:
@@ -139,17 +134,16 @@ def _status(body: Mapping[str, Json], problems: list[str]) -> Status | None:
     return None
 
 
-def _sub_account(body: Mapping[str, Json], problems: list[str]) -> str | None:
+def _check_sub_account(body: Mapping[str, Json], problems: list[str]) -> None:
     """Both spellings are the vendor's own."""
     for name in ("subAccountId", "subaccountId"):
         given = body.get(name)
         if given is not None and (not isinstance(given, str) or not 1 <= len(given) <= LONGEST_SUBACCOUNT):
             problems.append(f"{name} must be a text of 1 to {LONGEST_SUBACCOUNT} characters.")
-            return None
+            return
     one, other = body.get("subAccountId"), body.get("subaccountId")
     if one is not None and other is not None and one != other:
         problems.append("subAccountId and subaccountId name two subaccounts.")
-    return _given_sub_account(body)
 
 
 def _given_sub_account(body: Mapping[str, Json]) -> str | None:

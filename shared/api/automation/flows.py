@@ -60,7 +60,7 @@ class Flow:
 
     def read(self, steps: Json) -> "Flow":
         """Itself with all steps read, those inside others too."""
-        self.first = self._sequence(steps, "Workflow steps")
+        self.first = self.sequence(steps, "Workflow steps")
         return self
 
     def settings(self) -> dict[str, Json]:
@@ -77,7 +77,7 @@ class Flow:
             **self.http.settings(),
         }
 
-    def _sequence(self, steps: Json, what: str) -> str:
+    def sequence(self, steps: Json, what: str) -> str:
         """The steps of a list, which lead to each other only; the id of the first."""
         if not isinstance(steps, list) or not steps:
             self.problems.append(
@@ -294,7 +294,7 @@ def _if(one: _OneStep) -> dict[str, Json]:
     if not isinstance(sequences, list) or not sequences:
         one.problem("do is required, a list of lists of steps")
         sequences = []
-    inner = [one.flow._sequence(steps, f"Step '{one.key}': the steps of do") for steps in sequences]  # noqa: SLF001 - its own parts
+    inner = [one.flow.sequence(steps, f"Step '{one.key}': the steps of do") for steps in sequences]
     targets = [*inner, *([] if after is None else [after])]
     return {
         "key": one.key,

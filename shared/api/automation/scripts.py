@@ -64,7 +64,7 @@ class Scripts:
         texts = [
             literal(part)
             if isinstance(part, str)
-            else f"string({self._cel(part.source, scope, ResultType.ANY)})"
+            else _as_text(self._cel(part.source, scope, ResultType.ANY))
             for part in parts
         ]
         return " + ".join(texts) or '""'
@@ -141,6 +141,11 @@ def parts_of(text: str) -> list[str | Script]:
 def literal(text: str) -> str:
     """A text as CEL writes it."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _as_text(source: str) -> str:
+    """CEL that makes text of a value, nothing of null, as the engine's templates do."""
+    return f'(dyn({source}) == null ? "" : string({source}))'
 
 
 def _literal_template(text: str) -> str:
