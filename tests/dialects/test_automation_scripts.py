@@ -148,8 +148,8 @@ class TestTexts:
             ("", ""),
             ("{{data.vip}}!", "true!"),
             ("[{{data.missing}}]", "[]"),
-        ]
-        + [("{{'x'}}{{1}}{{data.n}}", "x13")],
+            ("{{'x'}}{{1}}{{data.n}}", "x13"),
+        ],
     )
     def test_where_it_is_kept(self, text: str, value: Any) -> None:
         assert value_of(text) == value
