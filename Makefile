@@ -80,6 +80,7 @@ key: $(READY)  ## An access key of an account: ACCOUNT= ROLE=, STAGE= (prod) or 
 
 examples: $(READY)  ## The examples of the OpenAPI document, played again; after a change of what is answered.
 	$(BIN)/python -m dev.examples
+	$(BIN)/python -m dev.automation_examples
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
 	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope -p no:randomly --durations=12

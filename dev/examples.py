@@ -36,10 +36,11 @@ SHIPPED = Answered(status=201, body={"shipmentId": "shp-1"})
 
 
 @dataclass(slots=True)
-class _Ids(SequentialIds):
+class Ids(SequentialIds):
     """Counted ids that look like those there are."""
 
     def instance_sid(self) -> InstanceSid:
+        """A UUID in form."""
         self.count += 1
         return InstanceSid(f"{self.count:08}-0000-4000-8000-000000000000")
 
@@ -66,7 +67,7 @@ class Story:
 
     def __post_init__(self) -> None:
         """An account with the key of its first administrator."""
-        self.ports = MemoryPorts(caller=self.warehouse, clock=ManualClock(NOON), ids=_Ids())
+        self.ports = MemoryPorts(caller=self.warehouse, clock=ManualClock(NOON), ids=Ids())
         key = AccessKey(
             key_id="key-1",
             account_id=ACCOUNT,

@@ -40,6 +40,7 @@ def _reference(dialect: str, *, below: str) -> tuple[Page, ...]:
 PAGES: Mapping[str, tuple[Page, ...]] = {
     "core": _reference("core", below=""),
     "process": _reference("process", below="/process"),
+    "automation": _reference("automation", below="/automation"),
 }
 """The pages of each dialect, by the name its package ``shared.api.<dialect>`` and ``functions/<dialect>_api`` have."""
 

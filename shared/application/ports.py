@@ -215,6 +215,9 @@ class StrategyStore(Protocol):
         Its versions stay, for the instances that ran under them. Raises: StaleRevError, as above.
         """
 
+    def relabel(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        """Store the head of a strategy whose labels have changed. Raises: StaleRevError, as above."""
+
     def set_paused(
         self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
     ) -> None:

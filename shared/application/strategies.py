@@ -148,6 +148,11 @@ def delete_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
     found = ports.instances.load_many([InstanceSid(one.sid) for one in listed])
     if any(instance.status in UNFINISHED for instance in found):
         raise StillInUseError("the strategy has unfinished instances")
+    return remove_strategy(ports, head, by=by)
+
+
+def remove_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
+    """The strategy gone as above, whatever still runs under it. Raises: ChangedMeanwhileError."""
     now = ports.clock.now()
     after = replace(head, deleted_at=now, updated_at=now)
     states = (f"version {head.version}", None)

@@ -35,6 +35,7 @@ _VARIABLE_TYPES = {
     VariableType.ANY: cel.Type.DYN,
 }
 _HOST_TYPES = {
+    HostType.BOOL: cel.Type.BOOL,
     HostType.INT: cel.Type.INT,
     HostType.DOUBLE: cel.Type.DOUBLE,
     HostType.STRING: cel.Type.STRING,

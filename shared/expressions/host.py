@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.expressions import host_dates, host_numbers, host_text
+from shared.expressions import host_calendar, host_dates, host_numbers, host_text, phone_numbers
 from shared.expressions.limits import MAX_TEXT_CHARACTERS
 
 
 class HostType(StrEnum):
     """The type of a parameter or a result; concrete, one overload for each."""
 
+    BOOL = "bool"
     INT = "int"
     DOUBLE = "double"
     STRING = "string"
@@ -56,7 +57,7 @@ def _require_bounded(name: str, text: str) -> None:
         raise ValueError(f"{name}: the result holds a NUL character")
 
 
-_INT, _DOUBLE, _STRING, _STRINGS, _TIMESTAMP = HostType
+_BOOL, _INT, _DOUBLE, _STRING, _STRINGS, _TIMESTAMP = HostType
 
 HOST_FUNCTIONS = (
     HostFunction("withDay", (_TIMESTAMP, _INT, _STRING), _TIMESTAMP, host_dates.with_day),
@@ -84,4 +85,15 @@ HOST_FUNCTIONS = (
     HostFunction("base64Decode", (_STRING,), _STRING, host_text.base64_decode),
     HostFunction("sha256", (_STRING,), _STRING, host_text.sha256),
     HostFunction("hmacSha256", (_STRING, _STRING), _STRING, host_text.hmac_sha256),
+    HostFunction("isCountryCode", (_STRING, _STRING), _BOOL, phone_numbers.is_country_code),
+    HostFunction("stringContains", (_STRING, _STRING), _BOOL, host_calendar.string_contains),
+    HostFunction("stringContains", (_STRING, _STRING, _BOOL), _BOOL, host_calendar.string_contains),
+    HostFunction(
+        "isTimeOfDayBetween",
+        (_STRING, _STRING, _STRING, _STRING),
+        _BOOL,
+        host_calendar.is_time_of_day_between,
+    ),
+    HostFunction("isDayOfWeek", (_STRING, _STRING), _BOOL, host_calendar.is_day_of_week),
+    HostFunction("uuid", (_STRING,), _STRING, host_calendar.uuid_of),
 )

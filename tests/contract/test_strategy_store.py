@@ -140,6 +140,30 @@ class TestWhatTheSettingsWereMadeFrom:
         assert stores.strategies.load(HEAD.sid, 1).definition == stored_definition(settings())
 
 
+class TestLabels:
+    """They change without a further version, whoever else has changed the head meanwhile being told so."""
+
+    OTHERS = replace(HEAD, labels={"status": "disabled", "deletedVersions": "1"}, updated_at=full.at(5))
+
+    def test_they_are_stored_with_who_did_it(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        stores.strategies.relabel(self.OTHERS, before=HEAD, audit=told("delete-version"))
+
+        assert stores.strategies.head(HEAD.sid) == self.OTHERS
+        assert [one.version for one in stores.strategies.versions(HEAD.sid, before=None, limit=9)] == [
+            HEAD.version
+        ]
+        assert stores.audits() == [told("delete-version")]
+
+    def test_of_another_head_they_are_refused_and_nothing_is_written(self, stores: Stores) -> None:
+        stores.strategies.create(HEAD, settings())
+        with pytest.raises(StaleRevError):
+            stores.strategies.relabel(self.OTHERS, before=replace(HEAD, labels={}), audit=told())
+
+        assert stores.strategies.head(HEAD.sid) == HEAD
+        assert stores.audits() == []
+
+
 class TestWhatHoldsEventsBack:
     """The queue of the account before the strategy."""
 

@@ -1,4 +1,4 @@
-"""A client of an empty account."""
+"""Clients of an empty account, one for each dialect."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import pytest
 from shared import bootstrap
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
+from tests.dialects.automation_client import Client as AutomationClient
 from tests.dialects.core_client import NOON, TEMPLATE, Client, Shop
 from tests.dialects.process_client import ProcessClient
 
@@ -29,3 +30,14 @@ def process(client: Client) -> ProcessClient:
     found = ProcessClient(client)
     found.saved()
     return found
+
+
+@pytest.fixture
+def automation(monkeypatch: pytest.MonkeyPatch) -> Iterator[AutomationClient]:
+    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+        monkeypatch.setenv(name, value)
+    bootstrap.forget()
+    client = AutomationClient()
+    bootstrap.use_ports(client.ports)
+    yield client
+    bootstrap.forget()

@@ -67,9 +67,7 @@ class Everybody:
         return self.ask(method, f"/api/v1/accounts/{ACCOUNT}{path}", body, self.bearer)
 
     def orders(self, path: str, **body: Any) -> Any:
-        return self.ask(
-            "POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, self.session
-        ).told
+        return self.ask("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, self.session).told
 
     def process(self, method: str, path: str, body: Any = None) -> Any:
         return self.ask(method, f"/scheduler/connector-api/process{path}", body, self.basic).told

@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 
-from shared import bootstrap
-from shared.adapters.crypto import SecretHasher
-from shared.adapters.memory.world import MemoryPorts
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from tests.dialects.core_client import WATER, Client
 from tests.dialects.everybody import Everybody
@@ -72,7 +69,9 @@ class TestMadeInAutomation:
     def test_its_way(self, everybody: Everybody) -> None:
         made = everybody.automation("POST", "/definitions", WORKFLOW).told
         definition = made["id"]
-        started = everybody.automation("POST", f"/definitions/{definition}/workflows", {"customer": {"id": 7}})
+        started = everybody.automation(
+            "POST", f"/definitions/{definition}/workflows", {"customer": {"id": 7}}
+        )
         sid, of = started.told["workflowId"], {"definition": definition}
         everybody.run(sid)
         assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "WAITING", "RUNNING")

@@ -92,6 +92,14 @@ class TestTheSamples:
         asked: dict[str, Any] = process_api(event, Context())  # type: ignore[arg-type]
         assert json.loads(asked["body"])["status"] == "WAITING"
 
+    def test_the_automation_api_makes_a_definition_once(self) -> None:
+        first, again = invoked("automation_api"), invoked("automation_api")
+
+        assert first["statusCode"] == 201
+        made = json.loads(first["body"])
+        assert (made["definition"]["name"], made["version"]) == ("Say hello", 1)
+        assert json.loads(again["body"]) == made
+
     @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
     def test_the_runner_runs_it(self) -> None:
         invoked("core_api")
@@ -126,6 +134,7 @@ class TestTheSamples:
 def test_the_samples_key_is_the_local_stacks() -> None:
     """They can be sent to the local stack as they are."""
     headers = sample("core_api")["headers"]
+    assert sample("automation_api")["headers"]["authorization"] == headers["authorization"]
     strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
 
     assert headers["authorization"] == "Bearer dev.local-secret"

@@ -138,12 +138,12 @@ class TestRoles:
                 "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}
             }
 
-    def test_only_the_api_makes_data_keys(self) -> None:
+    def test_only_the_apis_that_save_strategies_make_data_keys(self) -> None:
         makers = {owner for owner, s in statements() if "kms:GenerateDataKey" in listed(s["Action"])}
 
-        assert makers == {"CoreApi"}
+        assert makers == {"CoreApi", "AutomationApi"}
 
-    def test_only_the_api_writes_keys_and_flags(self) -> None:
+    def test_only_the_core_api_writes_keys_and_flags(self) -> None:
         table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
         writers = {
             owner

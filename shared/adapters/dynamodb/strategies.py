@@ -104,6 +104,9 @@ class DynamoDbStrategies:
         }
         self._exchange(head, before, audit, [{"Delete": name}])
 
+    def relabel(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        self._exchange(head, before, audit, [])
+
     def set_paused(
         self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
     ) -> None:

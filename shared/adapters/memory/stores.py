@@ -301,6 +301,9 @@ class MemoryStrategies:
         self._exchange(head, before, audit)
         self._save(head, settings, source, by=audit.by)
 
+    def relabel(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        self._exchange(head, before, audit)
+
     def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
         self._exchange(head, before, audit)
 

@@ -1,0 +1,105 @@
+"""Play the example requests of the automation dialect's OpenAPI document and write them down with their answers.
+
+``python -m dev.automation_examples`` writes ``shared/api/automation/examples.json``; a test plays it again and
+compares. The engine runs in memory, with a clock that stands still and ids that count.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from dev.examples import ACCOUNT, NOON, ROOT, Ids
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.api.auth import Principal
+from shared.api.automation.call import Call, Gate
+from shared.api.automation.openapi import EXAMPLES_FILE
+from shared.api.automation.routes import ROUTES
+from shared.application.run import run_due_events
+from shared.domain.access import Role
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.ids import InstanceSid
+from shared.domain.strategy import Json
+
+ROUTE_OF = {route.operation.__name__: route for route in ROUTES}
+
+
+class _Records:
+    """A service that takes every record."""
+
+    def call(self, _: ServiceRequest) -> CallOutcome:
+        """Created."""
+        return Answered(status=201, body={"recordId": "r-1"})
+
+
+@dataclass(slots=True)
+class Story:
+    """Operations one after another. told: each one's example by its name."""
+
+    told: dict[str, Json] = field(default_factory=dict)
+    ports: MemoryPorts = field(
+        default_factory=lambda: MemoryPorts(caller=_Records(), clock=ManualClock(NOON), ids=Ids())
+    )
+    hasher: SecretHasher = field(default_factory=lambda: SecretHasher(b"p" * 32))
+
+    def tell(
+        self, name: str, body: Json = None, *, query: Mapping[str, str] | None = None, **path: str
+    ) -> Json:
+        """Have an operation done and keep it as its example; its answer."""
+        principal = Principal(key_id="key-1", account_id=ACCOUNT, role=Role.ADMIN)
+        call = Call(
+            gate=Gate(self.ports, self.hasher, {}, "dev"),
+            principal=principal,
+            text=b"" if body is None else json.dumps(body).encode(),
+            query=query or {},
+        )
+        answer = ROUTE_OF[name].operation(call, **path)
+        parts = {"path": {"account_id": ACCOUNT, **path}, "query": query, "body": body, "answer": answer.body}
+        self.told[name] = {part: value for part, value in parts.items() if value not in (None, "", {})}
+        return deepcopy(answer.body)
+
+    def run(self, sid: str) -> None:
+        """Let a step runner look at a workflow."""
+        left = timedelta(seconds=900)
+        run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)
+
+
+def examples() -> dict[str, Any]:
+    """Every operation's example, by its name in the order of the routes."""
+    story = Story()
+    sent = json.loads((ROOT / "events" / "automation-definition.json").read_text())
+    of = {"definition_id": story.tell("post_definition", sent)["id"]}
+    story.tell("list_definitions", query={"limit": "10"})
+    story.tell(
+        "post_http_request", {"customerId": "c-1", "event": "new sign up"}, query={"subAccountId": "shop"}
+    )
+    one = {**of, "workflow_id": story.tell("post_workflow", {"customerId": "c-2"}, **of)["workflowId"]}
+    story.run(one["workflow_id"])
+    story.tell("list_workflows", query={"status": "Runnable", "limit": "10"}, **of)
+    story.tell("get_workflow", query={"includeLogs": "true"}, **one)
+    story.tell("patch_workflow", {"status": "suspend"}, **one)
+    failed = story.tell("post_workflow", {"customerId": ""}, **of)["workflowId"]
+    story.run(failed)
+    story.tell("list_errors", **of, workflow_id=failed)
+    story.tell("post_workflow", {"customerId": "c-2"}, **of)
+    story.tell("put_definition", {**sent, "status": "disabled"}, **of)
+    story.tell("get_definition", query={"limit": "1"}, **of)
+    story.tell("delete_definition", query={"version": "1"}, **of)
+    story.tell("list_timezones", query={"contains": "europe"})
+    story.tell("list_functions")
+    return {route.operation.__name__: story.told[route.operation.__name__] for route in ROUTES}
+
+
+def main() -> int:
+    """Write them down."""
+    text = json.dumps(examples(), indent=2, ensure_ascii=False)
+    EXAMPLES_FILE.write_text(f"{text}\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The automation api function."""

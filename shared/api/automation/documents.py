@@ -1,0 +1,172 @@
+"""A workflow definition as it is sent, read and checked, and what becomes of it.
+
+Source: contracts/automation.md A.2 and A.4.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from shared.api.automation.flows import Flow, sentence
+from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.strategy import json_size
+
+Json = Any
+
+LONGEST_NAME = 255
+LONGEST_SUBACCOUNT = 100
+MOST_STORED_BYTES = 240 * 1024
+"""What a definition and the settings made of it may take together, as JSON: they are one item of the store."""
+
+_STEP = re.compile(r"/settings/tasks/0/steps/([0-9]+)(/.*)?")
+
+
+class Trigger(StrEnum):
+    """What starts workflows of a definition."""
+
+    INBOUND_SMS = "inbound_sms"
+    INBOUND_CHAT_APPS = "inbound_chat_apps"
+    HTTP_REQUEST = "http_request"
+
+
+class Status(StrEnum):
+    """Whether its trigger starts them."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class InvalidDefinitionError(Exception):
+    """What was sent is no definition. Its message tells every problem, a line each or more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A definition that can be saved. source: as it was sent. settings: of the strategy that runs it."""
+
+    name: str
+    source: Mapping[str, Json]
+    settings: Mapping[str, Json]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What is asked of it without reading it."""
+        return labels_of(self.source)
+
+
+def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
+    """A definition as it was sent. Raises: InvalidDefinitionError."""
+    problems = ["A NUL character is not text."] if _holds_nul(body) else []
+    trigger, status = _trigger(body, problems), _status(body, problems)
+    _check_sub_account(body, problems)
+    definition = body.get("definition")
+    if not isinstance(definition, Mapping):
+        problems.append(f"Definition {'is required' if definition is None else 'must be an object'}.")
+        definition = None
+    flow = Flow(environment)
+    name = "" if definition is None else _name(definition, problems)
+    if definition is not None:
+        flow.read(definition.get("steps"))
+    problems += flow.problems
+    if status is Status.ENABLED:
+        problems += _unable(trigger) + flow.unable
+    if problems:
+        raise InvalidDefinitionError("\n".join(problems))
+    settings = flow.settings()
+    if json_size(dict(body)) + json_size(settings) > MOST_STORED_BYTES:
+        raise InvalidDefinitionError(
+            f"The definition takes more than {MOST_STORED_BYTES // 1024} KB as it is stored."
+        )
+    return Document(name=name, source=body, settings=settings)
+
+
+def labels_of(source: Mapping[str, Json]) -> dict[str, str]:
+    """The labels of a definition that was read."""
+    sub_account = _given_sub_account(source)
+    return {
+        "trigger": str(source["trigger"]),
+        "status": str(source.get("status") or Status.DISABLED),
+        **({} if sub_account is None else {"subAccountId": sub_account}),
+    }
+
+
+def told(error: InvalidInputError, settings: Mapping[str, Json]) -> InvalidDefinitionError:
+    """What the engine has against the settings made of a definition, in the words of its steps."""
+    return InvalidDefinitionError("\n".join(dict.fromkeys(_told(one, settings) for one in error.problems)))
+
+
+def _told(problem: Problem, settings: Mapping[str, Json]) -> str:
+    match = _STEP.fullmatch(problem.pointer)
+    caret = "" if problem.caret is None else f":\n{problem.caret}"
+    if match is None:
+        return sentence(f"The definition cannot be run: {problem.pointer}: {problem.message}{caret}")
+    step = settings["tasks"][0]["steps"][int(match[1])]["key"]
+    return sentence(f"Step '{step}': {problem.message}{caret}")
+
+
+def _holds_nul(value: Json) -> bool:
+    """Whether some text in it would be cut off by what evaluates scripts."""
+    if isinstance(value, Mapping):
+        return any(_holds_nul(name) or _holds_nul(member) for name, member in value.items())
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
+
+
+def _trigger(body: Mapping[str, Json], problems: list[str]) -> Trigger | None:
+    given = body.get("trigger")
+    if given is not None and given in list(Trigger):
+        return Trigger(given)
+    told_ = "is required" if given is None else f"must be one of {', '.join(Trigger)}"
+    problems.append(f"Trigger {told_}.")
+    return None
+
+
+def _status(body: Mapping[str, Json], problems: list[str]) -> Status | None:
+    given = body.get("status")
+    if given is None:
+        return Status.DISABLED
+    if given in list(Status):
+        return Status(given)
+    problems.append(f"Status must be one of {', '.join(Status)}.")
+    return None
+
+
+def _check_sub_account(body: Mapping[str, Json], problems: list[str]) -> None:
+    """Both spellings are the vendor's own."""
+    for name in ("subAccountId", "subaccountId"):
+        given = body.get(name)
+        if given is not None and (not isinstance(given, str) or not 1 <= len(given) <= LONGEST_SUBACCOUNT):
+            problems.append(f"{name} must be a text of 1 to {LONGEST_SUBACCOUNT} characters.")
+            return
+    one, other = body.get("subAccountId"), body.get("subaccountId")
+    if one is not None and other is not None and one != other:
+        problems.append("subAccountId and subaccountId name two subaccounts.")
+
+
+def _given_sub_account(body: Mapping[str, Json]) -> str | None:
+    given = body.get("subAccountId")
+    found = body.get("subaccountId") if given is None else given
+    return None if found is None else str(found)
+
+
+def _name(definition: Mapping[str, Json], problems: list[str]) -> str:
+    name = definition.get("name")
+    if name is None or name == "":
+        problems.append("Workflow name is required.")
+    elif not isinstance(name, str) or len(name) > LONGEST_NAME:
+        problems.append(f"Workflow name must be a text of at most {LONGEST_NAME} characters.")
+    else:
+        return name
+    return ""
+
+
+def _unable(trigger: Trigger | None) -> list[str]:
+    """What cannot start a workflow here."""
+    if trigger in (None, Trigger.HTTP_REQUEST):
+        return []
+    return [
+        f"Trigger '{trigger}' needs a telephone network: there is none here; the definition cannot be enabled."
+    ]

@@ -1,0 +1,40 @@
+"""How long a Wait waits and a WaitForReply at most: ``d.HH:mm:ss``, ``HH:mm:ss``, or a whole number of days.
+
+Source: contracts/automation.md A.2.
+"""
+
+import re
+from typing import Any
+
+from shared.domain.dates import Unit
+from shared.domain.definition_schedule import LARGEST_AMOUNT
+
+_DURATION = re.compile(r"(?:([0-9]{1,7})\.)?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
+_DAYS = re.compile(r"[0-9]{1,7}")
+_IN_SECONDS = {Unit.DAYS: 86_400, Unit.HOURS: 3600, Unit.MINUTES: 60, Unit.SECONDS: 1}
+_HOURS, _SIXTY = 24, 60
+
+
+class DurationError(ValueError):
+    """A text that is no duration, or one that cannot be waited for."""
+
+
+def duration(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    """A duration as a distance of the engine, in the largest unit that tells it exactly. Raises: DurationError."""
+    seconds = _seconds(value)
+    unit = next(unit for unit, length in _IN_SECONDS.items() if seconds % length == 0)
+    amount = seconds // _IN_SECONDS[unit]
+    if amount > LARGEST_AMOUNT:
+        raise DurationError(f"cannot be {value!r}: at most {LARGEST_AMOUNT} {unit.value} are waited for")
+    return {"unit": unit.value, "amount": amount}
+
+
+def _seconds(value: Any) -> int:  # noqa: ANN401 - any JSON value
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and _DAYS.fullmatch(text):
+        return int(text) * _IN_SECONDS[Unit.DAYS]
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None or int(match[2]) >= _HOURS or int(match[3]) >= _SIXTY or int(match[4]) >= _SIXTY:
+        raise DurationError(f"must be d.HH:mm:ss, HH:mm:ss or a number of days, not {value!r}")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

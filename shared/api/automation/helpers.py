@@ -1,0 +1,95 @@
+"""The operations that tell what scripts can use. Source: contracts/automation.md, A.1 rows 12 and 13."""
+
+from typing import Any
+
+from shared.api.automation.call import Answer, Call
+from shared.api.automation.schemas import TimezonesQuery
+from shared.expressions.windows_zones import WINDOWS_ZONES
+
+
+def list_timezones(call: Call) -> Answer:
+    """The time zones by their Windows ids, with ``contains`` those with a part of their id or name, in any case."""
+    part = call.asked(TimezonesQuery).contains.casefold()
+    found = [
+        {"id": zone.id, "name": zone.name}
+        for zone in WINDOWS_ZONES
+        if part in zone.id.casefold() or part in zone.name.casefold()
+    ]
+    return Answer(body=found)
+
+
+def list_functions(_: Call) -> Answer:
+    """The functions that scripts can call beside those of CEL."""
+    return Answer(body=FUNCTIONS)
+
+
+def _parameter(name: str, example: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "string",
+        "required": True,
+        "default": None,
+        "example": example,
+        "description": description,
+    }
+
+
+FUNCTIONS: list[dict[str, Any]] = [
+    {
+        "name": "isCountryCode",
+        "description": "Whether a telephone number in international form is of a country.",
+        "parameters": [
+            _parameter("phoneNumber", "+6512345678", "The number; blanks, dots and dashes do not count."),
+            _parameter("countryCode", "SG", "Two letters of ISO 3166-1, in any case."),
+        ],
+        "example": "isCountryCode('+6512345678', 'SG')",
+    },
+    {
+        "name": "isDayOfWeek",
+        "description": "Whether a date is a day of the week.",
+        "parameters": [
+            _parameter("timestamp", "2021-05-25", "A date, or a date and time in ISO 8601."),
+            _parameter("day", "Tuesday", "Monday to Sunday, in any case."),
+        ],
+        "example": "isDayOfWeek('2021-05-25', 'Tuesday')",
+    },
+    {
+        "name": "isTimeOfDayBetween",
+        "description": "Whether an instant falls between two times of day in a time zone, both included.",
+        "parameters": [
+            _parameter("timestamp", "2020-10-15T14:40:15+07:00", "A date and time in ISO 8601."),
+            _parameter(
+                "timeFrom",
+                "09:00:00",
+                "HH:mm:ss. Where it is later than timeTo, they span midnight.",
+            ),
+            _parameter("timeTo", "18:00:00", "HH:mm:ss."),
+            _parameter("timezone", "Singapore Standard Time", "An id of /steps/timezones, or of IANA."),
+        ],
+        "example": "isTimeOfDayBetween('2020-10-15T14:40:15+07:00', '09:00:00', '18:00:00', 'Singapore Standard Time')",
+    },
+    {
+        "name": "stringContains",
+        "description": "Whether a text holds another.",
+        "parameters": [
+            _parameter("source", "hello, world", "The text."),
+            _parameter("value", "wor", "What is looked for in it."),
+            {
+                "name": "ignoreCase",
+                "type": "boolean",
+                "required": False,
+                "default": False,
+                "example": True,
+                "description": "Whether upper and lower case are the same.",
+            },
+        ],
+        "example": 'stringContains("hello, world", "wor", true)',
+    },
+    {
+        "name": "uuid",
+        "description": "A UUID: another one at each place and each execution, the same when an execution is repeated.",
+        "parameters": [],
+        "example": "uuid()",
+    },
+]
+"""What each of them takes; its example is true, or a value, wherever it is tried."""

@@ -1,0 +1,82 @@
+"""The queries of the automation dialect, as they are read; unknown parameters are passed over.
+
+Source: contracts/automation.md A.1.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from shared.api.automation.documents import LONGEST_SUBACCOUNT
+from shared.api.automation.statuses import WorkflowStatus
+
+MOST_ITEMS = 500
+LATEST_VERSION = 99_999_999
+MOST_OFFSET = 1_000_000
+
+
+def _instant(value: object) -> datetime:
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise PydanticCustomError("date", "must be a date and time in ISO 8601")
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+Instant = Annotated[
+    datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""A date in ISO 8601, in UTC where it names no offset."""
+Version = Annotated[int, Field(ge=1, le=LATEST_VERSION)]
+
+
+class Query(BaseModel):
+    """The parameters of a request's query."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class PageQuery(Query):
+    """How many, behind how many."""
+
+    limit: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 100
+    offset: Annotated[int, Field(ge=0, le=MOST_OFFSET)] = 0
+
+
+class WorkflowsQuery(PageQuery):
+    """Which workflows: of a version, the latest where none is given; of a status; started within bounds."""
+
+    version: Version | None = None
+    status: WorkflowStatus | None = None
+    startTimeFrom: Instant | None = None  # noqa: N815 - the wire's spelling
+    startTimeTo: Instant | None = None  # noqa: N815 - the wire's spelling
+
+
+class VersionQuery(Query):
+    """A version; what it is without one, the operation says."""
+
+    version: Version | None = None
+
+
+class WorkflowQuery(Query):
+    """Whether the executions of its steps are told too."""
+
+    includeLogs: bool = False  # noqa: N815 - the wire's spelling
+
+
+class TriggerQuery(Query):
+    """For which subaccount."""
+
+    subAccountId: (  # noqa: N815 - the wire's spelling
+        Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SUBACCOUNT)] | None
+    ) = None
+
+
+class TimezonesQuery(Query):
+    """Which time zones: a part of their id or name."""
+
+    contains: Annotated[str, StringConstraints(max_length=100)] = ""

@@ -1,0 +1,99 @@
+"""What 8x8 calls the states of workflows, and what it answers to a command in each.
+
+Source: contracts/automation.md A.3 and A.7; contracts/mapping.md D.2 and D.3.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from shared.domain.commands import Cancel, Pause, Resume
+from shared.domain.decision import AlreadyThere, Applied, Refused
+from shared.domain.instance import InstanceStatus
+from shared.domain.phase import Phase
+
+
+class WorkflowStatus(StrEnum):
+    """Where a workflow stands."""
+
+    RUNNABLE = "Runnable"
+    """It runs, waits for an event, or lets a duration pass."""
+    SUSPENDED = "Suspended"
+    """It was suspended, or stands still because something of it is in doubt; it can be resumed."""
+    COMPLETE = "Complete"
+    """It came to its end without an error."""
+    TERMINATED = "Terminated"
+    """It was terminated, or ended by an error that ``/errors`` tells."""
+
+
+STATUS_OF: Mapping[Phase, WorkflowStatus] = {
+    Phase.UNDATED: WorkflowStatus.RUNNABLE,
+    Phase.AHEAD: WorkflowStatus.RUNNABLE,
+    Phase.OVERDUE: WorkflowStatus.RUNNABLE,
+    Phase.RUNNING: WorkflowStatus.RUNNABLE,
+    Phase.BETWEEN_STEPS: WorkflowStatus.RUNNABLE,
+    Phase.RETRYING: WorkflowStatus.RUNNABLE,
+    Phase.DELAYED: WorkflowStatus.RUNNABLE,
+    Phase.AWAITING_ANSWER: WorkflowStatus.RUNNABLE,
+    Phase.ON_HOLD: WorkflowStatus.RUNNABLE,
+    Phase.PAUSED: WorkflowStatus.SUSPENDED,
+    Phase.STUCK: WorkflowStatus.SUSPENDED,
+    Phase.CANCELED: WorkflowStatus.TERMINATED,
+    Phase.FAULTED: WorkflowStatus.TERMINATED,
+    Phase.COMPLETED: WorkflowStatus.COMPLETE,
+}
+"""The status of each phase."""
+
+INSTANCES_OF: Mapping[WorkflowStatus, InstanceStatus] = {
+    WorkflowStatus.RUNNABLE: InstanceStatus.ACTIVE,
+    WorkflowStatus.SUSPENDED: InstanceStatus.PAUSED,
+    WorkflowStatus.COMPLETE: InstanceStatus.COMPLETED,
+    WorkflowStatus.TERMINATED: InstanceStatus.CANCELED,
+}
+"""Which instances have a status."""
+
+
+class StepStatus(StrEnum):
+    """Where an execution of a step stands."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    COMPLETE = "Complete"
+    SLEEPING = "Sleeping"
+    WAITING_FOR_EVENT = "WaitingForEvent"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class Command(StrEnum):
+    """What a workflow can be told."""
+
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    TERMINATE = "terminate"
+
+
+COMMAND_OF: Mapping[Command, type[Pause | Resume | Cancel]] = {
+    Command.SUSPEND: Pause,
+    Command.RESUME: Resume,
+    Command.TERMINATE: Cancel,
+}
+
+PAST: Mapping[Command, str] = {
+    Command.SUSPEND: "suspended",
+    Command.RESUME: "resumed",
+    Command.TERMINATE: "terminated",
+}
+"""What it would have been, told where it cannot be."""
+
+IS_DONE: Mapping[tuple[Command, type[Applied | AlreadyThere | Refused]], bool] = {
+    (Command.SUSPEND, Applied): True,
+    (Command.SUSPEND, AlreadyThere): False,
+    (Command.SUSPEND, Refused): False,
+    (Command.RESUME, Applied): True,
+    (Command.RESUME, AlreadyThere): False,
+    (Command.RESUME, Refused): False,
+    (Command.TERMINATE, Applied): True,
+    (Command.TERMINATE, AlreadyThere): True,
+    (Command.TERMINATE, Refused): False,
+}
+"""Whether a verdict is told as success: 200 without a body; else 400. Only terminating may be repeated."""

@@ -1,0 +1,222 @@
+"""A client of the automation dialect: requests through the handler as API Gateway makes them, every answer checked."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from dev.examples import Ids
+from dev.gateway import HttpRequest, event_of
+from functions.automation_api.handler import lambda_handler
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.api.automation.openapi import document
+from shared.api.automation.routes import NOT_SERVED
+from shared.application.run import run_due_events
+from shared.application.strategies import NewStrategy, create_strategy
+from shared.domain.access import AccessKey, Role
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.ids import AccountId, InstanceSid
+from shared.domain.instance import Instance
+from tests.dialects.core_client import NOON, ROUTES, WATER, Context
+
+BASE = "/api/v1/accounts/a-1"
+CREATED = Answered(status=201, body={"id": "r-1"})
+
+
+@dataclass
+class Services:
+    """Whoever is called: answers are told in order, then CREATED. sent: every request."""
+
+    answers: list[CallOutcome] = field(default_factory=list)
+    sent: list[ServiceRequest] = field(default_factory=list)
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.sent.append(request)
+        return self.answers.pop(0) if self.answers else CREATED
+
+    @property
+    def urls(self) -> list[str]:
+        return [request.url for request in self.sent]
+
+
+class Client:
+    """Requests to the handler, with the keys of three roles and of another account at hand."""
+
+    def __init__(self) -> None:
+        self.services = Services()
+        self.clock = ManualClock(NOON)
+        self.ports = MemoryPorts(caller=self.services, clock=self.clock, ids=Ids())
+        self.hasher = SecretHasher(("p" * 32).encode())
+        self.headers: dict[str, str] = {}
+        self.text = ""
+        for name, account, role in (
+            ("admin", "a-1", Role.ADMIN),
+            ("operator", "a-1", Role.OPERATOR),
+            ("viewer", "a-1", Role.VIEWER),
+            ("stranger", "a-2", Role.ADMIN),
+        ):
+            key = AccessKey(
+                key_id=name,
+                account_id=AccountId(account),
+                role=role,
+                secret_hash=self.hasher.hash("secret"),
+                created_at=NOON,
+            )
+            self.ports.access.put_key(key)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = "admin.secret",
+        raw: bytes | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """Status and body, which is of the shape that the OpenAPI document promises; None for no body."""
+        headers = dict(more or {})
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
+        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        target = path if path.startswith(("/api", "/automation")) else f"{BASE}{path}"
+        request = HttpRequest(method=method, target=target, headers=headers, body=data, source="127.0.0.1")
+        found = event_of(request, ROUTES)
+        assert found is not None, f"no route for {method} {target}"
+        answer = lambda_handler(found[1], Context())  # type: ignore[arg-type]
+        self.headers, self.text = answer["headers"], answer["body"]
+        kind = self.headers.get("Content-Type", "").partition(";")[0]
+        told = json.loads(answer["body"]) if kind == "application/json" else answer["body"] or None
+        if (method, found[1]["routeKey"].split(" ")[1].replace("{", "<").replace("}", ">")) not in NOT_SERVED:
+            assert_promised(found[1]["routeKey"], answer["statusCode"], told, kind)
+        return answer["statusCode"], told
+
+    def refusal(self, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, int, str]:
+        """Status, code and message of a refused request, which has changed nothing."""
+        before = self.stored()
+        status, answer = self(method, path, body, **more)
+        assert set(answer) == {"code", "message", "errorId", "timestamp"}, answer
+        assert self.stored() == before
+        return status, answer["code"], answer["message"]
+
+    def stored(self) -> tuple[Any, ...]:
+        """What there is of strategies, instances and operations."""
+        ports = self.ports
+        return (
+            dict(ports.instances.instances),
+            dict(ports.strategies.heads),
+            dict(ports.operations.bulks),
+            len(ports.instances.audit),
+        )
+
+    def saved(self, *steps: Any, status: str = "enabled", **more: Any) -> str:
+        """The id of a new definition of these steps."""
+        code, answer = self("POST", "/definitions", definition(*steps, status=status, **more))
+        assert code == 201, answer
+        return str(answer["id"])
+
+    def started(self, of: str, context: Any = None) -> str:
+        """The id of a new workflow of a definition."""
+        code, answer = self("POST", f"/definitions/{of}/workflows", {} if context is None else context)
+        assert code == 201, answer
+        return str(answer["workflowId"])
+
+    def workflow(self, of: str, one: str) -> dict[str, Any]:
+        """A workflow with its logs."""
+        code, answer = self("GET", f"/definitions/{of}/workflows/{one}?includeLogs=true")
+        assert code == 200, answer
+        return dict(answer)
+
+    def ran(self, *steps: Any, context: Any = None) -> dict[str, Any]:
+        """A workflow of a new definition of these steps, after a step runner has looked at it."""
+        of = self.saved(*steps, status="disabled")
+        one = self.started(of, context)
+        self.run(one)
+        return self.workflow(of, one)
+
+    def instance(self, sid: str) -> Instance:
+        found = self.ports.instances.load(InstanceSid(sid))
+        assert found is not None
+        return found
+
+    def run(self, sid: str) -> None:
+        """Let a step runner look at a workflow."""
+        left = timedelta(seconds=900)
+        run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)
+
+    def later(self, **span: float) -> None:
+        """Let time pass."""
+        self.clock.sleep(timedelta(**span).total_seconds())
+
+    def water(self, strategy: Mapping[str, Any] = WATER) -> str:
+        """The sid of a strategy that the core dialect has made."""
+        new = NewStrategy(
+            account_id=AccountId("a-1"),
+            name=strategy["name"],
+            settings=strategy["settings"],
+            secret=strategy["secret"],
+        )
+        head, _ = create_strategy(self.ports, self.hasher, new, environment="dev")
+        return str(head.sid)
+
+
+def definition(*steps: Any, name: str = "A workflow", status: str = "enabled", **more: Any) -> dict[str, Any]:
+    """A definition of these steps."""
+    return {
+        "trigger": "http_request",
+        "status": status,
+        "definition": {"name": name, "steps": list(steps)},
+        **more,
+    }
+
+
+def step(key: str, kind: str, inputs: Any = None, **more: Any) -> dict[str, Any]:
+    """A step."""
+    return {"id": key, "stepType": kind, **({} if inputs is None else {"inputs": inputs}), **more}
+
+
+def call(key: str, url: str = "https://api.example.com/records", **more: Any) -> dict[str, Any]:
+    """An HttpRequest."""
+    inputs = {"url": url, "method": "POST", **more.pop("inputs", {})}
+    return step(key, "HttpRequest", inputs, **more)
+
+
+def wait(key: str, duration: Any = "00:01:00", **more: Any) -> dict[str, Any]:
+    """A Wait."""
+    return step(key, "Wait", {"duration": duration}, **more)
+
+
+def branch(key: str, **targets: str | None) -> dict[str, Any]:
+    """A Branch."""
+    return step(key, "Branch", selectNextStep=targets)
+
+
+def assert_promised(route: str, status: int, told: Any, kind: str) -> None:
+    """The status is one the route has, and the body is of its kind and shape, or there is none."""
+    method, path = route.split(" ")
+    promised = openapi()["paths"][path][method.lower()]["responses"]
+    assert str(status) in promised, f"{route} answered {status}, which no document promises: {told}"
+    content = promised[str(status)]["content"]
+    assert list(content) == ([kind] if kind else []), f"{route} {status}: {told}"
+    if not kind:
+        assert told is None
+        return
+    shape = json.dumps(content[kind]["schema"])
+    problems = [f"{error.instance_path}: {error.message}" for error in shape_of(shape).iter_errors(told)]
+    assert not problems, f"{route} {status}: {problems}"
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    return document()
+
+
+@cache
+def shape_of(schema: str) -> jsonschema_rs.Draft202012Validator:
+    """What holds values against a schema of the document, given as JSON."""
+    return jsonschema_rs.Draft202012Validator(json.loads(schema) | {"components": openapi()["components"]})

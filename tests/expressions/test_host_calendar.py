@@ -1,0 +1,204 @@
+"""The host functions of 8x8's scripts, called as users call them. Source: contracts/automation.md A.2."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.expressions import EvaluationError, ResultType, Variables, VariableType, evaluate
+from shared.expressions.phone_numbers import COUNTRY_OF
+from shared.expressions.windows_zones import IANA_OF, WINDOWS_ZONES
+
+VARIABLES: Variables = {"text": VariableType.STRING, "any": VariableType.ANY}
+
+
+def value_of(source: str, **context: object) -> object:
+    return evaluate(source, context, variables=VARIABLES, returns=ResultType.ANY)
+
+
+def refusal(source: str, **context: object) -> str:
+    with pytest.raises(EvaluationError) as caught:
+        value_of(source, **context)
+    return caught.value.message
+
+
+class TestStringContains:
+    """Whether a text holds another; case counts unless it is to be ignored."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "found"),
+        [
+            ("'hello, world', 'wor'", True),
+            ("'hello, world', 'WOR'", False),
+            ("'hello, world', 'WOR', false", False),
+            ("'hello, world', 'WOR', true", True),
+            ("'STRASSE', 'straße', true", True),
+            ("'abc', ''", True),
+            ("'', 'a'", False),
+        ],
+    )
+    def test_a_text(self, arguments: str, *, found: bool) -> None:
+        assert value_of(f"stringContains({arguments})") is found
+
+    def test_what_is_no_text_is_refused(self) -> None:
+        assert "stringContains" in refusal("stringContains(any, 'a')", any=7.0)
+
+
+class TestIsTimeOfDayBetween:
+    """Both times are included, to the second, in the zone; the later before the earlier spans midnight."""
+
+    @pytest.mark.parametrize(
+        ("at", "first", "last", "zone", "found"),
+        [
+            # The vendor's own example: 07:40 UTC is 15:40 in Singapore.
+            ("2020-10-15T14:40:15+07:00", "09:00:00", "18:00:00", "Singapore Standard Time", True),
+            ("2020-10-15T14:40:15+07:00", "00:00:00", "08:59:59", "Singapore Standard Time", False),
+            ("2020-10-15T14:40:15+07:00", "18:00:01", "23:59:59", "Singapore Standard Time", False),
+            ("2020-10-15T09:00:00Z", "09:00", "18:00", "UTC", True),
+            ("2020-10-15T18:00:00.999Z", "09:00", "18:00", "UTC", True),
+            ("2020-10-15T18:00:01Z", "09:00", "18:00", "UTC", False),
+            ("2020-10-15T08:59:59.999Z", "09:00", "18:00", "UTC", False),
+            ("2020-10-15T10:00:00", "09:00", "18:00", "UTC", True),
+            ("2021-06-30T03:20:39.3857479Z", "05:20:39", "05:20:39", "W. Europe Standard Time", True),
+            ("2021-01-30T03:20:39Z", "04:20:39", "04:20:39", "Europe/Berlin", True),
+            ("2020-10-15T23:30:00Z", "22:00", "06:00", "UTC", True),
+            ("2020-10-15T05:30:00Z", "22:00", "06:00", "UTC", True),
+            ("2020-10-15T12:00:00Z", "22:00", "06:00", "UTC", False),
+        ],
+    )
+    def test_an_instant(self, at: str, first: str, last: str, zone: str, *, found: bool) -> None:
+        assert value_of(f"isTimeOfDayBetween('{at}', '{first}', '{last}', '{zone}')") is found
+
+    @pytest.mark.parametrize(
+        ("arguments", "why"),
+        [
+            ("'yesterday', '09:00', '18:00', 'UTC'", "'yesterday' is no date and time in ISO 8601"),
+            ("'" + "2" * 65 + "', '09:00', '18:00', 'UTC'", "is no date and time in ISO 8601"),
+            ("'2020-10-15T09:00:00Z', '9', '18:00', 'UTC'", "'9' is no time of day, as 09:00:00"),
+            ("'2020-10-15T09:00:00Z', '09:00', '24:00', 'UTC'", "'24:00' is no time of day, as 09:00:00"),
+            ("'2020-10-15T09:00:00Z', '09:00', '18:00', 'Nowhere'", "no time zone is named 'Nowhere'"),
+            (
+                "'0001-01-01T00:00:00Z', '09:00', '18:00', 'Hawaiian Standard Time'",
+                "outside the years 1 to 9999",
+            ),
+        ],
+    )
+    def test_what_is_refused(self, arguments: str, why: str) -> None:
+        assert why in refusal(f"isTimeOfDayBetween({arguments})")
+
+
+class TestIsDayOfWeek:
+    """The day of a date, or of an instant as it is written; any case."""
+
+    @pytest.mark.parametrize(
+        ("on", "day", "found"),
+        [
+            ("2021-05-25", "Tuesday", True),
+            ("2021-05-25", "tuesday", True),
+            ("2021-05-25", "TUESDAY", True),
+            ("2021-05-25", "Monday", False),
+            ("2021-05-30", "Sunday", True),
+            ("2021-05-25T23:59:59-10:00", "Tuesday", True),
+            ("2021-05-25T23:59:59Z", "Tuesday", True),
+            ("2021-05-25T00:30:00+14:00", "Tuesday", True),
+        ],
+    )
+    def test_a_date(self, on: str, day: str, *, found: bool) -> None:
+        assert value_of(f"isDayOfWeek('{on}', '{day}')") is found
+
+    @pytest.mark.parametrize(
+        ("arguments", "why"),
+        [
+            ("'2021-02-30', 'Monday'", "'2021-02-30' is no date"),
+            ("'soon', 'Monday'", "'soon' is no date and time in ISO 8601"),
+            ("'2021-05-25', 'Mon'", "'Mon' is no day of the week"),
+        ],
+    )
+    def test_what_is_refused(self, arguments: str, why: str) -> None:
+        assert refusal(f"isDayOfWeek({arguments})") == f"isDayOfWeek: {why}"
+
+
+class TestIsCountryCode:
+    """The country whose numbering plan the number is of; it may be written in several ways."""
+
+    @pytest.mark.parametrize(
+        ("number", "country", "found"),
+        [
+            ("+6512345678", "SG", True),
+            ("+6512345678", "sg", True),
+            ("+6512345678", "MY", False),
+            ("6512345678", "SG", True),
+            ("006512345678", "SG", True),
+            ("+65 1234-56.78", "SG", True),
+            ("+1 (212) 555-0100", "US", True),
+            ("+1 (212) 555-0100", "CA", False),
+            ("+1 416 555 0100", "CA", True),
+            ("+1 416 555 0100", "US", False),
+            ("+1 876 555 0100", "JM", True),
+            ("+1 787 555 0100", "PR", True),
+            ("+447911123456", "GB", True),
+            ("+4915112345678", "DE", True),
+            ("+79161234567", "RU", True),
+            ("+77011234567", "KZ", True),
+            ("+77011234567", "RU", False),
+            ("+639171234567", "PH", True),
+            ("+59991234567", "CW", True),
+            ("+5993181234", "BQ", True),
+            ("+383441234567", "XK", True),
+            ("+2010012345", "EG", True),
+            ("+211912345678", "SS", True),
+            ("+99912345678", "US", False),
+            ("12", "US", False),
+            ("", "US", False),
+            ("hello", "US", False),
+            ("+6512345678" + "9" * 60, "SG", False),
+        ],
+    )
+    def test_a_number(self, number: str, country: str, *, found: bool) -> None:
+        assert value_of(f"isCountryCode('{number}', '{country}')") is found
+
+    @pytest.mark.parametrize("country", ["", "S", "SGP", "65"])
+    def test_what_is_no_country_is_refused(self, country: str) -> None:
+        assert "a country has two letters" in refusal(f"isCountryCode('+6512345678', '{country}')")
+
+    def test_the_table(self) -> None:
+        """Every beginning is of digits, every country of two letters; the plans of most of the world are there."""
+        assert all(
+            one.isdigit() and country.isalpha() and len(country) == 2 for one, country in COUNTRY_OF.items()
+        )
+        assert len(set(COUNTRY_OF.values())) == 234
+        assert not any(one.startswith("0") for one in COUNTRY_OF)
+
+
+class TestUuid:
+    """A UUID of version 8 made of a text."""
+
+    def test_it_is_of_the_text_alone(self) -> None:
+        first, again, other = (value_of(f"uuid('{text}')") for text in ("a", "a", "b"))
+
+        assert first == again == "ca978112-ca1b-8dca-bac2-31b39a23dc4d"
+        assert other == "3e23e816-0039-894a-b389-4f6564e1b134"
+
+
+class TestTheZones:
+    """Each Windows id stands for an IANA zone that there is."""
+
+    def test_each_can_be_loaded(self) -> None:
+        for zone in WINDOWS_ZONES:
+            assert ZoneInfo(zone.iana).key == zone.iana, zone.id
+
+    def test_ids_are_unique_and_in_order(self) -> None:
+        ids = [zone.id for zone in WINDOWS_ZONES]
+
+        assert ids == sorted(set(ids))
+        assert len(IANA_OF) == len(ids) == 139
+
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            ("UTC", "Coordinated Universal Time (UTC)"),
+            ("India Standard Time", "Chennai, Kolkata, Mumbai, New Delhi (UTC+05:30)"),
+            ("Newfoundland Standard Time", "Newfoundland (UTC-03:30)"),
+        ],
+    )
+    def test_what_they_are_called(self, name: str, shown: str) -> None:
+        assert next(zone.name for zone in WINDOWS_ZONES if zone.id == name) == shown
