@@ -40,6 +40,8 @@ class Settings:
     pepper: goes into the hash of every secret. allowed_networks: internal targets services may have.
     horizon: how far ahead wakeups are armed; None for any distance.
     controllers: the module that registers named controllers; empty for none.
+    joc_allow_unscoped: a command of the orders dialect that names no orders, workflows or folders means them all.
+    joc_force_comments: each command of the orders dialect has to say why.
     """
 
     stage: str
@@ -55,6 +57,8 @@ class Settings:
     allowed_networks: tuple[Network, ...] = ()
     horizon: timedelta | None = None
     controllers: str = ""
+    joc_allow_unscoped: bool = False
+    joc_force_comments: bool = False
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -88,10 +92,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),
         controllers=environment.get("CONTROLLERS", ""),
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
+        joc_allow_unscoped=_flag("JOC_ALLOW_UNSCOPED", environment.get("JOC_ALLOW_UNSCOPED", ""), problems),
+        joc_force_comments=_flag("JOC_FORCE_COMMENTS", environment.get("JOC_FORCE_COMMENTS", ""), problems),
     )
     if problems:
         raise ConfigError("; ".join(problems))
     return settings
+
+
+def _flag(name: str, text: str, problems: list[str]) -> bool:
+    """Whether it is set; not, where nothing is said."""
+    if text not in ("", "true", "false"):
+        problems.append(f"{name}: {text!r} is neither true nor false")
+    return text == "true"
 
 
 def _horizon(days: str, problems: list[str]) -> timedelta | None:

@@ -39,6 +39,7 @@ def _reference(dialect: str, *, below: str) -> tuple[Page, ...]:
 
 PAGES: Mapping[str, tuple[Page, ...]] = {
     "core": _reference("core", below=""),
+    "orders": _reference("orders", below="/orders"),
 }
 """The pages of each dialect, by the name its package ``shared.api.<dialect>`` and ``functions/<dialect>_api`` have."""
 

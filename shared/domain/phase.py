@@ -49,6 +49,19 @@ class Phase(StrEnum):
         return self in (Phase.CANCELED, Phase.FAULTED, Phase.COMPLETED)
 
     @property
+    def status(self) -> InstanceStatus:
+        """The status of every instance that stands there."""
+        match self:
+            case Phase.PAUSED | Phase.STUCK:
+                return InstanceStatus.PAUSED
+            case Phase.CANCELED | Phase.FAULTED:
+                return InstanceStatus.CANCELED
+            case Phase.COMPLETED:
+                return InstanceStatus.COMPLETED
+            case _:
+                return InstanceStatus.ACTIVE
+
+    @property
     def is_open(self) -> bool:
         """Whether a run of the active instance has begun and not ended."""
         return self in _OPEN
@@ -70,6 +83,37 @@ def phase_of(instance: Instance, *, now: datetime) -> Phase:
         case InstanceStatus.ACTIVE:
             event = current_event(instance)
             return Phase.UNDATED if event is None else _of_event(instance, event, now=now)
+
+
+def planned_date(instance: Instance) -> datetime | None:
+    """When its cycle was planned for, before any retry; without a plan, what is next of it; None for neither."""
+    if instance.main_event is not None:
+        return instance.main_event.planned_at
+    if instance.plan is not None:
+        return instance.plan.at
+    event = current_event(instance)
+    return None if event is None else event.planned_at
+
+
+class Waiting(StrEnum):
+    """What an operator can run an event ahead of."""
+
+    FOR_DATE = "FOR_DATE"
+    """Its date, its next attempt, the end of a step's delay, or a call where it is on call."""
+    FOR_OPERATOR = "FOR_OPERATOR"
+    """It is on hold."""
+
+
+WAITING_PHASES = {
+    Waiting.FOR_DATE: (Phase.UNDATED, Phase.AHEAD, Phase.RETRYING, Phase.DELAYED),
+    Waiting.FOR_OPERATOR: (Phase.ON_HOLD,),
+}
+"""Where an instance stands while its current event waits for that."""
+
+
+def waiting_event(instance: Instance, what: Waiting, *, now: datetime) -> Event | None:
+    """The instance's current event, where it waits for that; else None."""
+    return current_event(instance) if phase_of(instance, now=now) in WAITING_PHASES[what] else None
 
 
 def current_event(instance: Instance) -> Event | None:

@@ -1,0 +1,45 @@
+"""The runs of an account that have ended, latest first, whatever instance they were of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from shared.application.ports import Ports
+from shared.domain.ids import AccountId
+from shared.domain.journal import EventRecord
+
+MOST_MONTHS = 25
+"""So far back it is looked: two years, whatever day of a month it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """Runs that ended in a time. since: included; None: as far back as is looked. until: not included."""
+
+    account: AccountId
+    since: datetime | None
+    until: datetime
+
+
+def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord]:
+    """The records of main events that had begun, latest first; ``most`` records at most are looked at for them."""
+    month, looked_at = _first_of(past.until), 0
+    since = past.since or datetime.min.replace(tzinfo=UTC)
+    for _ in range(MOST_MONTHS):
+        records = ports.instances.records_of_month(
+            past.account, month, since=since, until=past.until, limit=most - looked_at
+        )
+        yield from filter(is_run, records)
+        looked_at += len(records)
+        if looked_at >= most or datetime(month.year, month.month, 1, tzinfo=UTC) <= since:
+            return
+        month = (month - timedelta(days=1)).replace(day=1)
+
+
+def is_run(record: EventRecord) -> bool:
+    """Whether a record is of a cycle's own run, and not of one that never began."""
+    return record.event.is_main and record.event.has_begun
+
+
+def _first_of(at: datetime) -> date:
+    return at.astimezone(UTC).date().replace(day=1)
