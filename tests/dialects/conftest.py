@@ -8,6 +8,7 @@ from shared import bootstrap
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
 from tests.dialects.core_client import NOON, TEMPLATE, Client, Shop
+from tests.dialects.orders_client import Joc
 
 
 @pytest.fixture
@@ -20,3 +21,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     bootstrap.use_ports(ports)
     yield Client(ports, SecretHasher(("p" * 32).encode()), shop)
     bootstrap.forget()
+
+
+@pytest.fixture
+def joc(client: Client) -> Joc:
+    """A client of the orders dialect, of the same account."""
+    return Joc(client.ports, client.hasher, client.shop)
