@@ -73,7 +73,7 @@ def next_step(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: L
         return set_down(ports, at, _stop(at))
     if intent.awaits or has_answer:
         return _heard(ports, at, intent)
-    if intent.not_before is not None and intent.not_before > now and not at.event.hurried:
+    if intent.not_before is not None and intent.not_before > now:
         return set_down(ports, at, _wait(at, until=intent.not_before))
     return _acted(ports, at, intent, unsure=unsure, leave=leave)
 

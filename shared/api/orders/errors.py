@@ -29,7 +29,6 @@ class Code(Enum):
     NO_WORKFLOW = ("JOC-002", "JocObjectNotExistException")
     NO_CONTROLLER = ("JOC-404", "JocUnknownControllerException")
     DATE = ("JOC-405", "JocDateParseException")
-    MISSING = ("JOC-406", "JocMissingRequiredParameterException")
     NO_COMMENT = ("JOC-300", "JocMissingCommentException")
     OTHER = ("JOC-420", "JocException")
 
