@@ -97,6 +97,11 @@ class Joc:
         headers = {"X-Access-Token": self.token(key)}
         return self.send(f"{BASE}{path}", MINE | (body or {}), headers=headers)
 
+    def later(self, span: timedelta) -> None:
+        """Time passes; who asks then logs in anew."""
+        self.ports.clock.at += span
+        self.tokens.clear()
+
     def workflow(self, name: str = "refill", folder: str = "/", **members: Any) -> StrategyHead:
         """A strategy of one task that posts once, monthly; members: of its settings."""
         new = NewStrategy(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -233,7 +233,7 @@ class TestConfirm:
 class TestTheAuditTrail:
     """Each order that was changed is written down once, with comment, minutes and ticket; core shows it."""
 
-    LOG: dict[str, Any] = {"comment": "sold out", "timeSpent": 2, "ticketLink": "https://tickets.example/1"}
+    LOG: ClassVar[dict[str, Any]] = {"comment": "sold out", "timeSpent": 2, "ticketLink": "https://tickets.example/1"}
 
     def test_every_command_is_written_down(self, joc: Joc) -> None:
         head = joc.workflow()
@@ -344,7 +344,7 @@ class TestMany:
         assert joc(f"/orders/{path}", REFILL)[0] == 200
         joc.carry_through()
 
-        assert set(joc.instance(sid).events[0].status for sid in sids) == {EventStatus.QUEUED}
+        assert {joc.instance(sid).events[0].status for sid in sids} == {EventStatus.QUEUED}
         assert len([e for e in joc.ports.instances.audit if e.command == "execute"]) == SLICE + 1
 
     def test_where_none_of_the_first_is_meant_and_there_are_more_it_is_accepted(self, joc: Joc) -> None:

@@ -123,7 +123,7 @@ def test_an_unknown_zone_is_refused(zone: str) -> None:
         "100001d",
         "9000y",
         "99999999999999999999h",
-        "١d",
+        "\u0661d",
     ],
 )
 def test_what_is_no_date_is_refused(text: str) -> None:

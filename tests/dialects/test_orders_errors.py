@@ -44,9 +44,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "/orders",
         {"states": ["SLEEPY"]},
         "JOC-420",
-        "SOSJsonSchemaException: $.states[0]: Input should be 'PENDING', 'SCHEDULED', 'INPROGRESS', 'RUNNING', "
-        "'SUSPENDED', 'WAITING', 'PROMPTING', 'FAILED', 'BLOCKED', 'CANCELLED', 'FINISHED', 'PLANNED', 'BROKEN' or "
-        "'UNKNOWN'",
+        (
+            "SOSJsonSchemaException: $.states[0]: Input should be 'PENDING', 'SCHEDULED', 'INPROGRESS', 'RUNNING', "
+            "'SUSPENDED', 'WAITING', 'PROMPTING', 'FAILED', 'BLOCKED', 'CANCELLED', 'FINISHED', 'PLANNED', "
+            "'BROKEN' or 'UNKNOWN'"
+        ),
     ),
     "a date of another form": (
         "/orders/cancel",
