@@ -71,7 +71,9 @@ class TestAnAddedOrder:
 
     def test_it_runs_once_at_its_date(self, joc: Joc) -> None:
         joc.workflow()
-        order = joc.added(orderName="daily", scheduledFor="now+3600", arguments={"a": "x", "b": 1.5, "c": True})
+        order = joc.added(
+            orderName="daily", scheduledFor="now+3600", arguments={"a": "x", "b": 1.5, "c": True}
+        )
         sid = order_sid(ACCOUNT, order)
         told = joc.told(order)
 
@@ -146,7 +148,12 @@ class TestAnAddedOrder:
 
         (entry,) = joc.ports.instances.audit
         assert entry.target == order_sid(ACCOUNT, answer["orderIds"][0])
-        assert (entry.command, entry.by, entry.from_state, entry.to_state) == ("create", "operator", None, "ACTIVE")
+        assert (entry.command, entry.by, entry.from_state, entry.to_state) == (
+            "create",
+            "operator",
+            None,
+            "ACTIVE",
+        )
         assert (entry.reason, entry.minutes_spent, entry.ticket) == ("asked for", 3, "T-1")
 
 
@@ -207,7 +214,12 @@ class TestBadItems:
         assert status == 419
         assert [(e["path"], e["code"], e["message"]) for e in answer["errors"]] == [
             ("/gone", "JOC-002", "JocObjectNotExistException: workflow '/gone' does not exist"),
-            ("/strict", "JOC-400", "JocBadRequestException: arguments: must have the member 'customerId' (schemaPath /properties/customerId)"),
+            (
+                "/strict",
+                "JOC-400",
+                "JocBadRequestException: arguments: must have the member 'customerId' "
+                "(schemaPath /properties/customerId)",
+            ),
             ("/refill", "JOC-400", "JocBadRequestException: unknown time zone 'Bogus/Zone'"),
             (
                 "/refill",
@@ -244,7 +256,9 @@ class TestBadItems:
     def test_workflows_of_others_do_not_exist(self, joc: Joc) -> None:
         joc.workflow()
 
-        status, _ = joc("/orders/add", {"controllerId": "a-2", "orders": [{"workflowPath": "/refill"}]}, key="stranger")
+        status, _ = joc(
+            "/orders/add", {"controllerId": "a-2", "orders": [{"workflowPath": "/refill"}]}, key="stranger"
+        )
 
         assert (status, joc.ports.instances.instances) == (419, {})
 

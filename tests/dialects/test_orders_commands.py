@@ -233,7 +233,11 @@ class TestConfirm:
 class TestTheAuditTrail:
     """Each order that was changed is written down once, with comment, minutes and ticket; core shows it."""
 
-    LOG: ClassVar[dict[str, Any]] = {"comment": "sold out", "timeSpent": 2, "ticketLink": "https://tickets.example/1"}
+    LOG: ClassVar[dict[str, Any]] = {
+        "comment": "sold out",
+        "timeSpent": 2,
+        "ticketLink": "https://tickets.example/1",
+    }
 
     def test_every_command_is_written_down(self, joc: Joc) -> None:
         head = joc.workflow()

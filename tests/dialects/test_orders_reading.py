@@ -134,7 +134,10 @@ class TestTheSnapshot:
         return {name: count for name, count in answer["orders"].items() if count}
 
     def test_each_counts_once(self, joc: Joc) -> None:
-        refill, other = joc.workflow("refill", "/a"), joc.workflow("other", "/b", config={"manualTrigger": True})
+        refill, other = (
+            joc.workflow("refill", "/a"),
+            joc.workflow("other", "/b", config={"manualTrigger": True}),
+        )
         sids = [joc.order(refill, **ONCE) for _ in range(5)]
         joc("/orders/suspend", {"orderIds": sids[:1]})
         joc("/orders/cancel", {"orderIds": sids[1:3]})
@@ -191,7 +194,7 @@ class TestHistory:
 
         (item,) = told(joc)
 
-        sid = joc.instance(_sid(joc, order_id)).sid
+        sid = joc.instance(_sid(order_id)).sid
         assert item == {
             "surveyDate": "2026-01-01T12:00:00.000Z",
             "controllerId": "a-1",
@@ -301,14 +304,18 @@ class TestHistory:
     def test_history_ids_beat_all_else(self, three: Joc) -> None:
         history_id = told(three, orderId="*-one")[0]["historyId"]
 
-        found = names(three, historyIds=[history_id, history_id, "gone", f"{history_id}0"], historyStates=["SUCCESSFUL"])
+        found = names(
+            three, historyIds=[history_id, history_id, "gone", f"{history_id}0"], historyStates=["SUCCESSFUL"]
+        )
         assert found == ["one"]
 
     def test_what_is_open_again_is_no_history(self, three: Joc) -> None:
         item = told(three, orderId="*-one")[0]
-        sid = _sid(three, item["orderId"])
+        sid = _sid(item["orderId"])
         record = three.ports.instances.records[sid, 1]
-        three.change(sid, status=InstanceStatus.ACTIVE, events=(replace(record.event, status=EventStatus.QUEUED),))
+        three.change(
+            sid, status=InstanceStatus.ACTIVE, events=(replace(record.event, status=EventStatus.QUEUED),)
+        )
 
         assert names(three, orderId=item["orderId"]) == []
 
@@ -359,5 +366,5 @@ class TestPatterns:
         assert matches(pattern, text) is is_like
 
 
-def _sid(joc: Joc, order_id: str) -> Any:
+def _sid(order_id: str) -> InstanceSid:
     return order_sid(ACCOUNT, order_id)

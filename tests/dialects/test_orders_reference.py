@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from dev.gateway import HttpRequest, event_of
+from functions.orders_api.handler import lambda_handler
 from shared.api.docs_page import docs_page
 from shared.api.orders.errors import Code
 from shared.api.orders.openapi import EXAMPLES_FILE, name_of, statuses_of
-from shared.api.orders.routes import WAYS
-from tests.dialects.core_client import Context
+from shared.api.orders.routes import WAYS, Door, Route
+from tests.dialects.core_client import ROUTES, Context
 from tests.dialects.orders_client import Joc, openapi
 from tests.dialects.orders_examples import played
 
@@ -31,8 +33,8 @@ def test_every_operation_has_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=name_of)
-def test_every_operation_is_in_the_page(way: "type[object]") -> None:
-    assert f"### POST {way.path}\n" in PAGE  # type: ignore[attr-defined]
+def test_every_operation_is_in_the_page(way: Door | Route) -> None:
+    assert f"### POST {way.path}\n" in PAGE
 
 
 @pytest.mark.parametrize("code", Code, ids=lambda code: code.name)
@@ -47,9 +49,7 @@ def test_every_status_is_in_the_page(status: int) -> None:
     assert f"| {status} |" in PAGE
 
 
-@pytest.mark.parametrize(
-    "code", ["JOC-001", "JOC-401", "JOC-402", "JOC-406", "JOC-419", "433", "434"]
-)
+@pytest.mark.parametrize("code", ["JOC-001", "JOC-401", "JOC-402", "JOC-406", "JOC-419", "433", "434"])
 def test_what_cannot_arise_here_is_told_with_its_reason(code: str) -> None:
     assert re.search(rf"^\| `{code}` \| \w.{{20,}}", PAGE.split("cannot arise")[1], re.MULTILINE)
 
@@ -62,12 +62,10 @@ def test_the_page_can_be_drawn() -> None:
 
 
 def test_it_is_served_to_everybody(joc: Joc) -> None:
-    from dev.gateway import HttpRequest, event_of
-    from functions.orders_api.handler import lambda_handler
-    from tests.dialects.core_client import ROUTES
-
     for path in ("/orders/openapi.json", "/orders/docs"):
-        found = event_of(HttpRequest(method="GET", target=path, headers={}, body=b"", source="127.0.0.1"), ROUTES)
+        found = event_of(
+            HttpRequest(method="GET", target=path, headers={}, body=b"", source="127.0.0.1"), ROUTES
+        )
         assert found is not None
         assert lambda_handler(found[1], Context())["statusCode"] == 200  # type: ignore[arg-type]
     assert joc.tokens == {}
