@@ -95,6 +95,13 @@ def planned_date(instance: Instance) -> datetime | None:
     return None if event is None else event.planned_at
 
 
+def waits_for_call(instance: Instance) -> bool:
+    """Whether it is on call and nobody has run it yet: then it has no date, whatever has become of it meanwhile."""
+    main, schedule = instance.main_event, instance.schedule
+    is_on_call = schedule is not None and schedule.on_call
+    return is_on_call and main is not None and main.status is EventStatus.ONHOLD
+
+
 class Waiting(StrEnum):
     """What an operator can run an event ahead of."""
 
@@ -131,8 +138,7 @@ def current_event(instance: Instance) -> Event | None:
 def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
     match event.status:
         case EventStatus.ONHOLD:
-            on_call = instance.schedule is not None and instance.schedule.on_call
-            return Phase.UNDATED if on_call and event.is_main else Phase.ON_HOLD
+            return Phase.UNDATED if event.is_main and waits_for_call(instance) else Phase.ON_HOLD
         case EventStatus.EXECUTING:
             lives = instance.lease is not None and instance.lease.until > now
             return Phase.RUNNING if lives else Phase.BETWEEN_STEPS

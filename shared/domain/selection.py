@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance import UNFINISHED, Instance, InstanceStatus
-from shared.domain.phase import Phase, phase_of, planned_date
+from shared.domain.phase import Phase, phase_of, planned_date, waits_for_call
 
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
@@ -171,9 +171,9 @@ def passes(sieve: Sieve, instance: Instance, *, now: datetime) -> bool:
         return False
     if sieve.planned_from is None and sieve.planned_until is None:
         return True
-    planned = planned_date(instance)
-    if phase is Phase.UNDATED or planned is None:
-        return phase is not Phase.UNDATED
+    planned, is_undated = planned_date(instance), phase is Phase.UNDATED or waits_for_call(instance)
+    if is_undated or planned is None:
+        return not is_undated
     is_late_enough = sieve.planned_from is None or sieve.planned_from <= planned
     return is_late_enough and (sieve.planned_until is None or planned < sieve.planned_until)
 

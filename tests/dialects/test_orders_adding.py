@@ -10,7 +10,7 @@ from shared.domain.ids import order_sid
 from tests.dialects.orders_client import ACCOUNT, NOON, Joc
 from tests.factories import settings
 
-MINUTE = timedelta(minutes=1)
+MISSING = "must have the member 'customerId' (schemaPath /properties/customerId)"
 
 
 def add(joc: Joc, *orders: dict[str, Any], **more: Any) -> tuple[int, Any]:
@@ -217,8 +217,7 @@ class TestBadItems:
             (
                 "/strict",
                 "JOC-400",
-                "JocBadRequestException: arguments: must have the member 'customerId' "
-                "(schemaPath /properties/customerId)",
+                f"JocBadRequestException: arguments: {MISSING}",
             ),
             ("/refill", "JOC-400", "JocBadRequestException: unknown time zone 'Bogus/Zone'"),
             (

@@ -318,6 +318,7 @@ class TestHistory:
         )
 
         assert names(three, orderId=item["orderId"]) == []
+        assert names(three) == ["three", "two"]
 
     def test_of_others_there_is_none(self, three: Joc) -> None:
         history_id = told(three)[0]["historyId"]

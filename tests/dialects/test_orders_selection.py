@@ -87,7 +87,9 @@ class TestThenWorkflows:
     def test_by_path_and_by_name(self, shop: Shop, path: str) -> None:
         assert shop.canceled(workflowIds=[{"path": path}], folders=[{"folder": "/sosx"}]) == ["refill"]
 
-    @pytest.mark.parametrize("path", ["/refill", "/sosx/refill", "sos/refill", "/sos/", "gone", "/"])
+    @pytest.mark.parametrize(
+        "path", ["/refill", "/sosx/refill", "sos/refill", "/sos/", "gone", "/", "é" * 512]
+    )
     def test_of_another_path_there_is_none(self, shop: Shop, path: str) -> None:
         assert shop.canceled(workflowIds=[{"path": path}]) == []
 

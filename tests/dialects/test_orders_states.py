@@ -163,6 +163,13 @@ def test_every_phase_has_a_cell() -> None:
     assert {cell[1] for cell in CELLS.values()} == set(Phase) == set(SHOWN)
 
 
+def test_one_that_waits_for_a_call_has_no_date_while_it_is_suspended_either(joc: Joc) -> None:
+    told = shown(joc, replace(ON_CALL, status=InstanceStatus.PAUSED, drained_at=NOON))
+
+    assert (told["state"]["_text"], told["scheduledNever"]) == ("SUSPENDED", True)
+    assert "scheduledFor" not in told
+
+
 class TestMarks:
     """A stopped order of which a step is still in flight is marked, and not resumed."""
 

@@ -1,5 +1,6 @@
 """What a selection asks of an instance besides whose it is. Source: docs/decisions/0026; contracts/orders.md B.3."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,6 +84,8 @@ class TestDates:
         assert is_through(ON_CALL)
         assert not is_through(ON_CALL, planned_until=SOON)
         assert not is_through(ON_CALL, planned_from=NOON - HOUR)
+        paused = replace(ON_CALL, status=InstanceStatus.PAUSED)
+        assert not is_through(paused, phases=(Phase.PAUSED,), planned_from=NOON - HOUR)
 
     def test_one_that_never_had_a_date_passes(self) -> None:
         dateless = an_instance(status=InstanceStatus.PAUSED, plan=None)

@@ -114,8 +114,9 @@ def _joined(call: Call, records: Iterable[EventRecord]) -> Iterator[Run]:
     while some := list(islice(records, MOST_LOADED)):
         found = readable(call.ports, list(dict.fromkeys(record.instance_sid for record in some)))
         for record in some:
-            if record.instance_sid in found:
-                yield Run(instance=found[record.instance_sid], record=record)
+            instance = found.get(record.instance_sid)
+            if instance is not None and _has_ended(instance, record):
+                yield Run(instance=instance, record=record)
 
 
 def _of_orders(call: Call, order_ids: Iterable[str]) -> Iterator[Run]:
@@ -126,8 +127,13 @@ def _of_orders(call: Call, order_ids: Iterable[str]) -> Iterator[Run]:
             continue
         records = call.ports.instances.records_before(sid, instance.next_seq, limit=MOST_OF_ONE)
         for record in records:
-            if is_run(record) and instance.event(record.event.seq) is None:
+            if is_run(record) and _has_ended(instance, record):
                 yield Run(instance=instance, record=record)
+
+
+def _has_ended(instance: Instance, record: EventRecord) -> bool:
+    """Whether the record counts: while the event is on its instance, it is of a runner that had lost its claim."""
+    return instance.event(record.event.seq) is None
 
 
 def _by_history_ids(call: Call, history_ids: Iterable[str]) -> Iterator[Run]:

@@ -20,7 +20,7 @@ from shared.domain.dates import format_instant
 from shared.domain.event import EventStatus
 from shared.domain.instance import Instance
 from shared.domain.journal import EventRecord
-from shared.domain.phase import Phase, current_event, phase_of, planned_date
+from shared.domain.phase import Phase, current_event, phase_of, planned_date, waits_for_call
 
 Shape = dict[str, Any]
 
@@ -39,7 +39,7 @@ _RUN_STATES = {
 def order_shape(instance: Instance, paths: Paths, *, now: datetime, compact: bool) -> Shape:
     """An order as it stands. compact: without its arguments."""
     phase = phase_of(instance, now=now)
-    never = _is_on_call(instance, phase)
+    never = waits_for_call(instance)
     planned = None if never else planned_date(instance)
     return _given(
         surveyDate=format_instant(now),
@@ -103,10 +103,6 @@ def fitting(shapes: Iterable[Shape], *, most: int) -> Iterator[Shape]:
         if number == most or room < 0:
             return
         yield shape
-
-
-def _is_on_call(instance: Instance, phase: Phase) -> bool:
-    return phase is Phase.UNDATED and instance.schedule is not None and instance.schedule.on_call
 
 
 def _last_outcome(instance: Instance, phase: Phase) -> Shape | None:

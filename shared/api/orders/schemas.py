@@ -48,7 +48,7 @@ ControllerId = Annotated[str, StringConstraints(min_length=1, max_length=100, pa
 OrderId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^<>]+$")]
 OrderName = Annotated[str, StringConstraints(min_length=1, max_length=30, pattern=NAME_PATTERN)]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-FolderPath = Annotated[str, StringConstraints(max_length=512, pattern=r"^/")]
+FolderPath = Annotated[str, StringConstraints(max_length=255, pattern=r"^/[ -~]*$")]
 ZoneName = Annotated[str, StringConstraints(max_length=255)]
 Text = Annotated[str, StringConstraints(max_length=255)]
 

@@ -6,6 +6,9 @@ from shared.application.ports import Ports, UnknownStrategyError
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.strategy import StrategyHead
 
+LONGEST_NAME = 100
+"""No strategy has a longer name."""
+
 
 def path_of(head: StrategyHead) -> str:
     """The path of a workflow."""
@@ -15,7 +18,7 @@ def path_of(head: StrategyHead) -> str:
 def workflow_at(ports: Ports, account: AccountId, path: str) -> StrategyHead | None:
     """The workflow at a path, or of a bare name; None where there is none."""
     folder, slash, name = path.rpartition("/")
-    head = ports.strategies.named(account, name) if name else None
+    head = ports.strategies.named(account, name) if 0 < len(name) <= LONGEST_NAME else None
     if head is None or (slash and head.folder != (folder or "/")):
         return None
     return head
