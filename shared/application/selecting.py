@@ -190,6 +190,8 @@ def _of_part(ports: Ports, part: Part, walk: Walk, *, page: int) -> Iterator[_Lo
             yield from _of_strategy(ports, strategy, part, walk, page=few)
         case OfFolder(sieve=sieve):
             yield from _of_folder(ports, part, walk, page=page if sieve is None else MOST_LOADED)
+        case _:
+            assert_never(part)
 
 
 def _named(ports: Ports, walk: Walk, ids: Sequence[InstanceSid], *, page: int) -> Iterator[_Look]:

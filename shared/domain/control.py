@@ -59,7 +59,8 @@ def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: date
             applied = audited(instance, change, command="cancel", by=command.by, now=now)
             return replace(applied, canceled_events=open_before)
         case InstanceStatus.CANCELED:
-            return _killed_again(instance, command.kill, command, now=now)
+            kill = command.kill and not command.unless_begun
+            return _killed_again(instance, kill, command, now=now)
         case InstanceStatus.COMPLETED:
             return Refused(instance=instance, why="the instance is COMPLETED")
         case _:

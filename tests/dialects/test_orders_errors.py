@@ -314,6 +314,13 @@ class TestOurOwnFailures:
         assert "secret detail" in caplog.text
 
 
+def test_an_order_without_a_workflow_in_our_books_is_our_failure(joc: Joc) -> None:
+    sid = joc.order(joc.workflow())
+    joc.ports.strategies.heads.clear()
+
+    assert joc("/order", {"orderId": sid})[0] == 500
+
+
 class Busy(MemoryInstances):
     """A store that is asked too much."""
 

@@ -75,6 +75,12 @@ class TestCancelingWhatIsFresh:
 
         assert isinstance(told(instance, FRESH_ONLY), AlreadyThere)
 
+    def test_nor_is_what_is_still_in_flight_of_it_killed(self) -> None:
+        draining = running(a_running_event(), status=InstanceStatus.CANCELED)
+
+        assert isinstance(told(draining, replace(FRESH_ONLY, kill=True)), AlreadyThere)
+        assert isinstance(told(draining, Cancel(by=ANN, kill=True)), Applied)
+
 
 class TestHurrying:
     """Execute cuts a step's delay short: of that step, until it is behind the event."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, assert_never
 
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError
 from shared.application.committing import ContentionError
@@ -157,6 +157,8 @@ def status_of(refusal: JocError | ItemsError | SecurityError) -> int:
             return BULK_ERROR
         case JocError():
             return INVALID_REQUEST
+        case _:
+            assert_never(refusal)
 
 
 def failure(error_id: str, at: datetime) -> Json:
