@@ -6,17 +6,20 @@
 import base64
 import json
 import os
+import subprocess
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
-from dev.client import KEY, Processes
+from dev.client import KEY, Processes, example
 from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.items import instance_item
 from shared.application.audit import from_the_end
@@ -135,3 +138,50 @@ class TestCancellingMany:
 
 def all_canceled(gym: Gym, sids: Sequence[InstanceSid]) -> bool:
     return gym.canceled(sids) == len(sids)
+
+
+class TestTheWayThere:
+    """The vendor's own statuses come through the gateway, and the page's walk-through runs as it is printed."""
+
+    def test_statuses(self, processes: Processes) -> None:
+        gym = open_gym(processes)
+        joc = logged_in(gym)
+        token = {"X-Access-Token": joc.token}
+
+        assert refused(f"{joc.base}/orders", {}, {}) == (401, "isAuthenticated")
+        assert refused(f"{joc.base}/orders", {"controllerId": "another"}, token) == (420, "error")
+        bad = {"controllerId": DEV, "orders": [{"workflowPath": "/gone"}]}
+        assert refused(f"{joc.base}/orders/add", bad, token) == (419, "errors")
+        assert refused(f"{joc.base}/orders/change", {"controllerId": DEV}, token) == (404, "message")
+        processes.stack.call("POST", "/_local/clock", {"advance": {"minutes": 31}})
+        assert refused(f"{joc.base}/orders", {"controllerId": DEV}, token) == (440, "isAuthenticated")
+
+    def test_the_walk_through(self, processes: Processes) -> None:
+        processes.start_stack()
+        water = example("water-filter-refill", processes.downstream)
+        processes.stack.call("POST", "/execution-strategy", water)
+        page = (Path(__file__).parents[2] / "docs" / "api" / "orders.md").read_text()
+        lines = page.split("## A walk-through\n")[1].split("## Before")[0].splitlines()
+        script = "\n".join(line[4:] for line in lines if line.startswith("    "))
+        script = script.replace("http://127.0.0.1:8080", processes.stack.url)
+
+        ran = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603, S607 - our own page
+
+        decoder, answers, rest = json.JSONDecoder(), [], ran.stdout.strip()
+        while rest:
+            answer, end = decoder.raw_decode(rest)
+            answers.append(answer)
+            rest = rest[end:].strip()
+        added, orders, suspended, cancelled, snapshot = answers
+        assert [order["orderId"] for order in orders["orders"]] == added["orderIds"]
+        assert (suspended["ok"], cancelled["ok"]) == (True, True)
+        assert snapshot["orders"]["terminated"] == 1
+
+
+def refused(url: str, body: Any, headers: dict[str, str]) -> tuple[int, str]:
+    """The status of a refusal, and the member its body is known by."""
+    with pytest.raises(HTTPError) as found:
+        send(url, body, headers)
+    told = json.loads(found.value.read())
+    known = ("isAuthenticated", "errors", "error", "message")
+    return found.value.code, next(name for name in known if name in told)
