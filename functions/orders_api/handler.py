@@ -42,12 +42,11 @@ serve_pages(app, "orders", Path(__file__).parent)
 
 def _refused(error: Exception) -> Response[Any]:
     """A refusal in the dialect's shape; of what broke on our side, only an id that the log has too."""
-    now, refusal = ports().clock.now(), refusal_of(error)
+    refusal, context = refusal_of(error), app.current_event.request_context
     if refusal is not None:
-        return _answered(status_of(refusal), Answer(body=refusal.body(now)))
-    error_id = app.current_event.request_context.request_id
-    logger.error("failed", exc_info=error, extra={"errorId": error_id})
-    return _answered(500, Answer(body=failure(error_id, now)))
+        return _answered(status_of(refusal), Answer(body=refusal.body(ports().clock.now())))
+    logger.error("failed", exc_info=error, extra={"errorId": context.request_id})
+    return _answered(500, Answer(body=failure(context.request_id, context.time_epoch)))
 
 
 app.exception_handler(Exception)(_refused)

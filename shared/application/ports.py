@@ -3,7 +3,7 @@
 A method that writes may have written although it raised (a lost reply); every use-case is made for that.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -112,10 +112,11 @@ class InstanceStore(Protocol):
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> list[EventRecord]:
+    ) -> Iterator[EventRecord]:
         """The latest records of an account's events that closed in a month (UTC), latest first, at most ``limit``.
 
-        month: any day of it. since (included), until (not included): when they closed. An index, as below.
+        month: any day of it. since (included), until (not included): when they closed. Only so many are read as are
+        asked for, some at a time. An index, as below.
         """
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:

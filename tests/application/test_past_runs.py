@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.past_runs import Past, past_runs
+from shared.application.past_runs import PAGE, Past, past_runs, runs_of
 from shared.domain.event import EventKind, EventStatus
 from shared.domain.ids import AccountId
 from shared.domain.journal import EventRecord
@@ -66,3 +66,32 @@ class TestPastRuns:
 
         assert told(ports, most=2) == [5]
         assert told(ports, most=3) == [5, 3]
+
+
+class TestRunsOfOneInstance:
+    """Latest first, some at a time."""
+
+    def told(self, ports: MemoryPorts, *, most: int = 999, next_seq: int = 999) -> list[int]:
+        instance = an_instance(an_event(7), next_seq=next_seq)
+        return [record.event.seq for record in runs_of(ports, instance, most=most)]
+
+    @pytest.mark.parametrize("count", [0, 1, PAGE - 1, PAGE, 2 * PAGE + 5])
+    def test_all_of_them(self, ports: MemoryPorts, count: int) -> None:
+        for seq in range(11, 11 + count):
+            ended(ports, seq, NOON)
+
+        assert self.told(ports) == list(range(10 + count, 10, -1))
+
+    def test_only_so_many_are_looked_at(self, ports: MemoryPorts) -> None:
+        for seq in range(11, 311):
+            ended(ports, seq, NOON, main=seq != 309)
+
+        assert self.told(ports, most=3) == [310, 308]
+        assert len(self.told(ports, most=PAGE + 50)) == PAGE + 49
+
+    def test_what_never_began_or_is_open_again_is_no_run(self, ports: MemoryPorts) -> None:
+        ended(ports, 6, NOON, began=False)
+        ended(ports, 7, NOON)
+        ended(ports, 8, NOON)
+
+        assert self.told(ports) == [8]

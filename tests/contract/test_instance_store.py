@@ -378,6 +378,14 @@ class TestRecordsOfAMonth:
         self.stored(stores, *closed)
         assert self.told(stores, limit=1000) == closed[::-1]
 
+    def test_one_that_is_gone_since_is_left_out(self, stores: Stores) -> None:
+        self.stored(stores, at(3), at(4))
+        instance = stores.instances.load(InstanceSid(f"{full.ACCOUNT}-0"))
+        assert instance is not None
+        record = replace(a_record(instance), finished_at=at(3))
+        stores.instances.commit(changed(instance), reopened=record)
+        assert self.told(stores) == [at(4)]
+
     def test_every_field_survives(self, stores: Stores) -> None:
         stores.instances.create(full.INSTANCE, records=[full.RECORD])
         (found,) = stores.instances.records_of_month(full.ACCOUNT, self.JANUARY, **self.WHOLE, limit=9)

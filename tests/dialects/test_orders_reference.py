@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from shared.api.orders.errors import Code
 from shared.api.orders.openapi import EXAMPLES_FILE, name_of, statuses_of
 from shared.api.orders.routes import WAYS, Door, Route
 from tests.dialects.core_client import ROUTES, Context
-from tests.dialects.orders_client import Joc, openapi
+from tests.dialects.orders_client import Joc, openapi, shape_of
 from tests.dialects.orders_examples import played
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,33 @@ TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_or
 def test_the_examples_are_what_is_answered(joc: Joc) -> None:
     """``python -m tests.dialects.orders_examples`` writes them anew."""
     assert played(joc) == json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
+
+
+def bodies() -> Iterator[Any]:
+    """Everything that is sent as JSON, with its example and its schema."""
+    for path, methods in openapi()["paths"].items():
+        for operation in methods.values():
+            held = {"request": operation.get("requestBody", {"content": {}}), **operation["responses"]}
+            for place, body in held.items():
+                content = body["content"].get("application/json", {})
+                if "example" in content:
+                    yield pytest.param(content, id=f"{path} {place}")
+
+
+@pytest.mark.parametrize("content", list(bodies()))
+def test_each_example_is_of_its_schema(content: dict[str, Any]) -> None:
+    found = shape_of(json.dumps(content["schema"])).iter_errors(content["example"])
+
+    assert [f"{error.instance_path}: {error.message}" for error in found] == []
+
+
+def test_every_operation_shows_what_it_takes_answers_and_refuses() -> None:
+    shown = {param.id for param in bodies()}
+
+    for way in WAYS:
+        refused = {str(status) for status in statuses_of(way)}
+        taken = {"request"} if isinstance(way, Route) else set()
+        assert {f"{way.path} {place}" for place in taken | {"200"} | refused} <= shown
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:

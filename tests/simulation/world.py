@@ -1,7 +1,7 @@
 """The whole engine in one process: stores, doorbells, services and operators, under a schedule of faults."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -210,7 +210,7 @@ class World:
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> list[EventRecord]:
+    ) -> Iterator[EventRecord]:
         return self.store.records_of_month(account, month, since=since, until=until, limit=limit)
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:

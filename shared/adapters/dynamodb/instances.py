@@ -4,7 +4,7 @@ The instance is one item, replaced whole if its ``rev`` is still the one the cha
 closes or is audited with it goes into the same transaction, the instance first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -163,7 +163,7 @@ class DynamoDbInstances:
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> list[EventRecord]:
+    ) -> Iterator[EventRecord]:
         listed: list[Item] = []
         for shard in range(SHARDS):
             values = {
@@ -180,16 +180,16 @@ class DynamoDbInstances:
                 ExpressionAttributeValues=to_attributes(values),
                 ScanIndexForward=False,
             )
-        keys = [
-            {name: item[name] for name in ("instanceSid", "sk")}
-            for item in sorted(listed, key=_closed, reverse=True)[:limit]
-        ]
-        table, found = self.tables.events, list[EventRecord]()
-        for start in range(0, len(keys), MOST_READ):
-            items = read_batch(self.client, {table: keys[start : start + MOST_READ]})[table]
-            found += [record_of(item) for item in items]
-        meant = [record for record in found if since <= record.finished_at < until]
-        return sorted(meant, key=lambda one: (one.finished_at, one.instance_sid, one.event.seq), reverse=True)
+            listed = sorted(listed, key=_closed, reverse=True)[:limit]
+        table = self.tables.events
+        for start in range(0, len(listed), MOST_READ):
+            keys = [
+                {name: item[name] for name in ("instanceSid", "sk")}
+                for item in listed[start : start + MOST_READ]
+            ]
+            found = [record_of(item) for item in read_batch(self.client, {table: keys})[table]]
+            meant = [record for record in found if since <= record.finished_at < until]
+            yield from sorted(meant, key=_ended, reverse=True)
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         values = {":partition": partition, ":until": attention_instant(until)}
@@ -321,6 +321,11 @@ class DynamoDbInstances:
 def _closed(item: Item) -> tuple[str, str, str]:
     """When a record of the index closed, and what tells it from others of that instant."""
     return item["finishedAt"]["S"], item["instanceSid"]["S"], item["sk"]["S"]
+
+
+def _ended(record: EventRecord) -> tuple[datetime, str, int]:
+    """The same of a record itself."""
+    return record.finished_at, record.instance_sid, record.event.seq
 
 
 def _fenced(table: str, item: Attributes, fence: int) -> dict[str, Any]:

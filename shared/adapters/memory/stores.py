@@ -3,7 +3,7 @@
 Source: shared/application/ports.py; tests/contract.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -108,7 +108,7 @@ class MemoryInstances:
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> list[EventRecord]:
+    ) -> Iterator[EventRecord]:
         found = [
             record
             for record in self.records.values()
@@ -116,7 +116,7 @@ class MemoryInstances:
             and (record.finished_at.year, record.finished_at.month) == (month.year, month.month)
             and since <= record.finished_at < until
         ]
-        return sorted(found, key=_closed, reverse=True)[:limit]
+        return iter(sorted(found, key=_closed, reverse=True)[:limit])
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         entries = [(at, sid) for at, sid in self.attention_entries(partition) if at <= until]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, assert_never
@@ -161,8 +161,12 @@ def status_of(refusal: JocError | ItemsError | SecurityError) -> int:
             assert_never(refusal)
 
 
-def failure(error_id: str, at: datetime) -> Json:
-    """What is said of something that failed on our side: an id that the log has too, and nothing of the inside."""
+def failure(error_id: str, epoch_ms: int) -> Json:
+    """What is said of something that failed on our side: an id that the log has too, and nothing of the inside.
+
+    epoch_ms: when the request came, in milliseconds since 1970: what failed may be what knows the time.
+    """
+    at = datetime.fromtimestamp(epoch_ms / 1000, UTC)
     broken = JocError(Code.OTHER, f"something failed on our side; its log has the id {error_id}")
     body = broken.body(at)
     return {**body, "error": {**body["error"], "errorId": error_id}}

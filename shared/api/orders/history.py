@@ -14,7 +14,7 @@ from shared.api.orders.globs import matches
 from shared.api.orders.render import FAILED, SUCCESSFUL, fitting, history_shape, history_state, started_at
 from shared.api.orders.schemas import DEFAULT_LIMIT, Folder, HistoryFilter, SummaryFilter
 from shared.api.orders.workflows import Paths
-from shared.application.past_runs import Past, is_run, past_runs
+from shared.application.past_runs import Past, past_runs, runs_of
 from shared.application.selecting import MOST_LOADED, readable
 from shared.domain.dates import format_instant
 from shared.domain.ids import event_address
@@ -26,7 +26,7 @@ MOST_LOOKED_AT = 10_000
 """So many records are looked at for one answer."""
 
 MOST_OF_ONE = 1_000
-"""So many runs of an order that is named are told."""
+"""So many records of an order that is named are looked at."""
 
 LONGEST_RUN = timedelta(days=31)
 """A run that took longer is not found by when it began where an end date is given."""
@@ -125,10 +125,8 @@ def _of_orders(call: Call, order_ids: Iterable[str]) -> Iterator[Run]:
         instance = call.ports.instances.load(sid)
         if instance is None or instance.account_id != account:
             continue
-        records = call.ports.instances.records_before(sid, instance.next_seq, limit=MOST_OF_ONE)
-        for record in records:
-            if is_run(record) and _has_ended(instance, record):
-                yield Run(instance=instance, record=record)
+        for record in runs_of(call.ports, instance, most=MOST_OF_ONE):
+            yield Run(instance=instance, record=record)
 
 
 def _has_ended(instance: Instance, record: EventRecord) -> bool:

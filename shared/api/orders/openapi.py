@@ -77,7 +77,7 @@ _REFUSED: Mapping[int, tuple[str, str, Json]] = {
     500: (
         "Something failed on our side; the errorId is in its log too.",
         "Error",
-        failure("JKJaXmPLvHcESHA=", _AT),
+        failure("JKJaXmPLvHcESHA=", round(_AT.timestamp() * 1000)),
     ),
 }
 
