@@ -201,6 +201,16 @@ class TestContinue:
         joc.run(sid)
         assert len(joc.shop.keys) == 1
 
+    def test_why_it_does_not_run_is_no_longer_the_delay(self, joc: Joc, client: Any) -> None:
+        steps = [step("one", nextStep="two"), step("two", delay=hours(5), action="post")]
+        sid = joc.order(joc.workflow(tasks=[task("charge", *steps)]))
+        joc.run(sid)
+        assert explained(client, sid) == "WAITING_FOR_DELAY"
+
+        joc("/orders/continue", REFILL)
+
+        assert explained(client, sid) == "DUE"
+
     def test_one_that_waits_for_nothing_is_left_out(self, joc: Joc) -> None:
         sid = running(joc)
         other = joc.order(joc.ports.strategies.heads[joc.instance(sid).strategy_sid], **LATER)
@@ -451,6 +461,11 @@ class TestTheTableOfVerdicts:
     def test_others_are_done_only_where_they_changed_something(self, verb: Verb) -> None:
         row = [VERDICTS[verb, came] for came in Came]
         assert row == [Told.DONE, Told.LEFT_OUT, Told.LEFT_OUT, Told.LEFT_OUT, Told.BROKEN]
+
+
+def explained(client: Any, sid: str) -> Any:
+    """Why the instance's event does not run just now."""
+    return client("GET", f"/execution-instance/{sid}/explain")[1]["reason"]
 
 
 def sid_of(joc: Joc, order_id: str) -> InstanceSid:
