@@ -44,6 +44,8 @@ class Settings:
     horizon: how far ahead wakeups are armed; None for any distance.
     controllers: the module that registers named controllers; empty for none.
     connector_timezone: in which the process dialect reads dates where neither request nor strategy names a zone.
+    joc_allow_unscoped: a command of the orders dialect that names no orders, workflows or folders means them all.
+    joc_force_comments: each command of the orders dialect has to say why.
     """
 
     stage: str
@@ -60,6 +62,8 @@ class Settings:
     horizon: timedelta | None = None
     controllers: str = ""
     connector_timezone: str = "UTC"
+    joc_allow_unscoped: bool = False
+    joc_force_comments: bool = False
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -94,10 +98,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         controllers=environment.get("CONTROLLERS", ""),
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
         connector_timezone=_zone(environment.get("CONNECTOR_TIMEZONE", "UTC"), problems),
+        joc_allow_unscoped=_flag("JOC_ALLOW_UNSCOPED", environment.get("JOC_ALLOW_UNSCOPED", ""), problems),
+        joc_force_comments=_flag("JOC_FORCE_COMMENTS", environment.get("JOC_FORCE_COMMENTS", ""), problems),
     )
     if problems:
         raise ConfigError("; ".join(problems))
     return settings
+
+
+def _flag(name: str, text: str, problems: list[str]) -> bool:
+    """Whether it is set; not, where nothing is said."""
+    if text not in ("", "true", "false"):
+        problems.append(f"{name}: {text!r} is neither true nor false")
+    return text == "true"
 
 
 def _horizon(days: str, problems: list[str]) -> timedelta | None:

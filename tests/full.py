@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.domain.access import AccessKey, Role
-from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result
+from shared.domain.access import AccessKey, Role, Session
+from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result, RunWaiting
 from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.dates import Asked, Moment
 from shared.domain.decision import Actor, AuditEntry
@@ -35,8 +35,9 @@ from shared.domain.instance import (
 from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.operation import Drain
 from shared.domain.own_schedule import OwnSchedule
+from shared.domain.phase import Phase, Waiting
 from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy
+from shared.domain.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
 from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -119,6 +120,7 @@ EVENT = Event(
     side_results_from=2,
     again=(Again(step="look", run=2), Again(step="charge", run=3)),
     unsure=True,
+    hurried=True,
     in_doubt=True,
     answered=AnswerMark(correlation_id=CorrelationId(f"{SID}-7.t0ken"), key="f00d"),
     answer_by=at(6),
@@ -195,6 +197,7 @@ INSTANCE = Instance(
     ),
     order_id="#2026-01-01#T123-daily",
     worker="7",
+    has_run=True,
     added=(Added(seq=7, key="0cafe", body="0beef"),),
     operations=(OperationSid("b-1"), OperationSid("b-2")),
 )
@@ -226,6 +229,9 @@ AUDIT = AuditEntry(
     to_state="PAUSED",
     reason="asked to",
     operation=OperationSid("b-1"),
+    minutes_spent=2,
+    ticket="https://tickets.example/1",
+    options=("kill", "deep"),
 )
 
 HEAD = StrategyHead(
@@ -255,6 +261,8 @@ KEY = AccessKey(
     created_by="key-0",
 )
 
+SESSION = Session(token_hash="70ce11", account_id=ACCOUNT, key_id="k1", opened_at=at(1), idle_until=at(2))
+
 VERSION = StrategyVersion(
     sid=STRATEGY, version=3, description="Monthly, in €", created_at=at(2), created_by="key-9"
 )
@@ -283,7 +291,14 @@ ANSWER = Answer(
 
 BULK_SID = OperationSid("01890a5d-ac96-774b-bcce-b302099a00b1")
 
-BY = Actor(name="key-1", reason="€ asked to", operation=BULK_SID)
+BY = Actor(
+    name="key-1",
+    reason="€ asked to",
+    operation=BULK_SID,
+    minutes_spent=2,
+    ticket="T-1",
+    options=("deep",),
+)
 
 REFUSED = Result(sid=SID, came=Came.REFUSED, why="the instance is COMPLETED")
 
@@ -297,7 +312,7 @@ BULK = BulkOperation(
     attention_at=at(3),
     rev=17,
     status=BulkStatus.PAUSED,
-    cursor=Cursor(passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID),
+    cursor=Cursor(part=2, passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID),
     at_end=True,
     in_hand=(SID, InstanceSid("i-2")),
     worker="t0ken",
@@ -314,6 +329,12 @@ _THOSE: dict[str, Any] = {
     "statuses": (InstanceStatus.PAUSED, InstanceStatus.CANCELED),
     "created_from": at(1, microsecond=7),
     "created_to": at(2),
+    "sieve": Sieve(
+        phases=(Phase.PAUSED, Phase.STUCK),
+        planned_from=at(3, microsecond=7),
+        planned_until=at(4),
+        at_rest=True,
+    ),
 }
 
 BULKS = (
@@ -323,10 +344,39 @@ BULKS = (
         selection=OfStrategy(strategy=STRATEGY, version=3, **_THOSE),
         command=Resume(by=BY, on_late=OnResume.SHIFT),
     ),
-    replace(BULK, selection=OfFolder(folder="/de", **_THOSE), command=Cancel(by=BY, kill=True)),
+    replace(
+        BULK,
+        selection=OfFolder(folder="/de", is_flat=True, **_THOSE),
+        command=Cancel(by=BY, kill=True, unless_begun=True),
+    ),
+    replace(
+        BULK,
+        selection=OfAny(
+            parts=(
+                OfFolder(folder="/de", is_flat=True, **_THOSE),
+                OfStrategy(strategy=STRATEGY, version=3, **_THOSE),
+            )
+        ),
+        command=RunWaiting(what=Waiting.FOR_OPERATOR, by=BY),
+    ),
     replace(BULK, command=Pause(by=BY, kill=True)),
     replace(BULK, command=MigrateTo(by=BY, version=4)),
 )
 """With every selection, and every command."""
 
-EVERYTHING = (EVENT, ENTRY, INSTANCE, RECORD, AUDIT, HEAD, KEY, VERSION, DRAIN, INTENT, END, ANSWER, *BULKS)
+EVERYTHING = (
+    EVENT,
+    ENTRY,
+    INSTANCE,
+    RECORD,
+    AUDIT,
+    HEAD,
+    KEY,
+    SESSION,
+    VERSION,
+    DRAIN,
+    INTENT,
+    END,
+    ANSWER,
+    *BULKS,
+)

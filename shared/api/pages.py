@@ -41,6 +41,7 @@ PAGES: Mapping[str, tuple[Page, ...]] = {
     "core": _reference("core", below=""),
     "process": _reference("process", below="/process"),
     "automation": _reference("automation", below="/automation"),
+    "orders": _reference("orders", below="/orders"),
 }
 """The pages of each dialect, by the name its package ``shared.api.<dialect>`` and ``functions/<dialect>_api`` have."""
 

@@ -43,12 +43,13 @@ class OperationOverError(RitornelloError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedOfMany:
-    """What is asked for. command: by whoever asks."""
+    """What is asked for. command: by whoever asks. unless_empty: where nothing is selected, nothing is stored."""
 
     account: AccountId
     selection: Selection
     command: BulkCommand
     repeatable: Repeatable | None = None
+    unless_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,10 @@ def dry_run(ports: Ports, asked: AskedOfMany) -> DryRun:
 def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
     """A stored operation: carried out, where it is for so few instances that this can be waited for, or begun.
 
-    A repeatable request that was heard before finds the operation as it is now. Raises: KeyReusedError: nothing
-    was stored.
+    A repeatable request that was heard before finds the operation as it is now. ``unless_empty``: one that is over
+    before anything was done was not stored; only so many instances are looked at for that, and where none of the
+    first ones is selected and there are more, it goes on.
+    Raises: KeyReusedError: nothing was stored.
     """
     sid = OperationSid(ports.ids.instance_sid())
     if asked.repeatable is not None:
@@ -82,6 +85,8 @@ def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
         if known is not None:
             return known
     bulk, loaded = _begun(ports, asked, sid)
+    if asked.unless_empty and bulk.status is BulkStatus.COMPLETED:
+        return bulk
     by, told, states = asked.command.by, f"bulk-{name_of(asked.command)}", (None, bulk.status.value)
     audit = noted(bulk.account_id, sid, told, by=by, now=bulk.started_at, states=states)
     try:

@@ -25,11 +25,11 @@ from shared.domain.bulk import (
     result_of,
     taken,
 )
-from shared.domain.decision import Refused, Verdict
+from shared.domain.decision import AlreadyThere, Refused, Verdict
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
-from shared.domain.selection import Slice
+from shared.domain.selection import Slice, is_still_selected
 
 BREATHER_SECONDS = 5.0
 """How long an operation waits when a store is asked too much."""
@@ -186,8 +186,18 @@ def _command(
 
 
 def _settled(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict | None:
+    if bulk.sid in instance.operations:
+        return AlreadyThere(instance=instance)
     asked = addressed(ports, bulk.command, instance)
-    return asked if isinstance(asked, Refused) else settled(ports, instance.sid, asked, known=instance)
+    if isinstance(asked, Refused):
+        return asked
+    return settled(ports, instance.sid, asked, known=instance, is_meant=partial(_is_meant, ports, bulk))
+
+
+def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:
+    """Whether an instance is still as it was selected, or was changed by the operation since."""
+    is_done = bulk.sid in instance.operations
+    return is_done or is_still_selected(bulk.selection, instance, now=ports.clock.now())
 
 
 def _has_changed(ports: Ports, bulk: BulkOperation, sid: InstanceSid) -> bool:

@@ -3,11 +3,13 @@
 Source: design section 2 and section 3, items 1 and 6.
 """
 
+from collections.abc import Callable
+
 from shared.application.ports import Ports, StaleRevError
 from shared.domain.attention import EARLY, NotYet, Ready, look
 from shared.domain.commands import Command
 from shared.domain.decide import decide
-from shared.domain.decision import Applied, Verdict
+from shared.domain.decision import Applied, Refused, Verdict
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.strategy import Strategy
@@ -21,17 +23,25 @@ class ContentionError(Exception):
 
 
 def settled(
-    ports: Ports, sid: InstanceSid, command: Command, *, known: Instance | None = None
+    ports: Ports,
+    sid: InstanceSid,
+    command: Command,
+    *,
+    known: Instance | None = None,
+    is_meant: Callable[[Instance], bool] | None = None,
 ) -> Verdict | None:
     """Load, decide, commit, until no other writer is faster; None where there is no such instance.
 
-    known: the instance as loaded before, to begin with. Raises: ContentionError.
+    known: the instance as loaded before, to begin with. is_meant: whether it is to be commanded as it is now; else
+    Refused. Raises: ContentionError.
     """
     for _ in range(MAX_RACES):
         instance = known or ports.instances.load(sid)
         known = None
         if instance is None:
             return None
+        if is_meant is not None and not is_meant(instance):
+            return Refused(instance=instance, why="it is no longer as it was selected", rule="selection")
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         verdict = committed(ports, strategy, instance, command)
         if verdict is not None:

@@ -3,12 +3,12 @@
 A method that writes may have written although it raised (a lost reply); every use-case is made for that.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from shared.domain.access import AccessKey
+from shared.domain.access import AccessKey, Session
 from shared.domain.bulk import BulkOperation
 from shared.domain.call import CallOutcome, ServiceRequest
 from shared.domain.decision import AuditEntry
@@ -54,8 +54,17 @@ class InstanceStore(Protocol):
     def load(self, sid: InstanceSid) -> Instance | None:
         """The instance as last stored, by a strongly consistent read; None where there is none."""
 
-    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
-        """Store a new instance. Raises: StaleRevError: one of that sid exists. Nothing was written."""
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
+        """Store a new instance, with its records and audit entry or not at all.
+
+        Raises: StaleRevError: one of that sid exists. Nothing was written.
+        """
 
     def commit(
         self,
@@ -99,6 +108,15 @@ class InstanceStore(Protocol):
         """The journals of the events of these numbers, both included, in order of (event, run, visit).
 
         By strongly consistent reads.
+        """
+
+    def records_of_month(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
+    ) -> Iterator[EventRecord]:
+        """The latest records of an account's events that closed in a month (UTC), latest first, at most ``limit``.
+
+        month: any day of it. since (included), until (not included): when they closed. Only so many are read as are
+        asked for, some at a time. An index, as below.
         """
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
@@ -287,6 +305,21 @@ class AccessStore(Protocol):
 
     def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
         """The youngest keys of an account, older than ``before``, youngest first."""
+
+    def session(self, token_hash: str) -> Session | None:
+        """The session of a token, by a strongly consistent read; None where there is none.
+
+        One that has expired stays for a while, so that its end can be told from a token nobody knows.
+        """
+
+    def open_session(self, session: Session) -> None:
+        """Store a new session."""
+
+    def move_session(self, session: Session) -> None:
+        """Store a session that is there already; one that has been closed meanwhile stays closed."""
+
+    def close_session(self, token_hash: str) -> None:
+        """Remove a session. Removing it again changes nothing."""
 
     def queue_paused(self, account: AccountId) -> bool:
         """Whether all due events of an account wait; by a strongly consistent read."""

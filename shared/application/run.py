@@ -4,7 +4,7 @@ One way: look, claim, check the flags, then step after step, conclude, and look 
 Source: design section 3.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.application.committing import committed, ring, settled, stored
 from shared.application.moving import Claimed, Halted, Moved, handed_over
@@ -111,6 +111,8 @@ class _Run:
     def _walked(self, claim: Claimed, instance: Instance, event: Event) -> Instance | None:
         """Step after step, until the run ends or somebody else decides."""
         then = position(claim.trail, event)
+        if event.hurried and isinstance(then, Intent):
+            then = replace(then, not_before=None)
         at: Moved | Halted = Halted(instance=None)
         at = at if then is None else Moved(claim=claim, instance=instance, event=event, then=then)
         for entry in unapplied(claim.trail, event):

@@ -7,22 +7,26 @@ status just as the walk comes by, may be missed. One that is found is loaded, an
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import assert_never
 
 from shared.application.ports import Listed, Ports, UnknownStrategyError
-from shared.domain.bulk import BulkCommand, Came, MigrateTo, Result, result_of
-from shared.domain.commands import Command, Migrate
+from shared.domain.bulk import BulkCommand, Came, MigrateTo, Result, RunWaiting, result_of
+from shared.domain.commands import Command, Execute, Migrate
 from shared.domain.decide import decide
 from shared.domain.decision import Refused
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance import Instance
+from shared.domain.phase import waiting_event
 from shared.domain.selection import (
     START,
     Cursor,
+    OfAny,
     OfFolder,
     OfIds,
     OfStrategy,
+    Part,
     Selection,
     Slice,
     created_since,
@@ -93,6 +97,16 @@ def next_slice(ports: Ports, walk: Walk, *, wanted: int) -> Found:
     return Found(slice=Slice(sids=tuple(sids), cursor=cursor, at_end=True), instances=loaded)
 
 
+def instances_of(ports: Ports, walk: Walk, *, most: int) -> Iterator[Instance]:
+    """The instances of a selection as they are now, a page at a time; ``most`` are looked at for them at most.
+
+    Those that cannot be read are left out.
+    """
+    for step in islice(_steps(ports, walk, page=MOST_LOADED), most):
+        if step.instance is not None:
+            yield step.instance
+
+
 def count(ports: Ports, walk: Walk, *, most: int) -> Counted:
     """How many instances of the account a selection is of; the first ``most`` of them are told."""
     number, first = 0, list[Instance]()
@@ -106,13 +120,23 @@ def count(ports: Ports, walk: Walk, *, most: int) -> Counted:
 
 
 def addressed(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
-    """A bulk operation's command as it is for one instance; refused where its strategy has no such version."""
-    if not isinstance(command, MigrateTo):
-        return command
-    try:
-        return Migrate(to=ports.strategies.load(instance.strategy_sid, command.version), by=command.by)
-    except UnknownStrategyError:
-        return Refused(instance=instance, why=f"its strategy has no version {command.version}")
+    """A bulk operation's command as it is for one instance.
+
+    Refused where its strategy has no such version, or nothing of it waits for what is named.
+    """
+    match command:
+        case MigrateTo(version=version, by=by):
+            try:
+                return Migrate(to=ports.strategies.load(instance.strategy_sid, version), by=by)
+            except UnknownStrategyError:
+                return Refused(instance=instance, why=f"its strategy has no version {version}")
+        case RunWaiting(what=what, by=by):
+            event = waiting_event(instance, what, now=ports.clock.now())
+            if event is None:
+                return Refused(instance=instance, why="nothing of it waits for that")
+            return Execute(seq=event.seq, by=by)
+        case _:
+            return command
 
 
 def foreseen(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> Result:
@@ -141,14 +165,33 @@ def _steps(ports: Ports, walk: Walk, *, page: int) -> Iterator[_Look]:
     match walk.selection:
         case OfIds(ids=ids):
             yield from _named(ports, walk, ids, page=page)
-        case OfStrategy(strategy=strategy, version=version) as selection:
-            # Where instances of other versions stand in between, more are looked at than found.
-            few = page if version is None else MOST_LOADED
-            yield from _of_strategy(ports, strategy, selection, walk, page=few)
-        case OfFolder() as selection:
-            yield from _of_folder(ports, selection, walk, page=page)
+        case OfStrategy() | OfFolder() as part:
+            yield from _of_part(ports, part, walk, page=page)
+        case OfAny(parts=parts):
+            yield from _of_parts(ports, parts, walk, page=page)
         case _:
             assert_never(walk.selection)
+
+
+def _of_parts(ports: Ports, parts: Sequence[Part], walk: Walk, *, page: int) -> Iterator[_Look]:
+    """One part after another; between two of them the cursor stands at the beginning of the next."""
+    for number in range(walk.cursor.part, len(parts)):
+        cursor = walk.cursor if number == walk.cursor.part else Cursor(part=number)
+        for step in _of_part(ports, parts[number], replace(walk, cursor=cursor), page=page):
+            yield replace(step, cursor=replace(step.cursor, part=number))
+        yield _Look(cursor=Cursor(part=number + 1))
+
+
+def _of_part(ports: Ports, part: Part, walk: Walk, *, page: int) -> Iterator[_Look]:
+    match part:
+        case OfStrategy(strategy=strategy, version=version, sieve=sieve):
+            # Where others stand in between, more are looked at than found.
+            few = page if version is None and sieve is None else MOST_LOADED
+            yield from _of_strategy(ports, strategy, part, walk, page=few)
+        case OfFolder(sieve=sieve):
+            yield from _of_folder(ports, part, walk, page=page if sieve is None else MOST_LOADED)
+        case _:
+            assert_never(part)
 
 
 def _named(ports: Ports, walk: Walk, ids: Sequence[InstanceSid], *, page: int) -> Iterator[_Look]:
@@ -172,6 +215,8 @@ def _of_folder(ports: Ports, selection: OfFolder, walk: Walk, *, page: int) -> I
             walk.account, selection.folder, after=cursor.folder_name, limit=FOLDER_PAGE
         )
         for one in filed:
+            if selection.is_flat and not one.folder_name.startswith(f"{selection.folder}#"):
+                return  # those in the folder itself come before all those below it
             cursor = Cursor(folder_name=one.folder_name, strategy=one.sid)
             yield from _of_strategy(ports, one.sid, selection, replace(walk, cursor=cursor), page=page)
             yield _Look(cursor=Cursor(folder_name=one.folder_name))
@@ -180,7 +225,7 @@ def _of_folder(ports: Ports, selection: OfFolder, walk: Walk, *, page: int) -> I
 
 
 def _of_strategy(
-    ports: Ports, strategy: StrategySid, selection: OfStrategy | OfFolder, walk: Walk, *, page: int
+    ports: Ports, strategy: StrategySid, selection: Part, walk: Walk, *, page: int
 ) -> Iterator[_Look]:
     """An instance that cannot be read is taken as selected: whoever commands it will tell why it failed."""
     until = created_until(selection, walk.begun_at)
@@ -194,7 +239,7 @@ def _of_strategy(
             sid = InstanceSid(after.sid)
             instance = loaded.get(sid)
             cursor = replace(walk.cursor, created_at=after.created_at, sid=sid)
-            if instance is None or is_selected(selection, instance):
+            if instance is None or is_selected(selection, instance, now=ports.clock.now()):
                 yield _Look(cursor=cursor, sid=sid, instance=instance)
             else:
                 yield _Look(cursor=cursor)
@@ -202,7 +247,7 @@ def _of_strategy(
             return
 
 
-def _first_place(selection: OfStrategy | OfFolder, cursor: Cursor) -> Listed | None:
+def _first_place(selection: Part, cursor: Cursor) -> Listed | None:
     """The place behind which the walk goes on: the one it has come to, or just before the first date asked for."""
     if cursor.created_at is not None and cursor.sid is not None:
         return Listed(created_at=cursor.created_at, sid=cursor.sid)

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from shared.application.committing import ring
 from shared.application.ports import Ports, StaleRevError
-from shared.domain.decision import AlreadyThere, Applied
+from shared.domain.decision import Actor, AlreadyThere, Applied, AuditEntry, noted
 from shared.domain.errors import RitornelloError
-from shared.domain.ids import InstanceSid, sid_of_request
+from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
+from shared.domain.instance import Instance
 from shared.domain.own_schedule import OwnSchedule
 from shared.domain.start import NewInstance, start
 from shared.domain.strategy import Json, Strategy
@@ -32,7 +33,8 @@ class Repeatable:
 class StartInstance:
     """What a caller asks for. start_date: None for now. by: the id of their access key.
 
-    order_id: what it is called among orders; two of one name are the same request, sent again.
+    order_id: what it is called among orders, which its sid is derived from.
+    actor: why it is started, where somebody has said so: then there is an audit entry of it.
     """
 
     strategy_id: str
@@ -45,6 +47,7 @@ class StartInstance:
     schedule: OwnSchedule | None = None
     order_id: str | None = None
     worker: str | None = None
+    actor: Actor | None = None
 
 
 def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Applied | AlreadyThere:
@@ -54,9 +57,8 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
     is armed again, since the first sending may have died before that.
     Raises: InvalidInputError; KeyReusedError. Nothing was stored.
     """
-    sid = ports.ids.instance_sid()
+    sid = _sid(ports, strategy.account_id, asked)
     if asked.repeatable is not None:
-        sid = InstanceSid(sid_of_request(strategy.account_id, "instance", asked.repeatable.key))
         known = _known(ports, sid, asked.repeatable)
         if known is not None:
             return known
@@ -76,7 +78,9 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
     )
     started = start(strategy, new, now=ports.clock.now())
     try:
-        ports.instances.create(started.instance, records=started.records)
+        ports.instances.create(
+            started.instance, records=started.records, audit=_audit(started.instance, asked.actor)
+        )
     except StaleRevError:
         if ports.instances.load(sid) != started.instance:  # else only the reply was lost
             known = None if asked.repeatable is None else _known(ports, sid, asked.repeatable)
@@ -85,6 +89,21 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
             return known
     ring(ports, started.instance)
     return started
+
+
+def _sid(ports: Ports, account: AccountId, asked: StartInstance) -> InstanceSid:
+    if asked.order_id is not None:
+        return order_sid(account, asked.order_id)
+    if asked.repeatable is not None:
+        return InstanceSid(sid_of_request(account, "instance", asked.repeatable.key))
+    return ports.ids.instance_sid()
+
+
+def _audit(instance: Instance, by: Actor | None) -> AuditEntry | None:
+    if by is None:
+        return None
+    states = (None, instance.status.value)
+    return noted(instance.account_id, instance.sid, "create", by=by, now=instance.created_at, states=states)
 
 
 def _known(ports: Ports, sid: InstanceSid, asked: Repeatable) -> AlreadyThere | None:

@@ -24,6 +24,21 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Somebody who has shown a key once and shows a token since.
+
+    token_hash: HMAC-SHA256 of the token under the pepper, hex. key_id: the key it stands for, and ends with.
+    idle_until: when it has expired, unless it is used before.
+    """
+
+    token_hash: str
+    account_id: AccountId
+    key_id: str
+    opened_at: datetime
+    idle_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccessKey:
     """A key of one account with one role.
 

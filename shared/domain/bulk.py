@@ -16,6 +16,7 @@ from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.decision import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance import Instance
+from shared.domain.phase import Waiting
 from shared.domain.selection import START, Cursor, Selection, Slice
 
 SLICE = 25
@@ -51,7 +52,15 @@ class MigrateTo:
     by: Actor
 
 
-BulkCommand = Pause | Resume | Cancel | CancelTasks | MigrateTo
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWaiting:
+    """The current event of each is to run now, where it waits for what is named."""
+
+    what: Waiting
+    by: Actor
+
+
+BulkCommand = Pause | Resume | Cancel | CancelTasks | MigrateTo | RunWaiting
 """What many instances can be commanded; its actor names the operation."""
 
 
@@ -293,6 +302,8 @@ def name_of(command: BulkCommand) -> str:
             return "cancel-tasks"
         case MigrateTo():
             return "migrate"
+        case RunWaiting():
+            return "execute"
         case _:
             assert_never(command)
 

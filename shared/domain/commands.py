@@ -31,10 +31,14 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """It never runs again. kill: a step in flight is not waited for, its late result is discarded."""
+    """It never runs again. kill: a step in flight is not waited for, its late result is discarded.
+
+    unless_begun: only where no event of it has ever begun.
+    """
 
     by: Actor
     kill: bool = False
+    unless_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,13 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
 def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime) -> Applied:
     """The instance after a run of an event has ended; where the event closed, its record comes first."""
     event = replace(
-        event, attempt=end.attempt, resets=end.resets, updated_at=now, resolution=None, unsure=False
+        event,
+        attempt=end.attempt,
+        resets=end.resets,
+        updated_at=now,
+        resolution=None,
+        unsure=False,
+        hurried=False,
     )
     match end.how:
         case Ending.SUCCEEDED:

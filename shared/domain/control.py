@@ -49,6 +49,8 @@ def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
 def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: datetime) -> Verdict:
     """CANCELED for good; unfinished events close, on-cancel events are created."""
     match instance.status:
+        case InstanceStatus.ACTIVE | InstanceStatus.PAUSED if command.unless_begun and instance.has_begun:
+            return Refused(instance=instance, why="an event of it has begun", rule="begun")
         case InstanceStatus.ACTIVE | InstanceStatus.PAUSED:
             open_before = sum(not event.after_cancellation for event in instance.events)
             change = cancel_instance(
@@ -57,7 +59,8 @@ def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: date
             applied = audited(instance, change, command="cancel", by=command.by, now=now)
             return replace(applied, canceled_events=open_before)
         case InstanceStatus.CANCELED:
-            return _killed_again(instance, command.kill, command, now=now)
+            kill = command.kill and not command.unless_begun
+            return _killed_again(instance, kill, command, now=now)
         case InstanceStatus.COMPLETED:
             return Refused(instance=instance, why="the instance is COMPLETED")
         case _:
@@ -79,14 +82,15 @@ def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: date
 
 
 def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
-    """An event that waits for its date or for an operator wants to run now."""
+    """An event that waits for its date, the end of a step's delay or an operator wants to run now."""
     event = instance.event(command.seq)
     if event is None:
         return Refused(instance=instance, why="the event is finished", rule="finished")
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
             off_hold_at = now if event.status is EventStatus.ONHOLD else event.off_hold_at
-            asked = replace(queued(event, now=now), off_hold_at=off_hold_at)
+            is_delayed = event.status is EventStatus.PENDING and event.outset is not None
+            asked = replace(queued(event, now=now), off_hold_at=off_hold_at, hurried=is_delayed)
             change = Change(instance=replace(instance.with_event(asked), updated_at=now))
             return audited(instance, change, command="execute", by=command.by, now=now, event=event)
         case EventStatus.QUEUED | EventStatus.EXECUTING:

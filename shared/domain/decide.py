@@ -71,6 +71,7 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
     settled = replace(
         after,
         rev=instance.rev + 1,
+        has_run=after.has_run or _left_after_a_run(instance, after),
         nudges=after.nudges if waits else 0,
         nudged_until=after.nudged_until if waits else None,
         held=held,
@@ -84,10 +85,22 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
 def _done_before(instance: Instance, command: Command) -> bool:
     """Whether the bulk operation that commands has changed the instance already."""
     match command:
-        case Pause(by=by) | Resume(by=by) | Cancel(by=by) | CancelTasks(by=by) | Migrate(by=by):
+        case (
+            Pause(by=by)
+            | Resume(by=by)
+            | Cancel(by=by)
+            | CancelTasks(by=by)
+            | Migrate(by=by)
+            | Execute(by=by)
+        ):
             return by.operation is not None and by.operation in instance.operations
         case _:
             return False
+
+
+def _left_after_a_run(before: Instance, after: Instance) -> bool:
+    """Whether an event that had begun is on the instance no more."""
+    return any(event.has_begun and after.event(event.seq) is None for event in before.events)
 
 
 def _explained(before: Instance, verdict: Applied, command: Command, *, now: datetime) -> Applied:

@@ -15,12 +15,16 @@ from shared.domain.recurrence import Skipped
 class Actor:
     """Who commands: an access key's id or ``engine``, with an optional reason for the audit trail.
 
-    operation: the bulk operation through which they do.
+    operation: the bulk operation through which they do. minutes_spent, ticket: what it cost them, and where it is
+    dealt with, as they say. options: of the command, as its caller named them, whether or not they change anything.
     """
 
     name: str
     reason: str | None = None
     operation: OperationSid | None = None
+    minutes_spent: int | None = None
+    ticket: str | None = None
+    options: tuple[str, ...] = ()
 
 
 ENGINE = Actor(name="engine")
@@ -47,6 +51,7 @@ class AuditEntry:
     event: which of the instance's events was meant, where it was one.
     operation: the bulk operation through which it was done.
     from_state, to_state: statuses; of a strategy its versions; None where there is nothing before or after.
+    minutes_spent, ticket, options: as the actor told them.
     """
 
     account_id: AccountId
@@ -59,6 +64,9 @@ class AuditEntry:
     to_state: str | None = None
     reason: str | None = None
     operation: OperationSid | None = None
+    minutes_spent: int | None = None
+    ticket: str | None = None
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +131,9 @@ def noted(
         from_state=states[0],
         to_state=states[1],
         reason=by.reason,
+        minutes_spent=by.minutes_spent,
+        ticket=by.ticket,
+        options=by.options,
     )
 
 
@@ -156,5 +167,8 @@ def audited(
             to_state=after.status.value,
             reason=by.reason,
             operation=by.operation,
+            minutes_spent=by.minutes_spent,
+            ticket=by.ticket,
+            options=by.options,
         ),
     )

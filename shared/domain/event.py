@@ -119,6 +119,7 @@ class Event:
     again: for each step it was redriven from, the run that began with: from there on in a run, results of
     earlier runs do not count.
     unsure: the step it stands at may already have been sent to its service.
+    hurried: an operator has cut short the delay of the step it stands at.
     in_doubt: some call of it was, or may have been, sent more than once or without an answer.
     answered: the last answer to an asynchronous call that was taken.
     answer_by: while it is PAUSED for an answer: until when, where that is limited.
@@ -157,6 +158,7 @@ class Event:
     side_results_from: int = 1
     again: tuple[Again, ...] = ()
     unsure: bool = False
+    hurried: bool = False
     in_doubt: bool = False
     answered: AnswerMark | None = None
     answer_by: datetime | None = None
@@ -168,11 +170,11 @@ class Event:
     def after_visits(self, visits: int) -> "Event":
         """Itself, known to have got so far in its run.
 
-        Beyond the step it was claimed at, that step's doubt, what was decided of it and its crashes are past.
+        Beyond the step it was claimed at, that step's doubt and delay, what was decided of it and its crashes are past.
         """
         if visits <= self.known_visits:
             return self
-        return replace(self, known_visits=visits, crashes=0, unsure=False, resolution=None)
+        return replace(self, known_visits=visits, crashes=0, unsure=False, hurried=False, resolution=None)
 
     def has_answer_to(self, correlation_id: CorrelationId) -> bool:
         """Whether the answer to a sending has been taken."""

@@ -120,7 +120,8 @@ def _under_way(asked: Question, past: PastEvent) -> Told | None:
     last = begun[-1]
     if last.finished_at > asked.at:
         return Told(reason=Reason.EXECUTING, since=_run_began(entries, last), until=_run_ended(past, last))
-    waits = _waits_after(last, asked.at)
+    is_hurried = past.event.hurried and last is entries[-1] and past.event.updated_at <= asked.at
+    waits = None if is_hurried else _waits_after(last, asked.at)
     if waits is not None:
         return waits
     resumed = entries[len(begun)] if len(begun) < len(entries) else None

@@ -36,6 +36,11 @@ def sid_of_request(account: AccountId, kind: str, key: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def order_sid(account: AccountId, order_id: str) -> InstanceSid:
+    """The sid of the instance that an account calls by that name among orders."""
+    return InstanceSid(sid_of_request(account, "order", order_id))
+
+
 def event_address(sid: str) -> tuple[InstanceSid, int] | None:
     """The owner and number an event sid names, or None where the text cannot be an event sid."""
     match = _EVENT.fullmatch(sid)

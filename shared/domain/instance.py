@@ -128,6 +128,7 @@ class Instance:
     created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
     schedule: when it runs, where its strategy's calendars do not say so.
     order_id: what it is called among orders; its sid is derived from that. worker: who its caller wants to do it.
+    has_run: an event of it that had begun is no longer on it.
     """
 
     sid: InstanceSid
@@ -172,6 +173,7 @@ class Instance:
     schedule: OwnSchedule | None = None
     order_id: str | None = None
     worker: str | None = None
+    has_run: bool = False
 
     def event(self, seq: int) -> Event | None:
         """Its unfinished event of that number."""
@@ -185,6 +187,11 @@ class Instance:
     def main_event(self) -> Event | None:
         """Its unfinished main event."""
         return next((event for event in self.events if event.is_main), None)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a runner has ever set out on any of its events."""
+        return self.has_run or any(event.has_begun for event in self.events)
 
     @property
     def is_draining(self) -> bool:

@@ -49,6 +49,19 @@ class Phase(StrEnum):
         return self in (Phase.CANCELED, Phase.FAULTED, Phase.COMPLETED)
 
     @property
+    def status(self) -> InstanceStatus:
+        """The status of every instance that stands there."""
+        match self:
+            case Phase.PAUSED | Phase.STUCK:
+                return InstanceStatus.PAUSED
+            case Phase.CANCELED | Phase.FAULTED:
+                return InstanceStatus.CANCELED
+            case Phase.COMPLETED:
+                return InstanceStatus.COMPLETED
+            case _:
+                return InstanceStatus.ACTIVE
+
+    @property
     def is_open(self) -> bool:
         """Whether a run of the active instance has begun and not ended."""
         return self in _OPEN
@@ -72,6 +85,44 @@ def phase_of(instance: Instance, *, now: datetime) -> Phase:
             return Phase.UNDATED if event is None else _of_event(instance, event, now=now)
 
 
+def planned_date(instance: Instance) -> datetime | None:
+    """When its cycle was planned for, before any retry; without a plan, what is next of it; None for neither."""
+    if instance.main_event is not None:
+        return instance.main_event.planned_at
+    if instance.plan is not None:
+        return instance.plan.at
+    event = current_event(instance)
+    return None if event is None else event.planned_at
+
+
+def waits_for_call(instance: Instance) -> bool:
+    """Whether it is on call and nobody has run it yet: then it has no date, whatever has become of it meanwhile."""
+    main, schedule = instance.main_event, instance.schedule
+    is_on_call = schedule is not None and schedule.on_call
+    return is_on_call and main is not None and main.status is EventStatus.ONHOLD
+
+
+class Waiting(StrEnum):
+    """What an operator can run an event ahead of."""
+
+    FOR_DATE = "FOR_DATE"
+    """Its date, its next attempt, the end of a step's delay, or a call where it is on call."""
+    FOR_OPERATOR = "FOR_OPERATOR"
+    """It is on hold."""
+
+
+WAITING_PHASES = {
+    Waiting.FOR_DATE: (Phase.UNDATED, Phase.AHEAD, Phase.RETRYING, Phase.DELAYED),
+    Waiting.FOR_OPERATOR: (Phase.ON_HOLD,),
+}
+"""Where an instance stands while its current event waits for that."""
+
+
+def waiting_event(instance: Instance, what: Waiting, *, now: datetime) -> Event | None:
+    """The instance's current event, where it waits for that; else None."""
+    return current_event(instance) if phase_of(instance, now=now) in WAITING_PHASES[what] else None
+
+
 def current_event(instance: Instance) -> Event | None:
     """The unfinished event that says where an instance stands.
 
@@ -87,8 +138,7 @@ def current_event(instance: Instance) -> Event | None:
 def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
     match event.status:
         case EventStatus.ONHOLD:
-            on_call = instance.schedule is not None and instance.schedule.on_call
-            return Phase.UNDATED if on_call and event.is_main else Phase.ON_HOLD
+            return Phase.UNDATED if event.is_main and waits_for_call(instance) else Phase.ON_HOLD
         case EventStatus.EXECUTING:
             lives = instance.lease is not None and instance.lease.until > now
             return Phase.RUNNING if lives else Phase.BETWEEN_STEPS

@@ -69,6 +69,6 @@ def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: dat
     then = position(trail, event)
     if not isinstance(then, Intent) or then.awaits:
         return False
-    if then.not_before is not None and then.not_before > now:
+    if then.not_before is not None and then.not_before > now and not event.hurried:
         return False
     return strategy.definition.tasks[event.task].steps[then.step].action is not None

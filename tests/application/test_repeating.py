@@ -50,8 +50,16 @@ class Shop:
 class Beaten(MemoryInstances):
     """A store in which the same request, sent twice, was a moment faster the other time."""
 
-    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
-        MemoryInstances.create(self, replace(instance, description="the other one"), records=records)
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
+        MemoryInstances.create(
+            self, replace(instance, description="the other one"), records=records, audit=audit
+        )
         raise StaleRevError
 
 
@@ -169,8 +177,14 @@ class TestStartingTwice:
 class Vanishing(MemoryInstances):
     """A store that says an instance exists and does not have it."""
 
-    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
-        raise StaleRevError(instance.sid, records)
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
+        raise StaleRevError(instance.sid, records, audit)
 
     def load(self, sid: InstanceSid) -> Instance | None:
         return MemoryInstances.load(MemoryInstances(), sid)

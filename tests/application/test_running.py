@@ -482,8 +482,14 @@ class Contended(Shared):
 class Forgetful(Shared):
     """A store that writes, and then says that somebody else was faster."""
 
-    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
-        super().create(instance, records=records)
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
+        super().create(instance, records=records, audit=audit)
         raise StaleRevError
 
     def commit(

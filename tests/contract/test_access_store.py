@@ -53,6 +53,37 @@ class TestRemovingAKey:
         assert stores.audits() == [full.AUDIT]
 
 
+class TestSessions:
+    """A session is found by the hash of its token until it is closed."""
+
+    def test_one_that_was_never_opened_is_none(self, stores: Stores) -> None:
+        assert stores.access.session(full.SESSION.token_hash) is None
+
+    def test_every_field_survives(self, stores: Stores) -> None:
+        stores.access.open_session(full.SESSION)
+        assert stores.access.session(full.SESSION.token_hash) == full.SESSION
+
+    def test_its_end_is_moved_on(self, stores: Stores) -> None:
+        stores.access.open_session(full.SESSION)
+        moved = replace(full.SESSION, idle_until=full.at(3))
+        stores.access.move_session(moved)
+        assert stores.access.session(full.SESSION.token_hash) == moved
+
+    def test_closed_it_stays_closed_whoever_still_moves_it_on(self, stores: Stores) -> None:
+        stores.access.open_session(full.SESSION)
+        for _ in range(2):
+            stores.access.close_session(full.SESSION.token_hash)
+        stores.access.move_session(full.SESSION)
+        assert stores.access.session(full.SESSION.token_hash) is None
+
+    def test_it_is_no_key_and_no_key_is_one(self, stores: Stores) -> None:
+        stores.access.open_session(full.SESSION)
+        stores.access.put_key(full.KEY)
+        assert stores.access.key(full.SESSION.token_hash) is None
+        assert stores.access.session("k1") is None
+        assert stores.access.keys(full.ACCOUNT, before=None, limit=9) == [full.KEY]
+
+
 class TestTheQueue:
     """One flag for all due events of an account."""
 

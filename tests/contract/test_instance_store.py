@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar
 
 import pytest
 
@@ -10,7 +11,7 @@ from shared.application.ports import StaleRevError
 from shared.domain.attention import GRACE, held_partition, swept_partition
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Event, EventKind, EventStatus
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
 from shared.domain.journal import EventRecord, JournalEntry, Trail
 from shared.domain.run import RunEnd
@@ -138,6 +139,17 @@ class TestCreating:
         stores.instances.create(an_instance(), records=[a_record(an_instance())])
         assert stores.instances.load(InstanceSid("i-1")) == an_instance()
         assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(record=a_record(an_instance()))
+
+    def test_an_audit_entry_comes_with_it(self, stores: Stores) -> None:
+        stores.instances.create(an_instance(), audit=full.AUDIT)
+        assert stores.instances.load(InstanceSid("i-1")) == an_instance()
+        assert stores.audits() == [full.AUDIT]
+
+    def test_refused_it_leaves_no_audit_entry(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        with pytest.raises(StaleRevError):
+            stores.instances.create(an_instance(), audit=full.AUDIT)
+        assert stores.audits() == []
 
 
 class TestCommitting:
@@ -314,6 +326,70 @@ class TestReopening:
         again = a_record(after, fence=5, why="again")
         stores.instances.put_record(after, again)
         assert stores.instances.trail(after.sid, 1) == Trail(record=again)
+
+
+class TestRecordsOfAMonth:
+    """The records of an account that closed in a month, latest first, whatever instances they are of."""
+
+    JANUARY = date(2026, 1, 15)
+    WHOLE: ClassVar[dict[str, datetime]] = {
+        "since": datetime(2026, 1, 1, tzinfo=UTC),
+        "until": datetime(2026, 2, 1, tzinfo=UTC),
+    }
+
+    def stored(self, stores: Stores, *closed: datetime, account: str = full.ACCOUNT) -> None:
+        """A record of an instance of its own for each, over all shards."""
+        for number, finished_at in enumerate(closed):
+            sid = InstanceSid(f"{account}-{number}")
+            instance = replace(an_instance(sid), account_id=AccountId(account), shard=number % 16)
+            stores.instances.create(instance)
+            stores.instances.put_record(instance, replace(a_record(instance), finished_at=finished_at))
+
+    def told(self, stores: Stores, *, limit: int = 100, **window: Any) -> list[datetime]:
+        found = stores.instances.records_of_month(
+            full.ACCOUNT, self.JANUARY, **{**self.WHOLE, **window}, limit=limit
+        )
+        return [record.finished_at for record in found]
+
+    def test_without_any_there_are_none(self, stores: Stores) -> None:
+        assert self.told(stores) == []
+
+    def test_the_latest_come_first_and_no_more_than_asked_for(self, stores: Stores) -> None:
+        self.stored(stores, *(at(day) for day in (3, 20, 7, 9, 30)))
+        assert self.told(stores) == [at(day) for day in (30, 20, 9, 7, 3)]
+        assert self.told(stores, limit=2) == [at(30), at(20)]
+
+    def test_only_those_of_the_window(self, stores: Stores) -> None:
+        self.stored(stores, at(3), at(4), at(4, microsecond=400), at(5))
+        assert self.told(stores, since=at(4, microsecond=300), until=at(5)) == [at(4, microsecond=400)]
+        assert self.told(stores, since=at(4), until=at(4)) == []
+
+    def test_only_those_of_the_month(self, stores: Stores) -> None:
+        december = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
+        self.stored(stores, december, at(1), datetime(2026, 2, 1, tzinfo=UTC))
+        assert self.told(stores, since=december, until=datetime(2026, 3, 1, tzinfo=UTC)) == [at(1)]
+
+    def test_only_those_of_the_account(self, stores: Stores) -> None:
+        self.stored(stores, at(3), account="other")
+        assert self.told(stores) == []
+
+    def test_more_than_are_read_together_come_whole(self, stores: Stores) -> None:
+        closed = [at(3) + timedelta(seconds=number) for number in range(130)]
+        self.stored(stores, *closed)
+        assert self.told(stores, limit=1000) == closed[::-1]
+
+    def test_one_that_is_gone_since_is_left_out(self, stores: Stores) -> None:
+        self.stored(stores, at(3), at(4))
+        instance = stores.instances.load(InstanceSid(f"{full.ACCOUNT}-0"))
+        assert instance is not None
+        record = replace(a_record(instance), finished_at=at(3))
+        stores.instances.commit(changed(instance), reopened=record)
+        assert self.told(stores) == [at(4)]
+
+    def test_every_field_survives(self, stores: Stores) -> None:
+        stores.instances.create(full.INSTANCE, records=[full.RECORD])
+        (found,) = stores.instances.records_of_month(full.ACCOUNT, self.JANUARY, **self.WHOLE, limit=9)
+        assert found == full.RECORD
 
 
 class TestRecordsInOrder:

@@ -9,6 +9,7 @@ from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
 from tests.dialects.automation_client import Client as AutomationClient
 from tests.dialects.core_client import NOON, TEMPLATE, Client, Shop
+from tests.dialects.orders_client import Joc
 from tests.dialects.process_client import ProcessClient
 
 
@@ -41,3 +42,9 @@ def automation(monkeypatch: pytest.MonkeyPatch) -> Iterator[AutomationClient]:
     bootstrap.use_ports(client.ports)
     yield client
     bootstrap.forget()
+
+
+@pytest.fixture
+def joc(client: Client) -> Joc:
+    """A client of the orders dialect, of the same account."""
+    return Joc(client.ports, client.hasher, client.shop)

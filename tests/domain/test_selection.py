@@ -21,20 +21,20 @@ class TestStatusAndVersion:
     def test_unfinished_ones_are_selected_where_nothing_else_is_said(self, status: InstanceStatus) -> None:
         instance = an_instance(status=status)
 
-        assert is_selected(OfStrategy(strategy=STRATEGY), instance) is not status.is_final
-        assert is_selected(OfFolder(folder="/"), instance) is not status.is_final
+        assert is_selected(OfStrategy(strategy=STRATEGY), instance, now=NOON) is not status.is_final
+        assert is_selected(OfFolder(folder="/"), instance, now=NOON) is not status.is_final
 
     def test_only_those_of_the_statuses_asked_for(self) -> None:
         canceled = OfStrategy(strategy=STRATEGY, statuses=(InstanceStatus.CANCELED,))
 
-        assert is_selected(canceled, an_instance(status=InstanceStatus.CANCELED))
-        assert not is_selected(canceled, an_instance())
+        assert is_selected(canceled, an_instance(status=InstanceStatus.CANCELED), now=NOON)
+        assert not is_selected(canceled, an_instance(), now=NOON)
 
     def test_only_those_of_the_version_asked_for(self) -> None:
         second = OfStrategy(strategy=STRATEGY, version=2)
 
-        assert is_selected(second, an_instance(strategy_version=2))
-        assert not is_selected(second, an_instance(strategy_version=1))
+        assert is_selected(second, an_instance(strategy_version=2), now=NOON)
+        assert not is_selected(second, an_instance(strategy_version=1), now=NOON)
 
 
 class TestWhenTheyWereCreated:

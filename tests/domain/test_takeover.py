@@ -1,6 +1,7 @@
 """What is done about an event whose runner died. Source: design section 3, items 5, 6, 7 and 9."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 from shared.domain.commands import (
     Cancel,
@@ -8,11 +9,12 @@ from shared.domain.commands import (
     Pause,
     Resolve,
     Resume,
+    Wait,
 )
 from shared.domain.decision import Applied
 from shared.domain.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance import InstanceStatus, Lease
-from shared.domain.run import Ending, RunEnd
+from shared.domain.run import Ending, Intent, RunEnd
 from shared.domain.strategy import Json
 from tests.lifecycle_factories import (
     ANN,
@@ -250,3 +252,32 @@ class TestDeadRunnerOfAStoppedInstance:
         of.claim(of.event("part"), LATER)
         assert of.running.task == "part"
         assert of.instance.fence == 2
+
+
+class TestADelayThatWasCutShort:
+    """The step may have been called although its delay is not over: it is in doubt, and not waited for again."""
+
+    SLOW: ClassVar[Json] = [{"key": "call", "action": "post", "delay": {"unit": "hours", "amount": 5}}]
+
+    def delayed(self) -> Life:
+        """An event that waits in its first step's delay."""
+        of = claimed(life(strategy(steps=self.SLOW)))
+        then = of.running.outset
+        assert isinstance(then, Intent)
+        of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=0), NOON)
+        return of
+
+    def test_its_call_may_have_been_sent(self) -> None:
+        of = self.delayed()
+        of.applied(Execute(seq=1, by=ANN), NOON)
+        of.claim(of.main, NOON)
+        of.claim(of.running, LATER)
+        assert (of.running.hurried, of.running.unsure, of.running.crashes) == (True, True, 1)
+
+    def test_one_that_still_waited_has_sent_nothing(self) -> None:
+        of = self.delayed()
+        of.applied(Execute(seq=1, by=ANN), NOON)
+        of.instance = replace(of.instance, events=(replace(of.main, hurried=False),))
+        of.claim(of.main, NOON)
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.crashes) == (False, 1)

@@ -62,6 +62,15 @@ class TestSettings:
         with pytest.raises(ConfigError, match="CONNECTOR_TIMEZONE: 'Istanbul' is not a time zone"):
             read_settings({**environment(), "CONNECTOR_TIMEZONE": "Istanbul"})
 
+    @pytest.mark.parametrize("name", ["JOC_ALLOW_UNSCOPED", "JOC_FORCE_COMMENTS"])
+    def test_a_switch_is_true_or_false_and_false_where_nothing_is_said(self, name: str) -> None:
+        def told(text: str) -> bool:
+            return bool(getattr(read_settings({**environment(), name: text}), name.lower()))
+
+        assert [told(text) for text in ("true", "false", "")] == [True, False, False]
+        with pytest.raises(ConfigError, match=f"{name}: 'yes' is neither true nor false"):
+            told("yes")
+
     def test_a_network_that_is_none_is_told(self) -> None:
         with pytest.raises(ConfigError, match="ALLOWED_CIDRS"):
             read_settings({**environment(), "ALLOWED_CIDRS": "10.0.0.0/99"})

@@ -17,6 +17,7 @@ from functions.process_api.handler import lambda_handler as process_api
 from shared import bootstrap
 from shared.adapters.memory.world import ManualClock
 from shared.application.flags import pause_queue, resume_queue
+from shared.application.sessions import key_of_session
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.access import AccessKey, Role
 from shared.domain.decision import Actor
@@ -99,6 +100,15 @@ class TestTheSamples:
         made = json.loads(first["body"])
         assert (made["definition"]["name"], made["version"]) == ("Say hello", 1)
         assert json.loads(again["body"]) == made
+
+    def test_the_orders_api_opens_a_session(self) -> None:
+        answer = invoked("orders_api")
+
+        assert answer["statusCode"] == 200
+        token = json.loads(answer["body"])["accessToken"]
+        assert key_of_session(bootstrap.ports(), bootstrap.hasher(), token) == bootstrap.ports().access.key(
+            "dev"
+        )
 
     @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
     def test_the_runner_runs_it(self) -> None:

@@ -1,9 +1,9 @@
 """The whole engine in one process: stores, doorbells, services and operators, under a schedule of faults."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from shared.adapters.controllers import NoControllers
 from shared.adapters.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
@@ -157,9 +157,15 @@ class World:
         self.io("load")
         return self.store.load(sid)
 
-    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
         self.io("create")
-        self.store.create(instance, records=records)
+        self.store.create(instance, records=records, audit=audit)
         self.io("created")
 
     def commit(
@@ -201,6 +207,11 @@ class World:
 
     def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
         return self.store.journal_between(sid, first, last)
+
+    def records_of_month(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
+    ) -> Iterator[EventRecord]:
+        return self.store.records_of_month(account, month, since=since, until=until, limit=limit)
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         self.io("attention")

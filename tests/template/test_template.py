@@ -146,12 +146,13 @@ class TestRoles:
     def test_only_the_core_api_writes_keys_and_flags(self) -> None:
         table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
         writers = {
-            owner
+            owner: s.get("Condition")
             for owner, s in statements()
             if table in listed(s["Resource"]) and "dynamodb:PutItem" in listed(s["Action"])
         }
 
-        assert writers == {"CoreApi"}
+        sessions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["session#*"]}}
+        assert writers == {"CoreApi": None, "OrdersApi": sessions}
 
 
 class TestTheApi:

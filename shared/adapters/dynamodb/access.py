@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
-from shared.adapters.dynamodb.client import DynamoDbClient
+from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import ACCESS_KEY
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import audit_item, drain_item, item_of, read
+from shared.adapters.dynamodb.items import audit_item, drain_item, item_of, read, session_item, session_of
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     OWNED_KEY,
@@ -17,9 +19,10 @@ from shared.adapters.dynamodb.tables import (
     flags_key,
     owned_key,
     place_of,
+    session_key,
 )
 from shared.application.ports import Listed
-from shared.domain.access import AccessKey
+from shared.domain.access import AccessKey, Session
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId
 from shared.domain.operation import Drain
@@ -71,6 +74,29 @@ class DynamoDbAccess:
         keys = [to_attributes(access_key(place.sid)) for place in wanted]
         found = read_batch(self.client, {self.tables.access: keys})[self.tables.access]
         return sorted(map(_key_of, found), key=_place, reverse=True)
+
+    def session(self, token_hash: str) -> Session | None:
+        key = to_attributes(session_key(token_hash))
+        item = self.client.get_item(TableName=self.tables.access, Key=key, ConsistentRead=True).get("Item")
+        return None if item is None else session_of(item, token_hash)
+
+    def open_session(self, session: Session) -> None:
+        self.client.put_item(TableName=self.tables.access, Item=session_item(session))
+
+    def move_session(self, session: Session) -> None:
+        try:
+            self.client.put_item(
+                TableName=self.tables.access,
+                Item=session_item(session),
+                ConditionExpression="attribute_exists(pk)",
+            )
+        except ClientError as error:
+            if not any(failed_conditions(error)):
+                raise
+
+    def close_session(self, token_hash: str) -> None:
+        key = to_attributes(session_key(token_hash))
+        self.client.delete_item(TableName=self.tables.access, Key=key)
 
     def queue_paused(self, account: AccountId) -> bool:
         key = to_attributes(flags_key(account))

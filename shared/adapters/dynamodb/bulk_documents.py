@@ -2,11 +2,12 @@
 
 from shared.adapters.dynamodb.forms import FLAG, INSTANT, TEXT, WHOLE, named, several
 from shared.adapters.dynamodb.shapes import Member, Shape, either
-from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result
+from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result, RunWaiting
 from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.instance import InstanceStatus
-from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy
+from shared.domain.phase import Phase, Waiting
+from shared.domain.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
 from shared.domain.strategy import OnResume
 
 ACTOR = Shape(
@@ -15,6 +16,9 @@ ACTOR = Shape(
         "name": Member("name", TEXT),
         "reason": Member("reason", TEXT),
         "operation": Member("operation", TEXT),
+        "minutes_spent": Member("minutesSpent", WHOLE),
+        "ticket": Member("ticket", TEXT),
+        "options": Member("options", several(TEXT)),
     },
 )
 
@@ -22,11 +26,20 @@ PAUSE = Shape(Pause, {"by": Member("by", ACTOR), "kill": Member("kill", FLAG)})
 
 RESUME = Shape(Resume, {"by": Member("by", ACTOR), "on_late": Member("onLate", named(OnResume))})
 
-CANCEL = Shape(Cancel, {"by": Member("by", ACTOR), "kill": Member("kill", FLAG)})
+CANCEL = Shape(
+    Cancel,
+    {
+        "by": Member("by", ACTOR),
+        "kill": Member("kill", FLAG),
+        "unless_begun": Member("unlessBegun", FLAG),
+    },
+)
 
 CANCEL_TASKS = Shape(CancelTasks, {"by": Member("by", ACTOR), "tasks": Member("tasks", several(TEXT))})
 
 MIGRATE_TO = Shape(MigrateTo, {"by": Member("by", ACTOR), "version": Member("version", WHOLE)})
+
+RUN_WAITING = Shape(RunWaiting, {"by": Member("by", ACTOR), "what": Member("what", named(Waiting))})
 
 BULK_COMMAND = either(
     pause=(Pause, PAUSE),
@@ -34,12 +47,24 @@ BULK_COMMAND = either(
     cancel=(Cancel, CANCEL),
     cancelTasks=(CancelTasks, CANCEL_TASKS),
     migrate=(MigrateTo, MIGRATE_TO),
+    execute=(RunWaiting, RUN_WAITING),
+)
+
+SIEVE = Shape(
+    Sieve,
+    {
+        "phases": Member("phases", several(named(Phase))),
+        "planned_from": Member("plannedFrom", INSTANT),
+        "planned_until": Member("plannedUntil", INSTANT),
+        "at_rest": Member("atRest", FLAG),
+    },
 )
 
 _FILTER = {
     "statuses": Member("statuses", several(named(InstanceStatus))),
     "created_from": Member("createdFrom", INSTANT),
     "created_to": Member("createdTo", INSTANT),
+    "sieve": Member("sieve", SIEVE),
 }
 
 OF_IDS = Shape(OfIds, {"ids": Member("ids", several(TEXT))})
@@ -48,13 +73,20 @@ OF_STRATEGY = Shape(
     OfStrategy, {"strategy": Member("strategy", TEXT), "version": Member("version", WHOLE), **_FILTER}
 )
 
-OF_FOLDER = Shape(OfFolder, {"folder": Member("folder", TEXT), **_FILTER})
+OF_FOLDER = Shape(OfFolder, {"folder": Member("folder", TEXT), "is_flat": Member("isFlat", FLAG), **_FILTER})
 
-SELECTION = either(ids=(OfIds, OF_IDS), strategy=(OfStrategy, OF_STRATEGY), folder=(OfFolder, OF_FOLDER))
+PART = either(strategy=(OfStrategy, OF_STRATEGY), folder=(OfFolder, OF_FOLDER))
+
+OF_ANY = Shape(OfAny, {"parts": Member("parts", several(PART))})
+
+SELECTION = either(
+    ids=(OfIds, OF_IDS), strategy=(OfStrategy, OF_STRATEGY), folder=(OfFolder, OF_FOLDER), any=(OfAny, OF_ANY)
+)
 
 CURSOR = Shape(
     Cursor,
     {
+        "part": Member("part", WHOLE),
         "passed": Member("passed", WHOLE),
         "folder_name": Member("folderName", TEXT),
         "strategy": Member("strategy", TEXT),

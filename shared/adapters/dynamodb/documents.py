@@ -18,7 +18,7 @@ from shared.adapters.dynamodb.forms import (
     several,
 )
 from shared.adapters.dynamodb.shapes import Member, Shape, either
-from shared.domain.access import AccessKey, Role
+from shared.domain.access import AccessKey, Role, Session
 from shared.domain.dates import Moment
 from shared.domain.decision import AuditEntry
 from shared.domain.event import Again, AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
@@ -140,6 +140,7 @@ EVENT = Shape(
         "side_results_from": Member("sideResultsFrom", WHOLE),
         "again": Member("again", several(AGAIN)),
         "unsure": Member("unsure", FLAG),
+        "hurried": Member("hurried", FLAG),
         "in_doubt": Member("inDoubt", FLAG),
         "answered": Member("answered", MARK),
         "answer_by": Member("answerBy", INSTANT),
@@ -221,6 +222,7 @@ INSTANCE = Shape(
         "schedule": Member("schedule", OWN_SCHEDULE),
         "order_id": Member("orderId", TEXT),
         "worker": Member("worker", TEXT),
+        "has_run": Member("hasRun", FLAG),
     },
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )
@@ -282,6 +284,9 @@ AUDIT = Shape(
         "to_state": Member("to", TEXT),
         "reason": Member("reason", TEXT),
         "operation": Member("operation", TEXT),
+        "minutes_spent": Member("minutesSpent", WHOLE),
+        "ticket": Member("ticket", TEXT),
+        "options": Member("options", several(TEXT)),
     },
     outside=("account_id",),
 )
@@ -326,6 +331,16 @@ DRAIN = Shape(
         "empty_since": Member("emptySince", INSTANT),
     },
     outside=("sid", "account_id", "rev"),
+)
+
+SESSION = Shape(
+    Session,
+    {
+        "key_id": Member("keyId", TEXT),
+        "opened_at": Member("opened", INSTANT),
+        "idle_until": Member("idleUntil", INSTANT),
+    },
+    outside=("token_hash", "account_id"),
 )
 
 ACCESS_KEY = Shape(

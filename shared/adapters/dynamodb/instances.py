@@ -4,9 +4,9 @@ The instance is one item, replaced whole if its ``rev`` is still the one the cha
 closes or is audited with it goes into the same transaction, the instance first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -24,14 +24,16 @@ from shared.adapters.dynamodb.items import (
     record_item,
     record_of,
 )
-from shared.adapters.dynamodb.reading import query_all, read_batch
+from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     ATTENTION,
+    BY_ACCOUNT,
     BY_OWNER,
     BY_STRATEGY,
     LAST_OF_ALL,
     OWNER_SHARDS,
     Tables,
+    account_month,
     answer_prefix,
     attention_instant,
     journal_prefix,
@@ -42,10 +44,15 @@ from shared.adapters.dynamodb.tables import (
     strategy_status,
 )
 from shared.application.ports import Listed, StaleRevError
+from shared.domain.attention import SHARDS
+from shared.domain.dates import format_instant
 from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import Instance, InstanceStatus
 from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
+
+MOST_READ = 100
+"""So many items are read together."""
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
 
@@ -66,13 +73,19 @@ class DynamoDbInstances:
         item = self.client.get_item(TableName=self.tables.instances, Key=key, ConsistentRead=True).get("Item")
         return None if item is None else instance_of(item)
 
-    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
         put = {
             "TableName": self.tables.instances,
             "Item": instance_item(instance),
             "ConditionExpression": "attribute_not_exists(sid)",
         }
-        self._write(put, self._beside(instance, records, None))
+        self._write(put, self._beside(instance, records, audit))
 
     def commit(
         self,
@@ -147,6 +160,36 @@ class DynamoDbInstances:
             ConsistentRead=True,
         )
         return [entry_of(item) for item in items]
+
+    def records_of_month(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
+    ) -> Iterator[EventRecord]:
+        listed: list[Item] = []
+        for shard in range(SHARDS):
+            values = {
+                ":month": account_month(account, month, shard),
+                ":since": format_instant(since),
+                ":until": attention_instant(until),
+            }
+            listed += query_all(
+                self.client,
+                most=limit,
+                TableName=self.tables.events,
+                IndexName=BY_ACCOUNT,
+                KeyConditionExpression="accountMonth = :month AND finishedAt BETWEEN :since AND :until",
+                ExpressionAttributeValues=to_attributes(values),
+                ScanIndexForward=False,
+            )
+            listed = sorted(listed, key=_closed, reverse=True)[:limit]
+        table = self.tables.events
+        for start in range(0, len(listed), MOST_READ):
+            keys = [
+                {name: item[name] for name in ("instanceSid", "sk")}
+                for item in listed[start : start + MOST_READ]
+            ]
+            found = [record_of(item) for item in read_batch(self.client, {table: keys})[table]]
+            meant = [record for record in found if since <= record.finished_at < until]
+            yield from sorted(meant, key=_ended, reverse=True)
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         values = {":partition": partition, ":until": attention_instant(until)}
@@ -273,6 +316,16 @@ class DynamoDbInstances:
         except ClientError as error:
             if not any(failed_conditions(error)):
                 raise
+
+
+def _closed(item: Item) -> tuple[str, str, str]:
+    """When a record of the index closed, and what tells it from others of that instant."""
+    return item["finishedAt"]["S"], item["instanceSid"]["S"], item["sk"]["S"]
+
+
+def _ended(record: EventRecord) -> tuple[datetime, str, int]:
+    """The same of a record itself."""
+    return record.finished_at, record.instance_sid, record.event.seq
 
 
 def _fenced(table: str, item: Attributes, fence: int) -> dict[str, Any]:

@@ -4,11 +4,12 @@ Source: design section 2.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, timedelta
 from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
 from shared.adapters.dynamodb.bulk_documents import BULK
-from shared.adapters.dynamodb.documents import ANSWER, AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA
+from shared.adapters.dynamodb.documents import ANSWER, AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA, SESSION
 from shared.adapters.dynamodb.forms import from_text, to_text
 from shared.adapters.dynamodb.shapes import Shape
 from shared.adapters.dynamodb.tables import (
@@ -24,9 +25,11 @@ from shared.adapters.dynamodb.tables import (
     place_of,
     place_text,
     record_key,
+    session_key,
     strategy_status,
 )
 from shared.application.ports import Listed, Noted, Operation
+from shared.domain.access import Session
 from shared.domain.attention import attention_at, partition
 from shared.domain.bulk import KEPT, BulkOperation
 from shared.domain.dates import format_instant
@@ -36,6 +39,9 @@ from shared.domain.ids import AccountId
 from shared.domain.instance import Instance
 from shared.domain.journal import Answer, EventRecord, JournalEntry
 from shared.domain.operation import Drain
+
+SESSION_KEPT = timedelta(days=1)
+"""How long after its end a session can still be told from one that never was."""
 
 BULK_KIND = "bulk"
 """Tells bulk operations from drains."""
@@ -116,7 +122,7 @@ def record_item(instance: Instance, record: EventRecord) -> Attributes:
         instance.account_id,
         {"instanceSid": instance.sid, "sk": record_key(record.event.seq)},
         fence=record.fence,
-        accountMonth=account_month(instance, record.finished_at),
+        accountMonth=account_month(instance.account_id, record.finished_at.astimezone(UTC), instance.shard),
         finishedAt=format_instant(record.finished_at),
         doc=to_text(RECORD.write(record, instance.sid)),
     )
@@ -137,6 +143,22 @@ def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> 
         "sk": noted_text(Noted(at=audit.at, key=told)),
     }
     return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)))
+
+
+def session_item(session: Session) -> Attributes:
+    """A session. It expires a while after its idle end, so that it can be told that it has ended."""
+    return item_of(
+        session.account_id,
+        session_key(session.token_hash),
+        doc=to_text(SESSION.write(session)),
+        **{EXPIRY["access"]: int((session.idle_until + SESSION_KEPT).timestamp())},
+    )
+
+
+def session_of(item: Mapping[str, AttributeValue], token_hash: str) -> Session:
+    """The session an item holds."""
+    found = read(item, "doc")
+    return SESSION.read(from_text(found["doc"]), token_hash=token_hash, account_id=found["accountId"])
 
 
 def drain_item(drain: Drain) -> Attributes:

@@ -4,14 +4,14 @@ Every item carries ``accountId`` and ``schema``. Source: design section 2.
 """
 
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared.adapters.dynamodb.forms import instant_text, read_instant
 from shared.application.ports import Listed, Noted
 from shared.domain.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.instance import InstanceStatus
 
 OWNER_SHARDS = 8
 """Over how many partitions the instances and the audit of one account are spread."""
@@ -148,6 +148,11 @@ OWNED_KEY = "key#"
 """What the sort keys begin with under which an account's access keys are listed."""
 
 
+def session_key(token_hash: str) -> dict[str, str]:
+    """The key of a session."""
+    return {"pk": f"session#{token_hash}", "sk": "session"}
+
+
 def owned_key(account: AccountId, place: Listed) -> dict[str, str]:
     """The key under which an access key is listed for its account; they sort by age."""
     return {"pk": f"account#{account}", "sk": f"{OWNED_KEY}{place_text(place)}"}
@@ -195,9 +200,9 @@ def strategy_status(strategy: StrategySid, status: InstanceStatus) -> str:
     return f"{strategy}#{status.value}"
 
 
-def account_month(instance: Instance, finished_at: datetime) -> str:
-    """The partition of its account's index in which a record of an instance stands."""
-    return f"{instance.account_id}#{finished_at.astimezone(UTC):%Y-%m}#{instance.shard}"
+def account_month(account: AccountId, month: date, shard: int) -> str:
+    """The partition of an account's index in which the records of a month (UTC) and an instance's shard stand."""
+    return f"{account}#{month:%Y-%m}#{shard}"
 
 
 def account_day(account: AccountId, at: datetime, shard: int) -> str:

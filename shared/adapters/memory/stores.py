@@ -3,7 +3,7 @@
 Source: shared/application/ports.py; tests/contract.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -18,7 +18,7 @@ from shared.application.ports import (
     StaleRevError,
     UnknownStrategyError,
 )
-from shared.domain.access import AccessKey
+from shared.domain.access import AccessKey, Session
 from shared.domain.attention import attention_at, partition
 from shared.domain.bulk import BulkOperation
 from shared.domain.decision import AuditEntry
@@ -43,10 +43,17 @@ class MemoryInstances:
     def load(self, sid: InstanceSid) -> Instance | None:
         return self.instances.get(sid)
 
-    def create(self, instance: Instance, *, records: Sequence[EventRecord] = ()) -> None:
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
         if instance.sid in self.instances:
             raise StaleRevError
         self._store(instance, records)
+        self.audit += [] if audit is None else [audit]
 
     def commit(
         self,
@@ -98,6 +105,18 @@ class MemoryInstances:
     def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
         keys = sorted(key for key in self.journal if key[0] == sid and first <= key[1] <= last)
         return [self.journal[key] for key in keys]
+
+    def records_of_month(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
+    ) -> Iterator[EventRecord]:
+        found = [
+            record
+            for record in self.records.values()
+            if self.instances[record.instance_sid].account_id == account
+            and (record.finished_at.year, record.finished_at.month) == (month.year, month.month)
+            and since <= record.finished_at < until
+        ]
+        return iter(sorted(found, key=_closed, reverse=True)[:limit])
 
     def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         entries = [(at, sid) for at, sid in self.attention_entries(partition) if at <= until]
@@ -197,6 +216,7 @@ class MemoryAccess:
     """An ``AccessStore``. paused_queues: the accounts whose due events wait. operations: where drains go."""
 
     all_keys: dict[str, AccessKey] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
     paused_queues: set[AccountId] = field(default_factory=set)
     audit: list[AuditEntry] = field(default_factory=list)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
@@ -219,6 +239,19 @@ class MemoryAccess:
             if key.account_id == account
         }
         return [own[place] for place in _youngest(list(own), before, limit)]
+
+    def session(self, token_hash: str) -> Session | None:
+        return self.sessions.get(token_hash)
+
+    def open_session(self, session: Session) -> None:
+        self.sessions[session.token_hash] = session
+
+    def move_session(self, session: Session) -> None:
+        if session.token_hash in self.sessions:
+            self.sessions[session.token_hash] = session
+
+    def close_session(self, token_hash: str) -> None:
+        self.sessions.pop(token_hash, None)
 
     def queue_paused(self, account: AccountId) -> bool:
         return account in self.paused_queues
@@ -391,6 +424,10 @@ class MemoryStrategies:
         head = self.heads.get(strategy)
         paused = strategy in self.paused_strategies or (head is not None and head.is_paused)
         return HeldBy.STRATEGY if paused else None
+
+
+def _closed(record: EventRecord) -> tuple[datetime, InstanceSid, int]:
+    return record.finished_at, record.instance_sid, record.event.seq
 
 
 def _listed(instance: Instance) -> Listed:

@@ -6,10 +6,10 @@ from typing import Any, assert_never
 
 from shared.api.core.render import Shape
 from shared.application.bulk import DryRun
-from shared.domain.bulk import BulkCommand, BulkOperation, MigrateTo, Result, name_of
-from shared.domain.commands import CancelTasks, Resume
+from shared.domain.bulk import BulkCommand, BulkOperation, MigrateTo, Result, RunWaiting, name_of
+from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.dates import format_instant
-from shared.domain.selection import Cursor, OfFolder, OfIds, OfStrategy, Selection
+from shared.domain.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Selection, Sieve
 
 
 def bulk_shape(bulk: BulkOperation) -> Shape:
@@ -21,6 +21,9 @@ def bulk_shape(bulk: BulkOperation) -> Shape:
         selection=_selection(bulk.selection),
         command=_command(bulk.command),
         comment=bulk.command.by.reason,
+        minutesSpent=bulk.command.by.minutes_spent,
+        ticket=bulk.command.by.ticket,
+        options=list(bulk.command.by.options) or None,
         createdAt=format_instant(bulk.started_at),
         createdBy=bulk.command.by.name,
         updatedAt=format_instant(bulk.updated_at),
@@ -57,13 +60,26 @@ def _selection(selection: Selection) -> Shape:
         case OfStrategy():
             which = _given(strategySid=selection.strategy, version=selection.version)
         case OfFolder():
-            which = _given(folder=selection.folder)
+            which = _given(folder=selection.folder, flat=selection.is_flat or None)
+        case OfAny(parts=parts):
+            return {"anyOf": [_selection(part) for part in parts]}
         case _:
             assert_never(selection)
+    sieve = selection.sieve
     return which | _given(
+        sieve=None if sieve is None else _sieve(sieve),
         statuses=[status.value for status in selection.statuses],
         createdFrom=_date(selection.created_from),
         createdTo=_date(selection.created_to),
+    )
+
+
+def _sieve(sieve: Sieve) -> Shape:
+    return _given(
+        phases=None if sieve.phases is None else [phase.value for phase in sieve.phases],
+        plannedFrom=_date(sieve.planned_from),
+        plannedUntil=_date(sieve.planned_until),
+        atRest=sieve.at_rest or None,
     )
 
 
@@ -75,8 +91,14 @@ def _command(command: BulkCommand) -> Shape:
             return {"name": name_of(command), "tasks": list(tasks)}
         case MigrateTo(version=version):
             return {"name": name_of(command), "version": version}
+        case Cancel(kill=kill, unless_begun=unless_begun):
+            return _given(name=name_of(command), kill=kill or None, unlessBegun=unless_begun or None)
+        case Pause(kill=kill):
+            return _given(name=name_of(command), kill=kill or None)
+        case RunWaiting(what=what):
+            return {"name": name_of(command), "waiting": what.value}
         case _:
-            return {"name": name_of(command)}
+            assert_never(command)
 
 
 def _cursor(cursor: Cursor) -> str:

@@ -7,6 +7,7 @@ from shared.domain.event import EventStatus, PausedFor
 from shared.domain.history import StepOutcome
 from shared.domain.instance import CancelReason, HeldBy, InstanceStatus
 from shared.domain.journal import ClosedBy
+from shared.domain.phase import Phase, Waiting
 from shared.domain.reasons import Reason
 from shared.domain.run import Path
 from shared.domain.strategy import OnResume
@@ -106,6 +107,18 @@ _KEY: Json = {
     "description": TEXT,
     "createdAt": DATE,
 }
+_SELECTION: Json = {
+    "numIds": WHOLE,
+    "strategySid": TEXT,
+    "version": WHOLE,
+    "folder": TEXT,
+    "flat": FLAG,
+    "statuses": _list_of(_one_of(InstanceStatus)),
+    "createdFrom": DATE,
+    "createdTo": DATE,
+    "sieve": _object({}, phases=_list_of(_one_of(Phase)), plannedFrom=DATE, plannedUntil=DATE, atRest=FLAG),
+}
+_TOLD_BY_ACTOR: Json = {"minutesSpent": WHOLE, "ticket": TEXT, "options": _list_of(TEXT)}
 _PROBLEM = _object({"pointer": TEXT, "rule": TEXT, "message": TEXT}, caret=TEXT)
 _SEALED = _object({"iv": TEXT, "hash": TEXT, "encryptedText": TEXT})
 _STEP = _object(
@@ -312,21 +325,15 @@ SHAPES: Json = {
         {
             "sid": TEXT,
             "status": _one_of(BulkStatus),
-            "selection": _object(
-                {},
-                numIds=WHOLE,
-                strategySid=TEXT,
-                version=WHOLE,
-                folder=TEXT,
-                statuses=_list_of(_one_of(InstanceStatus)),
-                createdFrom=DATE,
-                createdTo=DATE,
-            ),
+            "selection": _object({}, **_SELECTION, anyOf=_list_of(_object({}, **_SELECTION))),
             "command": _object(
-                {"name": {"enum": ["pause", "resume", "cancel", "cancel-tasks", "migrate"]}},
+                {"name": {"enum": ["pause", "resume", "cancel", "cancel-tasks", "migrate", "execute"]}},
                 onResume=_one_of(OnResume),
                 version=WHOLE,
                 tasks=_list_of(TEXT),
+                kill=FLAG,
+                unlessBegun=FLAG,
+                waiting=_one_of(Waiting),
             ),
             "createdAt": DATE,
             "createdBy": TEXT,
@@ -347,6 +354,7 @@ SHAPES: Json = {
             "itemProblemsLeftOut": WHOLE,
         },
         comment=TEXT,
+        **_TOLD_BY_ACTOR,
         finishedAt=DATE,
         results=_list_of(_RESULT),
     ),
@@ -359,6 +367,7 @@ SHAPES: Json = {
         to=TEXT,
         reason=TEXT,
         operation=TEXT,
+        **_TOLD_BY_ACTOR,
         **{"from": TEXT},
     ),
     "AuditPage": _page_of("AuditEntry"),

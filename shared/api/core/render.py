@@ -159,6 +159,9 @@ def audit_shape(entry: AuditEntry) -> Shape:
         to=entry.to_state,
         reason=entry.reason,
         operation=entry.operation,
+        minutesSpent=entry.minutes_spent,
+        ticket=entry.ticket,
+        options=list(entry.options) or None,
     )
 
 

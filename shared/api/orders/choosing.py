@@ -1,0 +1,154 @@
+"""Which orders a request means. Source: contracts/orders.md B.3.
+
+Ids beat workflows, workflows beat folders, and those beat nothing at all, which is every order of the controller.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.api.orders.call import Call
+from shared.api.orders.date_language import End, date_of
+from shared.api.orders.errors import Code, JocError
+from shared.api.orders.schemas import DatedOrders, Folder, ModifyOrders, OrdersFilter, WorkflowId
+from shared.api.orders.states import LIVE, State, phases_of
+from shared.api.orders.workflows import version_number, workflow_at
+from shared.application.selecting import MOST_LOADED, readable
+from shared.domain.ids import AccountId, InstanceSid, order_sid
+from shared.domain.instance import UNFINISHED, Instance, InstanceStatus
+from shared.domain.phase import Phase, phase_of
+from shared.domain.selection import OfFolder, OfIds, OfStrategy, Part, Selection, Sieve, united
+
+ADDED_HERE = "#"
+"""What the ids of orders begin with that were added through this dialect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What else is asked of orders.
+
+    phases: where they may stand; None: anywhere that is live. at_rest: nothing of them may be in flight.
+    """
+
+    phases: tuple[Phase, ...] | None = None
+    at_rest: bool = False
+
+
+def sid_of_order(account: AccountId, order_id: str) -> InstanceSid:
+    """The sid of the instance an account calls so."""
+    return order_sid(account, order_id) if order_id.startswith(ADDED_HERE) else InstanceSid(order_id)
+
+
+def order_id_of(instance: Instance) -> str:
+    """What an instance is called among orders."""
+    return instance.order_id or instance.sid
+
+
+def chosen(call: Call, body: ModifyOrders, wanted: Wanted) -> Selection | None:
+    """The orders a command means; None where there is certainly none.
+
+    Raises: JocError: the dates contradict each other, or nothing is named where that is not allowed.
+    """
+    if body.orderIds:
+        found = [
+            instance.sid for instance in named(call, body.orderIds) if _is_wanted(call, instance, wanted)
+        ]
+        return OfIds(ids=tuple(found)) if found else None
+    if not (body.workflowIds or body.folders or call.request.rules.unscoped):
+        raise JocError(Code.BAD_REQUEST, "one of orderIds, workflowIds, folders required")
+    sieve = sieve_of(call, body, wanted)
+    return None if sieve is None else placed(call, body.workflowIds, body.folders, sieve)
+
+
+def named(call: Call, order_ids: Sequence[str]) -> list[Instance]:
+    """Those of these orders that there are, in this order, each once."""
+    account = call.principal.account_id
+    sids = list(dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids))
+    found: dict[InstanceSid, Instance] = {}
+    for start in range(0, len(sids), MOST_LOADED):
+        found |= readable(call.ports, sids[start : start + MOST_LOADED])
+    return [found[sid] for sid in sids if sid in found and found[sid].account_id == account]
+
+
+def sieve_of(call: Call, body: ModifyOrders, wanted: Wanted) -> Sieve | None:
+    """What a command's orders are to be like; None where no order can be."""
+    allowed = LIVE if wanted.phases is None else wanted.phases
+    phases = _asked(body.states, allowed) if body.states else wanted.phases
+    if phases == ():
+        return None
+    if not isinstance(body, DatedOrders):
+        return Sieve(phases=phases, at_rest=wanted.at_rest)
+    since = _date(call, body.dateFrom, body.timeZone, End.FROM)
+    until = _date(call, body.dateTo, body.timeZone, End.UNTIL)
+    if since is not None and until is not None and since > until:
+        raise JocError(Code.BAD_REQUEST, "'dateFrom' must be older than 'dateTo'")
+    return Sieve(phases=phases, planned_from=since, planned_until=until, at_rest=wanted.at_rest)
+
+
+def sieve_of_list(call: Call, body: OrdersFilter) -> Sieve | None:
+    """What orders of a list are to be like: an end date is taken as a beginning is, and ``0d`` as ``1d``."""
+    phases = phases_of(body.states) if body.states else LIVE
+    if not phases:
+        return None
+    since = _date(call, body.dateFrom, body.timeZone, End.FROM)
+    until = live_until(call, body.dateTo, body.timeZone)
+    return Sieve(phases=phases, planned_from=since, planned_until=until)
+
+
+def live_until(call: Call, text: str | None, zone: str | None) -> datetime | None:
+    """An end date of a list or a snapshot."""
+    if text is not None and text.startswith("0d"):
+        text = f"1d{text[2:]}"
+    return _date(call, text, zone, End.FROM)
+
+
+def placed(
+    call: Call, workflows: Sequence[WorkflowId], folders: Sequence[Folder], sieve: Sieve
+) -> Selection | None:
+    """The orders of some places that pass a sieve; None where there is no such place."""
+    account = call.principal.account_id
+    statuses = statuses_of(sieve)
+    parts: list[Part] = []
+    if workflows:
+        for one in workflows:
+            head = workflow_at(call.ports, account, one.path)
+            version = version_number(one.version if one.versionId is None else one.versionId)
+            if head is not None:
+                parts.append(
+                    OfStrategy(strategy=head.sid, version=version, statuses=statuses, sieve=_if_any(sieve))
+                )
+    else:
+        for of in folders or [Folder(folder="/")]:
+            folder = of.folder.rstrip("/") or "/"
+            parts.append(
+                OfFolder(folder=folder, is_flat=not of.recursive, statuses=statuses, sieve=_if_any(sieve))
+            )
+    if not parts:
+        return None
+    found = united(parts)
+    return found.parts[0] if len(found.parts) == 1 else found
+
+
+def statuses_of(sieve: Sieve) -> tuple[InstanceStatus, ...]:
+    """The statuses that what passes a sieve can have."""
+    if sieve.phases is None:
+        return UNFINISHED
+    return tuple(dict.fromkeys(phase.status for phase in sieve.phases))
+
+
+def _if_any(sieve: Sieve) -> Sieve | None:
+    return None if sieve == Sieve() else sieve
+
+
+def _asked(states: Sequence[State], allowed: Sequence[Phase]) -> tuple[Phase, ...]:
+    return tuple(phase for phase in phases_of(list(states)) if phase in allowed)
+
+
+def _is_wanted(call: Call, instance: Instance, wanted: Wanted) -> bool:
+    if wanted.at_rest and instance.is_draining:
+        return False
+    return wanted.phases is None or phase_of(instance, now=call.now) in wanted.phases
+
+
+def _date(call: Call, text: str | None, zone: str | None, end: End) -> datetime | None:
+    return None if text is None else date_of(text, end=end, now=call.now, zone=zone)

@@ -1,0 +1,193 @@
+"""The commands on orders that there are. Source: contracts/orders.md B.3 and B.4; contracts/mapping.md D.2 and D.4.
+
+All of them are bulk operations: up to 25 orders are commanded by the request itself; more, or where none of the first
+ones looked at is meant and there are more, by an operation behind it. ``ok`` says that the command was accepted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from shared.api.orders.call import Answer, Call, options_of
+from shared.api.orders.choosing import Wanted, chosen, order_id_of
+from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
+from shared.api.orders.schemas import CancelOrders, ModifyOrders, ResumeOrders, SuspendOrders
+from shared.api.orders.states import CONFIRMABLE, CONTINUABLE, RESUMABLE, SUSPENDIBLE
+from shared.application.bulk import AskedOfMany, begin_bulk
+from shared.domain.bulk import BulkCommand, BulkOperation, BulkStatus, Came, RunWaiting
+from shared.domain.commands import Cancel, Pause, Resume
+from shared.domain.decision import Actor
+from shared.domain.errors import RitornelloError
+from shared.domain.phase import Waiting
+
+OPERATION_HEADER = "X-Operation-Sid"
+"""Names the bulk operation that carries a command on: what it came to is told by the core dialect."""
+
+
+class Verb(Enum):
+    """What can be commanded; its value is said where no order is left for it, None: that is no error."""
+
+    CANCEL = "No orders found."
+    SUSPEND = "No suspendible orders found."
+    RESUME = None
+    CONTINUE = "No continuable orders found."
+    CONFIRM = "No prompting orders found."
+
+
+class Told(Enum):
+    """What one order adds to the answer."""
+
+    DONE = auto()
+    """The command was accepted."""
+    LEFT_OUT = auto()
+    """It was not for this order; where that holds for all of them, none was found."""
+    BROKEN = auto()
+    """It could not be commanded though it should have been: an error of that item."""
+
+
+_CANCEL = {Came.CHANGED: Told.DONE, Came.ALREADY_THERE: Told.DONE, Came.REFUSED: Told.DONE}
+_OTHERS = {Came.CHANGED: Told.DONE, Came.ALREADY_THERE: Told.LEFT_OUT, Came.REFUSED: Told.LEFT_OUT}
+_ALWAYS = {Came.UNKNOWN: Told.LEFT_OUT, Came.FAILED: Told.BROKEN}
+
+VERDICTS: Mapping[tuple[Verb, Came], Told] = {
+    (verb, came): told
+    for verb in Verb
+    for came, told in ((_CANCEL if verb is Verb.CANCEL else _OTHERS) | _ALWAYS).items()
+}
+"""A cancel of what has ended, or of a started order that only a fresh one was meant of, changes nothing, with 200."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commanded:
+    """A command that was asked for, and of which orders."""
+
+    verb: Verb
+    body: ModifyOrders
+    wanted: Wanted
+    command: Callable[[Actor], BulkCommand]
+    options: tuple[str, ...] = ()
+
+
+def cancel_orders(call: Call) -> Answer:
+    """Cancel orders: at once where they are at rest, after the step in flight else; with ``kill`` not even that.
+
+    ``orderType`` FreshOnly: only orders none of whose runs has ever begun. ``deep`` changes nothing: no order has
+    children here.
+    """
+    body = call.body(CancelOrders)
+    fresh = body.orderType == "FreshOnly"
+    options = options_of(body, "kill", "deep") + (("FreshOnly",) if fresh else ())
+    return _answered(
+        call,
+        Commanded(
+            verb=Verb.CANCEL,
+            body=body,
+            wanted=Wanted(),
+            command=lambda by: Cancel(by=by, kill=body.kill, unless_begun=fresh),
+            options=options,
+        ),
+    )
+
+
+def suspend_orders(call: Call) -> Answer:
+    """Suspend orders: nothing more of them starts until they are resumed."""
+    body = call.body(SuspendOrders)
+    if body.reset:
+        raise JocError(
+            Code.BAD_REQUEST, "'reset' is not supported: a suspended order goes on where it stopped"
+        )
+    return _answered(
+        call,
+        Commanded(
+            verb=Verb.SUSPEND,
+            body=body,
+            wanted=Wanted(phases=SUSPENDIBLE),
+            command=lambda by: Pause(by=by, kill=body.kill),
+            options=options_of(body, "kill", "deep"),
+        ),
+    )
+
+
+def resume_orders(call: Call) -> Answer:
+    """Resume suspended and failed orders: they go on where they stopped. That there is none is no error."""
+    body = call.body(ResumeOrders)
+    unsupported = ("fromCurrentBlock", "position", "variables", "cycleEndTime")
+    asked = [name for name in unsupported if getattr(body, name)]
+    if asked:
+        raise JocError(Code.BAD_REQUEST, f"'{asked[0]}' is not supported: an order goes on where it stopped")
+    return _answered(
+        call,
+        Commanded(
+            verb=Verb.RESUME,
+            body=body,
+            wanted=Wanted(phases=RESUMABLE, at_rest=True),
+            command=lambda by: Resume(by=by),
+            options=options_of(body, "force"),
+        ),
+    )
+
+
+def continue_orders(call: Call) -> Answer:
+    """Let orders run now that wait for their date, their next attempt, the end of a delay, or for this call."""
+    return _run_now(call, Verb.CONTINUE, Waiting.FOR_DATE, Wanted(phases=CONTINUABLE))
+
+
+def confirm_orders(call: Call) -> Answer:
+    """Let orders go on that wait for somebody to confirm them."""
+    return _run_now(call, Verb.CONFIRM, Waiting.FOR_OPERATOR, Wanted(phases=CONFIRMABLE))
+
+
+def _run_now(call: Call, verb: Verb, what: Waiting, wanted: Wanted) -> Answer:
+    body = call.body(ModifyOrders)
+    return _answered(
+        call,
+        Commanded(verb=verb, body=body, wanted=wanted, command=lambda by: RunWaiting(what=what, by=by)),
+    )
+
+
+def _answered(call: Call, asked: Commanded) -> Answer:
+    """``ok``, or that there is no such order: 420, JOC-161."""
+    by = call.actor(asked.body.auditLog, *asked.options)
+    selection = chosen(call, asked.body, asked.wanted)
+    if selection is None:
+        return _nothing(call, asked.verb)
+    bulk = begin_bulk(
+        call.ports,
+        AskedOfMany(
+            account=call.principal.account_id,
+            selection=selection,
+            command=asked.command(by),
+            unless_empty=True,
+        ),
+    )
+    if bulk.status is not BulkStatus.COMPLETED:
+        return _ok(call, bulk)
+    told = {VERDICTS[asked.verb, result.came] for result in bulk.results}
+    if Told.BROKEN in told:
+        raise ItemsError(_broken(call, bulk))
+    return _ok(call, bulk) if Told.DONE in told else _nothing(call, asked.verb)
+
+
+def _ok(call: Call, bulk: BulkOperation | None = None) -> Answer:
+    headers = {} if bulk is None else {OPERATION_HEADER: bulk.sid}
+    return Answer(body={**dates(call.now), "ok": True}, headers=headers)
+
+
+def _nothing(call: Call, verb: Verb) -> Answer:
+    if verb.value is None:
+        return _ok(call)
+    raise JocError(Code.NOT_FOUND, verb.value)
+
+
+def _broken(call: Call, bulk: BulkOperation) -> list[ItemError]:
+    """The orders that could not be commanded, each with why."""
+    bad = [result for result in bulk.results if result.came is Came.FAILED]
+    found: list[ItemError] = []
+    for result in bad:
+        try:
+            instance = call.ports.instances.load(result.sid)
+        except RitornelloError:
+            instance = None
+        path = result.sid if instance is None else order_id_of(instance)
+        found.append(ItemError(path=path, code=Code.OTHER, text=result.why or "it could not be commanded"))
+    return found

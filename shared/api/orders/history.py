@@ -1,0 +1,193 @@
+"""The runs of orders that have ended. Source: contracts/orders.md B.1 and B.2, ordersFilter and orderHistoryItem."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from shared.api.orders.call import Answer, Call
+from shared.api.orders.choosing import order_id_of, sid_of_order
+from shared.api.orders.date_language import End, date_of
+from shared.api.orders.errors import dates
+from shared.api.orders.globs import matches
+from shared.api.orders.render import FAILED, SUCCESSFUL, fitting, history_shape, history_state, started_at
+from shared.api.orders.schemas import DEFAULT_LIMIT, Folder, HistoryFilter, SummaryFilter
+from shared.api.orders.workflows import Paths
+from shared.application.past_runs import Past, past_runs, runs_of
+from shared.application.selecting import MOST_LOADED, readable
+from shared.domain.dates import format_instant
+from shared.domain.ids import event_address
+from shared.domain.instance import Instance
+from shared.domain.journal import EventRecord
+from shared.domain.selection import is_below
+
+MOST_LOOKED_AT = 10_000
+"""So many records are looked at for one answer."""
+
+MOST_OF_ONE = 1_000
+"""So many records of an order that is named are looked at."""
+
+LONGEST_RUN = timedelta(days=31)
+"""A run that took longer is not found by when it began where an end date is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that has ended, and whose it was."""
+
+    instance: Instance
+    record: EventRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When runs began and ended: each from (included) and to (not included)."""
+
+    began_from: datetime | None
+    began_to: datetime | None
+    ended_from: datetime | None = None
+    ended_to: datetime | None = None
+
+    def hold(self, record: EventRecord) -> bool:
+        """Whether a run began and ended in these times."""
+        began, ended = started_at(record), record.finished_at
+        return (
+            (self.began_from is None or self.began_from <= began)
+            and (self.began_to is None or began < self.began_to)
+            and (self.ended_from is None or self.ended_from <= ended)
+            and (self.ended_to is None or ended < self.ended_to)
+        )
+
+
+def get_history(call: Call) -> Answer:
+    """Runs that have ended, latest first. A distance without a sign goes back: ``1d`` is yesterday.
+
+    At most 10,000 records of the last two years are looked at, and 4 MB are answered.
+    """
+    body = call.body(HistoryFilter)
+    times = _times(call, body)
+    paths = Paths(ports=call.ports)
+    runs = (run for run in _runs(call, body, times) if _is_meant(body, run, times, paths))
+    shapes = (history_shape(run.instance, run.record, paths, now=call.now) for run in runs)
+    most = DEFAULT_LIMIT if body.limit < 0 else body.limit
+    told = list(fitting(shapes, most=most))
+    return Answer(body={"deliveryDate": format_instant(call.now), "history": told})
+
+
+def get_summary(call: Call) -> Answer:
+    """How many runs have succeeded and failed. At most 10,000 records of the last two years are looked at."""
+    body = call.body(SummaryFilter)
+    times = _began(call, body)
+    counts = Counter(
+        history_state(record) for record in _past(call, times, most=MOST_LOOKED_AT) if times.hold(record)
+    )
+    told = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
+    return Answer(body={**dates(call.now), "orders": told})
+
+
+def _runs(call: Call, body: HistoryFilter, times: Times) -> Iterator[Run]:
+    """The runs among which those meant are."""
+    if body.historyIds:
+        return _by_history_ids(call, body.historyIds)
+    order_ids = [one.orderId for one in body.orders if one.orderId is not None]
+    if body.orders and len(order_ids) == len(body.orders):
+        return _of_orders(call, order_ids)
+    if not body.orders and body.orderId is not None and not set(body.orderId) & set("*?"):
+        return _of_orders(call, [body.orderId])
+    return _joined(call, _past(call, times, most=MOST_LOOKED_AT))
+
+
+def _past(call: Call, times: Times, *, most: int) -> Iterator[EventRecord]:
+    """Whatever ended since the first moment asked for, up to the last one a run asked for can have ended at."""
+    since = max((at for at in (times.began_from, times.ended_from) if at is not None), default=None)
+    ends = [call.now + timedelta(milliseconds=1)]
+    ends += [] if times.ended_to is None else [times.ended_to]
+    ends += [] if times.began_to is None else [times.began_to + LONGEST_RUN]
+    past = Past(account=call.principal.account_id, since=since, until=min(ends))
+    return past_runs(call.ports, past, most=most)
+
+
+def _joined(call: Call, records: Iterable[EventRecord]) -> Iterator[Run]:
+    """The records with their instances, a hundred together."""
+    records = iter(records)
+    while some := list(islice(records, MOST_LOADED)):
+        found = readable(call.ports, list(dict.fromkeys(record.instance_sid for record in some)))
+        for record in some:
+            instance = found.get(record.instance_sid)
+            if instance is not None and _has_ended(instance, record):
+                yield Run(instance=instance, record=record)
+
+
+def _of_orders(call: Call, order_ids: Iterable[str]) -> Iterator[Run]:
+    account = call.principal.account_id
+    for sid in dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids):
+        instance = call.ports.instances.load(sid)
+        if instance is None or instance.account_id != account:
+            continue
+        for record in runs_of(call.ports, instance, most=MOST_OF_ONE):
+            yield Run(instance=instance, record=record)
+
+
+def _has_ended(instance: Instance, record: EventRecord) -> bool:
+    """Whether the record counts: while the event is on its instance, it is of a runner that had lost its claim."""
+    return instance.event(record.event.seq) is None
+
+
+def _by_history_ids(call: Call, history_ids: Iterable[str]) -> Iterator[Run]:
+    for history_id in dict.fromkeys(history_ids):
+        address = event_address(history_id)
+        if address is None:
+            continue
+        for run in _of_orders(call, [address[0]]):
+            if run.record.event.seq == address[1]:
+                yield run
+
+
+def _is_meant(body: HistoryFilter, run: Run, times: Times, paths: Paths) -> bool:
+    if body.historyIds:
+        return True
+    if body.historyStates and history_state(run.record) not in body.historyStates:
+        return False
+    return times.hold(run.record) and _is_of(body, run, paths)
+
+
+def _is_of(body: HistoryFilter, run: Run, paths: Paths) -> bool:
+    """Whether a run is of an order and a workflow that are meant."""
+    head = paths.head(run.instance.strategy_sid)
+    path, order_id = paths.path(head.sid), order_id_of(run.instance)
+    if body.orders:
+        return any(
+            one.workflowPath in (path, head.name) and one.orderId in (None, order_id) for one in body.orders
+        )
+    if path in body.excludeWorkflows or head.name in body.excludeWorkflows:
+        return False
+    patterns = ((body.orderId, order_id), (body.workflowPath, path), (body.workflowName, head.name))
+    is_like = all(pattern is None or matches(pattern, text) for pattern, text in patterns)
+    return is_like and (not body.folders or any(_is_in(head.folder, one) for one in body.folders))
+
+
+def _is_in(folder: str, one: Folder) -> bool:
+    asked = one.folder.rstrip("/") or "/"
+    return is_below(asked, folder) if one.recursive else folder == asked
+
+
+def _began(call: Call, body: SummaryFilter) -> Times:
+    return Times(
+        began_from=_date(call, body, body.dateFrom, End.FROM),
+        began_to=_date(call, body, body.dateTo, End.UNTIL),
+    )
+
+
+def _times(call: Call, body: HistoryFilter) -> Times:
+    began = _began(call, body)
+    return Times(
+        began_from=began.began_from,
+        began_to=began.began_to,
+        ended_from=_date(call, body, body.completedDateFrom, End.FROM),
+        ended_to=_date(call, body, body.completedDateTo, End.UNTIL),
+    )
+
+
+def _date(call: Call, body: SummaryFilter, text: str | None, end: End) -> datetime | None:
+    return None if text is None else date_of(text, end=end, now=call.now, zone=body.timeZone, past=True)

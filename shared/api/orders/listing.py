@@ -1,0 +1,98 @@
+"""Reading orders: one, many, how many of each state. Source: contracts/orders.md B.1 and B.2."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from shared.api.orders.call import Answer, Call
+from shared.api.orders.choosing import live_until, named, placed, sieve_of_list
+from shared.api.orders.errors import Code, JocError, dates
+from shared.api.orders.render import fitting, order_shape
+from shared.api.orders.schemas import DEFAULT_LIMIT, GetOrder, OrdersFilter, SnapshotFilter
+from shared.api.orders.states import LIVE, SHOWN, State
+from shared.api.orders.workflows import Paths
+from shared.application.selecting import Walk, instances_of
+from shared.domain.instance import Instance
+from shared.domain.phase import Phase, phase_of, planned_date
+from shared.domain.selection import Sieve
+
+MOST_LOOKED_AT = 10_000
+"""So many orders are looked at for a list, and so many that live for a snapshot."""
+
+MOST_TERMINATED = 1_000
+"""So many terminated orders are counted."""
+
+TERMINATED = tuple(phase for phase in Phase if phase.is_over)
+
+COUNTED: Mapping[State, str] = {
+    State.PENDING: "pending",
+    State.SCHEDULED: "scheduled",
+    State.INPROGRESS: "inProgress",
+    State.RUNNING: "running",
+    State.PROMPTING: "prompting",
+    State.SUSPENDED: "suspended",
+    State.WAITING: "waiting",
+    State.BLOCKED: "blocked",
+    State.FAILED: "failed",
+    State.CANCELLED: "terminated",
+    State.FINISHED: "terminated",
+}
+"""Under which name of a snapshot a state is counted."""
+
+
+def get_order(call: Call) -> Answer:
+    """One order, whatever has become of it."""
+    body = call.body(GetOrder)
+    found = named(call, [body.orderId])
+    if not found:
+        raise JocError(Code.NOT_FOUND, f"unknown order {body.orderId!r}")
+    shape = order_shape(found[0], Paths(ports=call.ports), now=call.now, compact=body.compact)
+    return Answer(body={**dates(call.now), **shape})
+
+
+def get_orders(call: Call) -> Answer:
+    """Live orders, by their ids, workflows or folders, of some states and dates; terminated ones by their state.
+
+    At most 10,000 orders are looked at, and 4 MB are answered.
+    """
+    body = call.body(OrdersFilter)
+    if body.orderIds:
+        orders, most = iter(named(call, body.orderIds)), len(body.orderIds)
+    else:
+        orders = _found(call, body)
+        most = DEFAULT_LIMIT if body.limit < 0 else body.limit
+    paths = Paths(ports=call.ports)
+    shapes = (order_shape(one, paths, now=call.now, compact=body.compact) for one in orders)
+    return Answer(body={**dates(call.now), "orders": list(fitting(shapes, most=most))})
+
+
+def get_snapshot(call: Call) -> Answer:
+    """How many orders there are of each state. ``dateTo``: those scheduled from then on are left out.
+
+    At most 10,000 live and 1,000 terminated ones are counted.
+    """
+    body = call.body(SnapshotFilter)
+    until = live_until(call, body.dateTo, body.timeZone)
+    counts: Counter[str] = Counter()
+    for phases, most in ((LIVE, MOST_LOOKED_AT), (TERMINATED, MOST_TERMINATED)):
+        for instance in _walked(call, body, Sieve(phases=phases), most=most):
+            phase, planned = phase_of(instance, now=call.now), planned_date(instance)
+            is_later = until is not None and planned is not None and planned >= until
+            if not (phase is Phase.AHEAD and is_later):
+                counts[COUNTED[SHOWN[phase].text]] += 1
+    told = {name: counts[name] for name in dict.fromkeys(COUNTED.values())}
+    return Answer(body={**dates(call.now), "orders": told})
+
+
+def _found(call: Call, body: OrdersFilter) -> Iterator[Instance]:
+    sieve = sieve_of_list(call, body)
+    return iter(()) if sieve is None else _walked(call, body, sieve, most=MOST_LOOKED_AT)
+
+
+def _walked(
+    call: Call, body: OrdersFilter | SnapshotFilter, sieve: Sieve, *, most: int
+) -> Iterator[Instance]:
+    selection = placed(call, body.workflowIds, body.folders, sieve)
+    if selection is None:
+        return iter(())
+    walk = Walk(account=call.principal.account_id, selection=selection, begun_at=call.now)
+    return instances_of(call.ports, walk, most=most)

@@ -1,0 +1,178 @@
+"""The OpenAPI 3.1 document of the orders dialect, made from its routes.
+
+It takes time and is made at build time or by tests, never for a request. Source: contracts/orders.md.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared import __version__
+from shared.api.orders.call import TOKEN_HEADER, TOKEN_PARAMETER
+from shared.api.orders.commands import OPERATION_HEADER
+from shared.api.orders.errors import (
+    BULK_ERROR,
+    INVALID_REQUEST,
+    LOGIN_TIMEOUT,
+    Code,
+    ItemError,
+    ItemsError,
+    JocError,
+    SecurityError,
+    failure,
+)
+from shared.api.orders.openapi_shapes import SHAPES, ref
+from shared.api.orders.routes import BASE, WAYS, Door, Route
+from shared.api.pages import PAGES, Page
+
+Json = dict[str, Any]
+
+EXAMPLES_FILE = Path(__file__).with_name("examples.json")
+"""An example of every operation, played by tests/dialects/orders_examples.py."""
+
+_ABOUT = (
+    "Orders of JS7 JOC over the instances of Ritornello. A controller is an account, a workflow a strategy, an order an"
+    " instance. Everything is POST. Unknown fields are ignored, texts pass for numbers and switches."
+)
+_AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_REFUSED: Mapping[int, tuple[str, str, Json]] = {
+    401: (
+        "No session, or one that nobody knows, or whose access key was removed.",
+        "Security",
+        SecurityError(401, "JocAuthenticationException: a valid X-Access-Token is required").body(_AT),
+    ),
+    403: (
+        "The access key's role does not allow it.",
+        "Security",
+        SecurityError(403, "Access denied", account="viewer", call="./orders/cancel").body(_AT),
+    ),
+    BULK_ERROR: (
+        "Some items were refused, each with why; the others were taken.",
+        "ItemErrors",
+        ItemsError(
+            [
+                ItemError(
+                    path="/shop/refill", code=Code.NO_WORKFLOW, text="workflow '/shop/refill' does not exist"
+                )
+            ]
+        ).body(_AT),
+    ),
+    INVALID_REQUEST: (
+        "What was sent is wrong, or there is no such thing. Nothing is changed.",
+        "Error",
+        JocError(Code.NOT_FOUND, "No orders found.").body(_AT),
+    ),
+    LOGIN_TIMEOUT: (
+        "The session was not used for half an hour.",
+        "Security",
+        SecurityError(
+            LOGIN_TIMEOUT, "SessionNotExistException: the session has expired", account="viewer"
+        ).body(_AT),
+    ),
+    500: (
+        "Something failed on our side; the errorId is in its log too.",
+        "Error",
+        failure("JKJaXmPLvHcESHA=", round(_AT.timestamp() * 1000)),
+    ),
+}
+
+
+def document() -> Json:
+    """The whole document."""
+    schemas: Json = dict(SHAPES)
+    examples: Json = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
+    paths: Json = {way.path: {"post": _operation(way, schemas, examples[name_of(way)])} for way in WAYS}
+    paths |= {page.path: {"get": _page(page)} for page in PAGES["orders"]}
+    token = {"type": "apiKey", "description": "The token that a login answers with."}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Ritornello, orders dialect", "version": __version__, "description": _ABOUT},
+        "paths": paths,
+        "security": [{"session": []}, {"sessionInQuery": []}],
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "session": {**token, "in": "header", "name": TOKEN_HEADER},
+                "sessionInQuery": {**token, "in": "query", "name": TOKEN_PARAMETER},
+                "accessKey": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "The id and the secret of an access key, for a login.",
+                },
+            },
+        },
+    }
+
+
+def name_of(way: Door | Route) -> str:
+    """The id of an operation; what is served under two paths has two."""
+    name = way.operation.__name__
+    return name if way.path.startswith(BASE) else f"{name}_without_prefix"
+
+
+def statuses_of(way: Door | Route) -> tuple[int, ...]:
+    """What a route may be refused with."""
+    if isinstance(way, Door):
+        return (401, 500) if name_of(way) == "log_in" else (401, LOGIN_TIMEOUT, 500)
+    items = (BULK_ERROR,) if way.has_items else ()
+    return (401, 403, *items, INVALID_REQUEST, LOGIN_TIMEOUT, 500)
+
+
+def _operation(way: Door | Route, schemas: Json, example: Json) -> Json:
+    summary, _, more = (way.operation.__doc__ or "").strip().partition("\n")
+    needs = "" if isinstance(way, Door) else f"Needs the role `{way.role}`."
+    told = {"description": HTTPStatus.OK.phrase, "content": _json(way.answer, example["answer"])}
+    if name_of(way) == "log_in":
+        told["headers"] = {TOKEN_HEADER: {"schema": {"type": "string"}}}
+    if way.answer == "Ok":
+        text = "Names the bulk operation that carries the command on."
+        told["headers"] = {OPERATION_HEADER: {"description": text, "schema": {"type": "string"}}}
+    operation: Json = {
+        "operationId": name_of(way),
+        "summary": summary,
+        "description": f"{' '.join(more.split())} {needs}".strip(),
+        "parameters": [],
+        "responses": {"200": told, **{str(status): _refused(status) for status in statuses_of(way)}},
+    }
+    if name_of(way) == "log_in":
+        operation["security"] = [{"accessKey": []}]
+    if isinstance(way, Route):
+        schemas[way.body.__name__] = _schema(way.body, schemas)
+        operation["requestBody"] = {"required": True, "content": _json(way.body.__name__, example["body"])}
+    return operation
+
+
+def _refused(status: int) -> Json:
+    text, shape, example = _REFUSED[status]
+    return {"description": text, "content": _json(shape, example)}
+
+
+def _json(shape: str, example: Any) -> Json:  # noqa: ANN401 - any JSON value
+    return {"application/json": {"schema": ref(shape), "example": example}}
+
+
+def _page(page: Page) -> Json:
+    kind = page.media_type.partition(";")[0]
+    shape = {"type": "object"} if kind == "application/json" else {"type": "string"}
+    return {
+        "operationId": page.operation,
+        "summary": page.summary,
+        "description": "Open to everybody, without a session.",
+        "security": [],
+        "parameters": [],
+        "responses": {
+            "200": {"description": HTTPStatus.OK.phrase, "content": {kind: {"schema": shape}}},
+            "500": _refused(500),
+        },
+    }
+
+
+def _schema(model: type[BaseModel], schemas: Json) -> Json:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= schema.pop("$defs", {})
+    return schema

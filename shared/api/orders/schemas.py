@@ -1,0 +1,227 @@
+"""What the orders dialect's requests may hold. Source: contracts/orders.md B.2.
+
+Read as the vendor's server reads it: ``"true"`` passes for true and ``5`` for ``"5"``, null is nothing, unknown
+fields are ignored; another type is refused.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.api.orders.date_language import PATTERN
+from shared.api.orders.states import State
+
+MOST_ORDER_IDS = 1000
+"""So many orders can be named by one command."""
+
+MOST_PLACES = 100
+"""So many workflows or folders can be named by one request."""
+
+MOST_ADDED = 100
+"""So many orders are added by one request."""
+
+DEFAULT_LIMIT = 10_000
+"""So many orders or history items an answer holds, unless told otherwise; and at most."""
+
+NAME_PATTERN = r'^[^/\\<>?!&:;()"|*^]+$'
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
+
+
+def _flag(value: object) -> bool:
+    text = str(value).lower()
+    if isinstance(value, bool | str | int) and text in (*_TRUE, *_FALSE):
+        return text in _TRUE
+    raise PydanticCustomError("bool_type", "must be true or false")
+
+
+def _date_text(value: object) -> object:
+    if isinstance(value, str) and not PATTERN.fullmatch(value):
+        raise PydanticCustomError("date", "must be a date as 2026-11-25T10:00:00Z, a distance as 1d, or 0")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+DateText = Annotated[str, BeforeValidator(_date_text)]
+"""A date in the dialect's language, or at least one in form."""
+ControllerId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=NAME_PATTERN)]
+OrderId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^<>]+$")]
+OrderName = Annotated[str, StringConstraints(min_length=1, max_length=30, pattern=NAME_PATTERN)]
+Path = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+FolderPath = Annotated[str, StringConstraints(max_length=255, pattern=r"^/[ -~]*$")]
+ZoneName = Annotated[str, StringConstraints(max_length=255)]
+Text = Annotated[str, StringConstraints(max_length=255)]
+
+
+class Body(BaseModel):
+    """A request's body, or a part of it."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if not isinstance(value, dict):
+            return value
+        return {name: member for name, member in value.items() if member is not None}
+
+
+class AuditLog(Body):
+    """Why something is done, what it cost, and where it is dealt with."""
+
+    comment: Text | None = None
+    timeSpent: Annotated[int, Field(ge=0, description="Minutes.")] | None = None
+    ticketLink: Text | None = None
+
+
+class WorkflowId(Body):
+    """A workflow, by its path or name. ``versionId`` beats ``version``; without either every version is meant."""
+
+    path: Path
+    versionId: Text | None = None
+    version: Text | None = None
+
+
+class Folder(Body):
+    """A folder, with all below it unless told otherwise."""
+
+    folder: FolderPath
+    recursive: Flag = True
+
+
+class OfController(Body):
+    """Any request about a controller: the account it belongs to."""
+
+    controllerId: ControllerId
+
+
+WorkflowIds = Annotated[list[WorkflowId], Field(max_length=MOST_PLACES)]
+Folders = Annotated[list[Folder], Field(max_length=MOST_PLACES)]
+
+
+class ModifyOrders(OfController):
+    """Which orders. What is named first beats what is named below it: ids, workflows, folders."""
+
+    orderIds: Annotated[list[OrderId], Field(max_length=MOST_ORDER_IDS)] = []
+    workflowIds: WorkflowIds = []
+    folders: Folders = []
+    states: list[State] = []
+    auditLog: AuditLog = AuditLog()
+
+
+class DatedOrders(ModifyOrders):
+    """Which orders, also by the date they are scheduled for."""
+
+    dateFrom: DateText | None = None
+    dateTo: DateText | None = None
+    timeZone: ZoneName | None = None
+    kill: Flag = False
+    deep: Flag = False
+
+
+class CancelOrders(DatedOrders):
+    """``/orders/cancel``. Source: seeds/002."""
+
+    orderType: Annotated[str, StringConstraints(pattern="^(FreshOnly|FreshOrStarted)$")] = "FreshOrStarted"
+
+
+class SuspendOrders(DatedOrders):
+    """``/orders/suspend``."""
+
+    reset: Flag = False
+
+
+class ResumeOrders(ModifyOrders):
+    """``/orders/resume``. What would change where or with what an order goes on is refused."""
+
+    force: Flag = False
+    fromCurrentBlock: Flag = False
+    position: Any = None
+    variables: Any = None
+    cycleEndTime: Any = None
+
+
+class GetOrder(OfController):
+    """``/order``."""
+
+    orderId: OrderId
+    compact: Flag = False
+
+
+class OrdersFilter(OfController):
+    """``/orders``. ``limit``: -1 for as many as an answer holds."""
+
+    orderIds: Annotated[list[OrderId], Field(max_length=MOST_ORDER_IDS)] = []
+    workflowIds: WorkflowIds = []
+    folders: Folders = []
+    states: list[State] = []
+    dateFrom: DateText | None = None
+    dateTo: DateText | None = None
+    timeZone: ZoneName | None = None
+    compact: Flag = False
+    limit: Annotated[int, Field(ge=-1)] = DEFAULT_LIMIT
+
+
+class SnapshotFilter(OfController):
+    """``/orders/overview/snapshot``."""
+
+    workflowIds: WorkflowIds = []
+    folders: Folders = []
+    dateTo: DateText | None = None
+    timeZone: ZoneName | None = None
+
+
+class SummaryFilter(Body):
+    """``/orders/overview/summary``."""
+
+    controllerId: ControllerId | None = None
+    dateFrom: DateText | None = None
+    dateTo: DateText | None = None
+    timeZone: ZoneName | None = None
+
+
+class HistoryOrder(Body):
+    """One order of a history, or all of a workflow."""
+
+    workflowPath: Path
+    orderId: OrderId | None = None
+
+
+HistoryState = Annotated[str, StringConstraints(pattern="^(SUCCESSFUL|INCOMPLETE|FAILED)$")]
+HistoryIds = Annotated[list[OrderId], Field(max_length=MOST_ORDER_IDS)]
+
+
+class HistoryFilter(SummaryFilter):
+    """``/orders/history``. ``historyIds`` beat all else, ``orders`` beat folders and patterns."""
+
+    historyIds: HistoryIds = []
+    orders: Annotated[list[HistoryOrder], Field(max_length=MOST_PLACES)] = []
+    folders: Folders = []
+    excludeWorkflows: Annotated[list[Path], Field(max_length=MOST_PLACES)] = []
+    historyStates: list[HistoryState] = []
+    orderId: Text | None = None
+    workflowPath: Text | None = None
+    workflowName: Text | None = None
+    completedDateFrom: DateText | None = None
+    completedDateTo: DateText | None = None
+    limit: Annotated[int, Field(ge=-1)] = DEFAULT_LIMIT
+
+
+class AddOrder(Body):
+    """An order to be added. What would begin or end it elsewhere in its workflow is refused."""
+
+    workflowPath: Path
+    orderName: OrderName | None = None
+    scheduledFor: Text = "now"
+    timeZone: ZoneName | None = None
+    arguments: dict[str, Any] = {}
+    startPosition: Any = None
+    endPositions: Any = None
+    blockPosition: Any = None
+
+
+class AddOrders(OfController):
+    """``/orders/add``."""
+
+    orders: Annotated[list[AddOrder], Field(min_length=1, max_length=MOST_ADDED)]
+    auditLog: AuditLog = AuditLog()

@@ -1,0 +1,173 @@
+"""A client of the orders dialect: requests through the handler as API Gateway makes them, every answer checked."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from dev.gateway import HttpRequest, event_of
+from functions.orders_api.handler import lambda_handler
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.memory.world import MemoryPorts
+from shared.api.orders.openapi import document
+from shared.application.operations import carry_on
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.application.strategies import NewStrategy, create_strategy
+from shared.domain.access import AccessKey, Role
+from shared.domain.ids import AccountId, InstanceSid, OperationSid
+from shared.domain.instance import Instance
+from shared.domain.strategy import Strategy, StrategyHead
+from tests.dialects.core_client import ROUTES, Context, Shop
+from tests.factories import settings, step, task
+
+Json = dict[str, Any]
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ACCOUNT = AccountId("a-1")
+BASE = "/joc/api"
+MINE: Json = {"controllerId": "a-1"}
+LIFE = timedelta(minutes=15)
+
+
+class Joc:
+    """Requests to the handler, with sessions of three roles and of another account at hand.
+
+    headers: of the last answer.
+    """
+
+    def __init__(self, ports: MemoryPorts, hasher: SecretHasher, shop: Shop) -> None:
+        self.ports, self.hasher, self.shop = ports, hasher, shop
+        self.headers: Mapping[str, str] = {}
+        self.tokens: dict[str, str] = {}
+        for name, account, role in (
+            ("admin", "a-1", Role.ADMIN),
+            ("operator", "a-1", Role.OPERATOR),
+            ("viewer", "a-1", Role.VIEWER),
+            ("stranger", "a-2", Role.ADMIN),
+        ):
+            key = AccessKey(
+                key_id=name,
+                account_id=AccountId(account),
+                role=role,
+                secret_hash=hasher.hash("secret"),
+                created_at=NOON,
+            )
+            ports.access.put_key(key)
+
+    def send(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> tuple[int, Any]:
+        """Status and decoded body, which is of the shape that the OpenAPI document promises."""
+        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        request = HttpRequest(
+            method="POST", target=path, headers=dict(headers or {}), body=data, source="127.0.0.1"
+        )
+        found = event_of(request, ROUTES)
+        assert found is not None, f"no route for POST {path}"
+        answer = lambda_handler(found[1], Context())  # type: ignore[arg-type]
+        self.headers = answer["headers"]
+        told = json.loads(answer["body"])
+        assert self.headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
+        assert_promised(found[1]["routeKey"], answer["statusCode"], told)
+        return answer["statusCode"], told
+
+    def log_in(self, key: str = "operator", secret: str = "secret") -> tuple[int, Any]:  # noqa: S107 - a test's
+        shown = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        return self.send(f"{BASE}/authentication/login", headers={"authorization": f"Basic {shown}"})
+
+    def token(self, key: str) -> str:
+        """The token of a session of a key, which logs in where it has none."""
+        if key not in self.tokens:
+            self.tokens[key] = self.log_in(key)[1]["accessToken"]
+        return self.tokens[key]
+
+    def __call__(self, path: str, body: Json | None = None, *, key: str = "operator") -> tuple[int, Any]:
+        """A request of a session, below the base; about the account's controller unless it says another."""
+        headers = {"X-Access-Token": self.token(key)}
+        return self.send(f"{BASE}{path}", MINE | (body or {}), headers=headers)
+
+    def later(self, span: timedelta) -> None:
+        """Time passes; who asks then logs in anew."""
+        self.ports.clock.at += span
+        self.tokens.clear()
+
+    def workflow(self, name: str = "refill", folder: str = "/", **members: Any) -> StrategyHead:
+        """A strategy of one task that posts once, monthly; members: of its settings."""
+        new = NewStrategy(
+            account_id=ACCOUNT, name=name, folder=folder, settings=settings(**members) if members else PLAIN
+        )
+        return create_strategy(self.ports, self.hasher, new, environment="dev")[0]
+
+    def strategy(self, head: StrategyHead) -> Strategy:
+        return self.ports.strategies.load(head.sid, head.version)
+
+    def order(self, head: StrategyHead, **asked: Any) -> str:
+        """The sid of a new instance of a workflow, as other dialects make them."""
+        new = StartInstance(strategy_id=head.name, attributes={}, **asked)
+        return start_instance(self.ports, self.strategy(head), new).instance.sid
+
+    def added(self, **order: Any) -> str:
+        """The id of an order that was added here."""
+        status, answer = self("/orders/add", {"orders": [{"workflowPath": "/refill", **order}]})
+        assert status == 200, answer
+        return str(answer["orderIds"][0])
+
+    def instance(self, sid: str) -> Instance:
+        return self.ports.instances.instances[InstanceSid(sid)]
+
+    def change(self, sid: str, **members: Any) -> None:
+        """The instance as it was, but for these members."""
+        self.ports.instances.instances[InstanceSid(sid)] = replace(self.instance(sid), **members)
+
+    def told(self, order_id: str) -> Json:
+        """An order as it is told."""
+        status, answer = self("/order", {"orderId": order_id}, key="viewer")
+        assert status == 200, answer
+        return dict(answer)
+
+    def state(self, order_id: str) -> str:
+        return str(self.told(order_id)["state"]["_text"])
+
+    def run(self, sid: str) -> None:
+        """Let a step runner look at an instance."""
+        run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: LIFE)
+
+    def carry_through(self) -> None:
+        """Let a bulk runner have every operation."""
+        for sid in list(self.ports.operations.bulks):
+            carry_on(self.ports, OperationSid(sid), time_left=lambda: LIFE)
+
+
+PLAIN = settings(task("charge", step("only")))
+
+
+def assert_promised(route: str, status: int, told: Any) -> None:
+    """The status is one the route has, and the body is of its shape."""
+    method, path = route.split(" ")
+    promised = openapi()["paths"][path][method.lower()]["responses"]
+    assert str(status) in promised, f"{route} answered {status}, which no document promises: {told}"
+    shape = json.dumps(promised[str(status)]["content"]["application/json"]["schema"])
+    problems = [f"{error.instance_path}: {error.message}" for error in shape_of(shape).iter_errors(told)]
+    assert not problems, f"{route} {status}: {problems}"
+
+
+@cache
+def openapi() -> Json:
+    return document()
+
+
+@cache
+def shape_of(schema: str) -> jsonschema_rs.Draft202012Validator:
+    """What holds values against a schema of the document, given as JSON."""
+    return jsonschema_rs.Draft202012Validator(json.loads(schema) | {"components": openapi()["components"]})
