@@ -40,8 +40,6 @@ class Everybody:
         basic = base64.b64encode(f"{KEY_ID}:{KEY_SECRET}".encode()).decode()
         self.basic = {"authorization": f"Basic {basic}"}
         self.bearer = {"authorization": f"Bearer {KEY_ID}.{KEY_SECRET}"}
-        login = self.ask("POST", "/joc/api/authentication/login", {}, self.basic)
-        self.session = {"x-access-token": login.headers["X-Access-Token"]}
 
     def ask(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Answer:
         """One request, which must be answered well."""
@@ -67,13 +65,16 @@ class Everybody:
         return self.ask(method, f"/api/v1/accounts/{ACCOUNT}{path}", body, self.bearer)
 
     def orders(self, path: str, **body: Any) -> Any:
-        return self.ask("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, self.session).told
+        """Logged in anew, since the clock moves on between two requests."""
+        login = self.ask("POST", "/joc/api/authentication/login", {}, self.basic)
+        session = {"x-access-token": login.headers["X-Access-Token"]}
+        return self.ask("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, session).told
 
     def process(self, method: str, path: str, body: Any = None) -> Any:
         return self.ask(method, f"/scheduler/connector-api/process{path}", body, self.basic).told
 
     def statuses(self, sid: str, *, definition: str, order: str | None = None) -> tuple[str, str, str, str]:
-        """What core, 8x8, JOC and Robusta call the state of an instance. order: its order id, where it is not the sid."""
+        """What core, 8x8, JOC and Robusta call the state of an instance. order: its order id, if not the sid."""
         instance = self.ports.instances.load(InstanceSid(sid))
         assert instance is not None
         told = self.automation("GET", f"/definitions/{definition}/workflows/{sid}").told["status"]

@@ -1,4 +1,4 @@
-"""One instance, commanded and seen in all four dialects, wherever it was made. Source: contracts/mapping.md D.1 to D.3."""
+"""One instance, commanded and seen in all four dialects, wherever it was made. Source: contracts/mapping.md."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dev.examples import Ids
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from tests.dialects.core_client import WATER, Client
 from tests.dialects.everybody import Everybody
@@ -32,6 +33,7 @@ WORKFLOW = {
 @pytest.fixture
 def everybody(client: Client) -> Everybody:
     """Somebody who speaks every dialect, in an account with one strategy: ``plain``."""
+    client.ports.ids = Ids()
     client.saved(PLAIN)
     return Everybody(client.ports)
 
@@ -143,8 +145,8 @@ class TestMadeInProcess:
         assert everybody.process("GET", f"/status/{sid}")["message"] == "Process cancelled"
 
 
-# contracts/mapping.md D.3, by the rows of tests/domain/test_phase.py: 8x8, JOC (with its reason), Robusta. Where D.3 has
-# "WAITING or last outcome", none has come yet.
+# contracts/mapping.md D.3, by the rows of tests/domain/test_phase.py: 8x8, JOC (with its reason), Robusta.
+# Where D.3 has "WAITING or last outcome", none has come yet.
 CELLS: dict[str, tuple[str, str, str]] = {
     "without events": ("Runnable", "PENDING", "WAITING"),
     "to be run by hand, no date": ("Runnable", "PENDING", "WAITING"),
