@@ -54,7 +54,8 @@ def _matching(ports: Ports, sought: Sought) -> Iterator[Instance]:
         if len(listed) < _TOGETHER:
             return
         before = listed[-1]
-    raise TooManyToLookAtError(f"more than {MOST_LOOKED_AT} instances would have to be looked at")
+    if ports.instances.of_strategy(sought.strategy, sought.statuses, before=before, limit=1):
+        raise TooManyToLookAtError(f"more than {MOST_LOOKED_AT} instances would have to be looked at")
 
 
 def _beginning(sought: Sought) -> Listed | None:

@@ -91,3 +91,10 @@ class TestWhatIsFound:
         with pytest.raises(TooManyToLookAtError):
             found(ports, Sought(strategy=GYM, version=7), offset=0, limit=1)
         assert len(found(ports, Sought(strategy=GYM), offset=0, limit=200)) == 200
+
+    def test_as_many_as_are_looked_at_are_not_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(finding, "MOST_LOOKED_AT", 200)
+        ports = a_world()
+        joined(ports, 200)
+
+        assert found(ports, Sought(strategy=GYM, version=7), offset=0, limit=1) == []

@@ -153,13 +153,14 @@ class Client:
         """Let time pass."""
         self.clock.sleep(timedelta(**span).total_seconds())
 
-    def water(self, strategy: Mapping[str, Any] = WATER) -> str:
+    def water(self, strategy: Mapping[str, Any] = WATER, **more: Any) -> str:
         """The sid of a strategy that the core dialect has made."""
         new = NewStrategy(
             account_id=AccountId("a-1"),
             name=strategy["name"],
             settings=strategy["settings"],
             secret=strategy["secret"],
+            **more,
         )
         head, _ = create_strategy(self.ports, self.hasher, new, environment="dev")
         return str(head.sid)

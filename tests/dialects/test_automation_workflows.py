@@ -10,7 +10,7 @@ import pytest
 
 from shared.api.automation.statuses import COMMAND_OF, IS_DONE, STATUS_OF, Command
 from shared.application.finding import MOST_LOOKED_AT
-from shared.application.start import StartInstance, start_instance
+from shared.application.start import Repeatable, StartInstance, start_instance
 from shared.domain.call import Answered, TimedOut
 from shared.domain.decision import AlreadyThere, Applied, Refused
 from shared.domain.ids import InstanceSid, StrategySid
@@ -602,6 +602,18 @@ class TestStrategiesOfOtherDialects:
         assert automation.instance(one).attributes == {"customerId": "c-1"}
         automation.run(one)
         assert automation.workflow(sid, one)["status"] == "Complete"
+
+    def test_one_in_this_dialect_s_folder_is_no_definition_for_that(self, automation: Client) -> None:
+        """Nor is one whose sid is what a definition's would be: both are names that its maker chose."""
+        known_by = Repeatable(key=UNKNOWN, body_hash="h")
+        sid = automation.water(folder="/automation", repeatable=known_by)
+        one = automation.started(sid, {"customerId": "c-1"})
+
+        assert automation.instance(one).attributes == {"customerId": "c-1"}
+        assert automation("GET", "/definitions") == (200, [])
+        assert automation("GET", f"/definitions/{UNKNOWN}") == (200, [])
+        gone = (404, 1300, f"Definition {UNKNOWN} not found.")
+        assert automation.refusal("DELETE", f"/definitions/{UNKNOWN}") == gone
 
     def test_one_that_is_named_by_a_uuid(self, automation: Client) -> None:
         sid = automation.water({**WATER, "name": UNKNOWN})

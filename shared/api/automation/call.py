@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.api.auth import Principal, principal_of
 from shared.api.automation.errors import forbidden, invalid, not_found, unauthorized
-from shared.api.automation.versions import versions_deleted
+from shared.api.automation.versions import is_definition, versions_deleted
 from shared.api.reading import MAX_BODY_BYTES, M, read_as
 from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
@@ -143,7 +143,8 @@ class Call:
     def own_definition(self, definition_id: str) -> StrategyHead | None:
         """What this dialect has made under that id, though it may be deleted since; None where it has not."""
         head = self.ports.strategies.head(definition_sid(self.principal, definition_id))
-        return head if head is not None and head.account_id == self.principal.account_id else None
+        is_own = head is not None and head.account_id == self.principal.account_id and is_definition(head)
+        return head if is_own else None
 
     def workflow(self, head: StrategyHead, workflow_id: str) -> Instance:
         """A workflow of a definition, of a version that was not deleted. Else 404."""

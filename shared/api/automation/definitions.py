@@ -10,7 +10,13 @@ from shared.api.automation.documents import Document, Status, labels_of, read_do
 from shared.api.automation.errors import not_found
 from shared.api.automation.render import Shape, definition_shape, page
 from shared.api.automation.schemas import PageQuery, VersionQuery
-from shared.api.automation.versions import FOLDER, latest_version, versions_deleted, with_versions_deleted
+from shared.api.automation.versions import (
+    FOLDER,
+    is_definition,
+    latest_version,
+    versions_deleted,
+    with_versions_deleted,
+)
 from shared.application.committing import MAX_RACES, ContentionError
 from shared.application.ports import Listed
 from shared.application.retiring import retire_strategy, retire_version
@@ -120,7 +126,7 @@ def definitions_of(call: Call) -> Iterator[StrategyHead]:
     before: Listed | None = None
     account = call.principal.account_id
     while heads := call.ports.strategies.of_account(account, before=before, limit=_TOGETHER):
-        yield from (head for head in heads if head.folder == FOLDER and "trigger" in head.labels)
+        yield from filter(is_definition, heads)
         before = Listed(created_at=heads[-1].created_at, sid=heads[-1].sid)
 
 

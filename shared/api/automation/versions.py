@@ -14,6 +14,11 @@ FOLDER = "/automation"
 _DELETED = "deletedVersions"
 
 
+def is_definition(head: StrategyHead) -> bool:
+    """Whether this dialect has made a strategy: another one can be in the folder, and of any sid."""
+    return head.folder == FOLDER and "trigger" in head.labels
+
+
 def versions_deleted(head: StrategyHead) -> frozenset[int]:
     """The versions that are gone."""
     return frozenset(int(version) for version in head.labels.get(_DELETED, "").split(",") if version)

@@ -17,7 +17,7 @@ from shared.api.automation.statuses import (
     STATUS_OF,
     Command,
 )
-from shared.api.automation.versions import FOLDER, latest_version, versions_deleted
+from shared.api.automation.versions import is_definition, latest_version, versions_deleted
 from shared.application.control import control
 from shared.application.finding import Sought, TooManyToLookAtError, found
 from shared.application.ports import UnknownStrategyError
@@ -115,7 +115,7 @@ def start_workflow(
         given["subAccountId"] = sub_account
     asked = StartInstance(
         strategy_id=head.name,
-        attributes={**context, **given} if head.folder == FOLDER else context,
+        attributes={**context, **given} if is_definition(head) else context,
         by=call.actor.name,
         repeatable=repeatable,
         schedule=OwnSchedule(),
