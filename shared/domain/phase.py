@@ -5,6 +5,7 @@ Source: contracts/mapping.md D.3.
 
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from shared.domain.attention import next_event
 from shared.domain.event import Event, EventStatus, PausedFor
@@ -83,6 +84,8 @@ def phase_of(instance: Instance, *, now: datetime) -> Phase:
         case InstanceStatus.ACTIVE:
             event = current_event(instance)
             return Phase.UNDATED if event is None else _of_event(instance, event, now=now)
+        case _:
+            assert_never(instance.status)
 
 
 def planned_date(instance: Instance) -> datetime | None:

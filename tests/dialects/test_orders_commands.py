@@ -380,6 +380,24 @@ class TestMany:
         assert joc("/orders/cancel", {**REFILL, "states": ["PENDING"]})[0] == 420
         assert joc.ports.operations.bulks == {}
 
+    @pytest.mark.parametrize(
+        ("path", "told"),
+        [
+            ("suspend", {"name": "pause", "kill": True}),
+            ("cancel", {"name": "cancel", "kill": True, "unlessBegun": True}),
+            ("continue", {"name": "execute", "waiting": "FOR_DATE"}),
+        ],
+    )
+    def test_core_tells_what_was_commanded(
+        self, joc: Joc, client: Any, path: str, told: dict[str, Any]
+    ) -> None:
+        joc.order(joc.workflow(), **LATER)
+        joc(f"/orders/{path}", {**REFILL, "kill": True, "orderType": "FreshOnly"})
+
+        _, answer = client("GET", f"/bulk-operation/{joc.headers['X-Operation-Sid']}")
+
+        assert (answer["command"], answer["counts"]["changed"]) == (told, 1)
+
     def test_core_tells_what_it_is_for(self, joc: Joc, client: Any) -> None:
         head = joc.workflow()
         for _ in range(SLICE + 1):
