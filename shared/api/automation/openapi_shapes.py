@@ -70,12 +70,17 @@ _OUTPUTS = _told(
 def _step(kind: str, inputs: Json | None, description: str, /, **more: Json) -> Json:
     needed: Json = {"id": _STEP_ID, "stepType": {"const": kind}}
     needed |= {} if inputs is None else {"inputs": inputs}
-    optional: Json = {
-        "outputs": _OUTPUTS,
-        "nextStepId": {"type": ["string", "null"]},
-        "selectNextStep": _SELECT,
-    }
-    return _told(_object(needed, **{**optional, **more}), description)
+    optional: Json = {"outputs": _OUTPUTS, "nextStepId": TEXT, "selectNextStep": _SELECT, **more}
+    return _told(_object(needed, **_left_out(optional)), description)
+
+
+def _left_out(optional: Json) -> Json:
+    """The members, each of which may be null, which is as if it were left out."""
+    return {name: {**of, "type": _or_null(of["type"])} for name, of in optional.items()}
+
+
+def _or_null(kinds: str | list[str]) -> list[str]:
+    return [kinds, "null"] if isinstance(kinds, str) else [*kinds, "null"]
 
 
 _HTTP_INPUTS = _object(
@@ -83,10 +88,19 @@ _HTTP_INPUTS = _object(
         "url": _told(TEXT, "Scheme and host are literal; path and query may hold scripts."),
         "method": {"enum": [*METHODS, *(method.lower() for method in METHODS)]},
     },
-    headers=OBJECT,
-    parameters=_told(OBJECT, "The query."),
-    body=_told(OBJECT, "Sent as JSON."),
-    timeoutSeconds={"type": "integer", "minimum": 1, "maximum": LONGEST_TIMEOUT, "default": USUAL_TIMEOUT},
+    **_left_out(
+        {
+            "headers": OBJECT,
+            "parameters": _told(OBJECT, "The query."),
+            "body": _told(OBJECT, "Sent as JSON."),
+            "timeoutSeconds": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": LONGEST_TIMEOUT,
+                "default": USUAL_TIMEOUT,
+            },
+        }
+    ),
 )
 _DURATION = _told({"type": ["string", "integer"]}, "`d.HH:mm:ss`, `HH:mm:ss`, or a number of days.")
 _DEFINITION: Json = {
@@ -146,7 +160,7 @@ SHAPES: Json = {
     ),
     "WaitForReply": _step(
         "WaitForReply",
-        _object({"from": TEXT, "channel": TEXT}, timeout=_DURATION),
+        _object({"from": TEXT, "channel": TEXT}, **_left_out({"timeout": _DURATION})),
         "Waits for a reply, which is `step.reply`; null where none has come in time.",
     ),
     "NotRunHere": _told(

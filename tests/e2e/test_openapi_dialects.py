@@ -1,0 +1,117 @@
+"""Whatever is sent in the other dialects, the local stack's answers are those that their OpenAPI documents promise.
+
+``PHASES=coverage,fuzzing`` goes through every bound of every field too: four thousand requests, two minutes each.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.client import KEY, Processes, example
+from shared.api.reference import document_of
+from tests.e2e.test_openapi import CHECKS, STRATEGY
+
+pytestmark = pytest.mark.timeout(500)
+
+EXAMPLES = 15
+PHASES = os.environ.get("PHASES", "fuzzing")
+BASIC = "Basic " + base64.b64encode(KEY.replace(".", ":", 1).encode()).decode()
+DEFINITION = {
+    "trigger": "http_request",
+    "status": "enabled",
+    "definition": {
+        "name": "Pause",
+        "steps": [{"id": "pause", "stepType": "Wait", "inputs": {"duration": "1.00:00:00"}}],
+    },
+}
+
+
+def explored(
+    processes: Processes, dialect: str, header: str, known: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """What schemathesis says of the stack. header: it shows who calls. known: parameters that name what there is."""
+    (processes.folder / "openapi.json").write_text(json.dumps(document_of(dialect)))
+    parameters = ", ".join(f'"path.{name}" = "{value}"' for name, value in known.items())
+    (processes.folder / "schemathesis.toml").write_text(
+        f'[[operations]]\ninclude-path-regex = "."\nparameters = {{ {parameters} }}\n'
+    )
+    command = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        *("--config-file", "schemathesis.toml"),
+        *("run", "openapi.json"),
+        *("--url", processes.stack.url),
+        *("--header", header),
+        *("--checks", CHECKS),
+        *("--max-examples", str(EXAMPLES)),
+        *("--phases", PHASES),
+        "--generation-deterministic",
+    ]
+    return subprocess.run(  # noqa: S603 - our own tool on our own stack
+        command, cwd=processes.folder, capture_output=True, text=True, check=False
+    )
+
+
+def session(processes: Processes) -> str:
+    """The token of a client of the orders dialect."""
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{processes.stack.url}/joc/api/authentication/login",
+        b"{}",
+        {"Authorization": BASIC},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+        return str(answer.headers["X-Access-Token"])
+
+
+@pytest.fixture
+def running(processes: Processes) -> Processes:
+    """The stack with a strategy."""
+    processes.start_stack()
+    processes.stack.call("POST", "/execution-strategy", example(STRATEGY, processes.downstream))
+    return processes
+
+
+def assert_kept(found: subprocess.CompletedProcess[str], dialect: str) -> None:
+    operations = sum(len(methods) for methods in document_of(dialect)["paths"].values())
+    assert found.returncode == 0, found.stdout[-6000:]
+    assert f"Tested: {operations}" in found.stdout
+
+
+class TestEveryOperation:
+    """No 5xx, no status and no shape that is not in the document."""
+
+    def test_of_the_automation_dialect(self, running: Processes) -> None:
+        base = "/api/v1/accounts/dev/definitions"
+        definition: dict[str, Any] = running.stack.call("POST", base, DEFINITION)
+        workflow = running.stack.call("POST", f"{base}/{definition['id']}/workflows", {"n": 1})
+        known = {
+            "account_id": "dev",
+            "definition_id": definition["id"],
+            "workflow_id": workflow["workflowId"],
+        }
+
+        assert_kept(explored(running, "automation", f"Authorization: Bearer {KEY}", known), "automation")
+
+    def test_of_the_orders_dialect(self, running: Processes) -> None:
+        assert_kept(explored(running, "orders", f"X-Access-Token: {session(running)}", {}), "orders")
+
+    def test_of_the_process_dialect(self, running: Processes) -> None:
+        body = {"name": STRATEGY, "values": {"customerId": "c"}, "quartzDef": "0 0 9 * * ?", "runOnce": "N"}
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{running.stack.url}/scheduler/connector-api/process/start",
+            json.dumps(body).encode(),
+            {"Authorization": BASIC},
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            known = {"robustaSpid": json.loads(answer.read())["robustaSpid"]}
+
+        assert_kept(explored(running, "process", f"Authorization: {BASIC}", known), "process")
