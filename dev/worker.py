@@ -42,6 +42,7 @@ def main() -> None:
     module, _, name = handler.rpartition(".")
     call = getattr(importlib.import_module(module), name)
     with os.fdopen(read, "rb") as jobs, os.fdopen(write, "wb", buffering=0) as replies:
+        replies.write(b"ready\n")
         for line in jobs:
             replies.write(json.dumps(_answered(call, json.loads(line), handler)).encode() + b"\n")
 

@@ -17,6 +17,9 @@ from dev.template import Function
 
 ROOT = Path(__file__).parents[1]
 
+START_SECONDS = 120
+"""How long a process may take to start on a busy machine."""
+
 
 @dataclass
 class Invocation:
@@ -30,33 +33,44 @@ class Invocation:
 
 
 class Worker:
-    """One process. A call that takes too long, or kills it, costs the process; the next one gets a new one."""
+    """One process, started with its first call, whose time its start does not take.
+
+    A call that takes too long, or kills it, costs the process; the next one gets a new one.
+    """
 
     def __init__(self, function: Function, environment: Mapping[str, str]) -> None:
         self._function = function
         self._environment = {**os.environ, **function.environment, **environment}
-        self._start()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
 
     def call(self, invocation: Invocation) -> dict[str, Any]:
         """What the handler answered, or why there is no answer."""
-        if self._process.poll() is not None:
+        if self._process is None:
+            self._start()
+        elif self._process.poll() is not None:
             self._restart()
+        if not self._is_ready and self._line(START_SECONDS) != b"ready\n":
+            self._restart()
+            return {"error": "the worker did not start"}
+        self._is_ready = True
         job = {"event": invocation.event, "id": invocation.id, "seconds": self._function.timeout_seconds}
         try:
             os.write(self._write, json.dumps(job).encode() + b"\n")
         except BrokenPipeError:
             self._restart()
             return {"error": "the worker was gone"}
-        ready, _, _ = select.select([self._read], [], [], self._function.timeout_seconds)
-        line = self._read.readline() if ready else b""
+        line = self._line(self._function.timeout_seconds)
         if line:
             answer: dict[str, Any] = json.loads(line)
             return answer
         self._restart()
-        return {"error": "timed out" if not ready else "the worker died"}
+        return {"error": "timed out" if line is None else "the worker died"}
 
     def stop(self, grace_seconds: float) -> None:
         """Let the running call end, for so long."""
+        if self._process is None:
+            return
         os.close(self._write)
         try:
             self._process.wait(grace_seconds)
@@ -65,7 +79,13 @@ class Worker:
             self._process.wait()
         self._read.close()
 
+    def _line(self, seconds: float) -> bytes | None:
+        """The next line of it, empty where it has died; None where none came in time."""
+        ready, _, _ = select.select([self._read], [], [], seconds)
+        return self._read.readline() if ready else None
+
     def _start(self) -> None:
+        self._is_ready = False
         jobs_read, self._write = os.pipe()
         replies_read, replies_write = os.pipe()
         self._process = subprocess.Popen(
