@@ -83,7 +83,7 @@ examples: $(READY)  ## The examples of the OpenAPI document, played again; after
 	$(BIN)/python -m dev.automation_examples
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
-	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope -p no:randomly --durations=12
+	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope --no-loadscope-reorder -p no:randomly --durations=12
 
 artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly

@@ -34,6 +34,9 @@ KEY = "dev.local-secret"
 WORKERS = {"StepRunner": 3}
 """Worker processes of a function; of the others there is one."""
 
+WARM = ("StepRunner", "Sweeper")
+"""Functions whose workers are there from the beginning: what rings finds them as busy as they are on AWS."""
+
 SWEEP_PERIOD_SECONDS = 60
 
 
@@ -72,6 +75,7 @@ class Stack:
                 function,
                 self._environment(logical_id),
                 workers=WORKERS.get(logical_id, 1),
+                is_warm=logical_id in WARM,
                 report=self._ended,
             )
         self.jumper = Jumper(

@@ -33,16 +33,18 @@ class Invocation:
 
 
 class Worker:
-    """One process, started with its first call, whose time its start does not take.
+    """One process, started with its first call or before it; what its start takes is not that call's time.
 
     A call that takes too long, or kills it, costs the process; the next one gets a new one.
     """
 
-    def __init__(self, function: Function, environment: Mapping[str, str]) -> None:
+    def __init__(self, function: Function, environment: Mapping[str, str], *, is_warm: bool) -> None:
         self._function = function
         self._environment = {**os.environ, **function.environment, **environment}
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
+        if is_warm:
+            self._start()
 
     def call(self, invocation: Invocation) -> dict[str, Any]:
         """What the handler answered, or why there is no answer."""
@@ -105,7 +107,10 @@ class Worker:
 
 
 class Pool:
-    """The workers of one function behind one queue. report: told of every invocation when it has ended."""
+    """The workers of one function behind one queue.
+
+    is_warm: they are started now, not when they are needed. report: told of every invocation when it has ended.
+    """
 
     def __init__(
         self,
@@ -113,6 +118,7 @@ class Pool:
         environment: Mapping[str, str],
         *,
         workers: int,
+        is_warm: bool,
         report: Callable[[Function, Invocation], None],
     ) -> None:
         self._function = function
@@ -121,7 +127,9 @@ class Pool:
         self._changed = threading.Condition()
         self._pending = 0
         self._threads = [
-            threading.Thread(target=self._serve, args=(Worker(function, environment),), daemon=True)
+            threading.Thread(
+                target=self._serve, args=(Worker(function, environment, is_warm=is_warm),), daemon=True
+            )
             for _ in range(workers)
         ]
         for thread in self._threads:

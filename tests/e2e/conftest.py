@@ -8,6 +8,15 @@ import pytest
 from dev.client import Processes
 from dev.emulator import free_port
 
+LONGEST = ("test_openapi.py", "test_deployed.py", "test_real_time.py", "test_stack.py")
+"""These are begun first, so that nothing long is left to one process alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    place = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
 
 @pytest.fixture
 def processes(tmp_path: Path, socket_enabled: None) -> Iterator[Processes]:  # noqa: ARG001 - loopback is what this is about
