@@ -1,11 +1,12 @@
 """Whatever is sent to the core API, the local stack's answers are those that the OpenAPI document promises.
 
 Schemathesis makes the requests: valid and invalid ones for every operation, once with ids that nobody has and
-once with ids of things that are there.
+once with ids of things that are there. With ``PHASES=coverage,fuzzing,stateful`` every bound of every field too.
 """
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.timeout(500)
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 STRATEGY = "water-filter-refill"
 EXAMPLES = 10
+PHASES = os.environ.get("PHASES", "fuzzing,stateful")
 OPERATIONS = sum(len(methods) for methods in document()["paths"].values())
 
 
@@ -116,9 +118,7 @@ class TestEveryOperation:
             "/bulk-operation": an_operation(api),
         }
 
-        found = explored(
-            processes, secret, ids, phases="coverage,fuzzing,stateful", promised=with_any_settings()
-        )
+        found = explored(processes, secret, ids, phases=PHASES, promised=with_any_settings())
 
         assert found.returncode == 0, found.stdout[-6000:]
         assert f"Tested: {OPERATIONS}" in found.stdout
