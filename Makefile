@@ -95,7 +95,7 @@ build: $(LIBRARIES).ready  ## What is deployed: one artifact a function, with it
 # The locked libraries for the target, without what no function ever reads. The stub files and sources that the CEL
 # wheel carries outside its package, and the extensions of CEL that are not loaded, are a third of the whole.
 $(LIBRARIES).ready: requirements/runtime.txt Makefile $(SAM_READY)
-	rm -rf $(LIBRARIES)
+	rm -rf $(LIBRARIES) $(LIBRARIES).compiled
 	$(SAM_BIN)/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --python $(SAM_BIN)/python \
 	  --python-version $(TARGET_PYTHON) --python-platform $(TARGET_PLATFORM) --target $(LIBRARIES) -r requirements/runtime.txt
 	cd $(LIBRARIES) && rm -rf .lock bin bazel-project cel_expr_python/ext boto3/examples
@@ -109,7 +109,6 @@ build-%: folder = functions/$(shell echo $* | sed -E 's/([a-z0-9])([A-Z])/\1_\2/
 build-%: $(LIBRARIES).ready
 	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR= must say where to" >&2; exit 1; }
 	@mkdir -p "$(ARTIFACTS_DIR)/functions"
-	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)"
 	@cp functions/__init__.py "$(ARTIFACTS_DIR)/functions"
 	@cp -R $(folder) "$(ARTIFACTS_DIR)/functions"
 	@cp -R shared "$(ARTIFACTS_DIR)"
@@ -117,6 +116,7 @@ build-%: $(LIBRARIES).ready
 	@test -z "$(CONTROLLERS_FROM)" || cp -R "$(CONTROLLERS_FROM)/." "$(ARTIFACTS_DIR)"
 	@cd "$(ARTIFACTS_DIR)" && find functions shared -type d -name __pycache__ -prune -exec rm -rf {} +
 	@$(compile)
+	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)"
 
 # What the reference of a dialect answers, made from its routes by this machine's environment: a cold start has no time.
 APIS := $(addprefix build-,CoreApi AutomationApi OrdersApi ProcessApi)
@@ -125,12 +125,15 @@ $(APIS): $(READY)
 
 # Bytecode that is taken as it is (unchecked-hash): without any every cold start compiles all it imports, since Lambda
 # has no place to keep it. Another minor version would not read it. An interpreter is asked for its version rather
-# than believed by its name: a version manager's python3.13 may only say that there is none.
+# than believed by its name: a version manager's python3.13 may only say that there is none. The libraries are
+# compiled once, for all the artifacts.
+compileall = $$python -m compileall -q --invalidation-mode unchecked-hash -p /var/task
 define compile
 for python in $(COMPILE_WITH) python$(TARGET_PYTHON) $(PYTHON); do \
   if test "$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1)" = $(TARGET_PYTHON); then \
-    exec $$python -m compileall -q --invalidation-mode unchecked-hash \
-      -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"; \
+    test -e $(LIBRARIES).compiled || { $(compileall) -s $(LIBRARIES) $(LIBRARIES) && touch $(LIBRARIES).compiled; } && \
+    exec $(compileall) -s "$(ARTIFACTS_DIR)" "$(ARTIFACTS_DIR)"; \
+    exit 1; \
   fi; \
 done; echo "$*: no .pyc, for want of a Python $(TARGET_PYTHON) (COMPILE_WITH=)"
 endef

@@ -1,0 +1,187 @@
+"""A runner that died or lost its lease, the one that takes over, and writers beside it; told step by step."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.adapters.memory.stores import MemoryInstances
+from shared.adapters.memory.world import ManualClock, MemoryPorts
+from shared.application.control import control
+from shared.application.run import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.commands import Pause
+from shared.domain.decision import Actor
+from shared.domain.event import EventStatus, PausedFor
+from shared.domain.ids import InstanceSid
+from shared.domain.instance import Instance, InstanceStatus
+from tests.lifecycle_factories import at
+from tests.simulation.stories import example, parcels
+
+NOON = at("2026-01-31T12:00")
+ANN = Actor(name="ann")
+LEASE = timedelta(minutes=5)
+COOLED_OFF = timedelta(hours=2)
+
+
+class Dead(Exception):  # noqa: N818 - no error of anybody's
+    """What a killed runner's code never sees; here it leaves the runner's use-case."""
+
+
+class Mortal(MemoryInstances):
+    """A store whose caller dies at a commit. commits_left: so many go well before that."""
+
+    commits_left: int | None = None
+
+    def commit(self, instance: Instance, **beside: Any) -> None:
+        if self.commits_left == 0:
+            self.commits_left = None
+            raise Dead
+        super().commit(instance, **beside)
+        if self.commits_left is not None:
+            self.commits_left -= 1
+
+
+def die() -> None:
+    raise Dead
+
+
+class Depot:
+    """Takes every order. meanwhile: what happens during the next one."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.keys: list[str] = []
+        self.meanwhile: Callable[[], object] | None = None
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.asked.append(request.url.rpartition("/")[2])
+        self.keys.append(request.call_key)
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        return Answered(status=201, body={"id": "r-1"})
+
+
+class Told:
+    """A depot's only subscriber, and runners that come when they are told to."""
+
+    def __init__(self, name: str = "parcels") -> None:
+        self.depot = Depot()
+        self.clock = ManualClock(NOON)
+        self.store = Mortal()
+        self.ports = MemoryPorts(caller=self.depot, clock=self.clock, instances=self.store)
+        strategy = parcels() if name == "parcels" else example(name)
+        self.ports.strategies.add(strategy)
+        asked = StartInstance(
+            strategy_id=name, attributes={"shipped": 0.0, "customerId": "c-1"}, start_date=NOON
+        )
+        self.sid: InstanceSid = start_instance(self.ports, strategy, asked).instance.sid
+
+    def runs(self) -> None:
+        """A runner comes, and dies where it is to die."""
+        run_due_events(self.ports, self.sid, job="job", time_left=lambda: timedelta(minutes=15))
+
+    @property
+    def instance(self) -> Instance:
+        found = self.ports.instances.load(self.sid)
+        assert found is not None
+        return found
+
+    def is_taken_over(self) -> None:
+        """Another runner comes when this one's lease is over."""
+        self.clock.at += LEASE
+        self.runs()
+        self.left_at = self.instance.rev
+
+    def dies(self) -> None:
+        """A runner comes and does not live to the end."""
+        with pytest.raises(Dead):
+            self.runs()
+
+
+class TestADeadRunnersOrders:
+    """Journalled but not handed over: the one that takes over hands them over."""
+
+    def test_are_carried_out_once(self) -> None:
+        told = Told()
+        told.runs()
+        told.clock.at += COOLED_OFF
+        told.store.commits_left = 1  # its claim; handing over is the next
+        told.dies()
+        assert told.instance.attributes["shipped"] == 0.0
+
+        told.clock.at += LEASE
+        told.runs()
+
+        assert told.instance.attributes["shipped"] == 1.0
+        assert told.depot.asked == [
+            "reservations",
+            "surveys",
+        ]  # the package may be under way: it fails for now
+        told.clock.at += timedelta(minutes=30)
+        told.runs()
+        assert told.instance.attributes["shipped"] == 1.0
+        assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
+
+
+class TestADeadRunnersCall:
+    """Sent or not, nobody knows."""
+
+    def test_is_not_repeated_where_an_operator_is_to_decide(self) -> None:
+        told = Told()
+        told.depot.meanwhile = die
+        told.dies()
+
+        told.clock.at += LEASE
+        told.runs()
+
+        (event,) = [event for event in told.instance.events if event.task == "ship"]
+        assert (event.status, event.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
+        assert told.instance.status is InstanceStatus.PAUSED
+        assert told.depot.asked == ["reservations"]
+
+
+class TestARunnerThatLostItsLease:
+    """It wakes up in the middle of its call, and another has taken over meanwhile."""
+
+    def test_writes_its_answer_down_and_leaves(self) -> None:
+        told = Told()
+        told.depot.meanwhile = told.is_taken_over
+
+        told.runs()
+
+        (event,) = [event for event in told.instance.events if event.task == "ship"]
+        (entry,) = told.ports.instances.trail(told.sid, event.seq).entries
+        assert entry.outcome.success
+        assert told.instance.rev == told.left_at
+        assert event.paused_for is PausedFor.IN_DOUBT
+        assert told.depot.asked == ["reservations"]
+
+    def test_concludes_nothing_that_is_concluded(self) -> None:
+        told = Told("water-filter-refill")
+        told.depot.meanwhile = told.is_taken_over
+
+        told.runs()
+
+        assert told.depot.asked == ["shipments", "shipments"]
+        assert len(set(told.depot.keys)) == 1
+        assert told.instance.rev == told.left_at
+        assert [(event.seq, event.status) for event in told.instance.events] == [(2, EventStatus.PENDING)]
+
+
+class TestAWriterBesideTheRunner:
+    """Who writes first is heard; the runner decides anew on what there is then."""
+
+    def test_a_pause_during_the_last_call_holds_the_next_cycle(self) -> None:
+        told = Told("water-filter-refill")
+        told.depot.meanwhile = lambda: control(told.ports, told.sid, Pause(by=ANN))
+
+        told.runs()
+
+        assert told.depot.asked == ["shipments"]
+        assert told.ports.instances.records[told.sid, 1].event.status is EventStatus.PROCESSED
+        assert told.instance.status is InstanceStatus.PAUSED
+        assert [event.status for event in told.instance.events] == [EventStatus.PENDING]
