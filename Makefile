@@ -11,6 +11,8 @@ SAM_READY := $(SAM_VENV)/.ready
 SAM       := SAM_CLI_TELEMETRY=0 $(SAM_BIN)/sam
 # The other engine of the end-to-end tests needs other versions of what ours are made of.
 OTHER_ENGINE := .venv-ministack
+# So does the peer that `make bench` measures against.
+PEER := .venv-bench
 # Seeds of the simulation: `make sim` runs them all, `make test` a handful.
 SEEDS  ?= 300
 
@@ -28,27 +30,22 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: environments check test sim demo up key examples e2e artifacts build format clean
+.PHONY: environments check test sim bench demo up key examples e2e artifacts build format clean
 
 # The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
 # for a requirement of its own and stops at the first release newer than the lock.
-$(READY): requirements/dev.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
-	$(BIN)/pip check --quiet --disable-pip-version-check
-	touch $(READY)
-
-$(SAM_READY): requirements/sam.txt
-	$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/sam.txt
-	$(SAM_BIN)/pip check --quiet --disable-pip-version-check
-	touch $(SAM_READY)
-
-$(OTHER_ENGINE)/.ready: requirements/ministack.txt
-	$(PYTHON) -m venv $(OTHER_ENGINE)
-	$(OTHER_ENGINE)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/ministack.txt
-	$(OTHER_ENGINE)/bin/pip check --quiet --disable-pip-version-check
+define environment
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	$(1)/bin/pip check --quiet --disable-pip-version-check
 	touch $@
+endef
+
+$(READY): requirements/dev.txt
+	$(call environment,$(VENV))
+
+.venv-%/.ready: requirements/%.txt
+	$(call environment,.venv-$*)
 
 environments: $(READY) $(SAM_READY) $(OTHER_ENGINE)/.ready  ## All that is installed; with `-j` at the same time.
 
@@ -68,6 +65,9 @@ test: $(READY)  ## Every test, with the coverage floors.
 
 sim: $(READY)  ## The main job under crashes, doubled and lost doorbells, lost replies.
 	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2
+
+bench: $(READY) $(PEER)/.ready  ## CPU time of a task and of cold starts, beside a peer and a bare client; about four minutes.
+	$(BIN)/python -m dev.bench
 
 demo: $(READY)  ## Seventeen months of three strategies on the local stack; checks every date and every call.
 	$(BIN)/python -m dev.demo
@@ -143,4 +143,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(SAM_VENV) $(OTHER_ENGINE) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) $(OTHER_ENGINE) $(PEER) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -73,6 +73,13 @@ class Emulator:
                 if error.response["Error"]["Code"] != "ResourceInUseException":
                     raise
 
+    def cpu_seconds(self) -> float:
+        """How much of a processor's time it has had. Raises: FileNotFoundError: this machine has no ``/proc``."""
+        shell = Path(f"/proc/{self._process.pid}")
+        (child,) = (shell / f"task/{self._process.pid}/children").read_text().split()
+        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End it."""
         os.close(self._tether)

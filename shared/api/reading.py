@@ -12,6 +12,12 @@ from shared.domain.jtd_form import escaped
 MAX_BODY_BYTES = 256 * 1024
 """A larger body is refused unread."""
 
+MAX_COMMENT_CHARACTERS = 1000
+"""The longest ``Audit-Comment``."""
+
+MAX_KEY_CHARACTERS = 255
+"""The longest ``Idempotency-Key``."""
+
 M = TypeVar("M", bound=BaseModel)
 
 _RULES: Mapping[str, str] = {

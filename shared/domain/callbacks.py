@@ -183,5 +183,6 @@ def _result_view(result: StepResult) -> dict[str, Json]:
         "error": None
         if error is None
         else {"message": error.message, "status": error.status, "data": as_data(error.data)},
+        "inDoubt": result.unanswered,
         "fromCache": result.from_cache,
     }

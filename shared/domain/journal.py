@@ -122,10 +122,12 @@ class StepResult:
     """One element of ``stack``: what callbacks and templates see of a step.
 
     cached: of an asynchronous step, the reply that came before the answer.
+    unanswered: its call may have reached the service and no answer came.
     """
 
     success: bool
     response: Json = None
     cached: Json = None
     error: StepError | None = None
+    unanswered: bool = False
     from_cache: bool = False

@@ -128,6 +128,7 @@ def lay_on(results: dict[str, StepResult], intent: Intent, outcome: Outcome) -> 
         response=outcome.response,
         cached=before.response if intent.awaits and before is not None else None,
         error=outcome.error,
+        unanswered=outcome.unanswered,
     )
 
 

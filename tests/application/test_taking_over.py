@@ -12,11 +12,12 @@ from shared.application.control import control
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.commands import Pause
+from shared.domain.commands import Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.event import EventStatus, PausedFor
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance, InstanceStatus
+from shared.domain.takeover import MAX_CRASHES
 from tests.lifecycle_factories import at
 from tests.simulation.stories import example, parcels
 
@@ -123,6 +124,28 @@ class TestADeadRunnersOrders:
         ]  # the package may be under way: it fails for now
         told.clock.at += timedelta(minutes=30)
         told.runs()
+        assert told.instance.attributes["shipped"] == 1.0
+        assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
+
+    def test_though_it_kills_every_runner_until_an_operator_has_looked(self) -> None:
+        told = Told()
+        told.runs()
+        told.clock.at += COOLED_OFF
+        for _ in range(MAX_CRASHES):
+            told.store.commits_left = 1
+            told.dies()
+            told.clock.at += LEASE
+        told.runs()
+        (event,) = [event for event in told.instance.events if event.task == "ship"]
+        assert (event.status, event.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
+        assert told.instance.status is InstanceStatus.PAUSED
+        assert told.instance.attributes["shipped"] == 0.0
+
+        control(told.ports, told.sid, Resume(by=ANN))
+        told.runs()
+        told.clock.at += timedelta(minutes=30)
+        told.runs()
+
         assert told.instance.attributes["shipped"] == 1.0
         assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
 

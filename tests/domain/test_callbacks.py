@@ -1,4 +1,6 @@
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from shared.expressions import EvaluationError
 from tests.factories import NOON, a_definition, a_strategy, an_event, an_instance, an_intent
 
 STRATEGY = a_strategy()
+PAGE = Path(__file__).parents[2] / "docs" / "expressions.md"
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", re.MULTILINE)
 
 
 def variables(**members: Any) -> dict[str, Any]:
@@ -25,6 +29,20 @@ class TestScope:
 
     def test_all_variables_are_there(self) -> None:
         assert set(variables()) == set(VARIABLES)
+
+    def test_the_page_tells_all_of_them(self) -> None:
+        (section,) = re.findall(r"^## Variables\n(.*?)^## ", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+        told = {name: (kind, re.findall(r"`(\w+)`", text)) for name, kind, text in ROW.findall(section)}
+        failed = StepResult(success=False, error=StepError(message="no"))
+        seen = variables(event=an_event(), stack={"charge": failed})
+
+        result = seen["stack"]["charge"]
+        assert {name: kind for name, (kind, _) in told.items()} == {
+            name: variable.value for name, variable in VARIABLES.items()
+        }
+        assert told["instance"][1] == list(seen["instance"])
+        assert sorted(told["event"][1]) == sorted(seen["event"])
+        assert sorted(told["stack"][1]) == sorted([*result, *result["error"]])
 
     def test_outside_an_event(self) -> None:
         bare = variables()
@@ -109,6 +127,9 @@ class TestScope:
         stack = {
             "charge": StepResult(success=False, error=error),
             "quote": StepResult(success=True, response={"fee": 39}, from_cache=True),
+            "notify": StepResult(
+                success=False, error=StepError(message="no answer: silence"), unanswered=True
+            ),
         }
 
         assert variables(stack=stack)["stack"] == {
@@ -117,6 +138,7 @@ class TestScope:
                 "response": None,
                 "cached": None,
                 "error": {"message": "answered 402", "status": 402, "data": {"code": 12.0}},
+                "inDoubt": False,
                 "fromCache": False,
             },
             "quote": {
@@ -124,7 +146,16 @@ class TestScope:
                 "response": {"fee": 39.0},
                 "cached": None,
                 "error": None,
+                "inDoubt": False,
                 "fromCache": True,
+            },
+            "notify": {
+                "success": False,
+                "response": None,
+                "cached": None,
+                "error": {"message": "no answer: silence", "status": None, "data": None},
+                "inDoubt": True,
+                "fromCache": False,
             },
         }
 

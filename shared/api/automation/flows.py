@@ -320,7 +320,7 @@ def _wait_for_reply(one: _OneStep) -> dict[str, Json]:
     name = literal(one.key)
     outputs = one.outputs(Scope(members={"reply": "response"}))
     after = one.ways(Scope(members={"reply": f"(stack[{name}].success ? stack[{name}].response : null)"}))
-    broken = f'stack[{name}].error != null && !stack[{name}].error.message.startsWith("no answer")'
+    broken = f"stack[{name}].error != null && !stack[{name}].inDoubt"
     guard = _rule(f"{broken} && int(stack[{name}].error.message) == 0", after.get("nextStep", one.key))
     return {
         "key": one.key,

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
-from shared import __version__
 from shared.api.automation.errors import (
     TABLE,
     TOLD,
@@ -23,11 +21,20 @@ from shared.api.automation.errors import (
 )
 from shared.api.automation.openapi_shapes import SHAPES, UUID
 from shared.api.automation.routes import ROUTES, Finds, Route
-from shared.api.pages import PAGES, Page
+from shared.api.openapi import (
+    A_BEARER_KEY,
+    AUDIT_COMMENT,
+    Json,
+    content,
+    document_of,
+    idempotency_key,
+    in_path,
+    names_in,
+    operation_of,
+    response,
+)
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
-
-Json = dict[str, Any]
 
 EXAMPLES_FILE = Path(__file__).with_name("examples.json")
 """An example of every operation, written by dev/automation_examples.py."""
@@ -71,29 +78,17 @@ _ALWAYS = (
 def document() -> Json:
     """The whole document."""
     examples: Json = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
-    paths: Json = {}
-    for route in ROUTES:
-        path = route.path.replace("<", "{").replace(">", "}")
-        paths.setdefault(path, {})[route.method.lower()] = _operation(
-            route, examples[route.operation.__name__]
-        )
-    paths |= {page.path: {"get": _page(page)} for page in PAGES["automation"]}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Ritornello, automation dialect", "version": __version__, "description": _ABOUT},
-        "paths": paths,
-        "security": [{"accessKey": []}],
-        "components": {
-            "schemas": SHAPES,
-            "securitySchemes": {
-                "accessKey": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "`<keyId>.<secret>` of an access key.",
-                }
-            },
-        },
-    }
+    return document_of(
+        "automation",
+        _ABOUT,
+        operations=[
+            (route.method, route.path, _operation(route, examples[route.operation.__name__]))
+            for route in ROUTES
+        ],
+        schemas=SHAPES,
+        broken=_refusal(HTTPStatus.INTERNAL_SERVER_ERROR),
+        schemes={"accessKey": A_BEARER_KEY},
+    )
 
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
@@ -108,70 +103,31 @@ def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
     return tuple(sorted(found))
 
 
-def _page(page: Page) -> Json:
-    kind = page.media_type.partition(";")[0]
-    shape = {"type": "object"} if kind == "application/json" else {"type": "string"}
-    broken = HTTPStatus.INTERNAL_SERVER_ERROR
-    return {
-        "operationId": page.operation,
-        "summary": page.summary,
-        "description": "Open to everybody, without a key.",
-        "security": [],
-        "parameters": [],
-        "responses": {
-            "200": {"description": HTTPStatus.OK.phrase, "content": {kind: {"schema": shape}}},
-            str(broken.value): _refusal(broken),
-        },
-    }
-
-
 def _operation(route: Route, example: Json) -> Json:
-    summary, _, more = (route.operation.__doc__ or "").strip().partition("\n")
-    operation: Json = {
-        "operationId": route.operation.__name__,
-        "summary": summary,
-        "description": f"{' '.join(more.split())} Needs the role `{route.role}`.".strip(),
-        "parameters": [*_path(route, example), *_headers(route), *_query(route, example)],
-        "responses": _responses(route, example),
-    }
+    operation = operation_of(
+        route.operation,
+        role=route.role,
+        parameters=[*_path(route, example), *_headers(route), *_query(route, example)],
+        responses=_responses(route, example),
+    )
     if route.body is not None:
         needed = not route.creates or route.body == "DefinitionInput"
-        operation["requestBody"] = {"required": needed, "content": _json(route.body, example["body"])}
+        operation["requestBody"] = {"required": needed, "content": content(route.body, example["body"])}
     return operation
 
 
-def _json(shape: str, example: Any) -> Json:  # noqa: ANN401 - any JSON value
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape}"}, "example": example}}
-
-
 def _path(route: Route, example: Json) -> list[Json]:
-    names = [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
     schemas = {"account_id": {"type": "string", "minLength": 1}, "definition_id": UUID, "workflow_id": UUID}
-    return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": schemas[name],
-            "example": example["path"][name],
-        }
-        for name in names
-    ]
+    return [in_path(name, schemas[name], example["path"][name]) for name in names_in(route.path)]
 
 
 def _headers(route: Route) -> list[Json]:
     found: list[Json] = []
     if route.creates:
-        text = "Names the request, so that sending it again creates nothing new."
-        found.append(_header("Idempotency-Key", text, minLength=1, maxLength=255))
+        found.append(idempotency_key("Names the request, so that sending it again creates nothing new."))
     if route.method != "GET":
-        found.append(_header("Audit-Comment", "Why it is done, for the audit trail.", maxLength=1000))
+        found.append(AUDIT_COMMENT)
     return found
-
-
-def _header(name: str, description: str, **bounds: int) -> Json:
-    schema = {"type": "string", **bounds}
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 def _query(route: Route, example: Json) -> list[Json]:
@@ -198,12 +154,10 @@ def _plain(schema: Json, known: Json) -> Json:
 
 def _responses(route: Route, example: Json) -> Json:
     status = HTTPStatus(route.status)
-    content = {} if route.answer is None else _json(route.answer, example["answer"])
-    answers: Json = {
-        str(status.value): {"description": status.description or status.phrase, "content": content}
-    }
+    told = {} if route.answer is None else content(route.answer, example["answer"])
+    answers: Json = {str(status.value): {"description": status.description or status.phrase, "content": told}}
     return answers | {str(refused.value): _refusal(refused) for refused in errors_of(route)}
 
 
 def _refusal(status: HTTPStatus) -> Json:
-    return {"description": _ERRORS[status], "content": _json("Error", ERROR_EXAMPLES[status])}
+    return response(_ERRORS[status], "Error", ERROR_EXAMPLES[status])

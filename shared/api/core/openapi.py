@@ -11,15 +11,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared import __version__
 from shared.api.core.errors import CoreError, failure
 from shared.api.core.openapi_settings import SETTINGS_SHAPES
 from shared.api.core.openapi_shapes import SHAPES
 from shared.api.core.routes import ROUTES, Opens, Route
-from shared.api.pages import PAGES, Page
+from shared.api.openapi import (
+    A_BEARER_KEY,
+    AUDIT_COMMENT,
+    Json,
+    content,
+    document_of,
+    header,
+    idempotency_key,
+    in_path,
+    names_in,
+    operation_of,
+    ref,
+    response,
+    schema_of,
+)
 from shared.domain.errors import Problem
-
-Json = dict[str, Any]
 
 EXAMPLES_FILE = Path(__file__).with_name("examples.json")
 """An example of every operation, written by dev/examples.py."""
@@ -68,29 +79,17 @@ def document() -> Json:
     """The whole document."""
     schemas: Json = SHAPES | SETTINGS_SHAPES
     examples: Json = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
-    paths: Json = {}
-    for route in ROUTES:
-        path = route.path.replace("<", "{").replace(">", "}")
-        paths.setdefault(path, {})[route.method.lower()] = _operation(
-            route, schemas, examples[route.operation.__name__]
-        )
-    paths |= {page.path: {"get": _page(page)} for page in PAGES["core"]}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Ritornello, core dialect", "version": __version__, "description": _ABOUT},
-        "paths": paths,
-        "security": [{"accessKey": []}],
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "accessKey": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "`<keyId>.<secret>` of an access key.",
-                }
-            },
-        },
-    }
+    return document_of(
+        "core",
+        _ABOUT,
+        operations=[
+            (route.method, route.path, _operation(route, schemas, examples[route.operation.__name__]))
+            for route in ROUTES
+        ],
+        schemas=schemas,
+        broken=_refusal(HTTPStatus.INTERNAL_SERVER_ERROR),
+        schemes={"accessKey": A_BEARER_KEY},
+    )
 
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
@@ -108,75 +107,38 @@ def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
     return tuple(sorted(found))
 
 
-def _page(page: Page) -> Json:
-    kind = page.media_type.partition(";")[0]
-    shape = {"type": "object"} if kind == "application/json" else {"type": "string"}
-    broken = HTTPStatus.INTERNAL_SERVER_ERROR
-    return {
-        "operationId": page.operation,
-        "summary": page.summary,
-        "description": "Open to everybody, without a key.",
-        "security": [],
-        "parameters": [],
-        "responses": {
-            "200": {"description": HTTPStatus.OK.phrase, "content": {kind: {"schema": shape}}},
-            str(broken.value): _response(_ERRORS[broken], "Error", ERROR_EXAMPLES[broken]),
-        },
-    }
-
-
 def _operation(route: Route, schemas: Json, example: Json) -> Json:
-    summary, _, more = (route.operation.__doc__ or "").strip().partition("\n")
-    operation: Json = {
-        "operationId": route.operation.__name__,
-        "summary": summary,
-        "description": f"{' '.join(more.split())} Needs the role `{route.role}`.".strip(),
-        "parameters": [*_path(route, example), *_headers(route), *_query(route, example)],
-        "responses": _responses(route, example["answer"]),
-    }
+    operation = operation_of(
+        route.operation,
+        role=route.role,
+        parameters=[*_path(route, example), *_headers(route), *_query(route, example)],
+        responses=_responses(route, example["answer"]),
+    )
     if route.body is not None:
         name = route.body.__name__
         schemas[name] = _schema(route.body, schemas)
         operation["requestBody"] = {
             "required": not route.body_is_optional,
-            "content": _json(name, example["body"]),
+            "content": content(name, example["body"]),
         }
     return operation
 
 
-def _json(shape: str, example: Any) -> Json:  # noqa: ANN401 - any JSON value
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape}"}, "example": example}}
-
-
-def _response(description: str, shape: str, example: Any) -> Json:  # noqa: ANN401 - any JSON value
-    return {"description": description, "content": _json(shape, example)}
-
-
 def _path(route: Route, example: Json) -> list[Json]:
     text: Json = {"type": "string", "minLength": 1}
-    names = [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
-    return [
-        {"name": name, "in": "path", "required": True, "schema": text, "example": example["path"][name]}
-        for name in names
-    ]
+    return [in_path(name, text, example["path"][name]) for name in names_in(route.path)]
 
 
 def _headers(route: Route) -> list[Json]:
     found: list[Json] = []
     if route.opens is not Opens.NOTHING:
         text = "The strategy's secret in base64; not needed where the strategy has none."
-        found.append(_header("Strategy-Secret", text))
+        found.append(header("Strategy-Secret", text))
     if route.creates:
-        text = "Names the request, so that sending it again creates nothing new."
-        found.append(_header("Idempotency-Key", text, minLength=1, maxLength=255))
+        found.append(idempotency_key("Names the request, so that sending it again creates nothing new."))
     if route.method != "GET":
-        found.append(_header("Audit-Comment", "Why it is done, for the audit trail.", maxLength=1000))
+        found.append(AUDIT_COMMENT)
     return found
-
-
-def _header(name: str, description: str, **bounds: int) -> Json:
-    schema = {"type": "string", **bounds}
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 def _query(route: Route, example: Json) -> list[Json]:
@@ -203,18 +165,19 @@ def _responses(route: Route, example: Any) -> Json:  # noqa: ANN401 - any JSON v
         *([HTTPStatus.OK] if route.creates else []),
     }
     answers = {
-        status: _response(status.description or status.phrase, route.answer, example)
+        status: response(status.description or status.phrase, route.answer, example)
         for status in sorted(statuses)
     }
-    answers |= {
-        status: _response(_ERRORS[status], "Error", ERROR_EXAMPLES[status]) for status in errors_of(route)
-    }
+    answers |= {status: _refusal(status) for status in errors_of(route)}
     return {str(status.value): answer for status, answer in answers.items()}
 
 
+def _refusal(status: HTTPStatus) -> Json:
+    return response(_ERRORS[status], "Error", ERROR_EXAMPLES[status])
+
+
 def _schema(model: type[BaseModel], schemas: Json) -> Json:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= schema.pop("$defs", {})
+    schema = schema_of(model, schemas)
     if "settings" in schema["properties"]:  # which the wire takes as they are, for the domain to read
-        schema["properties"]["settings"] = {"$ref": "#/components/schemas/Settings"}
+        schema["properties"]["settings"] = ref("Settings")
     return schema

@@ -8,6 +8,7 @@ Source: contracts/core.md sections 2.2 and 4.1; the bounds are those of shared/d
 from enum import StrEnum
 from typing import Any
 
+from shared.api.openapi import Json, list_of, ref
 from shared.domain.callbacks import RESET_BOUNDS
 from shared.domain.cron import LONGEST_CRON
 from shared.domain.dates import Unit
@@ -16,8 +17,6 @@ from shared.domain.definition_schedule import LARGEST_AMOUNT, MAX_CYCLE, MAX_LEA
 from shared.domain.definition_tasks import MOST_RETRIES
 from shared.domain.reader import LONGEST_KEY, LONGEST_TEXT
 from shared.domain.strategy import InDoubt, OnResume, RuleKind
-
-Json = dict[str, Any]
 
 _URL = r"A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]"
 _HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
@@ -48,14 +47,13 @@ def _choice(values: list[StrEnum] | type[StrEnum], does: str, **more: Any) -> Js
 
 
 def _one(name: str, does: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}", "description": does}
+    return ref(name) | {"description": does}
 
 
 def _list(name: str, does: str, *, least: int = 0, most: int | None = None) -> Json:
     bounds = {"minItems": least} if least else {}
     bounds |= {} if most is None else {"maxItems": most}
-    items = {"$ref": f"#/components/schemas/{name}"}
-    return {"type": "array", "items": items, **bounds, "description": does}
+    return list_of(ref(name)) | bounds | {"description": does}
 
 
 def _templates(does: str) -> Json:

@@ -1,7 +1,6 @@
 """The shapes of the core dialect's answers, as JSON Schema. Source: contracts/core.md sections 1 and 2."""
 
-from typing import Any
-
+from shared.api.openapi import FLAG, TEXT, WHOLE, Json, list_of, object_of, one_of, ref
 from shared.domain.bulk import BulkStatus, Came
 from shared.domain.event import EventStatus, PausedFor
 from shared.domain.history import StepOutcome
@@ -12,12 +11,7 @@ from shared.domain.reasons import Reason
 from shared.domain.run import Path
 from shared.domain.strategy import OnResume
 
-Json = dict[str, Any]
-
-TEXT: Json = {"type": "string"}
 DATE: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"}
-WHOLE: Json = {"type": "integer"}
-FLAG: Json = {"type": "boolean"}
 AS_SENT: Json = {
     "type": "object",
     "description": "The settings as they were sent: `Settings`, besides which there may be nulls.",
@@ -25,30 +19,8 @@ AS_SENT: Json = {
 ANY: Json = {}
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _list_of(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _one_of(values: Any) -> Json:  # noqa: ANN401 - an enumeration
-    return {"enum": [value.value for value in values]}
-
-
-def _object(needed: Json, **optional: Json) -> Json:
-    """An object with these members and no others. needed: those that are always there."""
-    return {
-        "type": "object",
-        "properties": needed | optional,
-        "required": list(needed),
-        "additionalProperties": False,
-    }
-
-
 def _page_of(name: str) -> Json:
-    return _object({"items": _list_of(_ref(name))}, nextCursor=TEXT)
+    return object_of({"items": list_of(ref(name))}, nextCursor=TEXT)
 
 
 _STRATEGY: Json = {
@@ -66,7 +38,7 @@ _INSTANCE: Json = {
     "description": TEXT,
     "strategyId": TEXT,
     "strategyVersion": WHOLE,
-    "status": _one_of(InstanceStatus),
+    "status": one_of(InstanceStatus),
     "cycle": WHOLE,
     "startDate": DATE,
     "draining": FLAG,
@@ -77,16 +49,16 @@ _INSTANCE_MORE: Json = {
     "endDate": DATE,
     "executionDate": DATE,
     "executionDay": WHOLE,
-    "nextEvent": _object({"sid": TEXT, "date": DATE}),
-    "cancelReason": _one_of(CancelReason),
+    "nextEvent": object_of({"sid": TEXT, "date": DATE}),
+    "cancelReason": one_of(CancelReason),
     "note": TEXT,
     "stoppedAt": DATE,
     "stoppedBy": TEXT,
     "drainedAt": DATE,
-    "heldBy": _one_of(HeldBy),
+    "heldBy": one_of(HeldBy),
     "createdBy": TEXT,
     "outputs": {"type": "object"},
-    "schedule": _object(
+    "schedule": object_of(
         {"once": FLAG, "atOnce": FLAG, "onCall": FLAG, "goesOn": FLAG},
         cron=TEXT,
         timezone=TEXT,
@@ -113,19 +85,19 @@ _SELECTION: Json = {
     "version": WHOLE,
     "folder": TEXT,
     "flat": FLAG,
-    "statuses": _list_of(_one_of(InstanceStatus)),
+    "statuses": list_of(one_of(InstanceStatus)),
     "createdFrom": DATE,
     "createdTo": DATE,
-    "sieve": _object({}, phases=_list_of(_one_of(Phase)), plannedFrom=DATE, plannedUntil=DATE, atRest=FLAG),
+    "sieve": object_of({}, phases=list_of(one_of(Phase)), plannedFrom=DATE, plannedUntil=DATE, atRest=FLAG),
 }
-_TOLD_BY_ACTOR: Json = {"minutesSpent": WHOLE, "ticket": TEXT, "options": _list_of(TEXT)}
-_PROBLEM = _object({"pointer": TEXT, "rule": TEXT, "message": TEXT}, caret=TEXT)
-_SEALED = _object({"iv": TEXT, "hash": TEXT, "encryptedText": TEXT})
-_STEP = _object(
+_TOLD_BY_ACTOR: Json = {"minutesSpent": WHOLE, "ticket": TEXT, "options": list_of(TEXT)}
+_PROBLEM = object_of({"pointer": TEXT, "rule": TEXT, "message": TEXT}, caret=TEXT)
+_SEALED = object_of({"iv": TEXT, "hash": TEXT, "encryptedText": TEXT})
+_STEP = object_of(
     {"step": TEXT, "success": FLAG, "fromCache": FLAG, "attempt": WHOLE, "run": WHOLE},
     response=ANY,
     cached=ANY,
-    error=_object({"message": TEXT}, status=WHOLE, data=ANY),
+    error=object_of({"message": TEXT}, status=WHOLE, data=ANY),
     callKey=TEXT,
     repeated=FLAG,
     unanswered=FLAG,
@@ -133,14 +105,14 @@ _STEP = _object(
     finishedAt=DATE,
 )
 
-_DIGEST = _object({"digest": TEXT}, action=TEXT, method=TEXT, host=TEXT)
-_PAST_STEP = _object(
+_DIGEST = object_of({"digest": TEXT}, action=TEXT, method=TEXT, host=TEXT)
+_PAST_STEP = object_of(
     {
         "step": TEXT,
-        "path": _one_of(Path),
+        "path": one_of(Path),
         "run": WHOLE,
         "attempt": WHOLE,
-        "outcome": _one_of(StepOutcome),
+        "outcome": one_of(StepOutcome),
         "fromCache": FLAG,
     },
     inDoubt=FLAG,
@@ -148,22 +120,22 @@ _PAST_STEP = _object(
     repeated=FLAG,
     request=_DIGEST,
     status=WHOLE,
-    error=_object({"message": TEXT}, status=WHOLE),
-    notes=_list_of(TEXT),
+    error=object_of({"message": TEXT}, status=WHOLE),
+    notes=list_of(TEXT),
     startedAt=DATE,
     finishedAt=DATE,
     duration=WHOLE,
 )
-_SKIPPED = _object({"first": WHOLE, "last": WHOLE})
-_TOLD: Json = {"reason": _one_of(Reason)}
+_SKIPPED = object_of({"first": WHOLE, "last": WHOLE})
+_TOLD: Json = {"reason": one_of(Reason)}
 _TOLD_MORE: Json = {"since": DATE, "until": DATE, "by": TEXT, "why": TEXT}
-_PLANNED: Json = {"task": TEXT, "main": FLAG, "cycle": WHOLE, "date": DATE, "status": _one_of(EventStatus)}
+_PLANNED: Json = {"task": TEXT, "main": FLAG, "cycle": WHOLE, "date": DATE, "status": one_of(EventStatus)}
 
 _EVENT: Json = {
     "sid": TEXT,
     "instanceSid": TEXT,
     "strategySid": TEXT,
-    "status": _one_of(EventStatus),
+    "status": one_of(EventStatus),
     "main": FLAG,
     "afterCancellation": FLAG,
     "task": TEXT,
@@ -175,7 +147,7 @@ _EVENT: Json = {
     "updatedAt": DATE,
 }
 _EVENT_MORE: Json = {
-    "pausedFor": _one_of(PausedFor),
+    "pausedFor": one_of(PausedFor),
     "correlationId": TEXT,
     "answerBy": DATE,
     "outputs": {"type": "object"},
@@ -194,111 +166,113 @@ _EVENT_MORE: Json = {
     "inDoubt": FLAG,
 }
 
-_RESULT = _object({"sid": TEXT, "outcome": _one_of(Came)}, why=TEXT)
-_FORESEEN = _object({"date": TEXT, "task": TEXT, "status": {"enum": ["PENDING", "ONHOLD"]}}, callback=TEXT)
-_AHEAD: Json = {"leadingUpEvents": _list_of(_FORESEEN), "mainEvent": _FORESEEN}
+_RESULT = object_of({"sid": TEXT, "outcome": one_of(Came)}, why=TEXT)
+_FORESEEN = object_of({"date": TEXT, "task": TEXT, "status": {"enum": ["PENDING", "ONHOLD"]}}, callback=TEXT)
+_AHEAD: Json = {"leadingUpEvents": list_of(_FORESEEN), "mainEvent": _FORESEEN}
 
 _DATE_OF_PLAN: Json = {"cycle": WHOLE, "task": TEXT, "main": FLAG, "date": DATE}
 
 SHAPES: Json = {
-    "Error": _object(
+    "Error": object_of(
         {
             "statusCode": WHOLE,
             "error": TEXT,
-            "message": _list_of(TEXT),
-            "problems": _list_of(_ref("Problem")),
+            "message": list_of(TEXT),
+            "problems": list_of(ref("Problem")),
         },
         errorId=TEXT,
     ),
     "Problem": _PROBLEM,
-    "Empty": _object({}),
-    "Validation": _object({"valid": FLAG, "problems": _list_of(_ref("Problem"))}),
-    "Strategy": _object(_STRATEGY),
-    "StrategyWithSettings": _object(_STRATEGY | {"settings": AS_SENT}),
+    "Empty": object_of({}),
+    "Validation": object_of({"valid": FLAG, "problems": list_of(ref("Problem"))}),
+    "Strategy": object_of(_STRATEGY),
+    "StrategyWithSettings": object_of(_STRATEGY | {"settings": AS_SENT}),
     "StrategyPage": _page_of("Strategy"),
-    "Simulation": _object(
+    "Simulation": object_of(
         {
             "startDate": TEXT,
             "simulatedCycles": WHOLE,
             "timezone": TEXT,
-            "cycleEvents": _list_of(
-                _object({"cycle": WHOLE, "events": _object(_AHEAD, onCreateEvents=_list_of(_FORESEEN))})
+            "cycleEvents": list_of(
+                object_of({"cycle": WHOLE, "events": object_of(_AHEAD, onCreateEvents=list_of(_FORESEEN))})
             ),
         },
         ended=TEXT,
     ),
-    "Forecast": _object({"cycles": _list_of(_object({"cycle": WHOLE} | _AHEAD))}),
-    "Version": _object(_VERSION | {"settings": AS_SENT}, createdBy=TEXT),
-    "VersionSummary": _object(_VERSION, createdBy=TEXT),
+    "Forecast": object_of({"cycles": list_of(object_of({"cycle": WHOLE} | _AHEAD))}),
+    "Version": object_of(_VERSION | {"settings": AS_SENT}, createdBy=TEXT),
+    "VersionSummary": object_of(_VERSION, createdBy=TEXT),
     "VersionPage": _page_of("VersionSummary"),
-    "Instance": _object(_INSTANCE_WHOLE, **_INSTANCE_MORE),
-    "InstanceSummary": _object(_INSTANCE, **_INSTANCE_MORE, **_ATTRIBUTES),
+    "Instance": object_of(_INSTANCE_WHOLE, **_INSTANCE_MORE),
+    "InstanceSummary": object_of(_INSTANCE, **_INSTANCE_MORE, **_ATTRIBUTES),
     "InstancePage": _page_of("InstanceSummary"),
-    "Paused": _object(
+    "Paused": object_of(
         _INSTANCE_WHOLE
-        | {"strategy": _object(_STRATEGY | {"settings": AS_SENT, "encryptedSettings": _SEALED})},
+        | {"strategy": object_of(_STRATEGY | {"settings": AS_SENT, "encryptedSettings": _SEALED})},
         **_INSTANCE_MORE,
     ),
-    "Resumed": _object(
-        _INSTANCE_WHOLE | {"overdueEvents": _list_of(_object({"cycle": WHOLE, "task": TEXT, "date": DATE}))},
+    "Resumed": object_of(
+        _INSTANCE_WHOLE | {"overdueEvents": list_of(object_of({"cycle": WHOLE, "task": TEXT, "date": DATE}))},
         **_INSTANCE_MORE,
         skippedCycles=_SKIPPED,
     ),
-    "Created": _object(
+    "Created": object_of(
         {
-            "executionInstance": _ref("Instance"),
-            "createdEvents": _object(
-                {"onCreateEvents": _list_of(_ref("Event")), "leadingUpEvents": _list_of(_ref("Event"))},
-                mainEvent=_ref("Event"),
+            "executionInstance": ref("Instance"),
+            "createdEvents": object_of(
+                {"onCreateEvents": list_of(ref("Event")), "leadingUpEvents": list_of(ref("Event"))},
+                mainEvent=ref("Event"),
             ),
         }
     ),
-    "Canceled": _object(
+    "Canceled": object_of(
         {
-            "executionInstance": _ref("Instance"),
-            "createdEvents": _object({"onCancelEvents": _list_of(_ref("Event"))}),
+            "executionInstance": ref("Instance"),
+            "createdEvents": object_of({"onCancelEvents": list_of(ref("Event"))}),
             "numCanceledEvents": WHOLE,
         }
     ),
-    "Migration": _object(
+    "Migration": object_of(
         {
-            "executionInstance": _ref("Instance"),
+            "executionInstance": ref("Instance"),
             "dryRun": FLAG,
             "from": WHOLE,
             "to": WHOLE,
-            "canceledEvents": _list_of(_object({"sid": TEXT, "task": TEXT, "date": DATE})),
-            "dates": _object(
+            "canceledEvents": list_of(object_of({"sid": TEXT, "task": TEXT, "date": DATE})),
+            "dates": object_of(
                 {
-                    "appear": _list_of(_object(_DATE_OF_PLAN)),
-                    "vanish": _list_of(_object(_DATE_OF_PLAN)),
-                    "move": _list_of(_object(_DATE_OF_PLAN | {"before": DATE})),
+                    "appear": list_of(object_of(_DATE_OF_PLAN)),
+                    "vanish": list_of(object_of(_DATE_OF_PLAN)),
+                    "move": list_of(object_of(_DATE_OF_PLAN | {"before": DATE})),
                 }
             ),
         }
     ),
-    "TasksCanceled": _object({"executionInstance": _ref("Instance"), "numCanceledEvents": WHOLE}),
-    "Event": _object(
+    "TasksCanceled": object_of({"executionInstance": ref("Instance"), "numCanceledEvents": WHOLE}),
+    "Event": object_of(
         _EVENT
-        | {"taskStatus": _object({"lastStep": {"type": ["string", "null"]}, "taskResults": _list_of(_STEP)})},
+        | {
+            "taskStatus": object_of({"lastStep": {"type": ["string", "null"]}, "taskResults": list_of(_STEP)})
+        },
         **_EVENT_MORE,
     ),
-    "PastEvent": _object(
-        _EVENT | {"steps": _list_of(_PAST_STEP)},
+    "PastEvent": object_of(
+        _EVENT | {"steps": list_of(_PAST_STEP)},
         **_EVENT_MORE,
         worker=TEXT,
-        closedBy=_one_of(ClosedBy),
+        closedBy=one_of(ClosedBy),
         by=TEXT,
         reason=TEXT,
         skippedCycles=_SKIPPED,
         skippedUntil=DATE,
     ),
     "HistoryPage": _page_of("PastEvent"),
-    "Explanation": _object(
+    "Explanation": object_of(
         {
             "at": DATE,
             **_TOLD,
-            "events": _list_of(
-                _object(
+            "events": list_of(
+                object_of(
                     _PLANNED | _TOLD,
                     **_TOLD_MORE,
                     sid=TEXT,
@@ -311,35 +285,35 @@ SHAPES: Json = {
             ),
         },
         **_TOLD_MORE,
-        instance=_object({}, status=_one_of(InstanceStatus), since=DATE, by=TEXT, why=TEXT),
-        before=_object(_PLANNED, sid=TEXT),
-        after=_object(_PLANNED, sid=TEXT),
+        instance=object_of({}, status=one_of(InstanceStatus), since=DATE, by=TEXT, why=TEXT),
+        before=object_of(_PLANNED, sid=TEXT),
+        after=object_of(_PLANNED, sid=TEXT),
     ),
-    "Events": _list_of(_ref("Event")),
-    "WrappedEvent": _object({"event": _ref("Event")}),
-    "Queue": _object({"status": {"enum": ["active", "paused"]}}),
-    "Key": _object(_KEY, createdBy=TEXT),
-    "NewKey": _object(_KEY | {"token": TEXT}, createdBy=TEXT),
+    "Events": list_of(ref("Event")),
+    "WrappedEvent": object_of({"event": ref("Event")}),
+    "Queue": object_of({"status": {"enum": ["active", "paused"]}}),
+    "Key": object_of(_KEY, createdBy=TEXT),
+    "NewKey": object_of(_KEY | {"token": TEXT}, createdBy=TEXT),
     "KeyPage": _page_of("Key"),
-    "BulkOperation": _object(
+    "BulkOperation": object_of(
         {
             "sid": TEXT,
-            "status": _one_of(BulkStatus),
-            "selection": _object({}, **_SELECTION, anyOf=_list_of(_object({}, **_SELECTION))),
-            "command": _object(
+            "status": one_of(BulkStatus),
+            "selection": object_of({}, **_SELECTION, anyOf=list_of(object_of({}, **_SELECTION))),
+            "command": object_of(
                 {"name": {"enum": ["pause", "resume", "cancel", "cancel-tasks", "migrate", "execute"]}},
-                onResume=_one_of(OnResume),
+                onResume=one_of(OnResume),
                 version=WHOLE,
-                tasks=_list_of(TEXT),
+                tasks=list_of(TEXT),
                 kill=FLAG,
                 unlessBegun=FLAG,
-                waiting=_one_of(Waiting),
+                waiting=one_of(Waiting),
             ),
             "createdAt": DATE,
             "createdBy": TEXT,
             "updatedAt": DATE,
             "cursor": TEXT,
-            "counts": _object(
+            "counts": object_of(
                 {
                     "matched": WHOLE,
                     "done": WHOLE,
@@ -350,18 +324,18 @@ SHAPES: Json = {
                     "failed": WHOLE,
                 }
             ),
-            "itemProblems": _list_of(_RESULT),
+            "itemProblems": list_of(_RESULT),
             "itemProblemsLeftOut": WHOLE,
         },
         comment=TEXT,
         **_TOLD_BY_ACTOR,
         finishedAt=DATE,
-        results=_list_of(_RESULT),
+        results=list_of(_RESULT),
     ),
-    "DryRun": _object({"count": WHOLE, "countIsExact": FLAG, "sample": _list_of(_RESULT)}),
-    "BulkAnswer": {"oneOf": [_ref("BulkOperation"), _ref("DryRun")]},
+    "DryRun": object_of({"count": WHOLE, "countIsExact": FLAG, "sample": list_of(_RESULT)}),
+    "BulkAnswer": {"oneOf": [ref("BulkOperation"), ref("DryRun")]},
     "BulkOperationPage": _page_of("BulkOperation"),
-    "AuditEntry": _object(
+    "AuditEntry": object_of(
         {"at": DATE, "by": TEXT, "command": TEXT, "target": TEXT},
         event=TEXT,
         to=TEXT,
@@ -371,12 +345,12 @@ SHAPES: Json = {
         **{"from": TEXT},
     ),
     "AuditPage": _page_of("AuditEntry"),
-    "App": _object(
+    "App": object_of(
         {
-            "application": _object(
+            "application": object_of(
                 {"name": TEXT, "version": TEXT, "build": TEXT, "status": TEXT, "uptime": WHOLE}
             ),
-            "configuration": _object({"environment": TEXT}),
+            "configuration": object_of({"environment": TEXT}),
             "last_updated": DATE,
         }
     ),

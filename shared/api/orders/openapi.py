@@ -8,11 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel
-
-from shared import __version__
+from shared.api.openapi import TEXT, Json, content, document_of, operation_of, response, schema_of
 from shared.api.orders.call import TOKEN_HEADER, TOKEN_PARAMETER
 from shared.api.orders.commands import OPERATION_HEADER
 from shared.api.orders.errors import (
@@ -26,11 +23,8 @@ from shared.api.orders.errors import (
     SecurityError,
     failure,
 )
-from shared.api.orders.openapi_shapes import SHAPES, ref
+from shared.api.orders.openapi_shapes import SHAPES
 from shared.api.orders.routes import BASE, WAYS, Door, Route
-from shared.api.pages import PAGES, Page
-
-Json = dict[str, Any]
 
 EXAMPLES_FILE = Path(__file__).with_name("examples.json")
 """An example of every operation, played by tests/dialects/orders_examples.py."""
@@ -86,27 +80,25 @@ def document() -> Json:
     """The whole document."""
     schemas: Json = dict(SHAPES)
     examples: Json = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
-    paths: Json = {way.path: {"post": _operation(way, schemas, examples[name_of(way)])} for way in WAYS}
-    paths |= {page.path: {"get": _page(page)} for page in PAGES["orders"]}
     token = {"type": "apiKey", "description": "The token that a login answers with."}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Ritornello, orders dialect", "version": __version__, "description": _ABOUT},
-        "paths": paths,
-        "security": [{"session": []}, {"sessionInQuery": []}],
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "session": {**token, "in": "header", "name": TOKEN_HEADER},
-                "sessionInQuery": {**token, "in": "query", "name": TOKEN_PARAMETER},
-                "accessKey": {
-                    "type": "http",
-                    "scheme": "basic",
-                    "description": "The id and the secret of an access key, for a login.",
-                },
+    return document_of(
+        "orders",
+        _ABOUT,
+        operations=[("POST", way.path, _operation(way, schemas, examples[name_of(way)])) for way in WAYS],
+        schemas=schemas,
+        broken=response(*_REFUSED[500]),
+        schemes={
+            "session": {**token, "in": "header", "name": TOKEN_HEADER},
+            "sessionInQuery": {**token, "in": "query", "name": TOKEN_PARAMETER},
+            "accessKey": {
+                "type": "http",
+                "scheme": "basic",
+                "description": "The id and the secret of an access key, for a login.",
             },
         },
-    }
+        security=[{"session": []}, {"sessionInQuery": []}],
+        shown="a session",
+    )
 
 
 def name_of(way: Door | Route) -> str:
@@ -124,55 +116,25 @@ def statuses_of(way: Door | Route) -> tuple[int, ...]:
 
 
 def _operation(way: Door | Route, schemas: Json, example: Json) -> Json:
-    summary, _, more = (way.operation.__doc__ or "").strip().partition("\n")
-    needs = "" if isinstance(way, Door) else f"Needs the role `{way.role}`."
-    told = {"description": HTTPStatus.OK.phrase, "content": _json(way.answer, example["answer"])}
+    told = response(HTTPStatus.OK.phrase, way.answer, example["answer"])
     if name_of(way) == "log_in":
-        told["headers"] = {TOKEN_HEADER: {"schema": {"type": "string"}}}
+        told["headers"] = {TOKEN_HEADER: {"schema": TEXT}}
     if way.answer == "Ok":
         text = "Names the bulk operation that carries the command on."
-        told["headers"] = {OPERATION_HEADER: {"description": text, "schema": {"type": "string"}}}
-    operation: Json = {
-        "operationId": name_of(way),
-        "summary": summary,
-        "description": f"{' '.join(more.split())} {needs}".strip(),
-        "parameters": [],
-        "responses": {"200": told, **{str(status): _refused(status) for status in statuses_of(way)}},
-    }
+        told["headers"] = {OPERATION_HEADER: {"description": text, "schema": TEXT}}
+    operation = operation_of(
+        way.operation,
+        name=name_of(way),
+        role=None if isinstance(way, Door) else way.role,
+        parameters=[],
+        responses={
+            "200": told,
+            **{str(status): response(*_REFUSED[status]) for status in statuses_of(way)},
+        },
+    )
     if name_of(way) == "log_in":
         operation["security"] = [{"accessKey": []}]
     if isinstance(way, Route):
-        schemas[way.body.__name__] = _schema(way.body, schemas)
-        operation["requestBody"] = {"required": True, "content": _json(way.body.__name__, example["body"])}
+        schemas[way.body.__name__] = schema_of(way.body, schemas)
+        operation["requestBody"] = {"required": True, "content": content(way.body.__name__, example["body"])}
     return operation
-
-
-def _refused(status: int) -> Json:
-    text, shape, example = _REFUSED[status]
-    return {"description": text, "content": _json(shape, example)}
-
-
-def _json(shape: str, example: Any) -> Json:  # noqa: ANN401 - any JSON value
-    return {"application/json": {"schema": ref(shape), "example": example}}
-
-
-def _page(page: Page) -> Json:
-    kind = page.media_type.partition(";")[0]
-    shape = {"type": "object"} if kind == "application/json" else {"type": "string"}
-    return {
-        "operationId": page.operation,
-        "summary": page.summary,
-        "description": "Open to everybody, without a session.",
-        "security": [],
-        "parameters": [],
-        "responses": {
-            "200": {"description": HTTPStatus.OK.phrase, "content": {kind: {"schema": shape}}},
-            "500": _refused(500),
-        },
-    }
-
-
-def _schema(model: type[BaseModel], schemas: Json) -> Json:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= schema.pop("$defs", {})
-    return schema

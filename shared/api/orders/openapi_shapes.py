@@ -1,41 +1,17 @@
 """The shapes of the orders dialect's answers, as JSON Schema. Source: contracts/orders.md B.2 and B.5."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from shared.api.openapi import FLAG, TEXT, WHOLE, Json, list_of, object_of, ref
 from shared.api.orders.listing import COUNTED
 from shared.api.orders.states import SEVERITY, State
 
-Json = dict[str, Any]
-
-TEXT: Json = {"type": "string"}
 DATE: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"}
-WHOLE: Json = {"type": "integer"}
-FLAG: Json = {"type": "boolean"}
 VALUES: Json = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 
 
-def ref(name: str) -> Json:
-    """A shape by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _list_of(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _object(needed: Json, **optional: Json) -> Json:
-    """An object with these members and no others. needed: those that are always there."""
-    return {
-        "type": "object",
-        "properties": needed | optional,
-        "required": list(needed),
-        "additionalProperties": False,
-    }
-
-
 def _told(texts: Sequence[str], severities: Sequence[int], **optional: Json) -> Json:
-    return _object(
+    return object_of(
         {"severity": {"enum": sorted(set(severities))}, "_text": {"enum": list(texts)}}, **optional
     )
 
@@ -45,7 +21,7 @@ _SHOWN = [state for state in State if state not in (State.PLANNED, State.BROKEN,
 _ORDER: Json = {
     "surveyDate": DATE,
     "orderId": TEXT,
-    "workflowId": _object({"path": TEXT, "versionId": TEXT}),
+    "workflowId": object_of({"path": TEXT, "versionId": TEXT}),
     "state": _told(
         _SHOWN,
         [SEVERITY[state] for state in _SHOWN],
@@ -61,16 +37,16 @@ _ORDER_MORE: Json = {
     "arguments": VALUES,
     "scheduledFor": {**WHOLE, "description": "Milliseconds since 1970."},
     "scheduledNever": FLAG,
-    "lastOutcome": _object(
+    "lastOutcome": object_of(
         {"TYPE": {"enum": ["Succeeded", "Failed", "Cancelled"]}},
         message=TEXT,
         namedValues={"type": "object"},
     ),
 }
-_ITEM_ERROR = _object({"surveyDate": DATE, "path": TEXT, "code": TEXT, "message": TEXT})
+_ITEM_ERROR = object_of({"surveyDate": DATE, "path": TEXT, "code": TEXT, "message": TEXT})
 
 SHAPES: Json = {
-    "Security": _object(
+    "Security": object_of(
         {
             "deliveryDate": DATE,
             "isAuthenticated": FLAG,
@@ -84,14 +60,14 @@ SHAPES: Json = {
         sessionTimeout={**WHOLE, "description": "Milliseconds."},
         apiCall=TEXT,
     ),
-    "Ok": _object({**_DATES, "ok": {"const": True}}),
-    "OrderItem": _object(_ORDER, **_ORDER_MORE),
-    "Order": _object({"deliveryDate": DATE, **_ORDER}, **_ORDER_MORE),
-    "Orders": _object({**_DATES, "orders": _list_of(ref("OrderItem"))}),
-    "Added": _object({"deliveryDate": DATE, "orderIds": _list_of(TEXT)}),
-    "Snapshot": _object({**_DATES, "orders": _object(dict.fromkeys(COUNTED.values(), WHOLE))}),
-    "Summary": _object({**_DATES, "orders": _object({"successful": WHOLE, "failed": WHOLE})}),
-    "HistoryItem": _object(
+    "Ok": object_of({**_DATES, "ok": {"const": True}}),
+    "OrderItem": object_of(_ORDER, **_ORDER_MORE),
+    "Order": object_of({"deliveryDate": DATE, **_ORDER}, **_ORDER_MORE),
+    "Orders": object_of({**_DATES, "orders": list_of(ref("OrderItem"))}),
+    "Added": object_of({"deliveryDate": DATE, "orderIds": list_of(TEXT)}),
+    "Snapshot": object_of({**_DATES, "orders": object_of(dict.fromkeys(COUNTED.values(), WHOLE))}),
+    "Summary": object_of({**_DATES, "orders": object_of({"successful": WHOLE, "failed": WHOLE})}),
+    "HistoryItem": object_of(
         {
             "surveyDate": DATE,
             "controllerId": TEXT,
@@ -104,12 +80,12 @@ SHAPES: Json = {
             "state": _told(["SUCCESSFUL", "FAILED"], [0, 2]),
             "orderState": _told(["FINISHED", "FAILED", "CANCELLED"], [2, 6]),
             "historyId": TEXT,
-            "children": _list_of({"type": "object"}),
+            "children": list_of({"type": "object"}),
             "arguments": VALUES,
         }
     ),
-    "History": _object({"deliveryDate": DATE, "history": _list_of(ref("HistoryItem"))}),
-    "Error": _object({**_DATES, "error": _object({"code": TEXT, "message": TEXT}, errorId=TEXT)}),
-    "ItemErrors": _object({"deliveryDate": DATE, "errors": _list_of(_ITEM_ERROR)}),
+    "History": object_of({"deliveryDate": DATE, "history": list_of(ref("HistoryItem"))}),
+    "Error": object_of({**_DATES, "error": object_of({"code": TEXT, "message": TEXT}, errorId=TEXT)}),
+    "ItemErrors": object_of({"deliveryDate": DATE, "errors": list_of(_ITEM_ERROR)}),
 }
 """Every answer by the name that routes give it."""

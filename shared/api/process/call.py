@@ -17,7 +17,7 @@ from shared.api.process.errors import (
     invalid,
     unknown_name,
 )
-from shared.api.reading import MAX_BODY_BYTES
+from shared.api.reading import MAX_BODY_BYTES, MAX_KEY_CHARACTERS
 from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
 from shared.application.start import Repeatable
@@ -27,8 +27,6 @@ from shared.domain.errors import Problem
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.strategy import StrategyHead
-
-MAX_KEY_CHARACTERS = 255
 
 Answer = tuple[HTTPStatus, Any]
 """A status and a JSON value."""

@@ -5,11 +5,19 @@ It takes time and is made at build time or by tests, never for a request. Source
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
-from shared import __version__
-from shared.api.pages import PAGES, Page
-from shared.api.process.call import MAX_KEY_CHARACTERS
+from shared.api.openapi import (
+    TEXT,
+    Json,
+    content,
+    document_of,
+    idempotency_key,
+    in_path,
+    names_in,
+    object_of,
+    operation_of,
+    response,
+)
 from shared.api.process.errors import (
     FORBIDDEN,
     NO_SUCH_PROCESS,
@@ -27,8 +35,6 @@ from shared.application.start import KeyReusedError
 from shared.domain.cron import LONGEST_CRON
 from shared.domain.definition_tasks import MOST_RETRIES
 from shared.domain.errors import Problem
-
-Json = dict[str, Any]
 
 _ABOUT = (
     "Starting processes and asking how they stand, as clients of Robusta's connector API do. A process is an"
@@ -79,7 +85,6 @@ STARTS: Json = {
 STARTED: Json = {"robustaSpid": "f0d2228c-9711-42f5-91ca-afc957f29255", "message": SAVED}
 STATUS: Json = {"status": Seen.SUCCEEDED.value, "message": ENDED, f"{OUTPUT}x": "Username Surname"}
 
-_TEXT: Json = {"type": "string"}
 _FLAG: Json = {
     "anyOf": [{"type": "string", "pattern": "^[YyNn]$"}, {"type": "boolean"}, {"type": "null"}],
     "example": "Y",
@@ -134,53 +139,36 @@ SHAPES: Json = {
         "required": ["name"],
         "additionalProperties": False,
     },
-    "Started": {
-        "type": "object",
-        "properties": {"robustaSpid": _TEXT, "message": {"const": SAVED}},
-        "required": ["robustaSpid", "message"],
-        "additionalProperties": False,
-    },
+    "Started": object_of({"robustaSpid": TEXT, "message": {"const": SAVED}}),
     "Status": {
         "type": "object",
         "description": f"With SUCCEEDED, a member `{OUTPUT}<name>` for each output of the last run.",
-        "properties": {"status": {"enum": [seen.value for seen in Seen]}, "message": _TEXT},
+        "properties": {"status": {"enum": [seen.value for seen in Seen]}, "message": TEXT},
         "patternProperties": {f"^{OUTPUT}": {}},
         "required": ["status", "message"],
         "additionalProperties": False,
     },
-    "Error": {
-        "type": "object",
-        "properties": {"message": _TEXT, "errorId": _TEXT},
-        "required": ["message"],
-        "additionalProperties": False,
-    },
+    "Error": object_of({"message": TEXT}, errorId=TEXT),
 }
 EXAMPLES: Json = {"StartProcess": STARTS, "Started": STARTED, "Status": STATUS}
 
 
 def document() -> Json:
     """The whole document."""
-    paths: Json = {}
-    for route in ROUTES:
-        path = route.path.replace("<", "{").replace(">", "}")
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
-    paths |= {page.path: {"get": _page(page)} for page in PAGES["process"]}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Ritornello, process dialect", "version": __version__, "description": _ABOUT},
-        "paths": paths,
-        "security": [{"accessKey": []}],
-        "components": {
-            "schemas": SHAPES,
-            "securitySchemes": {
-                "accessKey": {
-                    "type": "http",
-                    "scheme": "basic",
-                    "description": "An access key: its id as the user, its secret as the password.",
-                }
-            },
+    return document_of(
+        "process",
+        _ABOUT,
+        operations=[(route.method, route.path, _operation(route)) for route in ROUTES],
+        schemas=SHAPES,
+        broken=_error(HTTPStatus.INTERNAL_SERVER_ERROR),
+        schemes={
+            "accessKey": {
+                "type": "http",
+                "scheme": "basic",
+                "description": "An access key: its id as the user, its secret as the password.",
+            }
         },
-    }
+    )
 
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
@@ -189,66 +177,27 @@ def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
 
 
 def _operation(route: Route) -> Json:
-    summary, _, more = (route.operation.__doc__ or "").strip().partition("\n")
-    operation: Json = {
-        "operationId": route.name,
-        "summary": summary,
-        "description": f"{' '.join(more.split())} Needs the role `{route.role}`.",
-        "parameters": [
-            *(_parameter(part[1:-1]) for part in route.path.split("/") if part.startswith("<")),
-            *([] if route.body is None else [_KEY]),
+    part: Json = {"type": "string", "minLength": 1}
+    key = idempotency_key("An addition: names the request, so that sending it again starts nothing new.")
+    operation = operation_of(
+        route.operation,
+        name=route.name,
+        role=route.role,
+        parameters=[
+            *(in_path(name, part, STARTED[name]) for name in names_in(route.path)),
+            *([] if route.body is None else [key]),
         ],
-        "responses": {"200": {"description": HTTPStatus.OK.phrase, "content": _json(route.answer)}}
+        responses={"200": response(HTTPStatus.OK.phrase, route.answer, EXAMPLES[route.answer])}
         | {str(status.value): _error(status) for status in errors_of(route)},
-    }
+    )
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": _json(route.body)}
+        operation["requestBody"] = {"required": True, "content": content(route.body, EXAMPLES[route.body])}
     return operation
-
-
-_KEY: Json = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "An addition: names the request, so that sending it again starts nothing new.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
-}
-
-
-def _parameter(name: str) -> Json:
-    schema: Json = {"type": "string", "minLength": 1}
-    return {"name": name, "in": "path", "required": True, "schema": schema, "example": STARTED[name]}
-
-
-def _json(shape: str) -> Json:
-    schema = {"$ref": f"#/components/schemas/{shape}"}
-    return {"application/json": {"schema": schema, "example": EXAMPLES[shape]}}
 
 
 def _error(status: HTTPStatus) -> Json:
     description, example = _ERRORS[status]
-    schema = {"$ref": "#/components/schemas/Error"}
-    told: Json = {
-        "description": description,
-        "content": {"application/json": {"schema": schema, "example": example}},
-    }
+    told = response(description, "Error", example)
     if status is HTTPStatus.UNAUTHORIZED:
         told["headers"] = {name: {"schema": {"const": value}} for name, value in UNAUTHORIZED.headers.items()}
     return told
-
-
-def _page(page: Page) -> Json:
-    kind = page.media_type.partition(";")[0]
-    shape = {"type": "object"} if kind == "application/json" else {"type": "string"}
-    broken = HTTPStatus.INTERNAL_SERVER_ERROR
-    return {
-        "operationId": page.operation,
-        "summary": page.summary,
-        "description": "Open to everybody, without a key.",
-        "security": [],
-        "parameters": [],
-        "responses": {
-            "200": {"description": HTTPStatus.OK.phrase, "content": {kind: {"schema": shape}}},
-            str(broken.value): _error(broken),
-        },
-    }
