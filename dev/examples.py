@@ -17,7 +17,8 @@ from typing import Any
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts, SequentialIds
 from shared.api.auth import Principal
-from shared.api.core.call import Call, Deployment
+from shared.api.core.call import Call
+from shared.api.core.deployment import Deployment
 from shared.api.core.gate import Gate
 from shared.api.core.openapi import EXAMPLES_FILE
 from shared.api.core.routes import ROUTES

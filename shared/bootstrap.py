@@ -7,7 +7,7 @@ import base64
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -18,19 +18,24 @@ from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
-from shared.adapters.dynamodb.client import connect
+from shared.adapters.dynamodb.client import USER_AGENT, connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
-from shared.adapters.http_service_caller import HttpServiceCaller
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.wakeups import AwsWakeups, Doorbell
-from shared.api.core.call import Deployment
-from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher
+from shared.api.core.deployment import Deployment
+from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller
 from shared.config import Settings, read_settings
 
 _LOCAL_KEY = "local:"
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=2,
+    read_timeout=10,
+    user_agent=USER_AGENT,
+)
 _clocks: list[Clock] = []
 _ports: list[Ports] = []
 
@@ -42,11 +47,18 @@ class _Wiring:
     access: DynamoDbAccess
     audit: DynamoDbAudit
     operations: DynamoDbOperations
-    caller: HttpServiceCaller
     controllers: Controllers
     wakeups: AwsWakeups
     clock: Clock
     ids: SystemIds
+
+    @property
+    def caller(self) -> ServiceCaller:
+        return _caller()
+
+
+class _Caller(ServiceCaller, Protocol):
+    def close(self) -> None: ...
 
 
 def use_clock(clock: Clock) -> None:
@@ -63,7 +75,7 @@ def forget() -> None:
     """Be as a fresh container: nothing chosen, nothing made."""
     _clocks.clear()
     _ports.clear()
-    for made in (settings, hasher, _up_since, _wired, _client):
+    for made in (settings, hasher, _up_since, _wired, _caller, _session, _client):
         made.cache_clear()
 
 
@@ -98,7 +110,7 @@ def begin_invocation() -> Ports:
     call sent into a dead one would be in doubt. Tokens are kept.
     """
     if not _ports:
-        _wired().caller.close()
+        _caller().close()
     return ports()
 
 
@@ -120,7 +132,7 @@ def _wired() -> _Wiring:
         access=names.access,
         audit=names.audit,
     )
-    database = connect(boto3.Session())
+    database = connect(_session())
     doorbell = Doorbell(
         group=chosen.schedule_group,
         runner_arn=chosen.step_runner_arn,
@@ -141,7 +153,6 @@ def _wired() -> _Wiring:
         access=DynamoDbAccess(client=database, tables=tables),
         audit=DynamoDbAudit(client=database, tables=tables),
         operations=DynamoDbOperations(client=database, tables=tables),
-        caller=HttpServiceCaller(seconds=monotonic, allowed=chosen.allowed_networks),
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(
             doorbell,
@@ -154,6 +165,14 @@ def _wired() -> _Wiring:
     )
 
 
+@cache
+def _caller() -> _Caller:
+    """Made by functions that call services only: what it is made of takes a tenth of a second to import."""
+    from shared.adapters.http_service_caller import HttpServiceCaller  # noqa: PLC0415 - as told
+
+    return HttpServiceCaller(seconds=monotonic, allowed=settings().allowed_networks)
+
+
 def _sealer() -> Sealer:
     key = settings().settings_key
     if key.startswith(_LOCAL_KEY):
@@ -163,10 +182,15 @@ def _sealer() -> Sealer:
 
 
 @cache
+def _session() -> boto3.Session:
+    """One for all clients: what it has read of botocore's data, the second client need not read again."""
+    return boto3.Session()
+
+
+@cache
 def _client(service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
     """A client, made once: making one is most of a cold start. Repeats what the service asks to repeat."""
-    retries = {"mode": "standard", "total_max_attempts": 4}
-    return boto3.client(service, config=Config(retries=retries, connect_timeout=2, read_timeout=10))
+    return _session().client(service, config=_CONFIG)
 
 
 def _report(what: str, sid: str, error: Exception) -> None:

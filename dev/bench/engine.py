@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from botocore.client import BaseClient
 from botocore.httpsession import URLLib3Session
 
 from dev.bench.work import REFUSED_EVERY, STEPS, engine_arguments
@@ -47,25 +48,26 @@ class Context:
         return 900_000
 
 
-class Transport:
-    """Between botocore and the network. cpu: seconds spent there; trips: how often."""
+class Meter:
+    """The CPU seconds that a method takes, of whatever object, and how often it was called."""
 
-    def __init__(self) -> None:
-        self.cpu, self.trips = 0.0, 0
+    def __init__(self, of: type, name: str) -> None:
+        self.cpu, self.times = 0.0, 0
+        self._of, self._name = of, name
 
     def watch(self) -> None:
-        """Have everything that botocore sends be measured."""
-        send = URLLib3Session.send
+        """Begin."""
+        method = getattr(self._of, self._name)
 
-        def measured(session: Any, request: Any) -> Any:  # noqa: ANN401 - botocore has no types
+        def measured(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - botocore has no types
             before = time.process_time()
             try:
-                return send(session, request)
+                return method(*args, **named)
             finally:
                 self.cpu += time.process_time() - before
-                self.trips += 1
+                self.times += 1
 
-        URLLib3Session.send = measured
+        setattr(self._of, self._name, measured)
 
 
 def settings(port: int) -> dict[str, Json]:
@@ -149,7 +151,7 @@ def check(ports: Ports, sids: list[InstanceSid]) -> None:
 
 
 def main() -> None:
-    """Do the tasks one after the other; write down the CPU seconds: ours, of those the transport's, the emulator's."""
+    """Do the tasks one after the other; write down the CPU seconds: ours, of those the AWS client's, and so on."""
     asked = engine_arguments()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -175,8 +177,9 @@ def measured(emulator: Emulator, tasks: int, port: int) -> Mapping[str, float]:
     for sid in sids[:WARM_UP]:
         lambda_handler({"sid": sid}, context)
     urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
-    transport = Transport()
-    transport.watch()
+    client, transport = Meter(BaseClient, "_make_api_call"), Meter(URLLib3Session, "send")
+    for meter in (client, transport):
+        meter.watch()
     outside = emulator.cpu_seconds()
     before = time.process_time()
     for sid in sids[WARM_UP:]:
@@ -187,9 +190,10 @@ def measured(emulator: Emulator, tasks: int, port: int) -> Mapping[str, float]:
     cpu = time.process_time() - before
     figures = {
         "cpu": cpu,
-        "transport": transport.cpu,
+        "AWS client": client.cpu,
+        "its transport": transport.cpu,
         "emulator": emulator.cpu_seconds() - outside,
-        "trips": transport.trips,
+        "trips": transport.times,
     }
     check(ports, sids[WARM_UP:])
     return figures

@@ -37,7 +37,7 @@ Version = Annotated[int, Field(ge=1, le=LATEST_VERSION)]
 class Query(BaseModel):
     """The parameters of a request's query."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class PageQuery(Query):

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.api.auth import Principal
+from shared.api.core.deployment import Deployment
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.gate import Gate
 from shared.api.reading import MAX_BODY_BYTES, MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS, M, read_as
@@ -17,15 +18,6 @@ from shared.domain.errors import InvalidInputError, Problem
 
 Answer = tuple[HTTPStatus, Any]
 """A status and a JSON value."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """What operations tell of the deployment. up_seconds: how long this container has been there."""
-
-    environment: str
-    stage: str
-    up_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,13 +43,13 @@ StrategyId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STRAT
 class Body(BaseModel):
     """A request body: strict types, no unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class Query(BaseModel):
     """The parameters of a request's query: text, read as what is asked for; no unknown ones."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class CreateStrategy(Body):
@@ -132,7 +132,7 @@ class AddAnEvent(Body):
 class AnyObject(BaseModel):
     """E3. What a service answers: any JSON object."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
 
 class ResolveEvent(Body):

@@ -56,7 +56,7 @@ Text = Annotated[str, StringConstraints(max_length=255)]
 class Body(BaseModel):
     """A request's body, or a part of it."""
 
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

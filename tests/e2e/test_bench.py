@@ -1,0 +1,17 @@
+"""What `make bench` measures us by does what is to be measured. The peer has an environment of its own and no test."""
+
+import pytest
+
+from dev.bench.runs import OURS, figures_of, service
+
+TASKS = 21
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_the_engine_does_each_task_once() -> None:
+    with service() as port:
+        figures = figures_of(OURS, TASKS, port)
+
+    # Ten trips a task (docs/performance.md); a refused call costs its event a second claim, and what goes with it.
+    assert figures["trips"] > 10 * TASKS
+    assert figures["cpu"] > figures["AWS client"] > figures["its transport"] > 0
