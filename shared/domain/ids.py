@@ -16,6 +16,7 @@ CorrelationId = NewType("CorrelationId", str)
 CallKey = NewType("CallKey", str)
 OperationSid = NewType("OperationSid", str)
 
+_KEYED_ORDER = re.compile(r"#[0-9-]{10}#T(?P<number>[0-9]{20})-.*", re.DOTALL)
 _EVENT = re.compile(r"(?P<instance>[0-9A-Za-z-]{1,40})-(?P<seq>[1-9][0-9]{0,7})")
 
 
@@ -37,8 +38,23 @@ def sid_of_request(account: AccountId, kind: str, key: str) -> str:
 
 
 def order_sid(account: AccountId, order_id: str) -> InstanceSid:
-    """The sid of the instance that an account calls by that name among orders."""
-    return InstanceSid(sid_of_request(account, "order", order_id))
+    """The sid of the instance that an account calls by that name among orders.
+
+    Of one that was added under an ``Idempotency-Key`` only its number counts: sent again, the id may name another day.
+    """
+    keyed = _KEYED_ORDER.fullmatch(order_id)
+    return numbered_order_sid(account, order_id if keyed is None else keyed["number"])
+
+
+def numbered_order_sid(account: AccountId, number: str) -> InstanceSid:
+    """The sid of the order that ``order_number`` names."""
+    return InstanceSid(sid_of_request(account, "order", number))
+
+
+def order_number(account: AccountId, key: str, place: int) -> str:
+    """Twenty digits: the number of the order that a request with an ``Idempotency-Key`` adds at a place."""
+    digits = sid_of_request(account, f"order {place}", key).replace("-", "")
+    return f"{int(digits, 16) % 10**20:020}"
 
 
 def event_address(sid: str) -> tuple[InstanceSid, int] | None:

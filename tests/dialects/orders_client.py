@@ -92,9 +92,14 @@ class Joc:
             self.tokens[key] = self.log_in(key)[1]["accessToken"]
         return self.tokens[key]
 
-    def __call__(self, path: str, body: Json | None = None, *, key: str = "operator") -> tuple[int, Any]:
-        """A request of a session, below the base; about the account's controller unless it says another."""
-        headers = {"X-Access-Token": self.token(key)}
+    def __call__(
+        self, path: str, body: Json | None = None, *, key: str = "operator", once: str | None = None
+    ) -> tuple[int, Any]:
+        """A request of a session, below the base; about the account's controller unless it says another.
+
+        once: its Idempotency-Key.
+        """
+        headers = {"X-Access-Token": self.token(key)} | ({} if once is None else {"Idempotency-Key": once})
         return self.send(f"{BASE}{path}", MINE | (body or {}), headers=headers)
 
     def later(self, span: timedelta) -> None:

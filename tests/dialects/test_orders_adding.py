@@ -1,16 +1,38 @@
 """Adding orders. Source: contracts/orders.md B.2 addOrder; contracts/mapping.md D.5."""
 
+import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from shared.adapters.memory.stores import MemoryInstances
 from shared.api.orders.adding import when_of
-from shared.domain.ids import order_sid
+from shared.application.ports import OverloadedError
+from shared.domain.ids import order_number, order_sid
 from tests.dialects.orders_client import ACCOUNT, NOON, Joc
 from tests.factories import settings
 
 MISSING = "must have the member 'customerId' (schemaPath /properties/customerId)"
+
+
+Json = dict[str, Any]
+
+
+class Overloaded(MemoryInstances):
+    """A store over another's contents that takes one new instance, then none once, then all."""
+
+    def __init__(self, other: MemoryInstances) -> None:
+        super().__init__(
+            instances=other.instances, journal=other.journal, records=other.records, audit=other.audit
+        )
+        self.creates = 0
+
+    def create(self, *args: Any, **named: Any) -> None:
+        self.creates += 1
+        if self.creates == 2:
+            raise OverloadedError
+        super().create(*args, **named)
 
 
 def add(joc: Joc, *orders: dict[str, Any], **more: Any) -> tuple[int, Any]:
@@ -188,6 +210,87 @@ class TestNames:
 
     def test_of_two_accounts_each_has_its_own(self) -> None:
         assert order_sid(ACCOUNT, "#1") != order_sid(type(ACCOUNT)("a-2"), "#1")
+
+
+class TestSentAgain:
+    """Under its Idempotency-Key a request adds each of its orders once, whenever and however often it is sent."""
+
+    ORDERS: ClassVar[Json] = {
+        "orders": [{"workflowPath": "/refill", "orderName": "n"}] * 2,
+        "auditLog": {"comment": "new"},
+    }
+
+    def test_it_is_the_same_on_another_day(self, joc: Joc) -> None:
+        joc.workflow()
+
+        first = joc("/orders/add", self.ORDERS, once="k-1")
+        joc.later(timedelta(days=40))
+        again = joc("/orders/add", self.ORDERS, once="k-1")
+
+        ids = first[1]["orderIds"]
+        assert (again[0], again[1]["orderIds"]) == (200, ids)
+        assert len(set(ids)) == len(joc.ports.instances.instances) == len(joc.ports.instances.audit) == 2
+        assert joc.told(ids[0])["orderId"] == ids[0]
+        assert all(re.fullmatch(r"#2026-01-01#T[0-9]{20}-n", order_id) for order_id in ids)
+
+    def test_what_the_first_sending_did_not_come_to_is_added(self, joc: Joc) -> None:
+        joc.workflow()
+        joc.ports.instances = Overloaded(joc.ports.instances)
+        status, _ = joc("/orders/add", self.ORDERS, once="k-1")
+        assert (status, len(joc.ports.instances.instances)) == (419, 1)
+
+        status, answer = joc("/orders/add", self.ORDERS, once="k-1")
+
+        assert (status, len(answer["orderIds"])) == (200, 2)
+        assert len(joc.ports.instances.instances) == 2
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"orders": [{"workflowPath": "/refill", "orderName": "m"}]},
+            {**ORDERS, "auditLog": {"comment": "other"}},
+            {"orders": [*ORDERS["orders"], {"workflowPath": "/refill"}]},
+        ],
+        ids=["another name", "another comment", "one more"],
+    )
+    def test_with_another_body_nothing_is_added(self, joc: Joc, other: Json) -> None:
+        joc.workflow()
+        joc("/orders/add", self.ORDERS, once="k-1")
+
+        status, answer = joc("/orders/add", other, once="k-1")
+
+        told = "JocBadRequestException: the Idempotency-Key was used with another request"
+        assert (status, answer["error"]) == (420, {"code": "JOC-400", "message": told})
+        assert len(joc.ports.instances.instances) == 2
+
+    def test_each_key_account_and_place_has_its_own(self, joc: Joc) -> None:
+        joc.workflow()
+
+        ids = [*joc("/orders/add", self.ORDERS, once="k-1")[1]["orderIds"]]
+        ids += joc("/orders/add", self.ORDERS, once="k-2")[1]["orderIds"]
+
+        assert len(set(ids)) == 4
+        assert order_number(ACCOUNT, "k", 0) != order_number(type(ACCOUNT)("a-2"), "k", 0)
+
+    def test_an_order_is_found_by_its_number_whatever_day_and_name_its_id_has(self) -> None:
+        number = order_number(ACCOUNT, "k-1", 0)
+
+        assert order_sid(ACCOUNT, f"#2026-01-01#T{number}-a") == order_sid(
+            ACCOUNT, f"#2026-12-31#T{number}-b"
+        )
+        assert order_sid(ACCOUNT, "#2026-01-01#T26880000000-a") != order_sid(
+            ACCOUNT, "#2026-01-02#T26880000000-a"
+        )
+
+    @pytest.mark.parametrize("key", ["", "k" * 256])
+    def test_a_key_has_1_to_255_characters(self, joc: Joc, key: str) -> None:
+        joc.workflow()
+
+        status, answer = joc("/orders/add", self.ORDERS, once=key)
+
+        told = "SOSJsonSchemaException: the header Idempotency-Key takes 1 to 255 characters"
+        assert (status, answer["error"]["message"]) == (420, told)
+        assert joc.ports.instances.instances == {}
 
 
 class TestBadItems:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from shared.api.orders.call import Answer, Call
-from shared.api.orders.choosing import ADDED_HERE
+from shared.api.orders.choosing import ADDED_HERE, order_id_of
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError, local_instant, zone_of
 from shared.api.orders.errors import TABLE, Code, ItemError, ItemsError, JocError
 from shared.api.orders.schemas import AddOrder, AddOrders
@@ -16,6 +16,7 @@ from shared.application.start import KeyReusedError, Repeatable, StartInstance, 
 from shared.domain.dates import format_instant
 from shared.domain.decision import Actor
 from shared.domain.errors import DateError, InvalidInputError
+from shared.domain.ids import numbered_order_sid, order_number
 from shared.domain.own_schedule import OwnSchedule
 from shared.domain.strategy import StrategyHead
 
@@ -38,15 +39,21 @@ class When:
 
 
 def add_orders(call: Call) -> Answer:
-    """Add orders, each one run of a workflow with arguments of its own. Bad ones do not keep the others from it."""
+    """Add orders, each one run of a workflow with arguments of its own. Bad ones do not keep the others from it.
+
+    Sent again under its Idempotency-Key, it adds those that are not there yet.
+    """
     body = call.body(AddOrders)
     by = call.actor(body.auditLog)
     actor = by if body.auditLog.model_fields_set else None
+    again = call.repeatable
+    if again is not None:
+        _check_used(call, again, len(body.orders))
     order_ids: list[str] = []
     bad: list[ItemError] = []
     for number, item in enumerate(body.orders):
         try:
-            order_ids.append(_added(call, item, number, actor))
+            order_ids.append(_added(call, item, number, actor, again))
         except JocError as error:
             bad.append(ItemError(path=item.workflowPath, code=error.code, text=error.text))
         except InvalidInputError as error:
@@ -62,8 +69,19 @@ def add_orders(call: Call) -> Answer:
     return Answer(body={"deliveryDate": format_instant(call.now), "orderIds": order_ids})
 
 
-def _added(call: Call, item: AddOrder, number: int, actor: Actor | None) -> str:
-    """The id of a new order. Raises: JocError; InvalidInputError; DateLanguageError; UnknownZoneError."""
+def _check_used(call: Call, again: Repeatable, orders: int) -> None:
+    """Raises: JocError: it was another request that had the key before."""
+    account = call.principal.account_id
+    sids = [numbered_order_sid(account, order_number(account, again.key, place)) for place in range(orders)]
+    if any(known.request_hash != again.body_hash for known in call.ports.instances.load_many(sids)):
+        raise JocError(Code.BAD_REQUEST, "the Idempotency-Key was used with another request")
+
+
+def _added(call: Call, item: AddOrder, number: int, actor: Actor | None, again: Repeatable | None) -> str:
+    """The id of an order, new or of the request's first sending.
+
+    Raises: JocError; InvalidInputError; DateLanguageError; UnknownZoneError.
+    """
     given = [name for name in _NOT_HERE if getattr(item, name) is not None]
     if given:
         text = f"'{given[0]}' is not supported: an order runs the whole of its workflow"
@@ -73,30 +91,30 @@ def _added(call: Call, item: AddOrder, number: int, actor: Actor | None) -> str:
     if head is None:
         raise JocError(Code.NO_WORKFLOW, f"workflow {item.workflowPath!r} does not exist")
     name = item.orderName or call.principal.key_id[:30]
-    for order_id in _names(when, name, number, now=call.now):
+    for named in _names(call, when, name, number, again):
         try:
-            _started(call, head, item, when, order_id, actor)
+            return _started(call, head, item, when, named, actor)
         except KeyReusedError:
             continue  # somebody else has added an order in this very millisecond
-        return order_id
     raise OverloadedError(f"no name left for an order called {name}")
 
 
 def _started(
-    call: Call, head: StrategyHead, item: AddOrder, when: When, order_id: str, actor: Actor | None
-) -> None:
-    """The order stored. Raises: KeyReusedError: another one is called so."""
+    call: Call, head: StrategyHead, item: AddOrder, when: When, named: Repeatable, actor: Actor | None
+) -> str:
+    """The id of the order, which is stored. Raises: KeyReusedError: another one is called so."""
     asked = StartInstance(
         strategy_id=head.name,
         attributes=item.arguments,
         start_date=when.at,
         by=call.principal.key_id,
-        repeatable=Repeatable(key=order_id, body_hash=call.ports.ids.token()),
+        repeatable=named,
         schedule=OwnSchedule(on_call=when.at is None),
-        order_id=order_id,
+        order_id=named.key,
         actor=actor,
     )
-    start_instance(call.ports, call.ports.strategies.load(head.sid, head.version), asked)
+    strategy = call.ports.strategies.load(head.sid, head.version)
+    return order_id_of(start_instance(call.ports, strategy, asked).instance)
 
 
 def when_of(text: str, zone: str | None, *, now: datetime) -> When:
@@ -125,12 +143,20 @@ def when_of(text: str, zone: str | None, *, now: datetime) -> When:
     raise DateLanguageError(f"scheduledFor: {text[:64]!r} is none of {told}")
 
 
-def _names(when: When, name: str, number: int, *, now: datetime) -> Iterator[str]:
-    """The ids an order may have: as the vendor makes them, from a count of its own on."""
-    millis = round(now.timestamp() * 1000)
+def _names(call: Call, when: When, name: str, number: int, again: Repeatable | None) -> Iterator[Repeatable]:
+    """The ids an order may have: as the vendor makes them, from a count of its own on; the only one under a key."""
+    if again is not None:
+        unique = order_number(call.principal.account_id, again.key, number)
+        yield replace(again, key=_named(when, unique, name))
+        return
+    millis = round(call.now.timestamp() * 1000)
     for count in range(MOST_NAMES):
         unique = str(millis * 100 + (number + count) % 100)[4:]
-        yield f"{ADDED_HERE}{when.day}#T{unique}-{name}"
+        yield Repeatable(key=_named(when, unique, name), body_hash=call.ports.ids.token())
+
+
+def _named(when: When, unique: str, name: str) -> str:
+    return f"{ADDED_HERE}{when.day}#T{unique}-{name}"
 
 
 def _day(at: datetime, zone: tzinfo) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 from shared.api.auth import Principal, basic_principal_of
 from shared.api.orders.errors import LOGIN_TIMEOUT, Code, JocError, SecurityError, schema_error
 from shared.api.orders.schemas import AuditLog, Body
-from shared.api.reading import MAX_BODY_BYTES, M, read_as
-from shared.api.strict_json import strict_json
+from shared.api.reading import MAX_BODY_BYTES, MAX_KEY_CHARACTERS, M, read_as
+from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
 from shared.application.sessions import Expired, key_of_session
+from shared.application.start import Repeatable
 from shared.domain.access import Role
 from shared.domain.decision import Actor
 from shared.domain.errors import InvalidInputError
@@ -121,6 +122,20 @@ class Call:
         if named not in (None, self.principal.account_id):
             raise JocError(Code.NO_CONTROLLER, f"unknown controller {named!r}")
         return found
+
+    @property
+    def repeatable(self) -> Repeatable | None:
+        """Under which ``Idempotency-Key``, an addition of ours, it may be sent again: else 420."""
+        sent = self.request.sent
+        key = sent.headers.get("idempotency-key")
+        if key is None:
+            return None
+        if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+            raise JocError(
+                Code.SCHEMA, f"the header Idempotency-Key takes 1 to {MAX_KEY_CHARACTERS} characters"
+            )
+        body = canonical(strict_json(sent.text or b"{}"))
+        return Repeatable(key=key, body_hash=self.request.hasher.hash(body))
 
     def actor(self, log: AuditLog, *options: str) -> Actor:
         """Who does it and why, for the audit trail: else 420, where a comment is demanded."""

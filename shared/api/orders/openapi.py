@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from shared.api.openapi import TEXT, Json, content, document_of, operation_of, response, schema_of
+from shared.api.openapi import (
+    TEXT,
+    Json,
+    content,
+    document_of,
+    idempotency_key,
+    operation_of,
+    response,
+    schema_of,
+)
 from shared.api.orders.call import TOKEN_HEADER, TOKEN_PARAMETER
 from shared.api.orders.commands import OPERATION_HEADER
 from shared.api.orders.errors import (
@@ -122,11 +131,12 @@ def _operation(way: Door | Route, schemas: Json, example: Json) -> Json:
     if way.answer == "Ok":
         text = "Names the bulk operation that carries the command on."
         told["headers"] = {OPERATION_HEADER: {"description": text, "schema": TEXT}}
+    key = idempotency_key("An addition: names the request, so that sending it again adds nothing twice.")
     operation = operation_of(
         way.operation,
         name=name_of(way),
         role=None if isinstance(way, Door) else way.role,
-        parameters=[],
+        parameters=[key] if isinstance(way, Route) and way.creates else [],
         responses={
             "200": told,
             **{str(status): response(*_REFUSED[status]) for status in statuses_of(way)},

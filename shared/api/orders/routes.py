@@ -31,7 +31,10 @@ class Door:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """An operation that takes a session. answer: the name of its answer's shape in the OpenAPI document."""
+    """An operation that takes a session. answer: the name of its answer's shape in the OpenAPI document.
+
+    creates: takes an Idempotency-Key.
+    """
 
     path: str
     operation: Callable[[Call], Answer]
@@ -39,6 +42,7 @@ class Route:
     answer: str
     body: type[BaseModel]
     has_items: bool = False
+    creates: bool = False
 
     @property
     def call(self) -> str:
@@ -55,7 +59,12 @@ def _read(path: str, operation: Callable[[Call], Answer], answer: str, body: typ
 
 
 def _command(
-    path: str, operation: Callable[[Call], Answer], body: type[BaseModel], answer: str = "Ok"
+    path: str,
+    operation: Callable[[Call], Answer],
+    body: type[BaseModel],
+    answer: str = "Ok",
+    *,
+    creates: bool = False,
 ) -> Route:
     return Route(
         path=path,
@@ -64,6 +73,7 @@ def _command(
         answer=answer,
         body=body,
         has_items=True,
+        creates=creates,
     )
 
 
@@ -76,7 +86,7 @@ DOORS: tuple[Door, ...] = (
 ROUTES: tuple[Route, ...] = (
     _read("/orders", listing.get_orders, "Orders", schemas.OrdersFilter),
     _read("/order", listing.get_order, "Order", schemas.GetOrder),
-    _command(f"{BASE}/orders/add", adding.add_orders, schemas.AddOrders, "Added"),
+    _command(f"{BASE}/orders/add", adding.add_orders, schemas.AddOrders, "Added", creates=True),
     _command(f"{BASE}/orders/cancel", commands.cancel_orders, schemas.CancelOrders),
     _command("/orders/cancel", commands.cancel_orders, schemas.CancelOrders),
     _command(f"{BASE}/orders/suspend", commands.suspend_orders, schemas.SuspendOrders),
