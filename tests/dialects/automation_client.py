@@ -1,29 +1,25 @@
 """A client of the automation dialect: requests through the handler as API Gateway makes them, every answer checked."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
-import jsonschema_rs
-
 from dev.examples import Ids
-from dev.gateway import HttpRequest, event_of
 from functions.automation_api.handler import lambda_handler
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.api.automation.openapi import document
 from shared.api.automation.routes import NOT_SERVED
 from shared.application.run import run_due_events
 from shared.application.strategies import NewStrategy, create_strategy
-from shared.domain.access import AccessKey, Role
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance import Instance
-from tests.dialects.core_client import NOON, ROUTES, WATER, Context
+from tests.dialects.core_client import WATER
+from tests.dialects.wire import NOON, Wire, admit
 
+WIRE = Wire("automation", lambda_handler)
+openapi, shape_of = WIRE.openapi, WIRE.shape_of
 BASE = "/api/v1/accounts/a-1"
 CREATED = Answered(status=201, body={"id": "r-1"})
 
@@ -54,20 +50,7 @@ class Client:
         self.hasher = SecretHasher(("p" * 32).encode())
         self.headers: dict[str, str] = {}
         self.text = ""
-        for name, account, role in (
-            ("admin", "a-1", Role.ADMIN),
-            ("operator", "a-1", Role.OPERATOR),
-            ("viewer", "a-1", Role.VIEWER),
-            ("stranger", "a-2", Role.ADMIN),
-        ):
-            key = AccessKey(
-                key_id=name,
-                account_id=AccountId(account),
-                role=role,
-                secret_hash=self.hasher.hash("secret"),
-                created_at=NOON,
-            )
-            self.ports.access.put_key(key)
+        admit(self.ports, self.hasher)
 
     def __call__(
         self,
@@ -83,18 +66,12 @@ class Client:
         headers = dict(more or {})
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
-        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         target = path if path.startswith(("/api", "/automation")) else f"{BASE}{path}"
-        request = HttpRequest(method=method, target=target, headers=headers, body=data, source="127.0.0.1")
-        found = event_of(request, ROUTES)
-        assert found is not None, f"no route for {method} {target}"
-        answer = lambda_handler(found[1], Context())  # type: ignore[arg-type]
-        self.headers, self.text = answer["headers"], answer["body"]
-        kind = self.headers.get("Content-Type", "").partition(";")[0]
-        told = json.loads(answer["body"]) if kind == "application/json" else answer["body"] or None
-        if (method, found[1]["routeKey"].split(" ")[1].replace("{", "<").replace("}", ">")) not in NOT_SERVED:
-            assert_promised(found[1]["routeKey"], answer["statusCode"], told, kind)
-        return answer["statusCode"], told
+        reply = WIRE.asked(method, target, body, headers=headers, raw=raw)
+        self.headers, self.text = dict(reply.headers), reply.text
+        if (method, reply.route.split(" ")[1].replace("{", "<").replace("}", ">")) not in NOT_SERVED:
+            WIRE.check(reply)
+        return reply.status, None if reply.text == "" else reply.told
 
     def refusal(self, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, int, str]:
         """Status, code and message of a refused request, which has changed nothing."""
@@ -195,29 +172,3 @@ def wait(key: str, duration: Any = "00:01:00", **more: Any) -> dict[str, Any]:
 def branch(key: str, **targets: str | None) -> dict[str, Any]:
     """A Branch."""
     return step(key, "Branch", selectNextStep=targets)
-
-
-def assert_promised(route: str, status: int, told: Any, kind: str) -> None:
-    """The status is one the route has, and the body is of its kind and shape, or there is none."""
-    method, path = route.split(" ")
-    promised = openapi()["paths"][path][method.lower()]["responses"]
-    assert str(status) in promised, f"{route} answered {status}, which no document promises: {told}"
-    content = promised[str(status)]["content"]
-    assert list(content) == ([kind] if kind else []), f"{route} {status}: {told}"
-    if not kind:
-        assert told is None
-        return
-    shape = json.dumps(content[kind]["schema"])
-    problems = [f"{error.instance_path}: {error.message}" for error in shape_of(shape).iter_errors(told)]
-    assert not problems, f"{route} {status}: {problems}"
-
-
-@cache
-def openapi() -> dict[str, Any]:
-    return document()
-
-
-@cache
-def shape_of(schema: str) -> jsonschema_rs.Draft202012Validator:
-    """What holds values against a schema of the document, given as JSON."""
-    return jsonschema_rs.Draft202012Validator(json.loads(schema) | {"components": openapi()["components"]})

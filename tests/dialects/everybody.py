@@ -12,7 +12,7 @@ from dev.gateway import HttpRequest, event_of
 from shared.adapters.memory.world import MemoryPorts
 from shared.application.run import run_due_events
 from shared.domain.ids import InstanceSid
-from tests.dialects.core_client import ROUTES, TEMPLATE, Context
+from tests.dialects.wire import ROUTES, TEMPLATE, Context
 
 ACCOUNT = "a-1"
 KEY_ID, KEY_SECRET = "admin", "secret"

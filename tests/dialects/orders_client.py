@@ -1,35 +1,30 @@
 """A client of the orders dialect: requests through the handler as API Gateway makes them, every answer checked."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import timedelta
 from typing import Any
 
-import jsonschema_rs
-
-from dev.gateway import HttpRequest, event_of
 from functions.orders_api.handler import lambda_handler
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import MemoryPorts
-from shared.api.orders.openapi import document
 from shared.application.operations import carry_on
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.strategies import NewStrategy, create_strategy
-from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance import Instance
 from shared.domain.strategy import Strategy, StrategyHead
-from tests.dialects.core_client import ROUTES, Context, Shop
+from tests.dialects.core_client import Shop
+from tests.dialects.wire import Wire, admit
 from tests.factories import settings, step, task
 
 Json = dict[str, Any]
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ACCOUNT = AccountId("a-1")
+WIRE = Wire("orders", lambda_handler)
+openapi, shape_of = WIRE.openapi, WIRE.shape_of
 BASE = "/joc/api"
 MINE: Json = {"controllerId": "a-1"}
 LIFE = timedelta(minutes=15)
@@ -45,20 +40,7 @@ class Joc:
         self.ports, self.hasher, self.shop = ports, hasher, shop
         self.headers: Mapping[str, str] = {}
         self.tokens: dict[str, str] = {}
-        for name, account, role in (
-            ("admin", "a-1", Role.ADMIN),
-            ("operator", "a-1", Role.OPERATOR),
-            ("viewer", "a-1", Role.VIEWER),
-            ("stranger", "a-2", Role.ADMIN),
-        ):
-            key = AccessKey(
-                key_id=name,
-                account_id=AccountId(account),
-                role=role,
-                secret_hash=hasher.hash("secret"),
-                created_at=NOON,
-            )
-            ports.access.put_key(key)
+        admit(ports, hasher)
 
     def send(
         self,
@@ -69,18 +51,11 @@ class Joc:
         raw: bytes | None = None,
     ) -> tuple[int, Any]:
         """Status and decoded body, which is of the shape that the OpenAPI document promises."""
-        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        request = HttpRequest(
-            method="POST", target=path, headers=dict(headers or {}), body=data, source="127.0.0.1"
-        )
-        found = event_of(request, ROUTES)
-        assert found is not None, f"no route for POST {path}"
-        answer = lambda_handler(found[1], Context())  # type: ignore[arg-type]
-        self.headers = answer["headers"]
-        told = json.loads(answer["body"])
+        reply = WIRE.asked("POST", path, body, headers=headers or {}, raw=raw)
+        self.headers = reply.headers
         assert self.headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
-        assert_promised(found[1]["routeKey"], answer["statusCode"], told)
-        return answer["statusCode"], told
+        WIRE.check(reply)
+        return reply.status, reply.told
 
     def log_in(self, key: str = "operator", secret: str = "secret") -> tuple[int, Any]:  # noqa: S107 - a test's
         shown = base64.b64encode(f"{key}:{secret}".encode()).decode()
@@ -155,24 +130,3 @@ class Joc:
 
 
 PLAIN = settings(task("charge", step("only")))
-
-
-def assert_promised(route: str, status: int, told: Any) -> None:
-    """The status is one the route has, and the body is of its shape."""
-    method, path = route.split(" ")
-    promised = openapi()["paths"][path][method.lower()]["responses"]
-    assert str(status) in promised, f"{route} answered {status}, which no document promises: {told}"
-    shape = json.dumps(promised[str(status)]["content"]["application/json"]["schema"])
-    problems = [f"{error.instance_path}: {error.message}" for error in shape_of(shape).iter_errors(told)]
-    assert not problems, f"{route} {status}: {problems}"
-
-
-@cache
-def openapi() -> Json:
-    return document()
-
-
-@cache
-def shape_of(schema: str) -> jsonschema_rs.Draft202012Validator:
-    """What holds values against a schema of the document, given as JSON."""
-    return jsonschema_rs.Draft202012Validator(json.loads(schema) | {"components": openapi()["components"]})

@@ -13,8 +13,9 @@ from shared.adapters.crypto import SecretHasher
 from shared.adapters.memory.world import ManualClock, MemoryPorts
 from shared.api.orders.openapi import EXAMPLES_FILE, name_of
 from shared.api.orders.routes import WAYS
-from tests.dialects.core_client import TEMPLATE, Shop
-from tests.dialects.orders_client import NOON, Joc
+from tests.dialects.core_client import Shop
+from tests.dialects.orders_client import Joc
+from tests.dialects.wire import NOON, TEMPLATE
 
 Json = dict[str, Any]
 WHY: Json = {"comment": "Operational requirement!", "timeSpent": 2}

@@ -1,25 +1,22 @@
 """A client of the process dialect: requests through its handler, every answer held against its OpenAPI document."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-import jsonschema_rs
-
-from dev.gateway import HttpRequest, event_of
 from functions.process_api.handler import lambda_handler
 from shared.adapters.memory.world import MemoryPorts
-from shared.api.process.openapi import document
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.forecast import forecast
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
-from tests.dialects.core_client import ROUTES, Client, Context
+from tests.dialects.core_client import Client
+from tests.dialects.wire import Wire
 
+WIRE = Wire("process", lambda_handler)
+openapi, shape_of = WIRE.openapi, WIRE.shape_of
 BASE = "/scheduler/connector-api/process"
 SECRET = "n0tepad-Runner!2026"
 NAMES = {"kullaniciAdi": "Username", "kullaniciSoyadi": "Surname"}
@@ -110,17 +107,10 @@ class ProcessClient:
         headers = dict(more or {})
         if key is not None:
             headers["authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
-        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        request = HttpRequest(method=method, target=path, headers=headers, body=data, source="127.0.0.1")
-        found = event_of(request, ROUTES)
-        assert found is not None, f"no route for {method} {path}"
-        assert found[0] == "ProcessApi"
-        answer = lambda_handler(found[1], Context())  # type: ignore[arg-type]
-        self.headers = answer["headers"]
-        kind = self.headers["Content-Type"].partition(";")[0]
-        told = json.loads(answer["body"]) if kind == "application/json" else answer["body"]
-        assert_promised(found[1]["routeKey"], answer["statusCode"], told, kind)
-        return answer["statusCode"], told
+        reply = WIRE.asked(method, path, body, headers=headers, raw=raw)
+        self.headers = dict(reply.headers)
+        WIRE.check(reply)
+        return reply.status, reply.told
 
     def saved(self, strategy: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return self.core.saved(strategy or notepad())
@@ -162,25 +152,3 @@ class ProcessClient:
         strategy = self.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         foreseen = forecast(strategy, instance, cycles=many, now=self.ports.clock.now())
         return [one.main.date.isoformat().removesuffix("+00:00") for one in foreseen]
-
-
-def assert_promised(route: str, status: int, told: Any, kind: str) -> None:
-    """The status is one the route has, and the body is of its kind and shape."""
-    method, path = route.split(" ")
-    promised = openapi()["paths"][path][method.lower()]["responses"]
-    assert str(status) in promised, f"{route} answered {status}, which no document promises: {told}"
-    assert list(promised[str(status)]["content"]) == [kind]
-    shape = json.dumps(promised[str(status)]["content"][kind]["schema"])
-    problems = [f"{error.instance_path}: {error.message}" for error in shape_of(shape).iter_errors(told)]
-    assert not problems, f"{route} {status}: {problems}"
-
-
-@cache
-def openapi() -> dict[str, Any]:
-    return document()
-
-
-@cache
-def shape_of(schema: str) -> jsonschema_rs.Draft202012Validator:
-    """What holds values against a schema of the document, given as JSON."""
-    return jsonschema_rs.Draft202012Validator(json.loads(schema) | {"components": openapi()["components"]})

@@ -16,7 +16,7 @@ from shared.api.pages import PAGES
 from shared.application.committing import ContentionError
 from shared.application.ports import OverloadedError
 from tests.dialects.automation_client import Client, definition, openapi, wait
-from tests.dialects.core_client import ROOT, TEMPLATE
+from tests.dialects.wire import ROOT, TEMPLATE
 
 DOC = (ROOT / "docs" / "api" / "automation.md").read_text()
 CALLERS = ("no key", "wrong key", "viewer", "operator", "admin", "foreign admin")

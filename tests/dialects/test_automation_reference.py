@@ -13,7 +13,7 @@ from shared.api.automation.openapi import ERROR_EXAMPLES, EXAMPLES_FILE, documen
 from shared.api.automation.routes import ROUTES
 from shared.api.docs_page import docs_page
 from tests.dialects.automation_client import Client, shape_of
-from tests.dialects.core_client import ROOT
+from tests.dialects.wire import ROOT
 
 DOCUMENT = document()
 OPERATIONS = [

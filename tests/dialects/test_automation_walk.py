@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from tests.dialects.automation_client import Client
-from tests.dialects.core_client import ROOT
+from tests.dialects.wire import ROOT
 
 PAGE = (ROOT / "docs" / "api" / "automation.md").read_text()
 LINES = re.findall(r"^    (curl .*)$", PAGE.split("## A walk through it")[1].split("\n## ")[0], re.MULTILINE)

@@ -18,7 +18,8 @@ from shared.application.committing import ContentionError
 from shared.application.ports import OverloadedError
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.ids import AccountId
-from tests.dialects.core_client import ROOT, TEMPLATE, WATER, Client, Context
+from tests.dialects.core_client import WATER, Client
+from tests.dialects.wire import ROOT, TEMPLATE, Context
 
 DOC = (ROOT / "docs" / "api" / "core.md").read_text()
 

@@ -9,7 +9,8 @@ import pytest
 
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.reasons import Reason
-from tests.dialects.core_client import NOON, WATER, Client
+from tests.dialects.core_client import WATER, Client
+from tests.dialects.wire import NOON
 
 SECRETIVE = "t0ken-of-a-bot"
 

@@ -16,7 +16,8 @@ from shared.api.core.openapi import ERROR_EXAMPLES, EXAMPLES_FILE, document, err
 from shared.api.core.routes import ROUTES
 from shared.api.docs_page import docs_page
 from shared.api.serving import text_of
-from tests.dialects.core_client import ROOT, Client, shape_of
+from tests.dialects.core_client import Client, shape_of
+from tests.dialects.wire import ROOT
 
 DOCUMENT = document()
 OPERATIONS = [

@@ -10,7 +10,8 @@ from shared.adapters.memory.stores import MemoryInstances
 from shared.api.orders.adding import when_of
 from shared.application.ports import OverloadedError
 from shared.domain.ids import order_number, order_sid
-from tests.dialects.orders_client import ACCOUNT, NOON, Joc
+from tests.dialects.orders_client import ACCOUNT, Joc
+from tests.dialects.wire import NOON
 from tests.factories import settings
 
 MISSING = "must have the member 'customerId' (schemaPath /properties/customerId)"

@@ -15,7 +15,8 @@ from shared.domain.event import EventStatus
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance, Lease
 from shared.domain.own_schedule import OwnSchedule
-from tests.dialects.orders_client import NOON, Joc
+from tests.dialects.orders_client import Joc
+from tests.dialects.wire import NOON
 from tests.factories import hours, step, task
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -12,7 +12,8 @@ from shared.domain.event import EventStatus
 from shared.domain.ids import InstanceSid, order_sid
 from shared.domain.instance import InstanceStatus
 from shared.domain.own_schedule import OwnSchedule
-from tests.dialects.orders_client import ACCOUNT, NOON, Joc
+from tests.dialects.orders_client import ACCOUNT, Joc
+from tests.dialects.wire import NOON
 
 DAY = timedelta(days=1)
 ONCE: dict[str, Any] = {"start_date": NOON + DAY, "schedule": OwnSchedule()}

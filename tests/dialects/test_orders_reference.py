@@ -16,9 +16,9 @@ from shared.api.docs_page import docs_page
 from shared.api.orders.errors import Code
 from shared.api.orders.openapi import EXAMPLES_FILE, name_of, statuses_of
 from shared.api.orders.routes import WAYS, Door, Route
-from tests.dialects.core_client import ROUTES, Context
 from tests.dialects.orders_client import Joc, openapi, shape_of
 from tests.dialects.orders_examples import played
+from tests.dialects.wire import ROUTES, Context
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api" / "orders.md").read_text()

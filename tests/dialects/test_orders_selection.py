@@ -8,7 +8,8 @@ import pytest
 
 from shared import bootstrap
 from shared.domain.own_schedule import OwnSchedule
-from tests.dialects.orders_client import NOON, Joc
+from tests.dialects.orders_client import Joc
+from tests.dialects.wire import NOON
 
 DAY = timedelta(days=1)
 

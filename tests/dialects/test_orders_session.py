@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.access import Role
-from tests.dialects.orders_client import ACCOUNT, BASE, MINE, NOON, Joc
+from tests.dialects.orders_client import ACCOUNT, BASE, MINE, Joc
+from tests.dialects.wire import NOON
 
 LOGIN, LOGOUT, ORDERS = (
     f"{BASE}{path}" for path in ("/authentication/login", "/authentication/logout", "/orders")

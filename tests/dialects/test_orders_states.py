@@ -14,7 +14,8 @@ from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus, Lease
 from shared.domain.own_schedule import OwnSchedule
 from shared.domain.phase import Phase, phase_of
-from tests.dialects.orders_client import ACCOUNT, NOON, Joc
+from tests.dialects.orders_client import ACCOUNT, Joc
+from tests.dialects.wire import NOON
 from tests.factories import HOUR, a_running_event, an_event, an_instance, an_intent
 
 BEGUN: dict[str, Any] = {"begun_at": NOON, "version": 1}

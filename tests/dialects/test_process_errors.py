@@ -10,8 +10,8 @@ from shared.adapters.memory.stores import MemoryInstances
 from shared.api.reading import MAX_BODY_BYTES
 from shared.application.ports import OverloadedError
 from shared.domain.access import AccessKey
-from tests.dialects.core_client import Context
 from tests.dialects.process_client import BASE, NAMES, NOW_ONLY, ProcessClient, notepad, task
+from tests.dialects.wire import Context
 
 NO_NAME = "name: must be a string of 1 to 512 characters"
 AN_AGE = {

@@ -16,8 +16,8 @@ from shared.api.process.render import SEEN
 from shared.api.process.render import TOLD as SENTENCES
 from shared.api.process.routes import ROUTES, Route
 from shared.api.process.schemas import FIELDS
-from tests.dialects.core_client import ROOT, TEMPLATE
 from tests.dialects.process_client import BASE, ProcessClient, openapi, shape_of
+from tests.dialects.wire import ROOT, TEMPLATE
 
 DOC = (ROOT / "docs" / "api" / "process.md").read_text()
 

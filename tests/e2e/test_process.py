@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dev.client import KEY, Processes
-from tests.dialects.core_client import ROOT
+from tests.dialects.wire import ROOT
 
 PAGE = (ROOT / "docs" / "api" / "process.md").read_text()
 BODIES = [json.loads(text) for text in re.findall(r"-d '\n(.*?)'\n", PAGE, re.DOTALL)]

@@ -1,0 +1,136 @@
+"""What the clients of all dialects share: they ask as API Gateway does, and hold every answer against the document."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from dev.gateway import HttpRequest, event_of
+from dev.template import Template
+from shared.adapters.crypto import SecretHasher
+from shared.adapters.memory.world import MemoryPorts
+from shared.api.reference import document_of
+from shared.domain.access import AccessKey, Role
+from shared.domain.ids import AccountId
+
+ROOT = Path(__file__).parents[2]
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "k", "Pepper": "p" * 32}
+TEMPLATE = Template(ROOT / "template.yaml", PARAMETERS)
+ROUTES = TEMPLATE.routes()
+PEOPLE = (
+    ("admin", "a-1", Role.ADMIN),
+    ("operator", "a-1", Role.OPERATOR),
+    ("viewer", "a-1", Role.VIEWER),
+    ("stranger", "a-2", Role.ADMIN),
+)
+"""Three roles, and somebody of another account; the secret of each is ``secret``."""
+
+
+@dataclass
+class Context:
+    """A Lambda context."""
+
+    function_name: str = "an-api"
+    memory_limit_in_mb: int = 128
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:an-api"
+    aws_request_id: str = "request-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer. route: as the template has it. told: the body decoded, where it is JSON; else as it is."""
+
+    route: str
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    kind: str
+    told: Any
+
+
+class Wire:
+    """A dialect's function as the template leads to it, and its document."""
+
+    def __init__(self, dialect: str, handler: Callable[..., dict[str, Any]]) -> None:
+        self._dialect, self._handler = dialect, handler
+        self._shapes: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    def asked(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str],
+        raw: bytes | None = None,
+    ) -> Reply:
+        """What a request is answered with. raw: the body as it is; else ``body`` in JSON, None for none."""
+        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        request = HttpRequest(
+            method=method, target=target, headers=dict(headers), body=data, source="127.0.0.1"
+        )
+        found = event_of(request, ROUTES)
+        assert found is not None, f"no route for {method} {target}"
+        function, event = found
+        assert function == f"{self._dialect.title()}Api"
+        answer = self._handler(event, Context())
+        kind = answer["headers"].get("Content-Type", "").partition(";")[0]
+        return Reply(
+            route=event["routeKey"],
+            status=answer["statusCode"],
+            headers=answer["headers"],
+            text=answer["body"],
+            kind=kind,
+            told=json.loads(answer["body"]) if kind == "application/json" else answer["body"],
+        )
+
+    def check(self, reply: Reply) -> None:
+        """The status is one that the document promises of the route, and the body is of its kind and shape."""
+        method, path = reply.route.split(" ")
+        promised = self.document["paths"][path][method.lower()]["responses"]
+        status, told = str(reply.status), reply.told
+        assert status in promised, f"{reply.route} answered {status}, which no document promises: {told}"
+        content = promised[status]["content"]
+        assert list(content) == ([reply.kind] if reply.kind else [])
+        if not content:
+            assert reply.text == ""
+            return
+        shape = self.shape_of(json.dumps(content[reply.kind]["schema"]))
+        problems = [f"{error.instance_path}: {error.message}" for error in shape.iter_errors(told)]
+        assert not problems, f"{reply.route} {status}: {problems}"
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The dialect's document."""
+        return document_of(self._dialect)
+
+    def openapi(self) -> dict[str, Any]:
+        """The same."""
+        return self.document
+
+    def shape_of(self, schema: str) -> jsonschema_rs.Draft202012Validator:
+        """What holds values against a schema of the document, given as JSON."""
+        if schema not in self._shapes:
+            whole = json.loads(schema) | {"components": self.document["components"]}
+            self._shapes[schema] = jsonschema_rs.Draft202012Validator(whole)
+        return self._shapes[schema]
+
+
+def admit(ports: MemoryPorts, hasher: SecretHasher) -> None:
+    """Give everybody of ``PEOPLE`` their key."""
+    for name, account, role in PEOPLE:
+        ports.access.put_key(
+            AccessKey(
+                key_id=name,
+                account_id=AccountId(account),
+                role=role,
+                secret_hash=hasher.hash("secret"),
+                created_at=NOON,
+            )
+        )
