@@ -18,8 +18,6 @@ from shared.domain.planning import (
     Replanned,
     catch_up,
     cycle_failed,
-    fell_due_while_stopped,
-    late_rule,
     overdue_leading_ups,
 )
 from shared.domain.recurrence import CycleError
@@ -166,12 +164,6 @@ def _caught_up(strategy: Strategy, instance: Instance, event: Event, *, now: dat
 
 def _late_dates(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
     try:
-        return catch_up(
-            strategy,
-            instance,
-            now=now,
-            on_late=late_rule(strategy, instance),
-            fell_due_while_stopped=fell_due_while_stopped(instance),
-        )
+        return catch_up(strategy, instance, now=now)
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))

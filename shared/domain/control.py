@@ -180,8 +180,8 @@ def _late_plan(
     if on_late is OnResume.SHIFT:
         standstill = now - (before.stopped_at or now)
         return Replanned(change=shift(strategy, active, standstill, now=now, by=by))
-    fell_due = fell_due_while_stopped(before)
-    return catch_up(strategy, active, now=now, on_late=on_late, fell_due_while_stopped=fell_due, by=by)
+    while_stopped = fell_due_while_stopped(before)
+    return catch_up(strategy, active, now=now, on_late=on_late, while_stopped=while_stopped, by=by)
 
 
 def activated(instance: Instance, *, now: datetime) -> Instance:

@@ -13,7 +13,7 @@ from shared.domain.errors import InvalidInputError
 from shared.domain.event import Event, EventKind
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import CancelReason, Instance
-from shared.domain.planning import catch_up, fell_due_while_stopped, late_rule, plan_next
+from shared.domain.planning import catch_up, late_rule, plan_next
 from shared.domain.recurrence import MAX_MISSED_DATES, CycleError
 from shared.domain.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy import Json, OnResume, Strategy
@@ -94,13 +94,7 @@ def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Inst
     if instance.status.is_final:
         return None
     try:
-        return catch_up(
-            strategy,
-            instance,
-            now=now,
-            on_late=late_rule(strategy, instance),
-            fell_due_while_stopped=fell_due_while_stopped(instance),
-        ).change.instance
+        return catch_up(strategy, instance, now=now).change.instance
     except CycleError:
         return None
 

@@ -106,23 +106,26 @@ def catch_up(
     instance: Instance,
     *,
     now: datetime,
-    on_late: OnResume,
-    fell_due_while_stopped: bool,
+    on_late: OnResume | None = None,
+    while_stopped: bool | None = None,
     by: Actor = ENGINE,
 ) -> Replanned:
     """The rule for late plans, on an open main event that has not begun.
 
     It is replaced only if a later planned date has passed as well, or, under ``skip``, if it fell due
     while something was paused; one that is merely late stays, and so does one that an operator has in hand
-    (on hold, or told to run). by: whose resume it is, where it is one. Raises: CycleError.
+    (on hold, or told to run). on_late, while_stopped: the rule, and whether it fell due while something was paused;
+    None: as the instance says. by: whose resume it is, where it is one. Raises: CycleError.
     """
+    on_late = on_late or late_rule(strategy, instance)
+    while_stopped = fell_due_while_stopped(instance) if while_stopped is None else while_stopped
     unchanged = Replanned(change=Change(instance=instance))
     main, plan = instance.main_event, instance.plan
     if main is None or plan is None or main.has_begun or main.status is not EventStatus.PENDING:
         return unchanged
     if main.date >= now or on_late is OnResume.ALL:
         return unchanged
-    must_go = on_late is OnResume.SKIP and fell_due_while_stopped
+    must_go = on_late is OnResume.SKIP and while_stopped
     later = _later(strategy, instance, plan, now=now, needed=must_go)
     if later is not None and later.moment.at < now:
         ahead = outlook(strategy, instance, later, now=now, on_late=on_late, walked=1)
