@@ -14,7 +14,7 @@ from shared.domain.directives import apply_directives
 from shared.domain.ending import cancel_instance, close, close_all, complete_if_done
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
-from shared.domain.journal import ClosedBy
+from shared.domain.journal import ClosedBy, JournalEntry
 from shared.domain.planning import plan_next, unbegun_leading_ups
 from shared.domain.run import Ending, Failure, RunEnd
 from shared.domain.strategy import Json, Strategy, json_size
@@ -75,14 +75,25 @@ def apply(strategy: Strategy, instance: Instance, command: Apply, *, now: dateti
     mark = (command.entry.run, command.entry.intent.visit)
     if event is None or event.applied >= mark:
         return AlreadyThere(instance=instance)
-    marked = replace(event, applied=mark, updated_at=now)
-    change = apply_directives(
-        strategy, instance.with_event(marked), marked, command.entry.outcome.directives or {}, now=now
-    )
-    by = Actor(name="controller", reason=change.instance.note)
-    if change.instance.status is instance.status:
+    change = carried_out(strategy, instance, event, command.entry, now=now)
+    return by_orders(instance, change, now=now)
+
+
+def carried_out(
+    strategy: Strategy, instance: Instance, event: Event, entry: JournalEntry, *, now: datetime
+) -> Change:
+    """The instance after what a step of an event has ordered; the event notes that it has it."""
+    marked = replace(event, applied=(entry.run, entry.intent.visit), updated_at=now)
+    ordered = entry.outcome.directives or {}
+    return apply_directives(strategy, instance.with_event(marked), marked, ordered, now=now)
+
+
+def by_orders(before: Instance, change: Change, *, now: datetime) -> Applied:
+    """A change that a controller has ordered; audited where it stops the instance."""
+    if change.instance.status is before.status:
         return Applied(instance=change.instance, records=change.records)
-    return audited(instance, change, command="directives", by=by, now=now)
+    by = Actor(name="controller", reason=change.instance.note)
+    return audited(before, change, command="directives", by=by, now=now)
 
 
 def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:

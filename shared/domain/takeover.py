@@ -6,13 +6,13 @@ Source: design section 3, items 5, 6, 7 and 9.
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.conclude import advance, paused_by_engine, stop_event
+from shared.domain.conclude import advance, by_orders, carried_out, paused_by_engine, stop_event
 from shared.domain.decision import Applied, Change
 from shared.domain.ending import close, complete_if_done
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import Instance
 from shared.domain.journal import ClosedBy, Trail
-from shared.domain.replay import chain, position
+from shared.domain.replay import chain, position, unapplied
 from shared.domain.run import Intent
 from shared.domain.strategy import Strategy
 
@@ -35,12 +35,27 @@ def taken_over(
         return replace(applied, records=others)  # its own record stands, with the run's last step in it
     event = _left_behind(strategy, event, trail, now=now)
     if not instance.lets_run(event):
-        change = stop_event(fenced, event, now=now)
-    elif event.crashes >= MAX_CRASHES:
-        change = _poisoned(fenced, event, now=now)
-    else:
+        return _set_down(strategy, fenced, event, trail, now=now)
+    if event.crashes < MAX_CRASHES:
         return event
+    change = _poisoned(fenced, event, now=now)
     return Applied(instance=change.instance, records=change.records)
+
+
+def _set_down(
+    strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
+) -> Applied:
+    """The event of an instance that was stopped, after what its last step has ordered: nobody else hands it over.
+
+    Where that was to cancel the instance, the event may go on.
+    """
+    change = Change(instance=instance)
+    for entry in unapplied(trail, event):
+        change = change.then(carried_out(strategy, change.instance, event, entry, now=now))
+        event = change.instance.event(event.seq) or event
+    if not change.instance.lets_run(event):
+        change = change.then(stop_event(change.instance, event, now=now))
+    return by_orders(instance, change, now=now)
 
 
 def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:

@@ -12,7 +12,7 @@ from shared.application.control import control
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.commands import Pause, Resume
+from shared.domain.commands import Cancel, Pause, Resume
 from shared.domain.decision import Actor
 from shared.domain.event import EventStatus, PausedFor
 from shared.domain.ids import InstanceSid
@@ -148,6 +148,25 @@ class TestADeadRunnersOrders:
 
         assert told.instance.attributes["shipped"] == 1.0
         assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
+
+    @pytest.mark.parametrize("command", [Pause(by=ANN), Cancel(by=ANN)], ids=["paused", "canceled"])
+    def test_though_the_instance_is_stopped_meanwhile(self, command: Pause | Cancel) -> None:
+        told = Told()
+        told.runs()
+        told.clock.at += COOLED_OFF
+        told.store.commits_left = 1
+        told.dies()
+        control(told.ports, told.sid, command)
+
+        told.clock.at += LEASE
+        told.runs()
+
+        assert told.instance.attributes["shipped"] == 1.0
+        assert told.instance.executing is None
+        control(told.ports, told.sid, Cancel(by=ANN))
+        record = told.ports.instances.records[told.sid, 2]
+        assert (record.event.task, record.event.status) == ("ship", EventStatus.CANCELED)
+        assert told.instance.attributes["shipped"] == 1.0
 
 
 class TestADeadRunnersCall:

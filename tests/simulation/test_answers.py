@@ -169,7 +169,10 @@ def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:
 
 
 def assert_paid_once(world: World, gateway: Gateway) -> None:
-    """No event took money twice, one that ended well took it, and the books count each once."""
+    """No event took money twice, one that ended well took it, and the books count each once.
+
+    What a runner has written down that had lost its event by then counts where another has gone on from it.
+    """
     seqs = list(gateway.confirmed.values())
     assert len(seqs) == len(set(seqs)), f"money was taken twice: {gateway.confirmed}"
     done = [r.event.seq for r in records_of(world, "collect") if r.event.status is EventStatus.PROCESSED]
@@ -179,7 +182,8 @@ def assert_paid_once(world: World, gateway: Gateway) -> None:
         for entry in world.store.journal.values()
         if entry.intent.awaits and entry.outcome.directives and not entry.outcome.unanswered
     ]
-    assert only_instance(world).attributes["paid"] == len(judged)
+    in_time = [entry for entry in judged if entry not in world.too_late]
+    assert len(in_time) <= only_instance(world).attributes["paid"] <= len(judged)
 
 
 def assert_lawful(world: World, gateway: Gateway) -> None:

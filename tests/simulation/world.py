@@ -69,6 +69,7 @@ class World:
     """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``.
 
     held: how long a process, by its name, is to stand still at a point, by its label; once.
+    too_late: what runners have journalled that had lost their event by then.
     """
 
     strategy: Strategy
@@ -89,6 +90,7 @@ class World:
     watchers: list[Callable[[ServiceRequest], None]] = field(default_factory=list)
     commit_watchers: list[Callable[[Instance], None]] = field(default_factory=list)
     held: dict[tuple[str, str], timedelta] = field(default_factory=dict)
+    too_late: list[JournalEntry] = field(default_factory=list)
     next_sweep: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -186,6 +188,9 @@ class World:
     def append(self, instance: Instance, entry: JournalEntry) -> None:
         self.io("append")
         self.store.append(instance, entry)
+        now = self.store.instances[instance.sid]
+        if now.executing is None or (now.executing.seq, now.fence) != (entry.seq, entry.fence):
+            self.too_late.append(entry)
         self.io("appended")
 
     def put_answer(self, instance: Instance, seq: int, answer: Answer) -> None:
