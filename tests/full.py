@@ -113,6 +113,7 @@ EVENT = Event(
     scheduled_at=at(8),
     executed_at=at(9),
     outset=INTENT,
+    fence=9,
     known_visits=6,
     crashes=2,
     applied=(2, 1),

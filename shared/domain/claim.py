@@ -130,6 +130,7 @@ def _claimed(
         updated_at=now,
         version=event.version or strategy.version,
         begun_at=event.begun_at or now,
+        fence=instance.fence + 1,
         known_visits=len(chain(command.trail, event.run)),
         in_doubt=event.in_doubt or event.unsure,
         job=command.job,

@@ -112,7 +112,8 @@ class Event:
     off_hold_at: when an operator ran it that had been on hold.
     begun_at: its first claim that was not released again; None while it has not begun.
     outset: what its current run set out to do first; None where the next claim starts a new run.
-    known_visits, crashes: for counting crashes without progress.
+    fence: the instance's when it was last claimed.
+    known_visits: how many steps of its run were on file then, or when it was set down. crashes: since one was added.
     applied: (run, visit) of the last journal entry whose directives were applied.
     resets: steps that have already set its attempt counter back.
     side_results_from: the first run whose side-path results still count.
@@ -151,6 +152,7 @@ class Event:
     scheduled_at: datetime | None = None
     executed_at: datetime | None = None
     outset: Then | None = None
+    fence: int = 0
     known_visits: int = 0
     crashes: int = 0
     applied: tuple[int, int] = (0, 0)

@@ -24,9 +24,13 @@ def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
 def heard(trail: Trail, event: Event) -> Trail:
     """The trail as a run goes on from it.
 
+    What a runner has written down after another had claimed the event does not count where it is no success: the
+    other may have sent the same call since, and had it done. It is sent once more under its key.
+
     An answer may be taken in the moment in which its sending is judged without it. Nothing has followed from
     that judgement then (the runner tells the instance first), and so it does not count.
     """
+    trail = replace(trail, entries=tuple(entry for entry in trail.entries if not _is_overtaken(entry, event)))
     entries = chain(trail, event.run)
     last = entries[-1] if entries else None
     if last is None or not last.intent.answers_later or not event.has_answer_to(last.intent.correlation_id):
@@ -34,6 +38,12 @@ def heard(trail: Trail, event: Event) -> Trail:
     if is_sent(last) or (last.intent.awaits and not last.outcome.unanswered):
         return trail
     return replace(trail, entries=tuple(entry for entry in trail.entries if entry is not last))
+
+
+def _is_overtaken(entry: JournalEntry, event: Event) -> bool:
+    """Whether it failed under a claim that lost the event, and the next claim did not know of it."""
+    is_late = entry.run == event.run and entry.intent.visit > event.known_visits and entry.fence < event.fence
+    return is_late and not entry.outcome.success
 
 
 def answer_to(trail: Trail, event: Event, intent: Intent) -> Answer | None:

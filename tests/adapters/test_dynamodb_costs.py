@@ -198,8 +198,8 @@ class TestSizes:
     def test_everything_of_a_charge_with_one_open_event(self, with_one_open_event: Gym) -> None:
         with_one_open_event.run_next()
         claimed, first, second, record, advanced = with_one_open_event.sizes
-        assert claimed == pytest.approx(956, abs=20)
+        assert claimed == pytest.approx(980, abs=20)
         assert first == pytest.approx(530, abs=20)
         assert second == pytest.approx(536, abs=20)
-        assert record == pytest.approx(987, abs=20)
-        assert advanced == pytest.approx(792, abs=20)
+        assert record == pytest.approx(997, abs=20)
+        assert advanced == pytest.approx(806, abs=20)

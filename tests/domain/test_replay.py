@@ -1,8 +1,10 @@
 from dataclasses import replace
+from typing import Any
 
 from shared.domain.journal import StepResult
 from shared.domain.replay import (
     chain,
+    heard,
     passed_in_run,
     position,
     stack,
@@ -63,6 +65,38 @@ class TestChain:
 
     def test_a_gap_ends_it(self) -> None:
         assert chain(a_trail(an_entry(intent=MAIL)), 1) == ()
+
+
+class TestWhatIsHeard:
+    """A refusal that was written down after another had claimed the event does not count. Source: decision 28."""
+
+    CLAIMED = an_event(fence=3, known_visits=1, outset=CHARGE, run=2)
+
+    def counts(self, **entry: Any) -> bool:
+        given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
+        of = an_entry(**given)
+        trail = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
+        return of in heard(trail, self.CLAIMED).entries
+
+    def test_a_late_refusal_does_not_count(self) -> None:
+        assert not self.counts()
+        assert not self.counts(outcome=NO_ANSWER)
+
+    def test_a_late_success_does(self) -> None:
+        assert self.counts(outcome=a_success())
+
+    def test_what_the_claim_knew_or_made_itself_does(self) -> None:
+        assert self.counts(intent=an_intent("mail", visit=1))
+        assert self.counts(fence=3)
+        assert self.counts(fence=4)
+
+    def test_what_an_earlier_run_came_to_does(self) -> None:
+        assert self.counts(run=1)
+
+    def test_an_event_that_does_not_know_its_fence_takes_what_is_there(self) -> None:
+        late = an_entry(intent=CHARGE, outcome=an_error(402))
+
+        assert heard(a_trail(late), an_event(outset=CHARGE)).entries == (late,)
 
 
 class TestPosition:

@@ -10,6 +10,7 @@ import shared.application.run
 import shared.application.sweep
 import shared.domain.attention
 import shared.domain.claim
+import shared.domain.replay
 from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.instance import Instance
 from shared.domain.journal import EventRecord
@@ -104,6 +105,54 @@ class TestTwoZombies:
 
         with pytest.raises(AssertionError):
             assert_history_complete(self.told())
+
+
+class Recovering:
+    """A billing service that declines the first sending of a charge and takes its repeat."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.charges = 0
+
+    def __call__(self, request: ServiceRequest) -> CallOutcome:
+        if request.url.endswith("/charges"):
+            self.charges += 1
+            if self.charges == 1:
+                return Answered(status=402, body={"status": "FAILED"})
+            self.taken.append(request.call_key)
+        return Answered(status=201, body={"id": "c-1", "status": "CONFIRMED"})
+
+
+class TestARefusalThatComesTooLate:
+    """What a zombie writes down as refused may have been done since, at the repeat of the next runner.
+
+    The first is refused and stands still before it writes that down; the second takes over, repeats the call, which
+    is done, and stands still as well; the first writes; the third takes over. Source: docs/decisions/0028.
+    """
+
+    @staticmethod
+    def keys_taken() -> set[str]:
+        world = gym_at_its_first_charge()
+        world.answers = service = Recovering()
+        sid, jobs = only_instance(world).sid, world.jobs
+        world.held[f"job-{jobs + 1}", "append"] = timedelta(seconds=400)
+        world.held[f"job-{jobs + 2}", "append"] = timedelta(seconds=600)
+        for seconds in (0, 150, 420):
+            world.run_until(DUE + timedelta(seconds=seconds))
+            world.run(sid)
+        world.sweeper = True
+        world.run_until(DUE + timedelta(days=1))
+        assert world.held == {}
+        assert records_of(world, "charge-fee")
+        return set(service.taken)
+
+    def test_the_charge_is_made_under_one_key(self) -> None:
+        assert len(self.keys_taken()) == 1
+
+    def test_it_is_the_fence_of_the_claim_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.domain.replay, "_is_overtaken", lambda *_: False)
+
+        assert len(self.keys_taken()) == 2
 
 
 class TestAPlanBeyondTheHorizon:

@@ -133,6 +133,7 @@ EVENT = Shape(
         "scheduled_at": Member("scheduled", INSTANT, same_as="begun_at"),
         "executed_at": Member("executed", INSTANT, same_as="scheduled_at"),
         "outset": Member("outset", THEN),
+        "fence": Member("fence", WHOLE),
         "known_visits": Member("knownVisits", WHOLE),
         "crashes": Member("crashes", WHOLE),
         "applied": Member("applied", PAIR),
