@@ -18,7 +18,7 @@ from shared.domain.event import AnswerMark, Event, EventStatus, PausedFor
 from shared.domain.ids import CorrelationId
 from shared.domain.instance import Instance
 from shared.domain.journal import JournalEntry, Trail
-from shared.domain.replay import position
+from shared.domain.replay import counted, position
 from shared.domain.run import Ending, Intent, Path, RunEnd, Then
 from shared.domain.strategy import Strategy
 
@@ -40,6 +40,7 @@ def standing(event: Event, trail: Trail, correlation_id: CorrelationId) -> Stand
     It does while the event stands at its sending or waits for its answer; and once its attempt has failed for want
     of one, as long as another may follow: that one would send it again under the same id.
     """
+    trail = counted(trail, event)
     then = position(trail, event)
     if isinstance(then, Intent) and then.correlation_id == correlation_id:
         known, awaited = True, then.answers_later

@@ -21,16 +21,22 @@ def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
     return _linked({entry.intent.visit: entry for entry in trail.entries if entry.run == run})
 
 
-def heard(trail: Trail, event: Event) -> Trail:
-    """The trail as a run goes on from it.
+def counted(trail: Trail, event: Event) -> Trail:
+    """What counts of a trail for an open event.
 
-    What a runner has written down after another had claimed the event does not count where it is no success: the
-    other may have sent the same call since, and had it done. It is sent once more under its key.
+    What a runner has written down after another had claimed the event does not where it is no success: the other
+    may have sent the same call since, and had it done. It is sent once more under its key.
+    """
+    return replace(trail, entries=tuple(entry for entry in trail.entries if not _is_overtaken(entry, event)))
+
+
+def heard(trail: Trail, event: Event) -> Trail:
+    """The trail as a run goes on from it: what counts of it.
 
     An answer may be taken in the moment in which its sending is judged without it. Nothing has followed from
     that judgement then (the runner tells the instance first), and so it does not count.
     """
-    trail = replace(trail, entries=tuple(entry for entry in trail.entries if not _is_overtaken(entry, event)))
+    trail = counted(trail, event)
     entries = chain(trail, event.run)
     last = entries[-1] if entries else None
     if last is None or not last.intent.answers_later or not event.has_answer_to(last.intent.correlation_id):

@@ -30,7 +30,7 @@ from shared.domain.explain_event import Told
 from shared.domain.history import past_event
 from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
 from shared.domain.instance import HeldBy, InstanceStatus
-from shared.domain.journal import Answer
+from shared.domain.journal import Answer, Trail
 from shared.domain.reasons import Reason
 from shared.domain.replay import answer_to, heard, position
 from shared.domain.run import Ending, Intent
@@ -424,6 +424,17 @@ class TestDoubt:
         assert lease is not None
         of.decide(Claim(seq=1, trail=of.trail(1), token="t", job="j"), lease.until)
         assert not only(of).unsure
+
+    def test_the_answer_to_a_call_whose_refusal_was_written_down_too_late_is_awaited(self) -> None:
+        of = a_call(retry=retries())
+        of.step(DECLINED, NOON)
+        (refusal,) = of.trail(1).entries
+        of.trails[1] = Trail()
+        of.claim(only(of), at("2026-01-31T13:00"))
+        of.trails[1] = Trail(entries=(refusal,))
+
+        assert only(of).fence == 2
+        assert standing(only(of), of.trail(1), refusal.intent.correlation_id) is Standing.AWAITED
 
 
 class TestIds:
