@@ -14,7 +14,7 @@ from shared.domain.commands import (
 from shared.domain.decision import Applied
 from shared.domain.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance import InstanceStatus, Lease
-from shared.domain.run import Ending, Intent, RunEnd
+from shared.domain.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.strategy import Json
 from tests.lifecycle_factories import (
     ANN,
@@ -98,6 +98,32 @@ class TestTakingOver:
         of.step(DONE, NOON)
         of.claim(of.running, LATER)
         assert of.running.resolution is None
+
+
+class TestOrdersLeftBehind:
+    """What a step had ordered when its runner died is handed over, also where the event may not go on."""
+
+    def died(self, **ordered: Json) -> Life:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.step(Outcome(success=True, directives=ordered), NOON)
+        of.decide(Pause(by=ANN), NOON)
+        of.claim(of.running, LATER)
+        return of
+
+    def test_before_the_event_is_set_down(self) -> None:
+        of = self.died(attributes={"paid": 1})
+        assert of.instance.attributes["paid"] == 1
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert of.main.applied == (1, 1)
+
+    def test_and_where_they_cancel_the_instance_the_event_goes_on(self) -> None:
+        of = self.died(cancelInstance="enough")
+        assert (of.instance.status, of.instance.note) == (InstanceStatus.CANCELED, "enough")
+        assert of.running.after_cancellation
+        entry = of.audit[-1]
+        assert (entry.by, entry.command, entry.reason) == ("controller", "directives", "enough")
+        of.claim(of.running, LATER)
+        assert (of.instance.fence, of.running.status) == (3, EventStatus.EXECUTING)
 
 
 class TestCrashes:
