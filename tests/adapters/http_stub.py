@@ -168,7 +168,7 @@ Make = Callable[..., HttpServiceCaller]
 
 def _request(incoming: Any) -> Seen | None:
     line = incoming.readline().decode("latin-1").split()
-    if len(line) < 2:  # the end, or what is no HTTP at all: a TLS hello may hold a line's end anywhere
+    if not line:
         return None
     headers: dict[str, str] = {}
     while (header := incoming.readline().decode("latin-1").strip()) != "":

@@ -266,7 +266,8 @@ class TestTls:
         assert why in outcome.why
 
     def test_a_handshake_that_never_comes(self, make: Make) -> None:
-        with serving(lambda _: None) as service:
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and nobody is there to answer
+            service = Stub(silent, silent.getsockname()[1], [])
             started = monotonic()
             outcome = self.call(make, service, None, timeout_seconds=1)
 
