@@ -156,7 +156,7 @@ class TestHowLongATokenIsKept:
     )
     def test_then_it_is_fetched_again(self, make: Make, body: Any, passed: float, fetches: int) -> None:
         later = [0.0]
-        caller = make(seconds=lambda: time.monotonic() + later[0])
+        caller = make(seconds=lambda: later[0])
         with serving(answer(body)) as authority, serving() as service:
             called(caller, authority, service)
             later[0] = passed
@@ -166,7 +166,7 @@ class TestHowLongATokenIsKept:
 
     def test_the_life_told_beside_the_token_counts(self, make: Make) -> None:
         later = [0.0]
-        caller = make(seconds=lambda: time.monotonic() + later[0])
+        caller = make(seconds=lambda: later[0])
         body = {"expires_in": 9999, "data": {"token": "t", "expires_in": 0}}
         with serving(answer(body)) as authority, serving() as service:
             called(caller, authority, service, times=2, path="data.token")
