@@ -14,7 +14,7 @@ from shared.domain.event import Event
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance import Instance
 from shared.domain.journal import EventRecord, JournalEntry, Trail
-from shared.domain.replay import position
+from shared.domain.replay import chain, position
 from shared.domain.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.start import NewInstance, start
 from shared.domain.step import sent
@@ -229,9 +229,15 @@ class Life:
     def conclude(self, end: Then, now: datetime) -> Verdict:
         """The running event's run has ended."""
         assert isinstance(end, RunEnd), end
-        return self.decide(
-            Conclude(seq=self.running.seq, fence=self.instance.fence, end=end, in_doubt=False), now
+        event = self.running
+        command = Conclude(
+            seq=event.seq,
+            fence=self.instance.fence,
+            end=end,
+            in_doubt=False,
+            known_visits=len(chain(self.trail(event.seq), event.run)),
         )
+        return self.decide(command, now)
 
     def run(self, event: Event, now: datetime, end: RunEnd | None = None) -> Verdict:
         """An event is claimed and its run ends at once; well, unless told otherwise."""

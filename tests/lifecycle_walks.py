@@ -199,7 +199,15 @@ class RandomLife:
         end = then if isinstance(then, RunEnd) else self._any_end()
         doubted = then.correlation_id if isinstance(then, Intent) and end.how is Ending.IN_DOUBT else None
         in_doubt = self.rng.random() < 0.2
-        command = Conclude(seq=event.seq, fence=self._fence(), end=end, in_doubt=in_doubt, doubted=doubted)
+        visits = self.rng.choice([0, 1])
+        command = Conclude(
+            seq=event.seq,
+            fence=self._fence(),
+            end=end,
+            in_doubt=in_doubt,
+            known_visits=visits,
+            doubted=doubted,
+        )
         self.decide(command)
 
     def _any_end(self) -> RunEnd:
@@ -223,7 +231,9 @@ class RandomLife:
 
     def _crash_after_record(self, event: Event) -> None:
         """The runner dies between the record and the advance."""
-        command = Conclude(seq=event.seq, fence=self._fence(), end=self._any_end(), in_doubt=False)
+        command = Conclude(
+            seq=event.seq, fence=self._fence(), end=self._any_end(), in_doubt=False, known_visits=0
+        )
         verdict = decide(self.of.strategy, self.of.instance, command, now=self.now)
         if isinstance(verdict, Applied) and verdict.records and verdict.records[0].event.seq == event.seq:
             self.of.put_record(verdict.records[0])

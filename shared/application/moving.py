@@ -68,7 +68,7 @@ class Halted:
     instance: Instance | None
 
 
-def handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
+def _handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
     """What a controller ordered, applied to the instance once; the run goes on from there."""
     command = Apply(seq=at.claim.seq, fence=at.claim.fence, entry=entry)
     verdict = settled(ports, at.instance.sid, command, known=at.instance)
@@ -109,7 +109,7 @@ def journalled(
     if forgoes:
         return _forgone(ports, at, intent)
     if outcome.directives:
-        return handed_over(ports, at, entry)
+        return _handed_over(ports, at, entry)
     if isinstance(then, RunEnd):
         return at
     return looked_at(at, ports.instances.load(at.instance.sid))

@@ -7,7 +7,7 @@ Source: design section 3.
 from dataclasses import dataclass, replace
 
 from shared.application.committing import committed, ring, settled, stored
-from shared.application.moving import Claimed, Halted, Moved, handed_over
+from shared.application.moving import Claimed, Halted, Moved
 from shared.application.ports import Ports
 from shared.application.stepping import Leave, TimeLeft, conclude_run, next_step
 from shared.domain.attention import EARLY, NotYet, Over, Ready, look
@@ -18,7 +18,7 @@ from shared.domain.event import Event, EventStatus
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance
 from shared.domain.journal import Trail
-from shared.domain.replay import heard, position, to_seal, unapplied
+from shared.domain.replay import heard, position, to_seal
 from shared.domain.run import Intent, RunEnd
 
 MAX_LOOKS = 100
@@ -115,8 +115,6 @@ class _Run:
             then = replace(then, not_before=None)
         at: Moved | Halted = Halted(instance=None)
         at = at if then is None else Moved(claim=claim, instance=instance, event=event, then=then)
-        for entry in unapplied(claim.trail, event):
-            at = handed_over(self.ports, at, entry) if isinstance(at, Moved) else at
         steps = 0
         while isinstance(at, Moved) and isinstance(at.then, Intent):
             unsure = event.unsure and not steps

@@ -26,11 +26,10 @@ from shared.domain.commands import AwaitAnswer, Conclude, Renew, Stop, Wait
 from shared.domain.decide import decide
 from shared.domain.decision import Applied
 from shared.domain.digest import digest_of
-from shared.domain.doubt import SendAgain, Settled, Undecided, settle, undecided
+from shared.domain.doubt import SendAgain, Settled, Undecided, any_in_doubt, settle, undecided
 from shared.domain.ids import CorrelationId
 from shared.domain.instance import InstanceStatus
-from shared.domain.journal import JournalEntry
-from shared.domain.replay import answer_to, chain, left_unanswered, position
+from shared.domain.replay import answer_to, chain, position
 from shared.domain.run import Ending, Intent, RunEnd, StepError
 from shared.domain.step import (
     answered,
@@ -104,12 +103,12 @@ def _executed_in_time(ports: Ports, at: Moved, intent: Intent, leave: Leave) -> 
 
 def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
     """The record first, where the event closes, then the instance; until no other writer is faster."""
-    entries = at.claim.trail.entries + ((at.claim.last,) if at.claim.last else ())
     command = Conclude(
         seq=at.claim.seq,
         fence=at.claim.fence,
         end=end,
-        in_doubt=left_unanswered(entry for entry in entries if _calls(at, entry)),
+        in_doubt=_in_doubt(at),
+        known_visits=_visits(at),
         last=at.claim.last,
         doubted=_doubted(at) if end.how is Ending.IN_DOUBT else None,
     )
@@ -124,9 +123,15 @@ def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
     return held
 
 
-def _calls(at: Moved, entry: JournalEntry) -> bool:
-    """Whether a step calls anybody: without that there is nothing to be in doubt about."""
-    return at.claim.strategy.definition.tasks[at.event.task].steps[entry.intent.step].action is not None
+def _in_doubt(at: Moved) -> bool:
+    """Whether a call of the event was, or may have been, sent more than once or without an answer."""
+    entries = at.claim.trail.entries + ((at.claim.last,) if at.claim.last else ())
+    return any_in_doubt(at.claim.strategy, at.event, entries)
+
+
+def _visits(at: Moved) -> int:
+    """How many steps of the run are on file."""
+    return len(chain(at.claim.trail, at.event.run))
 
 
 def _doubted(at: Moved) -> CorrelationId | None:
@@ -159,8 +164,13 @@ def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
 
 def _awaited(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     """The event set down until its answer comes; or the run goes on, where the answer was faster."""
-    visits = len(chain(at.claim.trail, at.event.run))
-    command = AwaitAnswer(seq=at.claim.seq, fence=at.claim.fence, intent=intent, known_visits=visits)
+    command = AwaitAnswer(
+        seq=at.claim.seq,
+        fence=at.claim.fence,
+        intent=intent,
+        known_visits=_visits(at),
+        in_doubt=_in_doubt(at),
+    )
     verdict = settled(ports, at.instance.sid, command, known=at.instance)
     if isinstance(verdict, Applied):
         return Halted(instance=verdict.instance)
@@ -217,10 +227,14 @@ def _elsewhere(ports: Ports, at: Moved, leave: Leave) -> Halted:
 
 
 def _stop(at: Moved) -> Stop:
-    visits = len(chain(at.claim.trail, at.event.run))
-    return Stop(seq=at.claim.seq, fence=at.claim.fence, known_visits=visits)
+    return Stop(seq=at.claim.seq, fence=at.claim.fence, known_visits=_visits(at), in_doubt=_in_doubt(at))
 
 
 def _wait(at: Moved, *, until: datetime | None) -> Wait:
-    visits = len(chain(at.claim.trail, at.event.run))
-    return Wait(seq=at.claim.seq, fence=at.claim.fence, until=until, known_visits=visits)
+    return Wait(
+        seq=at.claim.seq,
+        fence=at.claim.fence,
+        until=until,
+        known_visits=_visits(at),
+        in_doubt=_in_doubt(at),
+    )

@@ -86,7 +86,7 @@ def await_answer(instance: Instance, command: AwaitAnswer, *, now: datetime) -> 
     event = instance.event(command.seq) if instance.is_claimed(command.seq, command.fence) else None
     if event is None or event.has_answer_to(command.intent.correlation_id):
         return AlreadyThere(instance=instance)
-    event = event.after_visits(command.known_visits)
+    event = event.after_visits(command.known_visits).doubted(command.in_doubt)
     if instance.status.is_final and not instance.lets_run(event):
         stopped = stop_event(instance, event, now=now)
         return Applied(instance=stopped.instance, records=stopped.records)

@@ -43,11 +43,11 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
         return AlreadyThere(instance=instance)
     event = found.event
     if found.abandoned:
-        left = taken_over(strategy, instance, event, command.trail, now=now)
-        if isinstance(left, Applied):
+        left, going_on = taken_over(strategy, instance, event, command.trail, now=now)
+        if going_on is None:
             return left
-        event = left
-    elif not event.has_begun:
+        return replace(left, instance=_claimed(strategy, left.instance, going_on, command, now=now))
+    if not event.has_begun:
         late = _caught_up(strategy, instance, event, now=now)
         if late is not None:
             return late
@@ -122,8 +122,9 @@ def _claimed(
             scheduled_at=event.scheduled_at if queued else now,
             executed_at=now,
         )
+    visits = len(chain(command.trail, event.run))
     started = replace(
-        event,
+        event.after_visits(visits),
         status=EventStatus.EXECUTING,
         paused_for=None,
         answer_by=None,
@@ -131,7 +132,7 @@ def _claimed(
         version=event.version or strategy.version,
         begun_at=event.begun_at or now,
         fence=instance.fence + 1,
-        known_visits=len(chain(command.trail, event.run)),
+        known_visits=visits,
         in_doubt=event.in_doubt or event.unsure,
         job=command.job,
     )

@@ -195,11 +195,13 @@ class Stop:
     """The runner found its instance stopped between two steps.
 
     known_visits: how many steps of the run are on file; None: more than when it was claimed.
+    in_doubt: a call of it was, or may have been, sent more than once or without an answer; so below.
     """
 
     seq: int
     fence: int
     known_visits: int | None = None
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +212,7 @@ class Wait:
     fence: int
     until: datetime | None
     known_visits: int
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +226,7 @@ class AwaitAnswer:
     fence: int
     intent: Intent
     known_visits: int
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +242,7 @@ class ForgoAnswer:
 class Conclude:
     """The runner has come to the end of the run. last: its last step, where the journal does not hold it.
 
+    known_visits: how many steps of the run are on file.
     doubted: under which correlation id the call went out that the run ends in doubt about.
     """
 
@@ -245,6 +250,7 @@ class Conclude:
     fence: int
     end: RunEnd
     in_doubt: bool
+    known_visits: int
     last: JournalEntry | None = None
     doubted: CorrelationId | None = None
 

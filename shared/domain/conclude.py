@@ -31,9 +31,11 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
     event = _held_event(instance, command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
-    event = replace(event, in_doubt=event.in_doubt or command.in_doubt)
+    event = event.doubted(command.in_doubt)
     if command.doubted is not None and event.has_answer_to(command.doubted):
         return _no_doubt(instance, event, now=now)
+    if command.end.how is Ending.IN_DOUBT:
+        event = replace(event, known_visits=command.known_visits)
     verdict = advance(strategy, instance, event, command.end, now=now)
     own, *others = verdict.records or (None,)
     if own is None or own.event.seq != event.seq:
@@ -102,7 +104,7 @@ def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
     if event is None or instance.lets_run(event):
         return AlreadyThere(instance=instance)
     visits = event.known_visits + 1 if command.known_visits is None else command.known_visits
-    change = stop_event(instance, event.after_visits(visits), now=now)
+    change = stop_event(instance, event.after_visits(visits).doubted(command.in_doubt), now=now)
     return Applied(instance=change.instance, records=change.records)
 
 
@@ -120,7 +122,7 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
     event = _held_event(instance, command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
-    event = event.after_visits(command.known_visits)
+    event = event.after_visits(command.known_visits).doubted(command.in_doubt)
     if instance.status.is_final and not instance.lets_run(event):
         change = stop_event(instance, event, now=now)
         return Applied(instance=change.instance, records=change.records)

@@ -12,7 +12,7 @@ from shared.domain.conclude import stop_event
 from shared.domain.decision import Actor, AlreadyThere, Applied, Change, Refused, Verdict, audited
 from shared.domain.ending import cancel_instance, close, complete_if_done
 from shared.domain.errors import DateError
-from shared.domain.event import Event, EventStatus, PausedFor
+from shared.domain.event import ANY_VISITS, Event, EventStatus, PausedFor
 from shared.domain.ids import EventSid
 from shared.domain.instance import CancelReason, Instance, InstanceStatus
 from shared.domain.journal import ClosedBy
@@ -247,7 +247,8 @@ def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa
     if not kill or event is None:
         return Change(instance=instance)
     fenced = replace(instance, fence=instance.fence + 1)
-    return stop_event(fenced, replace(event, unsure=True, resolution=None), now=now)
+    killed = replace(event, unsure=True, resolution=None, known_visits=ANY_VISITS)
+    return stop_event(fenced, killed, now=now)
 
 
 def _killed_again(instance: Instance, kill: bool, command: Pause | Cancel, *, now: datetime) -> Verdict:  # noqa: FBT001 - a field of the command

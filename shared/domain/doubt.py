@@ -3,13 +3,16 @@
 Source: design section 3, item 7; contracts/core.md section 5 (``resolve``).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from shared.domain.event import Resolution
+from shared.domain.event import Event, Resolution
+from shared.domain.journal import JournalEntry
+from shared.domain.replay import left_unanswered
 from shared.domain.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.step import doubt_policy, in_doubt
-from shared.domain.strategy import InDoubt
+from shared.domain.strategy import InDoubt, Strategy
 from shared.domain.walk import Walk, fail, go_on, skip
 
 _UNKNOWN = "the runner died or was stopped during the call: it may have reached its service"
@@ -63,6 +66,15 @@ def undecided(walk: Walk, intent: Intent, error: StepError) -> RunEnd:
     """The end of a run whose call an operator must decide about."""
     failure = Failure(step=intent.step, failed_at=walk.now, error=error)
     return RunEnd(how=Ending.IN_DOUBT, attempt=intent.attempt, resets=intent.resets, failure=failure)
+
+
+def any_in_doubt(strategy: Strategy, event: Event, entries: Iterable[JournalEntry]) -> bool:
+    """Whether a call among these steps was, or may have been, sent more than once or without an answer.
+
+    A step that calls nobody and waits for an answer all the same has nothing to be in doubt about.
+    """
+    steps = strategy.definition.tasks[event.task].steps
+    return left_unanswered(entry for entry in entries if steps[entry.intent.step].action is not None)
 
 
 def _by_policy(walk: Walk, intent: Intent, policy: InDoubt) -> Settlement:

@@ -99,6 +99,10 @@ class Again:
     run: int
 
 
+ANY_VISITS = 1000
+"""More steps than a run can have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One scheduled run of one task, as the aggregate holds it until it closes.
@@ -113,7 +117,8 @@ class Event:
     begun_at: its first claim that was not released again; None while it has not begun.
     outset: what its current run set out to do first; None where the next claim starts a new run.
     fence: the instance's when it was last claimed.
-    known_visits: how many steps of its run were on file then, or when it was set down. crashes: since one was added.
+    known_visits: how many steps of its run were on file then, or when it was set down; ``ANY_VISITS`` where nobody
+    knew. crashes: since one was added.
     applied: (run, visit) of the last journal entry whose directives were applied.
     resets: steps that have already set its attempt counter back.
     side_results_from: the first run whose side-path results still count.
@@ -177,6 +182,10 @@ class Event:
         if visits <= self.known_visits:
             return self
         return replace(self, known_visits=visits, crashes=0, unsure=False, hurried=False, resolution=None)
+
+    def doubted(self, in_doubt: bool) -> "Event":  # noqa: FBT001 - a field of a command
+        """Itself, some call of it in doubt if that is so; once it is, it stays."""
+        return replace(self, in_doubt=True) if in_doubt else self
 
     def has_answer_to(self, correlation_id: CorrelationId) -> bool:
         """Whether the answer to a sending has been taken."""

@@ -7,7 +7,7 @@ Source: design section 3, items 7 and 8; section 5.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from shared.domain.event import Event
+from shared.domain.event import Event, EventStatus
 from shared.domain.journal import Answer, EventRecord, JournalEntry, StepResult, Trail
 from shared.domain.run import Intent, Outcome, Path, RunEnd, Then
 
@@ -25,7 +25,9 @@ def counted(trail: Trail, event: Event) -> Trail:
     """What counts of a trail for an open event.
 
     What a runner has written down after another had claimed the event does not where it is no success: the other
-    may have sent the same call since, and had it done. It is sent once more under its key.
+    may have sent the same call since, and had it done. Nor does what ordered anything and was not handed over before
+    somebody else had the event: it was decided on attributes that others may have changed since. Such a step is
+    done once more, its call sent under its key.
     """
     return replace(trail, entries=tuple(entry for entry in trail.entries if not _is_overtaken(entry, event)))
 
@@ -47,9 +49,14 @@ def heard(trail: Trail, event: Event) -> Trail:
 
 
 def _is_overtaken(entry: JournalEntry, event: Event) -> bool:
-    """Whether it failed under a claim that lost the event, and the next claim did not know of it."""
-    is_late = entry.run == event.run and entry.intent.visit > event.known_visits and entry.fence < event.fence
-    return is_late and not entry.outcome.success
+    """Whether its claim had lost the event before it was written down, or before its orders were handed over."""
+    if entry.run != event.run:
+        return False
+    is_late = entry.intent.visit > event.known_visits and entry.fence < event.fence
+    if not entry.outcome.directives:
+        return is_late and not entry.outcome.success
+    is_at_rest = event.status is not EventStatus.EXECUTING
+    return (is_late or is_at_rest) and (entry.run, entry.intent.visit) > event.applied
 
 
 def answer_to(trail: Trail, event: Event, intent: Intent) -> Answer | None:

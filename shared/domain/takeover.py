@@ -8,6 +8,7 @@ from datetime import datetime
 
 from shared.domain.conclude import advance, by_orders, carried_out, paused_by_engine, stop_event
 from shared.domain.decision import Applied, Change
+from shared.domain.doubt import any_in_doubt
 from shared.domain.ending import close, complete_if_done
 from shared.domain.event import Event, EventStatus, PausedFor
 from shared.domain.instance import Instance
@@ -22,47 +23,40 @@ MAX_CRASHES = 5
 
 def taken_over(
     strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
-) -> Applied | Event:
-    """The event as it is to be run on from where its runner died; or what has to happen to it instead.
+) -> tuple[Applied, Event | None]:
+    """What becomes of the instance, and the event as it is to be claimed and run on from where its runner died.
 
-    The fence moves then, so that the runner is harmless should it be alive after all.
+    What its last step has ordered is done first: nobody else hands that over. None for the event where it goes no
+    further; the fence has moved then, so that the runner is harmless should it be alive after all.
     """
     record = trail.record
     fenced = replace(instance, fence=instance.fence + 1)
     if record is not None and record.end is not None and record.fence == instance.fence:
         applied = advance(strategy, fenced, event, record.end, now=now)
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
-        return replace(applied, records=others)  # its own record stands, with the run's last step in it
+        # its own record stands, with the run's last step in it
+        return replace(applied, records=others), None
     event = _left_behind(strategy, event, trail, now=now)
-    if not instance.lets_run(event):
-        return _set_down(strategy, fenced, event, trail, now=now)
-    if event.crashes < MAX_CRASHES:
-        return event
-    change = _poisoned(fenced, event, now=now)
-    return Applied(instance=change.instance, records=change.records)
-
-
-def _set_down(
-    strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
-) -> Applied:
-    """The event of an instance that was stopped, after what its last step has ordered: nobody else hands it over.
-
-    Where that was to cancel the instance, the event may go on.
-    """
-    change = Change(instance=instance)
+    change = Change(instance=fenced)
     for entry in unapplied(trail, event):
         change = change.then(carried_out(strategy, change.instance, event, entry, now=now))
         event = change.instance.event(event.seq) or event
+    handed_over = by_orders(instance, change, now=now)
     if not change.instance.lets_run(event):
         change = change.then(stop_event(change.instance, event, now=now))
-    return by_orders(instance, change, now=now)
+    elif event.crashes >= MAX_CRASHES:
+        change = change.then(_poisoned(change.instance, event, now=now))
+    else:  # the claim that follows moves the fence
+        return replace(handed_over, instance=replace(change.instance, fence=instance.fence)), event
+    return replace(handed_over, instance=change.instance, records=change.records), None
 
 
 def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
     """The event with what its dead runner achieved: its progress or one more crash, and what is in doubt."""
     event = event.after_visits(len(chain(trail, event.run)))
     unsure = event.unsure or _may_have_called(strategy, event, trail, now=now)
-    return replace(event, crashes=event.crashes + 1, unsure=unsure, in_doubt=event.in_doubt or unsure)
+    event = event.doubted(unsure or any_in_doubt(strategy, event, trail.entries))
+    return replace(event, crashes=event.crashes + 1, unsure=unsure)
 
 
 def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:

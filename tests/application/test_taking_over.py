@@ -11,14 +11,14 @@ from shared.adapters.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control
 from shared.application.run import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.commands import Cancel, Pause, Resume
+from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.commands import Cancel, CancelTasks, Pause, Resolve, Resume, Update
 from shared.domain.decision import Actor
-from shared.domain.event import EventStatus, PausedFor
+from shared.domain.event import Event, EventStatus, PausedFor, Resolution
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.takeover import MAX_CRASHES
-from tests.lifecycle_factories import at
+from shared.domain.strategy import Json, Strategy
+from tests.lifecycle_factories import at, strategy
 from tests.simulation.stories import example, parcels
 
 NOON = at("2026-01-31T12:00")
@@ -50,12 +50,13 @@ def die() -> None:
 
 
 class Depot:
-    """Takes every order. meanwhile: what happens during the next one."""
+    """Answers every order alike. meanwhile: what happens during the next one."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.keys: list[str] = []
         self.meanwhile: Callable[[], object] | None = None
+        self.answer: CallOutcome = Answered(status=201, body={"id": "r-1"})
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         self.asked.append(request.url.rpartition("/")[2])
@@ -63,27 +64,40 @@ class Depot:
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
             happens()
-        return Answered(status=201, body={"id": "r-1"})
+        return self.answer
+
+
+def two_calls(*, counts: bool, **method: Json) -> Strategy:
+    """A charge and what follows it, once a month. counts: the charge has a controller that counts."""
+    one_more = '{"attributes": {"shipped": attributes.shipped + 1.0}}'
+    charge: Json = {"key": "call", "action": "post", "nextStep": "next"}
+    controlled: Json = {"controllerCallback": one_more} if counts else {}
+    return strategy(method=method, steps=[{**charge, **controlled}, {"key": "next", "action": "post"}])
 
 
 class Told:
     """A depot's only subscriber, and runners that come when they are told to."""
 
-    def __init__(self, name: str = "parcels") -> None:
+    def __init__(self, of: Strategy | None = None) -> None:
         self.depot = Depot()
         self.clock = ManualClock(NOON)
         self.store = Mortal()
         self.ports = MemoryPorts(caller=self.depot, clock=self.clock, instances=self.store)
-        strategy = parcels() if name == "parcels" else example(name)
-        self.ports.strategies.add(strategy)
-        asked = StartInstance(
-            strategy_id=name, attributes={"shipped": 0.0, "customerId": "c-1"}, start_date=NOON
-        )
-        self.sid: InstanceSid = start_instance(self.ports, strategy, asked).instance.sid
+        runs = of or parcels()
+        self.ports.strategies.add(runs)
+        attributes: dict[str, Json] = {"shipped": 0.0, "customerId": "c-1"}
+        asked = StartInstance(strategy_id=runs.name, attributes=attributes, start_date=NOON)
+        self.sid: InstanceSid = start_instance(self.ports, runs, asked).instance.sid
 
     def runs(self) -> None:
         """A runner comes, and dies where it is to die."""
         run_due_events(self.ports, self.sid, job="job", time_left=lambda: timedelta(minutes=15))
+
+    @property
+    def main(self) -> Event:
+        found = self.instance.main_event
+        assert found is not None
+        return found
 
     @property
     def instance(self) -> Instance:
@@ -124,28 +138,6 @@ class TestADeadRunnersOrders:
         ]  # the package may be under way: it fails for now
         told.clock.at += timedelta(minutes=30)
         told.runs()
-        assert told.instance.attributes["shipped"] == 1.0
-        assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
-
-    def test_though_it_kills_every_runner_until_an_operator_has_looked(self) -> None:
-        told = Told()
-        told.runs()
-        told.clock.at += COOLED_OFF
-        for _ in range(MAX_CRASHES):
-            told.store.commits_left = 1
-            told.dies()
-            told.clock.at += LEASE
-        told.runs()
-        (event,) = [event for event in told.instance.events if event.task == "ship"]
-        assert (event.status, event.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
-        assert told.instance.status is InstanceStatus.PAUSED
-        assert told.instance.attributes["shipped"] == 0.0
-
-        control(told.ports, told.sid, Resume(by=ANN))
-        told.runs()
-        told.clock.at += timedelta(minutes=30)
-        told.runs()
-
         assert told.instance.attributes["shipped"] == 1.0
         assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
 
@@ -203,7 +195,7 @@ class TestARunnerThatLostItsLease:
         assert told.depot.asked == ["reservations"]
 
     def test_concludes_nothing_that_is_concluded(self) -> None:
-        told = Told("water-filter-refill")
+        told = Told(example("water-filter-refill"))
         told.depot.meanwhile = told.is_taken_over
 
         told.runs()
@@ -213,12 +205,94 @@ class TestARunnerThatLostItsLease:
         assert told.instance.rev == told.left_at
         assert [(event.seq, event.status) for event in told.instance.events] == [(2, EventStatus.PENDING)]
 
+    def in_doubt(self, *, counts: bool) -> Told:
+        """The one that takes over pauses the event for its call; then the answer is written down after all."""
+        told = Told(two_calls(counts=counts, inDoubt="pause"))
+        told.depot.meanwhile = told.is_taken_over
+        told.runs()
+        assert told.main.paused_for is PausedFor.IN_DOUBT
+        return told
+
+    def test_what_an_operator_decides_is_not_about_the_next_call(self) -> None:
+        told = self.in_doubt(counts=False)
+
+        control(told.ports, told.sid, Resolve(seq=1, resolution=Resolution.SKIP, by=ANN))
+        told.runs()
+
+        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "2"]
+        record = told.ports.instances.records[told.sid, 1]
+        assert (record.event.status, record.in_doubt) == (EventStatus.PROCESSED, True)
+
+    def test_what_it_ordered_is_decided_anew(self) -> None:
+        told = self.in_doubt(counts=True)
+        control(told.ports, told.sid, Update(by=ANN, attributes={"shipped": 5}))
+
+        control(told.ports, told.sid, Resolve(seq=1, resolution=Resolution.RETRY, by=ANN))
+        told.runs()
+
+        assert told.instance.attributes["shipped"] == 6
+        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "1", "2"]
+
+
+class TestAKilledRunner:
+    """Its step counts for nothing that it has not handed over."""
+
+    def test_what_it_ordered_is_decided_anew(self) -> None:
+        told = Told(two_calls(counts=True))
+        told.store.commits_left = 1  # its claim; handing over is the next
+        told.dies()
+        control(told.ports, told.sid, Pause(by=ANN, kill=True))
+        control(told.ports, told.sid, Update(by=ANN, attributes={"shipped": 5}))
+
+        control(told.ports, told.sid, Resume(by=ANN))
+        told.runs()
+
+        assert told.instance.attributes["shipped"] == 6
+        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "1", "2"]
+        assert told.ports.instances.records[told.sid, 1].in_doubt
+
+    def test_where_it_had_handed_that_over_the_next_call_is_in_doubt(self) -> None:
+        told = Told(two_calls(counts=True))
+        told.store.commits_left = 2
+        told.dies()
+        assert told.instance.attributes["shipped"] == 1
+        control(told.ports, told.sid, Pause(by=ANN, kill=True))
+
+        control(told.ports, told.sid, Resume(by=ANN))
+        told.runs()
+
+        assert told.instance.attributes["shipped"] == 1
+        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "2", "2"]
+
+
+class TestACallThatNobodyAnswers:
+    """Its event says so however it ends, also where it was set down in between."""
+
+    def test_and_whose_event_is_canceled_as_it_waits_for_the_next_step(self) -> None:
+        wait: Json = {"unit": "hours", "amount": 1}
+        told = Told(
+            strategy(
+                steps=[
+                    {"key": "call", "action": "post", "optional": True, "nextStep": "next"},
+                    {"key": "next", "action": "post", "delay": wait},
+                ]
+            )
+        )
+        told.depot.answer = TimedOut(why="read timed out")
+        told.runs()
+        assert (told.main.status, told.main.in_doubt) == (EventStatus.PENDING, True)
+
+        control(told.ports, told.sid, CancelTasks(tasks=("bill",), by=ANN))
+
+        record = told.ports.instances.records[told.sid, 1]
+        assert (record.event.status, record.in_doubt) == (EventStatus.CANCELED, True)
+
 
 class TestAWriterBesideTheRunner:
     """Who writes first is heard; the runner decides anew on what there is then."""
 
     def test_a_pause_during_the_last_call_holds_the_next_cycle(self) -> None:
-        told = Told("water-filter-refill")
+        told = Told(example("water-filter-refill"))
         told.depot.meanwhile = lambda: control(told.ports, told.sid, Pause(by=ANN))
 
         told.runs()

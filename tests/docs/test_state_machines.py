@@ -107,7 +107,7 @@ def decided_late(of: Strategy, *, by_answer: bool = False) -> RandomLife:
     end = ended(Ending.IN_DOUBT, story.now)
     sending = story.of.event("greet").outset
     assert isinstance(sending, Intent)
-    story.decide(Conclude(seq=1, fence=1, end=end, in_doubt=True))
+    story.decide(Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0))
     story.now = at("2026-02-02")
     answer = Answer(correlation_id=sending.correlation_id, key="k", at=story.now, by="gateway")
     taken = TakeAnswer(seq=1, answer=answer, trail=story.of.trail(1), by=ANN)
@@ -121,7 +121,7 @@ def redriven_late(of: Strategy) -> RandomLife:
     first = next(event for event in story.of.instance.events if not event.is_main)
     claim(story, first, at("2026-01-31"))
     end = ended(Ending.EXHAUSTED, story.now, pauses=True)
-    story.decide(Conclude(seq=first.seq, fence=1, end=end, in_doubt=False))
+    story.decide(Conclude(seq=first.seq, fence=1, end=end, in_doubt=False, known_visits=0))
     story.now = at("2026-02-02")
     story.decide(Redrive(seq=first.seq, trail=Trail(), by=ANN))
     return story
@@ -197,7 +197,7 @@ def canceled_as_a_dead_runner_had_decided() -> RandomLife:
     """Its attempts were used up and it was on record; then its runner died, and the instance was paused."""
     story = told(strategy())
     claim(story, story.of.main, at("2026-01-31"))
-    used_up = Conclude(seq=1, fence=1, end=ended(Ending.EXHAUSTED, story.now), in_doubt=False)
+    used_up = Conclude(seq=1, fence=1, end=ended(Ending.EXHAUSTED, story.now), in_doubt=False, known_visits=0)
     verdict = decide(story.of.strategy, story.of.instance, used_up, now=story.now)
     assert isinstance(verdict, Applied)
     story.of.put_record(verdict.records[0])

@@ -395,7 +395,7 @@ class TestDoubt:
 
     def in_doubt(self, of: Life) -> Conclude:
         end = ended(Ending.IN_DOUBT, NOON)
-        return Conclude(seq=1, fence=1, end=end, in_doubt=True, doubted=sending(of))
+        return Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0, doubted=sending(of))
 
     def test_event_and_instance_go_on(self) -> None:
         of = a_call(inDoubt="pause")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.commands import Apply, Cancel, Conclude, Execute, Pause, Resume, Stop, Wait
+from shared.domain.commands import Apply, Cancel, Command, Conclude, Execute, Pause, Resume, Stop, Wait
 from shared.domain.decision import AlreadyThere, Applied
 from shared.domain.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance import InstanceStatus
@@ -270,7 +270,7 @@ class TestLateRunners:
     def test_its_conclusion(self) -> None:
         of = running()
         of.claim(of.running, LATER)
-        late = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=False)
+        late = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=False, known_visits=0)
         assert of.decide(late, LATER) == AlreadyThere(instance=of.instance)
 
     def test_its_setting_down(self) -> None:
@@ -289,7 +289,7 @@ class TestLateRunners:
 
     def test_of_another_event(self) -> None:
         of = running()
-        other = Conclude(seq=2, fence=1, end=succeeded(), in_doubt=False)
+        other = Conclude(seq=2, fence=1, end=succeeded(), in_doubt=False, known_visits=0)
         assert of.decide(other, LATER) == AlreadyThere(instance=of.instance)
 
     def test_a_failed_run_that_does_not_say_why_is_a_mistake_of_ours(self) -> None:
@@ -305,7 +305,7 @@ class TestRecords:
         of = running()
         of.step(DONE, NOON)
         (entry,) = of.trail(1).entries
-        command = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=True, last=entry)
+        command = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=True, known_visits=0, last=entry)
         verdict = of.applied(command, NOON)
         assert verdict.records[0].last == entry
         assert verdict.records[0].in_doubt
@@ -344,6 +344,21 @@ class TestSettingDown:
         of.claim(of.running, LATER)
         of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
         assert (of.main.unsure, of.main.crashes, of.main.in_doubt) == (False, 0, True)
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            Wait(seq=1, fence=1, until=LATER, known_visits=1, in_doubt=True),
+            Stop(seq=1, fence=1, known_visits=1, in_doubt=True),
+        ],
+    )
+    def test_a_call_of_it_that_is_in_doubt_is_remembered(self, command: Command) -> None:
+        of = running()
+        of.decide(Pause(by=ANN), NOON)
+        of.decide(command, NOON)
+        assert of.main.in_doubt
+        of.decide(Cancel(by=ANN), LATER)
+        assert of.record("bill").in_doubt
 
     def test_on_a_paused_instance_it_waits_until_that_is_resumed(self) -> None:
         of = running()

@@ -55,6 +55,7 @@ def run(of: Life, *outcomes: Outcome, now: str = "2026-01-31T12:00") -> Life:
                     fence=of.instance.fence,
                     end=then,
                     in_doubt=False,
+                    known_visits=0,
                     last=entries[-1] if closes else None,
                 ),
                 at(now),

@@ -128,7 +128,9 @@ class TestAFailedEventOfALivingInstance:
     def test_what_was_in_doubt_stays_marked(self) -> None:
         of = life(strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}))
         of.claim(of.event("greet"), NOON)
-        of.decide(Conclude(seq=1, fence=1, end=ended(Ending.EXHAUSTED, NOON), in_doubt=True), NOON)
+        of.decide(
+            Conclude(seq=1, fence=1, end=ended(Ending.EXHAUSTED, NOON), in_doubt=True, known_visits=0), NOON
+        )
         of.redrive("greet", LATER)
         assert of.event("greet").in_doubt
 
@@ -296,7 +298,7 @@ class TestGoodResults:
         assert isinstance(end, RunEnd)
         (last,) = of.trail(1).entries
         of.trails = {}
-        of.decide(Conclude(seq=1, fence=1, end=end, in_doubt=False, last=last), NOON)
+        of.decide(Conclude(seq=1, fence=1, end=end, in_doubt=False, known_visits=0, last=last), NOON)
         verdict = of.redrive("bill", LATER, from_step="call")
         assert isinstance(verdict, Applied)
         assert of.trail(1).entries == (last,)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+from shared.domain.event import Event, EventStatus
 from shared.domain.journal import StepResult
 from shared.domain.replay import (
     chain,
@@ -12,7 +13,7 @@ from shared.domain.replay import (
     unanswered_sending,
     unapplied,
 )
-from shared.domain.run import Path, StepError
+from shared.domain.run import Outcome, Path, StepError
 from tests.factories import NO_ANSWER, a_success, a_trail, an_end, an_entry, an_error, an_event, an_intent
 
 CHARGE = an_intent("charge")
@@ -68,15 +69,20 @@ class TestChain:
 
 
 class TestWhatIsHeard:
-    """A refusal that was written down after another had claimed the event does not count. Source: decision 28."""
+    """What was written down after another had claimed the event, and may not be so any more, does not count.
+
+    Source: decisions 28 and 29.
+    """
 
     CLAIMED = an_event(fence=3, known_visits=1, outset=CHARGE, run=2)
 
-    def counts(self, **entry: Any) -> bool:
+    ORDERED = Outcome(success=True, directives={"attributes": {"n": 1}})
+
+    def counts(self, event: Event = CLAIMED, **entry: Any) -> bool:
         given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
         of = an_entry(**given)
         trail = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
-        return of in heard(trail, self.CLAIMED).entries
+        return of in heard(trail, event).entries
 
     def test_a_late_refusal_does_not_count(self) -> None:
         assert not self.counts()
@@ -92,6 +98,21 @@ class TestWhatIsHeard:
 
     def test_what_an_earlier_run_came_to_does(self) -> None:
         assert self.counts(run=1)
+        assert self.counts(run=1, outcome=self.ORDERED)
+
+    def test_late_orders_do_not(self) -> None:
+        under_way = replace(self.CLAIMED, status=EventStatus.EXECUTING)
+        assert not self.counts(under_way, outcome=self.ORDERED)
+        assert self.counts(under_way, outcome=self.ORDERED, fence=3)
+
+    def test_nor_those_that_were_not_handed_over_before_the_event_was_set_down(self) -> None:
+        assert not self.counts(outcome=self.ORDERED, fence=3)
+        assert not self.counts(outcome=self.ORDERED, fence=3, intent=an_intent("mail", visit=1))
+
+    def test_what_was_handed_over_does(self) -> None:
+        applied = replace(self.CLAIMED, applied=(2, 2))
+        assert self.counts(applied, outcome=self.ORDERED)
+        assert self.counts(replace(applied, status=EventStatus.EXECUTING), outcome=self.ORDERED)
 
     def test_an_event_that_does_not_know_its_fence_takes_what_is_there(self) -> None:
         late = an_entry(intent=CHARGE, outcome=an_error(402))

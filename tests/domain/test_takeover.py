@@ -3,12 +3,15 @@
 from dataclasses import replace
 from typing import ClassVar
 
+import pytest
+
 from shared.domain.commands import (
     Cancel,
     Execute,
     Pause,
     Resolve,
     Resume,
+    Update,
     Wait,
 )
 from shared.domain.decision import Applied
@@ -20,6 +23,7 @@ from tests.lifecycle_factories import (
     ANN,
     DECLINED,
     DONE,
+    SILENT,
     Life,
     at,
     ended,
@@ -99,55 +103,89 @@ class TestTakingOver:
         of.claim(of.running, LATER)
         assert of.running.resolution is None
 
+    def test_a_call_that_was_left_without_an_answer_before_stays_in_doubt(self) -> None:
+        steps = [
+            {"key": "call", "action": "post", "optional": True, "nextStep": "next"},
+            {"key": "next", "controllerCallback": "{}"},
+        ]
+        of = claimed(life(strategy(steps=steps)))
+        of.step(SILENT, NOON)
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+
 
 class TestOrdersLeftBehind:
-    """What a step had ordered when its runner died is handed over, also where the event may not go on."""
+    """What a step had ordered when its runner died is carried out by the takeover, whatever becomes of the event."""
 
-    def died(self, **ordered: Json) -> Life:
+    def died(self, *, paused: bool = False, **ordered: Json) -> Life:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         of.step(Outcome(success=True, directives=ordered), NOON)
-        of.decide(Pause(by=ANN), NOON)
+        if paused:
+            of.decide(Pause(by=ANN), NOON)
         of.claim(of.running, LATER)
         return of
 
-    def test_before_the_event_is_set_down(self) -> None:
+    def test_before_it_goes_on(self) -> None:
         of = self.died(attributes={"paid": 1})
+        assert of.instance.attributes["paid"] == 1
+        assert (of.instance.fence, of.running.applied, of.running.crashes) == (2, (1, 1), 1)
+        assert of.instance.lease is not None
+        assert of.instance.lease.until > LATER
+        assert of.audit == []
+
+    def test_before_it_is_set_down(self) -> None:
+        of = self.died(paused=True, attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert of.main.applied == (1, 1)
 
-    def test_and_where_they_cancel_the_instance_the_event_goes_on(self) -> None:
-        of = self.died(cancelInstance="enough")
+    def test_where_they_pause_the_instance_it_is_set_down(self) -> None:
+        of = self.died(pauseInstance="look here")
+        assert (of.instance.status, of.instance.note) == (InstanceStatus.PAUSED, "look here")
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert of.instance.fence == 2
+        assert [(entry.by, entry.command) for entry in of.audit] == [("controller", "directives")]
+
+    @pytest.mark.parametrize("paused", [False, True])
+    def test_where_they_cancel_the_instance_it_goes_on(self, *, paused: bool) -> None:
+        of = self.died(paused=paused, cancelInstance="enough")
         assert (of.instance.status, of.instance.note) == (InstanceStatus.CANCELED, "enough")
-        assert of.running.after_cancellation
+        assert (of.running.after_cancellation, of.instance.fence) == (True, 2)
+        assert of.instance.lease is not None
+        assert of.instance.lease.until > LATER
         entry = of.audit[-1]
         assert (entry.by, entry.command, entry.reason) == ("controller", "directives", "enough")
-        of.claim(of.running, LATER)
-        assert (of.instance.fence, of.running.status) == (3, EventStatus.EXECUTING)
+
+    def test_they_are_carried_out_once(self) -> None:
+        of = self.died(attributes={"paid": 1})
+        of.decide(Update(by=ANN, attributes={"paid": 5}), LATER)
+        of.claim(of.running, at("2026-01-31T14:00"))
+        assert of.instance.attributes["paid"] == 5
+
+
+def die(of: Life, times: int) -> None:
+    for _ in range(times):
+        of.claim(of.running, (of.instance.lease or Lease(seq=1, until=NOON)).until)
 
 
 class TestCrashes:
     """A takeover without progress counts; at five the event is given up."""
 
-    def die(self, of: Life, times: int) -> None:
-        for _ in range(times):
-            of.claim(of.running, (of.instance.lease or Lease(seq=1, until=NOON)).until)
-
     def test_each_death_without_progress_counts(self) -> None:
         of = claimed(life())
-        self.die(of, 4)
+        die(of, 4)
         assert (of.running.crashes, of.running.attempt, of.running.run) == (4, 1, 1)
 
     def test_progress_makes_the_next_death_the_first(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
-        self.die(of, 4)
+        die(of, 4)
         of.step(DONE, NOON)
-        self.die(of, 1)
+        die(of, 1)
         assert of.running.crashes == 1
 
     def test_the_fifth_pauses_a_main_event_with_its_instance(self) -> None:
         of = claimed(life())
-        self.die(of, 5)
+        die(of, 5)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
         assert (of.main.unsure, of.main.in_doubt) == (True, True)
         assert of.instance.status is InstanceStatus.PAUSED
@@ -158,7 +196,7 @@ class TestCrashes:
 
     def test_and_the_audit_says_so(self) -> None:
         of = claimed(life())
-        self.die(of, 5)
+        die(of, 5)
         (entry,) = of.audit
         assert (entry.by, entry.command) == ("engine", "claim")
         assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
@@ -166,7 +204,7 @@ class TestCrashes:
 
     def test_a_resume_tries_it_again(self) -> None:
         of = claimed(life())
-        self.die(of, 5)
+        die(of, 5)
         of.decide(Resume(by=ANN), LATER)
         of.claim(of.main, LATER)
         assert (of.running.crashes, of.running.run, of.running.unsure) == (0, 1, True)
@@ -174,7 +212,7 @@ class TestCrashes:
     def test_any_other_event_fails(self) -> None:
         of = life(strategy(reminded(days=0)))
         of.claim(of.event("remind"), at("2026-01-31T00:01"))
-        self.die(of, 5)
+        die(of, 5)
         record = of.record("remind")
         assert record.event.status is EventStatus.FAILED
         assert record.why == "its runner died 5 times without progress"
@@ -187,7 +225,7 @@ class TestCrashes:
             strategy(parts=greet, initial_delay={"unit": "days", "amount": 9}), new(end_date="2026-02-01")
         )
         of.claim(of.event("greet"), NOON)
-        self.die(of, 5)
+        die(of, 5)
         assert of.instance.status is InstanceStatus.COMPLETED
         assert of.audit[-1].to_state == InstanceStatus.COMPLETED
 
@@ -195,7 +233,7 @@ class TestCrashes:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), NOON)
         of.claim(of.event("part"), NOON)
-        self.die(of, 5)
+        die(of, 5)
         assert of.record("part").event.status is EventStatus.FAILED
         assert of.instance.events == ()
         assert (of.instance.status, of.instance.drained_at) == (InstanceStatus.CANCELED, NOON)

@@ -29,6 +29,7 @@ class Behind(Protocol):
     """What these need of a world."""
 
     strategy: Strategy
+    versions: dict[int, Strategy]
     flags: MemoryStrategies
 
     def io(self, label: str) -> None:
@@ -106,7 +107,7 @@ class Strategies(MemoryStrategies):
         self.world = world
 
     def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
-        return replace(self.world.strategy, version=version)
+        return self.world.versions.get(version) or replace(self.world.strategy, version=version)
 
     def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
         self.world.io("held_by")

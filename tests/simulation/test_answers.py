@@ -8,36 +8,29 @@ from typing import Any
 
 import pytest
 
-from shared.application.answering import Sent, answer_event
-from shared.application.control import control
 from shared.application.start import StartInstance, start_instance
 from shared.domain.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.commands import Cancel, Command, Pause, Resume
-from shared.domain.decision import Actor, Applied
+from shared.domain.decision import Actor, Applied, Verdict
 from shared.domain.definition import read_definition
 from shared.domain.event import EventStatus
-from shared.domain.ids import (
-    AccountId,
-    CorrelationId,
-    StrategySid,
-    answer_key,
-    event_address,
-    event_of_correlation,
-)
+from shared.domain.ids import AccountId, CorrelationId, StrategySid, event_address, event_of_correlation
 from shared.domain.strategy import Json, Strategy
 from tests.simulation.laws import (
     assert_at_rest,
     assert_books_agree,
     assert_history_complete,
     assert_no_unmarked_double,
+    assert_orders_counted,
     only_instance,
     records_of,
 )
+from tests.simulation.operators import command
+from tests.simulation.sending import LATER, send_later
 from tests.simulation.watch import Watch
 from tests.simulation.world import Faults, World
 
 BEGUN = datetime(2026, 3, 2, 9, tzinfo=UTC)
-GATEWAY = Actor(name="gateway")
 ANN = Actor(name="ann")
 
 PAYMENTS: Json = {
@@ -138,25 +131,11 @@ class Gateway:
                 assert address is not None
                 self.confirmed[key] = address[1]
             for _ in range(1 + (self.rng.random() < self.twice)):
-                self.send_later(correlation, self.decided[key], self.after())
+                send_later(self.world, correlation, self.decided[key], self.after(), self._heard)
         return Answered(status=202, body={"status": "PENDING"})
 
-    def send_later(self, correlation: CorrelationId, body: Json, after: timedelta) -> None:
-        """The answer is on its way, and is sent again a minute later while nobody has heard it."""
-        process = self.world.do("answer", lambda: self._send(correlation, body))
-        process.wakes_at = self.world.now_at + after
-
-    def _send(self, correlation: CorrelationId, body: Json) -> None:
-        address = event_address(event_of_correlation(correlation))
-        assert address is not None
-        again = self.world.do("answer", lambda: self._send(correlation, body))
-        again.wakes_at = self.world.now_at + timedelta(minutes=1)
-        sent = Sent(correlation_id=correlation, key=answer_key(correlation, str(body)), by=GATEWAY, body=body)
-        verdict = answer_event(self.world, *address, sent)
-        assert verdict is not None, "what was sent is known"
+    def _heard(self, verdict: Verdict) -> None:
         self.heard.append(isinstance(verdict, Applied))
-        if again.at_point == "start" and again in self.world.stage.processes:
-            self.world.stage.processes.remove(again)
 
 
 def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:
@@ -169,21 +148,12 @@ def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:
 
 
 def assert_paid_once(world: World, gateway: Gateway) -> None:
-    """No event took money twice, one that ended well took it, and the books count each once.
-
-    What a runner has written down that had lost its event by then counts where another has gone on from it.
-    """
+    """No event took money twice, one that ended well took it, and the books count each once."""
     seqs = list(gateway.confirmed.values())
     assert len(seqs) == len(set(seqs)), f"money was taken twice: {gateway.confirmed}"
     done = [r.event.seq for r in records_of(world, "collect") if r.event.status is EventStatus.PROCESSED]
     assert set(done) <= set(seqs)
-    judged = [
-        entry
-        for entry in world.store.journal.values()
-        if entry.intent.awaits and entry.outcome.directives and not entry.outcome.unanswered
-    ]
-    in_time = [entry for entry in judged if entry not in world.too_late]
-    assert len(in_time) <= only_instance(world).attributes["paid"] <= len(judged)
+    assert_orders_counted(world, "paid")
 
 
 def assert_lawful(world: World, gateway: Gateway) -> None:
@@ -194,7 +164,6 @@ def assert_lawful(world: World, gateway: Gateway) -> None:
     assert_paid_once(world, gateway)
 
 
-LATER = timedelta(minutes=1)
 TIMES = {
     "before the reply": timedelta(0),
     "after the reply": LATER,
@@ -255,18 +224,14 @@ class TestBadWeather:
                 world.now_at + timedelta(minutes=rng.choice([1, 5, 60, 600]), seconds=rng.randint(0, 59))
             )
             commands: list[Command] = [Pause(by=ANN, kill=rng.random() < 0.3), Resume(by=ANN), Resume(by=ANN)]
-            _command(world, rng.choice(commands) if rng.random() > 0.01 else Cancel(by=ANN))
+            command(world, rng.choice(commands) if rng.random() > 0.01 else Cancel(by=ANN))
         world.faults.until = 0
         world.rest()
         for _ in range(3):
-            _command(world, Resume(by=ANN))
+            command(world, Resume(by=ANN))
             world.run_until(world.now_at + timedelta(days=6))
 
         assert_lawful(world, gateway)
-
-
-def _command(world: World, command: Command) -> None:
-    world.do(type(command).__name__, lambda: control(world, only_instance(world).sid, command))
 
 
 def storm(seed: int) -> tuple[World, Gateway]:

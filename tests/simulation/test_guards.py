@@ -10,9 +10,9 @@ import pytest
 
 import shared.application.committing
 import shared.application.moving
-import shared.application.run
 import shared.domain.attention
 import shared.domain.claim
+import shared.domain.takeover
 import shared.domain.way
 from shared.adapters.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.decision import AuditEntry
@@ -121,7 +121,7 @@ class TestARemovedGuardIsCaught:
         assert "took effect" in caught(untouched)
 
     def test_orders_that_a_crash_forgets(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.application.run, "unapplied", lambda *_: ())
+        monkeypatch.setattr(shared.domain.takeover, "unapplied", lambda *_: ())
 
         assert caught(untouched)
 

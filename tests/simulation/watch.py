@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from shared.domain.call import ServiceRequest
 from shared.domain.instance import Instance, InstanceStatus
-from tests.simulation.world import World
+from shared.domain.journal import JournalEntry
+from tests.simulation.laws import event_of_call
+from tests.simulation.world import NOT_SENT, World
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Watch:
         if event is not None and instance.fence > self.fence:
             assert not stopped or event.after_cancellation, "claimed although stopped"
             self.claims[self._job()] = Claim(held=self._flag_is_up(), spared=event.after_cancellation)
+        elif event is not None and event.after_cancellation and self._job() in self.claims:
+            self.claims[self._job()].spared = True  # its own controller has canceled the instance
         self.fence = instance.fence
 
     def called(self, request: ServiceRequest) -> None:
@@ -61,3 +65,41 @@ class Watch:
 
     def _job(self) -> str:
         return self.world.stage.current.name if self.world.stage.current else ""
+
+
+@dataclass(frozen=True, slots=True)
+class OneKeyAtATime:
+    """Objects to a step that is sent under a new key while nobody knows what became of an older one.
+
+    What took effect under a key is known once its answer is on file. That it was not sent is no answer to it. A runner
+    that lost its event long ago may still send what others have sent since: no service does that again.
+    """
+
+    world: World
+
+    def install(self) -> None:
+        """Begin to watch."""
+        self.world.watchers.append(self.called)
+
+    def called(self, request: ServiceRequest) -> None:
+        """Called as a call is about to be sent."""
+        seq = event_of_call(request.call_key)
+        if any(sending.key == request.call_key for sending in self.world.ledger):
+            return
+        before = {
+            sending.key
+            for sending in self.world.ledger
+            if sending.url == request.url and sending.took_effect and event_of_call(sending.key) == seq
+        }
+        for key in before - {request.call_key}:
+            known = any(_settles(entry, key) for entry in self.world.store.journal.values())
+            assert known, (
+                f"{request.url} is sent as {request.call_key}, and what became of {key} is not known"
+            )
+
+
+def _settles(entry: JournalEntry, key: str) -> bool:
+    outcome = entry.outcome
+    if entry.intent.call_key != key or outcome.unanswered:
+        return False
+    return outcome.error is None or outcome.error.message != NOT_SENT

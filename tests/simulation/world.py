@@ -24,6 +24,8 @@ from tests.simulation.stage import Process, Stage
 
 LAMBDA = timedelta(seconds=900)
 SWEEP_PERIOD = timedelta(seconds=60)
+NOT_SENT = "connection refused"
+"""What is said of a call that did not reach its service."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class World:
     """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``.
 
     held: how long a process, by its name, is to stand still at a point, by its label; once.
+    versions: of the strategy, beside the one that instances are made of.
     too_late: what runners have journalled that had lost their event by then.
     """
 
@@ -90,6 +93,7 @@ class World:
     watchers: list[Callable[[ServiceRequest], None]] = field(default_factory=list)
     commit_watchers: list[Callable[[Instance], None]] = field(default_factory=list)
     held: dict[tuple[str, str], timedelta] = field(default_factory=dict)
+    versions: dict[int, Strategy] = field(default_factory=dict)
     too_late: list[JournalEntry] = field(default_factory=list)
     next_sweep: datetime = field(init=False)
 
@@ -252,7 +256,7 @@ class World:
             watch(request)
         if self.faults.happens(self.faults.service_error):
             self._note(request, took_effect=False, status="unreachable")
-            return Unreachable(why="connection refused")
+            return Unreachable(why=NOT_SENT)
         silent = self.faults.happens(self.faults.service_silence)
         answer = self.answers(request)
         took_effect = isinstance(answer, Answered) and 200 <= answer.status < 300

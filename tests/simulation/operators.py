@@ -1,0 +1,136 @@
+"""Bad weather, and what operators do in it."""
+
+import random
+from datetime import datetime, timedelta
+
+from shared.application.control import control
+from shared.application.flags import pause_queue, resume_queue
+from shared.application.redriving import RetryEvent, retry_event
+from shared.domain.commands import (
+    CancelEvent,
+    CancelTasks,
+    Command,
+    Execute,
+    Pause,
+    Resolve,
+    Resume,
+    Update,
+)
+from shared.domain.decision import Actor
+from shared.domain.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance import HeldBy, InstanceStatus
+from shared.domain.operation import drains
+from shared.domain.strategy import OnResume
+from tests.simulation.laws import only_instance, valid_records
+from tests.simulation.world import Faults, World
+
+ANN = Actor(name="ann")
+WITHDRAWALS = 0.5
+"""How often operators take something off instead of deciding what waits."""
+
+
+def weather(rng: random.Random, *, stall: float = 0.03, double_bell: float = 0.2) -> Faults:
+    """Bad for the first few hundred points."""
+    return Faults(
+        rng=rng,
+        until=400,
+        kill=0.02,
+        stall=stall,
+        lost_reply=0.03,
+        lost_bell=0.1,
+        double_bell=double_bell,
+        late_bell=0.1,
+        early_bell=0.1,
+        service_error=0.05,
+        service_silence=0.08,
+    )
+
+
+def near_something(world: World, at: datetime, rng: random.Random) -> None:
+    """Let time pass to about ``at``, rather to the moment at which the next event is due."""
+    main = only_instance(world).main_event
+    if main is not None and world.now_at < main.due_at < at and rng.random() < 0.7:
+        at = main.due_at + timedelta(milliseconds=rng.randint(0, 900))
+    world.run_until(max(at, world.now_at))
+
+
+def operate(world: World, rng: random.Random) -> None:
+    """One thing operators do."""
+    match rng.randint(0, 7):
+        case 0:
+            command(world, Pause(by=ANN, kill=rng.random() < 0.3))
+        case 1 | 2:
+            command(world, Resume(by=ANN, on_late=rng.choice([None, *OnResume])))
+        case 3:
+            world.do("pause queue", lambda: pause_queue(world, world.strategy.account_id, by=ANN))
+        case 4:
+            world.flags.paused_strategies.add(world.strategy.sid)
+        case 5:
+            _flags_down(world)
+        case 6 if rng.random() < WITHDRAWALS:
+            _withdraw(world, rng)
+        case 7:
+            _redrive(world, rng)
+        case _:
+            _decide_what_waits(world, rng)
+
+
+def _decide_what_waits(world: World, rng: random.Random) -> None:
+    for event in only_instance(world).events:
+        if event.paused_for is PausedFor.IN_DOUBT:
+            command(world, Resolve(seq=event.seq, resolution=rng.choice(list(Resolution)), by=ANN))
+        elif event.status is EventStatus.PENDING and rng.random() < 0.1:
+            command(world, Execute(seq=event.seq, by=ANN))
+
+
+def _redrive(world: World, rng: random.Random) -> None:
+    """Some event that has failed, or whatever else, is to run again."""
+    instance = only_instance(world)
+    failed = [r.event.seq for r in valid_records(world) if r.event.status is EventStatus.FAILED]
+    waiting = [event.seq for event in instance.events if event.has_begun]
+    seq = rng.choice([*failed * 3, *waiting * 3, 1])
+    world.do("retry", lambda: retry_event(world, RetryEvent(sid=instance.sid, seq=seq, by=ANN)))
+
+
+def _withdraw(world: World, rng: random.Random) -> None:
+    """One event canceled, or those of a task, or the plan given another end."""
+    instance = only_instance(world)
+    seqs = [event.seq for event in instance.events] or [1]
+    tasks = tuple(rng.sample(sorted(world.strategy.definition.tasks), 2))
+    end = rng.choice([None, world.now_at + timedelta(days=rng.randint(1, 200))])
+    commands: list[Command] = [
+        CancelEvent(seq=rng.choice(seqs), by=ANN),
+        CancelTasks(tasks=tasks, by=ANN),
+        Update(by=ANN, description=f"at {world.now_at}", sets_end_date=True, end_date=end),
+    ]
+    command(world, rng.choice(commands))
+
+
+def command(world: World, command: Command) -> None:
+    world.do(type(command).__name__, lambda: control(world, only_instance(world).sid, command))
+
+
+def _flags_down(world: World) -> None:
+    """Both flags cleared; each clearing begins the drains of what it held, in the same write."""
+    account, sid = world.strategy.account_id, world.strategy.sid
+    world.do("resume queue", lambda: resume_queue(world, account, by=ANN))
+    world.flags.paused_strategies.clear()
+    begun = drains(account, HeldBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
+    world.flags.access.operations.drains |= {drain.sid: drain for drain in begun}
+
+
+def all_clear(world: World) -> None:
+    """Flags down, doubts decided, the instance resumed. One who gets no answer asks again."""
+    world.rest()  # whatever was asked for last is done
+    while world.flags.paused_queues or world.flags.paused_strategies:
+        _flags_down(world)
+        world.run_until(world.now_at + timedelta(minutes=1))
+    world.run_until(world.now_at + timedelta(hours=1))
+    for event in only_instance(world).events:
+        if event.paused_for is PausedFor.IN_DOUBT:
+            command(world, Resolve(seq=event.seq, resolution=Resolution.RETRY, by=ANN))
+    world.run_until(world.now_at + timedelta(hours=1))
+    command(world, Resume(by=ANN))
+    world.run_until(world.now_at + timedelta(days=9))
+    if only_instance(world).status is InstanceStatus.PAUSED:
+        command(world, Resume(by=ANN))

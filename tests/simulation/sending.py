@@ -1,0 +1,40 @@
+"""How a service sends the answer to an asynchronous call, until somebody has heard it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from shared.application.answering import Sent, answer_event
+from shared.domain.decision import Actor, Verdict
+from shared.domain.ids import CorrelationId, answer_key, event_address, event_of_correlation
+from shared.domain.strategy import Json
+from tests.simulation.world import World
+
+GATEWAY = Actor(name="gateway")
+LATER = timedelta(minutes=1)
+
+
+def send_later(
+    world: World,
+    correlation: CorrelationId,
+    body: Json,
+    after: timedelta,
+    heard: Callable[[Verdict], object] = lambda _: None,
+) -> None:
+    """The answer is on its way, and is sent again a minute later while nobody has heard it.
+
+    heard: told what was said to it.
+    """
+
+    def send() -> None:
+        address = event_address(event_of_correlation(correlation))
+        assert address is not None
+        again = world.do("answer", send)
+        again.wakes_at = world.now_at + LATER
+        sent = Sent(correlation_id=correlation, key=answer_key(correlation, str(body)), by=GATEWAY, body=body)
+        verdict = answer_event(world, *address, sent)
+        assert verdict is not None, "what was sent is known"
+        heard(verdict)
+        if again.at_point == "start" and again in world.stage.processes:
+            world.stage.processes.remove(again)
+
+    world.do("answer", send).wakes_at = world.now_at + after

@@ -1,0 +1,158 @@
+"""Strategies that nobody has thought of, in bad weather, under operators who do whatever they like."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from shared.application.migrating import migrate_instance
+from shared.application.redriving import RetryEvent, retry_event
+from shared.application.start import StartInstance, start_instance
+from shared.domain.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.commands import AddEvent, Cancel, Resolve, Resume
+from shared.domain.event import EventStatus, PausedFor, Resolution
+from shared.domain.ids import CorrelationId
+from shared.domain.instance import InstanceStatus
+from tests.simulation.chance import any_strategy
+from tests.simulation.laws import (
+    assert_at_rest,
+    assert_books_agree,
+    assert_every_cycle_accounted_for,
+    assert_history_complete,
+    assert_no_unmarked_double,
+    assert_orders_counted,
+    only_instance,
+    valid_records,
+)
+from tests.simulation.operators import ANN, all_clear, command, near_something, operate, weather
+from tests.simulation.sending import send_later
+from tests.simulation.watch import OneKeyAtATime, Watch
+from tests.simulation.world import World
+
+BEGUN = datetime(2026, 3, 20, 9, tzinfo=UTC)
+STORMY_UNTIL = datetime(2026, 4, 14, tzinfo=UTC)
+CALM = datetime(2026, 5, 1, 12, tzinfo=UTC)
+ANSWER_AFTER = [timedelta(minutes=minutes) for minutes in (0, 1, 30, 60, 61, 100, 400)]
+
+
+@dataclass
+class Anybody:
+    """Services that decide once a key, as it happens, and answer asynchronous calls in their own time, or never."""
+
+    world: World
+    rng: random.Random
+    decided: dict[str, CallOutcome] = field(default_factory=dict)
+
+    def __call__(self, request: ServiceRequest) -> CallOutcome:
+        if request.call_key not in self.decided:
+            self.decided[request.call_key] = self._decided(request)
+        return self.decided[request.call_key]
+
+    def _decided(self, request: ServiceRequest) -> CallOutcome:
+        if self.rng.random() < 0.12:
+            return Answered(status=self.rng.choice([402, 404, 500, 503]), body={"why": "not now"})
+        status = self.rng.choice(["CONFIRMED", "CONFIRMED", "DECLINED"])
+        if not self._answers_later(request):
+            return Answered(status=201, body={"id": f"x-{len(self.decided)}", "status": status})
+        if self.rng.random() < 0.9:
+            correlation = CorrelationId(request.headers["X-Correlation-Id"])
+            send_later(self.world, correlation, {"status": status}, self.rng.choice(ANSWER_AFTER))
+        return Answered(status=202, body={"status": "PENDING"})
+
+    def _answers_later(self, request: ServiceRequest) -> bool:
+        _, version, method = request.url.rsplit("/", 2)
+        definition = self.world.versions[int(version)].definition
+        return definition.services["anybody"].methods[method].answers_later
+
+
+def a_story(seed: int) -> tuple[World, random.Random]:
+    """Somebody's strategy, its next version, and an instance of it, under watch; and what its operators go by."""
+    rng = random.Random(seed)
+    versions = {version: any_strategy(rng, version) for version in (1, 2)}
+    world = World(
+        strategy=versions[1],
+        now_at=BEGUN - timedelta(minutes=15),
+        faults=weather(rng, stall=0.08),
+        versions=versions,
+    )
+    world.answers = Anybody(world=world, rng=rng)
+    Watch(world).install()
+    OneKeyAtATime(world).install()
+    asked = StartInstance(strategy_id="anything", start_date=BEGUN, attributes={"n": 0.0})
+    start_instance(world, world.strategy, asked)
+    return world, random.Random(seed)
+
+
+def assert_lawful(world: World) -> None:
+    """Everything that must hold of any strategy once the storm is over."""
+    assert_at_rest(world)
+    assert_books_agree(world)
+    assert_history_complete(world)
+    assert_no_unmarked_double(world)
+    assert_every_cycle_accounted_for(world)
+    assert_orders_counted(world, "n")
+
+
+class TestAnyStrategy:
+    """No step is sent under a second key before the first is settled, no order is lost, and all comes to rest."""
+
+    def test_where_operators_only_help(self, seed: int) -> None:
+        world, rng = a_story(seed)
+        while world.now_at < CALM - timedelta(days=10):
+            world.run_until(world.now_at + timedelta(hours=rng.randint(1, 48)))
+            _help(world)
+
+        world.run_until(CALM)
+
+        assert_lawful(world)
+
+    def test_whatever_operators_do(self, seed: int) -> None:
+        world, rng = a_story(seed)
+        at = world.now_at
+        while at < STORMY_UNTIL:
+            at += timedelta(hours=rng.choice([1, 5, 24, 100]), minutes=rng.randint(0, 59))
+            near_something(world, at, rng)
+            _meddle(world, rng)
+        world.faults.until = 0
+        all_clear(world)
+        world.run_until(CALM)
+
+        assert_lawful(world)
+
+
+def _help(world: World) -> None:
+    """What waits for a decision is tried again, and what is paused goes on."""
+    instance = only_instance(world)
+    for event in instance.events:
+        if event.paused_for is PausedFor.IN_DOUBT:
+            command(world, Resolve(seq=event.seq, resolution=Resolution.RETRY, by=ANN))
+    if instance.status is InstanceStatus.PAUSED:
+        command(world, Resume(by=ANN))
+
+
+def _meddle(world: World, rng: random.Random) -> None:
+    """One thing operators do; seldom an end to it all."""
+    match rng.randint(0, 99):
+        case 0:
+            command(world, Cancel(by=ANN, kill=rng.random() < 0.3))
+        case 1 | 2:
+            version = rng.choice([1, 2])
+            sid = only_instance(world).sid
+            world.do("migrate", lambda: migrate_instance(world, sid, version, by=ANN, dry_run=False))
+        case 3 | 4 | 5 | 6 | 7:
+            command(world, AddEvent(task="extra", by=ANN))
+        case number if number < 22:
+            _redrive_from_a_step(world, rng)
+        case _:
+            operate(world, rng)
+
+
+def _redrive_from_a_step(world: World, rng: random.Random) -> None:
+    instance = only_instance(world)
+    failed = [record.event for record in valid_records(world) if record.event.status is EventStatus.FAILED]
+    events = [*failed, *(event for event in instance.events if event.has_begun)]
+    if not events:
+        return
+    event = rng.choice(events)
+    task = world.versions[event.version or instance.strategy_version].definition.tasks[event.task]
+    asked = RetryEvent(sid=instance.sid, seq=event.seq, by=ANN, from_step=rng.choice(sorted(task.steps)))
+    world.do("retry from a step", lambda: retry_event(world, asked))
