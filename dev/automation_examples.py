@@ -13,17 +13,17 @@ from datetime import timedelta
 from typing import Any
 
 from dev.examples import ACCOUNT, NOON, ROOT, Ids
+from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher
-from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.api.auth import Principal
 from shared.api.automation.call import Call, Gate
 from shared.api.automation.openapi import EXAMPLES_FILE
 from shared.api.automation.routes import ROUTES
-from shared.application.run import run_due_events
+from shared.api.http.auth import Principal
+from shared.application.runner.loop import run_due_events
 from shared.domain.access import Role
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.ids import InstanceSid
-from shared.domain.strategy import Json
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json
 
 ROUTE_OF = {route.operation.__name__: route for route in ROUTES}
 

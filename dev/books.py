@@ -12,10 +12,10 @@ from dev.client import Api
 from dev.template import REGION
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import Tables
-from shared.domain.event import Event
 from shared.domain.ids import InstanceSid
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.instance.event import Event
+from shared.domain.instance.journal import EventRecord, JournalEntry
+from shared.domain.instance.model import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from dev.books import Books, disagreements
 from dev.client import Api, Processes, advance, example
 from dev.emulator import free_port
 from dev.workers import ROOT
-from shared.domain.event import EventStatus
+from shared.domain.instance.event import EventStatus
 
 WATER_DATES = [
     "2026-01-31T10:00",

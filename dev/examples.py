@@ -14,19 +14,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from dev.memory.world import ManualClock, MemoryPorts, SequentialIds
 from shared.adapters.crypto import SecretHasher
-from shared.adapters.memory.world import ManualClock, MemoryPorts, SequentialIds
-from shared.api.auth import Principal
 from shared.api.core.call import Call
 from shared.api.core.deployment import Deployment
 from shared.api.core.gate import Gate
 from shared.api.core.openapi import EXAMPLES_FILE
 from shared.api.core.routes import ROUTES
-from shared.application.run import run_due_events
+from shared.api.http.auth import Principal
+from shared.application.runner.loop import run_due_events
 from shared.domain.access import AccessKey, Role
-from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.strategy import Json
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.strategy.model import Json
 
 ROOT = Path(__file__).parents[1]
 ACCOUNT = AccountId("example")

@@ -19,7 +19,7 @@ from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.jump import Jumper
 from dev.template import Function, Route
 from dev.workers import Invocation, Pool
-from shared.domain.dates import parse_instant
+from shared.domain.calendar.dates import parse_instant
 
 BY_SWEEPER = "/by-sweeper"
 """What the paths begin with on which the sweeper reaches Lambda: its rings count as its own."""

@@ -17,8 +17,8 @@ import boto3
 from shared import bootstrap
 from shared.application.keys import create_key
 from shared.domain.access import Role
-from shared.domain.decision import Actor
 from shared.domain.ids import AccountId
+from shared.domain.instance.verdict import Actor
 
 
 def make_key(account: str, role: Role, *, stage: str, description: str) -> str:

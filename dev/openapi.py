@@ -6,8 +6,8 @@
 import sys
 from pathlib import Path
 
-from shared.api.pages import PAGES
-from shared.api.reference import made
+from shared.api.http.pages import PAGES
+from shared.api.reference.build import made
 
 
 def main(dialect: str, folder: Path) -> int:

@@ -24,9 +24,9 @@ from shared.adapters.crypto import SecretHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.tables import OPERATIONS, Tables
 from shared.domain.access import AccessKey, Role
-from shared.domain.attention import SHARDS, far_partition, swept_partition
-from shared.domain.dates import parse_instant
+from shared.domain.calendar.dates import parse_instant
 from shared.domain.ids import AccountId
+from shared.domain.instance.due import SHARDS, far_partition, swept_partition
 
 KEY = "dev.local-secret"
 """Of the account ``dev``; local only."""

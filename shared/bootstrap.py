@@ -168,7 +168,7 @@ def _wired() -> _Wiring:
 @cache
 def _caller() -> _Caller:
     """Made by functions that call services only: what it is made of takes a tenth of a second to import."""
-    from shared.adapters.http_service_caller import HttpServiceCaller  # noqa: PLC0415 - as told
+    from shared.adapters.http.service_caller import HttpServiceCaller  # noqa: PLC0415 - as told
 
     return HttpServiceCaller(seconds=monotonic, allowed=settings().allowed_networks)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from shared.domain.dates import zone_named
+from shared.domain.calendar.dates import zone_named
 from shared.domain.errors import DateError
 
 Network = IPv4Network | IPv6Network

@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
+from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryStrategies
 from shared.adapters.crypto import AesGcmSealer, LocalDataKey
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
@@ -22,7 +23,6 @@ from shared.adapters.dynamodb.items import audit_of
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, table_definitions
-from shared.adapters.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryStrategies
 from shared.application.ports import (
     AccessStore,
     AuditStore,
@@ -30,7 +30,7 @@ from shared.application.ports import (
     OperationStore,
     StrategyStore,
 )
-from shared.domain.decision import AuditEntry
+from shared.domain.instance.verdict import AuditEntry
 
 ENVIRONMENT = "dev"
 REGION = "eu-central-1"

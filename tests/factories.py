@@ -8,20 +8,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.domain.commands import Redrive, Resume
-from shared.domain.conclude import advance
-from shared.domain.control import resume
-from shared.domain.dates import Unit, moment_at
-from shared.domain.decision import Actor, Applied
-from shared.domain.definition import read_definition
-from shared.domain.event import Event, EventKind, EventStatus
+from shared.domain.calendar.dates import Unit, moment_at
 from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
-from shared.domain.instance import Instance, Lease
-from shared.domain.journal import JournalEntry, Trail
-from shared.domain.redrive import redrive
-from shared.domain.run import Ending, Intent, Outcome, RunEnd, StepError, Then
-from shared.domain.strategy import Calendar, Definition, Delta, Json, Step, Strategy, Task
-from shared.domain.walk import Walk, go_on, set_out
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.journal import JournalEntry, Trail
+from shared.domain.instance.model import Instance, Lease
+from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
+from shared.domain.instance.verdict import Actor, Applied
+from shared.domain.lifecycle.commands import Redrive, Resume
+from shared.domain.lifecycle.conclude import advance
+from shared.domain.lifecycle.pause_resume_cancel import resume
+from shared.domain.lifecycle.redrive import redrive
+from shared.domain.steps.flow import Walk, go_on, set_out
+from shared.domain.strategy.model import Calendar, Definition, Delta, Json, Step, Strategy, Task
+from shared.domain.strategy.parse import read_definition
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 """The present of a test that does not care."""

@@ -1,6 +1,6 @@
 """One of each thing that is stored, with every field set to something that is not its default.
 
-``tests/adapters/test_documents.py`` fails when a field is forgotten here.
+``tests/adapters/dynamodb/test_documents.py`` fails when a field is forgotten here.
 """
 
 from dataclasses import replace
@@ -8,11 +8,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.domain.access import AccessKey, Role, Session
-from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result, RunWaiting
-from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
-from shared.domain.dates import Asked, Moment
-from shared.domain.decision import Actor, AuditEntry
-from shared.domain.event import Again, AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.bulk.operation import (
+    BulkOperation,
+    BulkStatus,
+    Came,
+    Counts,
+    MigrateTo,
+    Result,
+    RunWaiting,
+)
+from shared.domain.bulk.release import Drain
+from shared.domain.bulk.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
+from shared.domain.calendar.dates import Asked, Moment
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import (
     AccountId,
     CallKey,
@@ -22,7 +30,17 @@ from shared.domain.ids import (
     StrategySid,
     event_sid,
 )
-from shared.domain.instance import (
+from shared.domain.instance.event import (
+    Again,
+    AnswerMark,
+    Event,
+    EventKind,
+    EventStatus,
+    PausedFor,
+    Resolution,
+)
+from shared.domain.instance.journal import Answer, ClosedBy, EventRecord, JournalEntry
+from shared.domain.instance.model import (
     Added,
     CancelReason,
     HeldBy,
@@ -32,13 +50,11 @@ from shared.domain.instance import (
     StoodFor,
     Stop,
 )
-from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
-from shared.domain.operation import Drain
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.phase import Phase, Waiting
-from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
-from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
+from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.instance.verdict import Actor, AuditEntry
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
 ACCOUNT = AccountId("acme")

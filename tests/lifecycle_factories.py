@@ -5,21 +5,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from shared.domain.commands import Claim, Command, Conclude, Redrive
-from shared.domain.dates import format_instant, parse_instant
-from shared.domain.decide import decide
-from shared.domain.decision import Actor, Applied, AuditEntry, Verdict
-from shared.domain.definition import read_definition
-from shared.domain.event import Event
+from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord, JournalEntry, Trail
-from shared.domain.replay import chain, position
-from shared.domain.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
-from shared.domain.start import NewInstance, start
-from shared.domain.step import sent
-from shared.domain.strategy import Json, Strategy
-from shared.domain.walk import Walk, go_on
+from shared.domain.instance.event import Event
+from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import Instance
+from shared.domain.instance.replay import chain, position
+from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
+from shared.domain.instance.verdict import Actor, Applied, AuditEntry, Verdict
+from shared.domain.lifecycle.commands import Claim, Command, Conclude, Redrive
+from shared.domain.lifecycle.decide import decide
+from shared.domain.planning.start import NewInstance, start
+from shared.domain.steps.flow import Walk, go_on
+from shared.domain.steps.outcome import sent
+from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.parse import read_definition
 
 EXAMPLES = Path(__file__).parents[1] / "events"
 ANN = Actor(name="ann", reason="asked by phone")

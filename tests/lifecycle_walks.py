@@ -6,8 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.domain.attention import attention_at, next_event, partition
-from shared.domain.commands import (
+from shared.domain.ids import CorrelationId
+from shared.domain.instance.due import attention_at, next_event, partition
+from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
+from shared.domain.instance.journal import Answer, EventRecord
+from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
+from shared.domain.instance.replay import heard, position
+from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
+from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
+from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
     AwaitAnswer,
@@ -33,15 +40,8 @@ from shared.domain.commands import (
     Update,
     Wait,
 )
-from shared.domain.decide import decide
-from shared.domain.decision import AlreadyThere, Applied, Refused
-from shared.domain.event import Event, EventStatus, PausedFor, Resolution
-from shared.domain.ids import CorrelationId
-from shared.domain.instance import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
-from shared.domain.journal import Answer, EventRecord
-from shared.domain.replay import heard, position
-from shared.domain.run import Ending, Intent, Outcome, RunEnd
-from shared.domain.strategy import Json, OnResume, Strategy
+from shared.domain.lifecycle.decide import decide
+from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
     ANN,
     DECLINED,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dev.bench.cold import BASELINE, ColdStart, cold_starts
 from dev.bench.runs import OURS, PEER, figures_of_all
-from shared.api.pages import PAGES
+from shared.api.http.pages import PAGES
 
 MOST_OF_THE_PEER = 0.6
 MOST_OF_A_RUNNER = 1.5

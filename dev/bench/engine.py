@@ -18,16 +18,16 @@ from botocore.httpsession import URLLib3Session
 
 from dev.bench.work import REFUSED_EVERY, STEPS, engine_arguments
 from dev.emulator import Emulator
+from dev.memory.world import ManualClock
 from dev.template import REGION, Template
 from dev.workers import ROOT
 from shared import bootstrap
-from shared.adapters.memory.world import ManualClock
 from shared.application.ports import Ports
 from shared.application.start import StartInstance, start_instance
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.instance import InstanceStatus
-from shared.domain.strategy import Json
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.strategy.model import Json
 
 WARM_UP = 20
 AHEAD = timedelta(hours=1)

@@ -12,8 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.api.automation.call import Answer, Gate, check_ids
 from shared.api.automation.errors import error_id_of, failure, not_found, refusal_of
 from shared.api.automation.routes import ROUTES, Route
-from shared.api.request import body_of
-from shared.api.serving import serve_pages
+from shared.api.http.pages import serve_pages
+from shared.api.http.request import body_of
 from shared.bootstrap import hasher, ports, settings
 
 logger = Logger()

@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.operations import carry_on
+from shared.application.bulk.dispatch import carry_on
 from shared.bootstrap import ports
 from shared.domain.ids import OperationSid
 

@@ -12,8 +12,8 @@ from shared.api.core.call import Call
 from shared.api.core.errors import failure, not_found, refusal_of
 from shared.api.core.gate import Gate
 from shared.api.core.routes import ROUTES, Route
-from shared.api.request import body_of
-from shared.api.serving import serve_pages
+from shared.api.http.pages import serve_pages
+from shared.api.http.request import body_of
 from shared.bootstrap import deployment, hasher, ports
 
 logger = Logger()

@@ -8,11 +8,11 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.api.http.pages import serve_pages
+from shared.api.http.request import body_of
 from shared.api.orders.call import Answer, Request, Rules, Sent
 from shared.api.orders.errors import failure, refusal_of, status_of
 from shared.api.orders.routes import WAYS, Door, Route
-from shared.api.request import body_of
-from shared.api.serving import serve_pages
 from shared.bootstrap import hasher, ports, settings
 
 logger = Logger()

@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.run import run_due_events
+from shared.application.runner.loop import run_due_events
 from shared.bootstrap import begin_invocation
 from shared.domain.ids import InstanceSid
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.application.sweep import ring_operations, sweep
 from shared.bootstrap import ports, settings
-from shared.domain.attention import SHARDS
+from shared.domain.instance.due import SHARDS
 
 logger = Logger()
 metrics = Metrics(namespace="Ritornello")

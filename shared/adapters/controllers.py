@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from shared.domain.controllers import ControllerError
-from shared.domain.dates import format_instant
-from shared.domain.strategy import Json
+from shared.domain.calendar.dates import format_instant
+from shared.domain.steps.controllers import ControllerError
+from shared.domain.strategy.model import Json
 
 Function = Callable[[Mapping[str, Any]], Any]
 

@@ -7,8 +7,8 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-from shared.domain.attention import SHARDS
 from shared.domain.ids import InstanceSid
+from shared.domain.instance.due import SHARDS
 
 
 class SystemClock:

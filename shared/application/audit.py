@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.application.ports import Noted, Ports
-from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId
+from shared.domain.instance.verdict import AuditEntry
 
 MOST_READINGS = 32
 """So often the store is asked for one page: a month of quiet days, or a busy day in so many parts."""

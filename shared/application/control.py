@@ -1,12 +1,12 @@
 """Operators' commands: decide, store with audit, wake a runner. Source: design section 8."""
 
-from shared.application.committing import settled
+from shared.application.commit import settled
 from shared.application.ports import Ports
-from shared.domain.attention import Nothing, look
-from shared.domain.commands import CancelEvent, Command, Execute, Resolve
-from shared.domain.decision import Applied, Refused, Verdict
 from shared.domain.ids import InstanceSid
-from shared.domain.withdraw import asked_of_a_closed_one
+from shared.domain.instance.due import Nothing, look
+from shared.domain.instance.verdict import Applied, Refused, Verdict
+from shared.domain.lifecycle.cancel_events import asked_of_a_closed_one
+from shared.domain.lifecycle.commands import CancelEvent, Command, Execute, Resolve
 
 
 def control(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:

@@ -5,13 +5,13 @@ Source: contracts/core.md, Q1 to Q3 and section 5; design section 3, item 3.
 
 from dataclasses import replace
 
-from shared.application.committing import MAX_RACES, ContentionError
+from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError
-from shared.domain.decision import Actor, noted
+from shared.domain.bulk.release import drains
 from shared.domain.ids import AccountId
-from shared.domain.instance import HeldBy
-from shared.domain.operation import drains
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.verdict import Actor, noted
+from shared.domain.strategy.model import StrategyHead
 
 ACTIVE, PAUSED = "active", "paused"
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from shared.application.ports import Ports
-from shared.domain.history import PastEvent, last_finished_run, past_event
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import Instance
+from shared.domain.steps.history import PastEvent, last_finished_run, past_event
 
 MOST_STEPS = 1000
 """A page ends before the event with which it would hold more steps, unless it is the first."""

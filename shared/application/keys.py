@@ -2,9 +2,9 @@
 
 from shared.application.ports import Ports, SecretHasher
 from shared.domain.access import AccessKey, Role
-from shared.domain.decision import Actor, noted
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId
+from shared.domain.instance.verdict import Actor, noted
 
 
 class OwnKeyError(RitornelloError):

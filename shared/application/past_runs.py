@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from shared.application.ports import Ports
 from shared.domain.ids import AccountId
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
 
 MOST_MONTHS = 25
 """So far back it is looked: two years, whatever day of a month it is."""

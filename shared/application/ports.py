@@ -9,15 +9,15 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from shared.domain.access import AccessKey, Session
-from shared.domain.bulk import BulkOperation
-from shared.domain.call import CallOutcome, ServiceRequest
-from shared.domain.decision import AuditEntry
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.release import Drain
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance import HeldBy, Instance, InstanceStatus
-from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
-from shared.domain.operation import Drain
-from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
+from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.steps.call import CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 
 
 class StaleRevError(Exception):

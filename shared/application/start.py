@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.application.committing import ring
+from shared.application.commit import ring
 from shared.application.ports import Ports, StaleRevError
-from shared.domain.decision import Actor, AlreadyThere, Applied, AuditEntry, noted
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
-from shared.domain.instance import Instance
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.start import NewInstance, start
-from shared.domain.strategy import Json, Strategy
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry, noted
+from shared.domain.planning.start import NewInstance, start
+from shared.domain.strategy.model import Json, Strategy
 
 
 class KeyReusedError(RitornelloError):

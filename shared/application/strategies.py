@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 
 from shared.application.ports import Ports, SecretHasher, StaleRevError
 from shared.application.start import KeyReusedError, Repeatable
-from shared.domain.decision import Actor, noted
-from shared.domain.definition import read_definition
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, StrategySid, sid_of_request
-from shared.domain.instance import UNFINISHED
-from shared.domain.strategy import Json, StrategyHead
+from shared.domain.instance.model import UNFINISHED
+from shared.domain.instance.verdict import Actor, noted
+from shared.domain.strategy.model import Json, StrategyHead
+from shared.domain.strategy.parse import read_definition
 
 
 class ChangedMeanwhileError(RitornelloError):

@@ -6,20 +6,12 @@ Source: design section 3, items 2 and 3.
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.application.committing import ContentionError, committed, ring
+from shared.application.commit import ContentionError, committed, ring
 from shared.application.ports import Ports, UnknownStrategyError
-from shared.domain.attention import (
-    NotYet,
-    Over,
-    Ready,
-    attention_at,
-    far_partition,
-    look,
-    swept_partition,
-)
-from shared.domain.commands import Nudge
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
+from shared.domain.instance.due import NotYet, Over, Ready, attention_at, far_partition, look, swept_partition
+from shared.domain.lifecycle.commands import Nudge
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,1 +1,6 @@
-"""Pure decisions: what a strategy means, which dates a plan has, what a command comes to."""
+"""What the product does, as pure functions on immutable values: no input or output, no clock, no randomness.
+
+Each package imports only from packages below it: ``bulk``, ``explain | lifecycle``, ``steps | planning``,
+``instance``, ``strategy``, ``calendar | validation``, and the modules ``access``, ``errors`` and ``ids``.
+Start with ``lifecycle/decide.py``.
+"""

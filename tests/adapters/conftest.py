@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.http_service_caller import HttpServiceCaller
-from tests.adapters.http_stub import Make
+from shared.adapters.http.service_caller import HttpServiceCaller
+from tests.adapters.http.http_stub import Make
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.controllers import ModuleControllers, NoControllers
-from shared.domain.controllers import ControllerError
+from shared.domain.steps.controllers import ControllerError
 
 NAME = "a_shop_of_controllers"
 

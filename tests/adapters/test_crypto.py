@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey, SecretHasher
 from shared.application.ports import SealBrokenError, Sealer
-from tests.adapters.replies import answers, refused
+from tests.adapters.http.replies import answers, refused
 from tests.engines import a_sealer
 
 SETTINGS = '{"secret": "héllo"}'.encode()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from shared.adapters.memory.world import ManualClock
+from dev.memory.world import ManualClock
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.domain.ids import InstanceSid, OperationSid
 

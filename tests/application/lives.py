@@ -6,18 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.answering import Sent, answer_event
+from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.answer_event import Sent, answer_event
 from shared.application.control import control
-from shared.application.run import run_due_events
+from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.attention import next_event
-from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
-from shared.domain.commands import Cancel, Pause, Resume
-from shared.domain.dates import format_instant
-from shared.domain.decision import Actor
-from shared.domain.definition import read_definition
-from shared.domain.event import Event
+from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import (
     AccountId,
     CorrelationId,
@@ -26,10 +20,16 @@ from shared.domain.ids import (
     event_address,
     event_of_correlation,
 )
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
-from shared.domain.strategy import Json, Strategy
-from tests.domain.definitions import changed, minimal
+from shared.domain.instance.due import next_event
+from shared.domain.instance.event import Event
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, Pause, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.parse import read_definition
+from tests.domain.strategy.definitions import changed, minimal
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ANN = Actor(name="ann")

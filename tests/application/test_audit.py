@@ -3,13 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from shared.adapters.memory.world import MemoryPorts
+from dev.memory.world import MemoryPorts
 from shared.application.audit import MOST_READINGS, Window, audit_page, from_the_end
 from shared.application.ports import Noted
-from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, event_sid
+from shared.domain.instance.verdict import AuditEntry
 from tests import full
-from tests.application.test_draining import a_world
+from tests.application.bulk.test_release import a_world
 
 ACCOUNT = AccountId("acme")
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

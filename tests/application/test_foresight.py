@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.answering import Sent, answer_event
-from shared.application.run import run_due_events
+from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.answer_event import Sent, answer_event
+from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.attention import next_event
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.dates import format_instant, parse_instant
-from shared.domain.decision import Actor
-from shared.domain.event import EventKind, PausedFor
-from shared.domain.forecast import ForeseenCycle, forecast, simulate
+from shared.domain.calendar.dates import format_instant, parse_instant
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.replay import position
-from shared.domain.run import Intent
-from shared.domain.strategy import Json, Strategy
+from shared.domain.instance.due import next_event
+from shared.domain.instance.event import EventKind, PausedFor
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.replay import position
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import Actor
+from shared.domain.planning.forecast import ForeseenCycle, forecast, simulate
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json, Strategy
 from tests.factories import strategy_from
 from tests.simulation.stories import MEMBER, example
 

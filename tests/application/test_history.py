@@ -3,14 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from shared.adapters.memory.world import ManualClock, MemoryPorts
+from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.history import MOST_STEPS, HistoryPage, history_page, last_outcome
-from shared.application.run import run_due_events
+from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.event import EventKind, EventStatus
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.journal import EventRecord, JournalEntry
+from shared.domain.instance.model import Instance
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.factories import an_entry, an_event, an_instance, an_intent
 from tests.lifecycle_factories import DAILY, calendar, strategy
 

@@ -4,18 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.memory.world import ManualClock, MemoryPorts
+from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control
-from shared.application.run import run_due_events
+from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.attention import next_event
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.commands import Pause, Resume
-from shared.domain.dates import format_instant
-from shared.domain.decision import Actor, Applied
-from shared.domain.forecast import overdue
+from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import InstanceSid
-from shared.domain.strategy import OnResume
+from shared.domain.instance.due import next_event
+from shared.domain.instance.verdict import Actor, Applied
+from shared.domain.lifecycle.commands import Pause, Resume
+from shared.domain.planning.forecast import overdue
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import OnResume
 from tests.lifecycle_factories import at
 from tests.simulation.stories import example
 

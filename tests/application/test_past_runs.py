@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.adapters.memory.world import ManualClock, MemoryPorts
+from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.past_runs import PAGE, Past, past_runs, runs_of
-from shared.domain.event import EventKind, EventStatus
 from shared.domain.ids import AccountId
-from shared.domain.journal import EventRecord
-from tests.application.bulk_worlds import Shop
+from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.journal import EventRecord
+from tests.application.bulk.bulk_worlds import Shop
 from tests.factories import an_event, an_instance
 
 ACCOUNT = AccountId("account")

@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.answering import Sent, answer_event
+from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.answer_event import Sent, answer_event
 from shared.application.control import control, control_event
-from shared.application.run import run_due_events
+from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.attention import next_event
-from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
-from shared.domain.commands import Execute, Resume
-from shared.domain.dates import format_instant
-from shared.domain.decision import Actor, Applied, Refused, Verdict
-from shared.domain.event import Event, EventStatus, PausedFor
+from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import CorrelationId, InstanceSid, answer_key, event_address, event_of_correlation
-from shared.domain.instance import CancelReason, Instance, InstanceStatus
-from shared.domain.journal import EventRecord
+from shared.domain.instance.due import next_event
+from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.verdict import Actor, Applied, Refused, Verdict
+from shared.domain.lifecycle.commands import Execute, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from tests.lifecycle_factories import at
 from tests.simulation.stories import example
 

@@ -5,19 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.memory.stores import MemoryInstances
-from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.answering import Sent, answer_event
-from shared.application.committing import MAX_RACES, ContentionError
-from shared.application.migrating import migrate_instance
-from shared.application.run import run_due_events
+from dev.memory.stores import MemoryInstances
+from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.answer_event import Sent, answer_event
+from shared.application.commit import MAX_RACES, ContentionError
+from shared.application.migrate import migrate_instance
+from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import CallOutcome, ServiceRequest
-from shared.domain.decision import Actor, Applied
 from shared.domain.ids import CorrelationId, InstanceSid
-from shared.domain.instance import Instance
-from shared.domain.replay import position
-from shared.domain.run import Intent
+from shared.domain.instance.model import Instance
+from shared.domain.instance.replay import position
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import Actor, Applied
+from shared.domain.steps.call import CallOutcome, ServiceRequest
 from tests.lifecycle_factories import at, strategy
 from tests.simulation.stories import declined
 

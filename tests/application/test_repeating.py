@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dev.memory.stores import MemoryInstances, MemoryStrategies
+from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher
-from shared.adapters.memory.stores import MemoryInstances, MemoryStrategies
-from shared.adapters.memory.world import ManualClock, MemoryPorts
-from shared.application.committing import ContentionError
+from shared.application.commit import ContentionError
 from shared.application.flags import pause_strategy, resume_strategy
 from shared.application.ports import StaleRevError
 from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
@@ -24,12 +24,12 @@ from shared.application.strategies import (
     delete_strategy,
     replace_settings,
 )
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.decision import Actor, AlreadyThere, Applied, AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, sid_of_request
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
-from shared.domain.strategy import Json, Strategy, StrategyHead
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json, Strategy, StrategyHead
 from tests.contract.test_strategy_store import settings
 
 ANN = Actor(name="ann")

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher
-from shared.adapters.memory.world import ManualClock, MemoryPorts
 from shared.application.sessions import Expired, close_session, key_of_session, open_session
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
-from tests.application.bulk_worlds import Shop
+from tests.application.bulk.bulk_worlds import Shop
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HASHER = SecretHasher(b"p" * 32)

@@ -22,7 +22,7 @@ from tests.application.lives import (
     settings_with,
     two_steps,
 )
-from tests.domain.definitions import changed
+from tests.domain.strategy.definitions import changed
 
 
 class TestServices:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.domain.commands import Cancel, Pause, Resume
 from shared.domain.errors import InvalidInputError
+from shared.domain.lifecycle.commands import Cancel, Pause, Resume
 from tests.application.lives import (
     ANN,
     DAY,

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
+from dev.memory.world import ManualClock, SequentialIds
+from dev.metering.meter import Meter
 from shared.adapters.controllers import NoControllers
-from shared.adapters.memory.world import ManualClock, SequentialIds
-from shared.adapters.meter import Meter
 from shared.adapters.wakeups import AwsWakeups, Doorbell
-from shared.application.bulk import AskedOfMany, begin_bulk
+from shared.application.bulk.select import Walk, next_slice
+from shared.application.bulk.start import AskedOfMany, begin_bulk
 from shared.application.control import control
-from shared.application.explaining import explained
+from shared.application.explain import explained
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.history import history_page
-from shared.application.listing import page_of_account, page_of_strategy
+from shared.application.list_instances import page_of_account, page_of_strategy
 from shared.application.ports import (
     AccessStore,
     AuditStore,
@@ -31,17 +32,16 @@ from shared.application.ports import (
     OperationStore,
     StrategyStore,
 )
-from shared.application.run import run_due_events
-from shared.application.selecting import Walk, next_slice
+from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import sweep
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.commands import Cancel, Command, Pause, Resume
-from shared.domain.decision import Actor
+from shared.domain.bulk.selection import OfIds, OfStrategy
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import InstanceStatus
-from shared.domain.selection import OfIds, OfStrategy
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import StrategyHead
 from tests.engines import DynamoDb, on_dynamodb
 
 DOC, WHATEVER_THE_SIZE = (

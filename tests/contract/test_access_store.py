@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.access import Role
 from shared.domain.ids import AccountId
-from shared.domain.instance import HeldBy
+from shared.domain.instance.model import HeldBy
 from tests import full
 from tests.engines import Stores
 

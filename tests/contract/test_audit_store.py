@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 
 from shared.application.audit import from_the_end
 from shared.application.ports import Noted
-from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId
+from shared.domain.instance.verdict import AuditEntry
 from tests import full
 from tests.contract.test_instance_store import an_instance, changed
 from tests.engines import Stores

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import pytest
 
 from shared.application.ports import StaleRevError
-from shared.domain.attention import GRACE, held_partition, swept_partition
-from shared.domain.decision import AuditEntry
-from shared.domain.event import Event, EventKind, EventStatus
 from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.instance import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
-from shared.domain.journal import EventRecord, JournalEntry, Trail
-from shared.domain.run import RunEnd
+from shared.domain.instance.due import GRACE, held_partition, swept_partition
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
+from shared.domain.instance.run import RunEnd
+from shared.domain.instance.verdict import AuditEntry
 from tests import full
 from tests.engines import Stores
 from tests.full import at

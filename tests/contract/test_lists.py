@@ -8,8 +8,8 @@ import pytest
 
 from shared.application.ports import Listed
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.strategy.model import StrategyHead
 from tests import full
 from tests.contract.test_instance_store import an_instance, changed
 from tests.contract.test_strategy_store import settings

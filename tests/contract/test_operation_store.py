@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from shared.application.ports import Listed, StaleRevError
-from shared.domain.bulk import BulkOperation
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.release import Drain
 from shared.domain.ids import AccountId, OperationSid
-from shared.domain.operation import Drain
 from tests import full
 from tests.engines import Stores
 from tests.full import at

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError
-from shared.domain.decision import AuditEntry
-from shared.domain.definition import stored_definition
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance import HeldBy
-from shared.domain.strategy import Strategy
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.model import Strategy
+from shared.domain.strategy.parse import stored_definition
 from tests import full
 from tests.engines import ENVIRONMENT, Stores
 

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from shared.adapters.memory.world import ManualClock, MemoryWakeups
+from dev.memory.world import ManualClock, MemoryWakeups
 from shared.adapters.system import SystemClock
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.ports import Wakeups

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from dev.memory.world import ManualClock, MemoryPorts
 from shared import bootstrap
 from shared.adapters.crypto import SecretHasher
-from shared.adapters.memory.world import ManualClock, MemoryPorts
-from tests.dialects.automation_client import Client as AutomationClient
-from tests.dialects.core_client import Client, Shop
-from tests.dialects.orders_client import Joc
-from tests.dialects.process_client import ProcessClient
+from tests.dialects.automation.client import Client as AutomationClient
+from tests.dialects.core.client import Client, Shop
+from tests.dialects.orders.client import Joc
+from tests.dialects.process.client import ProcessClient
 from tests.dialects.wire import NOON, TEMPLATE
 
 

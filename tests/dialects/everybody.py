@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from dev.gateway import HttpRequest, event_of
-from shared.adapters.memory.world import MemoryPorts
-from shared.application.run import run_due_events
+from dev.memory.world import MemoryPorts
+from shared.application.runner.loop import run_due_events
 from shared.domain.ids import InstanceSid
 from tests.dialects.wire import ROUTES, TEMPLATE, Context
 

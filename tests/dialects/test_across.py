@@ -8,9 +8,9 @@ import pytest
 
 from dev.examples import Ids
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from tests.dialects.core_client import WATER, Client
+from tests.dialects.core.client import WATER, Client
 from tests.dialects.everybody import Everybody
-from tests.domain.test_phase import ROWS
+from tests.domain.instance.test_phase import ROWS
 
 PLAIN: dict[str, Any] = {"name": "plain", "secret": WATER["secret"], "settings": WATER["settings"]}
 WORKFLOW = {
@@ -145,7 +145,7 @@ class TestMadeInProcess:
         assert everybody.process("GET", f"/status/{sid}")["message"] == "Process cancelled"
 
 
-# contracts/mapping.md D.3, by the rows of tests/domain/test_phase.py: 8x8, JOC (with its reason), Robusta.
+# contracts/mapping.md D.3, by the rows of tests/domain/instance/test_phase.py: 8x8, JOC (with its reason), Robusta.
 # Where D.3 has "WAITING or last outcome", none has come yet.
 CELLS: dict[str, tuple[str, str, str]] = {
     "without events": ("Runnable", "PENDING", "WAITING"),

@@ -11,10 +11,10 @@ from typing import Any
 import jsonschema_rs
 
 from dev.gateway import HttpRequest, event_of
+from dev.memory.world import MemoryPorts
 from dev.template import Template
 from shared.adapters.crypto import SecretHasher
-from shared.adapters.memory.world import MemoryPorts
-from shared.api.reference import document_of
+from shared.api.reference.build import document_of
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
 

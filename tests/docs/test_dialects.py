@@ -6,7 +6,7 @@ from pathlib import Path
 from shared.api.automation.statuses import STATUS_OF
 from shared.api.orders.states import SHOWN
 from shared.api.process.render import SEEN
-from shared.domain.phase import Phase
+from shared.domain.instance.phase import Phase
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api" / "dialects.md").read_text()
 ROWS = re.findall(r"^\| [^|`]+ \| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.event import EventStatus
-from shared.domain.instance import InstanceStatus
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import InstanceStatus
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -7,7 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from shared.domain.commands import (
+from shared.domain.instance.event import Event, Resolution
+from shared.domain.instance.journal import Answer, Trail
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.run import Ending, Intent, Outcome
+from shared.domain.instance.verdict import Applied
+from shared.domain.lifecycle.commands import (
     Apply,
     Cancel,
     Claim,
@@ -23,13 +28,8 @@ from shared.domain.commands import (
     Unpark,
     Update,
 )
-from shared.domain.decide import decide
-from shared.domain.decision import Applied
-from shared.domain.event import Event, Resolution
-from shared.domain.instance import HeldBy
-from shared.domain.journal import Answer, Trail
-from shared.domain.run import Ending, Intent, Outcome
-from shared.domain.strategy import Json, Strategy
+from shared.domain.lifecycle.decide import decide
+from shared.domain.strategy.model import Json, Strategy
 from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new, strategy
 from tests.lifecycle_walks import RandomLife, Transition
 

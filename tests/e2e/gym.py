@@ -9,8 +9,8 @@ from typing import Any
 
 from dev.books import Books, disagreements
 from dev.client import Api, Processes, example
-from shared.domain.event import EventStatus
-from shared.domain.journal import EventRecord, JournalEntry
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import EventRecord, JournalEntry
 
 MEMBER = {"memberId": "m", "email": "m@example.test", "monthlyFee": 29.5}
 

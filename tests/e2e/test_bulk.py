@@ -23,14 +23,14 @@ from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.items import instance_item
 from shared.adapters.dynamodb.tables import Tables
 from shared.application.audit import from_the_end
-from shared.domain.attention import SHARDS
-from shared.domain.bulk import SLICE
-from shared.domain.definition import read_definition
-from shared.domain.event import EventKind
+from shared.domain.bulk.operation import SLICE
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import Instance
-from shared.domain.start import NewInstance, start
-from shared.domain.strategy import Strategy
+from shared.domain.instance.due import SHARDS
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.model import Instance
+from shared.domain.planning.start import NewInstance, start
+from shared.domain.strategy.model import Strategy
+from shared.domain.strategy.parse import read_definition
 
 MANY = int(os.environ.get("BULK_INSTANCES", "300"))
 AT_FULL_LENGTH = "BULK_INSTANCES" in os.environ

@@ -23,8 +23,8 @@ from dev.emulator import free_port
 from dev.ministack import Ministack
 from dev.packages import built_here
 from shared.api.automation.routes import NOT_SERVED
-from shared.api.pages import PAGES
-from shared.domain.attention import GRACE
+from shared.api.http.pages import PAGES
+from shared.domain.instance.due import GRACE
 
 # Sockets for the fixture too, which builds and deploys once for all of these tests: one process runs them.
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(400)]

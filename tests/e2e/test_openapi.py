@@ -31,7 +31,7 @@ def with_any_settings() -> dict[str, Any]:
 
     The coverage phase goes through every bound of every field below a body: two thousand requests for each
     operation that takes settings, six times as many as for all others together. That each field is refused
-    where the schema refuses it is told by tests/dialects/test_core_settings_schema.py.
+    where the schema refuses it is told by tests/dialects/core/test_settings_schema.py.
     """
     found = document()
     for schema in found["components"]["schemas"].values():

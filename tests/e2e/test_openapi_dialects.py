@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dev.client import KEY, Processes, example
-from shared.api.reference import document_of
+from shared.api.reference.build import document_of
 from tests.e2e.test_openapi import CHECKS, STRATEGY
 
 pytestmark = pytest.mark.timeout(500)

@@ -23,13 +23,13 @@ from dev.client import KEY, Processes, example
 from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.items import instance_item
 from shared.application.audit import from_the_end
-from shared.domain.attention import SHARDS
-from shared.domain.bulk import SLICE
-from shared.domain.decision import AuditEntry
+from shared.domain.bulk.operation import SLICE
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, order_sid
-from shared.domain.instance import Instance
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.start import NewInstance, start
+from shared.domain.instance.due import SHARDS
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.planning.start import NewInstance, start
 from tests.e2e.test_bulk import DEV, FAR, MEMBER, Gym, awaited, open_gym, tell
 
 MANY = int(os.environ.get("ORDERS", "300"))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dev.client import Processes, advance
-from shared.domain.event import EventStatus
+from shared.domain.instance.event import EventStatus
 from tests.e2e.gym import assert_right, await_all, await_arrival, await_end, first_charge, gym, join
 
 

@@ -8,9 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from dev.memory.world import ManualClock
 from dev.template import Template
 from shared import bootstrap
-from shared.adapters.memory.world import ManualClock
 from shared.adapters.system import SystemClock
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId

@@ -9,15 +9,15 @@ from typing import Any
 import boto3
 import pytest
 
+from dev.memory.world import ManualClock
 from functions.bulk_runner.handler import lambda_handler as bulk_runner
 from functions.core_api.handler import lambda_handler as core_api
 from functions.step_runner.handler import lambda_handler as step_runner
 from functions.sweeper.handler import lambda_handler as sweeper
 from shared import bootstrap
-from shared.adapters.memory.world import ManualClock
 from shared.application.flags import pause_queue, resume_queue
-from shared.domain.decision import Actor
 from shared.domain.ids import AccountId, InstanceSid
+from shared.domain.instance.verdict import Actor
 from tests.functions.contexts import Context
 
 ROOT = Path(__file__).parents[2]

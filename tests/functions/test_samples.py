@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
+from dev.memory.world import ManualClock
 from functions.process_api.handler import lambda_handler as process_api
 from shared import bootstrap
-from shared.adapters.memory.world import ManualClock
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.sessions import key_of_session
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.access import AccessKey, Role
-from shared.domain.decision import Actor
 from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.instance import HeldBy
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.verdict import Actor
 from tests.functions.contexts import Context
 
 ROOT = Path(__file__).parents[2]

@@ -4,9 +4,9 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.definition import read_definition
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.strategy import Strategy
+from shared.domain.strategy.model import Strategy
+from shared.domain.strategy.parse import read_definition
 
 TASKS = ("main", "before", "extra", "welcome", "farewell")
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Etc/UTC")

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from shared.domain.attention import GRACE, attention_at, next_event
-from shared.domain.event import EventKind, EventStatus, PausedFor
 from shared.domain.ids import event_address
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import ClosedBy, EventRecord, JournalEntry
-from shared.domain.replay import last_run
+from shared.domain.instance.due import GRACE, attention_at, next_event
+from shared.domain.instance.event import EventKind, EventStatus, PausedFor
+from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.replay import last_run
 from tests.simulation.world import Sending, World
 
 

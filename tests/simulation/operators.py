@@ -5,8 +5,12 @@ from datetime import datetime, timedelta
 
 from shared.application.control import control
 from shared.application.flags import pause_queue, resume_queue
-from shared.application.redriving import RetryEvent, retry_event
-from shared.domain.commands import (
+from shared.application.retry_event import RetryEvent, retry_event
+from shared.domain.bulk.release import drains
+from shared.domain.instance.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import (
     CancelEvent,
     CancelTasks,
     Command,
@@ -16,11 +20,7 @@ from shared.domain.commands import (
     Resume,
     Update,
 )
-from shared.domain.decision import Actor
-from shared.domain.event import EventStatus, PausedFor, Resolution
-from shared.domain.instance import HeldBy, InstanceStatus
-from shared.domain.operation import drains
-from shared.domain.strategy import OnResume
+from shared.domain.strategy.model import OnResume
 from tests.simulation.laws import only_instance, valid_records
 from tests.simulation.world import Faults, World
 

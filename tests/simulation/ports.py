@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies
+from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
-from shared.adapters.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies
-from shared.adapters.memory.world import SequentialIds
 from shared.application.ports import (
     Clock,
     Controllers,
@@ -16,12 +16,12 @@ from shared.application.ports import (
     ServiceCaller,
     Wakeups,
 )
-from shared.domain.bulk import BulkOperation
-from shared.domain.decision import AuditEntry
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.release import Drain
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance import HeldBy
-from shared.domain.operation import Drain
-from shared.domain.strategy import Strategy
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.model import Strategy
 from tests.simulation.stage import Process
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from shared.application.answering import Sent, answer_event
-from shared.domain.decision import Actor, Verdict
+from shared.application.answer_event import Sent, answer_event
 from shared.domain.ids import CorrelationId, answer_key, event_address, event_of_correlation
-from shared.domain.strategy import Json
+from shared.domain.instance.verdict import Actor, Verdict
+from shared.domain.strategy.model import Json
 from tests.simulation.world import World
 
 GATEWAY = Actor(name="gateway")

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.definition import read_definition
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.strategy import Json, Strategy
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.parse import read_definition
 from tests.simulation.world import Faults, World
 
 EXAMPLES = Path(__file__).parents[2] / "events"

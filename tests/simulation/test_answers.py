@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.commands import Cancel, Command, Pause, Resume
-from shared.domain.decision import Actor, Applied, Verdict
-from shared.domain.definition import read_definition
-from shared.domain.event import EventStatus
 from shared.domain.ids import AccountId, CorrelationId, StrategySid, event_address, event_of_correlation
-from shared.domain.strategy import Json, Strategy
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.verdict import Actor, Applied, Verdict
+from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.parse import read_definition
 from tests.simulation.laws import (
     assert_at_rest,
     assert_books_agree,

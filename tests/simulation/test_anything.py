@@ -4,14 +4,14 @@ import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.application.migrating import migrate_instance
-from shared.application.redriving import RetryEvent, retry_event
+from shared.application.migrate import migrate_instance
+from shared.application.retry_event import RetryEvent, retry_event
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.commands import AddEvent, Cancel, Resolve, Resume
-from shared.domain.event import EventStatus, PausedFor, Resolution
 from shared.domain.ids import CorrelationId
-from shared.domain.instance import InstanceStatus
+from shared.domain.instance.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.lifecycle.commands import AddEvent, Cancel, Resolve, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.simulation.chance import any_strategy
 from tests.simulation.laws import (
     assert_at_rest,

@@ -11,16 +11,16 @@ from itertools import combinations
 
 import pytest
 
-from shared.application.bulk import AskedOfMany, OperationOverError, begin_bulk, order
+from shared.application.bulk.start import AskedOfMany, OperationOverError, begin_bulk, order
 from shared.application.control import control
 from shared.application.start import Repeatable, StartInstance, start_instance
-from shared.domain.bulk import BulkOperation, BulkStatus, Counts, Order
-from shared.domain.commands import Cancel, CancelTasks, Pause
-from shared.domain.decision import Actor
-from shared.domain.event import EventKind
+from shared.domain.bulk.operation import BulkOperation, BulkStatus, Counts, Order
+from shared.domain.bulk.selection import OfStrategy
 from shared.domain.ids import AccountId
-from shared.domain.instance import InstanceStatus
-from shared.domain.selection import OfStrategy
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause
 from tests.simulation.stories import MEMBER, gym_world
 from tests.simulation.world import Faults, World
 

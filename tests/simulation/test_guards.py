@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import shared.application.committing
-import shared.application.moving
-import shared.domain.attention
-import shared.domain.claim
-import shared.domain.takeover
-import shared.domain.way
-from shared.adapters.memory.stores import MemoryAccess, MemoryStrategies
-from shared.domain.decision import AuditEntry
-from shared.domain.event import Event
+import shared.application.commit
+import shared.application.runner.progress
+import shared.domain.instance.due
+import shared.domain.lifecycle.claim
+import shared.domain.lifecycle.takeover
+import shared.domain.steps.cursor
+from dev.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance import HeldBy, Instance
-from shared.domain.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.event import Event
+from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import HeldBy, Instance
+from shared.domain.instance.verdict import AuditEntry
 from tests.simulation.laws import only_instance
 from tests.simulation.test_storms import CALM, assert_lawful, storm
 from tests.simulation.watch import Watch
@@ -109,19 +109,19 @@ class TestARemovedGuardIsCaught:
         def any_event(instance: Instance, seq: int, _fence: int) -> Event | None:
             return instance.event(seq) if fenceless(instance, seq, _fence) else None
 
-        monkeypatch.setattr(shared.application.moving, "holds", fenceless)
-        monkeypatch.setattr(shared.domain.claim, "holds", fenceless)
-        monkeypatch.setattr(shared.domain.conclude, "_held_event", any_event)
+        monkeypatch.setattr(shared.application.runner.progress, "holds", fenceless)
+        monkeypatch.setattr(shared.domain.lifecycle.claim, "holds", fenceless)
+        monkeypatch.setattr(shared.domain.lifecycle.conclude, "_held_event", any_event)
 
         assert caught(untouched)
 
     def test_retries_that_forget_the_key_of_an_unanswered_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.domain.way, "unanswered_sending", lambda *_: None)
+        monkeypatch.setattr(shared.domain.steps.cursor, "unanswered_sending", lambda *_: None)
 
         assert "took effect" in caught(untouched)
 
     def test_orders_that_a_crash_forgets(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.domain.takeover, "unapplied", lambda *_: ())
+        monkeypatch.setattr(shared.domain.lifecycle.takeover, "unapplied", lambda *_: ())
 
         assert caught(untouched)
 

@@ -10,8 +10,8 @@ import pytest
 
 from shared.application.history import last_outcome
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.own_schedule import OwnSchedule
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.factories import settings, step, strategy_from, task
 from tests.simulation.laws import (
     assert_at_rest,

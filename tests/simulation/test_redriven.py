@@ -12,17 +12,17 @@ from functools import cache
 
 import pytest
 
-from shared.application.redriving import RetryEvent, retry_event
+from shared.application.retry_event import RetryEvent, retry_event
 from shared.application.start import StartInstance, start_instance
-from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
-from shared.domain.decision import Actor, Applied, AuditEntry
-from shared.domain.event import EventStatus
 from shared.domain.ids import call_key, event_sid
-from shared.domain.instance import CancelReason, Instance, InstanceStatus
-from shared.domain.journal import EventRecord
-from shared.domain.replay import chain
-from shared.domain.run import Intent
-from shared.domain.strategy import Json
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.replay import chain
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import Actor, Applied, AuditEntry
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.strategy.model import Json
 from tests.lifecycle_factories import strategy
 from tests.simulation.laws import (
     assert_at_rest,

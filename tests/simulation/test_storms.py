@@ -4,11 +4,9 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.commands import (
-    Cancel,
-)
-from shared.domain.event import EventKind, EventStatus
-from shared.domain.instance import InstanceStatus
+from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.lifecycle.commands import Cancel
 from tests.simulation.laws import (
     assert_at_rest,
     assert_books_agree,

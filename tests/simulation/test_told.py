@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import shared.application.run
+import shared.application.runner.loop
 import shared.application.sweep
-import shared.domain.attention
-import shared.domain.claim
-import shared.domain.replay
-from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
+import shared.domain.instance.due
+import shared.domain.instance.replay
+import shared.domain.lifecycle.claim
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from tests.simulation.laws import assert_history_complete, only_instance, records_of
 from tests.simulation.stories import declined, gym_world, join
 from tests.simulation.world import World
@@ -47,15 +47,15 @@ class TestTwoRunnersAtOnce:
         assert set(self.both_come().values()) == {1}
 
     def test_it_is_the_lease_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        look = shared.domain.attention.look
+        look = shared.domain.instance.due.look
 
         def greedy(instance: Instance, now: datetime) -> object:
             lease = instance.lease
             ended = instance if lease is None else replace(instance, lease=replace(lease, until=now))
             return look(ended, now)
 
-        monkeypatch.setattr(shared.domain.claim, "look", greedy)
-        monkeypatch.setattr(shared.application.run, "look", greedy)
+        monkeypatch.setattr(shared.domain.lifecycle.claim, "look", greedy)
+        monkeypatch.setattr(shared.application.runner.loop, "look", greedy)
 
         assert max(self.both_come().values()) > 1
 
@@ -101,7 +101,7 @@ class TestTwoZombies:
         assert_history_complete(self.told())
 
     def test_it_is_the_seal_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.application.run, "to_seal", lambda *_args, **_named: None)
+        monkeypatch.setattr(shared.application.runner.loop, "to_seal", lambda *_args, **_named: None)
 
         with pytest.raises(AssertionError):
             assert_history_complete(self.told())
@@ -150,7 +150,7 @@ class TestARefusalThatComesTooLate:
         assert len(self.keys_taken()) == 1
 
     def test_it_is_the_fence_of_the_claim_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.domain.replay, "_is_overtaken", lambda *_: False)
+        monkeypatch.setattr(shared.domain.instance.replay, "_is_overtaken", lambda *_: False)
 
         assert len(self.keys_taken()) == 2
 

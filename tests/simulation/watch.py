@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from shared.domain.call import ServiceRequest
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import JournalEntry
+from shared.domain.instance.journal import JournalEntry
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.steps.call import ServiceRequest
 from tests.simulation.laws import event_of_call
 from tests.simulation.world import NOT_SENT, World
 

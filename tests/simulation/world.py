@@ -5,20 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from dev.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
+from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
-from shared.adapters.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
-from shared.adapters.memory.world import SequentialIds
-from shared.application.operations import carry_on
+from shared.application.bulk.dispatch import carry_on
 from shared.application.ports import Controllers, Listed, StaleRevError
-from shared.application.run import run_due_events
+from shared.application.runner.loop import run_due_events
 from shared.application.sweep import ring_operations, sweep
-from shared.domain.attention import far_partition, swept_partition
-from shared.domain.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
-from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
-from shared.domain.strategy import Strategy
+from shared.domain.instance.due import far_partition, swept_partition
+from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
+from shared.domain.strategy.model import Strategy
 from tests.simulation.ports import Access, Operations, Strategies, SweeperPorts
 from tests.simulation.stage import Process, Stage
 

@@ -12,8 +12,8 @@ import pytest
 from dev.artifacts import size
 from dev.packages import HERE
 from dev.template import Function, Template
-from shared.api.pages import PAGES
-from shared.api.reference import made
+from shared.api.http.pages import PAGES
+from shared.api.reference.build import made
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Template(ROOT / "template.yaml", {"SettingsKeyArn": "arn:key", "Pepper": "p" * 32})

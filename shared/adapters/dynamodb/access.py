@@ -23,9 +23,9 @@ from shared.adapters.dynamodb.tables import (
 )
 from shared.application.ports import Listed
 from shared.domain.access import AccessKey, Session
-from shared.domain.decision import AuditEntry
+from shared.domain.bulk.release import Drain
 from shared.domain.ids import AccountId
-from shared.domain.operation import Drain
+from shared.domain.instance.verdict import AuditEntry
 
 _BEHIND_ALL = "~"
 """Sorts behind every instant: those begin with a digit."""

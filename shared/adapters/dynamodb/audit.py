@@ -9,8 +9,8 @@ from shared.adapters.dynamodb.items import audit_of
 from shared.adapters.dynamodb.reading import query_all
 from shared.adapters.dynamodb.tables import OWNER_SHARDS, Tables, account_day, noted_text, place_noted
 from shared.application.ports import Noted
-from shared.domain.decision import AuditEntry
 from shared.domain.ids import AccountId
+from shared.domain.instance.verdict import AuditEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

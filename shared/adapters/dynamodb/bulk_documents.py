@@ -2,13 +2,21 @@
 
 from shared.adapters.dynamodb.forms import FLAG, INSTANT, TEXT, WHOLE, named, several
 from shared.adapters.dynamodb.shapes import Member, Shape, either
-from shared.domain.bulk import BulkOperation, BulkStatus, Came, Counts, MigrateTo, Result, RunWaiting
-from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
-from shared.domain.decision import Actor
-from shared.domain.instance import InstanceStatus
-from shared.domain.phase import Phase, Waiting
-from shared.domain.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
-from shared.domain.strategy import OnResume
+from shared.domain.bulk.operation import (
+    BulkOperation,
+    BulkStatus,
+    Came,
+    Counts,
+    MigrateTo,
+    Result,
+    RunWaiting,
+)
+from shared.domain.bulk.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.strategy.model import OnResume
 
 ACTOR = Shape(
     Actor,

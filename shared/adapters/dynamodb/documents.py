@@ -19,10 +19,20 @@ from shared.adapters.dynamodb.forms import (
 )
 from shared.adapters.dynamodb.shapes import Member, Shape, either
 from shared.domain.access import AccessKey, Role, Session
-from shared.domain.dates import Moment
-from shared.domain.decision import AuditEntry
-from shared.domain.event import Again, AnswerMark, Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.instance import (
+from shared.domain.bulk.release import Drain
+from shared.domain.calendar.dates import Moment
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.instance.event import (
+    Again,
+    AnswerMark,
+    Event,
+    EventKind,
+    EventStatus,
+    PausedFor,
+    Resolution,
+)
+from shared.domain.instance.journal import Answer, ClosedBy, EventRecord, JournalEntry
+from shared.domain.instance.model import (
     Added,
     CancelReason,
     HeldBy,
@@ -32,11 +42,9 @@ from shared.domain.instance import (
     StoodFor,
     Stop,
 )
-from shared.domain.journal import Answer, ClosedBy, EventRecord, JournalEntry
-from shared.domain.operation import Drain
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
-from shared.domain.strategy import OnResume, StrategyHead, StrategyVersion
+from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SCHEMA = 1
 """Which shapes these are; it stands in every item."""

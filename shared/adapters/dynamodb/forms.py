@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.domain.dates import Asked, format_instant
+from shared.domain.calendar.dates import Asked, format_instant
 from shared.domain.errors import StoredShapeError
-from shared.domain.strategy import Json
+from shared.domain.strategy.model import Json
 
 T = TypeVar("T")
 

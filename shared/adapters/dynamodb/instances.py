@@ -44,12 +44,12 @@ from shared.adapters.dynamodb.tables import (
     strategy_status,
 )
 from shared.application.ports import Listed, StaleRevError
-from shared.domain.attention import SHARDS
-from shared.domain.dates import format_instant
-from shared.domain.decision import AuditEntry
+from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.due import SHARDS
+from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.verdict import AuditEntry
 
 MOST_READ = 100
 """So many items are read together."""

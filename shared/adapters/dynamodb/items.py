@@ -30,15 +30,15 @@ from shared.adapters.dynamodb.tables import (
 )
 from shared.application.ports import Listed, Noted, Operation
 from shared.domain.access import Session
-from shared.domain.attention import attention_at, partition
-from shared.domain.bulk import KEPT, BulkOperation
-from shared.domain.dates import format_instant
-from shared.domain.decision import AuditEntry
+from shared.domain.bulk.operation import KEPT, BulkOperation
+from shared.domain.bulk.release import Drain
+from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
-from shared.domain.instance import Instance
-from shared.domain.journal import Answer, EventRecord, JournalEntry
-from shared.domain.operation import Drain
+from shared.domain.instance.due import attention_at, partition
+from shared.domain.instance.journal import Answer, EventRecord, JournalEntry
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import AuditEntry
 
 SESSION_KEPT = timedelta(days=1)
 """How long after its end a session can still be told from one that never was."""

@@ -19,10 +19,10 @@ from shared.adapters.dynamodb.tables import (
     place_text,
 )
 from shared.application.ports import Listed, Operation, StaleRevError
-from shared.domain.bulk import BulkOperation
-from shared.domain.decision import AuditEntry
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.release import Drain
 from shared.domain.ids import AccountId, OperationSid
-from shared.domain.operation import Drain
+from shared.domain.instance.verdict import AuditEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from shared.adapters.dynamodb.forms import Form, Simple
 from shared.domain.errors import StoredShapeError
-from shared.domain.strategy import Json
+from shared.domain.strategy.model import Json
 
 T = TypeVar("T")
 

@@ -38,13 +38,13 @@ from shared.application.ports import (
     StaleRevError,
     UnknownStrategyError,
 )
-from shared.domain.decision import AuditEntry
-from shared.domain.definition import stored_definition
+from shared.domain.bulk.release import Drain
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance import HeldBy
-from shared.domain.operation import Drain
-from shared.domain.strategy import Json, Strategy, StrategyHead, StrategyVersion
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
+from shared.domain.strategy.parse import stored_definition
 
 CACHED_VERSIONS = 64
 """So many versions, the ones used last, are kept read in a process."""

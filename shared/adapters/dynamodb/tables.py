@@ -9,9 +9,9 @@ from typing import Any
 
 from shared.adapters.dynamodb.forms import instant_text, read_instant
 from shared.application.ports import Listed, Noted
-from shared.domain.dates import format_instant
+from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance import InstanceStatus
+from shared.domain.instance.model import InstanceStatus
 
 OWNER_SHARDS = 8
 """Over how many partitions the instances and the audit of one account are spread."""

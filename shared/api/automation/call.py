@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from shared.api.auth import Principal, principal_of
 from shared.api.automation.errors import forbidden, invalid, not_found, unauthorized
 from shared.api.automation.versions import is_definition, versions_deleted
-from shared.api.reading import MAX_BODY_BYTES, MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS, M, read_as
-from shared.api.strict_json import canonical, strict_json
+from shared.api.http.auth import Principal, principal_of
+from shared.api.http.models import MAX_BODY_BYTES, MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS, M, read_as
+from shared.api.http.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
 from shared.application.start import Repeatable
 from shared.domain.access import Role
-from shared.domain.decision import Actor
-from shared.domain.definition_bounds import unreadable
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import InstanceSid, StrategySid, sid_of_request
-from shared.domain.instance import Instance
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor
+from shared.domain.strategy.model import StrategyHead
+from shared.domain.strategy.parse_limits import unreadable
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")

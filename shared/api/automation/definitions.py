@@ -17,9 +17,9 @@ from shared.api.automation.versions import (
     versions_deleted,
     with_versions_deleted,
 )
-from shared.application.committing import MAX_RACES, ContentionError
+from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Listed
-from shared.application.retiring import retire_strategy, retire_version
+from shared.application.retire_strategy import retire_strategy, retire_version
 from shared.application.start import Repeatable
 from shared.application.strategies import (
     ChangedMeanwhileError,
@@ -28,10 +28,10 @@ from shared.application.strategies import (
     create_strategy,
     replace_settings,
 )
-from shared.domain.decision import Actor
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import sid_of_request
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.verdict import Actor
+from shared.domain.strategy.model import StrategyHead
 
 _TOGETHER = 100
 

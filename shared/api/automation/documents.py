@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.api.automation.flows import Flow, sentence
 from shared.domain.errors import InvalidInputError, Problem
-from shared.domain.strategy import json_size
+from shared.domain.strategy.model import json_size
 
 Json = Any
 

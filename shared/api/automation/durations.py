@@ -6,8 +6,8 @@ Source: contracts/automation.md A.2.
 import re
 from typing import Any
 
-from shared.domain.dates import Unit
-from shared.domain.definition_schedule import LARGEST_AMOUNT
+from shared.domain.calendar.dates import Unit
+from shared.domain.strategy.parse_schedule import LARGEST_AMOUNT
 
 _DURATION = re.compile(r"(?:([0-9]{1,7})\.)?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
 _DAYS = re.compile(r"[0-9]{1,7}")

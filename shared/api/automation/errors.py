@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.api.automation.documents import InvalidDefinitionError
-from shared.application.committing import ContentionError
+from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
 from shared.application.strategies import ChangedMeanwhileError

@@ -12,7 +12,7 @@ from typing import Any
 from shared.api.automation.durations import DurationError, duration
 from shared.api.automation.http_steps import HttpSteps
 from shared.api.automation.scripts import NO_STEP, Scope, ScriptError, Scripts, literal
-from shared.domain.reader import LONGEST_KEY
+from shared.domain.strategy.reader import LONGEST_KEY
 
 Json = Any
 Step = Mapping[str, Json]

@@ -9,14 +9,14 @@ from shared.api.automation.render import Shape
 from shared.api.automation.statuses import StepStatus
 from shared.application.history import history_page
 from shared.application.ports import Ports
-from shared.domain.event import Event, EventStatus
-from shared.domain.history import PastEvent, StepOutcome, TakenStep
 from shared.domain.ids import AccountId, sid_of_request
-from shared.domain.instance import CancelReason, Instance
-from shared.domain.journal import ClosedBy, EventRecord
-from shared.domain.phase import Phase, phase_of
-from shared.domain.replay import position
-from shared.domain.run import Intent, RunEnd, Then
+from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.journal import ClosedBy, EventRecord
+from shared.domain.instance.model import CancelReason, Instance
+from shared.domain.instance.phase import Phase, phase_of
+from shared.domain.instance.replay import position
+from shared.domain.instance.run import Intent, RunEnd, Then
+from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
 
 MOST_RUNS = 100
 """The latest so many runs of a workflow are told; one of this dialect has one."""

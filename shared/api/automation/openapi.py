@@ -21,7 +21,7 @@ from shared.api.automation.errors import (
 )
 from shared.api.automation.openapi_shapes import SHAPES, UUID
 from shared.api.automation.routes import ROUTES, Finds, Route
-from shared.api.openapi import (
+from shared.api.reference.openapi import (
     A_BEARER_KEY,
     AUDIT_COMMENT,
     Json,

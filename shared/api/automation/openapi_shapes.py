@@ -8,7 +8,7 @@ from shared.api.automation.errors import Code
 from shared.api.automation.flows import LONGEST_ID, NEEDS
 from shared.api.automation.http_steps import LONGEST_TIMEOUT, METHODS, USUAL_TIMEOUT
 from shared.api.automation.statuses import Command, StepStatus, WorkflowStatus
-from shared.api.openapi import TEXT, Json, list_of, object_of, one_of, open_object_of, ref
+from shared.api.reference.openapi import TEXT, Json, list_of, object_of, one_of, open_object_of, ref
 
 OBJECT: Json = {"type": "object"}
 UUID: Json = {

@@ -8,9 +8,9 @@ from typing import Any
 
 from shared.api.automation.errors import timestamp, too_much
 from shared.api.automation.statuses import STATUS_OF
-from shared.domain.instance import Instance
-from shared.domain.phase import phase_of
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.model import Instance
+from shared.domain.instance.phase import phase_of
+from shared.domain.strategy.model import StrategyHead
 
 Shape = dict[str, Any]
 

@@ -6,10 +6,10 @@ Source: contracts/automation.md A.3 and A.7; contracts/mapping.md D.2 and D.3.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from shared.domain.commands import Cancel, Pause, Resume
-from shared.domain.decision import AlreadyThere, Applied, Refused
-from shared.domain.instance import InstanceStatus
-from shared.domain.phase import Phase
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.phase import Phase
+from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
+from shared.domain.lifecycle.commands import Cancel, Pause, Resume
 
 
 class WorkflowStatus(StrEnum):

@@ -8,7 +8,7 @@ from shared.api.automation.documents import Status, Trigger
 from shared.api.automation.schemas import TriggerQuery
 from shared.api.automation.versions import latest_version
 from shared.api.automation.workflows import start_workflow
-from shared.domain.strategy import StrategyHead
+from shared.domain.strategy.model import StrategyHead
 
 
 def post_http_request(call: Call) -> Answer:

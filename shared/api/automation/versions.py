@@ -6,7 +6,7 @@ stands in a label of the strategy.
 
 from collections.abc import Iterable
 
-from shared.domain.strategy import StrategyHead
+from shared.domain.strategy.model import StrategyHead
 
 FOLDER = "/automation"
 """Where the strategies of this dialect's definitions are."""

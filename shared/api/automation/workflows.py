@@ -19,14 +19,14 @@ from shared.api.automation.statuses import (
 )
 from shared.api.automation.versions import is_definition, latest_version, versions_deleted
 from shared.application.control import control
-from shared.application.finding import Sought, TooManyToLookAtError, found
+from shared.application.find_instances import Sought, TooManyToLookAtError, found
 from shared.application.ports import UnknownStrategyError
 from shared.application.start import Repeatable, StartInstance, start_instance
-from shared.domain.decision import Refused
-from shared.domain.instance import InstanceStatus
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.phase import phase_of
-from shared.domain.strategy import Strategy, StrategyHead
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.phase import phase_of
+from shared.domain.instance.verdict import Refused
+from shared.domain.strategy.model import Strategy, StrategyHead
 
 
 def list_workflows(call: Call, definition_id: str) -> Answer:

@@ -12,13 +12,13 @@ from shared.api.core.errors import bad_request, not_found
 from shared.api.core.paging import Paging
 from shared.api.core.render import audit_shape, key_shape
 from shared.api.core.schemas import AuditQuery, CreateKey, PageQuery
-from shared.api.cursor import listed_of, listed_text, noted_of, noted_text
+from shared.api.http.cursor import listed_of, listed_text, noted_of, noted_text
 from shared.application.audit import Window, audit_page, from_the_end
 from shared.application.flags import pause_queue, queue_state, resume_queue
 from shared.application.keys import create_key, remove_key
 from shared.application.ports import Listed
 from shared.domain.access import Role
-from shared.domain.dates import format_instant
+from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import Problem
 
 A_MONTH, A_YEAR = timedelta(days=30), timedelta(days=366)

@@ -23,20 +23,20 @@ from shared.api.core.call import Answer, Call
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.schemas import MAX_STRATEGY_ID, PageQuery
-from shared.api.cursor import listed_of, listed_text
-from shared.api.reading import read_as
-from shared.application.bulk import AskedOfMany, begin_bulk, dry_run, order
+from shared.api.http.cursor import listed_of, listed_text
+from shared.api.http.models import read_as
+from shared.application.bulk.select import MOST_LOADED, readable
+from shared.application.bulk.start import AskedOfMany, begin_bulk, dry_run, order
 from shared.application.ports import Listed
-from shared.application.selecting import MOST_LOADED, readable
 from shared.domain.access import Role
-from shared.domain.bulk import BulkCommand, BulkStatus, MigrateTo, Order
-from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
-from shared.domain.decision import Actor
+from shared.domain.bulk.operation import BulkCommand, BulkStatus, MigrateTo, Order
+from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection
 from shared.domain.errors import Problem
 from shared.domain.ids import InstanceSid, StrategySid
-from shared.domain.instance import UNFINISHED, InstanceStatus
-from shared.domain.selection import OfFolder, OfIds, OfStrategy, Selection
-from shared.domain.strategy import OnResume
+from shared.domain.instance.model import UNFINISHED, InstanceStatus
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.strategy.model import OnResume
 
 
 def post_bulk_operation(call: Call) -> Answer:

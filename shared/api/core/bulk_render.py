@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from shared.api.core.render import Shape
-from shared.application.bulk import DryRun
-from shared.domain.bulk import BulkCommand, BulkOperation, MigrateTo, Result, RunWaiting, name_of
-from shared.domain.commands import Cancel, CancelTasks, Pause, Resume
-from shared.domain.dates import format_instant
-from shared.domain.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Selection, Sieve
+from shared.application.bulk.start import DryRun
+from shared.domain.bulk.operation import BulkCommand, BulkOperation, MigrateTo, Result, RunWaiting, name_of
+from shared.domain.bulk.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Selection, Sieve
+from shared.domain.calendar.dates import format_instant
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 
 
 def bulk_shape(bulk: BulkOperation) -> Shape:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from shared.api.core.schemas import Body, Folder, Instant, StrategyId
-from shared.domain.bulk import MOST_IDS
+from shared.domain.bulk.operation import MOST_IDS
 
 MAX_TASKS = 50
 

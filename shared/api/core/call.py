@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from shared.api.auth import Principal
 from shared.api.core.deployment import Deployment
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.gate import Gate
-from shared.api.reading import MAX_BODY_BYTES, MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS, M, read_as
-from shared.api.strict_json import canonical, strict_json
+from shared.api.http.auth import Principal
+from shared.api.http.models import MAX_BODY_BYTES, MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS, M, read_as
+from shared.api.http.strict_json import canonical, strict_json
 from shared.application.ports import Ports
 from shared.application.start import Repeatable
-from shared.domain.decision import Actor
 from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.instance.verdict import Actor
 
 Answer = tuple[HTTPStatus, Any]
 """A status and a JSON value."""

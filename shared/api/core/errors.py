@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from shared.application.bulk import OperationOverError
-from shared.application.committing import ContentionError
+from shared.application.bulk.start import OperationOverError
+from shared.application.commit import ContentionError
 from shared.application.keys import OwnKeyError
 from shared.application.ports import NameTakenError, OverloadedError
 from shared.application.start import KeyReusedError

@@ -7,16 +7,16 @@ from shared.api.core.errors import bad_request, not_found
 from shared.api.core.instances import answered
 from shared.api.core.render import Shape, event_shape
 from shared.api.core.schemas import ResolveEvent, RetryAnEvent
-from shared.api.strict_json import canonical
-from shared.application.answering import Sent, answer_event
+from shared.api.http.strict_json import canonical
+from shared.application.answer_event import Sent, answer_event
 from shared.application.control import control_event
-from shared.application.redriving import RetryEvent, retry_event
-from shared.domain.commands import CancelEvent, Execute, Resolve
-from shared.domain.definition_bounds import unreadable
+from shared.application.retry_event import RetryEvent, retry_event
 from shared.domain.errors import Problem
-from shared.domain.event import Resolution
 from shared.domain.ids import CorrelationId, InstanceSid, answer_key, event_of_correlation
-from shared.domain.instance import Instance
+from shared.domain.instance.event import Resolution
+from shared.domain.instance.model import Instance
+from shared.domain.lifecycle.commands import CancelEvent, Execute, Resolve
+from shared.domain.strategy.parse_limits import unreadable
 
 
 def get_event(call: Call, sid: str) -> Answer:

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from shared.api.auth import Principal, Secret, principal_of, secret_of
 from shared.api.core.errors import CoreError, not_found
+from shared.api.http.auth import Principal, Secret, principal_of, secret_of
 from shared.application.ports import Ports, SecretHasher, UnknownStrategyError
 from shared.domain.access import Role
-from shared.domain.bulk import BulkOperation
+from shared.domain.bulk.operation import BulkOperation
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid, event_address
-from shared.domain.instance import Instance
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.model import Instance
+from shared.domain.strategy.model import StrategyHead
 
 _SID = re.compile(r"[0-9A-Za-z-]{1,64}")
 """What a sid can be; anything else is not looked for."""

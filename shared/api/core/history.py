@@ -11,7 +11,7 @@ from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.render_history import explanation_shape, past_event_shape
 from shared.api.core.schemas import ExplainQuery, PageQuery
-from shared.application.explaining import explained
+from shared.application.explain import explained
 from shared.application.history import history_page
 from shared.domain.errors import Problem
 

@@ -28,23 +28,23 @@ from shared.api.core.schemas import (
     TasksQuery,
     UpdateInstance,
 )
-from shared.api.cursor import listed_of, listed_text
-from shared.api.reading import read_as
+from shared.api.http.cursor import listed_of, listed_text
+from shared.api.http.models import read_as
 from shared.application.control import control
-from shared.application.listing import page_of_account, page_of_strategy
-from shared.application.migrating import migrate_instance
+from shared.application.list_instances import page_of_account, page_of_strategy
+from shared.application.migrate import migrate_instance
 from shared.application.ports import UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
-from shared.domain.adding import added_by
-from shared.domain.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
-from shared.domain.decision import AlreadyThere, Applied, Refused, Verdict
-from shared.domain.event import EventKind
-from shared.domain.forecast import forecast, overdue
 from shared.domain.ids import InstanceSid
-from shared.domain.instance import Instance, InstanceStatus
-from shared.domain.journal import Trail
-from shared.domain.start import attribute_problems
-from shared.domain.strategy import OnResume, Strategy, StrategyHead
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.journal import Trail
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
+from shared.domain.lifecycle.add_event import added_by
+from shared.domain.lifecycle.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
+from shared.domain.planning.forecast import forecast, overdue
+from shared.domain.planning.start import attribute_problems
+from shared.domain.strategy.model import OnResume, Strategy, StrategyHead
 
 KEY_LENGTH = 32
 """So much of a hash is kept of a request that added an event: 128 bits."""

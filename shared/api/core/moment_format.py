@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from shared.domain.dates import format_instant
+from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import InvalidInputError, Problem
 
 MONTHS = (

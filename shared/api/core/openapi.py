@@ -15,7 +15,7 @@ from shared.api.core.errors import CoreError, failure
 from shared.api.core.openapi_settings import SETTINGS_SHAPES
 from shared.api.core.openapi_shapes import SHAPES
 from shared.api.core.routes import ROUTES, Opens, Route
-from shared.api.openapi import (
+from shared.api.reference.openapi import (
     A_BEARER_KEY,
     AUDIT_COMMENT,
     Json,

@@ -8,15 +8,15 @@ Source: contracts/core.md sections 2.2 and 4.1; the bounds are those of shared/d
 from enum import StrEnum
 from typing import Any
 
-from shared.api.openapi import Json, list_of, ref
-from shared.domain.callbacks import RESET_BOUNDS
-from shared.domain.cron import LONGEST_CRON
-from shared.domain.dates import Unit
-from shared.domain.definition import LONGEST_REQUEST_DELAY_MS, MAX_LIFECYCLE_TASKS
-from shared.domain.definition_schedule import LARGEST_AMOUNT, MAX_CYCLE, MAX_LEADING_UP
-from shared.domain.definition_tasks import MOST_RETRIES
-from shared.domain.reader import LONGEST_KEY, LONGEST_TEXT
-from shared.domain.strategy import InDoubt, OnResume, RuleKind
+from shared.api.reference.openapi import Json, list_of, ref
+from shared.domain.calendar.cron import LONGEST_CRON
+from shared.domain.calendar.dates import Unit
+from shared.domain.strategy.model import InDoubt, OnResume, RuleKind
+from shared.domain.strategy.parse import LONGEST_REQUEST_DELAY_MS, MAX_LIFECYCLE_TASKS
+from shared.domain.strategy.parse_schedule import LARGEST_AMOUNT, MAX_CYCLE, MAX_LEADING_UP
+from shared.domain.strategy.parse_tasks import MOST_RETRIES
+from shared.domain.strategy.reader import LONGEST_KEY, LONGEST_TEXT
+from shared.domain.strategy.variables import RESET_BOUNDS
 
 _URL = r"A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]"
 _HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"

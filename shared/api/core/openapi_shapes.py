@@ -1,15 +1,15 @@
 """The shapes of the core dialect's answers, as JSON Schema. Source: contracts/core.md sections 1 and 2."""
 
-from shared.api.openapi import FLAG, TEXT, WHOLE, Json, list_of, object_of, one_of, ref
-from shared.domain.bulk import BulkStatus, Came
-from shared.domain.event import EventStatus, PausedFor
-from shared.domain.history import StepOutcome
-from shared.domain.instance import CancelReason, HeldBy, InstanceStatus
-from shared.domain.journal import ClosedBy
-from shared.domain.phase import Phase, Waiting
-from shared.domain.reasons import Reason
-from shared.domain.run import Path
-from shared.domain.strategy import OnResume
+from shared.api.reference.openapi import FLAG, TEXT, WHOLE, Json, list_of, object_of, one_of, ref
+from shared.domain.bulk.operation import BulkStatus, Came
+from shared.domain.explain.reasons import Reason
+from shared.domain.instance.event import EventStatus, PausedFor
+from shared.domain.instance.journal import ClosedBy
+from shared.domain.instance.model import CancelReason, HeldBy, InstanceStatus
+from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.run import Path
+from shared.domain.steps.history import StepOutcome
+from shared.domain.strategy.model import OnResume
 
 DATE: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"}
 AS_SENT: Json = {

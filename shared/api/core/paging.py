@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from shared.api.core.call import Call
 from shared.api.core.schemas import PageQuery
-from shared.api.cursor import cursor_of, place_in
+from shared.api.http.cursor import cursor_of, place_in
 
 T = TypeVar("T")
 

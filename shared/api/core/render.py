@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.application.migrating import Migrated
+from shared.application.migrate import Migrated
 from shared.application.ports import SavedSettings
 from shared.domain.access import AccessKey
-from shared.domain.dates import format_instant
-from shared.domain.decision import AuditEntry
-from shared.domain.event import Event
-from shared.domain.forecast import ForeseenCycle, Simulated
+from shared.domain.calendar.dates import format_instant
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, event_sid
-from shared.domain.instance import Instance
-from shared.domain.journal import JournalEntry, Trail
-from shared.domain.migrate import PlannedDate
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.replay import chain, last_run, position
-from shared.domain.run import Intent
-from shared.domain.strategy import Strategy, StrategyHead, StrategyVersion
+from shared.domain.instance.event import Event
+from shared.domain.instance.journal import JournalEntry, Trail
+from shared.domain.instance.model import Instance
+from shared.domain.instance.replay import chain, last_run, position
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.lifecycle.migrate import PlannedDate
+from shared.domain.planning.forecast import ForeseenCycle, Simulated
+from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
 
 Shape = dict[str, Any]
 

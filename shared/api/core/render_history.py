@@ -1,14 +1,14 @@
 """History and explanations in the core dialect's shapes. Source: contracts/core.md section 5."""
 
 from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
-from shared.domain.digest import Target, target_of
-from shared.domain.explain import Answer, Explanation, Planned
-from shared.domain.explain_event import Told
-from shared.domain.history import PastEvent, StepOutcome, TakenStep
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
-from shared.domain.standstill import Standing
-from shared.domain.strategy import Strategy
+from shared.domain.explain.event import Told
+from shared.domain.explain.instance import Answer, Explanation, Planned
+from shared.domain.instance.downtime import Standing
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
+from shared.domain.steps.request_digest import Target, target_of
+from shared.domain.strategy.model import Strategy
 
 _IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from shared.domain.dates import parse_instant
+from shared.domain.calendar.dates import parse_instant
 from shared.domain.errors import DateError
 
 MAX_LIMIT = 100

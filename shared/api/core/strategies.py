@@ -17,8 +17,8 @@ from shared.api.core.schemas import (
     UpdateStrategy,
     ValidateStrategy,
 )
-from shared.api.cursor import listed_of, listed_text
-from shared.api.reading import read_as
+from shared.api.http.cursor import listed_of, listed_text
+from shared.api.http.models import read_as
 from shared.application.flags import pause_strategy, resume_strategy
 from shared.application.ports import Listed, UnknownStrategyError
 from shared.application.strategies import (
@@ -28,9 +28,9 @@ from shared.application.strategies import (
     delete_strategy,
     replace_settings,
 )
-from shared.domain.definition import read_definition
 from shared.domain.errors import InvalidInputError, Problem
-from shared.domain.forecast import simulate
+from shared.domain.planning.forecast import simulate
+from shared.domain.strategy.parse import read_definition
 
 B = TypeVar("B", bound=BaseModel)
 

@@ -13,12 +13,12 @@ from shared.api.orders.schemas import AddOrder, AddOrders
 from shared.api.orders.workflows import workflow_at
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
-from shared.domain.dates import format_instant
-from shared.domain.decision import Actor
+from shared.domain.calendar.dates import format_instant
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, InvalidInputError
 from shared.domain.ids import numbered_order_sid, order_number
-from shared.domain.own_schedule import OwnSchedule
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.verdict import Actor
+from shared.domain.strategy.model import StrategyHead
 
 MOST_NAMES = 100
 """So many names are tried for an order: there are no more of one millisecond."""

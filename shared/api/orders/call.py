@@ -6,17 +6,17 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from shared.api.auth import Principal, basic_principal_of
+from shared.api.http.auth import Principal, basic_principal_of
+from shared.api.http.models import MAX_BODY_BYTES, MAX_KEY_CHARACTERS, M, read_as
+from shared.api.http.strict_json import canonical, strict_json
 from shared.api.orders.errors import LOGIN_TIMEOUT, Code, JocError, SecurityError, schema_error
 from shared.api.orders.schemas import AuditLog, Body
-from shared.api.reading import MAX_BODY_BYTES, MAX_KEY_CHARACTERS, M, read_as
-from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
 from shared.application.sessions import Expired, key_of_session
 from shared.application.start import Repeatable
 from shared.domain.access import Role
-from shared.domain.decision import Actor
 from shared.domain.errors import InvalidInputError
+from shared.domain.instance.verdict import Actor
 
 TOKEN_HEADER = "X-Access-Token"  # noqa: S105 - the name of a header
 TOKEN_PARAMETER = "accessToken"  # noqa: S105 - the name of a parameter

@@ -13,11 +13,11 @@ from shared.api.orders.errors import Code, JocError
 from shared.api.orders.schemas import DatedOrders, Folder, ModifyOrders, OrdersFilter, WorkflowId
 from shared.api.orders.states import LIVE, State, phases_of
 from shared.api.orders.workflows import version_number, workflow_at
-from shared.application.selecting import MOST_LOADED, readable
+from shared.application.bulk.select import MOST_LOADED, readable
+from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Part, Selection, Sieve, united
 from shared.domain.ids import AccountId, InstanceSid, order_sid
-from shared.domain.instance import UNFINISHED, Instance, InstanceStatus
-from shared.domain.phase import Phase, phase_of
-from shared.domain.selection import OfFolder, OfIds, OfStrategy, Part, Selection, Sieve, united
+from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
+from shared.domain.instance.phase import Phase, phase_of
 
 ADDED_HERE = "#"
 """What the ids of orders begin with that were added through this dialect."""

@@ -13,12 +13,12 @@ from shared.api.orders.choosing import Wanted, chosen, order_id_of
 from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
 from shared.api.orders.schemas import CancelOrders, ModifyOrders, ResumeOrders, SuspendOrders
 from shared.api.orders.states import CONFIRMABLE, CONTINUABLE, RESUMABLE, SUSPENDIBLE
-from shared.application.bulk import AskedOfMany, begin_bulk
-from shared.domain.bulk import BulkCommand, BulkOperation, BulkStatus, Came, RunWaiting
-from shared.domain.commands import Cancel, Pause, Resume
-from shared.domain.decision import Actor
+from shared.application.bulk.start import AskedOfMany, begin_bulk
+from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, Came, RunWaiting
 from shared.domain.errors import RitornelloError
-from shared.domain.phase import Waiting
+from shared.domain.instance.phase import Waiting
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, Pause, Resume
 
 OPERATION_HEADER = "X-Operation-Sid"
 """Names the bulk operation that carries a command on: what it came to is told by the core dialect."""

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from dateutil.relativedelta import relativedelta
 
-from shared.domain.dates import Asked, moment_of, zone_named
+from shared.domain.calendar.dates import Asked, moment_of, zone_named
 from shared.domain.errors import DateError
 
 PATTERN = re.compile(

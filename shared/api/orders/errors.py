@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import Any, assert_never
 
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError
-from shared.application.committing import ContentionError
+from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
-from shared.domain.dates import format_instant
+from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import DateError, InvalidInputError, Problem
 
 Json = dict[str, Any]

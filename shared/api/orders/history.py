@@ -14,13 +14,13 @@ from shared.api.orders.globs import matches
 from shared.api.orders.render import FAILED, SUCCESSFUL, fitting, history_shape, history_state, started_at
 from shared.api.orders.schemas import DEFAULT_LIMIT, Folder, HistoryFilter, SummaryFilter
 from shared.api.orders.workflows import Paths
+from shared.application.bulk.select import MOST_LOADED, readable
 from shared.application.past_runs import Past, past_runs, runs_of
-from shared.application.selecting import MOST_LOADED, readable
-from shared.domain.dates import format_instant
+from shared.domain.bulk.selection import is_below
+from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import event_address
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
-from shared.domain.selection import is_below
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
 
 MOST_LOOKED_AT = 10_000
 """So many records are looked at for one answer."""

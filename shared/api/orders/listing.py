@@ -10,10 +10,10 @@ from shared.api.orders.render import fitting, order_shape
 from shared.api.orders.schemas import DEFAULT_LIMIT, GetOrder, OrdersFilter, SnapshotFilter
 from shared.api.orders.states import LIVE, SHOWN, State
 from shared.api.orders.workflows import Paths
-from shared.application.selecting import Walk, instances_of
-from shared.domain.instance import Instance
-from shared.domain.phase import Phase, phase_of, planned_date
-from shared.domain.selection import Sieve
+from shared.application.bulk.select import Walk, instances_of
+from shared.domain.bulk.selection import Sieve
+from shared.domain.instance.model import Instance
+from shared.domain.instance.phase import Phase, phase_of, planned_date
 
 MOST_LOOKED_AT = 10_000
 """So many orders are looked at for a list, and so many that live for a snapshot."""

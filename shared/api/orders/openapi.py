@@ -9,16 +9,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from shared.api.openapi import (
-    TEXT,
-    Json,
-    content,
-    document_of,
-    idempotency_key,
-    operation_of,
-    response,
-    schema_of,
-)
 from shared.api.orders.call import TOKEN_HEADER, TOKEN_PARAMETER
 from shared.api.orders.commands import OPERATION_HEADER
 from shared.api.orders.errors import (
@@ -34,9 +24,19 @@ from shared.api.orders.errors import (
 )
 from shared.api.orders.openapi_shapes import SHAPES
 from shared.api.orders.routes import BASE, WAYS, Door, Route
+from shared.api.reference.openapi import (
+    TEXT,
+    Json,
+    content,
+    document_of,
+    idempotency_key,
+    operation_of,
+    response,
+    schema_of,
+)
 
 EXAMPLES_FILE = Path(__file__).with_name("examples.json")
-"""An example of every operation, played by tests/dialects/orders_examples.py."""
+"""An example of every operation, played by tests/dialects/orders/examples.py."""
 
 _ABOUT = (
     "Orders of JS7 JOC over the instances of Ritornello. A controller is an account, a workflow a strategy, an order an"

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from shared.api.openapi import FLAG, TEXT, WHOLE, Json, list_of, object_of, ref
 from shared.api.orders.listing import COUNTED
 from shared.api.orders.states import SEVERITY, State
+from shared.api.reference.openapi import FLAG, TEXT, WHOLE, Json, list_of, object_of, ref
 
 DATE: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"}
 VALUES: Json = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}

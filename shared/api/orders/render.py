@@ -16,11 +16,11 @@ from shared.api.orders.states import (
     state_shape,
 )
 from shared.api.orders.workflows import Paths
-from shared.domain.dates import format_instant
-from shared.domain.event import EventStatus
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
-from shared.domain.phase import Phase, current_event, phase_of, planned_date, waits_for_call
+from shared.domain.calendar.dates import format_instant
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.instance.phase import Phase, current_event, phase_of, planned_date, waits_for_call
 
 Shape = dict[str, Any]
 

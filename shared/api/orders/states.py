@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.domain.instance import Instance
-from shared.domain.phase import WAITING_PHASES, Phase, Waiting
+from shared.domain.instance.model import Instance
+from shared.domain.instance.phase import WAITING_PHASES, Phase, Waiting
 
 
 class State(StrEnum):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from shared.application.ports import Ports, UnknownStrategyError
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.strategy import StrategyHead
+from shared.domain.strategy.model import StrategyHead
 
 LONGEST_NAME = 100
 """No strategy has a longer name."""

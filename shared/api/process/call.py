@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from shared.api.auth import Principal, basic_principal_of
+from shared.api.http.auth import Principal, basic_principal_of
+from shared.api.http.models import MAX_BODY_BYTES, MAX_KEY_CHARACTERS
+from shared.api.http.strict_json import canonical, strict_json
 from shared.api.process.errors import (
     FORBIDDEN,
     NO_SUCH_PROCESS,
@@ -17,16 +19,14 @@ from shared.api.process.errors import (
     invalid,
     unknown_name,
 )
-from shared.api.reading import MAX_BODY_BYTES, MAX_KEY_CHARACTERS
-from shared.api.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
 from shared.application.start import Repeatable
 from shared.domain.access import Role
-from shared.domain.definition_bounds import unreadable
 from shared.domain.errors import Problem
 from shared.domain.ids import InstanceSid
-from shared.domain.instance import Instance
-from shared.domain.strategy import StrategyHead
+from shared.domain.instance.model import Instance
+from shared.domain.strategy.model import StrategyHead
+from shared.domain.strategy.parse_limits import unreadable
 
 Answer = tuple[HTTPStatus, Any]
 """A status and a JSON value."""

@@ -6,18 +6,6 @@ It takes time and is made at build time or by tests, never for a request. Source
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from shared.api.openapi import (
-    TEXT,
-    Json,
-    content,
-    document_of,
-    idempotency_key,
-    in_path,
-    names_in,
-    object_of,
-    operation_of,
-    response,
-)
 from shared.api.process.errors import (
     FORBIDDEN,
     NO_SUCH_PROCESS,
@@ -30,11 +18,23 @@ from shared.api.process.errors import (
 from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
 from shared.api.process.routes import ROUTES, Route
 from shared.api.process.schemas import LONGEST_NAME, LONGEST_WORKER
+from shared.api.reference.openapi import (
+    TEXT,
+    Json,
+    content,
+    document_of,
+    idempotency_key,
+    in_path,
+    names_in,
+    object_of,
+    operation_of,
+    response,
+)
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
-from shared.domain.cron import LONGEST_CRON
-from shared.domain.definition_tasks import MOST_RETRIES
+from shared.domain.calendar.cron import LONGEST_CRON
 from shared.domain.errors import Problem
+from shared.domain.strategy.parse_tasks import MOST_RETRIES
 
 _ABOUT = (
     "Starting processes and asking how they stand, as clients of Robusta's connector API do. A process is an"

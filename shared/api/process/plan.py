@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.api.process.schemas import StartProcess
-from shared.domain.dates import Asked, moment_of, zone_named
+from shared.domain.calendar.dates import Asked, moment_of, zone_named
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, InvalidInputError, Problem
-from shared.domain.own_schedule import OwnSchedule
 
 NEEDS_QUARTZ = "is required unless runOnce or runImmediately is Y"
 

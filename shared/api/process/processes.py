@@ -10,9 +10,9 @@ from shared.api.process.schemas import read_start
 from shared.application.history import last_outcome
 from shared.application.start import StartInstance, start_instance
 from shared.domain.errors import InvalidInputError
-from shared.domain.phase import phase_of
-from shared.domain.start import attribute_problems
-from shared.domain.strategy import Definition
+from shared.domain.instance.phase import phase_of
+from shared.domain.planning.start import attribute_problems
+from shared.domain.strategy.model import Definition
 
 
 def start_process(call: Call) -> Answer:

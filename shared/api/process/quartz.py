@@ -1,7 +1,7 @@
 """A quartzDef, held against what Quartz expressions are. Source: contracts/process.md C.6 and C.7."""
 
-from shared.domain.cron import LONGEST_CRON, read_cron
-from shared.domain.cron_fields import CronError, words
+from shared.domain.calendar.cron import LONGEST_CRON, read_cron
+from shared.domain.calendar.cron_fields import CronError, words
 
 FIELDS = (6, 7)
 """So many fields; the engine takes five as well, which are Unix cron and mean other days."""

@@ -6,11 +6,11 @@ Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.3, whose rows t
 from collections.abc import Mapping
 from enum import StrEnum
 
-from shared.domain.event import EventStatus
-from shared.domain.instance import Instance
-from shared.domain.journal import EventRecord
-from shared.domain.phase import Phase
-from shared.domain.strategy import Json
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.instance.phase import Phase
+from shared.domain.strategy.model import Json
 
 OUTPUT = "__out_"
 """What the name of an output begins with."""

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from shared.api.process.quartz import fault_in
-from shared.domain.dates import Asked, zone_named
-from shared.domain.definition_tasks import MOST_RETRIES
+from shared.domain.calendar.dates import Asked, zone_named
 from shared.domain.errors import DateError, Problem
-from shared.domain.jtd_form import escaped
-from shared.domain.strategy import Json
+from shared.domain.strategy.model import Json
+from shared.domain.strategy.parse_tasks import MOST_RETRIES
+from shared.domain.validation.jtd_schema import escaped
 
 T = TypeVar("T")
 

@@ -1,0 +1,442 @@
+"""Stores in memory, with the same promises as the real ones.
+
+Source: shared/application/ports.py; tests/contract.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from shared.application.ports import (
+    Filed,
+    Listed,
+    NameTakenError,
+    Noted,
+    Operation,
+    SavedSettings,
+    SealedSettings,
+    StaleRevError,
+    UnknownStrategyError,
+)
+from shared.domain.access import AccessKey, Session
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.release import Drain
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
+from shared.domain.instance.due import attention_at, partition
+from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
+from shared.domain.strategy.parse import stored_definition
+
+
+@dataclass(slots=True)
+class MemoryInstances:
+    """An ``InstanceStore``. writes: how many writes were asked of it."""
+
+    instances: dict[InstanceSid, Instance] = field(default_factory=dict)
+    journal: dict[tuple[InstanceSid, int, int, int], JournalEntry] = field(default_factory=dict)
+    records: dict[tuple[InstanceSid, int], EventRecord] = field(default_factory=dict)
+    answers: dict[tuple[InstanceSid, int, str], Answer] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
+
+    def load(self, sid: InstanceSid) -> Instance | None:
+        return self.instances.get(sid)
+
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
+        if instance.sid in self.instances:
+            raise StaleRevError
+        self._store(instance, records)
+        self.audit += [] if audit is None else [audit]
+
+    def commit(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+        reopened: EventRecord | None = None,
+    ) -> None:
+        stored = self.instances.get(instance.sid)
+        if stored is None or stored.rev != instance.rev - 1:
+            raise StaleRevError
+        if reopened is not None:
+            self.records.pop((instance.sid, reopened.event.seq), None)
+            if reopened.last is not None:
+                self.append(instance, reopened.last)
+        self._store(instance, records)
+        if audit is not None:
+            self.audit.append(audit)
+
+    def append(self, instance: Instance, entry: JournalEntry) -> None:
+        key = (instance.sid, entry.seq, entry.run, entry.intent.visit)
+        stored = self.journal.get(key)
+        if stored is None or stored.fence <= entry.fence:
+            self.journal[key] = entry
+
+    def put_answer(self, instance: Instance, seq: int, answer: Answer) -> None:
+        self.answers[(instance.sid, seq, answer.key)] = answer
+
+    def put_record(self, instance: Instance, record: EventRecord) -> None:
+        key = (instance.sid, record.event.seq)
+        stored = self.records.get(key)
+        if stored is None or stored.fence <= record.fence:
+            self.records[key] = record
+
+    def trail(self, sid: InstanceSid, seq: int) -> Trail:
+        keys = sorted(key for key in self.journal if key[:2] == (sid, seq))
+        answers = sorted(key for key in self.answers if key[:2] == (sid, seq))
+        return Trail(
+            entries=tuple(self.journal[key] for key in keys),
+            record=self.records.get((sid, seq)),
+            answers=tuple(self.answers[key] for key in answers),
+        )
+
+    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+        seqs = sorted((below for of, below in self.records if of == sid and below < seq), reverse=True)
+        return [self.records[sid, below] for below in seqs[:limit]]
+
+    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+        keys = sorted(key for key in self.journal if key[0] == sid and first <= key[1] <= last)
+        return [self.journal[key] for key in keys]
+
+    def records_of_month(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
+    ) -> Iterator[EventRecord]:
+        found = [
+            record
+            for record in self.records.values()
+            if self.instances[record.instance_sid].account_id == account
+            and (record.finished_at.year, record.finished_at.month) == (month.year, month.month)
+            and since <= record.finished_at < until
+        ]
+        return iter(sorted(found, key=_closed, reverse=True)[:limit])
+
+    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        entries = [(at, sid) for at, sid in self.attention_entries(partition) if at <= until]
+        return [sid for _, sid in sorted(entries)[:limit]]
+
+    def attention_entries(self, of_partition: str) -> list[tuple[datetime, InstanceSid]]:
+        """All entries of a partition, with their instants."""
+        return [
+            (at, instance.sid)
+            for instance in self.instances.values()
+            if partition(instance) == of_partition and (at := attention_at(instance)) is not None
+        ]
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        return [self.instances[sid] for sid in sids if sid in self.instances]
+
+    def of_strategy(
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
+    ) -> list[Listed]:
+        found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
+        return _youngest([_listed(i) for i in found], before, limit)
+
+    def oldest_of_strategy(
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        after: Listed | None,
+        until: datetime,
+        limit: int,
+    ) -> list[Listed]:
+        found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
+        places = sorted(_listed(i) for i in found if i.created_at <= until)
+        return [place for place in places if after is None or place > after][:limit]
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+        found = [_listed(i) for i in self.instances.values() if i.account_id == account]
+        return _youngest(found, before, limit)
+
+    def _store(self, instance: Instance, records: Sequence[EventRecord]) -> None:
+        self.instances[instance.sid] = instance
+        for record in records:
+            self.put_record(instance, record)
+
+
+@dataclass(slots=True)
+class MemoryOperations:
+    """An ``OperationStore``."""
+
+    drains: dict[OperationSid, Drain] = field(default_factory=dict)
+    bulks: dict[OperationSid, BulkOperation] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
+
+    def load(self, sid: OperationSid) -> Operation | None:
+        return self.bulks.get(sid) or self.drains.get(sid)
+
+    def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
+        if bulk.sid in self.bulks:
+            raise StaleRevError
+        self.bulks[bulk.sid] = bulk
+        self.audit.append(audit)
+
+    def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+        self._check(operation.sid, operation.rev - 1)
+        match operation:
+            case Drain():
+                self.drains[operation.sid] = operation
+            case BulkOperation():
+                self.bulks[operation.sid] = operation
+        self.audit += [] if audit is None else [audit]
+
+    def remove(self, drain: Drain) -> None:
+        self._check(drain.sid, drain.rev)
+        del self.drains[drain.sid]
+
+    def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
+        stored: list[Operation] = [*self.drains.values(), *self.bulks.values()]
+        entries = [(at, one.sid) for one in stored if (at := one.attention_at) is not None and at <= until]
+        return [sid for _, sid in sorted(entries)[:limit]]
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
+        own = {
+            Listed(created_at=bulk.started_at, sid=bulk.sid): bulk
+            for bulk in self.bulks.values()
+            if bulk.account_id == account
+        }
+        return [own[place] for place in _youngest(list(own), before, limit)]
+
+    def _check(self, sid: OperationSid, rev: int) -> None:
+        stored = self.load(sid)
+        if stored is None or stored.rev != rev:
+            raise StaleRevError
+
+
+@dataclass(slots=True)
+class MemoryAccess:
+    """An ``AccessStore``. paused_queues: the accounts whose due events wait. operations: where drains go."""
+
+    all_keys: dict[str, AccessKey] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    paused_queues: set[AccountId] = field(default_factory=set)
+    audit: list[AuditEntry] = field(default_factory=list)
+    operations: MemoryOperations = field(default_factory=MemoryOperations)
+
+    def key(self, key_id: str) -> AccessKey | None:
+        return self.all_keys.get(key_id)
+
+    def put_key(self, key: AccessKey, *, audit: AuditEntry | None = None) -> None:
+        self.all_keys[key.key_id] = key
+        self.audit += [] if audit is None else [audit]
+
+    def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
+        self.all_keys.pop(key.key_id, None)
+        self.audit.append(audit)
+
+    def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
+        own = {
+            Listed(created_at=key.created_at, sid=key.key_id): key
+            for key in self.all_keys.values()
+            if key.account_id == account
+        }
+        return [own[place] for place in _youngest(list(own), before, limit)]
+
+    def session(self, token_hash: str) -> Session | None:
+        return self.sessions.get(token_hash)
+
+    def open_session(self, session: Session) -> None:
+        self.sessions[session.token_hash] = session
+
+    def move_session(self, session: Session) -> None:
+        if session.token_hash in self.sessions:
+            self.sessions[session.token_hash] = session
+
+    def close_session(self, token_hash: str) -> None:
+        self.sessions.pop(token_hash, None)
+
+    def queue_paused(self, account: AccountId) -> bool:
+        return account in self.paused_queues
+
+    def set_queue_paused(
+        self,
+        account: AccountId,
+        *,
+        paused: bool,
+        audit: AuditEntry | None = None,
+        drains: Sequence[Drain] = (),
+    ) -> None:
+        (self.paused_queues.add if paused else self.paused_queues.discard)(account)
+        self.audit += [] if audit is None else [audit]
+        self.operations.drains |= {drain.sid: drain for drain in drains}
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryAudit:
+    """An ``AuditStore`` over the lists in which the other stores keep their entries."""
+
+    lists: Sequence[list[AuditEntry]]
+
+    def of_day(
+        self, account: AccountId, day: date, *, since: datetime, before: Noted, limit: int
+    ) -> list[tuple[Noted, AuditEntry]]:
+        numbered = [
+            (Noted(at=entry.at, key=f"{entry.target}#{number:09}"), entry)
+            for entries in self.lists
+            for number, entry in enumerate(entries)
+            if entry.account_id == account
+        ]
+        found = [
+            (place, entry)
+            for place, entry in numbered
+            if place.at.date() == day and since <= place.at and place < before
+        ]
+        return sorted(found, key=lambda one: one[0], reverse=True)[:limit]
+
+
+@dataclass(slots=True)
+class MemoryStrategies:
+    """A ``StrategyStore``. access: where queue flags are. paused_strategies: those that hold their events."""
+
+    environment: str = "dev"
+    access: MemoryAccess = field(default_factory=MemoryAccess)
+    heads: dict[StrategySid, StrategyHead] = field(default_factory=dict)
+    saved: dict[tuple[StrategySid, int], SavedSettings] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
+    strategies: dict[tuple[StrategySid, int], Strategy] = field(default_factory=dict)
+    paused_strategies: set[StrategySid] = field(default_factory=set)
+
+    @property
+    def paused_queues(self) -> set[AccountId]:
+        """The accounts whose due events wait."""
+        return self.access.paused_queues
+
+    def add(self, strategy: Strategy) -> None:
+        """Keep one version of a strategy."""
+        self.strategies[strategy.sid, strategy.version] = strategy
+
+    def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
+        taken = self.named(head.account_id, head.name)
+        if taken is not None and taken.sid != head.sid:
+            raise NameTakenError
+        stored = self.heads.setdefault(head.sid, head)
+        if stored != head:
+            raise StaleRevError
+        self._save(head, settings, source, by=head.created_by)
+
+    def replace(
+        self,
+        head: StrategyHead,
+        settings: Mapping[str, Json],
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        source: Json = None,
+    ) -> None:
+        self._exchange(head, before, audit)
+        self._save(head, settings, source, by=audit.by)
+
+    def relabel(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        self._exchange(head, before, audit)
+
+    def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        self._exchange(head, before, audit)
+
+    def set_paused(
+        self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
+    ) -> None:
+        self._exchange(head, before, audit)
+        self.access.operations.drains |= {drain.sid: drain for drain in drains}
+
+    def settings(self, sid: StrategySid, version: int) -> SavedSettings:
+        try:
+            return self.saved[sid, version]
+        except KeyError:
+            raise UnknownStrategyError(f"{sid} version {version}") from None
+
+    def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
+        known = sorted((number for of, number in self.saved if of == sid), reverse=True)
+        older = [number for number in known if before is None or number < before]
+        return [self.saved[sid, number].version for number in older[:limit]]
+
+    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
+        own = {
+            Listed(created_at=head.created_at, sid=head.sid): head
+            for head in self.heads.values()
+            if head.account_id == account and head.deleted_at is None
+        }
+        return [own[place] for place in _youngest(list(own), before, limit)]
+
+    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[Filed]:
+        filed = [
+            Filed(sid=head.sid, folder_name=f"{head.folder}#{head.name}")
+            for head in self.heads.values()
+            if head.account_id == account and head.deleted_at is None and _is_in(head.folder, folder)
+        ]
+        behind = [one for one in filed if one.folder_name > after]
+        return sorted(behind, key=lambda one: one.folder_name)[:limit]
+
+    def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
+        if self.heads.get(head.sid) != before:
+            raise StaleRevError
+        self.heads[head.sid] = head
+        self.audit.append(audit)
+
+    def _save(
+        self, head: StrategyHead, settings: Mapping[str, Json], source: Json, *, by: str | None
+    ) -> None:
+        version = StrategyVersion(
+            sid=head.sid,
+            version=head.version,
+            description=head.description,
+            created_at=head.updated_at,
+            created_by=by,
+        )
+        sealed = SealedSettings(iv="aXY=", hash="aGFzaA==", encrypted_text="dGV4dA==")
+        self.saved[head.sid, head.version] = SavedSettings(
+            version=version, plain=settings, sealed=sealed, source=source
+        )
+        self.add(
+            Strategy(
+                sid=head.sid,
+                account_id=head.account_id,
+                name=head.name,
+                version=head.version,
+                definition=stored_definition(settings),
+                environment=self.environment,
+            )
+        )
+
+    def head(self, sid: StrategySid) -> StrategyHead | None:
+        return self.heads.get(sid)
+
+    def named(self, account: AccountId, name: str) -> StrategyHead | None:
+        living = (head for head in self.heads.values() if head.deleted_at is None)
+        return next((head for head in living if (head.account_id, head.name) == (account, name)), None)
+
+    def load(self, sid: StrategySid, version: int) -> Strategy:
+        try:
+            return self.strategies[sid, version]
+        except KeyError:
+            raise UnknownStrategyError(f"{sid} version {version}") from None
+
+    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
+        if account in self.access.paused_queues:
+            return HeldBy.QUEUE
+        head = self.heads.get(strategy)
+        paused = strategy in self.paused_strategies or (head is not None and head.is_paused)
+        return HeldBy.STRATEGY if paused else None
+
+
+def _closed(record: EventRecord) -> tuple[datetime, InstanceSid, int]:
+    return record.finished_at, record.instance_sid, record.event.seq
+
+
+def _listed(instance: Instance) -> Listed:
+    return Listed(created_at=instance.created_at, sid=instance.sid)
+
+
+def _is_in(folder: str, above: str) -> bool:
+    return folder == above or folder.startswith(above if above == "/" else f"{above}/")
+
+
+def _youngest(places: Sequence[Listed], before: Listed | None, limit: int) -> list[Listed]:
+    return sorted((place for place in places if before is None or place < before), reverse=True)[:limit]

@@ -1,0 +1,222 @@
+"""Counts what the requests of botocore clients cost, by AWS's published rules.
+
+Emulators report consumed capacity wrongly or not at all; this counts from the requests themselves. It is for
+tests and benchmarks: it keeps the size and the index keys of every item it saw written, and grows with them.
+
+It takes for granted that all writes to the metered tables go through watched clients (an item written
+otherwise counts as absent, one ended by its time to live as still there), and that all indexes hold keys
+only, as ``tables.LAYOUTS`` has them. What it cannot count (updates by expression, projections, filters) it
+refuses.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from dev.metering.item_size import index_write_units, item_bytes, read_units, total_bytes, write_units
+from shared.adapters.dynamodb.tables import LAYOUTS, Layout, Tables
+
+TRANSACTION_FACTOR = 2
+"""DynamoDB reads and writes the items of a transaction twice; entries in indexes are written once."""
+
+_FREE = frozenset({"CreateTable", "DescribeTable", "DeleteTable", "ListTables", "UpdateTimeToLive"})
+_UNCOUNTABLE = ("ProjectionExpression", "AttributesToGet", "FilterExpression", "Select")
+
+Item = Mapping[str, Mapping[str, Any]]
+
+
+class UnmeteredError(Exception):
+    """A request whose cost this meter cannot know."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """What requests cost. calls: by ``service.Operation``. trips: by service, repeats included."""
+
+    write_units: int = 0
+    read_units: float = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    trips: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shadow:
+    """What is remembered of an item: its size, and key and size of its entry in each index."""
+
+    size: int
+    entries: Mapping[str, tuple[Any, int]]
+
+
+class Meter:
+    """Counts what its watched clients do. Not thread-safe."""
+
+    def __init__(self, tables: Tables | None = None) -> None:
+        names = tables or Tables()
+        self.total = Usage()
+        self._layouts = {getattr(names, table.name): LAYOUTS[table.name] for table in fields(names)}
+        self._items: dict[tuple[str, Any], _Shadow] = {}
+        self._open: list[Usage] = []
+
+    def watch(self, client: Any) -> None:  # noqa: ANN401 - any low-level client; botocore has no types
+        """Count what this client does from now on."""
+        service = client.meta.service_model.service_name
+        events = client.meta.events
+        events.register_first(f"before-parameter-build.{service}", _keep_params)
+        events.register_first(f"before-send.{service}", lambda **_: self._sent(service))
+        events.register_first(f"after-call.{service}", self._answered)
+
+    @contextmanager
+    def counting(self) -> Iterator[Usage]:
+        """What is used while the block runs."""
+        usage = Usage()
+        self._open.append(usage)
+        try:
+            yield usage
+        finally:
+            self._open.remove(usage)
+
+    def _used(self) -> list[Usage]:
+        return [self.total, *self._open]
+
+    def _sent(self, service: str) -> None:
+        for usage in self._used():
+            usage.trips[service] += 1
+
+    def _answered(
+        self,
+        *,
+        parsed: Mapping[str, Any],
+        model: Any,  # noqa: ANN401 - botocore has no types
+        context: Mapping[str, Any],
+        **_: object,
+    ) -> None:
+        service, operation = model.service_model.service_name, model.name
+        read, written = 0.0, 0
+        if service == "dynamodb" and operation not in _FREE:
+            read, written = self._cost(operation, context["metered"], parsed)
+        for usage in self._used():
+            usage.calls[f"{service}.{operation}"] += 1
+            usage.read_units += read
+            usage.write_units += written
+
+    def _cost(self, operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[float, int]:
+        if any(name in asked for name in _UNCOUNTABLE):
+            raise UnmeteredError(f"{operation} with a projection or a filter")
+        refused = answer.get("Error", {}).get("Code")
+        match operation:
+            case "PutItem":
+                return 0, self._put(asked, refused)
+            case "DeleteItem":
+                return 0, self._deleted(asked, refused)
+            case "TransactWriteItems":
+                return 0, self._transaction(asked, refused)
+            case "GetItem" | "Query" | "BatchGetItem" | "TransactGetItems":
+                return (0, 0) if refused else (_read(operation, asked, answer), 0)
+            case _:
+                raise UnmeteredError(operation)
+
+    def _put(self, put: Mapping[str, Any], refused: str | None, factor: int = 1) -> int:
+        """A condition that fails costs as much as the larger of both items, but nothing in the indexes."""
+        table, item = put["TableName"], put["Item"]
+        key = table, _key(self._layout(table), item)
+        before = self._items.get(key)
+        after = _Shadow(item_bytes(item), _entries(self._layout(table), item))
+        units = factor * write_units(max(after.size, before.size if before else 0))
+        if refused is not None:
+            return units if refused == "ConditionalCheckFailedException" else 0
+        self._items[key] = after
+        return units + _index_units(before, after)
+
+    def _deleted(self, delete: Mapping[str, Any], refused: str | None, factor: int = 1) -> int:
+        table = delete["TableName"]
+        key = table, _key(self._layout(table), delete["Key"])
+        before = self._items.get(key)
+        units = factor * write_units(before.size if before else 0)
+        if refused is not None:
+            return units if refused == "ConditionalCheckFailedException" else 0
+        self._items.pop(key, None)
+        return units + _index_units(before, None)
+
+    def _transaction(self, asked: Mapping[str, Any], refused: str | None) -> int:
+        """Every item twice. Where a condition fails, each write is charged as if it had been tried."""
+        failed = "ConditionalCheckFailedException" if refused == "TransactionCanceledException" else refused
+        units = 0
+        for write in asked["TransactItems"]:
+            match write:
+                case {"Put": put}:
+                    units += self._put(put, failed, TRANSACTION_FACTOR)
+                case {"Delete": delete}:
+                    units += self._deleted(delete, failed, TRANSACTION_FACTOR)
+                case {"ConditionCheck": check}:
+                    shadow = self._items.get(
+                        (check["TableName"], _key(self._layout(check["TableName"]), check["Key"]))
+                    )
+                    units += TRANSACTION_FACTOR * write_units(shadow.size if shadow else 0)
+                case _:
+                    raise UnmeteredError(f"{', '.join(write)} in a transaction")
+        return units
+
+    def _layout(self, table: str) -> Layout:
+        try:
+            return self._layouts[table]
+        except KeyError:
+            raise UnmeteredError(f"table {table} is not known") from None
+
+
+def _keep_params(*, params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
+    context["metered"] = params
+
+
+def _key(layout: Layout, item: Item) -> tuple[str, ...]:
+    return tuple(item[name]["S"] for name in layout.key)
+
+
+def _entries(layout: Layout, item: Item) -> dict[str, tuple[Any, int]]:
+    """Key and size of the item's entry in each index that has one: the index's own key and the table's."""
+    entries = {}
+    for index, key in layout.indexes:
+        if all(name in item for name in key):
+            projected = {name: item[name] for name in {*key, *layout.key}}
+            entries[index] = (tuple(item[name]["S"] for name in key), item_bytes(projected))
+    return entries
+
+
+def _index_units(before: _Shadow | None, after: _Shadow | None) -> int:
+    old = before.entries if before else {}
+    new = after.entries if after else {}
+    return sum(index_write_units(old.get(index), new.get(index)) for index in {*old, *new})
+
+
+def _read(operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
+    match operation:
+        case "GetItem":
+            return read_units(
+                item_bytes(answer.get("Item", {})), strong=bool(asked.get("ConsistentRead", False))
+            )
+        case "Query":
+            strong = bool(asked.get("ConsistentRead", False))
+            return read_units(total_bytes(answer["Items"]), strong=strong)
+        case "TransactGetItems":
+            sizes = [item_bytes(found.get("Item", {})) for found in answer["Responses"]]
+            return TRANSACTION_FACTOR * sum(read_units(size, strong=True) for size in sizes)
+        case _:
+            return sum(
+                _batch_units(keys, answer["Responses"].get(table, [])) - _unread(answer, table, keys)
+                for table, keys in asked["RequestItems"].items()
+            )
+
+
+def _batch_units(asked: Mapping[str, Any], found: list[Item]) -> float:
+    """Each item is rounded up by itself; one that is not there costs as much as a small one."""
+    strong = bool(asked.get("ConsistentRead", False))
+    absent = len(asked["Keys"]) - len(found)
+    units = sum(read_units(item_bytes(item), strong=strong) for item in found)
+    return units + absent * read_units(0, strong=strong)
+
+
+def _unread(answer: Mapping[str, Any], table: str, asked: Mapping[str, Any]) -> float:
+    """What was left for another request costs nothing in this one."""
+    left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+    return len(left) * read_units(0, strong=bool(asked.get("ConsistentRead", False)))

@@ -1,0 +1,1 @@
+"""Outgoing calls to services, and where they may not go. Start with ``service_caller.py``."""

@@ -1,0 +1,181 @@
+"""One request and what came back for it, over HTTP.
+
+Source: design sections 3.7 and 9; docs/service-calls.md.
+"""
+
+import codecs
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from http.client import HTTPException
+from typing import NoReturn
+from urllib.parse import urlencode
+
+import requests
+from requests.structures import CaseInsensitiveDict
+from urllib3 import Timeout
+from urllib3.exceptions import DecodeError, HTTPError
+
+from shared.adapters.http.egress import NotSentError, RefusedAddressError
+from shared.domain.steps.call import Blocked, TimedOut, Unreachable
+from shared.domain.strategy.model import Json
+
+MAX_BODY_BYTES = 128 * 1024
+"""The longest body of an answer, as sent and as decompressed."""
+
+_FORM = "application/x-www-form-urlencoded"
+_FIRST_FINAL_STATUS = 200
+# How a message is framed is not for an action to say, nor may it ask for compression.
+_NOT_THEIRS = frozenset(
+    (
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+# Not every codec of Python's: some are slow, some make text that is none.
+_CHARSETS = ("ascii", "cp1252", "iso8859-1", "iso8859-15", "utf-16", "utf-16-be", "utf-16-le")
+_BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What is to be sent. body: a JSON value, None for no body. seconds: for the whole exchange."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    params: Mapping[str, str] = field(repr=False)
+    body: Json = field(repr=False)
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A whole answer. unusable: why its body was not taken, None where it was."""
+
+    status: int
+    content: bytes = field(default=b"", repr=False)
+    charset: str = "utf-8-sig"
+    unusable: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The body as text, U+FFFD for what is none."""
+        return self.content.decode(self.charset, errors="replace")
+
+
+def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | Unreachable | Blocked:
+    """Send it once and tell what came of it. No message tells more of the request than its host."""
+    try:
+        prepared = _prepared(session, sending)
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        return Unreachable(why=f"the request cannot be written: {type(error).__name__}")
+    try:
+        return _exchanged(session, prepared, sending.seconds)
+    except RefusedAddressError as error:
+        return Blocked(why=str(error))
+    except NotSentError as error:
+        return Unreachable(why=str(error))
+    except _BROKEN as error:
+        return TimedOut(why=_told(error, sending.seconds))
+
+
+def read_json(text: str) -> Json:
+    """The value a text is in JSON. Raises: ValueError: none; RecursionError: it nests too deep to be read."""
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _prepared(session: requests.Session, sending: Sending) -> requests.PreparedRequest:
+    """Raises: RequestException, HTTPError, ValueError: it has no form in HTTP."""
+    given = {
+        name: value.strip(" \t") for name, value in sending.headers.items() if name.lower() not in _NOT_THEIRS
+    }
+    headers = CaseInsensitiveDict(given)
+    content: bytes | None = None
+    if sending.body is not None:
+        content_type = headers.setdefault("Content-Type", "application/json")
+        content = _encoded(sending.body, content_type)
+    request = requests.Request(
+        sending.method.upper(), sending.url, headers, params=sending.params, data=content
+    )
+    prepared = session.prepare_request(request)
+    session.get_adapter(prepared.url or "")  # refuses a scheme that is not HTTP's
+    return prepared
+
+
+def _encoded(body: Json, content_type: str) -> bytes:
+    """A body as JSON, or as a form where the content type says so."""
+    if content_type.partition(";")[0].strip().lower() == _FORM and isinstance(body, Mapping):
+        return urlencode([(name, _form_text(value)) for name, value in _fields(body)]).encode()
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _fields(body: Mapping[str, Json]) -> list[tuple[str, Json]]:
+    """The fields of a form: one per element of a list, none for null."""
+    given = [(name, value if isinstance(value, list) else [value]) for name, value in body.items()]
+    return [(name, one) for name, values in given for one in values if one is not None]
+
+
+def _form_text(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _exchanged(
+    session: requests.Session, prepared: requests.PreparedRequest, seconds: float
+) -> Reply | TimedOut:
+    # As a urllib3 Timeout the seconds are for everything; requests would take a number for each part.
+    timeout = Timeout(total=seconds)
+    response = session.send(prepared, stream=True, allow_redirects=False, timeout=timeout)  # type: ignore[arg-type]
+    with response:
+        if response.status_code < _FIRST_FINAL_STATUS:
+            response.raw.close()
+            return TimedOut(why=f"answered only {response.status_code}, which announces another answer")
+        return _read(response)
+
+
+def _read(response: requests.Response) -> Reply:
+    """The answer with its body, which is given up where it is too large or not decompressible."""
+    status = response.status_code
+    if (response.raw.length_remaining or 0) > MAX_BODY_BYTES:
+        return Reply(status=status, unusable=f"more than {MAX_BODY_BYTES // 1024} KB")
+    try:
+        content = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
+    except DecodeError:
+        return Reply(status=status, unusable="not compressed as its Content-Encoding says")
+    if len(content) > MAX_BODY_BYTES:
+        return Reply(status=status, unusable=f"more than {MAX_BODY_BYTES // 1024} KB")
+    return Reply(status=status, content=content, charset=_charset(response.headers.get("Content-Type", "")))
+
+
+def _charset(content_type: str) -> str:
+    """How to read a text of this content type; UTF-8 unless it names one of the usual others."""
+    message = Message()
+    message["Content-Type"] = content_type
+    named = message.get_param("charset")
+    try:
+        name = codecs.lookup(named).name if isinstance(named, str) else ""
+    except (LookupError, ValueError):
+        name = ""
+    return name if name in _CHARSETS else "utf-8-sig"
+
+
+def _told(error: BaseException, seconds: float) -> str:
+    """What went wrong after sending began, by the kind of its root only: messages may hold the URL."""
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, TimeoutError):
+        return f"no whole answer within {seconds:g} s"
+    return f"the connection broke before the whole answer had come: {type(error).__name__}"
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

@@ -1,0 +1,1 @@
+"""What all four dialects share at run time: gateway, request, errors, authorization, paging."""

@@ -1,0 +1,86 @@
+"""Taking the answer to an asynchronous call: the body is filed first, then the event takes it, once.
+
+Source: contracts/core.md section 3.7; design section 3, item 11.
+"""
+
+from dataclasses import dataclass
+
+from shared.application.commit import MAX_RACES, ContentionError, committed
+from shared.application.ports import Ports
+from shared.domain.ids import CorrelationId, InstanceSid
+from shared.domain.instance.due import Nothing, look
+from shared.domain.instance.journal import Answer, Trail
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, Applied, Refused, Verdict
+from shared.domain.lifecycle.async_answer import Standing, standing
+from shared.domain.lifecycle.commands import TakeAnswer
+from shared.domain.strategy.model import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """An answer as it was sent. body: None where none was. key: tells it from another to the same sending."""
+
+    correlation_id: CorrelationId
+    key: str
+    by: Actor
+    body: Json = None
+
+
+def answer_event(ports: Ports, sid: InstanceSid, seq: int, sent: Sent) -> Verdict | None:
+    """What an answer to a call of an event came to; None where nothing was ever sent under its correlation id.
+
+    Refused where no answer to that call counts, or none any more: then nothing is stored.
+    Raises: ContentionError: the event has not taken it; it may be sent again.
+    """
+    answer = Answer(
+        correlation_id=sent.correlation_id,
+        key=sent.key,
+        at=ports.clock.now(),
+        by=sent.by.name,
+        body=sent.body,
+    )
+    for _ in range(MAX_RACES):
+        instance = ports.instances.load(sid)
+        if instance is None:
+            return None
+        trail = ports.instances.trail(sid, seq)
+        if instance.event(seq) is None:
+            return _to_a_closed_one(instance, trail, sent.correlation_id)
+        verdict = _taken(ports, instance, TakeAnswer(seq=seq, answer=answer, trail=trail, by=sent.by))
+        match verdict:
+            case Applied():
+                if not isinstance(look(verdict.instance, ports.clock.now()), Nothing):
+                    ports.wakeups.invoke(sid)
+                return verdict
+            case Refused(rule="unknown"):
+                return None
+            case Refused():
+                return verdict
+            case _:
+                continue
+    raise ContentionError(f"instance {sid} changed {MAX_RACES} times under one answer")
+
+
+def _taken(ports: Ports, instance: Instance, command: TakeAnswer) -> Verdict | None:
+    """The answer filed and taken; None where another writer was faster."""
+    event = instance.event(command.seq)
+    awaited = event and standing(event, command.trail, command.answer.correlation_id) is Standing.AWAITED
+    if awaited:
+        ports.instances.put_answer(instance, command.seq, command.answer)
+    strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    return committed(ports, strategy, instance, command)
+
+
+def _to_a_closed_one(instance: Instance, trail: Trail, correlation_id: CorrelationId) -> Refused | None:
+    """Stale, if the event has sent anything under that id; its last step may be in its record alone."""
+    record = trail.record
+    if record is None:
+        return None
+    last = () if record.last is None else (record.last,)
+    intents = [entry.intent for entry in (*trail.entries, *last)]
+    outset = record.event.outset
+    known = {intent.correlation_id for intent in intents} | {getattr(outset, "correlation_id", None)}
+    if correlation_id not in known:
+        return None
+    return Refused(instance=instance, why=f"the event is {record.event.status.value}", rule="finished")

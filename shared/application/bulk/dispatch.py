@@ -1,0 +1,29 @@
+"""The one way in which any operation is carried on. Source: design sections 3, item 3, and 8."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import assert_never
+
+from shared.application.bulk.progress import Turn
+from shared.application.bulk.release import drain_on
+from shared.application.bulk.worker import command_on
+from shared.application.ports import Ports
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.release import Drain
+from shared.domain.ids import OperationSid
+from shared.domain.instance.due import EARLY
+
+
+def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> Turn:
+    """Take an operation in hand for as long as this invocation lasts. Safe at any time, any number of times."""
+    operation = ports.operations.load(sid)
+    at = None if operation is None else operation.attention_at
+    if operation is None or at is None or at > ports.clock.now() + EARLY:
+        return Turn()
+    match operation:
+        case Drain():
+            return drain_on(ports, operation, time_left=time_left)
+        case BulkOperation():
+            return command_on(ports, operation, time_left=time_left)
+        case _:
+            assert_never(operation)

@@ -1,0 +1,102 @@
+"""Freeing what a resumed flag has held: a set pace, one partition a drain, safe to kill anywhere.
+
+Source: design section 3, item 3.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from shared.application.bulk.progress import RESERVE, Turn
+from shared.application.commit import ContentionError, ring, settled
+from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
+from shared.domain.bulk.release import FREED_PER_SECOND, SAY_SO, Drain, after_turn, taken_in_hand
+from shared.domain.errors import RitornelloError
+from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.due import GRACE, SHARDS
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.verdict import Applied
+from shared.domain.lifecycle.commands import Unpark
+
+BATCH = 25
+"""So many are freed between two looks at the clock."""
+
+LAG_SECONDS = 1.0
+"""How long an index may still show what has just been freed."""
+
+
+def drain_on(ports: Ports, drain: Drain, *, time_left: Callable[[], timedelta]) -> Turn:
+    """Take a drain in hand for as long as this invocation lasts. Safe at any time, any number of times.
+
+    One that has lost its operation to another, because it was started anew, stops at its next write. An instance
+    that cannot be freed stays held.
+    """
+    drained = Turn()
+    try:
+        if _is_held(ports, drain):
+            ports.operations.remove(drain)
+            return drained
+        drain = _in_hand(ports, drain)
+        drain, is_empty = _freed(ports, drain, drained, time_left)
+        after = after_turn(drain, freed=drained.done, is_empty=is_empty, now=ports.clock.now())
+        if after is None:
+            ports.operations.remove(drain)
+        else:
+            ports.operations.commit(after)
+    except StaleRevError:
+        return drained
+    if not is_empty and drained.done:
+        ports.wakeups.invoke_operation(drain.sid)
+    return drained
+
+
+def _is_held(ports: Ports, drain: Drain) -> bool:
+    """Whether the flag was set again."""
+    if drain.held is HeldBy.QUEUE:
+        return ports.access.queue_paused(drain.account_id)
+    head = ports.strategies.head(StrategySid(drain.owner))
+    return head is not None and head.is_paused
+
+
+def _in_hand(ports: Ports, drain: Drain) -> Drain:
+    """The drain, stored as worked on. Raises: StaleRevError: it was started anew, or somebody else has it."""
+    taken = taken_in_hand(drain, now=ports.clock.now())
+    ports.operations.commit(taken)
+    return taken
+
+
+def _freed(
+    ports: Ports, drain: Drain, drained: Turn, time_left: Callable[[], timedelta]
+) -> tuple[Drain, bool]:
+    """Free batch after batch; the drain, and whether its partition was found empty before the time was up.
+
+    Raises: StaleRevError: as above.
+    """
+    handled: set[InstanceSid] = set()
+    said_so = ports.clock.now()
+    while time_left() > RESERVE:
+        begun = ports.clock.now()
+        if begun - said_so >= SAY_SO:
+            drain, said_so = _in_hand(ports, drain), begun
+        until, most = begun + GRACE, BATCH + len(handled) + len(drained.failed)
+        found = ports.instances.attention(drain.partition, until=until, limit=most)
+        batch = [sid for sid in found if sid not in handled and sid not in drained.failed]
+        if not batch and not any(sid in handled for sid in found):
+            return drain, True
+        handled = set(batch) or handled
+        for sid in batch:
+            _free(ports, sid, drained)
+        passed = (ports.clock.now() - begun).total_seconds()
+        ports.clock.sleep(max(len(batch) * SHARDS / FREED_PER_SECOND, 0 if batch else LAG_SECONDS) - passed)
+    return drain, False
+
+
+def _free(ports: Ports, sid: InstanceSid, drained: Turn) -> None:
+    """One instance freed and rung for. One that cannot be read or decided on holds up none of the others."""
+    try:
+        verdict = settled(ports, sid, Unpark())
+    except (RitornelloError, UnknownStrategyError, ContentionError) as error:
+        drained.failed[sid] = f"{type(error).__name__}: {error}"
+        return
+    if isinstance(verdict, Applied):
+        ring(ports, verdict.instance)
+        drained.done += 1

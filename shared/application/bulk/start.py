@@ -1,0 +1,190 @@
+"""Bulk operations: beginning one, telling one to pause, resume or end, asking what one would do.
+
+Source: design section 8; contracts/core.md section 5.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from shared.application.bulk.progress import RESERVE, Turn
+from shared.application.bulk.select import Walk, count, foreseen, next_slice
+from shared.application.bulk.worker import work
+from shared.application.commit import MAX_RACES, ContentionError
+from shared.application.ports import Ports, StaleRevError
+from shared.application.start import KeyReusedError, Repeatable
+from shared.domain.bulk.operation import (
+    SLICE,
+    BulkCommand,
+    BulkOperation,
+    BulkStatus,
+    Order,
+    Result,
+    begin,
+    name_of,
+    ordered,
+)
+from shared.domain.bulk.selection import Selection
+from shared.domain.errors import RitornelloError
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, sid_of_request
+from shared.domain.instance.due import Nothing, look
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, noted
+
+IN_REQUEST = timedelta(seconds=10)
+"""How long a request commands instances itself; then a runner goes on."""
+
+
+class OperationOverError(RitornelloError):
+    """The operation has ended; nothing can be told it any more. Nothing was changed."""
+
+    code = "OPERATION_OVER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedOfMany:
+    """What is asked for. command: by whoever asks. unless_empty: where nothing is selected, nothing is stored."""
+
+    account: AccountId
+    selection: Selection
+    command: BulkCommand
+    repeatable: Repeatable | None = None
+    unless_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What an operation would be for: how many instances, at least, and what the first would come to."""
+
+    count: int
+    is_exact: bool
+    sample: tuple[Result, ...]
+
+
+def dry_run(ports: Ports, asked: AskedOfMany) -> DryRun:
+    """What would come of it. Nothing is stored."""
+    walk = Walk(account=asked.account, selection=asked.selection, begun_at=ports.clock.now())
+    counted = count(ports, walk, most=SLICE)
+    nobody = OperationSid("")
+    sample = tuple(foreseen(ports, instance, asked.command, nobody) for instance in counted.first)
+    return DryRun(count=counted.count, is_exact=counted.is_exact, sample=sample)
+
+
+def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
+    """A stored operation: carried out, where it is for so few instances that this can be waited for, or begun.
+
+    A repeatable request that was heard before finds the operation as it is now. ``unless_empty``: one that is over
+    before anything was done was not stored; only so many instances are looked at for that, and where none of the
+    first ones is selected and there are more, it goes on.
+    Raises: KeyReusedError: nothing was stored.
+    """
+    sid = OperationSid(ports.ids.instance_sid())
+    if asked.repeatable is not None:
+        sid = OperationSid(sid_of_request(asked.account, "bulk-operation", asked.repeatable.key))
+        known = _known(ports, sid, asked.repeatable)
+        if known is not None:
+            return known
+    bulk, loaded = _begun(ports, asked, sid)
+    if asked.unless_empty and bulk.status is BulkStatus.COMPLETED:
+        return bulk
+    by, told, states = asked.command.by, f"bulk-{name_of(asked.command)}", (None, bulk.status.value)
+    audit = noted(bulk.account_id, sid, told, by=by, now=bulk.started_at, states=states)
+    try:
+        ports.operations.create(bulk, audit=audit)
+    except StaleRevError:
+        if ports.operations.load(sid) != bulk:  # else only the reply was lost
+            known = None if asked.repeatable is None else _known(ports, sid, asked.repeatable)
+            if known is None:
+                raise
+            return known
+    return _set_going(ports, bulk, loaded)
+
+
+def order(ports: Ports, bulk: BulkOperation, told: Order, *, by: Actor) -> BulkOperation:
+    """The operation as it was told to be. Repeating it changes nothing.
+
+    Raises: OperationOverError; ContentionError: nothing was changed.
+    """
+    for _ in range(MAX_RACES):
+        now = ports.clock.now()
+        after = ordered(bulk, told, now=now)
+        if after is None:
+            raise OperationOverError(f"the operation is {bulk.status.value}")
+        if after is bulk:
+            return bulk
+        states = (bulk.status.value, after.status.value)
+        command = f"{told.value}-operation"
+        audit = noted(bulk.account_id, bulk.sid, command, by=by, now=now, states=states)
+        try:
+            ports.operations.commit(after, audit=audit)
+        except StaleRevError:
+            bulk = _as_stored(ports, bulk)
+            if bulk != after:  # else only the reply was lost
+                continue
+        if told is Order.RESUME:
+            ports.wakeups.invoke_operation(bulk.sid)
+        return after
+    raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under one order")
+
+
+def _begun(
+    ports: Ports, asked: AskedOfMany, sid: OperationSid
+) -> tuple[BulkOperation, Mapping[InstanceSid, Instance]]:
+    """The operation as it is to be stored first, and the instances that were read for that."""
+    now = ports.clock.now()
+    walk = Walk(account=asked.account, selection=asked.selection, begun_at=now)
+    found = next_slice(ports, walk, wanted=SLICE + 1)
+    is_small = found.slice.at_end and len(found.slice.sids) <= SLICE
+    bulk = BulkOperation(
+        sid=sid,
+        account_id=asked.account,
+        selection=asked.selection,
+        command=replace(asked.command, by=replace(asked.command.by, operation=sid)),
+        started_at=now,
+        updated_at=now,
+        attention_at=now,
+        request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
+    )
+    first = begin(bulk, found.slice if is_small else None, worker=ports.ids.token())
+    return first, found.instances
+
+
+def _set_going(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, Instance]) -> BulkOperation:
+    """The operation done, where this request has it in hand; else a runner is told of it."""
+    if bulk.worker is not None:
+        ends = bulk.started_at + IN_REQUEST + RESERVE
+        after = work(
+            ports,
+            bulk,
+            Turn(),
+            loaded=loaded,
+            time_left=lambda: ends - ports.clock.now(),
+            wake=lambda instance: _wake(ports, instance),
+        )
+        bulk = after or _as_stored(ports, bulk)
+    if bulk.status is BulkStatus.ACTIVE and bulk.worker is None:
+        ports.wakeups.invoke_operation(bulk.sid)
+    return bulk
+
+
+def _as_stored(ports: Ports, bulk: BulkOperation) -> BulkOperation:
+    """The operation as whoever has taken it over has left it."""
+    stored = ports.operations.load(bulk.sid)
+    return stored if isinstance(stored, BulkOperation) else bulk
+
+
+def _wake(ports: Ports, instance: Instance) -> None:
+    """Have a runner arm what is next, so that the request does not wait for the scheduler."""
+    if not isinstance(look(instance, ports.clock.now()), Nothing):
+        ports.wakeups.invoke(instance.sid)
+
+
+def _known(ports: Ports, sid: OperationSid, asked: Repeatable) -> BulkOperation | None:
+    bulk = ports.operations.load(sid)
+    if not isinstance(bulk, BulkOperation):
+        return None
+    if bulk.request_hash != asked.body_hash:
+        raise KeyReusedError("the Idempotency-Key was used with another body")
+    if bulk.status is BulkStatus.ACTIVE:
+        ports.wakeups.invoke_operation(sid)
+    return bulk

@@ -1,0 +1,70 @@
+"""Pages of instances, youngest first. Source: contracts/core.md section 4, row 23."""
+
+from dataclasses import dataclass
+
+from shared.application.ports import Listed, Ports
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance.model import Instance, InstanceStatus
+
+MOST_LOOKED_AT = 500
+"""So many instances are looked at for one page that asks for a status of any strategy's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some instances, and the place behind which the next page begins; None on the last."""
+
+    instances: tuple[Instance, ...]
+    after: Listed | None
+
+
+def page_of_strategy(
+    ports: Ports, strategy: StrategySid, status: InstanceStatus | None, *, before: Listed | None, limit: int
+) -> Page:
+    """Instances of one strategy, of one status or any; those that have just moved on are left out."""
+    statuses = list(InstanceStatus) if status is None else [status]
+    listed = ports.instances.of_strategy(strategy, statuses, before=before, limit=limit + 1)
+    chosen = listed[:limit]
+    after = chosen[-1] if len(listed) > limit else None
+    return Page(instances=tuple(_loaded(ports, chosen, status)), after=after)
+
+
+def page_of_account(
+    ports: Ports, account: AccountId, status: InstanceStatus | None, *, before: Listed | None, limit: int
+) -> Page:
+    """Instances of an account, of one status or any.
+
+    The index by account knows no status: under one, a page may hold fewer than asked for, or none, and still
+    not be the last, since only so many are looked at for it.
+    """
+    found: list[Instance] = []
+    for _ in range(max(MOST_LOOKED_AT // limit, 1)):
+        listed = ports.instances.of_account(account, before=before, limit=limit + 1)
+        some = _loaded(ports, listed[:limit], status)
+        room = limit - len(found)
+        found += some[:room]
+        if len(some) > room:
+            return Page(instances=tuple(found), after=_place(found[-1]))
+        if len(listed) <= limit:
+            return Page(instances=tuple(found), after=None)
+        before = listed[limit - 1]
+        if len(found) == limit:
+            break
+    return Page(instances=tuple(found), after=before)
+
+
+def _loaded(ports: Ports, listed: list[Listed], status: InstanceStatus | None) -> list[Instance]:
+    """The listed instances as they are now, in their order, of that status now."""
+    if not listed:
+        return []
+    found = {instance.sid: instance for instance in ports.instances.load_many([_sid(one) for one in listed])}
+    ordered = [found[_sid(one)] for one in listed if _sid(one) in found]
+    return [instance for instance in ordered if status is None or instance.status is status]
+
+
+def _sid(listed: Listed) -> InstanceSid:
+    return InstanceSid(listed.sid)
+
+
+def _place(instance: Instance) -> Listed:
+    return Listed(created_at=instance.created_at, sid=instance.sid)

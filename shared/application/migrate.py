@@ -1,0 +1,71 @@
+"""Moving one instance to another version of its strategy, with a preview of its dates.
+
+Source: design section 7; contracts/core.md section 5.
+"""
+
+from dataclasses import dataclass
+
+from shared.application.commit import MAX_RACES, ContentionError, stored
+from shared.application.control import woken
+from shared.application.ports import Ports
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.event import Event
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, Applied, Verdict
+from shared.domain.lifecycle.commands import Migrate
+from shared.domain.lifecycle.decide import decide
+from shared.domain.lifecycle.migrate import PlanChanges, plan_changes
+from shared.domain.planning.forecast import forecast
+from shared.domain.strategy.model import Strategy
+
+CYCLES = 12
+"""So many coming cycles are compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated:
+    """What a migration comes to, or came to. canceled: events without a task in the new version."""
+
+    verdict: Verdict
+    before: int
+    changes: PlanChanges
+    canceled: tuple[Event, ...] = ()
+
+
+def migrate_instance(
+    ports: Ports, sid: InstanceSid, version: int, *, by: Actor, dry_run: bool
+) -> Migrated | None:
+    """The instance moved, or with ``dry_run`` only what that would do; None where there is no such instance.
+
+    Raises: UnknownStrategyError: there is no such version. ContentionError: nothing was written.
+    """
+    for _ in range(MAX_RACES):
+        instance = ports.instances.load(sid)
+        if instance is None:
+            return None
+        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+        target = ports.strategies.load(instance.strategy_sid, version)
+        verdict = decide(strategy, instance, Migrate(to=target, by=by), now=ports.clock.now())
+        if not isinstance(verdict, Applied):
+            return Migrated(verdict=verdict, before=instance.strategy_version, changes=PlanChanges())
+        found = Migrated(
+            verdict=verdict,
+            before=instance.strategy_version,
+            changes=_changes(ports, strategy, instance, target, verdict.instance),
+            canceled=tuple(record.event for record in verdict.records if record.skipped_cycles is None),
+        )
+        if dry_run:
+            return found
+        if stored(ports, verdict):
+            woken(ports, verdict)
+            return found
+    raise ContentionError(f"instance {sid} changed {MAX_RACES} times under one migration")
+
+
+def _changes(
+    ports: Ports, strategy: Strategy, before: Instance, target: Strategy, after: Instance
+) -> PlanChanges:
+    now = ports.clock.now()
+    return plan_changes(
+        forecast(strategy, before, cycles=CYCLES, now=now), forecast(target, after, cycles=CYCLES, now=now)
+    )

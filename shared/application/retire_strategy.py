@@ -1,0 +1,59 @@
+"""Taking a strategy, or a version of one, out of use together with what still runs under it.
+
+The strategy goes first, so that nothing new begins under it; its instances are canceled by a bulk operation. Whoever
+dies in between can do all of it again. Source: contracts/automation.md A.5; design section 8.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from shared.application.bulk.start import AskedOfMany, begin_bulk
+from shared.application.ports import Ports, StaleRevError
+from shared.application.start import Repeatable
+from shared.application.strategies import ChangedMeanwhileError, remove_strategy
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.selection import OfStrategy
+from shared.domain.instance.verdict import Actor, noted
+from shared.domain.lifecycle.commands import Cancel
+from shared.domain.strategy.model import StrategyHead
+
+
+def retire_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> BulkOperation:
+    """The strategy deleted, and its instances canceled: at once where they are few, else by the operation.
+
+    One that was being started at this very moment goes on. Retiring it again finds the operation as it is.
+    Raises: ChangedMeanwhileError: nothing was changed.
+    """
+    if head.deleted_at is None:
+        remove_strategy(ports, head, by=by)
+    return _cancel(ports, head, None, by=by)
+
+
+def retire_version(
+    ports: Ports, head: StrategyHead, version: int, *, labels: Mapping[str, str], by: Actor
+) -> BulkOperation:
+    """The strategy under labels that tell a version is gone, and that version's instances canceled, as above.
+
+    Raises: ChangedMeanwhileError: nothing was changed.
+    """
+    if dict(labels) != dict(head.labels):
+        now = ports.clock.now()
+        after = replace(head, labels=dict(labels), updated_at=now)
+        states = (f"version {version}", None)
+        audit = noted(head.account_id, head.sid, "delete-version", by=by, now=now, states=states)
+        try:
+            ports.strategies.relabel(after, before=head, audit=audit)
+        except StaleRevError as error:
+            if ports.strategies.head(head.sid) != after:  # else only the reply was lost
+                raise ChangedMeanwhileError("the strategy has been changed meanwhile") from error
+    return _cancel(ports, head, version, by=by)
+
+
+def _cancel(ports: Ports, head: StrategyHead, version: int | None, *, by: Actor) -> BulkOperation:
+    asked = AskedOfMany(
+        account=head.account_id,
+        selection=OfStrategy(strategy=head.sid, version=version),
+        command=Cancel(by=by),
+        repeatable=Repeatable(key=f"retire {head.sid} {version}", body_hash="retire"),
+    )
+    return begin_bulk(ports, asked)

@@ -1,0 +1,54 @@
+"""Running a failed event again. Source: contracts/core.md section 5; docs/decisions/0020."""
+
+from dataclasses import dataclass
+
+from shared.application.commit import MAX_RACES, ContentionError, committed
+from shared.application.control import woken
+from shared.application.ports import Ports
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, Verdict
+from shared.domain.lifecycle.commands import Redrive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryEvent:
+    """Which event, by its instance and number. from_step: executed again with all that follows it."""
+
+    sid: InstanceSid
+    seq: int
+    by: Actor
+    from_step: str | None = None
+
+
+def retry_event(ports: Ports, asked: RetryEvent) -> Verdict | None:
+    """What it came to; None where there is no such event. Repeating it is safe while the event is under way.
+
+    Raises: ContentionError: nothing was written.
+    """
+    for _ in range(MAX_RACES):
+        instance = ports.instances.load(asked.sid)
+        command = None if instance is None else _redrive(ports, instance, asked)
+        if instance is None or command is None:
+            return None
+        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+        verdict = committed(ports, strategy, instance, command)
+        if verdict is not None:
+            return woken(ports, verdict)
+    raise ContentionError(f"instance {asked.sid} changed {MAX_RACES} times under one command")
+
+
+def _redrive(ports: Ports, instance: Instance, asked: RetryEvent) -> Redrive | None:
+    """The command, with what is stored of the event; None where there is none of that number."""
+    trail = ports.instances.trail(asked.sid, asked.seq)
+    event = instance.event(asked.seq)
+    if event is None and trail.record is not None:
+        event = trail.record.event
+    if event is None:
+        return None
+    steps = frozenset[str]()
+    if asked.from_step is not None:
+        version = event.version or instance.strategy_version
+        task = ports.strategies.load(instance.strategy_sid, version).definition.tasks.get(event.task)
+        steps = frozenset(task.steps if task else ())
+    return Redrive(seq=asked.seq, trail=trail, by=asked.by, from_step=asked.from_step, steps=steps)

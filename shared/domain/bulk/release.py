@@ -1,0 +1,92 @@
+"""Work on many instances, carried on piece by piece until it is done.
+
+A drain frees what a paused queue or strategy held, once it is resumed: one for each partition of held
+entries, so that they go on side by side. Source: design section 3, item 3, and section 8.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.ids import AccountId, OperationSid
+from shared.domain.instance.due import SHARDS, held_partition
+from shared.domain.instance.model import HeldBy
+from shared.domain.instance.verdict import Actor
+
+FREED_PER_SECOND = 400
+"""How many instances are freed a second, by all drains of a flag together."""
+
+PAUSE_BETWEEN_LOOKS = timedelta(minutes=1)
+"""How long a drain that found nothing waits before it looks again."""
+
+QUIET = timedelta(minutes=10)
+"""A partition that has stayed empty for so long is drained: whoever was parking has seen the flag by then."""
+
+IN_HAND = timedelta(minutes=2)
+"""A drain taken in hand is left alone for so long; whoever works on it says so again in time."""
+
+SAY_SO = timedelta(minutes=1)
+"""How long after that whoever works on it says so again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """The freeing of one partition of held entries.
+
+    owner: the account whose queue, or the strategy, that held them. attention_at: when it is to go on.
+    freed: how many so far. empty_since: since when its partition has been found empty.
+    rev: rises with each stored change; a drain started anew begins above any rev of the one before.
+    """
+
+    sid: OperationSid
+    account_id: AccountId
+    held: HeldBy
+    owner: str
+    shard: int
+    started_at: datetime
+    started_by: str
+    attention_at: datetime
+    rev: int
+    freed: int = 0
+    empty_since: datetime | None = None
+
+    @property
+    def partition(self) -> str:
+        """The partition of the attention index it frees."""
+        return held_partition(self.held, self.owner, self.shard)
+
+
+def drains(account: AccountId, held: HeldBy, owner: str, *, by: Actor, now: datetime) -> tuple[Drain, ...]:
+    """The drains of a flag that has been cleared, due at once. Their sids are the flag's own."""
+    return tuple(
+        Drain(
+            sid=OperationSid(f"drain-{held.value}-{owner}-{shard}"),
+            account_id=account,
+            held=held,
+            owner=owner,
+            shard=shard,
+            started_at=now,
+            started_by=by.name,
+            attention_at=now,
+            rev=round(now.timestamp() * 1000),
+        )
+        for shard in range(SHARDS)
+    )
+
+
+def taken_in_hand(drain: Drain, *, now: datetime) -> Drain:
+    """The drain while an invocation works on it."""
+    return replace(drain, attention_at=now + IN_HAND, rev=drain.rev + 1)
+
+
+def after_turn(drain: Drain, *, freed: int, is_empty: bool, now: datetime) -> Drain | None:
+    """The drain after an invocation has freed so many; None where it is done.
+
+    is_empty: nothing was left to free; else the invocation ran out of time and the next goes on at once.
+    """
+    after = replace(drain, freed=drain.freed + freed, rev=drain.rev + 1)
+    if not is_empty:
+        return replace(after, empty_since=None, attention_at=now)
+    since = now if freed or drain.empty_since is None else drain.empty_since
+    if now - since >= QUIET:
+        return None
+    return replace(after, empty_since=since, attention_at=now + PAUSE_BETWEEN_LOOKS)

@@ -1,0 +1,174 @@
+"""Cron expressions: what they say, and when they fire in a zone.
+
+An expression that leaves out an hour names times of day: each comes once on each of its days, whatever the clocks
+do. One in a gap comes at the first instant after it, several in the same gap together; of one that comes twice the
+first counts. An expression that fires in every hour is a rhythm: it fires at every instant at which the clocks show
+one of its times, so that it ticks on evenly through a change by whole hours.
+Source: design section 4; contracts/core.md section 4.1; docs/decisions/0018.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from shared.domain.calendar.cron_fields import CronError, Fault, words
+from shared.domain.calendar.dates import Asked, Moment, moment_at, moment_of, zone_named
+from shared.domain.errors import DateError
+
+LONGEST_CRON = 512
+"""An expression has at most so many characters."""
+
+FIRST_YEAR, LAST_YEAR = 2, 9950
+"""Fires are looked for from dates of these years."""
+
+_UNIX_FIELDS = 5
+_QUARTZ_FIELDS = (6, 7)
+_LEAST = timedelta(microseconds=1)
+_ONE_SECOND = timedelta(seconds=1)
+_ONE_DAY = timedelta(days=1)
+_ANY_START = datetime(2026, 1, 1)  # noqa: DTZ001 - wall clock
+
+
+class LocalTimes(Protocol):
+    """The local times that an expression stands for, whatever the zone."""
+
+    @property
+    def every_hour(self) -> bool:
+        """Whether no hour is left out."""
+
+    @property
+    def first_year(self) -> int | None:
+        """The first of its years, None for any."""
+
+    def first_from(self, local: datetime) -> datetime | None:
+        """The first of them at or after a local time (naive), None where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cron:
+    """An expression that was read: as it was written, and its local times."""
+
+    text: str
+    times: LocalTimes
+
+    def fires_from(self, at: datetime | None) -> bool:
+        """Whether it fires from an instant on, whatever the zone: a day before it counts as after it.
+
+        at: None for whether there is any year in which it fires.
+        """
+        if at is not None:
+            return self.times.first_from(_shown(at - _ONE_DAY, zone_named("UTC"))) is not None
+        start = _ANY_START.replace(year=self.times.first_year or _ANY_START.year)
+        return self.times.first_from(start) is not None
+
+
+def read_cron(text: str) -> Cron:
+    """What an expression says: five fields are Unix cron, six or seven Quartz. Raises: CronError.
+
+    What reads them is loaded here, so that functions start no slower for strategies without cron.
+    """
+    found = words(text)
+    if len(found) == _UNIX_FIELDS:
+        from shared.domain.calendar.unix_cron import unix_cron  # noqa: PLC0415 - with croniter 6 ms of CPU
+
+        return Cron(text=text, times=unix_cron(found))
+    if len(found) in _QUARTZ_FIELDS:
+        from shared.domain.calendar.quartz import quartz  # noqa: PLC0415 - 6 ms of CPU
+
+        return Cron(text=text, times=quartz(found))
+    message = f"must have 5 fields (Unix cron), or 6 or 7 (Quartz), not {len(found)}"
+    raise CronError(Fault(message=message, offset=0))
+
+
+def first_fire(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
+    """The first fire at or after an instant, or None where there is none any more.
+
+    Raises: DateError: the instant is naive, or so far off that nothing can be said.
+    """
+    if at.tzinfo is None or not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise DateError(f"cron counts from dates of the years {FIRST_YEAR} to {LAST_YEAR}")
+    exact = at.astimezone(UTC)
+    return _tick(cron, exact, zone) if cron.times.every_hour else _named_time(cron, exact, zone)
+
+
+def next_fire(cron: Cron, after: datetime, zone: ZoneInfo) -> Moment | None:
+    """The first fire strictly after an instant; in everything else as ``first_fire``."""
+    return first_fire(cron, after + _LEAST, zone)
+
+
+def _named_time(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
+    """The first named time whose instant is at or after this one. It is asked for as it is named."""
+    local = cron.times.first_from(_reached(at, zone))
+    if local is None:
+        return None
+    asked = Asked(
+        year=local.year,
+        month=local.month,
+        day=local.day,
+        hour=local.hour,
+        minute=local.minute,
+        second=local.second,
+    )
+    return moment_of(asked, zone)
+
+
+def _reached(at: datetime, zone: ZoneInfo) -> datetime:
+    """How far the clocks of a zone had come before an instant: the named times below have come.
+
+    Where they go back within the day before, that is as far as they had been.
+    """
+    before = at - _LEAST
+    reached = _shown(before, zone) + _LEAST
+    yesterday = before - _ONE_DAY
+    if _offset(yesterday, zone) <= _offset(before, zone):
+        return reached
+    change = _first_change(yesterday, before, zone)
+    return reached if change is None else max(reached, _shown(change - _LEAST, zone) + _LEAST)
+
+
+def _tick(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
+    """The first instant, from this one on, at which the clocks show one of the times.
+
+    Looked for from one change of the clocks to the next: in between they run as an even clock does.
+    """
+    while True:
+        local = cron.times.first_from(_shown(at, zone))
+        fire = at + _ONE_DAY if local is None else local.replace(tzinfo=UTC) - _offset(at, zone)
+        change = _first_change(at, fire, zone)
+        if change is None:
+            return None if local is None else moment_at(fire, zone)
+        at = change
+
+
+def _first_change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime | None:
+    """The first instant after ``low``, up to ``high``, with another offset from UTC; None for none.
+
+    One that is taken back within a day would not be seen; the zone database has none. Changes fall on whole
+    seconds, so halving the whole seconds in between finds the change itself.
+    """
+    offset = _offset(low, zone)
+    while low < high:
+        until = min(low + _ONE_DAY, high)
+        if _offset(until, zone) != offset:
+            return _change_within(low.replace(microsecond=0), until, zone)
+        low = until
+    return None
+
+
+def _change_within(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+    offset = _offset(low, zone)
+    high = high.replace(microsecond=0)
+    while high - low > _ONE_SECOND:
+        middle = low + (high - low) // _ONE_SECOND // 2 * _ONE_SECOND
+        low, high = (middle, high) if _offset(middle, zone) == offset else (low, middle)
+    return high
+
+
+def _shown(at: datetime, zone: ZoneInfo) -> datetime:
+    """What the clocks of a zone show at an instant."""
+    return at.astimezone(zone).replace(tzinfo=None)
+
+
+def _offset(at: datetime, zone: ZoneInfo) -> timedelta:
+    return _shown(at, zone) - at.replace(tzinfo=None)

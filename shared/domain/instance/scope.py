@@ -1,0 +1,167 @@
+"""What user logic sees, and what its answers mean.
+
+Every callback and template is evaluated over the same variables; what is not there is null or empty.
+``response`` is a value only where one thing is looked at: for a controller, the answer to the step's call;
+for a ``requestValidation``, the body about to be sent. Rules find responses on the ``stack``.
+Source: design section 6.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from shared.domain.calendar.dates import ResetTo, Span, Unit, format_instant
+from shared.domain.errors import DateError
+from shared.domain.ids import event_sid
+from shared.domain.instance.event import Event
+from shared.domain.instance.journal import StepResult
+from shared.domain.instance.model import Instance
+from shared.domain.instance.run import Intent
+from shared.domain.strategy.model import Delta, Json, Strategy
+from shared.domain.strategy.variables import RESET_BOUNDS, VARIABLES
+from shared.expressions import EvaluationError, ResultType, as_data, evaluate
+
+Scope = dict[str, Any]
+"""The value of every variable, for one evaluation."""
+
+
+def scope(
+    strategy: Strategy,
+    instance: Instance,
+    *,
+    now: datetime,
+    cycle: int | None = None,
+    date: datetime | None = None,
+    event: Event | None = None,
+    intent: Intent | None = None,
+    stack: Mapping[str, StepResult] | None = None,
+) -> Scope:
+    """The variables as they stand for an instance, and for a step of one of its events.
+
+    cycle, date: the ones being planned; by default the instance's cycle and the event's date.
+    intent: the step about to be executed, or, for its rules, just executed; it tells attempt and keys.
+    """
+    attributes = as_data(dict(instance.attributes))
+    when = date or (event.date if event else now)
+    return {
+        "instance": _instance_view(instance, attributes),
+        "attributes": attributes,
+        "event": {} if event is None else _event_view(instance, event, intent),
+        "stack": {key: _result_view(result) for key, result in (stack or {}).items()},
+        "cycle": instance.cycle if cycle is None else cycle,
+        "date": when,
+        "now": now,
+        "attempt": intent.attempt if intent else (event.attempt if event else 1),
+        "response": None,
+        "env": strategy.environment,
+    }
+
+
+def with_response(variables: Scope, response: Json) -> Scope:
+    """The same variables with ``response`` set: a controller's answer, a ``requestValidation``'s body."""
+    return {**variables, "response": as_data(response)}
+
+
+def is_true(source: str, variables: Scope) -> bool:
+    """What a condition says. Raises: EvaluationError."""
+    return cast(bool, evaluate(source, variables, variables=VARIABLES, returns=ResultType.BOOL))
+
+
+def instant(source: str, variables: Scope) -> datetime:
+    """What a date callback returns. Raises: EvaluationError."""
+    return cast(datetime, evaluate(source, variables, variables=VARIABLES, returns=ResultType.TIMESTAMP))
+
+
+def directives(source: str, variables: Scope) -> dict[str, Json]:
+    """What a controller callback orders. Raises: EvaluationError."""
+    return cast(dict[str, Json], evaluate(source, variables, variables=VARIABLES, returns=ResultType.MAP))
+
+
+def span_of(delta: Delta, variables: Scope | None) -> tuple[Span, str | None]:
+    """The distance a delta stands for, and a note where its callback could not supply it.
+
+    variables: None for the delta's own unit and amount, whatever its callback would say.
+    """
+    own = Span(unit=delta.unit, amount=delta.amount, reset_to=delta.reset_to)
+    if delta.retry_event_callback is None or variables is None:
+        return own, None
+    try:
+        answer = directives(delta.retry_event_callback, variables)
+        return _span_from(answer, own), None
+    except (EvaluationError, DateError) as error:
+        return own, f"retryEventCallback: {error}"
+
+
+def _span_from(answer: Mapping[str, Json], own: Span) -> Span:
+    """``{unit, amount, resetTo?}`` as a span; what is left out is the delta's own.
+
+    Raises: DateError: any other shape.
+    """
+    unknown = sorted(set(answer) - {"unit", "amount", "resetTo"})
+    if unknown:
+        raise DateError(f"unknown member {unknown[0]!r}")
+    unit, amount = answer.get("unit", own.unit), answer.get("amount", own.amount)
+    if unit not in list(Unit):  # a list compares, where a set would have to hash what may be a list itself
+        raise DateError(f"{unit!r} is not a unit")
+    if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
+        raise DateError(f"{amount!r} is not a whole number of {unit}")
+    reset_to = _reset_from(answer["resetTo"]) if "resetTo" in answer else own.reset_to
+    return Span(unit=Unit(unit), amount=amount, reset_to=reset_to)
+
+
+def _reset_from(value: Json) -> ResetTo:
+    if not isinstance(value, Mapping):
+        raise DateError("resetTo is not an object")
+    parts: dict[str, int] = {}
+    for name, part in value.items():
+        low, high = RESET_BOUNDS.get(name, (1, 0))
+        if isinstance(part, bool) or not isinstance(part, int) or not low <= part <= high:
+            raise DateError(f"resetTo.{name} cannot be {part!r}")
+        parts[name] = part
+    return ResetTo(**parts)
+
+
+def _instance_view(instance: Instance, attributes: Json) -> dict[str, Json]:
+    return {
+        "sid": instance.sid,
+        "strategyId": instance.strategy_id,
+        "description": instance.description,
+        "status": instance.status.value,
+        "cycle": instance.cycle,
+        "startDate": format_instant(instance.start_date),
+        "endDate": None if instance.end_date is None else format_instant(instance.end_date),
+        "executionDate": None if instance.plan is None else format_instant(instance.plan.at),
+        "executionDay": None if instance.plan is None else instance.plan.asked.day,
+        "attributes": attributes,
+        "cancelReason": None if instance.cancel_reason is None else instance.cancel_reason.value,
+    }
+
+
+def _event_view(instance: Instance, event: Event, intent: Intent | None) -> dict[str, Json]:
+    return {
+        "sid": event_sid(instance.sid, event.seq),
+        "task": event.task,
+        "main": event.is_main,
+        "date": format_instant(event.date),
+        "data": as_data(dict(event.data)),
+        "createdCycle": event.created_cycle,
+        "run": event.run,
+        "attempt": event.attempt if intent is None else intent.attempt,
+        "worker": instance.worker,
+        "idempotencyKey": None if intent is None else intent.call_key,
+        "correlationId": None if intent is None else intent.correlation_id,
+    }
+
+
+def _result_view(result: StepResult) -> dict[str, Json]:
+    error = result.error
+    return {
+        "success": result.success,
+        "response": as_data(result.response),
+        "cached": as_data(result.cached),
+        "error": None
+        if error is None
+        else {"message": error.message, "status": error.status, "data": as_data(error.data)},
+        "inDoubt": result.unanswered,
+        "fromCache": result.from_cache,
+    }

@@ -1,0 +1,15 @@
+"""Planned dates that will not run. Source: design section 4."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Consecutive planned dates that will not run. task: of the first one."""
+
+    task: str
+    first_cycle: int
+    last_cycle: int
+    first_at: datetime
+    last_at: datetime

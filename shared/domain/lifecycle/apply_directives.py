@@ -1,0 +1,92 @@
+"""What a controller may order, and how its orders change an instance.
+
+Source: design section 6 (directives) and section 3, item 8.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.calendar.dates import parse_instant
+from shared.domain.instance.attributes import merged
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.journal import ClosedBy
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.verdict import Actor, Change
+from shared.domain.planning.closing import add_event, cancel_instance
+from shared.domain.planning.plan import cancel_events
+from shared.domain.steps.directives import has_room
+from shared.domain.strategy.model import Json, Strategy
+
+
+def apply_directives(
+    strategy: Strategy, instance: Instance, running: Event, ordered: Mapping[str, Json], *, now: datetime
+) -> Change:
+    """The instance after a running event's orders; in a final one only attributes still change.
+
+    An event for which the room, or in another version the task, has gone since its order was checked is left out.
+    """
+    if "attributes" in ordered:
+        instance = replace(instance, attributes=merged(instance, ordered["attributes"]), updated_at=now)
+    change = Change(instance=instance)
+    if instance.status.is_final:
+        return change
+    for entry in ordered.get("createEvents", ()):
+        change = Change(instance=_created(strategy, change.instance, entry, now=now))
+    if "cancelInstance" in ordered:
+        return change.then(_cancel(strategy, change.instance, running, ordered["cancelInstance"], now=now))
+    if "cancelTasks" in ordered:
+        change = change.then(_canceled(strategy, change.instance, running, ordered["cancelTasks"], now=now))
+    if "pauseInstance" in ordered:
+        change = change.then(Change(instance=_paused(change.instance, ordered["pauseInstance"], now=now)))
+    return change
+
+
+def _cancel(strategy: Strategy, instance: Instance, running: Event, note: str, *, now: datetime) -> Change:
+    """The event that orders it goes on to its own end; its siblings are canceled."""
+    spared = instance.with_event(replace(running, after_cancellation=True))
+    by = Actor(name="controller", reason=note)
+    return cancel_instance(strategy, spared, CancelReason.CONTROLLER_HELPER, by=by, now=now)
+
+
+def _paused(instance: Instance, note: str, *, now: datetime) -> Instance:
+    """PAUSED, unless it is already, or the plan could not go on without a canceled main event."""
+    if instance.status is not InstanceStatus.ACTIVE:
+        return instance
+    return replace(
+        instance,
+        status=InstanceStatus.PAUSED,
+        stopped_at=now,
+        stopped_by="controller",
+        stopped_for=None,
+        note=note,
+        drained_at=None,
+        updated_at=now,
+    )
+
+
+def _canceled(
+    strategy: Strategy, instance: Instance, running: Event, tasks: list[str], *, now: datetime
+) -> Change:
+    """The events of these tasks closed, but for one in flight; without its main event the plan goes on."""
+    doomed = [e for e in instance.events if e.task in tasks and _can_be_closed(e, running)]
+    why, cause = "canceled by a controller", ClosedBy.CONTROLLER
+    return cancel_events(strategy, instance, doomed, now=now, why=why, cause=cause).change
+
+
+def _can_be_closed(event: Event, running: Event) -> bool:
+    return event.seq != running.seq and event.status is not EventStatus.EXECUTING
+
+
+def _created(strategy: Strategy, instance: Instance, entry: Mapping[str, Json], *, now: datetime) -> Instance:
+    if not has_room(instance) or entry["task"] not in strategy.definition.tasks:
+        return instance
+    return add_event(
+        replace(instance, updated_at=now),
+        EventKind.ADDED,
+        entry["task"],
+        parse_instant(entry["date"]),
+        now=now,
+        on_hold=entry["manualTrigger"],
+        data=entry["data"],
+    )

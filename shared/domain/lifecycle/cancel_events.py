@@ -1,0 +1,60 @@
+"""Taking single events off an instance, while the rest of it goes on.
+
+Source: contracts/core.md sections 3.4 and 3.9.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.journal import ClosedBy, EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, AlreadyThere, Refused, Verdict, audited
+from shared.domain.lifecycle.commands import CancelEvent, CancelTasks, Execute, Resolve
+from shared.domain.planning.closing import complete_if_done
+from shared.domain.planning.plan import Replanned, cancel_events
+from shared.domain.strategy.model import Strategy
+
+
+def cancel_event(strategy: Strategy, instance: Instance, command: CancelEvent, *, now: datetime) -> Verdict:
+    """CANCELED, whatever it waits for; with a main event its cycle is skipped.
+
+    One in flight is not waited for: its runner's late result is discarded, its record says ``inDoubt``.
+    """
+    event = instance.event(command.seq)
+    if event is None:
+        return Refused(instance=instance, why="the event is finished", rule="finished")
+    withdrawn = _withdrawn(strategy, instance, [event], by=command.by, now=now)
+    applied = audited(instance, withdrawn.change, command="cancel-event", by=command.by, now=now, event=event)
+    return replace(applied, skipped=withdrawn.skipped, canceled_events=1)
+
+
+def cancel_tasks(strategy: Strategy, instance: Instance, command: CancelTasks, *, now: datetime) -> Verdict:
+    """Every unfinished event of these tasks CANCELED; AlreadyThere where there is none."""
+    doomed = [event for event in instance.events if event.task in command.tasks]
+    if not doomed:
+        return AlreadyThere(instance=instance)
+    withdrawn = _withdrawn(strategy, instance, doomed, by=command.by, now=now)
+    name = f"cancel-tasks {','.join(sorted({event.task for event in doomed}))}"
+    applied = audited(instance, withdrawn.change, command=name, by=command.by, now=now)
+    return replace(applied, skipped=withdrawn.skipped, canceled_events=len(doomed))
+
+
+def asked_of_a_closed_one(
+    instance: Instance, record: EventRecord, command: Execute | CancelEvent | Resolve
+) -> AlreadyThere | Refused:
+    """What such a command comes to where the event has closed: nothing leaves a final status."""
+    status = record.event.status
+    if isinstance(command, CancelEvent) and status is EventStatus.CANCELED:
+        return AlreadyThere(instance=instance)
+    return Refused(instance=instance, why=f"the event is {status.value}", rule="finished")
+
+
+def _withdrawn(
+    strategy: Strategy, instance: Instance, doomed: Sequence[Event], *, by: Actor, now: datetime
+) -> Replanned:
+    why, cause = "canceled by an operator", ClosedBy.OPERATOR
+    planned = cancel_events(strategy, instance, doomed, now=now, why=why, cause=cause, by=by)
+    completed = complete_if_done(planned.change.instance, now=now)
+    return replace(planned, change=planned.change.then(completed))

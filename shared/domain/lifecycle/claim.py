@@ -1,0 +1,166 @@
+"""Taking an instance to run the event that is due, and what a look before that may find instead.
+
+Source: design section 3, items 3, 6, 7 and 9; section 4, late plans.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.domain.instance.due import LEASE_MARGIN, Ready, look
+from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.journal import ClosedBy
+from shared.domain.instance.model import Instance, InstanceStatus, Lease
+from shared.domain.instance.replay import chain, position
+from shared.domain.instance.run import Intent, Then
+from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
+from shared.domain.lifecycle.commands import Claim, Release, Renew
+from shared.domain.lifecycle.conclude import stop_event
+from shared.domain.lifecycle.takeover import taken_over
+from shared.domain.planning.closing import close_all
+from shared.domain.planning.cycles import CycleError
+from shared.domain.planning.plan import Replanned, catch_up, cycle_failed, overdue_leading_ups
+from shared.domain.steps.flow import Walk, set_out
+from shared.domain.steps.outcome import longest
+from shared.domain.strategy.model import Strategy
+
+LONGEST_SHARED_LEASE = timedelta(seconds=120)
+"""A lease covers several short steps up to this long, and always the whole of the next one."""
+
+
+def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: datetime) -> Verdict:
+    """EXECUTING under a new fence and lease, or whatever has to happen to the event instead.
+
+    Claimed is what the verdict's instance holds a lease for. Otherwise the plan was caught up with, a dead
+    runner's event was closed or parked, or, AlreadyThere, there is nothing to run.
+    """
+    found = look(instance, now)
+    if not isinstance(found, Ready) or found.event.seq != command.seq:
+        return AlreadyThere(instance=instance)
+    event = found.event
+    if found.abandoned:
+        left, going_on = taken_over(strategy, instance, event, command.trail, now=now)
+        if going_on is None:
+            return left
+        return replace(left, instance=_claimed(strategy, left.instance, going_on, command, now=now))
+    if not event.has_begun:
+        late = _caught_up(strategy, instance, event, now=now)
+        if late is not None:
+            return late
+    return Applied(instance=_claimed(strategy, instance, event, command, now=now))
+
+
+def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: datetime) -> datetime:
+    """Until when a lease taken now holds: what the next steps can take, and a margin.
+
+    At most two minutes for several short steps, always the whole of the next one.
+    """
+    if not isinstance(then, Intent):
+        return now + LEASE_MARGIN
+    steps = strategy.definition.tasks[event.task].steps
+    together = sum((longest(strategy, step) for step in steps.values()), timedelta())
+    span = max(longest(strategy, steps[then.step]), min(together, LONGEST_SHARED_LEASE))
+    return now + span + LEASE_MARGIN
+
+
+def renew(instance: Instance, command: Renew) -> Verdict:
+    """The lease lasts longer. Source: design section 3, item 3."""
+    if not holds(instance, command.seq, command.fence):
+        return AlreadyThere(instance=instance)
+    return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))
+
+
+def release(instance: Instance, command: Release, *, now: datetime) -> Verdict:
+    """The claim undone, and the instance parked until the flag that holds it clears."""
+    before, claimed = command.before, instance.executing
+    if claimed is None or not holds(instance, before.seq, command.fence):
+        return AlreadyThere(instance=instance)
+    if before.status is EventStatus.EXECUTING:
+        # Taken over from a dead runner: what that one may have done stays known.
+        before = replace(claimed, status=EventStatus.QUEUED)
+    if instance.status.is_final and not instance.lets_run(before):
+        stopped = stop_event(instance, before, now=now)  # canceled since the claim, which spared it
+        return Applied(instance=stopped.instance, records=stopped.records)
+    parked = instance.with_event(replace(before, updated_at=now)).at_rest(now=now)
+    return Applied(instance=replace(parked, held=command.held))
+
+
+def unpark(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
+    """What a paused queue or strategy held is free again; dates that passed meanwhile fall under the rule."""
+    if instance.held is None or instance.status is InstanceStatus.PAUSED:
+        return AlreadyThere(instance=instance)  # what is paused is looked at when it is resumed
+    replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
+    free = replace(replanned.change.instance, held=None)
+    return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)
+
+
+def holds(instance: Instance, seq: int, fence: int) -> bool:
+    """Whether the claim of that fence still holds the instance for that event."""
+    return instance.is_claimed(seq, fence)
+
+
+def _claimed(
+    strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
+) -> Instance:
+    if event.outset is None:
+        walk = Walk(
+            strategy=strategy,
+            instance=instance,
+            event=event,
+            trail=command.trail,
+            now=now,
+            token=command.token,
+        )
+        queued = event.status is EventStatus.QUEUED
+        event = replace(
+            event,
+            outset=set_out(walk),
+            scheduled_at=event.scheduled_at if queued else now,
+            executed_at=now,
+        )
+    visits = len(chain(command.trail, event.run))
+    started = replace(
+        event.after_visits(visits),
+        status=EventStatus.EXECUTING,
+        paused_for=None,
+        answer_by=None,
+        updated_at=now,
+        version=event.version or strategy.version,
+        begun_at=event.begun_at or now,
+        fence=instance.fence + 1,
+        known_visits=visits,
+        in_doubt=event.in_doubt or event.unsure,
+        job=command.job,
+    )
+    lease = Lease(
+        seq=event.seq, until=lease_until(strategy, event, position(command.trail, started), now=now)
+    )
+    return replace(
+        instance.with_event(started), lease=lease, fence=instance.fence + 1, held=None, updated_at=now
+    )
+
+
+def _caught_up(strategy: Strategy, instance: Instance, event: Event, *, now: datetime) -> Verdict | None:
+    """The rule for late plans, before an event that has not begun; None where it changes nothing."""
+    replanned = _late_dates(strategy, instance, now=now)
+    change = replanned.change
+    doomed = overdue_leading_ups(change.instance, now=now)
+    if event in doomed:
+        change = change.then(
+            close_all(
+                change.instance,
+                doomed,
+                now=now,
+                why="skipped: its main event is overdue too",
+                cause=ClosedBy.LATE_PLAN,
+            )
+        )
+    if change.instance is instance:
+        return None
+    return Applied(instance=change.instance, records=change.records, skipped=replanned.skipped)
+
+
+def _late_dates(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+    try:
+        return catch_up(strategy, instance, now=now)
+    except CycleError as error:
+        return Replanned(change=cycle_failed(strategy, instance, error, now=now))

@@ -1,0 +1,273 @@
+"""What the end of a run does to its event, its instance and its plan.
+
+Source: design section 3, items 5 and 6; section 5; contracts/core.md section 3.6.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.journal import ClosedBy, JournalEntry
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.run import Ending, Failure, RunEnd
+from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
+from shared.domain.lifecycle.apply_directives import apply_directives
+from shared.domain.lifecycle.commands import Apply, Conclude, Stop, Wait
+from shared.domain.planning.closing import cancel_instance, close, close_all, complete_if_done
+from shared.domain.planning.plan import plan_next, unbegun_leading_ups
+from shared.domain.steps.cursor import MAX_OUTPUTS_BYTES
+from shared.domain.strategy.model import Json, Strategy, json_size
+
+
+def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: datetime) -> Verdict:
+    """The run's end, applied by the runner that holds the claim.
+
+    Where the event closed, the first record is its own.
+
+    AlreadyThere: the fence has moved, the runner is too late and nothing may be written.
+    """
+    event = _held_event(instance, command.seq, command.fence)
+    if event is None:
+        return AlreadyThere(instance=instance)
+    event = event.doubted(command.in_doubt)
+    if command.doubted is not None and event.has_answer_to(command.doubted):
+        return _no_doubt(instance, event, now=now)
+    if command.end.how is Ending.IN_DOUBT:
+        event = replace(event, known_visits=command.known_visits)
+    verdict = advance(strategy, instance, event, command.end, now=now)
+    own, *others = verdict.records or (None,)
+    if own is None or own.event.seq != event.seq:
+        return verdict
+    return replace(verdict, records=(replace(own, last=command.last, end=command.end), *others))
+
+
+def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime) -> Applied:
+    """The instance after a run of an event has ended; where the event closed, its record comes first."""
+    event = replace(
+        event,
+        attempt=end.attempt,
+        resets=end.resets,
+        updated_at=now,
+        resolution=None,
+        unsure=False,
+        hurried=False,
+    )
+    match end.how:
+        case Ending.SUCCEEDED:
+            change = _processed(strategy, instance, event, end.outputs, now=now)
+        case Ending.RETRY:
+            change = _retried(instance, event, _failure(end), now=now)
+        case Ending.EXHAUSTED:
+            change = _exhausted(strategy, instance, event, _failure(end), now=now)
+        case Ending.IN_DOUBT:
+            change = _in_doubt(instance, event, _failure(end), now=now)
+        case _:
+            assert_never(end.how)
+    if change.instance.status is instance.status:
+        return Applied(instance=change.instance, records=change.records)
+    by = Actor(name=ENGINE.name, reason=change.instance.note)
+    return audited(instance, change, command=end.how.value.lower(), by=by, now=now)
+
+
+def apply(strategy: Strategy, instance: Instance, command: Apply, *, now: datetime) -> Verdict:
+    """What a controller ordered, once: the event notes the journal entry it came from."""
+    event = _held_event(instance, command.seq, command.fence)
+    mark = (command.entry.run, command.entry.intent.visit)
+    if event is None or event.applied >= mark:
+        return AlreadyThere(instance=instance)
+    change = carried_out(strategy, instance, event, command.entry, now=now)
+    return by_orders(instance, change, now=now)
+
+
+def carried_out(
+    strategy: Strategy, instance: Instance, event: Event, entry: JournalEntry, *, now: datetime
+) -> Change:
+    """The instance after what a step of an event has ordered; the event notes that it has it."""
+    marked = replace(event, applied=(entry.run, entry.intent.visit), updated_at=now)
+    ordered = entry.outcome.directives or {}
+    return apply_directives(strategy, instance.with_event(marked), marked, ordered, now=now)
+
+
+def by_orders(before: Instance, change: Change, *, now: datetime) -> Applied:
+    """A change that a controller has ordered; audited where it stops the instance."""
+    if change.instance.status is before.status:
+        return Applied(instance=change.instance, records=change.records)
+    by = Actor(name="controller", reason=change.instance.note)
+    return audited(before, change, command="directives", by=by, now=now)
+
+
+def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
+    """A pause or cancel takes hold between two steps."""
+    event = _held_event(instance, command.seq, command.fence)
+    if event is None or instance.lets_run(event):
+        return AlreadyThere(instance=instance)
+    visits = event.known_visits + 1 if command.known_visits is None else command.known_visits
+    change = stop_event(instance, event.after_visits(visits).doubted(command.in_doubt), now=now)
+    return Applied(instance=change.instance, records=change.records)
+
+
+def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
+    """The event set down because its instance is stopped: paused with its progress kept, or canceled."""
+    event = replace(event, in_doubt=event.in_doubt or event.unsure, updated_at=now)
+    if instance.status.is_final:
+        return _stopped_with(instance, event, now=now)
+    paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.OPERATOR)
+    return Change(instance=instance.with_event(paused).at_rest(now=now))
+
+
+def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
+    """The event set down with its progress kept: until a step's delay is over, or for a fresh invocation."""
+    event = _held_event(instance, command.seq, command.fence)
+    if event is None:
+        return AlreadyThere(instance=instance)
+    event = event.after_visits(command.known_visits).doubted(command.in_doubt)
+    if instance.status.is_final and not instance.lets_run(event):
+        change = stop_event(instance, event, now=now)
+        return Applied(instance=change.instance, records=change.records)
+    delayed = command.until is not None
+    waiting = replace(
+        event,
+        status=EventStatus.PENDING if delayed else EventStatus.QUEUED,
+        due_at=command.until or now,
+        scheduled_at=event.scheduled_at if delayed else now,
+        ring=event.ring + 1,
+        updated_at=now,
+    )
+    return Applied(instance=instance.with_event(waiting).at_rest(now=now))
+
+
+def paused_by_engine(instance: Instance, event: Event, note: str, *, now: datetime) -> Instance:
+    """PAUSED because of what one of its events came to."""
+    return replace(
+        instance,
+        status=InstanceStatus.PAUSED,
+        stopped_at=now,
+        stopped_by=ENGINE.name,
+        stopped_for=event.seq,
+        note=note,
+        drained_at=None,
+    )
+
+
+def _processed(
+    strategy: Strategy, instance: Instance, event: Event, outputs: Mapping[str, Json], *, now: datetime
+) -> Change:
+    instance = replace(instance, outputs=_outputs(instance, outputs))
+    change = _closed(instance, event, EventStatus.PROCESSED, now=now)
+    if not event.is_main or instance.status.is_final:
+        return change.then(complete_if_done(change.instance, now=now))
+    change = change.then(_without_leading_ups(change.instance, now=now))
+    return change.then(plan_next(strategy, change.instance, now=now).change)
+
+
+def _outputs(instance: Instance, outputs: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The instance's outputs with an event's laid over them; the event's alone where both take too much."""
+    both = {**instance.outputs, **outputs}
+    return both if json_size(both) <= MAX_OUTPUTS_BYTES else outputs
+
+
+def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
+    """PENDING again, a new run with its stored successes; the plan does not move."""
+    if instance.status.is_final and not instance.lets_run(event):
+        return _stopped_with(instance, event, now=now)
+    at = failed.retry_at or now
+    again = replace(
+        event,
+        status=EventStatus.PENDING,
+        first_date=event.planned_at,
+        date=at,
+        due_at=at,
+        attempt=event.attempt + 1,
+        run=event.run + 1,
+        ring=event.ring + 1,
+        outset=None,
+        known_visits=0,
+        crashes=0,
+        last_error=failed.error.message,
+    )
+    return Change(instance=instance.with_event(again).at_rest(now=now))
+
+
+def _exhausted(
+    strategy: Strategy, instance: Instance, event: Event, failed: Failure, *, now: datetime
+) -> Change:
+    event = replace(event, last_error=failed.error.message)
+    if failed.pauses and not instance.status.is_final:
+        return _paused(instance, event, PausedFor.EXHAUSTED, failed, now=now)
+    change = _closed(instance, event, EventStatus.FAILED, now=now, why=failed.error.message)
+    if not event.is_main or instance.status.is_final:
+        return change.then(complete_if_done(change.instance, now=now))
+    if instance.schedule is not None and instance.schedule.goes_on:
+        change = change.then(_without_leading_ups(change.instance, now=now))
+        return change.then(plan_next(strategy, change.instance, now=now).change)
+    by = Actor(name=ENGINE.name, reason=f"{event.task}: {failed.error.message}")
+    return change.then(cancel_instance(strategy, change.instance, CancelReason.MAX_ATTEMPTS, by=by, now=now))
+
+
+def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
+    """Event and instance wait for an operator; the event alone where a final instance lets it run on."""
+    event = replace(event, in_doubt=True, last_error=failed.error.message)
+    if instance.status.is_final and not instance.lets_run(event):
+        return _stopped_with(instance, event, now=now)
+    event = replace(event, unsure=True)
+    if not instance.status.is_final:
+        return _paused(instance, event, PausedFor.IN_DOUBT, failed, now=now)
+    paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.IN_DOUBT)
+    return Change(instance=instance.with_event(paused).at_rest(now=now))
+
+
+def _no_doubt(instance: Instance, event: Event, *, now: datetime) -> Applied:
+    """The answer to the call came while its runner was about to give up: the event goes on from it."""
+    going_on = replace(
+        event, status=EventStatus.QUEUED, due_at=now, scheduled_at=now, ring=event.ring + 1, updated_at=now
+    )
+    return Applied(instance=instance.with_event(going_on).at_rest(now=now))
+
+
+def _paused(
+    instance: Instance, event: Event, what_for: PausedFor, failed: Failure, *, now: datetime
+) -> Change:
+    """Event and instance wait for somebody."""
+    paused = replace(event, status=EventStatus.PAUSED, paused_for=what_for)
+    waiting = instance.with_event(paused)
+    if instance.status is InstanceStatus.ACTIVE:
+        note = f"{event.task}: {failed.error.message}"
+        waiting = paused_by_engine(waiting, event, note, now=now)
+    return Change(instance=waiting.at_rest(now=now))
+
+
+def _closed(
+    instance: Instance,
+    event: Event,
+    status: EventStatus,
+    *,
+    now: datetime,
+    why: str | None = None,
+    cause: ClosedBy = ClosedBy.RUN,
+) -> Change:
+    """The event closed by its own runner."""
+    return close(instance, event, status, now=now, why=why, cause=cause, by_runner=True)
+
+
+def _stopped_with(instance: Instance, event: Event, *, now: datetime) -> Change:
+    """The event closed because its instance has ended and it may not run on by itself."""
+    why = f"instance {instance.status.value}"
+    return _closed(instance, event, EventStatus.CANCELED, now=now, why=why, cause=ClosedBy.INSTANCE)
+
+
+def _without_leading_ups(instance: Instance, *, now: datetime) -> Change:
+    doomed = unbegun_leading_ups(instance)
+    return close_all(instance, doomed, now=now, why="its main event has closed", cause=ClosedBy.MAIN_EVENT)
+
+
+def _failure(end: RunEnd) -> Failure:
+    if end.failure is None:
+        raise ValueError(f"a run that ended {end.how} says why")
+    return end.failure
+
+
+def _held_event(instance: Instance, seq: int, fence: int) -> Event | None:
+    """The event a runner's claim is for, or None where the claim no longer holds."""
+    return instance.event(seq) if instance.is_claimed(seq, fence) else None

@@ -1,0 +1,104 @@
+"""Moving an instance to another version of its strategy, and what that does to its dates.
+
+Source: design section 7; contracts/core.md section 5.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.calendar.dates import moment_at
+from shared.domain.instance.attributes import attribute_problem
+from shared.domain.instance.event import Event
+from shared.domain.instance.journal import ClosedBy
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import AlreadyThere, Refused, Verdict, audited
+from shared.domain.lifecycle.commands import Migrate
+from shared.domain.planning.closing import complete_if_done
+from shared.domain.planning.forecast import ForeseenCycle
+from shared.domain.planning.plan import cancel_events
+from shared.domain.strategy.model import Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDate:
+    """A date of a plan. main: it carries its cycle."""
+
+    cycle: int
+    task: str
+    main: bool
+    date: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedDate:
+    """A date that stays in its cycle and becomes another. before: what it was."""
+
+    now: PlannedDate
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChanges:
+    """What becomes of the coming dates of a plan."""
+
+    appear: tuple[PlannedDate, ...] = ()
+    vanish: tuple[PlannedDate, ...] = ()
+    move: tuple[MovedDate, ...] = ()
+
+
+def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: datetime) -> Verdict:
+    """On another version: what has begun ends on the one it is bound to, the next cycle is planned by the new one.
+
+    What is planned already keeps its date. Events that have not begun and whose task is gone are canceled; with a
+    main event its cycle is skipped, and the next one is planned by the new version at once.
+    """
+    to = command.to
+    if to.version == instance.strategy_version:
+        return AlreadyThere(instance=instance)
+    if instance.status.is_final:
+        return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+    problem = attribute_problem(to, instance.attributes)
+    if problem is not None:
+        why = f"the attributes do not fit version {to.version}: {problem}"
+        return Refused(instance=instance, why=why, rule="attributes")
+    moved = replace(instance, strategy_version=to.version, updated_at=now)
+    if to.definition.timezone != strategy.definition.timezone and instance.plan is not None:
+        moved = replace(moved, plan=moment_at(instance.plan.at, to.definition.zone))
+    doomed = [event for event in instance.events if _is_orphaned(event, to)]
+    why = f"version {to.version} has no such task"
+    planned = cancel_events(to, moved, doomed, now=now, why=why, cause=ClosedBy.MIGRATION, by=command.by)
+    change = planned.change.then(complete_if_done(planned.change.instance, now=now))
+    name = f"migrate {instance.strategy_version} to {to.version}"
+    applied = audited(instance, change, command=name, by=command.by, now=now)
+    return replace(applied, skipped=planned.skipped, canceled_events=len(doomed))
+
+
+def plan_changes(before: Sequence[ForeseenCycle], after: Sequence[ForeseenCycle]) -> PlanChanges:
+    """How one forecast differs from another: a date is the same one if cycle, task and kind are."""
+    old, new = dict(_dates(before)), dict(_dates(after))
+    return PlanChanges(
+        appear=tuple(date for key, date in new.items() if key not in old),
+        vanish=tuple(date for key, date in old.items() if key not in new),
+        move=tuple(
+            MovedDate(now=date, before=old[key].date)
+            for key, date in new.items()
+            if key in old and old[key].date != date.date
+        ),
+    )
+
+
+def _is_orphaned(event: Event, to: Strategy) -> bool:
+    """Whether it has not begun, so that it would run on the new version, which has no task for it."""
+    return not event.has_begun and event.task not in to.definition.tasks
+
+
+def _dates(cycles: Sequence[ForeseenCycle]) -> Iterator[tuple[tuple[int, str, bool, int], PlannedDate]]:
+    """The dates of a forecast by what makes each the same one; the k-th of a kind where there are several."""
+    for one in cycles:
+        seen: dict[tuple[str, bool], int] = {}
+        for event in (*one.leading_up, one.main):
+            kind = (event.task, event.is_main)
+            seen[kind] = seen.get(kind, 0) + 1
+            date = PlannedDate(cycle=one.cycle, task=event.task, main=event.is_main, date=event.date)
+            yield (one.cycle, *kind, seen[kind]), date

@@ -1,0 +1,270 @@
+"""What operators do to an instance: pause, resume, cancel, run now, decide a doubt.
+
+Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from shared.domain.errors import DateError
+from shared.domain.ids import EventSid
+from shared.domain.instance.event import ANY_VISITS, Event, EventStatus, PausedFor
+from shared.domain.instance.journal import ClosedBy
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Change, Refused, Verdict, audited
+from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume
+from shared.domain.lifecycle.conclude import stop_event
+from shared.domain.planning.closing import cancel_instance, close, complete_if_done
+from shared.domain.planning.cycles import CycleError, TooManyMissedError, goes_by_cron
+from shared.domain.planning.plan import (
+    Replanned,
+    catch_up,
+    cycle_failed,
+    fell_due_while_stopped,
+    late_rule,
+    shift,
+)
+from shared.domain.strategy.model import OnResume, Strategy
+
+
+def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
+    """PAUSED: events stay as they are and do not start; a running one stops after its current step."""
+    match instance.status:
+        case InstanceStatus.ACTIVE:
+            paused = replace(
+                instance,
+                status=InstanceStatus.PAUSED,
+                stopped_at=now,
+                stopped_by=command.by.name,
+                note=command.by.reason,
+                stopped_for=None,
+                drained_at=now if instance.lease is None else None,
+                updated_at=now,
+            )
+            return audited(
+                instance, _killed(paused, command.kill, now=now), command="pause", by=command.by, now=now
+            )
+        case InstanceStatus.PAUSED:
+            return _killed_again(instance, command.kill, command, now=now)
+        case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
+            return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+        case _:
+            assert_never(instance.status)
+
+
+def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: datetime) -> Verdict:
+    """CANCELED for good; unfinished events close, on-cancel events are created."""
+    match instance.status:
+        case InstanceStatus.ACTIVE | InstanceStatus.PAUSED if command.unless_begun and instance.has_begun:
+            return Refused(instance=instance, why="an event of it has begun", rule="begun")
+        case InstanceStatus.ACTIVE | InstanceStatus.PAUSED:
+            open_before = sum(not event.after_cancellation for event in instance.events)
+            change = cancel_instance(
+                strategy, instance, CancelReason.HTTP_REQUEST, by=command.by, now=now, kill=command.kill
+            )
+            applied = audited(instance, change, command="cancel", by=command.by, now=now)
+            return replace(applied, canceled_events=open_before)
+        case InstanceStatus.CANCELED:
+            kill = command.kill and not command.unless_begun
+            return _killed_again(instance, kill, command, now=now)
+        case InstanceStatus.COMPLETED:
+            return Refused(instance=instance, why="the instance is COMPLETED")
+        case _:
+            assert_never(instance.status)
+
+
+def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: datetime) -> Verdict:
+    """ACTIVE again; dates that passed meanwhile fall under the rule for late plans."""
+    match instance.status:
+        case InstanceStatus.ACTIVE:
+            return AlreadyThere(instance=instance)
+        case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
+            return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+        case InstanceStatus.PAUSED:
+            active = restarted(activated(instance, now=now), now=now)
+            return going_on(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
+        case _:
+            assert_never(instance.status)
+
+
+def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
+    """An event that waits for its date, the end of a step's delay or an operator wants to run now."""
+    event = instance.event(command.seq)
+    if event is None:
+        return Refused(instance=instance, why="the event is finished", rule="finished")
+    match event.status:
+        case EventStatus.ONHOLD | EventStatus.PENDING:
+            off_hold_at = now if event.status is EventStatus.ONHOLD else event.off_hold_at
+            is_delayed = event.status is EventStatus.PENDING and event.outset is not None
+            asked = replace(queued(event, now=now), off_hold_at=off_hold_at, hurried=is_delayed)
+            change = Change(instance=replace(instance.with_event(asked), updated_at=now))
+            return audited(instance, change, command="execute", by=command.by, now=now, event=event)
+        case EventStatus.QUEUED | EventStatus.EXECUTING:
+            return AlreadyThere(instance=instance)
+        case _:
+            return Refused(instance=instance, why=f"the event is {event.status.value}")
+
+
+def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: datetime) -> Verdict:
+    """A call in doubt is decided: the event runs on, and its instance, where it was paused for it."""
+    event = instance.event(command.seq)
+    if event is None:
+        return Refused(instance=instance, why="the event is finished", rule="finished")
+    if event.paused_for is not PausedFor.IN_DOUBT:
+        return Refused(instance=instance, why="the event is not paused for a call in doubt")
+    going = replace(queued(event, now=now), resolution=command.resolution)
+    after = replace(instance.with_event(going), updated_at=now)
+    name = f"resolve {command.resolution.value}"
+    return decided(strategy, instance, after, event, name, by=command.by, now=now)
+
+
+def decided(
+    strategy: Strategy,
+    before: Instance,
+    after: Instance,
+    event: Event,
+    command: str,
+    *,
+    by: Actor,
+    now: datetime,
+) -> Verdict:
+    """What is known about a call in doubt of an event lets its instance go on, where it was paused for it."""
+    if before.status is InstanceStatus.PAUSED and before.stopped_for == event.seq:
+        active = activated(after, now=now)
+        resumed = going_on(strategy, before, active, None, command, by=by, now=now)
+        return about(resumed, before.event_sid(event))
+    return audited(before, Change(instance=after), command=command, by=by, now=now, event=event)
+
+
+def about(verdict: Verdict, event: EventSid) -> Verdict:
+    """The verdict with the event that was meant in its audit entry."""
+    if not isinstance(verdict, Applied) or verdict.audit is None:
+        return verdict
+    return replace(verdict, audit=replace(verdict.audit, event=event))
+
+
+def going_on(
+    strategy: Strategy,
+    before: Instance,
+    active: Instance,
+    on_late: OnResume | None,
+    command: str,
+    *,
+    by: Actor,
+    now: datetime,
+) -> Verdict:
+    """An instance made ACTIVE again, dates that passed meanwhile treated by the rule for late plans."""
+    active = replace(active, on_late=on_late or before.on_late)
+    policy = late_rule(strategy, active)
+    if policy is OnResume.SHIFT and goes_by_cron(strategy.definition, before):
+        return Refused(instance=before, why="a plan by cron cannot be shifted off its dates", rule="shift")
+    try:
+        replanned = _late_plan(strategy, before, active, policy, by=by, now=now)
+    except TooManyMissedError as error:
+        return Refused(instance=before, why=str(error), rule="too-many-missed")
+    except DateError as error:
+        return Refused(instance=before, why=str(error), rule="shift")
+    except CycleError as error:
+        replanned = Replanned(change=cycle_failed(strategy, active, error, now=now))
+    change = _caught_up(replanned.change, now=now)
+    change = change.then(complete_if_done(change.instance, now=now))
+    applied = audited(before, change, command=command, by=by, now=now)
+    return replace(applied, skipped=replanned.skipped)
+
+
+def _caught_up(change: Change, *, now: datetime) -> Change:
+    """Without a passed date that is still to run, how such dates are treated is no longer this resume's to say."""
+    main = change.instance.main_event
+    if main is not None and main.date < now and change.instance.on_late is not OnResume.SHIFT:
+        return change
+    return replace(change, instance=replace(change.instance, on_late=None))
+
+
+def _late_plan(
+    strategy: Strategy, before: Instance, active: Instance, on_late: OnResume, *, by: Actor, now: datetime
+) -> Replanned:
+    if on_late is OnResume.SHIFT:
+        standstill = now - (before.stopped_at or now)
+        return Replanned(change=shift(strategy, active, standstill, now=now, by=by))
+    while_stopped = fell_due_while_stopped(before)
+    return catch_up(strategy, active, now=now, on_late=on_late, while_stopped=while_stopped, by=by)
+
+
+def activated(instance: Instance, *, now: datetime) -> Instance:
+    """The instance made ACTIVE again; what stopped it is past."""
+    return replace(
+        instance,
+        status=InstanceStatus.ACTIVE,
+        stopped_at=None,
+        stopped_by=None,
+        stopped_for=None,
+        note=None,
+        drained_at=None,
+        held=None,
+        updated_at=now,
+    )
+
+
+def restarted(instance: Instance, *, now: datetime) -> Instance:
+    """The instance with its paused events running on; others wait for an answer or a decision."""
+    for event in instance.events:
+        match event.paused_for:
+            case PausedFor.EXHAUSTED:
+                instance = instance.with_event(queued(anew(event), now=now))
+            case PausedFor.OPERATOR | PausedFor.POISONED:
+                instance = instance.with_event(queued(event, now=now))
+            case PausedFor.ANSWER | PausedFor.IN_DOUBT | None:
+                pass
+            case _:
+                assert_never(event.paused_for)
+    return instance
+
+
+def anew(event: Event) -> Event:
+    """The event as its next run sets out: attempt 1, its stored successes kept, but for those of side paths."""
+    return replace(
+        event,
+        attempt=1,
+        run=event.run + 1,
+        outset=None,
+        known_visits=0,
+        side_results_from=event.run + 1,
+    )
+
+
+def queued(event: Event, *, now: datetime) -> Event:
+    """The event as it wants to run now."""
+    return replace(
+        event,
+        status=EventStatus.QUEUED,
+        paused_for=None,
+        answer_by=None,
+        due_at=now,
+        scheduled_at=now,
+        ring=event.ring + 1,
+        crashes=0,
+        updated_at=now,
+    )
+
+
+def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command
+    """With ``kill``, the event in flight set down at once and its runner made harmless."""
+    event = instance.executing
+    if not kill or event is None:
+        return Change(instance=instance)
+    fenced = replace(instance, fence=instance.fence + 1)
+    killed = replace(event, unsure=True, resolution=None, known_visits=ANY_VISITS)
+    return stop_event(fenced, killed, now=now)
+
+
+def _killed_again(instance: Instance, kill: bool, command: Pause | Cancel, *, now: datetime) -> Verdict:  # noqa: FBT001 - a field of the command
+    """An instance that is stopped already: nothing, unless a step still in flight is to be killed."""
+    event = instance.executing
+    if not kill or event is None or event.after_cancellation:
+        return AlreadyThere(instance=instance)
+    if instance.status is InstanceStatus.PAUSED:
+        change = _killed(instance, kill, now=now)
+    else:
+        change = close(instance, event, EventStatus.CANCELED, now=now, why="killed", cause=ClosedBy.INSTANCE)
+    return audited(instance, change, command="kill", by=command.by, now=now)

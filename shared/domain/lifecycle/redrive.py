@@ -1,0 +1,156 @@
+"""Running a failed event again, keeping what its steps have achieved.
+
+Source: contracts/core.md section 5 (``retry``); docs/decisions/0020.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from shared.domain.errors import Problem
+from shared.domain.instance.event import Again, Event, EventStatus, PausedFor
+from shared.domain.instance.journal import EventRecord, Trail
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.replay import come_to
+from shared.domain.instance.verdict import AlreadyThere, Applied, Change, Refused, Verdict, audited
+from shared.domain.lifecycle.commands import Redrive
+from shared.domain.lifecycle.pause_resume_cancel import about, activated, anew, going_on, queued, restarted
+from shared.domain.steps.directives import has_room
+from shared.domain.steps.history import with_last
+from shared.domain.strategy.model import Strategy
+
+
+def redrive(strategy: Strategy, instance: Instance, command: Redrive, *, now: datetime) -> Verdict:
+    """The event QUEUED for another run, whether it has closed FAILED or is open and waits after a failure."""
+    event, record = instance.event(command.seq), command.trail.record
+    if event is not None:
+        return _open(strategy, instance, event, command, now=now)
+    if record is not None:
+        return _closed(instance, record, command, now=now)
+    return Refused(instance=instance, why="there is no such event", rule="unknown")
+
+
+def _open(
+    strategy: Strategy, instance: Instance, event: Event, command: Redrive, *, now: datetime
+) -> Verdict:
+    match event.status:
+        case EventStatus.QUEUED | EventStatus.EXECUTING:
+            step = command.from_step
+            if step is None or Again(step=step, run=event.run) in event.again:
+                return AlreadyThere(instance=instance)
+            return Refused(instance=instance, why="the event is under way")
+        case EventStatus.PENDING if event.has_begun and event.outset is None:
+            refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run - 1)
+            return refused or _queued(instance, _from(event, command), command, now=now)
+        case EventStatus.PAUSED if event.paused_for is not None:
+            return _paused(strategy, instance, event, event.paused_for, command, now=now)
+        case _:
+            return Refused(instance=instance, why="the event has not failed")
+
+
+def _paused(
+    strategy: Strategy,
+    instance: Instance,
+    event: Event,
+    what_for: PausedFor,
+    command: Redrive,
+    *,
+    now: datetime,
+) -> Verdict:
+    match what_for:
+        case PausedFor.EXHAUSTED:
+            refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run)
+            again = _from(anew(event), command)
+        case PausedFor.POISONED:
+            refused, again = _cut_off(instance, command), event
+        case PausedFor.OPERATOR:
+            return Refused(instance=instance, why="the event goes on when its instance is resumed")
+        case PausedFor.ANSWER:
+            return Refused(instance=instance, why="the event waits for the answer to its call")
+        case PausedFor.IN_DOUBT:
+            return Refused(instance=instance, why="the event waits for a decision about its call")
+        case _:
+            assert_never(what_for)
+    if refused is not None:
+        return refused
+    if instance.status is not InstanceStatus.PAUSED or instance.stopped_for != event.seq:
+        return _queued(instance, again, command, now=now)
+    after = instance.with_event(queued(again, now=now))
+    active = restarted(activated(after, now=now), now=now)
+    resumed = going_on(strategy, instance, active, None, _name(command), by=command.by, now=now)
+    return about(resumed, instance.event_sid(event))
+
+
+def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: datetime) -> Verdict:
+    """The event back on its instance under the same number; its record goes when that is stored.
+
+    On a final instance it runs alone, as what is spared by a cancelation does.
+    """
+    event = record.event
+    if event.status is not EventStatus.FAILED:
+        return Refused(instance=instance, why=f"the event is {event.status.value}", rule="finished")
+    if event.is_main and not instance.status.is_final:
+        return Refused(instance=instance, why="the plan has gone on without the event")
+    if not has_room(instance):
+        return Refused(instance=instance, why="the instance has too many unfinished events", rule="room")
+    if record.end is None:
+        refused, again = _cut_off(instance, command), event
+    else:
+        trail = with_last(command.trail, record)
+        refused = _cannot_begin(instance, event, trail, command, last_run=event.run)
+        again = _from(anew(event), command)
+    if refused is not None:
+        return refused
+    again = replace(
+        again,
+        in_doubt=event.in_doubt or record.in_doubt,
+        after_cancellation=event.after_cancellation or instance.status.is_final,
+    )
+    events = tuple(sorted((*instance.events, again), key=lambda each: each.seq))
+    verdict = _queued(replace(instance, events=events), again, command, now=now)
+    return replace(verdict, reopened=record)
+
+
+def _queued(instance: Instance, event: Event, command: Redrive, *, now: datetime) -> Applied:
+    after = replace(instance.with_event(queued(event, now=now)), updated_at=now)
+    change = Change(instance=after)
+    return audited(instance, change, command=_name(command), by=command.by, now=now, event=event)
+
+
+def _from(event: Event, command: Redrive) -> Event:
+    """The event, whose next run executes again what the command says."""
+    step = command.from_step
+    if step is None:
+        return event
+    others = tuple(again for again in event.again if again.step != step)
+    return replace(event, again=(*others, Again(step=step, run=event.run)))
+
+
+def _cannot_begin(
+    instance: Instance, event: Event, trail: Trail, command: Redrive, *, last_run: int
+) -> Refused | None:
+    """What is wrong with the step a run is to begin with again: none of its task's, or not reached before."""
+    step = command.from_step
+    if step is None:
+        return None
+    if step not in command.steps:
+        problem = Problem(
+            pointer="/fromStep", rule="reference", message=f"the task {event.task!r} has no step {step!r}"
+        )
+        why = "what is asked for is not valid"
+        return Refused(instance=instance, why=why, rule="input", problems=(problem,))
+    if step not in come_to(trail, event, last_run):
+        return Refused(instance=instance, why=f"the last run of the event did not come to {step!r}")
+    return None
+
+
+def _cut_off(instance: Instance, command: Redrive) -> Refused | None:
+    """A run that its dead runners left goes on where it was: what they may have called is decided there first."""
+    if command.from_step is None:
+        return None
+    return Refused(instance=instance, why="the run of the event was cut off and goes on: retry it as a whole")
+
+
+def _name(command: Redrive) -> str:
+    """As the audit trail has it."""
+    return "retry" if command.from_step is None else f"retry from {command.from_step}"

@@ -1,0 +1,83 @@
+"""What is to be done about an event whose runner died.
+
+Source: design section 3, items 5, 6, 7 and 9.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.journal import ClosedBy, Trail
+from shared.domain.instance.model import Instance
+from shared.domain.instance.replay import chain, position, unapplied
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import Applied, Change
+from shared.domain.lifecycle.conclude import advance, by_orders, carried_out, paused_by_engine, stop_event
+from shared.domain.planning.closing import close, complete_if_done
+from shared.domain.steps.in_doubt import any_in_doubt
+from shared.domain.strategy.model import Strategy
+
+MAX_CRASHES = 5
+"""A run whose runners died so often without progress is not tried again by itself."""
+
+
+def taken_over(
+    strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
+) -> tuple[Applied, Event | None]:
+    """What becomes of the instance, and the event as it is to be claimed and run on from where its runner died.
+
+    What its last step has ordered is done first: nobody else hands that over. None for the event where it goes no
+    further; the fence has moved then, so that the runner is harmless should it be alive after all.
+    """
+    record = trail.record
+    fenced = replace(instance, fence=instance.fence + 1)
+    if record is not None and record.end is not None and record.fence == instance.fence:
+        applied = advance(strategy, fenced, event, record.end, now=now)
+        others = tuple(other for other in applied.records if other.event.seq != event.seq)
+        # its own record stands, with the run's last step in it
+        return replace(applied, records=others), None
+    event = _left_behind(strategy, event, trail, now=now)
+    change = Change(instance=fenced)
+    for entry in unapplied(trail, event):
+        change = change.then(carried_out(strategy, change.instance, event, entry, now=now))
+        event = change.instance.event(event.seq) or event
+    handed_over = by_orders(instance, change, now=now)
+    if not change.instance.lets_run(event):
+        change = change.then(stop_event(change.instance, event, now=now))
+    elif event.crashes >= MAX_CRASHES:
+        change = change.then(_poisoned(change.instance, event, now=now))
+    else:  # the claim that follows moves the fence
+        return replace(handed_over, instance=replace(change.instance, fence=instance.fence)), event
+    return replace(handed_over, instance=change.instance, records=change.records), None
+
+
+def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
+    """The event with what its dead runner achieved: its progress or one more crash, and what is in doubt."""
+    event = event.after_visits(len(chain(trail, event.run)))
+    unsure = event.unsure or _may_have_called(strategy, event, trail, now=now)
+    event = event.doubted(unsure or any_in_doubt(strategy, event, trail.entries))
+    return replace(event, crashes=event.crashes + 1, unsure=unsure)
+
+
+def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
+    """A main event is paused with its instance; any other, and any of a final instance, has failed."""
+    why = f"its runner died {MAX_CRASHES} times without progress"
+    event = replace(event, last_error=why, updated_at=now)
+    if event.is_main and not instance.status.is_final:
+        paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.POISONED)
+        waiting = paused_by_engine(instance.with_event(paused), event, f"{event.task}: {why}", now=now)
+        return Change(instance=waiting.at_rest(now=now))
+    change = close(
+        instance, event, EventStatus.FAILED, now=now, why=why, cause=ClosedBy.CRASHES, by_runner=True
+    )
+    return change.then(complete_if_done(change.instance, now=now))
+
+
+def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> bool:
+    """Whether the dead runner may have sent a call whose answer is not known."""
+    then = position(trail, event)
+    if not isinstance(then, Intent) or then.awaits:
+        return False
+    if then.not_before is not None and then.not_before > now and not event.hurried:
+        return False
+    return strategy.definition.tasks[event.task].steps[then.step].action is not None

@@ -1,0 +1,221 @@
+"""How events close and instances end.
+
+Source: contracts/core.md sections 3.6 and 3.8; design section 3, item 6.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.errors import DateError
+from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor
+from shared.domain.instance.journal import ClosedBy, EventRecord
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.scope import is_true, scope
+from shared.domain.instance.verdict import ENGINE, Actor, Change
+from shared.domain.planning.offset_dates import delayed
+from shared.domain.strategy.model import LifecycleTask, Strategy
+from shared.expressions import EvaluationError
+
+
+def close(
+    instance: Instance,
+    event: Event,
+    status: EventStatus,
+    *,
+    now: datetime,
+    why: str | None,
+    cause: ClosedBy,
+    by: Actor = ENGINE,
+    by_runner: bool = False,
+) -> Change:
+    """The event leaves the aggregate with a final status, and the lease for it ends.
+
+    Where another than its runner closes it, the fence moves: a late result is discarded, and the record says
+    that the last call is in doubt; so it does of one that waits for an answer.
+    by_runner: the fence stays, the record carries it.
+    """
+    running = instance.lease is not None and instance.lease.seq == event.seq
+    in_flight = running and not by_runner
+    after = replace(instance.without(frozenset({event.seq})), updated_at=now)
+    if running:
+        after = after.at_rest(now=now)
+    if in_flight:
+        after = replace(after, fence=instance.fence + 1)
+    unanswered = event.paused_for is PausedFor.ANSWER
+    unsure = event.unsure or in_flight
+    closed = replace(event, status=status, updated_at=now, paused_for=None, answer_by=None, unsure=unsure)
+    record = EventRecord(
+        instance_sid=instance.sid,
+        event=closed,
+        fence=after.fence,
+        finished_at=now,
+        in_doubt=event.in_doubt or in_flight or unanswered,
+        why=why,
+        closed_by=cause,
+        by=None if by is ENGINE else by.name,
+        reason=by.reason,
+    )
+    return Change(instance=after, records=(record,))
+
+
+def close_all(
+    instance: Instance,
+    events: Sequence[Event],
+    *,
+    now: datetime,
+    why: str,
+    cause: ClosedBy,
+    by: Actor = ENGINE,
+) -> Change:
+    """Several events leave the aggregate as CANCELED."""
+    change = Change(instance=instance)
+    for event in events:
+        closed = close(change.instance, event, EventStatus.CANCELED, now=now, why=why, cause=cause, by=by)
+        change = change.then(closed)
+    return change
+
+
+def cancel_instance(
+    strategy: Strategy,
+    instance: Instance,
+    reason: CancelReason,
+    *,
+    by: Actor,
+    now: datetime,
+    kill: bool = False,
+) -> Change:
+    """The flow never runs again.
+
+    Every unfinished event that may not run after cancelation closes; one in flight is closed by its
+    runner at its next look (``draining`` until then), or at once with ``kill``. The on-cancel events are
+    created, dated from ``now``.
+    """
+    live = instance.lease is not None and instance.lease.until > now
+    running = instance.lease.seq if instance.lease is not None and live and not kill else None
+    doomed = [e for e in instance.events if not e.after_cancellation and e.seq != running]
+    why = f"instance canceled: {reason.value}"
+    change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.INSTANCE)
+    after = replace(
+        change.instance,
+        status=InstanceStatus.CANCELED,
+        cancel_reason=reason,
+        stopped_at=now,
+        stopped_by=by.name,
+        note=by.reason,
+        stopped_for=None,
+        drained_at=now if change.instance.lease is None else None,
+        plan_ended=True,
+        held=None,
+        updated_at=now,
+    )
+    created = lifecycle_events(
+        strategy, after, strategy.definition.on_cancel_tasks, EventKind.ON_CANCEL, anchor=now, now=now
+    )
+    return Change(instance=created, records=change.records)
+
+
+def complete_if_done(instance: Instance, *, now: datetime) -> Change:
+    """COMPLETED, where the plan has ended and no dated event is left; events on hold are canceled.
+
+    An instance with a cron expression of its own lasts to its end date, where it has one, unless its one run is over.
+    """
+    dated_left = any(event.status is not EventStatus.ONHOLD for event in instance.events)
+    if instance.status is not InstanceStatus.ACTIVE or not instance.plan_ended or dated_left:
+        return Change(instance=instance)
+    if _is_open(instance, now=now):
+        return Change(instance=instance)
+    on_hold = list(instance.events)
+    change = close_all(instance, on_hold, now=now, why="the plan has ended", cause=ClosedBy.INSTANCE)
+    after = replace(
+        change.instance,
+        status=InstanceStatus.COMPLETED,
+        stopped_at=now,
+        stopped_by="engine",
+        note="the plan has ended",
+        drained_at=now,
+        updated_at=now,
+    )
+    return Change(instance=after, records=change.records)
+
+
+def _is_open(instance: Instance, *, now: datetime) -> bool:
+    own = instance.schedule
+    if own is None or own.cron is None or (own.is_single and instance.plan is not None):
+        return False
+    return instance.end_date is not None and now < instance.end_date
+
+
+def lifecycle_events(
+    strategy: Strategy,
+    instance: Instance,
+    entries: tuple[LifecycleTask, ...],
+    kind: EventKind,
+    *,
+    anchor: datetime,
+    now: datetime,
+) -> Instance:
+    """The instance with the on-create or on-cancel events that ``createIf`` lets come about.
+
+    A ``createIf`` that cannot be evaluated creates its event ONHOLD, with the problem on it. A date that
+    cannot be computed falls back to ``anchor``, with the problem on it.
+    """
+    for entry in entries:
+        wanted, unclear = _wanted(strategy, instance, entry, now=now)
+        if not wanted:
+            continue
+        try:
+            date, problem = delayed(strategy, instance, entry.delay_by, anchor, now=now)
+        except DateError as error:
+            date, problem = anchor, f"delayBy: {error}"
+        on_hold = entry.manual_trigger or strategy.definition.manual_trigger or unclear is not None
+        instance = add_event(
+            instance,
+            kind,
+            entry.task,
+            date,
+            now=now,
+            on_hold=on_hold,
+            problem=unclear or problem,
+        )
+    return instance
+
+
+def add_event(
+    instance: Instance,
+    kind: EventKind,
+    task: str,
+    date: datetime,
+    *,
+    now: datetime,
+    on_hold: bool = False,
+    data: dict[str, str] | None = None,
+    problem: str | None = None,
+) -> Instance:
+    """The instance with one more event."""
+    event = Event(
+        seq=instance.next_seq,
+        kind=kind,
+        task=task,
+        date=date,
+        due_at=date,
+        status=EventStatus.ONHOLD if on_hold else EventStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+        created_cycle=instance.cycle,
+        after_cancellation=kind is EventKind.ON_CANCEL,
+        data=data or {},
+        problem=problem,
+    )
+    return replace(instance, events=(*instance.events, event), next_seq=instance.next_seq + 1)
+
+
+def _wanted(
+    strategy: Strategy, instance: Instance, entry: LifecycleTask, *, now: datetime
+) -> tuple[bool, str | None]:
+    if entry.create_if is None:
+        return True, None
+    try:
+        return is_true(entry.create_if, scope(strategy, instance, now=now)), None
+    except EvaluationError as error:
+        return True, f"createIf: {error}"

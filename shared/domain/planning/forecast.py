@@ -1,0 +1,135 @@
+"""What a plan will bring: for a fictitious instance, and for a living one.
+
+The dates come from the functions the engine itself plans with; nothing here computes one.
+Source: contracts/core.md section 1.1 (S4) and section 5; design section 4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.errors import InvalidInputError
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.event import Event, EventKind
+from shared.domain.instance.model import CancelReason, Instance
+from shared.domain.planning.closing import lifecycle_events
+from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
+from shared.domain.planning.plan import catch_up, late_rule, plan_next
+from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
+from shared.domain.strategy.model import Json, OnResume, Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeseenCycle:
+    """A cycle to come: its main event and the leading-up ones before it."""
+
+    cycle: int
+    main: Event
+    leading_up: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What a strategy would do. on_create: every entry, ``createIf`` not evaluated.
+
+    ended: why no further cycle follows, None where one does.
+    """
+
+    on_create: tuple[Event, ...]
+    cycles: tuple[ForeseenCycle, ...]
+    ended: str | None = None
+
+
+def simulate(
+    strategy: Strategy, *, start_date: datetime, cycles: int, attributes: Mapping[str, Json]
+) -> Simulated:
+    """The first cycles of a fictitious instance, its start date taken as now.
+
+    A date can only be late where ``initialDelay`` resets cycle 1 to a moment before that; it falls under the rule
+    for late plans, as it would in a living instance.
+    Raises: InvalidInputError: the attributes do not fit, or the first cycle cannot be dated.
+    """
+    new = NewInstance(
+        sid=InstanceSid("simulation"),
+        strategy_id=strategy.name,
+        shard=0,
+        attributes=attributes,
+        start_date=start_date,
+    )
+    instance = blank_instance(strategy, new, now=start_date)
+    problems = start_problems(strategy, instance)
+    if problems:
+        raise InvalidInputError(tuple(problems))
+    entries = tuple(replace(entry, create_if=None) for entry in strategy.definition.on_create_tasks)
+    with_events = lifecycle_events(
+        strategy, instance, entries, EventKind.ON_CREATE, anchor=start_date, now=start_date
+    )
+    planned = first_planned(strategy, instance, now=start_date)
+    foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date)
+    return Simulated(on_create=with_events.events, cycles=foreseen, ended=_why_ended(after))
+
+
+def forecast(
+    strategy: Strategy, instance: Instance, *, cycles: int, now: datetime
+) -> tuple[ForeseenCycle, ...]:
+    """The coming cycles of a living instance, the open one first; each taken to run on its date.
+
+    Dates that have passed fall under the rule for late plans, a paused instance taken to be resumed now.
+    Empty where the plan has ended.
+    """
+    caught_up = _caught_up(strategy, instance, now=now)
+    return () if caught_up is None else _foreseen(strategy, caught_up, cycles, now=now)[0]
+
+
+def forecast_until(
+    strategy: Strategy, instance: Instance, until: datetime, *, most: int, now: datetime
+) -> tuple[ForeseenCycle, ...]:
+    """As ``forecast``, up to and including the first cycle whose date lies beyond an instant; so many at most."""
+    caught_up = _caught_up(strategy, instance, now=now)
+    return () if caught_up is None else _foreseen(strategy, caught_up, most, until=until, now=now)[0]
+
+
+def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Instance | None:
+    """The instance after the rule for late plans; None where it has no plan any more."""
+    if instance.status.is_final:
+        return None
+    try:
+        return catch_up(strategy, instance, now=now).change.instance
+    except CycleError:
+        return None
+
+
+def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[Event, ...]:
+    """The main events of an active instance whose dates have passed and that run all the same, one after another.
+
+    At most a thousand are told.
+    """
+    main = instance.main_event
+    if main is None or main.date >= now:
+        return ()
+    most = MAX_MISSED_DATES if late_rule(strategy, instance) is OnResume.ALL else 1
+    cycles, _ = _foreseen(strategy, instance, most, now=now)
+    return tuple(one.main for one in cycles if one.main.date < now)
+
+
+def _why_ended(after: Instance) -> str | None:
+    """Why no further cycle follows, None where one does."""
+    if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR:
+        return after.note
+    return "its cron expression fires no more" if after.plan_ended else None
+
+
+def _foreseen(
+    strategy: Strategy, instance: Instance, cycles: int, *, now: datetime, until: datetime | None = None
+) -> tuple[tuple[ForeseenCycle, ...], Instance]:
+    """So many cycles, the open one first, each taken to run on its date; and the instance after them."""
+    foreseen: list[ForeseenCycle] = []
+    at = now
+    while (main := instance.main_event) is not None and len(foreseen) < cycles:
+        if until is not None and foreseen and foreseen[-1].main.date > until:
+            break
+        leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
+        foreseen.append(ForeseenCycle(cycle=instance.cycle, main=main, leading_up=leading))
+        at = max(at, main.date)
+        instance = plan_next(strategy, replace(instance, events=()), now=at).change.instance
+    return tuple(foreseen), instance

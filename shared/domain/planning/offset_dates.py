@@ -1,0 +1,53 @@
+"""Dates of the events around a plan: ahead of a cycle, after creation, after cancelation.
+
+Source: design section 4; contracts/core.md sections 3.1 to 3.3.
+"""
+
+from datetime import datetime
+
+from shared.domain.calendar.dates import earlier, later, moment_at
+from shared.domain.errors import DateError
+from shared.domain.instance.attributes import date_attribute
+from shared.domain.instance.model import Instance
+from shared.domain.instance.scope import span_of
+from shared.domain.planning.cycles import CycleDate, scope_for
+from shared.domain.strategy.model import Delta, LeadingUpTask, Strategy
+
+
+def leading_up_date(
+    strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
+) -> tuple[datetime, str | None]:
+    """When a leading-up task of a cycle runs: ``scheduleBefore`` ahead of the main event's date.
+
+    Answers the date and a note where something could not be evaluated; never raises for user data:
+    without a usable date it runs with the main event.
+    """
+    zone = strategy.definition.zone
+    anchor = moment_at(main.moment.at, zone)
+    delta = entry.schedule_before
+    try:
+        if delta.from_attribute is not None:
+            anchor = moment_at(date_attribute(instance, delta.from_attribute), zone)
+        span, problem = span_of(
+            delta, scope_for(delta, strategy, instance, cycle=main.cycle, date=anchor.at, now=now)
+        )
+        return earlier(anchor, span, zone).at, problem
+    except DateError as error:
+        return main.moment.at, f"scheduleBefore: {error}"
+
+
+def delayed(
+    strategy: Strategy, instance: Instance, delta: Delta | None, anchor: datetime, *, now: datetime
+) -> tuple[datetime, str | None]:
+    """``anchor`` plus a delta, and a note where its callback could not be evaluated.
+
+    Raises: DateError: the ``from`` attribute is not a date, or the result cannot be represented.
+    """
+    if delta is None:
+        return anchor, None
+    zone = strategy.definition.zone
+    start = anchor if delta.from_attribute is None else date_attribute(instance, delta.from_attribute)
+    span, problem = span_of(
+        delta, scope_for(delta, strategy, instance, cycle=instance.cycle, date=start, now=now)
+    )
+    return later(moment_at(start, zone), span, zone).at, problem

@@ -1,0 +1,158 @@
+"""How an instance comes about.
+
+Source: contracts/core.md section 3.3; design section 4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.errors import DateError, InvalidInputError, Problem
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.attributes import MAX_ATTRIBUTES_BYTES, date_attribute, unfit
+from shared.domain.instance.due import beyond_horizon
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Applied
+from shared.domain.planning.closing import lifecycle_events
+from shared.domain.planning.cycles import CycleError, TooManyMissedError, first_cycle, outlook
+from shared.domain.planning.plan import Replanned, go_on
+from shared.domain.strategy.model import Delta, Json, Strategy, json_size
+from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.schema import violations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInstance:
+    """What is asked for. start_date: None for now. strategy_id: as the caller named the strategy."""
+
+    sid: InstanceSid
+    strategy_id: str
+    shard: int
+    attributes: Mapping[str, Json]
+    description: str = ""
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    created_by: str | None = None
+    request_hash: str | None = None
+    schedule: OwnSchedule | None = None
+    order_id: str | None = None
+    worker: str | None = None
+
+
+def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
+    """The instance with its on-create events and its first cycle.
+
+    A start date in the past is a late plan. Raises: InvalidInputError: with every problem; its pointers lead
+    into the creating body (``/attributes/...``, ``/endDate``).
+    """
+    instance = blank_instance(strategy, new, now=now)
+    problems = start_problems(strategy, instance)
+    if problems:
+        raise InvalidInputError(tuple(problems))
+    created = lifecycle_events(
+        strategy,
+        instance,
+        strategy.definition.on_create_tasks,
+        EventKind.ON_CREATE,
+        anchor=instance.start_date,
+        now=now,
+    )
+    planned = first_planned(strategy, created, now=now)
+    instance = planned.change.instance
+    instance = replace(instance, rev=1, arm_at=beyond_horizon(instance, strategy.horizon, now=now))
+    return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
+
+
+def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+    """The instance with its first cycle; dates before ``now`` fall under the rule for late plans.
+
+    Raises: InvalidInputError: that cycle cannot be dated, or too many have passed.
+    """
+    try:
+        dated = first_cycle(strategy, instance, now=now)
+        ahead = outlook(strategy, instance, dated, now=now, on_late=strategy.definition.on_resume)
+    except TooManyMissedError as error:
+        problem = Problem(pointer="/startDate", rule="too-many-missed", message=str(error))
+        raise InvalidInputError((problem,)) from error
+    except CycleError as error:
+        raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
+    return go_on(strategy, instance, ahead, now=now)
+
+
+def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
+    """Everything that keeps an instance from being started."""
+    problems = attribute_problems(strategy, instance.attributes)
+    if instance.schedule is None:
+        problems += _from_problems(strategy, instance)
+    if instance.end_date is not None and instance.end_date < instance.start_date:
+        problems.append(Problem(pointer="/endDate", rule="range", message="must not be before startDate"))
+    return problems
+
+
+def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> list[Problem]:
+    """Everything that keeps these from being an instance's attributes, below ``/attributes``."""
+    problems = [
+        Problem(
+            pointer=f"/attributes/{escaped(name)}",
+            rule="type",
+            message="must be a string, a number or a boolean",
+        )
+        for name in unfit(strategy, attributes)
+    ]
+    if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
+        problems.append(Problem(pointer="/attributes", rule="too-long", message="must take at most 16 KB"))
+    rule = strategy.definition.instance_validation
+    if rule is not None:
+        problems.extend(violations(rule, dict(attributes), pointer="/attributes"))
+    return problems
+
+
+def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> Instance:
+    """The instance as asked for, before anything is planned."""
+    return Instance(
+        sid=new.sid,
+        account_id=strategy.account_id,
+        strategy_sid=strategy.sid,
+        strategy_version=strategy.version,
+        strategy_id=new.strategy_id,
+        description=new.description,
+        start_date=new.start_date or now,
+        end_date=new.end_date,
+        attributes=dict(new.attributes),
+        shard=new.shard,
+        created_by=new.created_by,
+        request_hash=new.request_hash,
+        schedule=new.schedule,
+        order_id=new.order_id,
+        worker=new.worker,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
+    """Attributes that the plan counts from and that hold no date."""
+    problems: list[Problem] = []
+    for name in dict.fromkeys(delta.from_attribute for delta in _deltas(strategy) if delta.from_attribute):
+        try:
+            date_attribute(instance, name)
+        except DateError:
+            pointer = f"/attributes/{escaped(name)}"
+            problems.append(
+                Problem(pointer=pointer, rule="date", message="must be a date: the plan counts from it")
+            )
+    return problems
+
+
+def _deltas(strategy: Strategy) -> list[Delta]:
+    definition = strategy.definition
+    found: list[Delta | None] = [
+        definition.initial_delay,
+        *(entry.delay_by for entry in definition.on_create_tasks),
+    ]
+    for calendar in definition.calendars:
+        found.append(calendar.schedule_after)
+        found.extend(entry.schedule_before for entry in calendar.leading_up_tasks)
+    return [delta for delta in found if delta is not None]

@@ -1,0 +1,228 @@
+"""One call of a service: what is sent, and what may come back.
+
+Source: contracts/core.md sections 2.2 and 3.5; design section 3, item 7.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from shared.domain.errors import Problem
+from shared.domain.instance.run import Intent, StepError
+from shared.domain.instance.scope import Scope, is_true, with_response
+from shared.domain.strategy.model import Action, Authorization, Json, Method, Service, Strategy
+from shared.domain.strategy.variables import VARIABLES
+from shared.domain.validation.schema import violations
+from shared.expressions import EvaluationError, render
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+"""Carries the call key, unless the action sets the header itself."""
+
+_URL_PART = re.compile(r"(?<=/):([\w-]+)")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PROBLEMS_TOLD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """How to come by the token of a call.
+
+    request: ready to be sent, its URL filled. path: leads to the token in the answer. scheme: goes before it.
+    """
+
+    request: Authorization = field(repr=False)
+    path: str | None
+    scheme: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRequest:
+    """A call ready to be sent. body: a JSON value, None for no body. timeout_seconds: for the whole call.
+
+    Its repr leaves out what may hold secrets.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    params: Mapping[str, str] = field(repr=False)
+    body: Json = field(repr=False)
+    timeout_seconds: int
+    call_key: str
+    credential: Credential | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The service answered. body: the decoded JSON, or the text where it is none.
+
+    unusable: what is wrong with a body that was not taken, told after "it is"; None where it was.
+    """
+
+    status: int
+    body: Json = None
+    unusable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedOut:
+    """The call was sent, in part at least, and no answer came: it may have reached the service."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """Nothing reached the service: no address, no connection, no token."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """The call was not allowed out: its target is an internal address."""
+
+    why: str
+
+
+CallOutcome = Answered | TimedOut | Unreachable | Blocked
+"""What a call came to."""
+
+
+class CallNotPossibleError(Exception):
+    """The call cannot be built or its request is invalid: the step fails, nothing is sent."""
+
+    def __init__(self, error: StepError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def method_of(strategy: Strategy, action: Action) -> tuple[Service, Method]:
+    """The service and the method an action calls."""
+    service = strategy.definition.services[action.service]
+    return service, service.methods[action.method]
+
+
+def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:
+    """The call of a step, its templates rendered and its request checked.
+
+    A ``requestValidation`` in CEL sees the body about to be sent as ``response``.
+    Raises: CallNotPossibleError.
+    """
+    try:
+        return _prepared(strategy, action, intent, variables)
+    except EvaluationError as error:
+        raise CallNotPossibleError(StepError(message=f"action {action.key}: {error}")) from error
+
+
+def told(problems: list[Problem]) -> str:
+    """The first problems of a value that breaks its schema, in one line."""
+    first = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems[:_PROBLEMS_TOLD])
+    return first if len(problems) <= _PROBLEMS_TOLD else f"{first}; and {len(problems) - _PROBLEMS_TOLD} more"
+
+
+def _prepared(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:
+    service, method = method_of(strategy, action)
+    base_url = service.base_urls.get(strategy.environment)
+    if base_url is None:
+        raise EvaluationError(f"service {service.key} has no URL for environment {strategy.environment!r}")
+    headers = _headers(action.headers, variables)
+    if IDEMPOTENCY_HEADER.lower() not in {name.lower() for name in headers}:
+        headers[IDEMPOTENCY_HEADER] = intent.call_key
+    body = _body(action.data, variables)
+    _check_request(method, body, variables)
+    return ServiceRequest(
+        method=method.method,
+        url=base_url.rstrip("/") + _filled(method.url, _texts(action.attributes, variables)),
+        headers=headers,
+        params=_texts(action.params, variables),
+        body=body,
+        timeout_seconds=method.timeout_seconds,
+        call_key=intent.call_key,
+        credential=_credential(strategy, service, variables),
+    )
+
+
+def _credential(strategy: Strategy, service: Service, variables: Scope) -> Credential | None:
+    entry = service.authorization.get(strategy.environment)
+    if entry is None:
+        return None
+    request = Authorization(
+        url=_filled(entry.url, _texts(entry.attributes, variables)),
+        method=entry.method,
+        headers=_headers(entry.headers, variables),
+        params=_texts(entry.params, variables),
+        data=_body(entry.data, variables),
+        no_cache=entry.no_cache,
+    )
+    return Credential(request=request, path=service.credential_path, scheme=service.credential_type)
+
+
+def _texts(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
+    """Rendered header, parameter or URL values; what is null is left out."""
+    rendered = {name: render(value, variables, variables=VARIABLES) for name, value in values.items()}
+    return {name: _text(value) for name, value in rendered.items() if value is not None}
+
+
+def _text(value: Json) -> str:
+    """A value inside a header, a query or a URL. Raises: EvaluationError: it has no text form."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return _sendable(str(value))
+    raise EvaluationError(f"a {type(value).__name__} cannot stand in a header, parameter or URL")
+
+
+def _sendable(text: str) -> str:
+    """The text, if it has bytes. Raises: EvaluationError: it holds half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise EvaluationError("half of a surrogate pair cannot be sent") from error
+    return text
+
+
+def _body(data: Json, variables: Scope) -> Json:
+    body = render(data, variables, variables=VARIABLES)
+    _sendable(json.dumps(body, ensure_ascii=False))
+    return body
+
+
+def _headers(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
+    """Rendered headers. Raises: EvaluationError: one that could not be sent, or would end the header."""
+    headers = _texts(values, variables)
+    for name, value in headers.items():
+        if _CONTROL_CHARACTER.search(value):
+            raise EvaluationError(f"header {name} holds a control character")
+        if not value.isascii() and max(value) > "\xff":
+            raise EvaluationError(f"header {name} holds a character beyond Latin-1")
+    return headers
+
+
+def _filled(url: str, parts: Mapping[str, str]) -> str:
+    """The URL with its ``:name`` parts filled and percent-encoded.
+
+    Raises: EvaluationError: a part without a value, or with one that would lead elsewhere.
+    """
+
+    def fill(part: re.Match[str]) -> str:
+        value = parts.get(part[1], "")
+        if value in ("", ".", ".."):
+            raise EvaluationError(f"{part[0]} of the URL has no usable value")
+        return quote(value, safe="")
+
+    return _URL_PART.sub(fill, url)
+
+
+def _check_request(method: Method, body: Json, variables: Scope) -> None:
+    """Raises: EvaluationError: the method does not allow this body."""
+    rule = method.request_validation
+    if isinstance(rule, str):
+        if not is_true(rule, with_response(variables, body)):
+            raise EvaluationError("requestValidation does not allow this request")
+    elif rule is not None:
+        problems = violations(rule, body)
+        if problems:
+            raise EvaluationError(f"requestValidation: {told(problems)}")

@@ -1,0 +1,148 @@
+"""What a controller may order: its directives, checked before they are stored. Source: design section 6."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from shared.domain.calendar.dates import format_instant, parse_instant
+from shared.domain.errors import DateError, RitornelloError
+from shared.domain.instance.attributes import attribute_problem, merged
+from shared.domain.instance.event import Event, EventKind
+from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, Instance
+from shared.domain.strategy.model import Json, Strategy, json_size
+
+ROOM_FOR_THE_PLAN = 21
+"""Places on the aggregate kept free for a cycle's main event and its leading-up events (20 at most)."""
+
+
+MAX_DATA_BYTES = 4 * 1024
+"""What the data of an event that a controller creates may take, as JSON."""
+
+
+MAX_NOTE_CHARACTERS = 1000
+"""A note, or the message of ``fail``, is cut to so many."""
+
+
+_KNOWN = frozenset(
+    {"response", "attributes", "cancelInstance", "pauseInstance", "createEvents", "cancelTasks", "fail"}
+)
+
+
+_EVENT_MEMBERS = frozenset({"task", "date", "data", "manualTrigger"})
+
+
+class DirectiveError(RitornelloError):
+    """A controller ordered something that is not possible: a step error."""
+
+    code = "DIRECTIVE"
+
+
+def checked(
+    strategy: Strategy, instance: Instance, ordered: Mapping[str, Json], *, now: datetime
+) -> dict[str, Json]:
+    """The orders in a form that can be stored and applied later: ``date`` given, unknown ones refused.
+
+    Raises: DirectiveError.
+    """
+    unknown = sorted(set(ordered) - _KNOWN)
+    if unknown:
+        raise DirectiveError(f"unknown directive {unknown[0]!r}")
+    clean = {name: value for name, value in ordered.items() if value is not None or name == "response"}
+    for name in ("cancelInstance", "pauseInstance", "fail"):
+        if name in clean:
+            clean[name] = _note(name, clean[name])
+    if "attributes" in clean:
+        clean["attributes"] = _attributes(strategy, instance, clean["attributes"])
+    if "createEvents" in clean:
+        clean["createEvents"] = _events(strategy, instance, clean["createEvents"], now=now)
+    if "cancelTasks" in clean:
+        clean["cancelTasks"] = _tasks(strategy, clean["cancelTasks"])
+    return clean
+
+
+def together(earlier: Mapping[str, Json] | None, later: Json) -> dict[str, Json]:
+    """The orders of two controllers of one step: the later one's where both say something, attributes by name.
+
+    Raises: DirectiveError: the later ones are no orders.
+    """
+    if later is None:
+        return dict(earlier or {})
+    if not isinstance(later, Mapping):
+        raise DirectiveError("a controller answers with an object of directives")
+    both = {**(earlier or {}), **later}
+    old, new = (earlier or {}).get("attributes"), later.get("attributes")
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        both["attributes"] = {**old, **new}
+    return both
+
+
+def has_room(instance: Instance, more: int = 1) -> bool:
+    """Whether the aggregate can take so many more events besides its plan's."""
+    others = [event for event in instance.events if not _is_of_the_open_cycle(instance, event)]
+    return len(others) + more <= MAX_UNFINISHED_EVENTS - ROOM_FOR_THE_PLAN
+
+
+def _is_of_the_open_cycle(instance: Instance, event: Event) -> bool:
+    of_plan = event.kind in (EventKind.MAIN, EventKind.LEADING_UP)
+    return of_plan and event.created_cycle == instance.cycle
+
+
+def _note(name: str, value: Json) -> str:
+    if not isinstance(value, str):
+        raise DirectiveError(f"{name} takes a text")
+    return value[:MAX_NOTE_CHARACTERS]
+
+
+def _attributes(strategy: Strategy, instance: Instance, value: Json) -> dict[str, Json]:
+    if not isinstance(value, Mapping):
+        raise DirectiveError("attributes takes an object")
+    problem = attribute_problem(strategy, merged(instance, value))
+    if problem is not None:
+        raise DirectiveError(f"attributes: {problem}")
+    return dict(value)
+
+
+def _events(strategy: Strategy, instance: Instance, value: Json, *, now: datetime) -> list[dict[str, Json]]:
+    if not isinstance(value, list):
+        raise DirectiveError("createEvents takes a list")
+    if not has_room(instance, len(value)):
+        raise DirectiveError("createEvents: the instance has too many unfinished events")
+    return [_event(strategy, entry, now=now) for entry in value]
+
+
+def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]:
+    if not isinstance(entry, Mapping) or not set(entry) <= _EVENT_MEMBERS:
+        raise DirectiveError("createEvents takes {task, date?, data?, manualTrigger?}")
+    task = entry.get("task")
+    if not isinstance(task, str) or task not in strategy.definition.tasks:
+        raise DirectiveError(f"createEvents: there is no task {task!r}")
+    data, on_hold = entry.get("data") or {}, entry.get("manualTrigger") or False
+    if not isinstance(data, Mapping) or not all(isinstance(text, str) for text in data.values()):
+        raise DirectiveError("createEvents: data is a map of texts")
+    if json_size(dict(data)) > MAX_DATA_BYTES:
+        raise DirectiveError("createEvents: data takes at most 4 KB")
+    if not isinstance(on_hold, bool):
+        raise DirectiveError("createEvents: manualTrigger is a boolean")
+    return {
+        "task": task,
+        "date": _date(entry.get("date"), now),
+        "data": dict(data),
+        "manualTrigger": on_hold or strategy.definition.manual_trigger,
+    }
+
+
+def _date(value: Json, now: datetime) -> str:
+    if value is None:
+        return format_instant(now)
+    try:
+        return format_instant(value if isinstance(value, datetime) else parse_instant(str(value)))
+    except DateError as error:
+        raise DirectiveError(f"createEvents: {error}") from error
+
+
+def _tasks(strategy: Strategy, value: Json) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(task, str) for task in value):
+        raise DirectiveError("cancelTasks takes a list of task keys")
+    for task in value:
+        if task not in strategy.definition.tasks:
+            raise DirectiveError(f"cancelTasks: there is no task {task!r}")
+    return list(dict.fromkeys(value))

@@ -1,0 +1,74 @@
+"""What a document must keep to before anything reads it: depth, text that is text, numbers that are numbers.
+
+Source: contracts/core.md section 1.3; the limits are ours.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from shared.domain.errors import Problem
+from shared.domain.strategy.model import Json
+from shared.domain.validation.jtd_schema import escaped
+
+DEEPEST_DOCUMENT = 128
+"""Nothing in the settings lies more levels inside; ``data`` and schemas have closer limits of their own."""
+
+
+def unreadable(value: Json, pointer: str) -> list[Problem]:
+    """What keeps a JSON value from being read, stored and sent; empty for a sound one.
+
+    Rules: ``too-deep`` (then nothing else is looked for), ``text`` for half of a surrogate pair,
+    ``range`` for a number beyond what a double can hold (``1e999``).
+    """
+    if is_deeper(value, DEEPEST_DOCUMENT):
+        message = f"nests at most {DEEPEST_DOCUMENT} levels deep"
+        return [Problem(pointer=pointer, rule="too-deep", message=message)]
+    return list(_unsound(value, pointer))
+
+
+def is_deeper(value: Json, levels: int) -> bool:
+    """Whether something lies more than so many levels inside a value: the 1 of ``[[1]]`` lies 2 inside."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [part for one in level for part in _parts(one)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Json) -> Iterable[Json]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _unsound(value: Json, pointer: str) -> Iterator[Problem]:
+    if isinstance(value, str) and not _is_text(value):
+        yield Problem(pointer=pointer, rule="text", message="must hold no half of a surrogate pair")
+    elif isinstance(value, int | float) and not _is_double(value):
+        yield Problem(pointer=pointer, rule="range", message="must be a number that a double can hold")
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _unsound(entry, f"{pointer}/{index}")
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            if _is_text(name):
+                yield from _unsound(member, f"{pointer}/{escaped(name)}")
+            else:
+                message = f"the name {name!r} must hold no half of a surrogate pair"
+                yield Problem(pointer=pointer, rule="text", message=message)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_double(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -1,0 +1,27 @@
+"""The variables that user logic may name, by their types. Source: design section 6."""
+
+from collections.abc import Mapping
+
+from shared.expressions import VariableType
+
+VARIABLES: Mapping[str, VariableType] = {
+    "instance": VariableType.MAP,
+    "attributes": VariableType.MAP,
+    "event": VariableType.MAP,
+    "stack": VariableType.MAP,
+    "cycle": VariableType.INT,
+    "date": VariableType.TIMESTAMP,
+    "now": VariableType.TIMESTAMP,
+    "attempt": VariableType.INT,
+    "response": VariableType.ANY,
+    "env": VariableType.STRING,
+}
+
+
+RESET_BOUNDS: Mapping[str, tuple[int, int]] = {
+    "month": (1, 12),
+    "day": (1, 31),
+    "hour": (0, 24),
+    "minute": (0, 59),
+}
+"""What each part of a ``resetTo`` may be."""

@@ -1,0 +1,188 @@
+"""JSON Type Definition: what is wrong with a value under a schema, place by place.
+
+Source: RFC 8927 section 3.3, whose error indicators are given exactly; the messages and the limit on depth
+are ours.
+"""
+
+import re
+from calendar import monthrange
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from shared.domain.validation.jtd_schema import DEEPEST, INTEGERS, JtdError, escaped, schema_problems
+
+__all__ = ["DEEPEST", "JtdError", "errors", "is_timestamp", "schema_problems"]
+
+_TIMESTAMP: Final = re.compile(
+    r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12][0-9]|3[01])[Tt]"
+    r"(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9]):(?P<second>[0-5][0-9]|60)(?:\.[0-9]+)?"
+    r"(?:[Zz]|(?P<sign>[+-])(?P<ahead_h>[01][0-9]|2[0-3]):(?P<ahead_m>[0-5][0-9]))"
+)
+_LAST_MINUTE_OF_DAY: Final = 24 * 60 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A value under a schema: both, their pointers, the definitions, and how deep the value lies."""
+
+    schema: Mapping[str, Any]
+    value: object
+    instance_path: str
+    schema_path: str
+    definitions: Mapping[str, Any]
+    depth: int = 0
+    tag: str | None = None  # the member a tagged union has already judged
+
+    def under(self, schema: Mapping[str, Any], path: str, *, tag: str | None = None) -> "_Place":
+        """The same value under another schema."""
+        return _Place(
+            schema=schema,
+            value=self.value,
+            instance_path=self.instance_path,
+            schema_path=path,
+            definitions=self.definitions,
+            depth=self.depth,
+            tag=tag,
+        )
+
+    def below(self, key: object, value: object, schema: Mapping[str, Any], path: str) -> "_Place":
+        """A member or element of the value under a part of the schema."""
+        return _Place(
+            schema=schema,
+            value=value,
+            instance_path=f"{self.instance_path}/{escaped(str(key))}",
+            schema_path=f"{self.schema_path}{path}",
+            definitions=self.definitions,
+            depth=self.depth + 1,
+        )
+
+    def error(self, schema_path: str, message: str, *, member: str | None = None) -> JtdError:
+        instance_path = self.instance_path if member is None else f"{self.instance_path}/{escaped(member)}"
+        return JtdError(instance_path, f"{self.schema_path}{schema_path}", message)
+
+
+_Found: TypeAlias = Iterator[JtdError]
+
+
+def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
+    """Every error of a value, in the order of the schema, then of the value; none if the schema accepts it.
+
+    ``schema`` is a correct one: ``schema_problems`` finds nothing. What lies more than ``DEEPEST`` levels
+    inside the value and would have to be looked at is an error there.
+    """
+    definitions = schema.get("definitions", {})
+    root = _Place(schema=schema, value=value, instance_path="", schema_path="", definitions=definitions)
+    return tuple(_errors(root))
+
+
+def is_timestamp(text: str) -> bool:
+    """Whether a text is an RFC 3339 date and time: real dates only, a leap second only as UTC ends a day."""
+    found = _TIMESTAMP.fullmatch(text)
+    if found is None or int(found["day"]) > monthrange(int(found["year"]), int(found["month"]))[1]:
+        return False
+    if found["second"] != "60":
+        return True
+    ahead = int(f"{found['sign'] or '+'}1") * (int(found["ahead_h"] or 0) * 60 + int(found["ahead_m"] or 0))
+    return (int(found["hour"]) * 60 + int(found["minute"]) - ahead) % (24 * 60) == _LAST_MINUTE_OF_DAY
+
+
+def _errors(at: _Place) -> _Found:
+    if at.depth > DEEPEST:
+        yield at.error("", f"lies more than {DEEPEST} levels deep")
+        return
+    while not (at.value is None and at.schema.get("nullable") is True):
+        if "ref" not in at.schema:
+            form = next((form for keyword, form in _FORMS.items() if keyword in at.schema), None)
+            yield from form(at) if form else ()
+            return
+        ref = at.schema["ref"]
+        at = at.under(at.definitions[ref], f"/definitions/{escaped(ref)}")
+
+
+def _type(at: _Place) -> _Found:
+    if not _is_of(at.schema["type"], at.value):
+        yield at.error("/type", f"must be of type {at.schema['type']}")
+
+
+def _is_of(kind: str, value: object) -> bool:
+    match kind:
+        case "boolean":
+            return isinstance(value, bool)
+        case "string":
+            return isinstance(value, str)
+        case "timestamp":
+            return isinstance(value, str) and is_timestamp(value)
+        case _ if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        case "float32" | "float64":
+            return True
+    least, most = INTEGERS[kind]
+    return (isinstance(value, int) or value.is_integer()) and least <= value <= most
+
+
+def _enum(at: _Place) -> _Found:
+    if not isinstance(at.value, str) or at.value not in at.schema["enum"]:
+        yield at.error("/enum", f"must be one of {', '.join(map(repr, at.schema['enum']))}")
+
+
+def _elements(at: _Place) -> _Found:
+    if not isinstance(at.value, list):
+        yield at.error("/elements", "must be a list")
+        return
+    for index, element in enumerate(at.value):
+        yield from _errors(at.below(index, element, at.schema["elements"], "/elements"))
+
+
+def _properties(at: _Place) -> _Found:
+    required, optional = at.schema.get("properties"), at.schema.get("optionalProperties", {})
+    if not isinstance(at.value, dict):
+        yield at.error("/optionalProperties" if required is None else "/properties", "must be an object")
+        return
+    required = required or {}
+    for name, schema in required.items():
+        if name in at.value:
+            yield from _errors(at.below(name, at.value[name], schema, f"/properties/{escaped(name)}"))
+        else:
+            yield at.error(f"/properties/{escaped(name)}", f"must have the member {name!r}")
+    for name, schema in optional.items():
+        if name in at.value:
+            yield from _errors(at.below(name, at.value[name], schema, f"/optionalProperties/{escaped(name)}"))
+    if at.schema.get("additionalProperties") is not True:
+        for name in at.value:
+            if name not in required and name not in optional and name != at.tag:
+                yield at.error("", f"{name!r} is not a member the schema knows", member=name)
+
+
+def _values(at: _Place) -> _Found:
+    if not isinstance(at.value, dict):
+        yield at.error("/values", "must be an object")
+        return
+    for name, value in at.value.items():
+        yield from _errors(at.below(name, value, at.schema["values"], "/values"))
+
+
+def _discriminator(at: _Place) -> _Found:
+    tag, mapping = at.schema["discriminator"], at.schema["mapping"]
+    if not isinstance(at.value, dict):
+        yield at.error("/discriminator", "must be an object")
+    elif tag not in at.value:
+        yield at.error("/discriminator", f"must have the member {tag!r}")
+    elif not isinstance(variant := at.value[tag], str):
+        yield at.error("/discriminator", "must be a string", member=tag)
+    elif variant not in mapping:
+        yield at.error("/mapping", f"must be one of {', '.join(map(repr, mapping))}", member=tag)
+    else:
+        path = f"{at.schema_path}/mapping/{escaped(variant)}"
+        yield from _properties(at.under(mapping[variant], path, tag=tag))
+
+
+_FORMS: Final[Mapping[str, Callable[[_Place], _Found]]] = {
+    "type": _type,
+    "enum": _enum,
+    "elements": _elements,
+    "properties": _properties,
+    "optionalProperties": _properties,
+    "values": _values,
+    "discriminator": _discriminator,
+}

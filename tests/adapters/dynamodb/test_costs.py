@@ -1,0 +1,205 @@
+"""What the main job costs on DynamoDB, use-case by use-case: the budgets, and what items weigh.
+
+Source: design section 12.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dev.memory.world import ManualClock, MemoryWakeups, SequentialIds
+from dev.metering.item_size import item_bytes
+from dev.metering.meter import Meter, Usage
+from shared.adapters.controllers import NoControllers
+from shared.application.control import control
+from shared.application.ports import (
+    AccessStore,
+    AuditStore,
+    Controllers,
+    InstanceStore,
+    OperationStore,
+    StrategyStore,
+)
+from shared.application.runner.loop import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import StrategyHead
+from tests import full
+from tests.contract.test_strategy_store import settings
+from tests.engines import DynamoDb, on_dynamodb
+
+START = datetime(2026, 1, 31, 10, tzinfo=UTC)
+ANN = Actor(name="key-1")
+JOB = "1b671a64-40d5-491e-99b0-da01ff1f3341"
+KB = 1024
+
+
+class Ids(SequentialIds):
+    """As long as real ones."""
+
+    def instance_sid(self) -> InstanceSid:
+        return full.SID
+
+    def token(self) -> str:
+        return super().token()[-22:].rjust(22, "t")
+
+
+@dataclass
+class Service:
+    """Says yes to everything."""
+
+    asked: list[ServiceRequest] = field(default_factory=list)
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.asked.append(request)
+        return Answered(status=200, body={"id": "ch_1234567890", "status": "CONFIRMED"})
+
+
+@dataclass
+class Gym:
+    """A gym with one member, on tables of its own."""
+
+    instances: InstanceStore
+    strategies: StrategyStore
+    access: AccessStore
+    operations: OperationStore
+    audit: AuditStore
+    meter: Meter
+    sizes: list[int]
+    caller: Service = field(default_factory=Service)
+    wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
+    clock: ManualClock = field(default_factory=lambda: ManualClock(START))
+    ids: Ids = field(default_factory=Ids)
+    controllers: Controllers = field(default_factory=NoControllers)
+
+    def enroll(self) -> Instance:
+        strategy = self.strategies.load(full.STRATEGY, 1)
+        attributes = {"memberId": "m-10042", "email": "ann@example.com", "monthlyFee": 39.0}
+        asked = StartInstance(strategy_id="gym-membership", attributes=attributes)
+        return start_instance(self, strategy, asked).instance
+
+    def member(self) -> Instance:
+        found = self.instances.load(full.SID)
+        assert found is not None
+        return found
+
+    def run_next(self) -> str:
+        """Run the event that is due next, on time; its task."""
+        event = min(self.member().events, key=lambda event: event.due_at)
+        self.clock.at = event.due_at + timedelta(seconds=1)
+        assert run_due_events(self, full.SID, job=JOB, time_left=lambda: timedelta(seconds=900)) == 1
+        return event.task
+
+
+@pytest.fixture
+def gym(moto: DynamoDb) -> Gym:
+    stores, meter, sizes = on_dynamodb(moto), Meter(moto.tables), list[int]()
+
+    def weigh(params: dict[str, Any], **_: object) -> None:
+        sizes.append(item_bytes(params["Item"]))
+
+    meter.watch(moto.client)
+    moto.client.meta.events.register("before-parameter-build.dynamodb.PutItem", weigh)
+    head = StrategyHead(
+        sid=full.STRATEGY,
+        account_id=full.ACCOUNT,
+        name="gym-membership",
+        version=1,
+        created_at=START,
+        updated_at=START,
+    )
+    stores.strategies.create(head, settings())
+    stores.strategies.load(head.sid, 1)
+    return Gym(
+        instances=stores.instances,
+        strategies=stores.strategies,
+        access=stores.access,
+        operations=stores.operations,
+        audit=stores.audit,
+        meter=meter,
+        sizes=sizes,
+    )
+
+
+@pytest.fixture
+def with_one_open_event(gym: Gym) -> Gym:
+    """Welcomed and reminded; the fee is due next."""
+    gym.enroll()
+    assert [gym.run_next(), gym.run_next()] == ["send-welcome", "send-reminder"]
+    assert len(gym.member().events) == 1
+    gym.sizes.clear()
+    return gym
+
+
+class TestUnitsAndTrips:
+    """The budgets of the main job, items being no larger than a kilobyte."""
+
+    def test_creating_an_instance_with_three_events(self, gym: Gym) -> None:
+        with gym.meter.counting() as usage:
+            gym.enroll()
+        assert (usage.write_units, usage.calls) == (4, {"dynamodb.PutItem": 1})
+
+    def test_running_a_main_event_of_three_steps(self, with_one_open_event: Gym) -> None:
+        gym = with_one_open_event
+        with gym.meter.counting() as usage:
+            assert gym.run_next() == "charge-fee"
+        assert len(gym.caller.asked) == 2 + 3
+        assert usage.write_units == 3 + 5
+        assert usage.calls == {
+            "dynamodb.GetItem": 1 + 1 + 2,
+            "dynamodb.PutItem": 5,
+            "dynamodb.BatchGetItem": 1,
+        }
+        assert usage.trips == {"dynamodb": 10}
+        assert len(gym.wakeups.armed) == 4
+        assert max(gym.sizes) <= KB
+
+    @pytest.mark.parametrize(
+        ("command", "units"), [(Pause(by=ANN), 7), (Cancel(by=ANN), 10), (Cancel(by=ANN, kill=True), 10)]
+    )
+    def test_a_command(self, with_one_open_event: Gym, command: Command, units: int) -> None:
+        usage = self.commanded(with_one_open_event, command)
+        assert usage.write_units == units
+        assert usage.calls == {"dynamodb.GetItem": 1, "dynamodb.TransactWriteItems": 1}
+
+    def test_a_resume(self, with_one_open_event: Gym) -> None:
+        self.commanded(with_one_open_event, Pause(by=ANN))
+        usage = self.commanded(with_one_open_event, Resume(by=ANN))
+        assert usage.write_units == 7
+        assert usage.calls == {"dynamodb.GetItem": 1, "dynamodb.TransactWriteItems": 1}
+
+    def commanded(self, gym: Gym, command: Command) -> Usage:
+        with gym.meter.counting() as usage:
+            control(gym, full.SID, command)
+        return usage
+
+
+class TestSizes:
+    """What fits into a kilobyte, and what does not."""
+
+    def test_a_new_instance_with_three_events(self, gym: Gym) -> None:
+        gym.enroll()
+        assert gym.sizes == [pytest.approx(867, abs=20)]
+
+    def test_a_claim_with_three_open_events_does_not(self, gym: Gym) -> None:
+        gym.enroll()
+        gym.sizes.clear()
+        gym.run_next()
+        claimed, record, _ = gym.sizes
+        assert claimed == pytest.approx(1228, abs=20)
+        assert record == pytest.approx(1014, abs=20)
+
+    def test_everything_of_a_charge_with_one_open_event(self, with_one_open_event: Gym) -> None:
+        with_one_open_event.run_next()
+        claimed, first, second, record, advanced = with_one_open_event.sizes
+        assert claimed == pytest.approx(980, abs=20)
+        assert first == pytest.approx(530, abs=20)
+        assert second == pytest.approx(536, abs=20)
+        assert record == pytest.approx(997, abs=20)
+        assert advanced == pytest.approx(806, abs=20)

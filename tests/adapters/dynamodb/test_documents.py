@@ -1,0 +1,387 @@
+"""How everything that is stored is written, and that it is read back exactly or not at all."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.dynamodb import bulk_documents, documents
+from shared.adapters.dynamodb.forms import (
+    ASKED,
+    FLAG,
+    OWN,
+    PAIR,
+    TEXT,
+    WHOLE,
+    from_text,
+    instant_text,
+    read_instant,
+    several,
+    to_text,
+)
+from shared.adapters.dynamodb.items import (
+    answer_item,
+    answer_of,
+    audit_item,
+    audit_of,
+    entry_item,
+    entry_of,
+    instance_item,
+    instance_of,
+    record_item,
+    record_of,
+)
+from shared.adapters.dynamodb.shapes import Member, Shape
+from shared.domain.access import Role
+from shared.domain.calendar.dates import Asked
+from shared.domain.errors import DateError, StoredShapeError
+from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.instance.model import CancelReason, HeldBy, InstanceStatus
+from shared.domain.instance.run import Ending, Path, StepError
+from tests import full
+
+INSTANTS = st.datetimes(timezones=st.just(UTC))
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+)
+EMPTY: tuple[object, ...] = (None, "", (), {}, 0, False)
+
+
+def forgotten(value: object, path: str) -> Iterator[str]:
+    """The fields, at any depth, that have their default or nothing in them."""
+    if isinstance(value, tuple):
+        for element in value:
+            yield from forgotten(element, path)
+    if is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            found = getattr(value, field.name)
+            if found in EMPTY or found == default(field):
+                yield f"{path}.{field.name}"
+            yield from forgotten(found, f"{path}.{field.name}")
+
+
+def default(field: "Field[Any]") -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+class TestTheFullObjects:
+    """Every field of every stored class is set in ``tests/full.py``: contract tests see it survive."""
+
+    @pytest.mark.parametrize("value", full.EVERYTHING, ids=lambda value: type(value).__name__)
+    def test_no_field_is_forgotten(self, value: object) -> None:
+        assert list(forgotten(value, type(value).__name__)) == []
+
+    def test_every_shape_is_among_them(self) -> None:
+        told = [*vars(documents).values(), *vars(bulk_documents).values()]
+        shapes = {v._kind for v in told if isinstance(v, Shape)}
+        found: set[type] = set()
+
+        def look(value: object) -> None:
+            if isinstance(value, tuple):
+                for element in value:
+                    look(element)
+            if is_dataclass(value) and not isinstance(value, type):
+                found.add(type(value))
+                for field in fields(value):
+                    look(getattr(value, field.name))
+
+        look(full.EVERYTHING)
+        assert shapes <= found
+
+    def test_a_shape_that_forgets_a_field_is_refused(self) -> None:
+        with pytest.raises(TypeError, match=r"StepError: \['data', 'status'\] not told"):
+            Shape(StepError, {"message": Member("message", TEXT)})
+
+
+class TestItems:
+    """Keys and indexes beside one document."""
+
+    def test_an_instance(self) -> None:
+        item = instance_item(full.INSTANCE)
+        assert instance_of(item) == full.INSTANCE
+        assert {name: value for name, value in item.items() if name != "doc"} == {
+            "sid": {"S": full.SID},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+            "rev": {"N": "21"},
+            "strategyStatus": {"S": f"{full.STRATEGY}#PAUSED"},
+            "ownerShard": {"S": "acme#5"},
+            "createdSid": {"S": f"2026-01-01T10:30:15.001Z#{full.SID}"},
+            "attentionPartition": {"S": "held#queue:acme#13"},
+            "attentionAt": {"S": "2026-01-10T10:30:15.000Z"},
+        }
+
+    def test_an_instance_that_needs_no_attention_has_no_entry(self) -> None:
+        item = instance_item(replace(full.INSTANCE, lease=None))
+        assert not {"attentionPartition", "attentionAt"} & set(item)
+
+    def test_a_journal_entry(self) -> None:
+        item = entry_item(full.INSTANCE, full.ENTRY)
+        assert entry_of(item) == full.ENTRY
+        assert {name: value for name, value in item.items() if name != "doc"} == {
+            "instanceSid": {"S": full.SID},
+            "sk": {"S": "s#00000007#0002#0003"},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+            "fence": {"N": "11"},
+        }
+
+    def test_an_answer(self) -> None:
+        item = answer_item(full.INSTANCE, 7, full.ANSWER)
+        assert answer_of(item) == full.ANSWER
+        assert {name: value for name, value in item.items() if name != "doc"} == {
+            "instanceSid": {"S": full.SID},
+            "sk": {"S": "s#00000007#answer#f00d"},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+        }
+
+    def test_a_record(self) -> None:
+        item = record_item(full.INSTANCE, full.RECORD)
+        assert record_of(item) == full.RECORD
+        assert {name: value for name, value in item.items() if name != "doc"} == {
+            "instanceSid": {"S": full.SID},
+            "sk": {"S": "e#00000007"},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+            "fence": {"N": "11"},
+            "accountMonth": {"S": "acme#2026-01#13"},
+            "finishedAt": {"S": "2026-01-10T10:30:15.000Z"},
+        }
+
+    def test_an_audit_entry(self) -> None:
+        item = audit_item(full.AUDIT, shard=full.INSTANCE.shard, rev=full.INSTANCE.rev)
+        assert audit_of(item) == full.AUDIT
+        assert {name: value for name, value in item.items() if name != "doc"} == {
+            "accountDay": {"S": "acme#2026-01-09#5"},
+            "sk": {"S": f"2026-01-09T10:30:15.005Z#{full.SID}#21"},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+        }
+
+    @pytest.mark.parametrize(
+        ("changes", "complaint"),
+        [
+            ({"schema": {"N": "2"}}, "of schema 2, where 1 is known"),
+            ({"schema": None}, "of schema None"),
+            ({"rev": None}, "without rev"),
+            ({"accountId": None, "doc": None}, "without accountId, doc"),
+            ({"doc": {"S": "{"}}, "no JSON"),
+            ({"doc": {"S": "[]"}}, "Instance is not an object but list"),
+        ],
+    )
+    def test_an_item_of_another_shape_is_refused(self, changes: dict[str, Any], complaint: str) -> None:
+        item: dict[str, Any] = {**instance_item(full.INSTANCE), **changes}
+        with pytest.raises(StoredShapeError, match=complaint):
+            instance_of({name: value for name, value in item.items() if value is not None})
+
+
+class TestDocuments:
+    """Short, readable, and without what goes without saying."""
+
+    def test_an_event_says_only_what_is_not_usual(self) -> None:
+        when = datetime(2026, 2, 1, 9, tzinfo=UTC)
+        event = Event(
+            seq=1,
+            kind=EventKind.MAIN,
+            task="charge",
+            date=when,
+            due_at=when,
+            status=EventStatus.PENDING,
+            created_at=when,
+            updated_at=when,
+            created_cycle=1,
+        )
+        assert documents.EVENT.write(event) == {
+            "seq": 1,
+            "task": "charge",
+            "date": "2026-02-01T09:00:00.000Z",
+            "created": "2026-02-01T09:00:00.000Z",
+            "cycle": 1,
+        }
+        assert documents.EVENT.read(documents.EVENT.write(event)) == event
+
+    @pytest.mark.parametrize(
+        ("path", "value", "complaint"),
+        [
+            (["surprise"], 1, "Instance has no member 'surprise'"),
+            (["version"], None, "Instance: .*strategy_version"),
+            (["status"], "RESTING", "Instance.status is no InstanceStatus: 'RESTING'"),
+            (["status"], 7, "Instance.status is no InstanceStatus"),
+            (["cycle"], True, "Instance.cycle is not a whole number but bool"),
+            (["cycle"], 1.0, "Instance.cycle is not a whole number but float"),
+            (["note"], 1, "Instance.note is not a text but int"),
+            (["planEnded"], 1, "Instance.planEnded is not true or false but int"),
+            (["attributes"], [], "Instance.attributes is not an object but list"),
+            (["events"], {}, "Instance.events is not a list but dict"),
+            (["events", 0, "applied"], [1], "Instance.events Event.applied is not a pair"),
+            (["events", 0, "created"], "yesterday", "Event.created is no instant"),
+            (["events", 0, "created"], "2026-02-30T00:00:00.000Z", "Event.created is no instant"),
+            (["events", 0, "created"], 5, "Event.created is no instant"),
+            (["events", 0, "outset"], {"intent": {}, "end": {}}, "Event.outset is none of intent, end"),
+            (["events", 0, "outset"], {"begin": {}}, "Event.outset is none of intent, end"),
+            (["events", 0, "outset", "intent", "failure", "error", "message"], None, "StepError: .*message"),
+            (["plan", "asked"], "2026-02-31", "Moment.asked is no local date and time"),
+            (["plan", "asked"], 20260231, "Moment.asked is no local date and time"),
+        ],
+    )
+    def test_what_was_not_written_like_this_is_refused(
+        self, path: list[Any], value: object, complaint: str
+    ) -> None:
+        document = json.loads(to_text(documents.INSTANCE.write(full.INSTANCE)))
+        place = document
+        for step in path[:-1]:
+            place = place[step]
+        if value is None:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = value
+        with pytest.raises(StoredShapeError, match=complaint):
+            documents.INSTANCE.read(
+                document,
+                full.SID,
+                sid=full.SID,
+                account_id=full.ACCOUNT,
+                rev=1,
+                strategy_sid=full.STRATEGY,
+                created_at=full.at(1),
+            )
+
+    @pytest.mark.parametrize("begun", [None, full.at(3)])
+    @pytest.mark.parametrize("scheduled", [None, full.at(3), full.at(4)])
+    @pytest.mark.parametrize("executed", [None, full.at(3), full.at(4)])
+    def test_what_is_left_out_is_not_mixed_up_with_nothing(
+        self, begun: datetime | None, scheduled: datetime | None, executed: datetime | None
+    ) -> None:
+        event = replace(full.EVENT, begun_at=begun, scheduled_at=scheduled, executed_at=executed)
+        assert documents.EVENT.read(from_text(to_text(documents.EVENT.write(event)))) == event
+
+    def test_nothing_is_refused_where_it_means_nothing(self) -> None:
+        with pytest.raises(StoredShapeError, match=r"StepError\.status is not a whole number but NoneType"):
+            documents.STEP_ERROR.read({"message": "", "status": None})
+
+    @pytest.mark.parametrize(
+        ("kind", "field", "shape", "of"),
+        [
+            (EventKind, "kind", documents.EVENT, full.EVENT),
+            (EventStatus, "status", documents.EVENT, full.EVENT),
+            (PausedFor, "paused_for", documents.EVENT, full.EVENT),
+            (Resolution, "resolution", documents.EVENT, full.EVENT),
+            (Path, "path", documents.INTENT, full.INTENT),
+            (Ending, "how", documents.RUN_END, full.END),
+        ],
+    )
+    def test_every_member_of_every_enumeration_survives(
+        self, kind: type[StrEnum], field: str, shape: Shape[Any], of: Any
+    ) -> None:
+        for member in kind:
+            value = replace(of, **{field: member})
+            assert shape.read(from_text(to_text(shape.write(value)))) == value
+
+    @pytest.mark.parametrize(
+        ("kind", "field"),
+        [(InstanceStatus, "status"), (CancelReason, "cancel_reason"), (HeldBy, "held")],
+    )
+    def test_every_member_of_the_instances_enumerations_survives(
+        self, kind: type[StrEnum], field: str
+    ) -> None:
+        changed: Any = replace
+        for member in kind:
+            value = changed(full.INSTANCE, **{field: member})
+            assert instance_of(instance_item(value)) == value
+
+    def test_every_role_survives(self) -> None:
+        for role in Role:
+            key = replace(full.KEY, role=role)
+            document = documents.ACCESS_KEY.write(key)
+            assert documents.ACCESS_KEY.read(document, key_id="k1", account_id=full.ACCOUNT) == key
+
+
+class TestForms:
+    """Single values."""
+
+    @pytest.mark.parametrize(
+        ("at", "text"),
+        [
+            (datetime(2026, 1, 31, 9, tzinfo=UTC), "2026-01-31T09:00:00.000Z"),
+            (datetime(2026, 1, 31, 9, 0, 0, 250_000, tzinfo=UTC), "2026-01-31T09:00:00.250Z"),
+            (datetime(2026, 1, 31, 9, 0, 0, 250_001, tzinfo=UTC), "2026-01-31T09:00:00.250001Z"),
+            (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000Z"),
+        ],
+    )
+    def test_an_instant(self, at: datetime, text: str) -> None:
+        assert instant_text(at) == text
+        assert read_instant(text) == at
+
+    def test_an_instant_without_an_offset_is_not_written(self) -> None:
+        with pytest.raises(DateError):
+            instant_text(datetime(2026, 1, 31))  # noqa: DTZ001 - the point of the test
+
+    @given(INSTANTS)
+    def test_any_instant_survives_exactly(self, at: datetime) -> None:
+        assert read_instant(instant_text(at)) == at
+
+    @pytest.mark.parametrize(
+        ("value", "stored"),
+        [("i-1-7-2-3", "-7-2-3"), ("i-12-7-2-3", "i-12-7-2-3"), ("i-1", "i-1"), ("", "")],
+    )
+    def test_an_id_is_stored_without_its_owners_sid(self, value: str, stored: str) -> None:
+        assert OWN.write(value, "i-1") == stored
+        assert OWN.read(stored, "i-1") == value
+
+    def test_an_id_that_would_be_read_as_another_is_not_written(self) -> None:
+        with pytest.raises(StoredShapeError, match="is no id"):
+            OWN.write("-7", "i-1")
+
+    @pytest.mark.parametrize(
+        ("asked", "text"),
+        [
+            (Asked(year=2026, month=2, day=31, hour=24), "2026-02-31T24:00"),
+            (Asked(year=2026, month=2, day=3, hour=4, minute=5, second=6), "2026-02-03T04:05:06"),
+            (Asked(year=26, month=2, day=3, microsecond=70), "0026-02-03T00:00:00.000070"),
+        ],
+    )
+    def test_a_local_date_that_was_asked_for(self, asked: Asked, text: str) -> None:
+        assert ASKED.write(asked, "") == text
+        assert ASKED.read(text, "") == asked
+
+    @given(
+        st.builds(
+            Asked,
+            year=st.integers(1, 9999),
+            month=st.integers(1, 12),
+            day=st.integers(1, 31),
+            hour=st.integers(0, 24),
+            minute=st.integers(0, 59),
+            second=st.integers(0, 59),
+            microsecond=st.integers(0, 999_999),
+        )
+    )
+    def test_any_local_date_survives_exactly(self, asked: Asked) -> None:
+        assert ASKED.read(ASKED.write(asked, ""), "") == asked
+
+    @given(JSON)
+    def test_any_json_survives_exactly(self, value: Any) -> None:
+        assert from_text(to_text(value)) == value
+
+    @pytest.mark.parametrize("value", ["\ud83d", {"\udc00": ["a\udfffb"]}])
+    def test_half_a_surrogate_pair_is_escaped(self, value: Any) -> None:
+        assert to_text(value).encode()
+        assert from_text(to_text(value)) == value
+
+    def test_other_letters_are_written_as_they_are(self) -> None:
+        assert to_text({"name": "会员 ünï"}) == '{"name":"会员 ünï"}'
+
+    @pytest.mark.parametrize(
+        ("form", "stored"), [(TEXT, 1), (WHOLE, "1"), (FLAG, 0), (PAIR, "ab"), (several(TEXT), ["a", 1])]
+    )
+    def test_values_of_another_type_are_refused(self, form: Any, stored: object) -> None:
+        with pytest.raises(StoredShapeError):
+            form.read(stored, "")

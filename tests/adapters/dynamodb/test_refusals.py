@@ -1,0 +1,186 @@
+"""What becomes of requests that DynamoDB does not carry out."""
+
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.client import MOST_SENDINGS
+from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.operations import DynamoDbOperations
+from shared.adapters.dynamodb.reading import MOST_READINGS, UnreadError
+from shared.adapters.dynamodb.strategies import DynamoDbStrategies
+from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
+from shared.application.ports import OverloadedError, StaleRevError
+from shared.domain.errors import StoredShapeError
+from shared.domain.instance.model import HeldBy
+from tests import full
+from tests.adapters.http.replies import Reply, answering, canceled, refused
+from tests.engines import a_sealer
+
+DONE: Reply = (200, {})
+
+
+def commit(session: boto3.Session, *replies: Reply, audited: bool = False) -> int:
+    """How many requests a commit took."""
+    client, sent = answering(session, *replies)
+    audit = full.AUDIT if audited else None
+    try:
+        DynamoDbInstances(client=client).commit(full.INSTANCE, audit=audit)
+    finally:
+        assert len({str(request) for request in sent}) == 1
+    return len(sent)
+
+
+class TestConflicts:
+    """A transaction of somebody else is under way on the item: it will have ended soon."""
+
+    def test_a_single_write_is_sent_again(self, session: boto3.Session) -> None:
+        assert commit(session, refused("TransactionConflictException"), DONE) == 2
+
+    def test_a_transaction_is_sent_again(self, session: boto3.Session) -> None:
+        assert commit(session, canceled("None", "TransactionConflict"), DONE, audited=True) == 2
+
+    def test_one_that_lasts_is_raised(self, session: boto3.Session) -> None:
+        client, sent = answering(session, refused("TransactionConflictException"))
+        with pytest.raises(ClientError, match="TransactionConflictException"):
+            DynamoDbInstances(client=client).commit(full.INSTANCE)
+        assert len(sent) == MOST_SENDINGS
+
+    def test_a_journal_entry_that_meets_one_is_not_taken_for_stored(self, session: boto3.Session) -> None:
+        client, _ = answering(session, refused("TransactionConflictException"))
+        with pytest.raises(ClientError, match="TransactionConflictException"):
+            DynamoDbInstances(client=client).append(full.INSTANCE, full.ENTRY)
+
+    def test_beside_a_condition_that_failed_it_does_not_matter(self, session: boto3.Session) -> None:
+        with pytest.raises(StaleRevError):
+            commit(session, canceled("ConditionalCheckFailed", "TransactionConflict"), audited=True)
+
+
+class TestThrottling:
+    """DynamoDB asks to come back later."""
+
+    def test_a_write_is_sent_again(self, session: boto3.Session) -> None:
+        assert commit(session, refused("ThrottlingException"), DONE) == 2
+
+    @pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException"])
+    def test_to_the_end_it_is_an_overload(self, session: boto3.Session, code: str) -> None:
+        client, sent = answering(session, refused(code))
+        with pytest.raises(OverloadedError, match=code):
+            DynamoDbInstances(client=client).commit(full.INSTANCE)
+        assert len(sent) == MOST_SENDINGS
+
+    def test_so_it_is_for_a_strategy_a_key_and_an_operation(self, session: boto3.Session) -> None:
+        client, _ = answering(session, refused("ThrottlingException"))
+        strategies = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(OverloadedError):
+            strategies.head(full.STRATEGY)
+        with pytest.raises(OverloadedError):
+            DynamoDbAccess(client=client).put_key(full.KEY)
+        with pytest.raises(OverloadedError):
+            DynamoDbOperations(client=client).commit(full.DRAIN)
+
+
+class TestConditions:
+    """Only the instance's own condition means that another writer was first."""
+
+    def test_the_instances_own(self, session: boto3.Session) -> None:
+        with pytest.raises(StaleRevError):
+            commit(session, canceled("ConditionalCheckFailed", "None"), audited=True)
+
+    def test_a_records_alone_is_a_breach_of_the_protocol(self, session: boto3.Session) -> None:
+        with pytest.raises(ClientError, match="TransactionCanceledException"):
+            commit(session, canceled("None", "ConditionalCheckFailed"), audited=True)
+
+    def test_anything_else_is_raised(self, session: boto3.Session) -> None:
+        with pytest.raises(ClientError, match="ValidationException"):
+            commit(session, refused("ValidationException"))
+
+    def test_an_operation_that_cannot_be_stored_is_raised(self, session: boto3.Session) -> None:
+        client, _ = answering(session, refused("ValidationException"))
+        with pytest.raises(ClientError, match="ValidationException"):
+            DynamoDbOperations(client=client).remove(full.DRAIN)
+
+    def test_a_version_that_cannot_be_stored_is_raised(self, session: boto3.Session) -> None:
+        client, _ = answering(session, canceled("None", "ValidationError", "None"))
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(ClientError, match="TransactionCanceledException"):
+            store.replace(full.HEAD, {}, before=full.HEAD, audit=full.AUDIT)
+
+    def test_a_strategy_that_cannot_be_stored_is_raised(self, session: boto3.Session) -> None:
+        client, _ = answering(session, canceled("None", "ValidationError", "None"))
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(ClientError, match="TransactionCanceledException"):
+            store.create(full.HEAD, {})
+
+
+QUEUE = {k: {"S": v} for k, v in flags_key(full.ACCOUNT).items()}
+HEAD = {k: {"S": v} for k, v in head_key(full.STRATEGY).items()}
+
+
+class TestFlagsLeftUnread:
+    """A batch may leave some for another request; no answer is not "not paused"."""
+
+    def test_they_are_asked_for_again(self, session: boto3.Session) -> None:
+        names = Tables()
+        flags = {
+            **QUEUE,
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+            "queuePaused": {"BOOL": True},
+        }
+        left = {names.access: {"Keys": [QUEUE], "ConsistentRead": True}}
+        client, sent = answering(
+            session,
+            (200, {"Responses": {names.strategies: []}, "UnprocessedKeys": left}),
+            (200, {"Responses": {names.access: [flags]}, "UnprocessedKeys": {}}),
+        )
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        assert store.held_by(full.ACCOUNT, full.STRATEGY) is HeldBy.QUEUE
+        assert [request["RequestItems"] for request in sent] == [
+            {
+                names.access: {"Keys": [QUEUE], "ConsistentRead": True},
+                names.strategies: {"Keys": [HEAD], "ConsistentRead": True},
+            },
+            left,
+        ]
+
+    def test_again_and_again_it_is_an_error(self, session: boto3.Session) -> None:
+        left = {"access": {"Keys": [QUEUE], "ConsistentRead": True}}
+        client, sent = answering(session, (200, {"Responses": {}, "UnprocessedKeys": left}))
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(UnreadError):
+            store.held_by(full.ACCOUNT, full.STRATEGY)
+        assert len(sent) == MOST_READINGS
+
+    def test_settings_that_are_no_object_are_refused(self, session: boto3.Session) -> None:
+        sealed = a_sealer().seal(b"[]", context=json.dumps(["acme", full.STRATEGY, 1]))
+        parts = {"iv": sealed.iv, "hash": sealed.hash, "encryptedText": sealed.encrypted_text}
+        item = {
+            "sid": {"S": full.STRATEGY},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+            "sk": {"S": "v#00000001"},
+            "name": {"S": "gym"},
+            "settings": {"M": {**{n: {"S": v} for n, v in parts.items()}, "key": {"NULL": True}}},
+        }
+        client, _ = answering(session, (200, {"Item": item}))
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(StoredShapeError, match="no object"):
+            store.load(full.STRATEGY, 1)
+
+    def test_settings_that_are_not_sealed_are_refused(self, session: boto3.Session) -> None:
+        item = {
+            "sid": {"S": full.STRATEGY},
+            "accountId": {"S": "acme"},
+            "schema": {"N": "1"},
+            "sk": {"S": "v#00000001"},
+            "name": {"S": "gym"},
+            "settings": {"S": "{}"},
+        }
+        client, _ = answering(session, (200, {"Item": item}))
+        store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
+        with pytest.raises(StoredShapeError, match="not sealed"):
+            store.load(full.STRATEGY, 1)

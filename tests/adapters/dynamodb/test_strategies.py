@@ -1,0 +1,100 @@
+"""What is particular to strategies on DynamoDB: what is cached, what is encrypted, what is read at once."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dev.metering.meter import Meter
+from shared.adapters.dynamodb import strategies as module
+from shared.adapters.dynamodb.strategies import CACHED_VERSIONS, DynamoDbStrategies
+from shared.application.ports import SealBrokenError
+from shared.domain.ids import StrategySid
+from tests import full
+from tests.contract.test_strategy_store import settings
+from tests.engines import DynamoDb, a_sealer
+
+
+def a_store(dynamodb: DynamoDb) -> DynamoDbStrategies:
+    return DynamoDbStrategies(
+        client=dynamodb.client, sealer=a_sealer(), environment="dev", tables=dynamodb.tables
+    )
+
+
+def version_item(dynamodb: DynamoDb) -> dict[str, Any]:
+    key = {"sid": {"S": full.STRATEGY}, "sk": {"S": "v#00000001"}}
+    found: dict[str, Any] = dynamodb.client.get_item(TableName=dynamodb.tables.strategies, Key=key)["Item"]
+    return found
+
+
+class TestSettings:
+    """Nobody reads them from the table, and nobody moves them about in it."""
+
+    def test_nothing_of_them_is_stored_plain(self, moto: DynamoDb) -> None:
+        a_store(moto).create(full.HEAD, settings())
+        stored = json.dumps(version_item(moto))
+        assert "charge-fee" in json.dumps(settings())
+        assert "charge-fee" not in stored
+        assert set(version_item(moto)["settings"]["M"]) == {"iv", "hash", "encryptedText", "key"}
+
+    @pytest.mark.parametrize("other", [{"sk": {"S": "v#00000002"}}, {"sid": {"S": "other"}}])
+    def test_copied_to_another_place_they_do_not_open(self, moto: DynamoDb, other: dict[str, Any]) -> None:
+        store = a_store(moto)
+        store.create(full.HEAD, settings())
+        copy = {**version_item(moto), **other}
+        moto.client.put_item(TableName=moto.tables.strategies, Item=copy)
+        with pytest.raises(SealBrokenError):
+            store.load(StrategySid(copy["sid"]["S"]), int(copy["sk"]["S"][2:]))
+
+    def test_given_to_another_account_they_do_not_open(self, moto: DynamoDb) -> None:
+        store = a_store(moto)
+        store.create(full.HEAD, settings())
+        stolen = {**version_item(moto), "accountId": {"S": "other"}}
+        moto.client.put_item(TableName=moto.tables.strategies, Item=stolen)
+        with pytest.raises(SealBrokenError):
+            store.load(full.STRATEGY, 1)
+
+
+class TestTheCache:
+    """Versions never change, so each is read once; no more are kept than fit."""
+
+    def test_a_version_is_read_once(self, moto: DynamoDb) -> None:
+        store, meter = a_store(moto), Meter(moto.tables)
+        store.create(full.HEAD, settings())
+        meter.watch(moto.client)
+        first = store.load(full.STRATEGY, 1)
+        assert store.load(full.STRATEGY, 1) is first
+        assert meter.total.calls == {"dynamodb.GetItem": 1}
+
+    def test_those_used_longest_ago_go_first(self, moto: DynamoDb, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "CACHED_VERSIONS", 2)
+        store, meter = a_store(moto), Meter(moto.tables)
+        sids = [StrategySid(f"s-{number}") for number in range(3)]
+        for sid in sids:
+            store.create(replace(full.HEAD, sid=sid, name=sid), settings())
+        store.load(sids[0], 1)
+        store.load(sids[1], 1)
+        store.load(sids[0], 1)
+        store.load(sids[2], 1)
+        meter.watch(moto.client)
+        store.load(sids[0], 1)
+        assert meter.total.trips == {}
+        store.load(sids[1], 1)
+        assert meter.total.trips == {"dynamodb": 1}
+
+    def test_it_holds_a_fair_number(self) -> None:
+        assert CACHED_VERSIONS == 64
+
+
+class TestFlags:
+    """Both are seen in one request."""
+
+    def test_one_trip_and_two_units(self, moto: DynamoDb) -> None:
+        store, meter = a_store(moto), Meter(moto.tables)
+        store.create(full.HEAD, settings())
+        meter.watch(moto.client)
+        store.held_by(full.ACCOUNT, full.STRATEGY)
+        assert meter.total.calls == {"dynamodb.BatchGetItem": 1}
+        assert meter.total.trips == {"dynamodb": 1}
+        assert meter.total.read_units == 2

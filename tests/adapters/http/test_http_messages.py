@@ -1,0 +1,234 @@
+import gzip
+import json
+import socket
+import tracemalloc
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from shared.adapters.http.service_caller import HttpServiceCaller
+from shared.domain.steps.call import Answered, Unreachable
+from tests.adapters.http.http_stub import Script, a_request, answer, called, seen, sending, serving
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+KB = 1024
+
+
+class TestWhatIsSent:
+    """Method in capitals, URL with its parameters, the action's headers, the body as JSON."""
+
+    def test_a_post(self, caller: HttpServiceCaller) -> None:
+        request = seen(
+            caller, "/v1/things?a=1", params={"q": "é &=", "r": "2"}, body={"name": "Zoë", "n": [1, None]}
+        )
+
+        assert request.method == "POST"
+        assert request.target == "/v1/things?a=1&q=%C3%A9+%26%3D&r=2"
+        assert request.body == '{"name":"Zoë","n":[1,null]}'.encode()
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["idempotency-key"] == "i-1-1-1"
+        assert request.headers["host"].startswith("127.0.0.1:")
+        assert request.headers["accept-encoding"] == "identity"
+        assert request.headers["user-agent"] == "Ritornello"
+
+    @pytest.mark.parametrize("method", ["get", "delete", "put", "patch"])
+    def test_any_method_may_have_a_body(self, caller: HttpServiceCaller, method: str) -> None:
+        request = seen(caller, method=method)
+
+        assert (request.method, request.body) == (method.upper(), b'{"fee":39}')
+
+    @pytest.mark.parametrize("method", ["get", "delete", "post", "put", "patch"])
+    def test_none_is_no_body(self, caller: HttpServiceCaller, method: str) -> None:
+        request = seen(caller, method=method, body=None)
+
+        assert request.body == b""
+        assert "content-type" not in request.headers
+        assert request.headers.get("content-length", "0") == "0"
+
+    @pytest.mark.parametrize("body", [{}, [], "", 0, False])
+    def test_an_empty_value_is_a_body(self, caller: HttpServiceCaller, body: Any) -> None:
+        assert json.loads(seen(caller, body=body).body) == body
+
+    def test_the_action_may_name_another_content_type(self, caller: HttpServiceCaller) -> None:
+        request = seen(caller, headers={"content-type": "application/vnd.api+json"})
+
+        assert request.headers["content-type"] == "application/vnd.api+json"
+        assert request.body == b'{"fee":39}'
+
+    def test_a_form(self, caller: HttpServiceCaller) -> None:
+        body = {"a": "é b", "yes": True, "n": 1.5, "none": None, "many": ["x", 2], "deep": {"k": [1]}}
+        request = seen(
+            caller, headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}, body=body
+        )
+
+        assert parse_qsl(request.body.decode()) == [
+            ("a", "é b"),
+            ("yes", "true"),
+            ("n", "1.5"),
+            ("many", "x"),
+            ("many", "2"),
+            ("deep", '{"k":[1]}'),
+        ]
+
+    def test_headers_in_latin_1_without_outer_blanks(self, caller: HttpServiceCaller) -> None:
+        assert seen(caller, headers={"X-Name": " Zoë "}).headers["x-name"] == "Zoë"
+
+    def test_framing_and_compression_are_not_the_actions(self, caller: HttpServiceCaller) -> None:
+        wanted = {
+            "Content-Length": "999",
+            "Transfer-Encoding": "chunked",
+            "Accept-Encoding": "gzip",
+            "Connection": "close",
+        }
+        request = seen(caller, headers=wanted)
+
+        assert request.headers["content-length"] == "10"
+        assert request.headers["accept-encoding"] == "identity"
+        assert "transfer-encoding" not in request.headers
+        assert "connection" not in request.headers
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"url": "http://[::1/"},
+            {"url": "http://.example/"},
+            {"url": f"http://{'x' * 64}.example/"},
+            {"url": "ftp://127.0.0.1/"},
+            {"body": {"n": float("nan")}},
+            {"body": {"n": "\ud83d"}},
+            {"headers": {"X": "a\r\nY: b"}},
+        ],
+    )
+    def test_what_has_no_form_in_http_is_not_sent(
+        self, caller: HttpServiceCaller, changes: dict[str, Any]
+    ) -> None:
+        with serving() as service:
+            outcome = caller.call(a_request(**{"url": service.url(), **changes}))
+
+            assert isinstance(outcome, Unreachable)
+            assert service.connections == 0
+
+
+class TestWhatIsAnswered:
+    """Any final status is an answer. Its body is JSON if it can be, else text, else nothing."""
+
+    @pytest.mark.parametrize("status", [200, 201, 299, 400, 404, 429, 500, 503])
+    def test_each_status(self, caller: HttpServiceCaller, status: int) -> None:
+        assert called(caller, answer({"a": [1, None]}, status)) == Answered(
+            status=status, body={"a": [1, None]}
+        )
+
+    @pytest.mark.parametrize(
+        ("script", "body"),
+        [
+            (answer(b""), None),
+            (answer(b"null"), None),
+            (answer(b'"text"'), "text"),
+            (answer(b"\xef\xbb\xbf[1]"), [1]),
+            (answer(b"OK"), "OK"),
+            (answer(b" "), " "),
+            (answer(b'{"a": NaN}'), '{"a": NaN}'),
+            (answer(b"[-Infinity]"), "[-Infinity]"),
+            (answer(b'"\xff"'), '"\ufffd"'),
+            (answer(b"Zo\xeb", Content_Type="text/plain; charset=latin-1"), "Zoë"),
+            (answer(b'"Zo\xeb"', Content_Type="application/json; charset=ISO-8859-1"), "Zoë"),
+            (answer("[1]".encode("utf-16"), Content_Type="application/json; charset=utf-16"), [1]),
+            (answer(b"Zo\xeb", Content_Type="text/plain; charset=klingon"), "Zo\ufffd"),
+            (answer(b"\\ud83d", Content_Type="text/plain; charset=unicode_escape"), "\\ud83d"),
+            (answer(b"a", Content_Type="text/plain; charset=\0"), "a"),
+            (answer(b'{"a": "\\ud83d"}'), {"a": "\ud83d"}),
+            (answer(b"1e999"), float("inf")),
+        ],
+    )
+    def test_the_body(self, caller: HttpServiceCaller, script: Script, body: Any) -> None:
+        assert called(caller, script) == Answered(status=200, body=body)
+
+    def test_no_content(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, b"HTTP/1.1 204 No Content\r\n\r\n") == Answered(status=204)
+
+    def test_chunked(self, caller: HttpServiceCaller) -> None:
+        chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n"
+
+        assert called(caller, chunks) == Answered(status=200, body=[1, 2])
+
+    def test_until_the_connection_ends(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, sending(b"HTTP/1.0 200 OK\r\n\r\n[1]")) == Answered(status=200, body=[1])
+
+    def test_an_early_answer_to_a_body_nobody_reads(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer({"code": "too much"}, 413), body="x" * 500 * KB) == Answered(
+            status=413, body={"code": "too much"}
+        )
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_a_redirect_is_an_answer_like_any_other(self, caller: HttpServiceCaller, status: int) -> None:
+        with serving() as elsewhere:
+            to = elsewhere.url("/secret")
+
+            assert called(caller, answer(b"moved", status, Location=to)) == Answered(
+                status=status, body="moved"
+            )
+            assert elsewhere.connections == 0
+
+    def test_where_a_redirect_would_lead_is_not_even_read(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer(b"moved", 302, Location="gopher://[")) == Answered(
+            status=302, body="moved"
+        )
+
+    def test_gzip_is_read_although_it_was_not_asked_for(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer(gzip.compress(b"[1]"), Content_Encoding="gzip")) == Answered(
+            status=200, body=[1]
+        )
+
+
+class TestAnAnswerWhoseBodyIsOfNoUse:
+    """It is a definite answer with its status, and says what is wrong with the body, which is not read on."""
+
+    LARGE = "more than 128 KB"
+
+    def test_128_kb_are_read(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer(b"x" * 128 * KB)) == Answered(status=200, body="x" * 128 * KB)
+
+    def test_one_byte_more_is_not(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer(b"x" * (128 * KB + 1), 500)) == Answered(status=500, unusable=self.LARGE)
+
+    def test_a_length_beyond_is_believed_at_once(self, caller: HttpServiceCaller) -> None:
+        with serving(
+            sending(b"HTTP/1.1 200 OK\r\nContent-Length: 131073\r\n\r\n", lambda c: c.recv(1))
+        ) as service:
+            assert caller.call(a_request(service.url())) == Answered(status=200, unusable=self.LARGE)
+
+    def test_an_endless_one(self, caller: HttpServiceCaller) -> None:
+        def endless(connection: socket.socket) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                connection.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+
+        assert called(caller, endless) == Answered(status=200, unusable=self.LARGE)
+
+    def test_a_decompression_bomb(self, caller: HttpServiceCaller) -> None:
+        bomb = answer(gzip.compress(b"\0" * 50_000 * KB), Content_Encoding="gzip")
+        tracemalloc.start()
+        try:
+            assert called(caller, bomb) == Answered(status=200, unusable=self.LARGE)
+            assert tracemalloc.get_traced_memory()[1] < 4_000 * KB
+        finally:
+            tracemalloc.stop()
+
+    def test_compressed_otherwise_than_it_says(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer(b"plain", Content_Encoding="gzip")) == Answered(
+            status=200, unusable="not compressed as its Content-Encoding says"
+        )
+
+    def test_nested_beyond_reading(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer(b"[" * 60_000 + b"]" * 60_000)) == Answered(
+            status=200, unusable="nested too deep"
+        )
+
+    def test_the_next_call_goes_over_a_new_connection(self, caller: HttpServiceCaller) -> None:
+        with serving(answer(b"x" * 200 * KB), answer([1])) as service:
+            caller.call(a_request(service.url()))
+
+            assert caller.call(a_request(service.url())) == Answered(status=200, body=[1])
+            assert service.connections == 2

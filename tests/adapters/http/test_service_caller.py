@@ -1,0 +1,295 @@
+import logging
+import socket
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from shared.adapters.http.service_caller import HttpServiceCaller
+from shared.domain.steps.call import Answered, TimedOut, Unreachable
+from tests.adapters.http.http_stub import (
+    Make,
+    Stub,
+    a_credential,
+    a_request,
+    answer,
+    called,
+    reset,
+    seen,
+    sending,
+    serving,
+)
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+KB = 1024
+
+
+class TestNothingWasSent:
+    """Without a connection nothing reached the service: a definite failure."""
+
+    def test_connection_refused(self, caller: HttpServiceCaller) -> None:
+        with serving() as service:
+            url = service.url()
+
+        assert caller.call(a_request(url)) == Unreachable(why="127.0.0.1: Connection refused")
+
+    def test_the_name_does_not_resolve(self, make: Make) -> None:
+        def nobody(_: str) -> list[str]:
+            raise socket.gaierror(-2, "Name or service not known")
+
+        assert make(resolve=nobody).call(a_request("http://example.test/")) == Unreachable(
+            why="the name example.test does not resolve"
+        )
+
+    def test_the_name_has_no_address(self, make: Make) -> None:
+        assert make(resolve=lambda _: []).call(a_request("http://example.test/")) == Unreachable(
+            why="example.test has no address"
+        )
+
+    def test_the_resolver_takes_too_long(self, make: Make) -> None:
+        done = Event()
+
+        def slow(_: str) -> list[str]:
+            done.wait(20)
+            return []
+
+        started = monotonic()
+        outcome = make(resolve=slow).call(a_request("http://example.test/", timeout_seconds=1))
+        took = monotonic() - started
+        done.set()
+
+        assert outcome == Unreachable(why="the name example.test was not resolved in time")
+        assert 0.9 < took < 5
+
+    def test_nobody_takes_the_connection(self, caller: HttpServiceCaller) -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+            waiting = [socket.socket() for _ in range(4)]
+            for one in waiting:
+                one.settimeout(0)
+                one.connect_ex(full.getsockname())
+            started = monotonic()
+            outcome = caller.call(a_request(f"http://127.0.0.1:{full.getsockname()[1]}/", timeout_seconds=1))
+            took = monotonic() - started
+            for one in waiting:
+                one.close()
+
+        assert outcome == Unreachable(why="127.0.0.1: no connection in time")
+        assert 0.9 < took < 5
+
+
+class TestNoWholeAnswer:
+    """Once sending began, the call may have reached the service, until the whole answer is there."""
+
+    def broken(self, kind: str) -> TimedOut:
+        return TimedOut(why=f"the connection broke before the whole answer had come: {kind}")
+
+    def test_silence(self, caller: HttpServiceCaller) -> None:
+        with serving(lambda connection: connection.recv(1)) as service:
+            started = monotonic()
+            outcome = caller.call(a_request(service.url(), timeout_seconds=1))
+
+        assert outcome == TimedOut(why="no whole answer within 1 s")
+        assert 0.9 < monotonic() - started < 5
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"HTTP/1.1 200 OK\r\nX-Slow: ",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n",
+            b"HTTP/1.0 200 OK\r\n\r\n",
+        ],
+        ids=["headers", "body", "chunk", "to the end"],
+    )
+    def test_a_drip_ends_at_the_deadline(self, caller: HttpServiceCaller, head: bytes) -> None:
+        held: list[Stub] = []
+
+        def drip(connection: socket.socket) -> None:
+            connection.sendall(head)
+            for _ in range(200):
+                connection.sendall(b"x")
+                held[0].wait(0.1)
+
+        with serving(drip) as service:
+            held.append(service)
+            started = monotonic()
+            outcome = caller.call(a_request(service.url(), timeout_seconds=1))
+            took = monotonic() - started
+
+        assert outcome == TimedOut(why="no whole answer within 1 s")
+        assert 0.9 < took < 5
+
+    def test_a_service_that_does_not_read_on(self, caller: HttpServiceCaller) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+            started = monotonic()
+            outcome = caller.call(a_request(url, body="x" * 20_000 * KB, timeout_seconds=1))
+
+        assert outcome == TimedOut(why="no whole answer within 1 s")
+        assert 0.9 < monotonic() - started < 5
+
+    def test_reset(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, reset) == self.broken("ConnectionResetError")
+
+    def test_closed(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, sending(b"")) == self.broken("RemoteDisconnected")
+
+    def test_garbage(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, sending(b"220 smtp.example.test ESMTP\r\n")) == self.broken("BadStatusLine")
+
+    def test_a_body_cut_short(self, caller: HttpServiceCaller) -> None:
+        script = sending(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1]")
+
+        assert called(caller, script) == self.broken("IncompleteRead")
+
+    def test_a_chunk_cut_short(self, caller: HttpServiceCaller) -> None:
+        script = sending(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n[1]")
+
+        assert isinstance(called(caller, script), TimedOut)
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n[1]",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n[1]",
+            b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+            b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        ],
+        ids=["chunk size", "two lengths", "too many headers", "too long a header"],
+    )
+    def test_an_answer_that_is_none(self, caller: HttpServiceCaller, head: bytes) -> None:
+        assert isinstance(called(caller, sending(head)), TimedOut)
+
+    def test_an_interim_answer_is_none(self, caller: HttpServiceCaller) -> None:
+        hint = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+        with serving(hint + answer([1]), answer([2])) as service:
+            assert caller.call(a_request(service.url())) == TimedOut(
+                why="answered only 103, which announces another answer"
+            )
+            assert caller.call(a_request(service.url())) == Answered(status=200, body=[2])
+
+    def test_continue_is_waited_through(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, b"HTTP/1.1 100 Continue\r\n\r\n" + answer([1])) == Answered(
+            status=200, body=[1]
+        )
+
+    def test_nothing_is_sent_twice(self, caller: HttpServiceCaller) -> None:
+        with serving(sending(b"")) as service:
+            caller.call(a_request(service.url(), method="get"))
+
+            assert len(service.seen) == 1
+
+
+class TestConnections:
+    """One is kept per host and used again while it is fresh and open."""
+
+    def test_kept(self, caller: HttpServiceCaller) -> None:
+        with serving() as service:
+            for _ in range(5):
+                caller.call(a_request(service.url()))
+
+            assert (service.connections, len(service.seen)) == (1, 5)
+
+    def test_one_the_service_closed_is_noticed(self, caller: HttpServiceCaller) -> None:
+        with serving(sending(answer([1])), answer([2])) as service:
+            caller.call(a_request(service.url()))
+            service.threads[0].join(10)
+
+            assert caller.call(a_request(service.url())) == Answered(status=200, body=[2])
+            assert service.connections == 2
+
+    @pytest.mark.parametrize(("idle", "connections"), [(3.0, 1), (4.2, 2)])
+    def test_idle_for_more_than_four_seconds_it_is_not_used(
+        self, make: Make, idle: float, connections: int
+    ) -> None:
+        passed = [0.0]
+        caller = make(seconds=lambda: passed[0])
+        with serving() as service:
+            caller.call(a_request(service.url()))
+            passed[0] = idle
+            caller.call(a_request(service.url()))
+
+            assert service.connections == connections
+
+    def test_each_use_has_its_whole_time(self, make: Make) -> None:
+        passed = [0.0]
+        caller = make(seconds=lambda: passed[0])
+        with serving() as service:
+            for _ in range(4):
+                assert isinstance(caller.call(a_request(service.url(), timeout_seconds=5)), Answered)
+                passed[0] += 3
+
+            assert service.connections == 1
+
+    def test_closed_they_are_made_anew(self, caller: HttpServiceCaller) -> None:
+        with serving() as service:
+            caller.call(a_request(service.url()))
+            caller.close()
+            caller.call(a_request(service.url()))
+
+            assert service.connections == 2
+
+
+class TestNothingFromElsewhere:
+    """The environment says nothing about calls; one call leaves nothing for the next."""
+
+    def test_no_proxy_from_the_environment(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        with serving() as proxy:
+            for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+                monkeypatch.setenv(name, proxy.url())
+
+            assert called(make(), answer([1])) == Answered(status=200, body=[1])
+            assert proxy.connections == 0
+
+    def test_no_password_from_netrc(self, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+        (tmp_path / "netrc").write_text("default login a password b\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+        assert "authorization" not in seen(make()).headers
+
+    def test_no_cookie_is_kept(self, caller: HttpServiceCaller) -> None:
+        with serving(answer(b"", Set_Cookie="a=b; Path=/")) as service:
+            caller.call(a_request(service.url()))
+            caller.call(a_request(service.url()))
+
+            assert ["cookie" in request.headers for request in service.seen] == [False, False]
+
+
+class TestSecrets:
+    """No header, parameter, body or token shows in a message, a log or a repr."""
+
+    def test_in_no_outcome_log_or_repr(self, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        broken_headers = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n: odd\r\nno colon\r\n\r\n"
+        scripts = [
+            sending(b""),
+            reset,
+            sending(b"junk\r\n"),
+            sending(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
+        ]
+        told: list[str] = []
+        for script in (*scripts, sending(broken_headers), answer(b"", 500)):
+            caller = make()
+            with serving(script) as service, serving(answer({"access_token": "hush-token"})) as authority:
+                credential = a_credential(
+                    authority.url("/?k=hush"), headers={"X": "hush"}, params={"p": "hush"}
+                )
+                request = a_request(
+                    service.url("/hush"),
+                    headers={"X-Key": "hush-header"},
+                    params={"key": "hush-param"},
+                    body={"pin": "hush-body"},
+                    credential=credential,
+                )
+                outcome = caller.call(request)
+                told += [str(outcome), repr(caller), repr(vars(caller)), repr(vars(caller._tokens))]
+                told += [repr(request).replace(service.url("/hush"), "")]
+        gone = a_request(
+            "http://127.0.0.1:1/hush?k=hush", credential=a_credential("http://127.0.0.1:1/?k=hush")
+        )
+        told += [str(make().call(gone)), str(make(allowed=()).call(gone))]
+
+        assert "hush" not in "".join(told)
+        assert "hush" not in caplog.text

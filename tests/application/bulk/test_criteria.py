@@ -1,0 +1,307 @@
+"""Bulk operations that look closer, at several places, or run what waits. Source: docs/decisions/0026."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.memory.world import MemoryPorts
+from shared.application.bulk.select import Walk, instances_of
+from shared.application.bulk.start import AskedOfMany, begin_bulk
+from shared.application.control import control
+from shared.application.start import Repeatable, StartInstance, start_instance
+from shared.domain.bulk.operation import SLICE, BulkOperation, BulkStatus, RunWaiting
+from shared.domain.bulk.selection import OfAny, OfFolder, OfIds, OfStrategy, Sieve
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.ids import InstanceSid, StrategySid, order_sid
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Cancel, Pause, Resume
+from tests.application.bulk.bulk_worlds import (
+    ACCOUNT,
+    ANN,
+    CANCEL,
+    GYM,
+    NEXT_YEAR,
+    WHOLE_GYM,
+    Marred,
+    a_world,
+    begun,
+    joined,
+    open_gym,
+    statuses,
+    stored,
+    turn,
+)
+from tests.simulation.stories import MEMBER
+
+PAUSED = Sieve(phases=(Phase.PAUSED,))
+OTHER = StrategySid("s-2")
+RUN = RunWaiting(what=Waiting.FOR_DATE, by=ANN)
+
+
+def pause(ports: MemoryPorts, *sids: InstanceSid) -> None:
+    for sid in sids:
+        control(ports, sid, Pause(by=Actor(name="bob")))
+
+
+def done(ports: MemoryPorts, bulk: BulkOperation) -> BulkOperation:
+    """The operation, once no runner has anything to do for it."""
+    for _ in range(9):
+        turn(ports, bulk.sid)
+    return stored(ports, bulk.sid)
+
+
+class TestASieve:
+    """Each instance is held against it when the walk comes by, and again when it is commanded."""
+
+    def test_only_what_passes_is_commanded(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 6)
+        pause(ports, *sids[:2])
+
+        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
+
+        assert (bulk.status, bulk.counts.changed, bulk.counts.done) == (BulkStatus.COMPLETED, 2, 2)
+        assert statuses(ports, sids[2:]) == {"ACTIVE"}
+
+    def test_what_has_changed_since_the_walk_came_by_is_refused(self) -> None:
+        ports = a_world()
+        sids = joined(ports, SLICE + 2)
+        pause(ports, *sids)
+        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
+        in_hand = replace(stored(ports, bulk.sid), in_hand=tuple(sids), at_end=True, rev=bulk.rev + 1)
+        ports.operations.commit(in_hand)
+        control(ports, sids[0], Resume(by=Actor(name="bob")))
+
+        after = done(ports, in_hand)
+
+        assert (after.counts.changed, after.counts.refused) == (SLICE + 1, 1)
+        assert after.problems[0].why == "it is no longer as it was selected"
+        assert statuses(ports, sids[:1]) == {"ACTIVE"}
+
+    def test_what_the_operation_itself_has_changed_counts_as_changed(self) -> None:
+        ports = a_world()
+        (sid,) = joined(ports, 1)
+        pause(ports, sid)
+        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
+        again = replace(
+            stored(ports, bulk.sid),
+            status=BulkStatus.ACTIVE,
+            in_hand=(sid,),
+            attention_at=ports.clock.now(),
+            rev=stored(ports, bulk.sid).rev + 1,
+        )
+        ports.operations.commit(again)
+
+        assert done(ports, again).counts.changed == 2
+        assert [entry.command for entry in ports.instances.audit] == ["pause", "cancel"]
+
+    def test_one_that_lost_a_race_is_held_against_it_again(self) -> None:
+        ports = a_world(Raced())
+        sids = joined(ports, 2)
+        pause(ports, *sids)
+        store = ports.instances
+        assert isinstance(store, Raced)
+        store.resumes = sids[0]
+
+        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
+
+        assert (bulk.counts.changed, bulk.counts.refused) == (1, 1)
+        assert statuses(ports, sids[:1]) == {"ACTIVE"}
+
+
+class Raced(Marred):
+    """A store in which somebody resumes an instance just as it is committed. resumes: that one."""
+
+    resumes: InstanceSid | None = None
+
+    def commit(self, instance: Instance, **more: Any) -> None:
+        if instance.sid == self.resumes:
+            self.resumes = None
+            known = self.instances[instance.sid]
+            self.instances[instance.sid] = replace(known, status=InstanceStatus.ACTIVE, rev=known.rev + 1)
+        Marred.commit(self, instance, **more)
+
+
+class TestSeveralPlaces:
+    """One part after another, also where an invocation ends between or within them."""
+
+    PLACES = OfAny(
+        parts=(OfStrategy(strategy=GYM), OfFolder(folder="/b"), OfFolder(folder="/c", is_flat=True))
+    )
+
+    @pytest.fixture
+    def ports(self) -> MemoryPorts:
+        ports = a_world()
+        for sid, folder in ((OTHER, "/b/x"), (StrategySid("s-3"), "/c"), (StrategySid("s-4"), "/c/d")):
+            open_gym(ports, sid, folder=folder)
+        return ports
+
+    def test_few(self, ports: MemoryPorts) -> None:
+        inside = [sid for gym in (GYM, OTHER, StrategySid("s-3")) for sid in joined(ports, 2, gym=gym)]
+        outside = joined(ports, 2, gym=StrategySid("s-4"))
+
+        bulk = begun(ports, self.PLACES)
+
+        assert (bulk.status, bulk.counts.changed) == (BulkStatus.COMPLETED, 6)
+        assert statuses(ports, inside) == {"CANCELED"}
+        assert statuses(ports, outside) == {"ACTIVE"}
+
+    def test_many(self, ports: MemoryPorts) -> None:
+        inside = [
+            sid for gym in (GYM, OTHER, StrategySid("s-3")) for sid in joined(ports, SLICE + 3, gym=gym)
+        ]
+        outside = joined(ports, 2, gym=StrategySid("s-4"))
+
+        bulk = begun(ports, self.PLACES)
+        for _ in range(20):
+            turn(ports, bulk.sid, lasts=timedelta(seconds=20, milliseconds=90))
+
+        after = stored(ports, bulk.sid)
+        assert (after.status, after.counts.changed, after.counts.done) == (BulkStatus.COMPLETED, 84, 84)
+        assert statuses(ports, inside) == {"CANCELED"}
+        assert statuses(ports, outside) == {"ACTIVE"}
+
+    def test_without_instances_there_is_nothing_to_do(self, ports: MemoryPorts) -> None:
+        assert begun(ports, self.PLACES).counts.done == 0
+        assert begun(ports, OfAny(parts=())).status is BulkStatus.COMPLETED
+
+
+class TestRunningWhatWaits:
+    """The current event of each is told to run, once; where nothing waits it is refused."""
+
+    def test_each_is_run(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 2)
+        pause(ports, sids[0])
+
+        bulk = begun(ports, OfIds(ids=tuple(sids)), RUN)
+
+        assert (bulk.counts.changed, bulk.counts.refused) == (1, 1)
+        assert bulk.problems[0].why == "nothing of it waits for that"
+        assert ports.instances.instances[sids[1]].events[0].status is EventStatus.QUEUED
+        assert ports.wakeups.invoked == [sids[1]]
+        assert [(e.command, e.operation) for e in ports.instances.audit[1:]] == [("execute", bulk.sid)]
+
+    def test_a_runner_that_took_over_does_not_run_the_next_one(self) -> None:
+        ports = a_world()
+        (sid,) = joined(ports, 1)
+        bulk = begun(ports, OfIds(ids=(sid,)), RUN)
+        known = stored(ports, bulk.sid)
+        left = replace(
+            known, status=BulkStatus.ACTIVE, in_hand=(sid,), attention_at=ports.clock.now(), rev=known.rev + 1
+        )
+        ports.operations.commit(left)
+
+        assert done(ports, left).counts.changed == 2
+        assert len([entry for entry in ports.instances.audit if entry.command == "execute"]) == 1
+
+
+class TestNothingSelected:
+    """With ``unless_empty`` nothing is stored; without, the operation is over as it begins."""
+
+    def asked(self, *, unless_empty: bool) -> AskedOfMany:
+        nothing = replace(WHOLE_GYM, sieve=PAUSED)
+        return AskedOfMany(account=ACCOUNT, selection=nothing, command=CANCEL, unless_empty=unless_empty)
+
+    @pytest.mark.parametrize("unless_empty", [True, False])
+    def test_it_is_over_at_once(self, *, unless_empty: bool) -> None:
+        ports = a_world()
+        joined(ports, 60)
+
+        bulk = begin_bulk(ports, self.asked(unless_empty=unless_empty))
+
+        assert (bulk.status, bulk.counts.done) == (BulkStatus.COMPLETED, 0)
+        assert (bulk.sid in ports.operations.bulks) is not unless_empty
+        assert len(ports.operations.audit) == (0 if unless_empty else 1)
+
+    def test_beyond_what_is_looked_at_nobody_knows_yet(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 501)
+        pause(ports, sids[-1])
+
+        bulk = begin_bulk(ports, self.asked(unless_empty=True))
+
+        assert (bulk.status, ports.wakeups.operations) == (BulkStatus.ACTIVE, [bulk.sid])
+        assert done(ports, bulk).counts.changed == 1
+
+
+class TestReadingASelection:
+    """Its instances as they are now; only so many are looked at."""
+
+    def walk(self, ports: MemoryPorts, sieve: Sieve | None = None) -> Walk:
+        selection = OfFolder(folder="/", sieve=sieve)
+        return Walk(account=ACCOUNT, selection=selection, begun_at=ports.clock.now())
+
+    def test_all_of_them(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 130)
+        pause(ports, *sids[100:102])
+
+        assert [one.sid for one in instances_of(ports, self.walk(ports), most=999)] == sids
+        assert [one.sid for one in instances_of(ports, self.walk(ports, PAUSED), most=999)] == sids[100:102]
+
+    def test_only_so_many_are_looked_at(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 5)
+        pause(ports, *sids[3:])
+
+        assert [one.sid for one in instances_of(ports, self.walk(ports), most=2)] == sids[:2]
+        assert list(instances_of(ports, self.walk(ports, PAUSED), most=3)) == []
+
+    def test_what_cannot_be_read_is_left_out(self) -> None:
+        store = Marred()
+        ports = a_world(store)
+        sids = joined(ports, 3)
+        store.broken = {sids[1]}
+
+        assert [one.sid for one in instances_of(ports, self.walk(ports), most=9)] == [sids[0], sids[2]]
+
+
+class TestStartingUnderAnOrdersName:
+    """Its sid is derived from the name; why it was started is written down where somebody says so."""
+
+    def asked(self, **members: object) -> StartInstance:
+        known = {"strategy_id": "gym", "attributes": MEMBER, "start_date": NEXT_YEAR, "order_id": "#1"}
+        return StartInstance(**{**known, **members})  # type: ignore[arg-type]
+
+    def test_the_name_leads_to_it(self) -> None:
+        ports = a_world()
+        made = start_instance(ports, ports.strategies.load(GYM, 1), self.asked(schedule=OwnSchedule()))
+
+        assert made.instance.sid == order_sid(ACCOUNT, "#1")
+        assert ports.instances.audit == []
+
+    def test_who_started_it_and_why(self) -> None:
+        ports = a_world()
+        by = Actor(name="ann", reason="asked", minutes_spent=0, ticket="T-1")
+        start_instance(ports, ports.strategies.load(GYM, 1), self.asked(actor=by))
+
+        (entry,) = ports.instances.audit
+        assert (entry.command, entry.target, entry.to_state) == ("create", order_sid(ACCOUNT, "#1"), "ACTIVE")
+        assert (entry.by, entry.reason, entry.minutes_spent, entry.ticket) == ("ann", "asked", 0, "T-1")
+
+    def test_sent_again_it_is_there_already(self) -> None:
+        ports = a_world()
+        key = Repeatable(key="k", body_hash="b")
+        strategy = ports.strategies.load(GYM, 1)
+        one = start_instance(ports, strategy, self.asked(repeatable=key))
+        two = start_instance(ports, strategy, self.asked(repeatable=key))
+
+        assert one.instance == two.instance
+
+
+def test_a_cancel_of_fresh_ones_leaves_the_others() -> None:
+    """The rule is the command's own, so it holds in an operation as it does alone."""
+    ports = a_world()
+    sids = joined(ports, 2)
+    ports.instances.instances[sids[0]] = replace(ports.instances.instances[sids[0]], has_run=True)
+
+    bulk = begun(ports, command=Cancel(by=ANN, unless_begun=True))
+
+    assert (bulk.counts.changed, bulk.counts.refused) == (1, 1)
+    assert bulk.problems[0].why == "an event of it has begun"

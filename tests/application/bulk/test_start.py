@@ -1,0 +1,568 @@
+"""Bulk operations as an account uses them. Source: design section 8; contracts/core.md section 5."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.memory.stores import MemoryInstances
+from dev.memory.world import MemoryPorts
+from shared.application.audit import Window, audit_page, from_the_end
+from shared.application.bulk.select import MOST_COUNTED
+from shared.application.bulk.start import AskedOfMany, OperationOverError, dry_run, order
+from shared.application.start import KeyReusedError, Repeatable
+from shared.domain.bulk.operation import (
+    COMMANDED_PER_SECOND,
+    SLICE,
+    BulkStatus,
+    Came,
+    Counts,
+    MigrateTo,
+    Order,
+)
+from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import CancelTasks, Pause, Resume
+from shared.domain.strategy.model import OnResume
+from tests.application.bulk.bulk_worlds import (
+    ACCOUNT,
+    ANN,
+    CANCEL,
+    GYM,
+    NOON,
+    WHOLE_GYM,
+    Marred,
+    a_world,
+    begun,
+    joined,
+    open_gym,
+    statuses,
+    stored,
+    turn,
+)
+
+BEN = Actor(name="ben")
+PAUSE = Pause(by=ANN)
+
+
+def changed_by(ports: MemoryPorts, selection: Selection) -> set[InstanceSid]:
+    """Which instances an operation on a selection changes, whether it is carried out at once or not."""
+    bulk = begun(ports, selection, PAUSE)
+    turn(ports, bulk.sid)
+    after = stored(ports, bulk.sid)
+    found = {sid for sid, one in ports.instances.instances.items() if bulk.sid in one.operations}
+    assert (after.status, after.counts.changed) == (BulkStatus.COMPLETED, len(found))
+    return found
+
+
+class TestFewInstances:
+    """Up to 25 are commanded by the request itself, which tells what each came to."""
+
+    def test_the_request_carries_it_out(self) -> None:
+        ports = a_world()
+        sids = joined(ports, SLICE)
+
+        bulk = begun(ports)
+
+        assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=SLICE))
+        assert [result.sid for result in bulk.results] == sids
+        assert statuses(ports, sids) == {"CANCELED"}
+        assert ports.wakeups.operations == []
+        assert stored(ports, bulk.sid) == bulk
+
+    def test_a_runner_is_woken_for_what_is_left_to_run_instead_of_the_scheduler(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 2)
+
+        begun(ports)
+        assert (ports.wakeups.invoked, ports.wakeups.armed) == (sids, {})
+
+        ports.wakeups.invoked.clear()
+        joined(ports, 2)
+        begun(ports, command=PAUSE)
+        assert ports.wakeups.invoked == []
+
+    def test_what_is_there_already_or_cannot_be_is_told(self) -> None:
+        ports = a_world()
+        one, two, three, four = joined(ports, 4)
+        for sid, status in ((two, InstanceStatus.PAUSED), (three, InstanceStatus.COMPLETED)):
+            ports.instances.instances[sid] = replace(ports.instances.instances[sid], status=status)
+        ports.instances.instances[four] = replace(ports.instances.instances[four], account_id=AccountId("b"))
+
+        bulk = begun(ports, OfIds(ids=(one, two, three, four, InstanceSid("gone"))), PAUSE)
+
+        assert [(result.came, result.why) for result in bulk.results] == [
+            (Came.CHANGED, None),
+            (Came.ALREADY_THERE, None),
+            (Came.REFUSED, "the instance is COMPLETED"),
+            (Came.UNKNOWN, "there is no such instance"),
+            (Came.UNKNOWN, "there is no such instance"),
+        ]
+        assert bulk.problems == bulk.results[2:]
+
+    def test_one_of_nothing_is_done_at_once(self) -> None:
+        bulk = begun(a_world())
+
+        assert (bulk.status, bulk.counts, bulk.results) == (BulkStatus.COMPLETED, Counts(), ())
+
+    def test_out_of_time_the_request_leaves_the_rest_to_a_runner(self) -> None:
+        class Slow(MemoryInstances):
+            def commit(self, instance: Instance, **beside: Any) -> None:
+                MemoryInstances.commit(self, instance, **beside)
+                ports.clock.at += timedelta(seconds=4)
+
+        ports = a_world()
+        sids = joined(ports, 10)
+        ports.instances = Slow(instances=ports.instances.instances)
+
+        bulk = begun(ports)
+
+        assert (bulk.status, bulk.worker, bulk.counts.done) == (BulkStatus.ACTIVE, None, 3)
+        assert ports.wakeups.operations == [bulk.sid]
+        assert turn(ports, bulk.sid).done == 7
+        assert statuses(ports, sids) == {"CANCELED"}
+
+
+class TestManyInstances:
+    """More become an operation that a runner carries on, at a set pace."""
+
+    def test_a_runner_is_told_of_it(self) -> None:
+        ports = a_world()
+        sids = joined(ports, SLICE + 1)
+
+        bulk = begun(ports)
+
+        assert (bulk.status, bulk.counts.done) == (BulkStatus.ACTIVE, 0)
+        assert ports.wakeups.operations == [bulk.sid]
+        assert statuses(ports, sids) == {"ACTIVE"}
+
+    def test_it_commands_every_one_once_and_says_so(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+
+        assert turn(ports, bulk.sid).done == 60
+
+        after = stored(ports, bulk.sid)
+        assert (after.status, after.counts) == (BulkStatus.COMPLETED, Counts(changed=60))
+        assert (after.results, after.in_hand, after.attention_at) == ((), (), None)
+        assert statuses(ports, sids) == {"CANCELED"}
+        cancelations = [entry for entry in ports.instances.audit if entry.command == "cancel"]
+        assert sorted(entry.target for entry in cancelations) == sorted(sids)
+        assert {(entry.operation, entry.by, entry.reason) for entry in cancelations} == {
+            (bulk.sid, "ann", "the gym closes")
+        }
+
+    def test_on_cancel_events_are_created_once_and_armed(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 30)
+
+        turn(ports, begun(ports).sid)
+
+        for sid in sids:
+            (event,) = ports.instances.instances[sid].events
+            assert event.kind is EventKind.ON_CANCEL
+        assert sorted(sid for _, sid in ports.wakeups.armed.values()) == sorted(sids)
+        assert ports.wakeups.invoked == []
+
+    def test_it_keeps_to_its_pace(self) -> None:
+        ports = a_world()
+        joined(ports, 200)
+        bulk = begun(ports)
+        began = ports.clock.at
+
+        turn(ports, bulk.sid)
+
+        paced = timedelta(seconds=(200 - SLICE) / COMMANDED_PER_SECOND)
+        assert paced <= ports.clock.at - began <= paced + timedelta(seconds=0.1)
+
+    def test_out_of_time_it_hands_over_to_a_fresh_invocation(self) -> None:
+        ports = a_world()
+        joined(ports, 80)
+        bulk = begun(ports)
+        ports.wakeups.operations.clear()
+
+        assert turn(ports, bulk.sid, lasts=timedelta(seconds=20.1)).done == 50
+        assert (stored(ports, bulk.sid).counts.done, ports.wakeups.operations) == (50, [bulk.sid])
+
+        assert turn(ports, bulk.sid).done == 30
+        assert stored(ports, bulk.sid).counts == Counts(changed=80)
+
+    def test_an_invocation_without_time_rings_for_no_other(self) -> None:
+        ports = a_world()
+        joined(ports, 30)
+        bulk = begun(ports)
+        ports.wakeups.operations.clear()
+
+        assert turn(ports, bulk.sid, lasts=timedelta(seconds=20)).done == 0
+
+        assert ports.wakeups.operations == []
+        assert stored(ports, bulk.sid).attention_at == ports.clock.at
+
+    def test_while_somebody_has_it_nobody_else_takes_it(self) -> None:
+        ports = a_world()
+        joined(ports, 30)
+        bulk = begun(ports)
+        ports.operations.bulks[bulk.sid] = replace(bulk, attention_at=ports.clock.at + timedelta(seconds=50))
+
+        assert turn(ports, bulk.sid).done == 0
+
+    def test_one_that_is_over_is_nothing_to_carry_on(self) -> None:
+        ports = a_world()
+        joined(ports, 2)
+
+        assert turn(ports, begun(ports).sid).done == 0
+
+
+class TestASelection:
+    """By ids, by strategy, by folder; narrowed by version, status and time; never what came later."""
+
+    def test_each_id_counts_once_in_the_order_given(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 40)
+        chosen = tuple(reversed(sids[:30]))
+
+        assert changed_by(ports, OfIds(ids=chosen)) == set(chosen)
+
+    def test_of_a_strategy_all_its_unfinished_ones(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 40)
+        open_gym(ports, StrategySid("s-2"))
+        joined(ports, 3, gym=StrategySid("s-2"))
+        finished = ports.instances.instances[sids[0]]
+        ports.instances.instances[sids[0]] = replace(finished, status=InstanceStatus.COMPLETED)
+
+        assert changed_by(ports, WHOLE_GYM) == set(sids[1:])
+
+    def test_of_a_version_only_those_on_it(self) -> None:
+        ports = a_world()
+        joined(ports, 40)
+        second = joined(ports, 5, version=2)
+        joined(ports, 40)
+
+        bulk = begun(ports, OfStrategy(strategy=GYM, version=2), PAUSE)
+
+        assert (bulk.status, [result.sid for result in bulk.results]) == (BulkStatus.COMPLETED, second)
+
+    def test_of_a_status_only_those_that_have_it(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 40)
+        paused = changed_by(ports, OfIds(ids=tuple(sids[::2])))
+        asked = OfStrategy(strategy=GYM, statuses=(InstanceStatus.ACTIVE,))
+
+        assert changed_by(ports, asked) == set(sids) - paused
+
+    def test_created_in_a_time_both_ends_included(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 10)
+        created = [ports.instances.instances[sid].created_at for sid in sids]
+        asked = OfStrategy(strategy=GYM, created_from=created[2], created_to=created[5])
+
+        assert changed_by(ports, asked) == set(sids[2:6])
+
+    def test_of_a_folder_all_strategies_in_it_and_below(self) -> None:
+        ports = a_world()
+        inside, below, beside = (StrategySid(f"s-{name}") for name in ("in", "below", "beside"))
+        open_gym(ports, inside, folder="/de")
+        open_gym(ports, below, folder="/de/berlin")
+        open_gym(ports, beside, folder="/denmark")
+        joined(ports, 4)
+        sids = joined(ports, 20, gym=inside) + joined(ports, 30, gym=below)
+        joined(ports, 4, gym=beside)
+
+        assert changed_by(ports, OfFolder(folder="/de")) == set(sids)
+
+    def test_of_many_strategies_each_is_walked_through_once(self) -> None:
+        ports = a_world()
+        for number in range(60):
+            open_gym(ports, StrategySid(f"t-{number:02}"), folder="/many")
+        sids = [sid for number in range(60) for sid in joined(ports, 1, gym=StrategySid(f"t-{number:02}"))]
+
+        assert changed_by(ports, OfFolder(folder="/many")) == set(sids)
+
+    def test_a_strategy_deleted_on_the_way_stops_the_walk_nowhere(self) -> None:
+        ports = a_world()
+        first, second = StrategySid("s-a"), StrategySid("s-b")
+        open_gym(ports, first, folder="/f")
+        open_gym(ports, second, folder="/f")
+        sids = joined(ports, 60, gym=first) + joined(ports, 10, gym=second)
+        bulk = begun(ports, OfFolder(folder="/f"))
+        turn(ports, bulk.sid, lasts=timedelta(seconds=20.05))
+        assert stored(ports, bulk.sid).cursor.strategy == first
+
+        ports.strategies.heads[first] = replace(ports.strategies.heads[first], deleted_at=NOON)
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=70)
+        assert statuses(ports, sids) == {"CANCELED"}
+
+    def test_what_was_created_later_is_not_meant(self) -> None:
+        ports = a_world()
+        before = joined(ports, 40)
+        ports.clock.at += timedelta(seconds=1)
+        bulk = begun(ports)
+        ports.clock.at += timedelta(seconds=1)
+        later = joined(ports, 5)
+
+        turn(ports, bulk.sid)
+
+        assert (statuses(ports, before), statuses(ports, later)) == ({"CANCELED"}, {"ACTIVE"})
+
+    def test_an_id_that_came_to_exist_later_is_unknown(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 30)
+        bulk = begun(ports, OfIds(ids=(*sids, InstanceSid("i0031"))))
+        ports.clock.at += timedelta(seconds=1)
+        assert joined(ports, 1) != []
+        ports.instances.instances[InstanceSid("i0031")] = replace(
+            ports.instances.instances[sids[0]], sid=InstanceSid("i0031"), created_at=ports.clock.at
+        )
+
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=30, unknown=1)
+
+
+class TestCommands:
+    """What many can be commanded does to each what it does to one."""
+
+    def test_a_resume_takes_its_rule_for_late_dates_along(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 3)
+        begun(ports, command=PAUSE)
+        ports.clock.at += timedelta(days=800)
+
+        begun(ports, command=Resume(by=ANN, on_late=OnResume.SKIP))
+
+        for sid in sids:
+            main = ports.instances.instances[sid].main_event
+            assert main is not None
+            assert main.date > ports.clock.at
+
+    def test_a_task_is_canceled_once_in_each(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 3)
+
+        bulk = begun(ports, command=CancelTasks(tasks=("charge-fee",), by=ANN))
+
+        assert bulk.counts == Counts(changed=3)
+        assert {ports.instances.instances[sid].cycle for sid in sids} == {2}
+
+
+class TestMigrating:
+    """Each goes on under that version of its own strategy."""
+
+    def two_versions(self) -> tuple[MemoryPorts, list[InstanceSid]]:
+        ports = a_world()
+        sids = joined(ports, 3)
+        (strategy,) = list(ports.strategies.strategies.values())
+        ports.strategies.add(replace(strategy, version=2))
+        return ports, sids
+
+    def test_all_are_moved(self) -> None:
+        ports, sids = self.two_versions()
+
+        bulk = begun(ports, command=MigrateTo(version=2, by=ANN))
+
+        assert bulk.counts == Counts(changed=3)
+        assert {ports.instances.instances[sid].strategy_version for sid in sids} == {2}
+        assert {entry.command for entry in ports.instances.audit} == {"migrate 1 to 2"}
+
+    def test_where_there_is_no_such_version_each_is_refused(self) -> None:
+        ports, sids = self.two_versions()
+
+        bulk = begun(ports, command=MigrateTo(version=7, by=ANN))
+
+        assert bulk.counts == Counts(refused=3)
+        assert bulk.problems[0].why == "its strategy has no version 7"
+        assert {ports.instances.instances[sid].strategy_version for sid in sids} == {1}
+
+    def test_it_can_be_tried(self) -> None:
+        ports, _ = self.two_versions()
+        for version, came in ((2, Came.CHANGED), (1, Came.ALREADY_THERE), (7, Came.REFUSED)):
+            asked = AskedOfMany(
+                account=next(iter(ports.instances.instances.values())).account_id,
+                selection=OfStrategy(strategy=next(iter(ports.instances.instances.values())).strategy_sid),
+                command=MigrateTo(version=version, by=ANN),
+            )
+            assert {result.came for result in dry_run(ports, asked).sample} == {came}
+
+
+class TestOrders:
+    """An operation is paused, resumed and canceled; each is written down."""
+
+    def test_paused_it_goes_on_only_once_it_is_resumed(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+        turn(ports, bulk.sid, lasts=timedelta(seconds=20.05))
+        order(ports, stored(ports, bulk.sid), Order.PAUSE, by=BEN)
+        done = stored(ports, bulk.sid).counts.done
+        assert 0 < done < 60
+
+        ports.clock.at += timedelta(hours=1)
+        assert turn(ports, bulk.sid).done == 0
+        ports.wakeups.operations.clear()
+        order(ports, stored(ports, bulk.sid), Order.RESUME, by=BEN)
+        assert ports.wakeups.operations == [bulk.sid]
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+        assert statuses(ports, sids) == {"CANCELED"}
+
+    def test_canceled_it_leaves_the_rest_alone(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+        turn(ports, bulk.sid, lasts=timedelta(seconds=20.05))
+
+        after = order(ports, stored(ports, bulk.sid), Order.CANCEL, by=BEN)
+
+        ports.clock.at += timedelta(hours=1)
+        assert turn(ports, bulk.sid).done == 0
+        assert (after.status, after.finished_at) == (BulkStatus.CANCELED, ports.clock.at - timedelta(hours=1))
+        canceled = [sid for sid in sids if statuses(ports, [sid]) == {"CANCELED"}]
+        assert len(canceled) == after.counts.changed
+
+    def test_repeated_it_changes_nothing(self) -> None:
+        ports = a_world()
+        joined(ports, 30)
+        bulk = order(ports, begun(ports), Order.PAUSE, by=BEN)
+
+        assert order(ports, bulk, Order.PAUSE, by=BEN) is bulk
+
+        commands = [entry.command for entry in ports.operations.audit]
+        assert commands == ["bulk-cancel", "pause-operation"]
+
+    def test_who_told_it_what_is_written_down(self) -> None:
+        ports = a_world()
+        joined(ports, 30)
+        bulk = begun(ports)
+        bulk = order(ports, bulk, Order.PAUSE, by=Actor(name="ben", reason="too fast"))
+        bulk = order(ports, bulk, Order.RESUME, by=BEN)
+        order(ports, bulk, Order.CANCEL, by=BEN)
+
+        told = [
+            (e.target, e.command, e.by, e.from_state, e.to_state, e.reason) for e in ports.operations.audit
+        ]
+        assert told == [
+            (bulk.sid, "bulk-cancel", "ann", None, "ACTIVE", "the gym closes"),
+            (bulk.sid, "pause-operation", "ben", "ACTIVE", "PAUSED", "too fast"),
+            (bulk.sid, "resume-operation", "ben", "PAUSED", "ACTIVE", None),
+            (bulk.sid, "cancel-operation", "ben", "ACTIVE", "CANCELED", None),
+        ]
+
+    def test_what_is_over_takes_none(self) -> None:
+        ports = a_world()
+        joined(ports, 1)
+
+        with pytest.raises(OperationOverError, match="the operation is COMPLETED"):
+            order(ports, begun(ports), Order.PAUSE, by=BEN)
+
+    def test_the_trail_tells_all_that_an_operation_did(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 3)
+        bulk = begun(ports)
+        begun(ports, command=PAUSE)
+
+        window = Window(account=ACCOUNT, since=NOON, target=bulk.sid)
+        page = audit_page(ports, window, before=from_the_end(ports.clock.at), limit=9)
+
+        assert sorted(entry.target for entry in page.entries) == sorted([*sids, bulk.sid])
+
+
+class TestRepeating:
+    """Under an Idempotency-Key the same request begins one operation, however often it is sent."""
+
+    KEY = Repeatable(key="k-1", body_hash="b0d4")
+
+    def test_sent_again_it_finds_the_operation_as_it_is_now(self) -> None:
+        ports = a_world()
+        joined(ports, 2)
+        first = begun(ports, repeatable=self.KEY)
+        joined(ports, 2)
+
+        assert begun(ports, repeatable=self.KEY) == first
+        assert len(ports.operations.bulks) == 1
+
+    def test_one_that_is_still_going_on_is_rung_for_again(self) -> None:
+        ports = a_world()
+        joined(ports, 30)
+        bulk = begun(ports, repeatable=self.KEY)
+        ports.wakeups.operations.clear()
+
+        begun(ports, repeatable=self.KEY)
+
+        assert ports.wakeups.operations == [bulk.sid]
+
+    def test_with_another_body_it_is_refused(self) -> None:
+        ports = a_world()
+        begun(ports, repeatable=self.KEY)
+
+        with pytest.raises(KeyReusedError):
+            begun(ports, repeatable=replace(self.KEY, body_hash="0ther"))
+
+
+class TestADryRun:
+    """Says how many and what the first would come to; stores nothing."""
+
+    def asked(self, selection: Selection = WHOLE_GYM) -> AskedOfMany:
+        return AskedOfMany(account=ACCOUNT, selection=selection, command=CANCEL)
+
+    def test_it_counts_and_foresees(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 40)
+        before = dict(ports.instances.instances)
+
+        found = dry_run(ports, self.asked())
+
+        assert (found.count, found.is_exact) == (40, True)
+        assert [(one.sid, one.came) for one in found.sample] == [(sid, Came.CHANGED) for sid in sids[:SLICE]]
+        assert ports.instances.instances == before
+        assert (ports.operations.bulks, ports.operations.audit, ports.instances.audit) == ({}, [], [])
+
+    def test_it_counts_only_so_far(self) -> None:
+        ports = a_world()
+        joined(ports, MOST_COUNTED + 1)
+
+        found = dry_run(ports, self.asked())
+
+        assert (found.count, found.is_exact) == (MOST_COUNTED, False)
+
+    def test_ids_of_nobody_are_not_counted(self) -> None:
+        ports = a_world()
+        one, two = joined(ports, 2)
+        ports.instances.instances[two] = replace(ports.instances.instances[two], account_id=AccountId("b"))
+
+        found = dry_run(ports, self.asked(OfIds(ids=(one, two, InstanceSid("gone")))))
+
+        assert (found.count, [result.sid for result in found.sample]) == (1, [one])
+
+    def test_it_says_what_would_be_refused_and_what_cannot_be_foreseen(self) -> None:
+        ports = a_world()
+        one, two = joined(ports, 2)
+        ports.instances.instances[one] = replace(
+            ports.instances.instances[one], status=InstanceStatus.COMPLETED
+        )
+        ports.instances.instances[two] = replace(ports.instances.instances[two], strategy_version=9)
+
+        found = dry_run(ports, self.asked(OfIds(ids=(one, two))))
+
+        assert [(result.came, result.why) for result in found.sample] == [
+            (Came.REFUSED, "the instance is COMPLETED"),
+            (Came.FAILED, "UnknownStrategyError: s-1 version 9"),
+        ]
+
+    def test_one_that_cannot_be_read_is_counted_and_not_shown(self) -> None:
+        instances = Marred()
+        ports = a_world(instances)
+        sids = joined(ports, 3)
+        instances.broken = {sids[1]}
+
+        found = dry_run(ports, self.asked())
+
+        assert (found.count, [result.sid for result in found.sample]) == (3, [sids[0], sids[2]])

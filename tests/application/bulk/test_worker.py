@@ -1,0 +1,566 @@
+"""What goes wrong under a bulk operation, and how it comes out right. Source: docs/decisions/0019."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.memory.stores import MemoryOperations
+from dev.memory.world import MemoryPorts
+from shared.application.bulk.select import MOST_LOOKED_AT
+from shared.application.bulk.start import order
+from shared.application.bulk.worker import BREATHER_SECONDS
+from shared.application.commit import ContentionError
+from shared.application.ports import Operation, OverloadedError, StaleRevError
+from shared.application.start import Repeatable
+from shared.application.sweep import ring_operations
+from shared.domain.bulk.operation import (
+    GIVEN_UP,
+    HELD_FOR,
+    SLICE,
+    BulkOperation,
+    BulkStatus,
+    Came,
+    Counts,
+    Order,
+    taken,
+)
+from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy
+from shared.domain.ids import InstanceSid, OperationSid, StrategySid
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor, AuditEntry
+from tests.application.bulk.bulk_worlds import (
+    GYM,
+    Marred,
+    a_world,
+    begun,
+    joined,
+    open_gym,
+    statuses,
+    stored,
+    turn,
+)
+
+BEN = Actor(name="ben")
+TWO_MINUTES = timedelta(minutes=2)
+
+
+class DiedError(BaseException):
+    """The runner is gone, here and now."""
+
+
+@dataclass(slots=True)
+class Deadly(Marred):
+    """Whoever has stored so many changes dies, or whoever comes to one instance."""
+
+    lives: int = 1_000_000
+    deadly: InstanceSid | None = None
+
+    def commit(self, instance: Instance, **beside: Any) -> None:
+        if instance.sid == self.deadly:
+            raise DiedError
+        Marred.commit(self, instance, **beside)
+        self.lives -= 1
+        if self.lives == 0:
+            raise DiedError
+
+
+@dataclass(slots=True)
+class Meddled(MemoryOperations):
+    """Before a commit of the operation, once, somebody else does something; or its reply is lost."""
+
+    meddle: Callable[[], object] | None = None
+    loses_replies: bool = False
+
+    def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
+        MemoryOperations.create(self, bulk, audit=audit)
+        self._lose_reply()
+
+    def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+        MemoryOperations.commit(self, operation, audit=audit)
+        self._lose_reply()
+
+    def _lose_reply(self) -> None:
+        if self.loses_replies:
+            raise StaleRevError
+
+
+def dies(ports: MemoryPorts, sid: OperationSid) -> None:
+    with pytest.raises(DiedError):
+        turn(ports, sid)
+
+
+def taken_up(ports: MemoryPorts, sid: OperationSid) -> int:
+    """The sweeper finds it within two minutes, and a runner takes it up; how many it commanded."""
+    ports.clock.at += TWO_MINUTES
+    ports.wakeups.operations.clear()
+    ring_operations(ports, limit=9)
+    assert ports.wakeups.operations == [sid]
+    return turn(ports, sid).done
+
+
+def assert_canceled_once(ports: MemoryPorts, sids: list[InstanceSid]) -> None:
+    """Each canceled, audited and given its on-cancel event exactly once."""
+    audited = [entry.target for entry in ports.instances.audit if entry.command == "cancel"]
+    assert sorted(audited) == sorted(sids)
+    for sid in sids:
+        instance = ports.instances.instances[sid]
+        assert instance.status.value == "CANCELED"
+        assert [event.kind for event in instance.events] == [EventKind.ON_CANCEL]
+
+
+class TestARunnerThatDies:
+    """It is taken up within two minutes; nothing is done twice, nothing is counted twice or not at all."""
+
+    @pytest.mark.parametrize("lives", [1, 12, 25, 26, 40, 60])
+    def test_another_one_goes_on(self, lives: int) -> None:
+        instances = Deadly()
+        ports = a_world(instances)
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+        instances.lives = lives
+        dies(ports, bulk.sid)
+        assert stored(ports, bulk.sid).counts.done <= lives
+
+        taken_up(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+        assert stored(ports, bulk.sid).status is BulkStatus.COMPLETED
+        assert_canceled_once(ports, sids)
+
+    def test_one_that_died_before_it_could_ring_has_it_rung_for(self) -> None:
+        instances = Deadly()
+        ports = a_world(instances)
+        sids = joined(ports, 30)
+        bulk = begun(ports)
+        instances.lives = 1
+        dies(ports, bulk.sid)
+        assert ports.wakeups.armed == {}
+
+        taken_up(ports, bulk.sid)
+
+        assert sorted(sid for _, sid in ports.wakeups.armed.values()) == sorted(sids)
+
+    def test_a_request_that_died_is_taken_up_as_well(self) -> None:
+        instances = Deadly()
+        ports = a_world(instances)
+        sids = joined(ports, 10)
+        instances.lives = 4
+        with pytest.raises(DiedError):
+            begun(ports, repeatable=Repeatable(key="k", body_hash="b"))
+        (sid,) = ports.operations.bulks
+
+        taken_up(ports, sid)
+
+        after = begun(ports, repeatable=Repeatable(key="k", body_hash="b"))
+        assert (after.counts, len(after.results)) == (Counts(changed=10), 10)
+        assert_canceled_once(ports, sids)
+
+    def test_an_instance_at_which_they_all_die_is_given_up_and_holds_up_no_other(self) -> None:
+        instances = Deadly()
+        ports = a_world(instances)
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+        instances.deadly = sids[30]
+        dies(ports, bulk.sid)
+        for _ in range(GIVEN_UP - 1):
+            ports.clock.at += TWO_MINUTES
+            dies(ports, bulk.sid)
+
+        taken_up(ports, bulk.sid)
+
+        after = stored(ports, bulk.sid)
+        assert (after.status, after.counts) == (BulkStatus.COMPLETED, Counts(changed=59, failed=1))
+        (problem,) = after.problems
+        assert (problem.sid, problem.why) == (sids[30], "5 runners in a row have died at it")
+
+
+class TestOrdersMeanwhile:
+    """An order that comes while a runner works holds from its next slice on; what it did is counted."""
+
+    def ordered_meanwhile(self, told: Order, *, at_slice: int = 2) -> tuple[MemoryPorts, BulkOperation]:
+        """60 members are canceled; the operator's order comes just before a slice is written down."""
+        ports = a_world()
+        operations = Meddled()
+        ports.access.operations = operations
+        joined(ports, 60)
+        bulk = begun(ports)
+        commits = 0
+
+        def count() -> None:
+            nonlocal commits
+            commits += 1
+            if commits == at_slice + 1:
+                order(ports, stored(ports, bulk.sid), told, by=BEN)
+            else:
+                operations.meddle = count
+
+        operations.meddle = count
+        turn(ports, bulk.sid)
+        return ports, stored(ports, bulk.sid)
+
+    @pytest.mark.parametrize(("told", "status"), [(Order.PAUSE, "PAUSED"), (Order.CANCEL, "CANCELED")])
+    def test_it_stops_and_knows_what_it_did(self, told: Order, status: str) -> None:
+        ports, bulk = self.ordered_meanwhile(told)
+
+        canceled = [one for one in ports.instances.instances.values() if one.status.value == "CANCELED"]
+        assert (bulk.status.value, bulk.in_hand, bulk.attention_at) == (status, (), None)
+        assert bulk.counts == Counts(changed=len(canceled))
+        assert len(canceled) == SLICE
+
+    def test_resumed_it_does_the_rest(self) -> None:
+        ports, bulk = self.ordered_meanwhile(Order.PAUSE)
+
+        order(ports, bulk, Order.RESUME, by=BEN)
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+        assert_canceled_once(ports, list(ports.instances.instances))
+
+    @pytest.mark.parametrize("told", [Order.PAUSE, Order.CANCEL])
+    def test_over_a_dead_runners_slice_what_was_done_is_counted_and_no_more_is_done(
+        self, told: Order
+    ) -> None:
+        instances = Deadly()
+        ports = a_world(instances)
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+        instances.lives = 30
+        dies(ports, bulk.sid)
+        instances.broken = {sids[40]}
+        order(ports, stored(ports, bulk.sid), told, by=BEN)
+        assert stored(ports, bulk.sid).counts == Counts(changed=25)
+
+        taken_up(ports, bulk.sid)
+
+        after = stored(ports, bulk.sid)
+        left = tuple(sids[30:50]) if told is Order.PAUSE else ()
+        assert (after.counts, after.in_hand, after.attention_at) == (Counts(changed=30), left, None)
+        assert statuses(ports, sids[30:]) == {"ACTIVE"}
+
+    def test_resumed_what_was_left_of_the_slice_is_done_first(self) -> None:
+        instances = Deadly()
+        ports = a_world(instances)
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+        instances.lives = 30
+        dies(ports, bulk.sid)
+        order(ports, stored(ports, bulk.sid), Order.PAUSE, by=BEN)
+        taken_up(ports, bulk.sid)
+
+        order(ports, stored(ports, bulk.sid), Order.RESUME, by=BEN)
+        assert turn(ports, bulk.sid).done == 30
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+        assert_canceled_once(ports, sids)
+
+
+class TestTwoRunners:
+    """One that was thought dead and comes back neither does nor counts what another one has taken over."""
+
+    def test_the_late_one_stops_at_its_next_write(self) -> None:
+        ports = a_world()
+        operations = Meddled()
+        ports.access.operations = operations
+        sids = joined(ports, 60)
+        bulk = begun(ports)
+        others: list[int] = []
+
+        def takes_over() -> None:
+            ports.clock.at += HELD_FOR
+            others.append(turn(ports, bulk.sid).done)
+
+        operations.meddle = lambda: setattr(operations, "meddle", takes_over)
+
+        assert turn(ports, bulk.sid).done == 0
+
+        assert others == [60]
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+        assert_canceled_once(ports, sids)
+
+    def test_one_that_stood_still_in_its_slice_commands_no_more_of_it(self) -> None:
+        @dataclass(slots=True)
+        class Standing(Marred):
+            stands_at: int = 5
+
+            def commit(self, instance: Instance, **beside: Any) -> None:
+                Marred.commit(self, instance, **beside)
+                self.stands_at -= 1
+                if self.stands_at == 0:
+                    ports.clock.at += HELD_FOR
+
+        instances = Standing()
+        ports = a_world(instances)
+        joined(ports, 30)
+        instances.stands_at = 5
+        bulk = begun(ports)
+
+        turn(ports, bulk.sid, lasts=timedelta(seconds=30))
+
+        after = stored(ports, bulk.sid)
+        assert (after.counts, len(after.in_hand)) == (Counts(changed=5), 20)
+
+    def test_whoever_comes_second_leaves(self) -> None:
+        ports = a_world()
+        operations = Meddled()
+        ports.access.operations = operations
+        joined(ports, 60)
+        bulk = begun(ports)
+        operations.meddle = lambda: turn(ports, bulk.sid)
+
+        assert turn(ports, bulk.sid).done == 0
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+
+    def test_of_two_that_come_at_one_instant_one_leaves(self) -> None:
+        ports = a_world()
+        operations = Meddled()
+        ports.access.operations = operations
+        joined(ports, 60)
+        bulk = begun(ports)
+        others = taken(bulk, worker="the other", now=ports.clock.at)
+        operations.meddle = lambda: MemoryOperations.commit(operations, others)
+
+        assert turn(ports, bulk.sid).done == 0
+
+        assert stored(ports, bulk.sid) == others
+
+
+class TestLostReplies:
+    """A write whose reply was lost is recognised and counts."""
+
+    def test_it_goes_on_to_its_end(self) -> None:
+        ports = a_world()
+        ports.access.operations = Meddled(loses_replies=True)
+        sids = joined(ports, 60)
+
+        bulk = begun(ports)
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+        assert_canceled_once(ports, sids)
+
+    def test_a_request_too_knows_that_it_is_done(self) -> None:
+        ports = a_world()
+        ports.access.operations = Meddled(loses_replies=True)
+        joined(ports, 3)
+
+        assert begun(ports).status is BulkStatus.COMPLETED
+
+    def test_a_request_that_was_overtaken_tells_what_the_other_left(self) -> None:
+        ports = a_world()
+        operations = Meddled()
+        ports.access.operations = operations
+        joined(ports, 3)
+
+        def take_over() -> None:
+            ports.clock.at += HELD_FOR
+            turn(ports, next(iter(ports.operations.bulks)))
+
+        operations.meddle = take_over
+        bulk = begun(ports)
+
+        assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=3))
+
+    def test_a_report_with_an_order_on_top_of_it_is_not_told_again(self) -> None:
+        ports = a_world()
+        joined(ports, 60)
+        bulk = begun(ports)
+
+        class PausedAtOnce(MemoryOperations):
+            """Its second write, with the first slice's results, is answered only after an order came in."""
+
+            writes = 0
+
+            def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+                MemoryOperations.commit(self, operation, audit=audit)
+                self.writes += 1
+                if self.writes == 3:
+                    order(ports, stored(ports, bulk.sid), Order.PAUSE, by=BEN)
+                    raise StaleRevError
+
+        ports.access.operations = PausedAtOnce(bulks=ports.operations.bulks)
+
+        turn(ports, bulk.sid)
+        assert stored(ports, bulk.sid).counts == Counts(changed=25)
+        ports.clock.at += TWO_MINUTES
+        turn(ports, bulk.sid)
+        order(ports, stored(ports, bulk.sid), Order.RESUME, by=BEN)
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=60)
+
+    def test_orders_too(self) -> None:
+        ports = a_world()
+        ports.access.operations = Meddled(loses_replies=True)
+        joined(ports, 60)
+        bulk = begun(ports)
+
+        assert order(ports, bulk, Order.PAUSE, by=BEN) == stored(ports, bulk.sid)
+
+    def test_a_sid_that_is_anothers_is_no_lost_reply(self) -> None:
+        ports = a_world()
+        joined(ports, 1)
+        first = begun(ports)
+        ports.ids.count -= 2
+
+        with pytest.raises(StaleRevError):
+            begun(ports)
+
+        assert stored(ports, first.sid) == first
+
+    def test_of_two_requests_at_once_the_second_finds_the_firsts(self) -> None:
+        class Late(Meddled):
+            """Shows nothing until something was created."""
+
+            def load(self, sid: OperationSid) -> Operation | None:
+                self.looks = getattr(self, "looks", 0) + 1
+                return None if self.looks == 1 else MemoryOperations.load(self, sid)
+
+        ports = a_world()
+        joined(ports, 1)
+        key = Repeatable(key="k", body_hash="b")
+        first = begun(ports, repeatable=key)
+        ports.access.operations = Late(bulks=ports.operations.bulks)
+        ports.clock.at += timedelta(seconds=1)
+
+        assert begun(ports, repeatable=key) == first
+
+
+class TestContention:
+    """Who keeps losing gives up loudly."""
+
+    def test_an_order_that_never_gets_through(self) -> None:
+        class Busy(MemoryOperations):
+            def commit(self, _operation: Operation, *, audit: AuditEntry | None = None) -> None:
+                assert audit is not None
+                raise StaleRevError
+
+        ports = a_world()
+        joined(ports, 60)
+        bulk = begun(ports)
+        ports.access.operations = Busy(bulks=ports.operations.bulks)
+
+        with pytest.raises(ContentionError, match="under one order"):
+            order(ports, bulk, Order.PAUSE, by=BEN)
+
+    def test_a_report_that_never_gets_through(self) -> None:
+        class Busy(MemoryOperations):
+            """Somebody else always changes it first, though nobody takes it."""
+
+            def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+                stored = self.bulks[operation.sid]
+                self.bulks[operation.sid] = replace(stored, rev=stored.rev + 1)
+                if stored.worker is None:
+                    MemoryOperations.commit(self, replace(operation, rev=stored.rev + 2), audit=audit)
+                    return
+                raise StaleRevError
+
+        ports = a_world()
+        joined(ports, 60)
+        bulk = begun(ports)
+        ports.access.operations = Busy(bulks=ports.operations.bulks)
+
+        with pytest.raises(ContentionError, match="under its runner"):
+            turn(ports, bulk.sid)
+
+    def test_an_order_to_one_that_is_gone_gives_up(self) -> None:
+        ports = a_world()
+        joined(ports, 60)
+        bulk = begun(ports)
+        ports.operations.bulks.clear()
+
+        with pytest.raises(ContentionError):
+            order(ports, bulk, Order.PAUSE, by=BEN)
+
+
+class TestInstancesThatFail:
+    """One that cannot be read or decided on is told, and holds up none of the others."""
+
+    def test_each_is_told_with_its_reason(self) -> None:
+        instances = Marred()
+        ports = a_world(instances)
+        sids = joined(ports, 60)
+        instances.broken = {sids[0], sids[30]}
+        bulk = begun(ports)
+
+        done = turn(ports, bulk.sid)
+
+        after = stored(ports, bulk.sid)
+        assert after.counts == Counts(changed=58, failed=2)
+        why = "StoredShapeError: is nothing that is known today"
+        assert done.failed == {sids[0]: why, sids[30]: why}
+        assert {(problem.came, problem.why) for problem in after.problems} == {(Came.FAILED, why)}
+
+    def test_one_that_is_named_as_well(self) -> None:
+        instances = Marred()
+        ports = a_world(instances)
+        one, two = joined(ports, 2)
+        instances.broken = {one}
+
+        bulk = begun(ports, OfIds(ids=(one, two)))
+
+        assert bulk.counts == Counts(changed=1, failed=1)
+
+
+class TestAStoreThatIsAskedTooMuch:
+    """The operation waits and goes on; nothing fails for it."""
+
+    def test_it_takes_a_breath(self) -> None:
+        @dataclass(slots=True)
+        class Overloaded(Marred):
+            refuses: int = 0
+
+            def commit(self, instance: Instance, **beside: Any) -> None:
+                if self.refuses:
+                    self.refuses -= 1
+                    raise OverloadedError("ThrottlingException")
+                Marred.commit(self, instance, **beside)
+
+        instances = Overloaded()
+        ports = a_world(instances)
+        joined(ports, 30)
+        bulk = begun(ports)
+        instances.refuses = 2
+        began = ports.clock.at
+
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=30)
+        assert ports.clock.at - began >= 2 * timedelta(seconds=BREATHER_SECONDS)
+
+
+class TestALongWay:
+    """Where much is looked at for little, it is written down how far that came."""
+
+    def test_the_cursor_moves_although_nothing_was_found(self) -> None:
+        ports = a_world()
+        joined(ports, MOST_LOOKED_AT + 50)
+        second = joined(ports, 2, version=2)
+
+        bulk = begun(ports, OfStrategy(strategy=GYM, version=2))
+        assert (bulk.status, bulk.counts.done) == (BulkStatus.ACTIVE, 0)
+        turn(ports, bulk.sid, lasts=timedelta(seconds=21))
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=2)
+        assert statuses(ports, second) == {"CANCELED"}
+
+    def test_strategies_without_instances_count_as_looked_at(self) -> None:
+        ports = a_world()
+        for number in range(MOST_LOOKED_AT):
+            open_gym(ports, StrategySid(f"t-{number:03}"), folder="/empty")
+        open_gym(ports, StrategySid("t-z"), folder="/empty/last")
+        sids = joined(ports, 3, gym=StrategySid("t-z"))
+
+        bulk = begun(ports, OfFolder(folder="/empty"))
+        assert (bulk.status, bulk.counts.done) == (BulkStatus.ACTIVE, 0)
+        turn(ports, bulk.sid)
+
+        assert stored(ports, bulk.sid).counts == Counts(changed=3)
+        assert statuses(ports, sids) == {"CANCELED"}

@@ -1,0 +1,157 @@
+"""Named controllers and outputs, run by the step runner."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.runner.loop import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.application.strategies import NewStrategy, create_strategy
+from shared.domain.errors import InvalidInputError
+from shared.domain.ids import AccountId, StrategySid
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance
+from shared.domain.instance.run import Ending, RunEnd
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.parse import read_definition
+from tests.factories import NOON, Journey, a_success, settings, step, task
+from tests.lifecycle_factories import life, succeeded
+
+
+class Shop:
+    """Sells everything at a price."""
+
+    def call(self, _: ServiceRequest) -> CallOutcome:
+        return Answered(status=201, body={"id": "s-1", "price": 9.5})
+
+
+@dataclass
+class Registered:
+    """``Controllers`` that the test registers. asked: the variables of each call."""
+
+    names: Collection[str] = ("grade",)
+    asked: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def run(self, name: str, variables: Mapping[str, Any]) -> Json:
+        assert name == "grade"
+        self.asked.append(variables)
+        return {"response": {"grade": "A", "of": variables["response"]}, "attributes": {"grade": "A"}}
+
+
+def ran(document: dict[str, Any]) -> tuple[MemoryPorts, Instance, EventRecord]:
+    """The first cycle of a plan, run to its end."""
+    controllers = Registered()
+    ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON), controllers=controllers)
+    strategy = Strategy(
+        sid=StrategySid("s-1"),
+        account_id=AccountId("a-1"),
+        name="shop",
+        version=1,
+        definition=read_definition(document, environment="dev", controllers=controllers.names),
+        environment="dev",
+    )
+    ports.strategies.add(strategy)
+    asked = StartInstance(strategy_id="shop", start_date=NOON, attributes={})
+    sid = start_instance(ports, strategy, asked).instance.sid
+    run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
+    instance = ports.instances.load(sid)
+    assert instance is not None
+    return ports, instance, ports.instances.records[(sid, 1)]
+
+
+class TestNamedControllers:
+    """A step asks the function it names, once its call has been answered."""
+
+    def test_it_sees_the_answer_and_its_orders_are_applied(self) -> None:
+        graded = step("buy", action="post", controller="grade", nextStep="note")
+        noted = step("note", controllerCallback='{"response": stack.buy.response.grade}', final=True)
+
+        ports, instance, record = ran(settings(task("charge", graded, noted)))
+
+        assert record.event.status is EventStatus.PROCESSED
+        assert instance.attributes == {"grade": "A"}
+        assert record.last is not None
+        assert record.last.outcome.response == "A"
+        assert isinstance(ports.controllers, Registered)
+        (seen,) = ports.controllers.asked
+        assert seen["response"] == {"id": "s-1", "price": 9.5}
+        assert (seen["env"], seen["cycle"]) == ("dev", 1)
+
+    def test_a_strategy_that_names_another_is_not_saved(self) -> None:
+        ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON), controllers=Registered())
+        document = settings(task("charge", step("buy", action="post", controller="judge")))
+        new = NewStrategy(account_id=AccountId("a-1"), name="shop", settings=document)
+        with pytest.raises(InvalidInputError) as refused:
+            create_strategy(ports, _NoHasher(), new, environment="dev")
+        assert [p.pointer for p in refused.value.problems] == ["/settings/tasks/0/steps/0/controller"]
+        assert ports.strategies.strategies == {}
+
+
+class _NoHasher:
+    def hash(self, secret: str) -> str:
+        raise AssertionError(secret)
+
+    def matches(self, secret: str, secret_hash: str) -> bool:
+        raise AssertionError(secret, secret_hash)
+
+
+OUTPUTS = {
+    "payment": "{{stack.only.response.id}}",
+    "total": "${stack.only.response.price * 2.0}",
+    "text": "a {{cycle}}",
+}
+
+
+class TestOutputs:
+    """Rendered when an event has succeeded; kept with its record and, the latest of each name, on the instance."""
+
+    def test_they_are_on_record_and_on_the_instance(self) -> None:
+        _, instance, record = ran(settings(task("charge", outputs=OUTPUTS)))
+
+        assert record.end is not None
+        assert record.end.outputs == {"payment": "s-1", "total": 19, "text": "a 1"}
+        assert instance.outputs == record.end.outputs
+
+    def test_one_that_cannot_be_rendered_is_left_out_and_noted(self) -> None:
+        run = Journey(settings(task("charge", outputs={"ok": "{{cycle}}", "bad": "${1 / (cycle - 1)}"})))
+
+        run.goes(a_success())
+
+        assert run.end.outputs == {"ok": 1}
+        assert len(run.last.notes) == 1
+        assert run.last.notes[0].startswith("output bad: ")
+
+    def test_beyond_2_kb_there_are_none(self) -> None:
+        for length, kept in ((2039, 1), (2040, 0)):  # with {"of":""} around it
+            run = Journey(settings(task("charge", outputs={"of": "{{stack.only.response}}"})))
+            run.goes(a_success("x" * length))
+            assert len(run.end.outputs) == kept
+            assert run.last.notes == (() if kept else ("outputs: they take more than 2 KB and are left out",))
+
+    def test_a_task_that_fails_has_none(self) -> None:
+        run = Journey(settings(task("charge", step("only", action="post"), outputs={"a": "b"})))
+        run.fails()
+        assert run.end == replace(run.end, outputs={})
+        assert run.end.how is Ending.EXHAUSTED
+
+    def test_the_latest_of_each_name_stays_on_the_instance(self) -> None:
+        of = life()
+        of.run(of.main, NOON, _ended({"a": 1, "b": "x"}))
+        of.run(of.main, of.main.date, _ended({"b": "y"}))
+        assert of.instance.outputs == {"a": 1, "b": "y"}
+
+    def test_where_all_take_too_much_the_latest_event_s_stay(self) -> None:
+        of = life()
+        of.run(of.main, NOON, _ended({"a": "x" * 1500}))
+        of.run(of.main, of.main.date, _ended({"b": "y" * 1500}))
+        assert of.instance.outputs == {"b": "y" * 1500}
+
+
+def _ended(outputs: Json) -> RunEnd:
+    return replace(succeeded(), outputs=outputs)

@@ -1,0 +1,504 @@
+"""The use-cases of a runner, told step by step."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dev.memory.stores import MemoryInstances, MemoryStrategies
+from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.commit import ContentionError, ring, settled
+from shared.application.control import control
+from shared.application.ports import StaleRevError, UnknownStrategyError
+from shared.application.runner.loop import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.application.sweep import sweep
+from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.verdict import Actor, Applied, AuditEntry
+from shared.domain.lifecycle.commands import Pause, Resolve, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from tests.simulation.stories import example, parcels
+
+ANN = Actor(name="ann")
+START = datetime(2026, 1, 31, 10, tzinfo=UTC)
+AN_HOUR = timedelta(hours=1)
+
+
+STRATEGIES = {
+    "water-filter-refill": lambda: example("water-filter-refill"),
+    "on-hold": lambda: example("water-filter-refill", manualTrigger=True),
+    "all-of-them": lambda: example("water-filter-refill", onResume="all"),
+    "parcels": parcels,
+}
+
+
+@dataclass
+class Service:
+    """Answers as it is told, and keeps what it was asked. does: what happens meanwhile."""
+
+    ports: "MemoryPorts | None" = None
+    asked: list[ServiceRequest] = field(default_factory=list)
+    answers: list[CallOutcome] = field(default_factory=list)
+    takes: timedelta = timedelta()
+    does: Callable[[], object] | None = None
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.asked.append(request)
+        if self.does is not None:
+            self.does()
+        if self.ports is not None:
+            self.ports.clock.at += self.takes
+        return self.answers.pop(0) if self.answers else Answered(status=201, body={"id": "x"})
+
+
+def a_world(name: str = "water-filter-refill", at: datetime = START) -> tuple[MemoryPorts, Service]:
+    """An empty world with one strategy, and the service it calls."""
+    service = Service()
+    ports = MemoryPorts(caller=service, clock=ManualClock(at))
+    service.ports = ports
+    ports.strategies.add(STRATEGIES[name]())
+    return ports, service
+
+
+def started(ports: MemoryPorts, *, at: datetime = START, end: datetime | None = None) -> InstanceSid:
+    """An instance of the only strategy."""
+    (strategy,) = ports.strategies.strategies.values()
+    asked = StartInstance(
+        strategy_id=strategy.name,
+        attributes={"customerId": "c-1", "shipped": 0.0},
+        start_date=at,
+        end_date=end,
+    )
+    return start_instance(ports, strategy, asked).instance.sid
+
+
+def run(ports: MemoryPorts, sid: InstanceSid, *, seconds: float = 900, job: str = "job") -> int:
+    """One invocation of the runner, with this long to live."""
+    ends = ports.clock.at + timedelta(seconds=seconds)
+    return run_due_events(ports, sid, job=job, time_left=lambda: ends - ports.clock.at)
+
+
+def stored(ports: MemoryPorts, sid: InstanceSid) -> Instance:
+    instance = ports.instances.load(sid)
+    assert instance is not None
+    return instance
+
+
+class TestStarting:
+    """A new instance is stored with its first events, and its first wakeup is armed."""
+
+    def test_a_start_in_the_future_arms_one_schedule(self) -> None:
+        ports, _ = a_world(at=START - AN_HOUR)
+
+        sid = started(ports)
+
+        assert ports.wakeups.armed == {f"{sid}-1-1": (START, sid)}
+        assert stored(ports, sid).rev == 1
+
+    def test_a_start_now_wakes_a_runner_at_once(self) -> None:
+        ports, _ = a_world()
+
+        sid = started(ports)
+
+        assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [sid])
+
+    def test_a_start_within_five_seconds_wakes_a_runner_at_once(self) -> None:
+        ports, _ = a_world(at=START - timedelta(seconds=5))
+
+        sid = started(ports)
+
+        assert ports.wakeups.invoked == [sid]
+
+    def test_a_write_whose_reply_was_lost_counts(self) -> None:
+        ports, _ = a_world()
+        ports.instances = Forgetful(ports.instances)
+
+        sid = started(ports)
+
+        assert stored(ports, sid).rev == 1
+        assert ports.wakeups.invoked == [sid]
+
+    def test_a_sid_that_is_taken_by_another_instance_is_an_error(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+        ports.ids.count = 0
+        ports.clock.at += AN_HOUR
+
+        with pytest.raises(StaleRevError):
+            started(ports)
+
+        assert stored(ports, sid).created_at == START
+
+
+class TestARunner:
+    """It runs what is due, arms what comes next, and may be called at any time."""
+
+    def test_runs_the_due_event_and_arms_the_next_cycle(self) -> None:
+        ports, service = a_world()
+        sid = started(ports)
+
+        assert run(ports, sid) == 1
+
+        assert [request.body for request in service.asked] == [
+            {"customerId": "c-1", "sku": "FLT-10", "cycle": 1}
+        ]
+        assert ports.wakeups.armed == {f"{sid}-2-1": (datetime(2026, 2, 28, 10, tzinfo=UTC), sid)}
+        assert ports.instances.records[sid, 1].event.status is EventStatus.PROCESSED
+
+    def test_an_unknown_instance_is_nothing_to_do(self) -> None:
+        ports, _ = a_world()
+
+        assert run(ports, InstanceSid("nobody")) == 0
+
+    def test_woken_up_to_five_seconds_early_it_waits(self) -> None:
+        ports, service = a_world(at=START - timedelta(seconds=4))
+        sid = started(ports)
+
+        assert run(ports, sid) == 1
+
+        assert len(service.asked) == 1
+        assert ports.clock.at == START
+
+    def test_woken_earlier_than_that_it_arms_again_and_leaves(self) -> None:
+        ports, service = a_world(at=START - AN_HOUR)
+        sid = started(ports)
+        ports.wakeups.armed.clear()
+
+        assert run(ports, sid) == 0
+
+        assert service.asked == []
+        assert ports.wakeups.armed == {f"{sid}-1-1": (START, sid)}
+
+    def test_a_paused_instance_is_left_alone(self) -> None:
+        ports, service = a_world()
+        sid = started(ports)
+        control(ports, sid, Pause(by=ANN))
+
+        assert run(ports, sid) == 0
+
+        assert service.asked == []
+
+    def test_an_instance_paused_during_a_step_stops_before_the_next(self) -> None:
+        ports, service = a_world("parcels")
+        sid = started(ports)
+        run(ports, sid)
+        ports.clock.at += timedelta(hours=2)
+        service.does = lambda: control(ports, sid, Pause(by=ANN))
+
+        run(ports, sid)
+
+        (event,) = [e for e in stored(ports, sid).events if e.task == "ship"]
+        assert (event.status, event.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert [request.url.rpartition("/")[2] for request in service.asked] == ["reservations", "packages"]
+        service.does = None
+        control(ports, sid, Resume(by=ANN))
+        run(ports, sid)
+        assert ports.instances.records[sid, event.seq].event.status is EventStatus.PROCESSED
+
+    def test_an_end_date_that_has_come_completes_the_instance(self) -> None:
+        ports, _ = a_world("on-hold")
+        sid = started(ports, end=START + AN_HOUR)
+        assert run(ports, sid) == 0
+        assert stored(ports, sid).status is InstanceStatus.ACTIVE
+        ports.clock.at += AN_HOUR
+
+        assert sweep(ports, 0, limit=10).rung == 1
+        assert run(ports, sid) == 0
+
+        assert stored(ports, sid).status is InstanceStatus.COMPLETED
+        assert stored(ports, sid).events == ()
+
+    def test_a_step_that_cannot_be_sent_fails_without_a_call(self) -> None:
+        ports, service = a_world()
+        (strategy,) = ports.strategies.strategies.values()
+        (action,) = strategy.definition.actions.values()
+        headers = {"X-Customer": "{{attributes.customerId}}\r\nX-Admin: yes"}
+        actions = {action.key: replace(action, headers=headers)}
+        ports.strategies.add(replace(strategy, definition=replace(strategy.definition, actions=actions)))
+        sid = started(ports)
+
+        run(ports, sid)
+
+        assert service.asked == []
+        assert ports.instances.records[sid, 1].event.status is EventStatus.FAILED
+
+
+class TestAFreshInvocation:
+    """A step must fit into what is left of an invocation; else the event goes on in another one."""
+
+    def test_takes_over_after_a_hundred_events(self) -> None:
+        ports, service = a_world("all-of-them", at=START + timedelta(days=366 * 10))
+        sid = started(ports)
+        ports.wakeups.invoked.clear()
+
+        assert run(ports, sid) == 100
+
+        assert ports.wakeups.invoked == [sid]
+        assert run(ports, sid) == 21
+        assert len(service.asked) == 121
+
+    def test_is_rung_for_after_progress(self) -> None:
+        ports, service = a_world("parcels")
+        sid = started(ports)
+        run(ports, sid)
+        ports.clock.at += timedelta(hours=2)
+        service.takes = timedelta(seconds=300)
+        ports.wakeups.invoked.clear()
+
+        assert run(ports, sid, seconds=380) == 1
+
+        assert [request.url for request in service.asked] == [
+            "https://depot.example.test/reservations",
+            "https://depot.example.test/packages",
+        ]
+        assert ports.wakeups.invoked == [sid]
+        assert stored(ports, sid).events[-2].status is EventStatus.QUEUED
+        run(ports, sid)
+        assert len(service.asked) == 4
+
+    def test_is_not_rung_for_without_progress(self) -> None:
+        ports, service = a_world("parcels")
+        sid = started(ports)
+        ports.wakeups.invoked.clear()
+
+        run(ports, sid, seconds=10)
+
+        assert service.asked == []
+        assert ports.wakeups.invoked == []
+        assert stored(ports, sid).lease is None
+
+
+class TestALongStep:
+    """A lease is renewed before a step that might outlast it."""
+
+    def test_renews_the_lease(self) -> None:
+        ports, service = a_world("parcels")
+        sid = started(ports)
+        run(ports, sid)
+        ports.clock.at += timedelta(hours=2)
+        service.takes = timedelta(seconds=110)
+        before = stored(ports, sid).rev
+
+        run(ports, sid)
+
+        assert [request.method for request in service.asked] == ["post", "post", "delete", "post"]
+        # Claim, orders, renewal, conclusion; then the survey that was ordered: claim, conclusion.
+        assert stored(ports, sid).rev == before + 6
+
+
+class TestAPausedFlag:
+    """What is due while a queue or strategy is paused is parked, and set free when the flag has cleared."""
+
+    def test_parks_the_instance_without_a_call(self) -> None:
+        ports, service = a_world()
+        sid = started(ports)
+        ports.strategies.paused_strategies.add(StrategySid("s-1"))
+
+        assert run(ports, sid) == 0
+
+        assert service.asked == []
+        assert stored(ports, sid).held is HeldBy.STRATEGY
+        assert sweep(ports, 0, limit=10).rung == 0
+
+    def test_a_flag_that_clears_while_parking_frees_at_once(self) -> None:
+        ports, service = a_world()
+        sid = started(ports)
+        ports.strategies = Once(ports.strategies)
+
+        assert run(ports, sid) == 1
+
+        assert len(service.asked) == 1
+        assert stored(ports, sid).held is None
+
+
+class TestTheSweeper:
+    """It rings for what is overdue, and ever less often where nobody answers."""
+
+    def test_rings_and_looks_again_a_minute_later_then_two(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+        ports.wakeups.invoked.clear()
+        ports.clock.at += timedelta(seconds=180)
+
+        rung = [sweep(ports, 0, limit=10).rung]
+        for seconds in (59, 1, 119, 1):
+            ports.clock.at += timedelta(seconds=seconds)
+            rung.append(sweep(ports, 0, limit=10).rung)
+
+        assert rung == [1, 0, 1, 0, 1]
+        assert ports.wakeups.invoked == [sid] * 3
+
+    def test_an_index_that_lags_behind_rings_for_nothing(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+        ports.wakeups.invoked.clear()
+        ports.instances = Lagging(ports.instances, [sid, InstanceSid("gone")])
+
+        assert sweep(ports, 0, limit=10).rung == 0
+
+        assert ports.wakeups.invoked == []
+
+    def test_a_lost_race_is_left_to_the_winner(self) -> None:
+        ports, _ = a_world()
+        started(ports)
+        ports.wakeups.invoked.clear()
+        ports.clock.at += AN_HOUR
+        ports.instances = Contended(ports.instances)
+
+        assert sweep(ports, 0, limit=10).rung == 0
+
+
+class TestACallInDoubt:
+    """A method may leave the decision to an operator."""
+
+    def test_pauses_event_and_instance_until_it_is_resolved(self) -> None:
+        ports, service = a_world("parcels")
+        service.answers = [TimedOut(why="read timed out")]
+        sid = started(ports)
+        run(ports, sid)
+
+        paused = stored(ports, sid)
+        assert (paused.status, paused.events[-1].paused_for) == (InstanceStatus.PAUSED, PausedFor.IN_DOUBT)
+        control(ports, sid, Resolve(seq=paused.events[-1].seq, resolution=Resolution.RETRY, by=ANN))
+        run(ports, sid)
+
+        assert stored(ports, sid).status is InstanceStatus.ACTIVE
+        first, second = service.asked
+        assert first.call_key == second.call_key
+
+
+class TestCommands:
+    """A command is decided on what is stored, again and again until no other writer is faster."""
+
+    def test_an_unknown_instance_is_none(self) -> None:
+        ports, _ = a_world()
+
+        assert control(ports, InstanceSid("nobody"), Pause(by=ANN)) is None
+
+    def test_a_pause_rings_for_nothing(self) -> None:
+        ports, _ = a_world(at=START - AN_HOUR)
+        sid = started(ports)
+        ports.wakeups.armed.clear()
+
+        control(ports, sid, Pause(by=ANN))
+
+        assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [])
+
+    def test_a_resume_wakes_a_runner_and_leaves_the_scheduler_to_it(self) -> None:
+        ports, _ = a_world(at=START - AN_HOUR)
+        sid = started(ports)
+        control(ports, sid, Pause(by=ANN))
+        ports.wakeups.armed.clear()
+
+        control(ports, sid, Resume(by=ANN))
+
+        assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [sid])
+
+    def test_a_write_whose_reply_was_lost_counts(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+        ports.instances = Forgetful(ports.instances)
+
+        verdict = control(ports, sid, Pause(by=ANN))
+
+        assert isinstance(verdict, Applied)
+        assert stored(ports, sid).rev == 2
+        assert len(ports.instances.audit) == 1
+
+    def test_endless_races_end_with_an_error(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+        ports.instances = Contended(ports.instances)
+
+        with pytest.raises(ContentionError):
+            settled(ports, sid, Pause(by=ANN))
+
+    def test_a_sid_is_given_once(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+
+        with pytest.raises(StaleRevError):
+            ports.instances.create(stored(ports, sid))
+
+    def test_a_strategy_nobody_saved_is_an_error(self) -> None:
+        with pytest.raises(UnknownStrategyError):
+            MemoryStrategies().load(StrategySid("s-9"), 1)
+
+    def test_an_instance_at_rest_rings_no_bell(self) -> None:
+        ports, _ = a_world()
+        sid = started(ports)
+        control(ports, sid, Pause(by=ANN))
+        ports.wakeups.invoked.clear()
+
+        ring(ports, stored(ports, sid))
+
+        assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [])
+
+
+class Once(MemoryStrategies):
+    """A store whose strategy is paused for one look."""
+
+    def __init__(self, other: MemoryStrategies) -> None:
+        super().__init__(strategies=other.strategies, access=other.access)
+        self.looks = 0
+
+    def held_by(self, *_: object) -> HeldBy | None:
+        self.looks += 1
+        return HeldBy.STRATEGY if self.looks == 1 else None
+
+
+class Shared(MemoryInstances):
+    """A store over another one's contents."""
+
+    def __init__(self, other: MemoryInstances) -> None:
+        super().__init__(
+            instances=other.instances, journal=other.journal, records=other.records, audit=other.audit
+        )
+
+
+class Lagging(Shared):
+    """A store whose index still lists what has moved on."""
+
+    def __init__(self, other: MemoryInstances, listed: list[InstanceSid]) -> None:
+        super().__init__(other)
+        self.listed = listed
+
+    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        assert until >= START, partition
+        return self.listed[:limit]
+
+
+class Contended(Shared):
+    """A store in which somebody else is always faster."""
+
+    def commit(self, *_: object, **__: object) -> None:
+        raise StaleRevError
+
+
+class Forgetful(Shared):
+    """A store that writes, and then says that somebody else was faster."""
+
+    def create(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+    ) -> None:
+        super().create(instance, records=records, audit=audit)
+        raise StaleRevError
+
+    def commit(
+        self,
+        instance: Instance,
+        *,
+        records: Sequence[EventRecord] = (),
+        audit: AuditEntry | None = None,
+        reopened: EventRecord | None = None,
+    ) -> None:
+        super().commit(instance, records=records, audit=audit, reopened=reopened)
+        raise StaleRevError

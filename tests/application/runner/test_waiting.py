@@ -1,0 +1,127 @@
+"""A step that waits for an answer nobody was called for. Source: docs/decisions/0022; contracts/mapping.md D.5."""
+
+from typing import Any
+
+import pytest
+
+from shared.application.answer_event import Sent, answer_event
+from shared.domain.ids import CorrelationId
+from shared.domain.instance.event import EventStatus, PausedFor
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.replay import position
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
+from shared.domain.lifecycle.commands import Pause, Resume
+from shared.domain.strategy.model import Json
+from tests.application.lives import ANN, DAY, Life, settings_with
+
+REPLIED = '{"attributes": {"reply": response.text}}'
+
+
+def waiting(**members: Any) -> Life:
+    """A task that charges, waits a day for a reply, and then refunds."""
+    steps = [
+        {"key": "charge", "action": "charge-card", "nextStep": "wait"},
+        {
+            "key": "wait",
+            "waitForAnswer": DAY,
+            "resumeControllerCallback": REPLIED,
+            "nextStep": "back",
+            **members,
+        },
+        {"key": "back", "action": "refund-card"},
+    ]
+    return Life(settings_with("/tasks/0/steps", steps))
+
+
+def correlation(life: Life) -> CorrelationId:
+    """What the reply is sent to, as the event's operators see it."""
+    (event,) = [event for event in life.instance.events if event.paused_for is PausedFor.ANSWER]
+    then = position(life.ports.instances.trail(life.sid, event.seq), event)
+    assert isinstance(then, Intent)
+    return then.correlation_id
+
+
+def reply(life: Life, to: CorrelationId, body: Json, *, key: str = "a") -> Verdict | None:
+    return answer_event(life.ports, life.sid, 1, Sent(correlation_id=to, key=key, by=ANN, body=body))
+
+
+def record_of(life: Life) -> EventRecord:
+    found = life.ports.instances.trail(life.sid, 1).record
+    assert found is not None
+    return found
+
+
+class TestTheReply:
+    """It is taken once, is the step's response, and lets the event go on."""
+
+    def test_it_lets_the_event_go_on(self) -> None:
+        life = waiting()
+        assert life.paths == ["/charges"]
+
+        verdict = reply(life, correlation(life), {"text": "yes"})
+
+        assert isinstance(verdict, Applied)
+        life.until("2026-01-01T12:00")
+        assert life.paths == ["/charges", "/refunds"]
+        assert life.instance.attributes["reply"] == "yes"
+
+    def test_nothing_is_in_doubt_then(self) -> None:
+        life = waiting()
+        reply(life, correlation(life), {"text": "yes"})
+        life.until("2026-01-01T12:00")
+
+        assert (record_of(life).event.status, record_of(life).in_doubt) == (EventStatus.PROCESSED, False)
+
+    def test_the_same_one_again_changes_nothing(self) -> None:
+        life = waiting()
+        to = correlation(life)
+        reply(life, to, {"text": "yes"})
+
+        again = reply(life, to, {"text": "yes"}, key="b")
+
+        assert isinstance(again, Refused | AlreadyThere)
+
+    def test_it_is_taken_while_the_instance_is_paused(self) -> None:
+        life = waiting()
+        to = correlation(life)
+        life.told(Pause(by=ANN))
+        assert isinstance(reply(life, to, {"text": "yes"}), Applied)
+
+        life.told(Resume(by=ANN)).until("2026-01-01T12:00")
+
+        assert life.paths == ["/charges", "/refunds"]
+
+
+class TestWithoutAReply:
+    """Once the time for it is over the step has failed; what it has done before is not in doubt."""
+
+    def test_an_optional_step_is_passed_over(self) -> None:
+        life = waiting(optional=True).until("2026-01-02T12:00")
+
+        assert life.paths == ["/charges", "/refunds"]
+        assert (record_of(life).event.status, record_of(life).in_doubt) == (EventStatus.PROCESSED, False)
+
+    def test_a_rule_leads_elsewhere(self) -> None:
+        rules = [{"if": "onError", "ifCallback": "stack.wait.error != null", "nextStep": "back"}]
+        life = waiting(nextStep=None, final=True, nextStepRules=rules).until("2026-01-02T12:00")
+
+        assert life.paths == ["/charges", "/refunds"]
+
+    def test_else_the_attempt_has_failed(self) -> None:
+        life = waiting().until("2026-01-02T12:00")
+
+        assert (life.instance.status, life.instance.cancel_reason) == ("CANCELED", "MAX_ATTEMPTS")
+        assert record_of(life).why == "no answer by 2026-01-02T12:00:00.000Z"
+
+    def test_a_reply_that_comes_then_is_too_late(self) -> None:
+        life = waiting(optional=True)
+        to = correlation(life)
+        life.until("2026-01-02T12:00")
+
+        assert isinstance(reply(life, to, {"text": "yes"}), Refused)
+
+
+@pytest.mark.parametrize("moment", ["2026-01-01T12:00", "2026-01-02T11:59"])
+def test_until_then_it_waits(moment: str) -> None:
+    assert waiting().until(moment).plan[0].startswith("bill PAUSED")

@@ -1,0 +1,78 @@
+"""Pages of instances that are filtered on the way. Source: contracts/core.md section 4, row 23."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dev.memory.stores import MemoryInstances
+from shared.application.list_instances import page_of_account, page_of_strategy
+from shared.application.ports import Listed
+from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.model import Instance, InstanceStatus
+from tests.application.bulk.test_release import ACCOUNT, NOON, a_world
+from tests.contract.test_instance_store import an_instance
+
+ACTIVE, PAUSED = InstanceStatus.ACTIVE, InstanceStatus.PAUSED
+
+
+class Emptied(MemoryInstances):
+    """An index that lists what is not there any more."""
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        assert sids
+        return []
+
+
+def found(statuses: list[InstanceStatus], limit: int) -> list[list[str]]:
+    """The paused ones of an account, page by page, where its instances, youngest first, have these statuses."""
+    ports = a_world()
+    for age, status in enumerate(statuses):
+        instance = replace(
+            an_instance(f"i-{age}"),
+            account_id=ACCOUNT,
+            created_at=NOON - timedelta(seconds=age),
+            status=status,
+        )
+        ports.instances.create(instance)
+    pages: list[list[str]] = []
+    before: Listed | None = None
+    while True:
+        page = page_of_account(ports, ACCOUNT, PAUSED, before=before, limit=limit)
+        pages.append([instance.sid for instance in page.instances])
+        before = page.after
+        if before is None:
+            return pages
+
+
+class TestPagesOfAStatus:
+    """Nothing is shown twice and nothing is left out, wherever the pages of the index happen to end."""
+
+    @pytest.mark.parametrize(
+        ("statuses", "pages"),
+        [
+            ([], [[]]),
+            ([ACTIVE], [[]]),
+            ([PAUSED, PAUSED], [["i-0", "i-1"]]),
+            ([PAUSED, PAUSED, PAUSED], [["i-0", "i-1"], ["i-2"]]),
+            ([PAUSED, ACTIVE, PAUSED, PAUSED], [["i-0", "i-2"], ["i-3"]]),
+            ([ACTIVE, PAUSED, ACTIVE, PAUSED, ACTIVE], [["i-1", "i-3"], []]),
+            ([ACTIVE, ACTIVE, ACTIVE, ACTIVE, PAUSED], [["i-4"]]),
+        ],
+    )
+    def test_they_are_found_in_order(self, statuses: list[InstanceStatus], pages: list[list[str]]) -> None:
+        assert found(statuses, limit=2) == pages
+
+    def test_one_that_is_gone_is_left_out(self) -> None:
+        ports = a_world(Emptied())
+        ports.instances.create(replace(an_instance("i-1"), account_id=ACCOUNT))
+
+        page = page_of_account(ports, ACCOUNT, None, before=None, limit=9)
+
+        assert page.instances == ()
+
+    def test_of_a_strategy_that_has_none(self) -> None:
+        page = page_of_strategy(a_world(), StrategySid("none"), None, before=None, limit=9)
+
+        assert (page.instances, page.after) == ((), None)

@@ -1,0 +1,152 @@
+"""Strategies and versions taken out of use with what still runs under them. Source: contracts/automation.md A.5."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dev.memory.stores import MemoryStrategies
+from dev.memory.world import MemoryPorts
+from shared.application.ports import StaleRevError
+from shared.application.retire_strategy import retire_strategy, retire_version
+from shared.application.strategies import ChangedMeanwhileError
+from shared.domain.bulk.operation import BulkStatus
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.model import StrategyHead
+from tests.application.bulk.bulk_worlds import ACCOUNT, ANN, GYM, a_world, joined, statuses, turn
+
+GONE = {"deletedVersions": "1"}
+
+
+class LostReplies(MemoryStrategies):
+    """Every change of a head is stored, and its reply lost."""
+
+    __slots__ = ()
+
+    def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        MemoryStrategies.delete(self, head, before=before, audit=audit)
+        raise StaleRevError
+
+    def relabel(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
+        MemoryStrategies.relabel(self, head, before=before, audit=audit)
+        raise StaleRevError
+
+
+def head_in(ports: MemoryPorts) -> StrategyHead:
+    head = ports.strategies.head(GYM)
+    assert head is not None
+    return head
+
+
+class TestAStrategy:
+    """It goes first; its instances are canceled, all of them, whatever their version."""
+
+    def test_few_are_canceled_at_once(self) -> None:
+        ports = a_world()
+        members = [*joined(ports, 2), *joined(ports, 2, version=2)]
+
+        bulk = retire_strategy(ports, head_in(ports), by=ANN)
+
+        assert (bulk.status, bulk.counts.changed) == (BulkStatus.COMPLETED, 4)
+        assert statuses(ports, members) == {"CANCELED"}
+        assert head_in(ports).deleted_at is not None
+        assert ports.strategies.of_account(ACCOUNT, before=None, limit=9) == []
+        assert [entry.command for entry in ports.strategies.audit] == ["delete-strategy"]
+
+    def test_many_are_canceled_by_the_operation(self) -> None:
+        ports = a_world()
+        members = joined(ports, 60)
+
+        bulk = retire_strategy(ports, head_in(ports), by=ANN)
+
+        assert bulk.status is BulkStatus.ACTIVE
+        assert ports.wakeups.operations == [bulk.sid]
+        turn(ports, bulk.sid, lasts=timedelta(minutes=15))
+        assert statuses(ports, members) == {"CANCELED"}
+
+    def test_again_it_finds_the_operation(self) -> None:
+        ports = a_world()
+        joined(ports, 1)
+
+        first = retire_strategy(ports, head_in(ports), by=ANN)
+        again = retire_strategy(ports, head_in(ports), by=ANN)
+
+        assert again == first
+        assert len(ports.strategies.audit) == 1
+
+    def test_cut_off_in_between_it_is_done_again(self) -> None:
+        ports = a_world()
+        members = joined(ports, 1)
+        head = head_in(ports)
+        ports.strategies.heads[GYM] = replace(head, deleted_at=ports.clock.now())
+
+        retire_strategy(ports, head_in(ports), by=ANN)
+
+        assert statuses(ports, members) == {"CANCELED"}
+
+    def test_a_lost_reply_counts(self) -> None:
+        ports = a_world()
+        members = joined(ports, 1)
+        ports.strategies.__class__ = LostReplies
+
+        retire_strategy(ports, head_in(ports), by=ANN)
+
+        assert statuses(ports, members) == {"CANCELED"}
+
+    def test_changed_meanwhile_nothing_is_done(self) -> None:
+        ports = a_world()
+        members = joined(ports, 1)
+        old = replace(head_in(ports), description="as it was")
+
+        with pytest.raises(ChangedMeanwhileError):
+            retire_strategy(ports, old, by=ANN)
+
+        assert statuses(ports, members) == {"ACTIVE"}
+        assert ports.operations.bulks == {}
+
+
+class TestAVersion:
+    """Its label goes on first; its instances are canceled, no others."""
+
+    def test_only_its_own(self) -> None:
+        ports = a_world()
+        first, second = joined(ports, 2), joined(ports, 2, version=2)
+
+        bulk = retire_version(ports, head_in(ports), 1, labels=GONE, by=ANN)
+
+        assert bulk.counts.changed == 2
+        assert statuses(ports, first) == {"CANCELED"}
+        assert statuses(ports, second) == {"ACTIVE"}
+        assert head_in(ports).labels == GONE
+        assert [(e.command, e.from_state) for e in ports.strategies.audit] == [
+            ("delete-version", "version 1")
+        ]
+
+    def test_again_it_finds_the_operation(self) -> None:
+        ports = a_world()
+        joined(ports, 1)
+
+        first = retire_version(ports, head_in(ports), 1, labels=GONE, by=ANN)
+        again = retire_version(ports, head_in(ports), 1, labels=GONE, by=ANN)
+
+        assert again == first
+        assert len(ports.strategies.audit) == 1
+
+    def test_a_lost_reply_counts(self) -> None:
+        ports = a_world()
+        members = joined(ports, 1)
+        ports.strategies.__class__ = LostReplies
+
+        retire_version(ports, head_in(ports), 1, labels=GONE, by=ANN)
+
+        assert statuses(ports, members) == {"CANCELED"}
+
+    def test_changed_meanwhile_nothing_is_done(self) -> None:
+        ports = a_world()
+        members = joined(ports, 1)
+        old = replace(head_in(ports), description="as it was")
+
+        with pytest.raises(ChangedMeanwhileError):
+            retire_version(ports, old, 1, labels=GONE, by=ANN)
+
+        assert statuses(ports, members) == {"ACTIVE"}

@@ -1,0 +1,266 @@
+"""What is told of steps and errors in every situation. Source: contracts/automation.md A.2 and A.3; mapping D.3."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.api.automation.logs import STATUS_OF
+from shared.application.start import StartInstance, start_instance
+from shared.application.strategies import NewStrategy, create_strategy
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import ClosedBy, EventRecord
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.steps.history import StepOutcome
+from tests.dialects.automation.client import Client, Services, branch, call, wait
+
+CALENDAR = {"key": "c", "task": "t", "scheduleAfter": {"unit": "days", "amount": 1}}
+SERVICE = {
+    "key": "s",
+    "baseUrls": [{"environment": "dev", "url": "https://api.example.com"}],
+    "methods": [
+        {
+            "key": "m",
+            "url": "/later",
+            "method": "post",
+            "async": True,
+            "answerWithin": {"unit": "hours", "amount": 1},
+        }
+    ],
+}
+
+
+class Meddling(Services):
+    """While it is called, somebody does something else."""
+
+    meddle: Callable[[], None] | None = None
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        if self.meddle is not None:
+            meddle, self.meddle = self.meddle, None
+            meddle()
+        return Services.call(self, request)
+
+
+@pytest.fixture
+def meddling(automation: Client) -> Meddling:
+    automation.services = automation.ports.caller = Meddling()
+    return automation.services
+
+
+def of_core(client: Client, *steps: Any, calendar: Any = CALENDAR) -> tuple[str, str]:
+    """A strategy of the core dialect with these steps, and an instance of it."""
+    settings = {
+        "schedule": {"calendars": [calendar]},
+        "tasks": [{"key": "t", "initialStep": steps[0]["key"], "steps": list(steps)}],
+        "services": [SERVICE],
+        "actions": [{"key": "a", "service": "s", "method": "m"}],
+    }
+    new = NewStrategy(account_id=AccountId("a-1"), name="core-one", settings=settings)
+    head, _ = create_strategy(client.ports, client.hasher, new, environment="dev")
+    strategy = client.ports.strategies.load(StrategySid(head.sid), 1)
+    asked = StartInstance(strategy_id=head.name, attributes={})
+    return head.sid, str(start_instance(client.ports, strategy, asked).instance.sid)
+
+
+def told(client: Client, of: str, one: str) -> tuple[str, list[tuple[str, str]]]:
+    """The status of a workflow, and those of its steps."""
+    found = client.workflow(of, one)
+    return found["status"], [(log["stepName"], log["status"]) for log in found["logs"]]
+
+
+def errors(client: Client, of: str, one: str) -> list[tuple[str, str]]:
+    status, found = client("GET", f"/definitions/{of}/workflows/{one}/errors")
+    assert status == 200
+    return [(row["step"], row["message"]) for row in found]
+
+
+class TestWhileAStepActs:
+    """It is Running; what comes after it is not there yet."""
+
+    def test_a_call_under_way(self, automation: Client, meddling: Meddling) -> None:
+        of = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(of)
+        seen: list[Any] = []
+        meddling.meddle = lambda: seen.append(automation.workflow(of, one))
+        automation.run(one)
+
+        (found,) = seen
+        assert found["status"] == "Runnable"
+        (log,) = found["logs"]
+        assert (log["stepName"], log["status"], log["completedAt"]) == ("a", "Running", None)
+
+    def test_suspended_meanwhile_the_next_one_is_pending(
+        self, automation: Client, meddling: Meddling
+    ) -> None:
+        of = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(of)
+        path = f"/definitions/{of}/workflows/{one}"
+        meddling.meddle = lambda: self.command(automation, path, "suspend")
+        automation.run(one)
+
+        assert told(automation, of, one) == ("Suspended", [("a", "Complete"), ("b", "Pending")])
+        assert automation.workflow(of, one)["logs"][1]["startedAt"] is None
+        assert len(meddling.sent) == 1
+
+        self.command(automation, path, "resume")
+        assert told(automation, of, one)[0] == "Runnable"
+        automation.run(one)
+        assert told(automation, of, one) == ("Complete", [("a", "Complete"), ("b", "Complete")])
+
+    def test_terminated_meanwhile_the_next_one_never_begins(
+        self, automation: Client, meddling: Meddling
+    ) -> None:
+        of = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(of)
+        path = f"/definitions/{of}/workflows/{one}"
+        meddling.meddle = lambda: self.command(automation, path, "terminate")
+        automation.run(one)
+
+        assert told(automation, of, one) == ("Terminated", [("a", "Complete"), ("b", "Cancelled")])
+        assert len(meddling.sent) == 1
+        assert errors(automation, of, one) == []
+
+    @staticmethod
+    def command(client: Client, path: str, status: str) -> None:
+        assert client("PATCH", path, {"status": status}) == (200, None)
+
+
+class TestARunnerThatDied:
+    """The step it was at is Running until somebody takes it over."""
+
+    def test_between_call_and_journal(self, automation: Client) -> None:
+        of = automation.saved(call("a"))
+        one = automation.started(of)
+        automation.run(one)
+        fresh = automation.started(of)
+        event = replace(
+            automation.instance(fresh).events[0],
+            status=EventStatus.EXECUTING,
+            begun_at=automation.clock.now(),
+            unsure=True,
+            outset=automation.ports.instances.journal[InstanceSid(one), 1, 1, 1].intent
+            if (InstanceSid(one), 1, 1, 1) in automation.ports.instances.journal
+            else automation.ports.instances.records[InstanceSid(one), 1].last.intent,  # type: ignore[union-attr]
+        )
+        instance = replace(automation.instance(fresh), events=(event,))
+        automation.ports.instances.instances[InstanceSid(fresh)] = instance
+
+        assert told(automation, of, fresh) == ("Runnable", [("a", "Running")])
+
+
+class TestAsynchronousStepsOfOtherDialects:
+    """Waiting for the answer, and the lack of one."""
+
+    def test_while_it_waits_and_when_none_comes(self, automation: Client) -> None:
+        of, one = of_core(automation, {"key": "ask", "action": "a"})
+        automation.run(one)
+        assert told(automation, of, one) == ("Runnable", [("ask", "WaitingForEvent")])
+        assert errors(automation, of, one) == []
+
+        automation.later(hours=2)
+        automation.run(one)
+
+        assert told(automation, of, one) == ("Terminated", [("ask", "Cancelled")])
+        ((step, message),) = errors(automation, of, one)
+        assert (step, message) == ("ask", "no answer by 2026-01-01T13:00:00.000Z")
+
+
+class TestRetriesOfOtherDialects:
+    """What a retry need not execute again is no execution."""
+
+    def test_a_step_that_is_passed(self, automation: Client) -> None:
+        after = {"times": 1, "retryAfter": {"unit": "minutes", "amount": 1}}
+        ask = {"key": "ask", "action": "a", "retryConfig": after}
+        of, one = of_core(automation, {"key": "first", "controllerCallback": "{}", "nextStep": "ask"}, ask)
+        automation.services.answers = [Answered(status=500)]
+        automation.run(one)
+        assert told(automation, of, one) == ("Runnable", [("first", "Complete"), ("ask", "Sleeping")])
+
+        automation.later(minutes=2)
+        automation.run(one)
+
+        assert told(automation, of, one) == (
+            "Runnable",
+            [("first", "Complete"), ("ask", "Failed"), ("ask", "WaitingForEvent")],
+        )
+
+
+class TestHowWorkflowsEnd:
+    """A workflow that ended by an error has at least one row of errors."""
+
+    def test_by_a_controller(self, automation: Client) -> None:
+        of, one = of_core(
+            automation, {"key": "stop", "controllerCallback": '{"cancelInstance": "it is over"}'}
+        )
+        automation.run(one)
+
+        assert told(automation, of, one)[0] == "Terminated"
+        assert errors(automation, of, one) == [("stop", "it is over")]
+
+    def test_by_a_cycle_without_a_date(self, automation: Client) -> None:
+        of, one = of_core(
+            automation, {"key": "go", "controllerCallback": "{}"}, calendar={**CALENDAR, "runOnCycle": 1}
+        )
+        automation.run(one)
+
+        assert told(automation, of, one) == ("Terminated", [("go", "Complete")])
+        ((step, message),) = errors(automation, of, one)
+        assert step == "schedule"
+        assert message
+
+    def test_by_a_step_that_failed(self, automation: Client) -> None:
+        automation.services.answers = [Answered(status=500)]
+        of, one = of_core(automation, {"key": "ask", "action": "a"})
+        automation.run(one)
+
+        assert told(automation, of, one) == ("Terminated", [("ask", "Failed")])
+        assert errors(automation, of, one) == [("ask", "answered 500")]
+
+    def test_by_too_many_steps(self, automation: Client) -> None:
+        of = automation.saved(branch("again", pause=None), wait("pause", "00:00:01", nextStepId="again"))
+        one = automation.started(of)
+        for _ in range(110):
+            automation.run(one)
+            automation.later(seconds=1)
+
+        assert told(automation, of, one)[0] == "Terminated"
+        ((step, message),) = errors(automation, of, one)
+        assert (step, message) == ("again", "more than 200 steps in one run")
+
+    def test_by_runners_that_die(self, automation: Client) -> None:
+        of = automation.saved(wait("a"))
+        one = automation.started(of)
+        instance = automation.instance(one)
+        event = replace(instance.events[0], status=EventStatus.FAILED)
+        record = EventRecord(
+            instance_sid=instance.sid,
+            event=event,
+            fence=1,
+            finished_at=automation.clock.now(),
+            why="its runner died 5 times",
+            closed_by=ClosedBy.CRASHES,
+        )
+        automation.ports.instances.instances[instance.sid] = replace(instance, events=())
+        automation.ports.instances.put_record(instance, record)
+
+        assert errors(automation, of, one) == [("main", "its runner died 5 times")]
+
+
+class TestTheTable:
+    """Every outcome of a step has its status."""
+
+    def test_it_is_whole(self) -> None:
+        assert set(STATUS_OF) == set(StepOutcome)
+        assert {outcome.name: status for outcome, status in STATUS_OF.items()} == {
+            "SUCCEEDED": "Complete",
+            "FAILED": "Failed",
+            "UNANSWERED": "Failed",
+            "SENT": "Running",
+            "AWAITED": "WaitingForEvent",
+            "FROM_CACHE": None,
+            "UNDER_WAY": "Running",
+            "CUT_OFF": "Running",
+        }

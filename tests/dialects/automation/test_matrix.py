@@ -1,0 +1,233 @@
+"""Who may do what, the table of routes, and the errors of the automation dialect.
+
+A route without a row here fails, and so does a row without its route. Source: design section 9; contract A.4.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from shared.api.automation.errors import TABLE, TOLD, Code
+from shared.api.automation.openapi import document
+from shared.api.automation.routes import NOT_SERVED, ROUTES
+from shared.api.http.pages import PAGES
+from shared.application.commit import ContentionError
+from shared.application.ports import OverloadedError
+from tests.dialects.automation.client import Client, definition, openapi, wait
+from tests.dialects.wire import ROOT, TEMPLATE
+
+DOC = (ROOT / "docs" / "api" / "automation.md").read_text()
+CALLERS = ("no key", "wrong key", "viewer", "operator", "admin", "foreign admin")
+KEYS = {
+    "no key": None,
+    "wrong key": "admin.wrong",
+    "viewer": "viewer.secret",
+    "operator": "operator.secret",
+    "admin": "admin.secret",
+    "foreign admin": "stranger.secret",
+}
+SENT = definition(wait("a"))
+
+# {of} stands for the id of a definition, {one} for that of its workflow.
+MATRIX: dict[str, tuple[str, Any]] = {
+    "GET /definitions": ("401 401 200 200 200 403", None),
+    "POST /definitions": ("401 401 403 403 201 403", SENT),
+    "GET /definitions/{of}": ("401 401 200 200 200 403", None),
+    "PUT /definitions/{of}": ("401 401 403 403 200 403", SENT),
+    "DELETE /definitions/{of}": ("401 401 403 403 202 403", None),
+    "GET /definitions/{of}/workflows": ("401 401 200 200 200 403", None),
+    "POST /definitions/{of}/workflows": ("401 401 403 201 201 403", {}),
+    "GET /definitions/{of}/workflows/{one}": ("401 401 200 200 200 403", None),
+    "PATCH /definitions/{of}/workflows/{one}": ("401 401 403 200 200 403", {"status": "suspend"}),
+    "GET /definitions/{of}/workflows/{one}/errors": ("401 401 200 200 200 403", None),
+    "POST /triggers/http_request": ("401 401 403 200 200 403", {}),
+    "GET /steps/timezones": ("401 401 200 200 200 403", None),
+    "GET /steps/functions": ("401 401 200 200 200 403", None),
+    "GET /automation/openapi.json": ("200 200 200 200 200 200", None),
+    "GET /automation/docs": ("200 200 200 200 200 200", None),
+}
+CELLS = [
+    pytest.param(target, caller, int(status), body, id=f"{target} by {caller}")
+    for target, (statuses, body) in MATRIX.items()
+    for caller, status in zip(CALLERS, statuses.split(), strict=True)
+]
+CODES = {401: Code.UNAUTHORIZED, 403: Code.FORBIDDEN}
+
+
+@pytest.mark.parametrize(("target", "caller", "status", "body"), CELLS)
+def test_each_route_by_each_caller(
+    automation: Client, target: str, caller: str, status: int, body: Any
+) -> None:
+    """The status is the one in the table, and a refused request stores nothing."""
+    of = automation.saved(wait("a"))
+    one = automation.started(of)
+    method, path = target.format(of=of, one=one).split()
+    before = automation.stored()
+
+    found, answer = automation(method, path, body, key=KEYS[caller])
+
+    assert found == status
+    if found >= 400:
+        assert answer["code"] == CODES[found]
+        assert automation.stored() == before
+
+
+class TestAnotherAccountsPath:
+    """A path of another account is closed to every key but its own, whatever it names."""
+
+    @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+    def test_each_route(self, automation: Client, route: Any) -> None:
+        of = automation.saved(wait("a"))
+        path = route.path.replace("<account_id>", "a-2")
+        path = path.replace("<definition_id>", of).replace("<workflow_id>", automation.started(of))
+
+        assert automation.refusal(route.method, path, {}) == (403, 1201, "Access forbidden")
+
+
+class TestTheTable:
+    """Template, documents and OpenAPI are of the same routes."""
+
+    def test_every_route_has_its_row(self) -> None:
+        rows = {re.sub(r"\{\w+\}", "", target) for target in MATRIX}
+        base = "/api/v1/accounts/<account_id>"
+
+        operations = {
+            f"{route.method} {re.sub('<[a-z_]+>', '', route.path.removeprefix(base))}" for route in ROUTES
+        }
+        assert rows == operations | {f"GET {page.path}" for page in PAGES["automation"]}
+        assert len(MATRIX) == len(ROUTES) + len(PAGES["automation"])
+
+    def test_the_template_has_them(self) -> None:
+        served = {
+            (route.method, route.path.replace("{", "<").replace("}", ">"))
+            for route in TEMPLATE.routes()
+            if route.function == "AutomationApi"
+        }
+
+        pages = {("GET", page.path) for page in PAGES["automation"]}
+        assert served == {(route.method, route.path) for route in ROUTES} | set(NOT_SERVED) | pages
+
+    def test_the_documents_have_them(self) -> None:
+        told = set(re.findall(r"^### ([A-Z]+ /\S+)$", DOC, re.MULTILINE))
+
+        paths = {f"{route.method} {route.path}" for route in ROUTES}
+        paths |= {f"GET {page.path}" for page in PAGES["automation"]}
+        assert told == {path.replace("<", "{").replace(">", "}") for path in paths}
+
+    def test_the_openapi_document_has_them(self) -> None:
+        listed = [(method, path) for path, methods in document()["paths"].items() for method in methods]
+
+        assert len(listed) == len(ROUTES) + len(PAGES["automation"])
+        assert document()["openapi"] == "3.1.0"
+
+    def test_every_code_is_documented(self) -> None:
+        for code in Code:
+            assert re.search(rf"^\| \d{{3}} \| {int(code)} \|", DOC, re.MULTILINE), code
+
+    def test_the_tests_named_in_the_documents_exist(self) -> None:
+        for module, name in re.findall(r"`(dialects/test_\w+\.py)::([\w:]+)`", DOC):
+            text = (ROOT / "tests" / module).read_text()
+            for part in name.split("::"):
+                assert re.search(rf"(def|class) {part}\b", text), (module, name)
+
+
+class TestWhatIsNotServed:
+    """Counters of a contract that there is not: 404 in the dialect's shape."""
+
+    @pytest.mark.parametrize(("method", "path"), NOT_SERVED)
+    def test_each(self, automation: Client, method: str, path: str) -> None:
+        found = automation.refusal(method, path.replace("<account_id>", "a-1"))
+
+        assert found == (404, 1300, "Resource not found.")
+
+
+class TestOurFailures:
+    """500 with an id that the log has too, and nothing of the inside; what only needs patience is 429."""
+
+    def test_what_breaks(self, automation: Client, caplog: pytest.LogCaptureFixture) -> None:
+        of = automation.saved(wait("a"))
+        automation.ports.instances.instances = None  # type: ignore[assignment]
+
+        status, answer = automation("GET", f"/definitions/{of}/workflows")
+
+        assert (status, answer["code"], answer["message"]) == (500, 2000, "Internal Error")
+        assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
+
+    @pytest.mark.parametrize("error", [ContentionError("inside"), OverloadedError("inside")])
+    def test_what_needs_patience(
+        self, automation: Client, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        def refused(*_: Any, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(type(automation.ports.strategies), "of_account", refused)
+
+        assert automation.refusal("GET", "/definitions") == (429, 2000, TOLD[type(error)])
+
+    def test_nothing_is_kept_by_caches_on_the_way(self, automation: Client) -> None:
+        of = automation.saved(wait("a"))
+        for method, path in (
+            ("GET", "/definitions"),
+            ("DELETE", f"/definitions/{of}"),
+            ("GET", "/definitions/x"),
+        ):
+            automation(method, path)
+            assert automation.headers["Cache-Control"] == "no-store"
+
+    def test_a_comment_that_is_too_long(self, automation: Client) -> None:
+        of = automation.saved(wait("a"))
+        one = automation.started(of)
+
+        found = automation.refusal(
+            "PATCH",
+            f"/definitions/{of}/workflows/{one}",
+            {"status": "suspend"},
+            more={"audit-comment": "x" * 1001},
+        )
+
+        assert found == (400, 1000, "Audit-Comment takes at most 1000 characters.")
+
+    def test_each_refusal_of_the_table_says_something(self) -> None:
+        assert set(TOLD) <= set(TABLE)
+        for told in TOLD.values():
+            assert told.endswith(".")
+
+
+class TestDefinitionsThatChangeMeanwhile:
+    """A version that comes after somebody else's is one more; who never comes through is told so."""
+
+    def test_it_comes_after_the_others(self, automation: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        of = automation.saved(wait("a"))
+        self.disturb(automation, monkeypatch, of, times=1)
+
+        _, answer = automation("PUT", f"/definitions/{of}", SENT)
+
+        assert answer["version"] == 3
+
+    def test_for_ever_is_too_long(self, automation: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        of = automation.saved(wait("a"))
+        self.disturb(automation, monkeypatch, of, times=1000)
+
+        status, answer = automation("PUT", f"/definitions/{of}", SENT)
+
+        assert (status, answer["code"]) == (429, 2000)
+
+    @staticmethod
+    def disturb(client: Client, monkeypatch: pytest.MonkeyPatch, of: str, *, times: int) -> None:
+        """Have somebody else be faster."""
+        stores, left = type(client.ports.strategies), [times]
+        replace = stores.replace
+
+        def late(store: Any, head: Any, settings: Any, **more: Any) -> None:
+            if left[0] and head.name == of:
+                left[0] -= 1
+                replace(store, dataclasses.replace(head, description="theirs"), settings, **more)
+            replace(store, head, settings, **more)
+
+        monkeypatch.setattr(stores, "replace", late)
+
+
+def test_the_promise_is_cached() -> None:
+    assert openapi() is openapi()

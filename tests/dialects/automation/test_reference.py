@@ -1,0 +1,160 @@
+"""The reference of the automation dialect: examples that hold, served as it is made; and the lists of helpers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dev import automation_examples
+from shared.api.automation.openapi import ERROR_EXAMPLES, EXAMPLES_FILE, document, errors_of
+from shared.api.automation.routes import ROUTES
+from shared.api.reference.docs_page import docs_page
+from tests.dialects.automation.client import Client, shape_of
+from tests.dialects.wire import ROOT
+
+DOCUMENT = document()
+OPERATIONS = [
+    (f"{method.upper()} {path}", operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+
+
+def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything of an operation that is sent as JSON, each with where it stands."""
+    held = {"request": operation.get("requestBody", {"content": {}}), **operation["responses"]}
+    for place, body in held.items():
+        for kind, content in body["content"].items():
+            if kind == "application/json" and "example" in content:
+                yield place, content
+
+
+class TestExamples:
+    """Each operation has an example of what it takes and answers, and each is of its own schema."""
+
+    @pytest.mark.parametrize(
+        ("place", "content"),
+        [
+            pytest.param(place, content, id=f"{name} {place}")
+            for name, operation in OPERATIONS
+            for place, content in bodies(operation)
+        ],
+    )
+    def test_each_is_of_its_schema(self, place: str, content: dict[str, Any]) -> None:
+        found = shape_of(json.dumps(content["schema"])).iter_errors(content["example"])
+
+        assert [f"{place}{error.instance_path}: {error.message}" for error in found] == []
+
+    def test_they_are_what_is_answered_today(self) -> None:
+        played = json.loads(json.dumps(automation_examples.examples()))
+
+        assert json.loads(EXAMPLES_FILE.read_text()) == played, "make examples"
+
+    def test_there_is_one_for_each_operation_and_no_other(self) -> None:
+        assert list(json.loads(EXAMPLES_FILE.read_text())) == [route.operation.__name__ for route in ROUTES]
+
+    def test_every_status_has_an_example(self) -> None:
+        assert set(ERROR_EXAMPLES) == {status for route in ROUTES for status in errors_of(route)}
+
+    def test_the_vendor_s_own_examples_are_among_them(self) -> None:
+        """Seed 001."""
+        assert ERROR_EXAMPLES[400] == {  # type: ignore[index]
+            "code": 1000,
+            "message": "Invalid definition id.",
+            "errorId": "2558ff83-c8db-4890-805e-ad64001857a1",
+            "timestamp": "2021-07-13T01:28:37.66Z",
+        }
+        assert ERROR_EXAMPLES[404] == {  # type: ignore[index]
+            "code": 1300,
+            "message": "Definition 2aa9465e-dec7-4c3e-8fa6-bd168af9eaca not found.",
+            "errorId": "2558ff83-c8db-4890-805e-ad64001857a1",
+            "timestamp": "2021-07-13T01:28:37.66Z",
+        }
+
+
+class TestThePages:
+    """What is served is what is made; anybody may read it."""
+
+    def test_the_document(self, automation: Client) -> None:
+        assert automation("GET", "/automation/openapi.json", key=None) == (200, DOCUMENT)
+
+    def test_the_page(self, automation: Client) -> None:
+        assert automation("GET", "/automation/docs", key=None) == (200, docs_page(DOCUMENT))
+
+    def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
+        program = (
+            "import sys; import functions.automation_api.handler;"
+            "print([name for name in sys.modules if name.startswith('shared.api')])"
+        )
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+
+        assert "shared.api.automation.routes" in ran.stdout
+        for made in ("openapi", "docs_page", "reference"):
+            assert made not in ran.stdout
+
+
+class TestTimezones:
+    """Windows ids, filtered by a part of id or name in any case."""
+
+    def test_the_documented_example(self, automation: Client) -> None:
+        assert automation("GET", "/steps/timezones?contains=europe")[1] == [
+            {
+                "id": "Central Europe Standard Time",
+                "name": "Belgrade, Bratislava, Budapest, Ljubljana, Prague (UTC+01:00)",
+            },
+            {
+                "id": "Central European Standard Time",
+                "name": "Sarajevo, Skopje, Warsaw, Zagreb (UTC+01:00)",
+            },
+            {"id": "E. Europe Standard Time", "name": "Chisinau (UTC+02:00)"},
+            {
+                "id": "W. Europe Standard Time",
+                "name": "Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna (UTC+01:00)",
+            },
+        ]
+
+    @pytest.mark.parametrize(
+        ("query", "ids"),
+        [
+            ("?contains=SINGAPORE", ["Singapore Standard Time"]),
+            ("?contains=berlin", ["W. Europe Standard Time"]),
+            ("?contains=nowhere", []),
+        ],
+    )
+    def test_a_part(self, automation: Client, query: str, ids: list[str]) -> None:
+        assert [zone["id"] for zone in automation("GET", f"/steps/timezones{query}")[1]] == ids
+
+    def test_all_of_them(self, automation: Client) -> None:
+        _, found = automation("GET", "/steps/timezones")
+
+        assert len(found) == 139
+        assert [zone["id"] for zone in found] == sorted(zone["id"] for zone in found)
+
+    def test_what_is_asked_wrongly(self, automation: Client) -> None:
+        found = automation.refusal("GET", f"/steps/timezones?contains={'x' * 101}")
+
+        assert found == (400, 1000, "Invalid contains.")
+
+
+class TestFunctions:
+    """The documented ones, each with its parameters."""
+
+    def test_the_documented_example(self, automation: Client) -> None:
+        _, found = automation("GET", "/steps/functions")
+
+        assert [one["name"] for one in found] == [
+            "isCountryCode",
+            "isDayOfWeek",
+            "isTimeOfDayBetween",
+            "stringContains",
+            "uuid",
+        ]
+        assert found[1]["example"] == "isDayOfWeek('2021-05-25', 'Tuesday')"
+        assert [
+            (one["name"], one["type"], one["required"], one["default"]) for one in found[1]["parameters"]
+        ] == [("timestamp", "string", True, None), ("day", "string", True, None)]

@@ -1,0 +1,298 @@
+"""``{{ }}`` translated, and what is refused with its place. Source: contracts/automation.md A.2; ADR 25."""
+
+from typing import Any
+
+import pytest
+
+from shared.api.automation.durations import DurationError, duration
+from shared.api.automation.helpers import FUNCTIONS
+from shared.api.automation.scripts import NO_STEP, Scope, ScriptError, Scripts
+from shared.domain.strategy.variables import VARIABLES
+from shared.expressions import EvaluationError, ResultType, evaluate, render
+
+HTTP = Scope(members={"responseCode": "response.status", "responseBody": "response.body"})
+DATA = {
+    "name": "Ann",
+    "n": 3.0,
+    "vip": True,
+    "list": ["a", "b"],
+    "deep": {"code": 1001.0, "errors": ["first"]},
+    "a-b": "dash",
+}
+RESPONSE = {"status": 404.0, "reason": "Not Found", "body": {"data": "inner", "step": "s"}}
+
+
+def value_of(text: str, scope: Scope = HTTP) -> Any:
+    """What a text with scripts comes to over DATA, after the step has answered RESPONSE."""
+    source = Scripts().value(text, scope)
+    return evaluate(source, context(), variables=VARIABLES, returns=ResultType.ANY)
+
+
+def filled(text: str) -> Any:
+    """What it comes to where it is sent."""
+    return render(Scripts().template(text), context(), variables=VARIABLES)
+
+
+def context() -> dict[str, Any]:
+    return {"attributes": DATA, "response": RESPONSE, "event": {"idempotencyKey": "i-1-1-1"}, "stack": {}}
+
+
+def refusal(text: str, scope: Scope = HTTP) -> str:
+    with pytest.raises(ScriptError) as caught:
+        Scripts().value(text, scope)
+    return str(caught.value)
+
+
+class TestData:
+    """``data`` is what the workflow knows; what it does not know is null, below that an error."""
+
+    @pytest.mark.parametrize(
+        ("script", "value"),
+        [
+            ("data.name", "Ann"),
+            ("data['name']", "Ann"),
+            ('data["a-b"]', "dash"),
+            ("data['na\\u006de']", "Ann"),
+            ("data[r'name']", "Ann"),
+            ("data['na' + 'me']", "Ann"),
+            ("data.deep.code", 1001),
+            ("data.deep.errors[0]", "first"),
+            ("data.missing", None),
+            ("data.missing == null", True),
+            ("data.missing == 'x'", False),
+            ("data['missing'] != null", False),
+            ("has(data.name)", True),
+            ("has(data.missing)", False),
+            ("'missing' in data", False),
+            ("data.list.exists(one, one == 'b')", True),
+            ("size(data)", 6),
+            ("data.n == 3", True),
+            ("data.n === 3.0", True),
+            ("data.name !== 'Bob'", True),
+            ("'data.name'", "data.name"),
+            ("data.vip ? 'yes' : 'no'", "yes"),
+            ("{'data': data.name}.data", "Ann"),
+            ("'umid: ' + data.name", "umid: Ann"),
+        ],
+    )
+    def test_a_script(self, script: str, value: Any) -> None:
+        assert value_of(f"{{{{{script}}}}}") == value
+
+    def test_below_what_is_missing_there_is_nothing(self) -> None:
+        source = Scripts().value("{{data.missing.code}}", NO_STEP)
+
+        with pytest.raises(EvaluationError, match="SELECT"):
+            evaluate(source, context(), variables=VARIABLES, returns=ResultType.ANY)
+
+
+class TestStep:
+    """``step`` is what the step itself has come to, in its outputs and its choice of the next one."""
+
+    @pytest.mark.parametrize(
+        ("script", "value"),
+        [
+            ("step.responseCode", 404),
+            ("step['responseCode'] === 404", True),
+            ("step.responseBody.data", "inner"),
+            ("step.responseBody.step", "s"),
+            ("has(step.responseBody.data)", True),
+            ("has(step.responseBody.nothing)", False),
+        ],
+    )
+    def test_a_script(self, script: str, value: Any) -> None:
+        assert value_of(f"{{{{{script}}}}}") == value
+
+    def test_elsewhere_it_is_empty(self) -> None:
+        assert refusal("{{1 + step.responseCode}}", NO_STEP) == (
+            "there is no `step` here: it is cleared after each step; save what is needed with `outputs`:\n"
+            "1 + step.responseCode\n"
+            "    ^"
+        )
+
+    @pytest.mark.parametrize("script", ["step.code", "step", "step[data.name]", "step['code']"])
+    def test_what_it_does_not_have(self, script: str) -> None:
+        assert refusal(f"{{{{{script}}}}}") == (
+            f"of this step there is `step.responseCode`, `step.responseBody`:\n{script}\n^"
+        )
+
+
+class TestTexts:
+    """A script alone keeps the type of its value; beside other text it is text."""
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("umid: {{data.name}}", "umid: Ann"),
+            ("{{data.name}} and {{data.n}}", "Ann and 3"),
+            ("{{ data.deep }}", {"code": 1001, "errors": ["first"]}),
+            ("{{data.missing}}", None),
+            ("[{{data.missing}}]", "[]"),
+            ("{{data.deep.nothing}}", None),
+            ("plain", "plain"),
+            ("", ""),
+            ("${data} \\{{data.name}}", "${data} \\Ann"),
+            ("\\", "\\"),
+            ("{ {data.name} }", "{ {data.name} }"),
+            ("{{ {'a': {'b': 1}}.a.b }}", 1),
+            ("{{'}}'}}", "}}"),
+        ],
+    )
+    def test_where_it_is_sent(self, text: str, value: Any) -> None:
+        assert filled(text) == value
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("umid: {{data.name}}", "umid: Ann"),
+            ("plain", "plain"),
+            ("", ""),
+            ("{{data.vip}}!", "true!"),
+            ("[{{data.missing}}]", "[]"),
+            ("{{'x'}}{{1}}{{data.n}}", "x13"),
+        ],
+    )
+    def test_where_it_is_kept(self, text: str, value: Any) -> None:
+        assert value_of(text) == value
+
+    def test_what_was_filled_in_is_not_read_again(self) -> None:
+        text = Scripts().template("{{data.evil}}")
+
+        assert render(text, {"attributes": {"evil": "{{attributes.name}} ${1}"}}, variables=VARIABLES) == (
+            "{{attributes.name}} ${1}"
+        )
+
+
+class TestUuid:
+    """Another one at each place of a definition and each execution; the same when an execution is repeated."""
+
+    def test_each_place_has_its_own(self) -> None:
+        scripts = Scripts()
+        sources = [scripts.value("{{uuid()}}", NO_STEP), scripts.value("{{uuid( )}}", NO_STEP)]
+
+        def made(key: str) -> list[Any]:
+            world = {**context(), "event": {"idempotencyKey": key}}
+            return [evaluate(one, world, variables=VARIABLES, returns=ResultType.ANY) for one in sources]
+
+        assert (
+            made("i-1-1-1")
+            == made("i-1-1-1")
+            == [
+                "db3821ec-c603-8eb0-a5f7-d4076007794c",
+                "ee169870-7171-8cb0-87f5-158f2c3665f5",
+            ]
+        )
+        assert not set(made("i-1-1-1")) & set(made("i-1-1-2"))
+
+    def test_it_is_a_text_wherever_one_is_taken(self) -> None:
+        assert str(value_of("{{'id-' + uuid()}}")).startswith("id-")
+        assert "uuid" not in str(value_of("{{size(uuid()) == 36 ? 'ok' : uuid()}}"))
+
+
+class TestTheListedFunctions:
+    """Each example of /steps/functions can be tried, and says what it says."""
+
+    @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function["name"])
+    def test_its_example(self, function: dict[str, Any]) -> None:
+        found = value_of(f"{{{{{function['example']}}}}}")
+
+        assert found is True or function["name"] == "uuid"
+        assert function["example"].startswith(f"{function['name']}(")
+
+
+class TestConditions:
+    """One script that says yes or no."""
+
+    def test_a_condition(self) -> None:
+        source = Scripts().condition("  {{data.n === 3}} ", NO_STEP)
+
+        assert evaluate(source, context(), variables=VARIABLES, returns=ResultType.BOOL) is True
+
+    @pytest.mark.parametrize("text", ["data.n == 3", "", "{{data.a}}{{data.b}}", "not {{data.vip}}", "true"])
+    def test_what_is_no_condition(self, text: str) -> None:
+        with pytest.raises(ScriptError, match="a condition is one script in double curly brackets"):
+            Scripts().condition(text, NO_STEP)
+
+    def test_what_says_something_else(self) -> None:
+        with pytest.raises(ScriptError, match="this must return bool, it returns string"):
+            Scripts().condition("{{'yes'}}", NO_STEP)
+
+
+class TestWhatIsRefused:
+    """Whatever is no CEL over ``data`` and ``step``, with its place as it was written."""
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("{{data.x = 3}}", "token recognition error at: '= ':\ndata.x = 3\n       ^"),
+            (
+                "a {{ data.name === }}",
+                (
+                    "mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
+                    "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}:\n data.name === \n               ^"
+                ),
+            ),
+            (
+                "{{data.n !== 1 && nope()}}",
+                "undeclared reference to 'nope':\ndata.n !== 1 && nope()\n                    ^",
+            ),
+            (
+                "{{attributes.name}}",
+                "undeclared reference to 'attributes.name':\nattributes.name\n          ^",
+            ),
+            ("{{event.attempt}}", "undeclared reference to 'event.attempt':\nevent.attempt\n     ^"),
+            ("{{now}}", "undeclared reference to 'now':\nnow\n^"),
+            ("{{(x) => x}}", "this is JavaScript"),
+            ("{{data.name", "a script is never closed:\n{{data.name\n^"),
+            ("x {{data.name}", "a script is never closed:\nx {{data.name}\n  ^"),
+            ("{{ '}} }}", "token recognition error"),
+            ("{{}}", "mismatched input '<EOF>'"),
+            ("{{isDayOfWeek(1, 'Monday')}}", "found no matching overload for 'isDayOfWeek'"),
+            ("{{uuid(1)}}", "found no matching overload for 'uuid'"),
+        ],
+    )
+    def test_a_script(self, text: str, told: str) -> None:
+        assert refusal(text).startswith(told)
+
+    def test_the_place_is_told_of_several_lines(self) -> None:
+        assert refusal("{{data.a === 1\n  && nope}}").endswith("\n  && nope\n     ^")
+
+    def test_a_script_has_a_thousand_characters(self) -> None:
+        longest = "'" + "x" * 998 + "'"
+
+        assert value_of(f"{{{{{longest}}}}}") == "x" * 998
+        assert refusal(f"{{{{{longest} }}}}") == "a script has at most 1000 characters, this has 1001"
+
+
+class TestDurations:
+    """d.HH:mm:ss, HH:mm:ss, or days."""
+
+    @pytest.mark.parametrize(
+        ("value", "found"),
+        [
+            ("0.00:01:00", {"unit": "minutes", "amount": 1}),
+            ("1.6:30:15", {"unit": "seconds", "amount": 109_815}),
+            ("1.06:30:15", {"unit": "seconds", "amount": 109_815}),
+            ("00:30:00", {"unit": "minutes", "amount": 30}),
+            ("5:00:00", {"unit": "hours", "amount": 5}),
+            ("2", {"unit": "days", "amount": 2}),
+            (2, {"unit": "days", "amount": 2}),
+            ("00:00:00", {"unit": "days", "amount": 0}),
+            ("365.00:00:00", {"unit": "days", "amount": 365}),
+            ("11.13:46:39", {"unit": "seconds", "amount": 999_999}),
+        ],
+    )
+    def test_a_duration(self, value: Any, found: dict[str, Any]) -> None:
+        assert duration(value) == found
+
+    @pytest.mark.parametrize(
+        "value",
+        ["", "x", "24:00:00", "00:60:00", "00:00:60", "1:00", "-1", 1.5, None, True, "{{data.x}}", "1.2"],
+    )
+    def test_what_is_none(self, value: Any) -> None:
+        with pytest.raises(DurationError, match=r"must be d\.HH:mm:ss, HH:mm:ss or a number of days"):
+            duration(value)
+
+    @pytest.mark.parametrize("value", ["12.00:00:01", "9999999", "700.00:01:00"])
+    def test_what_cannot_be_waited_for(self, value: str) -> None:
+        with pytest.raises(DurationError, match="at most 1000000"):
+            duration(value)

@@ -1,0 +1,513 @@
+"""What the steps of a workflow do when it runs. Source: contracts/automation.md A.2, A.5; mapping D.5; ADR 25."""
+
+from typing import Any
+
+import pytest
+
+from shared.application.answer_event import Sent, answer_event
+from shared.domain.ids import CorrelationId, InstanceSid
+from shared.domain.instance.verdict import Actor, Applied
+from shared.domain.steps.call import Answered, Blocked, TimedOut, Unreachable
+from tests.dialects.automation.client import Client, branch, call, step, wait
+from tests.dialects.core.client import Client as CoreClient
+from tests.dialects.core.client import Shop
+
+
+def url(path: str) -> str:
+    return f"https://api.example.com/{path}"
+
+
+def mark(key: str, **more: Any) -> dict[str, Any]:
+    """A call that tells by its URL that it was made."""
+    return call(key, url(key), **more)
+
+
+def steps_of(workflow: dict[str, Any]) -> list[str]:
+    return [log["stepName"] for log in workflow["logs"]]
+
+
+class TestHttpRequest:
+    """It sends what its inputs say; every answer is one, whatever its status; none at all ends the workflow."""
+
+    def test_what_is_sent(self, automation: Client) -> None:
+        inputs = {
+            "url": "https://api.example.com/orders/{{data.order.id}}/a b?x=1&who={{data.name}}",
+            "method": "put",
+            "headers": {
+                "Authorization": "Bearer k-1",
+                "X-Name": "{{data.name}}",
+                "X-Gone": "{{data.gone}}",
+                "X-N": 3,
+            },
+            "parameters": {"flag": True, "none": None, "text": "v{{data.order.id}}"},
+            "body": {
+                "a": 1,
+                "b": "{{data.order}}",
+                "c": ["{{data.name}} & co", None],
+                "{{key}}": "{{data.gone}}",
+            },
+            "timeoutSeconds": 30,
+        }
+
+        automation.ran(step("a", "HttpRequest", inputs), context={"order": {"id": "7/8"}, "name": "Ann"})
+
+        (sent,) = automation.services.sent
+        assert (sent.method, sent.url) == ("put", "https://api.example.com/orders/7%2F8/a%20b")
+        assert dict(sent.params) == {"x": "1", "who": "Ann", "flag": "true", "text": "v7/8"}
+        assert sent.body == {"a": 1, "b": {"id": "7/8"}, "c": ["Ann & co", None], "{{key}}": None}
+        headers = dict(sent.headers)
+        assert headers.pop("Idempotency-Key").endswith("-1-1-1")
+        assert headers == {"Authorization": "Bearer k-1", "X-Name": "Ann", "X-N": "3"}
+        assert sent.timeout_seconds == 30
+
+    def test_a_query_without_scripts_stays_as_it_is(self, automation: Client) -> None:
+        automation.ran(call("a", "http://api.example.com?a=1&a=2&b=%20c"))
+
+        (sent,) = automation.services.sent
+        assert (sent.url, dict(sent.params)) == ("http://api.example.com/?a=1&a=2&b=%20c", {})
+        assert (sent.body, sent.timeout_seconds) == (None, 5)
+
+    @pytest.mark.parametrize("evil", ["../admin", "a/../../b", "x?y=1", "x#y", "%2e%2e"])
+    def test_what_comes_from_outside_stays_in_its_part_of_the_path(
+        self, automation: Client, evil: str
+    ) -> None:
+        automation.ran(call("a", url("orders/{{data.id}}")), context={"id": evil})
+
+        (sent,) = automation.services.sent
+        assert sent.url.startswith(url("orders/"))
+        assert not set(sent.url.removeprefix(url("orders/"))) & set("/?#")
+
+    @pytest.mark.parametrize("evil", ["", ".", "..", None])
+    def test_a_part_that_would_lead_elsewhere_ends_the_workflow(self, automation: Client, evil: Any) -> None:
+        found = automation.ran(call("a", url("orders/{{data.id}}")), context={"id": evil})
+
+        assert found["status"] == "Terminated"
+        assert automation.services.sent == []
+
+    @pytest.mark.parametrize(
+        ("status", "reason"),
+        [(200, "OK"), (201, "Created"), (404, "Not Found"), (503, "Service Unavailable")],
+    )
+    def test_every_answer_is_one(self, automation: Client, status: int, reason: str) -> None:
+        automation.services.answers = [Answered(status=status, body={"n": [1, {"b": None}]})]
+        outputs = {
+            "code": "{{step.responseCode}}",
+            "reason": "{{step.reasonPhrase}}",
+            "body": "{{step.responseBody}}",
+            "told": "answered {{step.reasonPhrase}}",
+        }
+
+        found = automation.ran(call("a", outputs=outputs, nextStepId="b"), mark("b"))
+
+        assert found["status"] == "Complete"
+        data = {name: found["data"][name] for name in outputs}
+        assert data == {
+            "code": status,
+            "reason": reason,
+            "body": {"n": [1, {"b": None}]},
+            "told": f"answered {reason}",
+        }
+        assert steps_of(found) == ["a", "b"]
+
+    @pytest.mark.parametrize(
+        ("outcome", "message"),
+        [
+            (TimedOut(why="no whole answer within 5 s"), "no answer: no whole answer within 5 s"),
+            (Unreachable(why="no such host"), "no such host"),
+            (Blocked(why="an internal address"), "an internal address"),
+        ],
+    )
+    def test_no_answer_ends_the_workflow(self, automation: Client, outcome: Any, message: str) -> None:
+        automation.services.answers = [outcome]
+        of = automation.saved(call("a", nextStepId="b"), mark("b"))
+        one = automation.started(of)
+        automation.run(one)
+
+        assert automation.workflow(of, one)["status"] == "Terminated"
+        _, errors = automation("GET", f"/definitions/{of}/workflows/{one}/errors")
+        assert [(row["step"], row["message"]) for row in errors] == [("a", message)]
+        assert len(automation.services.sent) == 1
+
+    def test_outputs_that_cannot_be_computed_end_it(self, automation: Client) -> None:
+        found = automation.ran(call("a", outputs={"x": "{{step.responseBody.no.such}}"}))
+
+        assert found["status"] == "Terminated"
+
+    def test_data_that_grows_too_large_ends_it(self, automation: Client) -> None:
+        automation.services.answers = [Answered(status=200, body={"t": "x" * 17_000})]
+
+        found = automation.ran(call("a", outputs={"all": "{{step.responseBody}}"}))
+
+        assert found["status"] == "Terminated"
+        assert "all" not in found["data"]
+
+
+class TestBranch:
+    """Every step whose condition holds is run, one way after another; else the default one; else nothing more."""
+
+    STEPS = (
+        branch("choose", a="{{data.n > 1}}", b="{{data.n > 2}}", c=None),
+        mark("a", nextStepId="end"),
+        mark("b", nextStepId="end"),
+        mark("c"),
+        mark("end"),
+    )
+
+    @pytest.mark.parametrize(
+        ("n", "ways"),
+        [
+            (3.0, ["choose", "a", "end", "b", "end"]),
+            (2.0, ["choose", "a", "end"]),
+            (1.0, ["choose", "c"]),
+        ],
+    )
+    def test_the_ways(self, automation: Client, n: float, ways: list[str]) -> None:
+        found = automation.ran(*self.STEPS, context={"n": n})
+
+        assert (found["status"], steps_of(found)) == ("Complete", ways)
+
+    def test_without_a_default_it_ends(self, automation: Client) -> None:
+        found = automation.ran(branch("choose", a="{{data.n === 1}}"), mark("a"))
+
+        assert (found["status"], steps_of(found)) == ("Complete", ["choose"])
+
+    def test_a_condition_that_says_neither_ends_it(self, automation: Client) -> None:
+        found = automation.ran(branch("choose", a="{{data.n}}"), mark("a"), context={"n": "yes"})
+
+        assert found["status"] == "Terminated"
+        assert automation.services.sent == []
+
+    def test_what_it_saves_counts_for_its_own_choice(self, automation: Client) -> None:
+        one = {**branch("choose", a="{{data.big}}", b=None), "outputs": {"big": "{{data.n > 1}}"}}
+
+        found = automation.ran(one, mark("a"), mark("b"), context={"n": 7})
+
+        assert steps_of(found) == ["choose", "a"]
+
+    def test_any_step_may_choose(self, automation: Client) -> None:
+        automation.services.answers = [Answered(status=404)]
+        ways = {"a": "{{step.responseCode < 300}}", "b": "{{step.responseCode === 404}}"}
+
+        found = automation.ran(call("ask", selectNextStep=ways), mark("a"), mark("b"))
+
+        assert steps_of(found) == ["ask", "b"]
+
+
+class TestIf:
+    """Where its condition holds its inner sequences are run, in their order, and then what follows; else only that."""
+
+    def steps(self) -> list[Any]:
+        inner = [[mark("a", nextStepId="b"), mark("b")], [wait("c")]]
+        return [step("if", "If", {"condition": "{{data.go}}"}, do=inner, nextStepId="after"), mark("after")]
+
+    def test_it_holds(self, automation: Client) -> None:
+        of = automation.saved(*self.steps())
+        one = automation.started(of, {"go": True})
+        automation.run(one)
+        asleep = automation.workflow(of, one)
+        automation.later(minutes=2)
+        automation.run(one)
+
+        assert steps_of(asleep) == ["if", "a", "b", "c"]
+        assert asleep["logs"][-1]["status"] == "Sleeping"
+        assert steps_of(automation.workflow(of, one)) == ["if", "a", "b", "c", "after"]
+
+    def test_it_does_not(self, automation: Client) -> None:
+        assert steps_of(automation.ran(*self.steps(), context={"go": False})) == ["if", "after"]
+
+    def test_one_inside_another(self, automation: Client) -> None:
+        inner = step("in", "If", {"condition": "{{data.b}}"}, do=[[mark("x")]])
+        outer = step("out", "If", {"condition": "{{data.a}}"}, do=[[inner]])
+
+        assert steps_of(automation.ran(outer, context={"a": True, "b": True})) == ["out", "in", "x"]
+        assert steps_of(automation.ran(outer, context={"a": True, "b": False})) == ["out", "in"]
+        assert steps_of(automation.ran(outer, context={"a": False, "b": True})) == ["out"]
+
+    def test_the_documented_condition(self, automation: Client) -> None:
+        condition = (
+            "{{!isTimeOfDayBetween(data.payload.status.timestamp, '08:00:00', '17:00:00',"
+            " 'Singapore Standard Time')}}"
+        )
+        one = step("if", "If", {"condition": condition}, do=[[mark("closed")]])
+
+        def at(timestamp: str) -> list[str]:
+            return steps_of(automation.ran(one, context={"payload": {"status": {"timestamp": timestamp}}}))
+
+        assert at("2026-01-01T04:00:00Z") == ["if"]
+        assert at("2026-01-01T12:00:00Z") == ["if", "closed"]
+
+
+class TestWait:
+    """It lets its duration pass, to the second, and holds nothing meanwhile."""
+
+    @pytest.mark.parametrize(("duration", "seconds"), [("00:00:45", 45), ("0.00:02:00", 120), ("1", 86_400)])
+    def test_its_duration(self, automation: Client, duration: str, seconds: int) -> None:
+        of = automation.saved(wait("pause", duration, nextStepId="a"), mark("a"))
+        one = automation.started(of)
+        automation.run(one)
+        automation.later(seconds=seconds - 10)
+        automation.run(one)
+        assert automation.services.sent == []
+
+        automation.later(seconds=10)
+        automation.run(one)
+
+        assert automation.services.urls == [url("a")]
+        assert automation.workflow(of, one)["status"] == "Complete"
+
+    def test_suspended_meanwhile_it_waits_for_the_resume(self, automation: Client) -> None:
+        of = automation.saved(wait("pause", nextStepId="a"), mark("a"))
+        one = automation.started(of)
+        automation.run(one)
+        path = f"/definitions/{of}/workflows/{one}"
+        automation("PATCH", path, {"status": "suspend"})
+        automation.later(hours=1)
+        automation.run(one)
+        assert automation.services.sent == []
+
+        automation("PATCH", path, {"status": "resume"})
+        automation.run(one)
+
+        assert automation.services.urls == [url("a")]
+
+
+class TestWaitForReply:
+    """It waits for an answer to its correlation id; without one in time ``step.reply`` is null and the flow goes on."""
+
+    def saved(self, client: Client, **more: Any) -> tuple[str, str]:
+        ways = {"yes": "{{step.reply != null}}", "no": "{{step.reply == null}}"}
+        ask = step(
+            "ask",
+            "WaitForReply",
+            {"from": "{{data.phone}}", "channel": "sms", "timeout": "00:05:00"},
+            **{"outputs": {"reply": "{{step.reply}}"}, "selectNextStep": ways, **more},
+        )
+        of = client.saved(ask, mark("yes"), mark("no"))
+        one = client.started(of, {"phone": "+6512345678"})
+        client.run(one)
+        return of, one
+
+    def reply(self, client: Client, of: str, one: str, body: Any) -> None:
+        (log,) = (log for log in client.workflow(of, one)["logs"] if log["status"] == "WaitingForEvent")
+        sid, seq = InstanceSid(one), 1
+        sent = Sent(
+            correlation_id=CorrelationId(log["correlationId"]), key="k", by=Actor(name="phone"), body=body
+        )
+        assert isinstance(answer_event(client.ports, sid, seq, sent), Applied)
+        client.run(one)
+
+    def test_while_it_waits(self, automation: Client) -> None:
+        of, one = self.saved(automation)
+        automation.later(minutes=1)
+
+        found = automation.workflow(of, one)
+
+        (log,) = found["logs"]
+        assert found["status"] == "Runnable"
+        assert (log["stepName"], log["status"], log["completedAt"]) == ("ask", "WaitingForEvent", None)
+        assert log["startedAt"] == "2026-01-01T12:00:00.00Z"
+        assert log["correlationId"].startswith(f"{one}-1.")
+
+    def test_a_reply(self, automation: Client) -> None:
+        of, one = self.saved(automation)
+        automation.later(minutes=1)
+        self.reply(automation, of, one, {"text": "1", "user": {"msisdn": "+65"}})
+
+        found = automation.workflow(of, one)
+
+        assert (found["status"], steps_of(found)) == ("Complete", ["ask", "yes"])
+        assert found["data"]["reply"] == {"text": "1", "user": {"msisdn": "+65"}}
+        log = found["logs"][0]
+        assert (log["status"], "correlationId" in log) == ("Complete", False)
+        assert (log["startedAt"], log["completedAt"]) == (
+            "2026-01-01T12:00:00.00Z",
+            "2026-01-01T12:01:00.00Z",
+        )
+
+    def test_a_reply_comes_in_through_the_core_dialect(self, automation: Client) -> None:
+        of, one = self.saved(automation)
+        (log,) = automation.workflow(of, one)["logs"]
+        core = CoreClient(automation.ports, automation.hasher, Shop())
+        path = f"/execution-event/{log['correlationId']}/resume"
+
+        assert core("POST", path, {"text": "yes"}, key="operator.secret", secret=None)[0] == 200
+        automation.run(one)
+
+        assert automation.workflow(of, one)["data"]["reply"] == {"text": "yes"}
+        assert core("POST", path, {"text": "no"}, key="operator.secret", secret=None)[0] == 409
+
+    def test_none_in_time(self, automation: Client) -> None:
+        of, one = self.saved(automation)
+        automation.later(minutes=5)
+        automation.run(one)
+
+        found = automation.workflow(of, one)
+
+        assert (found["status"], steps_of(found)) == ("Complete", ["ask", "no"])
+        assert found["logs"][0]["status"] == "Cancelled"
+        assert "reply" not in found["data"]
+        assert automation("GET", f"/definitions/{of}/workflows/{one}/errors") == (200, [])
+
+    def test_without_a_timeout_it_waits_for_a_day(self, automation: Client) -> None:
+        ask = step("ask", "WaitForReply", {"from": "x", "channel": "sms"}, nextStepId="a")
+        of = automation.saved(ask, mark("a"))
+        one = automation.started(of)
+        automation.run(one)
+        automation.later(hours=23)
+        automation.run(one)
+        assert automation.services.sent == []
+        automation.later(hours=1)
+        automation.run(one)
+
+        assert steps_of(automation.workflow(of, one)) == ["ask", "a"]
+
+    def test_what_an_earlier_reply_has_left_is_gone(self, automation: Client) -> None:
+        ask = step(
+            "ask",
+            "WaitForReply",
+            {"from": "x", "channel": "sms", "timeout": "00:05:00"},
+            outputs={"reply": "{{step.reply}}"},
+            nextStepId="look",
+        )
+        of = automation.saved(
+            ask, branch("look", none="{{data.reply == null}}", ask="{{data.reply != null}}"), mark("none")
+        )
+        one = automation.started(of)
+        automation.run(one)
+        self.reply(automation, of, one, {"text": "again"})
+        assert automation.workflow(of, one)["logs"][-1]["status"] == "WaitingForEvent"
+        automation.later(minutes=5)
+        automation.run(one)
+
+        assert steps_of(automation.workflow(of, one)) == ["ask", "look", "ask", "look", "none"]
+
+    @pytest.mark.parametrize("choice", [{"nextStepId": "yes", "selectNextStep": None}, {}])
+    def test_outputs_of_a_reply_that_cannot_be_computed_end_it(self, automation: Client, choice: Any) -> None:
+        ask = step(
+            "ask",
+            "WaitForReply",
+            {"from": "x", "channel": "sms"},
+            outputs={"text": "{{step.reply.text}}"},
+            **{name: value for name, value in choice.items() if value is not None},
+        )
+        of = automation.saved(ask, *([mark("yes")] if choice else []))
+        one = automation.started(of)
+        automation.run(one)
+        self.reply(automation, of, one, {"nothing": "of that"})
+
+        assert automation.workflow(of, one)["status"] == "Terminated"
+        _, errors = automation("GET", f"/definitions/{of}/workflows/{one}/errors")
+        assert errors[0]["message"].startswith("resumeControllerCallback: ")
+        assert automation.services.sent == []
+
+    def test_terminated_while_it_waits(self, automation: Client) -> None:
+        of, one = self.saved(automation)
+        automation("PATCH", f"/definitions/{of}/workflows/{one}", {"status": "terminate"})
+
+        found = automation.workflow(of, one)
+
+        (log,) = found["logs"]
+        assert (found["status"], log["status"], "correlationId" in log) == ("Terminated", "Cancelled", False)
+
+
+class TestTheHttpRequestTrigger:
+    """It starts a workflow of every enabled definition that is meant; an empty 200."""
+
+    def contexts(self, client: Client) -> list[dict[str, Any]]:
+        return [dict(one.attributes) for one in client.ports.instances.instances.values()]
+
+    def test_the_documented_example(self, automation: Client) -> None:
+        of = automation.saved(mark("a"))
+        sent = {"f1": "value1", "f2": 123456, "f3": False, "o1": {"nf1": "value1", "nf2": "value2"}}
+
+        assert automation("POST", "/triggers/http_request?subAccountId=shop", sent) == (200, None)
+        assert automation.text == ""
+
+        _, (found,) = automation("GET", f"/definitions/{of}/workflows")
+        assert found["data"] == {
+            **sent,
+            "accountId": "a-1",
+            "triggeredAt": "2026-01-01T12:00:00.0000000Z",
+            "subAccountId": "shop",
+        }
+        automation.run(found["workflowId"])
+        assert automation.services.urls == [url("a")]
+
+    @pytest.mark.parametrize(
+        ("named", "started"),
+        [("", ["all"]), ("?subAccountId=shop", ["all", "shop"]), ("?subAccountId=x", ["all"])],
+    )
+    def test_whom_it_starts(self, automation: Client, named: str, started: list[str]) -> None:
+        automation.water()
+        ids = {
+            automation.saved(wait("a")): "all",
+            automation.saved(wait("a"), subAccountId="shop"): "shop",
+            automation.saved(wait("a"), status="disabled"): "disabled",
+            automation.saved(wait("a"), status="disabled", trigger="inbound_sms"): "by sms",
+        }
+        gone = automation.saved(wait("a"))
+        automation("DELETE", f"/definitions/{gone}")
+
+        automation("POST", f"/triggers/http_request{named}", {})
+
+        found = [ids[one.strategy_id] for one in automation.ports.instances.instances.values()]
+        assert sorted(found) == started
+
+    def test_the_latest_version_says_whether_and_how(self, automation: Client) -> None:
+        of = automation.saved(wait("a"))
+        steps = {"name": "n", "steps": [mark("b")]}
+        automation(
+            "PUT", f"/definitions/{of}", {"trigger": "http_request", "status": "enabled", "definition": steps}
+        )
+        automation("POST", "/triggers/http_request", {})
+        automation("PUT", f"/definitions/{of}", {"trigger": "http_request", "definition": steps})
+        automation("POST", "/triggers/http_request", {})
+
+        (one,) = automation.ports.instances.instances.values()
+        assert one.strategy_version == 2
+
+    @pytest.mark.parametrize(
+        ("body", "context"), [([1], {"payload": [1]}), ("x", {"payload": "x"}), ({}, {})]
+    )
+    def test_any_json_is_taken(self, automation: Client, body: Any, context: Any) -> None:
+        automation.saved(wait("a"))
+
+        automation("POST", "/triggers/http_request", body)
+
+        (found,) = self.contexts(automation)
+        assert {
+            name: value for name, value in found.items() if name not in ("accountId", "triggeredAt")
+        } == context
+
+    def test_what_is_laid_in_cannot_be_sent(self, automation: Client) -> None:
+        automation.saved(wait("a"))
+
+        automation("POST", "/triggers/http_request", {"accountId": "evil", "triggeredAt": "never"})
+
+        (found,) = self.contexts(automation)
+        assert found == {"accountId": "a-1", "triggeredAt": "2026-01-01T12:00:00.0000000Z"}
+
+    def test_sent_again_under_its_key_it_starts_nothing_more(self, automation: Client) -> None:
+        automation.saved(wait("a"))
+        automation.saved(wait("a"))
+        key = {"idempotency-key": "event-1"}
+
+        for _ in range(2):
+            assert automation("POST", "/triggers/http_request", {"n": 1}, more=key) == (200, None)
+
+        assert len(automation.ports.instances.instances) == 2
+        found = automation.refusal("POST", "/triggers/http_request", {"n": 2}, more=key)
+        assert found == (422, 1000, "The Idempotency-Key was used with another request.")
+
+    @pytest.mark.parametrize(
+        ("query", "raw", "message"),
+        [
+            ("", b"{", "Request is invalid."),
+            ("?subAccountId=", b"{}", "Invalid subAccountId."),
+            (f"?subAccountId={'x' * 101}", b"{}", "Invalid subAccountId."),
+        ],
+    )
+    def test_what_is_sent_wrongly(self, automation: Client, query: str, raw: bytes, message: str) -> None:
+        automation.saved(wait("a"))
+
+        assert automation.refusal("POST", f"/triggers/http_request{query}", raw=raw) == (400, 1000, message)

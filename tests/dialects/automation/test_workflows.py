@@ -1,0 +1,651 @@
+"""Workflows told and commanded. Source: contracts/automation.md A.1 to A.4 and A.7; seed 001; mapping D.2 and D.3."""
+
+import json
+import re
+from dataclasses import replace
+from itertools import product
+from typing import Any, ClassVar
+
+import pytest
+
+from shared.api.automation.statuses import COMMAND_OF, IS_DONE, STATUS_OF, Command
+from shared.application.find_instances import MOST_LOOKED_AT
+from shared.application.start import Repeatable, StartInstance, start_instance
+from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.phase import Phase
+from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
+from shared.domain.steps.call import Answered, TimedOut
+from tests.dialects.automation.client import BASE, Client, branch, call, wait
+from tests.dialects.core.client import GYM, MEMBER, WATER
+
+UNKNOWN = "2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"
+OTHER = "60dbe307fe55d99fc083db61"
+CALENDAR = WATER["settings"]["schedule"]["calendars"][0]
+
+
+@pytest.fixture
+def of(automation: Client) -> str:
+    """A definition whose workflows wait for a minute."""
+    return automation.saved(wait("pause"))
+
+
+def told(client: Client, of: str, one: str, status: Any) -> tuple[int, Any]:
+    return client("PATCH", f"/definitions/{of}/workflows/{one}", {"status": status})
+
+
+def status_of(client: Client, of: str, one: str) -> str:
+    return str(client.workflow(of, one)["status"])
+
+
+class TestTheCommands:
+    """200 and an empty body; what is not allowed is 400 with 1000, and never 409."""
+
+    def test_a_workflow_is_suspended_resumed_and_terminated(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+
+        found = [status_of(automation, of, one)]
+        for command in ("suspend", "resume", "terminate"):
+            assert told(automation, of, one, command) == (200, None)
+            assert automation.text == ""
+            assert "Content-Type" not in automation.headers
+            found.append(status_of(automation, of, one))
+
+        assert found == ["Runnable", "Suspended", "Runnable", "Terminated"]
+        assert automation.workflow(of, one)["completedAt"] == "2026-01-01T12:00:00.00Z"
+
+    @pytest.mark.parametrize(
+        ("before", "command", "message"),
+        [
+            (["suspend"], "suspend", "be suspended because its status is Suspended."),
+            (["terminate"], "suspend", "be suspended because its status is Terminated."),
+            (["complete"], "suspend", "be suspended because its status is Complete."),
+            ([], "resume", "be resumed because its status is Runnable."),
+            (["terminate"], "resume", "be resumed because its status is Terminated."),
+            (["complete"], "resume", "be resumed because its status is Complete."),
+            (["complete"], "terminate", "be terminated because its status is Complete."),
+        ],
+    )
+    def test_what_its_status_does_not_allow(
+        self, automation: Client, of: str, before: list[str], command: str, message: str
+    ) -> None:
+        one = automation.started(of)
+        for earlier in before:
+            if earlier == "complete":
+                automation.run(one)
+                automation.later(minutes=2)
+                automation.run(one)
+            else:
+                assert told(automation, of, one, earlier)[0] == 200
+
+        path = f"/definitions/{of}/workflows/{one}"
+        found = automation.refusal("PATCH", path, {"status": command})
+
+        assert found == (400, 1000, f"Workflow {one} cannot {message}")
+
+    def test_terminating_may_be_repeated(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+
+        assert told(automation, of, one, "terminate") == (200, None)
+        before = automation.stored()
+        assert told(automation, of, one, "terminate") == (200, None)
+
+        assert automation.stored() == before
+
+    def test_a_resume_that_comes_too_late_says_why(self, automation: Client) -> None:
+        hourly = {"unit": "hours", "amount": 1}
+        settings = {**WATER["settings"], "schedule": {"calendars": [CALENDAR | {"scheduleAfter": hourly}]}}
+        sid = automation.water({**WATER, "settings": settings})
+        strategy = automation.ports.strategies.load(StrategySid(sid), 1)
+        asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c-1"})
+        one = str(start_instance(automation.ports, strategy, asked).instance.sid)
+        told(automation, sid, one, "suspend")
+        automation.later(days=60)
+
+        found = automation.refusal("PATCH", f"/definitions/{sid}/workflows/{one}", {"status": "resume"})
+
+        assert found[:2] == (400, 1000)
+        assert found[2].startswith(f"Workflow {one} cannot be resumed because more than 1000 ")
+
+    def test_who_commands_and_why_is_written_down(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+
+        automation(
+            "PATCH",
+            f"/definitions/{of}/workflows/{one}",
+            {"status": "suspend"},
+            key="operator.secret",
+            more={"audit-comment": "the customer asked"},
+        )
+
+        entry = automation.ports.instances.audit[-1]
+        assert (entry.by, entry.command, entry.reason) == ("operator", "pause", "the customer asked")
+
+    def test_the_table_of_verdicts_is_whole(self) -> None:
+        assert set(IS_DONE) == set(product(Command, (Applied, AlreadyThere, Refused)))
+        assert set(COMMAND_OF) == set(Command)
+
+    def test_every_phase_has_its_status(self) -> None:
+        """mapping D.3, the column of 8x8."""
+        assert STATUS_OF == {
+            Phase.UNDATED: "Runnable",
+            Phase.AHEAD: "Runnable",
+            Phase.OVERDUE: "Runnable",
+            Phase.RUNNING: "Runnable",
+            Phase.BETWEEN_STEPS: "Runnable",
+            Phase.RETRYING: "Runnable",
+            Phase.DELAYED: "Runnable",
+            Phase.AWAITING_ANSWER: "Runnable",
+            Phase.ON_HOLD: "Runnable",
+            Phase.PAUSED: "Suspended",
+            Phase.STUCK: "Suspended",
+            Phase.CANCELED: "Terminated",
+            Phase.FAULTED: "Terminated",
+            Phase.COMPLETED: "Complete",
+        }
+        assert set(STATUS_OF) == set(Phase)
+
+
+class TestTheOrderOfChecks:
+    """Key, account, definition id, workflow id, body, definition, workflow, transition: the first counts."""
+
+    SUSPEND: ClassVar = {"status": "suspend"}
+
+    @pytest.mark.parametrize(
+        ("key", "definition_id", "workflow_id", "body", "found"),
+        [
+            (None, "x", "y", b"{", (401, 1200, "Unauthorized Access")),
+            ("admin.wrong", "x", "y", b"{", (401, 1200, "Unauthorized Access")),
+            ("stranger.secret", "x", "y", b"{", (403, 1201, "Access forbidden")),
+            ("viewer.secret", "x", "y", b"{", (403, 1201, "Access forbidden")),
+            ("admin.secret", "x", "y", b"{", (400, 1000, "Invalid definition id.")),
+            ("admin.secret", UNKNOWN, "y", b"{", (400, 1000, "Invalid workflow id.")),
+            ("admin.secret", UNKNOWN, UNKNOWN, b"{", (400, 1000, "Request is invalid.")),
+            ("admin.secret", UNKNOWN, OTHER, b'{"status": "halt"}', (400, 1000, "Invalid status.")),
+            (
+                "admin.secret",
+                UNKNOWN,
+                UNKNOWN,
+                b'{"status": "suspend"}',
+                (404, 1300, f"Definition {UNKNOWN} not found."),
+            ),
+        ],
+    )
+    def test_before_anything_is_there(
+        self,
+        automation: Client,
+        key: str | None,
+        definition_id: str,
+        workflow_id: str,
+        body: bytes,
+        found: tuple[int, int, str],
+    ) -> None:
+        path = f"/definitions/{definition_id}/workflows/{workflow_id}"
+
+        assert automation.refusal("PATCH", path, raw=body, key=key) == found
+
+    def test_a_workflow_that_is_not(self, automation: Client, of: str) -> None:
+        for unknown in (UNKNOWN, OTHER):
+            found = automation.refusal("PATCH", f"/definitions/{of}/workflows/{unknown}", self.SUSPEND)
+            assert found == (404, 1300, f"Workflow {unknown} not found.")
+
+    def test_a_workflow_of_another_definition(self, automation: Client, of: str) -> None:
+        one = automation.started(automation.saved(wait("other")))
+
+        found = automation.refusal("PATCH", f"/definitions/{of}/workflows/{one}", self.SUSPEND)
+
+        assert found == (404, 1300, f"Workflow {one} not found.")
+
+    def test_a_definition_of_another_account(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+        path = f"/api/v1/accounts/a-2/definitions/{of}/workflows/{one}"
+
+        found = automation.refusal("PATCH", path, self.SUSPEND, key="stranger.secret")
+
+        assert found == (404, 1300, f"Definition {of} not found.")
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{",
+            b"[]",
+            b'"suspend"',
+            b"null",
+            b'{"status": 1, "status": 2}',
+            b"\xff",
+            b'{"status": "\\ud800"}',
+        ],
+    )
+    def test_a_body_that_is_none(self, automation: Client, of: str, body: bytes) -> None:
+        path = f"/definitions/{of}/workflows/{UNKNOWN}"
+
+        assert automation.refusal("PATCH", path, raw=body) == (400, 1000, "Request is invalid.")
+
+    @pytest.mark.parametrize(
+        "status", [None, "", "Suspend", "SUSPEND", "suspended", 1, True, ["suspend"], {}]
+    )
+    def test_a_status_that_is_none(self, automation: Client, of: str, status: Any) -> None:
+        path = f"/definitions/{of}/workflows/{UNKNOWN}"
+
+        assert automation.refusal("PATCH", path, {"status": status}) == (400, 1000, "Invalid status.")
+        assert automation.refusal("PATCH", path, {}) == (400, 1000, "Invalid status.")
+
+    def test_an_id_may_be_written_in_capitals(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+
+        assert told(automation, of.upper(), one.upper(), "suspend") == (200, None)
+
+
+class TestRefusals:
+    """Every one has a code, a message, an id and a time."""
+
+    def test_the_documented_examples(self, automation: Client) -> None:
+        automation.later(seconds=37.66)
+        status, answer = automation("GET", f"/definitions/not-a-uuid/workflows/{OTHER}")
+        assert (status, answer["code"], answer["message"]) == (400, 1000, "Invalid definition id.")
+        assert answer["timestamp"] == "2026-01-01T12:00:37.66Z"
+
+        status, answer = automation("GET", f"/definitions/{UNKNOWN}/workflows/{OTHER}")
+        assert (status, answer["code"]) == (404, 1300)
+        assert answer["message"] == f"Definition {UNKNOWN} not found."
+
+    def test_each_error_has_an_id_of_its_own(self, automation: Client) -> None:
+        ids = {automation("GET", "/definitions/x/workflows")[1]["errorId"] for _ in range(3)}
+
+        assert len(ids) == 3
+
+    def test_the_time_has_two_digits_of_a_second(self, automation: Client) -> None:
+        _, answer = automation("GET", "/definitions/x/workflows")
+
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\dZ", answer["timestamp"])
+
+
+class TestTheList:
+    """Youngest first, of the latest version, of a status, started within bounds, some behind some."""
+
+    def test_it_begins_with_the_youngest(self, automation: Client, of: str) -> None:
+        made = []
+        for _ in range(3):
+            made.append(automation.started(of))
+            automation.later(seconds=1)
+
+        _, found = automation("GET", f"/definitions/{of}/workflows")
+
+        assert [one["workflowId"] for one in found] == made[::-1]
+        assert found[0] == {
+            "workflowId": made[2],
+            "data": {"accountId": "a-1", "triggeredAt": "2026-01-01T12:00:02.0000000Z"},
+            "definitionId": of,
+            "version": 1,
+            "status": "Runnable",
+            "startedAt": "2026-01-01T12:00:02.00Z",
+            "completedAt": None,
+        }
+
+    def test_some_behind_some(self, automation: Client, of: str) -> None:
+        made = [self.at(automation, of, second) for second in range(5)]
+
+        assert self.found(automation, of, "limit=2") == made[:2:-1]
+        assert self.found(automation, of, "limit=2&offset=1") == [made[3], made[2]]
+        assert self.found(automation, of, "offset=4") == [made[0]]
+        assert self.found(automation, of, "offset=5") == []
+
+    def test_of_a_status(self, automation: Client, of: str) -> None:
+        runs, stands, ended = (automation.started(of) for _ in range(3))
+        told(automation, of, stands, "suspend")
+        told(automation, of, ended, "terminate")
+        whole = automation.started(of)
+        automation.run(whole)
+        automation.later(minutes=2)
+        automation.run(whole)
+
+        by_status = {
+            status: self.found(automation, of, f"status={status}")
+            for status in ("Runnable", "Suspended", "Complete", "Terminated")
+        }
+
+        assert by_status == {
+            "Runnable": [runs],
+            "Suspended": [stands],
+            "Complete": [whole],
+            "Terminated": [ended],
+        }
+
+    def test_of_a_version(self, automation: Client, of: str) -> None:
+        first = automation.started(of)
+        automation("PUT", f"/definitions/{of}", {**self.definition(), "status": "enabled"})
+        second = automation.started(of)
+
+        assert self.found(automation, of, "") == [second]
+        assert self.found(automation, of, "version=1") == [first]
+        assert self.found(automation, of, "version=3") == []
+
+    @pytest.mark.parametrize(
+        ("query", "seconds"),
+        [
+            ("startTimeFrom=2026-01-01T12:00:02Z", [4, 3, 2]),
+            ("startTimeTo=2026-01-01T12:00:02Z", [2, 1, 0]),
+            ("startTimeFrom=2026-01-01T12:00:01Z&startTimeTo=2026-01-01T14:00:03%2B02:00", [3, 2, 1]),
+            ("startTimeFrom=2026-01-01T12:00:03.0001Z", [4]),
+            ("startTimeTo=2026-01-01T12:00:00.9999Z", [0]),
+            ("startTimeFrom=2026-01-02", []),
+            ("startTimeTo=2026-01-02", [4, 3, 2, 1, 0]),
+            ("startTimeFrom=2026-01-01T12:00:04Z&startTimeTo=2026-01-01T12:00:03Z", []),
+        ],
+    )
+    def test_started_within_bounds(self, automation: Client, of: str, query: str, seconds: list[int]) -> None:
+        made = [self.at(automation, of, second) for second in range(5)]
+
+        assert self.found(automation, of, query) == [made[second] for second in seconds]
+
+    @pytest.mark.parametrize(
+        ("query", "message"),
+        [
+            ("limit=0", "Invalid limit."),
+            ("limit=501", "Invalid limit."),
+            ("limit=x", "Invalid limit."),
+            ("offset=-1", "Invalid offset."),
+            ("version=0", "Invalid version."),
+            ("status=runnable", "Invalid status."),
+            ("startTimeFrom=yesterday", "Invalid startTimeFrom."),
+            ("startTimeTo=2026-13-01", "Invalid startTimeTo."),
+            ("limit=0&offset=-1&status=x", "Invalid limit. Invalid offset. Invalid status."),
+        ],
+    )
+    def test_what_is_asked_wrongly(self, automation: Client, query: str, message: str) -> None:
+        path = f"/definitions/{UNKNOWN}/workflows?{query}"
+
+        assert automation.refusal("GET", path) == (400, 1000, message)
+
+    def test_what_nobody_knows_is_passed_over(self, automation: Client, of: str) -> None:
+        assert self.found(automation, of, "colour=blue&limit=500") == []
+
+    def test_of_a_definition_that_is_not(self, automation: Client) -> None:
+        found = automation.refusal("GET", f"/definitions/{UNKNOWN}/workflows")
+
+        assert found == (404, 1300, f"Definition {UNKNOWN} not found.")
+
+    def test_an_answer_that_would_be_too_large(self, automation: Client, of: str) -> None:
+        sid = InstanceSid(automation.started(of))
+        large = automation.instance(sid)
+        for number in range(500):
+            copy = f"{number:08}-1111-4000-8000-000000000000"
+            automation.ports.instances.instances[InstanceSid(copy)] = self.like(large, copy)
+
+        assert automation.refusal("GET", f"/definitions/{of}/workflows?limit=500") == (
+            400,
+            1010,
+            "The answer would take more than 5 MB: lower limit.",
+        )
+        assert len(self.found(automation, of, "limit=100")) == 100
+
+    def test_a_walk_that_would_be_too_long(self, automation: Client, of: str) -> None:
+        one = automation.instance(automation.started(of))
+        for number in range(MOST_LOOKED_AT):
+            copy = f"{number:08}-1111-4000-8000-000000000000"
+            automation.ports.instances.instances[InstanceSid(copy)] = self.like(one, copy, large=False)
+
+        found = automation.refusal("GET", f"/definitions/{of}/workflows?version=7")
+
+        assert found == (400, 1010, "Too many workflows: narrow startTimeFrom and startTimeTo.")
+
+    @staticmethod
+    def like(instance: Any, sid: str, *, large: bool = True) -> Any:
+        attributes = {**instance.attributes, **({"text": "x" * 15_000} if large else {})}
+        return replace(instance, sid=InstanceSid(sid), attributes=attributes)
+
+    @staticmethod
+    def definition() -> dict[str, Any]:
+        return {
+            "trigger": "http_request",
+            "definition": {"name": "Another", "steps": [wait("pause", "00:02:00")]},
+        }
+
+    @staticmethod
+    def at(client: Client, of: str, second: int) -> str:
+        client.clock.at = client.clock.at.replace(second=second)
+        return client.started(of)
+
+    @staticmethod
+    def found(client: Client, of: str, query: str) -> list[str]:
+        status, answer = client("GET", f"/definitions/{of}/workflows?{query}")
+        assert status == 200, answer
+        return [one["workflowId"] for one in answer]
+
+
+class TestLogs:
+    """Every execution of a step, in its order, with the status it has."""
+
+    def statuses(self, client: Client, of: str, one: str) -> list[tuple[str, str]]:
+        return [(log["stepName"], log["status"]) for log in client.workflow(of, one)["logs"]]
+
+    def test_only_where_they_are_asked_for(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+
+        _, plain = automation("GET", f"/definitions/{of}/workflows/{one}")
+        _, asked = automation("GET", f"/definitions/{of}/workflows/{one}?includeLogs=false")
+
+        assert "logs" not in plain
+        assert plain == asked
+        assert automation.workflow(of, one)["logs"] == []
+        found = automation.refusal("GET", f"/definitions/{of}/workflows/{one}?includeLogs=perhaps")
+        assert found == (400, 1000, "Invalid includeLogs.")
+
+    def test_a_workflow_that_ends(self, automation: Client) -> None:
+        of = automation.saved(
+            call("a", nextStepId="b"), wait("b", nextStepId="c"), branch("c", d=None), call("d")
+        )
+        one = automation.started(of)
+        automation.run(one)
+
+        sleeping = automation.workflow(of, one)["logs"]
+        automation.later(seconds=90)
+        automation.run(one)
+        found = automation.workflow(of, one)
+
+        assert [(log["stepName"], log["status"]) for log in sleeping] == [
+            ("a", "Complete"),
+            ("b", "Sleeping"),
+        ]
+        assert sleeping[1]["completedAt"] is None
+        assert (found["status"], found["completedAt"]) == ("Complete", "2026-01-01T12:01:30.00Z")
+        assert [(log["stepName"], log["status"]) for log in found["logs"]] == [
+            (name, "Complete") for name in "abcd"
+        ]
+        assert (found["logs"][1]["startedAt"], found["logs"][1]["completedAt"]) == (
+            "2026-01-01T12:00:00.00Z",
+            "2026-01-01T12:01:30.00Z",
+        )
+        assert [log["id"] for log in found["logs"][:2]] == [log["id"] for log in sleeping]
+        assert len({log["id"] for log in found["logs"]}) == 4
+
+    def test_a_workflow_that_is_terminated_in_its_sleep(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+        automation.run(one)
+        automation.later(seconds=5)
+        told(automation, of, one, "terminate")
+
+        (log,) = automation.workflow(of, one)["logs"]
+
+        assert (log["stepName"], log["status"]) == ("pause", "Cancelled")
+        assert (log["startedAt"], log["completedAt"]) == (
+            "2026-01-01T12:00:00.00Z",
+            "2026-01-01T12:00:05.00Z",
+        )
+
+    def test_a_workflow_that_fails(self, automation: Client) -> None:
+        automation.services.answers = [TimedOut(why="no whole answer within 5 s")]
+        of = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(of)
+        automation.run(one)
+
+        assert self.statuses(automation, of, one) == [("a", "Failed")]
+        assert status_of(automation, of, one) == "Terminated"
+        assert automation("GET", f"/definitions/{of}/workflows/{one}/errors")[1] == [
+            {
+                "workflowId": one,
+                "step": "a",
+                "message": "no answer: no whole answer within 5 s",
+                "errorTime": "2026-01-01T12:00:00.00Z",
+            }
+        ]
+
+    def test_without_errors_there_are_none(self, automation: Client, of: str) -> None:
+        one = automation.started(of)
+
+        assert automation("GET", f"/definitions/{of}/workflows/{one}/errors") == (200, [])
+        for path in (
+            f"/definitions/{of}/workflows/{UNKNOWN}",
+            f"/definitions/{of}/workflows/{UNKNOWN}/errors",
+        ):
+            assert automation.refusal("GET", path) == (404, 1300, f"Workflow {UNKNOWN} not found.")
+
+
+class TestStarting:
+    """201, the workflow's id, and where it is; of a disabled definition too."""
+
+    def test_what_is_answered(self, automation: Client, of: str) -> None:
+        status, answer = automation(
+            "POST", f"/definitions/{of}/workflows", {"orderId": 7, "tags": ["a", {"b": 1}]}
+        )
+
+        assert (status, set(answer)) == (201, {"workflowId"})
+        assert automation.headers["Location"] == f"{BASE}/definitions/{of}/workflows/{answer['workflowId']}"
+        assert automation.workflow(of, answer["workflowId"])["data"] == {
+            "orderId": 7,
+            "tags": ["a", {"b": 1}],
+            "accountId": "a-1",
+            "triggeredAt": "2026-01-01T12:00:00.0000000Z",
+        }
+
+    def test_it_runs_once_and_now(self, automation: Client) -> None:
+        of = automation.saved(call("a"))
+        one = automation.started(of)
+
+        automation.run(one)
+
+        assert automation.services.urls == ["https://api.example.com/records"]
+        assert status_of(automation, of, one) == "Complete"
+        assert automation.instance(one).events == ()
+
+    def test_nothing_sent_is_an_empty_context(self, automation: Client, of: str) -> None:
+        status, answer = automation("POST", f"/definitions/{of}/workflows")
+
+        assert status == 201
+        assert set(automation.workflow(of, answer["workflowId"])["data"]) == {"accountId", "triggeredAt"}
+
+    def test_of_a_version(self, automation: Client, of: str) -> None:
+        automation("PUT", f"/definitions/{of}", TestTheList.definition())
+
+        _, first = automation("POST", f"/definitions/{of}/workflows?version=1", {})
+        _, latest = automation("POST", f"/definitions/{of}/workflows", {})
+
+        versions = [automation.instance(one["workflowId"]).strategy_version for one in (first, latest)]
+        assert versions == [1, 2]
+        found = automation.refusal("POST", f"/definitions/{of}/workflows?version=3", {})
+        assert found == (404, 1300, f"Definition {of} version 3 not found.")
+
+    @pytest.mark.parametrize("body", [[], "text", 7, None, True])
+    def test_what_is_no_object_is_no_context(self, automation: Client, of: str, body: Any) -> None:
+        raw = json.dumps(body).encode()
+
+        found = automation.refusal("POST", f"/definitions/{of}/workflows", raw=raw)
+
+        assert found == (400, 1000, "Request is invalid.")
+
+    def test_a_context_that_is_too_large(self, automation: Client, of: str) -> None:
+        found = automation.refusal("POST", f"/definitions/{of}/workflows", {"text": "x" * 17_000})
+
+        assert found == (400, 1000, "Request is invalid. /data: must take at most 16 KB.")
+        huge = automation.refusal("POST", f"/definitions/{of}/workflows", {"text": "x" * 300_000})
+        assert huge == (400, 1000, "Request is invalid. It takes more than 256 KB.")
+
+    def test_sent_again_under_its_key_it_is_the_same(self, automation: Client, of: str) -> None:
+        key = {"idempotency-key": "order-7"}
+        path = f"/definitions/{of}/workflows"
+
+        first, again = (automation("POST", path, {"n": 1}, more=key) for _ in range(2))
+        found = automation.refusal("POST", path, {"n": 2}, more=key)
+
+        assert first == again
+        assert len(automation.ports.instances.instances) == 1
+        assert found == (422, 1000, "The Idempotency-Key was used with another request.")
+        assert automation.refusal("POST", path, {"n": 1}, more={"idempotency-key": ""})[:2] == (400, 1000)
+
+
+class TestStrategiesOfOtherDialects:
+    """Their instances are workflows; they run as they were told to."""
+
+    def test_an_instance_made_elsewhere_is_read_and_commanded(self, automation: Client) -> None:
+        sid = automation.water()
+        strategy = automation.ports.strategies.load(StrategySid(sid), 1)
+        asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c-1"})
+        one = str(start_instance(automation.ports, strategy, asked).instance.sid)
+
+        found = automation.workflow(sid, one)
+        assert (found["definitionId"], found["status"]) == (sid, "Runnable")
+        assert found["data"] == {
+            "accountId": "a-1",
+            "triggeredAt": "2026-01-01T12:00:00.0000000Z",
+            "customerId": "c-1",
+        }
+        assert told(automation, sid, one, "suspend") == (200, None)
+        assert status_of(automation, sid, one) == "Suspended"
+        assert told(automation, sid, one, "resume") == (200, None)
+        assert told(automation, sid, one, "terminate") == (200, None)
+        assert automation("GET", f"/definitions/{sid}/workflows?status=Terminated")[1][0]["workflowId"] == one
+
+    def test_started_here_it_gets_what_was_sent_and_runs_once(self, automation: Client) -> None:
+        sid = automation.water()
+        one = automation.started(sid, {"customerId": "c-1"})
+
+        assert automation.instance(one).attributes == {"customerId": "c-1"}
+        automation.run(one)
+        assert automation.workflow(sid, one)["status"] == "Complete"
+
+    def test_one_in_this_dialect_s_folder_is_no_definition_for_that(self, automation: Client) -> None:
+        """Nor is one whose sid is what a definition's would be: both are names that its maker chose."""
+        known_by = Repeatable(key=UNKNOWN, body_hash="h")
+        sid = automation.water(folder="/automation", repeatable=known_by)
+        one = automation.started(sid, {"customerId": "c-1"})
+
+        assert automation.instance(one).attributes == {"customerId": "c-1"}
+        assert automation("GET", "/definitions") == (200, [])
+        assert automation("GET", f"/definitions/{UNKNOWN}") == (200, [])
+        gone = (404, 1300, f"Definition {UNKNOWN} not found.")
+        assert automation.refusal("DELETE", f"/definitions/{UNKNOWN}") == gone
+
+    def test_one_that_is_named_by_a_uuid(self, automation: Client) -> None:
+        sid = automation.water({**WATER, "name": UNKNOWN})
+        one = automation.started(UNKNOWN.upper(), {"customerId": "c-1"})
+
+        assert automation.workflow(UNKNOWN, one)["definitionId"] == UNKNOWN
+        assert automation.workflow(sid, one)["definitionId"] == UNKNOWN
+
+    def test_its_retries_are_slept_over(self, automation: Client) -> None:
+        sid = automation.water(GYM)
+        automation.services.answers = [Answered(status=503)]
+        one = automation.started(sid, MEMBER)
+        automation.run(one)
+
+        found = automation.workflow(sid, one)
+
+        assert [(log["stepName"], log["status"]) for log in found["logs"]] == [
+            ("charge", "Sleeping"),
+            ("mail-failed", "Complete"),
+        ]
+        assert found["logs"][0]["completedAt"] is None
+        assert found["status"] == "Runnable"
+        _, errors = automation("GET", f"/definitions/{sid}/workflows/{one}/errors")
+        assert [row["message"] for row in errors] == ["answered 503"]
+
+    def test_they_are_no_definitions(self, automation: Client) -> None:
+        sid = automation.water()
+
+        assert automation("GET", f"/definitions/{sid}") == (200, [])
+        assert automation("GET", "/definitions") == (200, [])
+        assert automation.refusal("DELETE", f"/definitions/{sid}") == (
+            404,
+            1300,
+            f"Definition {sid} not found.",
+        )

@@ -1,0 +1,210 @@
+"""Queue, access keys and the service itself. Source: contracts/core.md, Q1 to Q3, A1 and section 5."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.application.bulk.dispatch import carry_on
+from shared.domain.bulk.release import QUIET
+from tests.dialects.core.client import Client
+
+
+def drain(client: Client) -> None:
+    """Let every drain have a turn."""
+    for sid in list(client.ports.operations.drains):
+        carry_on(client.ports, sid, time_left=lambda: timedelta(minutes=15))
+
+
+class TestTheQueue:
+    """Q1 to Q3: one flag; what was held runs once it is resumed."""
+
+    def test_it_is_active_paused_and_active_again(self, client: Client) -> None:
+        assert client("GET", "/queue", secret=None) == (200, {"status": "active"})
+        assert client("DELETE", "/queue", secret=None) == (200, {})
+        assert client("GET", "/queue", secret=None) == (200, {"status": "paused"})
+        assert client("POST", "/queue", secret=None) == (200, {})
+        assert client("GET", "/queue", secret=None) == (200, {"status": "active"})
+
+    def test_pausing_or_resuming_twice_changes_nothing(self, client: Client) -> None:
+        client("POST", "/queue")
+        assert client.ports.access.audit[4:] == []
+        assert client.ports.operations.drains == {}
+
+        client("DELETE", "/queue")
+        client("DELETE", "/queue")
+
+        assert [entry.command for entry in client.ports.access.audit] == ["pause-queue"]
+
+    def test_who_paused_and_resumed_it_is_written_down(self, client: Client) -> None:
+        client("DELETE", "/queue", key="operator.secret", more={"audit-comment": "bank is down"})
+        client("POST", "/queue")
+
+        told = [(e.command, e.by, e.from_state, e.to_state, e.reason) for e in client.ports.access.audit]
+        assert told == [
+            ("pause-queue", "operator", "active", "paused", "bank is down"),
+            ("resume-queue", "admin", "paused", "active", None),
+        ]
+
+    def test_due_events_wait_and_run_once_it_is_resumed(self, client: Client) -> None:
+        sid = client.one()
+        client("DELETE", "/queue")
+        client.run(sid)
+        assert client("GET", f"/execution-instance/{sid}")[1]["heldBy"] == "queue"
+        client.ports.wakeups.invoked.clear()
+
+        client("POST", "/queue")
+        assert len(client.ports.wakeups.operations) == 16
+        drain(client)
+
+        assert client.ports.wakeups.invoked == [sid]
+        client.run(sid)
+        assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "PROCESSED"
+
+    def test_of_another_account_it_is_another_one(self, client: Client) -> None:
+        client("DELETE", "/queue")
+
+        assert client("GET", "/queue", key="stranger.secret") == (200, {"status": "active"})
+
+    def test_the_drains_end_when_nothing_has_been_left_for_a_while(self, client: Client) -> None:
+        client("DELETE", "/queue")
+        client("POST", "/queue")
+        drain(client)
+        assert len(client.ports.operations.drains) == 16
+
+        client.ports.clock.at += QUIET
+        drain(client)
+
+        assert client.ports.operations.drains == {}
+
+
+class TestAccessKeys:
+    """Made and removed by administrators; the token is shown once."""
+
+    def test_a_new_one_works_with_its_role(self, client: Client) -> None:
+        status, made = client("POST", "/access-key", {"role": "operator", "description": "the shop"})
+
+        assert status == 201
+        assert made["token"].startswith(f"{made['keyId']}.")
+        assert (made["role"], made["description"], made["createdBy"]) == ("operator", "the shop", "admin")
+        assert client("GET", "/queue", key=made["token"])[0] == 200
+        assert client("GET", "/access-key", key=made["token"])[0] == 403
+
+    def test_the_list_shows_no_secret_and_no_other_account(self, client: Client) -> None:
+        client.ports.clock.at += timedelta(seconds=1)
+        _, made = client("POST", "/access-key", {"role": "viewer"})
+
+        status, answer = client("GET", "/access-key")
+
+        assert status == 200
+        assert answer["items"][0]["keyId"] == made["keyId"]
+        assert {one["keyId"] for one in answer["items"]} == {made["keyId"], "admin", "operator", "viewer"}
+        assert all("token" not in one and "secretHash" not in one for one in answer["items"])
+
+    def test_pages_of_them(self, client: Client) -> None:
+        _, first = client("GET", "/access-key?limit=2")
+        _, second = client("GET", f"/access-key?limit=2&cursor={first['nextCursor']}")
+
+        assert len(first["items"] + second["items"]) == 3
+        assert "nextCursor" not in second
+
+    def test_a_removed_one_opens_nothing(self, client: Client) -> None:
+        _, made = client("POST", "/access-key", {"role": "viewer"})
+
+        status, answer = client("DELETE", f"/access-key/{made['keyId']}")
+
+        assert (status, answer["keyId"]) == (200, made["keyId"])
+        assert client("GET", "/queue", key=made["token"])[0] == 401
+        assert client("DELETE", f"/access-key/{made['keyId']}")[0] == 404
+        assert [e.command for e in client.ports.access.audit] == ["create-key", "remove-key"]
+
+    def test_a_key_cannot_remove_itself(self, client: Client) -> None:
+        assert client("DELETE", "/access-key/admin")[0] == 409
+        assert client("GET", "/queue")[0] == 200
+
+    @pytest.mark.parametrize("body", [{}, {"role": "owner"}, {"role": "viewer", "account": "a-2"}])
+    def test_a_wrong_body_is_refused(self, client: Client, body: dict[str, str]) -> None:
+        assert client("POST", "/access-key", body)[0] == 400
+
+
+class TestTheAudit:
+    """Who did what, when, and why."""
+
+    def test_everything_that_was_done_latest_first(self, client: Client) -> None:
+        sid = client.one()
+        client.ports.clock.at += timedelta(minutes=1)
+        client("POST", f"/execution-instance/{sid}/pause", more={"audit-comment": "holidays"})
+        client.ports.clock.at += timedelta(minutes=1)
+        client("DELETE", "/queue", key="operator.secret")
+
+        status, answer = client("GET", "/audit", key="viewer.secret", secret=None)
+
+        assert status == 200
+        assert answer["items"] == [
+            {
+                "at": "2026-01-01T12:02:00.000Z",
+                "by": "operator",
+                "command": "pause-queue",
+                "target": "queue",
+                "from": "active",
+                "to": "paused",
+            },
+            {
+                "at": "2026-01-01T12:01:00.000Z",
+                "by": "admin",
+                "command": "pause",
+                "target": sid,
+                "from": "ACTIVE",
+                "to": "PAUSED",
+                "reason": "holidays",
+            },
+        ]
+
+    def test_of_one_event_page_by_page(self, client: Client) -> None:
+        sid = client.one()
+        client("POST", f"/execution-instance/{sid}/pause")
+        for seq in (1, 2, 3):
+            client.ports.clock.at += timedelta(minutes=1)
+            client("POST", f"/execution-event/{sid}-{seq}/cancel")
+
+        _, first = client("GET", f"/audit?target={sid}&limit=3")
+        _, rest = client("GET", f"/audit?target={sid}&limit=3&cursor={first['nextCursor']}")
+        _, one = client("GET", f"/audit?target={sid}-2")
+
+        commands = [entry["command"] for entry in first["items"] + rest["items"]]
+        assert commands == ["cancel-event", "cancel-event", "cancel-event", "pause"]
+        assert [entry["event"] for entry in one["items"]] == [f"{sid}-2"]
+
+    def test_nothing_of_another_account(self, client: Client) -> None:
+        client("DELETE", "/queue")
+
+        assert client("GET", "/audit", key="stranger.secret")[1] == {"items": []}
+
+    @pytest.mark.parametrize(
+        ("query", "pointer"),
+        [
+            ("from=soon", "/from"),
+            ("to=2026-01-01", "/to"),
+            ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "/from"),
+            ("from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "/from"),
+            ("from=0001-01-01T00:00:00Z&to=0001-01-02T00:00:00Z", "/from"),
+            ("to=0001-01-01T00:00:00Z", "/from"),
+            ("target=", "/target"),
+            ("until=x", "/until"),
+        ],
+    )
+    def test_bad_input_is_told(self, client: Client, query: str, pointer: str) -> None:
+        status, answer = client("GET", f"/audit?{query}")
+
+        assert (status, answer["problems"][0]["pointer"]) == (400, pointer)
+
+
+class TestTheApp:
+    """A1: what this service is."""
+
+    def test_it_tells_version_stage_and_environment(self, client: Client) -> None:
+        status, answer = client("GET", "/app", secret=None)
+
+        assert status == 200
+        assert answer["application"]["name"] == "ritornello"
+        assert (answer["application"]["build"], answer["application"]["status"]) == ("test", "running")
+        assert answer["configuration"] == {"environment": "dev"}

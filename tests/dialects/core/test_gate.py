@@ -1,0 +1,191 @@
+"""The way in and its edges. Source: design section 9; contracts/core.md section 1.3."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.memory.stores import MemoryAccess
+from functions.core_api.handler import lambda_handler
+from shared import __version__
+from shared.api.core.errors import STATUS, TOLD
+from shared.api.core.openapi import document
+from shared.api.core.routes import ROUTES
+from shared.api.http.pages import PAGES, Page
+from shared.application.commit import ContentionError
+from shared.application.ports import OverloadedError
+from shared.application.strategies import NewStrategy, create_strategy
+from shared.domain.ids import AccountId
+from tests.dialects.core.client import WATER, Client
+from tests.dialects.wire import ROOT, TEMPLATE, Context
+
+DOC = (ROOT / "docs" / "api" / "core.md").read_text()
+
+
+ORDER = {"strategyId": "plain", "attributes": {"customerId": "c"}}
+
+
+class Busy(MemoryAccess):
+    """A store of which too much is asked."""
+
+    def __init__(self, error: type[Exception], behind: MemoryAccess) -> None:
+        super().__init__(all_keys=behind.all_keys)
+        self.error = error
+
+    def queue_paused(self, account: AccountId) -> bool:
+        raise self.error(account)
+
+
+class TestKeys:
+    """Without a valid key nobody gets in; what is wrong with it is not told."""
+
+    @pytest.mark.parametrize(
+        "key", [None, "admin", "admin.", ".secret", "admin.wrong", "nobody.secret", "é.x"]
+    )
+    def test_it_has_to_be_right(self, client: Client, key: str | None) -> None:
+        status, answer = client("GET", "/queue", key=key)
+
+        assert (status, answer["message"]) == (401, ["a valid access key is required"])
+
+    @pytest.mark.parametrize("header", ["Basic admin:secret", "Bearer", "admin.secret", ""])
+    def test_it_comes_as_bearer(self, client: Client, header: str) -> None:
+        assert client("GET", "/queue", key=None, more={"authorization": header})[0] == 401
+
+
+class TestTheOrder:
+    """Key, role, existence, secret, then what was sent."""
+
+    def test_the_role_before_existence(self, client: Client) -> None:
+        assert client("POST", "/execution-instance/nothing/pause", key="viewer.secret")[0] == 403
+
+    def test_existence_before_the_secret(self, client: Client) -> None:
+        assert client("GET", "/execution-instance/nothing", secret=None)[0] == 404
+
+    def test_the_secret_before_the_body(self, client: Client) -> None:
+        sid = client.one()
+
+        assert client("PATCH", f"/execution-instance/{sid}", raw=b"{", secret=None)[0] == 403
+
+    def test_the_secret_of_a_strategy_that_a_body_names(self, client: Client) -> None:
+        client.saved()
+        body = {"strategyId": WATER["name"], "attributes": {"x": []}}
+
+        assert client("POST", "/execution-instance", body, secret="wrong-pass-phrase")[0] == 403
+
+    @pytest.mark.parametrize(
+        ("header", "told"),
+        [
+            (None, "the header Strategy-Secret is missing"),
+            ("", "the header Strategy-Secret is missing"),
+            ("%%%", "the header Strategy-Secret is not base64 of UTF-8 text"),
+            ("/w==", "the header Strategy-Secret is not base64 of UTF-8 text"),
+            ("d3Jvbmc=", "the header Strategy-Secret is not this strategy's"),
+        ],
+    )
+    def test_what_is_wrong_with_a_secret_is_told(self, client: Client, header: str | None, told: str) -> None:
+        sid = client.one()
+        more = {} if header is None else {"strategy-secret": header}
+
+        status, answer = client("GET", f"/execution-instance/{sid}", secret=None, more=more)
+
+        assert (status, answer["message"]) == (403, [told])
+
+
+class TestAStrategyWithoutASecret:
+    """One that another dialect made has none, and needs none."""
+
+    @pytest.mark.parametrize("secret", [None, "any pass-phrase there is"])
+    def test_its_instances_are_open_to_every_key_of_the_account(
+        self, client: Client, secret: str | None
+    ) -> None:
+        new = NewStrategy(account_id=AccountId("a-1"), name="plain", settings=WATER["settings"])
+        create_strategy(client.ports, client.hasher, new, environment="dev")
+
+        _, made = client("POST", "/execution-instance", ORDER, secret=secret)
+        status, _ = client("GET", f"/execution-instance/{made['executionInstance']['sid']}", secret=secret)
+
+        assert status == 200
+        assert client("POST", "/execution-instance", ORDER, key="stranger.secret")[0] == 404
+
+
+class TestTheEdges:
+    """What no route fits is 404 in the dialect's own shape; what breaks says nothing of the inside."""
+
+    def test_an_unknown_path(self) -> None:
+        event: dict[str, Any] = {
+            "version": "2.0",
+            "rawPath": "/x",
+            "requestContext": {"stage": "$default", "http": {"method": "GET", "path": "/x"}},
+        }
+
+        answer = lambda_handler(event, Context())  # type: ignore[arg-type]
+
+        assert answer["statusCode"] == 404
+        assert json.loads(answer["body"])["error"] == "Not Found"
+
+    def test_a_failure_of_ours(self, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+        sid = client.one()
+        client.ports.instances.instances = None  # type: ignore[assignment]
+
+        status, answer = client("GET", f"/execution-instance/{sid}")
+
+        assert status == 500
+        assert answer["message"] == ["something failed on our side"]
+        assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
+
+    @pytest.mark.parametrize("error", [OverloadedError, ContentionError])
+    def test_what_passes_is_to_be_tried_again(self, client: Client, error: type[Exception]) -> None:
+        client.ports.access = Busy(error, client.ports.access)
+
+        status, answer = client("GET", "/queue")
+
+        assert (status, answer["message"]) == (429, [TOLD[error]])
+
+    def test_nothing_is_kept_by_caches_on_the_way(self, client: Client) -> None:
+        assert client("GET", "/queue")[0] == 200
+        assert client.headers["Cache-Control"] == "no-store"
+
+
+class TestTheTable:
+    """Template, documents and OpenAPI are of the same routes."""
+
+    def test_every_route_of_the_template_has_its_operation(self) -> None:
+        served = {
+            (route.method, route.path.replace("{", "<").replace("}", ">"))
+            for route in TEMPLATE.routes()
+            if route.function == "CoreApi"
+        }
+
+        assert served == {(route.method, route.path) for route in ROUTES} | {
+            ("GET", p.path) for p in PAGES["core"]
+        }
+
+    @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+    def test_each_is_documented(self, route: Any) -> None:
+        path = re.sub(r"<(\w+)>", r"{\1}", route.path)
+
+        assert f"### {route.method} {path}\n" in DOC
+
+    @pytest.mark.parametrize("page", PAGES["core"], ids=lambda page: page.path)
+    def test_each_page_is_documented(self, page: Page) -> None:
+        assert f"### GET {page.path}\n" in DOC
+
+    def test_no_other_is_documented(self) -> None:
+        assert len(re.findall(r"^### [A-Z]+ /", DOC, re.MULTILINE)) == len(ROUTES) + len(PAGES["core"])
+
+    def test_every_status_is_documented(self) -> None:
+        for status in {*STATUS.values(), 400, 401, 403, 404, 413, 500}:
+            assert f"| {int(status)} |" in DOC
+
+    def test_the_openapi_document_has_them_all(self) -> None:
+        listed = [(method, path) for path, methods in document()["paths"].items() for method in methods]
+
+        assert len(listed) == len(ROUTES) + len(PAGES["core"])
+        assert document()["openapi"] == "3.1.0"
+
+    def test_the_version_is_the_projects(self) -> None:
+        project = (Path(ROOT) / "pyproject.toml").read_text()
+
+        assert f'version = "{__version__}"' in project

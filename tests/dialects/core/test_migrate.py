@@ -1,0 +1,106 @@
+"""Migration in the core dialect. Source: contracts/core.md section 5; design section 7."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from tests.dialects.core.client import WATER, Client
+
+
+def every_ten_days() -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads(json.dumps(WATER["settings"]))
+    settings["schedule"]["calendars"][0]["scheduleAfter"] = {"unit": "days", "amount": 10}
+    return settings
+
+
+def prepared(client: Client) -> str:
+    """The sid of an instance on version 1 of a strategy that has two."""
+    shop = client.saved()["sid"]
+    sid = client.started(startDate="2026-01-31T10:00:00Z")["executionInstance"]["sid"]
+    assert client("PATCH", f"/execution-strategy/{shop}", {"settings": every_ten_days()})[0] == 200
+    return str(sid)
+
+
+class TestMigrating:
+    """An instance is moved by hand, and told beforehand what that does to its dates."""
+
+    def test_a_preview_stores_nothing(self, client: Client) -> None:
+        sid = prepared(client)
+        before = client.ports.instances.load(sid)  # type: ignore[arg-type]
+
+        status, answer = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2, "dryRun": True})
+
+        assert status == 200
+        assert (answer["dryRun"], answer["from"], answer["to"]) == (True, 1, 2)
+        assert answer["executionInstance"]["strategyVersion"] == 2
+        assert answer["dates"]["move"][0] == {
+            "cycle": 2,
+            "task": "send-refill",
+            "main": True,
+            "date": "2026-02-10T10:00:00.000Z",
+            "before": "2026-02-28T10:00:00.000Z",
+        }
+        assert len(answer["dates"]["move"]) == 11
+        assert client.ports.instances.load(sid) is before  # type: ignore[arg-type]
+        assert client.ports.instances.audit == []
+
+    def test_the_real_thing_does_what_the_preview_said(self, client: Client) -> None:
+        sid = prepared(client)
+        _, told = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2, "dryRun": True})
+
+        status, answer = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
+
+        assert (status, answer["dates"], answer["dryRun"]) == (200, told["dates"], False)
+        assert client("GET", f"/execution-instance/{sid}")[1]["strategyVersion"] == 2
+        _, forecast = client("GET", f"/execution-instance/{sid}/forecast?cycles=2")
+        assert forecast["cycles"][1]["mainEvent"]["date"] == "2026-02-10T10:00:00.000Z"
+        assert client.ports.wakeups.invoked[-1] == sid
+
+    def test_again_changes_nothing(self, client: Client) -> None:
+        sid = prepared(client)
+        client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
+
+        status, answer = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
+
+        assert (status, answer["from"], answer["to"]) == (200, 2, 2)
+        assert answer["dates"] == {"appear": [], "vanish": [], "move": []}
+        assert len(client.ports.instances.audit) == 1
+
+    def test_an_unknown_version_is_not_found(self, client: Client) -> None:
+        sid = prepared(client)
+        assert client("POST", f"/execution-instance/{sid}/migrate", {"version": 3})[0] == 404
+
+    def test_bad_input_is_told_at_once(self, client: Client) -> None:
+        sid = prepared(client)
+        status, answer = client(
+            "POST", f"/execution-instance/{sid}/migrate", {"version": 0, "dryRun": "yes", "x": 1}
+        )
+        assert status == 400
+        assert [problem["pointer"] for problem in answer["problems"]] == ["/version", "/dryRun", "/x"]
+
+    def test_a_task_that_is_gone_is_listed(self, client: Client) -> None:
+        shop = client.saved()["sid"]
+        sid = client.started(startDate="2026-01-31T10:00:00Z")["executionInstance"]["sid"]
+        text = json.dumps(WATER["settings"]).replace("send-refill", "send-two")
+        client("PATCH", f"/execution-strategy/{shop}", {"settings": json.loads(text)})
+
+        _, answer = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
+
+        assert answer["canceledEvents"] == [
+            {"sid": f"{sid}-1", "task": "send-refill", "date": "2026-01-31T10:00:00.000Z"}
+        ]
+        assert answer["executionInstance"]["nextEvent"]["date"] == "2026-02-28T10:00:00.000Z"
+        client.ports.clock.at += timedelta(days=31)
+        _, told = client("GET", f"/execution-instance/{sid}/explain?at=2026-01-31T10:00:00Z")
+        assert told["events"][0]["reason"] == "SUPERSEDED"
+
+    def test_what_does_not_fit_is_refused(self, client: Client) -> None:
+        shop = client.saved()["sid"]
+        sid = client.started()["executionInstance"]["sid"]
+        strict = {**WATER["settings"], "instanceValidation": {"properties": {"other": {"type": "string"}}}}
+        client("PATCH", f"/execution-strategy/{shop}", {"settings": strict})
+        status, answer = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
+        assert status == 422
+        assert answer["message"][0].startswith("the attributes do not fit version 2: ")
+        client("POST", f"/execution-instance/{sid}/cancel")
+        assert client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})[0] == 409

@@ -1,0 +1,329 @@
+"""The reference: examples that hold, served as it is made, drawn without anything from outside. Source: ADR 23."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev import examples
+from shared.api.core.openapi import ERROR_EXAMPLES, EXAMPLES_FILE, document, errors_of
+from shared.api.core.routes import ROUTES
+from shared.api.http.pages import text_of
+from shared.api.reference.docs_page import docs_page
+from tests.dialects.core.client import Client, shape_of
+from tests.dialects.wire import ROOT
+
+DOCUMENT = document()
+OPERATIONS = [
+    (f"{method.upper()} {path}", operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+MADE_FROM_ROUTES = {route.operation.__name__: route for route in ROUTES}
+
+
+def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything of an operation that is sent as JSON, each with where it stands."""
+    held = {"request": operation.get("requestBody", {"content": {}}), **operation["responses"]}
+    for place, body in held.items():
+        for kind, content in body["content"].items():
+            if kind == "application/json":
+                yield place, content
+
+
+class TestExamples:
+    """Each operation has an example of what it takes and answers, and each is of its own schema."""
+
+    @pytest.mark.parametrize(
+        ("place", "content"),
+        [
+            pytest.param(place, content, id=f"{name} {place}")
+            for name, operation in OPERATIONS
+            for place, content in bodies(operation)
+            if operation["operationId"] in MADE_FROM_ROUTES
+        ],
+    )
+    def test_each_is_of_its_schema(self, place: str, content: dict[str, Any]) -> None:
+        found = shape_of(json.dumps(content["schema"])).iter_errors(content["example"])
+
+        assert [f"{place}{error.instance_path}: {error.message}" for error in found] == []
+
+    @pytest.mark.parametrize(
+        "parameter",
+        [
+            pytest.param(parameter, id=f"{name} {parameter['name']}")
+            for name, operation in OPERATIONS
+            for parameter in operation["parameters"]
+            if "example" in parameter
+        ],
+    )
+    def test_each_parameter_s_is_of_its_schema(self, parameter: dict[str, Any]) -> None:
+        assert shape_of(json.dumps(parameter["schema"])).is_valid(parameter["example"])
+
+    def test_each_part_of_a_path_has_one(self) -> None:
+        lacking = [
+            (name, parameter["name"])
+            for name, operation in OPERATIONS
+            for parameter in operation["parameters"]
+            if parameter["in"] == "path" and "example" not in parameter
+        ]
+
+        assert lacking == []
+
+    @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+    def test_each_error_is_in_the_dialect_s_shape_with_its_own_status(self, route: Any) -> None:
+        path = route.path.replace("<", "{").replace(">", "}")
+        operation = dict(OPERATIONS)[f"{route.method} {path}"]
+
+        for status in errors_of(route):
+            told = operation["responses"][str(status.value)]["content"]["application/json"]["example"]
+            assert told["statusCode"] == status
+            assert told["error"] == status.phrase
+            assert told["message"]
+
+    def test_every_status_has_an_example(self) -> None:
+        assert set(ERROR_EXAMPLES) == {status for route in ROUTES for status in errors_of(route)}
+
+    def test_they_are_what_is_answered_today(self) -> None:
+        assert json.loads(EXAMPLES_FILE.read_text()) == examples.examples(), "make examples"
+
+    def test_there_is_one_for_each_operation_and_no_other(self) -> None:
+        assert list(json.loads(EXAMPLES_FILE.read_text())) == [route.operation.__name__ for route in ROUTES]
+
+    def test_what_is_no_example_of_anything_is_noticed(self) -> None:
+        schema = {"$ref": "#/components/schemas/CreateStrategy"}
+
+        assert not shape_of(json.dumps(schema)).is_valid({"name": "n", "secret": "s" * 16, "settings": {}})
+
+
+class TestThePages:
+    """What is served is what is made; anybody may read it."""
+
+    def test_the_document(self, client: Client) -> None:
+        status, answer = client("GET", "/openapi.json", key=None, secret=None)
+
+        assert (status, answer) == (200, DOCUMENT)
+        assert client.headers["Content-Type"] == "application/json"
+
+    def test_the_page(self, client: Client) -> None:
+        status, answer = client("GET", "/docs", key=None, secret=None)
+
+        assert (status, answer) == (200, docs_page(DOCUMENT))
+        assert client.headers["Content-Type"] == "text/html; charset=utf-8"
+
+    @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+    def test_a_browser_may_load_nothing_for_it(self, client: Client, path: str) -> None:
+        client("GET", path)
+
+        assert client.headers["Content-Security-Policy"] == (
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+            " frame-ancestors 'none'"
+        )
+        assert client.headers["X-Content-Type-Options"] == "nosniff"
+        assert client.headers["Referrer-Policy"] == "no-referrer"
+        assert client.headers["Cache-Control"] == "public, max-age=300"
+
+    def test_what_was_built_is_read_from_beside_the_handler(self, tmp_path: Path) -> None:
+        (tmp_path / "docs.html").write_text("<p>built · ü</p>", encoding="utf-8")
+
+        assert text_of("core", "docs.html", tmp_path) == "<p>built · ü</p>"
+
+    def test_the_build_writes_what_is_served(self, tmp_path: Path) -> None:
+        subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "dev.openapi", "core", str(tmp_path)], cwd=ROOT, check=True
+        )
+
+        assert json.loads(text_of("core", "openapi.json", tmp_path)) == DOCUMENT
+        assert text_of("core", "docs.html", tmp_path) == docs_page(DOCUMENT)
+        assert {path.name for path in tmp_path.iterdir()} == {"openapi.json", "docs.html"}
+
+    def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
+        program = (
+            "import sys; import functions.core_api.handler;"
+            "print([name for name in sys.modules if name.startswith('shared.api')])"
+        )
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+
+        assert "shared.api.http.pages" in ran.stdout
+        assert not re.search(r"openapi|docs_page|reference", ran.stdout)
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all_of(self, attribute: str) -> list[str]:
+        return [attrs[attribute] or "" for _, attrs in self.tags if attribute in attrs]
+
+
+PAGE = docs_page(DOCUMENT)
+READ = Reader(PAGE)
+TAGS = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "nav",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "p",
+        "pre",
+        "span",
+        "code",
+        "a",
+    ),
+    *("ul", "li", "strong", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"),
+}
+ATTRIBUTES = {"lang", "charset", "name", "content", "id", "class", "href"}
+
+
+class TestThePageToRead:
+    """It is whole by itself: every operation, every shape, and nothing from elsewhere."""
+
+    def test_it_is_made_of_plain_text_tables_and_links(self) -> None:
+        assert {tag for tag, _ in READ.tags} <= TAGS
+        assert {name for _, attrs in READ.tags for name in attrs} == ATTRIBUTES
+
+    def test_nothing_is_loaded_from_anywhere(self) -> None:
+        (style,) = re.findall(r"<style>(.*?)</style>", PAGE, re.DOTALL)
+
+        assert not re.search(r"url\(|@import|expression\(", style)
+        assert [link for link in READ.all_of("href") if not link.startswith("#")] == ["openapi.json"]
+
+    def test_every_link_inside_leads_somewhere(self) -> None:
+        places = READ.all_of("id")
+
+        assert len(places) == len(set(places))
+        assert {link[1:] for link in READ.all_of("href") if link.startswith("#")} <= set(places)
+
+    @pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
+    def test_every_operation_is_there(self, name: str, operation: dict[str, Any]) -> None:
+        method, path = name.split()
+        section = PAGE.split(f'<h3 id="{operation["operationId"]}">')[1].split("<h3")[0]
+        read = Reader(section).text
+
+        for told in (method, path, operation["summary"], *operation["responses"]):
+            assert told in read
+        for parameter in operation["parameters"]:
+            assert parameter["name"] in read
+        for _, content in bodies(operation):
+            if "example" in content:
+                assert json.dumps(content["example"], indent=2, ensure_ascii=False) in read
+
+    @pytest.mark.parametrize("name", sorted(DOCUMENT["components"]["schemas"]))
+    def test_every_member_of_every_schema_is_there(self, name: str) -> None:
+        read = Reader(PAGE.split(f'<h3 id="schema-{name}">')[1].split("<h3")[0]).text
+
+        for member, of in DOCUMENT["components"]["schemas"][name].get("properties", {}).items():
+            assert member in read
+            assert of.get("description", "") in read
+
+    def test_what_could_be_markup_is_text(self) -> None:
+        evil = """<script>alert("1")</script><img src=x onerror='2'>&"""
+        schema = {"type": "object", "description": evil, "properties": {evil: {"enum": [evil, evil]}}}
+        wicked = {
+            "info": {"title": evil, "version": evil, "description": evil},
+            "paths": {
+                f"/{evil}": {
+                    "get": {
+                        "operationId": evil,
+                        "summary": evil,
+                        "description": evil,
+                        "parameters": [
+                            {
+                                "name": evil,
+                                "in": "query",
+                                "required": False,
+                                "description": evil,
+                                "schema": {"type": "string", "pattern": evil, "default": evil},
+                                "example": evil,
+                            }
+                        ],
+                        "requestBody": {
+                            "required": False,
+                            "content": {evil: {"schema": {"$ref": f"#/x/{evil}"}, "example": {evil: evil}}},
+                        },
+                        "responses": {evil: {"description": evil, "content": {}}},
+                    }
+                }
+            },
+            "components": {"schemas": {"A": schema}},
+        }
+
+        page = docs_page(wicked)
+
+        assert {tag for tag, _ in Reader(page).tags} & {"script", "img"} == set()
+        assert "<script" not in page
+        assert "<img" not in page
+        assert page.count("&lt;script&gt;") > 15
+
+
+class TestHowTypesAreTold:
+    """In words, with bounds; that an optional member may be null is not repeated."""
+
+    @pytest.mark.parametrize(
+        ("schema", "told"),
+        [
+            ({}, "any JSON value"),
+            ({"type": ["string", "null"], "minLength": 1, "maxLength": 50}, "string (1..50 characters)"),
+            ({"type": "integer", "minimum": 0, "maximum": 59}, "integer (0..59)"),
+            ({"enum": ["last", "all", None]}, "last or all"),
+            ({"const": 5}, "5"),
+            ({"anyOf": [{"$ref": "#/components/schemas/A"}, {"type": "null"}]}, "A"),
+            ({"type": "array", "items": {"type": "string"}, "maxItems": 25}, "list of string (..25 entries)"),
+            ({"type": "object", "additionalProperties": {"type": "string"}}, "object of string"),
+            ({"type": "object", "additionalProperties": False}, "object"),
+            ({"type": "string", "format": "date-time"}, "string (date-time)"),
+            ({"type": ["object", "string", "null"]}, "object or string"),
+        ],
+    )
+    def test_a_type(self, schema: dict[str, Any], told: str) -> None:
+        shape = {"properties": {"member": schema}}
+        page = docs_page(
+            {
+                "info": {"title": "t", "version": "1", "description": "d"},
+                "paths": {},
+                "components": {"schemas": {"S": shape, "A": {}}},
+            }
+        )
+        row = page.split('id="schema-S"')[1].split("<td>")[2].split("</td>")[0]
+
+        assert Reader(row).text == told
+
+    def test_members_of_members_stand_below_them(self) -> None:
+        lists = {"type": "array", "items": {"type": "object", "properties": {"c": {"type": "string"}}}}
+        shape = {"properties": {"a": {"type": "object", "required": ["b"], "properties": {"b": lists}}}}
+        page = docs_page(
+            {
+                "info": {"title": "t", "version": "1", "description": "d"},
+                "paths": {},
+                "components": {"schemas": {"S": shape}},
+            }
+        )
+
+        assert re.findall(r"<tr><td><code>(.*?)</code>", page) == ["a", "a.b", "a.b[].c"]
+        assert "required. " in page

@@ -1,0 +1,500 @@
+"""What the commands do, and what is written down of them. Source: contracts/orders.md B.3 and B.4; mapping D.2, D.4."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+
+from dev.memory.stores import MemoryInstances
+from shared.api.orders.commands import VERDICTS, Told, Verb
+from shared.domain.bulk.operation import SLICE, Came
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.errors import StoredShapeError
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import Instance, Lease
+from tests.dialects.orders.client import Joc
+from tests.dialects.wire import NOON
+from tests.factories import hours, step, task
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LATER: dict[str, Any] = {"start_date": NOON + DAY, "schedule": OwnSchedule()}
+REFILL: dict[str, Any] = {"workflowIds": [{"path": "/refill"}]}
+OK = {"deliveryDate": "2026-01-01T12:00:00.000Z", "surveyDate": "2026-01-01T12:00:00.000Z", "ok": True}
+
+
+def states(joc: Joc, sids: Sequence[str]) -> list[str]:
+    return [joc.state(sid) for sid in sids]
+
+
+class TestCancel:
+    """At once where an order is at rest; what has ended stays as it is, with 200."""
+
+    def test_orders_at_rest_are_cancelled_at_once(self, joc: Joc) -> None:
+        head = joc.workflow()
+        sids = [joc.order(head, **LATER), joc.order(head, schedule=OwnSchedule(on_call=True))]
+        joc("/orders/suspend", {"orderIds": sids[:1]})
+
+        assert joc("/orders/cancel", REFILL) == (200, OK)
+        assert states(joc, sids) == ["CANCELLED", "CANCELLED"]
+        assert {joc.instance(sid).cancel_reason for sid in sids} == {"HTTP_REQUEST"}
+
+    def test_a_running_one_ends_after_its_step(self, joc: Joc) -> None:
+        sid = running(joc)
+
+        assert joc("/orders/cancel", {"orderIds": [sid]})[0] == 200
+
+        told = joc.told(sid)
+        assert (told["state"]["_text"], told["marked"]["_text"]) == ("CANCELLED", "CANCELLING")
+
+    def test_with_kill_its_step_is_not_waited_for(self, joc: Joc) -> None:
+        sid = running(joc)
+        fence = joc.instance(sid).fence
+
+        assert joc("/orders/cancel", {"orderIds": [sid], "kill": True})[0] == 200
+
+        assert "marked" not in joc.told(sid)
+        assert joc.instance(sid).fence == fence + 1
+
+    @pytest.mark.parametrize("ended", ["cancelled", "finished"])
+    def test_what_has_ended_stays_as_it_is(self, joc: Joc, ended: str) -> None:
+        joc.workflow()
+        order = joc.added()
+        sid = sid_of(joc, order)
+        if ended == "cancelled":
+            joc("/orders/cancel", {"orderIds": [order]})
+        else:
+            joc.run(sid)
+        before = joc.instance(sid)
+
+        assert joc("/orders/cancel", {"orderIds": [order]})[0] == 200
+        assert joc.instance(sid) == before
+
+    def test_deep_changes_nothing_and_is_kept(self, joc: Joc) -> None:
+        sid = joc.order(joc.workflow(), **LATER)
+
+        joc("/orders/cancel", {"orderIds": [sid], "deep": True})
+
+        assert joc.state(sid) == "CANCELLED"
+        assert [entry.options for entry in joc.ports.instances.audit] == [("deep",)]
+
+
+class TestFreshOnly:
+    """Only what has never begun; it beats ``kill``."""
+
+    def test_a_fresh_one_is_cancelled(self, joc: Joc) -> None:
+        sid = joc.order(joc.workflow(), **LATER)
+
+        assert joc("/orders/cancel", {"orderIds": [sid], "orderType": "FreshOnly"})[0] == 200
+        assert joc.state(sid) == "CANCELLED"
+        assert joc.ports.instances.audit[-1].options == ("FreshOnly",)
+
+    @pytest.mark.parametrize("kill", [False, True])
+    def test_a_started_one_is_left_alone(self, joc: Joc, kill: bool) -> None:  # noqa: FBT001 - a row
+        sid = running(joc)
+        before = joc.instance(sid)
+
+        assert joc("/orders/cancel", {"orderIds": [sid], "orderType": "FreshOnly", "kill": kill})[0] == 200
+        assert joc.instance(sid) == before
+
+    def test_so_is_one_that_is_between_its_cycles(self, joc: Joc) -> None:
+        sid = joc.order(joc.workflow())
+        joc.run(sid)
+        assert joc.state(sid) == "SCHEDULED"
+
+        joc("/orders/cancel", {"orderIds": [sid], "orderType": "FreshOnly"})
+
+        assert joc.state(sid) == "SCHEDULED"
+
+
+class TestSuspendAndResume:
+    """Suspend stops what starts by itself; resume lets it go on, failed ones too."""
+
+    def test_there_and_back(self, joc: Joc) -> None:
+        sid = joc.order(joc.workflow(), **LATER)
+
+        assert joc("/orders/suspend", REFILL) == (200, OK)
+        assert joc.state(sid) == "SUSPENDED"
+        assert joc("/orders/suspend", REFILL)[0] == 420
+        assert joc("/orders/resume", REFILL) == (200, OK)
+        assert joc.state(sid) == "SCHEDULED"
+        assert joc("/orders/resume", REFILL) == (200, OK)
+
+    def test_those_that_cannot_be_are_left_out(self, joc: Joc) -> None:
+        head = joc.workflow()
+        one, two = joc.order(head, **LATER), joc.order(head, **LATER)
+        joc("/orders/cancel", {"orderIds": [one]})
+
+        assert joc("/orders/suspend", {"orderIds": [one, two, "gone"]})[0] == 200
+        assert states(joc, [one, two]) == ["CANCELLED", "SUSPENDED"]
+        assert joc("/orders/suspend", {"orderIds": [one, two]})[0] == 420
+
+    def test_a_failed_one_is_resumed(self, joc: Joc) -> None:
+        retry = {"times": 0, "pauseBeforeCancel": True}
+        sid = joc.order(joc.workflow(tasks=[task("charge", step("only"), retryConfig=retry)]))
+        joc.shop.is_silent = True
+        joc.run(sid)
+        assert joc.state(sid) == "FAILED"
+        joc.shop.is_silent = False
+
+        assert joc("/orders/resume", {"workflowIds": [{"path": "/refill"}], "states": ["FAILED"]})[0] == 200
+        joc.run(sid)
+        assert joc.state(sid) == "SCHEDULED"
+
+    def test_one_that_is_still_stopping_is_not_resumed(self, joc: Joc) -> None:
+        sid = running(joc)
+        joc("/orders/suspend", {"orderIds": [sid]})
+        assert joc.told(sid)["marked"]["_text"] == "SUSPENDING"
+
+        assert joc("/orders/resume", {"orderIds": [sid]}) == (200, OK)
+        assert joc("/orders/resume", REFILL) == (200, OK)
+        assert joc.state(sid) == "SUSPENDED"
+
+    def test_with_kill_a_running_one_is_suspended_at_once(self, joc: Joc) -> None:
+        sid = running(joc)
+
+        joc("/orders/suspend", {"orderIds": [sid], "kill": True})
+
+        assert "marked" not in joc.told(sid)
+        assert joc.told(sid)["isResumable"] is True
+
+
+class TestContinue:
+    """What waits for its date, its next attempt, the end of a delay or for this call runs now."""
+
+    @pytest.mark.parametrize("schedule", [OwnSchedule(), OwnSchedule(on_call=True)])
+    def test_a_date_is_not_waited_for(self, joc: Joc, schedule: OwnSchedule) -> None:
+        sid = joc.order(joc.workflow(), start_date=NOON + DAY, schedule=schedule)
+
+        assert joc("/orders/continue", {"orderIds": [sid]}) == (200, OK)
+        joc.run(sid)
+
+        assert (joc.state(sid), len(joc.shop.keys)) == ("FINISHED", 1)
+
+    def test_a_retry_is_not_waited_for(self, joc: Joc) -> None:
+        retry = {"times": 3, "retryAfter": hours(5)}
+        sid = joc.order(joc.workflow(tasks=[task("charge", step("only"), retryConfig=retry)]))
+        joc.shop.is_silent = True
+        joc.run(sid)
+        assert joc.told(sid)["state"]["_reason"] == "DELAYING_RETRY"
+        joc.shop.is_silent = False
+
+        joc("/orders/continue", REFILL)
+        joc.run(sid)
+
+        assert joc.state(sid) == "SCHEDULED"
+
+    def test_a_delay_is_not_waited_for_and_the_next_one_is(self, joc: Joc) -> None:
+        steps = [
+            step("one", delay=hours(5), action="post", nextStep="two"),
+            step("two", delay=hours(5), action="post"),
+        ]
+        sid = joc.order(joc.workflow(tasks=[task("charge", *steps)]))
+        joc.run(sid)
+        assert joc.told(sid)["state"]["_reason"] == "SLEEPING"
+
+        joc("/orders/continue", REFILL)
+        joc.run(sid)
+
+        assert (joc.told(sid)["state"].get("_reason"), len(joc.shop.keys)) == ("SLEEPING", 1)
+        joc.run(sid)
+        assert len(joc.shop.keys) == 1
+
+    def test_why_it_does_not_run_is_no_longer_the_delay(self, joc: Joc, client: Any) -> None:
+        steps = [step("one", nextStep="two"), step("two", delay=hours(5), action="post")]
+        sid = joc.order(joc.workflow(tasks=[task("charge", *steps)]))
+        joc.run(sid)
+        assert explained(client, sid) == "WAITING_FOR_DELAY"
+
+        joc("/orders/continue", REFILL)
+
+        assert explained(client, sid) == "DUE"
+
+    def test_one_that_waits_for_nothing_is_left_out(self, joc: Joc) -> None:
+        sid = running(joc)
+        other = joc.order(joc.ports.strategies.heads[joc.instance(sid).strategy_sid], **LATER)
+        joc("/orders/suspend", {"orderIds": [other]})
+
+        status, answer = joc("/orders/continue", REFILL)
+
+        assert (status, answer["error"]["code"]) == (420, "JOC-161")
+
+
+class TestConfirm:
+    """An event that waits for somebody runs."""
+
+    def test_a_prompting_one_goes_on(self, joc: Joc) -> None:
+        sid = joc.order(joc.workflow(config={"manualTrigger": True}))
+        assert joc.state(sid) == "PROMPTING"
+        assert joc("/orders/continue", REFILL)[0] == 420
+
+        assert joc("/orders/confirm", REFILL) == (200, OK)
+        joc.run(sid)
+
+        assert len(joc.shop.keys) == 1
+
+    def test_one_on_call_is_not_to_be_confirmed(self, joc: Joc) -> None:
+        sid = joc.order(joc.workflow(), schedule=OwnSchedule(on_call=True))
+
+        assert joc("/orders/confirm", {"orderIds": [sid]})[0] == 420
+
+
+class TestTheAuditTrail:
+    """Each order that was changed is written down once, with comment, minutes and ticket; core shows it."""
+
+    LOG: ClassVar[dict[str, Any]] = {
+        "comment": "sold out",
+        "timeSpent": 2,
+        "ticketLink": "https://tickets.example/1",
+    }
+
+    def test_every_command_is_written_down(self, joc: Joc) -> None:
+        head = joc.workflow()
+        sid = joc.order(head, **LATER)
+        for path in ("suspend", "resume", "continue", "cancel"):
+            assert joc(f"/orders/{path}", {"orderIds": [sid], "auditLog": self.LOG})[0] == 200
+
+        told = [
+            (e.command, e.by, e.reason, e.minutes_spent, e.ticket, e.target)
+            for e in joc.ports.instances.audit
+        ]
+        assert told == [
+            (command, "operator", "sold out", 2, "https://tickets.example/1", sid)
+            for command in ("pause", "resume", "execute", "cancel")
+        ]
+
+    def test_core_shows_it(self, joc: Joc, client: Any) -> None:
+        sid = joc.order(joc.workflow(), **LATER)
+        joc("/orders/cancel", {"orderIds": [sid], "auditLog": self.LOG, "kill": True, "deep": True})
+
+        _, answer = client("GET", f"/audit?target={sid}")
+
+        (entry,) = answer["items"]
+        assert entry | {"operation": ""} == {
+            "at": "2026-01-01T12:00:00.000Z",
+            "by": "operator",
+            "command": "cancel",
+            "target": sid,
+            "from": "ACTIVE",
+            "to": "CANCELED",
+            "reason": "sold out",
+            "minutesSpent": 2,
+            "ticket": "https://tickets.example/1",
+            "options": ["kill", "deep"],
+            "operation": "",
+        }
+        assert entry["operation"] == joc.headers["X-Operation-Sid"]
+        told = client("GET", f"/bulk-operation/{entry['operation']}")[1]
+        assert (told["comment"], told["minutesSpent"], told["ticket"]) == (*tuple(self.LOG.values()),)
+        assert told["command"] == {"name": "cancel", "kill": True}
+
+    def test_a_refused_command_is_not(self, joc: Joc) -> None:
+        joc("/orders/cancel", {"orderIds": ["gone"], "auditLog": self.LOG})
+
+        assert (joc.ports.instances.audit, joc.ports.operations.bulks) == ([], {})
+
+
+class TestMany:
+    """More than 25 become an operation behind the answer."""
+
+    def test_all_are_cancelled_by_it(self, joc: Joc) -> None:
+        head = joc.workflow()
+        sids = [joc.order(head, **LATER) for _ in range(2 * SLICE + 1)]
+
+        assert joc("/orders/cancel", {**REFILL, "auditLog": {"comment": "sold out", "timeSpent": 2}}) == (
+            200,
+            OK,
+        )
+        assert set(states(joc, sids)) == {"SCHEDULED"}
+        joc.carry_through()
+
+        assert set(states(joc, sids)) == {"CANCELLED"}
+        audited = [(e.target, e.reason, e.minutes_spent) for e in joc.ports.instances.audit]
+        assert sorted(audited) == sorted((sid, "sold out", 2) for sid in sids)
+
+    def test_what_has_changed_meanwhile_is_judged_anew(self, joc: Joc) -> None:
+        head = joc.workflow()
+        sids = [joc.order(head, **LATER) for _ in range(SLICE + 1)]
+        joc("/orders/suspend", REFILL)
+        joc.carry_through()
+        joc("/orders/cancel", {**REFILL, "states": ["SUSPENDED"]})
+        joc("/orders/resume", {"orderIds": sids[3:5]})
+
+        joc.carry_through()
+
+        assert [joc.state(sid) for sid in sids[2:6]] == ["CANCELLED", "SCHEDULED", "SCHEDULED", "CANCELLED"]
+
+    def test_dates_and_places_go_with_it(self, joc: Joc) -> None:
+        head, other = joc.workflow(), joc.workflow("other", "/b")
+        soon = [joc.order(head, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(SLICE)]
+        late = joc.order(head, **LATER)
+        more = [joc.order(other, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(2)]
+        third = joc.order(joc.workflow("third", "/c"), start_date=NOON + HOUR, schedule=OwnSchedule())
+
+        body = {"workflowIds": [{"path": "/refill"}, {"path": "other"}], "dateTo": "0d"}
+        assert joc("/orders/cancel", body)[0] == 200
+        joc.carry_through()
+
+        assert set(states(joc, [*soon, *more])) == {"CANCELLED"}
+        assert states(joc, [late, third]) == ["SCHEDULED", "SCHEDULED"]
+
+    def test_named_ones_too(self, joc: Joc) -> None:
+        head = joc.workflow()
+        sids = [joc.order(head, **LATER) for _ in range(SLICE + 1)]
+
+        assert joc("/orders/suspend", {"orderIds": [*sids, "gone"]})[0] == 200
+        joc.carry_through()
+
+        assert set(states(joc, sids)) == {"SUSPENDED"}
+
+    @pytest.mark.parametrize(
+        ("path", "schedule"), [("continue", OwnSchedule(on_call=True)), ("confirm", None)]
+    )
+    def test_many_are_run(self, joc: Joc, path: str, schedule: OwnSchedule | None) -> None:
+        head = joc.workflow(config={"manualTrigger": schedule is None})
+        sids = [joc.order(head, schedule=schedule) for _ in range(SLICE + 1)]
+
+        assert joc(f"/orders/{path}", REFILL)[0] == 200
+        joc.carry_through()
+
+        assert {joc.instance(sid).events[0].status for sid in sids} == {EventStatus.QUEUED}
+        assert len([e for e in joc.ports.instances.audit if e.command == "execute"]) == SLICE + 1
+
+    def test_where_none_of_the_first_is_meant_and_there_are_more_it_is_accepted(self, joc: Joc) -> None:
+        head = joc.workflow()
+        for _ in range(501):
+            joc.order(head, **LATER)
+        last = joc.order(head, schedule=OwnSchedule(on_call=True))
+
+        assert joc("/orders/cancel", {**REFILL, "states": ["PENDING"]})[0] == 200
+        joc.carry_through()
+
+        assert joc.state(last) == "CANCELLED"
+
+    def test_where_there_are_no_more_it_is_told(self, joc: Joc) -> None:
+        head = joc.workflow()
+        for _ in range(60):
+            joc.order(head, **LATER)
+
+        assert joc("/orders/cancel", {**REFILL, "states": ["PENDING"]})[0] == 420
+        assert joc.ports.operations.bulks == {}
+
+    @pytest.mark.parametrize(
+        ("path", "told"),
+        [
+            ("suspend", {"name": "pause", "kill": True}),
+            ("cancel", {"name": "cancel", "kill": True, "unlessBegun": True}),
+            ("continue", {"name": "execute", "waiting": "FOR_DATE"}),
+        ],
+    )
+    def test_core_tells_what_was_commanded(
+        self, joc: Joc, client: Any, path: str, told: dict[str, Any]
+    ) -> None:
+        joc.order(joc.workflow(), **LATER)
+        joc(f"/orders/{path}", {**REFILL, "kill": True, "orderType": "FreshOnly"})
+
+        _, answer = client("GET", f"/bulk-operation/{joc.headers['X-Operation-Sid']}")
+
+        assert (answer["command"], answer["counts"]["changed"]) == (told, 1)
+
+    def test_core_tells_what_it_is_for(self, joc: Joc, client: Any) -> None:
+        head = joc.workflow()
+        for _ in range(SLICE + 1):
+            joc.order(head, **LATER)
+        folders = [{"folder": "/", "recursive": False}, {"folder": "/b"}]
+        joc("/orders/resume", {"folders": folders})
+        joc("/orders/cancel", {"folders": folders, "states": ["SCHEDULED"], "dateFrom": "1d", "dateTo": "2d"})
+        sid = joc.headers["X-Operation-Sid"]
+
+        _, told = client("GET", f"/bulk-operation/{sid}")
+
+        sieve = {
+            "phases": ["AHEAD"],
+            "plannedFrom": "2026-01-02T00:00:00.000Z",
+            "plannedUntil": "2026-01-04T00:00:00.000Z",
+        }
+        assert told["selection"] == {
+            "anyOf": [
+                {"folder": "/", "flat": True, "statuses": ["ACTIVE"], "sieve": sieve},
+                {"folder": "/b", "statuses": ["ACTIVE"], "sieve": sieve},
+            ]
+        }
+
+
+class Marred(MemoryInstances):
+    """A store of which one instance cannot be read any more. sid: that one."""
+
+    sid: InstanceSid = InstanceSid("")
+
+    def load(self, sid: InstanceSid) -> Instance | None:
+        if sid == self.sid:
+            raise StoredShapeError("is nothing that is known today")
+        return MemoryInstances.load(self, sid)
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        if self.sid in sids:
+            raise StoredShapeError("is nothing that is known today")
+        return MemoryInstances.load_many(self, sids)
+
+
+class TestAnOrderThatCannotBeCommanded:
+    """419, with why; the others were commanded."""
+
+    def test_it_is_told_of(self, joc: Joc) -> None:
+        head = joc.workflow()
+        good, bad = joc.order(head, **LATER), joc.order(head, **LATER)
+        store = Marred(instances=joc.ports.instances.instances)
+        store.sid = InstanceSid(bad)
+        joc.ports.instances = store
+
+        status, answer = joc("/orders/cancel", REFILL)
+
+        assert status == 419
+        assert answer == {
+            "deliveryDate": "2026-01-01T12:00:00.000Z",
+            "errors": [
+                {
+                    "surveyDate": "2026-01-01T12:00:00.000Z",
+                    "path": bad,
+                    "code": "JOC-420",
+                    "message": "JocException: StoredShapeError: is nothing that is known today",
+                }
+            ],
+        }
+        assert joc.state(good) == "CANCELLED"
+
+
+class TestTheTableOfVerdicts:
+    """Every command has a row for whatever one order can come to."""
+
+    def test_it_is_whole(self) -> None:
+        assert set(VERDICTS) == {(verb, came) for verb in Verb for came in Came}
+
+    def test_a_cancel_is_done_whatever_an_order_was(self) -> None:
+        row = [VERDICTS[Verb.CANCEL, came] for came in Came]
+        assert row == [Told.DONE, Told.DONE, Told.DONE, Told.LEFT_OUT, Told.BROKEN]
+
+    @pytest.mark.parametrize("verb", [verb for verb in Verb if verb is not Verb.CANCEL])
+    def test_others_are_done_only_where_they_changed_something(self, verb: Verb) -> None:
+        row = [VERDICTS[verb, came] for came in Came]
+        assert row == [Told.DONE, Told.LEFT_OUT, Told.LEFT_OUT, Told.LEFT_OUT, Told.BROKEN]
+
+
+def explained(client: Any, sid: str) -> Any:
+    """Why the instance's event does not run just now."""
+    return client("GET", f"/execution-instance/{sid}/explain")[1]["reason"]
+
+
+def sid_of(joc: Joc, order_id: str) -> InstanceSid:
+    return next(one.sid for one in joc.ports.instances.instances.values() if one.order_id == order_id)
+
+
+def running(joc: Joc) -> str:
+    """The sid of an order whose step is in flight."""
+    sid = joc.order(joc.workflow())
+    event = joc.instance(sid).events[0]
+    busy = replace(event, status=EventStatus.EXECUTING, begun_at=NOON, version=1)
+    joc.change(sid, events=(busy,), lease=Lease(seq=event.seq, until=NOON + HOUR), fence=1)
+    return sid

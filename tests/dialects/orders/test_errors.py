@@ -1,0 +1,364 @@
+"""Every refusal of the orders dialect, with what it says. Source: contracts/orders.md B.5 and B.6."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from dev.memory.stores import MemoryInstances
+from shared import bootstrap
+from shared.api.orders.errors import TABLE, TOLD, Code
+from shared.api.orders.schemas import MOST_ORDER_IDS
+from shared.application.commit import ContentionError
+from shared.application.ports import OverloadedError
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.model import Instance
+from tests.dialects.orders.client import BASE, MINE, Joc
+
+SAID = {"deliveryDate": "2026-01-01T12:00:00.000Z", "surveyDate": "2026-01-01T12:00:00.000Z"}
+ONE = {"orderIds": ["#2026-01-01#T1-one"]}
+
+# Each: path, body; code and message.
+REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "a wrong type": (
+        "/orders/cancel",
+        {"orderIds": "daily"},
+        "JOC-420",
+        "SOSJsonSchemaException: $.orderIds: Input should be a valid list",
+    ),
+    "a wrong type deep down, and another": (
+        "/orders/cancel",
+        {"workflowIds": [{"path": "/a"}, {"path": {}}], "kill": "maybe"},
+        "JOC-420",
+        "SOSJsonSchemaException: $.workflowIds[1].path: Input should be a valid string; $.kill: must be true or false",
+    ),
+    "what must be there": (
+        "/order",
+        {},
+        "JOC-420",
+        "SOSJsonSchemaException: $.orderId: Field required",
+    ),
+    "a state that is none": (
+        "/orders",
+        {"states": ["SLEEPY"]},
+        "JOC-420",
+        (
+            "SOSJsonSchemaException: $.states[0]: Input should be 'PENDING', 'SCHEDULED', 'INPROGRESS', 'RUNNING', "
+            "'SUSPENDED', 'WAITING', 'PROMPTING', 'FAILED', 'BLOCKED', 'CANCELLED', 'FINISHED', 'PLANNED', "
+            "'BROKEN' or 'UNKNOWN'"
+        ),
+    ),
+    "a date of another form": (
+        "/orders/cancel",
+        {**ONE, "dateFrom": "tomorrow"},
+        "JOC-420",
+        "SOSJsonSchemaException: $.dateFrom: must be a date as 2026-11-25T10:00:00Z, a distance as 1d, or 0",
+    ),
+    "a date no calendar has": (
+        "/orders/cancel",
+        {"workflowIds": [{"path": "/a"}], "dateFrom": "2026-02-30T10:00:00Z"},
+        "JOC-405",
+        "JocDateParseException: '2026-02-30T10:00:00Z' is no date of a calendar",
+    ),
+    "a zone nobody knows": (
+        "/orders/cancel",
+        {"workflowIds": [{"path": "/a"}], "dateFrom": "1d", "timeZone": "Bogus/Zone"},
+        "JOC-400",
+        "JocBadRequestException: unknown time zone 'Bogus/Zone'",
+    ),
+    "an end before its beginning": (
+        "/orders/cancel",
+        {"workflowIds": [{"path": "/a"}], "dateFrom": "2d", "dateTo": "-2d"},
+        "JOC-400",
+        "JocBadRequestException: 'dateFrom' must be older than 'dateTo'",
+    ),
+    "no selector at all": (
+        "/orders/cancel",
+        {},
+        "JOC-400",
+        "JocBadRequestException: one of orderIds, workflowIds, folders required",
+    ),
+    "states alone are no selector": (
+        "/orders/suspend",
+        {"states": ["SCHEDULED"], "orderIds": [], "folders": []},
+        "JOC-400",
+        "JocBadRequestException: one of orderIds, workflowIds, folders required",
+    ),
+    "another's controller": (
+        "/orders",
+        {"controllerId": "a-2"},
+        "JOC-404",
+        "JocUnknownControllerException: unknown controller 'a-2'",
+    ),
+    "a controller whose name cannot be": (
+        "/orders",
+        {"controllerId": "a/b"},
+        "JOC-420",
+        "SOSJsonSchemaException: $.controllerId: String should match pattern '^[^/\\\\<>?!&:;()\"|*^]+$'",
+    ),
+    "no controller": (
+        "/orders",
+        {"controllerId": None},
+        "JOC-420",
+        "SOSJsonSchemaException: $.controllerId: Field required",
+    ),
+    "cancel of nothing": (
+        "/orders/cancel",
+        ONE,
+        "JOC-161",
+        "ControllerObjectNotExistException: No orders found.",
+    ),
+    "suspend of nothing": (
+        "/orders/suspend",
+        ONE,
+        "JOC-161",
+        "ControllerObjectNotExistException: No suspendible orders found.",
+    ),
+    "continue of nothing": (
+        "/orders/continue",
+        ONE,
+        "JOC-161",
+        "ControllerObjectNotExistException: No continuable orders found.",
+    ),
+    "confirm of nothing": (
+        "/orders/confirm",
+        ONE,
+        "JOC-161",
+        "ControllerObjectNotExistException: No prompting orders found.",
+    ),
+    "an order nobody knows": (
+        "/order",
+        {"orderId": "gone"},
+        "JOC-161",
+        "ControllerObjectNotExistException: unknown order 'gone'",
+    ),
+    "a comment that is too long": (
+        "/orders/cancel",
+        {**ONE, "auditLog": {"comment": "c" * 256}},
+        "JOC-420",
+        "SOSJsonSchemaException: $.auditLog.comment: String should have at most 255 characters",
+    ),
+    "time spent that is less than nothing": (
+        "/orders/cancel",
+        {**ONE, "auditLog": {"timeSpent": -1}},
+        "JOC-420",
+        "SOSJsonSchemaException: $.auditLog.timeSpent: Input should be greater than or equal to 0",
+    ),
+    "a ticket link that is too long": (
+        "/orders/cancel",
+        {**ONE, "auditLog": {"ticketLink": "c" * 256}},
+        "JOC-420",
+        "SOSJsonSchemaException: $.auditLog.ticketLink: String should have at most 255 characters",
+    ),
+    "too many ids": (
+        "/orders/cancel",
+        {"orderIds": [f"{number}" for number in range(MOST_ORDER_IDS + 1)]},
+        "JOC-420",
+        "SOSJsonSchemaException: $.orderIds: List should have at most 1000 items after validation, not 1001",
+    ),
+    "an id that cannot be": (
+        "/orders/cancel",
+        {"orderIds": ["<b>"]},
+        "JOC-420",
+        "SOSJsonSchemaException: $.orderIds[0]: String should match pattern '^[^<>]+$'",
+    ),
+    "a folder that is none": (
+        "/orders/cancel",
+        {"folders": [{"folder": "sos"}]},
+        "JOC-420",
+        "SOSJsonSchemaException: $.folders[0].folder: String should match pattern '^/[ -~]*$'",
+    ),
+    "a type of orders that is none": (
+        "/orders/cancel",
+        {**ONE, "orderType": "Stale"},
+        "JOC-420",
+        "SOSJsonSchemaException: $.orderType: String should match pattern '^(FreshOnly|FreshOrStarted)$'",
+    ),
+    "a reset": (
+        "/orders/suspend",
+        {**ONE, "reset": True},
+        "JOC-400",
+        "JocBadRequestException: 'reset' is not supported: a suspended order goes on where it stopped",
+    ),
+    "a resume elsewhere": (
+        "/orders/resume",
+        {**ONE, "position": [1]},
+        "JOC-400",
+        "JocBadRequestException: 'position' is not supported: an order goes on where it stopped",
+    ),
+    "a resume with other variables": (
+        "/orders/resume",
+        {**ONE, "variables": {"a": 1}},
+        "JOC-400",
+        "JocBadRequestException: 'variables' is not supported: an order goes on where it stopped",
+    ),
+    "no orders to add": (
+        "/orders/add",
+        {"orders": []},
+        "JOC-420",
+        "SOSJsonSchemaException: $.orders: List should have at least 1 item after validation, not 0",
+    ),
+    "an order's name that is too long": (
+        "/orders/add",
+        {"orders": [{"workflowPath": "/a", "orderName": "n" * 31}]},
+        "JOC-420",
+        "SOSJsonSchemaException: $.orders[0].orderName: String should have at most 30 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_a_refusal(joc: Joc, row: str) -> None:
+    path, body, code, message = REFUSED[row]
+
+    assert joc(path, body) == (420, {**SAID, "error": {"code": code, "message": message}})
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b"{", "is not JSON: "),
+        (b"\xff", "is not JSON: "),
+        (b'{"orderIds": NaN}', "NaN is not a JSON value"),
+        (b'{"kill": true, "kill": false}', "names the member 'kill' twice"),
+        (b"[]", "must be a JSON object"),
+        (b'"' + b"x" * (256 * 1024) + b'"', "the body takes at most 256 KB"),
+    ],
+)
+def test_a_body_that_is_none(joc: Joc, raw: bytes, told: str) -> None:
+    status, answer = joc.send(
+        f"{BASE}/orders/cancel", raw=raw, headers={"X-Access-Token": joc.token("operator")}
+    )
+
+    assert (status, answer["error"]["code"]) == (420, "JOC-420")
+    assert answer["error"]["message"].startswith("SOSJsonSchemaException: ")
+    assert told in answer["error"]["message"]
+
+
+class TestLenience:
+    """Unknown fields are ignored, texts pass for switches and numbers, null is nothing. Source: B.2, B.6."""
+
+    def test_what_the_vendors_server_takes_is_taken(self, joc: Joc) -> None:
+        joc.workflow()
+        order = joc.added(scheduledFor="now+3600")
+        body = {
+            "orderIds": [order, order],
+            "kill": "true",
+            "deep": 0,
+            "dateFrom": None,
+            "auditLog": {"timeSpent": "5", "comment": 7, "unknown": {}},
+            "somethingElse": [1],
+        }
+
+        assert joc("/orders/cancel", body)[0] == 200
+        (entry,) = (one for one in joc.ports.instances.audit if one.command == "cancel")
+        assert (entry.minutes_spent, entry.reason, entry.options) == (5, "7", ("kill",))
+
+
+class TestForcedComments:
+    """Where the deployment demands a comment: 420, JOC-300."""
+
+    @pytest.mark.parametrize(
+        "path",
+        ["cancel", "suspend", "resume", "continue", "confirm", "add"],
+        ids=lambda path: f"/orders/{path}",
+    )
+    @pytest.mark.parametrize("log", [{}, {"comment": ""}, {"timeSpent": 2}])
+    def test_without_one_it_is_refused(
+        self, joc: Joc, monkeypatch: pytest.MonkeyPatch, path: str, log: dict[str, Any]
+    ) -> None:
+        set_to(monkeypatch, joc, "JOC_FORCE_COMMENTS")
+        body = {**ONE, "auditLog": log, "orders": [{"workflowPath": "/a"}]}
+
+        _, answer = joc(f"/orders/{path}", body)
+
+        assert answer["error"] == {
+            "code": "JOC-300",
+            "message": "JocMissingCommentException: missing comment",
+        }
+
+    def test_with_one_it_is_not(self, joc: Joc, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_to(monkeypatch, joc, "JOC_FORCE_COMMENTS")
+
+        assert joc("/orders/resume", {**ONE, "auditLog": {"comment": "why"}})[0] == 200
+
+
+def set_to(monkeypatch: pytest.MonkeyPatch, joc: Joc, name: str) -> None:
+    """A deployment in which a setting is true."""
+    monkeypatch.setenv(name, "true")
+    bootstrap.forget()
+    bootstrap.use_ports(joc.ports)
+
+
+class Broken(MemoryInstances):
+    """A store that fails in a way nobody has thought of."""
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        raise RuntimeError(f"secret detail of {len(sids)}")
+
+
+class TestOurOwnFailures:
+    """500 in the dialect's shape, with an id that the log has too."""
+
+    def test_nothing_of_the_inside_is_told(self, joc: Joc, caplog: pytest.LogCaptureFixture) -> None:
+        joc.ports.instances = Broken()
+
+        status, answer = joc("/orders/cancel", ONE)
+
+        assert status == 500
+        assert answer["error"]["code"] == "JOC-420"
+        assert "secret detail" not in json.dumps(answer)
+        assert [one.__dict__["errorId"] for one in caplog.records] == [answer["error"]["errorId"]]
+        assert "secret detail" in caplog.text
+
+
+def test_an_order_without_a_workflow_in_our_books_is_our_failure(joc: Joc) -> None:
+    sid = joc.order(joc.workflow())
+    joc.ports.strategies.heads.clear()
+
+    assert joc("/order", {"orderId": sid})[0] == 500
+
+
+class Busy(MemoryInstances):
+    """A store that is asked too much."""
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        raise OverloadedError(str(len(sids)))
+
+
+class TestTooMuchAtOnce:
+    """It is told as what it is; nothing was changed."""
+
+    def test_a_store_that_is_overloaded(self, joc: Joc) -> None:
+        joc.ports.instances = Busy()
+
+        status, answer = joc("/orders/cancel", ONE)
+
+        assert (status, answer["error"]["code"]) == (420, "JOC-420")
+        assert answer["error"]["message"] == "JocException: too much is asked at once; try again"
+
+    def test_whose_own_words_are_not_for_clients(self) -> None:
+        assert set(TOLD) == {ContentionError, OverloadedError}
+        assert set(TOLD) <= set(TABLE)
+
+
+def test_every_code_is_of_the_form_of_the_vendors() -> None:
+    assert sorted({code.code for code in Code}) == [
+        "JOC-002",
+        "JOC-161",
+        "JOC-300",
+        "JOC-400",
+        "JOC-404",
+        "JOC-405",
+        "JOC-420",
+    ]
+
+
+def test_dates_are_in_milliseconds_of_utc(joc: Joc) -> None:
+    joc.ports.clock.at = datetime.fromisoformat("2026-01-01T12:00:01.250+00:00")
+
+    _, answer = joc.send(f"{BASE}/orders", MINE, headers={"X-Access-Token": joc.token("viewer")})
+
+    assert answer["deliveryDate"] == answer["surveyDate"] == "2026-01-01T12:00:01.250Z"

@@ -1,0 +1,113 @@
+"""The reference of the orders dialect: examples that hold, and every operation in its page."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.gateway import HttpRequest, event_of
+from functions.orders_api.handler import lambda_handler
+from shared.api.orders.errors import Code
+from shared.api.orders.openapi import EXAMPLES_FILE, name_of, statuses_of
+from shared.api.orders.routes import WAYS, Door, Route
+from shared.api.reference.docs_page import docs_page
+from tests.dialects.orders.client import Joc, openapi, shape_of
+from tests.dialects.orders.examples import played
+from tests.dialects.wire import ROUTES, Context
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "api" / "orders.md").read_text()
+TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+
+
+def test_the_examples_are_what_is_answered(joc: Joc) -> None:
+    """``python -m tests.dialects.orders.examples`` writes them anew."""
+    assert played(joc) == json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
+
+
+def bodies() -> Iterator[Any]:
+    """Everything that is sent as JSON, with its example and its schema."""
+    for path, methods in openapi()["paths"].items():
+        for operation in methods.values():
+            held = {"request": operation.get("requestBody", {"content": {}}), **operation["responses"]}
+            for place, body in held.items():
+                content = body["content"].get("application/json", {})
+                if "example" in content:
+                    yield pytest.param(content, id=f"{path} {place}")
+
+
+@pytest.mark.parametrize("content", list(bodies()))
+def test_each_example_is_of_its_schema(content: dict[str, Any]) -> None:
+    found = shape_of(json.dumps(content["schema"])).iter_errors(content["example"])
+
+    assert [f"{error.instance_path}: {error.message}" for error in found] == []
+
+
+def test_every_operation_shows_what_it_takes_answers_and_refuses() -> None:
+    shown = {param.id for param in bodies()}
+
+    for way in WAYS:
+        refused = {str(status) for status in statuses_of(way)}
+        taken = {"request"} if isinstance(way, Route) else set()
+        assert {f"{way.path} {place}" for place in taken | {"200"} | refused} <= shown
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    assert len({name_of(way) for way in WAYS}) == len(WAYS)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name_of)
+def test_every_operation_is_in_the_page(way: Door | Route) -> None:
+    assert f"### POST {way.path}\n" in PAGE
+
+
+@pytest.mark.parametrize("code", Code, ids=lambda code: code.name)
+def test_every_code_is_in_the_page_and_in_a_test(code: Code) -> None:
+    assert f"| `{code.code}` |" in PAGE
+    assert f'"{code.code}"' in TESTS
+    assert code.value[1] in TESTS
+
+
+@pytest.mark.parametrize("status", sorted({status for way in WAYS for status in statuses_of(way)}))
+def test_every_status_is_in_the_page(status: int) -> None:
+    assert f"| {status} |" in PAGE
+
+
+@pytest.mark.parametrize("code", ["JOC-001", "JOC-401", "JOC-402", "JOC-406", "JOC-419", "433", "434"])
+def test_what_cannot_arise_here_is_told_with_its_reason(code: str) -> None:
+    assert re.search(rf"^\| `{code}` \| \w.{{20,}}", PAGE.split("cannot arise")[1], re.MULTILINE)
+
+
+def test_the_page_can_be_drawn() -> None:
+    page = docs_page(openapi())
+
+    for way in WAYS:
+        assert way.path in page
+
+
+def test_it_is_served_to_everybody(joc: Joc) -> None:
+    for path in ("/orders/openapi.json", "/orders/docs"):
+        found = event_of(
+            HttpRequest(method="GET", target=path, headers={}, body=b"", source="127.0.0.1"), ROUTES
+        )
+        assert found is not None
+        assert lambda_handler(found[1], Context())["statusCode"] == 200  # type: ignore[arg-type]
+    assert joc.tokens == {}
+
+
+def test_nothing_of_the_making_is_imported_by_a_cold_start() -> None:
+    program = (
+        "import sys; import functions.orders_api.handler;"
+        "print([name for name in sys.modules if name.startswith('shared.api')])"
+    )
+    ran = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    assert "shared.api.http.pages" in ran.stdout
+    assert not re.search(r"openapi|docs_page|reference", ran.stdout)

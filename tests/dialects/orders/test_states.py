@@ -1,0 +1,248 @@
+"""Where an order stands, and what may be done to it there.
+
+Source: contracts/mapping.md D.3, every cell of its JOC column; contracts/orders.md B.2 and B.4.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.api.orders.listing import COUNTED
+from shared.api.orders.states import SEVERITY, SHOWN, State, phases_of
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Lease
+from shared.domain.instance.phase import Phase, phase_of
+from tests.dialects.orders.client import ACCOUNT, Joc
+from tests.dialects.wire import NOON
+from tests.factories import HOUR, a_running_event, an_event, an_instance, an_intent
+
+BEGUN: dict[str, Any] = {"begun_at": NOON, "version": 1}
+LATER = NOON + HOUR
+
+
+def of(event: Event | None = None, **members: Any) -> Instance:
+    events = () if event is None else (event,)
+    times = {"start_date": NOON, "created_at": NOON, "updated_at": NOON, "plan": None}
+    return an_instance(*events, **{**times, "account_id": ACCOUNT, **members})
+
+
+def dated(**members: Any) -> Event:
+    return an_event(**{"date": NOON, **members})
+
+
+def stopped(status: InstanceStatus, **members: Any) -> Instance:
+    return of(status=status, stopped_at=NOON, **{"drained_at": NOON, **members})
+
+
+def paused_for(why: PausedFor) -> Event:
+    return dated(status=EventStatus.PAUSED, paused_for=why, **BEGUN)
+
+
+ON_CALL = of(dated(status=EventStatus.ONHOLD), schedule=OwnSchedule(on_call=True))
+RUNNING = of(a_running_event(date=NOON), lease=Lease(seq=1, until=LATER), fence=1)
+CANCELED = stopped(InstanceStatus.CANCELED, cancel_reason=CancelReason.HTTP_REQUEST)
+
+# Each cell: the instance, its phase; state, reason and severity; continuable, resumable, suspendible.
+CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, bool]]] = {
+    "on call": (ON_CALL, Phase.UNDATED, "PENDING", None, 10, (True, False, True)),
+    "no fire left": (of(), Phase.UNDATED, "PENDING", None, 10, (False, False, True)),
+    "to come": (of(dated(date=LATER)), Phase.AHEAD, "SCHEDULED", None, 1, (True, False, True)),
+    "due, not started": (
+        of(dated(date=NOON - HOUR)),
+        Phase.OVERDUE,
+        "BLOCKED",
+        None,
+        7,
+        (False, False, True),
+    ),
+    "executing": (RUNNING, Phase.RUNNING, "RUNNING", None, 0, (False, False, True)),
+    "between steps": (
+        of(dated(status=EventStatus.QUEUED, **BEGUN)),
+        Phase.BETWEEN_STEPS,
+        "INPROGRESS",
+        None,
+        3,
+        (False, False, True),
+    ),
+    "to be retried": (
+        of(dated(date=LATER, run=2, attempt=2, **BEGUN)),
+        Phase.RETRYING,
+        "WAITING",
+        "DELAYING_RETRY",
+        8,
+        (True, False, True),
+    ),
+    "in a delay": (
+        of(dated(due_at=LATER, outset=an_intent(), **BEGUN)),
+        Phase.DELAYED,
+        "WAITING",
+        "SLEEPING",
+        8,
+        (True, False, True),
+    ),
+    "waiting for an answer": (
+        of(paused_for(PausedFor.ANSWER)),
+        Phase.AWAITING_ANSWER,
+        "WAITING",
+        "EXPECTING_NOTICES",
+        8,
+        (False, False, True),
+    ),
+    "to be confirmed": (
+        of(dated(status=EventStatus.ONHOLD)),
+        Phase.ON_HOLD,
+        "PROMPTING",
+        None,
+        12,
+        (False, False, True),
+    ),
+    "paused by request": (
+        stopped(InstanceStatus.PAUSED),
+        Phase.PAUSED,
+        "SUSPENDED",
+        None,
+        5,
+        (False, True, False),
+    ),
+    **{
+        f"paused: {why}": (
+            replace(stopped(InstanceStatus.PAUSED, stopped_for=1), events=(paused_for(why),)),
+            Phase.STUCK,
+            "FAILED",
+            None,
+            2,
+            (False, True, False),
+        )
+        for why in (PausedFor.EXHAUSTED, PausedFor.IN_DOUBT, PausedFor.POISONED)
+    },
+    "canceled by request": (CANCELED, Phase.CANCELED, "CANCELLED", None, 2, (False, False, False)),
+    **{
+        f"canceled: {reason}": (
+            stopped(InstanceStatus.CANCELED, cancel_reason=reason),
+            Phase.FAULTED,
+            "CANCELLED",
+            None,
+            2,
+            (False, False, False),
+        )
+        for reason in CancelReason
+        if reason is not CancelReason.HTTP_REQUEST
+    },
+    "completed": (
+        stopped(InstanceStatus.COMPLETED),
+        Phase.COMPLETED,
+        "FINISHED",
+        None,
+        6,
+        (False, False, False),
+    ),
+}
+
+
+def shown(joc: Joc, instance: Instance) -> dict[str, Any]:
+    """An instance as the dialect tells it."""
+    head = joc.ports.strategies.named(ACCOUNT, "refill") or joc.workflow()
+    kept = replace(instance, strategy_sid=head.sid)
+    joc.ports.instances.instances[kept.sid] = kept
+    return joc.told(kept.sid)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell(joc: Joc, cell: str) -> None:
+    instance, phase, text, reason, severity, may = CELLS[cell]
+    told = shown(joc, instance)
+
+    assert phase_of(instance, now=NOON) is phase
+    assert told["state"] == {"severity": severity, "_text": text} | ({"_reason": reason} if reason else {})
+    assert (told["isContinuable"], told["isResumable"], told["isSuspendible"]) == may
+    assert "marked" not in told
+
+
+def test_every_phase_has_a_cell() -> None:
+    assert {cell[1] for cell in CELLS.values()} == set(Phase) == set(SHOWN)
+
+
+def test_one_that_waits_for_a_call_has_no_date_while_it_is_suspended_either(joc: Joc) -> None:
+    told = shown(joc, replace(ON_CALL, status=InstanceStatus.PAUSED, drained_at=NOON))
+
+    assert (told["state"]["_text"], told["scheduledNever"]) == ("SUSPENDED", True)
+    assert "scheduledFor" not in told
+
+
+class TestMarks:
+    """A stopped order of which a step is still in flight is marked, and not resumed."""
+
+    def test_one_that_is_suspended(self, joc: Joc) -> None:
+        told = shown(joc, replace(RUNNING, status=InstanceStatus.PAUSED, stopped_at=NOON))
+
+        assert (told["state"]["_text"], told["marked"]) == (
+            "SUSPENDED",
+            {"severity": 5, "_text": "SUSPENDING"},
+        )
+        assert told["isResumable"] is False
+
+    def test_one_that_is_canceled(self, joc: Joc) -> None:
+        told = shown(joc, replace(CANCELED, drained_at=None))
+
+        assert (told["state"]["_text"], told["marked"]) == (
+            "CANCELLED",
+            {"severity": 2, "_text": "CANCELLING"},
+        )
+
+
+class TestWhatAnOrderHasComeTo:
+    """``lastOutcome``, where it is known."""
+
+    def test_a_finished_one_has_succeeded_with_its_outputs(self, joc: Joc) -> None:
+        assert shown(joc, stopped(InstanceStatus.COMPLETED))["lastOutcome"] == {"TYPE": "Succeeded"}
+        told = shown(joc, stopped(InstanceStatus.COMPLETED, outputs={"total": 9.5}))
+        assert told["lastOutcome"] == {"TYPE": "Succeeded", "namedValues": {"total": 9.5}}
+
+    def test_a_canceled_one_was_canceled_for_a_reason(self, joc: Joc) -> None:
+        assert shown(joc, replace(CANCELED, note="sold out"))["lastOutcome"] == {
+            "TYPE": "Cancelled",
+            "message": "sold out",
+        }
+
+    @pytest.mark.parametrize("cell", ["canceled: MAX_ATTEMPTS", "paused: EXHAUSTED"])
+    def test_one_out_of_attempts_has_failed(self, joc: Joc, cell: str) -> None:
+        told = shown(joc, replace(CELLS[cell][0], note="it said no"))
+
+        assert told["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
+
+    def test_one_that_is_to_be_retried_has_failed_so_far(self, joc: Joc) -> None:
+        event = dated(date=LATER, run=2, last_error="it said no", **BEGUN)
+
+        assert shown(joc, of(event))["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
+
+
+class TestStates:
+    """What a client may ask for."""
+
+    def test_those_that_no_order_ever_has(self) -> None:
+        never = [state for state in State if not phases_of([state])]
+
+        assert never == [State.PLANNED, State.BROKEN, State.UNKNOWN]
+
+    def test_severities(self) -> None:
+        assert {state.value: severity for state, severity in SEVERITY.items()} == {
+            "RUNNING": 0,
+            "SCHEDULED": 1,
+            "FAILED": 2,
+            "CANCELLED": 2,
+            "BROKEN": 2,
+            "UNKNOWN": 2,
+            "INPROGRESS": 3,
+            "PLANNED": 4,
+            "SUSPENDED": 5,
+            "FINISHED": 6,
+            "BLOCKED": 7,
+            "WAITING": 8,
+            "PENDING": 10,
+            "PROMPTING": 12,
+        }
+
+    def test_every_state_of_an_order_is_counted_in_a_snapshot(self) -> None:
+        assert set(COUNTED) == {told.text for told in SHOWN.values()}

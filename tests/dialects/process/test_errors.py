@@ -1,0 +1,438 @@
+"""What the process dialect refuses, and with which words. Source: contracts/process.md C.4, row by row."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dev.memory.stores import MemoryInstances
+from functions.process_api.handler import lambda_handler
+from shared.api.http.models import MAX_BODY_BYTES
+from shared.application.ports import OverloadedError
+from shared.domain.access import AccessKey
+from tests.dialects.process.client import BASE, NAMES, NOW_ONLY, ProcessClient, notepad, task
+from tests.dialects.wire import Context
+
+NO_NAME = "name: must be a string of 1 to 512 characters"
+AN_AGE = {
+    "instanceValidation": {
+        "properties": {"age": {"type": "uint8"}},
+        "additionalProperties": True,
+    }
+}
+
+
+class TestKeys:
+    """Without a valid key in Basic nobody gets in; what is wrong with it is not told."""
+
+    @pytest.mark.parametrize(
+        "authorization",
+        [
+            None,
+            "Basic",
+            "Basic !",
+            "Basic YWRtaW4=",  # admin
+            "Basic YWRtaW46",  # admin:
+            "Basic OnNlY3JldA==",  # :secret
+            "Basic YWRtaW46d3Jvbmc=",  # admin:wrong
+            "Basic bm9ib2R5OnNlY3JldA==",  # nobody:secret
+            "Bearer admin.secret",
+        ],
+    )
+    @pytest.mark.parametrize(("method", "path"), [("POST", "start"), ("GET", "status/x")])
+    def test_it_has_to_be_right(
+        self, process: ProcessClient, method: str, path: str, authorization: str | None
+    ) -> None:
+        more = {} if authorization is None else {"authorization": authorization}
+
+        assert process(method, f"{BASE}/{path}", key=None, more=more) == (401, {"message": "Unauthorized"})
+        assert process.headers["WWW-Authenticate"] == 'Basic realm="connector-api"'
+
+    def test_a_role_that_does_not_suffice(self, process: ProcessClient) -> None:
+        answer = process("POST", f"{BASE}/start", {"name": "x"}, key="viewer:secret")
+
+        assert answer == (403, {"message": "Forbidden"})
+        assert "WWW-Authenticate" not in process.headers
+
+
+class TestTheOrder:
+    """Key, role, what can be read, the name, then all the rest."""
+
+    def test_the_role_before_what_was_sent(self, process: ProcessClient) -> None:
+        assert process("POST", f"{BASE}/start", raw=b"{", key="viewer:secret")[0] == 403
+
+    def test_the_name_before_the_rest(self, process: ProcessClient) -> None:
+        answer = process("POST", f"{BASE}/start", {"name": "Nobody", "runOnce": "x"})
+
+        assert answer == (404, {"message": "Process not found: Nobody"})
+
+
+class TestNotFound:
+    """404, the same for what does not exist and for what belongs to somebody else."""
+
+    @pytest.mark.parametrize(
+        "name",
+        ["Nobody", "onestepnotepadrunner", "/robots/OneStepNotepadRunner", "a b", "\x00", "😀"],
+    )
+    def test_an_unknown_name(self, process: ProcessClient, name: str) -> None:
+        answer = process("POST", f"{BASE}/start", {"name": name})
+
+        assert answer == (404, {"message": f"Process not found: {name}"})
+
+    def test_a_name_of_another_account(self, process: ProcessClient) -> None:
+        answer = process("POST", f"{BASE}/start", {"name": "OneStepNotepadRunner"}, key="stranger:secret")
+
+        assert answer == (404, {"message": "Process not found: OneStepNotepadRunner"})
+
+    def test_a_deleted_strategy(self, process: ProcessClient) -> None:
+        sid = process.saved(notepad("Gone"))["sid"]
+        assert process.core("DELETE", f"/execution-strategy/{sid}", secret="n0tepad-Runner!2026")[0] == 200
+
+        answer = process("POST", f"{BASE}/start", {"name": "Gone"})
+
+        assert answer == (404, {"message": "Process not found: Gone"})
+
+    @pytest.mark.parametrize(
+        "spid", ["nothing", "f0d2228c-9711-42f5-91ca-afc957f29255", "a" * 65, "%C3%A9", "a.b"]
+    )
+    def test_an_unknown_spid(self, process: ProcessClient, spid: str) -> None:
+        assert process("GET", f"{BASE}/status/{spid}") == (404, {"message": "Process not found"})
+
+    def test_a_spid_of_another_account(self, process: ProcessClient) -> None:
+        sid = process.start().sid
+
+        answer = process("GET", f"{BASE}/status/{sid}", key="stranger:secret")
+
+        assert answer == (404, {"message": "Process not found"})
+
+    @pytest.mark.usefixtures("process")
+    def test_a_path_that_is_no_route(self) -> None:
+        event = {
+            "version": "2.0",
+            "rawPath": f"{BASE}/stop",
+            "headers": {},
+            "requestContext": {"requestId": "r", "stage": "$default", "http": {"method": "GET", "path": ""}},
+        }
+
+        answer = lambda_handler(event, Context())  # type: ignore[arg-type]
+
+        assert (answer["statusCode"], json.loads(answer["body"])) == (404, {"message": "Process not found"})
+
+
+class TestTheBody:
+    """400 for what is no JSON object, 413 for what is too much of it."""
+
+    @pytest.mark.parametrize(
+        ("raw", "told"),
+        [
+            (b"", "Invalid JSON: is not JSON: Expecting value: line 1 column 1 (char 0)"),
+            (
+                b"{",
+                (
+                    "Invalid JSON: is not JSON: Expecting property name enclosed in double quotes:"
+                    " line 1 column 2 (char 1)"
+                ),
+            ),
+            (b"[]", "Invalid JSON: must be a JSON object"),
+            (b'"x"', "Invalid JSON: must be a JSON object"),
+            (b"null", "Invalid JSON: must be a JSON object"),
+            (b'{"name": NaN}', "Invalid JSON: is not JSON: NaN is not a JSON value"),
+            (b'{"name": "a", "name": "b"}', "Invalid request: names the member 'name' twice"),
+            (b'{"name": "a", "worker": {"b": 1, "b": 2}}', "Invalid request: names the member 'b' twice"),
+            (
+                b'{"values": {"a": {"b": 1, "b": 2}}, "name": "x"}',
+                "Invalid request: names the member 'b' twice",
+            ),
+            (
+                b'{"values": {"a": 1}, "values": {"a": 2}, "name": "x"}',
+                "Invalid request: names the member 'values' twice",
+            ),
+            (
+                b'{"name": "\\ud83d", "values": {"a": 1e999}}',
+                "Invalid JSON: is not JSON: 1e999 is beyond what a number can hold",
+            ),
+            (
+                b'{"name": "x", "values": {"a": 1%s}}' % (b"0" * 400),
+                "Invalid values.a: must be a number that a double can hold",
+            ),
+            (
+                b'{"name": "x", "values": %s1%s}' % (b"[" * 200, b"]" * 200),
+                "Invalid request: nests at most 128 levels deep",
+            ),
+            (b'{"name": "\\ud83d"}', "Invalid name: must hold no half of a surrogate pair"),
+        ],
+    )
+    def test_it_is_a_json_object(self, process: ProcessClient, raw: bytes, told: str) -> None:
+        assert process("POST", f"{BASE}/start", raw=raw) == (400, {"message": told})
+
+    def test_it_takes_at_most_256_kb(self, process: ProcessClient) -> None:
+        raw = json.dumps({"name": "x" * MAX_BODY_BYTES}).encode()
+
+        answer = process("POST", f"{BASE}/start", raw=raw)
+
+        assert answer == (413, {"message": "Request too large: at most 256 KB"})
+
+    def test_just_256_kb_is_read(self, process: ProcessClient) -> None:
+        raw = b'{"name": "Nobody"}'.ljust(MAX_BODY_BYTES)
+
+        assert process("POST", f"{BASE}/start", raw=raw)[0] == 404
+
+
+class TestFields:
+    """Each field by its own rule; all that is wrong is told at once."""
+
+    @pytest.mark.parametrize(
+        ("body", "told"),
+        [
+            ({"name": None}, "Invalid name: is required"),
+            ({"name": ""}, f"Invalid {NO_NAME}"),
+            ({"name": 5}, f"Invalid {NO_NAME}"),
+            ({"name": "x" * 513}, f"Invalid {NO_NAME}"),
+            ({"runOnce": "yes"}, "Invalid runOnce: must be Y or N"),
+            ({"runOnce": 1}, "Invalid runOnce: must be Y or N"),
+            ({"runOnce": ""}, "Invalid runOnce: must be Y or N"),
+            ({"runImmediately": "N,"}, "Invalid runImmediately: must be Y or N"),
+            ({"run immediately": []}, "Invalid run immediately: must be Y or N"),
+            (
+                {"runImmediately": "Y", "run immediately": "Y"},
+                "Invalid run immediately: runImmediately is given too",
+            ),
+            (
+                {"startDate": "2026-02-30 10:00:00"},
+                "Invalid startDate: there is no such date: day is out of range for month",
+            ),
+            (
+                {"startDate": "2026-02-03T10:00:00"},
+                "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss",
+            ),
+            (
+                {"startDate": "2026-02-03 10:00:00Z"},
+                "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss",
+            ),
+            ({"startDate": "2026-02-03 10:00"}, "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss"),
+            ({"startDate": 20260203}, "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss"),
+            (
+                {"startDate": "२०२६-02-03 10:00:00"},
+                "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss",
+            ),
+            (
+                {"endDate": "0000-02-03 10:00:00"},
+                "Invalid endDate: there is no such date: year 0 is out of range",
+            ),
+            (
+                {"endDate": "2026-02-03 24:00:00"},
+                "Invalid endDate: there is no such date: hour must be in 0..23",
+            ),
+            (
+                {"startDate": "2026-02-03 10:00:01", "endDate": "2026-02-03 10:00:00"},
+                "Invalid endDate: must not be before startDate",
+            ),
+            (
+                {"startDate": "0001-01-01 00:00:00", "timezone": "Asia/Tokyo"},
+                "Invalid startDate: no such date: date value out of range",
+            ),
+            ({"retryCount": "-1"}, "Invalid retryCount: must be 0 to 1000, not -1"),
+            ({"retryCount": -1}, "Invalid retryCount: must be 0 to 1000, not -1"),
+            ({"retryCount": "1001"}, "Invalid retryCount: must be 0 to 1000, not 1001"),
+            ({"retryCount": "two"}, "Invalid retryCount: must be a whole number, or its digits as a string"),
+            ({"retryCount": 1.0}, "Invalid retryCount: must be a whole number, or its digits as a string"),
+            ({"retryCount": True}, "Invalid retryCount: must be a whole number, or its digits as a string"),
+            (
+                {"retryCount": "9" * 10},
+                "Invalid retryCount: must be a whole number, or its digits as a string",
+            ),
+            (
+                {"timezone": "Europe/Berlinn"},
+                "Invalid timezone: 'Europe/Berlinn' is not a time zone of the IANA database",
+            ),
+            ({"timezone": 1}, "Invalid timezone: must be a string"),
+            ({"worker": 7}, "Invalid worker: must be a string of 1 to 255 characters"),
+            ({"worker": ""}, "Invalid worker: must be a string of 1 to 255 characters"),
+            ({"values": []}, "Invalid values: must be a JSON object"),
+            ({"values": {"a": {}}}, "Invalid values.a: must be a string, a number or a boolean"),
+            ({"values": {"a": None}}, "Invalid values.a: must be a string, a number or a boolean"),
+            ({"values": {"a~/b": []}}, "Invalid values.a~/b: must be a string, a number or a boolean"),
+            ({"values": {"a": "x" * 17000}}, "Invalid values: must take at most 16 KB"),
+            ({"priority": 1}, "Invalid priority: there is no such field"),
+            ({"quartzDef": 5}, "Invalid quartzDef: must be a string"),
+            (
+                {"runOnce": "N", "runImmediately": "N"},
+                "Invalid quartzDef: is required unless runOnce or runImmediately is Y",
+            ),
+            ({"runOnce": "N"}, "Invalid quartzDef: is required unless runOnce or runImmediately is Y"),
+            (
+                {"runImmediately": False},
+                "Invalid quartzDef: is required unless runOnce or runImmediately is Y",
+            ),
+        ],
+    )
+    def test_one_that_cannot_be_meant(self, process: ProcessClient, body: dict[str, Any], told: str) -> None:
+        assert process.refused(**body) == told
+
+    def test_what_is_wrong_is_told_whatever_the_flags_say(self, process: ProcessClient) -> None:
+        told = process.refused(**NOW_ONLY, startDate="soon")
+
+        assert told == "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss"
+
+    def test_all_of_it(self, process: ProcessClient) -> None:
+        told = process.refused(runOnce="x", retryCount=-5, values={"a": [], "b": 1}, extra=1)
+
+        assert told == (
+            "Invalid extra: there is no such field; Invalid runOnce: must be Y or N;"
+            " Invalid retryCount: must be 0 to 1000, not -5;"
+            " Invalid values.a: must be a string, a number or a boolean"
+        )
+
+    def test_what_the_plan_lacks_and_what_the_values_are_together(self, process: ProcessClient) -> None:
+        told = process.refused(runOnce="N", values={"a": []})
+
+        assert told == (
+            "Invalid values.a: must be a string, a number or a boolean;"
+            " Invalid quartzDef: is required unless runOnce or runImmediately is Y"
+        )
+
+    def test_a_hundred_of_them_and_how_many_more(self, process: ProcessClient) -> None:
+        told = process.refused(values={f"v{number}": [] for number in range(103)}).split("; ")
+
+        assert told[99] == "Invalid values.v99: must be a string, a number or a boolean"
+        assert told[100:] == ["and 3 more"]
+
+
+class TestQuartzDef:
+    """What is wrong with it and where, counted in characters from 1. contracts/process.md C.6, the rows of errors."""
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("0 6 6 ? * 0", "the day of the week must be 1 to 7 or SUN to SAT, not '0' (at character 11)"),
+            ("0 6 6 ? * 8", "the day of the week must be 1 to 7 or SUN to SAT, not '8' (at character 11)"),
+            ("0 0 9 ? * FRI#6", "after # comes 1 to 5, not 6 (at character 11)"),
+            (
+                "0 0 9 ? * 3#1,6#3",
+                (
+                    "'3#1' must stand alone, not in a list (at character 11),"
+                    " '6#3' must stand alone, not in a list (at character 15)"
+                ),
+            ),
+            (
+                "0 6 6 1 * FRI",
+                "either the day of the month or the day of the week must be ?, and not both (at character 11)",
+            ),
+            (
+                "0 6 6 * * *",
+                "either the day of the month or the day of the week must be ?, and not both (at character 11)",
+            ),
+            (
+                "0 6 6 ? * ?",
+                "either the day of the month or the day of the week must be ?, and not both (at character 11)",
+            ),
+            ("6 6 ? * FRI", "must have 6 or 7 fields, not 5"),
+            ("0 6 6 ? * FRI 2026 x", "must have 6 or 7 fields, not 8"),
+            ("", "must have 6 or 7 fields, not 0"),
+            ("0 70 6 ? * FRI", "the minute must be 0 to 59, not '70' (at character 3)"),
+            ("0 6 25 ? * FRI", "the hour must be 0 to 23, not '25' (at character 5)"),
+            ("0 6 6 ? FOO FRI", "the month must be 1 to 12 or JAN to DEC, not 'FOO' (at character 9)"),
+            ("0/70 6 6 ? * FRI", "a step of the second must be 1 to 59, not 70 (at character 1)"),
+            ("0 6 6 ? * FRI\n", "'\\n' does not belong here (at character 14)"),
+            ("0 " * 257, "takes at most 512 characters"),
+        ],
+    )
+    def test_one_that_is_none(self, process: ProcessClient, text: str, told: str) -> None:
+        assert process.refused(quartzDef=text) == f"Invalid quartzDef: {told}"
+
+    def test_it_is_looked_at_whatever_the_flags_say(self, process: ProcessClient) -> None:
+        assert (
+            process.refused(**NOW_ONLY, quartzDef="x") == "Invalid quartzDef: must have 6 or 7 fields, not 1"
+        )
+
+
+class TestTheStrategysOwnRules:
+    """Values are held against its ``instanceValidation``; the field is named."""
+
+    @pytest.mark.parametrize(
+        ("values", "told"),
+        [
+            ({"age": 300}, "Invalid values.age: must be of type uint8 (schemaPath /properties/age/type)"),
+            ({}, "Invalid values: must have the member 'age' (schemaPath /properties/age)"),
+        ],
+    )
+    def test_what_it_refuses(self, process: ProcessClient, values: dict[str, Any], told: str) -> None:
+        process.saved(notepad("Aged", **AN_AGE))
+
+        assert process.refused(name="Aged", values=values) == told
+        assert process.refused(name="Aged", values=values, **NOW_ONLY) == told
+
+    def test_what_it_takes(self, process: ProcessClient) -> None:
+        process.saved(notepad("Aged", **AN_AGE))
+
+        assert process.start(name="Aged", values={"age": 30}).attributes == {"age": 30}
+
+    def test_without_values_it_is_asked_too(self, process: ProcessClient) -> None:
+        process.saved(notepad("Aged", **AN_AGE))
+
+        assert process.refused(name="Aged").startswith("Invalid values: ")
+
+    def test_a_plan_that_has_no_calendar_for_it(self, process: ProcessClient) -> None:
+        second = {
+            "key": "second",
+            "task": "run",
+            "runOnCycle": 2,
+            "scheduleAfter": {"unit": "days", "amount": 1},
+        }
+        process.saved(notepad("Second", schedule={"calendars": [second]}, tasks=[task()]))
+
+        assert process.refused(name="Second", values=NAMES) == "Invalid request: no calendar for cycle 1"
+
+
+class Overloaded(MemoryInstances):
+    """A store of which too much is asked."""
+
+    def create(self, *_: Any, **__: Any) -> None:
+        raise OverloadedError
+
+
+class Broken(MemoryInstances):
+    """A store that fails."""
+
+    def load(self, *_: Any) -> None:
+        raise ValueError("a secret of the inside")
+
+
+class TestWhatFailsOnOurSide:
+    """429 for what passes; 500 with an id that the log has too, and nothing of the inside."""
+
+    def test_too_much_at_once(self, process: ProcessClient) -> None:
+        process.ports.instances = Overloaded()
+
+        answer = process("POST", f"{BASE}/start", {"name": "OneStepNotepadRunner"})
+
+        assert answer == (429, {"message": "Too much is asked at once; try again"})
+
+    def test_a_failure(self, process: ProcessClient, caplog: pytest.LogCaptureFixture) -> None:
+        process.ports.instances = Broken()
+
+        status, answer = process("GET", f"{BASE}/status/x")
+
+        assert status == 500
+        assert answer == {"message": "Internal error", "errorId": answer["errorId"]}
+        assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
+
+    def test_nothing_is_kept_by_caches_on_the_way(self, process: ProcessClient) -> None:
+        process("GET", f"{BASE}/status/x")
+
+        assert process.headers["Cache-Control"] == "no-store"
+
+
+def test_the_key_of_another_kind_is_no_basic(process: ProcessClient) -> None:
+    """A key whose id or secret holds a colon is still one key: the first colon parts them."""
+    key = process.ports.access.all_keys["operator"]
+    colon = AccessKey(
+        key_id="c",
+        account_id=key.account_id,
+        role=key.role,
+        secret_hash=process.core.hasher.hash("a:b"),
+        created_at=key.created_at,
+    )
+    process.ports.access.put_key(colon)
+
+    assert process("GET", f"{BASE}/status/x", key="c:a:b")[0] == 404

@@ -1,0 +1,162 @@
+"""The reference of the process dialect, held against what is served and what is answered. Source: ADR 23."""
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from shared.api.http.pages import PAGES
+from shared.api.process.errors import TOLD
+from shared.api.process.openapi import EXAMPLES, SHAPES, STARTS, errors_of
+from shared.api.process.render import SEEN
+from shared.api.process.render import TOLD as SENTENCES
+from shared.api.process.routes import ROUTES, Route
+from shared.api.process.schemas import FIELDS
+from shared.api.reference.docs_page import docs_page
+from tests.dialects.process.client import BASE, ProcessClient, openapi, shape_of
+from tests.dialects.wire import ROOT, TEMPLATE
+
+DOC = (ROOT / "docs" / "api" / "process.md").read_text()
+
+
+def braced(route: Route) -> str:
+    return re.sub(r"<(\w+)>", r"{\1}", route.path)
+
+
+class TestTheTable:
+    """Template, documents and OpenAPI are of the same routes."""
+
+    def test_every_route_of_the_template_has_its_operation(self) -> None:
+        served = {(route.method, route.path) for route in TEMPLATE.routes() if route.function == "ProcessApi"}
+
+        assert served == {(route.method, braced(route)) for route in ROUTES} | {
+            ("GET", page.path) for page in PAGES["process"]
+        }
+
+    def test_each_is_documented_and_no_other(self) -> None:
+        told = set(re.findall(r"^### ([A-Z]+ /\S+)$", DOC, re.MULTILINE))
+
+        assert told == {f"{route.method} {braced(route)}" for route in ROUTES} | {
+            f"GET {page.path}" for page in PAGES["process"]
+        }
+
+    def test_the_openapi_document_has_them_all(self) -> None:
+        listed = {
+            (method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods
+        }
+
+        assert listed == {(route.method, braced(route)) for route in ROUTES} | {
+            ("GET", page.path) for page in PAGES["process"]
+        }
+        names = [one["operationId"] for methods in openapi()["paths"].values() for one in methods.values()]
+        assert len(names) == len(set(names))
+
+    def test_every_status_is_documented(self) -> None:
+        statuses = {200, *(int(status) for status, _ in TOLD.values())}
+
+        for status in statuses.union(*(errors_of(route) for route in ROUTES)):
+            assert f"| {int(status)} |" in DOC
+
+    def test_every_sentence_is_documented(self) -> None:
+        for phase, sentence in SENTENCES.items():
+            assert f"| `{phase}` | {SEEN[phase] or 'the last run'} | {sentence} |" in DOC
+
+    def test_every_field_is_documented(self) -> None:
+        assert set(SHAPES["StartProcess"]["properties"]) == set(FIELDS)
+        for name in FIELDS:
+            assert f"| `{name}` |" in DOC
+
+    def test_every_test_that_is_named_there_is_one(self) -> None:
+        named = re.findall(r"`tests/(dialects/process/test_\w+\.py)::(\w+)(?:::(\w+))?`", DOC)
+
+        assert len(named) > 10
+        for file, klass, name in named:
+            text = (ROOT / "tests" / file).read_text()
+            assert f"class {klass}" in text
+            assert not name or f"def {name}(" in text.split(f"class {klass}")[1].split("\nclass ")[0]
+
+
+class TestTheWalkThrough:
+    """What it sends is taken, and what it shows is answered. tests/e2e/test_process.py sends it to the local stack."""
+
+    def test_from_its_strategy_to_its_last_start(self, process: ProcessClient) -> None:
+        strategy, now, fridays = (json.loads(text) for text in re.findall(r"-d '\n(.*?)'\n", DOC, re.DOTALL))
+        process.core.saved(strategy)
+
+        sid = process.start(**now).sid
+        process.run(sid)
+        weekly = process.start(**fridays).sid
+
+        assert json.dumps(process.status(sid), separators=(",", ":")) in DOC
+        assert process.robots.sent == [{"worker": "7", "text": "Ann"}]
+        assert process.dates(weekly, 1) == ["2026-01-02T03:06:00"]
+
+
+class TestExamples:
+    """Each is of its own schema, and is what is sent and answered."""
+
+    @pytest.mark.parametrize("name", EXAMPLES)
+    def test_of_its_schema(self, name: str) -> None:
+        shape = json.dumps({"$ref": f"#/components/schemas/{name}"})
+
+        assert shape_of(shape).is_valid(EXAMPLES[name])
+
+    @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+    def test_each_refusal_is_of_the_shape_of_refusals(self, route: Route) -> None:
+        operation = openapi()["paths"][braced(route)][route.method.lower()]
+        shape = shape_of(json.dumps({"$ref": "#/components/schemas/Error"}))
+
+        for status in errors_of(route):
+            content = operation["responses"][str(status.value)]["content"]["application/json"]
+            assert shape.is_valid(content["example"])
+            assert content["example"]["message"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            STARTS,
+            {"name": "OneStepNotepadRunner"},
+            {"name": "OneStepNotepadRunner", "runOnce": True, "runImmediately": None, "retryCount": 3},
+            {"name": "OneStepNotepadRunner", "run immediately": "y", "timezone": "UTC", "worker": "7"},
+            {"name": "OneStepNotepadRunner", "values": {"a": 1, "b": True, "c": "x"}},
+            {"name": "OneStepNotepadRunner", "runOnce": "yes"},
+            {"name": "OneStepNotepadRunner", "retryCount": -1},
+            {"name": "OneStepNotepadRunner", "retryCount": True},
+            {"name": "OneStepNotepadRunner", "startDate": "2026-01-01"},
+            {"name": "OneStepNotepadRunner", "values": {"a": None}},
+            {"name": "OneStepNotepadRunner", "values": []},
+            {"name": "OneStepNotepadRunner", "other": 1},
+            {"name": 1},
+            {},
+        ],
+    )
+    def test_what_the_schema_takes_is_taken(self, process: ProcessClient, body: Any) -> None:
+        shape = shape_of(json.dumps({"$ref": "#/components/schemas/StartProcess"}))
+
+        assert (process("POST", f"{BASE}/start", body)[0] == 200) == shape.is_valid(body)
+
+
+class TestThePages:
+    """What is served is what is made; anybody may read it."""
+
+    def test_the_document(self, process: ProcessClient) -> None:
+        assert process("GET", "/process/openapi.json", key=None) == (200, openapi())
+
+    def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
+        program = (
+            "import sys; import functions.process_api.handler;"
+            "print([name for name in sys.modules if name.startswith('shared.api')])"
+        )
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+
+        assert "shared.api.process.routes" in ran.stdout
+        assert not re.search(r"openapi|docs_page|reference", ran.stdout)
+
+    def test_the_page(self, process: ProcessClient) -> None:
+        assert process("GET", "/process/docs", key=None) == (200, docs_page(openapi()))
+        assert "Content-Security-Policy" in process.headers

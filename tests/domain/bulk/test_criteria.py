@@ -1,0 +1,210 @@
+"""What a selection asks of an instance besides whose it is. Source: docs/decisions/0026; contracts/orders.md B.3."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.bulk.selection import (
+    OfAny,
+    OfFolder,
+    OfIds,
+    OfStrategy,
+    Sieve,
+    is_below,
+    is_selected,
+    is_still_selected,
+    passes,
+    sieve_of,
+    united,
+)
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase, Waiting, phase_of, planned_date, waiting_event
+from tests.factories import HOUR, NOON, a_running_event, an_event, an_instance, an_intent, running
+
+SOON = NOON + HOUR
+ONE, TWO = StrategySid("s-1"), StrategySid("s-2")
+AHEAD = an_instance(an_event(date=SOON))
+ON_CALL = an_instance(an_event(status=EventStatus.ONHOLD), schedule=OwnSchedule(on_call=True))
+AWAKE = Sieve(phases=(Phase.AHEAD, Phase.UNDATED))
+
+
+def is_through(instance: Instance, **sieve: Any) -> bool:
+    return passes(Sieve(**sieve), instance, now=NOON)
+
+
+class TestPhases:
+    """Where it stands, at the instant it is asked."""
+
+    def test_one_that_stands_elsewhere_does_not_pass(self) -> None:
+        assert is_through(AHEAD, phases=(Phase.AHEAD,))
+        assert not is_through(AHEAD, phases=(Phase.OVERDUE,))
+        assert passes(Sieve(phases=(Phase.OVERDUE,)), AHEAD, now=SOON + HOUR)
+
+    def test_without_any_it_may_stand_anywhere(self) -> None:
+        assert is_through(an_instance(status=InstanceStatus.CANCELED))
+
+    @pytest.mark.parametrize("phase", Phase)
+    def test_each_is_of_one_status(self, phase: Phase) -> None:
+        assert (phase.status.is_final, phase.status is InstanceStatus.PAUSED) == (
+            phase.is_over,
+            phase in (Phase.PAUSED, Phase.STUCK),
+        )
+
+    def test_one_in_flight_is_not_at_rest(self) -> None:
+        stopped = running(a_running_event(), status=InstanceStatus.PAUSED)
+
+        assert is_through(stopped)
+        assert not is_through(stopped, at_rest=True)
+        assert is_through(an_instance(status=InstanceStatus.PAUSED, drained_at=NOON), at_rest=True)
+
+
+class TestDates:
+    """What it was planned for: from the one on, before the other."""
+
+    @pytest.mark.parametrize(
+        ("since", "until", "is_in"),
+        [
+            (SOON, None, True),
+            (SOON + timedelta(milliseconds=1), None, False),
+            (None, SOON, False),
+            (None, SOON + timedelta(milliseconds=1), True),
+            (SOON, SOON + HOUR, True),
+            (SOON, SOON, False),
+        ],
+    )
+    def test_a_time(self, since: datetime | None, until: datetime | None, *, is_in: bool) -> None:
+        assert is_through(AHEAD, planned_from=since, planned_until=until) is is_in
+
+    def test_one_that_waits_for_a_call_does_not_pass(self) -> None:
+        assert is_through(ON_CALL)
+        assert not is_through(ON_CALL, planned_until=SOON)
+        assert not is_through(ON_CALL, planned_from=NOON - HOUR)
+        paused = replace(ON_CALL, status=InstanceStatus.PAUSED)
+        assert not is_through(paused, phases=(Phase.PAUSED,), planned_from=NOON - HOUR)
+
+    def test_one_that_never_had_a_date_passes(self) -> None:
+        dateless = an_instance(status=InstanceStatus.PAUSED, plan=None)
+
+        assert planned_date(dateless) is None
+        assert is_through(dateless, planned_from=SOON)
+
+    def test_a_retry_does_not_move_it(self) -> None:
+        moved = an_event(date=SOON + 9 * HOUR, first_date=SOON, begun_at=NOON)
+
+        assert planned_date(an_instance(moved)) == SOON
+
+    def test_without_a_main_event_it_is_the_plans(self) -> None:
+        assert planned_date(an_instance(status=InstanceStatus.COMPLETED)) == NOON
+
+    def test_without_a_plan_it_is_that_of_what_is_next(self) -> None:
+        added = an_event(date=SOON, kind=EventKind.ADDED)
+        assert planned_date(an_instance(added, plan=None)) == SOON
+
+
+class TestWhoHasOne:
+    """A strategy's, a folder's, or several of these; not those that are named."""
+
+    def test_it_is_looked_through_with_status_and_version(self) -> None:
+        assert is_selected(OfStrategy(strategy=ONE, sieve=AWAKE), AHEAD, now=NOON)
+        assert not is_selected(OfStrategy(strategy=ONE, sieve=AWAKE), AHEAD, now=SOON + HOUR)
+        assert not is_selected(OfStrategy(strategy=ONE, version=2, sieve=AWAKE), AHEAD, now=NOON)
+
+    @pytest.mark.parametrize(
+        "selection",
+        [
+            OfStrategy(strategy=ONE, sieve=AWAKE),
+            OfFolder(folder="/", sieve=AWAKE),
+            OfAny(parts=(OfFolder(folder="/a", sieve=AWAKE), OfFolder(folder="/b", sieve=AWAKE))),
+        ],
+    )
+    def test_what_was_selected_may_no_longer_be(self, selection: OfStrategy | OfFolder | OfAny) -> None:
+        assert sieve_of(selection) == AWAKE
+        assert is_still_selected(selection, AHEAD, now=NOON)
+        assert not is_still_selected(selection, AHEAD, now=SOON + HOUR)
+
+    @pytest.mark.parametrize(
+        "selection", [OfIds(ids=(InstanceSid("i"),)), OfAny(parts=()), OfFolder(folder="/")]
+    )
+    def test_without_one_it_still_is(self, selection: OfIds | OfFolder | OfAny) -> None:
+        assert is_still_selected(selection, AHEAD, now=SOON + HOUR)
+
+
+class TestSeveralParts:
+    """No instance is of two of them."""
+
+    ROOT, A, B = (OfFolder(folder=folder) for folder in ("/", "/a", "/a/b"))
+    FLAT = OfFolder(folder="/a", is_flat=True)
+    FLAT_B = OfFolder(folder="/a/b", is_flat=True)
+    ANY = OfStrategy(strategy=ONE)
+    FIRST, SECOND = (OfStrategy(strategy=ONE, version=version) for version in (1, 2))
+    OTHER = OfStrategy(strategy=TWO, version=1)
+
+    def test_one_that_comes_twice_counts_once(self) -> None:
+        assert united([self.A, self.A]).parts == (self.A,)
+        assert united([self.OTHER, self.OTHER, self.ANY]).parts == (self.OTHER, self.ANY)
+
+    def test_a_folder_is_in_the_one_above(self) -> None:
+        assert united([self.B, self.A]).parts == (self.A,)
+        assert united([self.FLAT, self.A, self.FLAT_B]).parts == (self.A,)
+        assert united([self.A, self.ROOT]).parts == (self.ROOT,)
+
+    def test_one_that_stands_alone_stays(self) -> None:
+        sosx = OfFolder(folder="/ax")
+        assert united([self.A, sosx]).parts == (self.A, sosx)
+        assert united([self.FLAT, self.B]).parts == (self.FLAT, self.B)
+        assert united([self.FLAT, self.FLAT_B]).parts == (self.FLAT, self.FLAT_B)
+
+    def test_a_version_is_in_all_of_them(self) -> None:
+        assert united([self.FIRST, self.ANY, self.SECOND, self.OTHER]).parts == (self.ANY, self.OTHER)
+        assert united([self.FIRST, self.SECOND]).parts == (self.FIRST, self.SECOND)
+
+    def test_a_folder_and_a_strategy_are_two(self) -> None:
+        assert united([self.ROOT, self.ANY]).parts == (self.ROOT, self.ANY)
+
+    @pytest.mark.parametrize(
+        ("folder", "one", "lies"),
+        [
+            ("/", "/a", True),
+            ("/a", "/a", True),
+            ("/a", "/a/b", True),
+            ("/a", "/ab", False),
+            ("/a/b", "/a", False),
+        ],
+    )
+    def test_what_lies_below_what(self, folder: str, one: str, *, lies: bool) -> None:
+        assert is_below(folder, one) is lies
+
+
+class TestWhatWaits:
+    """The current event, where it waits for a date, a retry, a delay or a call; or for an operator."""
+
+    BEGUN: Any = {"begun_at": NOON, "version": 1}  # noqa: RUF012 - never changed
+
+    @pytest.mark.parametrize(
+        ("instance", "what"),
+        [
+            (AHEAD, Waiting.FOR_DATE),
+            (ON_CALL, Waiting.FOR_DATE),
+            (an_instance(an_event(date=SOON, run=2, begun_at=NOON)), Waiting.FOR_DATE),
+            (an_instance(an_event(due_at=SOON, outset=an_intent(), begun_at=NOON)), Waiting.FOR_DATE),
+            (an_instance(an_event(status=EventStatus.ONHOLD)), Waiting.FOR_OPERATOR),
+        ],
+    )
+    def test_it_waits_for_one_of_them(self, instance: Instance, what: Waiting) -> None:
+        (other,) = set(Waiting) - {what}
+
+        assert waiting_event(instance, what, now=NOON) == instance.events[0]
+        assert waiting_event(instance, other, now=NOON) is None
+
+    @pytest.mark.parametrize(
+        "instance",
+        [an_instance(), running(a_running_event()), an_instance(an_event(date=NOON - HOUR))],
+    )
+    def test_nothing_waits(self, instance: Instance) -> None:
+        assert phase_of(instance, now=NOON) not in (Phase.AHEAD, Phase.ON_HOLD)
+        assert [waiting_event(instance, what, now=NOON) for what in Waiting] == [None, None]

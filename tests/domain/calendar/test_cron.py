@@ -1,0 +1,372 @@
+"""Cron expressions in a zone. Source: design section 4; docs/decisions/0018."""
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from types import FrameType
+
+import pytest
+
+from shared.domain.calendar.cron import Cron, first_fire, next_fire, read_cron
+from shared.domain.calendar.cron_fields import CronError
+from shared.domain.calendar.dates import Asked, zone_named
+from shared.domain.calendar.quartz import Quartz
+from shared.domain.calendar.unix_cron import UnixCron
+from shared.domain.errors import DateError
+from tests.lifecycle_factories import at, shown
+
+NEW_YORK = "America/New_York"  # 2026-03-08 02:00 EST -> 03:00 EDT, 2026-11-01 02:00 EDT -> 01:00 EST
+LORD_HOWE = "Australia/Lord_Howe"  # 2026-04-05 02:00 +11:00 -> 01:30, 2026-10-04 02:00 +10:30 -> 02:30
+
+
+def fires(text: str, start: str, zone: str = "UTC", *, many: int = 3) -> list[str]:
+    """The first fires at or after a start, in UTC."""
+    cron, fire = read_cron(text), first_fire(read_cron(text), at(start), zone_named(zone))
+    found: list[datetime] = []
+    while fire is not None and len(found) < many:
+        found.append(fire.at)
+        fire = next_fire(cron, fire.at, zone_named(zone))
+    return shown(*found)
+
+
+def faults(text: str) -> list[tuple[str, int]]:
+    with pytest.raises(CronError) as refused:
+        read_cron(text)
+    return [(fault.message, fault.offset) for fault in refused.value.faults]
+
+
+class TestUnix:
+    """Five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday)."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("30 9 * * *", ["2026-02-01T09:30", "2026-02-02T09:30", "2026-02-03T09:30"]),
+            ("0 9 31 * *", ["2026-03-31T09:00", "2026-05-31T09:00", "2026-07-31T09:00"]),
+            ("0 0 29 2 *", ["2028-02-29T00:00", "2032-02-29T00:00", "2036-02-29T00:00"]),
+            ("0 9 * * 7", ["2026-02-01T09:00", "2026-02-08T09:00", "2026-02-15T09:00"]),
+            ("0 9 * * sun", ["2026-02-01T09:00", "2026-02-08T09:00", "2026-02-15T09:00"]),
+            ("0 9 * * 5-7/2", ["2026-02-01T09:00", "2026-02-06T09:00", "2026-02-08T09:00"]),
+            ("0 9 * * 7/3", ["2026-02-01T09:00", "2026-02-04T09:00", "2026-02-07T09:00"]),
+            ("0 9 * * FRI-MON", ["2026-02-01T09:00", "2026-02-02T09:00", "2026-02-06T09:00"]),
+            ("0 9 * * MON/2", ["2026-02-02T09:00", "2026-02-04T09:00", "2026-02-06T09:00"]),
+            ("0 5-5 * * *", ["2026-02-01T05:00", "2026-02-02T05:00", "2026-02-03T05:00"]),
+            ("0 23-4/2 * * *", ["2026-02-01T01:00", "2026-02-01T03:00", "2026-02-01T23:00"]),
+            ("0 0 1,2 JAN-MAR *", ["2026-02-01T00:00", "2026-02-02T00:00", "2026-03-01T00:00"]),
+            ("50/5 8 * * *", ["2026-02-01T08:50", "2026-02-01T08:55", "2026-02-02T08:50"]),
+            ("*/15 * * * *", ["2026-02-01T00:00", "2026-02-01T00:15", "2026-02-01T00:30"]),
+            ("\t0  0\t10 * *  ", ["2026-02-10T00:00", "2026-03-10T00:00", "2026-04-10T00:00"]),
+        ],
+    )
+    def test_it_fires(self, text: str, expected: list[str]) -> None:
+        assert fires(text, "2026-02-01") == expected
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("0 0 10 * 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-10T00:00"]),
+            ("0 0 31 2 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-16T00:00"]),
+            ("0 0 10 * *", ["2026-02-10T00:00", "2026-03-10T00:00", "2026-04-10T00:00"]),
+            ("0 0 * * 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-16T00:00"]),
+            ("0 0 */10 * 1", ["2026-02-01T00:00", "2026-02-02T00:00", "2026-02-09T00:00"]),
+            ("0 0 *,10 * 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-16T00:00"]),
+        ],
+    )
+    def test_of_two_days_given_one_is_enough(self, text: str, expected: list[str]) -> None:
+        assert fires(text, "2026-02-01") == expected
+
+    def test_what_quartz_has_more_is_not_for_five_fields(self) -> None:
+        message = "{!r} is for Quartz expressions, which have six or seven fields".format
+        assert faults("0 0 L * *") == [(message("L"), 4)]
+        assert faults("0 0 L-3 * FRIL") == [(message("L-3"), 4), (message("FRIL"), 10)]
+        assert faults("0 0 1,15W * 6#3") == [(message("15W"), 6), (message("6#3"), 12)]
+        assert faults("0 0 ? * 6L") == [(message("?"), 4), (message("6L"), 8)]
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("60 0 * * *", ("the minute must be 0 to 59, not '60'", 0)),
+            ("0 24 * * *", ("the hour must be 0 to 23, not '24'", 2)),
+            ("0 0 0 * *", ("the day of the month must be 1 to 31, not '0'", 4)),
+            ("0 0 * 0 *", ("the month must be 1 to 12 or JAN to DEC, not '0'", 6)),
+            ("0 0 * * 8", ("the day of the week must be 0 to 7 or SUN to SAT, not '8'", 8)),
+            ("0 0 * * R", ("the day of the week must be 0 to 7 or SUN to SAT, not 'R'", 8)),
+            ("H 0 * * *", ("the minute must be 0 to 59, not 'H'", 0)),
+            ("*/61 0 * * *", ("a step of the minute must be 1 to 60, not 61", 0)),
+            ("*/0 0 * * *", ("a step of the minute must be 1 to 60, not 0", 0)),
+            ("-5 0 * * *", ("'-5' cannot be the minute", 0)),
+            ("5--6 0 * * *", ("'5--6' cannot be the minute", 0)),
+            ("1.5 0 * * *", ("'1.5' cannot be the minute", 0)),
+            ("0 0 * * *;", ("'*;' cannot be the day of the week", 8)),
+        ],
+    )
+    def test_what_no_clock_shows(self, text: str, fault: tuple[str, int]) -> None:
+        assert faults(text) == [fault]
+
+
+class TestFields:
+    """Five fields are Unix cron, six or seven Quartz; blanks and tabs part them."""
+
+    def test_their_number_decides(self) -> None:
+        assert isinstance(read_cron("0 0 1 * 1").times, UnixCron)
+        assert isinstance(read_cron("0 0 0 1 * ?").times, Quartz)
+        assert isinstance(read_cron("0 0 0 1 * ? 2026").times, Quartz)
+
+    @pytest.mark.parametrize(
+        ("text", "count"), [("", 0), ("@daily", 1), ("0 0 * *", 4), ("0 0 0 1 * ? 2026 x", 8)]
+    )
+    def test_another_number_is_refused(self, text: str, count: int) -> None:
+        assert faults(text) == [(f"must have 5 fields (Unix cron), or 6 or 7 (Quartz), not {count}", 0)]
+
+    @pytest.mark.parametrize("letter", ["\n", "\u00a0", "\u0663", "\x00", "ß"])
+    def test_a_letter_that_does_not_belong_there_is_refused(self, letter: str) -> None:
+        assert faults(f"0 {letter} * * *") == [(f"{letter!r} does not belong here", 2)]
+
+    def test_what_was_written_is_kept(self) -> None:
+        assert read_cron(" 0  9 * * mon").text == " 0  9 * * mon"
+
+
+class TestFirstAndNext:
+    """The first fire may be at the very instant, the next one is strictly later."""
+
+    @pytest.mark.parametrize("text", ["0 9 * * *", "0 0 9 * * ?", "0 * * * *", "0 0 * * * ?"])
+    def test_at_the_instant(self, text: str) -> None:
+        cron, utc = read_cron(text), zone_named("UTC")
+        fire, following = (
+            first_fire(cron, at("2026-02-01T09:00"), utc),
+            next_fire(cron, at("2026-02-01T09:00"), utc),
+        )
+        assert fire is not None
+        assert fire.at == at("2026-02-01T09:00")
+        assert following is not None
+        assert following.at > fire.at
+
+    def test_a_part_of_a_minute_rounds_up(self) -> None:
+        assert fires("0 9 * * *", "2026-02-01T09:00:00.001", many=1) == ["2026-02-02T09:00"]
+        assert fires("* * * * *", "2026-02-01T09:00:59", many=1) == ["2026-02-01T09:01"]
+
+    def test_in_the_local_time_of_the_zone(self) -> None:
+        assert fires("0 9 * * 1", "2026-02-01", "Asia/Kathmandu", many=2) == [
+            "2026-02-02T03:15",
+            "2026-02-09T03:15",
+        ]
+        assert fires("0 0 9 L * ?", "2026-02-28T20:00", "Pacific/Kiritimati", many=1) == ["2026-03-30T19:00"]
+
+    def test_none_once_its_years_have_passed(self) -> None:
+        assert fires("0 0 9 1 1 ? 2026-2028/2", "2026-01-01") == ["2026-01-01T09:00", "2028-01-01T09:00"]
+        assert fires("0 0 * 1 1 ? 2026", "2026-01-01T22:30") == ["2026-01-01T23:00"]
+
+    @pytest.mark.parametrize(
+        "instant", ["0001-01-01T00:00:00Z", "9951-01-01T00:00:00Z", "2026-01-01T00:00:00"]
+    )
+    def test_nothing_is_said_of_the_ends_of_all_time_and_of_naive_instants(self, instant: str) -> None:
+        with pytest.raises(DateError):
+            first_fire(read_cron("0 9 * * *"), datetime.fromisoformat(instant), zone_named("UTC"))
+
+    @pytest.mark.parametrize("text", ["0 0 29 2 *", "0 0 0 29 2 ?", "* * * * *", "* * * * * ?"])
+    @pytest.mark.parametrize("instant", ["0002-01-01", "9950-12-31T23:59:59"])
+    def test_in_between_something_is(self, text: str, instant: str) -> None:
+        assert first_fire(read_cron(text), at(instant), zone_named("Asia/Tokyo")) is not None
+
+
+class TestNamedTimes:
+    """An expression that leaves out an hour: each of its times comes once on each of its days."""
+
+    @pytest.mark.parametrize("text", ["30 2 * * *", "0 30 2 * * ?", "30 2 * 3 *", "0 30 2 8,9,10 3 ?"])
+    def test_a_time_in_a_gap_comes_at_the_first_instant_after_it(self, text: str) -> None:
+        assert fires(text, "2026-03-07T08:00", NEW_YORK) == [
+            "2026-03-08T07:00",  # 03:00 EDT
+            "2026-03-09T06:30",
+            "2026-03-10T06:30",
+        ]
+
+    def test_it_is_asked_for_as_it_is_named(self) -> None:
+        fire = first_fire(read_cron("30 2 * * *"), at("2026-03-08T06:00"), zone_named(NEW_YORK))
+        assert fire is not None
+        assert fire.asked == Asked(year=2026, month=3, day=8, hour=2, minute=30)
+
+    def test_it_comes_also_where_that_instant_is_the_first_that_counts(self) -> None:
+        assert fires("30 2 * * *", "2026-03-08T07:00", NEW_YORK, many=1) == ["2026-03-08T07:00"]
+        assert fires("30 2 * * *", "2026-03-08T07:00:01", NEW_YORK, many=1) == ["2026-03-09T06:30"]
+
+    def test_several_in_one_gap_come_together(self) -> None:
+        assert fires("*/15 2,3 * * *", "2026-03-08T06:00", NEW_YORK) == [
+            "2026-03-08T07:00",
+            "2026-03-08T07:15",
+            "2026-03-08T07:30",
+        ]
+        assert fires("0 */2 * * *", "2026-03-08T05:00", NEW_YORK) == [
+            "2026-03-08T05:00",  # 00:00 EST
+            "2026-03-08T07:00",  # 02:00, which is 03:00 EDT
+            "2026-03-08T08:00",  # 04:00 EDT
+        ]
+
+    @pytest.mark.parametrize("text", ["30 1 * * *", "0 30 1 * * ?"])
+    def test_of_a_time_that_comes_twice_the_first_counts(self, text: str) -> None:
+        assert fires(text, "2026-10-31T12:00", NEW_YORK) == [
+            "2026-11-01T05:30",  # 01:30 EDT
+            "2026-11-02T06:30",
+            "2026-11-03T06:30",
+        ]
+
+    @pytest.mark.parametrize("start", ["2026-11-01T05:31", "2026-11-01T06:00", "2026-11-01T06:30"])
+    def test_from_within_the_second_time_round_it_has_been(self, start: str) -> None:
+        assert fires("30 1 * * *", start, NEW_YORK, many=1) == ["2026-11-02T06:30"]
+        assert fires("0,30 1,2 * * *", start, NEW_YORK, many=1) == ["2026-11-01T07:00"]  # 02:00 EST
+
+    def test_a_day_left_out_of_a_calendar_comes_at_the_start_of_the_next(self) -> None:
+        assert fires("0 9 * * *", "2011-12-29T20:00", "Pacific/Apia") == [
+            "2011-12-30T10:00",  # 30 December, which Samoa did not have: 31 December, 00:00
+            "2011-12-30T19:00",
+            "2011-12-31T19:00",
+        ]
+
+    @pytest.mark.parametrize("hour", [*range(24)])
+    def test_whatever_hour_it_names_it_fires_every_day(self, hour: int) -> None:
+        for start, days in (("2026-03-01", 15), ("2026-10-25", 15)):
+            found = fires(f"15 {hour} * * *", f"{start}T12:00", NEW_YORK, many=days)
+            local = [at(fire).astimezone(zone_named(NEW_YORK)).date() for fire in found]
+            assert [(day - local[0]).days for day in local] == list(range(days))
+
+
+class TestRhythms:
+    """An expression that fires in every hour ticks on by the elapsed time."""
+
+    @pytest.mark.parametrize(
+        ("text", "start", "minutes"),
+        [
+            ("*/15 * * * *", "2026-03-08T06:30", 15),
+            ("*/15 * * * *", "2026-11-01T05:15", 15),
+            ("0 0/5 * * * ?", "2026-03-08T06:55", 5),
+            ("0 0/5 * * * ?", "2026-11-01T05:55", 5),
+            ("0 0/5 0/1 * * ?", "2026-11-01T05:55", 5),
+            ("0 * * * *", "2026-03-08T05:00", 60),
+            ("0 0-23 * * *", "2026-11-01T04:00", 60),
+            ("7 */1 * * *", "2026-11-01T04:07", 60),
+        ],
+    )
+    def test_it_ticks_evenly_through_a_change(self, text: str, start: str, minutes: int) -> None:
+        found = [at(fire) for fire in fires(text, start, NEW_YORK, many=12)]
+        assert [(fire - at(start)).total_seconds() / 60 for fire in found] == [
+            minutes * number for number in range(12)
+        ]
+
+    def test_a_change_by_half_an_hour_moves_it_with_the_clocks(self) -> None:
+        assert fires("0 * * * *", "2026-10-03T14:00", LORD_HOWE) == [
+            "2026-10-03T14:30",  # 01:00 +10:30
+            "2026-10-03T16:00",  # 03:00 +11:00; 02:00 is in the gap
+            "2026-10-03T17:00",
+        ]
+        assert fires("45 * * * *", "2026-04-04T14:00", LORD_HOWE) == [
+            "2026-04-04T14:45",  # 01:45 +11:00
+            "2026-04-04T15:15",  # 01:45 +10:30
+            "2026-04-04T16:15",
+        ]
+
+    def test_it_keeps_to_its_days(self) -> None:
+        assert fires("30 * 1 11 *", "2026-11-01T03:00", NEW_YORK, many=26)[:3] == [
+            "2026-11-01T04:30",
+            "2026-11-01T05:30",
+            "2026-11-01T06:30",
+        ]
+        assert fires("30 * 1 11 *", "2026-11-01T03:00", NEW_YORK, many=26)[24:] == [
+            "2026-11-02T04:30",  # the 25th hour of that day
+            "2027-11-01T04:30",
+        ]
+
+    def test_an_hour_shown_again_after_the_last_of_all_times_still_ticks(self) -> None:
+        assert fires("0 0 * 28 10 ? 2023", "2023-10-28T19:30", "Asia/Beirut") == [
+            "2023-10-28T20:00",  # 23:00 +03:00
+            "2023-10-28T21:00",  # 23:00 +02:00
+        ]
+
+    def test_its_date_is_asked_for_as_the_clocks_show_it(self) -> None:
+        fire = first_fire(read_cron("30 * * * *"), at("2026-11-01T06:00"), zone_named(NEW_YORK))
+        assert fire is not None
+        assert fire.asked == Asked(year=2026, month=11, day=1, hour=1, minute=30)
+
+
+class TestWhetherItFires:
+    """What never fires, or no more, can be seen."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "0 0 31 2 *",
+            "0 0 30 2 *",
+            "0 0 31 4,6,9,11 *",
+            "0 0 0 30 2 ?",
+            "0 0 0 31W 4,6 ?",
+            "0 0 0 29 2 ? 2027",
+        ],
+    )
+    def test_no_such_date(self, text: str) -> None:
+        assert not read_cron(text).fires_from(None)
+
+    @pytest.mark.parametrize("text", ["0 0 29 2 *", "0 0 0 ? 2 SUN#5", "0 0 0 1 1 ? 1970", "0 0 31 2 1"])
+    def test_one_date_is_enough(self, text: str) -> None:
+        assert read_cron(text).fires_from(None)
+
+    def test_a_day_is_allowed_for_whatever_the_zone(self) -> None:
+        cron: Cron = read_cron("0 0 12 31 12 ? 2026")
+        assert cron.fires_from(at("2027-01-01T11:00"))
+        assert not cron.fires_from(at("2027-01-01T13:00"))
+
+
+class TestBounds:
+    """Whatever is written, the search for a fire comes to an end soon: it is counted in calls, not in time."""
+
+    def calls(self, work: Callable[[], object]) -> int:
+        """How many functions are called while something is done."""
+        count = 0
+
+        def counted(_: FrameType, event: str, __: object) -> None:
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        before = sys.getprofile()
+        sys.setprofile(counted)
+        try:
+            work()
+        finally:
+            sys.setprofile(before)
+        return count
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "0 0 31 2,4,6,9,11 *",
+            "* * 31 2,4,6,9,11 *",
+            "* * 29 2 *",
+            "0 0 29 2 *",
+            "* * * 30 2 ?",
+            "* * * 31W 2,4,6,9,11 ?",
+            "* * * ? 2 SUN#5",
+            "* * * 30,31 2 ? 1970-2099",
+            f"0 0 0 {','.join(['31W'] * 120)} 2,4,6,9,11 ?",
+        ],
+    )
+    @pytest.mark.parametrize("instant", ["1896-03-01", "2026-01-01", "2096-03-01"])
+    def test_a_rare_fire_or_none(self, text: str, instant: str) -> None:
+        cron, zone = read_cron(text), zone_named(NEW_YORK)
+        assert self.calls(lambda: cron.fires_from(None)) < 30_000
+        assert self.calls(lambda: first_fire(cron, at(instant), zone)) < 200_000
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "*" * 512,
+            "," * 512,
+            " " * 512,
+            "1," * 250 + "1 * * * *",
+            "0-59/1," * 70 + "0 * * * *",
+            "9" * 500 + " * * * *",
+        ],
+    )
+    def test_whatever_is_read(self, text: str) -> None:
+        def read() -> None:
+            with suppress(CronError):
+                read_cron(text)
+
+        assert self.calls(read) < 10_000

@@ -1,0 +1,236 @@
+"""An instance that its own schedule runs. Source: contracts/mapping.md D.5; contracts/process.md C.5."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.due import Over, look
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.run import Ending, Failure, StepError
+from shared.domain.instance.verdict import Actor, Applied, Refused
+from shared.domain.lifecycle.commands import Cancel, Execute, Finish, Pause, Resume
+from shared.domain.lifecycle.conclude import advance
+from shared.domain.lifecycle.decide import decide
+from shared.domain.planning.forecast import forecast
+from shared.domain.planning.start import NewInstance, start
+from shared.domain.strategy.model import OnResume
+from tests.factories import an_end, hours, settings, step, strategy_from, task
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+"""A Monday."""
+BY = Actor(name="key")
+DAY = timedelta(days=1)
+STRATEGY = strategy_from(
+    settings(
+        task("charge", step("pay")),
+        task("remind", step("write")),
+        schedule={
+            "calendars": [
+                {
+                    "key": "monthly",
+                    "task": "charge",
+                    "scheduleAfter": {"unit": "months", "amount": 1},
+                    "leadingUpTasks": [{"task": "remind", "scheduleBefore": hours(2)}],
+                }
+            ]
+        },
+    )
+)
+MAX_ATTEMPTS = an_end(
+    how=Ending.EXHAUSTED,
+    failure=Failure(step="pay", failed_at=NOW, error=StepError(message="declined")),
+)
+
+
+def at(day: int, hour: int = 9) -> datetime:
+    return datetime(2026, 3, day, hour, tzinfo=UTC)
+
+
+def started(schedule: OwnSchedule, **members: Any) -> Instance:
+    new = NewInstance(
+        sid=InstanceSid("i"), strategy_id="s", shard=0, attributes={}, schedule=schedule, **members
+    )
+    return start(STRATEGY, new, now=NOW).instance
+
+
+def told(instance: Instance) -> list[tuple[str, datetime]]:
+    return [(event.task, event.date) for event in instance.events]
+
+
+def after_its_run(instance: Instance, *, now: datetime | None = None, **end: Any) -> Instance:
+    """The instance after its main event has run."""
+    main = instance.main_event
+    assert main is not None
+    running = replace(main, status=EventStatus.EXECUTING, begun_at=main.date)
+    held = instance.with_event(running)
+    return advance(STRATEGY, held, running, an_end(**end), now=now or main.date).instance
+
+
+class TestOnce:
+    """One run of the task of cycle 1, at the start date; then it is COMPLETED."""
+
+    def test_at_its_date_without_what_leads_up_to_it(self) -> None:
+        instance = started(OwnSchedule(), start_date=at(9))
+
+        assert told(instance) == [("charge", at(9))]
+
+    def test_then_it_is_completed(self) -> None:
+        after = after_its_run(started(OwnSchedule()))
+
+        assert (after.status, after.events) == (InstanceStatus.COMPLETED, ())
+
+    def test_with_attempts_used_up_it_is_canceled(self) -> None:
+        after = after_its_run(started(OwnSchedule()), how=MAX_ATTEMPTS.how, failure=MAX_ATTEMPTS.failure)
+
+        assert (after.status, after.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
+
+    def test_at_the_first_fire_where_it_has_an_expression(self) -> None:
+        schedule = OwnSchedule(cron="0 0 9 ? * FRI", once=True)
+
+        instance = started(schedule, start_date=at(4))
+
+        assert told(instance) == [("charge", at(6))]
+        assert after_its_run(instance).status is InstanceStatus.COMPLETED
+
+    def test_not_before_it_opens(self) -> None:
+        instance = started(OwnSchedule(opens_at=at(9)), start_date=at(4))
+
+        assert told(instance) == [("charge", at(9))]
+
+    def test_one_that_opens_after_its_end_does_not_run(self) -> None:
+        instance = started(OwnSchedule(opens_at=NOW), start_date=NOW - DAY, end_date=NOW - DAY)
+
+        assert (instance.status, instance.events) == (InstanceStatus.COMPLETED, ())
+
+
+class TestOnCall:
+    """On hold, without a date, until an operator runs it."""
+
+    def test_it_waits_on_hold(self) -> None:
+        (event,) = started(OwnSchedule(on_call=True)).events
+
+        assert event.status is EventStatus.ONHOLD
+
+    def test_it_runs_when_told_to_and_is_completed_then(self) -> None:
+        waiting = started(OwnSchedule(on_call=True))
+
+        verdict = decide(STRATEGY, waiting, Execute(seq=1, by=BY), now=at(3))
+
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.events[0].status is EventStatus.QUEUED
+        assert after_its_run(verdict.instance).status is InstanceStatus.COMPLETED
+
+
+class TestByExpression:
+    """Every fire of its expression in its window, read in its own zone."""
+
+    FRIDAYS = OwnSchedule(cron="0 0 9 ? * FRI")
+
+    def test_fire_after_fire_with_what_leads_up_to_each(self) -> None:
+        instance = started(self.FRIDAYS)
+
+        assert told(instance) == [("remind", at(6, 7)), ("charge", at(6))]
+        assert told(after_its_run(instance)) == [("remind", at(13, 7)), ("charge", at(13))]
+
+    def test_a_fire_at_its_start_and_one_at_its_end_count(self) -> None:
+        instance = started(self.FRIDAYS, start_date=at(6), end_date=at(13))
+
+        assert instance.events[-1].date == at(6)
+        second = after_its_run(instance)
+        assert second.events[-1].date == at(13)
+        assert after_its_run(second).status is InstanceStatus.COMPLETED
+
+    def test_in_its_own_zone(self) -> None:
+        instance = started(replace(self.FRIDAYS, timezone="Europe/Istanbul"))
+
+        assert instance.events[-1].date == at(6, 6)
+
+    def test_one_run_at_once_and_the_window_from_then_on(self) -> None:
+        schedule = replace(self.FRIDAYS, at_once=True, opens_at=at(10))
+
+        instance = started(schedule)
+
+        assert instance.events[-1].date == NOW
+        assert after_its_run(instance).events[-1].date == at(13)
+
+    def test_the_window_s_first_moment_counts(self) -> None:
+        schedule = replace(self.FRIDAYS, at_once=True, opens_at=at(13))
+
+        assert after_its_run(started(schedule)).events[-1].date == at(13)
+
+    def test_its_forecast_is_what_it_runs(self) -> None:
+        instance = started(self.FRIDAYS, end_date=at(20))
+
+        foreseen = forecast(STRATEGY, instance, cycles=9, now=NOW)
+
+        assert [one.main.date for one in foreseen] == [at(6), at(13), at(20)]
+
+    def test_it_cannot_be_shifted_off_its_dates(self) -> None:
+        paused = decide(STRATEGY, started(self.FRIDAYS), Pause(by=BY), now=NOW)
+        assert isinstance(paused, Applied)
+
+        resumed = decide(STRATEGY, paused.instance, Resume(by=BY, on_late=OnResume.SHIFT), now=at(9))
+
+        assert isinstance(resumed, Refused)
+
+
+class TestAWindowWithoutAFire:
+    """It stands without an event until its end date, and is COMPLETED then."""
+
+    NEVER = OwnSchedule(cron="0 6 6 ? * FRI")
+
+    def test_it_is_active_until_then(self) -> None:
+        instance = started(self.NEVER, end_date=at(4))
+
+        assert (instance.status, instance.events) == (InstanceStatus.ACTIVE, ())
+        assert not isinstance(look(instance, at(4) - timedelta(seconds=1)), Over)
+
+    def test_it_is_completed_then(self) -> None:
+        instance = started(self.NEVER, end_date=at(4))
+
+        assert isinstance(look(instance, at(4)), Over)
+        verdict = decide(STRATEGY, instance, Finish(), now=at(4))
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.status is InstanceStatus.COMPLETED
+
+    def test_it_can_be_canceled_before(self) -> None:
+        verdict = decide(STRATEGY, started(self.NEVER, end_date=at(4)), Cancel(by=BY), now=NOW)
+
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.status is InstanceStatus.CANCELED
+
+    def test_without_an_end_it_is_completed_at_once(self) -> None:
+        assert started(OwnSchedule(cron="0 0 9 30 2 ?")).status is InstanceStatus.COMPLETED
+
+    def test_so_it_is_with_one_that_would_run_once(self) -> None:
+        instance = started(replace(self.NEVER, once=True), end_date=at(4))
+
+        assert instance.status is InstanceStatus.ACTIVE
+        verdict = decide(STRATEGY, instance, Finish(), now=at(4))
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.status is InstanceStatus.COMPLETED
+
+    def test_one_that_has_run_once_waits_no_longer(self) -> None:
+        instance = started(replace(self.NEVER, once=True), end_date=at(20))
+
+        assert after_its_run(instance).status is InstanceStatus.COMPLETED
+
+    def test_after_its_last_fire_it_stays_until_its_end(self) -> None:
+        instance = after_its_run(started(self.NEVER, end_date=at(8)))
+
+        assert (instance.status, instance.events) == (InstanceStatus.ACTIVE, ())
+
+
+class TestGoingOn:
+    """A run with its attempts used up fails, and the next one comes."""
+
+    def test_the_next_fire_is_planned(self) -> None:
+        instance = started(OwnSchedule(cron="0 0 9 ? * FRI", goes_on=True))
+
+        after = after_its_run(instance, how=MAX_ATTEMPTS.how, failure=MAX_ATTEMPTS.failure)
+
+        assert after.status is InstanceStatus.ACTIVE
+        assert told(after) == [("remind", at(13, 7)), ("charge", at(13))]

@@ -1,0 +1,99 @@
+"""Plans beyond the horizon are not armed yet; the sweeper comes for them in time. Source: design section 3, item 2."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.due import (
+    GRACE,
+    attention_at,
+    beyond_horizon,
+    far_partition,
+    partition,
+    swept_partition,
+)
+from shared.domain.lifecycle.commands import Nudge, Pause, Resume
+from tests.lifecycle_factories import ANN, Life, at, life, new, strategy
+
+HORIZON = timedelta(days=20)
+NOON = at("2026-01-31T12:00")
+
+
+def planned(start: str) -> Life:
+    """A life under a horizon of 20 days, created on the 31st of January."""
+    return life(replace(strategy(), horizon=HORIZON), new(start))
+
+
+class TestAFarPlan:
+    """Its entry stands where the far ones stand, up to a quarter of the horizon nearer than that."""
+
+    def test_it_is_to_be_armed_within_the_horizon(self) -> None:
+        instance = planned("2026-06-01").instance
+
+        assert instance.arm_at is not None
+        assert at("2026-06-01") - HORIZON <= instance.arm_at <= at("2026-06-01") - HORIZON * 3 / 4
+        assert attention_at(instance) == instance.arm_at
+        assert partition(instance) == far_partition(instance.shard)
+
+    def test_many_for_the_same_morning_are_spread(self) -> None:
+        instance = planned("2026-06-01").instance
+        sids = [InstanceSid(f"i-{number}") for number in range(200)]
+
+        found = {beyond_horizon(replace(instance, sid=sid), HORIZON, now=NOON) for sid in sids}
+
+        assert len(found) > 190
+
+    def test_the_same_one_always_stands_at_the_same_place(self) -> None:
+        assert planned("2026-06-01").instance.arm_at == planned("2026-06-01").instance.arm_at
+
+    def test_it_stays_there_whatever_is_done_to_it(self) -> None:
+        of = planned("2026-06-01")
+        before = of.instance.arm_at
+
+        of.decide(Pause(by=ANN), NOON)
+        assert of.instance.arm_at is None
+        assert attention_at(of.instance) is None
+        of.decide(Resume(by=ANN), NOON)
+
+        assert of.instance.arm_at == before
+
+
+class TestANearPlan:
+    """Within the horizon, or without one, everything is as ever."""
+
+    @pytest.mark.parametrize("start", ["2026-02-20", "2026-01-31", "2026-02-01"])
+    def test_it_is_armed_at_once(self, start: str) -> None:
+        instance = planned(start).instance
+
+        assert instance.arm_at is None
+        assert attention_at(instance) == at(start) + GRACE
+        assert partition(instance) == swept_partition(instance.shard)
+
+    def test_without_a_horizon_nothing_is_far(self) -> None:
+        assert life(asked=new("2030-01-01")).instance.arm_at is None
+
+
+class TestComingWithinTheHorizon:
+    """The sweeper's look makes a far plan a near one, once."""
+
+    def test_it_becomes_a_near_one(self) -> None:
+        of = planned("2026-06-01")
+        arm_at = of.instance.arm_at
+        assert arm_at is not None
+
+        of.decide(Nudge(), arm_at + timedelta(seconds=1))
+
+        assert of.instance.arm_at is None
+        assert (of.instance.nudges, of.instance.nudged_until) == (0, None)
+        assert attention_at(of.instance) == at("2026-06-01") + GRACE
+
+    def test_with_a_shorter_horizon_it_stays_far(self) -> None:
+        of = planned("2026-06-01")
+        of.strategy = replace(of.strategy, horizon=timedelta(days=2))
+
+        of.decide(Nudge(), at("2026-05-20"))
+
+        assert of.instance.arm_at is not None
+        assert of.instance.arm_at >= at("2026-05-30")

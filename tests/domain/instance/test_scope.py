@@ -1,0 +1,268 @@
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.domain.calendar.dates import ResetTo, Span, Unit, moment_at
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.journal import StepResult
+from shared.domain.instance.model import CancelReason, InstanceStatus
+from shared.domain.instance.run import StepError
+from shared.domain.instance.scope import directives, instant, is_true, scope, span_of, with_response
+from shared.domain.strategy.model import Delta
+from shared.domain.strategy.variables import VARIABLES
+from shared.expressions import EvaluationError
+from tests.factories import NOON, a_definition, a_strategy, an_event, an_instance, an_intent
+
+STRATEGY = a_strategy()
+PAGE = Path(__file__).parents[3] / "docs" / "expressions.md"
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", re.MULTILINE)
+
+
+def variables(**members: Any) -> dict[str, Any]:
+    return scope(STRATEGY, an_instance(attributes={"fee": 39}), now=NOON, **members)
+
+
+class TestScope:
+    """Every evaluation sees the same variables; what is not there is null or empty."""
+
+    def test_all_variables_are_there(self) -> None:
+        assert set(variables()) == set(VARIABLES)
+
+    def test_the_page_tells_all_of_them(self) -> None:
+        (section,) = re.findall(r"^## Variables\n(.*?)^## ", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+        told = {name: (kind, re.findall(r"`(\w+)`", text)) for name, kind, text in ROW.findall(section)}
+        failed = StepResult(success=False, error=StepError(message="no"))
+        seen = variables(event=an_event(), stack={"charge": failed})
+
+        result = seen["stack"]["charge"]
+        assert {name: kind for name, (kind, _) in told.items()} == {
+            name: variable.value for name, variable in VARIABLES.items()
+        }
+        assert told["instance"][1] == list(seen["instance"])
+        assert sorted(told["event"][1]) == sorted(seen["event"])
+        assert sorted(told["stack"][1]) == sorted([*result, *result["error"]])
+
+    def test_outside_an_event(self) -> None:
+        bare = variables()
+
+        assert (bare["event"], bare["stack"], bare["response"]) == ({}, {}, None)
+        assert (bare["cycle"], bare["date"], bare["now"], bare["attempt"]) == (1, NOON, NOON, 1)
+        assert bare["env"] == "dev"
+
+    def test_of_an_instance(self) -> None:
+        zone = a_definition(timezone="Europe/Madrid").zone
+        instance = an_instance(
+            description="Ana",
+            status=InstanceStatus.CANCELED,
+            cancel_reason=CancelReason.MAX_ATTEMPTS,
+            cycle=4,
+            plan=moment_at(datetime(2026, 2, 28, 23, 30, tzinfo=UTC), zone),
+            end_date=datetime(2026, 12, 31, tzinfo=UTC),
+            attributes={"fee": 39, "vip": True, "email": "ana@example.com"},
+        )
+        attributes = {"fee": 39.0, "vip": True, "email": "ana@example.com"}
+
+        assert scope(STRATEGY, instance, now=NOON)["attributes"] == attributes
+        assert scope(STRATEGY, instance, now=NOON)["instance"] == {
+            "sid": "i",
+            "strategyId": "membership",
+            "description": "Ana",
+            "status": "CANCELED",
+            "cycle": 4,
+            "startDate": "2026-01-31T12:00:00.000Z",
+            "endDate": "2026-12-31T00:00:00.000Z",
+            "executionDate": "2026-02-28T23:30:00.000Z",
+            "executionDay": 1,
+            "attributes": attributes,
+            "cancelReason": "MAX_ATTEMPTS",
+        }
+
+    def test_of_an_instance_without_a_plan(self) -> None:
+        view = scope(STRATEGY, an_instance(plan=None), now=NOON)["instance"]
+
+        assert [view[name] for name in ("endDate", "executionDate", "executionDay", "cancelReason")] == [
+            None,
+            None,
+            None,
+            None,
+        ]
+
+    def test_of_an_event(self) -> None:
+        event = an_event(7, kind=EventKind.ADDED, data={"invoice": "A-1"}, attempt=2, run=3, created_cycle=5)
+        seen = variables(event=event)
+
+        assert seen["event"] == {
+            "sid": "i-7",
+            "task": "charge",
+            "main": False,
+            "date": "2026-01-31T12:00:00.000Z",
+            "data": {"invoice": "A-1"},
+            "createdCycle": 5,
+            "run": 3,
+            "attempt": 2,
+            "worker": None,
+            "idempotencyKey": None,
+            "correlationId": None,
+        }
+        assert seen["attempt"] == 2
+
+    def test_of_a_step(self) -> None:
+        seen = variables(event=an_event(attempt=3), intent=an_intent(attempt=1))
+
+        assert (seen["event"]["attempt"], seen["attempt"]) == (1, 1)
+        assert seen["event"]["idempotencyKey"] == "i-1-1-1"
+        assert seen["event"]["correlationId"] == "i-1.token"
+
+    def test_the_date_is_the_events_unless_another_is_planned(self) -> None:
+        other = datetime(2026, 5, 1, tzinfo=UTC)
+
+        assert variables(event=an_event(date=other))["date"] == other
+        assert variables(event=an_event(), date=other, cycle=9)["date"] == other
+        assert variables(event=an_event(), date=other, cycle=9)["cycle"] == 9
+
+    def test_the_stack_by_step(self) -> None:
+        error = StepError(message="answered 402", status=402, data={"code": 12})
+        stack = {
+            "charge": StepResult(success=False, error=error),
+            "quote": StepResult(success=True, response={"fee": 39}, from_cache=True),
+            "notify": StepResult(
+                success=False, error=StepError(message="no answer: silence"), unanswered=True
+            ),
+        }
+
+        assert variables(stack=stack)["stack"] == {
+            "charge": {
+                "success": False,
+                "response": None,
+                "cached": None,
+                "error": {"message": "answered 402", "status": 402, "data": {"code": 12.0}},
+                "inDoubt": False,
+                "fromCache": False,
+            },
+            "quote": {
+                "success": True,
+                "response": {"fee": 39.0},
+                "cached": None,
+                "error": None,
+                "inDoubt": False,
+                "fromCache": True,
+            },
+            "notify": {
+                "success": False,
+                "response": None,
+                "cached": None,
+                "error": {"message": "no answer: silence", "status": None, "data": None},
+                "inDoubt": True,
+                "fromCache": False,
+            },
+        }
+
+    def test_the_response_for_a_controller(self) -> None:
+        assert with_response(variables(), {"n": 1})["response"] == {"n": 1.0}
+
+
+class TestNumbers:
+    """Numbers of attributes and responses are doubles, the engine's are ints; whole doubles leave as ints."""
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            "attributes.fee * 2.0 == 78.0",
+            "response.n + 0.5 == 1.5",
+            "cycle % 2 == 1 && attempt + 1 == 2",
+            "instance.executionDay + 1 == 32",
+            "double(cycle) * attributes.fee == 39.0",
+        ],
+    )
+    def test_in(self, condition: str) -> None:
+        assert is_true(condition, with_response(variables(), {"n": 1}))
+
+    def test_out(self) -> None:
+        answer = directives('{"fee": attributes.fee + 1.0, "half": attributes.fee / 2.0}', variables())
+
+        assert answer == {"fee": 40, "half": 19.5}
+        assert isinstance(answer["fee"], int)
+
+
+class TestAnswers:
+    """A condition answers a bool, a date callback an instant, a controller a map; else there is an error."""
+
+    def test_a_condition(self) -> None:
+        assert is_true("cycle == 1", variables()) is True
+        assert is_true("cycle == 2", variables()) is False
+        with pytest.raises(EvaluationError, match="missing"):
+            is_true("attributes.missing == 1.0", variables())
+
+    def test_an_instant(self) -> None:
+        assert instant('addDays(date, 1, "UTC")', variables()) == datetime(2026, 2, 1, 12, tzinfo=UTC)
+        with pytest.raises(EvaluationError):
+            instant("timestamp(attributes.missing)", variables())
+
+    def test_a_map(self) -> None:
+        assert directives('{"cancelInstance": "cycle " + string(cycle)}', variables()) == {
+            "cancelInstance": "cycle 1"
+        }
+        with pytest.raises(EvaluationError):
+            directives("attributes.fee", variables())
+
+
+class TestSpan:
+    """A delta's callback supplies unit and amount, and resetTo; what it leaves out, or where it fails, is the
+    delta's own."""
+
+    OWN = Span(unit=Unit.HOURS, amount=3, reset_to=ResetTo(minute=0))
+
+    def asked(self, callback: str | None) -> tuple[Span, str | None]:
+        delta = Delta(unit=Unit.HOURS, amount=3, reset_to=ResetTo(minute=0), retry_event_callback=callback)
+        return span_of(delta, variables())
+
+    def test_without_a_callback(self) -> None:
+        assert self.asked(None) == (self.OWN, None)
+
+    def test_without_variables_it_is_not_asked(self) -> None:
+        delta = Delta(unit=Unit.HOURS, amount=3, retry_event_callback="{}")
+
+        assert span_of(delta, None) == (Span(unit=Unit.HOURS, amount=3), None)
+
+    @pytest.mark.parametrize(
+        ("callback", "expected"),
+        [
+            ('{"unit": "days", "amount": 2}', Span(unit=Unit.DAYS, amount=2, reset_to=ResetTo(minute=0))),
+            ('{"amount": attributes.fee}', Span(unit=Unit.HOURS, amount=39, reset_to=ResetTo(minute=0))),
+            (
+                '{"unit": dyn("days"), "resetTo": dyn({"day": 1, "hour": 24})}',
+                Span(unit=Unit.DAYS, amount=3, reset_to=ResetTo(day=1, hour=24)),
+            ),
+            ("{}", OWN),
+        ],
+    )
+    def test_with_one(self, callback: str, expected: Span) -> None:
+        assert self.asked(callback) == (expected, None)
+
+    @pytest.mark.parametrize(
+        ("callback", "why"),
+        [
+            ('{"amount": attributes.missing}', "missing"),
+            ('{"amounts": 1}', "unknown member 'amounts'"),
+            ('{"unit": "weeks"}', "'weeks' is not a unit"),
+            ('{"unit": ["days"]}', "['days'] is not a unit"),
+            ('{"amount": -1}', "-1 is not a whole number of hours"),
+            ('{"amount": 1.5}', "1.5 is not a whole number of hours"),
+            ('{"amount": true}', "True is not a whole number of hours"),
+            ('{"resetTo": 9}', "resetTo is not an object"),
+            ('{"resetTo": {"hour": 25}}', "resetTo.hour cannot be 25"),
+            ('{"resetTo": {"hour": true}}', "resetTo.hour cannot be True"),
+            ('{"resetTo": {"hour": 9.5}}', "resetTo.hour cannot be 9.5"),
+            ('{"resetTo": {"week": 1}}', "resetTo.week cannot be 1"),
+        ],
+    )
+    def test_with_one_that_fails(self, callback: str, why: str) -> None:
+        span, note = self.asked(callback)
+
+        assert span == self.OWN
+        assert note is not None
+        assert note.startswith("retryEventCallback: ")
+        assert why in note

@@ -1,0 +1,159 @@
+"""An event that an operator adds by hand. Source: contracts/core.md section 5; design section 8."""
+
+from datetime import datetime
+
+import pytest
+
+from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, MOST_ADDED_KEYS, InstanceStatus
+from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
+from shared.domain.lifecycle.add_event import added_by
+from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause
+from shared.domain.steps.directives import ROOM_FOR_THE_PLAN
+from tests.lifecycle_factories import ANN, Life, at, life, new, strategy
+
+NOON = at("2026-01-31T12:00")
+LATER = at("2026-02-05")
+
+
+def adding(
+    task: str = "greet", *, key: str | None = None, body: str = "b", date: datetime | None = None
+) -> AddEvent:
+    return AddEvent(task=task, by=ANN, date=date, data={"note": "n"}, key=key, body=body)
+
+
+class TestAdding:
+    """It runs beside the plan, which it does not move."""
+
+    def test_it_is_due_at_its_date(self) -> None:
+        of = life(asked=new("2026-03-10"))
+        plan = of.instance.plan
+
+        of.decide(adding(date=LATER), NOON)
+
+        event = of.event("greet")
+        assert (event.kind, event.status, event.date, event.data) == (
+            EventKind.ADDED,
+            EventStatus.PENDING,
+            LATER,
+            {"note": "n"},
+        )
+        assert of.instance.plan == plan
+
+    def test_without_a_date_it_is_due_now(self) -> None:
+        of = life(asked=new("2026-03-10"))
+
+        of.decide(adding(), NOON)
+
+        assert of.event("greet").due_at == NOON
+
+    def test_on_hold_it_waits_for_an_operator(self) -> None:
+        of = life()
+
+        of.decide(AddEvent(task="greet", by=ANN, on_hold=True), NOON)
+
+        assert of.event("greet").status is EventStatus.ONHOLD
+
+    def test_so_does_any_under_a_manual_trigger(self) -> None:
+        of = life(strategy(manualTrigger=True))
+
+        of.decide(adding(), NOON)
+
+        assert of.event("greet").status is EventStatus.ONHOLD
+
+    def test_a_paused_instance_takes_it_and_stays_paused(self) -> None:
+        of = life()
+        of.decide(Pause(by=ANN), NOON)
+
+        of.decide(adding(), NOON)
+
+        assert of.instance.status is InstanceStatus.PAUSED
+
+    def test_the_audit_trail_names_it(self) -> None:
+        of = life()
+
+        of.decide(adding(), NOON)
+
+        assert (of.audit[-1].command, of.audit[-1].event) == ("add-event", f"{of.instance.sid}-2")
+
+
+class TestWhatIsRefused:
+    """A final instance, an unknown task, too much data, no room."""
+
+    def test_a_final_instance(self) -> None:
+        of = life()
+        of.decide(Cancel(by=ANN), NOON)
+
+        verdict = of.decide(adding(), NOON)
+
+        assert isinstance(verdict, Refused)
+        assert verdict.why == "the instance is CANCELED"
+
+    def test_everything_wrong_at_once(self) -> None:
+        verdict = life().decide(AddEvent(task="none", by=ANN, data={"text": "x" * 5000}), NOON)
+
+        assert isinstance(verdict, Refused)
+        assert [(p.pointer, p.rule) for p in verdict.problems] == [
+            ("/task", "reference"),
+            ("/data", "too-long"),
+        ]
+
+    def test_more_than_there_is_room_for(self) -> None:
+        of = life()
+        for _ in range(MAX_UNFINISHED_EVENTS - ROOM_FOR_THE_PLAN):
+            of.applied(adding(), NOON)
+
+        verdict = of.decide(adding(), NOON)
+
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "room"
+
+
+class TestAddingTwice:
+    """A request that is heard again adds nothing; with another body it is refused."""
+
+    def test_the_same_again(self) -> None:
+        of = life()
+        of.decide(adding(key="k-1"), NOON)
+        of.decide(adding(key="k-2"), NOON)
+
+        again = of.decide(adding(key="k-1"), LATER)
+
+        assert isinstance(again, AlreadyThere)
+        assert (added_by(again.instance, adding(key="k-1")), added_by(again.instance, adding(key="k-2"))) == (
+            2,
+            3,
+        )
+
+    def test_with_another_body(self) -> None:
+        of = life()
+        of.decide(adding(key="k-1"), NOON)
+
+        verdict = of.decide(adding(key="k-1", body="other"), NOON)
+
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "key-reused"
+
+    def test_without_a_key_each_is_a_new_one(self) -> None:
+        of = life()
+        for number in (2, 3):
+            verdict = of.applied(adding(), NOON)
+            assert added_by(verdict.instance, adding()) == number
+
+    def test_even_once_the_instance_is_final(self) -> None:
+        of = life()
+        of.decide(adding(key="k-1"), NOON)
+        of.decide(Cancel(by=ANN), NOON)
+
+        assert isinstance(of.decide(adding(key="k-1"), NOON), AlreadyThere)
+
+    @pytest.mark.parametrize(
+        ("ago", "kind"), [(MOST_ADDED_KEYS - 1, AlreadyThere), (MOST_ADDED_KEYS, Applied)]
+    )
+    def test_the_last_sixteen_are_remembered(self, ago: int, kind: type) -> None:
+        of: Life = life()
+        of.decide(adding(key="first"), NOON)
+        for number in range(ago):
+            of.decide(adding(key=f"k-{number}"), NOON)
+
+        assert isinstance(of.decide(adding(key="first"), NOON), kind)

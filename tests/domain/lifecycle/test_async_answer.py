@@ -1,0 +1,497 @@
+"""Asynchronous calls: who waits for an answer, which answer counts, what it sets going.
+
+Source: contracts/core.md section 3.7; design section 3, items 7 and 11.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.explain.event import Told
+from shared.domain.explain.instance import Known, explain
+from shared.domain.explain.reasons import Reason
+from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
+from shared.domain.instance.due import GRACE, Nothing, NotYet, attention_at, look
+from shared.domain.instance.event import AnswerMark, Event, EventStatus, PausedFor
+from shared.domain.instance.journal import Answer, Trail
+from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.replay import answer_to, heard, position
+from shared.domain.instance.run import Ending, Intent
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
+from shared.domain.lifecycle.async_answer import Standing, standing
+from shared.domain.lifecycle.commands import (
+    AwaitAnswer,
+    Cancel,
+    Claim,
+    Conclude,
+    ForgoAnswer,
+    Pause,
+    Redrive,
+    Release,
+    Resume,
+    TakeAnswer,
+)
+from shared.domain.steps.history import past_event
+from shared.domain.strategy.model import Json
+from tests.lifecycle_factories import (
+    ANN,
+    DECLINED,
+    DONE,
+    SILENT,
+    Life,
+    at,
+    ended,
+    life,
+    retries,
+    strategy,
+)
+
+NOON = at("2026-01-31T12:00")
+GATEWAY = Actor(name="gateway")
+SIX_HOURS: Json = {"unit": "hours", "amount": 6}
+STEPS: Json = [
+    {"key": "call", "action": "post", "nextStep": "note"},
+    {"key": "note", "controllerCallback": "{}", "final": True},
+]
+
+
+def a_call(*, retry: Json = None, steps: Json = None, parts: Json = None, **method: Any) -> Life:
+    """A bill whose only call is asynchronous, claimed at noon."""
+    of = life(strategy(method={"async": True, **method}, retry=retry, steps=steps or STEPS, parts=parts))
+    of.claim(of.main, NOON)
+    return of
+
+
+def waiting(of: Life | None = None, **method: Any) -> Life:
+    """The call was sent and its event waits for the answer."""
+    of = of or a_call(**method)
+    then = of.step(DONE, NOON)
+    assert isinstance(then, Intent)
+    of.applied(AwaitAnswer(seq=1, fence=of.instance.fence, intent=then, known_visits=1), NOON)
+    return of
+
+
+def sending(of: Life) -> CorrelationId:
+    """The correlation id of the event's last call."""
+    event = of.instance.event(1)
+    assert event is not None
+    then = position(of.trail(1), event)
+    entries = of.trail(1).entries
+    return then.correlation_id if isinstance(then, Intent) else entries[-1].intent.correlation_id
+
+
+def answer(of: Life, correlation_id: str | None = None, *, key: str = "k-1") -> Verdict:
+    """Somebody answers, an hour after noon."""
+    sent = Answer(
+        correlation_id=CorrelationId(correlation_id or sending(of)),
+        key=key,
+        at=NOON + timedelta(hours=1),
+        by="gateway",
+        body={"status": "CONFIRMED"},
+    )
+    command = TakeAnswer(seq=1, answer=sent, trail=of.trail(1), by=GATEWAY)
+    return of.decide(command, NOON + timedelta(hours=1))
+
+
+def only(of: Life) -> Event:
+    event = of.instance.event(1)
+    assert event is not None
+    return event
+
+
+class TestWaiting:
+    """Once its call is sent the event is PAUSED for an ANSWER, and holds nothing."""
+
+    def test_it_waits_without_limit(self) -> None:
+        of = waiting()
+        assert (only(of).status, only(of).paused_for) == (EventStatus.PAUSED, PausedFor.ANSWER)
+        assert of.instance.status is InstanceStatus.ACTIVE
+        assert of.instance.lease is None
+        assert look(of.instance, NOON + timedelta(days=900)) == Nothing()
+        assert attention_at(of.instance) is None
+
+    def test_answer_within_limits_it(self) -> None:
+        of = waiting(answerWithin=SIX_HOURS)
+        until = at("2026-01-31T18:00")
+        assert only(of).answer_by == until
+        assert look(of.instance, NOON) == NotYet(at=until, bell="i-1-1-2")
+        assert attention_at(of.instance) == until + GRACE
+
+    def test_other_events_go_on(self) -> None:
+        greet = {"task": "greet", "delayBy": {"unit": "hours", "amount": 20}}
+        of = life(strategy(method={"async": True}, steps=STEPS, parts={"onCreateTasks": [greet]}))
+        of.claim(of.main, NOON)
+        then = of.step(DONE, NOON)
+        assert isinstance(then, Intent)
+        of.applied(AwaitAnswer(seq=of.main.seq, fence=1, intent=then, known_visits=1), NOON)
+
+        of.claim(of.event("greet"), at("2026-01-31T20:00"))
+
+        assert of.running.task == "greet"
+        assert of.main.paused_for is PausedFor.ANSWER
+
+    def test_a_pause_of_its_instance_leaves_it_waiting(self) -> None:
+        of = a_call()
+        then = of.step(DONE, NOON)
+        assert isinstance(then, Intent)
+        of.applied(Pause(by=ANN), NOON)
+
+        of.applied(AwaitAnswer(seq=1, fence=1, intent=then, known_visits=1), NOON)
+
+        assert only(of).paused_for is PausedFor.ANSWER
+        assert of.instance.drained_at == NOON
+        of.applied(Resume(by=ANN), NOON)
+        assert only(of).paused_for is PausedFor.ANSWER
+
+    def test_in_an_instance_canceled_meanwhile_it_closes_in_doubt(self) -> None:
+        of = a_call()
+        then = of.step(DONE, NOON)
+        assert isinstance(then, Intent)
+        of.applied(Cancel(by=ANN), NOON)
+
+        of.applied(AwaitAnswer(seq=1, fence=1, intent=then, known_visits=1), NOON)
+
+        assert of.closed == [("bill", "CANCELED")]
+
+    def test_one_closed_while_it_waits_is_in_doubt(self) -> None:
+        of = waiting()
+
+        of.applied(Cancel(by=ANN), NOON)
+
+        assert of.record("bill").in_doubt
+        assert of.record("bill").event.answer_by is None
+
+    def test_a_runner_whose_claim_has_gone_sets_nothing_down(self) -> None:
+        of = a_call()
+        then = of.step(DONE, NOON)
+        assert isinstance(then, Intent)
+        late = AwaitAnswer(seq=1, fence=0, intent=then, known_visits=1)
+        assert isinstance(of.decide(late, NOON), AlreadyThere)
+
+
+class TestTaking:
+    """The first answer counts; what waits for it goes on at once."""
+
+    def test_a_waiting_event_is_queued(self) -> None:
+        of = waiting()
+        correlation_id = sending(of)
+
+        verdict = answer(of)
+
+        assert isinstance(verdict, Applied)
+        event = only(of)
+        assert (event.status, event.paused_for, event.answer_by) == (EventStatus.QUEUED, None, None)
+        assert event.due_at == event.scheduled_at == NOON + timedelta(hours=1)
+        assert event.date == at("2026-01-31")
+        assert event.answered == AnswerMark(correlation_id=correlation_id, key="k-1")
+
+    def test_it_is_audited_with_its_event(self) -> None:
+        of = waiting()
+        answer(of)
+        entry = of.audit[-1]
+        assert (entry.by, entry.command, entry.event) == ("gateway", "answer", "i-1-1")
+
+    def test_a_second_one_is_refused(self) -> None:
+        of = waiting()
+        correlation_id = sending(of)
+        answer(of)
+        second = answer(of, correlation_id, key="k-2")
+        assert isinstance(second, Refused)
+        assert second.why == "no answer to this correlation id is awaited any more"
+        assert only(of).answered == AnswerMark(correlation_id=correlation_id, key="k-1")
+
+    def test_one_that_overtakes_the_reply_is_noted_and_the_event_runs_on(self) -> None:
+        of = a_call()
+        assert isinstance(answer(of), Applied)
+        assert only(of).status is EventStatus.EXECUTING
+        then = of.step(DONE, NOON)
+        assert isinstance(then, Intent)
+        await_it = AwaitAnswer(seq=1, fence=1, intent=then, known_visits=1)
+        assert isinstance(of.decide(await_it, NOON), AlreadyThere), "nothing is left to wait for"
+
+    def test_it_is_taken_while_the_instance_is_paused_and_runs_after_its_resume(self) -> None:
+        of = waiting()
+        of.applied(Pause(by=ANN), NOON)
+
+        answer(of)
+
+        assert only(of).status is EventStatus.QUEUED
+        assert look(of.instance, NOON + timedelta(hours=2)) == Nothing()
+        of.applied(Resume(by=ANN), NOON + timedelta(hours=2))
+        assert isinstance(of.claim(only(of), NOON + timedelta(hours=2)), Applied)
+        assert of.running.seq == 1
+
+    def test_what_nobody_was_sent_is_unknown(self) -> None:
+        of = waiting()
+        verdict = answer(of, "i-1-1.guessed")
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "unknown"
+
+    def test_a_closed_event_takes_none(self) -> None:
+        of = waiting()
+        of.applied(Cancel(by=ANN), NOON)
+        sent = Answer(correlation_id=CorrelationId("i-1-1.t0k3n"), key="k", at=NOON, by="gateway")
+        verdict = of.decide(TakeAnswer(seq=1, answer=sent, trail=of.trail(1), by=GATEWAY), NOON)
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "finished"
+
+    def test_a_step_that_is_not_asynchronous_waits_for_none(self) -> None:
+        of = life(strategy())
+        of.claim(of.main, NOON)
+        verdict = answer(of)
+        assert isinstance(verdict, Refused)
+        assert verdict.why == "no answer to this correlation id is awaited any more"
+
+    def test_one_set_down_by_an_operator_is_left_so(self) -> None:
+        of = a_call()
+        of.applied(Pause(by=ANN, kill=True), NOON)
+        assert only(of).paused_for is PausedFor.OPERATOR
+
+        assert isinstance(answer(of), Applied)
+
+        assert (only(of).status, only(of).paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+
+
+class TestALapse:
+    """Where no answer comes in time the attempt fails; the next one is sent under the same ids."""
+
+    def lapsed(self, retry: Json) -> Life:
+        of = waiting(retry=retry, answerWithin=SIX_HOURS)
+        six = at("2026-01-31T18:00")
+        of.claim(only(of), six)
+        assert only(of).status is EventStatus.EXECUTING
+        assert (only(of).paused_for, only(of).answer_by) == (None, None)
+        of.conclude(of.step(SILENT, six), six)
+        return of
+
+    def test_the_retry_keeps_key_and_correlation_id(self) -> None:
+        of = self.lapsed(retries(1))
+        first = of.trail(1).entries[0].intent
+        of.claim(only(of), at("2026-01-31T19:00"))
+        again = only(of).outset
+        assert isinstance(again, Intent)
+        assert (again.call_key, again.correlation_id) == (first.call_key, first.correlation_id)
+        assert (again.repeat, again.awaits, only(of).run) == (True, False, 2)
+
+    def test_an_answer_before_the_retry_runs_it_at_once(self) -> None:
+        of = self.lapsed(retries(1))
+        assert only(of).status is EventStatus.PENDING
+
+        assert isinstance(answer(of), Applied)
+
+        assert (only(of).status, only(of).due_at) == (EventStatus.QUEUED, NOON + timedelta(hours=1))
+
+    def test_an_answer_after_the_last_attempt_waits_with_the_event(self) -> None:
+        of = self.lapsed(retries(0, pause=True))
+        assert only(of).paused_for is PausedFor.EXHAUSTED
+
+        assert isinstance(answer(of), Applied)
+
+        assert only(of).paused_for is PausedFor.EXHAUSTED
+
+    def test_while_the_attempt_is_failing_it_counts_if_another_may_follow(self) -> None:
+        for retry, counts in ((retries(1), True), (retries(0, pause=True), True), (retries(0), False)):
+            of = waiting(retry=retry, answerWithin=SIX_HOURS)
+            correlation_id = sending(of)
+            of.claim(only(of), at("2026-01-31T18:00"))
+            of.step(SILENT, at("2026-01-31T18:00"))
+            assert (standing(only(of), of.trail(1), correlation_id) is Standing.AWAITED) == counts
+
+    def test_on_the_side_path_of_its_retry_it_counts(self) -> None:
+        steps = [
+            {"key": "call", "action": "post", "nextStepRules": [{"if": "onBeforeRetry", "nextStep": "note"}]},
+            {"key": "note", "controllerCallback": "{}", "final": True},
+        ]
+        of = waiting(a_call(retry=retries(1), steps=steps, answerWithin=SIX_HOURS))
+        correlation_id = sending(of)
+        of.claim(only(of), at("2026-01-31T18:00"))
+        of.step(SILENT, at("2026-01-31T18:00"))
+        assert standing(only(of), of.trail(1), correlation_id) is Standing.AWAITED
+
+    def test_once_the_run_has_gone_on_without_it_it_is_stale(self) -> None:
+        steps = [
+            {"key": "call", "action": "post", "nextStepRules": [{"if": "onError", "nextStep": "note"}]},
+            {"key": "note", "controllerCallback": "{}", "final": True},
+        ]
+        of = waiting(a_call(steps=steps, answerWithin=SIX_HOURS))
+        correlation_id = sending(of)
+        of.claim(only(of), at("2026-01-31T18:00"))
+        of.step(SILENT, at("2026-01-31T18:00"))
+        assert standing(only(of), of.trail(1), correlation_id) is Standing.STALE
+
+    def test_after_a_definite_failure_it_is_stale(self) -> None:
+        of = a_call(retry=retries(1))
+        correlation_id = sending(of)
+        of.conclude(of.step(DECLINED, NOON), NOON)
+        assert standing(only(of), of.trail(1), correlation_id) is Standing.STALE
+
+    def test_a_paused_queue_holds_it(self) -> None:
+        of = waiting(answerWithin=SIX_HOURS)
+        before, six = only(of), at("2026-01-31T18:00")
+        of.claim(before, six)
+
+        of.applied(Release(before=before, fence=of.instance.fence, held=HeldBy.QUEUE), six)
+
+        assert only(of) == replace(before, updated_at=six)
+        assert of.instance.held is HeldBy.QUEUE
+
+
+class TestForgoing:
+    """A runner that has judged a call without its answer tells the instance, or finds that one was faster."""
+
+    def test_it_changes_nothing_but_the_rev(self) -> None:
+        of = a_call(retry=retries(1))
+        rev, correlation_id = of.instance.rev, sending(of)
+        forgone = of.applied(ForgoAnswer(seq=1, fence=1, correlation_id=correlation_id), NOON)
+        assert forgone.instance.rev == rev + 1
+        assert forgone.audit is None
+
+    def test_an_answer_that_was_faster_is_found(self) -> None:
+        of = a_call(retry=retries(1))
+        answer(of)
+        command = ForgoAnswer(seq=1, fence=1, correlation_id=sending(of))
+        assert isinstance(of.decide(command, NOON), AlreadyThere)
+
+    def test_a_runner_whose_claim_has_gone_forgoes_nothing(self) -> None:
+        of = a_call()
+        command = ForgoAnswer(seq=1, fence=0, correlation_id=sending(of))
+        assert isinstance(of.decide(command, NOON), AlreadyThere)
+
+    def test_what_was_judged_without_a_faster_answer_does_not_count(self) -> None:
+        of = a_call(retry=retries(1))
+        answer(of)
+        of.step(DECLINED, NOON)
+        assert len(of.trail(1).entries) == 1
+        kept = heard(of.trail(1), only(of))
+        assert kept.entries == ()
+        assert position(kept, only(of)) == only(of).outset
+
+    def test_what_was_judged_with_it_does(self) -> None:
+        of = a_call()
+        answer(of)
+        of.step(DONE, NOON)
+        assert heard(of.trail(1), only(of)) == of.trail(1)
+        of.step(DONE, NOON)
+        assert heard(of.trail(1), only(of)) == of.trail(1)
+
+    def test_an_answer_is_found_by_its_mark(self) -> None:
+        of = a_call()
+        intent = only(of).outset
+        assert isinstance(intent, Intent)
+        assert answer_to(of.trail(1), only(of), intent) is None
+        answer(of)
+        assert answer_to(of.trail(1), only(of), intent) is None, "the trail was read before"
+        filed = Answer(correlation_id=intent.correlation_id, key="k-1", at=NOON, by="gateway")
+        other = replace(filed, key="k-2")
+        trail = replace(of.trail(1), answers=(other, filed))
+        assert answer_to(trail, only(of), intent) is filed
+        assert answer_to(trail, only(of), replace(intent, correlation_id=CorrelationId("another"))) is None
+
+
+class TestDoubt:
+    """An answer decides a call in doubt, as an operator would."""
+
+    def in_doubt(self, of: Life) -> Conclude:
+        end = ended(Ending.IN_DOUBT, NOON)
+        return Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0, doubted=sending(of))
+
+    def test_event_and_instance_go_on(self) -> None:
+        of = a_call(inDoubt="pause")
+        of.applied(self.in_doubt(of), NOON)
+        assert (only(of).paused_for, of.instance.status) == (PausedFor.IN_DOUBT, InstanceStatus.PAUSED)
+
+        answer(of)
+
+        assert (only(of).status, of.instance.status) == (EventStatus.QUEUED, InstanceStatus.ACTIVE)
+        assert (of.audit[-1].command, of.audit[-1].event) == ("answer", "i-1-1")
+
+    def test_one_that_comes_as_the_runner_gives_up_lets_it_go_on(self) -> None:
+        of = a_call(inDoubt="pause")
+        command = self.in_doubt(of)
+        answer(of)
+
+        of.applied(command, NOON)
+
+        assert (only(of).status, of.instance.status) == (EventStatus.QUEUED, InstanceStatus.ACTIVE)
+        assert of.instance.lease is None
+
+    def test_a_runner_that_died_while_its_event_waited_to_be_set_down_may_have_called_nothing(self) -> None:
+        of = a_call()
+        of.step(DONE, NOON)
+        lease = of.instance.lease
+        assert lease is not None
+        of.decide(Claim(seq=1, trail=of.trail(1), token="t", job="j"), lease.until)
+        assert not only(of).unsure
+
+    def test_the_answer_to_a_call_whose_refusal_was_written_down_too_late_is_awaited(self) -> None:
+        of = a_call(retry=retries())
+        of.step(DECLINED, NOON)
+        (refusal,) = of.trail(1).entries
+        of.trails[1] = Trail()
+        of.claim(only(of), at("2026-01-31T13:00"))
+        of.trails[1] = Trail(entries=(refusal,))
+
+        assert only(of).fence == 2
+        assert standing(only(of), of.trail(1), refusal.intent.correlation_id) is Standing.AWAITED
+
+
+class TestIds:
+    """A correlation id leads to its event; an answer is kept under what it says."""
+
+    def test_the_event_is_what_stands_before_the_dot(self) -> None:
+        assert event_of_correlation("i-1-7.t0k3n.x") == "i-1-7"
+        assert event_of_correlation("nonsense") == "nonsense"
+
+    @pytest.mark.parametrize("other", [("i-1-1.b", "{}"), ("i-1-1.a", "{} ")])
+    def test_two_answers_never_share_a_key(self, other: tuple[str, str]) -> None:
+        one = answer_key(CorrelationId("i-1-1.a"), "{}")
+        assert one == answer_key(CorrelationId("i-1-1.a"), "{}")
+        assert one != answer_key(CorrelationId(other[0]), other[1])
+
+
+class TestWhatIsToldOfIt:
+    """History, explain and retry know that it waits."""
+
+    def test_the_history_tells_sending_and_waiting_apart(self) -> None:
+        of = waiting()
+        past = past_event(of.instance, 1, of.trail(1))
+        assert past is not None
+        assert [(step.step, step.outcome.value) for step in past.steps] == [
+            ("call", "SENT"),
+            ("call", "AWAITED"),
+        ]
+
+    def test_it_is_explained_while_it_lasts_and_afterwards(self) -> None:
+        of = waiting(answerWithin=SIX_HOURS)
+        question = NOON + timedelta(minutes=30)
+        assert self.told(of, question).reason is Reason.WAITING_FOR_ANSWER
+        answer(of)
+        of.claim(only(of), NOON + timedelta(hours=1))
+        of.step(DONE, NOON + timedelta(hours=1))
+        found = self.told(of, question, now=NOON + timedelta(hours=2))
+        assert (found.reason, found.until) == (Reason.WAITING_FOR_ANSWER, at("2026-01-31T18:00"))
+
+    def test_it_is_explained_where_its_journal_cannot_be_read_that_far(self) -> None:
+        of = waiting(answerWithin=SIX_HOURS)
+        past = past_event(of.instance, 1, of.trail(1))
+        assert past is not None
+        later = NOON + timedelta(hours=2)
+        known = Known(instance=of.instance, now=later, events=(replace(past, steps=()),))
+        found = explain(known, [1], later).told
+        assert (found.reason, found.since) == (Reason.WAITING_FOR_ANSWER, NOON)
+        assert found.until == at("2026-01-31T18:00")
+
+    def told(self, of: Life, when: datetime, now: datetime | None = None) -> Told:
+        past = past_event(of.instance, 1, of.trail(1))
+        assert past is not None
+        known = Known(instance=of.instance, now=now or when, events=(past,))
+        return explain(known, [1], when).told
+
+    def test_it_cannot_be_retried(self) -> None:
+        of = waiting()
+        command = Redrive(seq=1, trail=of.trail(1), by=ANN, steps=frozenset({"call", "note"}))
+        verdict = of.decide(command, NOON)
+        assert isinstance(verdict, Refused)
+        assert verdict.why == "the event waits for the answer to its call"

@@ -1,0 +1,117 @@
+"""Whether anything of an instance has ever begun, and a cancel that asks for that. Source: contracts/orders.md B.3."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.ids import OperationSid
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
+from shared.domain.lifecycle.commands import Cancel, CancelEvent, Command, Execute, Pause
+from shared.domain.lifecycle.decide import decide
+from tests.factories import HOUR, NOON, a_running_event, a_strategy, an_event, an_instance, an_intent, running
+
+ANN = Actor(name="ann")
+FRESH_ONLY = Cancel(by=ANN, unless_begun=True)
+BEGUN = an_event(date=NOON + HOUR, begun_at=NOON, version=1)
+
+
+def told(instance: Instance, command: Command) -> Verdict:
+    return decide(a_strategy(), instance, command, now=NOON)
+
+
+class TestHavingBegun:
+    """An event on it has begun, or one that had is no longer on it."""
+
+    def test_a_new_one_has_not(self) -> None:
+        assert not an_instance(an_event()).has_begun
+
+    def test_one_that_runs_or_ran_has(self) -> None:
+        assert running(a_running_event()).has_begun
+        assert an_instance(has_run=True).has_begun
+
+    def test_an_event_that_had_begun_leaves_its_mark(self) -> None:
+        verdict = told(an_instance(BEGUN), CancelEvent(seq=1, by=ANN))
+
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.has_run
+
+    def test_one_that_never_did_leaves_none(self) -> None:
+        verdict = told(an_instance(an_event(date=NOON + HOUR)), CancelEvent(seq=1, by=ANN))
+
+        assert isinstance(verdict, Applied)
+        assert not verdict.instance.has_run
+
+    def test_while_it_is_on_the_instance_it_speaks_for_itself(self) -> None:
+        verdict = told(an_instance(BEGUN), Pause(by=ANN))
+
+        assert isinstance(verdict, Applied)
+        assert (verdict.instance.has_run, verdict.instance.has_begun) == (False, True)
+
+
+class TestCancelingWhatIsFresh:
+    """Refused once anything has begun; else as any cancel."""
+
+    @pytest.mark.parametrize("status", [InstanceStatus.ACTIVE, InstanceStatus.PAUSED])
+    def test_a_fresh_one_is_canceled(self, status: InstanceStatus) -> None:
+        verdict = told(an_instance(an_event(), status=status), FRESH_ONLY)
+
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.status is InstanceStatus.CANCELED
+
+    @pytest.mark.parametrize("instance", [an_instance(BEGUN), an_instance(an_event(), has_run=True)])
+    def test_one_that_has_begun_is_not(self, instance: Instance) -> None:
+        verdict = told(instance, FRESH_ONLY)
+
+        assert isinstance(verdict, Refused)
+        assert (verdict.why, verdict.rule) == ("an event of it has begun", "begun")
+
+    def test_kill_changes_nothing_of_that(self) -> None:
+        assert isinstance(told(running(a_running_event()), replace(FRESH_ONLY, kill=True)), Refused)
+
+    def test_what_is_canceled_already_is_there(self) -> None:
+        instance = an_instance(status=InstanceStatus.CANCELED, has_run=True)
+
+        assert isinstance(told(instance, FRESH_ONLY), AlreadyThere)
+
+    def test_nor_is_what_is_still_in_flight_of_it_killed(self) -> None:
+        draining = running(a_running_event(), status=InstanceStatus.CANCELED)
+
+        assert isinstance(told(draining, replace(FRESH_ONLY, kill=True)), AlreadyThere)
+        assert isinstance(told(draining, Cancel(by=ANN, kill=True)), Applied)
+
+
+class TestHurrying:
+    """Execute cuts a step's delay short: of that step, until it is behind the event."""
+
+    DELAYED = an_event(due_at=NOON + HOUR, outset=an_intent(), begun_at=NOON, version=1)
+
+    @pytest.mark.parametrize(
+        ("event", "hurries"),
+        [
+            (DELAYED, True),
+            (an_event(date=NOON + HOUR), False),
+            (an_event(date=NOON + HOUR, run=2, begun_at=NOON), False),
+            (an_event(status=EventStatus.ONHOLD), False),
+        ],
+    )
+    def test_only_a_delay_is_cut_short(self, event: object, *, hurries: bool) -> None:
+        verdict = told(an_instance(event), Execute(seq=1, by=ANN))  # type: ignore[arg-type]
+
+        assert isinstance(verdict, Applied)
+        assert verdict.instance.events[0].status is EventStatus.QUEUED
+        assert verdict.instance.events[0].hurried is hurries
+
+    def test_once_the_step_is_behind_it_that_is_over(self) -> None:
+        assert replace(self.DELAYED, hurried=True).after_visits(1).hurried is False
+        assert replace(self.DELAYED, hurried=True).after_visits(0).hurried is True
+
+    def test_through_an_operation_it_is_told_once(self) -> None:
+        by = replace(ANN, operation=OperationSid("b-1"))
+        first = told(an_instance(self.DELAYED), Execute(seq=1, by=by))
+        assert isinstance(first, Applied)
+
+        again = told(replace(first.instance, events=(self.DELAYED,)), Execute(seq=1, by=by))
+
+        assert isinstance(again, AlreadyThere)

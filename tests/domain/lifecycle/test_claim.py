@@ -1,0 +1,208 @@
+"""Taking an instance to run what is due. Source: design section 3, items 3, 5, 6, 7 and 9."""
+
+from datetime import timedelta
+
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import Trail
+from shared.domain.instance.model import Lease
+from shared.domain.instance.run import Ending, Intent
+from shared.domain.instance.verdict import AlreadyThere, Applied
+from shared.domain.lifecycle.claim import lease_until
+from shared.domain.lifecycle.commands import Claim, Execute, Renew, Wait
+from shared.domain.strategy.model import Json
+from tests.lifecycle_factories import (
+    ANN,
+    Life,
+    at,
+    calendar,
+    ended,
+    life,
+    reminded,
+    strategy,
+    succeeded,
+)
+
+NOON = at("2026-01-31T12:00")
+LATER = at("2026-01-31T13:00")
+TWO_STEPS: Json = [
+    {"key": "call", "action": "post", "nextStep": "next"},
+    {"key": "next", "action": "post"},
+]
+
+
+def claimed(of: Life) -> Life:
+    of.claim(of.main, NOON)
+    assert of.instance.executing is not None
+    return of
+
+
+class TestClaiming:
+    """A claim makes the due event EXECUTING under a new fence and a lease."""
+
+    def test_the_fence_rises_and_the_lease_names_the_event(self) -> None:
+        of = claimed(life())
+        assert of.instance.fence == 1
+        assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T12:01:20"))
+        assert of.running.status is EventStatus.EXECUTING
+        assert of.running.job == "job-1"
+
+    def test_scheduled_and_executed_are_stamped_together(self) -> None:
+        of = claimed(life())
+        assert (of.running.scheduled_at, of.running.executed_at, of.running.begun_at) == (NOON, NOON, NOON)
+
+    def test_what_was_queued_keeps_the_moment_it_was_put_there(self) -> None:
+        of = life()
+        of.decide(Execute(seq=1, by=ANN), at("2026-01-31T11:00"))
+        claimed(of)
+        assert (of.running.scheduled_at, of.running.executed_at) == (at("2026-01-31T11:00"), NOON)
+
+    def test_a_retry_is_stamped_anew_but_has_begun_long_ago(self) -> None:
+        of = life()
+        of.run(of.main, NOON, ended(Ending.RETRY, NOON))
+        of.claim(of.main, LATER)
+        assert (of.running.scheduled_at, of.running.executed_at, of.running.begun_at) == (LATER, LATER, NOON)
+
+    def test_a_run_that_goes_on_keeps_its_stamps(self) -> None:
+        of = claimed(life())
+        of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=0), NOON)
+        of.claim(of.main, LATER)
+        assert (of.running.scheduled_at, of.running.executed_at) == (NOON, NOON)
+
+    def test_the_event_is_bound_to_the_version_it_is_first_claimed_under(self) -> None:
+        of = life(strategy(version=7))
+        of.run(of.main, NOON, ended(Ending.RETRY, NOON))
+        of.strategy = strategy(version=8)
+        of.claim(of.main, LATER)
+        assert of.running.version == 7
+
+    def test_it_sets_out_at_the_first_step_under_a_key_of_its_own(self) -> None:
+        of = claimed(life())
+        outset = of.running.outset
+        assert isinstance(outset, Intent)
+        assert (outset.step, outset.visit, outset.call_key) == ("call", 1, "i-1-1-1-1")
+        assert outset.correlation_id == "i-1-1.t0k3n"
+
+    def test_nothing_is_claimed_that_is_not_due_or_not_next(self) -> None:
+        of = life(strategy(reminded(), initial_delay={"unit": "days", "amount": 7}))
+        assert of.claim(of.main, NOON) == AlreadyThere(instance=of.instance)
+        assert of.claim(of.main, at("2026-02-05")) == AlreadyThere(instance=of.instance)
+
+    def test_nothing_is_claimed_while_another_runner_holds_the_lease(self) -> None:
+        of = claimed(life())
+        assert of.claim(of.running, at("2026-01-31T12:01:19")) == AlreadyThere(instance=of.instance)
+
+
+def lease_of(*, method: Json = None, service: Json = None, steps: Json = None, delay: int = 0) -> timedelta:
+    """How long a fresh claim's lease is."""
+    of = claimed(life(strategy(method=method, service=service, steps=steps, requestDelayTime=delay)))
+    assert of.instance.lease is not None
+    return of.instance.lease.until - NOON
+
+
+AUTHORIZED: Json = {
+    "authorization": [{"environment": "dev", "url": "http://127.0.0.1:4010/token", "method": "post"}],
+    "credentialPath": "token",
+}
+
+
+class TestLeaseLength:
+    """A lease covers the next step whole, several short ones up to two minutes, and a margin of 20 s."""
+
+    def test_a_call_may_take_its_timeout_twice(self) -> None:
+        assert lease_of() == timedelta(seconds=60 + 20)
+
+    def test_a_token_may_take_thirty_seconds_twice(self) -> None:
+        assert lease_of(service=AUTHORIZED) == timedelta(seconds=120 + 20)
+
+    def test_the_wait_before_each_call_counts(self) -> None:
+        assert lease_of(delay=5000) == timedelta(seconds=65 + 20)
+
+    def test_short_steps_share_a_lease(self) -> None:
+        assert lease_of(method={"timeoutSeconds": 5}, steps=TWO_STEPS) == timedelta(seconds=20 + 20)
+
+    def test_of_two_minutes_at_most(self) -> None:
+        many = [{"key": f"s{n}", "action": "post", "nextStep": f"s{n + 1}"} for n in range(9)]
+        many = [{"key": "call", "action": "post", "nextStep": "s0"}, *many, {"key": "s9", "action": "post"}]
+        assert lease_of(method={"timeoutSeconds": 10}, steps=many) == timedelta(seconds=120 + 20)
+
+    def test_the_next_step_is_always_covered_whole(self) -> None:
+        assert lease_of(method={"timeoutSeconds": 300}, steps=TWO_STEPS) == timedelta(seconds=600 + 20)
+
+    def test_a_step_without_a_call_takes_a_second(self) -> None:
+        assert lease_of(steps=[{"key": "call", "controllerCallback": "{}"}]) == timedelta(seconds=1 + 20)
+
+    def test_a_run_that_only_has_to_be_concluded_takes_no_more_than_the_margin(self) -> None:
+        of = claimed(life())
+        assert lease_until(of.strategy, of.running, succeeded(), now=NOON) == at("2026-01-31T12:00:20")
+
+    def test_the_runner_renews_it(self) -> None:
+        of = claimed(life())
+        of.decide(Renew(seq=1, fence=1, until=LATER), NOON)
+        assert of.instance.lease == Lease(seq=1, until=LATER)
+
+    def test_but_not_one_that_has_lost_it(self) -> None:
+        of = claimed(life())
+        of.claim(of.running, LATER)
+        assert of.decide(Renew(seq=1, fence=1, until=at("2026-02-01")), LATER) == AlreadyThere(
+            instance=of.instance
+        )
+
+
+class TestLatePlansBeforeAClaim:
+    """A plan that is late is caught up with before anything of it starts."""
+
+    def test_the_latest_missed_date_takes_the_place_of_the_open_one(self) -> None:
+        of = life(strategy(calendar(), onResume="last"))
+        verdict = of.claim(of.main, at("2026-04-10"))
+        assert isinstance(verdict, Applied)
+        assert of.instance.executing is None
+        assert of.open == [("bill", "2026-03-31T00:00")]
+
+    def test_one_that_is_merely_late_is_claimed(self) -> None:
+        of = life()
+        of.claim(of.main, at("2026-02-20"))
+        assert of.running.seq == 1
+
+    def test_one_that_is_merely_late_runs_although_its_next_date_cannot_be_computed(self) -> None:
+        of = life(strategy(calendar(runOnCycle=1)))
+        of.run(of.main, at("2026-01-31T00:00:00.005"))
+        assert of.closed == [("bill", "PROCESSED")]
+        assert (of.instance.cancel_reason, of.audit[-1].command) == ("CREATE_CYCLE_ERROR", "succeeded")
+
+    def test_too_many_missed_dates_cancel_the_instance(self) -> None:
+        of = life(strategy(calendar({"unit": "minutes", "amount": 1})))
+        of.claim(of.main, at("2026-02-02"))
+        assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
+        assert (of.audit[-1].by, of.audit[-1].command) == ("engine", "claim")
+        assert of.audit[-1].reason == "more than 1000 planned dates have passed"
+
+    def test_an_overdue_leading_up_event_of_an_overdue_main_is_skipped(self) -> None:
+        of = life(strategy(reminded(), initial_delay={"unit": "days", "amount": 7}))
+        of.claim(of.event("remind"), at("2026-02-07T00:03:00.001"))
+        assert of.closed == [("remind", "CANCELED")]
+        assert of.record("remind").why == "skipped: its main event is overdue too"
+        assert of.instance.executing is None
+        of.claim(of.main, at("2026-02-07T00:03:00.001"))
+        assert of.running.task == "bill"
+
+    def test_both_still_run_where_no_more_than_a_doorbell_was_lost(self) -> None:
+        of = life(strategy(reminded(days=0)))
+        of.run(of.event("remind"), at("2026-01-31T00:03"))
+        of.run(of.main, at("2026-01-31T00:03"))
+        assert of.closed == [("remind", "PROCESSED"), ("bill", "PROCESSED")]
+
+    def test_a_leading_up_event_whose_main_waits_for_an_operator_runs(self) -> None:
+        of = life(strategy(reminded(days=0), manualTrigger=True))
+        of.decide(Execute(seq=of.event("remind").seq, by=ANN), at("2026-03-05"))
+        of.claim(of.event("remind"), at("2026-03-05"))
+        assert of.running.task == "remind"
+
+
+class TestAStaleClaim:
+    """A claim of an event that has closed, or of another, changes nothing."""
+
+    def test_of_a_closed_event(self) -> None:
+        of = life()
+        command = Claim(seq=1, trail=Trail(), token="t0k3n", job="job-2")
+        of.run(of.main, NOON)
+        assert of.decide(command, LATER) == AlreadyThere(instance=of.instance)

@@ -1,0 +1,544 @@
+"""What the end of a run does. Source: design sections 3 and 5; contracts/core.md section 3.6."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.instance.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance.journal import JournalEntry
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.run import Ending, Outcome, RunEnd
+from shared.domain.instance.verdict import AlreadyThere, Applied
+from shared.domain.lifecycle.commands import (
+    Apply,
+    Cancel,
+    Command,
+    Conclude,
+    Execute,
+    Pause,
+    Resume,
+    Stop,
+    Wait,
+)
+from shared.domain.strategy.model import Json
+from tests.lifecycle_factories import (
+    ANN,
+    DECLINED,
+    DONE,
+    Life,
+    at,
+    calendar,
+    ended,
+    example,
+    life,
+    new,
+    reminded,
+    shown,
+    strategy,
+    succeeded,
+)
+
+NOON = at("2026-01-31T12:00")
+LATER = at("2026-01-31T13:00")
+PART: Json = {"onCancelTasks": [{"task": "part"}]}
+GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
+MEMBER: Json = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
+
+
+def running(of: Life | None = None, *, task: str = "bill") -> Life:
+    """A life with a task's event claimed at noon."""
+    of = of or life()
+    of.claim(of.event(task), NOON)
+    assert of.running.task == task
+    return of
+
+
+def running_part() -> Life:
+    """A canceled life whose parting event runs."""
+    of = life(strategy(parts=PART))
+    of.decide(Cancel(by=ANN), NOON)
+    return running(of, task="part")
+
+
+def running_greeting(**asked: str) -> Life:
+    """A life whose on-create event runs, its first bill being due in nine days."""
+    under = strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9})
+    return running(life(under, new(**asked)), task="greet")
+
+
+class TestSucceeded:
+    """A main event that ended well closes PROCESSED, and the next cycle is planned."""
+
+    def test_its_record_comes_first_and_carries_the_claims_fence(self) -> None:
+        of = running()
+        verdict = of.conclude(succeeded(), NOON)
+        assert isinstance(verdict, Applied)
+        record = verdict.records[0]
+        assert (record.event.status, record.fence, record.finished_at) == (EventStatus.PROCESSED, 1, NOON)
+        assert (record.end, record.in_doubt, record.why) == (succeeded(), False, None)
+        assert verdict.audit is None
+
+    def test_the_next_cycle_has_its_main_and_leading_up_events(self) -> None:
+        of = life(strategy(reminded()), new("2026-01-31T12:00"))
+        of.run(of.event("remind"), at("2026-01-31"))
+        running(of).conclude(succeeded(), NOON)
+        assert of.open == [("remind", "2026-02-25T12:00"), ("bill", "2026-02-28T12:00")]
+        assert (of.instance.cycle, of.instance.lease, of.instance.fence) == (2, None, 2)
+        assert [event.created_cycle for event in of.instance.events] == [2, 2]
+
+    def test_leading_up_events_that_have_not_begun_close_with_it(self) -> None:
+        of = life(strategy(reminded(days=0), manualTrigger=True))
+        of.decide(Execute(seq=of.main.seq, by=ANN), NOON)
+        running(of).conclude(succeeded(), NOON)
+        assert of.closed == [("bill", "PROCESSED"), ("remind", "CANCELED")]
+        assert of.record("remind").why == "its main event has closed"
+
+    def test_one_that_has_begun_goes_on(self) -> None:
+        of = life(strategy(reminded(days=0)))
+        now = at("2026-01-31")
+        of.run(of.event("remind"), now, ended(Ending.RETRY, now))
+        of.run(of.main, now)
+        assert of.open == [
+            ("remind", "2026-01-31T01:00"),
+            ("remind", "2026-02-28T00:00"),
+            ("bill", "2026-02-28T00:00"),
+        ]
+
+    def test_any_other_event_just_closes(self) -> None:
+        of = running_greeting()
+        of.conclude(succeeded(), NOON)
+        assert of.closed == [("greet", "PROCESSED")]
+        assert of.open == [("bill", "2026-02-09T00:00")]
+
+    def test_the_last_dated_event_of_an_ended_plan_completes_the_instance(self) -> None:
+        of = running(life(asked=new(end_date="2026-02-15")))
+        of.conclude(succeeded(), NOON)
+        assert of.instance.status is InstanceStatus.COMPLETED
+        (entry,) = of.audit
+        assert (entry.by, entry.command, entry.reason) == ("engine", "succeeded", "the plan has ended")
+
+    def test_also_where_that_is_not_the_main_one(self) -> None:
+        of = running_greeting(end_date="2026-02-01")
+        assert of.open == [("greet", "2026-01-31T00:00")]
+        of.conclude(succeeded(), NOON)
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+    def test_on_a_paused_instance_the_next_cycle_is_planned_and_waits(self) -> None:
+        of = running()
+        of.decide(Pause(by=ANN), NOON)
+        of.conclude(succeeded(), LATER)
+        assert of.open == [("bill", "2026-02-28T00:00")]
+        assert (of.instance.status, of.instance.drained_at) == (InstanceStatus.PAUSED, LATER)
+
+    def test_on_a_canceled_one_nothing_follows(self) -> None:
+        of = running()
+        of.decide(Cancel(by=ANN), NOON)
+        of.conclude(succeeded(), LATER)
+        assert of.closed == [("bill", "PROCESSED")]
+        assert (of.instance.events, of.instance.drained_at) == ((), LATER)
+
+    def test_a_next_cycle_that_cannot_be_dated_cancels_the_instance(self) -> None:
+        of = running(life(strategy(calendar(runOnCycle=1), parts=PART)))
+        of.conclude(succeeded(), NOON)
+        assert of.instance.status is InstanceStatus.CANCELED
+        assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
+        assert of.instance.note == "no calendar for cycle 2"
+        assert of.open == [("part", "2026-01-31T12:00")]
+
+
+class TestRetry:
+    """A failed attempt with another to come: PENDING again, a new run; the plan does not move."""
+
+    def test_the_event_waits_for_its_next_attempt(self) -> None:
+        of = running()
+        of.conclude(ended(Ending.RETRY, NOON), NOON)
+        event = of.main
+        assert (event.status, event.attempt, event.run, event.ring) == (EventStatus.PENDING, 2, 2, 2)
+        assert (event.date, event.due_at) == (LATER, LATER)
+        assert event.last_error == "answered 402"
+        assert (of.instance.lease, of.instance.status) == (None, InstanceStatus.ACTIVE)
+
+    def test_the_plan_stays_where_it_was(self) -> None:
+        of = running()
+        of.conclude(ended(Ending.RETRY, NOON), NOON)
+        assert of.instance.plan is not None
+        assert shown(of.instance.plan.at) == ["2026-01-31T00:00"]
+        of.run(of.main, LATER)
+        assert of.open == [("bill", "2026-02-28T00:00")]
+
+    def test_the_attempt_goes_on_from_what_the_run_set_back(self) -> None:
+        of = running()
+        end = replace(ended(Ending.RETRY, NOON, attempt=3), resets=("call",))
+        of.conclude(end, NOON)
+        assert (of.main.attempt, of.main.run, of.main.resets) == (4, 2, ("call",))
+
+    def test_on_a_paused_instance_it_waits(self) -> None:
+        of = running()
+        of.decide(Pause(by=ANN), NOON)
+        of.conclude(ended(Ending.RETRY, NOON), NOON)
+        assert (of.main.status, of.instance.drained_at) == (EventStatus.PENDING, NOON)
+
+    def test_on_a_canceled_one_it_closes(self) -> None:
+        of = running()
+        of.decide(Cancel(by=ANN), NOON)
+        of.conclude(ended(Ending.RETRY, NOON), NOON)
+        assert of.closed == [("bill", "CANCELED")]
+        assert of.record("bill").why == "instance CANCELED"
+
+    def test_a_parting_event_is_tried_again(self) -> None:
+        of = running_part()
+        of.conclude(ended(Ending.RETRY, NOON), NOON)
+        assert (of.event("part").status, of.event("part").attempt) == (EventStatus.PENDING, 2)
+
+
+class TestExhausted:
+    """Attempts used up: paused where the task says so, else failed."""
+
+    def test_pause_before_cancel_pauses_event_and_instance(self) -> None:
+        of = running()
+        of.conclude(ended(Ending.EXHAUSTED, NOON, pauses=True), NOON)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.EXHAUSTED)
+        assert of.instance.status is InstanceStatus.PAUSED
+        assert (of.instance.stopped_at, of.instance.drained_at) == (NOON, NOON)
+        assert (of.instance.stopped_by, of.instance.stopped_for) == ("engine", 1)
+        (entry,) = of.audit
+        assert (entry.command, entry.reason) == ("exhausted", "bill: answered 402")
+
+    def test_on_an_instance_paused_by_an_operator_his_reason_stands(self) -> None:
+        of = running()
+        of.decide(Pause(by=ANN), NOON)
+        of.conclude(ended(Ending.EXHAUSTED, LATER, pauses=True), LATER)
+        assert (of.main.paused_for, of.instance.drained_at) == (PausedFor.EXHAUSTED, LATER)
+        assert (of.instance.stopped_at, of.instance.stopped_by) == (NOON, "ann")
+        assert (of.instance.stopped_for, of.instance.note) == (None, "asked by phone")
+
+    def test_a_main_event_fails_and_cancels_its_instance(self) -> None:
+        of = running(life(strategy(parts=PART)))
+        of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
+        assert of.closed == [("bill", "FAILED")]
+        assert of.record("bill").why == "answered 402"
+        assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
+        assert of.open == [("part", "2026-01-31T12:00")]
+        assert (of.audit[-1].command, of.audit[-1].reason) == ("exhausted", "bill: answered 402")
+
+    def test_any_other_event_fails_alone(self) -> None:
+        of = running_greeting()
+        of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
+        assert of.closed == [("greet", "FAILED")]
+        assert of.instance.status is InstanceStatus.ACTIVE
+
+    def test_and_completes_its_instance_where_it_was_the_last(self) -> None:
+        of = running_greeting(end_date="2026-02-01")
+        of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+    @pytest.mark.parametrize("pauses", [True, False])
+    def test_an_event_of_a_final_instance_just_fails(self, pauses: bool) -> None:  # noqa: FBT001 - a case
+        of = running_part()
+        of.conclude(ended(Ending.EXHAUSTED, NOON, pauses=pauses), NOON)
+        assert of.record("part").event.status is EventStatus.FAILED
+        assert of.instance.status is InstanceStatus.CANCELED
+
+    def test_a_main_event_of_an_instance_canceled_meanwhile_too(self) -> None:
+        of = running()
+        of.decide(Cancel(by=ANN), NOON)
+        of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
+        assert of.closed == [("bill", "FAILED")]
+        assert of.instance.cancel_reason == "HTTP_REQUEST"
+
+
+class TestInDoubt:
+    """A call whose method says `pause`: event and instance wait for an operator."""
+
+    def test_event_and_instance_are_paused(self) -> None:
+        of = running()
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
+        assert (of.main.unsure, of.main.in_doubt) == (True, True)
+        assert (of.instance.status, of.instance.stopped_for) == (InstanceStatus.PAUSED, 1)
+        assert of.audit[-1].command == "in_doubt"
+
+    def test_a_parting_event_waits_alone(self) -> None:
+        of = running_part()
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        assert of.event("part").paused_for is PausedFor.IN_DOUBT
+        assert (of.instance.status, of.instance.lease) == (InstanceStatus.CANCELED, None)
+
+    def test_an_event_that_cannot_go_on_closes_marked(self) -> None:
+        of = running()
+        of.decide(Cancel(by=ANN), NOON)
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        assert of.closed == [("bill", "CANCELED")]
+        assert of.record("bill").in_doubt
+        assert of.instance.events == ()
+
+
+class TestLateRunners:
+    """A runner whose fence has moved is too late: nothing of it is written."""
+
+    def test_its_conclusion(self) -> None:
+        of = running()
+        of.claim(of.running, LATER)
+        late = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=False, known_visits=0)
+        assert of.decide(late, LATER) == AlreadyThere(instance=of.instance)
+
+    def test_its_setting_down(self) -> None:
+        of = running()
+        of.claim(of.running, LATER)
+        of.decide(Pause(by=ANN), LATER)
+        there = AlreadyThere(instance=of.instance)
+        assert of.decide(Wait(seq=1, fence=1, until=None, known_visits=0), LATER) == there
+        assert of.decide(Stop(seq=1, fence=1), LATER) == there
+
+    def test_its_orders(self) -> None:
+        of = running()
+        entry = ordered(of, {"attributes": {"level": "gold"}})
+        of.claim(of.running, LATER)
+        assert of.decide(Apply(seq=1, fence=1, entry=entry), LATER) == AlreadyThere(instance=of.instance)
+
+    def test_of_another_event(self) -> None:
+        of = running()
+        other = Conclude(seq=2, fence=1, end=succeeded(), in_doubt=False, known_visits=0)
+        assert of.decide(other, LATER) == AlreadyThere(instance=of.instance)
+
+    def test_a_failed_run_that_does_not_say_why_is_a_mistake_of_ours(self) -> None:
+        of = running()
+        with pytest.raises(ValueError, match="says why"):
+            of.conclude(RunEnd(how=Ending.RETRY, attempt=1), NOON)
+
+
+class TestRecords:
+    """The record of an event that closed holds how its last run ended."""
+
+    def test_the_last_step_is_in_the_record(self) -> None:
+        of = running()
+        of.step(DONE, NOON)
+        (entry,) = of.trail(1).entries
+        command = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=True, known_visits=0, last=entry)
+        verdict = of.applied(command, NOON)
+        assert verdict.records[0].last == entry
+        assert verdict.records[0].in_doubt
+
+    def test_a_doubt_of_an_earlier_run_is_not_forgotten(self) -> None:
+        of = running()
+        of.claim(of.running, LATER)
+        of.conclude(succeeded(), LATER)
+        assert of.record("bill").in_doubt
+
+
+class TestSettingDown:
+    """An event is set down between two steps: for a delay, for a fresh invocation, for a pause."""
+
+    def test_a_delay_makes_it_pending_until_then(self) -> None:
+        of = running()
+        of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=1), NOON)
+        assert (of.main.status, of.main.due_at, of.main.ring) == (EventStatus.PENDING, LATER, 2)
+        assert (of.main.known_visits, of.main.run, of.instance.lease) == (1, 1, None)
+        assert shown(of.main.date) == ["2026-01-31T00:00"]
+
+    def test_going_on_elsewhere_makes_it_queued_now(self) -> None:
+        of = running()
+        of.decide(Wait(seq=1, fence=1, until=None, known_visits=1), LATER)
+        assert (of.main.status, of.main.due_at) == (EventStatus.QUEUED, LATER)
+        assert of.main.scheduled_at == LATER
+
+    def test_a_doubt_that_nobody_has_settled_stays(self) -> None:
+        of = running()
+        of.claim(of.running, LATER)
+        of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LATER)
+        assert (of.main.unsure, of.main.crashes) == (True, 1)
+
+    def test_a_settled_one_does_not(self) -> None:
+        of = running()
+        of.claim(of.running, LATER)
+        of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
+        assert (of.main.unsure, of.main.crashes, of.main.in_doubt) == (False, 0, True)
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            Wait(seq=1, fence=1, until=LATER, known_visits=1, in_doubt=True),
+            Stop(seq=1, fence=1, known_visits=1, in_doubt=True),
+        ],
+    )
+    def test_a_call_of_it_that_is_in_doubt_is_remembered(self, command: Command) -> None:
+        of = running()
+        of.decide(Pause(by=ANN), NOON)
+        of.decide(command, NOON)
+        assert of.main.in_doubt
+        of.decide(Cancel(by=ANN), LATER)
+        assert of.record("bill").in_doubt
+
+    def test_on_a_paused_instance_it_waits_until_that_is_resumed(self) -> None:
+        of = running()
+        of.decide(Pause(by=ANN), NOON)
+        of.decide(Wait(seq=1, fence=1, until=None, known_visits=0), LATER)
+        assert (of.main.status, of.instance.drained_at) == (EventStatus.QUEUED, LATER)
+
+    def test_on_a_canceled_one_it_closes(self) -> None:
+        of = running()
+        of.decide(Cancel(by=ANN), NOON)
+        of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=0), NOON)
+        assert of.closed == [("bill", "CANCELED")]
+        assert of.instance.events == ()
+
+    def test_a_parting_event_may_wait(self) -> None:
+        of = running_part()
+        of.decide(Wait(seq=2, fence=of.instance.fence, until=LATER, known_visits=0), NOON)
+        assert of.event("part").status is EventStatus.PENDING
+
+    def test_a_pause_takes_hold_between_two_steps_with_progress_kept(self) -> None:
+        of = running()
+        of.decide(Pause(by=ANN), NOON)
+        of.decide(Stop(seq=1, fence=1), LATER)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert (of.instance.lease, of.instance.drained_at) == (None, LATER)
+        assert of.main.outset is not None
+
+    def test_before_the_first_step_after_a_takeover_the_doubt_is_kept_for_later(self) -> None:
+        of = running()
+        of.claim(of.running, LATER)
+        of.decide(Pause(by=ANN), LATER)
+        of.decide(Stop(seq=1, fence=2, known_visits=0), LATER)
+        of.decide(Resume(by=ANN), LATER)
+        assert (of.main.status, of.main.unsure) == (EventStatus.QUEUED, True)
+
+    def test_a_cancel_takes_hold_there_too(self) -> None:
+        of = running()
+        of.decide(Cancel(by=ANN), NOON)
+        of.decide(Stop(seq=1, fence=1), LATER)
+        assert of.closed == [("bill", "CANCELED")]
+        assert of.instance.drained_at == LATER
+
+    def test_what_may_run_is_not_stopped(self) -> None:
+        of = running()
+        assert of.decide(Stop(seq=1, fence=1), LATER) == AlreadyThere(instance=of.instance)
+        of = running_part()
+        stop = Stop(seq=2, fence=of.instance.fence)
+        assert of.decide(stop, LATER) == AlreadyThere(instance=of.instance)
+
+
+def ordered(of: Life, directives: Json) -> JournalEntry:
+    """The journal entry of the running event's first step, whose controller ordered something."""
+    of.step(Outcome(success=True, directives=directives), NOON)
+    return of.trail(of.running.seq).entries[-1]
+
+
+class TestDirectives:
+    """What a controller ordered is applied once: the event notes the journal entry it came from."""
+
+    def test_attributes_are_merged_and_the_entry_noted(self) -> None:
+        of = running(life(asked=new(level="basic", fee=1)))
+        entry = ordered(of, {"attributes": {"level": "gold"}})
+        of.applied(Apply(seq=1, fence=1, entry=entry), NOON)
+        assert of.instance.attributes == {"level": "gold", "fee": 1}
+        assert of.running.applied == (1, 1)
+        assert of.audit == []
+
+    def test_not_a_second_time(self) -> None:
+        of = running()
+        command = Apply(seq=1, fence=1, entry=ordered(of, {"attributes": {"level": "gold"}}))
+        of.decide(command, NOON)
+        assert of.decide(command, NOON) == AlreadyThere(instance=of.instance)
+
+    def test_an_entry_without_orders_changes_nothing_but_the_note(self) -> None:
+        of = running()
+        of.step(DONE, NOON)
+        of.applied(Apply(seq=1, fence=1, entry=of.trail(1).entries[-1]), NOON)
+        assert of.running.applied == (1, 1)
+
+    def test_a_canceled_instance_is_told_of_by_the_controller(self) -> None:
+        of = running(life(strategy(parts=PART)))
+        entry = ordered(of, {"cancelInstance": "policy lapsed"})
+        of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
+        assert (of.instance.status, of.instance.cancel_reason) == (
+            InstanceStatus.CANCELED,
+            "CONTROLLER_HELPER",
+        )
+        assert (of.audit[-1].by, of.audit[-1].command) == ("controller", "directives")
+        assert of.audit[-1].reason == "policy lapsed"
+
+    def test_the_event_that_ordered_it_ends_processed(self) -> None:
+        of = running(life(strategy(parts=PART)))
+        entry = ordered(of, {"cancelInstance": "policy lapsed"})
+        of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
+        assert of.instance.is_draining
+        of.conclude(succeeded(), LATER)
+        assert of.closed == [("bill", "PROCESSED")]
+        assert (of.instance.is_draining, of.instance.drained_at) == (False, LATER)
+
+    def test_a_paused_instance_is_told_of_too(self) -> None:
+        of = running()
+        entry = ordered(of, {"pauseInstance": "card expired"})
+        of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
+        assert of.instance.status is InstanceStatus.PAUSED
+        assert of.audit[-1].to_state == InstanceStatus.PAUSED
+
+
+class TestTheGymsRetries:
+    """Every charge failing from 08:00:02 on: an hour, a day, three days, then event and instance pause."""
+
+    def test_the_charge_is_tried_four_times_and_then_put_on_hold(self) -> None:
+        gym = example("gym-membership", requestDelayTime=0)
+        of = life(gym, new("2026-02-24T18:45:10", **MEMBER), now="2026-02-24T18:30")
+        of.run(of.event("send-welcome"), at("2026-02-24T18:50:10"))
+        of.run(of.event("send-reminder"), at("2026-02-28T08:00"))
+        dates, attempts, told = [], [], []
+        now = at("2026-03-03T08:00:02")
+        while of.instance.status is InstanceStatus.ACTIVE:
+            of.claim(of.main, now)
+            attempts.append(of.running.attempt)
+            of.step(DECLINED, now)
+            end = of.step(DONE, now)
+            told.append(of.trail(of.running.seq).entries[-1].intent.step)
+            of.conclude(end, now)
+            now = of.main.date
+            dates.extend(shown(now))
+        assert dates == [
+            "2026-03-03T09:00:02",
+            "2026-03-04T09:00:02",
+            "2026-03-07T09:00:02",
+            "2026-03-07T09:00:02",
+        ]
+        assert attempts == [1, 2, 3, 4]
+        assert told == ["mail-failed", "mail-failed", "mail-failed", "crm-on-hold"]
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.EXHAUSTED)
+        assert of.instance.status is InstanceStatus.PAUSED
+
+    def test_a_resumed_charge_that_succeeds_leaves_the_rhythm_where_it_was(self) -> None:
+        gym = example("gym-membership")
+        of = life(gym, new("2026-02-24T18:45:10", **MEMBER), now="2026-02-24T18:30")
+        of.run(of.event("send-welcome"), at("2026-02-24T18:50:10"))
+        of.run(of.event("send-reminder"), at("2026-02-28T08:00"))
+        of.run(
+            of.main,
+            at("2026-03-03T08:00:02"),
+            ended(Ending.EXHAUSTED, at("2026-03-03T08:00:02"), pauses=True),
+        )
+        of.decide(Resume(by=ANN), at("2026-03-20"))
+        of.run(of.main, at("2026-03-20"))
+        assert of.open == [("send-reminder", "2026-03-31T07:00"), ("charge-fee", "2026-04-03T07:00")]
+
+
+class TestTheWaterFilter:
+    """Without a retry one failed shipment fails the event and cancels the instance."""
+
+    def test_one_failure_is_the_end(self) -> None:
+        of = life(example("water-filter-refill"), new("2026-01-31T10:00"), now="2026-01-01")
+        of.claim(of.main, at("2026-01-31T10:00"))
+        of.conclude(of.step(DECLINED, at("2026-01-31T10:00:01")), at("2026-01-31T10:00:01"))
+        assert of.closed == [("send-refill", "FAILED")]
+        assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
+
+
+class TestAResolutionIsHeededOnce:
+    """What an operator decided counts for the call it is about, not for a later one."""
+
+    def test_it_is_gone_once_the_run_has_ended(self) -> None:
+        of = running()
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        doubtful = replace(of.main, status=EventStatus.QUEUED, paused_for=None, resolution=Resolution.RETRY)
+        of.instance = replace(of.instance.with_event(doubtful), status=InstanceStatus.ACTIVE)
+        of.run(of.main, NOON + timedelta(hours=1), ended(Ending.RETRY, LATER))
+        assert of.main.resolution is None

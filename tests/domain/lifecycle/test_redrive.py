@@ -1,0 +1,531 @@
+"""Running a failed event again. Source: contracts/core.md section 5 (``retry``); docs/decisions/0020."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.ids import call_key
+from shared.domain.instance.event import Again, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.instance.journal import EventRecord, Trail
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.replay import position
+from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
+from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
+from shared.domain.lifecycle.commands import (
+    AddEvent,
+    Cancel,
+    CancelEvent,
+    Claim,
+    Conclude,
+    Execute,
+    Pause,
+    Redrive,
+    Resolve,
+    Resume,
+    Wait,
+)
+from shared.domain.strategy.model import Json
+from tests.lifecycle_factories import (
+    ANN,
+    DECLINED,
+    DONE,
+    SILENT,
+    Life,
+    at,
+    ended,
+    life,
+    new,
+    reminded,
+    retries,
+    strategy,
+    succeeded,
+)
+
+NOON = at("2026-01-31T12:00")
+LATER = at("2026-01-31T15:00")
+THREE_STEPS: Json = [
+    {"key": "call", "action": "post", "nextStep": "pay"},
+    {"key": "pay", "action": "post", "nextStep": "tell"},
+    {"key": "tell", "action": "post", "final": True},
+]
+GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
+PART: Json = {"onCancelTasks": [{"task": "part", "delayBy": {"unit": "days", "amount": 1}}]}
+
+
+def run(of: Life, task: str, *outcomes: Outcome, now: str = "2026-01-31T12:00") -> RunEnd | None:
+    """The event of a task claimed and executed, its end concluded, where it comes to one."""
+    of.claim(of.event(task), at(now))
+    for outcome in outcomes:
+        then = of.step(outcome, at(now))
+        if isinstance(then, RunEnd):
+            of.conclude(then, at(now))
+            return then
+    return None
+
+
+def failed(*outcomes: Outcome, retry: Json = None, steps: Json = None) -> Life:
+    """A bill that has failed, and with it its instance."""
+    of = life(strategy(steps=steps or THREE_STEPS, retry=retry, parts=PART))
+    run(of, "bill", *(outcomes or (DONE, DECLINED)))
+    return of
+
+
+def greeted(how: Ending = Ending.EXHAUSTED) -> Life:
+    """A living instance whose greeting has failed."""
+    of = life(strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}))
+    of.claim(of.event("greet"), NOON)
+    of.conclude(ended(how, NOON), NOON)
+    return of
+
+
+def told(verdict: Verdict) -> str:
+    assert isinstance(verdict, Refused), verdict
+    return verdict.why
+
+
+class TestAFailedEventOfALivingInstance:
+    """It is back on its instance under its number, queued for a new run with attempt 1."""
+
+    def test_it_is_queued_and_due_now(self) -> None:
+        of = greeted()
+        verdict = of.redrive("greet", LATER)
+        event = of.event("greet")
+        assert isinstance(verdict, Applied)
+        assert (event.seq, event.status, event.run, event.attempt) == (1, EventStatus.QUEUED, 2, 1)
+        assert (event.due_at, event.scheduled_at, event.outset) == (LATER, LATER, None)
+        assert (event.date, event.kind) == (at("2026-01-31"), EventKind.ON_CREATE)
+        assert not event.after_cancellation
+
+    def test_its_record_goes(self) -> None:
+        of = greeted()
+        record = of.record("greet")
+        verdict = of.redrive("greet", LATER)
+        assert isinstance(verdict, Applied)
+        assert verdict.reopened == record
+        assert verdict.records == ()
+
+    def test_and_the_audit_tells_who_and_which(self) -> None:
+        of = greeted()
+        of.redrive("greet", LATER)
+        entry = of.audit[-1]
+        assert (entry.command, entry.by, entry.reason) == ("retry", "ann", "asked by phone")
+        assert entry.event == of.instance.event_sid(of.event("greet"))
+        assert (entry.from_state, entry.to_state) == ("ACTIVE", "ACTIVE")
+
+    def test_it_runs_at_the_next_claim_and_closes_anew(self) -> None:
+        of = greeted()
+        of.redrive("greet", LATER)
+        run(of, "greet", DONE, now="2026-01-31T15:00")
+        record = of.record("greet")
+        assert (record.event.status, record.event.run) == (EventStatus.PROCESSED, 2)
+        assert record.fence > 1
+
+    def test_events_stay_in_the_order_of_their_numbers(self) -> None:
+        of = greeted()
+        of.redrive("greet", LATER)
+        assert [event.seq for event in of.instance.events] == [1, 2]
+
+    def test_what_was_in_doubt_stays_marked(self) -> None:
+        of = life(strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}))
+        of.claim(of.event("greet"), NOON)
+        of.decide(
+            Conclude(seq=1, fence=1, end=ended(Ending.EXHAUSTED, NOON), in_doubt=True, known_visits=0), NOON
+        )
+        of.redrive("greet", LATER)
+        assert of.event("greet").in_doubt
+
+    def test_on_a_paused_instance_it_waits_for_the_resume(self) -> None:
+        of = greeted()
+        of.decide(Pause(by=ANN), NOON)
+        assert isinstance(of.redrive("greet", LATER), Applied)
+        assert isinstance(of.claim(of.event("greet"), LATER), AlreadyThere)
+        of.decide(Resume(by=ANN), LATER)
+        assert isinstance(of.claim(of.event("greet"), LATER), Applied)
+
+    def test_it_needs_room(self) -> None:
+        of = greeted()
+        filler = [replace(of.main, seq=seq, kind=EventKind.ADDED) for seq in range(3, 32)]
+        of.instance = replace(of.instance, events=(*of.instance.events, *filler), next_seq=32)
+        verdict = of.redrive("greet", LATER)
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "room"
+
+    def test_a_reminder_of_an_earlier_cycle_takes_room_that_is_not_the_plans(self) -> None:
+        of = life(strategy(reminded(days=0)))
+        of.claim(of.event("remind"), at("2026-01-31T00:01"))
+        of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
+        of.run(of.main, NOON)
+        filler = [replace(of.main, seq=seq, kind=EventKind.ADDED) for seq in range(10, 38)]
+        of.instance = replace(of.instance, events=(*of.instance.events, *filler), next_seq=38)
+        record = of.record("remind")
+        trail = replace(of.trail(record.event.seq), record=record)
+        assert isinstance(of.decide(Redrive(seq=record.event.seq, trail=trail, by=ANN), LATER), Applied)
+        one_more = of.decide(AddEvent(task="greet", by=ANN), LATER)
+        assert isinstance(one_more, Refused)
+        assert one_more.rule == "room"
+
+    def test_a_main_event_whose_plan_has_gone_on_stays_as_it_is(self) -> None:
+        of = greeted()
+        closed = replace(of.record("greet").event, kind=EventKind.MAIN)
+        record = replace(of.record("greet"), event=closed)
+        verdict = of.decide(Redrive(seq=1, trail=Trail(record=record), by=ANN), LATER)
+        assert told(verdict) == "the plan has gone on without the event"
+
+
+class TestAFailedMainEvent:
+    """Its instance is canceled and stays so; the event runs alone."""
+
+    def test_it_runs_although_its_instance_is_canceled(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER)
+        event = of.event("bill")
+        assert (of.instance.status, event.after_cancellation) == (InstanceStatus.CANCELED, True)
+        run(of, "bill", DONE, DONE, now="2026-01-31T15:00")
+        assert of.record("bill").event.status is EventStatus.PROCESSED
+        assert of.instance.status is InstanceStatus.CANCELED
+        assert (of.instance.cycle, of.instance.main_event) == (1, None)
+
+    def test_a_retry_of_it_follows_as_its_task_says(self) -> None:
+        of = failed(retry=retries(1))
+        run(of, "bill", DECLINED, now="2026-01-31T13:00")
+        assert of.record("bill").event.run == 2
+        of.redrive("bill", LATER)
+        run(of, "bill", DECLINED, now="2026-01-31T15:00")
+        event = of.event("bill")
+        assert (event.status, event.attempt, event.run) == (EventStatus.PENDING, 2, 4)
+        assert event.due_at == at("2026-01-31T16:00")
+
+    def test_out_of_attempts_again_it_has_failed_again(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER)
+        run(of, "bill", DECLINED, now="2026-01-31T15:00")
+        record = of.record("bill")
+        assert (record.event.status, record.event.run) == (EventStatus.FAILED, 2)
+        assert isinstance(of.redrive("bill", LATER), Applied)
+
+    def test_canceling_it_ends_it_and_plans_nothing(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER)
+        of.applied(CancelEvent(seq=1, by=ANN), LATER)
+        assert of.record("bill").event.status is EventStatus.CANCELED
+        assert [event.task for event in of.instance.events] == ["part"]
+
+    def test_an_event_of_a_completed_instance_runs_too(self) -> None:
+        of = life(
+            strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}), new(end_date="2026-02-01")
+        )
+        of.claim(of.event("greet"), NOON)
+        of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
+        assert of.instance.status is InstanceStatus.COMPLETED
+        of.redrive("greet", LATER)
+        run(of, "greet", DONE, now="2026-01-31T15:00")
+        assert of.instance.status is InstanceStatus.COMPLETED
+        assert of.record("greet").event.status is EventStatus.PROCESSED
+
+
+class TestGoodResults:
+    """What has succeeded is not executed again, unless the operator says from where on."""
+
+    def test_successes_are_passed(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER)
+        of.claim(of.event("bill"), LATER)
+        then = position(of.trail(1), of.running)
+        assert isinstance(then, Intent)
+        assert (then.step, then.passed) == ("pay", ("call",))
+
+    def test_from_a_step_on_all_is_executed_again(self) -> None:
+        of = failed(DONE, DONE, DECLINED)
+        of.redrive("bill", LATER, from_step="pay")
+        event = of.event("bill")
+        assert event.again == (Again(step="pay", run=2),)
+        of.claim(event, LATER)
+        then = position(of.trail(1), of.running)
+        assert isinstance(then, Intent)
+        assert (then.step, then.passed) == ("pay", ("call",))
+        assert of.step(DONE, LATER) == position(of.trail(1), of.running)
+        following = position(of.trail(1), of.running)
+        assert isinstance(following, Intent)
+        assert following.step == "tell"
+
+    def test_the_audit_names_the_step(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER, from_step="call")
+        assert of.audit[-1].command == "retry from call"
+
+    def test_from_the_same_step_again_it_is_that_run_that_counts(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER, from_step="call")
+        run(of, "bill", DECLINED, now="2026-01-31T15:00")
+        of.redrive("bill", LATER, from_step="call")
+        assert of.event("bill").again == (Again(step="call", run=3),)
+
+    def test_and_without_a_step_what_was_executed_again_counts(self) -> None:
+        of = failed(DONE, DONE, DECLINED)
+        of.redrive("bill", LATER, from_step="pay")
+        run(of, "bill", DONE, DECLINED, now="2026-01-31T15:00")
+        of.redrive("bill", LATER)
+        of.claim(of.event("bill"), LATER)
+        then = position(of.trail(1), of.running)
+        assert isinstance(then, Intent)
+        assert (then.step, then.passed) == ("tell", ("call", "pay"))
+
+    def test_a_step_its_task_has_not_is_refused_as_input(self) -> None:
+        of = failed()
+        verdict = of.redrive("bill", LATER, from_step="none")
+        assert isinstance(verdict, Refused)
+        assert [(p.pointer, p.rule, p.message) for p in verdict.problems] == [
+            ("/fromStep", "reference", "the task 'bill' has no step 'none'")
+        ]
+
+    def test_a_step_its_last_run_did_not_come_to_is_refused(self) -> None:
+        of = failed()
+        assert (
+            told(of.redrive("bill", LATER, from_step="tell"))
+            == "the last run of the event did not come to 'tell'"
+        )
+
+    def test_a_step_it_passed_has_been_come_to(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER)
+        run(of, "bill", DECLINED, now="2026-01-31T15:00")
+        assert isinstance(of.redrive("bill", LATER, from_step="call"), Applied)
+
+    def test_the_step_that_stands_in_the_record_has_been_come_to(self) -> None:
+        of = life(strategy(steps=THREE_STEPS))
+        of.claim(of.main, NOON)
+        end = of.step(DECLINED, NOON)
+        assert isinstance(end, RunEnd)
+        (last,) = of.trail(1).entries
+        of.trails = {}
+        of.decide(Conclude(seq=1, fence=1, end=end, in_doubt=False, known_visits=0, last=last), NOON)
+        verdict = of.redrive("bill", LATER, from_step="call")
+        assert isinstance(verdict, Applied)
+        assert of.trail(1).entries == (last,)
+
+
+class TestMoney:
+    """A call that may have reached its service keeps its key; one with a definite answer gets a new one."""
+
+    def key_of_the_next_call(self, of: Life) -> str:
+        of.redrive("bill", LATER)
+        of.claim(of.event("bill"), LATER)
+        then = position(of.trail(1), of.running)
+        assert isinstance(then, Intent)
+        return then.call_key
+
+    def test_without_an_answer(self) -> None:
+        of = failed(DONE, SILENT)
+        assert self.key_of_the_next_call(of) == call_key(
+            of.instance.event_sid(of.event("bill")), run=1, visit=2
+        )
+
+    def test_with_a_failing_one(self) -> None:
+        of = failed(DONE, DECLINED)
+        assert self.key_of_the_next_call(of) == call_key(
+            of.instance.event_sid(of.event("bill")), run=2, visit=1
+        )
+
+    def test_from_a_step_before_it(self) -> None:
+        of = failed(DONE, SILENT)
+        of.redrive("bill", LATER, from_step="call")
+        of.claim(of.event("bill"), LATER)
+        of.step(DONE, LATER)
+        then = position(of.trail(1), of.running)
+        assert isinstance(then, Intent)
+        sid = of.instance.event_sid(of.running)
+        assert (then.step, then.call_key, then.repeat) == ("pay", call_key(sid, run=1, visit=2), True)
+
+
+class TestARunThatWasCutOff:
+    """Where five runners died, the run goes on where it was left: what they may have called is settled there first."""
+
+    def given_up(self) -> Life:
+        of = life(strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}))
+        of.claim(of.event("greet"), NOON)
+        for _ in range(5):
+            assert of.instance.lease is not None
+            of.claim(of.running, of.instance.lease.until)
+        assert of.record("greet").event.status is EventStatus.FAILED
+        return of
+
+    def test_it_keeps_its_run_its_place_and_its_doubt(self) -> None:
+        of = self.given_up()
+        of.redrive("greet", LATER)
+        event = of.event("greet")
+        assert (event.status, event.run, event.crashes) == (EventStatus.QUEUED, 1, 0)
+        assert (event.unsure, event.in_doubt) == (True, True)
+        of.claim(event, LATER)
+        then = position(of.trail(1), of.running)
+        assert isinstance(then, Intent)
+        assert then.call_key == call_key(of.instance.event_sid(of.running), run=1, visit=1)
+
+    def test_it_cannot_begin_elsewhere(self) -> None:
+        of = self.given_up()
+        why = "the run of the event was cut off and goes on: retry it as a whole"
+        assert told(of.redrive("greet", LATER, from_step="pay")) == why
+
+    def test_a_paused_main_event_goes_on_likewise_with_its_instance(self) -> None:
+        of = life()
+        of.claim(of.main, NOON)
+        for _ in range(5):
+            assert of.instance.lease is not None
+            of.claim(of.running, of.instance.lease.until)
+        assert of.main.paused_for is PausedFor.POISONED
+        assert told(of.redrive("bill", LATER, from_step="pay")) == (
+            "the run of the event was cut off and goes on: retry it as a whole"
+        )
+        of.redrive("bill", LATER)
+        assert (of.main.status, of.main.run, of.main.unsure) == (EventStatus.QUEUED, 1, True)
+        assert of.instance.status is InstanceStatus.ACTIVE
+
+
+class TestAnOpenEvent:
+    """One that waits after a failure runs now; any other is left alone."""
+
+    def exhausted(self) -> Life:
+        of = life(strategy(steps=THREE_STEPS, retry=retries(0, pause=True)))
+        run(of, "bill", DONE, DECLINED)
+        assert of.main.paused_for is PausedFor.EXHAUSTED
+        return of
+
+    def test_out_of_attempts_it_starts_anew_and_its_instance_goes_on(self) -> None:
+        of = self.exhausted()
+        verdict = of.redrive("bill", LATER)
+        assert isinstance(verdict, Applied)
+        assert (of.main.status, of.main.run, of.main.attempt) == (EventStatus.QUEUED, 2, 1)
+        assert of.main.side_results_from == 2
+        assert of.instance.status is InstanceStatus.ACTIVE
+        entry = of.audit[-1]
+        assert (entry.command, entry.from_state, entry.to_state) == ("retry", "PAUSED", "ACTIVE")
+        assert entry.event == of.instance.event_sid(of.main)
+
+    def test_from_a_step_on(self) -> None:
+        of = self.exhausted()
+        of.redrive("bill", LATER, from_step="call")
+        assert of.main.again == (Again(step="call", run=2),)
+        assert told(self.exhausted().redrive("bill", LATER, from_step="tell")).endswith(
+            "did not come to 'tell'"
+        )
+
+    def test_an_instance_that_an_operator_paused_stays_paused(self) -> None:
+        of = life(strategy(steps=THREE_STEPS, retry=retries(0, pause=True)))
+        of.claim(of.main, NOON)
+        of.step(DONE, NOON)
+        of.decide(Pause(by=ANN), NOON)
+        of.conclude(of.step(DECLINED, NOON), NOON)
+        assert of.main.paused_for is PausedFor.EXHAUSTED
+        of.redrive("bill", LATER)
+        assert (of.instance.status, of.main.status) == (InstanceStatus.PAUSED, EventStatus.QUEUED)
+
+    def test_what_waits_for_its_retry_is_tried_now_as_the_attempt_it_is(self) -> None:
+        of = life(strategy(steps=THREE_STEPS, retry=retries(3)))
+        run(of, "bill", DONE, DECLINED)
+        of.redrive("bill", LATER, from_step="call")
+        assert (of.main.status, of.main.run, of.main.attempt) == (EventStatus.QUEUED, 2, 2)
+        assert (of.main.due_at, of.main.again) == (LATER, (Again(step="call", run=2),))
+
+    def test_nor_from_a_step_it_never_came_to(self) -> None:
+        of = life(strategy(steps=THREE_STEPS, retry=retries(3)))
+        run(of, "bill", DONE, DECLINED)
+        assert told(of.redrive("bill", LATER, from_step="tell")).endswith("did not come to 'tell'")
+
+    @pytest.mark.parametrize("status", [EventStatus.QUEUED, EventStatus.EXECUTING])
+    def test_what_is_queued_or_executing_is_there_already(self, status: EventStatus) -> None:
+        of = failed()
+        of.redrive("bill", LATER, from_step="call")
+        if status is EventStatus.EXECUTING:
+            of.claim(of.event("bill"), LATER)
+        assert of.event("bill").status is status
+        assert isinstance(of.redrive("bill", LATER), AlreadyThere)
+        assert isinstance(of.redrive("bill", LATER, from_step="call"), AlreadyThere)
+        assert told(of.redrive("bill", LATER, from_step="pay")) == "the event is under way"
+
+    def test_one_that_has_not_begun_has_not_failed(self) -> None:
+        assert told(life().redrive("bill", LATER)) == "the event has not failed"
+
+    def test_nor_has_one_on_hold(self) -> None:
+        assert told(life(strategy(manualTrigger=True)).redrive("bill", LATER)) == "the event has not failed"
+
+    def test_nor_one_that_waits_for_a_delay(self) -> None:
+        slow: Json = [
+            {"key": "call", "action": "post", "nextStep": "pay"},
+            {"key": "pay", "action": "post", "delay": {"unit": "hours", "amount": 5}},
+        ]
+        of = life(strategy(steps=slow, retry=retries(1)))
+        of.claim(of.main, NOON)
+        then = of.step(DONE, NOON)
+        assert isinstance(then, Intent)
+        of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=1), NOON)
+        assert of.main.status is EventStatus.PENDING
+        assert told(of.redrive("bill", LATER)) == "the event has not failed"
+
+    def test_a_call_in_doubt_is_decided_by_resolve(self) -> None:
+        of = life()
+        of.claim(of.main, NOON)
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        assert told(of.redrive("bill", LATER)) == "the event waits for a decision about its call"
+        assert isinstance(of.decide(Resolve(seq=1, resolution=Resolution.FAIL, by=ANN), LATER), Applied)
+
+    def test_one_set_down_by_a_pause_goes_on_with_its_instance(self) -> None:
+        of = life(strategy(steps=THREE_STEPS))
+        of.claim(of.main, NOON)
+        of.decide(Pause(by=ANN, kill=True), NOON)
+        assert of.main.paused_for is PausedFor.OPERATOR
+        assert told(of.redrive("bill", LATER)) == "the event goes on when its instance is resumed"
+
+
+class TestWhatIsNotRunAgain:
+    """Nothing leaves PROCESSED or CANCELED."""
+
+    def test_what_has_run(self) -> None:
+        of = life()
+        of.run(of.main, NOON)
+        record = of.records[0]
+        verdict = of.decide(Redrive(seq=1, trail=Trail(record=record), by=ANN), LATER)
+        assert isinstance(verdict, Refused)
+        assert (verdict.why, verdict.rule) == ("the event is PROCESSED", "finished")
+
+    def test_what_was_canceled(self) -> None:
+        of = life()
+        of.decide(Cancel(by=ANN), NOON)
+        assert told(of.redrive("bill", LATER)) == "the event is CANCELED"
+
+    def test_what_never_was(self) -> None:
+        assert told(life().decide(Redrive(seq=9, trail=Trail(), by=ANN), LATER)) == "there is no such event"
+
+
+class TestAStaleRecord:
+    """A record says only of the claim that wrote it that its run has ended."""
+
+    def test_one_of_an_earlier_run_does_not_end_the_new_one(self) -> None:
+        of = failed()
+        stale: EventRecord = of.record("bill")
+        of.redrive("bill", LATER)
+        of.claim(of.event("bill"), LATER)
+        of.put_record(stale)
+        assert of.instance.lease is not None
+        of.claim(of.running, of.instance.lease.until)
+        assert (of.running.status, of.running.run) == (EventStatus.EXECUTING, 2)
+        assert stale.fence < of.instance.fence
+
+    def test_the_new_record_replaces_it(self) -> None:
+        of = failed()
+        stale = of.record("bill")
+        of.redrive("bill", LATER)
+        of.run(of.event("bill"), LATER, succeeded())
+        assert of.record("bill").fence > stale.fence
+
+    def test_even_where_nothing_was_claimed_since(self) -> None:
+        of = failed()
+        stale = of.record("bill")
+        of.redrive("bill", LATER)
+        of.decide(CancelEvent(seq=1, by=ANN), LATER)
+        assert of.record("bill").fence >= stale.fence
+
+    def test_an_execute_of_it_finds_it_queued(self) -> None:
+        of = failed()
+        of.redrive("bill", LATER)
+        assert isinstance(of.decide(Execute(seq=1, by=ANN), LATER), AlreadyThere)
+        claim = Claim(seq=1, trail=of.trail(1), token="t", job="j")
+        assert isinstance(of.decide(claim, LATER), Applied)

@@ -1,0 +1,339 @@
+"""What is done about an event whose runner died. Source: design section 3, items 5, 6, 7 and 9."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+
+from shared.domain.instance.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance.model import InstanceStatus, Lease
+from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
+from shared.domain.instance.verdict import Applied
+from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume, Update, Wait
+from shared.domain.strategy.model import Json
+from tests.lifecycle_factories import (
+    ANN,
+    DECLINED,
+    DONE,
+    SILENT,
+    Life,
+    at,
+    ended,
+    life,
+    new,
+    reminded,
+    retries,
+    strategy,
+    succeeded,
+)
+
+NOON = at("2026-01-31T12:00")
+LATER = at("2026-01-31T13:00")
+TWO_STEPS: Json = [
+    {"key": "call", "action": "post", "nextStep": "next"},
+    {"key": "next", "action": "post"},
+]
+PART: Json = {"onCancelTasks": [{"task": "part"}]}
+
+
+def claimed(of: Life) -> Life:
+    of.claim(of.main, NOON)
+    assert of.instance.executing is not None
+    return of
+
+
+class TestTakingOver:
+    """A claim after a lapsed lease runs on from where the dead runner was, under a higher fence."""
+
+    def test_the_fence_rises_again_and_the_stamps_stay(self) -> None:
+        of = claimed(life())
+        of.claim(of.running, LATER)
+        assert of.instance.fence == 2
+        assert (of.running.scheduled_at, of.running.executed_at, of.running.run) == (NOON, NOON, 1)
+
+    def test_a_call_that_may_have_been_sent_is_in_doubt(self) -> None:
+        of = claimed(life())
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (True, True)
+
+    def test_a_step_without_a_call_is_not(self) -> None:
+        of = claimed(life(strategy(steps=[{"key": "call", "controllerCallback": "{}"}])))
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+
+    def test_a_step_whose_delay_is_not_over_has_not_been_sent(self) -> None:
+        of = claimed(
+            life(strategy(steps=[{"key": "call", "action": "post", "delay": {"unit": "days", "amount": 1}}]))
+        )
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+
+    def test_a_run_that_had_ended_has_no_call_in_doubt(self) -> None:
+        of = claimed(life(strategy(retry=retries())))
+        assert isinstance(of.step(DECLINED, NOON), RunEnd)
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+
+    def test_progress_ends_the_doubt_about_the_step_before(self) -> None:
+        steps = [
+            {"key": "call", "action": "post", "nextStep": "next"},
+            {"key": "next", "controllerCallback": "{}"},
+        ]
+        of = claimed(life(strategy(steps=steps)))
+        of.claim(of.running, LATER)
+        of.step(DONE, LATER)
+        of.claim(of.running, at("2026-01-31T14:00"))
+        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+
+    def test_and_what_an_operator_decided_about_it(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), NOON)
+        of.claim(of.main, NOON)
+        assert of.running.resolution is Resolution.SKIP
+        of.step(DONE, NOON)
+        of.claim(of.running, LATER)
+        assert of.running.resolution is None
+
+    def test_a_call_that_was_left_without_an_answer_before_stays_in_doubt(self) -> None:
+        steps = [
+            {"key": "call", "action": "post", "optional": True, "nextStep": "next"},
+            {"key": "next", "controllerCallback": "{}"},
+        ]
+        of = claimed(life(strategy(steps=steps)))
+        of.step(SILENT, NOON)
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+
+
+class TestOrdersLeftBehind:
+    """What a step had ordered when its runner died is carried out by the takeover, whatever becomes of the event."""
+
+    def died(self, *, paused: bool = False, **ordered: Json) -> Life:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.step(Outcome(success=True, directives=ordered), NOON)
+        if paused:
+            of.decide(Pause(by=ANN), NOON)
+        of.claim(of.running, LATER)
+        return of
+
+    def test_before_it_goes_on(self) -> None:
+        of = self.died(attributes={"paid": 1})
+        assert of.instance.attributes["paid"] == 1
+        assert (of.instance.fence, of.running.applied, of.running.crashes) == (2, (1, 1), 1)
+        assert of.instance.lease is not None
+        assert of.instance.lease.until > LATER
+        assert of.audit == []
+
+    def test_before_it_is_set_down(self) -> None:
+        of = self.died(paused=True, attributes={"paid": 1})
+        assert of.instance.attributes["paid"] == 1
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert of.main.applied == (1, 1)
+
+    def test_where_they_pause_the_instance_it_is_set_down(self) -> None:
+        of = self.died(pauseInstance="look here")
+        assert (of.instance.status, of.instance.note) == (InstanceStatus.PAUSED, "look here")
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert of.instance.fence == 2
+        assert [(entry.by, entry.command) for entry in of.audit] == [("controller", "directives")]
+
+    @pytest.mark.parametrize("paused", [False, True])
+    def test_where_they_cancel_the_instance_it_goes_on(self, *, paused: bool) -> None:
+        of = self.died(paused=paused, cancelInstance="enough")
+        assert (of.instance.status, of.instance.note) == (InstanceStatus.CANCELED, "enough")
+        assert (of.running.after_cancellation, of.instance.fence) == (True, 2)
+        assert of.instance.lease is not None
+        assert of.instance.lease.until > LATER
+        entry = of.audit[-1]
+        assert (entry.by, entry.command, entry.reason) == ("controller", "directives", "enough")
+
+    def test_they_are_carried_out_once(self) -> None:
+        of = self.died(attributes={"paid": 1})
+        of.decide(Update(by=ANN, attributes={"paid": 5}), LATER)
+        of.claim(of.running, at("2026-01-31T14:00"))
+        assert of.instance.attributes["paid"] == 5
+
+
+def die(of: Life, times: int) -> None:
+    for _ in range(times):
+        of.claim(of.running, (of.instance.lease or Lease(seq=1, until=NOON)).until)
+
+
+class TestCrashes:
+    """A takeover without progress counts; at five the event is given up."""
+
+    def test_each_death_without_progress_counts(self) -> None:
+        of = claimed(life())
+        die(of, 4)
+        assert (of.running.crashes, of.running.attempt, of.running.run) == (4, 1, 1)
+
+    def test_progress_makes_the_next_death_the_first(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        die(of, 4)
+        of.step(DONE, NOON)
+        die(of, 1)
+        assert of.running.crashes == 1
+
+    def test_the_fifth_pauses_a_main_event_with_its_instance(self) -> None:
+        of = claimed(life())
+        die(of, 5)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
+        assert (of.main.unsure, of.main.in_doubt) == (True, True)
+        assert of.instance.status is InstanceStatus.PAUSED
+        assert (of.instance.lease, of.instance.fence) == (None, 6)
+        assert of.instance.drained_at == of.instance.stopped_at == at("2026-01-31T12:06:40")
+        assert (of.instance.stopped_by, of.instance.stopped_for) == ("engine", 1)
+        assert of.instance.note == "bill: its runner died 5 times without progress"
+
+    def test_and_the_audit_says_so(self) -> None:
+        of = claimed(life())
+        die(of, 5)
+        (entry,) = of.audit
+        assert (entry.by, entry.command) == ("engine", "claim")
+        assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
+        assert entry.reason == "bill: its runner died 5 times without progress"
+
+    def test_a_resume_tries_it_again(self) -> None:
+        of = claimed(life())
+        die(of, 5)
+        of.decide(Resume(by=ANN), LATER)
+        of.claim(of.main, LATER)
+        assert (of.running.crashes, of.running.run, of.running.unsure) == (0, 1, True)
+
+    def test_any_other_event_fails(self) -> None:
+        of = life(strategy(reminded(days=0)))
+        of.claim(of.event("remind"), at("2026-01-31T00:01"))
+        die(of, 5)
+        record = of.record("remind")
+        assert record.event.status is EventStatus.FAILED
+        assert record.why == "its runner died 5 times without progress"
+        assert record.in_doubt
+        assert of.instance.status is InstanceStatus.ACTIVE
+
+    def test_the_last_dated_event_of_an_ended_plan_completes_the_instance(self) -> None:
+        greet = {"onCreateTasks": [{"task": "greet"}]}
+        of = life(
+            strategy(parts=greet, initial_delay={"unit": "days", "amount": 9}), new(end_date="2026-02-01")
+        )
+        of.claim(of.event("greet"), NOON)
+        die(of, 5)
+        assert of.instance.status is InstanceStatus.COMPLETED
+        assert of.audit[-1].to_state == InstanceStatus.COMPLETED
+
+    def test_and_so_does_an_event_of_a_final_instance(self) -> None:
+        of = life(strategy(parts=PART))
+        of.decide(Cancel(by=ANN), NOON)
+        of.claim(of.event("part"), NOON)
+        die(of, 5)
+        assert of.record("part").event.status is EventStatus.FAILED
+        assert of.instance.events == ()
+        assert (of.instance.status, of.instance.drained_at) == (InstanceStatus.CANCELED, NOON)
+
+
+class TestRepair:
+    """A crash between the record and the advance is finished with by the next claimer."""
+
+    def crashed_after_the_record(self) -> tuple[Life, Life]:
+        """A life whose runner died there, and one in which all went well."""
+        crashed, whole = claimed(life()), claimed(life())
+        whole.conclude(succeeded(), NOON)
+        crashed.put_record(whole.record("bill"))
+        return crashed, whole
+
+    def test_the_instance_is_advanced_as_the_record_says(self) -> None:
+        crashed, whole = self.crashed_after_the_record()
+        crashed.claim(crashed.running, LATER)
+        assert crashed.open == whole.open == [("bill", "2026-02-28T00:00")]
+        assert crashed.instance.lease is None
+        assert crashed.instance.fence == 2
+
+    def test_the_record_stands_and_is_not_written_again(self) -> None:
+        crashed, _ = self.crashed_after_the_record()
+        verdict = crashed.claim(crashed.running, LATER)
+        assert isinstance(verdict, Applied)
+        assert verdict.records == ()
+
+    def test_other_events_that_close_with_it_get_theirs(self) -> None:
+        of = life(strategy(reminded(days=0), manualTrigger=True))
+        of.decide(Execute(seq=of.main.seq, by=ANN), NOON)
+        claimed(of)
+        twin = Life(strategy=of.strategy, instance=of.instance)
+        twin.conclude(succeeded(), NOON)
+        of.put_record(twin.record("bill"))
+        verdict = of.claim(of.running, LATER)
+        assert isinstance(verdict, Applied)
+        assert [record.event.task for record in verdict.records] == ["remind"]
+
+    def test_a_record_of_another_fence_is_a_late_writers_and_does_not_count(self) -> None:
+        crashed, whole = self.crashed_after_the_record()
+        crashed.put_record(replace(whole.record("bill"), fence=0))
+        crashed.claim(crashed.running, LATER)
+        assert crashed.running.status is EventStatus.EXECUTING
+
+    def test_a_record_that_no_run_wrote_does_not_count_either(self) -> None:
+        crashed, whole = self.crashed_after_the_record()
+        crashed.put_record(replace(whole.record("bill"), end=None))
+        crashed.claim(crashed.running, LATER)
+        assert crashed.running.status is EventStatus.EXECUTING
+
+
+class TestDeadRunnerOfAStoppedInstance:
+    """The event of a stopped instance whose runner died is parked or closed, the fence moved."""
+
+    def test_paused_the_event_keeps_its_progress_and_its_doubt(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.step(DONE, NOON)
+        of.decide(Pause(by=ANN), NOON)
+        assert of.instance.is_draining
+        of.claim(of.running, LATER)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
+        assert (of.main.unsure, of.main.in_doubt, of.main.known_visits) == (True, True, 1)
+        assert (of.instance.lease, of.instance.fence) == (None, 2)
+        assert not of.instance.is_draining
+
+    def test_canceled_the_event_closes(self) -> None:
+        of = claimed(life())
+        of.decide(Cancel(by=ANN), NOON)
+        of.claim(of.running, LATER)
+        record = of.record("bill")
+        assert (record.event.status, record.why) == (EventStatus.CANCELED, "instance CANCELED")
+        assert record.in_doubt
+        assert (of.instance.events, of.instance.fence, of.instance.drained_at) == ((), 2, LATER)
+
+    def test_what_may_run_after_cancelation_is_run_on(self) -> None:
+        of = life(strategy(parts=PART))
+        of.decide(Cancel(by=ANN), NOON)
+        of.claim(of.event("part"), NOON)
+        of.claim(of.event("part"), LATER)
+        assert of.running.task == "part"
+        assert of.instance.fence == 2
+
+
+class TestADelayThatWasCutShort:
+    """The step may have been called although its delay is not over: it is in doubt, and not waited for again."""
+
+    SLOW: ClassVar[Json] = [{"key": "call", "action": "post", "delay": {"unit": "hours", "amount": 5}}]
+
+    def delayed(self) -> Life:
+        """An event that waits in its first step's delay."""
+        of = claimed(life(strategy(steps=self.SLOW)))
+        then = of.running.outset
+        assert isinstance(then, Intent)
+        of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=0), NOON)
+        return of
+
+    def test_its_call_may_have_been_sent(self) -> None:
+        of = self.delayed()
+        of.applied(Execute(seq=1, by=ANN), NOON)
+        of.claim(of.main, NOON)
+        of.claim(of.running, LATER)
+        assert (of.running.hurried, of.running.unsure, of.running.crashes) == (True, True, 1)
+
+    def test_one_that_still_waited_has_sent_nothing(self) -> None:
+        of = self.delayed()
+        of.applied(Execute(seq=1, by=ANN), NOON)
+        of.instance = replace(of.instance, events=(replace(of.main, hurried=False),))
+        of.claim(of.main, NOON)
+        of.claim(of.running, LATER)
+        assert (of.running.unsure, of.running.crashes) == (False, 1)

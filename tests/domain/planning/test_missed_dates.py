@@ -1,0 +1,591 @@
+"""What becomes of dates that have passed unrun. Source: design section 4, late plans."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.run import Ending
+from shared.domain.instance.skipped import Skipped
+from shared.domain.instance.verdict import Applied, Refused
+from shared.domain.lifecycle.commands import Execute, Pause, Release, Resume, Unpark
+from shared.domain.planning.forecast import overdue
+from shared.domain.strategy.model import Json, OnResume, Strategy
+from tests.lifecycle_factories import (
+    ANN,
+    DAILY,
+    Life,
+    at,
+    by_cron,
+    calendar,
+    ended,
+    life,
+    new,
+    reminded,
+    strategy,
+)
+
+WEEKLY: Json = {"unit": "days", "amount": 7}
+MINUTELY: Json = {"unit": "minutes", "amount": 1}
+
+
+def weekly(*, on_resume: str = "last", remind: bool = False, **config: Json) -> Strategy:
+    """Bills on 5, 12, 19, 26 January and so on, each with a reminder two days ahead if wanted."""
+    ahead = {"leadingUpTasks": [{"task": "remind", "scheduleBefore": {"unit": "days", "amount": 2}}]}
+    return strategy(calendar(WEEKLY, **(ahead if remind else {})), onResume=on_resume, **config)
+
+
+def resumed(of: Life, *, paused: str, until: str, on_late: OnResume | None = None) -> Applied:
+    """Pause a life for a while."""
+    of.decide(Pause(by=ANN), at(paused))
+    return of.applied(Resume(by=ANN, on_late=on_late), at(until))
+
+
+def begun(of: Strategy | None = None, **asked: str) -> Life:
+    return life(of or weekly(), new("2026-01-05", **asked), now="2026-01-01")
+
+
+def ranges(of: Life) -> list[tuple[int, int] | None]:
+    """The skipped cycles on record."""
+    return [record.skipped_cycles for record in of.records if record.event.is_main]
+
+
+class TestResumedBeforeTheDate:
+    """A pause that no date passed in changes nothing of the plan."""
+
+    @pytest.mark.parametrize("on_late", list(OnResume)[:3])
+    def test_the_event_keeps_its_date(self, on_late: OnResume) -> None:
+        of = begun()
+        verdict = resumed(of, paused="2026-01-02", until="2026-01-05", on_late=on_late)
+        assert of.open == [("bill", "2026-01-05T00:00")]
+        assert verdict.skipped is None
+
+
+class TestLast:
+    """`last`: the latest missed date runs once, at once; those before it are skipped."""
+
+    def test_one_missed_date_runs(self) -> None:
+        of = begun()
+        verdict = resumed(of, paused="2026-01-02", until="2026-01-08")
+        assert (of.open, of.closed, verdict.skipped) == ([("bill", "2026-01-05T00:00")], [], None)
+
+    def test_of_three_the_latest_runs(self) -> None:
+        of = begun()
+        verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-19T00:00")]
+        assert of.instance.cycle == 3
+        assert verdict.skipped == Skipped(
+            task="bill", first_cycle=1, last_cycle=2, first_at=at("2026-01-05"), last_at=at("2026-01-12")
+        )
+
+    def test_the_skipped_range_stands_on_the_record_of_the_event_that_was_replaced(self) -> None:
+        of = begun()
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        (record,) = of.records
+        assert (record.event.seq, record.event.status) == (1, EventStatus.CANCELED)
+        assert (record.skipped_cycles, record.why) == ((1, 2), "skipped: its date has passed")
+
+    def test_the_plan_goes_on_from_there(self) -> None:
+        of = begun()
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        of.run(of.main, at("2026-01-20"))
+        assert of.open == [("bill", "2026-01-26T00:00")]
+        assert of.instance.cycle == 4
+
+    def test_a_date_that_comes_this_very_moment_has_not_passed(self) -> None:
+        of = begun()
+        resumed(of, paused="2026-01-02", until="2026-01-12")
+        assert of.open == [("bill", "2026-01-05T00:00")]
+
+    def test_where_a_later_date_cannot_be_computed_the_one_before_it_is_the_latest(self) -> None:
+        third = calendar(
+            WEEKLY, key="third", runOnCycle=3, nextCycleDateCallback="timestamp(string(attributes.due))"
+        )
+        of = begun(strategy(calendar(WEEKLY), third))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-12T00:00")]
+
+    def test_leading_up_events_of_skipped_cycles_go_and_overdue_ones_do_not_come(self) -> None:
+        of = begun(weekly(remind=True))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-19T00:00")]
+        assert of.closed == [("bill", "CANCELED"), ("remind", "CANCELED")]
+        assert of.record("remind").why == "its main event was skipped"
+
+
+class TestAll:
+    """`all`: each missed date runs, one after another."""
+
+    def test_each_one_runs(self) -> None:
+        of = begun(weekly(on_resume="all"))
+        verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
+        ran = []
+        while of.main.date <= at("2026-01-20"):
+            ran.extend(of.open)
+            of.run(of.main, at("2026-01-20"))
+        assert ran == [
+            ("bill", "2026-01-05T00:00"),
+            ("bill", "2026-01-12T00:00"),
+            ("bill", "2026-01-19T00:00"),
+        ]
+        assert of.open == [("bill", "2026-01-26T00:00")]
+        assert (verdict.skipped, ranges(of)) == (None, [None, None, None])
+
+    @pytest.mark.parametrize("usual", ["last", "skip"])
+    def test_a_resume_that_says_so_counts_until_the_plan_has_caught_up(self, usual: str) -> None:
+        of = begun(weekly(on_resume=usual))
+        resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
+        for date in ("2026-01-05T00:00", "2026-01-12T00:00", "2026-01-19T00:00"):
+            assert of.open == [("bill", date)]
+            assert of.instance.on_late is OnResume.ALL
+            of.run(of.main, at("2026-01-20"))
+        assert of.open == [("bill", "2026-01-26T00:00")]
+        assert of.instance.on_late is None
+        assert ranges(of) == [None, None, None]
+
+    def test_a_second_pause_meanwhile_does_not_change_that(self) -> None:
+        of = begun(weekly(on_resume="last"))
+        resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
+        of.run(of.main, at("2026-01-20"))
+        resumed(of, paused="2026-01-20", until="2026-01-21")
+        assert of.open == [("bill", "2026-01-12T00:00")]
+        assert overdue(of.strategy, of.instance, now=at("2026-01-21")) == (
+            of.main,
+            replace(
+                of.main,
+                date=at("2026-01-19"),
+                due_at=at("2026-01-19"),
+                created_cycle=3,
+                seq=3,
+                created_at=at("2026-01-21"),
+                updated_at=at("2026-01-21"),
+            ),
+        )
+
+    def test_without_missed_dates_it_counts_for_nothing(self) -> None:
+        of = begun()
+        resumed(of, paused="2026-01-02", until="2026-01-03", on_late=OnResume.ALL)
+        assert of.instance.on_late is None
+
+    def test_their_overdue_reminders_do_not(self) -> None:
+        of = begun(weekly(on_resume="all", remind=True))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        of.claim(of.event("remind"), at("2026-01-20"))
+        assert of.closed == [("remind", "CANCELED")]
+        of.run(of.main, at("2026-01-20"))
+        assert of.open == [("bill", "2026-01-12T00:00")]
+
+    def test_no_number_of_dates_is_too_many(self) -> None:
+        of = begun(strategy(calendar(MINUTELY), onResume="all"))
+        resumed(of, paused="2026-01-02", until="2026-03-01")
+        assert of.open == [("bill", "2026-01-05T00:00")]
+
+
+class TestSkip:
+    """`skip`: none runs; the plan goes on with its first future date."""
+
+    def test_of_three_none_runs(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-26T00:00")]
+        assert (of.instance.cycle, ranges(of)) == (4, [(1, 3)])
+        assert verdict.skipped is not None
+        assert verdict.skipped.last_at == at("2026-01-19")
+
+    def test_one_that_fell_due_during_the_pause_is_skipped(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        resumed(of, paused="2026-01-02", until="2026-01-06")
+        assert (of.open, ranges(of)) == ([("bill", "2026-01-12T00:00")], [(1, 1)])
+
+    def test_one_that_was_merely_late_when_the_pause_came_runs(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        resumed(of, paused="2026-01-05T00:00:01", until="2026-01-06")
+        assert (of.open, of.closed) == ([("bill", "2026-01-05T00:00")], [])
+
+    def test_but_not_if_a_later_date_has_passed_as_well(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        resumed(of, paused="2026-01-05T00:00:01", until="2026-01-13")
+        assert (of.open, ranges(of)) == ([("bill", "2026-01-19T00:00")], [(1, 2)])
+
+    def test_reminders_of_the_next_date_come(self) -> None:
+        of = begun(weekly(on_resume="skip", remind=True))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.open == [("remind", "2026-01-24T00:00"), ("bill", "2026-01-26T00:00")]
+
+    def test_a_next_date_that_cannot_be_computed_cancels_the_instance(self) -> None:
+        of = begun(strategy(calendar(WEEKLY, runOnCycle=1), onResume="skip"))
+        resumed(of, paused="2026-01-02", until="2026-01-06")
+        assert (of.instance.status, of.instance.cancel_reason) == (
+            InstanceStatus.CANCELED,
+            "CREATE_CYCLE_ERROR",
+        )
+        assert of.audit[-1].to_state == InstanceStatus.CANCELED
+
+    def test_also_further_down_the_plan(self) -> None:
+        of = begun(
+            strategy(calendar(WEEKLY, runOnCycle=1), calendar(WEEKLY, key="b", runOnCycle=2), onResume="skip")
+        )
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.instance.note == "no calendar for cycle 3"
+
+
+class TestShift:
+    """`shift`: the plan moves by the standstill, and what of its open cycle has not begun moves with it."""
+
+    def shifted(self, of: Life, *, paused: str = "2026-01-02", until: str = "2026-01-20") -> Applied:
+        return resumed(of, paused=paused, until=until, on_late=OnResume.SHIFT)
+
+    def test_main_and_leading_up_events_move(self) -> None:
+        of = begun(weekly(remind=True))
+        verdict = self.shifted(of)
+        assert of.open == [("remind", "2026-01-21T00:00"), ("bill", "2026-01-23T00:00")]
+        assert [(event.due_at, event.ring) for event in of.instance.events] == [
+            (at("2026-01-21"), 2),
+            (at("2026-01-23"), 2),
+        ]
+        assert (of.closed, verdict.skipped, of.instance.cycle) == ([], None, 1)
+
+    def test_the_plan_goes_on_from_there_on_a_day_asked_for_anew(self) -> None:
+        of = life(strategy(), new("2026-01-31"), now="2026-01-01")
+        self.shifted(of, paused="2026-01-10", until="2026-01-13T06:00")
+        assert of.open == [("bill", "2026-02-03T06:00")]
+        assert of.instance.plan is not None
+        assert of.instance.plan.asked.day == 3
+        of.run(of.main, at("2026-02-03T06:00"))
+        assert of.open == [("bill", "2026-03-03T06:00")]
+
+    def test_what_has_begun_stays_while_the_plan_behind_it_moves(self) -> None:
+        of = begun()
+        of.run(of.main, at("2026-01-06"), ended(Ending.RETRY, at("2026-01-06")))
+        self.shifted(of, paused="2026-01-06T00:30", until="2026-01-07T00:30")
+        assert of.open == [("bill", "2026-01-06T01:00")]
+        of.run(of.main, at("2026-01-07T00:30"))
+        assert of.open == [("bill", "2026-01-13T00:00")]
+
+    def test_on_create_events_stay(self) -> None:
+        parts = {"onCreateTasks": [{"task": "greet", "delayBy": DAILY}]}
+        of = begun(strategy(calendar(WEEKLY), parts=parts))
+        self.shifted(of, until="2026-01-03")
+        assert of.open == [("greet", "2026-01-06T00:00"), ("bill", "2026-01-06T00:00")]
+
+    def test_what_an_operator_told_to_run_runs(self) -> None:
+        of = begun()
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        of.decide(Execute(seq=1, by=ANN), at("2026-01-03"))
+        of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-04"))
+        assert of.main.due_at == at("2026-01-03")
+
+    def test_what_waits_for_an_operator_moves(self) -> None:
+        of = begun(weekly(manualTrigger=True))
+        self.shifted(of, until="2026-01-03")
+        assert (of.open, of.main.status) == ([("bill", "2026-01-06T00:00")], EventStatus.ONHOLD)
+
+    def test_a_date_moved_beyond_the_end_date_does_not_come(self) -> None:
+        of = begun(weekly(remind=True), end_date="2026-01-10")
+        self.shifted(of)
+        assert of.closed == [("remind", "CANCELED"), ("bill", "CANCELED")]
+        assert of.record("bill").why == "moved beyond the end date"
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+    def test_one_moved_up_to_it_does(self) -> None:
+        of = begun(end_date="2026-01-06")
+        self.shifted(of, until="2026-01-03")
+        assert of.open == [("bill", "2026-01-06T00:00")]
+
+    def test_one_that_has_begun_runs_on_beyond_it(self) -> None:
+        of = begun(end_date="2026-01-06")
+        of.run(of.main, at("2026-01-06"), ended(Ending.RETRY, at("2026-01-06")))
+        self.shifted(of, paused="2026-01-06T00:30", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-06T01:00")]
+
+    def test_a_plan_that_never_had_a_date_has_nothing_to_move(self) -> None:
+        parts = {"onCreateTasks": [{"task": "greet"}]}
+        of = begun(strategy(initial_delay=DAILY, parts=parts), end_date="2026-01-05")
+        self.shifted(of)
+        assert of.open == [("greet", "2026-01-05T00:00")]
+
+    def test_a_date_that_cannot_be_represented_is_refused(self) -> None:
+        of = life(weekly(), new("9999-12-30"), now="2026-01-01")
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        verdict = of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-20"))
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "shift"
+
+
+class TestCron:
+    """The rule for late plans is the same for plans by cron; only `shift` would move them off their dates."""
+
+    @pytest.mark.parametrize(
+        ("on_resume", "goes_on", "skipped"),
+        [
+            ("last", "2026-01-19T00:00", [(1, 2)]),
+            ("all", "2026-01-05T00:00", []),
+            ("skip", "2026-01-26T00:00", [(1, 3)]),
+        ],
+    )
+    def test_the_three_ways(self, on_resume: str, goes_on: str, skipped: list[tuple[int, int]]) -> None:
+        of = begun(strategy(by_cron("0 0 * * MON"), onResume=on_resume))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert (of.open, ranges(of)) == ([("bill", goes_on)], skipped)
+
+    def test_shift_is_refused(self) -> None:
+        of = begun(strategy(by_cron("0 0 * * MON")))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        verdict = of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-20"))
+        assert isinstance(verdict, Refused)
+        assert (verdict.rule, verdict.why) == ("shift", "a plan by cron cannot be shifted off its dates")
+        assert of.instance.status is InstanceStatus.PAUSED
+
+    def test_where_another_calendar_has_the_open_cycle_that_moves(self) -> None:
+        of = begun(strategy(calendar(runOnCycle=1), by_cron("0 0 * * MON", key="b")))
+        resumed(of, paused="2026-01-02", until="2026-01-04", on_late=OnResume.SHIFT)
+        assert of.open == [("bill", "2026-01-07T00:00")]
+
+    def test_where_a_callback_may_have_chosen_it_nothing_moves(self) -> None:
+        chosen = by_cron("0 0 * * MON", key="b", runOnCycleCallback="cycle > 1")
+        of = begun(strategy(calendar(), chosen))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        assert isinstance(of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-04")), Refused)
+
+    def test_one_that_is_never_chosen_is_no_hindrance(self) -> None:
+        of = begun(strategy(calendar(), by_cron("0 0 * * MON", key="b")))
+        resumed(of, paused="2026-01-02", until="2026-01-04", on_late=OnResume.SHIFT)
+        assert of.open == [("bill", "2026-01-07T00:00")]
+
+    @pytest.mark.parametrize("on_resume", ["last", "all"])
+    def test_the_last_fire_of_all_runs_late_and_then_the_plan_is_done(self, on_resume: str) -> None:
+        of = begun(strategy(by_cron("0 0 0 5 1 ? 2026"), onResume=on_resume))
+        resumed(of, paused="2026-01-02", until="2026-03-01")
+        assert of.open == [("bill", "2026-01-05T00:00")]
+        of.run(of.main, at("2026-03-01"))
+        assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.COMPLETED, None)
+
+    def test_or_is_skipped_and_the_plan_is_done(self) -> None:
+        of = begun(strategy(by_cron("0 0 0 5,6 1 ? 2026"), onResume="skip"))
+        resumed(of, paused="2026-01-02", until="2026-03-01")
+        assert (of.instance.status, ranges(of)) == (InstanceStatus.COMPLETED, [(1, 2)])
+
+    def test_an_end_date_ends_it(self) -> None:
+        of = begun(strategy(by_cron("0 0 * * MON")), end_date="2026-01-12")
+        of.run(of.main, at("2026-01-05"))
+        assert of.open == [("bill", "2026-01-12T00:00")]
+        of.run(of.main, at("2026-01-12"))
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+    def test_a_thousand_dates_are_walked_and_not_one_more(self) -> None:
+        of = begun(strategy(by_cron("* * * * *")))
+        resumed(of, paused="2026-01-02", until="2026-01-05T16:40")
+        assert (of.open, ranges(of)) == ([("bill", "2026-01-05T16:39")], [(1, 999)])
+        of = begun(strategy(by_cron("* * * * *")))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        verdict = of.decide(Resume(by=ANN), at("2026-01-05T16:40:01"))
+        assert isinstance(verdict, Refused)
+        assert verdict.rule == "too-many-missed"
+
+
+class TestWhoDecides:
+    """The resume call's own choice comes before the strategy's."""
+
+    def test_the_calls_choice(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
+        assert of.open == [("bill", "2026-01-05T00:00")]
+
+    def test_else_the_strategys(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-26T00:00")]
+
+
+class TestWhatStays:
+    """An open main event that has begun, that an operator has in hand, or that is merely late."""
+
+    @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
+    def test_one_that_has_begun_goes_on(self, on_resume: str) -> None:
+        of = begun(weekly(on_resume=on_resume))
+        of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-05")))
+        resumed(of, paused="2026-01-05T00:30", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-05T01:00")]
+
+    @pytest.mark.parametrize("on_resume", ["last", "skip"])
+    def test_one_on_hold_waits_on(self, on_resume: str) -> None:
+        of = begun(weekly(on_resume=on_resume, manualTrigger=True))
+        resumed(of, paused="2026-01-02", until="2026-01-20")
+        assert of.open == [("bill", "2026-01-05T00:00")]
+
+    def test_one_told_to_run_runs(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        of.decide(Execute(seq=1, by=ANN), at("2026-01-06"))
+        of.decide(Resume(by=ANN), at("2026-01-20"))
+        assert of.main.status is EventStatus.QUEUED
+        of.claim(of.main, at("2026-01-20"))
+        assert of.running.seq == 1
+
+
+class TestAfterAnOutage:
+    """Nothing was paused, but nothing ran: the rule is applied before a claim."""
+
+    @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
+    def test_an_event_merely_late_runs(self, on_resume: str) -> None:
+        of = begun(weekly(on_resume=on_resume))
+        of.claim(of.main, at("2026-01-11"))
+        assert of.running.seq == 1
+
+    @pytest.mark.parametrize(
+        ("on_resume", "goes_on", "skipped"),
+        [("last", "2026-01-19T00:00", (1, 2)), ("skip", "2026-01-26T00:00", (1, 3))],
+    )
+    def test_with_later_dates_missed_too_it_is_replaced(
+        self, on_resume: str, goes_on: str, skipped: tuple[int, int]
+    ) -> None:
+        of = begun(weekly(on_resume=on_resume))
+        verdict = of.claim(of.main, at("2026-01-20"))
+        assert isinstance(verdict, Applied)
+        assert verdict.skipped is not None
+        assert (of.open, ranges(of)) == ([("bill", goes_on)], [skipped])
+        assert of.instance.lease is None
+
+    def test_a_date_beyond_the_end_date_is_no_later_date(self) -> None:
+        of = begun(weekly(on_resume="skip"), end_date="2026-01-10")
+        of.run(of.main, at("2026-01-20"))
+        assert of.closed == [("bill", "PROCESSED")]
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+
+class TestAfterALongRun:
+    """A retry or a wait that outlasts the next dates: the rule is applied when the next cycle is planned."""
+
+    @pytest.mark.parametrize(
+        ("on_resume", "goes_on", "skipped"),
+        [
+            ("last", "2026-01-26T00:00", (2, 3)),
+            ("all", "2026-01-12T00:00", None),
+            ("skip", "2026-02-02T00:00", (2, 4)),
+        ],
+    )
+    def test_the_passed_dates_are_treated_as_the_strategy_says(
+        self, on_resume: str, goes_on: str, skipped: tuple[int, int] | None
+    ) -> None:
+        of = begun(weekly(on_resume=on_resume))
+        of.claim(of.main, at("2026-01-05"))
+        of.run(of.main, at("2026-01-30"))
+        assert of.open == [("bill", goes_on)]
+        assert [entry for entry in ranges(of) if entry] == ([] if skipped is None else [skipped])
+
+    def test_a_skipped_range_has_a_record_of_its_own(self) -> None:
+        of = begun()
+        of.claim(of.main, at("2026-01-05"))
+        of.run(of.main, at("2026-01-30"))
+        record = of.records[-1]
+        assert (record.event.task, record.event.created_cycle, record.event.date) == (
+            "bill",
+            2,
+            at("2026-01-12"),
+        )
+        assert (record.why, record.event.begun_at) == ("skipped: its date had passed", None)
+        assert of.main.seq == record.event.seq + 1
+
+    def test_too_many_cancel_the_instance(self) -> None:
+        of = begun(strategy(calendar(MINUTELY)))
+        of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-05")))
+        of.run(of.main, at("2026-01-08"))
+        assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
+
+
+class TestAParkedEvent:
+    """What fell due while the queue or the strategy was paused falls under the rule too."""
+
+    def parked(self, on_resume: str) -> Life:
+        of = begun(weekly(on_resume=on_resume))
+        before = of.main
+        of.claim(before, at("2026-01-05"))
+        of.decide(Release(before=before, fence=1, held=HeldBy.QUEUE), at("2026-01-05"))
+        return of
+
+    @pytest.mark.parametrize(
+        ("on_resume", "goes_on"),
+        [("last", "2026-01-05T00:00"), ("all", "2026-01-05T00:00"), ("skip", "2026-01-12T00:00")],
+    )
+    def test_freed_soon(self, on_resume: str, goes_on: str) -> None:
+        of = self.parked(on_resume)
+        of.decide(Unpark(), at("2026-01-06"))
+        assert of.open == [("bill", goes_on)]
+
+    @pytest.mark.parametrize(
+        ("on_resume", "goes_on"),
+        [("last", "2026-01-19T00:00"), ("all", "2026-01-05T00:00"), ("skip", "2026-01-26T00:00")],
+    )
+    def test_freed_after_more_dates_have_passed(self, on_resume: str, goes_on: str) -> None:
+        of = self.parked(on_resume)
+        of.decide(Unpark(), at("2026-01-20"))
+        assert of.open == [("bill", goes_on)]
+
+    def test_paused_as_well_it_counts_as_fallen_due_meanwhile(self) -> None:
+        of = self.parked("skip")
+        resumed(of, paused="2026-01-06", until="2026-01-07")
+        assert of.open == [("bill", "2026-01-12T00:00")]
+
+
+class TestAThousandDates:
+    """At most 1,000 missed dates are walked."""
+
+    def test_a_thousand_are_found(self) -> None:
+        of = begun(strategy(calendar(MINUTELY)))
+        resumed(of, paused="2026-01-02", until="2026-01-05T16:40")
+        assert of.open == [("bill", "2026-01-05T16:39")]
+        assert ranges(of) == [(1, 999)]
+
+    @pytest.mark.parametrize("on_late", [OnResume.LAST, OnResume.SKIP])
+    def test_one_more_is_refused_and_the_instance_stays_paused(self, on_late: OnResume) -> None:
+        of = begun(strategy(calendar(MINUTELY)))
+        of.decide(Pause(by=ANN), at("2026-01-02"))
+        verdict = of.decide(Resume(by=ANN, on_late=on_late), at("2026-01-05T16:40:01"))
+        assert isinstance(verdict, Refused)
+        assert (verdict.rule, verdict.why) == ("too-many-missed", "more than 1000 planned dates have passed")
+        assert of.instance.status is InstanceStatus.PAUSED
+
+    def test_at_creation_a_thousand_are_found_too(self) -> None:
+        of = life(strategy(calendar(MINUTELY)), new("2026-01-05"), now="2026-01-05T16:40")
+        assert of.open == [("bill", "2026-01-05T16:39")]
+
+
+class TestEndDate:
+    """No cycle is planned after the end date; the instance completes when its last dated event closes."""
+
+    def test_the_last_missed_date_before_it_runs(self) -> None:
+        of = begun(weekly(), end_date="2026-01-15")
+        resumed(of, paused="2026-01-02", until="2026-02-20")
+        assert (of.open, ranges(of)) == ([("bill", "2026-01-12T00:00")], [(1, 1)])
+        of.run(of.main, at("2026-02-20"))
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+    def test_where_all_are_skipped_it_completes_at_once(self) -> None:
+        of = begun(weekly(on_resume="skip"), end_date="2026-01-15")
+        resumed(of, paused="2026-01-02", until="2026-02-20")
+        assert of.instance.status is InstanceStatus.COMPLETED
+        assert (of.instance.cycle, ranges(of)) == (2, [(1, 2)])
+
+    def test_retries_beyond_it_still_run(self) -> None:
+        of = begun(weekly(), end_date="2026-01-06")
+        of.run(of.main, at("2026-01-05T23:30"), ended(Ending.RETRY, at("2026-01-05T23:30")))
+        of.run(of.main, at("2026-01-06T00:30"))
+        assert of.closed == [("bill", "PROCESSED")]
+        assert of.instance.status is InstanceStatus.COMPLETED
+
+    def test_a_start_in_the_past_with_everything_skipped_completes(self) -> None:
+        of = life(weekly(on_resume="skip"), new("2026-01-05", end_date="2026-01-15"), now="2026-02-20")
+        assert of.instance.status is InstanceStatus.COMPLETED
+        assert (of.instance.cycle, ranges(of)) == (2, [(1, 2)])
+
+
+class TestEveryPauseOfAReminder:
+    """A reminder before its charge, whatever is missed."""
+
+    def test_a_reminder_missed_in_a_pause_runs_at_once_where_its_main_is_still_ahead(self) -> None:
+        of = life(strategy(reminded()), new("2026-02-10"), now="2026-01-31")
+        resumed(of, paused="2026-02-01", until="2026-02-09")
+        assert of.open == [("remind", "2026-02-07T00:00"), ("bill", "2026-02-10T00:00")]
+        of.run(of.event("remind"), at("2026-02-09"))
+        assert of.closed == [("remind", "PROCESSED")]

@@ -1,0 +1,230 @@
+"""How an instance comes about. Source: contracts/core.md section 3.3; design section 4."""
+
+import pytest
+
+from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.planning.start import start
+from shared.domain.strategy.model import Json, Strategy
+from tests.lifecycle_factories import (
+    DAILY,
+    MONTHLY,
+    at,
+    by_cron,
+    calendar,
+    example,
+    life,
+    new,
+    reminded,
+    strategy,
+)
+
+JTD: Json = {"instanceValidation": {"properties": {"email": {"type": "string"}}}}
+MEMBER: Json = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
+
+
+def problems_of(of: Strategy, asked: Json, *, now: str = "2026-01-31") -> list[tuple[str, str]]:
+    """Pointer and rule of everything wrong with what is asked for."""
+    return [(problem.pointer, problem.rule) for problem in full_problems_of(of, asked, now=now)]
+
+
+def full_problems_of(of: Strategy, asked: Json, *, now: str = "2026-01-31") -> tuple[Problem, ...]:
+    with pytest.raises(InvalidInputError) as caught:
+        start(of, asked, now=at(now))
+    return caught.value.problems
+
+
+class TestCreation:
+    """A new instance is ACTIVE at cycle 1, with its on-create events and its first main event."""
+
+    def test_it_stands_at_its_first_cycle(self) -> None:
+        of = life(asked=new("2026-03-01", level="gold")).instance
+        assert (of.status, of.cycle, of.rev, of.fence) == (InstanceStatus.ACTIVE, 1, 1, 0)
+        assert (of.sid, of.account_id, of.strategy_sid, of.shard) == ("i-1", "a-1", "s-1", 3)
+        assert (of.strategy_version, of.strategy_id, of.attributes) == (1, "shop", {"level": "gold"})
+        assert (of.start_date, of.created_at) == (at("2026-03-01"), at("2026-01-31"))
+
+    def test_without_a_start_date_it_starts_now(self) -> None:
+        of = life()
+        assert of.instance.start_date == at("2026-01-31")
+        assert of.open == [("bill", "2026-01-31T00:00")]
+
+    def test_on_create_events_are_dated_from_the_start_date(self) -> None:
+        parts = {"onCreateTasks": [{"task": "greet", "delayBy": DAILY}, {"task": "part"}]}
+        of = life(strategy(parts=parts), new("2026-03-01"))
+        assert of.open == [
+            ("greet", "2026-03-02T00:00"),
+            ("part", "2026-03-01T00:00"),
+            ("bill", "2026-03-01T00:00"),
+        ]
+        assert [event.seq for event in of.instance.events] == [1, 2, 3]
+        assert of.event("greet").kind is EventKind.ON_CREATE
+        assert not of.event("greet").after_cancellation
+
+    def test_a_condition_decides_whether_they_come_about(self) -> None:
+        entries = [
+            {"task": "greet", "createIf": "attributes.vip == true"},
+            {"task": "part", "createIf": "attributes.vip == false"},
+        ]
+        of = life(strategy(parts={"onCreateTasks": entries}), new(vip=True))
+        assert [task for task, _ in of.open] == ["greet", "bill"]
+
+    def test_manual_entries_and_manual_strategies_wait_for_an_operator(self) -> None:
+        parts = {"onCreateTasks": [{"task": "greet", "manualTrigger": True}]}
+        of = life(strategy(parts=parts))
+        assert (of.event("greet").status, of.main.status) == (EventStatus.ONHOLD, EventStatus.PENDING)
+        of = life(strategy(reminded(days=0), manualTrigger=True))
+        assert {event.status for event in of.instance.events} == {EventStatus.ONHOLD}
+
+    def test_the_initial_delay_moves_the_first_main_event(self) -> None:
+        delay = {"unit": "days", "amount": 7, "resetTo": {"hour": 9, "minute": 0}}
+        of = life(strategy(initial_delay=delay), new("2026-03-01T18:45:10"))
+        assert of.open == [("bill", "2026-03-08T09:00")]
+
+    def test_the_distance_between_cycles_does_not_count_for_the_first(self) -> None:
+        assert life(asked=new("2026-03-01")).open == [("bill", "2026-03-01T00:00")]
+
+    def test_a_plan_that_ends_before_it_begins_is_completed(self) -> None:
+        of = life(strategy(initial_delay=MONTHLY), new(end_date="2026-02-15"))
+        assert of.instance.status is InstanceStatus.COMPLETED
+        assert (of.instance.plan, of.instance.plan_ended) == (None, True)
+
+
+class TestTheExamples:
+    """What the example strategies create."""
+
+    def test_the_water_filter_keeps_the_thirty_first(self) -> None:
+        of = life(example("water-filter-refill"), new("2026-01-31T10:00"), now="2026-01-01")
+        dates = []
+        for _ in range(5):
+            dates.append(of.open)
+            assert of.instance.plan is not None
+            assert of.instance.plan.asked.day == 31
+            of.run(of.main, of.main.date)
+        assert dates == [
+            [("send-refill", "2026-01-31T10:00")],
+            [("send-refill", "2026-02-28T10:00")],
+            [("send-refill", "2026-03-31T09:00")],
+            [("send-refill", "2026-04-30T09:00")],
+            [("send-refill", "2026-05-31T09:00")],
+        ]
+        assert of.instance.cycle == 6
+
+    def test_the_gym_welcomes_reminds_and_charges_at_nine_whatever_the_clocks_do(self) -> None:
+        of = life(example("gym-membership"), new("2026-02-24T18:45:10", **MEMBER), now="2026-02-24")
+        assert of.open == [
+            ("send-welcome", "2026-02-24T18:50:10"),
+            ("send-reminder", "2026-02-28T08:00"),
+            ("charge-fee", "2026-03-03T08:00"),
+        ]
+        for task in ("send-welcome", "send-reminder", "charge-fee"):
+            of.run(of.event(task), of.event(task).date)
+        assert of.open == [("send-reminder", "2026-03-31T07:00"), ("charge-fee", "2026-04-03T07:00")]
+        for task in ("send-reminder", "charge-fee"):
+            of.run(of.event(task), of.event(task).date)
+        assert of.open[1] == ("charge-fee", "2026-05-03T07:00")
+        assert of.instance.cycle == 3
+
+
+class TestProblems:
+    """Everything wrong with what is asked for is told at once; nothing is created."""
+
+    def test_attributes_counted_from_and_the_end_date_all_at_once(self) -> None:
+        of = strategy(
+            calendar(
+                {**MONTHLY, "from": "due"},
+                leadingUpTasks=[{"task": "remind", "scheduleBefore": {**DAILY, "from": "a/b"}}],
+            ),
+            initial_delay={**DAILY, "from": "due"},
+            parts={
+                **JTD,
+                "onCreateTasks": [{"task": "greet", "delayBy": {**DAILY, "from": "born"}}, {"task": "part"}],
+            },
+        )
+        asked = new("2026-03-01", end_date="2026-02-01", due="soon", born=7, email=None)
+        assert problems_of(of, asked) == [
+            ("/attributes/email", "type"),
+            ("/attributes/email", "jtd"),
+            ("/attributes/due", "jtd"),
+            ("/attributes/born", "jtd"),
+            ("/attributes/due", "date"),
+            ("/attributes/born", "date"),
+            ("/attributes/a~1b", "date"),
+            ("/endDate", "range"),
+        ]
+
+    def test_attributes_are_texts_numbers_and_booleans(self) -> None:
+        asked = new(tags=["a"], address={"city": "Porto"}, ok=True, fee=1, rate=0.5, name="x")
+        assert problems_of(strategy(), asked) == [
+            ("/attributes/tags", "type"),
+            ("/attributes/address", "type"),
+        ]
+
+    def test_and_take_sixteen_kilobytes_at_most(self) -> None:
+        fits, over = "x" * (16 * 1024 - 11), "x" * (16 * 1024 - 10)
+        assert life(asked=new(note=fits)).instance.attributes == {"note": fits}
+        assert problems_of(strategy(), new(note=over)) == [("/attributes", "too-long")]
+
+    def test_an_end_date_on_the_start_date_is_no_problem(self) -> None:
+        of = life(asked=new("2026-03-01", end_date="2026-03-01"))
+        assert of.open == [("bill", "2026-03-01T00:00")]
+
+    def test_a_cycle_without_a_calendar(self) -> None:
+        (problem,) = full_problems_of(strategy(calendar(runOnCycle=2)), new())
+        assert (problem.pointer, problem.rule) == ("", "create-cycle")
+        assert problem.message == "no calendar for cycle 1"
+
+    def test_a_start_date_that_the_zone_cannot_show(self) -> None:
+        of = strategy(timezone="Asia/Tokyo")
+        assert problems_of(of, new("9999-12-31T23:00")) == [("", "create-cycle")]
+
+    def test_a_cron_expression_that_fires_no_more_is_an_error(self) -> None:
+        of = strategy(by_cron("0 0 9 1 1 ? 2025"))
+        (problem,) = full_problems_of(of, new("2026-02-01"))
+        assert (problem.pointer, problem.rule) == ("", "create-cycle")
+        assert problem.message == "cycle 1: '0 0 9 1 1 ? 2025' does not fire any more"
+        assert life(of, new("2024-12-01")).open == [("bill", "2025-01-01T09:00")]
+
+    def test_a_start_date_so_far_back_that_too_many_dates_have_passed(self) -> None:
+        of = strategy(calendar(DAILY))
+        assert problems_of(of, new("2020-01-01")) == [("/startDate", "too-many-missed")]
+
+
+class TestAStartDateInThePast:
+    """It is a late plan: `onResume` decides which of the passed dates run."""
+
+    def test_last_runs_the_latest_missed_date(self) -> None:
+        of = life(strategy(onResume="last"), new("2025-10-31"), now="2026-01-15")
+        assert of.open == [("bill", "2025-12-31T00:00")]
+        assert of.instance.cycle == 3
+        (record,) = of.records
+        assert record.skipped_cycles == (1, 2)
+
+    def test_all_runs_each(self) -> None:
+        of = life(strategy(onResume="all"), new("2025-10-31"), now="2026-01-15")
+        assert (of.open, of.records) == ([("bill", "2025-10-31T00:00")], [])
+
+    def test_skip_runs_none(self) -> None:
+        of = life(strategy(onResume="skip"), new("2025-10-31"), now="2026-01-15")
+        assert of.open == [("bill", "2026-01-31T00:00")]
+        assert of.records[0].skipped_cycles == (1, 3)
+
+    def test_what_was_skipped_is_answered(self) -> None:
+        verdict = start(strategy(), new("2025-10-31"), now=at("2026-01-15"))
+        assert verdict.skipped is not None
+        assert (verdict.skipped.first_cycle, verdict.skipped.last_cycle) == (1, 2)
+        assert (verdict.skipped.first_at, verdict.skipped.last_at) == (at("2025-10-31"), at("2025-11-30"))
+
+    def test_on_create_events_run_all_the_same(self) -> None:
+        parts = {"onCreateTasks": [{"task": "greet"}]}
+        of = life(strategy(parts=parts, onResume="skip"), new("2025-10-31"), now="2026-01-15")
+        assert of.open == [("greet", "2025-10-31T00:00"), ("bill", "2026-01-31T00:00")]
+
+    def test_a_leading_up_date_that_has_passed_runs_at_once_where_its_main_is_still_ahead(self) -> None:
+        of = life(strategy(reminded()), new("2026-02-01"), now="2026-01-31")
+        assert of.open == [("remind", "2026-01-29T00:00"), ("bill", "2026-02-01T00:00")]
+
+    def test_but_not_where_the_main_one_has_passed_too(self) -> None:
+        of = life(strategy(reminded()), new("2026-01-30"), now="2026-01-31")
+        assert of.open == [("bill", "2026-01-30T00:00")]

@@ -1,0 +1,390 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.domain.instance.journal import StepResult
+from shared.domain.instance.run import StepError
+from shared.domain.instance.scope import Scope, scope
+from shared.domain.steps.call import CallNotPossibleError, Credential, ServiceRequest, method_of, prepare
+from shared.domain.strategy.model import Authorization, Strategy
+from tests.factories import NOON, an_event, an_instance, an_intent, settings, strategy_from
+
+GYM = json.loads((Path(__file__).parents[3] / "events" / "gym-membership.json").read_text())["settings"]
+INTENT = an_intent("charge", attempt=2)
+
+
+def strategy_with(
+    action: dict[str, Any], *, method: dict[str, Any] | None = None, **service: Any
+) -> Strategy:
+    """A strategy whose action ``post`` posts to ``/things``, unless these say more."""
+    posting = {"key": "post", "url": "/things", "method": "post", **(method or {})}
+    return strategy_from(
+        settings(
+            services=[
+                {
+                    "key": "api",
+                    "baseUrls": [{"environment": "dev", "url": "https://api.example.com/v1/"}],
+                    "methods": [posting],
+                    **service,
+                }
+            ],
+            actions=[{"key": "post", "service": "api", "method": "post", **action}],
+        )
+    )
+
+
+def variables(strategy: Strategy, attributes: dict[str, Any] | None = None, response: Any = None) -> Scope:
+    return scope(
+        strategy,
+        an_instance(attributes=attributes or {}),
+        now=NOON,
+        event=an_event(),
+        intent=INTENT,
+        stack={"quote": StepResult(success=True, response=response)},
+    )
+
+
+def request(
+    action: dict[str, Any], *, attributes: dict[str, Any] | None = None, response: Any = None, **members: Any
+) -> ServiceRequest:
+    strategy = strategy_with(action, **members)
+    return prepare(
+        strategy,
+        strategy.definition.actions["post"],
+        INTENT,
+        variables(strategy, attributes, response),
+    )
+
+
+def refusal(action: dict[str, Any], **members: Any) -> str:
+    with pytest.raises(CallNotPossibleError) as refused:
+        request(action, **members)
+    assert refused.value.error == StepError(message=str(refused.value))
+    return str(refused.value)
+
+
+class TestRequest:
+    """A call has everything it takes to be sent: templates rendered, nothing left to decide."""
+
+    def test_whole(self) -> None:
+        sent = request(
+            {
+                "headers": {"X-Cycle": "${cycle}"},
+                "params": {"vip": "{{attributes.vip}}"},
+                "data": {"fee": "{{attributes.fee}}"},
+                "attributes": {"id": "{{attributes.id}}"},
+            },
+            attributes={"vip": True, "fee": 39, "id": "a b/c"},
+            method={"url": "/members/:id/charges", "timeoutSeconds": 7},
+        )
+
+        assert sent == ServiceRequest(
+            method="post",
+            url="https://api.example.com/v1/members/a%20b%2Fc/charges",
+            headers={"X-Cycle": "1", "Idempotency-Key": "i-1-1-1"},
+            params={"vip": "true"},
+            body={"fee": 39},
+            timeout_seconds=7,
+            call_key="i-1-1-1",
+        )
+
+    def test_templates_keep_json_types(self) -> None:
+        data = {
+            "fee": "{{attributes.fee}}",
+            "half": "${attributes.fee / 2.0}",
+            "vip": "{{attributes.vip}}",
+            "quote": "{{stack.quote.response}}",
+            "gone": "{{attributes.gone}}",
+            "text": "fee {{attributes.fee}}, {{attributes.gone}}",
+            "deep": {"list": ["{{attempt}}", 1.5]},
+        }
+        body = request({"data": data}, attributes={"fee": 39, "vip": False}, response={"a": [1]}).body
+
+        assert body == {
+            "fee": 39,
+            "half": 19.5,
+            "vip": False,
+            "quote": {"a": [1]},
+            "gone": None,
+            "text": "fee 39, ",
+            "deep": {"list": [2, 1.5]},
+        }
+        assert isinstance(body["fee"], int)
+
+    def test_without_data_there_is_no_body(self) -> None:
+        assert request({}).body is None
+
+    def test_what_cannot_be_rendered_fails_the_step(self) -> None:
+        assert refusal({"data": {"fee": "${attributes.fee}"}}).startswith("action post: ")
+
+    def test_a_deployment_without_a_base_url_fails_the_step(self) -> None:
+        strategy = replace(strategy_with({}), environment="prod")
+
+        with pytest.raises(CallNotPossibleError, match="service api has no URL for environment 'prod'"):
+            prepare(strategy, strategy.definition.actions["post"], INTENT, variables(strategy))
+
+    def test_method_of(self) -> None:
+        strategy = strategy_with({})
+        service, method = method_of(strategy, strategy.definition.actions["post"])
+
+        assert (service.key, method.key) == ("api", "post")
+
+
+class TestHeadersAndParameters:
+    """What is null is left out; what could not be sent, or would end the header, is refused."""
+
+    def test_null_is_left_out(self) -> None:
+        sent = request({"headers": {"X-A": "{{attributes.a}}"}, "params": {"b": "{{attributes.b}}"}})
+
+        assert "X-A" not in sent.headers
+        assert sent.params == {}
+
+    def test_numbers_have_a_text(self) -> None:
+        assert request(
+            {"params": {"fee": "{{attributes.fee}}", "rate": "{{attributes.rate}}"}},
+            attributes={"fee": 39, "rate": 0.5},
+        ).params == {"fee": "39", "rate": "0.5"}
+
+    @pytest.mark.parametrize("place", ["headers", "params"])
+    def test_lists_and_maps_have_none(self, place: str) -> None:
+        why = refusal({place: {"a": "{{stack.quote.response}}"}}, response={"b": 1})
+
+        assert why == "action post: a dict cannot stand in a header, parameter or URL"
+
+    @pytest.mark.parametrize("value", ["a\r\nX-Admin: 1", "a\nb", "a\rb", "a\x7fb", "\x1b[0m"])
+    def test_control_characters_are_refused(self, value: str) -> None:
+        why = refusal({"headers": {"X-A": "{{attributes.a}}"}}, attributes={"a": value})
+
+        assert why == "action post: header X-A holds a control character"
+
+    def test_a_tab_and_latin_1_are_not(self) -> None:
+        sent = request({"headers": {"X-A": "{{attributes.a}}"}}, attributes={"a": "\tcafé ÿ"})
+
+        assert sent.headers["X-A"] == "\tcafé ÿ"
+
+    @pytest.mark.parametrize("value", ["Ā", "€", "é日"])
+    def test_what_is_beyond_latin_1_is_refused(self, value: str) -> None:
+        why = refusal({"headers": {"X-A": "{{attributes.a}}"}}, attributes={"a": value})
+
+        assert why == "action post: header X-A holds a character beyond Latin-1"
+
+    @pytest.mark.parametrize("place", ["headers", "params", "data"])
+    def test_half_of_a_surrogate_pair_is_refused(self, place: str) -> None:
+        why = refusal({place: {"a": "{{stack.quote.response.half}}"}}, response={"half": "\ud83d"})
+
+        assert why == "action post: half of a surrogate pair cannot be sent"
+
+
+class TestIdempotencyKey:
+    """The call key is sent as Idempotency-Key unless the action sets that header."""
+
+    def test_it_is_the_key_of_the_intent(self) -> None:
+        assert request({}).headers == {"Idempotency-Key": "i-1-1-1"}
+
+    def test_a_header_of_the_action_stays_however_it_is_written(self) -> None:
+        assert request({"headers": {"idempotency-KEY": "own-{{event.idempotencyKey}}"}}).headers == {
+            "idempotency-KEY": "own-i-1-1-1"
+        }
+
+    def test_one_that_came_to_null_does_not_count(self) -> None:
+        assert request({"headers": {"idempotency-key": "{{attributes.key}}"}}).headers == {
+            "Idempotency-Key": "i-1-1-1"
+        }
+
+
+class TestUrl:
+    """attributes fill the :name parts of the URL, percent-encoded; one without a usable value is refused."""
+
+    def url(self, path: str, value: Any) -> str:
+        return request(
+            {"attributes": {"id": "{{attributes.id}}"}}, attributes={"id": value}, method={"url": path}
+        ).url
+
+    @pytest.mark.parametrize(
+        ("value", "encoded"),
+        [
+            ("m-1", "m-1"),
+            ("a/../b", "a%2F..%2Fb"),
+            ("?q=1#f", "%3Fq%3D1%23f"),
+            ("%2e%2e", "%252e%252e"),
+            ("é", "%C3%A9"),
+            (12, "12"),
+            (True, "true"),
+        ],
+    )
+    def test_encoded(self, value: Any, encoded: str) -> None:
+        assert self.url("/members/:id/state", value) == f"https://api.example.com/v1/members/{encoded}/state"
+
+    @pytest.mark.parametrize("value", ["", ".", ".."])
+    def test_refused(self, value: str) -> None:
+        why = refusal(
+            {"attributes": {"id": "{{attributes.id}}"}}, attributes={"id": value}, method={"url": "/m/:id"}
+        )
+
+        assert why == "action post: :id of the URL has no usable value"
+
+    def test_one_that_came_to_null_is_refused(self) -> None:
+        why = refusal({"attributes": {"id": "{{attributes.id}}"}}, method={"url": "/m/:id"})
+
+        assert why == "action post: :id of the URL has no usable value"
+
+    def test_a_colon_inside_a_segment_is_no_part(self) -> None:
+        assert self.url("/things:batch", "7") == "https://api.example.com/v1/things:batch"
+
+    def test_a_filled_value_is_not_filled_again(self) -> None:
+        assert self.url("/:id/x", "/:id") == "https://api.example.com/v1/%2F%3Aid/x"
+
+
+class TestRequestValidation:
+    """A request is checked before it is sent: by JTD, by JSON Schema, or by CEL, in which ``response`` is
+    the body about to be sent."""
+
+    def with_rule(self, rule: Any) -> dict[str, Any]:
+        return {
+            "action": {"data": {"fee": "{{attributes.fee}}"}},
+            "attributes": {"fee": 39},
+            "method": {"requestValidation": rule},
+        }
+
+    JTD = '{"properties": {"fee": {"type": "float64"}}}'
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            JTD,
+            json.loads(JTD),
+            {"type": "object", "properties": {"fee": {"minimum": 1}}},
+            "response.fee + 0.5 > 39.0 && attributes.fee == response.fee",
+        ],
+    )
+    def test_allowed(self, rule: Any) -> None:
+        assert request(**self.with_rule(rule)).body == {"fee": 39}
+
+    @pytest.mark.parametrize(
+        ("rule", "why"),
+        [
+            (
+                {"properties": {"fee": {"type": "string"}}},
+                "requestValidation: /fee: must be of type string",
+            ),
+            (
+                {"type": "object", "properties": {"fee": {"maximum": 9}}},
+                "requestValidation: /fee: the value is greater than the maximum of 9",
+            ),
+            ("response.fee < 9.0", "requestValidation does not allow this request"),
+        ],
+    )
+    def test_refused(self, rule: Any, why: str) -> None:
+        assert refusal(**self.with_rule(rule)).startswith(f"action post: {why}")
+
+    def test_one_that_cannot_be_evaluated_refuses(self) -> None:
+        assert "missing" in refusal(**self.with_rule("response.missing == 1.0"))
+
+    def test_only_the_first_problems_are_told(self) -> None:
+        names = [f"p{n}" for n in range(9)]
+        schema = {"properties": {name: {"type": "string"} for name in names}, "additionalProperties": True}
+        why = refusal(**self.with_rule(schema))
+
+        assert why.count("; ") == 3
+        assert why.endswith("; and 6 more")
+
+
+AUTHORIZATION = {
+    "environment": "dev",
+    "url": "https://auth.example.com/:tenant/token",
+    "method": "post",
+    "headers": {"X-Env": "{{env}}", "X-None": "{{attributes.none}}"},
+    "params": {"scope": "charges"},
+    "data": {"client_id": "gym-{{env}}"},
+    "attributes": {"tenant": "{{attributes.tenant}}"},
+    "noCache": True,
+}
+
+
+class TestCredential:
+    """How to come by the token of a call, rendered for the environment of this deployment."""
+
+    def credential(self, **entry: Any) -> Credential | None:
+        return request(
+            {},
+            attributes={"tenant": "a b"},
+            authorization=[{**AUTHORIZATION, **entry}],
+            credentialPath="access_token",
+            credentialType="Bearer",
+        ).credential
+
+    def test_rendered(self) -> None:
+        assert self.credential() == Credential(
+            request=Authorization(
+                url="https://auth.example.com/a%20b/token",
+                method="post",
+                headers={"X-Env": "dev"},
+                params={"scope": "charges"},
+                data={"client_id": "gym-dev"},
+                no_cache=True,
+            ),
+            path="access_token",
+            scheme="Bearer",
+        )
+
+    def test_none_for_another_environment(self) -> None:
+        assert self.credential(environment="prod") is None
+
+    def test_its_headers_are_checked_too(self) -> None:
+        with pytest.raises(CallNotPossibleError, match="header X-Env holds a control character"):
+            self.credential(headers={"X-Env": "${'a' + '\\r\\n' + env}"})
+
+
+class TestGymMembership:
+    """The requests of the example strategy come out as a company would expect."""
+
+    STRATEGY = strategy_from(GYM)
+
+    def sent(self, action: str) -> ServiceRequest:
+        seen = scope(
+            self.STRATEGY,
+            an_instance(attributes={"memberId": "m-1", "email": "ana@example.com", "monthlyFee": 39.9}),
+            now=NOON,
+            event=an_event(task="charge-fee"),
+            intent=INTENT,
+            stack={"charge": StepResult(success=True, response={"id": "ch-9", "status": "CONFIRMED"})},
+        )
+        return prepare(self.STRATEGY, self.STRATEGY.definition.actions[action], INTENT, seen)
+
+    def test_charge(self) -> None:
+        assert self.sent("charge-card") == ServiceRequest(
+            method="post",
+            url="http://127.0.0.1:4020/charges",
+            headers={"Idempotency-Key": "i-1-1-1"},
+            params={},
+            body={"member": "m-1", "amount": 39.9, "currency": "EUR"},
+            timeout_seconds=30,
+            call_key="i-1-1-1",
+            credential=Credential(
+                request=Authorization(
+                    url="http://127.0.0.1:4020/oauth/token",
+                    method="post",
+                    data={"grant_type": "client_credentials", "client_id": "gym", "client_secret": "s3cr3t"},
+                ),
+                path="access_token",
+                scheme="Bearer",
+            ),
+        )
+
+    def test_tell_the_crm(self) -> None:
+        paid = self.sent("crm-mark-paid")
+
+        assert (paid.method, paid.url) == ("put", "http://127.0.0.1:4022/members/m-1/state")
+        assert paid.body == {"state": "paid", "chargeId": "ch-9"}
+        assert self.sent("crm-mark-on-hold").body == {"state": "on-hold", "attempts": 2}
+
+    def test_mail(self) -> None:
+        assert self.sent("mail-failed").body == {
+            "to": "ana@example.com",
+            "template": "charge-failed",
+            "attempt": 2,
+        }
+        assert self.sent("mail-welcome").params == {"priority": "high"}

@@ -1,0 +1,215 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.calendar.dates import ResetTo, Unit
+from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.run import Failure, StepError
+from shared.domain.instance.scope import scope
+from shared.domain.steps.retry import NO_RETRY, delay_of, failure, policy_of
+from shared.domain.strategy.model import Delta, RetryConfig
+from tests.factories import HOUR, NOON, a_definition, a_step, a_strategy, a_task, an_event, an_instance
+
+ERROR = StepError(message="answered 503", status=503)
+MADRID = a_strategy(definition=a_definition(timezone="Europe/Madrid"))
+
+
+def hours(amount: int, **members: Any) -> Delta:
+    return Delta(unit=Unit.HOURS, amount=amount, **members)
+
+
+def days(amount: int, **members: Any) -> Delta:
+    return Delta(unit=Unit.DAYS, amount=amount, **members)
+
+
+def decided(
+    policy: RetryConfig, *, attempt: int = 1, instance: Instance | None = None, now: datetime = NOON
+) -> tuple[Failure, str | None]:
+    instance = instance or an_instance()
+    variables = scope(MADRID, instance, now=now, event=an_event(attempt=attempt))
+    return failure(MADRID, instance, policy, a_step(), ERROR, attempt=attempt, variables=variables, now=now)
+
+
+def retry_at(policy: RetryConfig, **members: Any) -> datetime | None:
+    return decided(policy, **members)[0].retry_at
+
+
+class TestPolicy:
+    """The step's own retry configuration holds, else its task's, else there is no retry."""
+
+    OF_STEP = RetryConfig(times=1, retry_after=hours(1))
+    OF_TASK = RetryConfig(times=2, retry_after=hours(2))
+
+    def test_of_the_step(self) -> None:
+        own = a_step(retry_config=self.OF_STEP)
+
+        assert policy_of(an_instance(), a_task(own, retry_config=self.OF_TASK), own) == self.OF_STEP
+
+    def test_of_the_task(self) -> None:
+        assert policy_of(an_instance(), a_task(retry_config=self.OF_TASK), a_step()) == self.OF_TASK
+
+    def test_of_neither(self) -> None:
+        assert policy_of(an_instance(), a_task(), a_step()) == NO_RETRY
+        assert delay_of(NO_RETRY, 1) is None
+
+    def test_the_instance_s_own_schedule_says_how_often_the_strategy_how_long_to_wait(self) -> None:
+        instance = an_instance(schedule=OwnSchedule(retry_times=5))
+
+        policy = policy_of(instance, a_task(retry_config=self.OF_TASK), a_step())
+
+        assert (policy.times, policy.retry_after) == (5, hours(2))
+
+    def test_where_nothing_says_how_long_to_wait_the_retry_follows_at_once(self) -> None:
+        instance = an_instance(schedule=OwnSchedule(retry_times=1))
+
+        assert retry_at(policy_of(instance, a_task(), a_step())) == NOON
+
+    def test_where_some_distances_are_told_the_last_of_them_goes_on(self) -> None:
+        steps = RetryConfig(times=2, retry_strategy=(hours(1), hours(3)))
+        instance = an_instance(schedule=OwnSchedule(retry_times=5))
+
+        policy = policy_of(instance, a_task(retry_config=steps), a_step())
+
+        assert [delay_of(policy, attempt) for attempt in (1, 2, 5, 6)] == [hours(1), hours(3), hours(3), None]
+
+    def test_under_a_schedule_that_goes_on_nothing_pauses(self) -> None:
+        pausing = RetryConfig(times=0, pause_before_cancel=True)
+        going_on = an_instance(schedule=OwnSchedule(cron="0 0 9 * * ?", goes_on=True))
+
+        assert not policy_of(going_on, a_task(retry_config=pausing), a_step()).pause_before_cancel
+
+
+class TestDelay:
+    """The k-th retry waits retryEventCallback's, else retryStrategy[k-1], else retryAfter; then None."""
+
+    def test_two_times_one_hour_is_three_runs(self) -> None:
+        policy = RetryConfig(times=2, retry_after=hours(1))
+
+        assert [delay_of(policy, attempt) for attempt in (1, 2, 3, 4)] == [hours(1), hours(1), None, None]
+
+    def test_the_strategy_goes_before_the_fixed_delay(self) -> None:
+        policy = RetryConfig(times=3, retry_after=hours(12), retry_strategy=(hours(1), hours(2)))
+
+        assert [delay_of(policy, attempt) for attempt in (1, 2, 3, 4)] == [
+            hours(1),
+            hours(2),
+            hours(12),
+            None,
+        ]
+
+    def test_a_callback_goes_before_the_strategy(self) -> None:
+        asked = hours(12, retry_event_callback='{"amount": 1}')
+        policy = RetryConfig(times=2, retry_after=asked, retry_strategy=(hours(1), hours(2)))
+
+        assert [delay_of(policy, attempt) for attempt in (1, 2, 3)] == [asked, asked, None]
+
+
+class TestFailure:
+    """What follows a failed attempt is decided at the failure and counted from it: the plan never moves."""
+
+    def test_counted_from_the_failure(self) -> None:
+        late = NOON + timedelta(minutes=17)
+
+        assert decided(RetryConfig(times=2, retry_after=hours(1)), now=late) == (
+            Failure(step="only", failed_at=late, error=ERROR, retry_at=late + HOUR),
+            None,
+        )
+
+    def test_used_up(self) -> None:
+        assert decided(RetryConfig(times=2, retry_after=hours(1)), attempt=3) == (
+            Failure(step="only", failed_at=NOON, error=ERROR),
+            None,
+        )
+
+    def test_used_up_under_pause_before_cancel(self) -> None:
+        used_up, _ = decided(RetryConfig(times=0, pause_before_cancel=True))
+
+        assert used_up == Failure(step="only", failed_at=NOON, error=ERROR, pauses=True)
+
+    def test_while_attempts_are_left_it_does_not_pause(self) -> None:
+        failed, _ = decided(RetryConfig(times=1, retry_after=hours(1), pause_before_cancel=True))
+
+        assert failed.pauses is False
+
+    @pytest.mark.parametrize("status", [InstanceStatus.CANCELED, InstanceStatus.COMPLETED])
+    def test_an_event_of_a_final_instance_does_not_pause(self, status: InstanceStatus) -> None:
+        final = an_instance(status=status)
+
+        assert decided(RetryConfig(times=0, pause_before_cancel=True), instance=final)[0].pauses is False
+
+
+class TestDate:
+    """The date is reckoned in the strategy's zone, with from and resetTo; it is never before the failure."""
+
+    def test_days_keep_the_time_of_the_day(self) -> None:
+        before_summer_time = datetime(2026, 3, 28, 10, tzinfo=UTC)
+
+        assert retry_at(RetryConfig(times=1, retry_after=days(1)), now=before_summer_time) == datetime(
+            2026, 3, 29, 9, tzinfo=UTC
+        )
+
+    def test_reset_to_an_hour_of_the_zone(self) -> None:
+        policy = RetryConfig(times=1, retry_after=days(1, reset_to=ResetTo(hour=9, minute=0)))
+
+        assert retry_at(policy) == datetime(2026, 2, 1, 8, tzinfo=UTC)
+
+    def test_one_that_has_passed_is_now(self) -> None:
+        policy = RetryConfig(times=1, retry_after=days(0, reset_to=ResetTo(hour=9)))
+
+        assert retry_at(policy) == NOON
+
+    def test_counted_from_an_attribute(self) -> None:
+        policy = RetryConfig(times=1, retry_after=days(2, from_attribute="payday"))
+        paid = an_instance(attributes={"payday": "2026-02-05T09:00:00Z"})
+
+        assert decided(policy, instance=paid) == (
+            Failure(step="only", failed_at=NOON, error=ERROR, retry_at=datetime(2026, 2, 7, 9, tzinfo=UTC)),
+            None,
+        )
+
+    def test_an_attribute_without_a_date_counts_as_now_and_is_noted(self) -> None:
+        failed, note = decided(RetryConfig(times=1, retry_after=days(2, from_attribute="payday")))
+
+        assert failed.retry_at == NOON + timedelta(days=2)
+        assert note == "from: attribute 'payday' holds no date"
+
+    def test_past_every_date_the_attempts_are_used_up(self) -> None:
+        policy = RetryConfig(
+            times=1, retry_after=Delta(unit=Unit.YEARS, amount=9999), pause_before_cancel=True
+        )
+        failed, note = decided(policy)
+
+        assert (failed.retry_at, failed.pauses) == (None, True)
+        assert note is not None
+        assert note.startswith("9999 years: ")
+
+
+class TestCallback:
+    """retryEventCallback supplies unit and amount; where it fails, the delta's own hold, noted."""
+
+    def policy(self, callback: str) -> RetryConfig:
+        return RetryConfig(times=5, retry_after=hours(3, retry_event_callback=callback))
+
+    def test_by_the_attempt_that_failed(self) -> None:
+        policy = self.policy('{"unit": "minutes", "amount": 30 * attempt}')
+
+        assert [retry_at(policy, attempt=attempt) for attempt in (1, 2)] == [
+            NOON + timedelta(minutes=30),
+            NOON + timedelta(minutes=60),
+        ]
+
+    def test_a_failing_one(self) -> None:
+        failed, note = decided(self.policy('{"amount": attributes.missing}'))
+
+        assert failed.retry_at == NOON + 3 * HOUR
+        assert note is not None
+        assert note.startswith("retryEventCallback: ")
+
+    def test_one_whose_answer_leads_past_every_date(self) -> None:
+        failed, note = decided(self.policy('{"unit": "years", "amount": 9999}'))
+
+        assert failed.retry_at == NOON + 3 * HOUR
+        assert note is not None
+        assert note.startswith("9999 years: ")

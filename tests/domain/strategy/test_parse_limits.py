@@ -1,0 +1,60 @@
+"""What no settings may exceed."""
+
+from typing import Any
+
+import pytest
+
+from shared.domain.errors import Problem
+from tests.domain.strategy.definitions import changed, problems, told
+
+
+class TestSize:
+    """Settings take at most 200 KB as JSON, and hold only what can be read, stored and sent."""
+
+    def test_two_hundred_kilobytes(self) -> None:
+        room = 200 * 1024 - len('{"data":{"x":""}}')
+        data = {"x": "x" * room}
+        too_long = Problem(pointer="", rule="too-long", message="must take at most 204800 bytes as JSON")
+        assert too_long not in problems({"data": data})
+        assert too_long in problems({"data": {"x": data["x"] + "x"}})
+        assert too_long in problems({"data": {"x": "é" * (room // 2 + 1)}})
+
+    def test_other_problems_are_told_too(self) -> None:
+        settings = changed("/actions/0/data", {"x": "x" * 200 * 1024, "y": "{{nothing}}"})
+        assert told(settings) == [("", "too-long"), ("/actions/0/data/y", "undeclared")]
+
+    def test_depth(self) -> None:
+        value: Any = 1
+        for _ in range(129):
+            value = {"a": value}
+        assert problems(value) == [
+            Problem(pointer="", rule="too-deep", message="nests at most 128 levels deep")
+        ]
+        assert ("", "too-deep") not in told(value["a"])
+
+    def test_any_depth_is_told_without_falling_over(self) -> None:
+        value: Any = []
+        for _ in range(100_000):
+            value = [value]
+        assert told({"actions": value}) == [("", "too-deep")]
+
+    def test_text_that_is_none(self) -> None:
+        settings = changed("/actions/0/data", {"b": ["\ud800"], "a\udfff": 1, "\U0001f600": "\U0001f600"})
+        assert problems(settings) == [
+            Problem(
+                pointer="/actions/0/data",
+                rule="text",
+                message="the name 'a\\udfff' must hold no half of a surrogate pair",
+            ),
+            Problem(
+                pointer="/actions/0/data/b/0", rule="text", message="must hold no half of a surrogate pair"
+            ),
+        ]
+
+    @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 10**309])
+    def test_numbers_that_no_double_can_hold(self, number: float) -> None:
+        assert problems(changed("/actions/0/data", {"a": number})) == [
+            Problem(
+                pointer="/actions/0/data/a", rule="range", message="must be a number that a double can hold"
+            )
+        ]

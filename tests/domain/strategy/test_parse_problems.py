@@ -1,0 +1,158 @@
+"""What is told of a definition: everything, where it is, in order."""
+
+import pytest
+
+from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.strategy.parse import read_definition
+from tests.domain.strategy.definitions import REMOVED, changed, full, minimal, problems, told
+
+
+class TestEveryProblem:
+    """Every problem is told at once, sorted by its pointer."""
+
+    def test_problems_of_all_kinds_and_places(self) -> None:
+        settings = {
+            "config": {"timezone": "Europe/Lisboa", "requestDelayTime": 5001},
+            "schedule": {"calendars": [{"key": "a", "task": "missing", "scheduleAfter": {"amount": -1}}]},
+            "services": [{"key": "s", "baseUrls": [], "methods": [{"key": "m", "method": "head"}]}],
+            "tasks": [{"key": "t", "initialStep": "x", "steps": [{"key": "y", "nextStep": "z"}]}],
+            "actions": [{"key": "a", "service": "s", "method": "n", "data": {"a/b": ["${cycle +}"]}}],
+            "surplus": 1,
+        }
+        assert told(settings) == [
+            ("/actions/0/data/a~1b/0", "syntax"),
+            ("/actions/0/method", "reference"),
+            ("/config/requestDelayTime", "range"),
+            ("/config/timezone", "zone"),
+            ("/schedule/calendars/0/scheduleAfter/amount", "range"),
+            ("/schedule/calendars/0/scheduleAfter/unit", "required"),
+            ("/schedule/calendars/0/task", "reference"),
+            ("/services/0/baseUrls", "required"),
+            ("/services/0/methods/0/method", "enum"),
+            ("/services/0/methods/0/url", "required"),
+            ("/surplus", "unknown-field"),
+            ("/tasks/0/initialStep", "reference"),
+            ("/tasks/0/steps/0/action", "required"),
+            ("/tasks/0/steps/0/nextStep", "reference"),
+        ]
+
+    def test_pointers_begin_where_the_settings_stand(self) -> None:
+        settings = changed("/config", {"timezone": "Mars/Olympus", "a~b": 1})
+        settings["services"][0]["methods"][0]["responseValidation"] = {"type": "text"}
+        assert [problem.pointer for problem in problems(settings, pointer="/settings")] == [
+            "/settings/config/a~0b",
+            "/settings/config/timezone",
+            "/settings/services/0/methods/0/responseValidation/type",
+        ]
+
+    def test_the_error_says_it_all(self) -> None:
+        with pytest.raises(InvalidInputError, match=r"^/a: is not a known field; /b: is not a known field$"):
+            read_definition({**minimal(), "b": 1, "a": 1}, environment="dev")
+
+    def test_an_answer_lists_a_thousand_at_most(self) -> None:
+        surplus = {f"x{number:04}": 1 for number in range(1001)}
+        found = told({**minimal(), **surplus})
+        assert len(found) == 1000
+        assert found[-1] == ("/x0999", "unknown-field")
+
+
+class TestParts:
+    """Schedule, services, tasks and actions are required, and nothing may stand there that is not known."""
+
+    def test_nothing_given(self) -> None:
+        assert told({}) == [
+            ("/actions", "required"),
+            ("/schedule", "required"),
+            ("/services", "required"),
+            ("/tasks", "required"),
+        ]
+
+    @pytest.mark.parametrize("settings", [None, True, 0, "text", []])
+    def test_no_object(self, settings: object) -> None:
+        assert problems(settings) == [Problem(pointer="", rule="type", message="must be an object")]
+
+    @pytest.mark.parametrize("part", ["services", "tasks", "actions"])
+    def test_a_list_that_must_hold_something(self, part: str) -> None:
+        assert (f"/{part}", "required") in told(changed(f"/{part}", []))
+        assert (f"/{part}", "required") in told(changed(f"/{part}", REMOVED))
+        assert (f"/{part}", "type") in told(changed(f"/{part}", {}))
+
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "",
+            "/config",
+            "/schedule",
+            "/schedule/initialDelay",
+            "/schedule/initialDelay/resetTo",
+            "/schedule/calendars/0",
+            "/schedule/calendars/1/leadingUpTasks/0",
+            "/schedule/calendars/1/leadingUpTasks/0/scheduleBefore",
+            "/onCreateTasks/0",
+            "/onCancelTasks/0",
+            "/services/0",
+            "/services/0/baseUrls/0",
+            "/services/0/authorization/0",
+            "/services/0/methods/0",
+            "/tasks/0",
+            "/tasks/0/retryConfig",
+            "/tasks/0/retryConfig/retryStrategy/0",
+            "/tasks/0/steps/0",
+            "/tasks/0/steps/0/nextStepRules/0",
+            "/actions/0",
+        ],
+    )
+    def test_an_unknown_field_is_refused_anywhere(self, place: str) -> None:
+        pointer = f"{place}/surplus"
+        found = problems(changed(pointer, 1, of=full()))
+        assert found == [Problem(pointer=pointer, rule="unknown-field", message="is not a known field")]
+
+    @pytest.mark.parametrize(
+        "pointer",
+        [
+            "/schedule/initialDelay/amount",
+            "/schedule/initialDelay/unit",
+            "/schedule/calendars",
+            "/schedule/calendars/0/key",
+            "/schedule/calendars/0/scheduleAfter",
+            "/schedule/calendars/0/task",
+            "/schedule/calendars/1/leadingUpTasks/0/scheduleBefore",
+            "/schedule/calendars/1/leadingUpTasks/0/task",
+            "/onCreateTasks/0/task",
+            "/services/0/key",
+            "/services/0/baseUrls",
+            "/services/0/baseUrls/0/environment",
+            "/services/0/baseUrls/0/url",
+            "/services/0/authorization/0/environment",
+            "/services/0/authorization/0/method",
+            "/services/0/authorization/0/url",
+            "/services/0/credentialPath",
+            "/services/0/methods",
+            "/services/0/methods/0/key",
+            "/services/0/methods/0/method",
+            "/services/0/methods/0/url",
+            "/tasks/0/key",
+            "/tasks/0/initialStep",
+            "/tasks/0/steps",
+            "/tasks/0/steps/0/key",
+            "/tasks/0/steps/0/nextStepRules/0/if",
+            "/tasks/0/steps/0/nextStepRules/0/nextStep",
+            "/tasks/0/steps/0/nextStepRules/1/ifCallback",
+            "/tasks/0/retryConfig/retryStrategy/0/amount",
+            "/tasks/0/retryConfig/retryStrategy/0/unit",
+            "/actions/0/attributes",
+            "/actions/0/key",
+            "/actions/0/method",
+            "/actions/0/service",
+        ],
+    )
+    def test_a_required_part_is_missed_whether_left_out_or_null(self, pointer: str) -> None:
+        assert (pointer, "required") in told(changed(pointer, REMOVED, of=full()))
+        assert (pointer, "required") in told(changed(pointer, None, of=full()))
+
+    def test_null_counts_as_absent(self) -> None:
+        optional = ["config", "instanceValidation", "onCreateTasks", "onCancelTasks", "surplus"]
+        settings = {**minimal(), **dict.fromkeys(optional)}
+        settings["schedule"]["initialDelay"] = None
+        settings["actions"][0] |= dict.fromkeys(["headers", "params", "data", "attributes"])
+        assert read_definition(settings, environment="dev") == read_definition(minimal(), environment="dev")

@@ -1,0 +1,291 @@
+"""Calendars, deltas and the tasks around a cycle."""
+
+from typing import Any
+
+import pytest
+
+from shared.domain.calendar.cron import read_cron
+from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.strategy.parse import read_definition, stored_definition
+from tests.domain.strategy.definitions import changed, full, minimal, problems, told
+from tests.lifecycle_factories import at
+
+SCHEDULE_AFTER = "/schedule/calendars/0/scheduleAfter"
+
+
+def calendar(key: str = "monthly", **members: object) -> dict[str, object]:
+    return {"key": key, "task": "bill", "scheduleAfter": {"unit": "months", "amount": 1}, **members}
+
+
+def calendars(*entries: dict[str, object]) -> dict[str, Any]:
+    return changed("/schedule/calendars", list(entries))
+
+
+class TestReferences:
+    """A calendar's task and its leading-up tasks are tasks of the definition."""
+
+    def test_the_main_task(self) -> None:
+        assert problems(calendars(calendar(task="bil"))) == [
+            Problem(pointer="/schedule/calendars/0/task", rule="reference", message="there is no task 'bil'")
+        ]
+
+    def test_a_leading_up_task(self) -> None:
+        before = {"unit": "days", "amount": 3}
+        tasks = [{"task": name, "scheduleBefore": before} for name in ("bill", "remind", "")]
+        assert told(calendars(calendar(leadingUpTasks=tasks))) == [
+            ("/schedule/calendars/0/leadingUpTasks/1/task", "reference"),
+            ("/schedule/calendars/0/leadingUpTasks/2/task", "empty"),
+        ]
+
+    def test_at_most_twenty_leading_up_tasks(self) -> None:
+        entry = {"task": "bill", "scheduleBefore": {"unit": "days", "amount": 3}}
+        assert problems(calendars(calendar(leadingUpTasks=[entry] * 20))) == []
+        assert problems(calendars(calendar(leadingUpTasks=[entry] * 21))) == [
+            Problem(
+                pointer="/schedule/calendars/0/leadingUpTasks",
+                rule="too-many",
+                message="must hold at most 20 entries",
+            )
+        ]
+
+
+class TestRunOnCycle:
+    """A calendar has a cycle number or a callback; beside a number no callback would be asked."""
+
+    def test_each_alone(self) -> None:
+        assert problems(calendars(calendar(runOnCycle=12))) == []
+        assert problems(calendars(calendar(runOnCycleCallback="cycle % 12 == 0"))) == []
+
+    def test_both(self) -> None:
+        assert problems(calendars(calendar(runOnCycle=12, runOnCycleCallback="cycle % 12 == 0"))) == [
+            Problem(
+                pointer="/schedule/calendars/0/runOnCycleCallback",
+                rule="exclusive",
+                message="is never asked: runOnCycle beside it decides alone",
+            )
+        ]
+
+
+class TestRising:
+    """A cycle is later than the one before it; what visibly stands still is refused."""
+
+    def test_nothing_later(self) -> None:
+        assert problems(changed(f"{SCHEDULE_AFTER}/amount", 0)) == [
+            Problem(
+                pointer=SCHEDULE_AFTER,
+                rule="not-rising",
+                message="a cycle must be later than the one before it, this is 0 later",
+            )
+        ]
+
+    def test_nothing_later_for_one_cycle(self) -> None:
+        nothing = {"unit": "days", "amount": 0}
+        first = calendar("first", runOnCycle=1, scheduleAfter=nothing)
+        assert problems(calendars(first, calendar())) == []  # cycle 1 is not dated by it
+        second = calendar("second", runOnCycle=2, scheduleAfter=nothing)
+        assert told(calendars(second, calendar())) == [(SCHEDULE_AFTER, "not-rising")]
+
+    @pytest.mark.parametrize(
+        "members",
+        [
+            {"scheduleAfter": {"unit": "days", "amount": 0, "from": "renewal"}},
+            {
+                "scheduleAfter": {
+                    "unit": "days",
+                    "amount": 0,
+                    "retryEventCallback": '{"unit": "days", "amount": cycle}',
+                }
+            },
+            {
+                "scheduleAfter": {"unit": "days", "amount": 0},
+                "nextCycleDateCallback": 'addMonths(date, 1, "UTC")',
+            },
+        ],
+    )
+    def test_what_cannot_be_seen_is_allowed(self, members: dict[str, object]) -> None:
+        assert problems(calendars({**calendar(), **members})) == []
+
+    @pytest.mark.parametrize(
+        ("unit", "amount", "reset_to"),
+        [
+            ("days", 0, {"day": 15}),
+            ("days", 1, {"day": 5}),
+            ("months", 1, {"month": 3}),
+            ("months", 6, {"month": 3}),
+            ("hours", 5, {"hour": 9}),
+            ("minutes", 30, {"minute": 0}),
+        ],
+    )
+    def test_what_comes_back_to_its_own_date(self, unit: str, amount: int, reset_to: dict[str, int]) -> None:
+        message = "a cycle must be later than the one before it, this comes back to the same date"
+        after = {"unit": unit, "amount": amount, "resetTo": reset_to}
+        assert problems(changed(SCHEDULE_AFTER, after)) == [
+            Problem(pointer=SCHEDULE_AFTER, rule="not-rising", message=message)
+        ]
+
+    @pytest.mark.parametrize(
+        ("unit", "amount", "reset_to"),
+        [
+            ("days", 1, {"hour": 9}),
+            ("days", 1, {"hour": 24}),
+            ("months", 1, {"day": 31}),
+            ("months", 11, {"month": 3}),
+            ("years", 1, {"month": 1, "day": 1}),
+            ("hours", 1, {"minute": 0}),
+        ],
+    )
+    def test_what_goes_on(self, unit: str, amount: int, reset_to: dict[str, int]) -> None:
+        after = {"unit": unit, "amount": amount, "resetTo": reset_to}
+        assert problems(changed(SCHEDULE_AFTER, after)) == []
+
+    def test_another_calendar_in_between_may_carry_it_on(self) -> None:
+        back = {"unit": "days", "amount": 1, "resetTo": {"day": 5}}
+        each = calendar("each", scheduleAfter=back)
+        even = calendar("even", runOnCycleCallback="cycle % 2 == 0")
+        assert problems(calendars(each, even)) == []
+        assert problems(calendars(calendar(), calendar("never", scheduleAfter=back))) == []
+        fifth = calendar("fifth", runOnCycle=5)
+        assert told(calendars(each, fifth)) == [(SCHEDULE_AFTER, "not-rising")]
+
+    def test_what_leads_out_of_the_calendar(self) -> None:
+        assert problems(changed(SCHEDULE_AFTER, {"unit": "years", "amount": 9000})) == [
+            Problem(
+                pointer=SCHEDULE_AFTER,
+                rule="not-rising",
+                message="no cycle can be dated with this: no such date: year 11026 is out of range",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("after", "where", "rule"),
+        [
+            ({"unit": "days", "amount": "0"}, "/amount", "type"),
+            ({"unit": "weeks", "amount": 0}, "/unit", "enum"),
+            ({"unit": "days", "amount": 0, "resetTo": 9}, "/resetTo", "type"),
+            ({"unit": "days", "amount": 0, "resetTo": {"day": 40}}, "/resetTo/day", "range"),
+            ({"unit": "days", "amount": 0, "from": 1}, "/from", "type"),
+        ],
+    )
+    def test_what_is_wrong_already_is_not_judged(
+        self, after: dict[str, object], where: str, rule: str
+    ) -> None:
+        assert told(changed(SCHEDULE_AFTER, after)) == [(SCHEDULE_AFTER + where, rule)]
+
+
+class TestDeltas:
+    """Unit and amount are needed wherever there is a delta, also beside a callback."""
+
+    def test_a_callback_alone_is_not_enough(self) -> None:
+        delta = {"retryEventCallback": '{"unit": "days", "amount": 1}'}
+        assert told(changed("/schedule/initialDelay", delta)) == [
+            ("/schedule/initialDelay/amount", "required"),
+            ("/schedule/initialDelay/unit", "required"),
+        ]
+
+    def test_a_retry_delay_is_only_unit_and_amount(self) -> None:
+        found = changed("/tasks/0/retryConfig/retryStrategy/0/from", "renewal", of=full())
+        assert told(found) == [("/tasks/0/retryConfig/retryStrategy/0/from", "unknown-field")]
+
+    def test_an_attribute_name_is_not_empty(self) -> None:
+        settings = changed("/schedule/initialDelay", {"unit": "days", "amount": 0, "from": ""})
+        assert told(settings) == [("/schedule/initialDelay/from", "empty")]
+
+    def test_no_delay_is_a_delay(self) -> None:
+        delay = read_definition(
+            changed("/schedule/initialDelay", {"unit": "days", "amount": 0}, of=minimal()), environment="dev"
+        ).initial_delay
+        assert delay is not None
+        assert delay.amount == 0
+
+
+class TestCron:
+    """A calendar is dated by an expression that fires, or by `scheduleAfter`; one of them, not both."""
+
+    def cron(self, text: object, **members: object) -> dict[str, Any]:
+        return calendars({"key": "c", "task": "bill", "cron": text, **members})
+
+    def told(self, text: object, *, now: str | None = None) -> list[Problem]:
+        try:
+            read_definition(self.cron(text), environment="dev", now=None if now is None else at(now))
+        except InvalidInputError as error:
+            return list(error.problems)
+        return []
+
+    @pytest.mark.parametrize("text", ["0 9 * * MON", "0 0 9 ? * MON", "0 0 9 L * ? 2026-2030"])
+    def test_it_takes_the_place_of_a_distance(self, text: str) -> None:
+        (read,) = read_definition(self.cron(text), environment="dev").calendars
+        assert read.cron == read_cron(text)
+        assert read.schedule_after is None
+
+    def test_with_the_other_members_of_a_calendar(self) -> None:
+        ahead = [{"task": "bill", "scheduleBefore": {"unit": "days", "amount": 3}}]
+        assert (
+            problems(self.cron("0 9 * * *", runOnCycleCallback="cycle > 1", leadingUpTasks=ahead))
+            == problems(self.cron("0 9 * * *", runOnCycle=1, nextCycleDateCallback="date"))
+            == []
+        )
+
+    def test_both(self) -> None:
+        assert problems(self.cron("0 9 * * *", scheduleAfter={"unit": "days", "amount": 0})) == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="exclusive",
+                message="does not go with scheduleAfter: one of them dates the cycles",
+            ),
+            Problem(
+                pointer="/schedule/calendars/0/scheduleAfter",
+                rule="not-rising",
+                message="a cycle must be later than the one before it, this is 0 later",
+            ),
+        ]
+
+    def test_neither(self) -> None:
+        assert told(calendars({"key": "c", "task": "bill"})) == [(SCHEDULE_AFTER, "required")]
+        assert told(self.cron(None)) == [(SCHEDULE_AFTER, "required")]
+
+    @pytest.mark.parametrize(
+        ("text", "rule"), [(9, "type"), ("", "empty"), ("0 " * 257, "too-long"), (["0 9 * * *"], "type")]
+    )
+    def test_what_is_no_expression_at_all(self, text: object, rule: str) -> None:
+        assert told(self.cron(text)) == [("/schedule/calendars/0/cron", rule)]
+
+    def test_every_fault_is_told_with_its_place(self) -> None:
+        assert self.told("0 9,24\t* * FRIDAY") == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="cron",
+                message="the hour must be 0 to 23, not '24'",
+                caret="0 9,24\t* * FRIDAY\n    ^",
+            ),
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="cron",
+                message="the day of the week must be 0 to 7 or SUN to SAT, not 'FRIDAY'",
+                caret="0 9,24\t* * FRIDAY\n      \t    ^",
+            ),
+        ]
+
+    @pytest.mark.parametrize("text", ["0 0 31 2 *", "0 0 9 30 2 ?", "0 0 9 29 2 ? 2027"])
+    def test_a_date_that_never_is(self, text: str) -> None:
+        assert self.told(text) == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="never-fires",
+                message="never fires: there is no such date",
+            )
+        ]
+
+    def test_years_that_have_passed(self) -> None:
+        assert self.told("0 0 9 1 1 ? 2025", now="2026-02-01") == [
+            Problem(
+                pointer="/schedule/calendars/0/cron",
+                rule="never-fires",
+                message="fires no more: its last date has passed",
+            )
+        ]
+        assert self.told("0 0 9 1 1 ? 2025-2027", now="2026-02-01") == []
+        assert self.told("0 0 9 1 1 ? 2025") == []
+
+    def test_what_was_stored_is_read_even_when_its_years_have_passed(self) -> None:
+        (read,) = stored_definition(self.cron("0 0 9 1 1 ? 1999")).calendars
+        assert read.cron == read_cron("0 0 9 1 1 ? 1999")

@@ -1,0 +1,261 @@
+"""Services, their methods and authorizations, and the actions that call them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.errors import Problem
+from shared.domain.ids import AccountId, StrategySid
+from shared.domain.steps.outcome import longest
+from shared.domain.strategy.model import Strategy
+from shared.domain.strategy.parse import read_definition
+from tests.domain.strategy.definitions import CONTROLLERS, REMOVED, changed, full, minimal, problems, told
+
+BASE_URL = "/services/0/baseUrls/0/url"
+TOKEN_URL = "/services/0/authorization/0/url"
+PATH = "/services/0/methods/0/url"
+
+
+class TestEnvironment:
+    """A service has a base URL for the environment it runs in; it need not have an authorization for it."""
+
+    def test_no_base_url_for_it(self) -> None:
+        assert problems(minimal(), environment="prod") == [
+            Problem(
+                pointer="/services/0/baseUrls",
+                rule="environment",
+                message="has no URL for the environment 'prod'",
+            )
+        ]
+
+    def test_no_authorization_for_it(self) -> None:
+        settings = changed("/services/0/authorization/0/environment", "prod", of=full())
+        assert problems(settings) == []
+
+    def test_its_name_has_at_most_50_characters(self) -> None:
+        settings = changed("/services/0/authorization/0/environment", "e" * 51, of=full())
+        assert told(settings) == [("/services/0/authorization/0/environment", "too-long")]
+
+
+class TestUrls:
+    """URLs are absolute http or https ones that name a host and hold no secret."""
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://api.example.test",
+            "http://127.0.0.1:4020/v1/",
+            "http://[::1]:8080",
+            "https://a-b.example.test/x%20y/~z",
+        ],
+    )
+    def test_good_ones(self, url: str) -> None:
+        assert problems(changed(BASE_URL, url)) == []
+
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("ftp://example.test", "must start with http:// or https://"),
+            ("api.example.test", "must start with http:// or https://"),
+            ("HTTPS://example.test", "must start with http:// or https://"),
+            ("https://exa mple.test", "must hold only the characters of a URL, any other as %XX"),
+            ("https://example.test/ñ", "must hold only the characters of a URL, any other as %XX"),
+            ("https://example.test/{{env}}", "must hold only the characters of a URL, any other as %XX"),
+            ("https://example.test\n", "must hold only the characters of a URL, any other as %XX"),
+            ("https://", "must name a host"),
+            ("https:///path", "must name a host"),
+            ("https://:443/path", "must name a host"),
+            ("https://example.test:0", "must name a host"),
+            ("https://[::1", "is not a URL: Invalid IPv6 URL"),
+            ("https://example.test:65536", "is not a URL: Port out of range 0-65535"),
+            ("https://me:secret@example.test", "must not carry a user name or password"),
+            ("https://@example.test", "must not carry a user name or password"),
+            ("https://example.test/#top", "must not carry a fragment"),
+            ("https://example.test/#", "must not carry a fragment"),
+        ],
+    )
+    @pytest.mark.parametrize("pointer", [BASE_URL, TOKEN_URL])
+    def test_bad_ones(self, pointer: str, url: str, message: str) -> None:
+        assert problems(changed(pointer, url, of=full())) == [
+            Problem(pointer=pointer, rule="url", message=message)
+        ]
+
+    @pytest.mark.parametrize("url", ["https://example.test/?", "https://example.test/a?b=c"])
+    def test_a_query_only_where_the_token_is(self, url: str) -> None:
+        assert problems(changed(TOKEN_URL, url, of=full())) == []
+        assert problems(changed(BASE_URL, url, of=full())) == [
+            Problem(pointer=BASE_URL, rule="url", message="must not carry a query")
+        ]
+
+    def test_length(self) -> None:
+        host = "https://example.test/"
+        assert problems(changed(BASE_URL, host + "x" * (1000 - len(host)))) == []
+        assert told(changed(BASE_URL, host + "x" * (1001 - len(host)))) == [(BASE_URL, "too-long")]
+        assert told(changed(BASE_URL, "")) == [(BASE_URL, "empty")]
+
+
+class TestPaths:
+    """The URL of a method is a path from the base URL; its :name parts are whole segments."""
+
+    @pytest.mark.parametrize("url", ["/", "/charges", "/v1/charges?expand=all", "/items:batch", "/a//b/"])
+    def test_good_ones(self, url: str) -> None:
+        assert problems(changed(PATH, url)) == []
+
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("charges", "must start with /"),
+            ("https://example.test/charges", "must start with /"),
+            (":memberId", "must start with /"),
+            ("/a b", "must hold only the characters of a URL path, any other as %XX"),
+            ("/{{attributes.id}}", "must hold only the characters of a URL path, any other as %XX"),
+            ("/charges#top", "must hold only the characters of a URL path, any other as %XX"),
+            ("/:", "a :name part is a whole segment of letters, digits, _ and -"),
+            ("/members/:id.json", "a :name part is a whole segment of letters, digits, _ and -"),
+            ("/members/:id?expand=all", "a :name part is a whole segment of letters, digits, _ and -"),
+        ],
+    )
+    def test_bad_ones(self, url: str, message: str) -> None:
+        assert problems(changed(PATH, url)) == [Problem(pointer=PATH, rule="url", message=message)]
+
+    def test_an_empty_one(self) -> None:
+        assert told(changed(PATH, "")) == [(PATH, "empty")]
+
+
+class TestParts:
+    """The attributes of an action fill every :name part of its method's URL; others may stand there too."""
+
+    def url(self, attributes: object) -> dict[str, Any]:
+        return changed(
+            "/actions/0/attributes", attributes, of=changed(PATH, "/members/:memberId/cards/:card-1")
+        )
+
+    def test_all_filled(self) -> None:
+        assert problems(self.url({"memberId": "{{attributes.id}}", "card-1": "7", "more": "x"})) == []
+
+    @pytest.mark.parametrize("attributes", [None, {}, {"memberId": None, "card": "x"}])
+    def test_none_filled(self, attributes: object) -> None:
+        url = "in the URL '/members/:memberId/cards/:card-1'"
+        assert problems(self.url(attributes)) == [
+            Problem(
+                pointer="/actions/0/attributes",
+                rule="required",
+                message=f"must hold 'memberId', which fills :memberId {url}",
+            ),
+            Problem(
+                pointer="/actions/0/attributes",
+                rule="required",
+                message=f"must hold 'card-1', which fills :card-1 {url}",
+            ),
+        ]
+
+    def test_a_part_twice_is_missed_once(self) -> None:
+        assert told(changed(PATH, "/:a/:a")) == [("/actions/0/attributes", "required")]
+
+    def test_attributes_of_a_wrong_type_are_not_missed_too(self) -> None:
+        assert told(self.url(["memberId"])) == [("/actions/0/attributes", "type")]
+        assert told(self.url({"memberId": 1, "card-1": "7"})) == [("/actions/0/attributes/memberId", "type")]
+
+    def test_the_token_url_has_parts_too(self) -> None:
+        settings = changed("/services/0/authorization/0/attributes", REMOVED, of=full())
+        assert problems(settings) == [
+            Problem(
+                pointer="/services/0/authorization/0/attributes",
+                rule="required",
+                message="must hold 'tenant', which fills :tenant in the URL "
+                "'https://login.example.test/:tenant/token?v=2'",
+            )
+        ]
+
+
+class TestCredential:
+    """Where there is an authorization, credentialPath says where in its answer the token is."""
+
+    def test_it_is_needed_beside_an_authorization(self) -> None:
+        settings = full()
+        del settings["services"][0]["credentialPath"]
+        assert told(settings) == [("/services/0/credentialPath", "required")]
+        settings["services"][0]["authorization"] = []
+        assert problems(settings) == []
+
+    def test_it_is_not_empty(self) -> None:
+        assert told(changed("/services/0/credentialPath", "", of=full())) == [
+            ("/services/0/credentialPath", "empty")
+        ]
+
+
+class TestReferences:
+    """An action calls a method of a service that there are."""
+
+    def test_an_unknown_service(self) -> None:
+        assert problems(changed("/actions/0/service", "biling")) == [
+            Problem(pointer="/actions/0/service", rule="reference", message="there is no service 'biling'")
+        ]
+
+    def test_an_unknown_method(self) -> None:
+        assert problems(changed("/actions/0/method", "refund")) == [
+            Problem(
+                pointer="/actions/0/method",
+                rule="reference",
+                message="the service 'billing' has no method 'refund'",
+            )
+        ]
+
+    def test_a_method_of_another_service(self) -> None:
+        settings = full()
+        mailer = {**minimal()["services"][0], "key": "mailer"}
+        settings["services"].append({**mailer, "methods": [{"key": "send", "url": "/", "method": "post"}]})
+        settings["actions"][0]["method"] = "send"
+        assert told(settings) == [("/actions/0/method", "reference")]
+
+    @pytest.mark.parametrize("name", ["service", "method"])
+    @pytest.mark.parametrize(("value", "rule"), [("", "empty"), (5, "type"), ("x" * 101, "too-long")])
+    def test_what_is_no_key_at_all(self, name: str, value: object, rule: str) -> None:
+        assert told(changed(f"/actions/0/{name}", value)) == [(f"/actions/0/{name}", rule)]
+
+
+class TestHeaders:
+    """Header names are tokens of RFC 9110."""
+
+    @pytest.mark.parametrize("place", ["/actions/0", "/services/0/authorization/0"])
+    @pytest.mark.parametrize("name", ["", "X Trace", "X-Trace:", "Ünicode", "a\r\nb"])
+    def test_no_tokens(self, place: str, name: str) -> None:
+        assert problems(changed(f"{place}/headers/{name}", "x", of=full())) == [
+            Problem(
+                pointer=f"{place}/headers/{name}",
+                rule="header-name",
+                message="a header name has only letters, digits and ! # $ % & ' * + - . ^ _ ` | ~",
+            )
+        ]
+
+    def test_the_name_is_escaped_in_the_pointer(self) -> None:
+        assert told(changed("/actions/0/headers", {"a/b": 1})) == [
+            ("/actions/0/headers/a~1b", "header-name"),
+            ("/actions/0/headers/a~1b", "type"),
+        ]
+
+    def test_tokens_and_nulls(self) -> None:
+        headers = {"X-Trace_1.2": "a", "!#$%&'*+-.^_`|~": "b", "not there": None}
+        definition = read_definition(changed("/actions/0/headers", headers), environment="dev")
+        assert definition.actions["charge-card"].headers == {"X-Trace_1.2": "a", "!#$%&'*+-.^_`|~": "b"}
+
+
+class TestLongestStep:
+    """A step fits one Lambda (900 s), with 20 s to set it down: the bounds of its parts see to it."""
+
+    def test_the_longest_there_can_be(self) -> None:
+        definition = read_definition(full(), environment="dev", controllers=CONTROLLERS)
+        assert definition.request_delay == timedelta(seconds=5)
+        assert definition.services["billing"].methods["charge"].timeout_seconds == 300
+        strategy = Strategy(
+            sid=StrategySid("s"),
+            account_id=AccountId("a"),
+            name="n",
+            version=1,
+            definition=definition,
+            environment="dev",
+        )
+        step = definition.tasks["bill"].steps["charge"]
+        assert longest(strategy, step) == timedelta(seconds=665)
+        assert longest(strategy, step) <= timedelta(seconds=880)

@@ -1,0 +1,335 @@
+from typing import Any
+
+import pytest
+
+from shared.domain.errors import Problem
+from shared.domain.validation.schema import check_schema, violations
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def rules(schema: Any) -> set[str]:
+    return {problem.rule for problem in check_schema(schema, pointer="")}
+
+
+def places(problems: list[Problem]) -> list[str]:
+    return [problem.pointer for problem in problems]
+
+
+def nested_list(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+class TestLanguage:
+    """JSON Schema where the root has $schema or a type only JSON Schema knows; else JSON Type Definition."""
+
+    @pytest.mark.parametrize("kind", ["object", "array", "integer", "number", "null", ["string", "null"]])
+    def test_a_type_jtd_does_not_know_is_json_schema(self, kind: object) -> None:
+        assert check_schema({"type": kind, "description": "no keyword of JTD"}, pointer="") == []
+
+    def test_a_named_dialect_is_json_schema(self) -> None:
+        assert check_schema({"$schema": DIALECT, "minLength": 3}, pointer="") == []
+        assert places(violations({"$schema": f"{DIALECT}#", "minLength": 3}, "ab")) == [""]
+
+    @pytest.mark.parametrize("kind", ["string", "boolean", "uint8"])
+    def test_a_type_jtd_knows_is_jtd(self, kind: str) -> None:
+        assert check_schema({"type": kind}, pointer="") == []
+        assert rules({"type": kind, "minLength": 3}) == {"jtd-schema"}
+
+    @pytest.mark.parametrize("schema", [None, True, "text", 5, [], {"type": "strng"}, {"minLength": 3}])
+    def test_everything_else_is_jtd(self, schema: object) -> None:
+        assert rules(schema) == {"jtd-schema"}
+
+
+class TestJtd:
+    """Problems point to the place in the settings or in the value, and name the place in the schema."""
+
+    def test_an_incorrect_schema(self) -> None:
+        assert check_schema(
+            {"properties": {"a/b": {"type": "text"}}}, pointer="/settings/instanceValidation"
+        ) == [
+            Problem(
+                pointer="/settings/instanceValidation/properties/a~1b/type",
+                rule="jtd-schema",
+                message="type must be one of boolean, float32, float64, int8, uint8, int16, uint16, int32, "
+                "uint32, string, timestamp",
+            )
+        ]
+
+    def test_broken_values(self) -> None:
+        schema = {"properties": {"fee": {"type": "float64"}, "member": {"type": "string"}}}
+        assert violations(schema, {"fee": "ten", "x": 1}, pointer="/attributes") == [
+            Problem(
+                pointer="/attributes/fee",
+                rule="jtd",
+                message="must be of type float64 (schemaPath /properties/fee/type)",
+            ),
+            Problem(
+                pointer="/attributes",
+                rule="jtd",
+                message="must have the member 'member' (schemaPath /properties/member)",
+            ),
+            Problem(
+                pointer="/attributes/x",
+                rule="jtd",
+                message="'x' is not a member the schema knows (schemaPath /)",
+            ),
+        ]
+
+    def test_a_value_that_keeps_to_the_schema(self) -> None:
+        assert violations({"values": {"type": "uint8"}}, {"a": 1}) == []
+
+
+class TestJsonSchema:
+    """The same for JSON Schema 2020-12."""
+
+    ORDER: dict[str, Any] = {  # noqa: RUF012 - never changed
+        "type": "object",
+        "required": ["id"],
+        "properties": {
+            "id": {"type": "string", "pattern": "^[a-z]+$"},
+            "a/b": {"type": "array", "items": {"$ref": "#/$defs/price"}},
+            "mail": {"type": "string", "format": "email"},
+        },
+        "additionalProperties": False,
+        "$defs": {"price": {"type": "integer", "minimum": 0}},
+    }
+
+    def test_a_correct_schema_and_a_right_value(self) -> None:
+        assert check_schema(self.ORDER, pointer="") == []
+        assert violations(self.ORDER, {"id": "abc", "a/b": [1, 2.0]}) == []
+
+    def test_every_broken_rule_is_named(self) -> None:
+        problems = violations(self.ORDER, {"a/b": [1, -1, "x"], "mail": 5}, pointer="/data")
+        assert {problem.rule for problem in problems} == {"json-schema"}
+        assert [(problem.pointer, problem.message) for problem in problems] == [
+            ("/data/a~1b/1", "the value is less than the minimum of 0 (schemaPath /$defs/price/minimum)"),
+            ("/data/a~1b/2", 'the value is not of type "integer" (schemaPath /$defs/price/type)'),
+            ("/data/mail", 'the value is not of type "string" (schemaPath /properties/mail/type)'),
+            ("/data", '"id" is a required property (schemaPath /required)'),
+        ]
+
+    def test_formats_are_notes_and_not_rules(self) -> None:
+        assert violations(self.ORDER, {"id": "a", "mail": "nobody"}) == []
+
+    def test_a_value_is_not_quoted_in_a_message(self) -> None:
+        (problem,) = violations(
+            {"type": "object", "properties": {"card": {"type": "integer"}}}, {"card": "4111"}
+        )
+        assert "4111" not in problem.message
+
+    def test_a_long_message_is_cut(self) -> None:
+        (problem,) = violations({"type": "object", "properties": {"x": {"enum": ["y" * 5000]}}}, {"x": 1})
+        assert len(problem.message) < 400
+        assert problem.message.endswith("... (schemaPath /properties/x/enum)")
+
+    def test_every_place_of_an_incorrect_schema_is_named_once(self) -> None:
+        schema = {"type": "object", "properties": {"a/b": {"minimum": "x"}, "c": {"type": "objet"}, "d": 5}}
+        problems = check_schema(schema, pointer="/settings")
+        assert places(problems) == [
+            "/settings/properties/a~1b/minimum",
+            "/settings/properties/c/type",
+            "/settings/properties/d",
+        ]
+        assert {problem.rule for problem in problems} == {"json-schema-invalid"}
+        assert problems[0].message == '"x" is not of type "number"'
+
+    @pytest.mark.parametrize(
+        ("schema", "message"),
+        [
+            ({"type": "object", "$ref": "#/$defs/none"}, "Pointer '/$defs/none' does not exist"),
+            ({"type": "object", "$ref": "#none"}, "none"),
+        ],
+    )
+    def test_a_reference_to_nothing_is_refused(self, schema: dict[str, Any], message: str) -> None:
+        (problem,) = check_schema(schema, pointer="")
+        assert message in problem.message
+
+    @pytest.mark.parametrize(
+        "dialect", ["http://json-schema.org/draft-07/schema#", "https://example.com/mine", ""]
+    )
+    def test_another_dialect_is_refused(self, dialect: str) -> None:
+        assert places(check_schema({"$schema": dialect, "type": "object"}, pointer="")) == ["/$schema"]
+
+    def test_half_a_surrogate_pair_is_refused_as_schema_and_as_value(self) -> None:
+        assert places(check_schema({"type": "object", "required": ["\ud800"]}, pointer="/s")) == ["/s"]
+        assert places(check_schema({"type": "object", "properties": {"\ud800": 5}}, pointer="/s")) == ["/s"]
+        closed = {"type": "object", "additionalProperties": False}
+        assert places(violations(closed, {"\ud800": 1}, pointer="/v")) == ["/v"]
+
+    def test_what_is_no_json_is_refused(self) -> None:
+        (problem,) = check_schema({"type": "object", "x-note": float("nan")}, pointer="/s")
+        assert problem.pointer == "/s"
+
+
+class TestNothingIsFetched:
+    """A reference that leaves the schema is refused; without sockets, a fetch would fail these tests."""
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "https://example.com/x.json",
+            "http://169.254.169.254/latest",
+            "file:///etc/passwd",
+            "x.json",
+            "//a/b",
+            DIALECT,
+        ],
+    )
+    @pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
+    def test_a_reference_that_leaves_the_schema_is_refused_at_its_place(
+        self, keyword: str, target: str
+    ) -> None:
+        schema = {"type": "object", "properties": {"a": {"allOf": [{keyword: target}]}}}
+        assert places(check_schema(schema, pointer="/s")) == [f"/s/properties/a/allOf/0/{keyword}"]
+
+    def test_a_base_address_leads_nowhere_either(self) -> None:
+        schema = {"$id": "https://example.com/a", "type": "object", "properties": {"a": {"$ref": "b"}}}
+        assert places(check_schema(schema, pointer="")) == ["/properties/a/$ref"]
+
+    def test_what_the_search_for_references_does_not_see_is_refused_by_the_library(self) -> None:
+        schema = {"type": "object", "properties": {"const": {"$ref": "https://example.com/x"}}}
+        (problem,) = check_schema(schema, pointer="/s")
+        assert problem.message.endswith("https://example.com/x is outside the schema")
+
+    def test_a_reference_among_plain_data_is_data(self) -> None:
+        schema = {"type": "object", "properties": {"a": {"const": {"$ref": "https://example.com/x"}}}}
+        assert check_schema(schema, pointer="") == []
+        assert violations(schema, {"a": {"$ref": "https://example.com/x"}}) == []
+
+    def test_a_member_named_ref_is_a_member(self) -> None:
+        assert check_schema({"type": "object", "properties": {"$ref": {"type": "string"}}}, pointer="") == []
+
+
+class TestNothingRunsAway:
+    """Neither a schema nor a value makes a check take long or end the process."""
+
+    def test_a_pattern_does_not_backtrack(self) -> None:
+        schema = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
+        assert places(violations(schema, {"a": "a" * 50_000 + "!"})) == ["/a"]
+
+    @pytest.mark.parametrize("pattern", ["(?=a)b", r"(a)\1", "(", "(((a{100}){100}){100}){100}"])
+    def test_a_pattern_the_linear_engine_cannot_match_is_refused(self, pattern: str) -> None:
+        schema = {"type": "object", "properties": {"a": {"pattern": pattern}}}
+        assert places(check_schema(schema, pointer="")) == ["/properties/a/pattern"]
+        (problem,) = check_schema({"type": "object", "patternProperties": {pattern: {}}}, pointer="/s")
+        assert problem.message == "is no pattern, or not one for linear time and little memory"
+
+    def test_the_patterns_of_a_schema_share_their_memory(self) -> None:
+        name = r"^[\p{L} ]{2,100}$"
+        one = {"type": "object", "properties": {"a": {"pattern": name}}}
+        two = {**one, "patternProperties": {"^x": {"pattern": name}}}
+        assert rules(one) == set()
+        assert rules(two) == {"json-schema-invalid"}
+
+    @pytest.mark.parametrize(
+        ("schema", "expected"),
+        [
+            ({"type": "object", "allOf": [{"$ref": "#"}]}, ["/allOf/0/$ref"]),
+            ({"type": "object", "not": {"$ref": "#/not"}}, ["/not/$ref"]),
+            ({"type": "object", "allOf": [{"$ref": "#/allOf/0"}]}, ["/allOf/0/$ref"]),
+            (
+                {
+                    "type": "object",
+                    "$defs": {"a~/%": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a~0~1%25"}},
+                },
+                ["/$defs/a~0~1%/$ref", "/$defs/b/$ref"],
+            ),
+            (
+                {"type": "object", "$dynamicAnchor": "node", "allOf": [{"$dynamicRef": "#node"}]},
+                ["/allOf/0/$dynamicRef"],
+            ),
+            ({"type": "array", "items": {"$anchor": "a", "if": {"$ref": "#a"}}}, ["/items/if/$ref"]),
+            (
+                {
+                    "type": "object",
+                    "properties": {"a": {"dependentSchemas": {"x": {"$ref": "#/properties/a"}}}},
+                },
+                ["/properties/a/dependentSchemas/x/$ref"],
+            ),
+        ],
+    )
+    def test_a_loop_of_references_is_refused(self, schema: dict[str, Any], expected: list[str]) -> None:
+        assert places(check_schema(schema, pointer="")) == expected
+
+    def test_references_that_look_into_the_value_may_lead_back(self) -> None:
+        tree = {
+            "type": "object",
+            "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}},
+            "prefixItems": [{"$ref": "#"}],
+            "patternProperties": {"^kid": {"$ref": "#"}},
+            "unevaluatedProperties": False,
+        }
+        value: dict[str, Any] = {"left": {}, "right": {"kid": {}}}
+        for _ in range(30):
+            value = {"left": value, "right": {}}
+        assert check_schema(tree, pointer="") == []
+        assert violations(tree, value) == []
+        assert places(violations(tree, {"kid1": {"left": {"up": 1}}})) == ["/kid1/left"]
+        lists = {"type": "array", "prefixItems": [{"type": "string"}, {"$ref": "#"}], "items": {"$ref": "#"}}
+        assert places(violations(lists, ["a", ["b"], [1]])) == ["/2/0"]
+
+    def test_references_that_double_and_double_are_refused(self) -> None:
+        doubled = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+        schema = {"type": "object", "$ref": "#/$defs/d0", "$defs": {**doubled, "d40": {}}}
+        assert "/$ref" in places(check_schema(schema, pointer=""))
+        assert "more than 1000000 times" in violations(schema, {})[0].message
+
+    def test_references_that_double_as_the_value_deepens_stop_at_the_value(self) -> None:
+        schema = {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}
+        value: dict[str, Any] = {}
+        for _ in range(10):
+            value = {"x": value}
+        assert check_schema(schema, pointer="") == []
+        assert violations(schema, value) == []
+        for _ in range(40):
+            value = {"x": value}
+        (problem,) = violations(schema, value, pointer="/data")
+        assert problem == Problem(
+            pointer="/data",
+            rule="json-schema",
+            message="would meet parts of the schema more than 1000000 times (schemaPath /)",
+        )
+
+    def test_a_long_chain_of_references_is_refused(self) -> None:
+        chain = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(1000)}
+        assert rules({"type": "object", "$defs": {**chain, "d1000": {}}}) == {"json-schema-invalid"}
+        short = {name: chain[name] for name in list(chain)[-200:]}
+        assert rules({"type": "object", "$defs": {**short, "d1000": {}}}) == set()
+
+    def test_an_address_inside_a_schema_is_refused(self) -> None:
+        schema = {"$id": "https://example.com/a", "type": "object", "$defs": {"a": {"$id": "b"}}}
+        assert places(check_schema(schema, pointer="")) == ["/$defs/a/$id"]
+
+    def test_a_value_is_looked_at_to_a_depth_of_a_hundred(self) -> None:
+        lists = {"type": "array", "items": {"$ref": "#"}}
+        assert violations(lists, nested_list(99)) == []
+        assert [problem.message for problem in violations(lists, nested_list(50_000))] == [
+            "lies more than 100 levels deep (schemaPath /)"
+        ]
+
+    def test_a_schema_nests_a_hundred_levels(self) -> None:
+        assert check_schema({"type": "object", "x-any": nested_list(98)}, pointer="") == []
+        (problem,) = check_schema({"type": "object", "x-any": nested_list(50_000)}, pointer="/s")
+        assert problem == Problem(
+            pointer="/s", rule="json-schema-invalid", message="schemas nest at most 100 levels deep"
+        )
+
+    def test_unevaluated_keywords_inside_one_another_are_refused(self) -> None:
+        schema: dict[str, Any] = {}
+        for level in range(20):
+            schema = {"allOf": [schema], "unevaluatedProperties": False}
+            assert (check_schema({"type": "object", **schema}, pointer="") == []) is (level < 12)
+
+    def test_a_hundred_problems_are_enough(self) -> None:
+        assert len(violations({"elements": {"type": "string"}}, [1] * 500)) == 100
+        assert len(violations({"type": "array", "items": {"type": "string"}}, [1] * 500)) == 100
+        assert len(check_schema({"properties": {f"p{n}": 1 for n in range(500)}}, pointer="")) == 100
+
+    def test_references_into_a_list_are_followed(self) -> None:
+        parts = [{"$ref": f"#/allOf/{n + 1}"} for n in range(250)]
+        assert check_schema({"type": "object", "allOf": [*parts, {}]}, pointer="") == []
+        assert rules({"type": "object", "allOf": [*parts, {"$ref": "#/allOf/x"}]}) == {"json-schema-invalid"}
