@@ -9,12 +9,15 @@ Source: design section 4; contracts/core.md section 4.1; docs/decisions/0018.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from shared.domain.calendar.cron_fields import CronError, Fault, words
 from shared.domain.calendar.dates import Asked, Moment, moment_at, moment_of, zone_named
 from shared.domain.errors import DateError
+
+if TYPE_CHECKING:
+    from shared.domain.calendar.cron_search import LocalTimes
 
 LONGEST_CRON = 512
 """An expression has at most so many characters."""
@@ -30,27 +33,12 @@ _ONE_DAY = timedelta(days=1)
 _ANY_START = datetime(2026, 1, 1)  # noqa: DTZ001 - wall clock
 
 
-class LocalTimes(Protocol):
-    """The local times that an expression stands for, whatever the zone."""
-
-    @property
-    def every_hour(self) -> bool:
-        """Whether no hour is left out."""
-
-    @property
-    def first_year(self) -> int | None:
-        """The first of its years, None for any."""
-
-    def first_from(self, local: datetime) -> datetime | None:
-        """The first of them at or after a local time (naive), None where there is none."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:
     """An expression that was read: as it was written, and its local times."""
 
     text: str
-    times: LocalTimes
+    times: "LocalTimes"
 
     def fires_from(self, at: datetime | None) -> bool:
         """Whether it fires from an instant on, whatever the zone: a day before it counts as after it.
@@ -64,20 +52,17 @@ class Cron:
 
 
 def read_cron(text: str) -> Cron:
-    """What an expression says: five fields are Unix cron, six or seven Quartz. Raises: CronError.
+    """Read an expression: five fields are Unix cron, six or seven Quartz. Raises: CronError."""
+    # The readers and the search are loaded with the first expression: strategies without cron save 6 ms of import.
+    from shared.domain.calendar.quartz import quartz  # noqa: PLC0415
+    from shared.domain.calendar.unix_cron import unix_cron  # noqa: PLC0415
 
-    What reads them is loaded here, so that functions start no slower for strategies without cron.
-    """
-    found = words(text)
-    if len(found) == _UNIX_FIELDS:
-        from shared.domain.calendar.unix_cron import unix_cron  # noqa: PLC0415 - with croniter 6 ms of CPU
-
-        return Cron(text=text, times=unix_cron(found))
-    if len(found) in _QUARTZ_FIELDS:
-        from shared.domain.calendar.quartz import quartz  # noqa: PLC0415 - 6 ms of CPU
-
-        return Cron(text=text, times=quartz(found))
-    message = f"must have 5 fields (Unix cron), or 6 or 7 (Quartz), not {len(found)}"
+    fields = words(text)
+    if len(fields) == _UNIX_FIELDS:
+        return Cron(text=text, times=unix_cron(fields))
+    if len(fields) in _QUARTZ_FIELDS:
+        return Cron(text=text, times=quartz(fields))
+    message = f"must have 5 fields (Unix cron), or 6 or 7 (Quartz), not {len(fields)}"
     raise CronError(Fault(message=message, offset=0))
 
 

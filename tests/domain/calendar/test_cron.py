@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from types import FrameType
 
@@ -10,9 +11,8 @@ import pytest
 
 from shared.domain.calendar.cron import Cron, first_fire, next_fire, read_cron
 from shared.domain.calendar.cron_fields import CronError
+from shared.domain.calendar.cron_search import LocalTimes, OnWeekdays
 from shared.domain.calendar.dates import Asked, zone_named
-from shared.domain.calendar.quartz import Quartz
-from shared.domain.calendar.unix_cron import UnixCron
 from shared.domain.errors import DateError
 from tests.lifecycle_factories import at, shown
 
@@ -109,9 +109,13 @@ class TestFields:
     """Five fields are Unix cron, six or seven Quartz; blanks and tabs part them."""
 
     def test_their_number_decides(self) -> None:
-        assert isinstance(read_cron("0 0 1 * 1").times, UnixCron)
-        assert isinstance(read_cron("0 0 0 1 * ?").times, Quartz)
-        assert isinstance(read_cron("0 0 0 1 * ? 2026").times, Quartz)
+        daily = {"minutes": (0,), "hours": (9,), "months": tuple(range(1, 13))}
+
+        unix = LocalTimes(days=(OnWeekdays(frozenset({2})),), **daily)  # 1 is Monday
+        assert read_cron("0 9 * * 1").times == unix
+        quartz = LocalTimes(days=(OnWeekdays(frozenset({1})),), **daily)  # 1 is Sunday
+        assert read_cron("0 0 9 ? * 1").times == quartz
+        assert read_cron("0 0 9 ? * 1 2026").times == replace(quartz, years=(2026,))
 
     @pytest.mark.parametrize(
         ("text", "count"), [("", 0), ("@daily", 1), ("0 0 * *", 4), ("0 0 0 1 * ? 2026 x", 8)]

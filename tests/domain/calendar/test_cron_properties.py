@@ -4,10 +4,11 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -281,3 +282,41 @@ class TestQuartzAndUnix:
         one, other = read_cron(unix), read_cron(quartz)
         assert first_fire(one, start, zone) == first_fire(other, start, zone)
         assert next_fire(one, start, zone) == next_fire(other, start, zone)
+
+
+class TestAgainstCroniter:
+    """For plain numbers, Unix cron finds the local times that croniter finds, one after another."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        minute=st.sets(st.integers(0, 59), min_size=1, max_size=3),
+        hour=st.sets(st.integers(0, 23), min_size=1, max_size=3),
+        day=st.none() | st.sets(st.integers(1, 31), min_size=1, max_size=3),
+        month=st.none() | st.sets(st.integers(1, 12), min_size=1, max_size=3),
+        weekday=st.none() | st.sets(st.integers(0, 6), min_size=1, max_size=3),
+        start=st.datetimes(*map(datetime.fromisoformat, ("1990-01-01", "2090-01-01"))),
+    )
+    def test_the_next_five_times(
+        self,
+        minute: set[int],
+        hour: set[int],
+        day: set[int] | None,
+        month: set[int] | None,
+        weekday: set[int] | None,
+        start: datetime,
+    ) -> None:
+        text = " ".join(
+            "*" if numbers is None else ",".join(map(str, sorted(numbers)))
+            for numbers in (minute, hour, day, month, weekday)
+        )
+        start = start.replace(second=0, microsecond=0)
+        oracle = croniter(text, start - MINUTE, datetime, max_years_between_matches=9)
+        times = read_cron(text).times
+
+        found: list[datetime] = []
+        at = times.first_from(start)
+        while at is not None and len(found) < 5:
+            found.append(at)
+            at = times.first_from(at + MINUTE)
+
+        assert found == list(islice(oracle.all_next(datetime), 5))

@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.calendar.cron import read_cron
 from shared.domain.calendar.cron_fields import CronError
-from shared.domain.calendar.quartz import LONGEST_GAP_YEARS
+from shared.domain.calendar.cron_search import MAX_GAP_YEARS
 
 MONDAY = "2020-11-16T16:56:00"
 
@@ -133,7 +133,7 @@ class TestDays:
                 int(date[:4]) for date in fires(f"0 0 0 ? 2 {weekday}#5", "2000-01-01", many=14)
             )
         ]
-        assert max(rests) == LONGEST_GAP_YEARS
+        assert max(rests) == MAX_GAP_YEARS
 
 
 class TestTimes:

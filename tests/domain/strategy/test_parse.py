@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from shared.domain.calendar.cron import Cron
+from shared.domain.calendar.cron_search import LocalTimes, OnWeekdays
 from shared.domain.calendar.dates import ResetTo, Unit
-from shared.domain.calendar.unix_cron import UnixCron
 from shared.domain.errors import InvalidInputError, RitornelloError
 from shared.domain.strategy.model import (
     Action,
@@ -180,7 +180,15 @@ class TestEveryField:
                 Calendar(
                     key="mondays",
                     task="bill",
-                    cron=Cron(text="0 9 * * MON", times=UnixCron(expression="0 9 * * 1", every_hour=False)),
+                    cron=Cron(
+                        text="0 9 * * MON",
+                        times=LocalTimes(
+                            minutes=(0,),
+                            hours=(9,),
+                            days=(OnWeekdays(frozenset({2})),),
+                            months=tuple(range(1, 13)),
+                        ),
+                    ),
                 ),
             ),
             on_create_tasks=(
