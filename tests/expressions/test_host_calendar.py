@@ -190,7 +190,7 @@ class TestTheZones:
         ids = [zone.id for zone in WINDOWS_ZONES]
 
         assert ids == sorted(set(ids))
-        assert len(IANA_OF) == len(ids) == 139
+        assert len(IANA_OF) == len(ids) == 142
 
     @pytest.mark.parametrize(
         ("name", "shown"),
@@ -198,6 +198,9 @@ class TestTheZones:
             ("UTC", "Coordinated Universal Time (UTC)"),
             ("India Standard Time", "Chennai, Kolkata, Mumbai, New Delhi (UTC+05:30)"),
             ("Newfoundland Standard Time", "Newfoundland (UTC-03:30)"),
+            ("Alberta Standard Time", "Alberta (UTC-06:00)"),
+            ("British Columbia Standard Time", "British Columbia (UTC-07:00)"),
+            ("Manitoba Standard Time", "Manitoba (UTC-05:00)"),
         ],
     )
     def test_what_they_are_called(self, name: str, shown: str) -> None:

@@ -1,0 +1,15 @@
+from dev.windows_zones import windows_zones
+from shared.expressions.windows_zones import FILE, IANA_OF
+
+
+class TestTheTable:
+    """The shipped table is what CLDR says, under the names the zone database uses now."""
+
+    def test_the_file_is_what_the_generator_writes(self) -> None:
+        assert FILE.read_text(encoding="utf-8") == windows_zones()
+
+    def test_a_renamed_zone_has_its_new_name(self) -> None:
+        assert IANA_OF["India Standard Time"] == "Asia/Kolkata"
+
+    def test_a_zone_merged_into_another_continent_keeps_its_own_name(self) -> None:
+        assert IANA_OF["Greenwich Standard Time"] == "Atlantic/Reykjavik"
