@@ -1,11 +1,10 @@
-"""What answers HTTP on a laptop: the API's routes, the stack's own, and the AWS services it stands for."""
+"""What the local stack answers over HTTP: the API's routes, its own, and the AWS services it stands in for."""
 
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -16,6 +15,7 @@ from dev.clock import ClockFile
 from dev.doorbells import Doorbells
 from dev.emulator import Emulator
 from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
+from dev.http_server import HttpServer
 from dev.jump import Jumper
 from dev.template import Function, Route
 from dev.workers import Invocation, Pool
@@ -56,26 +56,25 @@ class Behind(Protocol):
         """What time it is here."""
 
 
-class Front:
-    """A server on 127.0.0.1. It listens before the stack behind it is ready, and says 503 until then."""
+class HttpFront:
+    """Serves on 127.0.0.1. It listens before the stack behind it is ready, and answers 503 until then."""
 
     def __init__(self, stack: Behind, port: int) -> None:
         self._stack = stack
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self.answer))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._stops = False
+        self._server = HttpServer(self.answer, port)
+        self.url = self._server.url
 
     def stop_serving(self) -> None:
-        """Answer nobody any more."""
-        self._server.shutdown()
+        """Answer no client any more; functions that still run reach the services they call."""
+        self._stops = True
 
     def close(self) -> None:
-        """Give the port back."""
-        self._server.server_close()
+        """Release the port."""
+        self._server.close()
 
     def answer(self, request: HttpRequest) -> HttpReply:
-        """Whatever a request is for: the stack itself, one of the services it stands for, or a function."""
+        """Answer a request to the stack itself, to one of the services it stands in for, or to a function."""
         path = request.target.partition("?")[0]
         if not self._stack.is_ready.is_set() and path != "/_local/ring":
             return json_reply(503, {"message": "starting"})
@@ -88,7 +87,9 @@ class Front:
         return self._served(request)
 
     def _served(self, request: HttpRequest) -> HttpReply:
-        """A function's own answer."""
+        """Return a function's own answer."""
+        if self._stops:
+            return json_reply(503, {"message": "stopping"})
         found = event_of(request, self._stack.routes)
         if found is None:
             return json_reply(404, {"message": "Not Found"})
@@ -145,41 +146,6 @@ class Front:
             reply.headers.append(("x-amzn-errortype", code))
             return reply
         return json_reply(200, {"ScheduleArn": f"arn:aws:scheduler:local:{name}"})
-
-
-def _handler(answer: Callable[[HttpRequest], HttpReply]) -> Callable[..., BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            """Functions log for themselves."""
-
-        def _answer(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            request = HttpRequest(
-                method=self.command,
-                target=self.path,
-                headers=headers,
-                body=self.rfile.read(length),
-                source=self.client_address[0],
-            )
-            reply = answer(request)
-            self.send_response(reply.status)
-            for name, value in reply.headers:
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(reply.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(reply.body)
-
-        def __getattr__(self, name: str) -> Callable[[], None]:
-            """Any method is answered, if only by 404, as API Gateway does."""
-            if name.startswith("do_"):
-                return self._answer
-            raise AttributeError(name)
-
-    return Handler
 
 
 def _target(body: Mapping[str, Any], now: datetime) -> datetime:

@@ -16,7 +16,7 @@ from typing import Any
 from dev.clock import ClockFile, Offset
 from dev.doorbells import Doorbells
 from dev.emulator import Emulator
-from dev.front import Front
+from dev.http_front import HttpFront
 from dev.jump import Jumper
 from dev.template import Function, Template
 from dev.workers import ROOT, Invocation, Pool
@@ -53,7 +53,7 @@ class Stack:
         self.clock = ClockFile(folder / "clock.json")
         self._set_clock(start_at)
         # Listening comes before the emulator starts: it rings what is overdue at once.
-        self.front = Front(self, port)
+        self.front = HttpFront(self, port)
         self.url = self.front.url
         self.template = Template(ROOT / "template.yaml", _parameters(folder))
         self.functions = {function.logical_id: function for function in self.template.functions()}

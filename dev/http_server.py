@@ -1,0 +1,106 @@
+"""An HTTP server on 127.0.0.1 for functions that answer one request at a time, on uvicorn.
+
+uvicorn speaks the protocol (chunked bodies, keep-alive, pipelining, any method) and can send a response in pieces.
+"""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import uvicorn
+
+from dev.gateway import HttpReply, HttpRequest
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CLOSING_SECONDS = 1
+
+
+class HttpServer:
+    """Serves from the moment it is made until ``close``. Port 0 takes a free one; ``url`` says which."""
+
+    def __init__(self, answer: Callable[[HttpRequest], HttpReply], port: int) -> None:
+        self._answer = answer
+        listener = socket.create_server(("127.0.0.1", port), backlog=128)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self._serve,
+                interface="asgi3",
+                lifespan="off",
+                proxy_headers=False,
+                ws="none",
+                log_config=None,  # functions log for themselves
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=CLOSING_SECONDS,
+            )
+        )
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, daemon=True, name="http"
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving and release the port."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+        reply = await self._in_a_thread(await _request(scope, receive))
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    async def _in_a_thread(self, request: HttpRequest) -> HttpReply:
+        """Return the reply, computed in a thread of its own.
+
+        An answer may wait for a function that itself calls this server, so a pool of any fixed size could be used up
+        by requests that wait for one another.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[HttpReply] = loop.create_future()
+
+        def run() -> None:
+            try:
+                outcome: HttpReply | Exception = self._answer(request)
+            except Exception as error:  # noqa: BLE001 - raised again below, in the request it belongs to
+                outcome = error
+            loop.call_soon_threadsafe(_settle, done, outcome)
+
+        threading.Thread(target=run, daemon=True).start()
+        return await done
+
+
+def _settle(done: asyncio.Future[HttpReply], outcome: HttpReply | Exception) -> None:
+    if done.cancelled():
+        return  # the server is closing
+    if isinstance(outcome, Exception):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
+
+
+async def _request(scope: Message, receive: Receive) -> HttpRequest:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    query = scope["query_string"].decode("latin-1")
+    return HttpRequest(
+        method=scope["method"],
+        target=scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""),
+        headers=headers,
+        body=body,
+        source=scope["client"][0],
+    )

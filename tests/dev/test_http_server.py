@@ -1,0 +1,103 @@
+"""The local HTTP server, over real sockets on 127.0.0.1."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from dev.gateway import HttpReply, HttpRequest
+from dev.http_server import HttpServer
+
+pytestmark = pytest.mark.enable_socket
+
+
+def echo(request: HttpRequest) -> HttpReply:
+    if request.target == "/broken":
+        raise ValueError("broken")
+    seen = {
+        "method": request.method,
+        "target": request.target,
+        "body": request.body.decode(),
+        "x-sent": request.headers.get("x-sent"),
+        "source": request.source,
+    }
+    return HttpReply(status=418, headers=[("x-back", "yes")], body=json.dumps(seen).encode())
+
+
+@pytest.fixture
+def server() -> Iterator[HttpServer]:
+    serving = HttpServer(echo, 0)
+    yield serving
+    serving.close()
+
+
+@pytest.fixture
+def client(server: HttpServer) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.url).port, timeout=10)
+    yield connection
+    connection.close()
+
+
+class TestRequests:
+    """What a client sends reaches the function as API Gateway would hand it over."""
+
+    def test_method_target_headers_and_body(self, client: http.client.HTTPConnection) -> None:
+        client.request("PATCH", "/a%2Fb?c=%20d", body=b"hello", headers={"X-Sent": "1"})
+        response = client.getresponse()
+
+        assert (response.status, response.headers["x-back"]) == (418, "yes")
+        assert json.loads(response.read()) == {
+            "method": "PATCH",
+            "target": "/a%2Fb?c=%20d",
+            "body": "hello",
+            "x-sent": "1",
+            "source": "127.0.0.1",
+        }
+
+    def test_a_chunked_body(self, client: http.client.HTTPConnection) -> None:
+        chunks = iter([b"in ", b"three ", b"pieces"])
+        client.request("POST", "/", body=chunks, encode_chunked=True)
+
+        assert json.loads(client.getresponse().read())["body"] == "in three pieces"
+
+    def test_a_repeated_header_is_joined_by_a_comma(self, client: http.client.HTTPConnection) -> None:
+        client.putrequest("GET", "/")
+        client.putheader("X-Sent", "1")
+        client.putheader("X-Sent", "2")
+        client.endheaders()
+
+        assert json.loads(client.getresponse().read())["x-sent"] == "1,2"
+
+    @pytest.mark.parametrize("method", ["BREW", "OPTIONS"])
+    def test_any_method(self, client: http.client.HTTPConnection, method: str) -> None:
+        client.request(method, "/")
+
+        assert json.loads(client.getresponse().read())["method"] == method
+
+    def test_the_answer_to_head_has_no_body(self, client: http.client.HTTPConnection) -> None:
+        client.request("HEAD", "/")
+        response = client.getresponse()
+
+        assert (response.status, response.read()) == (418, b"")
+        assert int(response.headers["content-length"]) > 0
+
+    def test_several_requests_on_one_connection(self, client: http.client.HTTPConnection) -> None:
+        for number in range(3):
+            client.request("GET", f"/{number}")
+            assert json.loads(client.getresponse().read())["target"] == f"/{number}"
+
+    def test_a_function_that_fails_answers_500(
+        self, client: http.client.HTTPConnection, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        client.request("GET", "/broken")
+
+        assert client.getresponse().status == 500
+        assert "ValueError: broken" in caplog.text
+
+
+def test_a_closed_server_has_released_its_port(server: HttpServer) -> None:
+    server.close()
+
+    assert HttpServer(echo, urlsplit(server.url).port or 0).url == server.url
