@@ -1,6 +1,6 @@
 """User logic: CEL expressions and templates, compiled, checked and evaluated under limits.
 
-Knows nothing of the domain: the caller says which variables there are and what must come back.
+This package knows nothing of the domain: the caller names the variables and the type of the result.
 Source: docs/expressions.md.
 """
 

@@ -1,4 +1,4 @@
-"""Turns what the compiler says into a problem for a person."""
+"""Turn the compiler's report into a problem that a user can act on."""
 
 import re
 from collections.abc import Callable
@@ -14,11 +14,11 @@ _EXAMPLE = "`cycle % 12 == 0`"
 
 
 def diagnose(source: str, report: str, *, compiles: Callable[[str], bool]) -> ExpressionProblem:
-    """The first thing wrong with ``source``, which the compiler refused with ``report``.
+    """Return the first problem of ``source``, which the compiler refused with ``report``.
 
-    JavaScript is recognised only here, where CEL has refused already: no valid CEL is taken for it.
-    compiles: tells whether a suggestion is valid; only such are made.
+    If the source looks like JavaScript, the message shows the CEL form, provided that ``compiles`` accepts it.
     """
+    # Only sources that CEL has refused come here, so no valid CEL is taken for JavaScript.
     javascript = _javascript_at(list(tokens(source)))
     if javascript is not None:
         return ExpressionProblem(
@@ -32,7 +32,7 @@ def diagnose(source: str, report: str, *, compiles: Callable[[str], bool]) -> Ex
 
 
 def plain_message(report: str) -> str:
-    """What the library says, without its status codes."""
+    """Return the library's message without its status codes."""
     return _STATUS.sub("", report).strip() or "out of memory"
 
 
@@ -72,7 +72,7 @@ def _advice(source: str, *, compiles: Callable[[str], bool]) -> str:
 
 
 def _as_cel(source: str) -> str:
-    """The expression inside a function of one expression; a guess, to be compiled before it is shown."""
+    """Return the expression inside a one-line JavaScript function. It is a guess: compile it before showing it."""
     body = source.strip()
     if head := _HEAD.match(body):
         body = body[head.end() :].strip().removesuffix(";").strip()

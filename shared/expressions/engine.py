@@ -1,8 +1,7 @@
-"""The one module that imports the CEL library.
+"""The CEL library, imported here only.
 
-What the library does that its signatures do not tell, all handled here: errors come back as values; other
-failures of an evaluation as ``RuntimeError``, ``MemoryError`` or ``SystemError``; what a Python function
-raises arrives as an error value with its text.
+Its signatures leave out how it fails: errors are returned as values, an evaluation can also raise ``RuntimeError``,
+``MemoryError`` or ``SystemError``, and an exception of a Python function becomes an error value with its text.
 """
 
 from dataclasses import dataclass
@@ -54,12 +53,10 @@ _VariablesKey = frozenset[tuple[str, VariableType]]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled expression. It may be run any number of times.
+    """A compiled expression, for any number of evaluations.
 
-    own_bytes: of text that it may make without any context.
-    factor: how many times over macros and ``+`` can repeat one text, at most. Text times factor is held to
-    8 MB: the library takes the process down when it hands a Python function a text for which, at the edge of
-    the memory cap, there is no room any more.
+    ``own_bytes`` is the size of the text it can make without any context. ``factor`` is an upper bound for how often
+    macros and ``+`` can repeat one text.
     """
 
     expression: Any
@@ -67,10 +64,12 @@ class Program:
     factor: int
 
     def run(self, bindings: Bindings) -> CelValue:
-        """Its value for these bindings, under the memory cap; lives as long as it is referred to.
+        """Return the value for these bindings, evaluated under the memory cap.
 
-        Raises: EvaluationError: an error value, or a limit.
+        Raises: EvaluationError: if the value is an error, or a limit was met.
         """
+        # The library ends the process if memory runs out while it hands a text to a Python function, so the product
+        # is limited to 8 MB before anything runs.
         if (self.own_bytes + bindings.size) * self.factor > MAX_TEXT_BYTES:
             raise EvaluationError("what it repeats could grow too large for a context of this size")
         try:
@@ -86,7 +85,7 @@ class Program:
 
 
 def compile_expression(source: str, *, variables: Variables, returns: ResultType) -> Program:
-    """The compiled source; compiled ones are kept, the 512 used last.
+    """Return the compiled source; the 512 used last are cached.
 
     Raises: ExpressionSyntaxError: with the first problem.
     """
@@ -114,7 +113,7 @@ def _compiled(source: str, variables: _VariablesKey, returns: ResultType) -> Pro
 
 
 def _own_bytes(source: str) -> int:
-    """Texts in the source are few bytes; only ``replace`` makes long ones of short ones."""
+    """Return the size of text the source can make by itself: its literals, and what ``replace`` may expand."""
     return len(source) + (MAX_TEXT_CHARACTERS if "replace" in source else 0)
 
 
@@ -125,7 +124,7 @@ def _require_bounded(source: str) -> None:
 
 
 def _too_much(source: str) -> ExpressionProblem | None:
-    """What is wrong with a source before the compiler may see it."""
+    """Return the problem of a source that must not reach the compiler, or None."""
     try:
         size = len(source.encode())
     except UnicodeEncodeError:
@@ -148,7 +147,7 @@ def _compiles(environment: Any, source: str, returns: ResultType) -> bool:  # no
 
 
 def _may_return(found: str, returns: ResultType) -> bool:
-    """Whether an expression of the static type ``found`` can have a value of the wanted type."""
+    """Return whether an expression of the static type ``found`` can have a value of the required type."""
     if found == "DYN":
         return True
     if returns is ResultType.ANY:
@@ -162,7 +161,8 @@ def _named(returns: ResultType) -> str:
 
 @lru_cache(maxsize=32)
 def _environment(variables: _VariablesKey) -> Any:  # noqa: ANN401 - of the library, which has no stubs
-    """The declarations for one set of variables. The string extension is left out: it is not bounded."""
+    """Return the declarations for one set of variables."""
+    # The library's string extension is left out, because its functions are not bounded.
     return cel.NewEnv(
         variables={name: _VARIABLE_TYPES[kind] for name, kind in variables}, functions=_declarations()
     )

@@ -1,4 +1,4 @@
-"""Check an expression, evaluate it."""
+"""Check and evaluate expressions."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,9 +12,9 @@ _WANTED = {ResultType.BOOL: "BOOL", ResultType.TIMESTAMP: "TIMESTAMP", ResultTyp
 
 
 def check(source: str, *, variables: Variables, returns: ResultType) -> ExpressionProblem | None:
-    """The first thing wrong with the source, None when it compiles and can return what it must.
+    """Return the first problem of the source, or None if it compiles and can return the required type.
 
-    Syntax, names of variables and functions, types as far as they are known, length, nesting, growth.
+    It checks syntax, names of variables and functions, types as far as they are known, length, nesting and growth.
     Source: docs/expressions.md.
     """
     try:
@@ -27,15 +27,13 @@ def check(source: str, *, variables: Variables, returns: ResultType) -> Expressi
 def evaluate(
     source: str, context: Mapping[str, object], *, variables: Variables, returns: ResultType
 ) -> object:
-    """The value of the expression in plain Python: bool, int, float, str, None, list, dict, aware datetime.
+    """Return the value in plain Python: bool, int, float, str, None, list, dict or aware datetime.
 
-    context: values of the variables as plain Python; datetimes must be aware. More than the declared
-    variables do no harm; a declared one without a value fails only where it is used.
-    A whole double leaves as an integer. Dates inside lists and maps leave as ISO texts; maps are
-    sorted by key.
-    Not for several threads at once: the memory cap is one for the whole process.
-    Raises: EvaluationError: there is no such value, or a limit was met.
-        ExpressionSyntaxError: the source does not compile; it is an EvaluationError too.
+    ``context`` holds the values of the variables; datetimes must be aware. Undeclared entries are ignored, and a
+    declared variable without a value fails only if it is used. A whole double is returned as an integer. Dates inside
+    lists and maps are ISO texts; maps are sorted by key. Not thread-safe: the memory cap applies to the whole process.
+    Raises: EvaluationError: if there is no such value, or a limit was met.
+        ExpressionSyntaxError: if the source does not compile; it is a subclass of EvaluationError.
     Source: docs/expressions.md.
     """
     program = compile_expression(source, variables=variables, returns=returns)
@@ -43,9 +41,9 @@ def evaluate(
 
 
 def converted(value: CelValue, returns: ResultType, meter: Meter) -> "JsonValue | datetime":
-    """A CEL value in plain Python, if it has the wanted type.
+    """Return a CEL value in plain Python if it has the required type.
 
-    Raises: EvaluationError: another type, no plain form, or too large.
+    Raises: EvaluationError: if it has another type or no plain form, or is too large.
     """
     kind = value.type().name().partition("<")[0]
     if returns is not ResultType.ANY and kind != _WANTED[returns]:

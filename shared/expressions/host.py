@@ -1,6 +1,6 @@
 """The host functions: what an expression can call beside the language itself.
 
-Each is typed, pure and bounded; it refuses by a ``ValueError``, whose text is what the user reads.
+Each is typed, pure and bounded. A function refuses its arguments with a ``ValueError`` whose text the user reads.
 Source: docs/expressions.md.
 """
 
@@ -13,7 +13,7 @@ from shared.expressions.limits import MAX_TEXT_CHARACTERS
 
 
 class HostType(StrEnum):
-    """The type of a parameter or a result; concrete, one overload for each."""
+    """The type of a parameter or a result. CEL needs concrete types: one overload for each."""
 
     BOOL = "bool"
     INT = "int"
@@ -25,7 +25,7 @@ class HostType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
-    """One overload: a name may stand more than once, with other parameters."""
+    """One overload. A name can occur several times, with different parameters."""
 
     name: str
     parameters: tuple[HostType, ...]
@@ -34,14 +34,13 @@ class HostFunction:
 
     @property
     def signature(self) -> str:
-        """As the documentation lists it: ``round(double, int) -> double``."""
+        """Return the signature as the documentation lists it: ``round(double, int) -> double``."""
         return f"{self.name}({', '.join(self.parameters)}) -> {self.returns}"
 
     def call(self, *arguments: object) -> object:
-        """The result, within bounds.
+        """Return the result if it is within the limits.
 
-        Raises: ValueError: the function refuses, or its text is too long or holds a NUL character, where the
-        library would silently cut it off.
+        Raises: ValueError: if the function refuses, or its text is too long or contains a NUL character.
         """
         result = self.function(*arguments)
         for text in result if isinstance(result, list) else [result]:
@@ -53,7 +52,7 @@ class HostFunction:
 def _require_bounded(name: str, text: str) -> None:
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"{name}: the result is longer than {MAX_TEXT_CHARACTERS} characters")
-    if "\0" in text:
+    if "\0" in text:  # the library would cut the text off there, without an error
         raise ValueError(f"{name}: the result holds a NUL character")
 
 

@@ -1,7 +1,7 @@
-"""Host functions for dates. All reckon in the IANA zone they are given and keep the wall-clock time.
+"""Host functions for dates. All use the given IANA zone and keep the wall-clock time.
 
-A local time inside a gap (clocks go forward) moves to the first instant after it; one that comes twice
-(clocks go back) is the first of the two. What leaves the years 1 to 9999 is refused.
+A local time inside a gap (clocks go forward) moves to the first instant after it; of a local time that occurs twice
+(clocks go back) the first counts. Results outside the years 1 to 9999 are refused.
 Source: docs/expressions.md.
 """
 
@@ -24,7 +24,7 @@ _LAST_DAY = 31
 
 
 def with_day(date: datetime, day: int, zone: str) -> datetime:
-    """``date`` on the given day (1 to 31) of its local month, the last one where the month is shorter."""
+    """Return ``date`` on the given day (1 to 31) of its local month, or on the last day if the month is shorter."""
     if not 1 <= day <= _LAST_DAY:
         raise ValueError(f"withDay: the day must be 1 to 31, not {day}")
     tz = _zone(zone)
@@ -33,7 +33,7 @@ def with_day(date: datetime, day: int, zone: str) -> datetime:
 
 
 def add_months(date: datetime, months: int, zone: str) -> datetime:
-    """``date`` so many months later (earlier when negative), the day clamped to the month."""
+    """Return ``date`` moved by a number of months (back if negative), the day clamped to the month."""
     tz = _zone(zone)
     local = _local(date, tz)
     year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
@@ -43,7 +43,7 @@ def add_months(date: datetime, months: int, zone: str) -> datetime:
 
 
 def add_days(date: datetime, days: int, zone: str) -> datetime:
-    """``date`` so many local days later (earlier when negative)."""
+    """Return ``date`` moved by a number of local days (back if negative)."""
     tz = _zone(zone)
     try:
         later = _local(date, tz) + timedelta(days=days)
@@ -53,13 +53,13 @@ def add_days(date: datetime, days: int, zone: str) -> datetime:
 
 
 def start_of_day(date: datetime, zone: str) -> datetime:
-    """The first instant of the local day of ``date``."""
+    """Return the first instant of the local day of ``date``."""
     tz = _zone(zone)
     return _instant(_local(date, tz).replace(hour=0, minute=0, second=0, microsecond=0), tz)
 
 
 def format_date(date: datetime, pattern: str, zone: str) -> str:
-    """``pattern`` with YYYY MM DD HH mm ss replaced by the local date and time; the rest stays."""
+    """Return ``pattern`` with YYYY, MM, DD, HH, mm and ss replaced by the local date and time."""
     if len(pattern) > _MAX_PATTERN_CHARACTERS:
         raise ValueError(f"formatDate: the pattern is longer than {_MAX_PATTERN_CHARACTERS} characters")
     local = _local(date, _zone(zone))
@@ -67,7 +67,7 @@ def format_date(date: datetime, pattern: str, zone: str) -> str:
 
 
 def iso_date(date: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and ``Z``: ``2026-03-01T09:00:00.000Z``. Microseconds are cut."""
+    """Return ISO 8601 in UTC with milliseconds and ``Z``: ``2026-03-01T09:00:00.000Z``. Microseconds are cut off."""
     return date.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -75,11 +75,11 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"no time zone is named '{name[:64]}'") from None
+        raise ValueError(f"unknown time zone '{name[:64]}'") from None
 
 
 def _local(date: datetime, tz: ZoneInfo) -> datetime:
-    """The wall clock of ``date`` in the zone, without the zone."""
+    """Return the wall clock of ``date`` in the zone, as a naive datetime."""
     try:
         return date.astimezone(tz).replace(tzinfo=None, fold=0)
     except OverflowError:
@@ -87,7 +87,7 @@ def _local(date: datetime, tz: ZoneInfo) -> datetime:
 
 
 def _instant(local: datetime, tz: ZoneInfo) -> datetime:
-    """The instant, in UTC, at which the wall clock of the zone shows ``local``."""
+    """Return the instant, in UTC, at which the wall clock of the zone shows ``local``."""
     try:
         instant = local.replace(tzinfo=tz).astimezone(UTC)
         shown = instant.astimezone(tz).replace(tzinfo=None)
@@ -97,10 +97,8 @@ def _instant(local: datetime, tz: ZoneInfo) -> datetime:
 
 
 def _end_of_gap(local: datetime, tz: ZoneInfo) -> datetime:
-    """The first instant after the gap that ``local`` is in, found by halving.
-
-    Read with the offset of after the gap the local time is an instant before it, and the other way round.
-    """
+    """Return the first instant after the gap that contains ``local``, found by bisection."""
+    # With the offset that applies after the gap, the local time is an instant before it, and vice versa.
     before = local.replace(tzinfo=tz, fold=1, microsecond=0).astimezone(UTC)
     after = local.replace(tzinfo=tz, microsecond=0).astimezone(UTC)
     new_offset = after.astimezone(tz).utcoffset()

@@ -12,9 +12,9 @@ _EXACT = Context(prec=400, rounding=ROUND_HALF_UP)
 
 
 def round_half_away(number: float, digits: int) -> float:
-    """``number`` with so many decimals (0 to 15), halves away from zero.
+    """Return ``number`` rounded to 0 to 15 decimals, halves away from zero.
 
-    It rounds the decimal number as it is printed, not its binary neighbour: 1.005 to two digits is 1.01.
+    It rounds the decimal number as printed, not its binary neighbour: 1.005 to two digits is 1.01.
     """
     _require_finite("round", number)
     if not 0 <= digits <= _MAX_DIGITS:
@@ -23,13 +23,13 @@ def round_half_away(number: float, digits: int) -> float:
 
 
 def floor(number: float) -> float:
-    """The next whole number below, as a double."""
+    """Return the largest whole number that is not above ``number``, as a double."""
     _require_finite("floor", number)
     return float(math.floor(number))
 
 
 def ceil(number: float) -> float:
-    """The next whole number above, as a double."""
+    """Return the smallest whole number that is not below ``number``, as a double."""
     _require_finite("ceil", number)
     return float(math.ceil(number))
 

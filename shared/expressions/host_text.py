@@ -1,4 +1,4 @@
-"""Host functions for text, encoding and digests. What could grow is measured before it is built.
+"""Host functions for text, encodings and digests. The size of a result is checked before it is built.
 
 Source: docs/expressions.md.
 """
@@ -14,7 +14,7 @@ _MAX_PARTS = 1000
 
 
 def split(text: str, separator: str) -> list[str]:
-    """The parts between the separators, at most 1,000; the separator must not be empty."""
+    """Return the parts between the separators, at most 1,000. The separator must not be empty."""
     if not separator:
         raise ValueError("split: the separator is empty")
     if text.count(separator) >= _MAX_PARTS:
@@ -23,10 +23,8 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def join(parts: list[object], separator: str) -> str:
-    """The texts of the list with the separator between them.
-
-    A list whose element type is known only when it runs may hold anything: it is refused here.
-    """
+    """Return the texts of the list, joined by the separator."""
+    # A list whose element type is known only at run time can hold anything.
     texts = [part for part in parts if isinstance(part, str)]
     if len(texts) != len(parts):
         raise ValueError("join: the list holds something that is not text; convert with string()")
@@ -35,7 +33,7 @@ def join(parts: list[object], separator: str) -> str:
 
 
 def replace(text: str, old: str, new: str) -> str:
-    """Every ``old`` replaced by ``new``; ``old`` must not be empty."""
+    """Return ``text`` with every ``old`` replaced by ``new``. ``old`` must not be empty."""
     if not old:
         raise ValueError("replace: the text to replace is empty")
     _require_length("replace", len(text) + text.count(old) * (len(new) - len(old)))
@@ -43,12 +41,12 @@ def replace(text: str, old: str, new: str) -> str:
 
 
 def base64_encode(text: str) -> str:
-    """The UTF-8 bytes of the text in base64 (standard alphabet, padded)."""
+    """Return the UTF-8 bytes of the text in base64 (standard alphabet, padded)."""
     return base64.b64encode(text.encode()).decode("ascii")
 
 
 def base64_decode(text: str) -> str:
-    """The text whose UTF-8 bytes are given in base64 (standard alphabet, padded)."""
+    """Return the text whose UTF-8 bytes are given in base64 (standard alphabet, padded)."""
     try:
         return base64.b64decode(text.encode(), validate=True).decode()
     except binascii.Error:

@@ -1,4 +1,4 @@
-"""The types that cross the border of this package."""
+"""The types in the signatures of this package."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,14 +8,14 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 
 
 class ResultType(StrEnum):
-    """What an expression must return; checked when it is compiled and again when it has run."""
+    """The required type of a result, checked at compile time and again after the evaluation."""
 
     BOOL = "bool"
     TIMESTAMP = "timestamp"
     MAP = "map"
-    """A map with text keys; what it holds is JSON."""
+    """A map with text keys and JSON values."""
     ANY = "any"
-    """Whatever has a JSON form, or a timestamp. Bytes, durations and types have none."""
+    """Anything with a JSON form, or a timestamp. Bytes, durations and types have none."""
 
 
 class VariableType(StrEnum):
@@ -28,7 +28,7 @@ class VariableType(StrEnum):
     TIMESTAMP = "timestamp"
     """Bound to an aware datetime."""
     MAP = "map"
-    """Text keys, values of any type, found out when it runs."""
+    """Text keys; the types of the values are known only at run time."""
     ANY = "any"
 
 

@@ -1,4 +1,4 @@
-"""As much of the grammar of CEL as can be told without the compiler: where texts, comments and braces are."""
+"""The part of CEL's grammar that is needed without the compiler: texts, comments and braces."""
 
 import re
 from collections.abc import Iterator
@@ -32,16 +32,16 @@ class Token(NamedTuple):
 
 
 def tokens(source: str, start: int = 0) -> Iterator[Token]:
-    """The tokens of ``source`` from ``start``; never raises, comments are left out, the unknown is a sign."""
+    """Return the tokens of ``source`` from ``start``, without comments. Never raises: unknown characters are signs."""
     for match in _TOKEN.finditer(source, start):
         if match.lastgroup != "comment":
             yield Token(str(match.lastgroup), match.group(), match.start())
 
 
 def closing_brace(source: str, start: int) -> int | None:
-    """Where the ``}`` is that closes a brace opened just before ``start``; None when nothing closes it.
+    """Return the position of the ``}`` that closes a brace opened just before ``start``, or None if there is none.
 
-    Braces of maps are counted, braces in texts and comments are not.
+    Braces of maps count; braces in texts and comments do not.
     """
     depth = 0
     for token in tokens(source, start):
@@ -55,12 +55,13 @@ def closing_brace(source: str, start: int) -> int | None:
 
 
 def growth(source: str) -> int:
-    """How many times over the macros of ``source`` can multiply what they are given, at most.
+    """Return an upper bound for how often the macros of ``source`` can multiply their input.
 
-    The product over all macros of the uses of the macro's variable in its body: ``.map(a, a + a)`` doubles,
-    thirty of them make a billion. The other limits do not see this: the copies share their memory, yet
-    comparing or printing them takes time for each.
+    It is the product, over all macros, of the uses of the macro's variable in its body: ``.map(a, a + a)`` doubles,
+    thirty of them make a billion.
     """
+    # The memory cap does not see this growth: the copies share their memory, but comparing or printing them takes
+    # time for each copy.
     found = list(tokens(source))
     return prod(max(1, _uses(found, index)) for index in range(len(found)) if _is_macro(found, index))
 
@@ -74,7 +75,7 @@ def _is_macro(found: list[Token], index: int) -> bool:
 
 
 def _uses(found: list[Token], index: int) -> int:
-    """How often the variable of the macro at ``index`` occurs between the parentheses of that macro."""
+    """Return how often the variable of the macro at ``index`` occurs between the parentheses of that macro."""
     variable, depth, uses = found[index + 2].value, 1, 0
     for before, token in zip(found[index + 2 :], found[index + 3 :], strict=False):
         depth += (token.value in _OPENING) - (token.value in _CLOSING)

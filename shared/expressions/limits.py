@@ -1,7 +1,7 @@
-"""The limits of an expression, and the cap on the memory one may take.
+"""The limits of an expression, and the memory cap.
 
-Fixed in the CEL library: 10,000 iterations of ``map``, ``filter``, ``exists``, ``all`` in one evaluation,
-32 levels of nesting, regular expressions without backtracking (RE2). The others are ours.
+The CEL library itself limits an evaluation to 10,000 iterations of ``map``, ``filter``, ``exists`` and ``all`` and
+to 32 levels of nesting, and its regular expressions do not backtrack (RE2). The other limits are ours.
 Source: docs/expressions.md.
 """
 
@@ -17,18 +17,18 @@ MAX_SOURCE_BYTES = 4096
 MAX_CONTEXT_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 256 * 1024
 MAX_TEXT_CHARACTERS = 64 * 1024
-"""What a host function may return as text."""
+"""The longest text a host function may return."""
 MAX_GROWTH = 256
-"""How many times over the macros of one expression may multiply their input: see ``growth``."""
+"""How often the macros of one expression may multiply their input; see ``growth``."""
 MAX_TEXT_BYTES = 8 * 1024 * 1024
-"""What any text inside an evaluation could come to, reckoned before it runs: see ``Program``."""
+"""The largest text an evaluation could make, computed before it runs; see ``Program``."""
 MEMORY_BYTES = 64 * 1024 * 1024
 
 STATM = Path("/proc/self/statm")
 
 
 def address_space(statm: Path = STATM) -> int | None:
-    """The address space this process uses now, in bytes; None where the system does not tell."""
+    """Return the address space of this process in bytes, or None if the system does not report it."""
     try:
         with statm.open("rb", buffering=0) as file:
             pages = int(file.read(64).split(None, 1)[0])
@@ -39,10 +39,10 @@ def address_space(statm: Path = STATM) -> int | None:
 
 @contextmanager
 def memory_cap(extra_bytes: int = MEMORY_BYTES, *, statm: Path = STATM) -> Iterator[None]:
-    """Within the block the process may take ``extra_bytes`` more than it has; then the old limit is back.
+    """Limit the process to ``extra_bytes`` more memory inside the block, and restore the old limit after it.
 
-    An allocation beyond the cap fails with ``MemoryError`` instead of growing the process. The cap holds for
-    the whole process: other threads run under it too. Without ``/proc`` (macOS, Windows) there is no cap.
+    An allocation beyond the cap fails with ``MemoryError``. The cap also applies to other threads. Without ``/proc``
+    (macOS, Windows) there is no cap.
     """
     used = address_space(statm)
     if used is None:

@@ -1,8 +1,8 @@
-"""Which country a telephone number belongs to, by the numbering plans of ITU-T E.164.
+"""The country of a telephone number, by the numbering plans of ITU-T E.164.
 
-A number is looked up by its longest known beginning. Where several territories share a code and only their own
-operators tell them apart (Guernsey, Jersey and Man with +44, Aland with +358, Svalbard with +47, the Vatican with
-+39, Western Sahara with +212, the Christmas and Cocos Islands with +61), it is the country the code is named after.
+A number is looked up by its longest known prefix. Some territories share a code that only their own operators can
+tell apart (Guernsey, Jersey and Man with +44, Aland with +358, Svalbard with +47, the Vatican with +39, Western Sahara
+with +212, the Christmas and Cocos Islands with +61); such a number belongs to the country the code is named after.
 Source: docs/expressions.md.
 """
 
@@ -42,7 +42,7 @@ _WORLD = (
 
 
 def _table() -> Mapping[str, str]:
-    """The country of each beginning of a number."""
+    """Return the country of each prefix."""
     found = {f"1{area}": "CA" for area in _CANADA.split()}
     for prefix, rows in (("1", _AMERICAN), ("", _WORLD)):
         for row in rows.split("|"):
@@ -52,21 +52,21 @@ def _table() -> Mapping[str, str]:
 
 
 COUNTRY_OF = _table()
-"""The country (ISO 3166-1, two letters) of each beginning of a number that is known."""
+"""The country (ISO 3166-1, two letters) of each known prefix."""
 
 _LONGEST = max(map(len, COUNTRY_OF))
 
 
 def is_country_code(number: str, country: str) -> bool:
-    """Whether a number in international form is of that country.
+    """Return whether a number in international form belongs to a country.
 
-    The number may begin with ``+``, ``00`` or its country's code, and hold blanks, dots, dashes and parentheses.
-    The country has two letters, in any case. What is no such number is of no country.
+    The number can begin with ``+``, ``00`` or the country's code, and contain blanks, dots, dashes and parentheses.
+    The country has two letters, in any case. A text that is not such a number belongs to no country.
     """
     if not _COUNTRY.fullmatch(country):
         raise ValueError(f"isCountryCode: a country has two letters, not {country[:64]!r}")
     match = _NUMBER.fullmatch(_NOT_DIGITS.sub("", number[:64]))
     if match is None:
         return False
-    beginnings = (match[1][:length] for length in range(_LONGEST, 0, -1))
-    return next((COUNTRY_OF[one] for one in beginnings if one in COUNTRY_OF), None) == country.upper()
+    prefixes = (match[1][:length] for length in range(_LONGEST, 0, -1))
+    return next((COUNTRY_OF[prefix] for prefix in prefixes if prefix in COUNTRY_OF), None) == country.upper()

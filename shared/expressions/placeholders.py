@@ -23,7 +23,7 @@ _PATH = re.compile(r"\s*([^.{}\s]+(?:\.[^.{}\s]+)*)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """Text as it is."""
+    """Text without placeholders."""
 
     text: str
 
@@ -37,7 +37,7 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """The value at a path of the context. ``at`` is where the placeholder begins in the string."""
+    """The value at a path of the context. ``at`` is the position of the placeholder in the string."""
 
     segments: tuple[str, ...]
     at: int
@@ -47,7 +47,7 @@ Part: TypeAlias = Literal | Computed | Lookup
 
 
 class TemplateError(EvaluationError):
-    """A string that is no template."""
+    """A string is not a valid template."""
 
     def __init__(self, message: str, *, template: str, at: int) -> None:
         super().__init__(message)
@@ -56,9 +56,9 @@ class TemplateError(EvaluationError):
 
 @lru_cache(maxsize=1024)
 def parse(template: str) -> tuple[Part, ...]:
-    """The parts of a template in their order, without empty literals; of an empty string none.
+    """Return the parts of a template in their order, without empty literals; an empty string has none.
 
-    Raises: TemplateError: a placeholder is left open, or has no path.
+    Raises: TemplateError: if a placeholder is not closed, or has no path.
     """
     parts: list[Part] = []
     text, position = "", 0
@@ -77,7 +77,7 @@ def parse(template: str) -> tuple[Part, ...]:
 
 
 def _placeholder(template: str, opening: re.Match[str]) -> tuple[Part, int]:
-    """The placeholder that begins at ``opening``, and where the text goes on."""
+    """Return the placeholder that begins at ``opening``, and the position after it."""
     if opening[0] == "${":
         return _computed(template, opening)
     end = template.find("}}", opening.end())
@@ -85,7 +85,7 @@ def _placeholder(template: str, opening: re.Match[str]) -> tuple[Part, int]:
         raise TemplateError("'{{' is never closed", template=template, at=opening.start())
     path = _PATH.fullmatch(template, opening.end(), end)
     if path is None:
-        message = "a path is names with dots between them, e.g. {{instance.attributes.email}}"
+        message = "a path is names separated by dots, e.g. {{instance.attributes.email}}"
         raise TemplateError(message, template=template, at=opening.start())
     return Lookup(tuple(path[1].split(".")), opening.start()), end + 2
 

@@ -1,16 +1,15 @@
-"""What can be wrong with an expression, and how a person is shown it."""
+"""The problems of expressions, and how they are shown to a user."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ExpressionProblem:
-    """One thing wrong with an expression or a template, found before anything runs.
+    """One problem of an expression or a template, found before anything runs.
 
-    rule: a short stable name of the broken rule: ``syntax``, ``undeclared``, ``type``, ``javascript``,
-    ``too-long``, ``too-deep``, ``too-complex``, ``template``.
-    message: one sentence for a person.
-    caret: the offending source line and, below it, a ``^`` under the place; None where there is no one place.
+    ``rule`` is the stable name of the broken rule: ``syntax``, ``undeclared``, ``type``, ``javascript``, ``too-long``,
+    ``too-deep``, ``too-complex`` or ``template``. ``message`` is one sentence. ``caret`` is the source line with a
+    ``^`` below the position, or None if there is no single position.
     Source: docs/expressions.md.
     """
 
@@ -20,14 +19,14 @@ class ExpressionProblem:
 
 
 class ExpressionError(Exception):
-    """The root of what this package raises."""
+    """The root of the exceptions of this package."""
 
 
 class EvaluationError(ExpressionError):
-    """An expression or a template came to no value. Nothing has happened; ``message`` says why.
+    """An expression or a template has no value; ``message`` gives the reason. Nothing was changed.
 
-    The reasons: a missing key, an operation without an answer, a host function that refused, a wrong result
-    type, a limit (iterations, memory, size of context or result).
+    The reasons: a missing key, an undefined operation, a refusal by a host function, a result of the wrong type, or a
+    limit (iterations, memory, size of context or result).
     """
 
     def __init__(self, message: str) -> None:
@@ -36,9 +35,9 @@ class EvaluationError(ExpressionError):
 
 
 class ExpressionSyntaxError(EvaluationError):
-    """A source that does not compile. ``problem`` is what ``check`` would have told.
+    """A source does not compile; ``problem`` is what ``check`` returns for it.
 
-    It is an ``EvaluationError`` too, so that whoever evaluates a stored source has one error to handle.
+    It is an ``EvaluationError``, so a caller that evaluates a stored source has one error to handle.
     """
 
     def __init__(self, problem: ExpressionProblem) -> None:
@@ -47,9 +46,9 @@ class ExpressionSyntaxError(EvaluationError):
 
 
 def caret_at(source: str, *, line: int, column: int) -> str:
-    """The line (from 1) of ``source`` and a ``^`` under the column (from 1, in characters).
+    """Return line ``line`` (from 1) of ``source`` with a ``^`` under ``column`` (from 1, in characters).
 
-    Tabs before the place are kept, so that the mark stands where an editor would show it.
+    Tabs before the position are kept, so that the mark is where an editor shows it.
     """
     lines = source.split("\n")
     text = lines[line - 1].rstrip("\r")
@@ -58,6 +57,6 @@ def caret_at(source: str, *, line: int, column: int) -> str:
 
 
 def caret_at_offset(source: str, offset: int) -> str:
-    """As ``caret_at``, for an offset (from 0) into the whole source."""
+    """Return the same as ``caret_at`` for an offset (from 0) into the whole source."""
     before = source[:offset]
     return caret_at(source, line=before.count("\n") + 1, column=offset - before.rfind("\n"))

@@ -1,4 +1,4 @@
-"""Proof, at start-up, that the limits hold in this very process."""
+"""The self-test at start-up: proves that the limits hold in this process."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,21 +16,21 @@ _BOMB_NUMBERS = list(range(5_000))
 
 
 class LimitsNotHeldError(ExpressionError):
-    """A limit does not hold here: user logic must not run in this process."""
+    """A limit does not hold, so user logic must not run in this process."""
 
 
 def self_test() -> None:
-    """Returns when the limits hold; takes about 50 ms. Source: docs/expressions.md.
+    """Return if the limits hold. It takes about 50 ms. Source: docs/expressions.md.
 
-    Without ``/proc`` (macOS, Windows) there is no memory cap, and none is tested.
-    Raises: LimitsNotHeldError: an expression that must fail came to a value, or failed otherwise.
-        EvaluationError: a sound expression does not work.
+    Without ``/proc`` (macOS, Windows) there is no memory cap to test.
+    Raises: LimitsNotHeldError: if an expression that must fail returned a value or failed for another reason.
+        EvaluationError: if a valid expression fails.
     """
     prove()
 
 
 def prove(statm: Path = STATM) -> None:
-    """As ``self_test``; ``statm`` is where the system tells the memory of the process."""
+    """Run the self-test; ``statm`` is the file that reports the memory of the process."""
     evaluate("size(text) == 1", {"text": "x"}, variables=_VARIABLES, returns=ResultType.BOOL)
     require_refusal(_ITERATIONS, {"numbers": list(range(110))}, because="Iteration budget exceeded")
     if address_space(statm) is not None:
@@ -38,7 +38,7 @@ def prove(statm: Path = STATM) -> None:
 
 
 def require_refusal(source: str, context: Mapping[str, object], *, because: str) -> None:
-    """Returns when the evaluation is refused for the given reason. Raises: LimitsNotHeldError."""
+    """Return if the evaluation is refused for the given reason. Raises: LimitsNotHeldError."""
     try:
         evaluate(source, context, variables=_VARIABLES, returns=ResultType.ANY)
     except EvaluationError as error:

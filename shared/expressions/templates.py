@@ -1,4 +1,4 @@
-"""Templates: strings of a JSON value with ``${CEL}`` and ``{{dotted.path}}`` in them.
+"""Templates: strings inside a JSON value that contain ``${CEL}`` or ``{{dotted.path}}``.
 
 Source: docs/expressions.md.
 """
@@ -18,9 +18,9 @@ from shared.expressions.values import Bindings, Meter, data_out, to_bindings
 
 
 def template_problems(value: JsonValue, *, variables: Variables) -> list[tuple[str, ExpressionProblem]]:
-    """What is wrong with the templates in ``value``: each with the RFC 6901 pointer of its string within it.
+    """Return the problems of the templates in ``value``, each with the RFC 6901 pointer of its string.
 
-    Expressions that do not compile, placeholders left open, empty paths, paths into what is no variable.
+    It finds expressions that do not compile, placeholders that are not closed, empty paths and unknown variables.
     Source: docs/expressions.md.
     """
     return [
@@ -31,13 +31,12 @@ def template_problems(value: JsonValue, *, variables: Variables) -> list[tuple[s
 
 
 def render(value: JsonValue, context: Mapping[str, object], *, variables: Variables) -> JsonValue:
-    """``value`` with its templates filled in; keys are left alone, and what was filled in is not read again.
+    """Return ``value`` with its templates filled in. Keys stay, and inserted values are not scanned again.
 
-    A placeholder that is the whole string keeps the JSON type of its value; a missing path is null, so None
-    tells the caller to leave the thing out. Inside text null is empty, a whole double an integer,
-    a list or map compact JSON, a date ISO in UTC.
-    Not for several threads at once: see ``evaluate``.
-    Raises: EvaluationError: an expression came to no value, a template is broken, the result is too large.
+    If a placeholder is the whole string, its value keeps its JSON type. A missing path is null: if ``render`` returns
+    None, the caller leaves the member out. Inside text, null is empty, a whole double is an integer, a list or map is
+    compact JSON, and a date is ISO in UTC. Not thread-safe; see ``evaluate``.
+    Raises: EvaluationError: if an expression has no value, a template is broken, or the result is too large.
     Source: docs/expressions.md.
     """
     try:
@@ -48,7 +47,7 @@ def render(value: JsonValue, context: Mapping[str, object], *, variables: Variab
 
 @dataclass(slots=True)
 class _Rendering:
-    """One call of ``render``: the context is converted once, and only when an expression needs it."""
+    """One call of ``render``. The context is converted once, and only if an expression needs it."""
 
     context: Mapping[str, object]
     variables: Variables
@@ -113,14 +112,14 @@ def _problem_of(part: Part, template: str, *, variables: Variables) -> Expressio
         case Computed(source):
             return check(source, variables=variables, returns=ResultType.ANY)
         case Lookup(segments, at) if segments[0] not in variables:
-            message = f"there is no variable '{segments[0]}'"
+            message = f"unknown variable '{segments[0]}'"
             return ExpressionProblem("undeclared", message, caret_at_offset(template, at))
         case _:
             return None
 
 
 def _found(context: Mapping[str, object], segments: tuple[str, ...]) -> object:
-    """What is at the path, None where there is nothing."""
+    """Return the value at the path, or None if there is none."""
     value: object = context
     for segment in segments:
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What goes into an expression and what comes out: plain Python on one side, CEL on the other."""
+"""Conversion between plain Python and CEL values."""
 
 import json
 import math
@@ -20,20 +20,20 @@ _FEW_BYTES = 8
 
 
 class CelValue(Protocol):
-    """A value of the CEL library; only its outermost layer is converted at a time."""
+    """A value of the CEL library; ``value()`` converts only the outermost layer."""
 
     def type(self) -> Any:  # noqa: ANN401 - a type of the library, which has no stubs
-        """The type of the value found when it ran."""
+        """Return the run-time type."""
 
     def value(self) -> Any:  # noqa: ANN401 - plain for scalars, else a list or dict of more of these
-        """The value itself."""
+        """Return a plain value for scalars, or a list or dict of further CelValues."""
 
 
 def as_data(value: JsonValue) -> JsonValue:
-    """``value`` with every integer in it as a float: numbers of JSON data are doubles in expressions.
+    """Return ``value`` with every integer as a float, because numbers of JSON data are doubles in expressions.
 
-    Booleans stay. An integer that no double can hold becomes infinite, and is refused where it is used.
-    Raises: EvaluationError: nested too deep.
+    Booleans stay. An integer that is too large for a double becomes infinite, and is refused if it is used.
+    Raises: EvaluationError: if it is nested too deep.
     Source: docs/expressions.md.
     """
     try:
@@ -57,18 +57,17 @@ def _with_doubles(value: JsonValue) -> JsonValue:
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
-    """The values of variables as the library takes them, and their size as JSON."""
+    """The values of variables in the form the library takes, and their size as JSON."""
 
     values: dict[str, object]
     size: int
 
 
 def to_bindings(context: Mapping[str, object], *, variables: Variables) -> Bindings:
-    """The values of the declared variables as the CEL library can take them.
+    """Return the values of the declared variables in the form the CEL library takes.
 
-    They go through JSON, which measures them, copies them, leaves only plain types (the library refuses
-    subclasses) and writes datetimes inside maps as ISO texts. A variable without a value stays unbound.
-    Raises: EvaluationError: too large, too deep, no JSON, or a text that the library would cut at a NUL.
+    A variable without a value stays unbound.
+    Raises: EvaluationError: if the context is too large, too deep or not JSON, or a text contains a NUL character.
     """
     dates: dict[str, object] = {}
     plain: dict[str, object] = {}
@@ -77,6 +76,8 @@ def to_bindings(context: Mapping[str, object], *, variables: Variables) -> Bindi
             value = context[name]
             is_date = kind is VariableType.TIMESTAMP and isinstance(value, datetime)
             (dates if is_date else plain)[name] = value
+    # JSON measures and copies the context, leaves only plain types (the library refuses subclasses), and writes
+    # datetimes inside maps as ISO texts.
     text, size = _encoded(plain)
     if any(date.tzinfo is None for date in dates.values() if isinstance(date, datetime)):
         raise EvaluationError("a date of the context has no time zone")
@@ -84,7 +85,7 @@ def to_bindings(context: Mapping[str, object], *, variables: Variables) -> Bindi
 
 
 def _encoded(plain: dict[str, object]) -> tuple[str, int]:
-    """The JSON text, and its size in bytes."""
+    """Return the JSON text and its size in bytes."""
     try:
         text = _encode(plain)
         size = len(text) if text.isascii() else len(text.encode())
@@ -113,27 +114,27 @@ _encode = json.JSONEncoder(
 
 
 class Meter:
-    """What a result may still weigh, in bytes of JSON, about; shared by all parts of one result."""
+    """The number of bytes (as JSON, approximately) that the result may still take, shared by all of its parts."""
 
     def __init__(self) -> None:
         self._remaining = MAX_RESULT_BYTES
 
     def take(self, size: int) -> None:
-        """Count ``size`` bytes. Raises: EvaluationError: the result has become too large."""
+        """Count ``size`` bytes. Raises: EvaluationError: if the result has become too large."""
         self._remaining -= size
         if self._remaining < 0:
             raise EvaluationError(f"the result is larger than {MAX_RESULT_BYTES} bytes")
 
     def text(self, text: str) -> str:
-        """``text``, counted."""
+        """Count a text and return it."""
         self.take(2 + (len(text) if text.isascii() else len(text.encode(errors="replace"))))
         return text
 
 
 def number_out(number: float) -> int | float:
-    """A whole double as an integer, another one as it is.
+    """Return a whole double as an integer, and any other number unchanged.
 
-    Raises: EvaluationError: not a number, or infinite.
+    Raises: EvaluationError: if the number is NaN or infinite.
     """
     if not math.isfinite(number):
         raise EvaluationError("a number of the result is NaN or infinite")
@@ -141,11 +142,11 @@ def number_out(number: float) -> int | float:
 
 
 def to_json(value: CelValue, meter: Meter) -> JsonValue:
-    """A CEL value in plain Python, maps sorted by key, dates as ISO texts in UTC.
+    """Return a CEL value in plain Python, maps sorted by key, dates as ISO texts in UTC.
 
-    Layer by layer and measured: what shares memory in CEL may be endless when written out.
-    Raises: EvaluationError: an error value inside, no JSON form, or too large.
+    Raises: EvaluationError: if it contains an error value, has no JSON form, or is too large.
     """
+    # Layer by layer and measured: values that share memory in CEL can be huge when written out.
     kind = value.type().name().partition("<")[0]
     plain = value.value()
     match kind:
@@ -177,15 +178,15 @@ def _sorted_keys(plain: Mapping[object, CelValue]) -> list[str]:
 
 
 def to_datetime(value: CelValue) -> datetime:
-    """A CEL timestamp as an aware datetime in UTC."""
+    """Return a CEL timestamp as an aware datetime in UTC."""
     plain: datetime = value.value()
     return plain.astimezone(UTC)
 
 
 def data_out(value: object, meter: Meter) -> JsonValue:
-    """A value of the context as JSON: whole doubles as integers, datetimes as ISO texts; measured.
+    """Return a value of the context as JSON: whole doubles as integers, datetimes as ISO texts.
 
-    Raises: EvaluationError: no JSON form, or too large.
+    Raises: EvaluationError: if it has no JSON form, or is too large.
     """
     if isinstance(value, str):
         return meter.text(str(value))

@@ -71,11 +71,11 @@ class TestIsTimeOfDayBetween:
     @pytest.mark.parametrize(
         ("arguments", "why"),
         [
-            ("'yesterday', '09:00', '18:00', 'UTC'", "'yesterday' is no date and time in ISO 8601"),
-            ("'" + "2" * 65 + "', '09:00', '18:00', 'UTC'", "is no date and time in ISO 8601"),
-            ("'2020-10-15T09:00:00Z', '9', '18:00', 'UTC'", "'9' is no time of day, as 09:00:00"),
-            ("'2020-10-15T09:00:00Z', '09:00', '24:00', 'UTC'", "'24:00' is no time of day, as 09:00:00"),
-            ("'2020-10-15T09:00:00Z', '09:00', '18:00', 'Nowhere'", "no time zone is named 'Nowhere'"),
+            ("'yesterday', '09:00', '18:00', 'UTC'", "'yesterday' is not a date and time in ISO 8601"),
+            ("'" + "2" * 65 + "', '09:00', '18:00', 'UTC'", "is not a date and time in ISO 8601"),
+            ("'2020-10-15T09:00:00Z', '9', '18:00', 'UTC'", "'9' is not a time of day such as 09:00:00"),
+            ("'2020-10-15T09:00:00Z', '09:00', '24:00', 'UTC'", "'24:00' is not a time of day such as 09:00:00"),
+            ("'2020-10-15T09:00:00Z', '09:00', '18:00', 'Nowhere'", "unknown time zone 'Nowhere'"),
             (
                 "'0001-01-01T00:00:00Z', '09:00', '18:00', 'Hawaiian Standard Time'",
                 "outside the years 1 to 9999",
@@ -108,9 +108,9 @@ class TestIsDayOfWeek:
     @pytest.mark.parametrize(
         ("arguments", "why"),
         [
-            ("'2021-02-30', 'Monday'", "'2021-02-30' is no date"),
-            ("'soon', 'Monday'", "'soon' is no date and time in ISO 8601"),
-            ("'2021-05-25', 'Mon'", "'Mon' is no day of the week"),
+            ("'2021-02-30', 'Monday'", "'2021-02-30' is not a date"),
+            ("'soon', 'Monday'", "'soon' is not a date and time in ISO 8601"),
+            ("'2021-05-25', 'Mon'", "'Mon' is not a day of the week"),
         ],
     )
     def test_what_is_refused(self, arguments: str, why: str) -> None:

@@ -131,7 +131,7 @@ class TestStartOfDay:
     def test_an_unknown_zone_is_refused(self, zone: str) -> None:
         source = f"startOfDay({at('2026-07-01T22:30:00Z')}, '{zone}')"
 
-        assert refusal(source) == f"no time zone is named '{zone}'"
+        assert refusal(source) == f"unknown time zone '{zone}'"
 
 
 class TestFormatDate:

@@ -210,7 +210,7 @@ class TestProblems:
         assert found == [
             (
                 "/a~1b/1/c~0d",
-                ExpressionProblem("undeclared", "there is no variable 'nope'", "{{nope.x}}\n^"),
+                ExpressionProblem("undeclared", "unknown variable 'nope'", "{{nope.x}}\n^"),
             )
         ]
 
@@ -236,7 +236,7 @@ class TestProblems:
 
     @pytest.mark.parametrize("template", ["{{}}", "{{ }}", "{{a..b}}", "{{.a}}", "{{a b}}", "{{{cycle}}}"])
     def test_what_is_no_path(self, template: str) -> None:
-        message = "a path is names with dots between them, e.g. {{instance.attributes.email}}"
+        message = "a path is names separated by dots, e.g. {{instance.attributes.email}}"
 
         assert problems(template) == [("", ExpressionProblem("template", message, f"{template}\n^"))]
 
