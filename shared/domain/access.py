@@ -1,4 +1,4 @@
-"""Who may do what. Source: design section 9."""
+"""Access keys, sessions and roles. Source: design section 9."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from shared.domain.ids import AccountId
 
 
 class Role(StrEnum):
-    """What a key lets its holder do; each may also do what the ones below it may."""
+    """What a key may do. Each role includes the ones below it."""
 
     ADMIN = "admin"
     """Definitions and keys."""
@@ -18,17 +18,17 @@ class Role(StrEnum):
     """Reading."""
 
     def includes(self, other: "Role") -> bool:
-        """Whether it may do what ``other`` may."""
+        """Return whether this role includes ``other``."""
         order = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
         return order.index(self) >= order.index(other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Somebody who has shown a key once and shows a token since.
+    """A login: its token stands for the key it was opened with, and expires with it.
 
-    token_hash: HMAC-SHA256 of the token under the pepper, hex. key_id: the key it stands for, and ends with.
-    idle_until: when it has expired, unless it is used before.
+    ``token_hash`` is the HMAC-SHA256 of the token under the pepper, in hex. The session expires at ``idle_until``,
+    which each use moves.
     """
 
     token_hash: str
@@ -42,7 +42,8 @@ class Session:
 class AccessKey:
     """A key of one account with one role.
 
-    secret_hash: HMAC-SHA256 of its secret under the pepper, hex. created_by: the id of the key it was made by.
+    ``secret_hash`` is the HMAC-SHA256 of its secret under the pepper, in hex. ``created_by`` is the id of the key that
+    created it.
     """
 
     key_id: str

@@ -1,6 +1,6 @@
-"""The one tree of exceptions: each has a stable code and typed fields.
+"""The one tree of exceptions, each with a stable code and typed fields.
 
-What a command or a call came to is a value, not an exception; what is here stops a use-case.
+The result of a command or a call is a value, not an exception. These exceptions end a use case.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,11 @@ class RitornelloError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing wrong with an input.
+    """One problem of an input.
 
-    pointer: RFC 6901 JSON pointer to the offending place, ``""`` for the whole.
-    rule: a short stable name of the rule that was broken (``required``, ``unknown-field``).
-    message: one sentence for a person.
-    caret: for expressions, the source line and a caret below the place.
+    ``pointer`` is the RFC 6901 JSON pointer of the offending value, ``""`` for the whole input. ``rule`` is the stable
+    name of the broken rule (``required``, ``unknown-field``). ``message`` is one sentence. ``caret`` is, for
+    expressions, the source line with a caret below the position.
     Source: contracts/core.md section 1.3.
     """
 
@@ -30,7 +29,7 @@ class Problem:
 
 
 class InvalidInputError(RitornelloError):
-    """An input broke one or more rules; nothing was stored."""
+    """An input broke one or more rules. Nothing was stored."""
 
     code = "INVALID_INPUT"
 
@@ -46,6 +45,6 @@ class DateError(RitornelloError):
 
 
 class StoredShapeError(RitornelloError):
-    """Something stored is not of the shape that is known today. It is never guessed at."""
+    """A stored item has an unknown shape. It is refused, never interpreted."""
 
     code = "STORED_SHAPE"

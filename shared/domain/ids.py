@@ -1,7 +1,7 @@
-"""Names of things, and how a name tells where its thing lives.
+"""The ids, and how an id names its owner.
 
-To clients every id is opaque. Inside, an event's sid starts with its instance's, and a correlation
-id with its event's, so that nothing needs an index to be found.
+Clients treat every id as opaque. Inside, an event's sid starts with its instance's, and a correlation id with its
+event's, so no index is needed to find either.
 """
 
 import re
@@ -21,14 +21,14 @@ _EVENT = re.compile(r"(?P<instance>[0-9A-Za-z-]{1,40})-(?P<seq>[1-9][0-9]{0,7})"
 
 
 def event_sid(instance: InstanceSid, seq: int) -> EventSid:
-    """The sid of the ``seq``-th event of an instance: ``<instanceSid>-<seq>``."""
+    """Return the sid of the ``seq``-th event of an instance: ``<instanceSid>-<seq>``."""
     return EventSid(f"{instance}-{seq}")
 
 
 def sid_of_request(account: AccountId, kind: str, key: str) -> str:
-    """The sid of what a creating request with an ``Idempotency-Key`` makes: the same for every sending of it.
+    """Return the sid of the item that a request with an ``Idempotency-Key`` creates: the same for every repeat.
 
-    A UUID of version 8 (RFC 9562). kind: what is created, so that one key may serve for several things.
+    It is a UUID of version 8 (RFC 9562). ``kind`` names what is created, so one key can serve for several kinds.
     """
     digest = sha256(f"{kind}:{len(account)}:{account}:{key}".encode()).digest()[:16]
     value = int.from_bytes(digest, "big") & ~(0xF << 76) | 0x8 << 76
@@ -38,27 +38,28 @@ def sid_of_request(account: AccountId, kind: str, key: str) -> str:
 
 
 def order_sid(account: AccountId, order_id: str) -> InstanceSid:
-    """The sid of the instance that an account calls by that name among orders.
+    """Return the sid of the instance with that order id.
 
-    Of one that was added under an ``Idempotency-Key`` only its number counts: sent again, the id may name another day.
+    If the order was added under an ``Idempotency-Key``, only the number in its id counts, because a repeat on another
+    day has another date in it.
     """
     keyed = _KEYED_ORDER.fullmatch(order_id)
     return numbered_order_sid(account, order_id if keyed is None else keyed["number"])
 
 
 def numbered_order_sid(account: AccountId, number: str) -> InstanceSid:
-    """The sid of the order that ``order_number`` names."""
+    """Return the sid of the order with the number that ``order_number`` returned."""
     return InstanceSid(sid_of_request(account, "order", number))
 
 
 def order_number(account: AccountId, key: str, place: int) -> str:
-    """Twenty digits: the number of the order that a request with an ``Idempotency-Key`` adds at a place."""
+    """Return the number, twenty digits, of the order at a place of a request with an ``Idempotency-Key``."""
     digits = sid_of_request(account, f"order {place}", key).replace("-", "")
     return f"{int(digits, 16) % 10**20:020}"
 
 
 def event_address(sid: str) -> tuple[InstanceSid, int] | None:
-    """The owner and number an event sid names, or None where the text cannot be an event sid."""
+    """Return the instance and number of an event sid, or None if the text cannot be an event sid."""
     match = _EVENT.fullmatch(sid)
     if match is None:
         return None
@@ -66,22 +67,22 @@ def event_address(sid: str) -> tuple[InstanceSid, int] | None:
 
 
 def call_key(event: EventSid, *, run: int, visit: int) -> CallKey:
-    """The idempotency key of one call: the same for every sending of it."""
+    """Return the idempotency key of one call: the same for every repeat of it."""
     return CallKey(f"{event}-{run}-{visit}")
 
 
 def correlation_id(event: EventSid, token: str) -> CorrelationId:
-    """The id an answer to an asynchronous call is sent to; ``token`` makes it unguessable."""
+    """Return the id that an asynchronous call is answered under; ``token`` makes it unguessable."""
     return CorrelationId(f"{event}.{token}")
 
 
 def event_of_correlation(correlation: str) -> str:
-    """The event sid a correlation id would start with, whatever the text is."""
+    """Return the event sid that a correlation id starts with, for any text."""
     return correlation.partition(".")[0]
 
 
 def answer_key(correlation: CorrelationId, body: str) -> str:
-    """What an answer is kept under: the same only for the same body to the same correlation id."""
+    """Return the key an answer is stored under: the same only for the same body and correlation id."""
     return sha256(f"{correlation} {body}".encode()).hexdigest()[:32]
 
 

@@ -74,7 +74,10 @@ class TestIsTimeOfDayBetween:
             ("'yesterday', '09:00', '18:00', 'UTC'", "'yesterday' is not a date and time in ISO 8601"),
             ("'" + "2" * 65 + "', '09:00', '18:00', 'UTC'", "is not a date and time in ISO 8601"),
             ("'2020-10-15T09:00:00Z', '9', '18:00', 'UTC'", "'9' is not a time of day such as 09:00:00"),
-            ("'2020-10-15T09:00:00Z', '09:00', '24:00', 'UTC'", "'24:00' is not a time of day such as 09:00:00"),
+            (
+                "'2020-10-15T09:00:00Z', '09:00', '24:00', 'UTC'",
+                "'24:00' is not a time of day such as 09:00:00",
+            ),
             ("'2020-10-15T09:00:00Z', '09:00', '18:00', 'Nowhere'", "unknown time zone 'Nowhere'"),
             (
                 "'0001-01-01T00:00:00Z', '09:00', '18:00', 'Hawaiian Standard Time'",

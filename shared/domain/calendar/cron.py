@@ -1,9 +1,9 @@
-"""Cron expressions: what they say, and when they fire in a zone.
+"""Cron expressions, and when they fire in a zone.
 
-An expression that leaves out an hour names times of day: each comes once on each of its days, whatever the clocks
-do. One in a gap comes at the first instant after it, several in the same gap together; of one that comes twice the
-first counts. An expression that fires in every hour is a rhythm: it fires at every instant at which the clocks show
-one of its times, so that it ticks on evenly through a change by whole hours.
+A fixed-time expression leaves out at least one hour. Each of its times fires once on each of its days, whatever the
+clocks do: a time in a gap fires at the first instant after the gap, and of a time that occurs twice the first counts.
+An interval expression fires in every hour. It fires at every instant at which the clocks show one of its times, so
+that it ticks evenly through a change by whole hours.
 Source: design section 4; contracts/core.md section 4.1; docs/decisions/0018.
 """
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from shared.domain.calendar.cron_search import LocalTimes
 
 LONGEST_CRON = 512
-"""An expression has at most so many characters."""
+"""The number of characters an expression may have."""
 
 FIRST_YEAR, LAST_YEAR = 2, 9950
-"""Fires are looked for from dates of these years."""
+"""The years from which fires are computed."""
 
 _UNIX_FIELDS = 5
 _QUARTZ_FIELDS = (6, 7)
@@ -35,17 +35,15 @@ _ANY_START = datetime(2026, 1, 1)  # noqa: DTZ001 - wall clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:
-    """An expression that was read: as it was written, and its local times."""
+    """An expression as it was written, and the local times it names."""
 
     text: str
     times: "LocalTimes"
 
     def fires_from(self, at: datetime | None) -> bool:
-        """Whether it fires from an instant on, whatever the zone: a day before it counts as after it.
-
-        at: None for whether there is any year in which it fires.
-        """
+        """Return whether it fires at or after an instant, or, for None, in any year at all."""
         if at is not None:
+            # A day earlier, so that the answer holds in every zone.
             return self.times.first_from(_shown(at - _ONE_DAY, zone_named("UTC"))) is not None
         start = _ANY_START.replace(year=self.times.first_year or _ANY_START.year)
         return self.times.first_from(start) is not None
@@ -67,24 +65,24 @@ def read_cron(text: str) -> Cron:
 
 
 def first_fire(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
-    """The first fire at or after an instant, or None where there is none any more.
+    """Return the first fire at or after an instant, or None if there is none.
 
-    Raises: DateError: the instant is naive, or so far off that nothing can be said.
+    Raises: DateError: if the instant is naive, or outside the years ``FIRST_YEAR`` to ``LAST_YEAR``.
     """
     if at.tzinfo is None or not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise DateError(f"cron counts from dates of the years {FIRST_YEAR} to {LAST_YEAR}")
     exact = at.astimezone(UTC)
-    return _tick(cron, exact, zone) if cron.times.every_hour else _named_time(cron, exact, zone)
+    return _tick(cron, exact, zone) if cron.times.every_hour else _fixed_time(cron, exact, zone)
 
 
 def next_fire(cron: Cron, after: datetime, zone: ZoneInfo) -> Moment | None:
-    """The first fire strictly after an instant; in everything else as ``first_fire``."""
+    """Return the first fire strictly after an instant; otherwise the same as ``first_fire``."""
     return first_fire(cron, after + _LEAST, zone)
 
 
-def _named_time(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
-    """The first named time whose instant is at or after this one. It is asked for as it is named."""
-    local = cron.times.first_from(_reached(at, zone))
+def _fixed_time(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
+    """Return the first fixed time whose instant is at or after this one, with that time as its anchor."""
+    local = cron.times.first_from(_fired_before(at, zone))
     if local is None:
         return None
     asked = Asked(
@@ -98,11 +96,9 @@ def _named_time(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
     return moment_of(asked, zone)
 
 
-def _reached(at: datetime, zone: ZoneInfo) -> datetime:
-    """How far the clocks of a zone had come before an instant: the named times below have come.
-
-    Where they go back within the day before, that is as far as they had been.
-    """
+def _fired_before(at: datetime, zone: ZoneInfo) -> datetime:
+    """Return the local time before which all fixed times have fired by an instant."""
+    # If the clocks went back within the day before, they had already shown later times, which have fired.
     before = at - _LEAST
     reached = _shown(before, zone) + _LEAST
     yesterday = before - _ONE_DAY
@@ -113,10 +109,8 @@ def _reached(at: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _tick(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
-    """The first instant, from this one on, at which the clocks show one of the times.
-
-    Looked for from one change of the clocks to the next: in between they run as an even clock does.
-    """
+    """Return the first instant, from this one on, at which the clocks show one of the times."""
+    # Between two changes of the clocks, local time advances evenly, so each such stretch is searched by itself.
     while True:
         local = cron.times.first_from(_shown(at, zone))
         fire = at + _ONE_DAY if local is None else local.replace(tzinfo=UTC) - _offset(at, zone)
@@ -127,10 +121,9 @@ def _tick(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
 
 
 def _first_change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first instant after ``low``, up to ``high``, with another offset from UTC; None for none.
+    """Return the first instant after ``low``, up to ``high``, with another offset from UTC, or None.
 
-    One that is taken back within a day would not be seen; the zone database has none. Changes fall on whole
-    seconds, so halving the whole seconds in between finds the change itself.
+    A change that is reverted within a day would be missed; the zone database has none.
     """
     offset = _offset(low, zone)
     while low < high:
@@ -142,6 +135,7 @@ def _first_change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime | N
 
 
 def _change_within(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+    # Changes are at whole seconds, so bisecting whole seconds finds the change itself.
     offset = _offset(low, zone)
     high = high.replace(microsecond=0)
     while high - low > _ONE_SECOND:
@@ -151,7 +145,7 @@ def _change_within(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _shown(at: datetime, zone: ZoneInfo) -> datetime:
-    """What the clocks of a zone show at an instant."""
+    """Return what the clocks of a zone show at an instant, as a naive datetime."""
     return at.astimezone(zone).replace(tzinfo=None)
 
 

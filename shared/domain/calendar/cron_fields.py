@@ -1,6 +1,6 @@
-"""The fields of a cron expression: numbers, names, ranges, steps and lists, each with its place in the text.
+"""The fields of a cron expression: numbers, names, ranges, steps and lists, each with its position in the text.
 
-Unix and Quartz differ in which fields there are and in what else a day may be; what is here they share.
+Unix cron and Quartz share this part. They differ in their fields and in the special forms of a day.
 Source: contracts/process.md section C.6; docs/decisions/0018.
 """
 
@@ -27,14 +27,14 @@ _NUMBERS = re.compile(r"(?:\*|(?P<first>[0-9]+|[A-Z]+)(?:-(?P<last>[0-9]+|[A-Z]+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing wrong with an expression. offset: where, in characters from 0."""
+    """One problem of an expression, at ``offset`` characters from its start."""
 
     message: str
     offset: int
 
 
 class CronError(RitornelloError):
-    """A text is no cron expression. ``faults``: all that is wrong with it, in the order of the text."""
+    """A text is not a cron expression; ``faults`` holds every problem, in the order of the text."""
 
     code = "CRON"
 
@@ -45,17 +45,17 @@ class CronError(RitornelloError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A part of an expression, in capitals. offset: where it begins."""
+    """A part of an expression, in capitals, that begins ``offset`` characters from its start."""
 
     text: str
     offset: int
 
     def fault(self, message: str) -> CronError:
-        """That something is wrong with it."""
+        """Return an error that points at this word."""
         return CronError(Fault(message=message, offset=self.offset))
 
     def entries(self) -> list["Word"]:
-        """The entries of a list."""
+        """Return the entries of a list."""
         found: list[Word] = []
         offset = self.offset
         for text in self.text.split(","):
@@ -66,12 +66,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """Which numbers a field is made of.
+    """The numbers a field can contain.
 
-    low, size: they are ``low`` to ``low + size - 1``, and begin again after that.
-    high: the largest that may be written; beyond the last one it stands for one of the first (7 for Sunday).
-    longest_step: no step is longer. wraps: whether a range may lead over the end, as in 22-2.
-    names_step: whether a step may follow a name. named: which names there are, for people.
+    They are ``low`` to ``low + size - 1`` and wrap around. ``high`` is the largest number that may be written; above the
+    last number it wraps (7 for Sunday). ``longest_step`` is the largest step. ``wraps`` allows a range such as 22-2.
+    ``names_step`` allows a step after a name. ``named`` describes the names in error messages.
     """
 
     name: str
@@ -86,11 +85,11 @@ class Field:
 
     @property
     def all(self) -> frozenset[int]:
-        """Every number of it."""
+        """Return every number of the field."""
         return frozenset(range(self.low, self.low + self.size))
 
     def number(self, text: str, word: Word) -> int:
-        """The number that digits or a name stand for. Raises: CronError, at the word."""
+        """Return the number of digits or a name. Raises: CronError: at the word."""
         if text in self.names:
             return self.names[text]
         if text.isdigit() and self.low <= int(text) <= self.high:
@@ -100,15 +99,15 @@ class Field:
 
 
 def words(text: str) -> list[Word]:
-    """The fields of an expression, which blanks and tabs part. Raises: CronError: a letter no clock knows."""
+    """Return the fields of an expression, split at blanks and tabs. Raises: CronError: for any other character."""
     for offset, letter in enumerate(text):
         if not letter.isascii() or not (letter.isprintable() or letter == "\t"):
-            raise CronError(Fault(message=f"{letter!r} does not belong here", offset=offset))
+            raise CronError(Fault(message=f"{letter!r} is not allowed here", offset=offset))
     return [Word(text=found[0].upper(), offset=found.start()) for found in _WORD.finditer(text)]
 
 
-def listed(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> list[T]:
-    """What each entry of a list stands for; what is wrong goes to the faults."""
+def read_list(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> list[T]:
+    """Return the value of each entry of a list, and append what is wrong to ``faults``."""
     found: list[T] = []
     for entry in word.entries():
         try:
@@ -119,9 +118,9 @@ def listed(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> list[T
 
 
 def numbers(of: Field, entry: Word) -> frozenset[int]:
-    """The numbers of ``*``, ``5``, ``5-9``, each with or without ``/2``. Raises: CronError.
+    """Return the numbers of ``*``, ``5`` or ``5-9``, each with or without a step such as ``/2``. Raises: CronError.
 
-    ``5/2`` goes on from 5 to the end of the field. A range that leads over the end counts on from its beginning.
+    ``5/2`` continues from 5 to the end of the field. A range beyond the end wraps around.
     """
     found = _NUMBERS.fullmatch(entry.text)
     if found is None:
@@ -130,8 +129,8 @@ def numbers(of: Field, entry: Word) -> frozenset[int]:
     low = of.low if first is None else of.number(first, entry)
     if found["step"] is not None and first in of.names and not of.names_step:
         if last is not None:
-            raise entry.fault("a step does not go with a range of names; write their numbers")
-        step = of.size  # Quartz does not read on behind a name
+            raise entry.fault("a step cannot follow a range of names; write their numbers")
+        step = of.size  # Quartz ignores what follows a name
     if last is not None:
         high = _rising(of, low, of.number(last, entry), entry)
     elif first is None or found["step"] is not None:
@@ -142,7 +141,7 @@ def numbers(of: Field, entry: Word) -> frozenset[int]:
 
 
 def _rising(of: Field, low: int, high: int, entry: Word) -> int:
-    """The end of a range, beyond the field's where it leads over that."""
+    """Return the end of a range; it is beyond the field's end if the range wraps."""
     if high >= low:
         return high
     if not of.wraps:

@@ -1,8 +1,8 @@
-"""Local dates in an IANA zone: what a plan asks for, and the instant it stands for.
+"""Local dates in an IANA zone, and the instants they stand for.
 
-Not every date on a wall clock exists: 31 February does not, nor 02:30 on the night the clocks go forward. So
-a ``Moment`` keeps two things: ``asked``, the local date before anything was bent, and ``at``, the instant it
-came to. Calendar arithmetic goes on from ``asked``; that is why the 31st comes back after February.
+Some wall-clock dates do not exist: 31 February, or 02:30 in the night when the clocks go forward. A ``Moment``
+therefore keeps two values: the anchor, which is the local date before any clamp or gap, and ``at``, the instant.
+Calendar arithmetic continues from the anchor, so the 31st returns after February.
 Source: design.md section 4, contracts/core.md section 3.1.
 """
 
@@ -30,11 +30,12 @@ _INSTANT = re.compile(
 )
 
 
+# A plain class, because a generator costs three times as much on the hot path.
 class _Calendar:
-    """What no calendar of ours can hold (a year 10000, a 30 February written out) is a DateError."""
+    """Turns errors of ``datetime`` (a year 10000, a 30 February) into DateError."""
 
     def __enter__(self) -> None:
-        """Nothing to prepare. A plain class: on the hot path a generator costs three times as much."""
+        """Do nothing."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, ValueError | OverflowError):
@@ -42,7 +43,7 @@ class _Calendar:
 
 
 class Unit(StrEnum):
-    """What a span is counted in. Years, months and days keep wall-clock time; hours, minutes and seconds elapse."""
+    """The unit of a span. Years, months and days keep wall-clock time; hours, minutes and seconds are elapsed time."""
 
     YEARS = "years"
     MONTHS = "months"
@@ -59,11 +60,11 @@ _PARTS = ("year", "month", "day", "hour", "minute", "second", "microsecond")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetTo:
-    """The parts of the local date to overwrite once the span has been counted; None leaves a part alone.
+    """The parts of the local date to overwrite after the span was added; None keeps a part.
 
-    month: 1 to 12. day: 1 to 31, clamped to the month when it is resolved, asked for as written.
-    hour: 0 to 24, where 24 is hour 0 of the next day. minute: 0 to 59.
-    With hour or minute, seconds and below become 0; hour alone keeps the minute, minute alone the hour.
+    ``month`` is 1 to 12, ``minute`` 0 to 59. ``day`` is 1 to 31 and is clamped to the month when the date is resolved.
+    ``hour`` is 0 to 24, and 24 means hour 0 of the next day. If hour or minute is given, seconds and below become 0;
+    hour alone keeps the minute, minute alone keeps the hour.
     """
 
     month: int | None = None
@@ -86,7 +87,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The local date and time a plan asks for; the day (to 31) may exceed the month, the hour may be 24."""
+    """A local date and time before any clamp or gap; the day (up to 31) may exceed the month, the hour may be 24."""
 
     year: int
     month: int
@@ -99,7 +100,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """An instant (``at``, aware, UTC) and the local date it was asked as."""
+    """An instant (``at``, aware, UTC) and the local date it was computed from."""
 
     at: datetime
     asked: Asked
@@ -107,9 +108,9 @@ class Moment:
 
 @lru_cache(maxsize=1024)
 def zone_named(name: str) -> ZoneInfo:
-    """The IANA zone of that name, exactly as the database spells it.
+    """Return the IANA zone with exactly this name.
 
-    Raises: DateError for any other text: misspelt, empty, a directory, a path, a zone of this machine.
+    Raises: DateError: for any other text, such as a misspelling, a directory, a path, or a zone of this machine.
     """
     if _ZONE_NAME.fullmatch(name):
         with suppress(KeyError, ValueError, OSError):  # unknown, not a zone file, a directory
@@ -118,9 +119,9 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def moment_at(at: datetime, zone: ZoneInfo) -> Moment:
-    """The moment of an instant; it is asked as what the clocks of the zone show then.
+    """Return the moment of an instant; its local date is the one the clocks of the zone show.
 
-    Raises: DateError for a naive ``at``, or where the local date leaves the years 1 to 9999.
+    Raises: DateError: if ``at`` is naive, or the local date is outside the years 1 to 9999.
     """
     with _Calendar():
         exact, local = _utc(at), at.astimezone(zone)
@@ -128,11 +129,11 @@ def moment_at(at: datetime, zone: ZoneInfo) -> Moment:
 
 
 def moment_of(asked: Asked, zone: ZoneInfo) -> Moment:
-    """The moment an asked local date stands for.
+    """Return the moment that a local date stands for.
 
-    The day clamps to the month; hour 24 is hour 0 of the next day; a time in a gap is the first instant after
-    the gap; a time that comes twice is the first of the two.
-    Raises: DateError where the date leaves the years 1 to 9999.
+    The day is clamped to the month; hour 24 is hour 0 of the next day; a time in a gap becomes the first instant after
+    the gap; of a time that occurs twice the first counts.
+    Raises: DateError: if the date is outside the years 1 to 9999.
     """
     with _Calendar():
         rolls = asked.hour == _END_OF_DAY_HOUR
@@ -145,35 +146,35 @@ def moment_of(asked: Asked, zone: ZoneInfo) -> Moment:
 
 
 def later(anchor: Moment, span: Span, zone: ZoneInfo) -> Moment:
-    """The moment one span after the anchor: count, then reset, then resolve.
+    """Return the moment one span after another: add, then reset, then resolve.
 
-    Years and months count from the asked month and keep the asked day and time: 31 Jan, 28 Feb, 31 Mar.
-    Days count from the asked date, clamped, and keep the asked time: 02:30 is 02:30 again after the gap.
-    Hours and minutes elapse from the true instant, and what is asked becomes what the clocks then show.
-    Raises: DateError where the date leaves the years 1 to 9999.
+    Years and months count from the anchor's month and keep its day and time: 31 Jan, 28 Feb, 31 Mar.
+    Days count from the clamped anchor and keep its time: 02:30 is 02:30 again on the day after a gap.
+    Hours, minutes and seconds elapse from the instant, and the anchor becomes what the clocks then show.
+    Raises: DateError: if the date is outside the years 1 to 9999.
     """
     return _moved(anchor, span, span.amount, zone)
 
 
 def earlier(anchor: Moment, span: Span, zone: ZoneInfo) -> Moment:
-    """The moment one span before the anchor; in everything else as ``later``, the reset too comes last."""
+    """Return the moment one span before another; otherwise the same as ``later``: the reset is applied last here too."""
     return _moved(anchor, span, -span.amount, zone)
 
 
 def shifted(anchor: Moment, by: timedelta, zone: ZoneInfo) -> Moment:
-    """The moment ``by`` of elapsed time after the anchor (before it, if negative), asked for anew."""
+    """Return the moment after ``by`` of elapsed time (before it, if negative), with a new anchor."""
     with _Calendar():
         return moment_at(anchor.at + by, zone)
 
 
 def parse_instant(text: str) -> datetime:
-    """The instant, in UTC, of an RFC 3339 or extended ISO-8601 date and time that carries its offset.
+    """Return the instant, in UTC, of an RFC 3339 or extended ISO-8601 date and time with an offset.
 
     Seconds may be left out; digits below a microsecond are dropped; a leap second is the next second.
-    Raises: DateError for anything else: no offset, a date alone, a day the month has not.
+    Raises: DateError: if the text has no offset, is a date alone, or names a day that the month does not have.
     """
     if (found := _INSTANT.fullmatch(text)) is None:
-        raise DateError(f"{text[:64]!r} is not a date and time with an offset, as 2026-01-31T10:00:00Z")
+        raise DateError(f"{text[:64]!r} is not a date and time with an offset such as 2026-01-31T10:00:00Z")
     leap = found["second"] == "60"
     second, fraction = "59" if leap else found["second"] or "00", (found["fraction"] or "")[:6].ljust(6, "0")
     offset = found["offset"].upper().replace("Z", "+00:00")
@@ -182,14 +183,14 @@ def parse_instant(text: str) -> datetime:
             f"{found['date']}T{found['minute']}:{second}.{fraction}{offset}"
         ).astimezone(UTC)
         if leap and (at.hour, at.minute) != (23, 59):
-            raise DateError(f"{text!r} is not a leap second: those end a day of UTC")
+            raise DateError(f"{text!r} is not a leap second: leap seconds end a day of UTC")
         return at + _ONE_SECOND if leap else at
 
 
 def format_instant(at: datetime) -> str:
-    """The instant as stored and sent: UTC, milliseconds (the rest is cut off), ``Z``.
+    """Return the instant as it is stored and sent: UTC, milliseconds (the rest is cut off), ``Z``.
 
-    Raises: DateError for a naive ``at``.
+    Raises: DateError: if ``at`` is naive.
     """
     with _Calendar():
         return f"{_utc(at).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
@@ -214,7 +215,7 @@ def _moved(anchor: Moment, span: Span, amount: int, zone: ZoneInfo) -> Moment:
 
 
 def _counted(asked: Asked, unit: Unit, amount: int) -> Asked:
-    """The asked date moved by years, months or days, its asked time as it was."""
+    """Return the anchor moved by years, months or days, with its time unchanged."""
     if unit == Unit.DAYS:
         counted = _clamped(asked) + timedelta(days=amount)
         return replace(asked, year=counted.year, month=counted.month, day=counted.day)
@@ -236,11 +237,9 @@ def _reset(asked: Asked, to: ResetTo) -> Asked:
 
 
 def _end_of_gap(local: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant at which the clocks show more than ``local``, a time they never show.
-
-    Read with the offset before the gap, ``local`` lies after the change; read with the one after, before it.
-    Changes fall on whole seconds, so halving the seconds in between finds the change itself.
-    """
+    """Return the first instant at which the clocks show more than ``local``, a time they never show."""
+    # With the offset from before the gap, ``local`` is after the change; with the offset from after it, before the
+    # change. Changes are at whole seconds, so bisecting the seconds finds the change itself.
     before, after = (local.replace(tzinfo=zone, fold=fold, microsecond=0).astimezone(UTC) for fold in (1, 0))
     while after - before > _ONE_SECOND:
         middle = before + timedelta(seconds=(after - before) // _ONE_SECOND // 2)

@@ -1,4 +1,4 @@
-"""Quartz cron: second, minute, hour, day of the month, month, day of the week (1 is Sunday), year if wanted.
+"""Quartz cron: second, minute, hour, day of the month, month, day of the week (1 is Sunday), optionally year.
 
 Source: contracts/process.md sections C.6 and C.7; docs/decisions/0018.
 """
@@ -14,8 +14,8 @@ from shared.domain.calendar.cron_fields import (
     Fault,
     Field,
     Word,
-    listed,
     numbers,
+    read_list,
 )
 from shared.domain.calendar.cron_search import (
     LAST,
@@ -83,7 +83,7 @@ def quartz(fields: Sequence[Word]) -> LocalTimes:
 
 
 def _rising(field: Field, word: Word, faults: list[Fault]) -> tuple[int, ...]:
-    return tuple(sorted(frozenset().union(*listed(word, partial(numbers, field), faults))))
+    return tuple(sorted(frozenset().union(*read_list(word, partial(numbers, field), faults))))
 
 
 def _day_rules(day: Word, weekday: Word, faults: list[Fault]) -> tuple[DayRule, ...]:
@@ -92,8 +92,8 @@ def _day_rules(day: Word, weekday: Word, faults: list[Fault]) -> tuple[DayRule, 
         faults.append(Fault(message=message, offset=weekday.offset))
         return ()
     if weekday.text == "?":
-        return tuple(listed(day, _day_rule, faults))
-    return tuple(listed(weekday, partial(_weekday_rule, alone=len(weekday.entries()) == 1), faults))
+        return tuple(read_list(day, _day_rule, faults))
+    return tuple(read_list(weekday, partial(_weekday_rule, alone=len(weekday.entries()) == 1), faults))
 
 
 def _day_rule(entry: Word) -> DayRule:
@@ -108,16 +108,16 @@ def _day_rule(entry: Word) -> DayRule:
 
 
 def _weekday_rule(entry: Word, *, alone: bool) -> DayRule:
-    """alone: whether it is the only entry, as those with L or # must be."""
+    """Read one entry. ``alone`` says whether it is the only one, which entries with L or # must be."""
     last, nth = _LAST_WEEKDAY.fullmatch(entry.text), _NTH_WEEKDAY.fullmatch(entry.text)
     if not alone and (last or nth or entry.text == "L"):
-        raise entry.fault(f"{entry.text!r} must stand alone, not in a list")
+        raise entry.fault(f"{entry.text!r} must be the only entry, not part of a list")
     if entry.text == "L":
         return OnWeekdays(frozenset({_SATURDAY}))
     if last:
         return OnWeekdays(frozenset({_WEEKDAY.number(last["day"], entry)}), LAST)
     if nth:
         if not 1 <= int(nth["nth"]) <= _WEEKS:
-            raise entry.fault(f"after # comes 1 to {_WEEKS}, not {nth['nth']}")
+            raise entry.fault(f"# must be followed by 1 to {_WEEKS}, not {nth['nth']}")
         return OnWeekdays(frozenset({_WEEKDAY.number(nth["day"], entry)}), int(nth["nth"]))
     return OnWeekdays(numbers(_WEEKDAY, entry))

@@ -14,8 +14,8 @@ from shared.domain.calendar.cron_fields import (
     Fault,
     Field,
     Word,
-    listed,
     numbers,
+    read_list,
 )
 from shared.domain.calendar.cron_search import DayRule, LocalTimes, OnDays, OnWeekdays
 
@@ -66,7 +66,7 @@ def _is_open(word: Word) -> bool:
 def _numbers_of(field: Field, word: Word, faults: list[Fault]) -> frozenset[int]:
     if _is_open(word):
         return field.all
-    return frozenset().union(*listed(word, partial(_numbers, field), faults))
+    return frozenset().union(*read_list(word, partial(_numbers, field), faults))
 
 
 def _numbers(field: Field, entry: Word) -> frozenset[int]:

@@ -306,12 +306,12 @@ class TestQuartzDef:
         [
             ("0 6 6 ? * 0", "the day of the week must be 1 to 7 or SUN to SAT, not '0' (at character 11)"),
             ("0 6 6 ? * 8", "the day of the week must be 1 to 7 or SUN to SAT, not '8' (at character 11)"),
-            ("0 0 9 ? * FRI#6", "after # comes 1 to 5, not 6 (at character 11)"),
+            ("0 0 9 ? * FRI#6", "# must be followed by 1 to 5, not 6 (at character 11)"),
             (
                 "0 0 9 ? * 3#1,6#3",
                 (
-                    "'3#1' must stand alone, not in a list (at character 11),"
-                    " '6#3' must stand alone, not in a list (at character 15)"
+                    "'3#1' must be the only entry, not part of a list (at character 11),"
+                    " '6#3' must be the only entry, not part of a list (at character 15)"
                 ),
             ),
             (
@@ -333,7 +333,7 @@ class TestQuartzDef:
             ("0 6 25 ? * FRI", "the hour must be 0 to 23, not '25' (at character 5)"),
             ("0 6 6 ? FOO FRI", "the month must be 1 to 12 or JAN to DEC, not 'FOO' (at character 9)"),
             ("0/70 6 6 ? * FRI", "a step of the second must be 1 to 59, not 70 (at character 1)"),
-            ("0 6 6 ? * FRI\n", "'\\n' does not belong here (at character 14)"),
+            ("0 6 6 ? * FRI\n", "'\\n' is not allowed here (at character 14)"),
             ("0 " * 257, "takes at most 512 characters"),
         ],
     )

@@ -125,7 +125,7 @@ class TestFields:
 
     @pytest.mark.parametrize("letter", ["\n", "\u00a0", "\u0663", "\x00", "ß"])
     def test_a_letter_that_does_not_belong_there_is_refused(self, letter: str) -> None:
-        assert faults(f"0 {letter} * * *") == [(f"{letter!r} does not belong here", 2)]
+        assert faults(f"0 {letter} * * *") == [(f"{letter!r} is not allowed here", 2)]
 
     def test_what_was_written_is_kept(self) -> None:
         assert read_cron(" 0  9 * * mon").text == " 0  9 * * mon"

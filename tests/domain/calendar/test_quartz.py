@@ -182,12 +182,12 @@ class TestFaults:
             ("0 0 6 1,,5 * ?", ("an entry is missing", 8)),
             ("0 0 6 L-31 * ?", ("L- goes back 0 to 30 days, not 31", 6)),
             ("0 0 6 LL * ?", ("the day of the month must be 1 to 31, not 'LL'", 6)),
-            ("0 0 6 ? * FRI#0", ("after # comes 1 to 5, not 0", 10)),
-            ("0 0 6 ? * 2,FRIL", ("'FRIL' must stand alone, not in a list", 12)),
-            ("0 0 6 ? * L,2", ("'L' must stand alone, not in a list", 10)),
+            ("0 0 6 ? * FRI#0", ("# must be followed by 1 to 5, not 0", 10)),
+            ("0 0 6 ? * 2,FRIL", ("'FRIL' must be the only entry, not part of a list", 12)),
+            ("0 0 6 ? * L,2", ("'L' must be the only entry, not part of a list", 10)),
             (
                 "0 0 6 ? * MON-FRI/2",
-                ("a step does not go with a range of names; write their numbers", 10),
+                ("a step cannot follow a range of names; write their numbers", 10),
             ),
             (
                 "0 0 6 1 * 2",

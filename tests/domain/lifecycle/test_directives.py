@@ -189,7 +189,7 @@ class TestCreateEvents:
             ({"task": "mail", "manualTrigger": "yes"}, "createEvents: manualTrigger is a boolean"),
             (
                 {"task": "mail", "date": "tomorrow"},
-                "createEvents: 'tomorrow' is not a date and time with an offset, as 2026-01-31T10:00:00Z",
+                "createEvents: 'tomorrow' is not a date and time with an offset such as 2026-01-31T10:00:00Z",
             ),
         ],
     )
