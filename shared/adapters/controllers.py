@@ -1,7 +1,7 @@
-"""Named controllers: plain functions of a module that the deployer ships beside the engine.
+"""Named controllers: plain functions in a module that the deployer ships with the engine.
 
-The module holds ``CONTROLLERS``, a mapping from names to functions of one argument: the variables that callbacks
-see, as a mapping (docs/expressions.md). What a function returns are directives; what it raises fails its step.
+The module defines ``CONTROLLERS``, a mapping from names to functions of one argument: the variables of callbacks, as
+a mapping (docs/expressions.md). A function returns directives; an exception fails the step.
 """
 
 import importlib
@@ -26,14 +26,15 @@ class NoControllers:
     names: Collection[str] = field(default=())
 
     def run(self, name: str, variables: Mapping[str, Any]) -> Json:  # noqa: ARG002 - of a port
-        raise ControllerError(f"nobody has registered a controller {name!r}")
+        raise ControllerError(f"controller {name!r} is not registered")
 
 
 @dataclass(kw_only=True)
 class ModuleControllers:
-    """``Controllers`` of a module, by its dotted name; it is imported when first needed.
+    """``Controllers`` of a module with that dotted name, imported on first use.
 
-    Raises, then: ImportError; TypeError: it holds no mapping of functions. Nothing can run until that is mended.
+    Raises: ImportError, TypeError: on first use, if the module is missing or maps no names to functions. Nothing runs
+    until that is repaired.
     """
 
     module: str
@@ -45,7 +46,7 @@ class ModuleControllers:
     def run(self, name: str, variables: Mapping[str, Any]) -> Json:
         function = self._functions.get(name)
         if function is None:
-            raise ControllerError(f"nobody has registered a controller {name!r}")
+            raise ControllerError(f"controller {name!r} is not registered")
         try:
             return json.loads(json.dumps(function(variables), allow_nan=False, default=_instant))
         except Exception as error:  # whatever the deployer's code raises is the step's error
@@ -64,4 +65,4 @@ class ModuleControllers:
 def _instant(value: object) -> str:
     if isinstance(value, datetime):
         return format_instant(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} has no JSON form")

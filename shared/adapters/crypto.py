@@ -1,7 +1,7 @@
 """Encryption of settings at rest, and hashes of secrets.
 
-AES-256-GCM with a key of its own for each version of a strategy, made and wrapped by KMS; or with one local
-key, where there is no KMS. Source: design section 9.
+AES-256-GCM, with one key for each version of a strategy, generated and wrapped by KMS, or with one local key if there
+is no KMS. Source: design section 9.
 """
 
 import hashlib
@@ -21,44 +21,44 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 Entropy = Callable[[int], bytes]
-"""So many random bytes, fit for keys and nonces."""
+"""Returns a number of random bytes, fit for keys and nonces."""
 
 
 class KmsClient(Protocol):
-    """The part of KMS's low-level client that is used here."""
+    """The part of boto3's ``kms`` client that is used here."""
 
     def generate_data_key(
         self, *, KeyId: str, KeySpec: str, EncryptionContext: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        """A new data key, plain and encrypted."""
+        """Return a new data key, plain and encrypted."""
 
     def decrypt(
         self, *, KeyId: str, CiphertextBlob: bytes, EncryptionContext: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        """An encrypted data key made plain again."""
+        """Decrypt an encrypted data key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataKey:
-    """A key to encrypt with. wrapped: itself encrypted, to be stored; None where it needs no storing."""
+    """A key to encrypt with. ``wrapped`` is the key encrypted, to be stored; None if it needs no storing."""
 
     plain: bytes = field(repr=False)
     wrapped: bytes | None = None
 
 
 class DataKeys(Protocol):
-    """Where data keys come from."""
+    """A source of data keys."""
 
     def new(self, context: str) -> DataKey:
-        """A key for something of that context."""
+        """Return a new key for something with that context."""
 
     def unwrapped(self, wrapped: bytes | None, context: str) -> bytes:
-        """The key that was stored. Raises: SealBrokenError: it is none of these, or not of that context."""
+        """Return the stored key. Raises: SealBrokenError: if it is not one of these, or has another context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsDataKeys:
-    """``DataKeys`` of a KMS key: one for each thing encrypted. It costs a request to make or unwrap one."""
+    """``DataKeys`` of a KMS key: one data key for each encrypted item. Each use costs a request."""
 
     client: KmsClient
     key_id: str
@@ -71,14 +71,14 @@ class KmsDataKeys:
 
     def unwrapped(self, wrapped: bytes | None, context: str) -> bytes:
         if wrapped is None:
-            raise SealBrokenError("sealed with a local key, which is not the one of this deployment")
+            raise SealBrokenError("encrypted with a local key; this deployment uses KMS")
         try:
             answer = self.client.decrypt(
                 KeyId=self.key_id, CiphertextBlob=wrapped, EncryptionContext=_encryption_context(context)
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in ("InvalidCiphertextException", "IncorrectKeyException"):
-                raise SealBrokenError("KMS does not know this data key, or not for this") from error
+                raise SealBrokenError("KMS refuses this data key for this item") from error
             raise
         plain: bytes = answer["Plaintext"]
         return plain
@@ -91,22 +91,22 @@ class LocalDataKey:
     key: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a key of another length, before anything is sealed with it."""
+        """Refuse a key of another length before anything is encrypted with it."""
         if len(self.key) != KEY_BYTES:
-            raise ValueError(f"a local key has {KEY_BYTES} bytes")
+            raise ValueError(f"a local key must have {KEY_BYTES} bytes")
 
     def new(self, _: str) -> DataKey:
         return DataKey(plain=self.key)
 
     def unwrapped(self, wrapped: bytes | None, _: str) -> bytes:
         if wrapped is not None:
-            raise SealBrokenError("sealed with a key of KMS, and this deployment has none")
+            raise SealBrokenError("encrypted with a KMS key; this deployment has none")
         return self.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AesGcmSealer:
-    """A ``Sealer``. The context is associated data: it is not stored, but must be the same to open."""
+    """A ``Sealer``. The context is associated data: it is not stored, but decryption needs the same."""
 
     keys: DataKeys
     entropy: Entropy
@@ -124,29 +124,30 @@ class AesGcmSealer:
     def open(self, sealed: SealedSettings, *, context: str) -> bytes:
         nonce, encrypted = _bytes(sealed.iv), _bytes(sealed.encrypted_text)
         if not hmac.compare_digest(hashlib.sha256(encrypted).digest(), _bytes(sealed.hash)):
-            raise SealBrokenError("the hash is of another text")
+            raise SealBrokenError("the stored hash does not match the text")
         key = self.keys.unwrapped(None if sealed.key is None else _bytes(sealed.key), context)
         try:
             return AESGCM(key).decrypt(nonce, encrypted, context.encode())
         except (InvalidTag, ValueError) as error:
-            raise SealBrokenError("altered, moved elsewhere, or sealed under another key") from error
+            raise SealBrokenError("altered, moved to another item, or encrypted under another key") from error
 
 
 @dataclass(frozen=True, slots=True)
 class SecretHasher:
-    """Hashes of secrets that are random or checked elsewhere: access keys', strategies'. HMAC-SHA256, hex.
+    """HMAC-SHA-256, in hex, of secrets that are random or checked elsewhere: those of access keys and strategies.
 
-    pepper: known to the deployment and stored nowhere near the hashes; without it they cannot be tried out.
+    The pepper is known to the deployment and not stored beside the hashes, so a stolen table cannot be searched for
+    the secrets.
     """
 
     pepper: bytes = field(repr=False)
 
     def hash(self, secret: str) -> str:
-        """What is stored of a secret."""
+        """Return what is stored of a secret."""
         return hmac.new(self.pepper, secret.encode(), hashlib.sha256).hexdigest()
 
     def matches(self, secret: str, stored: str) -> bool:
-        """Whether a secret is the one that was stored; it takes as long where it is not."""
+        """Return whether a secret is the stored one, in constant time."""
         return hmac.compare_digest(self.hash(secret), stored)
 
 
@@ -162,4 +163,4 @@ def _bytes(of: str) -> bytes:
     try:
         return b64decode(of, validate=True)
     except ValueError as error:
-        raise SealBrokenError("not in base64") from error
+        raise SealBrokenError("not base64") from error

@@ -12,7 +12,7 @@ from shared.domain.instance.due import SHARDS
 
 
 class SystemClock:
-    """The ``Clock`` of the machine."""
+    """The machine's ``Clock``."""
 
     def now(self) -> datetime:
         return _to_milliseconds(datetime.now(UTC))
@@ -39,17 +39,17 @@ class SystemIds:
 
 
 def monotonic() -> float:
-    """Seconds that only ever rise, from no particular moment; for deadlines."""
+    """Return seconds on a clock that never goes back, for deadlines."""
     return time.monotonic()
 
 
 def entropy(number: int) -> bytes:
-    """So many unguessable bytes."""
+    """Return unguessable bytes."""
     return secrets.token_bytes(number)
 
 
 def uuid7(milliseconds: int, entropy: bytes) -> str:
-    """A UUID of version 7 (RFC 9562) for an instant in milliseconds since 1970 and ten random bytes."""
+    """Return a UUID of version 7 (RFC 9562) for an instant in milliseconds since 1970 and ten random bytes."""
     value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(entropy, "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62

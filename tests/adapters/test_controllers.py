@@ -55,9 +55,9 @@ class TestAModule:
         ("name", "told"),
         [
             ("fail", "LookupError: no such customer"),
-            ("odd", "TypeError: object is no JSON value"),
+            ("odd", "TypeError: object has no JSON form"),
             ("nan", "ValueError: Out of range float values are not JSON compliant"),
-            ("unheard-of", "nobody has registered a controller 'unheard-of'"),
+            ("unheard-of", "controller 'unheard-of' is not registered"),
         ],
     )
     def test_what_goes_wrong_is_told(self, name: str, told: str) -> None:
@@ -80,5 +80,5 @@ class TestWhatIsNoModule:
 
     def test_none_registered(self) -> None:
         assert list(NoControllers().names) == []
-        with pytest.raises(ControllerError, match="nobody has registered a controller 'greet'"):
+        with pytest.raises(ControllerError, match="controller 'greet' is not registered"):
             NoControllers().run("greet", {})

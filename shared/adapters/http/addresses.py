@@ -1,4 +1,4 @@
-"""Which addresses calls may go to: those of the public internet, and what the deployer allows beside.
+"""The addresses that calls may go to: the public internet, and the networks that the deployer allows.
 
 Source: design section 9; the IANA special-purpose address registries.
 """
@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Network = IPv4Network | IPv6Network
 """A range of addresses."""
 
-# Not left to ``is_global``: its tables differ between patch versions of Python.
+# ``ip_address.is_global`` is not used, because its tables differ between patch versions of Python.
 _INTERNAL_4 = tuple(
     IPv4Network(text)
     for text in (
@@ -45,20 +45,18 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class AddressGuard:
-    """Says of an address whether a call may go there. allowed: networks that are let through as well."""
+    """Decides whether a call may go to an address. ``allowed`` are networks that are permitted in addition."""
 
     allowed: tuple[Network, ...] = ()
 
     def permits(self, address: str) -> bool:
-        """Whether an address, as a resolver or a socket gives it, is public or allowed.
-
-        An IPv4 address inside an IPv6 one (mapped, or NAT64) counts as what it leads to.
-        """
+        """Return whether an address, in the form of a resolver or a socket, is public or allowed."""
         given = ip_address(address)
-        meant = _unwrapped(given)
-        if any(one in network for network in self.allowed for one in (given, meant)):
+        # An IPv4 address inside an IPv6 one (mapped, or NAT64) is judged by the address it leads to.
+        target = _unwrapped(given)
+        if any(candidate in network for network in self.allowed for candidate in (given, target)):
             return True
-        return _is_public(meant)
+        return _is_public(target)
 
 
 def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

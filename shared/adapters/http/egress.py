@@ -1,7 +1,7 @@
-"""How a connection comes about: to an address that was looked at, and to no other.
+"""Outgoing connections, made only to addresses that were checked.
 
-A name is resolved once; each address it has is looked at, and exactly that one is connected to, so a name
-that changes its mind leads nowhere else.
+A name is resolved once, each of its addresses is checked, and the connection goes to exactly that address. A name
+that resolves differently the second time (DNS rebinding) therefore leads nowhere else.
 Source: design section 9.
 """
 
@@ -16,14 +16,14 @@ from typing import Any
 from shared.adapters.http.addresses import AddressGuard
 
 Resolver = Callable[[str], Sequence[str]]
-"""The addresses of a host, as text. Raises: OSError, UnicodeError: it has none."""
+"""Returns the addresses of a host, as text. Raises: OSError, UnicodeError: if it has none."""
 
 Seconds = Callable[[], float]
-"""Real time that only moves forward, in seconds: ``time.monotonic``."""
+"""Returns monotonic time in seconds: ``time.monotonic``."""
 
 
 class NotSentError(Exception):
-    """Not a byte of the request was sent; the message says why, and tells no secret."""
+    """No byte of the request was sent. The message gives the reason and contains no secret."""
 
 
 class RefusedAddressError(NotSentError):
@@ -31,56 +31,56 @@ class RefusedAddressError(NotSentError):
 
 
 def system_resolver(host: str) -> Sequence[str]:
-    """What the system says."""
+    """Return the addresses that the system's resolver reports."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class TimedSocket(socket.socket):
-    """A socket that sends and receives until an instant, however the bytes drip.
+    """A socket that sends and receives until a deadline, however slowly the bytes arrive.
 
-    until: by ``seconds``.
+    ``until`` is on the clock of ``seconds``.
     """
 
     until: float = math.inf
     seconds: Seconds
 
     def send(self, *args: Any) -> int:  # noqa: ANN401 - as the socket takes them
-        self._hurry()
+        self._limit_time()
         return super().send(*args)
 
     def sendall(self, *args: Any) -> None:  # noqa: ANN401 - as the socket takes them
-        self._hurry()
+        self._limit_time()
         super().sendall(*args)
 
     def recv_into(self, *args: Any) -> int:  # noqa: ANN401 - as the socket takes them
-        self._hurry()
+        self._limit_time()
         return super().recv_into(*args)
 
-    def _hurry(self) -> None:
+    def _limit_time(self) -> None:
         left = self.until - self.seconds()
         if left <= 0:
-            raise TimeoutError("the time is over")
+            raise TimeoutError("timed out")
         self.settimeout(left)
 
 
 @dataclass(frozen=True, slots=True)
-class WayOut:
-    """How a connection comes about."""
+class Egress:
+    """Makes connections to permitted addresses."""
 
     seconds: Seconds
     guard: AddressGuard
     resolve: Resolver = system_resolver
 
     def connected(self, host: str, port: int, until: float) -> TimedSocket:
-        """A connection to the first address of a host that takes one.
+        """Return a connection to the first address of a host that accepts one.
 
-        Each address gets its share of the time, so that a dead one leaves some for the next.
-        Raises: NotSentError; OSError: no address takes a connection.
+        Raises: NotSentError; OSError: if no address accepts a connection.
         """
         addresses = self._permitted(host, until)
         failure: OSError = TimeoutError()
         for number, address in enumerate(addresses):
+            # Each address gets an equal share of the time left, so that a dead one leaves some for the next.
             left = until - self.seconds()
             if left <= 0:
                 break
@@ -99,7 +99,8 @@ class WayOut:
         return addresses
 
     def _resolved(self, host: str, until: float) -> Sequence[str]:
-        """The addresses of a host. In a thread of its own, because a resolver cannot be told to hurry."""
+        """Return the addresses of a host."""
+        # In a thread of its own, because a resolver takes no timeout.
         answers: SimpleQueue[Sequence[str] | Exception] = SimpleQueue()
         Thread(target=_resolve, args=(self.resolve, host, answers), daemon=True).start()
         try:

@@ -1,4 +1,4 @@
-"""One request and what came back for it, over HTTP.
+"""One HTTP request and its outcome.
 
 Source: design sections 3.7 and 9; docs/service-calls.md.
 """
@@ -22,11 +22,11 @@ from shared.domain.steps.call import Blocked, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
 
 MAX_BODY_BYTES = 128 * 1024
-"""The longest body of an answer, as sent and as decompressed."""
+"""The longest body of a response, as sent and as decompressed."""
 
 _FORM = "application/x-www-form-urlencoded"
 _FIRST_FINAL_STATUS = 200
-# How a message is framed is not for an action to say, nor may it ask for compression.
+# The framing of a message is decided here, and an action may not ask for compression.
 _NOT_THEIRS = frozenset(
     (
         "accept-encoding",
@@ -39,14 +39,14 @@ _NOT_THEIRS = frozenset(
         "upgrade",
     )
 )
-# Not every codec of Python's: some are slow, some make text that is none.
+# Not every codec of Python: some are slow, and some accept bytes that are not text.
 _CHARSETS = ("ascii", "cp1252", "iso8859-1", "iso8859-15", "utf-16", "utf-16-be", "utf-16-le")
 _BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """What is to be sent. body: a JSON value, None for no body. seconds: for the whole exchange."""
+    """A request to send. ``body`` is a JSON value, or None for no body. ``seconds`` is for the whole exchange."""
 
     method: str
     url: str
@@ -58,7 +58,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A whole answer. unusable: why its body was not taken, None where it was."""
+    """A complete response. ``unusable`` says why its body was not read, or is None."""
 
     status: int
     content: bytes = field(default=b"", repr=False)
@@ -67,12 +67,12 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The body as text, U+FFFD for what is none."""
+        """Return the body as text, with U+FFFD for bytes that do not decode."""
         return self.content.decode(self.charset, errors="replace")
 
 
 def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | Unreachable | Blocked:
-    """Send it once and tell what came of it. No message tells more of the request than its host."""
+    """Send a request once and return its outcome. Messages contain nothing of the request except its host."""
     try:
         prepared = _prepared(session, sending)
     except (requests.RequestException, HTTPError, ValueError) as error:
@@ -88,12 +88,12 @@ def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | 
 
 
 def read_json(text: str) -> Json:
-    """The value a text is in JSON. Raises: ValueError: none; RecursionError: it nests too deep to be read."""
+    """Return the value of a JSON text. Raises: ValueError: if it is not JSON; RecursionError: if it nests too deep."""
     return json.loads(text, parse_constant=_refuse)
 
 
 def _prepared(session: requests.Session, sending: Sending) -> requests.PreparedRequest:
-    """Raises: RequestException, HTTPError, ValueError: it has no form in HTTP."""
+    """Return the request in its HTTP form. Raises: RequestException, HTTPError, ValueError: if it has none."""
     given = {
         name: value.strip(" \t") for name, value in sending.headers.items() if name.lower() not in _NOT_THEIRS
     }
@@ -111,14 +111,14 @@ def _prepared(session: requests.Session, sending: Sending) -> requests.PreparedR
 
 
 def _encoded(body: Json, content_type: str) -> bytes:
-    """A body as JSON, or as a form where the content type says so."""
+    """Return a body as JSON, or as a form if the content type says so."""
     if content_type.partition(";")[0].strip().lower() == _FORM and isinstance(body, Mapping):
         return urlencode([(name, _form_text(value)) for name, value in _fields(body)]).encode()
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _fields(body: Mapping[str, Json]) -> list[tuple[str, Json]]:
-    """The fields of a form: one per element of a list, none for null."""
+    """Return the fields of a form: one for each element of a list, none for null."""
     given = [(name, value if isinstance(value, list) else [value]) for name, value in body.items()]
     return [(name, one) for name, values in given for one in values if one is not None]
 
@@ -132,32 +132,34 @@ def _form_text(value: Json) -> str:
 def _exchanged(
     session: requests.Session, prepared: requests.PreparedRequest, seconds: float
 ) -> Reply | TimedOut:
-    # As a urllib3 Timeout the seconds are for everything; requests would take a number for each part.
+    # As a urllib3 Timeout the seconds are for the whole exchange; a plain number would be for each part.
     timeout = Timeout(total=seconds)
     response = session.send(prepared, stream=True, allow_redirects=False, timeout=timeout)  # type: ignore[arg-type]
     with response:
         if response.status_code < _FIRST_FINAL_STATUS:
             response.raw.close()
-            return TimedOut(why=f"answered only {response.status_code}, which announces another answer")
+            return TimedOut(
+                why=f"only HTTP {response.status_code} was received, which announces another response"
+            )
         return _read(response)
 
 
 def _read(response: requests.Response) -> Reply:
-    """The answer with its body, which is given up where it is too large or not decompressible."""
+    """Return the response with its body, or without it if the body is too large or cannot be decompressed."""
     status = response.status_code
     if (response.raw.length_remaining or 0) > MAX_BODY_BYTES:
-        return Reply(status=status, unusable=f"more than {MAX_BODY_BYTES // 1024} KB")
+        return Reply(status=status, unusable=f"larger than {MAX_BODY_BYTES // 1024} KB")
     try:
         content = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
     except DecodeError:
         return Reply(status=status, unusable="not compressed as its Content-Encoding says")
     if len(content) > MAX_BODY_BYTES:
-        return Reply(status=status, unusable=f"more than {MAX_BODY_BYTES // 1024} KB")
+        return Reply(status=status, unusable=f"larger than {MAX_BODY_BYTES // 1024} KB")
     return Reply(status=status, content=content, charset=_charset(response.headers.get("Content-Type", "")))
 
 
 def _charset(content_type: str) -> str:
-    """How to read a text of this content type; UTF-8 unless it names one of the usual others."""
+    """Return the charset to read a text of this content type with: UTF-8 unless it names another usual one."""
     message = Message()
     message["Content-Type"] = content_type
     named = message.get_param("charset")
@@ -169,13 +171,14 @@ def _charset(content_type: str) -> str:
 
 
 def _told(error: BaseException, seconds: float) -> str:
-    """What went wrong after sending began, by the kind of its root only: messages may hold the URL."""
+    """Return what failed after sending began, by the kind of the root cause."""
+    # The kind only, because messages of the library may contain the URL and so a secret.
     while error.__context__ is not None:
         error = error.__context__
     if isinstance(error, TimeoutError):
-        return f"no whole answer within {seconds:g} s"
-    return f"the connection broke before the whole answer had come: {type(error).__name__}"
+        return f"no complete response within {seconds:g} s"
+    return f"the connection broke before the response was complete: {type(error).__name__}"
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

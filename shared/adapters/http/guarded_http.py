@@ -1,6 +1,6 @@
-"""HTTP connections that go only where they may, end in time, and never repeat anything by themselves.
+"""HTTP connections to permitted addresses only, with deadlines, and without any automatic repeat.
 
-Connections are made by a ``WayOut``; host, SNI and certificate go by the name as ever.
+``Egress`` makes the connections; Host header, SNI and certificate use the name as usual.
 Source: design sections 3.7 and 9.
 """
 
@@ -18,32 +18,32 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from shared.adapters.http.egress import NotSentError, TimedSocket, WayOut
+from shared.adapters.http.egress import Egress, NotSentError, TimedSocket
 
 CONNECT_SECONDS = 10.0
-"""The longest a connection may take, with its name and its TLS, where the call itself has not less."""
+"""The longest time to connect, including name resolution and TLS, unless the call itself has less."""
 
 MAX_IDLE_SECONDS = 4.0
-"""A kept connection idle for longer is not used again: many servers close theirs after 5 s."""
+"""After this idle time a kept connection is not used again: many servers close theirs after 5 s."""
 
 _HOSTS_KEPT = 16
 
 
 class _TimedTlsSocket(TimedSocket, ssl.SSLSocket):
-    """The same under TLS."""
+    """A timed socket with TLS."""
 
 
 class _Connection(HTTPConnection):
-    """A connection made by a ``WayOut``; each request on it ends within its timeout, connecting included."""
+    """A connection made by ``Egress``. Each request on it ends within its timeout, connecting included."""
 
-    def __init__(self, *args: Any, way_out: WayOut, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's
+    def __init__(self, *args: Any, egress: Egress, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's
         super().__init__(*args, **kwargs)
-        self._way_out = way_out
+        self._way_out = egress
         self._until: float | None = None
         self._used_at = -math.inf
 
     def connect(self) -> None:
-        """Raises: NotSentError."""
+        """Connect. Raises: NotSentError."""
         self._until = self._ends_at()
         try:
             super().connect()
@@ -63,7 +63,7 @@ class _Connection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the next request may go over this connection: it is open, and not long idle."""
+        """Return whether the next request may use this connection: it is open and was not idle for long."""
         idle = self._way_out.seconds() - self._used_at
         return idle <= MAX_IDLE_SECONDS and super().is_connected
 
@@ -83,7 +83,7 @@ class _Connection(HTTPConnection):
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    """The same under TLS."""
+    """A connection with TLS."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -95,18 +95,18 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """What ``requests`` sends through. Repeats nothing."""
+    """The adapter that ``requests`` sends through. It never retries."""
 
-    def __init__(self, way_out: WayOut, ca_file: str | None) -> None:
-        self._way_out = way_out
+    def __init__(self, egress: Egress, ca_file: str | None) -> None:
+        self._way_out = egress
         self._ca_file = ca_file
         super().__init__(pool_connections=_HOSTS_KEPT, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as requests has it
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": partial(_Pool, way_out=self._way_out),
-            "https": partial(_TlsPool, way_out=self._way_out),
+            "http": partial(_Pool, egress=self._way_out),
+            "https": partial(_TlsPool, egress=self._way_out),
         }
 
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
@@ -114,7 +114,7 @@ class _Adapter(HTTPAdapter):
         return host, {**pool, "ssl_context": self._tls} if host["scheme"] == "https" else pool
 
     def cert_verify(self, *args: Any) -> None:  # noqa: ANN401 - as above
-        """Nothing: the context holds the trusted certificates, loaded once and not per connection."""
+        """Do nothing: the TLS context holds the trusted certificates, loaded once instead of per connection."""
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -124,18 +124,19 @@ class _Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """Follows no redirect, nor reads one's body to find out where it would lead."""
+    """A session that follows no redirect, and reads no body to find out where one would lead."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the answer never matters
         return None
 
 
-def guarded_session(way_out: WayOut, *, ca_file: str | None = None) -> requests.Session:
-    """A session whose every connection is made by the way out; it takes nothing from the environment.
+def guarded_session(egress: Egress, *, ca_file: str | None = None) -> requests.Session:
+    """Return a session that connects through ``egress`` only and takes nothing from the environment.
 
-    No proxies, no ``.netrc``, no cookies kept. ca_file: the trusted certificates, None for certifi's.
-    From here on urllib3 logs no URLs in this process, because they may hold secrets.
+    It uses no proxies and no ``.netrc``, and keeps no cookies. ``ca_file`` holds the trusted certificates; None means
+    certifi's.
     """
+    # From here on urllib3 logs no URLs in this process, because they may contain secrets.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
     logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
     session = _Session()
@@ -143,18 +144,18 @@ def guarded_session(way_out: WayOut, *, ca_file: str | None = None) -> requests.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.headers.clear()
     session.headers.update({"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Ritornello"})
-    adapter = _Adapter(way_out, ca_file)
+    adapter = _Adapter(egress, ca_file)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
 
 
 def _told(error: OSError) -> str:
-    """Why there is no connection, without anything the request holds."""
+    """Return why there is no connection, without anything from the request."""
     if isinstance(error, TimeoutError):
-        return "no connection in time"
+        return "connecting timed out"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"no TLS: {error.reason}"
-    return error.strerror or f"no connection: {type(error).__name__}"
+        return f"TLS failed: {error.reason}"
+    return error.strerror or f"connecting failed: {type(error).__name__}"

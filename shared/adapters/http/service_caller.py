@@ -7,7 +7,7 @@ docs/service-calls.md.
 from functools import partial
 
 from shared.adapters.http.addresses import AddressGuard, Network
-from shared.adapters.http.egress import Resolver, Seconds, WayOut, system_resolver
+from shared.adapters.http.egress import Egress, Resolver, Seconds, system_resolver
 from shared.adapters.http.exchange import Reply, Sending, exchange, read_json
 from shared.adapters.http.guarded_http import guarded_session
 from shared.adapters.http.tokens import NoToken, Token, TokenCache
@@ -17,10 +17,10 @@ _UNAUTHORIZED = 401
 
 
 class HttpServiceCaller:
-    """A ``ServiceCaller`` with the connections and the tokens of one container.
+    """A ``ServiceCaller`` with the connections and tokens of one container.
 
-    seconds: ``time.monotonic`` (an argument, as all time is). allowed: internal networks that calls may go
-    to. ca_file: the trusted certificates, None for certifi's. resolve: how names become addresses.
+    ``seconds`` is ``time.monotonic``. ``allowed`` are internal networks that calls may go to. ``ca_file`` holds the
+    trusted certificates; None means certifi's. ``resolve`` turns names into addresses.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class HttpServiceCaller:
         ca_file: str | None = None,
         resolve: Resolver = system_resolver,
     ) -> None:
-        self._session = guarded_session(WayOut(seconds, AddressGuard(allowed), resolve), ca_file=ca_file)
+        self._session = guarded_session(Egress(seconds, AddressGuard(allowed), resolve), ca_file=ca_file)
         self._exchange = partial(exchange, self._session)
         self._tokens = TokenCache(self._exchange, seconds)
 
@@ -41,15 +41,12 @@ class HttpServiceCaller:
         return self._authorized(request, request.credential)
 
     def close(self) -> None:
-        """Close the connections kept open. For the end, and for the start of an invocation.
-
-        While a container is frozen its connections close without its noticing. Calls go on after this,
-        over new ones; tokens are kept.
-        """
+        """Close the kept connections; tokens are kept, and later calls connect again."""
+        # For the start of an invocation: while a container is frozen, its connections close without its notice.
         self._session.close()
 
     def _authorized(self, request: ServiceRequest, credential: Credential) -> CallOutcome:
-        """The call with a token; once more with another where the service refuses that."""
+        """Call with a token, and once more with a new one if the service answers 401."""
         token = self._tokens.token(credential)
         if isinstance(token, NoToken):
             return Unreachable(why=token.why)
@@ -76,7 +73,7 @@ class HttpServiceCaller:
 
 
 def _authorizes(request: ServiceRequest) -> bool:
-    """Whether the action sets the header itself: then that is sent, and no token fetched."""
+    """Return whether the action sets the header itself; then no token is fetched."""
     return any(name.lower() == "authorization" for name in request.headers)
 
 
@@ -85,7 +82,7 @@ def _authorization(credential: Credential, token: Token) -> str:
 
 
 def _answered(reply: Reply) -> Answered:
-    """The answer with its body as JSON, else as text, else None where it is empty."""
+    """Return the response with its body as JSON, else as text, or None if it is empty."""
     if reply.unusable is not None:
         return Answered(status=reply.status, unusable=reply.unusable)
     if not reply.content:

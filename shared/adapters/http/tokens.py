@@ -1,4 +1,4 @@
-"""Tokens for calls: fetched when needed, kept while they last, one fetch at a time.
+"""Tokens for calls: fetched when needed, cached while they are valid, one fetch at a time.
 
 Source: contracts/core.md sections 2.2 and 4 (12).
 """
@@ -20,13 +20,13 @@ from shared.domain.steps.outcome import TOKEN_TIMEOUT_SECONDS
 from shared.domain.strategy.model import Json
 
 SPARE_SECONDS = 60.0
-"""So much before its ``expires_in`` a token is not used any more."""
+"""A token is not used any more this long before its ``expires_in``."""
 
-UNTOLD_SECONDS = 3600.0
-"""How long a token is kept whose answer does not say how long it lasts."""
+DEFAULT_SECONDS = 3600.0
+"""How long a token is cached if its response does not say how long it is valid."""
 
 MAX_TOKENS = 256
-"""So many are kept; then the one not used for longest goes."""
+"""The number of cached tokens; beyond it the least recently used one is dropped."""
 
 _UNSENDABLE = re.compile(r"[^\x20-\x7e\xa0-\xff]")
 
@@ -36,7 +36,7 @@ Exchange = Callable[[Sending], Reply | TimedOut | Unreachable | Blocked]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token. lasts_until: on the clock of its cache."""
+    """A token, valid until ``lasts_until`` on the clock of its cache."""
 
     text: str = field(repr=False)
     lasts_until: float = math.inf
@@ -44,14 +44,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NoToken:
-    """There is none; why tells no secret."""
+    """No token could be fetched; ``why`` contains no secret."""
 
     why: str
 
 
 @dataclass(slots=True)
-class _Place:
-    """Where a token is kept. lock: held while it is fetched."""
+class _Slot:
+    """The place of one token in the cache. ``lock`` is held while the token is fetched."""
 
     lock: Lock = field(default_factory=Lock)
     token: Token | None = None
@@ -64,35 +64,35 @@ class TokenCache:
         self._exchange = exchange
         self._seconds = seconds
         self._lock = Lock()
-        self._places: OrderedDict[bytes, _Place] = OrderedDict()
+        self._slots: OrderedDict[bytes, _Slot] = OrderedDict()
 
     def token(self, credential: Credential) -> Token | NoToken:
-        """A token that lasts: the kept one, else a new one."""
+        """Return a valid token: the cached one, else a new one."""
         return self._unless_refused(credential, None)
 
     def renewed(self, credential: Credential, refused: Token) -> Token | NoToken:
-        """Another token in place of one that the service refused."""
+        """Return another token in place of one that the service refused."""
         return self._unless_refused(credential, refused)
 
     def _unless_refused(self, credential: Credential, refused: Token | None) -> Token | NoToken:
         if credential.request.no_cache:
             return self._fetched(credential)
-        place = self._place(_key(credential))
-        with place.lock:
-            kept = place.token
+        slot = self._slot(_key(credential))
+        with slot.lock:
+            kept = slot.token
             if kept is not None and kept is not refused and self._seconds() < kept.lasts_until:
                 return kept
             fetched = self._fetched(credential)
-            place.token = fetched if isinstance(fetched, Token) else None
+            slot.token = fetched if isinstance(fetched, Token) else None
             return fetched
 
-    def _place(self, key: bytes) -> _Place:
+    def _slot(self, key: bytes) -> _Slot:
         with self._lock:
-            place = self._places.setdefault(key, _Place())
-            self._places.move_to_end(key)
-            if len(self._places) > MAX_TOKENS:
-                self._places.popitem(last=False)
-            return place
+            slot = self._slots.setdefault(key, _Slot())
+            self._slots.move_to_end(key)
+            if len(self._slots) > MAX_TOKENS:
+                self._slots.popitem(last=False)
+            return slot
 
     def _fetched(self, credential: Credential) -> Token | NoToken:
         request = credential.request
@@ -117,37 +117,37 @@ class TokenCache:
 
 
 def _key(credential: Credential) -> bytes:
-    """Names what a token is fetched with, and tells nothing of it."""
+    """Return a name for what a token is fetched with, which reveals nothing of it."""
     request = credential.request
     parts = [request.url, request.method, dict(request.headers), dict(request.params), request.data]
     return hashlib.sha256(json.dumps([*parts, credential.path], sort_keys=True).encode()).digest()
 
 
 def _token_in(reply: Reply, path: str | None, asked_at: float) -> Token | NoToken:
-    """The token of an answer: at its path, or the whole text where there is no path."""
+    """Return the token of a response: at its path, or the whole text if there is no path."""
     if not 200 <= reply.status < 300:  # noqa: PLR2004 - the 2xx class
-        return NoToken(f"no token: the authorization answered {reply.status}")
+        return NoToken(f"no token: the authorization returned HTTP {reply.status}")
     if reply.unusable is not None:
-        return NoToken(f"no token: the body of the authorization's answer is {reply.unusable}")
+        return NoToken(f"no token: the body of the authorization's response is {reply.unusable}")
     if path is None:
-        return _token(reply.text.strip(), asked_at + UNTOLD_SECONDS)
+        return _token(reply.text.strip(), asked_at + DEFAULT_SECONDS)
     try:
         around = body = read_json(reply.text)
     except (ValueError, RecursionError):
-        return NoToken("no token: the authorization did not answer in JSON")
-    *way, name = path.split(".")
-    for part in way:
+        return NoToken("no token: the authorization's response is not JSON")
+    *parents, name = path.split(".")
+    for part in parents:
         around = _member(around, part)
-    told = [_seconds_in(_member(one, "expires_in")) for one in (around, body)]
-    lasts = next((seconds - SPARE_SECONDS for seconds in told if seconds is not None), UNTOLD_SECONDS)
+    lifetimes = [_seconds_in(_member(place, "expires_in")) for place in (around, body)]
+    lasts = next((seconds - SPARE_SECONDS for seconds in lifetimes if seconds is not None), DEFAULT_SECONDS)
     return _token(_member(around, name), asked_at + lasts)
 
 
 def _token(found: Json, lasts_until: float) -> Token | NoToken:
     if not isinstance(found, str) or not found:
-        return NoToken("no token: the authorization's answer holds no text at credentialPath")
+        return NoToken("no token: the authorization's response has no text at credentialPath")
     if _UNSENDABLE.search(found):
-        return NoToken("no token: what the authorization answered cannot stand in a header")
+        return NoToken("no token: the authorization returned a text that cannot be sent in a header")
     return Token(found, lasts_until)
 
 
@@ -158,7 +158,7 @@ def _member(value: Json, name: str) -> Json:
 
 
 def _seconds_in(value: Json) -> float | None:
-    """A number of seconds; some services write it as text."""
+    """Return a number of seconds, which some services write as text."""
     try:
         return None if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):

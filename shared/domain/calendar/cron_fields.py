@@ -68,9 +68,9 @@ class Word:
 class Field:
     """The numbers a field can contain.
 
-    They are ``low`` to ``low + size - 1`` and wrap around. ``high`` is the largest number that may be written; above the
-    last number it wraps (7 for Sunday). ``longest_step`` is the largest step. ``wraps`` allows a range such as 22-2.
-    ``names_step`` allows a step after a name. ``named`` describes the names in error messages.
+    They are ``low`` to ``low + size - 1`` and wrap around. ``high`` is the largest number that may be written; above
+    the last number it wraps (7 for Sunday). ``longest_step`` is the largest step. ``wraps`` allows a range such as
+    22-2. ``names_step`` allows a step after a name. ``named`` describes the names in error messages.
     """
 
     name: str

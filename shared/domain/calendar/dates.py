@@ -157,7 +157,7 @@ def later(anchor: Moment, span: Span, zone: ZoneInfo) -> Moment:
 
 
 def earlier(anchor: Moment, span: Span, zone: ZoneInfo) -> Moment:
-    """Return the moment one span before another; otherwise the same as ``later``: the reset is applied last here too."""
+    """Return the moment one span before another; otherwise as ``later``, with the reset applied last."""
     return _moved(anchor, span, -span.amount, zone)
 
 

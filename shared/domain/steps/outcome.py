@@ -58,7 +58,7 @@ _GONE = (404, 410)
 
 def no_controller(name: str, _: Scope) -> Json:
     """Where none is registered. Raises: ControllerError."""
-    raise ControllerError(f"nobody has registered a controller {name!r}")
+    raise ControllerError(f"controller {name!r} is not registered")
 
 
 def request_of(walk: Walk, intent: Intent) -> ServiceRequest | None:

@@ -143,7 +143,7 @@ class TestNames:
         with serving() as service:
             outcome = call(make(resolve=slow, seconds=lambda: passed[0]), service)
 
-            assert outcome == Unreachable(why="example.test: no connection in time")
+            assert outcome == Unreachable(why="example.test: connecting timed out")
             assert service.connections == 0
 
     @pytest.mark.enable_socket
@@ -262,7 +262,7 @@ class TestTls:
             thread.join(10)
 
         assert isinstance(outcome, Unreachable)
-        assert outcome.why.startswith("example.test: no TLS: ")
+        assert outcome.why.startswith("example.test: TLS failed: ")
         assert why in outcome.why
 
     def test_a_handshake_that_never_comes(self, make: Make) -> None:
@@ -271,7 +271,7 @@ class TestTls:
             started = monotonic()
             outcome = self.call(make, service, None, timeout_seconds=1)
 
-            assert outcome == Unreachable(why="example.test: no connection in time")
+            assert outcome == Unreachable(why="example.test: connecting timed out")
             assert 0.9 < monotonic() - started < 5
 
     def test_a_drip_ends_at_the_deadline(self, make: Make, certified: Callable[[str], Certificate]) -> None:
@@ -289,5 +289,5 @@ class TestTls:
             started = monotonic()
             outcome = self.call(make, service, own, timeout_seconds=1)
 
-            assert outcome == TimedOut(why="no whole answer within 1 s")
+            assert outcome == TimedOut(why="no complete response within 1 s")
             assert 0.9 < monotonic() - started < 5

@@ -185,7 +185,7 @@ class TestWhatIsAnswered:
 class TestAnAnswerWhoseBodyIsOfNoUse:
     """It is a definite answer with its status, and says what is wrong with the body, which is not read on."""
 
-    LARGE = "more than 128 KB"
+    LARGE = "larger than 128 KB"
 
     def test_128_kb_are_read(self, caller: HttpServiceCaller) -> None:
         assert called(caller, answer(b"x" * 128 * KB)) == Answered(status=200, body="x" * 128 * KB)

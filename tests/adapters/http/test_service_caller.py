@@ -75,7 +75,7 @@ class TestNothingWasSent:
             for one in waiting:
                 one.close()
 
-        assert outcome == Unreachable(why="127.0.0.1: no connection in time")
+        assert outcome == Unreachable(why="127.0.0.1: connecting timed out")
         assert 0.9 < took < 5
 
 
@@ -83,14 +83,14 @@ class TestNoWholeAnswer:
     """Once sending began, the call may have reached the service, until the whole answer is there."""
 
     def broken(self, kind: str) -> TimedOut:
-        return TimedOut(why=f"the connection broke before the whole answer had come: {kind}")
+        return TimedOut(why=f"the connection broke before the response was complete: {kind}")
 
     def test_silence(self, caller: HttpServiceCaller) -> None:
         with serving(lambda connection: connection.recv(1)) as service:
             started = monotonic()
             outcome = caller.call(a_request(service.url(), timeout_seconds=1))
 
-        assert outcome == TimedOut(why="no whole answer within 1 s")
+        assert outcome == TimedOut(why="no complete response within 1 s")
         assert 0.9 < monotonic() - started < 5
 
     @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ class TestNoWholeAnswer:
             outcome = caller.call(a_request(service.url(), timeout_seconds=1))
             took = monotonic() - started
 
-        assert outcome == TimedOut(why="no whole answer within 1 s")
+        assert outcome == TimedOut(why="no complete response within 1 s")
         assert 0.9 < took < 5
 
     def test_a_service_that_does_not_read_on(self, caller: HttpServiceCaller) -> None:
@@ -127,7 +127,7 @@ class TestNoWholeAnswer:
             started = monotonic()
             outcome = caller.call(a_request(url, body="x" * 20_000 * KB, timeout_seconds=1))
 
-        assert outcome == TimedOut(why="no whole answer within 1 s")
+        assert outcome == TimedOut(why="no complete response within 1 s")
         assert 0.9 < monotonic() - started < 5
 
     def test_reset(self, caller: HttpServiceCaller) -> None:
@@ -166,7 +166,7 @@ class TestNoWholeAnswer:
         hint = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
         with serving(hint + answer([1]), answer([2])) as service:
             assert caller.call(a_request(service.url())) == TimedOut(
-                why="answered only 103, which announces another answer"
+                why="only HTTP 103 was received, which announces another response"
             )
             assert caller.call(a_request(service.url())) == Answered(status=200, body=[2])
 

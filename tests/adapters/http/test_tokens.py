@@ -88,18 +88,26 @@ class TestWhereTheTokenIs:
     @pytest.mark.parametrize(
         ("script", "path", "why"),
         [
-            (answer({"a": 1}), "a", "the authorization's answer holds no text at credentialPath"),
-            (answer({"a": ""}), "a", "the authorization's answer holds no text at credentialPath"),
-            (answer({"a": "b"}), "a.b", "the authorization's answer holds no text at credentialPath"),
-            (answer(["b"]), "3", "the authorization's answer holds no text at credentialPath"),
-            (answer(b""), None, "the authorization's answer holds no text at credentialPath"),
-            (answer(b"hush"), "a", "the authorization did not answer in JSON"),
-            (answer(b"[" * 60_000), "a", "the authorization did not answer in JSON"),
-            (answer({"a": "hush\r\nX: y"}), "a", "what the authorization answered cannot stand in a header"),
-            (answer({"a": "hush\u20ac"}), "a", "what the authorization answered cannot stand in a header"),
-            (answer(b"x" * 200_000), None, "the body of the authorization's answer is more than 128 KB"),
-            (answer({"a": "hush"}, 403), "a", "the authorization answered 403"),
-            (answer({"a": "hush"}, 302), "a", "the authorization answered 302"),
+            (answer({"a": 1}), "a", "the authorization's response has no text at credentialPath"),
+            (answer({"a": ""}), "a", "the authorization's response has no text at credentialPath"),
+            (answer({"a": "b"}), "a.b", "the authorization's response has no text at credentialPath"),
+            (answer(["b"]), "3", "the authorization's response has no text at credentialPath"),
+            (answer(b""), None, "the authorization's response has no text at credentialPath"),
+            (answer(b"hush"), "a", "the authorization's response is not JSON"),
+            (answer(b"[" * 60_000), "a", "the authorization's response is not JSON"),
+            (
+                answer({"a": "hush\r\nX: y"}),
+                "a",
+                "the authorization returned a text that cannot be sent in a header",
+            ),
+            (
+                answer({"a": "hush\u20ac"}),
+                "a",
+                "the authorization returned a text that cannot be sent in a header",
+            ),
+            (answer(b"x" * 200_000), None, "the body of the authorization's response is larger than 128 KB"),
+            (answer({"a": "hush"}, 403), "a", "the authorization returned HTTP 403"),
+            (answer({"a": "hush"}, 302), "a", "the authorization returned HTTP 302"),
         ],
     )
     def test_without_one_nothing_is_sent(

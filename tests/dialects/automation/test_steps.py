@@ -112,7 +112,7 @@ class TestHttpRequest:
     @pytest.mark.parametrize(
         ("outcome", "message"),
         [
-            (TimedOut(why="no whole answer within 5 s"), "no answer: no whole answer within 5 s"),
+            (TimedOut(why="no complete response within 5 s"), "no answer: no complete response within 5 s"),
             (Unreachable(why="no such host"), "no such host"),
             (Blocked(why="an internal address"), "an internal address"),
         ],

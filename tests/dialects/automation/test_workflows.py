@@ -474,7 +474,7 @@ class TestLogs:
         )
 
     def test_a_workflow_that_fails(self, automation: Client) -> None:
-        automation.services.answers = [TimedOut(why="no whole answer within 5 s")]
+        automation.services.answers = [TimedOut(why="no complete response within 5 s")]
         of = automation.saved(call("a", nextStepId="b"), call("b"))
         one = automation.started(of)
         automation.run(one)
@@ -485,7 +485,7 @@ class TestLogs:
             {
                 "workflowId": one,
                 "step": "a",
-                "message": "no answer: no whole answer within 5 s",
+                "message": "no answer: no complete response within 5 s",
                 "errorTime": "2026-01-01T12:00:00.00Z",
             }
         ]
