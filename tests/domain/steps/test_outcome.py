@@ -379,7 +379,7 @@ class TestANamedController:
             assert self.judged(name).error == StepError(message=why)
 
     def test_where_none_is_registered_the_step_fails(self) -> None:
-        with pytest.raises(ControllerError, match="nobody has registered a controller 'x'"):
+        with pytest.raises(ControllerError, match="controller 'x' is not registered"):
             no_controller("x", {})
 
 
