@@ -1,39 +1,39 @@
-# Every target sets up what it needs; python3 (3.11 or newer) and make are all a machine must have.
+# Each target installs what it needs. A machine needs python3 (3.11 or newer) and make. `make help` lists the targets.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# SAM's command line wants other versions than the code does, so it has an environment of its own, and uv is in it
-# too: what builds is then in one place, whoever asks for a build.
+# SAM's command line needs other versions than the code, so it has its own environment. uv is there too, so that
+# everything that builds is in one place.
 SAM_VENV  := .venv-sam
 SAM_BIN   := $(SAM_VENV)/bin
 SAM_READY := $(SAM_VENV)/.ready
 SAM       := SAM_CLI_TELEMETRY=0 $(SAM_BIN)/sam
-# The other engine of the end-to-end tests needs other versions of what ours are made of.
+# The other engine of the end-to-end tests needs other versions too.
 OTHER_ENGINE := .venv-ministack
-# So does the peer that `make bench` measures against.
+# And so does the peer that `make bench` compares with.
 PEER := .venv-bench
-# Seeds of the simulation: `make sim` runs them all, `make test` a handful.
+# Seeds of the simulation: `make sim` runs all of them, `make test` a few.
 SEEDS  ?= 300
 
-# Silent where the floor holds, so that pytest's own closing line is the last word.
+# Prints nothing if the floor holds, so that pytest's closing line is the last one.
 floor   = $(BIN)/coverage report --fail-under=$(1) --include=$(2) > .floors || { cat .floors; exit 1; }
 COMMA  := ,
 
-# What the functions are built for. COMPILE_WITH: an interpreter of that version, where PATH does not lead to one.
+# The target of the build. COMPILE_WITH names an interpreter of that version if there is none on PATH.
 TARGET_PYTHON   ?= 3.13
 TARGET_PLATFORM ?= aarch64-manylinux_2_28
 COMPILE_WITH    ?=
-# A folder whose contents are put beside the code in each artifact: the deployer's package of named controllers.
+# A folder whose contents go into each artifact: the deployer's package of named controllers.
 CONTROLLERS_FROM ?=
 LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
-# botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
+# botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: environments check test sim bench demo up key examples e2e artifacts build format clean
+.PHONY: help environments check test sim bench demo up key examples e2e artifacts build format clean
 
-# The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
-# for a requirement of its own and stops at the first release newer than the lock.
+# The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
+# requirement of its own, and fails once there is a newer release than the locked one.
 define environment
 	$(PYTHON) -m venv $(1)
 	$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
@@ -47,9 +47,12 @@ $(READY): requirements/dev.txt
 .venv-%/.ready: requirements/%.txt
 	$(call environment,.venv-$*)
 
-environments: $(READY) $(SAM_READY) $(OTHER_ENGINE)/.ready  ## All that is installed; with `-j` at the same time.
+help:  ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-check: $(READY) $(SAM_READY)  ## Style, types, import rules, dependencies, the template.
+environments: $(READY) $(SAM_READY) $(OTHER_ENGINE)/.ready  ## Install every environment; with -j side by side.
+
+check: $(READY) $(SAM_READY)  ## Check style, types, import rules, dependencies and the template.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -58,42 +61,42 @@ check: $(READY) $(SAM_READY)  ## Style, types, import rules, dependencies, the t
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
 
-test: $(READY)  ## Every test, with the coverage floors.
+test: $(READY)  ## Run every test, with the coverage floors.
 	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/template/test_artifacts.py --cov --cov-report= --durations=5
 	@$(call floor,95,'*')
 	@$(call floor,100,'shared/expressions/*$(COMMA)shared/domain/*$(COMMA)shared/application/*')
 
-sim: $(READY)  ## The main job under crashes, doubled and lost doorbells, lost replies.
+sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wakeups.
 	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2
 
-bench: $(READY) $(PEER)/.ready  ## CPU time of a task and of cold starts, beside a peer and a bare client; about four minutes.
+bench: $(READY) $(PEER)/.ready  ## Measure CPU time beside a peer and a bare client; about four minutes.
 	$(BIN)/python -m dev.bench
 
-demo: $(READY)  ## Seventeen months of three strategies on the local stack; checks every date and every call.
+demo: $(READY)  ## Run seventeen months of three strategies and check every date and call.
 	$(BIN)/python -m dev.demo
 
-up: $(READY)  ## The local stack until Ctrl-C, at http://127.0.0.1:8080.
+up: $(READY)  ## Serve the local stack at http://127.0.0.1:8080 until Ctrl-C.
 	$(BIN)/python -m dev.up
 
-key: $(READY)  ## An access key of an account: ACCOUNT= ROLE=, STAGE= (prod) or LOCAL= (the local stack's address).
+key: $(READY)  ## Create an access key: ACCOUNT= ROLE=, and STAGE= (prod) or LOCAL= (a local stack's address).
 	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')
 
-examples: $(READY)  ## The examples of the OpenAPI document, played again; after a change of what is answered.
+examples: $(READY)  ## Play the OpenAPI examples again, after a change of an answer.
 	$(BIN)/python -m dev.examples
 	$(BIN)/python -m dev.automation_examples
 
-e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
+e2e: artifacts $(OTHER_ENGINE)/.ready  ## Test the artifacts on another engine, and the local stack under kill -9; about six minutes.
 	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope --no-loadscope-reorder -p no:randomly --durations=12
 
-artifacts: $(READY) $(SAM_READY)  ## Each function's artifact, built for this machine and imported by itself.
+artifacts: $(READY) $(SAM_READY)  ## Build each artifact for this machine and import it by itself.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py -p no:randomly
 
-build: $(LIBRARIES).ready  ## What is deployed: one artifact a function, with its size.
+build: $(LIBRARIES).ready  ## Build what is deployed: one artifact for each function, with its size.
 	$(SAM) build
 	@$(PYTHON) -m dev.artifacts .aws-sam/build
 
-# The locked libraries for the target, without what no function ever reads. The stub files and sources that the CEL
-# wheel carries outside its package, and the extensions of CEL that are not loaded, are a third of the whole.
+# The locked libraries for the target, without what no function reads. The stubs and sources that the CEL wheel has
+# outside its package, and the CEL extensions that are not loaded, are a third of the whole.
 $(LIBRARIES).ready: requirements/runtime.txt Makefile $(SAM_READY)
 	rm -rf $(LIBRARIES) $(LIBRARIES).compiled
 	$(SAM_BIN)/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --python $(SAM_BIN)/python \
@@ -118,15 +121,15 @@ build-%: $(LIBRARIES).ready
 	@$(compile)
 	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)"
 
-# What the reference of a dialect answers, made from its routes by this machine's environment: a cold start has no time.
+# The reference pages of a dialect, made from its routes at build time, because a cold start has no time for it.
 APIS := $(addprefix build-,CoreApi AutomationApi OrdersApi ProcessApi)
 $(APIS): reference = $(BIN)/python -m dev.openapi $(patsubst functions/%_api,%,$(folder)) "$(ARTIFACTS_DIR)/$(folder)"
 $(APIS): $(READY)
 
-# Bytecode that is taken as it is (unchecked-hash): without any every cold start compiles all it imports, since Lambda
-# has no place to keep it. Another minor version would not read it. An interpreter is asked for its version rather
-# than believed by its name: a version manager's python3.13 may only say that there is none. The libraries are
-# compiled once, for all the artifacts.
+# Bytecode that is used without a check of its source (unchecked-hash). Without it every cold start compiles all it
+# imports, because Lambda's file system is read-only. Only the same minor version can read it. The interpreter's own
+# version decides, not its name: a version manager's python3.13 may be a shim without a Python behind it. The
+# libraries are compiled once, for all artifacts.
 compileall = $$python -m compileall -q --invalidation-mode unchecked-hash -p /var/task
 define compile
 for python in $(COMPILE_WITH) python$(TARGET_PYTHON) $(PYTHON); do \
@@ -135,12 +138,12 @@ for python in $(COMPILE_WITH) python$(TARGET_PYTHON) $(PYTHON); do \
     exec $(compileall) -s "$(ARTIFACTS_DIR)" "$(ARTIFACTS_DIR)"; \
     exit 1; \
   fi; \
-done; echo "$*: no .pyc, for want of a Python $(TARGET_PYTHON) (COMPILE_WITH=)"
+done; echo "$*: no .pyc, because there is no Python $(TARGET_PYTHON) (COMPILE_WITH=)"
 endef
 
-format: $(READY)
+format: $(READY)  ## Format the code and fix what ruff can fix.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean:
+clean:  ## Remove everything that was installed or built.
 	rm -rf $(VENV) $(SAM_VENV) $(OTHER_ENGINE) $(PEER) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
