@@ -1,0 +1,70 @@
+"""The recipes of docs/cookbook.md: each is accepted, and its simulated dates are those on the page."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.dialects.core.client import Client
+from tests.dialects.wire import ROOT
+
+PAGE = (ROOT / "docs" / "cookbook.md").read_text()
+RECIPE = re.compile(
+    r"^## \d+\. (?P<title>.*?)\n.*?^```json\n(?P<settings>.*?)^```$.*?"
+    r"^Simulated from `(?P<start>[^`]*)` with `(?P<attributes>[^`]*)`:\n\n```text\n(?P<dates>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+SECRET = "cookbook-secret-2026"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as the page shows it."""
+
+    title: str
+    settings: dict[str, Any]
+    start: str
+    attributes: dict[str, Any]
+    dates: list[str]
+
+
+RECIPES = [
+    Recipe(
+        match["title"],
+        json.loads(match["settings"]),
+        match["start"],
+        json.loads(match["attributes"]),
+        match["dates"].splitlines(),
+    )
+    for match in RECIPE.finditer(PAGE)
+]
+
+
+def simulated(client: Client, recipe: Recipe) -> list[str]:
+    """Return a line for each simulated event: cycle, date, task."""
+    strategy = {"name": "recipe", "secret": SECRET, "settings": recipe.settings}
+    sid = client.saved(strategy)["sid"]
+    cycles = max(int(line.split()[0]) for line in recipe.dates) if recipe.dates else 2
+    body = {"cycles": cycles, "startDate": recipe.start, "attributes": recipe.attributes}
+    status, answer = client("POST", f"/execution-strategy/{sid}/simulate-execution", body, secret=SECRET)
+    assert status == 200, answer
+    lines = []
+    for cycle in answer["cycleEvents"]:
+        events = cycle["events"]
+        listed = [*events.get("onCreateEvents", ()), *events.get("leadingUpEvents", ()), events["mainEvent"]]
+        lines += [f"{cycle['cycle']}  {event['date']}  {event['task']}" for event in listed]
+    return lines
+
+
+class TestRecipes:
+    """Every recipe can be saved, and simulates as the page says."""
+
+    def test_the_page_has_ten_or_more(self) -> None:
+        assert len(RECIPES) >= 10
+        assert len(RECIPES) == PAGE.count("\n## ")
+
+    @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.title)
+    def test_its_dates_are_those_on_the_page(self, client: Client, recipe: Recipe) -> None:
+        assert simulated(client, recipe) == recipe.dates
