@@ -356,4 +356,4 @@ class Journey:
 
     def _set_out(self) -> None:
         self.then = set_out(self.walk)
-        self.instance = self.instance.with_event(replace(self.event, outset=self.then))
+        self.instance = self.instance.with_event(replace(self.event, first_action=self.then))

@@ -31,24 +31,24 @@ from shared.domain.ids import (
     event_sid,
 )
 from shared.domain.instance.event import (
-    Again,
     AnswerMark,
     Event,
     EventKind,
     EventStatus,
     PausedFor,
+    RedrivenFrom,
     Resolution,
 )
 from shared.domain.instance.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import (
     Added,
+    BlockedBy,
     CancelReason,
-    HeldBy,
+    Downtime,
     Instance,
     InstanceStatus,
     Lease,
     StoodFor,
-    Stop,
 )
 from shared.domain.instance.phase import Phase, Waiting
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
@@ -121,23 +121,23 @@ EVENT = Event(
     data={"note": "by hand", "empty": ""},
     attempt=2,
     run=3,
-    ring=4,
+    wakeup_seq=4,
     first_date=at(4),
     version=5,
     off_hold_at=at(6),
     begun_at=at(7),
     scheduled_at=at(8),
     executed_at=at(9),
-    outset=INTENT,
+    first_action=INTENT,
     fence=9,
     known_visits=6,
     crashes=2,
     applied=(2, 1),
     resets=("charge",),
     side_results_from=2,
-    again=(Again(step="look", run=2), Again(step="charge", run=3)),
-    unsure=True,
-    hurried=True,
+    redriven_from=(RedrivenFrom(step="look", run=2), RedrivenFrom(step="charge", run=3)),
+    call_in_doubt=True,
+    delay_skipped=True,
     in_doubt=True,
     answered=AnswerMark(correlation_id=CorrelationId(f"{SID}-7.t0ken"), key="f00d"),
     answer_by=at(6),
@@ -160,7 +160,7 @@ ENTRY = JournalEntry(
     answered=503,
 )
 
-STOP = Stop(what=StoodFor.STRATEGY, since=at(6), until=at(7), by="key-1", why="asked to")
+STOP = Downtime(what=StoodFor.STRATEGY, since=at(6), until=at(7), by="key-1", why="asked to")
 
 INSTANCE = Instance(
     sid=SID,
@@ -192,7 +192,7 @@ INSTANCE = Instance(
     note="asked to",
     stopped_for=7,
     drained_at=at(9),
-    held=HeldBy.QUEUE,
+    blocked_by=BlockedBy.QUEUE,
     hold=replace(STOP, what=StoodFor.QUEUE),
     stops=(STOP, replace(STOP, since=at(8))),
     nudges=2,
@@ -287,12 +287,12 @@ VERSION = StrategyVersion(
 DRAIN = Drain(
     sid=OperationSid("drain-queue-acme-5"),
     account_id=ACCOUNT,
-    held=HeldBy.QUEUE,
+    blocked_by=BlockedBy.QUEUE,
     owner=ACCOUNT,
     shard=5,
     started_at=at(1),
     started_by="key-1",
-    attention_at=at(2),
+    sweep_at=at(2),
     rev=17,
     freed=8,
     empty_since=at(3),
@@ -326,7 +326,7 @@ BULK = BulkOperation(
     command=CancelTasks(tasks=("remind", "charge"), by=BY),
     started_at=at(1),
     updated_at=at(2),
-    attention_at=at(3),
+    sweep_at=at(3),
     rev=17,
     status=BulkStatus.PAUSED,
     cursor=Cursor(part=2, passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID),

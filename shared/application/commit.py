@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from shared.application.ports import Ports, StaleRevError
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import EARLY, NotYet, Ready, look
+from shared.domain.instance.due import EARLY, Due, Scheduled, next_action
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Applied, Refused, Verdict
 from shared.domain.lifecycle.commands import Command
@@ -22,7 +22,7 @@ class ContentionError(Exception):
     """An instance kept changing under a command; nothing was written, the command may be repeated."""
 
 
-def settled(
+def execute(
     ports: Ports,
     sid: InstanceSid,
     command: Command,
@@ -43,23 +43,23 @@ def settled(
         if is_meant is not None and not is_meant(instance):
             return Refused(instance=instance, why="it is no longer as it was selected", rule="selection")
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        verdict = committed(ports, strategy, instance, command)
+        verdict = try_commit(ports, strategy, instance, command)
         if verdict is not None:
             return verdict
     raise ContentionError(f"instance {sid} changed {MAX_RACES} times under one command")
 
 
-def committed(ports: Ports, strategy: Strategy, instance: Instance, command: Command) -> Verdict | None:
+def try_commit(ports: Ports, strategy: Strategy, instance: Instance, command: Command) -> Verdict | None:
     """Decide on an instance as loaded and commit; None where another writer was faster."""
     verdict = decide(strategy, instance, command, now=ports.clock.now())
     match verdict:
         case Applied():
-            return verdict if stored(ports, verdict) else None
+            return verdict if save(ports, verdict) else None
         case _:
             return verdict
 
 
-def stored(ports: Ports, applied: Applied) -> bool:
+def save(ports: Ports, applied: Applied) -> bool:
     """Whether a decision is now stored. A write whose reply was lost is recognised and counts."""
     try:
         ports.instances.commit(
@@ -70,18 +70,18 @@ def stored(ports: Ports, applied: Applied) -> bool:
     return True
 
 
-def ring(ports: Ports, instance: Instance) -> None:
+def schedule_wakeup(ports: Ports, instance: Instance) -> None:
     """Arm the wakeup of the instance's next event, or wake a runner where it is due within seconds."""
     now = ports.clock.now()
-    match look(instance, now):
-        case Ready():
+    match next_action(instance, now):
+        case Due():
             ports.wakeups.invoke(instance.sid)
-        case NotYet() if instance.arm_at is not None:
+        case Scheduled() if instance.arm_at is not None:
             pass  # beyond the horizon: the sweeper comes for it in time
-        case NotYet(at=at, bell=bell):
+        case Scheduled(at=at, wakeup_name=wakeup_name):
             if at - now <= EARLY:
                 ports.wakeups.invoke(instance.sid)
             else:
-                ports.wakeups.arm(bell, at, instance.sid)
+                ports.wakeups.arm(wakeup_name, at, instance.sid)
         case _:
             pass

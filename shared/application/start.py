@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.application.commit import ring
+from shared.application.commit import schedule_wakeup
 from shared.application.ports import Ports, StaleRevError
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import RitornelloError
@@ -87,7 +87,7 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
             if known is None:
                 raise
             return known
-    ring(ports, started.instance)
+    schedule_wakeup(ports, started.instance)
     return started
 
 
@@ -112,5 +112,5 @@ def _known(ports: Ports, sid: InstanceSid, asked: Repeatable) -> AlreadyThere | 
         return None
     if instance.request_hash != asked.body_hash:
         raise KeyReusedError("the Idempotency-Key was used with another body")
-    ring(ports, instance)
+    schedule_wakeup(ports, instance)
     return AlreadyThere(instance=instance)

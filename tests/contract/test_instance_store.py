@@ -9,10 +9,10 @@ import pytest
 
 from shared.application.ports import StaleRevError
 from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.instance.due import GRACE, held_partition, swept_partition
+from shared.domain.instance.due import GRACE, blocked_partition, swept_partition
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.run import RunEnd
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
@@ -485,7 +485,7 @@ class TestAttention:
     """An entry for each instance that somebody must look at, where and when its state says so."""
 
     def due(self, stores: Stores, partition: str = SHARD, *, until: datetime | None = None) -> list[str]:
-        return list(stores.instances.attention(partition, until=until or at(1) + A_LONG_TIME, limit=100))
+        return list(stores.instances.due(partition, until=until or at(1) + A_LONG_TIME, limit=100))
 
     def test_it_appears_with_the_instance(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
@@ -520,13 +520,13 @@ class TestAttention:
     @pytest.mark.parametrize(
         ("held", "partition"),
         [
-            (HeldBy.QUEUE, held_partition(HeldBy.QUEUE, full.ACCOUNT, 3)),
-            (HeldBy.STRATEGY, held_partition(HeldBy.STRATEGY, full.STRATEGY, 3)),
+            (BlockedBy.QUEUE, blocked_partition(BlockedBy.QUEUE, full.ACCOUNT, 3)),
+            (BlockedBy.STRATEGY, blocked_partition(BlockedBy.STRATEGY, full.STRATEGY, 3)),
         ],
     )
-    def test_what_a_flag_holds_stands_apart(self, stores: Stores, held: HeldBy, partition: str) -> None:
+    def test_what_a_flag_holds_stands_apart(self, stores: Stores, held: BlockedBy, partition: str) -> None:
         stores.instances.create(an_instance())
-        stores.instances.commit(changed(an_instance(), held=held))
+        stores.instances.commit(changed(an_instance(), blocked_by=held))
         assert self.due(stores) == []
         assert self.due(stores, partition) == ["i-1"]
 
@@ -534,5 +534,5 @@ class TestAttention:
         for number in (7, 3, 9, 5):
             stores.instances.create(an_instance(f"i-{number}", due=at(number)))
         assert self.due(stores) == ["i-3", "i-5", "i-7", "i-9"]
-        assert stores.instances.attention(SHARD, until=at(8), limit=2) == ["i-3", "i-5"]
+        assert stores.instances.due(SHARD, until=at(8), limit=2) == ["i-3", "i-5"]
         assert self.due(stores, until=at(8)) == ["i-3", "i-5", "i-7"]

@@ -109,7 +109,7 @@ class TestTheClientGivesUp:
         gives_up(dynamodb.client, "TransactWriteItems")
         with pytest.raises(ReadTimeoutError):
             stores.access.set_queue_paused(AccountId("acme"), paused=True)
-        assert stores.strategies.held_by(AccountId("acme"), full.STRATEGY) is not None
+        assert stores.strategies.blocked_by(AccountId("acme"), full.STRATEGY) is not None
 
 
 def token_of(body: Any) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from shared.domain.ids import event_address
-from shared.domain.instance.due import GRACE, attention_at, next_event
+from shared.domain.instance.due import GRACE, next_event, sweep_at
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
@@ -45,7 +45,7 @@ def assert_at_rest(world: World) -> None:
     upcoming = next_event(instance)
     if upcoming is not None:
         assert upcoming.due_at > world.now_at, f"event {upcoming.seq} is overdue at rest"
-        assert attention_at(instance) == (instance.arm_at or upcoming.due_at + GRACE)
+        assert sweep_at(instance) == (instance.arm_at or upcoming.due_at + GRACE)
     for event in instance.events:
         assert event.status is not EventStatus.EXECUTING, f"event {event.seq} hangs"
     if instance.status is not InstanceStatus.ACTIVE:

@@ -18,7 +18,7 @@ from dev.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import HeldBy, Instance
+from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.verdict import AuditEntry
 from tests.simulation.laws import only_instance
 from tests.simulation.test_storms import CALM, assert_lawful, storm
@@ -148,7 +148,7 @@ class TestARemovedGuardIsCaught:
 class Blind(MemoryStrategies):
     """A store that sees no flag."""
 
-    def held_by(self, _account: AccountId, _strategy: StrategySid) -> HeldBy | None:
+    def blocked_by(self, _account: AccountId, _strategy: StrategySid) -> BlockedBy | None:
         return None
 
 

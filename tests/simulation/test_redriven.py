@@ -248,6 +248,6 @@ class TestTheGuards:
         world = redriven(SILENT)
         (record,) = records_of(world, "bill")
 
-        assert isinstance(record.event.outset, Intent)
-        assert (record.event.outset.step, record.event.outset.passed) == ("charge", ("reserve",))
-        assert record.event.outset.repeat
+        assert isinstance(record.event.first_action, Intent)
+        assert (record.event.first_action.step, record.event.first_action.passed) == ("charge", ("reserve",))
+        assert record.event.first_action.repeat

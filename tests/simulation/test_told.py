@@ -47,15 +47,15 @@ class TestTwoRunnersAtOnce:
         assert set(self.both_come().values()) == {1}
 
     def test_it_is_the_lease_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        look = shared.domain.instance.due.look
+        next_action = shared.domain.instance.due.next_action
 
         def greedy(instance: Instance, now: datetime) -> object:
             lease = instance.lease
             ended = instance if lease is None else replace(instance, lease=replace(lease, until=now))
-            return look(ended, now)
+            return next_action(ended, now)
 
-        monkeypatch.setattr(shared.domain.lifecycle.claim, "look", greedy)
-        monkeypatch.setattr(shared.application.runner.loop, "look", greedy)
+        monkeypatch.setattr(shared.domain.lifecycle.claim, "next_action", greedy)
+        monkeypatch.setattr(shared.application.runner.loop, "next_action", greedy)
 
         assert max(self.both_come().values()) > 1
 

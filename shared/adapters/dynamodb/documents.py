@@ -23,24 +23,24 @@ from shared.domain.bulk.release import Drain
 from shared.domain.calendar.dates import Moment
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import (
-    Again,
     AnswerMark,
     Event,
     EventKind,
     EventStatus,
     PausedFor,
+    RedrivenFrom,
     Resolution,
 )
 from shared.domain.instance.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import (
     Added,
+    BlockedBy,
     CancelReason,
-    HeldBy,
+    Downtime,
     Instance,
     InstanceStatus,
     Lease,
     StoodFor,
-    Stop,
 )
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.instance.verdict import AuditEntry
@@ -114,7 +114,7 @@ OUTCOME = Shape(
 
 MARK = Shape(AnswerMark, {"correlation_id": Member("correlation", OWN), "key": Member("key", TEXT)})
 
-AGAIN = Shape(Again, {"step": Member("step", TEXT), "run": Member("run", WHOLE)})
+AGAIN = Shape(RedrivenFrom, {"step": Member("step", TEXT), "run": Member("run", WHOLE)})
 
 EVENT = Shape(
     Event,
@@ -133,23 +133,23 @@ EVENT = Shape(
         "data": Member("data", OBJECT),
         "attempt": Member("attempt", WHOLE),
         "run": Member("run", WHOLE),
-        "ring": Member("ring", WHOLE),
+        "wakeup_seq": Member("wakeup", WHOLE),
         "first_date": Member("first", INSTANT),
         "version": Member("version", WHOLE),
         "off_hold_at": Member("offHold", INSTANT),
         "begun_at": Member("begun", INSTANT),
         "scheduled_at": Member("scheduled", INSTANT, same_as="begun_at"),
         "executed_at": Member("executed", INSTANT, same_as="scheduled_at"),
-        "outset": Member("outset", THEN),
+        "first_action": Member("action", THEN),
         "fence": Member("fence", WHOLE),
-        "known_visits": Member("knownVisits", WHOLE),
+        "known_visits": Member("visits", WHOLE),
         "crashes": Member("crashes", WHOLE),
         "applied": Member("applied", PAIR),
         "resets": Member("resets", several(TEXT)),
         "side_results_from": Member("sideResultsFrom", WHOLE),
-        "again": Member("again", several(AGAIN)),
-        "unsure": Member("unsure", FLAG),
-        "hurried": Member("hurried", FLAG),
+        "redriven_from": Member("redrivenFrom", several(AGAIN)),
+        "call_in_doubt": Member("callInDoubt", FLAG),
+        "delay_skipped": Member("delaySkipped", FLAG),
         "in_doubt": Member("inDoubt", FLAG),
         "answered": Member("answered", MARK),
         "answer_by": Member("answerBy", INSTANT),
@@ -167,7 +167,7 @@ LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INST
 ADDED = Shape(Added, {"seq": Member("seq", WHOLE), "key": Member("key", TEXT), "body": Member("body", TEXT)})
 
 STOP = Shape(
-    Stop,
+    Downtime,
     {
         "what": Member("what", named(StoodFor)),
         "since": Member("since", INSTANT),
@@ -216,7 +216,7 @@ INSTANCE = Shape(
         "note": Member("note", TEXT),
         "stopped_for": Member("stoppedFor", WHOLE),
         "drained_at": Member("drained", INSTANT),
-        "held": Member("held", named(HeldBy)),
+        "blocked_by": Member("blockedBy", named(BlockedBy)),
         "hold": Member("hold", STOP),
         "stops": Member("stops", several(STOP)),
         "nudges": Member("nudges", WHOLE),
@@ -330,12 +330,12 @@ VERSION = Shape(
 DRAIN = Shape(
     Drain,
     {
-        "held": Member("held", named(HeldBy)),
+        "blocked_by": Member("blockedBy", named(BlockedBy)),
         "owner": Member("owner", TEXT),
         "shard": Member("shard", WHOLE),
         "started_at": Member("started", INSTANT),
         "started_by": Member("startedBy", TEXT),
-        "attention_at": Member("attention", INSTANT, same_as="started_at"),
+        "sweep_at": Member("sweepAt", INSTANT, same_as="started_at"),
         "freed": Member("freed", WHOLE),
         "empty_since": Member("emptySince", INSTANT),
     },

@@ -143,7 +143,7 @@ def _about_to(intent: Intent, event: Event, before: datetime | None, *, now: dat
 
 def _to_be_retried(past: PastEvent) -> str | None:
     """The step whose failure is slept over until the next attempt, where that is so."""
-    waits = past.event.status is EventStatus.PENDING and past.event.outset is None
+    waits = past.event.status is EventStatus.PENDING and past.event.first_action is None
     entries = [step.entry for step in past.steps if step.entry is not None]
     then = entries[-1].then if entries and waits else None
     return then.failure.step if isinstance(then, RunEnd) and then.failure is not None else None

@@ -200,7 +200,7 @@ def instance_shape(instance: Instance) -> Shape:
         stoppedBy=instance.stopped_by,
         draining=instance.is_draining,
         drainedAt=date_text(instance.drained_at),
-        heldBy=instance.held,
+        heldBy=instance.blocked_by,
         createdBy=instance.created_by,
         createdAt=date_text(instance.created_at),
         updatedAt=date_text(instance.updated_at),

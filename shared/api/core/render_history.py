@@ -3,7 +3,7 @@
 from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
 from shared.domain.explain.event import Told
 from shared.domain.explain.instance import Answer, Explanation, Planned
-from shared.domain.instance.downtime import Standing
+from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
@@ -92,7 +92,7 @@ def _told(told: Told) -> Shape:
     )
 
 
-def _stood(stood: Standing) -> Shape:
+def _stood(stood: StatusAt) -> Shape:
     status = None if stood.status is None else stood.status.value
     return given(status=status, since=date_text(stood.since), by=stood.by, why=stood.why)
 

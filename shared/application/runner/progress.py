@@ -6,7 +6,7 @@ Source: design section 3, items 4, 8 and 11.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.application.commit import settled
+from shared.application.commit import execute
 from shared.application.ports import Ports
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import JournalEntry, Trail
@@ -71,7 +71,7 @@ class Halted:
 def _handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
     """What a controller ordered, applied to the instance once; the run goes on from there."""
     command = Apply(seq=at.claim.seq, fence=at.claim.fence, entry=entry)
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    verdict = execute(ports, at.instance.sid, command, known=at.instance)
     return looked_at(at, None if verdict is None else verdict.instance)
 
 
@@ -124,7 +124,7 @@ def _forgoes(at: Moved, intent: Intent, then: Then) -> bool:
 def _forgone(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
     """The run goes on without an answer; or from it after all, where it was faster."""
     command = ForgoAnswer(seq=at.claim.seq, fence=at.claim.fence, correlation_id=intent.correlation_id)
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    verdict = execute(ports, at.instance.sid, command, known=at.instance)
     now_at = looked_at(at, None if verdict is None else verdict.instance)
     if isinstance(now_at, Halted) or not now_at.event.has_answer_to(intent.correlation_id):
         return now_at
@@ -150,7 +150,7 @@ def looked_at(at: Moved, instance: Instance | None) -> Moved | Halted:
 
 def set_down(ports: Ports, at: Moved, command: Stop | Wait) -> Halted:
     """The run ends here for now, with its progress kept."""
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    verdict = execute(ports, at.instance.sid, command, known=at.instance)
     return Halted(instance=verdict.instance if isinstance(verdict, Applied) else None)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from shared.application.commit import settled, stored
+from shared.application.commit import execute, save
 from shared.application.ports import Ports
 from shared.application.runner.progress import (
     NO_CALL,
@@ -60,7 +60,9 @@ class Leave:
     has_moved: bool
 
 
-def next_step(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: Leave) -> Moved | Halted:
+def next_step(
+    ports: Ports, at: Moved, intent: Intent, *, call_in_doubt: bool, leave: Leave
+) -> Moved | Halted:
     """Execute one step and find what follows it; or set the event down where it may not, or need not, go on.
 
     unsure: the step may already have been sent.
@@ -75,12 +77,12 @@ def next_step(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: L
         return _heard(ports, at, intent)
     if intent.not_before is not None and intent.not_before > now:
         return set_down(ports, at, _wait(at, until=intent.not_before))
-    return _acted(ports, at, intent, unsure=unsure, leave=leave)
+    return _acted(ports, at, intent, call_in_doubt=call_in_doubt, leave=leave)
 
 
-def _acted(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: Leave) -> Moved | Halted:
+def _acted(ports: Ports, at: Moved, intent: Intent, *, call_in_doubt: bool, leave: Leave) -> Moved | Halted:
     """The step executed, or over without that where its earlier sending is in doubt."""
-    match settle(walk_of(ports, at), intent) if unsure else SendAgain(intent):
+    match settle(walk_of(ports, at), intent) if call_in_doubt else SendAgain(intent):
         case Undecided(end=end):
             return replace(at, then=end)
         case Settled(outcome=outcome, then=then):
@@ -110,7 +112,7 @@ def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
         in_doubt=_in_doubt(at),
         known_visits=_visits(at),
         last=at.claim.last,
-        doubted=_doubted(at) if end.how is Ending.IN_DOUBT else None,
+        doubted_call=_doubted(at) if end.how is Ending.IN_DOUBT else None,
     )
     held: Moved | Halted = at
     while isinstance(held, Moved):
@@ -145,7 +147,7 @@ def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
     for record in own:
         ports.instances.put_record(verdict.instance, record)
     others = tuple(record for record in verdict.records if record not in own)
-    return stored(ports, replace(verdict, records=others))
+    return save(ports, replace(verdict, records=others))
 
 
 def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
@@ -171,7 +173,7 @@ def _awaited(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
         known_visits=_visits(at),
         in_doubt=_in_doubt(at),
     )
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    verdict = execute(ports, at.instance.sid, command, known=at.instance)
     if isinstance(verdict, Applied):
         return Halted(instance=verdict.instance)
     return looked_at(at, None if verdict is None else verdict.instance)
@@ -214,7 +216,7 @@ def _leased(ports: Ports, at: Moved, intent: Intent, needed: timedelta) -> Moved
         return at
     until = lease_until(at.claim.strategy, at.event, intent, now=now)
     command = Renew(seq=at.claim.seq, fence=at.claim.fence, until=until)
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    verdict = execute(ports, at.instance.sid, command, known=at.instance)
     return looked_at(at, None if verdict is None else verdict.instance)
 
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import assert_never
 
 from shared.domain.explain.reasons import Reason
-from shared.domain.instance.downtime import Standing
+from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
-from shared.domain.instance.model import HeldBy, Instance, StoodFor
+from shared.domain.instance.model import BlockedBy, Instance, StoodFor
 from shared.domain.instance.run import Ending, Intent, RunEnd
 from shared.domain.steps.history import PastEvent
 
@@ -35,10 +35,10 @@ class Question:
     """
 
     instance: Instance
-    stood: Standing
+    stood: StatusAt
     at: datetime
     now: datetime
-    held_by: HeldBy | None = None
+    blocked_by: BlockedBy | None = None
 
 
 def told(asked: Question, past: PastEvent) -> Told:
@@ -60,7 +60,7 @@ def told(asked: Question, past: PastEvent) -> Told:
     )
 
 
-def stood_still(stood: Standing) -> Told | None:
+def stood_still(stood: StatusAt) -> Told | None:
     """What kept the instance from running anything then; None where nothing is known to have."""
     stop = stood.stop
     if stop is None:
@@ -76,9 +76,9 @@ def stood_still(stood: Standing) -> Told | None:
             assert_never(stop.what)
 
 
-def held(flag: HeldBy) -> Told:
+def held(flag: BlockedBy) -> Told:
     """A flag that is up now."""
-    return Told(reason=Reason.HELD_BY_QUEUE if flag is HeldBy.QUEUE else Reason.HELD_BY_STRATEGY)
+    return Told(reason=Reason.HELD_BY_QUEUE if flag is BlockedBy.QUEUE else Reason.HELD_BY_STRATEGY)
 
 
 def _fate(instance: Instance, record: EventRecord) -> Told:
@@ -120,7 +120,7 @@ def _under_way(asked: Question, past: PastEvent) -> Told | None:
     last = begun[-1]
     if last.finished_at > asked.at:
         return Told(reason=Reason.EXECUTING, since=_run_began(entries, last), until=_run_ended(past, last))
-    is_hurried = past.event.hurried and last is entries[-1] and past.event.updated_at <= asked.at
+    is_hurried = past.event.delay_skipped and last is entries[-1] and past.event.updated_at <= asked.at
     waits = None if is_hurried else _waits_after(last, asked.at)
     if waits is not None:
         return waits
@@ -206,8 +206,8 @@ def _waiting(asked: Question, past: PastEvent) -> Told:
     if past.record is None and event.updated_at <= asked.at:
         if event.due_at > asked.at:
             return Told(reason=Reason.NOT_YET_DUE, until=event.due_at)
-        if asked.at == asked.now and asked.held_by is not None:
-            return held(asked.held_by)
+        if asked.at == asked.now and asked.blocked_by is not None:
+            return held(asked.blocked_by)
         running = asked.instance.executing
         if asked.at == asked.now and running is not None:
             return Told(reason=Reason.IN_LINE, since=running.executed_at)

@@ -1,6 +1,6 @@
 """When an instance must be looked at, and what there is to do when it is.
 
-Doorbells only ever say "look"; what they may cost when lost is bounded by ``attention_at``.
+Doorbells only ever say "look"; what they may cost when lost is bounded by ``sweep_at``.
 Source: design section 3, items 1 to 3.
 """
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from shared.domain.ids import bell_name
+from shared.domain.ids import wakeup_name
 from shared.domain.instance.event import Event, EventStatus
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 
 GRACE = timedelta(seconds=180)
 """How long after its date an event that nothing rang for is left alone by the sweeper."""
@@ -34,27 +34,27 @@ LONGEST_BACK_OFF = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class Idle:
     """No event can start by itself: an outside command or, at most, the end date changes that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
+class Leased:
     """A runner holds the lease until then."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotYet:
+class Scheduled:
     """The next event is due later; ``bell`` names its wakeup."""
 
     at: datetime
-    bell: str
+    wakeup_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Due:
     """An event is due, or was left by a runner whose lease has passed (``abandoned``)."""
 
     event: Event
@@ -62,15 +62,15 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class PlanExpired:
     """The end date of an instance without dated events has come."""
 
 
-Look = Nothing | Busy | NotYet | Ready | Over
+NextAction = Idle | Leased | Scheduled | Due | PlanExpired
 """What somebody who looks at an instance finds."""
 
 
-def look(instance: Instance, now: datetime) -> Look:
+def next_action(instance: Instance, now: datetime) -> NextAction:
     """What there is to do on an instance.
 
     Events run one at a time, in the order of their due dates, a cycle's main one after its leading-up
@@ -79,15 +79,15 @@ def look(instance: Instance, now: datetime) -> Look:
     running = instance.executing
     if instance.lease is not None and running is not None:
         if instance.lease.until > now:
-            return Busy(until=instance.lease.until)
-        return Ready(event=running, abandoned=True)
+            return Leased(until=instance.lease.until)
+        return Due(event=running, abandoned=True)
     event = next_event(instance)
     if event is not None:
         if event.due_at <= now:
-            return Ready(event=event)
-        return NotYet(at=event.due_at, bell=bell_of(instance, event))
+            return Due(event=event)
+        return Scheduled(at=event.due_at, wakeup_name=wakeup_name_of(instance, event))
     end = ends_at(instance)
-    return Over() if end is not None and end <= now else Nothing()
+    return PlanExpired() if end is not None and end <= now else Idle()
 
 
 def next_event(instance: Instance) -> Event | None:
@@ -96,9 +96,9 @@ def next_event(instance: Instance) -> Event | None:
     return min(startable, key=_order, default=None)
 
 
-def bell_of(instance: Instance, event: Event) -> str:
+def wakeup_name_of(instance: Instance, event: Event) -> str:
     """The name of an event's doorbell."""
-    return bell_name(instance.event_sid(event), event.ring)
+    return wakeup_name(instance.event_sid(event), event.wakeup_seq)
 
 
 def ends_at(instance: Instance) -> datetime | None:
@@ -109,7 +109,7 @@ def ends_at(instance: Instance) -> datetime | None:
     return None if dated else instance.end_date
 
 
-def attention_at(instance: Instance) -> datetime | None:
+def sweep_at(instance: Instance) -> datetime | None:
     """The instant at which the sweeper must look if nothing else has touched the instance.
 
     None where only an outside command can change anything.
@@ -141,7 +141,7 @@ def back_off(nudges: int) -> timedelta:
 
 
 SHARDS = 16
-"""How many partitions the attention index has, and how many each flag's held entries have."""
+"""How many partitions the due index has, and how many each flag's held entries have."""
 
 
 def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: datetime) -> datetime | None:
@@ -150,8 +150,8 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
     As far ahead of it as the horizon, less up to a quarter of that, so that a million plans for the same
     morning are not armed in the same minute.
     """
-    found = look(instance, now)
-    if horizon is None or not isinstance(found, NotYet) or found.at - now <= horizon:
+    found = next_action(instance, now)
+    if horizon is None or not isinstance(found, Scheduled) or found.at - now <= horizon:
         return None
     spread = int.from_bytes(sha256(instance.sid.encode()).digest()[:4], "big") / (1 << 32)
     at = found.at - horizon + spread * horizon / 4
@@ -159,12 +159,12 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
 
 
 def partition(instance: Instance) -> str:
-    """The partition of the attention index an instance stands in: its shard's, near or far, or its flag's."""
-    if instance.held is None:
+    """The partition of the due index an instance stands in: its shard's, near or far, or its flag's."""
+    if instance.blocked_by is None:
         near = instance.arm_at is None
         return swept_partition(instance.shard) if near else far_partition(instance.shard)
-    owner = instance.account_id if instance.held is HeldBy.QUEUE else instance.strategy_sid
-    return held_partition(instance.held, owner, instance.shard)
+    owner = instance.account_id if instance.blocked_by is BlockedBy.QUEUE else instance.strategy_sid
+    return blocked_partition(instance.blocked_by, owner, instance.shard)
 
 
 def swept_partition(shard: int) -> str:
@@ -177,9 +177,9 @@ def far_partition(shard: int) -> str:
     return f"far#{shard}"
 
 
-def held_partition(held: HeldBy, owner: str, shard: int) -> str:
+def blocked_partition(held: BlockedBy, owner: str, shard: int) -> str:
     """The partition of what a flag holds: the queue of an account, or a strategy."""
-    return f"held#{held.value}:{owner}#{shard}"
+    return f"blocked#{held.value}:{owner}#{shard}"
 
 
 def _order(event: Event) -> tuple[datetime, bool, int]:

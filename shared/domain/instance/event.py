@@ -92,7 +92,7 @@ class AnswerMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class RedrivenFrom:
     """A step that an operator had executed again with all that a run does after it. run: the first to do so."""
 
     step: str
@@ -149,23 +149,23 @@ class Event:
     data: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
     run: int = 1
-    ring: int = 1
+    wakeup_seq: int = 1
     first_date: datetime | None = None
     version: int | None = None
     off_hold_at: datetime | None = None
     begun_at: datetime | None = None
     scheduled_at: datetime | None = None
     executed_at: datetime | None = None
-    outset: Then | None = None
+    first_action: Then | None = None
     fence: int = 0
     known_visits: int = 0
     crashes: int = 0
     applied: tuple[int, int] = (0, 0)
     resets: tuple[str, ...] = ()
     side_results_from: int = 1
-    again: tuple[Again, ...] = ()
-    unsure: bool = False
-    hurried: bool = False
+    redriven_from: tuple[RedrivenFrom, ...] = ()
+    call_in_doubt: bool = False
+    delay_skipped: bool = False
     in_doubt: bool = False
     answered: AnswerMark | None = None
     answer_by: datetime | None = None
@@ -181,9 +181,11 @@ class Event:
         """
         if visits <= self.known_visits:
             return self
-        return replace(self, known_visits=visits, crashes=0, unsure=False, hurried=False, resolution=None)
+        return replace(
+            self, known_visits=visits, crashes=0, call_in_doubt=False, delay_skipped=False, resolution=None
+        )
 
-    def doubted(self, in_doubt: bool) -> "Event":  # noqa: FBT001 - a field of a command
+    def with_doubt(self, in_doubt: bool) -> "Event":  # noqa: FBT001 - a field of a command
         """Itself, some call of it in doubt if that is so; once it is, it stays."""
         return replace(self, in_doubt=True) if in_doubt else self
 

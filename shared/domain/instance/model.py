@@ -11,13 +11,13 @@ from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, St
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.strategy.model import Json, OnResume
 
-MOST_ADDED_KEYS = 16
+MAX_ADDED_KEYS = 16
 """So many requests that added events can be recognised when they are sent again."""
 
-MOST_STOPS = 4
+MAX_DOWNTIMES = 4
 """So many of the times an instance stood still are remembered on it."""
 
-MOST_OPERATIONS = 4
+MAX_OPERATIONS = 4
 """So many bulk operations that have changed an instance are remembered: the last ones."""
 
 MAX_UNFINISHED_EVENTS = 50
@@ -64,7 +64,7 @@ class Lease:
     until: datetime
 
 
-class HeldBy(StrEnum):
+class BlockedBy(StrEnum):
     """What keeps a due event of an active instance from starting."""
 
     QUEUE = "queue"
@@ -80,7 +80,7 @@ class StoodFor(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Downtime:
     """A time in which an instance stood still.
 
     since: a pause began then, or a flag was first found to hold it; until: it ended then, None while it lasts.
@@ -119,7 +119,7 @@ class Instance:
     held: set while its due event waits for a paused queue or strategy.
     hold: since when ``held`` has held it. stops: the last times it stood still, latest last.
     nudges, nudged_until: how often the sweeper rang in vain, and when it looks again.
-    shard: 0 to 15, its partition of the attention index.
+    shard: 0 to 15, its partition of the due index.
     arm_at: set while its next event lies beyond the deployment's horizon: its wakeup is armed only then.
     added: the last requests that have added events and may be sent again.
     on_late: how its last resume wanted passed dates to be treated, until its plan has caught up.
@@ -158,9 +158,9 @@ class Instance:
     note: str | None = None
     stopped_for: int | None = None
     drained_at: datetime | None = None
-    held: HeldBy | None = None
-    hold: Stop | None = None
-    stops: tuple[Stop, ...] = ()
+    blocked_by: BlockedBy | None = None
+    hold: Downtime | None = None
+    stops: tuple[Downtime, ...] = ()
     nudges: int = 0
     nudged_until: datetime | None = None
     arm_at: datetime | None = None

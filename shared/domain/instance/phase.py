@@ -148,7 +148,7 @@ def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
         case EventStatus.PAUSED:
             return Phase.AWAITING_ANSWER if event.paused_for is PausedFor.ANSWER else Phase.BETWEEN_STEPS
         case EventStatus.PENDING if event.has_begun:
-            return Phase.RETRYING if event.outset is None else Phase.DELAYED
+            return Phase.RETRYING if event.first_action is None else Phase.DELAYED
         case EventStatus.QUEUED if event.has_begun:
             return Phase.BETWEEN_STEPS
         case _:

@@ -89,7 +89,7 @@ def last_run(trail: Trail, record: EventRecord) -> tuple[JournalEntry, ...]:
 def position(trail: Trail, event: Event) -> Then | None:
     """What the event's current run was about to do: a step, or its end; None before its first run."""
     entries = chain(trail, event.run)
-    return entries[-1].then if entries else event.outset
+    return entries[-1].then if entries else event.first_action
 
 
 def to_seal(trail: Trail, event: Event, *, fence: int) -> JournalEntry | None:
@@ -176,7 +176,7 @@ def come_to(trail: Trail, event: Event, run: int, intent: Intent | None = None) 
     entries = chain(trail, run)
     intents = [entry.intent for entry in entries] + ([] if intent is None else [intent])
     found = {step for each in intents if each.path is Path.MAIN for step in (*each.passed, each.step)}
-    then = entries[-1].then if entries else event.outset
+    then = entries[-1].then if entries else event.first_action
     return (
         frozenset(found | set(then.passed))
         if intent is None and isinstance(then, RunEnd)

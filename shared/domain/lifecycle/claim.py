@@ -6,14 +6,14 @@ Source: design section 3, items 3, 6, 7 and 9; section 4, late plans.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.instance.due import LEASE_MARGIN, Ready, look
+from shared.domain.instance.due import LEASE_MARGIN, Due, next_action
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance, InstanceStatus, Lease
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Intent, Then
 from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
-from shared.domain.lifecycle.commands import Claim, Release, Renew
+from shared.domain.lifecycle.commands import Block, Claim, Renew
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.lifecycle.takeover import taken_over
 from shared.domain.planning.closing import close_all
@@ -33,8 +33,8 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
     Claimed is what the verdict's instance holds a lease for. Otherwise the plan was caught up with, a dead
     runner's event was closed or parked, or, AlreadyThere, there is nothing to run.
     """
-    found = look(instance, now)
-    if not isinstance(found, Ready) or found.event.seq != command.seq:
+    found = next_action(instance, now)
+    if not isinstance(found, Due) or found.event.seq != command.seq:
         return AlreadyThere(instance=instance)
     event = found.event
     if found.abandoned:
@@ -69,7 +69,7 @@ def renew(instance: Instance, command: Renew) -> Verdict:
     return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))
 
 
-def release(instance: Instance, command: Release, *, now: datetime) -> Verdict:
+def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
     """The claim undone, and the instance parked until the flag that holds it clears."""
     before, claimed = command.before, instance.executing
     if claimed is None or not holds(instance, before.seq, command.fence):
@@ -81,15 +81,15 @@ def release(instance: Instance, command: Release, *, now: datetime) -> Verdict:
         stopped = stop_event(instance, before, now=now)  # canceled since the claim, which spared it
         return Applied(instance=stopped.instance, records=stopped.records)
     parked = instance.with_event(replace(before, updated_at=now)).at_rest(now=now)
-    return Applied(instance=replace(parked, held=command.held))
+    return Applied(instance=replace(parked, blocked_by=command.blocked_by))
 
 
-def unpark(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
+def unblock(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
     """What a paused queue or strategy held is free again; dates that passed meanwhile fall under the rule."""
-    if instance.held is None or instance.status is InstanceStatus.PAUSED:
+    if instance.blocked_by is None or instance.status is InstanceStatus.PAUSED:
         return AlreadyThere(instance=instance)  # what is paused is looked at when it is resumed
     replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
-    free = replace(replanned.change.instance, held=None)
+    free = replace(replanned.change.instance, blocked_by=None)
     return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)
 
 
@@ -101,7 +101,7 @@ def holds(instance: Instance, seq: int, fence: int) -> bool:
 def _claimed(
     strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
 ) -> Instance:
-    if event.outset is None:
+    if event.first_action is None:
         walk = Walk(
             strategy=strategy,
             instance=instance,
@@ -113,7 +113,7 @@ def _claimed(
         queued = event.status is EventStatus.QUEUED
         event = replace(
             event,
-            outset=set_out(walk),
+            first_action=set_out(walk),
             scheduled_at=event.scheduled_at if queued else now,
             executed_at=now,
         )
@@ -128,14 +128,14 @@ def _claimed(
         begun_at=event.begun_at or now,
         fence=instance.fence + 1,
         known_visits=visits,
-        in_doubt=event.in_doubt or event.unsure,
+        in_doubt=event.in_doubt or event.call_in_doubt,
         job=command.job,
     )
     lease = Lease(
         seq=event.seq, until=lease_until(strategy, event, position(command.trail, started), now=now)
     )
     return replace(
-        instance.with_event(started), lease=lease, fence=instance.fence + 1, held=None, updated_at=now
+        instance.with_event(started), lease=lease, fence=instance.fence + 1, blocked_by=None, updated_at=now
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import Answer, JournalEntry, Trail
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import ENGINE, Actor
 from shared.domain.strategy.model import Json, OnResume, Strategy
@@ -165,7 +165,7 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Block:
     """The runner gives back what it has claimed but not begun: a flag holds it.
 
     before: the event as it stood before the claim, so that a release leaves no trace.
@@ -173,11 +173,11 @@ class Release:
 
     before: Event
     fence: int
-    held: HeldBy
+    blocked_by: BlockedBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unpark:
+class Unblock:
     """The flag that held it has cleared."""
 
 
@@ -243,7 +243,7 @@ class Conclude:
     """The runner has come to the end of the run. last: its last step, where the journal does not hold it.
 
     known_visits: how many steps of the run are on file.
-    doubted: under which correlation id the call went out that the run ends in doubt about.
+    doubted_call: under which correlation id the call went out that the run ends in doubt about.
     """
 
     seq: int
@@ -252,11 +252,11 @@ class Conclude:
     in_doubt: bool
     known_visits: int
     last: JournalEntry | None = None
-    doubted: CorrelationId | None = None
+    doubted_call: CorrelationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nudge:
+class RecordSweep:
     """The sweeper has rung for it and will look again after a back-off."""
 
 
@@ -282,15 +282,15 @@ Command = (
     | Redrive
     | Claim
     | Renew
-    | Release
-    | Unpark
+    | Block
+    | Unblock
     | Apply
     | Stop
     | Wait
     | AwaitAnswer
     | ForgoAnswer
     | Conclude
-    | Nudge
+    | RecordSweep
     | Finish
 )
 """Everything that can be asked of an instance."""

@@ -31,8 +31,8 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
     event = _held_event(instance, command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
-    event = event.doubted(command.in_doubt)
-    if command.doubted is not None and event.has_answer_to(command.doubted):
+    event = event.with_doubt(command.in_doubt)
+    if command.doubted_call is not None and event.has_answer_to(command.doubted_call):
         return _no_doubt(instance, event, now=now)
     if command.end.how is Ending.IN_DOUBT:
         event = replace(event, known_visits=command.known_visits)
@@ -51,8 +51,8 @@ def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *
         resets=end.resets,
         updated_at=now,
         resolution=None,
-        unsure=False,
-        hurried=False,
+        call_in_doubt=False,
+        delay_skipped=False,
     )
     match end.how:
         case Ending.SUCCEEDED:
@@ -104,13 +104,13 @@ def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
     if event is None or instance.lets_run(event):
         return AlreadyThere(instance=instance)
     visits = event.known_visits + 1 if command.known_visits is None else command.known_visits
-    change = stop_event(instance, event.after_visits(visits).doubted(command.in_doubt), now=now)
+    change = stop_event(instance, event.after_visits(visits).with_doubt(command.in_doubt), now=now)
     return Applied(instance=change.instance, records=change.records)
 
 
 def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
     """The event set down because its instance is stopped: paused with its progress kept, or canceled."""
-    event = replace(event, in_doubt=event.in_doubt or event.unsure, updated_at=now)
+    event = replace(event, in_doubt=event.in_doubt or event.call_in_doubt, updated_at=now)
     if instance.status.is_final:
         return _stopped_with(instance, event, now=now)
     paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.OPERATOR)
@@ -122,7 +122,7 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
     event = _held_event(instance, command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
-    event = event.after_visits(command.known_visits).doubted(command.in_doubt)
+    event = event.after_visits(command.known_visits).with_doubt(command.in_doubt)
     if instance.status.is_final and not instance.lets_run(event):
         change = stop_event(instance, event, now=now)
         return Applied(instance=change.instance, records=change.records)
@@ -132,7 +132,7 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
         status=EventStatus.PENDING if delayed else EventStatus.QUEUED,
         due_at=command.until or now,
         scheduled_at=event.scheduled_at if delayed else now,
-        ring=event.ring + 1,
+        wakeup_seq=event.wakeup_seq + 1,
         updated_at=now,
     )
     return Applied(instance=instance.with_event(waiting).at_rest(now=now))
@@ -181,8 +181,8 @@ def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime
         due_at=at,
         attempt=event.attempt + 1,
         run=event.run + 1,
-        ring=event.ring + 1,
-        outset=None,
+        wakeup_seq=event.wakeup_seq + 1,
+        first_action=None,
         known_visits=0,
         crashes=0,
         last_error=failed.error.message,
@@ -211,7 +211,7 @@ def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetim
     event = replace(event, in_doubt=True, last_error=failed.error.message)
     if instance.status.is_final and not instance.lets_run(event):
         return _stopped_with(instance, event, now=now)
-    event = replace(event, unsure=True)
+    event = replace(event, call_in_doubt=True)
     if not instance.status.is_final:
         return _paused(instance, event, PausedFor.IN_DOUBT, failed, now=now)
     paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.IN_DOUBT)
@@ -221,7 +221,12 @@ def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetim
 def _no_doubt(instance: Instance, event: Event, *, now: datetime) -> Applied:
     """The answer to the call came while its runner was about to give up: the event goes on from it."""
     going_on = replace(
-        event, status=EventStatus.QUEUED, due_at=now, scheduled_at=now, ring=event.ring + 1, updated_at=now
+        event,
+        status=EventStatus.QUEUED,
+        due_at=now,
+        scheduled_at=now,
+        wakeup_seq=event.wakeup_seq + 1,
+        updated_at=now,
     )
     return Applied(instance=instance.with_event(going_on).at_rest(now=now))
 

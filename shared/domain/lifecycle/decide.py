@@ -8,18 +8,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from shared.domain.instance.downtime import stood
-from shared.domain.instance.due import Over, Ready, back_off, beyond_horizon, look
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.downtime import record_downtime
+from shared.domain.instance.due import Due, PlanExpired, back_off, beyond_horizon, next_action
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.lifecycle.add_event import add
 from shared.domain.lifecycle.async_answer import await_answer, forgo_answer, take_answer
 from shared.domain.lifecycle.cancel_events import cancel_event, cancel_tasks
-from shared.domain.lifecycle.claim import claim, release, renew, unpark
+from shared.domain.lifecycle.claim import block, claim, renew, unblock
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
     AwaitAnswer,
+    Block,
     Cancel,
     CancelEvent,
     CancelTasks,
@@ -30,16 +31,15 @@ from shared.domain.lifecycle.commands import (
     Finish,
     ForgoAnswer,
     Migrate,
-    Nudge,
     Pause,
+    RecordSweep,
     Redrive,
-    Release,
     Renew,
     Resolve,
     Resume,
     Stop,
     TakeAnswer,
-    Unpark,
+    Unblock,
     Update,
     Wait,
 )
@@ -65,16 +65,16 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
     if verdict.audit is None and verdict.instance.status is not instance.status:
         verdict = _explained(instance, verdict, command, now=now)
     after = verdict.instance
-    waits = isinstance(command, Nudge)
+    waits = isinstance(command, RecordSweep)
     held = _still_held(after, now)
-    hold, stops = stood(instance, after, held, claims=isinstance(command, Claim), now=now)
+    hold, stops = record_downtime(instance, after, held, claims=isinstance(command, Claim), now=now)
     settled = replace(
         after,
         rev=instance.rev + 1,
         has_run=after.has_run or _left_after_a_run(instance, after),
         nudges=after.nudges if waits else 0,
         nudged_until=after.nudged_until if waits else None,
-        held=held,
+        blocked_by=held,
         hold=hold,
         stops=stops,
         arm_at=beyond_horizon(after, strategy.horizon, now=now),
@@ -111,13 +111,13 @@ def _explained(before: Instance, verdict: Applied, command: Command, *, now: dat
     return replace(verdict, audit=told.audit)
 
 
-def _still_held(instance: Instance, now: datetime) -> HeldBy | None:
+def _still_held(instance: Instance, now: datetime) -> BlockedBy | None:
     """What holds it, for as long as there is something to hold: a due event, or a pause it waits under.
 
     Otherwise its next date would stand in a partition that nobody reads any more once the flag has cleared.
     """
     paused = instance.status is InstanceStatus.PAUSED
-    return instance.held if paused or isinstance(look(instance, now), Ready) else None
+    return instance.blocked_by if paused or isinstance(next_action(instance, now), Due) else None
 
 
 def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one arm a command
@@ -150,10 +150,10 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return claim(strategy, instance, command, now=now)
         case Renew():
             return renew(instance, command)
-        case Release():
-            return release(instance, command, now=now)
-        case Unpark():
-            return unpark(strategy, instance, now=now)
+        case Block():
+            return block(instance, command, now=now)
+        case Unblock():
+            return unblock(strategy, instance, now=now)
         case Apply():
             return apply(strategy, instance, command, now=now)
         case Stop():
@@ -166,15 +166,15 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return forgo_answer(instance, command, now=now)
         case Conclude():
             return conclude(strategy, instance, command, now=now)
-        case Nudge():
-            return nudge(instance, now=now)
+        case RecordSweep():
+            return record_sweep(instance, now=now)
         case Finish():
             return finish(instance, command, now=now)
         case _:
             assert_never(command)
 
 
-def nudge(instance: Instance, *, now: datetime) -> Verdict:
+def record_sweep(instance: Instance, *, now: datetime) -> Verdict:
     """The sweeper has rung; it looks again after a back-off unless something happens before.
 
     One whose event has come within the horizon starts anew: nothing has been rung for it yet.
@@ -187,7 +187,7 @@ def nudge(instance: Instance, *, now: datetime) -> Verdict:
 
 def finish(instance: Instance, command: Finish, *, now: datetime) -> Verdict:
     """COMPLETED, where its end date has come and only events on hold are left."""
-    if not isinstance(look(instance, now), Over):
+    if not isinstance(next_action(instance, now), PlanExpired):
         return AlreadyThere(instance=instance)
     ended = replace(instance, plan_ended=True, updated_at=now)
     change = complete_if_done(ended, now=now)

@@ -96,8 +96,8 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
             off_hold_at = now if event.status is EventStatus.ONHOLD else event.off_hold_at
-            is_delayed = event.status is EventStatus.PENDING and event.outset is not None
-            asked = replace(queued(event, now=now), off_hold_at=off_hold_at, hurried=is_delayed)
+            is_delayed = event.status is EventStatus.PENDING and event.first_action is not None
+            asked = replace(queued(event, now=now), off_hold_at=off_hold_at, delay_skipped=is_delayed)
             change = Change(instance=replace(instance.with_event(asked), updated_at=now))
             return audited(instance, change, command="execute", by=command.by, now=now, event=event)
         case EventStatus.QUEUED | EventStatus.EXECUTING:
@@ -201,7 +201,7 @@ def activated(instance: Instance, *, now: datetime) -> Instance:
         stopped_for=None,
         note=None,
         drained_at=None,
-        held=None,
+        blocked_by=None,
         updated_at=now,
     )
 
@@ -227,7 +227,7 @@ def anew(event: Event) -> Event:
         event,
         attempt=1,
         run=event.run + 1,
-        outset=None,
+        first_action=None,
         known_visits=0,
         side_results_from=event.run + 1,
     )
@@ -242,7 +242,7 @@ def queued(event: Event, *, now: datetime) -> Event:
         answer_by=None,
         due_at=now,
         scheduled_at=now,
-        ring=event.ring + 1,
+        wakeup_seq=event.wakeup_seq + 1,
         crashes=0,
         updated_at=now,
     )
@@ -254,7 +254,7 @@ def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa
     if not kill or event is None:
         return Change(instance=instance)
     fenced = replace(instance, fence=instance.fence + 1)
-    killed = replace(event, unsure=True, resolution=None, known_visits=ANY_VISITS)
+    killed = replace(event, call_in_doubt=True, resolution=None, known_visits=ANY_VISITS)
     return stop_event(fenced, killed, now=now)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import assert_never
 
 from shared.domain.errors import Problem
-from shared.domain.instance.event import Again, Event, EventStatus, PausedFor
+from shared.domain.instance.event import Event, EventStatus, PausedFor, RedrivenFrom
 from shared.domain.instance.journal import EventRecord, Trail
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.replay import come_to
@@ -36,10 +36,10 @@ def _open(
     match event.status:
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             step = command.from_step
-            if step is None or Again(step=step, run=event.run) in event.again:
+            if step is None or RedrivenFrom(step=step, run=event.run) in event.redriven_from:
                 return AlreadyThere(instance=instance)
             return Refused(instance=instance, why="the event is under way")
-        case EventStatus.PENDING if event.has_begun and event.outset is None:
+        case EventStatus.PENDING if event.has_begun and event.first_action is None:
             refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run - 1)
             return refused or _queued(instance, _from(event, command), command, now=now)
         case EventStatus.PAUSED if event.paused_for is not None:
@@ -122,8 +122,8 @@ def _from(event: Event, command: Redrive) -> Event:
     step = command.from_step
     if step is None:
         return event
-    others = tuple(again for again in event.again if again.step != step)
-    return replace(event, again=(*others, Again(step=step, run=event.run)))
+    others = tuple(again for again in event.redriven_from if again.step != step)
+    return replace(event, redriven_from=(*others, RedrivenFrom(step=step, run=event.run)))
 
 
 def _cannot_begin(

@@ -54,9 +54,9 @@ def taken_over(
 def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
     """The event with what its dead runner achieved: its progress or one more crash, and what is in doubt."""
     event = event.after_visits(len(chain(trail, event.run)))
-    unsure = event.unsure or _may_have_called(strategy, event, trail, now=now)
-    event = event.doubted(unsure or any_in_doubt(strategy, event, trail.entries))
-    return replace(event, crashes=event.crashes + 1, unsure=unsure)
+    call_in_doubt = event.call_in_doubt or _may_have_called(strategy, event, trail, now=now)
+    event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, trail.entries))
+    return replace(event, crashes=event.crashes + 1, call_in_doubt=call_in_doubt)
 
 
 def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
@@ -78,6 +78,6 @@ def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: dat
     then = position(trail, event)
     if not isinstance(then, Intent) or then.awaits:
         return False
-    if then.not_before is not None and then.not_before > now and not event.hurried:
+    if then.not_before is not None and then.not_before > now and not event.delay_skipped:
         return False
     return strategy.definition.tasks[event.task].steps[then.step].action is not None

@@ -43,8 +43,10 @@ def close(
     if in_flight:
         after = replace(after, fence=instance.fence + 1)
     unanswered = event.paused_for is PausedFor.ANSWER
-    unsure = event.unsure or in_flight
-    closed = replace(event, status=status, updated_at=now, paused_for=None, answer_by=None, unsure=unsure)
+    call_in_doubt = event.call_in_doubt or in_flight
+    closed = replace(
+        event, status=status, updated_at=now, paused_for=None, answer_by=None, call_in_doubt=call_in_doubt
+    )
     record = EventRecord(
         instance_sid=instance.sid,
         event=closed,
@@ -106,7 +108,7 @@ def cancel_instance(
         stopped_for=None,
         drained_at=now if change.instance.lease is None else None,
         plan_ended=True,
-        held=None,
+        blocked_by=None,
         updated_at=now,
     )
     created = lifecycle_events(

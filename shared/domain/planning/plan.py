@@ -148,7 +148,7 @@ def fell_due_while_stopped(instance: Instance) -> bool:
     """Whether the open main event's date came while the instance was paused, or it stands parked."""
     main, stopped_at = instance.main_event, instance.stopped_at
     passed = main is not None and stopped_at is not None and stopped_at <= main.date
-    return passed or instance.held is not None
+    return passed or instance.blocked_by is not None
 
 
 def shift(
@@ -297,4 +297,4 @@ def _with_range(strategy: Strategy, change: Change, skipped: Skipped) -> Change:
 
 def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:
     at = shifted(moment_at(event.date, zone), by, zone).at
-    return replace(event, date=at, due_at=at, ring=event.ring + 1)
+    return replace(event, date=at, due_at=at, wakeup_seq=event.wakeup_seq + 1)

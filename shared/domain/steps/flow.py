@@ -70,7 +70,9 @@ def _way_after(walk: Walk, intent: Intent, outcome: Outcome) -> Way:
         failure=intent.failure,
         results=results,
         seen=passed_in_run(walk.trail, walk.event, intent),
-        come_to=come_to(walk.trail, walk.event, walk.event.run, intent) if walk.event.again else frozenset(),
+        come_to=come_to(walk.trail, walk.event, walk.event.run, intent)
+        if walk.event.redriven_from
+        else frozenset(),
     )
 
 

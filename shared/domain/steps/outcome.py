@@ -15,8 +15,8 @@ from shared.domain.instance.replay import lay_on, stack
 from shared.domain.instance.run import Intent, Outcome, StepError
 from shared.domain.instance.scope import Scope, directives, with_response
 from shared.domain.steps.call import (
+    AddressRefused,
     Answered,
-    Blocked,
     CallNotPossibleError,
     CallOutcome,
     ServiceRequest,
@@ -175,7 +175,7 @@ def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
             return _answered(method, intent, status, body)
         case TimedOut(why=why):
             return in_doubt(f"no answer: {why}")
-        case Unreachable(why=why) | Blocked(why=why):
+        case Unreachable(why=why) | AddressRefused(why=why):
             return Outcome(success=False, error=StepError(message=why), unanswered=intent.repeat)
         case _:
             assert_never(call)

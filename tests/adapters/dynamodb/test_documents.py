@@ -42,7 +42,7 @@ from shared.domain.access import Role
 from shared.domain.calendar.dates import Asked
 from shared.domain.errors import DateError, StoredShapeError
 from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.instance.model import CancelReason, HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
 from shared.domain.instance.run import Ending, Path, StepError
 from tests import full
 
@@ -114,13 +114,13 @@ class TestItems:
             "strategyStatus": {"S": f"{full.STRATEGY}#PAUSED"},
             "ownerShard": {"S": "acme#5"},
             "createdSid": {"S": f"2026-01-01T10:30:15.001Z#{full.SID}"},
-            "attentionPartition": {"S": "held#queue:acme#13"},
-            "attentionAt": {"S": "2026-01-10T10:30:15.000Z"},
+            "sweepPartition": {"S": "blocked#queue:acme#13"},
+            "sweepAt": {"S": "2026-01-10T10:30:15.000Z"},
         }
 
     def test_an_instance_that_needs_no_attention_has_no_entry(self) -> None:
         item = instance_item(replace(full.INSTANCE, lease=None))
-        assert not {"attentionPartition", "attentionAt"} & set(item)
+        assert not {"sweepPartition", "sweepAt"} & set(item)
 
     def test_a_journal_entry(self) -> None:
         item = entry_item(full.INSTANCE, full.ENTRY)
@@ -225,9 +225,9 @@ class TestDocuments:
             (["events", 0, "created"], "yesterday", "Event.created is no instant"),
             (["events", 0, "created"], "2026-02-30T00:00:00.000Z", "Event.created is no instant"),
             (["events", 0, "created"], 5, "Event.created is no instant"),
-            (["events", 0, "outset"], {"intent": {}, "end": {}}, "Event.outset is none of intent, end"),
-            (["events", 0, "outset"], {"begin": {}}, "Event.outset is none of intent, end"),
-            (["events", 0, "outset", "intent", "failure", "error", "message"], None, "StepError: .*message"),
+            (["events", 0, "action"], {"intent": {}, "end": {}}, "Event.action is none of intent, end"),
+            (["events", 0, "action"], {"begin": {}}, "Event.action is none of intent, end"),
+            (["events", 0, "action", "intent", "failure", "error", "message"], None, "StepError: .*message"),
             (["plan", "asked"], "2026-02-31", "Moment.asked is no local date and time"),
             (["plan", "asked"], 20260231, "Moment.asked is no local date and time"),
         ],
@@ -287,7 +287,7 @@ class TestDocuments:
 
     @pytest.mark.parametrize(
         ("kind", "field"),
-        [(InstanceStatus, "status"), (CancelReason, "cancel_reason"), (HeldBy, "held")],
+        [(InstanceStatus, "status"), (CancelReason, "cancel_reason"), (BlockedBy, "blocked_by")],
     )
     def test_every_member_of_the_instances_enumerations_survives(
         self, kind: type[StrEnum], field: str

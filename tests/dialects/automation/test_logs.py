@@ -140,8 +140,8 @@ class TestARunnerThatDied:
             automation.instance(fresh).events[0],
             status=EventStatus.EXECUTING,
             begun_at=automation.clock.now(),
-            unsure=True,
-            outset=automation.ports.instances.journal[InstanceSid(one), 1, 1, 1].intent
+            call_in_doubt=True,
+            first_action=automation.ports.instances.journal[InstanceSid(one), 1, 1, 1].intent
             if (InstanceSid(one), 1, 1, 1) in automation.ports.instances.journal
             else automation.ports.instances.records[InstanceSid(one), 1].last.intent,  # type: ignore[union-attr]
         )

@@ -75,7 +75,7 @@ CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, 
         (True, False, True),
     ),
     "in a delay": (
-        of(dated(due_at=LATER, outset=an_intent(), **BEGUN)),
+        of(dated(due_at=LATER, first_action=an_intent(), **BEGUN)),
         Phase.DELAYED,
         "WAITING",
         "SLEEPING",

@@ -191,7 +191,7 @@ class TestWhatWaits:
             (AHEAD, Waiting.FOR_DATE),
             (ON_CALL, Waiting.FOR_DATE),
             (an_instance(an_event(date=SOON, run=2, begun_at=NOON)), Waiting.FOR_DATE),
-            (an_instance(an_event(due_at=SOON, outset=an_intent(), begun_at=NOON)), Waiting.FOR_DATE),
+            (an_instance(an_event(due_at=SOON, first_action=an_intent(), begun_at=NOON)), Waiting.FOR_DATE),
             (an_instance(an_event(status=EventStatus.ONHOLD)), Waiting.FOR_OPERATOR),
         ],
     )

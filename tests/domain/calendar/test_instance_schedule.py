@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import Over, look
+from shared.domain.instance.due import PlanExpired, next_action
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.run import Ending, Failure, StepError
@@ -186,12 +186,12 @@ class TestAWindowWithoutAFire:
         instance = started(self.NEVER, end_date=at(4))
 
         assert (instance.status, instance.events) == (InstanceStatus.ACTIVE, ())
-        assert not isinstance(look(instance, at(4) - timedelta(seconds=1)), Over)
+        assert not isinstance(next_action(instance, at(4) - timedelta(seconds=1)), PlanExpired)
 
     def test_it_is_completed_then(self) -> None:
         instance = started(self.NEVER, end_date=at(4))
 
-        assert isinstance(look(instance, at(4)), Over)
+        assert isinstance(next_action(instance, at(4)), PlanExpired)
         verdict = decide(STRATEGY, instance, Finish(), now=at(4))
         assert isinstance(verdict, Applied)
         assert verdict.instance.status is InstanceStatus.COMPLETED

@@ -8,13 +8,13 @@ import pytest
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import (
     GRACE,
-    attention_at,
     beyond_horizon,
     far_partition,
     partition,
+    sweep_at,
     swept_partition,
 )
-from shared.domain.lifecycle.commands import Nudge, Pause, Resume
+from shared.domain.lifecycle.commands import Pause, RecordSweep, Resume
 from tests.lifecycle_factories import ANN, Life, at, life, new, strategy
 
 HORIZON = timedelta(days=20)
@@ -34,7 +34,7 @@ class TestAFarPlan:
 
         assert instance.arm_at is not None
         assert at("2026-06-01") - HORIZON <= instance.arm_at <= at("2026-06-01") - HORIZON * 3 / 4
-        assert attention_at(instance) == instance.arm_at
+        assert sweep_at(instance) == instance.arm_at
         assert partition(instance) == far_partition(instance.shard)
 
     def test_many_for_the_same_morning_are_spread(self) -> None:
@@ -54,7 +54,7 @@ class TestAFarPlan:
 
         of.decide(Pause(by=ANN), NOON)
         assert of.instance.arm_at is None
-        assert attention_at(of.instance) is None
+        assert sweep_at(of.instance) is None
         of.decide(Resume(by=ANN), NOON)
 
         assert of.instance.arm_at == before
@@ -68,7 +68,7 @@ class TestANearPlan:
         instance = planned(start).instance
 
         assert instance.arm_at is None
-        assert attention_at(instance) == at(start) + GRACE
+        assert sweep_at(instance) == at(start) + GRACE
         assert partition(instance) == swept_partition(instance.shard)
 
     def test_without_a_horizon_nothing_is_far(self) -> None:
@@ -83,17 +83,17 @@ class TestComingWithinTheHorizon:
         arm_at = of.instance.arm_at
         assert arm_at is not None
 
-        of.decide(Nudge(), arm_at + timedelta(seconds=1))
+        of.decide(RecordSweep(), arm_at + timedelta(seconds=1))
 
         assert of.instance.arm_at is None
         assert (of.instance.nudges, of.instance.nudged_until) == (0, None)
-        assert attention_at(of.instance) == at("2026-06-01") + GRACE
+        assert sweep_at(of.instance) == at("2026-06-01") + GRACE
 
     def test_with_a_shorter_horizon_it_stays_far(self) -> None:
         of = planned("2026-06-01")
         of.strategy = replace(of.strategy, horizon=timedelta(days=2))
 
-        of.decide(Nudge(), at("2026-05-20"))
+        of.decide(RecordSweep(), at("2026-05-20"))
 
         assert of.instance.arm_at is not None
         assert of.instance.arm_at >= at("2026-05-30")

@@ -43,7 +43,7 @@ ROWS = {
     "set down by a pause that is over": (waiting_for(PausedFor.OPERATOR), Phase.BETWEEN_STEPS),
     "to be retried": (an_instance(an_event(date=LATER, run=2, attempt=2, **BEGUN)), Phase.RETRYING),
     "in a step's delay": (
-        an_instance(an_event(due_at=LATER, outset=an_intent(), **BEGUN)),
+        an_instance(an_event(due_at=LATER, first_action=an_intent(), **BEGUN)),
         Phase.DELAYED,
     ),
     "waiting for an answer": (waiting_for(PausedFor.ANSWER), Phase.AWAITING_ANSWER),

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from shared.domain.instance.event import EventKind, EventStatus
-from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, MOST_ADDED_KEYS, InstanceStatus
+from shared.domain.instance.model import MAX_ADDED_KEYS, MAX_UNFINISHED_EVENTS, InstanceStatus
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.add_event import added_by
 from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause
@@ -147,9 +147,7 @@ class TestAddingTwice:
 
         assert isinstance(of.decide(adding(key="k-1"), NOON), AlreadyThere)
 
-    @pytest.mark.parametrize(
-        ("ago", "kind"), [(MOST_ADDED_KEYS - 1, AlreadyThere), (MOST_ADDED_KEYS, Applied)]
-    )
+    @pytest.mark.parametrize(("ago", "kind"), [(MAX_ADDED_KEYS - 1, AlreadyThere), (MAX_ADDED_KEYS, Applied)])
     def test_the_last_sixteen_are_remembered(self, ago: int, kind: type) -> None:
         of: Life = life()
         of.decide(adding(key="first"), NOON)

@@ -85,7 +85,7 @@ class TestCancelingWhatIsFresh:
 class TestHurrying:
     """Execute cuts a step's delay short: of that step, until it is behind the event."""
 
-    DELAYED = an_event(due_at=NOON + HOUR, outset=an_intent(), begun_at=NOON, version=1)
+    DELAYED = an_event(due_at=NOON + HOUR, first_action=an_intent(), begun_at=NOON, version=1)
 
     @pytest.mark.parametrize(
         ("event", "hurries"),
@@ -101,11 +101,11 @@ class TestHurrying:
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.events[0].status is EventStatus.QUEUED
-        assert verdict.instance.events[0].hurried is hurries
+        assert verdict.instance.events[0].delay_skipped is hurries
 
     def test_once_the_step_is_behind_it_that_is_over(self) -> None:
-        assert replace(self.DELAYED, hurried=True).after_visits(1).hurried is False
-        assert replace(self.DELAYED, hurried=True).after_visits(0).hurried is True
+        assert replace(self.DELAYED, delay_skipped=True).after_visits(1).delay_skipped is False
+        assert replace(self.DELAYED, delay_skipped=True).after_visits(0).delay_skipped is True
 
     def test_through_an_operation_it_is_told_once(self) -> None:
         by = replace(ANN, operation=OperationSid("b-1"))

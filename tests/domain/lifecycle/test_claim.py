@@ -77,10 +77,10 @@ class TestClaiming:
 
     def test_it_sets_out_at_the_first_step_under_a_key_of_its_own(self) -> None:
         of = claimed(life())
-        outset = of.running.outset
-        assert isinstance(outset, Intent)
-        assert (outset.step, outset.visit, outset.call_key) == ("call", 1, "i-1-1-1-1")
-        assert outset.correlation_id == "i-1-1.t0k3n"
+        first_action = of.running.first_action
+        assert isinstance(first_action, Intent)
+        assert (first_action.step, first_action.visit, first_action.call_key) == ("call", 1, "i-1-1-1-1")
+        assert first_action.correlation_id == "i-1-1.t0k3n"
 
     def test_nothing_is_claimed_that_is_not_due_or_not_next(self) -> None:
         of = life(strategy(reminded(), initial_delay={"unit": "days", "amount": 7}))

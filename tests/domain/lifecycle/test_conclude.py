@@ -154,7 +154,7 @@ class TestRetry:
         of = running()
         of.conclude(ended(Ending.RETRY, NOON), NOON)
         event = of.main
-        assert (event.status, event.attempt, event.run, event.ring) == (EventStatus.PENDING, 2, 2, 2)
+        assert (event.status, event.attempt, event.run, event.wakeup_seq) == (EventStatus.PENDING, 2, 2, 2)
         assert (event.date, event.due_at) == (LATER, LATER)
         assert event.last_error == "answered 402"
         assert (of.instance.lease, of.instance.status) == (None, InstanceStatus.ACTIVE)
@@ -255,7 +255,7 @@ class TestInDoubt:
         of = running()
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
-        assert (of.main.unsure, of.main.in_doubt) == (True, True)
+        assert (of.main.call_in_doubt, of.main.in_doubt) == (True, True)
         assert (of.instance.status, of.instance.stopped_for) == (InstanceStatus.PAUSED, 1)
         assert of.audit[-1].command == "in_doubt"
 
@@ -333,7 +333,7 @@ class TestSettingDown:
     def test_a_delay_makes_it_pending_until_then(self) -> None:
         of = running()
         of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=1), NOON)
-        assert (of.main.status, of.main.due_at, of.main.ring) == (EventStatus.PENDING, LATER, 2)
+        assert (of.main.status, of.main.due_at, of.main.wakeup_seq) == (EventStatus.PENDING, LATER, 2)
         assert (of.main.known_visits, of.main.run, of.instance.lease) == (1, 1, None)
         assert shown(of.main.date) == ["2026-01-31T00:00"]
 
@@ -347,13 +347,13 @@ class TestSettingDown:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LATER)
-        assert (of.main.unsure, of.main.crashes) == (True, 1)
+        assert (of.main.call_in_doubt, of.main.crashes) == (True, 1)
 
     def test_a_settled_one_does_not(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
-        assert (of.main.unsure, of.main.crashes, of.main.in_doubt) == (False, 0, True)
+        assert (of.main.call_in_doubt, of.main.crashes, of.main.in_doubt) == (False, 0, True)
 
     @pytest.mark.parametrize(
         "command",
@@ -394,7 +394,7 @@ class TestSettingDown:
         of.decide(Stop(seq=1, fence=1), LATER)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert (of.instance.lease, of.instance.drained_at) == (None, LATER)
-        assert of.main.outset is not None
+        assert of.main.first_action is not None
 
     def test_before_the_first_step_after_a_takeover_the_doubt_is_kept_for_later(self) -> None:
         of = running()
@@ -402,7 +402,7 @@ class TestSettingDown:
         of.decide(Pause(by=ANN), LATER)
         of.decide(Stop(seq=1, fence=2, known_visits=0), LATER)
         of.decide(Resume(by=ANN), LATER)
-        assert (of.main.status, of.main.unsure) == (EventStatus.QUEUED, True)
+        assert (of.main.status, of.main.call_in_doubt) == (EventStatus.QUEUED, True)
 
     def test_a_cancel_takes_hold_there_too(self) -> None:
         of = running()

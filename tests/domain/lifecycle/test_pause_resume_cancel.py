@@ -170,7 +170,7 @@ class TestKill:
         of = running()
         of.decide(Pause(by=ANN, kill=True), NOON)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
-        assert (of.main.unsure, of.main.in_doubt) == (True, True)
+        assert (of.main.call_in_doubt, of.main.in_doubt) == (True, True)
         assert (of.instance.fence, of.instance.lease, of.instance.drained_at) == (2, None, NOON)
 
     def test_with_a_pause_and_nothing_running_it_is_a_pause(self) -> None:
@@ -211,7 +211,7 @@ class TestKill:
         of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), LATER)
         of.claim(of.main, LATER)
         of.decide(Pause(by=ANN, kill=True), LATER)
-        assert (of.main.resolution, of.main.unsure) == (None, True)
+        assert (of.main.resolution, of.main.call_in_doubt) == (None, True)
 
 
 class TestCancel:
@@ -281,14 +281,14 @@ class TestResume:
         of.decide(Resume(by=ANN), LATER)
         event = of.main
         assert (event.status, event.paused_for, event.due_at) == (EventStatus.QUEUED, None, LATER)
-        assert (event.attempt, event.run, event.outset, event.side_results_from) == (1, 2, None, 2)
+        assert (event.attempt, event.run, event.first_action, event.side_results_from) == (1, 2, None, 2)
 
     def test_what_an_operator_paused_goes_on_where_it_stopped(self) -> None:
         of = running()
         of.decide(Pause(by=ANN, kill=True), NOON)
-        outset = of.main.outset
+        first_action = of.main.first_action
         of.decide(Resume(by=ANN), LATER)
-        assert (of.main.status, of.main.run, of.main.outset) == (EventStatus.QUEUED, 1, outset)
+        assert (of.main.status, of.main.run, of.main.first_action) == (EventStatus.QUEUED, 1, first_action)
 
     def test_a_call_in_doubt_waits_on_for_its_decision(self) -> None:
         of = in_doubt()
@@ -321,7 +321,7 @@ class TestExecute:
         of.decide(Execute(seq=1, by=ANN), LATER)
         event = of.main
         assert (event.status, event.due_at, event.scheduled_at) == (EventStatus.QUEUED, LATER, LATER)
-        assert (event.date, event.ring) == (at("2026-01-31"), 2)
+        assert (event.date, event.wakeup_seq) == (at("2026-01-31"), 2)
         assert of.audit[-1].command == "execute"
 
     def test_one_that_waits_for_its_date_runs_ahead_of_it(self) -> None:
@@ -364,7 +364,11 @@ class TestResolve:
         of = in_doubt()
         of.decide(Resolve(seq=1, resolution=resolution, by=ANN), LATER)
         assert of.instance.status is InstanceStatus.ACTIVE
-        assert (of.main.status, of.main.resolution, of.main.unsure) == (EventStatus.QUEUED, resolution, True)
+        assert (of.main.status, of.main.resolution, of.main.call_in_doubt) == (
+            EventStatus.QUEUED,
+            resolution,
+            True,
+        )
         assert of.audit[-1].command == f"resolve {resolution.value}"
 
     def test_an_instance_paused_for_something_else_stays_so(self) -> None:

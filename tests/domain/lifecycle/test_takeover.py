@@ -54,25 +54,25 @@ class TestTakingOver:
     def test_a_call_that_may_have_been_sent_is_in_doubt(self) -> None:
         of = claimed(life())
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (True, True)
+        assert (of.running.call_in_doubt, of.running.in_doubt) == (True, True)
 
     def test_a_step_without_a_call_is_not(self) -> None:
         of = claimed(life(strategy(steps=[{"key": "call", "controllerCallback": "{}"}])))
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+        assert (of.running.call_in_doubt, of.running.in_doubt) == (False, False)
 
     def test_a_step_whose_delay_is_not_over_has_not_been_sent(self) -> None:
         of = claimed(
             life(strategy(steps=[{"key": "call", "action": "post", "delay": {"unit": "days", "amount": 1}}]))
         )
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+        assert (of.running.call_in_doubt, of.running.in_doubt) == (False, False)
 
     def test_a_run_that_had_ended_has_no_call_in_doubt(self) -> None:
         of = claimed(life(strategy(retry=retries())))
         assert isinstance(of.step(DECLINED, NOON), RunEnd)
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+        assert (of.running.call_in_doubt, of.running.in_doubt) == (False, False)
 
     def test_progress_ends_the_doubt_about_the_step_before(self) -> None:
         steps = [
@@ -83,7 +83,7 @@ class TestTakingOver:
         of.claim(of.running, LATER)
         of.step(DONE, LATER)
         of.claim(of.running, at("2026-01-31T14:00"))
-        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+        assert (of.running.call_in_doubt, of.running.in_doubt) == (False, True)
 
     def test_and_what_an_operator_decided_about_it(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
@@ -103,7 +103,7 @@ class TestTakingOver:
         of = claimed(life(strategy(steps=steps)))
         of.step(SILENT, NOON)
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+        assert (of.running.call_in_doubt, of.running.in_doubt) == (False, True)
 
 
 class TestOrdersLeftBehind:
@@ -179,7 +179,7 @@ class TestCrashes:
         of = claimed(life())
         die(of, 5)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
-        assert (of.main.unsure, of.main.in_doubt) == (True, True)
+        assert (of.main.call_in_doubt, of.main.in_doubt) == (True, True)
         assert of.instance.status is InstanceStatus.PAUSED
         assert (of.instance.lease, of.instance.fence) == (None, 6)
         assert of.instance.drained_at == of.instance.stopped_at == at("2026-01-31T12:06:40")
@@ -199,7 +199,7 @@ class TestCrashes:
         die(of, 5)
         of.decide(Resume(by=ANN), LATER)
         of.claim(of.main, LATER)
-        assert (of.running.crashes, of.running.run, of.running.unsure) == (0, 1, True)
+        assert (of.running.crashes, of.running.run, of.running.call_in_doubt) == (0, 1, True)
 
     def test_any_other_event_fails(self) -> None:
         of = life(strategy(reminded(days=0)))
@@ -288,7 +288,7 @@ class TestDeadRunnerOfAStoppedInstance:
         assert of.instance.is_draining
         of.claim(of.running, LATER)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
-        assert (of.main.unsure, of.main.in_doubt, of.main.known_visits) == (True, True, 1)
+        assert (of.main.call_in_doubt, of.main.in_doubt, of.main.known_visits) == (True, True, 1)
         assert (of.instance.lease, of.instance.fence) == (None, 2)
         assert not of.instance.is_draining
 
@@ -318,7 +318,7 @@ class TestADelayThatWasCutShort:
     def delayed(self) -> Life:
         """An event that waits in its first step's delay."""
         of = claimed(life(strategy(steps=self.SLOW)))
-        then = of.running.outset
+        then = of.running.first_action
         assert isinstance(then, Intent)
         of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=0), NOON)
         return of
@@ -328,12 +328,12 @@ class TestADelayThatWasCutShort:
         of.applied(Execute(seq=1, by=ANN), NOON)
         of.claim(of.main, NOON)
         of.claim(of.running, LATER)
-        assert (of.running.hurried, of.running.unsure, of.running.crashes) == (True, True, 1)
+        assert (of.running.delay_skipped, of.running.call_in_doubt, of.running.crashes) == (True, True, 1)
 
     def test_one_that_still_waited_has_sent_nothing(self) -> None:
         of = self.delayed()
         of.applied(Execute(seq=1, by=ANN), NOON)
-        of.instance = replace(of.instance, events=(replace(of.main, hurried=False),))
+        of.instance = replace(of.instance, events=(replace(of.main, delay_skipped=False),))
         of.claim(of.main, NOON)
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.crashes) == (False, 1)
+        assert (of.running.call_in_doubt, of.running.crashes) == (False, 1)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Applied, Refused
-from shared.domain.lifecycle.commands import Execute, Pause, Release, Resume, Unpark
+from shared.domain.lifecycle.commands import Block, Execute, Pause, Resume, Unblock
 from shared.domain.planning.forecast import overdue
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
@@ -240,7 +240,7 @@ class TestShift:
         of = begun(weekly(remind=True))
         verdict = self.shifted(of)
         assert of.open == [("remind", "2026-01-21T00:00"), ("bill", "2026-01-23T00:00")]
-        assert [(event.due_at, event.ring) for event in of.instance.events] == [
+        assert [(event.due_at, event.wakeup_seq) for event in of.instance.events] == [
             (at("2026-01-21"), 2),
             (at("2026-01-23"), 2),
         ]
@@ -501,7 +501,7 @@ class TestAParkedEvent:
         of = begun(weekly(on_resume=on_resume))
         before = of.main
         of.claim(before, at("2026-01-05"))
-        of.decide(Release(before=before, fence=1, held=HeldBy.QUEUE), at("2026-01-05"))
+        of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), at("2026-01-05"))
         return of
 
     @pytest.mark.parametrize(
@@ -510,7 +510,7 @@ class TestAParkedEvent:
     )
     def test_freed_soon(self, on_resume: str, goes_on: str) -> None:
         of = self.parked(on_resume)
-        of.decide(Unpark(), at("2026-01-06"))
+        of.decide(Unblock(), at("2026-01-06"))
         assert of.open == [("bill", goes_on)]
 
     @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ class TestAParkedEvent:
     )
     def test_freed_after_more_dates_have_passed(self, on_resume: str, goes_on: str) -> None:
         of = self.parked(on_resume)
-        of.decide(Unpark(), at("2026-01-20"))
+        of.decide(Unblock(), at("2026-01-20"))
         assert of.open == [("bill", goes_on)]
 
     def test_paused_as_well_it_counts_as_fallen_due_meanwhile(self) -> None:

@@ -20,12 +20,12 @@ def cut_off(
     """A run that was cut off at its first call."""
     of = life(strategy(method=method, steps=steps, retry=retry))
     of.claim(of.main, NOON)
-    event = replace(of.running, unsure=True, resolution=resolution)
+    event = replace(of.running, call_in_doubt=True, resolution=resolution)
     walk = Walk(
         strategy=of.strategy, instance=of.instance, event=event, trail=of.trail(1), now=NOON, token="t"
     )
-    assert isinstance(event.outset, Intent)
-    return walk, event.outset
+    assert isinstance(event.first_action, Intent)
+    return walk, event.first_action
 
 
 class TestWithoutADecision:

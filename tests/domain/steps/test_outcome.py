@@ -8,8 +8,8 @@ import pytest
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.run import Intent, Outcome, StepError
 from shared.domain.steps.call import (
+    AddressRefused,
     Answered,
-    Blocked,
     CallNotPossibleError,
     CallOutcome,
     TimedOut,
@@ -107,7 +107,7 @@ class TestClassification:
             success=False, error=StepError(message="no answer: 30 s have passed"), unanswered=True
         )
 
-    @pytest.mark.parametrize("call", [Unreachable(why="no address"), Blocked(why="no address")])
+    @pytest.mark.parametrize("call", [Unreachable(why="no address"), AddressRefused(why="no address")])
     def test_not_sent(self, call: CallOutcome) -> None:
         assert came_to(call) == Outcome(success=False, error=StepError(message="no address"))
 
@@ -174,7 +174,7 @@ class TestARepeat:
 
     REPEAT = an_intent("charge", repeat=True)
 
-    @pytest.mark.parametrize("call", [Unreachable(why="refused"), Blocked(why="internal")])
+    @pytest.mark.parametrize("call", [Unreachable(why="refused"), AddressRefused(why="internal")])
     def test_not_sent(self, call: CallOutcome) -> None:
         assert came_to(call, intent=self.REPEAT).unanswered
 
@@ -190,7 +190,7 @@ class TestARepeat:
     def test_the_key_stays_until_then(self) -> None:
         retry = {"times": 9, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
-        for call in (TimedOut(why="late"), Unreachable(why="refused"), Blocked(why="internal")):
+        for call in (TimedOut(why="late"), Unreachable(why="refused"), AddressRefused(why="internal")):
             run.goes(judged(run.walk, run.intent, call)).retry()
             assert (run.intent.call_key, run.intent.repeat) == ("i-1-1-1", True)
         run.goes(judged(run.walk, run.intent, Answered(status=500))).retry()
