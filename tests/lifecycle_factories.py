@@ -9,7 +9,7 @@ from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry, Verdict
@@ -127,7 +127,7 @@ def new(start_date: str | None = None, *, end_date: str | None = None, **attribu
     """What is asked for when an instance is created."""
     return NewInstance(
         sid=InstanceSid("i-1"),
-        strategy_id="shop",
+        origin=Origin(strategy_id="shop"),
         shard=3,
         attributes=attributes,
         start_date=None if start_date is None else at(start_date),

@@ -370,7 +370,8 @@ def assert_sound(instance: Instance) -> None:
     for event in instance.events:
         assert not event.status.is_final
         assert (event.paused_for is None) == (event.status is not EventStatus.PAUSED)
-        assert event.answer_by is None or event.paused_for is PausedFor.ANSWER
+        if event.pause is not None and event.pause.answer_by is not None:
+            assert event.paused_for is PausedFor.ANSWER
         stays = event.after_cancellation or event.status is EventStatus.EXECUTING
         assert stays or not instance.status.is_final, f"event {event.seq} is stuck"
     seqs = [event.seq for event in instance.events]
@@ -378,10 +379,10 @@ def assert_sound(instance: Instance) -> None:
     assert all(seq < instance.next_seq for seq in seqs)
     assert len(seqs) <= MAX_UNFINISHED_EVENTS
     assert sum(event.is_main for event in instance.events) <= 1
-    assert (instance.stopped_at is None) == (instance.status is InstanceStatus.ACTIVE)
+    assert (instance.stop is None) == (instance.status is InstanceStatus.ACTIVE)
     assert not instance.is_draining or instance.lease is not None, "it drains for ever"
     if instance.status is InstanceStatus.ACTIVE and instance.main_event is None:
-        assert instance.plan_ended, "nothing keeps it going"
+        assert instance.plan.has_ended, "nothing keeps it going"
     if instance.status is InstanceStatus.COMPLETED:
         assert all(event.after_cancellation for event in instance.events), "only what is redriven runs then"
     if next_event(instance) is not None or instance.lease is not None:

@@ -81,7 +81,7 @@ def _to_a_closed_one(instance: Instance, trail: Trail, correlation_id: Correlati
         return None
     last = () if record.last is None else (record.last,)
     intents = [entry.intent for entry in (*trail.entries, *last)]
-    first_action = record.event.first_action
+    first_action = record.event.progress.first_action
     known = {intent.correlation_id for intent in intents} | {getattr(first_action, "correlation_id", None)}
     if correlation_id not in known:
         return None

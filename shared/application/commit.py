@@ -76,7 +76,7 @@ def schedule_wakeup(ports: Ports, instance: Instance) -> None:
     match next_action(instance, now):
         case Due():
             ports.wakeups.invoke(instance.sid)
-        case Scheduled() if instance.arm_at is not None:
+        case Scheduled() if instance.sweep.schedule_at is not None:
             pass  # beyond the horizon: the sweeper comes for it in time
         case Scheduled(at=at, wakeup_name=wakeup_name):
             if at - now <= EARLY:

@@ -48,7 +48,7 @@ def _redrive(ports: Ports, instance: Instance, asked: RetryEvent) -> Redrive | N
         return None
     steps = frozenset[str]()
     if asked.from_step is not None:
-        version = event.version or instance.strategy_version
+        version = event.claim.version or instance.strategy_version
         task = ports.strategies.load(instance.strategy_sid, version).definition.tasks.get(event.task)
         steps = frozenset(task.steps if task else ())
     return Redrive(seq=asked.seq, trail=trail, by=asked.by, from_step=asked.from_step, steps=steps)

@@ -65,7 +65,7 @@ def _nudge(ports: Ports, sid: InstanceSid, swept: Swept) -> None:
     if instance is None:
         return
     found, at = next_action(instance, now), sweep_at(instance)
-    is_far = isinstance(found, Scheduled) and instance.arm_at is not None
+    is_far = isinstance(found, Scheduled) and instance.sweep.schedule_at is not None
     if at is None or at > now or not (is_far or isinstance(found, Due | PlanExpired)):
         return
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)

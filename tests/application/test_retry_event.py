@@ -117,7 +117,7 @@ class TestAFailedEvent:
         retry(ports, sid, from_step="call")
         event = ports.instances.instances[sid].event(1)
         assert event is not None
-        assert event.redriven_from == (RedrivenFrom(step="call", run=2),)
+        assert event.reuse.redriven_from == (RedrivenFrom(step="call", run=2),)
         refused = retry(*failed(OK, NO), from_step="tell")
         assert isinstance(refused, Refused)
         assert [problem.pointer for problem in refused.problems] == ["/fromStep"]

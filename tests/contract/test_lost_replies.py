@@ -33,7 +33,7 @@ def a_store(dynamodb: DynamoDb) -> DynamoDbInstances:
     return DynamoDbInstances(client=dynamodb.client, tables=dynamodb.tables)
 
 
-AFTER = replace(full.INSTANCE, rev=full.INSTANCE.rev + 1, note="after")
+AFTER = replace(full.INSTANCE, rev=full.INSTANCE.rev + 1, description="after")
 
 
 class TestTheClientSendsAgain:

@@ -105,7 +105,7 @@ def decided_late(of: Strategy, *, by_answer: bool = False) -> RandomLife:
     story = told(of)
     claim(story, story.of.event("greet"), at("2026-01-31"))
     end = ended(Ending.IN_DOUBT, story.now)
-    sending = story.of.event("greet").first_action
+    sending = story.of.event("greet").progress.first_action
     assert isinstance(sending, Intent)
     story.decide(Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0))
     story.now = at("2026-02-02")

@@ -85,7 +85,7 @@ class TestTheSamples:
         assert told["message"] == "Process saved"
         instance = bootstrap.ports().instances.load(told["robustaSpid"])
         assert instance is not None
-        assert (instance.worker, instance.account_id) == ("1", DEV)
+        assert (instance.origin.worker, instance.account_id) == ("1", DEV)
         event = sample("process_api")
         path = f"/scheduler/connector-api/process/status/{told['robustaSpid']}"
         http = {**event["requestContext"]["http"], "method": "GET", "path": path}

@@ -164,9 +164,9 @@ class TestAPlanBeyondTheHorizon:
         world.strategy = replace(world.strategy, horizon=timedelta(days=1))
         world.answers = declined(0)
         join(world)
-        assert only_instance(world).arm_at is None  # the welcome is due in minutes
+        assert only_instance(world).sweep.schedule_at is None  # the welcome is due in minutes
         world.run_until(DUE - timedelta(days=2))
-        assert only_instance(world).arm_at is not None
+        assert only_instance(world).sweep.schedule_at is not None
         assert world.bells == {}
         world.run_until(DUE + timedelta(minutes=1))
         return records_of(world, "charge-fee")
@@ -174,7 +174,7 @@ class TestAPlanBeyondTheHorizon:
     def test_it_runs_on_its_date(self) -> None:
         (charge,) = self.charged()
 
-        assert charge.event.executed_at == DUE
+        assert charge.event.times.executed_at == DUE
 
     def test_it_is_the_sweeper_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared.application.sweep, "far_partition", lambda _: "nowhere")

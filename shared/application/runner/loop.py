@@ -73,9 +73,9 @@ class _Run:
 
         None: another runner has it; there is nothing more to do here.
         """
-        version = event.version or instance.strategy_version
+        version = event.claim.version or instance.strategy_version
         strategy = self.ports.strategies.load(instance.strategy_sid, version)
-        fresh = event.run == 1 and event.first_action is None
+        fresh = event.run == 1 and event.progress.first_action is None
         trail = Trail() if fresh else heard(self.ports.instances.trail(instance.sid, event.seq), event)
         command = Claim(seq=event.seq, trail=trail, token=self.ports.ids.token(), job=self.job)
         verdict = decide(strategy, instance, command, now=self.ports.clock.now())
@@ -89,7 +89,7 @@ class _Run:
         held = self.ports.strategies.blocked_by(after.account_id, after.strategy_sid)
         if held is not None:
             return self._parked(after, Block(before=event, fence=after.fence, blocked_by=held)), False
-        if event.status is EventStatus.EXECUTING or event.call_in_doubt:
+        if event.status is EventStatus.EXECUTING or event.progress.call_in_doubt:
             claim = self._sealed(claim, after, claimed)
         return self._walked(claim, after, claimed), True
 
@@ -111,13 +111,13 @@ class _Run:
     def _walked(self, claim: Claimed, instance: Instance, event: Event) -> Instance | None:
         """Step after step, until the run ends or somebody else decides."""
         then = position(claim.trail, event)
-        if event.delay_skipped and isinstance(then, Intent):
+        if event.progress.delay_skipped and isinstance(then, Intent):
             then = replace(then, not_before=None)
         at: Moved | Halted = Halted(instance=None)
         at = at if then is None else Moved(claim=claim, instance=instance, event=event, then=then)
         steps = 0
         while isinstance(at, Moved) and isinstance(at.then, Intent):
-            call_in_doubt = event.call_in_doubt and not steps
+            call_in_doubt = event.progress.call_in_doubt and not steps
             leave = Leave(time_left=self.time_left, has_moved=self.has_moved or steps > 0)
             at = next_step(self.ports, at, at.then, call_in_doubt=call_in_doubt, leave=leave)
             steps += 1

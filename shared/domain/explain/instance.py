@@ -144,7 +144,7 @@ def _nothing_meant(known: Known, stood: StatusAt, at: datetime, after: Planned |
         return held(known.blocked_by)
     if stood.status is None:
         return Told(reason=Reason.UNKNOWN)
-    ended = known.instance.plan_ended and after is None
+    ended = known.instance.plan.has_ended and after is None
     return Told(reason=Reason.PLAN_ENDED if ended else Reason.NOT_PLANNED)
 
 
@@ -207,7 +207,7 @@ def _planned(past: PastEvent) -> Planned:
 def _is_meant(event: Event, record: EventRecord | None, minute: datetime) -> bool:
     """Whether it was planned for a minute, began last in it, or stands for skipped dates around it."""
     end = minute + A_MINUTE
-    begun = event.executed_at
+    begun = event.times.executed_at
     if minute <= event.planned_at < end or (begun is not None and minute <= begun < end):
         return True
     until = None if record is None else record.skipped_until

@@ -103,10 +103,10 @@ def wakeup_name_of(instance: Instance, event: Event) -> str:
 
 def ends_at(instance: Instance) -> datetime | None:
     """The end date of an active instance without dated events, where the date is all that is ahead."""
-    if instance.status is not InstanceStatus.ACTIVE or instance.end_date is None:
+    if instance.status is not InstanceStatus.ACTIVE or instance.plan.end_date is None:
         return None
     dated = any(event.status is not EventStatus.ONHOLD for event in instance.events)
-    return None if dated else instance.end_date
+    return None if dated else instance.plan.end_date
 
 
 def sweep_at(instance: Instance) -> datetime | None:
@@ -115,9 +115,9 @@ def sweep_at(instance: Instance) -> datetime | None:
     None where only an outside command can change anything.
     """
     base = _undisturbed(instance)
-    if base is None or instance.nudged_until is None:
+    if base is None or instance.sweep.next_at is None:
         return base
-    return max(base, instance.nudged_until)
+    return max(base, instance.sweep.next_at)
 
 
 def _undisturbed(instance: Instance) -> datetime | None:
@@ -126,7 +126,7 @@ def _undisturbed(instance: Instance) -> datetime | None:
         return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
     if event is not None:
-        return instance.arm_at or _graced(event.due_at)
+        return instance.sweep.schedule_at or _graced(event.due_at)
     return ends_at(instance)
 
 
@@ -161,7 +161,7 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
 def partition(instance: Instance) -> str:
     """The partition of the due index an instance stands in: its shard's, near or far, or its flag's."""
     if instance.blocked_by is None:
-        near = instance.arm_at is None
+        near = instance.sweep.schedule_at is None
         return swept_partition(instance.shard) if near else far_partition(instance.shard)
     owner = instance.account_id if instance.blocked_by is BlockedBy.QUEUE else instance.strategy_sid
     return blocked_partition(instance.blocked_by, owner, instance.shard)

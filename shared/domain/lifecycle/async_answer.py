@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import assert_never
 
 from shared.domain.ids import CorrelationId
-from shared.domain.instance.event import AnswerMark, Event, EventStatus, PausedFor
+from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import JournalEntry, Trail
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import counted, position
@@ -91,15 +91,8 @@ def await_answer(instance: Instance, command: AwaitAnswer, *, now: datetime) -> 
         stopped = stop_event(instance, event, now=now)
         return Applied(instance=stopped.instance, records=stopped.records)
     until = command.intent.answer_by
-    waiting = replace(
-        event,
-        status=EventStatus.PAUSED,
-        paused_for=PausedFor.ANSWER,
-        answer_by=until,
-        due_at=until or event.due_at,
-        wakeup_seq=event.wakeup_seq + 1,
-        updated_at=now,
-    )
+    pause = EventPause(waits_for=PausedFor.ANSWER, answer_by=until)
+    waiting = event.waiting(EventStatus.PAUSED, until or event.due_at, pause=pause, now=now)
     return Applied(instance=instance.with_event(waiting).at_rest(now=now))
 
 

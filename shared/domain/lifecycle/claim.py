@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.instance.due import LEASE_MARGIN, Due, next_action
-from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.event import Event, EventStatus, LastClaim
 from shared.domain.instance.journal import ClosedBy
-from shared.domain.instance.model import Instance, InstanceStatus, Lease
+from shared.domain.instance.model import Blocked, Instance, InstanceStatus, Lease
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Intent, Then
 from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
@@ -80,8 +80,11 @@ def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
     if instance.status.is_final and not instance.lets_run(before):
         stopped = stop_event(instance, before, now=now)  # canceled since the claim, which spared it
         return Applied(instance=stopped.instance, records=stopped.records)
-    parked = instance.with_event(replace(before, updated_at=now)).at_rest(now=now)
-    return Applied(instance=replace(parked, blocked_by=command.blocked_by))
+    at_rest = instance.with_event(replace(before, updated_at=now)).at_rest(now=now)
+    blocked = instance.blocked
+    if blocked is None or blocked.by is not command.blocked_by:
+        blocked = Blocked(by=command.blocked_by, since=now)
+    return Applied(instance=replace(at_rest, blocked=blocked))
 
 
 def unblock(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
@@ -89,7 +92,7 @@ def unblock(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict
     if instance.blocked_by is None or instance.status is InstanceStatus.PAUSED:
         return AlreadyThere(instance=instance)  # what is paused is looked at when it is resumed
     replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
-    free = replace(replanned.change.instance, blocked_by=None)
+    free = replace(replanned.change.instance, blocked=None)
     return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)
 
 
@@ -101,41 +104,41 @@ def holds(instance: Instance, seq: int, fence: int) -> bool:
 def _claimed(
     strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
 ) -> Instance:
-    if event.first_action is None:
-        walk = Walk(
-            strategy=strategy,
-            instance=instance,
-            event=event,
-            trail=command.trail,
-            now=now,
-            token=command.token,
-        )
-        queued = event.status is EventStatus.QUEUED
-        event = replace(
-            event,
-            first_action=set_out(walk),
-            scheduled_at=event.scheduled_at if queued else now,
-            executed_at=now,
-        )
-    visits = len(chain(command.trail, event.run))
+    if event.progress.first_action is None:
+        event = _with_new_run(strategy, instance, event, command, now=now)
+    visits, fence = len(chain(command.trail, event.run)), instance.fence + 1
     started = replace(
-        event.after_visits(visits),
+        event,
         status=EventStatus.EXECUTING,
-        paused_for=None,
-        answer_by=None,
+        pause=None,
         updated_at=now,
-        version=event.version or strategy.version,
-        begun_at=event.begun_at or now,
-        fence=instance.fence + 1,
-        known_visits=visits,
-        in_doubt=event.in_doubt or event.call_in_doubt,
-        job=command.job,
+        times=replace(event.times, begun_at=event.times.begun_at or now),
+        claim=LastClaim(fence=fence, job=command.job, version=event.claim.version or strategy.version),
+        progress=replace(event.progress.after_visits(visits), known_visits=visits),
+        in_doubt=event.in_doubt or event.progress.call_in_doubt,
     )
-    lease = Lease(
-        seq=event.seq, until=lease_until(strategy, event, position(command.trail, started), now=now)
+    until = lease_until(strategy, started, position(command.trail, started), now=now)
+    lease = Lease(seq=event.seq, until=until)
+    return replace(instance.with_event(started), lease=lease, fence=fence, updated_at=now)
+
+
+def _with_new_run(
+    strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
+) -> Event:
+    """The event with what its next run does first."""
+    walk = Walk(
+        strategy=strategy,
+        instance=instance,
+        event=event,
+        trail=command.trail,
+        now=now,
+        token=command.token,
     )
+    scheduled_at = event.times.scheduled_at if event.status is EventStatus.QUEUED else now
     return replace(
-        instance.with_event(started), lease=lease, fence=instance.fence + 1, blocked_by=None, updated_at=now
+        event,
+        times=replace(event.times, scheduled_at=scheduled_at, executed_at=now),
+        progress=replace(event.progress, first_action=set_out(walk)),
     )
 
 

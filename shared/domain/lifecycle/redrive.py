@@ -10,7 +10,7 @@ from typing import assert_never
 from shared.domain.errors import Problem
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RedrivenFrom
 from shared.domain.instance.journal import EventRecord, Trail
-from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import come_to
 from shared.domain.instance.verdict import AlreadyThere, Applied, Change, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Redrive
@@ -36,10 +36,10 @@ def _open(
     match event.status:
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             step = command.from_step
-            if step is None or RedrivenFrom(step=step, run=event.run) in event.redriven_from:
+            if step is None or RedrivenFrom(step=step, run=event.run) in event.reuse.redriven_from:
                 return AlreadyThere(instance=instance)
             return Refused(instance=instance, why="the event is under way")
-        case EventStatus.PENDING if event.has_begun and event.first_action is None:
+        case EventStatus.PENDING if event.has_begun and event.progress.first_action is None:
             refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run - 1)
             return refused or _queued(instance, _from(event, command), command, now=now)
         case EventStatus.PAUSED if event.paused_for is not None:
@@ -73,7 +73,7 @@ def _paused(
             assert_never(what_for)
     if refused is not None:
         return refused
-    if instance.status is not InstanceStatus.PAUSED or instance.stopped_for != event.seq:
+    if not instance.is_paused_for(event):
         return _queued(instance, again, command, now=now)
     after = instance.with_event(queued(again, now=now))
     active = restarted(activated(after, now=now), now=now)
@@ -122,8 +122,9 @@ def _from(event: Event, command: Redrive) -> Event:
     step = command.from_step
     if step is None:
         return event
-    others = tuple(again for again in event.redriven_from if again.step != step)
-    return replace(event, redriven_from=(*others, RedrivenFrom(step=step, run=event.run)))
+    others = tuple(again for again in event.reuse.redriven_from if again.step != step)
+    redriven_from = (*others, RedrivenFrom(step=step, run=event.run))
+    return replace(event, reuse=replace(event.reuse, redriven_from=redriven_from))
 
 
 def _cannot_begin(

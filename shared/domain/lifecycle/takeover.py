@@ -44,7 +44,7 @@ def taken_over(
     handed_over = by_orders(instance, change, now=now)
     if not change.instance.lets_run(event):
         change = change.then(stop_event(change.instance, event, now=now))
-    elif event.crashes >= MAX_CRASHES:
+    elif event.progress.crashes >= MAX_CRASHES:
         change = change.then(_poisoned(change.instance, event, now=now))
     else:  # the claim that follows moves the fence
         return replace(handed_over, instance=replace(change.instance, fence=instance.fence)), event
@@ -54,9 +54,10 @@ def taken_over(
 def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
     """The event with what its dead runner achieved: its progress or one more crash, and what is in doubt."""
     event = event.after_visits(len(chain(trail, event.run)))
-    call_in_doubt = event.call_in_doubt or _may_have_called(strategy, event, trail, now=now)
+    call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, trail, now=now)
     event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, trail.entries))
-    return replace(event, crashes=event.crashes + 1, call_in_doubt=call_in_doubt)
+    progress = replace(event.progress, crashes=event.progress.crashes + 1, call_in_doubt=call_in_doubt)
+    return replace(event, progress=progress)
 
 
 def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
@@ -64,8 +65,8 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
     why = f"its runner died {MAX_CRASHES} times without progress"
     event = replace(event, last_error=why, updated_at=now)
     if event.is_main and not instance.status.is_final:
-        paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.POISONED)
-        waiting = paused_by_engine(instance.with_event(paused), event, f"{event.task}: {why}", now=now)
+        paused = instance.with_event(event.paused(PausedFor.POISONED))
+        waiting = paused_by_engine(paused, event, f"{event.task}: {why}", now=now)
         return Change(instance=waiting.at_rest(now=now))
     change = close(
         instance, event, EventStatus.FAILED, now=now, why=why, cause=ClosedBy.CRASHES, by_runner=True
@@ -78,6 +79,6 @@ def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: dat
     then = position(trail, event)
     if not isinstance(then, Intent) or then.awaits:
         return False
-    if then.not_before is not None and then.not_before > now and not event.delay_skipped:
+    if then.not_before is not None and then.not_before > now and not event.progress.delay_skipped:
         return False
     return strategy.definition.tasks[event.task].steps[then.step].action is not None

@@ -165,7 +165,9 @@ class Way:
     def _since(self, step: Step) -> int:
         """The first run whose results count at a step: from one that was redriven from on, only those since."""
         come_to = self.come_to | {step.key}
-        return max((again.run for again in self.walk.event.redriven_from if again.step in come_to), default=1)
+        return max(
+            (again.run for again in self.walk.event.reuse.redriven_from if again.step in come_to), default=1
+        )
 
     def _pass(self, step: Step, stored: StepResult) -> str | None:
         """Past a step with a stored success. It stays one on the stack, even if its rules now fail."""

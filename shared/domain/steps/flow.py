@@ -71,7 +71,7 @@ def _way_after(walk: Walk, intent: Intent, outcome: Outcome) -> Way:
         results=results,
         seen=passed_in_run(walk.trail, walk.event, intent),
         come_to=come_to(walk.trail, walk.event, walk.event.run, intent)
-        if walk.event.redriven_from
+        if walk.event.reuse.redriven_from
         else frozenset(),
     )
 

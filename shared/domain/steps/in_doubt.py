@@ -49,7 +49,7 @@ def settle(walk: Walk, intent: Intent) -> Settlement:
     step = walk.task.steps[intent.step]
     if step.action is None:
         return SendAgain(intent)
-    match walk.event.resolution:
+    match walk.event.progress.resolution:
         case Resolution.RETRY:
             return SendAgain(replace(intent, repeat=True))
         case Resolution.SKIP:
@@ -59,7 +59,7 @@ def settle(walk: Walk, intent: Intent) -> Settlement:
         case None:
             return _by_policy(walk, intent, doubt_policy(walk.strategy, step))
         case _:
-            assert_never(walk.event.resolution)
+            assert_never(walk.event.progress.resolution)
 
 
 def undecided(walk: Walk, intent: Intent, error: StepError) -> RunEnd:

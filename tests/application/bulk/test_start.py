@@ -350,7 +350,7 @@ class TestCommands:
         bulk = begun(ports, command=CancelTasks(tasks=("charge-fee",), by=ANN))
 
         assert bulk.counts == Counts(changed=3)
-        assert {ports.instances.instances[sid].cycle for sid in sids} == {2}
+        assert {ports.instances.instances[sid].plan.cycle for sid in sids} == {2}
 
 
 class TestMigrating:

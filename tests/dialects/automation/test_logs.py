@@ -15,6 +15,7 @@ from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.steps.history import StepOutcome
 from tests.dialects.automation.client import Client, Services, branch, call, wait
+from tests.factories import changed
 
 CALENDAR = {"key": "c", "task": "t", "scheduleAfter": {"unit": "days", "amount": 1}}
 SERVICE = {
@@ -136,7 +137,7 @@ class TestARunnerThatDied:
         one = automation.started(of)
         automation.run(one)
         fresh = automation.started(of)
-        event = replace(
+        event = changed(
             automation.instance(fresh).events[0],
             status=EventStatus.EXECUTING,
             begun_at=automation.clock.now(),

@@ -450,7 +450,7 @@ class TestTheHttpRequestTrigger:
 
         automation("POST", f"/triggers/http_request{named}", {})
 
-        found = [ids[one.strategy_id] for one in automation.ports.instances.instances.values()]
+        found = [ids[one.origin.strategy_id] for one in automation.ports.instances.instances.values()]
         assert sorted(found) == started
 
     def test_the_latest_version_says_whether_and_how(self, automation: Client) -> None:

@@ -258,7 +258,7 @@ class TestPaused:
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.told.by, found.told.until) == ("PAUSED", "bob", at("2026-02-03"))
         (answer,) = found.events
-        assert answer.about.event.executed_at == at("2026-02-03")
+        assert answer.about.event.times.executed_at == at("2026-02-03")
 
     def test_a_date_caught_up_with_after_the_pause(self) -> None:
         of = life(daily(onResume="all"))
@@ -576,7 +576,7 @@ class TestNotPlanned:
             new(end_date="2026-02-15"),
         )
         begun(of, "2026-01-31", DONE)
-        assert of.instance.plan_ended
+        assert of.instance.plan.has_ended
         assert reason(ask(of, "2026-02-01T12:00", now="2026-01-31T12:00")) == "PLAN_ENDED"
         assert reason(ask(of, "2026-01-31T10:00", now="2026-01-31T12:00")) == "NOT_PLANNED"
 

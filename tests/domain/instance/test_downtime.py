@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from shared.domain.instance.downtime import is_forgotten, status_at
-from shared.domain.instance.model import MAX_DOWNTIMES, BlockedBy, Downtime, InstanceStatus, StoodFor
+from shared.domain.instance.model import MAX_DOWNTIMES, Blocked, BlockedBy, Downtime, InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import AddEvent, Block, Cancel, Pause, Resume, Unblock
 from tests.lifecycle_factories import ANN, Life, at, life, strategy
@@ -27,8 +27,8 @@ def held(of: Life, since: str, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
     return of
 
 
-def stopped(of: Life) -> list[tuple[StoodFor, datetime, datetime | None]]:
-    return [(stop.what, stop.since, stop.until) for stop in of.instance.stops]
+def stopped(of: Life) -> list[tuple[BlockedBy | None, datetime, datetime | None]]:
+    return [(downtime.blocked_by, downtime.since, downtime.until) for downtime in of.instance.downtimes]
 
 
 class TestPausesAreRemembered:
@@ -36,9 +36,8 @@ class TestPausesAreRemembered:
 
     def test_once_it_is_resumed(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03")
-        assert of.instance.stops == (
+        assert of.instance.downtimes == (
             Downtime(
-                what=StoodFor.PAUSE,
                 since=at("2026-01-31"),
                 until=at("2026-02-03"),
                 by="ann",
@@ -50,28 +49,30 @@ class TestPausesAreRemembered:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
         of.decide(Cancel(by=ANN), at("2026-02-01"))
-        assert stopped(of) == [(StoodFor.PAUSE, at("2026-01-31"), at("2026-02-01"))]
+        assert stopped(of) == [(None, at("2026-01-31"), at("2026-02-01"))]
 
     def test_while_it_lasts_the_instances_own_fields_say_so(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
-        assert of.instance.stops == ()
+        assert of.instance.downtimes == ()
 
     def test_the_last_four(self) -> None:
         of = life()
         for day in range(1, 7):
             paused(of, f"2026-02-0{day}", f"2026-02-0{day}T12:00")
         assert MAX_DOWNTIMES == 4
-        assert [stop.since for stop in of.instance.stops] == [at(f"2026-02-0{day}") for day in (3, 4, 5, 6)]
+        assert [downtime.since for downtime in of.instance.downtimes] == [
+            at(f"2026-02-0{day}") for day in (3, 4, 5, 6)
+        ]
 
     def test_a_long_reason_is_cut(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03", why="x" * 999)
-        assert of.instance.stops[0].why == "x" * 200
+        assert of.instance.downtimes[0].why == "x" * 200
 
     def test_other_changes_leave_them(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03")
         of.applied(AddEvent(task="greet", by=ANN), at("2026-02-04"))
-        assert len(of.instance.stops) == 1
+        assert len(of.instance.downtimes) == 1
 
 
 class TestHoldsAreRemembered:
@@ -79,37 +80,37 @@ class TestHoldsAreRemembered:
 
     def test_while_it_lasts(self) -> None:
         of = held(life(), "2026-01-31")
-        assert of.instance.hold == Downtime(what=StoodFor.QUEUE, since=at("2026-01-31"))
+        assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
 
     def test_once_it_is_freed(self) -> None:
         of = held(life(), "2026-01-31", BlockedBy.STRATEGY)
         of.decide(Unblock(), at("2026-02-02"))
-        assert stopped(of) == [(StoodFor.STRATEGY, at("2026-01-31"), at("2026-02-02"))]
-        assert of.instance.hold is None
+        assert stopped(of) == [(BlockedBy.STRATEGY, at("2026-01-31"), at("2026-02-02"))]
+        assert of.instance.blocked is None
 
     def test_a_claim_that_is_given_back_again_does_not_end_it(self) -> None:
         of = held(life(), "2026-01-31")
         held(of, "2026-02-01")
-        assert of.instance.hold == Downtime(what=StoodFor.QUEUE, since=at("2026-01-31"))
-        assert of.instance.stops == ()
+        assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
+        assert of.instance.downtimes == ()
 
     def test_one_that_runs_does(self) -> None:
         of = held(life(), "2026-01-31")
         of.run(of.main, at("2026-02-01"))
-        assert stopped(of) == [(StoodFor.QUEUE, at("2026-01-31"), at("2026-02-01"))]
+        assert stopped(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
 
     def test_another_flag_is_another_hold(self) -> None:
         of = held(life(), "2026-01-31")
         held(of, "2026-02-01", BlockedBy.STRATEGY)
-        assert stopped(of) == [(StoodFor.QUEUE, at("2026-01-31"), at("2026-02-01"))]
-        assert of.instance.hold == Downtime(what=StoodFor.STRATEGY, since=at("2026-02-01"))
+        assert stopped(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
+        assert of.instance.blocked == Blocked(by=BlockedBy.STRATEGY, since=at("2026-02-01"))
 
     def test_a_pause_of_what_is_held_leaves_the_hold_until_it_is_resumed(self) -> None:
         of = held(life(), "2026-01-31")
         of.decide(Pause(by=ANN), at("2026-02-01"))
-        assert of.instance.hold is not None
+        assert of.instance.blocked is not None
         of.decide(Resume(by=ANN), at("2026-02-02"))
-        assert [what for what, _, _ in stopped(of)] == [StoodFor.QUEUE, StoodFor.PAUSE]
+        assert [blocked_by for blocked_by, _, _ in stopped(of)] == [BlockedBy.QUEUE, None]
 
 
 class TestWhereItStood:
@@ -117,13 +118,13 @@ class TestWhereItStood:
 
     def test_it_is_active_unless_something_says_otherwise(self) -> None:
         stood = status_at(life().instance, at("2026-02-01"))
-        assert (stood.status, stood.stop) == (InstanceStatus.ACTIVE, None)
+        assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, None)
 
     def test_in_a_pause_that_has_ended(self) -> None:
         of = paused(life(), "2026-02-01", "2026-02-03")
         stood = status_at(of.instance, at("2026-02-02"))
         assert (stood.status, stood.by, stood.why) == (InstanceStatus.PAUSED, "ann", "asked by phone")
-        assert stood.stop == of.instance.stops[0]
+        assert stood.downtime == of.instance.downtimes[0]
 
     @pytest.mark.parametrize("day", ["2026-01-31T23:59", "2026-02-03"])
     def test_before_and_after_it(self, day: str) -> None:
@@ -135,14 +136,13 @@ class TestWhereItStood:
         of.decide(Pause(by=ANN), at("2026-02-01"))
         stood = status_at(of.instance, at("2026-02-02"))
         assert (stood.status, stood.since) == (InstanceStatus.PAUSED, at("2026-02-01"))
-        assert stood.stop == Downtime(
-            what=StoodFor.PAUSE, since=at("2026-02-01"), by="ann", why="asked by phone"
-        )
+        assert stood.downtime == Downtime(since=at("2026-02-01"), by="ann", why="asked by phone")
 
     def test_held_by_a_flag_it_is_active(self) -> None:
         of = held(life(), "2026-01-31")
         stood = status_at(of.instance, at("2026-02-02"))
-        assert (stood.status, stood.stop) == (InstanceStatus.ACTIVE, of.instance.hold)
+        downtime = Downtime(blocked_by=BlockedBy.QUEUE, since=at("2026-01-31"))
+        assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, downtime)
 
     def test_paused_and_held_it_is_paused(self) -> None:
         of = held(life(), "2026-01-31")
@@ -154,7 +154,7 @@ class TestWhereItStood:
         of = life()
         of.decide(Cancel(by=ANN), at("2026-02-01"))
         stood = status_at(of.instance, at("2026-02-02"))
-        assert (stood.status, stood.by, stood.stop) == (InstanceStatus.CANCELED, "ann", None)
+        assert (stood.status, stood.by, stood.downtime) == (InstanceStatus.CANCELED, "ann", None)
         assert status_at(of.instance, at("2026-01-31")).status is InstanceStatus.ACTIVE
 
 
@@ -177,10 +177,10 @@ class TestWhatItHasForgotten:
         of = self.forgetful()
         stood = status_at(of.instance, at("2026-02-02T06:00"), of.audit[::-1])
         assert (stood.status, stood.since, stood.by) == (InstanceStatus.PAUSED, at("2026-02-02"), "ann")
-        assert stood.stop is not None
-        assert stood.stop.why == "asked by phone"
+        assert stood.downtime is not None
+        assert stood.downtime.why == "asked by phone"
         stood = status_at(of.instance, at("2026-02-02T13:00"), of.audit)
-        assert (stood.status, stood.stop) == (InstanceStatus.ACTIVE, None)
+        assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, None)
 
     def test_else_the_first_one_after(self) -> None:
         of = self.forgetful()
@@ -194,8 +194,8 @@ class TestWhatItHasForgotten:
         )
         stood = status_at(of.instance, at("2026-02-02T06:00"), [execute])
         assert (stood.status, stood.since, stood.by) == (InstanceStatus.PAUSED, None, None)
-        assert stood.stop == Downtime(what=StoodFor.PAUSE, since=at("2026-02-02T01:00"))
+        assert stood.downtime == Downtime(since=at("2026-02-02T01:00"))
 
     def test_without_any_nobody_knows(self) -> None:
         stood = status_at(self.forgetful().instance, at("2026-01-31T06:00"))
-        assert (stood.status, stood.stop) == (None, None)
+        assert (stood.status, stood.downtime) == (None, None)

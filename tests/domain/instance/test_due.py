@@ -209,7 +209,7 @@ class TestBackOff:
         of = life()
         of.decide(RecordSweep(), at("2026-01-31T00:04"))
         of.claim(of.main, at("2026-01-31T00:04:30"))
-        assert (of.instance.nudges, of.instance.nudged_until) == (0, None)
+        assert (of.instance.sweep.attempts, of.instance.sweep.next_at) == (0, None)
 
 
 class TestPartitions:

@@ -27,7 +27,7 @@ class TestAdding:
 
     def test_it_is_due_at_its_date(self) -> None:
         of = life(asked=new("2026-03-10"))
-        plan = of.instance.plan
+        plan = of.instance.plan.moment
 
         of.decide(adding(date=LATER), NOON)
 
@@ -38,7 +38,7 @@ class TestAdding:
             LATER,
             {"note": "n"},
         )
-        assert of.instance.plan == plan
+        assert of.instance.plan.moment == plan
 
     def test_without_a_date_it_is_due_now(self) -> None:
         of = life(asked=new("2026-03-10"))

@@ -9,6 +9,7 @@ from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AlreadyThere, Applied
 from shared.domain.lifecycle.commands import Block, Cancel, Pause, Resume, Unblock
 from shared.domain.strategy.model import Json
+from tests.factories import stop_of
 from tests.lifecycle_factories import (
     ANN,
     Life,
@@ -53,8 +54,12 @@ class TestRelease:
         before = of.running
         of.claim(before, LATER)
         of.decide(Block(before=before, fence=2, blocked_by=BlockedBy.QUEUE), LATER)
-        assert (of.main.status, of.main.call_in_doubt, of.main.crashes) == (EventStatus.QUEUED, True, 1)
-        assert of.main.begun_at == NOON
+        assert (of.main.status, of.main.progress.call_in_doubt, of.main.progress.crashes) == (
+            EventStatus.QUEUED,
+            True,
+            1,
+        )
+        assert of.main.times.begun_at == NOON
 
     def test_the_late_one_of_two_releases_nothing(self) -> None:
         of = claimed(life())
@@ -74,7 +79,7 @@ class TestRelease:
         claimed(of).decide(Pause(by=ANN), NOON)
         of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), LATER)
         assert of.main.status is EventStatus.PENDING
-        assert (of.instance.blocked_by, of.instance.drained_at) == (BlockedBy.QUEUE, LATER)
+        assert (of.instance.blocked_by, stop_of(of.instance).drained_at) == (BlockedBy.QUEUE, LATER)
 
     def test_on_one_canceled_meanwhile_it_closes(self) -> None:
         of = life()
@@ -82,7 +87,11 @@ class TestRelease:
         claimed(of).decide(Cancel(by=ANN), NOON)
         of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), LATER)
         assert of.closed == [("bill", "CANCELED")]
-        assert (of.instance.events, of.instance.blocked_by, of.instance.drained_at) == ((), None, LATER)
+        assert (of.instance.events, of.instance.blocked_by, stop_of(of.instance).drained_at) == (
+            (),
+            None,
+            LATER,
+        )
 
     def test_a_parting_event_keeps_the_moment_its_instance_had_drained(self) -> None:
         of = life(strategy(parts=PART))
@@ -91,7 +100,7 @@ class TestRelease:
         of.claim(before, LATER)
         assert not of.instance.is_draining
         of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), LATER)
-        assert (of.instance.blocked_by, of.instance.drained_at) == (BlockedBy.QUEUE, NOON)
+        assert (of.instance.blocked_by, stop_of(of.instance).drained_at) == (BlockedBy.QUEUE, NOON)
 
 
 class TestUnpark:

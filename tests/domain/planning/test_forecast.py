@@ -59,7 +59,7 @@ class TestSimulation:
         lived = life(of, new("2026-01-31T12:00"), now="2026-01-31T12:00")
 
         assert dates(found.cycles) == [(30, ["2026-01-30T12:01"]), (31, ["2026-01-31T12:01"])]
-        assert (lived.instance.cycle, shown(lived.main.date)) == (30, ["2026-01-30T12:01"])
+        assert (lived.instance.plan.cycle, shown(lived.main.date)) == (30, ["2026-01-30T12:01"])
 
     def test_the_gym(self) -> None:
         found = simulated(example("gym-membership"), "2026-02-24T18:45:10", cycles=3, **MEMBER)
@@ -283,7 +283,7 @@ class TestOneComputation:
         foreseen = forecast(of, lived.instance, cycles=6, now=start)
         ran: list[tuple[int, list[str]]] = []
         while len(ran) < 6 and lived.instance.main_event is not None:
-            ran.append((lived.instance.cycle, shown(*(event.date for event in lived.instance.events))))
+            ran.append((lived.instance.plan.cycle, shown(*(event.date for event in lived.instance.events))))
             now = lived.main.date + timedelta(milliseconds=late)
             while not lived.main.has_begun:
                 ready = next_action(lived.instance, now)

@@ -177,7 +177,7 @@ class TestStoredResultsOfSidePaths:
         run.restart().fails()
 
         assert run.at == "mail"
-        assert (run.event.attempt, run.event.run, run.event.side_results_from) == (1, 4, 4)
+        assert (run.event.attempt, run.event.run, run.event.reuse.side_results_from) == (1, 4, 4)
 
     def test_a_restart_keeps_what_the_main_path_has_stored(self) -> None:
         run = journey(

@@ -9,6 +9,7 @@ from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
 from shared.domain.steps.flow import Walk
 from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.strategy.model import Json
+from tests.factories import changed
 from tests.lifecycle_factories import at, life, retries, strategy
 
 NOON = at("2026-01-31T12:00")
@@ -20,12 +21,12 @@ def cut_off(
     """A run that was cut off at its first call."""
     of = life(strategy(method=method, steps=steps, retry=retry))
     of.claim(of.main, NOON)
-    event = replace(of.running, call_in_doubt=True, resolution=resolution)
+    event = changed(of.running, call_in_doubt=True, resolution=resolution)
     walk = Walk(
         strategy=of.strategy, instance=of.instance, event=event, trail=of.trail(1), now=NOON, token="t"
     )
-    assert isinstance(event.first_action, Intent)
-    return walk, event.first_action
+    assert isinstance(event.progress.first_action, Intent)
+    return walk, event.progress.first_action
 
 
 class TestWithoutADecision:
