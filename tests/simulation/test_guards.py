@@ -16,7 +16,6 @@ import shared.domain.lifecycle.takeover
 import shared.domain.steps.cursor
 from dev.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
 from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.verdict import AuditEntry
@@ -106,12 +105,7 @@ class TestARemovedGuardIsCaught:
         def fenceless(instance: Instance, seq: int, _fence: int) -> bool:
             return instance.lease is not None and instance.lease.seq == seq
 
-        def any_event(instance: Instance, seq: int, _fence: int) -> Event | None:
-            return instance.event(seq) if fenceless(instance, seq, _fence) else None
-
-        monkeypatch.setattr(shared.application.runner.progress, "holds", fenceless)
-        monkeypatch.setattr(shared.domain.lifecycle.claim, "holds", fenceless)
-        monkeypatch.setattr(shared.domain.lifecycle.conclude, "_held_event", any_event)
+        monkeypatch.setattr(Instance, "is_claimed", fenceless)
 
         assert caught(untouched)
 

@@ -100,8 +100,8 @@ class TestTwoZombies:
     def test_the_books_stay_right(self) -> None:
         assert_history_complete(self.told())
 
-    def test_it_is_the_seal_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.application.runner.loop, "to_seal", lambda *_args, **_named: None)
+    def test_without_refencing_it_is_broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.application.runner.loop, "entry_to_refence", lambda *_args, **_named: None)
 
         with pytest.raises(AssertionError):
             assert_history_complete(self.told())

@@ -180,7 +180,7 @@ EVENT = Shape(
         "after_cancellation": Member("afterCancellation", FLAG),
         "data": Member("data", OBJECT),
         "first_date": Member("first", INSTANT),
-        "wakeup_seq": Member("wakeup", WHOLE),
+        "wakeup_seq": Member("wake", WHOLE),
         "run": Member("run", WHOLE),
         "attempt": Member("attempt", WHOLE),
         "resets": Member("resets", several(TEXT)),

@@ -265,6 +265,10 @@ class Instance:
         """Whether the claim of that fence still holds it for that event."""
         return self.lease is not None and self.lease.seq == seq and self.fence == fence
 
+    def claimed_event(self, seq: int, fence: int) -> Event | None:
+        """The event if the claim of that fence still holds it."""
+        return self.event(seq) if self.is_claimed(seq, fence) else None
+
     def with_event(self, changed: Event) -> "Instance":
         """Itself with the event of the same number replaced."""
         return replace(self, events=tuple(changed if e.seq == changed.seq else e for e in self.events))

@@ -92,11 +92,11 @@ def position(trail: Trail, event: Event) -> Then | None:
     return entries[-1].then if entries else event.progress.first_action
 
 
-def to_seal(trail: Trail, event: Event, *, fence: int) -> JournalEntry | None:
-    """The last entry a claim goes on from, to be stored again under the claim's own fence.
+def entry_to_refence(trail: Trail, event: Event, *, fence: int) -> JournalEntry | None:
+    """Return the last entry a claim continues from, to be stored again under the claim's own fence.
 
-    Needed where an earlier runner may still be alive. Of two that have lost their leases, the later one could
-    replace what the earlier one wrote, after this claim has built on it.
+    Needed if earlier runners may still be running: of two that have lost their leases, the later one could replace
+    what the earlier one wrote, after this claim has built on it.
     """
     followed = chain(trail, event.run)
     return replace(followed[-1], fence=fence) if followed and followed[-1].fence < fence else None

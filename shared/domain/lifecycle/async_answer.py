@@ -83,7 +83,7 @@ def await_answer(instance: Instance, command: AwaitAnswer, *, now: datetime) -> 
 
     AlreadyThere: the answer was faster, or the claim holds no longer.
     """
-    event = instance.event(command.seq) if instance.is_claimed(command.seq, command.fence) else None
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None or event.has_answer_to(command.intent.correlation_id):
         return AlreadyThere(instance=instance)
     event = event.after_visits(command.known_visits).with_doubt(command.in_doubt)
@@ -101,7 +101,7 @@ def forgo_answer(instance: Instance, command: ForgoAnswer, *, now: datetime) -> 
 
     AlreadyThere: the answer was faster, or the claim holds no longer.
     """
-    event = instance.event(command.seq) if instance.is_claimed(command.seq, command.fence) else None
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None or event.has_answer_to(command.correlation_id):
         return AlreadyThere(instance=instance)
     return Applied(instance=replace(instance.with_event(replace(event, updated_at=now)), updated_at=now))

@@ -64,15 +64,16 @@ def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: dat
 
 def renew(instance: Instance, command: Renew) -> Verdict:
     """The lease lasts longer. Source: design section 3, item 3."""
-    if not holds(instance, command.seq, command.fence):
+    if not instance.is_claimed(command.seq, command.fence):
         return AlreadyThere(instance=instance)
     return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))
 
 
 def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
     """The claim undone, and the instance parked until the flag that holds it clears."""
-    before, claimed = command.before, instance.executing
-    if claimed is None or not holds(instance, before.seq, command.fence):
+    before = command.before
+    claimed = instance.claimed_event(before.seq, command.fence)
+    if claimed is None:
         return AlreadyThere(instance=instance)
     if before.status is EventStatus.EXECUTING:
         # Taken over from a dead runner: what that one may have done stays known.
@@ -94,11 +95,6 @@ def unblock(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict
     replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
     free = replace(replanned.change.instance, blocked=None)
     return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)
-
-
-def holds(instance: Instance, seq: int, fence: int) -> bool:
-    """Whether the claim of that fence still holds the instance for that event."""
-    return instance.is_claimed(seq, fence)
 
 
 def _claimed(

@@ -28,7 +28,7 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
 
     AlreadyThere: the fence has moved, the runner is too late and nothing may be written.
     """
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
     event = event.with_doubt(command.in_doubt)
@@ -69,7 +69,7 @@ def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *
 
 def apply(strategy: Strategy, instance: Instance, command: Apply, *, now: datetime) -> Verdict:
     """What a controller ordered, once: the event notes the journal entry it came from."""
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     mark = (command.entry.run, command.entry.intent.visit)
     if event is None or event.applied >= mark:
         return AlreadyThere(instance=instance)
@@ -96,7 +96,7 @@ def by_orders(before: Instance, change: Change, *, now: datetime) -> Applied:
 
 def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
     """A pause or cancel takes hold between two steps."""
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None or instance.lets_run(event):
         return AlreadyThere(instance=instance)
     visits = event.progress.known_visits + 1 if command.known_visits is None else command.known_visits
@@ -114,7 +114,7 @@ def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
 
 def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
     """The event set down with its progress kept: until a step's delay is over, or for a fresh invocation."""
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
     event = event.after_visits(command.known_visits).with_doubt(command.in_doubt)
@@ -239,8 +239,3 @@ def _failure(end: RunEnd) -> Failure:
     if end.failure is None:
         raise ValueError(f"a run that ended {end.how} says why")
     return end.failure
-
-
-def _held_event(instance: Instance, seq: int, fence: int) -> Event | None:
-    """The event a runner's claim is for, or None where the claim no longer holds."""
-    return instance.event(seq) if instance.is_claimed(seq, fence) else None
