@@ -16,10 +16,10 @@ from shared.domain.instance.model import Instance, Lease, Origin, Plan, Stoppage
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied
 from shared.domain.lifecycle.commands import Redrive, Resume
-from shared.domain.lifecycle.conclude import advance
+from shared.domain.lifecycle.conclude import apply_run_end
 from shared.domain.lifecycle.pause_resume_cancel import resume
 from shared.domain.lifecycle.redrive import redrive
-from shared.domain.steps.flow import Walk, go_on, set_out
+from shared.domain.steps.flow import StepContext, advance, first_action
 from shared.domain.strategy.model import Calendar, Definition, Delta, Json, Step, Strategy, Task
 from shared.domain.strategy.parse import read_definition
 
@@ -285,9 +285,9 @@ class Journey:
         return Trail(entries=tuple(self.entries))
 
     @property
-    def walk(self) -> Walk:
+    def context(self) -> StepContext:
         """Where it stands: as the claim and the journal leave it."""
-        return Walk(
+        return StepContext(
             strategy=self.strategy,
             instance=self.instance,
             event=self.event,
@@ -321,7 +321,7 @@ class Journey:
         for outcome in outcomes:
             intent = self.intent
             self.decisions += 1
-            self.last, self.then = go_on(self.walk, intent, outcome)
+            self.last, self.then = advance(self.context, intent, outcome)
             self.entries.append(
                 an_entry(
                     intent=intent,
@@ -373,7 +373,9 @@ class Journey:
         return self._claimed()
 
     def _conclude(self) -> None:
-        self.instance = advance(self.strategy, self.instance, self.event, self.end, now=self.now).instance
+        self.instance = apply_run_end(
+            self.strategy, self.instance, self.event, self.end, now=self.now
+        ).instance
 
     def _claimed(self) -> "Journey":
         begun = replace(self.event, status=EventStatus.EXECUTING, pause=None)
@@ -384,5 +386,5 @@ class Journey:
         return self
 
     def _set_out(self) -> None:
-        self.then = set_out(self.walk)
+        self.then = first_action(self.context)
         self.instance = self.instance.with_event(changed(self.event, first_action=self.then))

@@ -16,7 +16,7 @@ from shared.domain.instance.verdict import Actor, Applied, AuditEntry, Verdict
 from shared.domain.lifecycle.commands import Claim, Command, Conclude, Redrive
 from shared.domain.lifecycle.decide import decide
 from shared.domain.planning.start import NewInstance, start
-from shared.domain.steps.flow import Walk, go_on
+from shared.domain.steps.flow import StepContext, advance
 from shared.domain.steps.outcome import sent
 from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
@@ -208,11 +208,11 @@ class Life:
         intent = position(trail, event)
         assert isinstance(intent, Intent)
         token = f"t0k3n{len(trail.entries)}"
-        walk = Walk(
+        context = StepContext(
             strategy=self.strategy, instance=self.instance, event=event, trail=trail, now=now, token=token
         )
         is_sending = outcome.success and intent.answers_later and not intent.awaits
-        outcome, then = (sent if is_sending else go_on)(walk, intent, outcome)
+        outcome, then = (sent if is_sending else advance)(context, intent, outcome)
         entry = JournalEntry(
             seq=event.seq,
             run=event.run,

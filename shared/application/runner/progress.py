@@ -15,7 +15,7 @@ from shared.domain.instance.replay import chain, heard
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, Then
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Apply, Command, ForgoAnswer, Stop, Wait
-from shared.domain.steps.flow import Walk
+from shared.domain.steps.flow import StepContext
 from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
 
@@ -48,9 +48,9 @@ class Run:
         last = () if self.last is None else (self.last,)
         return any_in_doubt(self.strategy, self.event, (*self.trail.entries, *last))
 
-    def context(self, ports: Ports) -> Walk:
+    def context(self, ports: Ports) -> StepContext:
         """Return what the next step is decided on, at this instant."""
-        return Walk(
+        return StepContext(
             strategy=self.strategy,
             instance=self.instance,
             event=self.event,

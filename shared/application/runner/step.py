@@ -19,7 +19,7 @@ from shared.domain.lifecycle.claim import lease_until
 from shared.domain.lifecycle.commands import AwaitAnswer, Conclude, Renew, Stop, Wait
 from shared.domain.lifecycle.decide import decide
 from shared.domain.steps.call import Answered, CallNotPossibleError
-from shared.domain.steps.flow import go_on
+from shared.domain.steps.flow import advance
 from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.steps.outcome import (
     answered,
@@ -141,7 +141,7 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     if outcome.unanswered and doubt_policy(run.strategy, context.task.steps[intent.step]) is InDoubt.PAUSE:
         why = outcome.error or StepError(message="no answer")
         return replace(run, then=undecided(context, intent, why))
-    follow = sent if outcome.success and intent.answers_later else go_on
+    follow = sent if outcome.success and intent.answers_later else advance
     outcome, then = follow(context, intent, outcome)
     status = call.status if isinstance(call, Answered) else None
     return record_step(ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status)
@@ -179,7 +179,7 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         answer = answer_to(run.trail, run.event, intent)
     context = run.context(ports)
     outcome = lapsed(intent) if answer is None else answered(context, intent, answer)
-    outcome, then = go_on(context, intent, outcome)
+    outcome, then = advance(context, intent, outcome)
     return record_step(ports, run, intent, outcome, then, started_at=started_at)
 
 

@@ -19,7 +19,7 @@ from shared.domain.lifecycle.takeover import taken_over
 from shared.domain.planning.closing import close_all
 from shared.domain.planning.cycles import CycleError
 from shared.domain.planning.plan import Replanned, catch_up, cycle_failed, overdue_leading_ups
-from shared.domain.steps.flow import Walk, set_out
+from shared.domain.steps.flow import StepContext, first_action
 from shared.domain.steps.outcome import longest
 from shared.domain.strategy.model import Strategy
 
@@ -122,7 +122,7 @@ def _with_new_run(
     strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
 ) -> Event:
     """The event with what its next run does first."""
-    walk = Walk(
+    context = StepContext(
         strategy=strategy,
         instance=instance,
         event=event,
@@ -134,7 +134,7 @@ def _with_new_run(
     return replace(
         event,
         times=replace(event.times, scheduled_at=scheduled_at, executed_at=now),
-        progress=replace(event.progress, first_action=set_out(walk)),
+        progress=replace(event.progress, first_action=first_action(context)),
     )
 
 

@@ -36,14 +36,16 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
         return _no_doubt(instance, event, now=now)
     if command.end.how is Ending.IN_DOUBT:
         event = replace(event, progress=replace(event.progress, known_visits=command.known_visits))
-    verdict = advance(strategy, instance, event, command.end, now=now)
+    verdict = apply_run_end(strategy, instance, event, command.end, now=now)
     own, *others = verdict.records or (None,)
     if own is None or own.event.seq != event.seq:
         return verdict
     return replace(verdict, records=(replace(own, last=command.last, end=command.end), *others))
 
 
-def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime) -> Applied:
+def apply_run_end(
+    strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime
+) -> Applied:
     """The instance after a run of an event has ended; where the event closed, its record comes first."""
     before = event.progress
     progress = RunProgress(

@@ -74,7 +74,7 @@ def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: date
             return Refused(instance=instance, why=f"the instance is {instance.status.value}")
         case InstanceStatus.PAUSED:
             active = restarted(activated(instance, now=now), now=now)
-            return going_on(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
+            return apply_resume(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
         case _:
             assert_never(instance.status)
 
@@ -126,7 +126,7 @@ def decided(
     """What is known about a call in doubt of an event lets its instance go on, where it was paused for it."""
     if before.is_paused_for(event):
         active = activated(after, now=now)
-        resumed = going_on(strategy, before, active, None, command, by=by, now=now)
+        resumed = apply_resume(strategy, before, active, None, command, by=by, now=now)
         return about(resumed, before.event_sid(event))
     return audited(before, Change(instance=after), command=command, by=by, now=now, event=event)
 
@@ -138,7 +138,7 @@ def about(verdict: Verdict, event: EventSid) -> Verdict:
     return replace(verdict, audit=replace(verdict.audit, event=event))
 
 
-def going_on(
+def apply_resume(
     strategy: Strategy,
     before: Instance,
     active: Instance,
@@ -196,7 +196,7 @@ def restarted(instance: Instance, *, now: datetime) -> Instance:
     for event in instance.events:
         match event.paused_for:
             case PausedFor.EXHAUSTED:
-                instance = instance.with_event(queued(anew(event), now=now))
+                instance = instance.with_event(queued(with_new_run(event), now=now))
             case PausedFor.OPERATOR | PausedFor.POISONED:
                 instance = instance.with_event(queued(event, now=now))
             case PausedFor.ANSWER | PausedFor.IN_DOUBT | None:
@@ -206,7 +206,7 @@ def restarted(instance: Instance, *, now: datetime) -> Instance:
     return instance
 
 
-def anew(event: Event) -> Event:
+def with_new_run(event: Event) -> Event:
     """The event as its next run sets out: attempt 1, its stored successes kept, but for those of side paths."""
     run = event.run + 1
     reuse = replace(event.reuse, side_results_from=run)

@@ -14,7 +14,14 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import come_to
 from shared.domain.instance.verdict import AlreadyThere, Applied, Change, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Redrive
-from shared.domain.lifecycle.pause_resume_cancel import about, activated, anew, going_on, queued, restarted
+from shared.domain.lifecycle.pause_resume_cancel import (
+    about,
+    activated,
+    apply_resume,
+    queued,
+    restarted,
+    with_new_run,
+)
 from shared.domain.steps.directives import has_room
 from shared.domain.steps.history import with_last
 from shared.domain.strategy.model import Strategy
@@ -60,7 +67,7 @@ def _paused(
     match what_for:
         case PausedFor.EXHAUSTED:
             refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run)
-            again = _from(anew(event), command)
+            again = _from(with_new_run(event), command)
         case PausedFor.POISONED:
             refused, again = _cut_off(instance, command), event
         case PausedFor.OPERATOR:
@@ -77,7 +84,7 @@ def _paused(
         return _queued(instance, again, command, now=now)
     after = instance.with_event(queued(again, now=now))
     active = restarted(activated(after, now=now), now=now)
-    resumed = going_on(strategy, instance, active, None, _name(command), by=command.by, now=now)
+    resumed = apply_resume(strategy, instance, active, None, _name(command), by=command.by, now=now)
     return about(resumed, instance.event_sid(event))
 
 
@@ -98,7 +105,7 @@ def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: d
     else:
         trail = with_last(command.trail, record)
         refused = _cannot_begin(instance, event, trail, command, last_run=event.run)
-        again = _from(anew(event), command)
+        again = _from(with_new_run(event), command)
     if refused is not None:
         return refused
     again = replace(

@@ -12,7 +12,13 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, position, unapplied
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Applied, Change
-from shared.domain.lifecycle.conclude import advance, by_orders, carried_out, paused_by_engine, stop_event
+from shared.domain.lifecycle.conclude import (
+    apply_run_end,
+    by_orders,
+    carried_out,
+    paused_by_engine,
+    stop_event,
+)
 from shared.domain.planning.closing import close, complete_if_done
 from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
@@ -32,7 +38,7 @@ def taken_over(
     record = trail.record
     fenced = replace(instance, fence=instance.fence + 1)
     if record is not None and record.end is not None and record.fence == instance.fence:
-        applied = advance(strategy, fenced, event, record.end, now=now)
+        applied = apply_run_end(strategy, fenced, event, record.end, now=now)
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
         # its own record stands, with the run's last step in it
         return replace(applied, records=others), None

@@ -13,7 +13,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, AlreadyThere, Change, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Update
 from shared.domain.planning.closing import complete_if_done
-from shared.domain.planning.plan import Replanned, end_before, is_planned, plan_on
+from shared.domain.planning.plan import Replanned, continue_plan, end_before, is_planned
 from shared.domain.planning.start import start_problems
 from shared.domain.strategy.model import Strategy
 
@@ -54,5 +54,7 @@ def _with_end(strategy: Strategy, instance: Instance, *, by: Actor, now: datetim
         change = end_before(strategy, instance, main, now=now, why="behind the end date", by=by)
         return Replanned(change=change)
     if main is None and instance.plan.has_ended:
-        return plan_on(strategy, replace(instance, plan=replace(instance.plan, has_ended=False)), now=now)
+        return continue_plan(
+            strategy, replace(instance, plan=replace(instance.plan, has_ended=False)), now=now
+        )
     return Replanned(change=Change(instance=instance))

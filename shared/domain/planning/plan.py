@@ -76,10 +76,10 @@ def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Repla
     """
     if instance.plan.moment is None or instance.plan.has_ended:
         return Replanned(change=complete_if_done(instance, now=now))
-    return plan_on(strategy, instance, now=now)
+    return continue_plan(strategy, instance, now=now)
 
 
-def plan_on(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
     """The cycle after the last that was planned, or the first one, of an instance without an open cycle."""
     moment = instance.plan.moment
     try:
@@ -90,10 +90,10 @@ def plan_on(strategy: Strategy, instance: Instance, *, now: datetime) -> Replann
         ahead = outlook(strategy, instance, coming, now=now, on_late=late_rule(strategy, instance))
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
-    return go_on(strategy, instance, ahead, now=now)
+    return continue_from(strategy, instance, ahead, now=now)
 
 
-def go_on(strategy: Strategy, instance: Instance, ahead: Outlook, *, now: datetime) -> Replanned:
+def continue_from(strategy: Strategy, instance: Instance, ahead: Outlook, *, now: datetime) -> Replanned:
     """The plan continued as an outlook says: skipped dates recorded, then the next cycle or the end."""
     change = Change(instance=instance)
     if ahead.skipped is not None:

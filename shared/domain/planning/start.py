@@ -17,7 +17,7 @@ from shared.domain.instance.model import Instance, Origin, Plan, Sweep
 from shared.domain.instance.verdict import Applied
 from shared.domain.planning.closing import lifecycle_events
 from shared.domain.planning.cycles import CycleError, TooManyMissedError, first_cycle, outlook
-from shared.domain.planning.plan import Replanned, go_on
+from shared.domain.planning.plan import Replanned, continue_from
 from shared.domain.strategy.model import Delta, Json, Strategy, json_size
 from shared.domain.validation.jtd_schema import escaped
 from shared.domain.validation.schema import violations
@@ -75,7 +75,7 @@ def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> R
         raise InvalidInputError((problem,)) from error
     except CycleError as error:
         raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
-    return go_on(strategy, instance, ahead, now=now)
+    return continue_from(strategy, instance, ahead, now=now)
 
 
 def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:

@@ -12,7 +12,7 @@ from shared.domain.instance.model import Instance, InstanceStatus, Origin
 from shared.domain.instance.run import Ending, Failure, StepError
 from shared.domain.instance.verdict import Actor, Applied, Refused
 from shared.domain.lifecycle.commands import Cancel, Execute, Finish, Pause, Resume
-from shared.domain.lifecycle.conclude import advance
+from shared.domain.lifecycle.conclude import apply_run_end
 from shared.domain.lifecycle.decide import decide
 from shared.domain.planning.forecast import forecast
 from shared.domain.planning.start import NewInstance, start
@@ -71,7 +71,7 @@ def after_its_run(instance: Instance, *, now: datetime | None = None, **end: Any
     assert main is not None
     running = changed(main, status=EventStatus.EXECUTING, begun_at=main.date)
     held = instance.with_event(running)
-    return advance(STRATEGY, held, running, an_end(**end), now=now or main.date).instance
+    return apply_run_end(STRATEGY, held, running, an_end(**end), now=now or main.date).instance
 
 
 class TestOnce:

@@ -2,7 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.domain.instance.run import Ending, Intent, Path
-from shared.domain.steps.flow import set_out
+from shared.domain.steps.flow import first_action
 from tests.factories import NO_ANSWER, Journey, hours, rule, settings, step, task
 
 RETRY_TWICE = {"times": 2, "retryAfter": hours(1)}
@@ -241,7 +241,7 @@ class TestResetAttempts:
         run.succeeds().fails().retry()
         run.instance = run.instance.with_event(replace(run.event, resets=()))
 
-        then = set_out(run.walk)
+        then = first_action(run.context)
         assert isinstance(then, Intent)
         assert (then.passed, then.attempt, then.resets) == (("login",), 2, ())
 
