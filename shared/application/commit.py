@@ -1,4 +1,4 @@
-"""Commit, then ring: the one way a decision reaches the world.
+"""Commit, then schedule the wakeup: the one way a decision takes effect.
 
 Source: design section 2 and section 3, items 1 and 6.
 """
@@ -15,7 +15,7 @@ from shared.domain.lifecycle.decide import decide
 from shared.domain.strategy.model import Strategy
 
 MAX_RACES = 20
-"""So many lost races on one instance in a row mean that something is wrong."""
+"""After so many lost races in a row something else is wrong."""
 
 
 class ContentionError(Exception):
@@ -30,9 +30,9 @@ def execute(
     known: Instance | None = None,
     is_meant: Callable[[Instance], bool] | None = None,
 ) -> Verdict | None:
-    """Load, decide, commit, until no other writer is faster; None where there is no such instance.
+    """Load, decide and commit, until no other writer is faster; return None if there is no such instance.
 
-    known: the instance as loaded before, to begin with. is_meant: whether it is to be commanded as it is now; else
+    known: the instance as loaded before. is_meant: whether the command applies to the instance as it is now; else it is
     Refused. Raises: ContentionError.
     """
     for _ in range(MAX_RACES):
@@ -50,7 +50,7 @@ def execute(
 
 
 def try_commit(ports: Ports, strategy: Strategy, instance: Instance, command: Command) -> Verdict | None:
-    """Decide on an instance as loaded and commit; None where another writer was faster."""
+    """Decide on an instance as loaded and commit; return None if another writer was faster."""
     verdict = decide(strategy, instance, command, now=ports.clock.now())
     match verdict:
         case Applied():
@@ -60,7 +60,7 @@ def try_commit(ports: Ports, strategy: Strategy, instance: Instance, command: Co
 
 
 def save(ports: Ports, applied: Applied) -> bool:
-    """Whether a decision is now stored. A write whose reply was lost is recognised and counts."""
+    """Store a decision; return whether it is stored. A write whose reply was lost is recognised."""
     try:
         ports.instances.commit(
             applied.instance, records=applied.records, audit=applied.audit, reopened=applied.reopened
@@ -71,7 +71,7 @@ def save(ports: Ports, applied: Applied) -> bool:
 
 
 def schedule_wakeup(ports: Ports, instance: Instance) -> None:
-    """Arm the wakeup of the instance's next event, or wake a runner where it is due within seconds."""
+    """Schedule the wakeup of the instance's next event, or wake a runner if it is due within seconds."""
     now = ports.clock.now()
     match next_action(instance, now):
         case Due():

@@ -1,7 +1,7 @@
 """Work on many instances, carried on piece by piece until it is done.
 
-A drain frees what a paused queue or strategy held, once it is resumed: one for each partition of held
-entries, so that they go on side by side. Source: design section 3, item 3, and section 8.
+A drain frees what a paused queue or strategy blocked, once it is resumed: one for each partition of blocked
+instances, so that they go on side by side. Source: design section 3, item 3, and section 8.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ PAUSE_BETWEEN_LOOKS = timedelta(minutes=1)
 """How long a drain that found nothing waits before it looks again."""
 
 QUIET = timedelta(minutes=10)
-"""A partition that has stayed empty for so long is drained: whoever was parking has seen the flag by then."""
+"""How long a partition must stay empty to be drained: by then every runner has seen the flag cleared."""
 
 IN_HAND = timedelta(minutes=2)
 """A drain taken in hand is left alone for so long; whoever works on it says so again in time."""
@@ -30,9 +30,9 @@ SAY_SO = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """The freeing of one partition of held entries.
+    """The freeing of one partition of blocked instances.
 
-    owner: the account whose queue, or the strategy, that held them. sweep_at: when it is to go on.
+    owner: the account whose queue, or the strategy, that blocked them. sweep_at: when it is to go on.
     freed: how many so far. empty_since: since when its partition has been found empty.
     rev: rises with each stored change; a drain started anew begins above any rev of the one before.
     """
@@ -55,13 +55,13 @@ class Drain:
         return blocked_partition(self.blocked_by, self.owner, self.shard)
 
 
-def drains(account: AccountId, held: BlockedBy, owner: str, *, by: Actor, now: datetime) -> tuple[Drain, ...]:
+def drains(account: AccountId, flag: BlockedBy, owner: str, *, by: Actor, now: datetime) -> tuple[Drain, ...]:
     """The drains of a flag that has been cleared, due at once. Their sids are the flag's own."""
     return tuple(
         Drain(
-            sid=OperationSid(f"drain-{held.value}-{owner}-{shard}"),
+            sid=OperationSid(f"drain-{flag.value}-{owner}-{shard}"),
             account_id=account,
-            blocked_by=held,
+            blocked_by=flag,
             owner=owner,
             shard=shard,
             started_at=now,

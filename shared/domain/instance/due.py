@@ -1,6 +1,6 @@
-"""When an instance must be looked at, and what there is to do when it is.
+"""What there is to do on an instance, and when the sweeper must check it.
 
-Doorbells only ever say "look"; what they may cost when lost is bounded by ``sweep_at``.
+A wakeup only says "check this instance". ``sweep_at`` bounds how late a lost one can make an event.
 Source: design section 3, items 1 to 3.
 """
 
@@ -13,12 +13,12 @@ from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 
 GRACE = timedelta(seconds=180)
-"""How long after its date an event that nothing rang for is left alone by the sweeper."""
+"""How long after its date the sweeper leaves an event to its wakeup."""
 
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0) - GRACE
 
 LEASE_MARGIN = timedelta(seconds=20)
-"""What a lease is longer than the work it covers."""
+"""How much longer a lease is than the work it covers."""
 
 SWEEP_MARGIN = timedelta(seconds=5)
 """How long after a lease's end the sweeper waits."""
@@ -27,15 +27,14 @@ EARLY = timedelta(seconds=5)
 """A runner woken at most this early waits; a wakeup due within it is an invoke, not a schedule."""
 
 FIRST_BACK_OFF = timedelta(seconds=60)
-"""After ringing once in vain the sweeper looks again this much later, then after twice as long."""
+"""When the sweeper checks again after its first wakeup without effect; then after twice as long."""
 
-LONGEST_BACK_OFF = timedelta(hours=1)
-"""But never later than this."""
+MAX_BACK_OFF = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """No event can start by itself: an outside command or, at most, the end date changes that."""
+    """No event can start by itself; only a command or the end date changes that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """The next event is due later; ``bell`` names its wakeup."""
+    """The next event is due later."""
 
     at: datetime
     wakeup_name: str
@@ -55,7 +54,7 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """An event is due, or was left by a runner whose lease has passed (``abandoned``)."""
+    """An event is due. abandoned: its runner has crashed, and its lease has passed."""
 
     event: Event
     abandoned: bool = False
@@ -67,14 +66,14 @@ class PlanExpired:
 
 
 NextAction = Idle | Leased | Scheduled | Due | PlanExpired
-"""What somebody who looks at an instance finds."""
+"""What there is to do on an instance."""
 
 
 def next_action(instance: Instance, now: datetime) -> NextAction:
-    """What there is to do on an instance.
+    """Return what there is to do on an instance.
 
-    Events run one at a time, in the order of their due dates, a cycle's main one after its leading-up
-    ones; one that a dead runner left comes first.
+    Events run one at a time, in the order of their due dates, a cycle's main event after its leading-up events.
+    The event of a crashed runner comes first.
     """
     running = instance.executing
     if instance.lease is not None and running is not None:
@@ -91,18 +90,18 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
 
 
 def next_event(instance: Instance) -> Event | None:
-    """The event that will start next if nothing changes; None where none can start by itself."""
+    """Return the event that starts next if nothing changes; None if none can start by itself."""
     startable = [event for event in instance.events if instance.lets_start(event)]
     return min(startable, key=_order, default=None)
 
 
 def wakeup_name_of(instance: Instance, event: Event) -> str:
-    """The name of an event's doorbell."""
+    """Return the name of an event's wakeup."""
     return wakeup_name(instance.event_sid(event), event.wakeup_seq)
 
 
 def ends_at(instance: Instance) -> datetime | None:
-    """The end date of an active instance without dated events, where the date is all that is ahead."""
+    """Return the end date of an active instance if no dated event is ahead of it."""
     if instance.status is not InstanceStatus.ACTIVE or instance.plan.end_date is None:
         return None
     dated = any(event.status is not EventStatus.ONHOLD for event in instance.events)
@@ -110,9 +109,9 @@ def ends_at(instance: Instance) -> datetime | None:
 
 
 def sweep_at(instance: Instance) -> datetime | None:
-    """The instant at which the sweeper must look if nothing else has touched the instance.
+    """Return when the sweeper must check the instance if nothing else has changed it.
 
-    None where only an outside command can change anything.
+    None if only a command can change anything.
     """
     base = _undisturbed(instance)
     if base is None or instance.sweep.next_at is None:
@@ -135,20 +134,20 @@ def _graced(at: datetime) -> datetime:
     return min(at, _LATEST) + GRACE
 
 
-def back_off(nudges: int) -> timedelta:
-    """How long to wait after the ``nudges``-th ring in vain: 1 min, 2, 4, ... at most an hour."""
-    return min(FIRST_BACK_OFF * (1 << min(nudges - 1, 10)), LONGEST_BACK_OFF)
+def back_off(attempts: int) -> timedelta:
+    """Return how long to wait after so many wakeups without effect: 1 min, 2, 4, ... at most an hour."""
+    return min(FIRST_BACK_OFF * (1 << min(attempts - 1, 10)), MAX_BACK_OFF)
 
 
 SHARDS = 16
-"""How many partitions the due index has, and how many each flag's held entries have."""
+"""How many partitions the due index has for all instances, and for those that each flag blocks."""
 
 
 def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: datetime) -> datetime | None:
-    """When the wakeup of its next event is to be armed, where that event lies beyond the horizon; else None.
+    """Return when to schedule the wakeup of its next event, if that lies beyond the horizon; else None.
 
-    As far ahead of it as the horizon, less up to a quarter of that, so that a million plans for the same
-    morning are not armed in the same minute.
+    That is one horizon before the event, less up to a quarter, so that a million plans for the same morning are not
+    scheduled in the same minute.
     """
     found = next_action(instance, now)
     if horizon is None or not isinstance(found, Scheduled) or found.at - now <= horizon:
@@ -159,7 +158,7 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
 
 
 def partition(instance: Instance) -> str:
-    """The partition of the due index an instance stands in: its shard's, near or far, or its flag's."""
+    """Return its partition of the due index: of its shard, near or far, or of the flag that blocks it."""
     if instance.blocked_by is None:
         near = instance.sweep.schedule_at is None
         return swept_partition(instance.shard) if near else far_partition(instance.shard)
@@ -173,13 +172,13 @@ def swept_partition(shard: int) -> str:
 
 
 def far_partition(shard: int) -> str:
-    """The partition of a shard's instances whose wakeups are not armed yet; the sweeper reads it too."""
+    """Return the partition of a shard's instances whose wakeups are not scheduled yet; the sweeper reads it too."""
     return f"far#{shard}"
 
 
-def blocked_partition(held: BlockedBy, owner: str, shard: int) -> str:
-    """The partition of what a flag holds: the queue of an account, or a strategy."""
-    return f"blocked#{held.value}:{owner}#{shard}"
+def blocked_partition(flag: BlockedBy, owner: str, shard: int) -> str:
+    """Return the partition of what a flag blocks: the queue of an account, or a strategy."""
+    return f"blocked#{flag.value}:{owner}#{shard}"
 
 
 def _order(event: Event) -> tuple[datetime, bool, int]:

@@ -12,13 +12,13 @@ from shared.domain.instance.event import Event, EventStatus
 from shared.domain.strategy.model import Json, OnResume
 
 MAX_ADDED_KEYS = 16
-"""So many requests that added events can be recognised when they are sent again."""
+"""How many requests that have added events are remembered, to recognise a repeated one."""
 
 MAX_DOWNTIMES = 4
-"""So many of the times an instance stood still are remembered on it."""
+"""How many downtimes an instance remembers."""
 
 MAX_OPERATIONS = 4
-"""So many bulk operations that have changed an instance are remembered: the last ones."""
+"""How many bulk operations that have changed an instance are remembered."""
 
 MAX_UNFINISHED_EVENTS = 50
 """An aggregate holds at most this many unfinished events."""

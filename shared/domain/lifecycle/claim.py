@@ -1,4 +1,4 @@
-"""Taking an instance to run the event that is due, and what a look before that may find instead.
+"""Claiming an instance to run the event that is due, or doing what must be done instead.
 
 Source: design section 3, items 3, 6, 7 and 9; section 4, late plans.
 """
@@ -28,20 +28,20 @@ LONGEST_SHARED_LEASE = timedelta(seconds=120)
 
 
 def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: datetime) -> Verdict:
-    """EXECUTING under a new fence and lease, or whatever has to happen to the event instead.
+    """Claim the due event under a new fence and lease, or do what must be done instead.
 
-    Claimed is what the verdict's instance holds a lease for. Otherwise the plan was caught up with, a dead
-    runner's event was closed or parked, or, AlreadyThere, there is nothing to run.
+    The event is claimed if the verdict's instance has a lease. Otherwise the plan has caught up with missed dates, or
+    the event of a crashed runner was closed or set down. AlreadyThere: there is nothing to run.
     """
     found = next_action(instance, now)
     if not isinstance(found, Due) or found.event.seq != command.seq:
         return AlreadyThere(instance=instance)
     event = found.event
     if found.abandoned:
-        left, going_on = taken_over(strategy, instance, event, command.trail, now=now)
-        if going_on is None:
-            return left
-        return replace(left, instance=_claimed(strategy, left.instance, going_on, command, now=now))
+        applied, taken = taken_over(strategy, instance, event, command.trail, now=now)
+        if taken is None:
+            return applied
+        return replace(applied, instance=_claimed(strategy, applied.instance, taken, command, now=now))
     if not event.has_begun:
         late = _caught_up(strategy, instance, event, now=now)
         if late is not None:
@@ -50,7 +50,7 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
 
 
 def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: datetime) -> datetime:
-    """Until when a lease taken now holds: what the next steps can take, and a margin.
+    """Return the end of a lease taken now: the longest the next steps can take, and a margin.
 
     At most two minutes for several short steps, always the whole of the next one.
     """
@@ -70,13 +70,13 @@ def renew(instance: Instance, command: Renew) -> Verdict:
 
 
 def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
-    """The claim undone, and the instance parked until the flag that holds it clears."""
+    """Undo a claim, and block the instance until the flag is cleared."""
     before = command.before
     claimed = instance.claimed_event(before.seq, command.fence)
     if claimed is None:
         return AlreadyThere(instance=instance)
     if before.status is EventStatus.EXECUTING:
-        # Taken over from a dead runner: what that one may have done stays known.
+        # It was taken over from a crashed runner: what that one may have done stays known.
         before = replace(claimed, status=EventStatus.QUEUED)
     if instance.status.is_final and not instance.lets_run(before):
         stopped = stop_event(instance, before, now=now)  # canceled since the claim, which spared it
@@ -89,9 +89,9 @@ def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
 
 
 def unblock(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
-    """What a paused queue or strategy held is free again; dates that passed meanwhile fall under the rule."""
+    """End the block of an instance whose flag was cleared; dates that have passed fall under the rule for them."""
     if instance.blocked_by is None or instance.status is InstanceStatus.PAUSED:
-        return AlreadyThere(instance=instance)  # what is paused is looked at when it is resumed
+        return AlreadyThere(instance=instance)  # a resume looks at what has passed itself
     replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
     free = replace(replanned.change.instance, blocked=None)
     return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)

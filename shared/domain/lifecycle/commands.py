@@ -15,7 +15,7 @@ from shared.domain.strategy.model import Json, OnResume, Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Nothing more of it starts. kill: a step in flight is not waited for, its late result is discarded."""
+    """No event of it starts. kill: a step in flight is not waited for; its late result is discarded."""
 
     by: Actor
     kill: bool = False
@@ -23,7 +23,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """It goes on. on_late: what becomes of dates that passed meanwhile; None: as the strategy says."""
+    """It continues. on_late: how dates that have passed are treated; None: as the strategy says."""
 
     by: Actor
     on_late: OnResume | None = None
@@ -166,9 +166,9 @@ class Renew:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """The runner gives back what it has claimed but not begun: a flag holds it.
+    """The runner gives back a claim it has not begun, because a flag is up.
 
-    before: the event as it stood before the claim, so that a release leaves no trace.
+    before: the event as it was before the claim, so that the claim leaves no trace.
     """
 
     before: Event
@@ -178,7 +178,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unblock:
-    """The flag that held it has cleared."""
+    """The flag that blocked it was cleared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ class Conclude:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSweep:
-    """The sweeper has rung for it and will look again after a back-off."""
+    """The sweeper has sent a wakeup for it and checks again after a back-off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

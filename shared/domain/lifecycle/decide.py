@@ -1,7 +1,7 @@
-"""``decide(instance, command, now)``: what every command comes to. Pure and total.
+"""``decide(strategy, instance, command, now)``: the result of every command. Pure and total.
 
-Its verdict's instance is stored only if the stored one still has the ``rev`` it was decided on; the loser
-of a race loads again and decides again. Source: design section 2.
+The verdict's instance is saved only if the stored one still has the ``rev`` it was decided on; the loser of a race
+loads and decides again. Source: design section 2.
 """
 
 from dataclasses import replace
@@ -68,9 +68,8 @@ def _with_bookkeeping(
     """Return the verdict with what every change updates, whatever the command."""
     after = applied.instance
     blocked = _still_blocked(before, after, command, now=now)
-    sweep = (
-        after.sweep if isinstance(command, RecordSweep) else Sweep()
-    )  # anything else starts its back-off anew
+    # Any change but the sweeper's own starts the back-off anew.
+    sweep = after.sweep if isinstance(command, RecordSweep) else Sweep()
     kept = replace(
         after,
         rev=before.rev + 1,

@@ -1,4 +1,4 @@
-"""What is to be done about an event whose runner died.
+"""Taking over the event of a crashed runner.
 
 Source: design section 3, items 5, 6, 7 and 9.
 """
@@ -24,16 +24,16 @@ from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
 
 MAX_CRASHES = 5
-"""A run whose runners died so often without progress is not tried again by itself."""
+"""How often runners may crash at one step before the run is no longer repeated by itself."""
 
 
 def taken_over(
     strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
 ) -> tuple[Applied, Event | None]:
-    """What becomes of the instance, and the event as it is to be claimed and run on from where its runner died.
+    """Return the verdict on the instance, and the event to be claimed, which continues where its runner crashed.
 
-    What its last step has ordered is done first: nobody else hands that over. None for the event where it goes no
-    further; the fence has moved then, so that the runner is harmless should it be alive after all.
+    The directives of its last step are applied first, since no other runner does that. The event is None if it is not
+    to continue; then the fence has moved, so that the old runner can do no harm if it is still running.
     """
     record = trail.record
     fenced = replace(instance, fence=instance.fence + 1)
@@ -58,7 +58,7 @@ def taken_over(
 
 
 def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
-    """The event with what its dead runner achieved: its progress or one more crash, and what is in doubt."""
+    """Return the event with what its crashed runner achieved: its progress, one more crash, and what is in doubt."""
     event = event.after_visits(len(chain(trail, event.run)))
     call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, trail, now=now)
     event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, trail.entries))
@@ -81,7 +81,7 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
 
 
 def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> bool:
-    """Whether the dead runner may have sent a call whose answer is not known."""
+    """Whether the crashed runner may have sent a call whose answer is not known."""
     then = position(trail, event)
     if not isinstance(then, Intent) or then.awaits:
         return False
