@@ -1,4 +1,4 @@
-"""When an instance stood still, and what for. Source: contracts/core.md section 5 (``explain``)."""
+"""When an instance did not run what was due, and why. Source: contracts/core.md section 5 (``explain``)."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -18,8 +18,8 @@ def paused(of: Life, since: str, until: str, why: str = "asked by phone") -> Lif
     return of
 
 
-def held(of: Life, since: str, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
-    """The main event claimed and given back, since a flag is up."""
+def blocked(of: Life, since: str, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
+    """The main event claimed and given back because a flag is up."""
     before = of.main
     of.claim(before, at(since))
     of.decide(Block(before=before, fence=of.instance.fence, blocked_by=flag), at(since))
@@ -27,7 +27,7 @@ def held(of: Life, since: str, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
     return of
 
 
-def stopped(of: Life) -> list[tuple[BlockedBy | None, datetime, datetime | None]]:
+def downtimes(of: Life) -> list[tuple[BlockedBy | None, datetime, datetime | None]]:
     return [(downtime.blocked_by, downtime.since, downtime.until) for downtime in of.instance.downtimes]
 
 
@@ -49,7 +49,7 @@ class TestPausesAreRemembered:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
         of.decide(Cancel(by=ANN), at("2026-02-01"))
-        assert stopped(of) == [(None, at("2026-01-31"), at("2026-02-01"))]
+        assert downtimes(of) == [(None, at("2026-01-31"), at("2026-02-01"))]
 
     def test_while_it_lasts_the_instances_own_fields_say_so(self) -> None:
         of = life()
@@ -75,46 +75,46 @@ class TestPausesAreRemembered:
         assert len(of.instance.downtimes) == 1
 
 
-class TestHoldsAreRemembered:
-    """A flag that held something due: since it was found, until it had cleared."""
+class TestBlocksAreRemembered:
+    """A flag that blocked a due event: since a runner found it up, until it was cleared."""
 
     def test_while_it_lasts(self) -> None:
-        of = held(life(), "2026-01-31")
+        of = blocked(life(), "2026-01-31")
         assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
 
-    def test_once_it_is_freed(self) -> None:
-        of = held(life(), "2026-01-31", BlockedBy.STRATEGY)
+    def test_once_it_is_unblocked(self) -> None:
+        of = blocked(life(), "2026-01-31", BlockedBy.STRATEGY)
         of.decide(Unblock(), at("2026-02-02"))
-        assert stopped(of) == [(BlockedBy.STRATEGY, at("2026-01-31"), at("2026-02-02"))]
+        assert downtimes(of) == [(BlockedBy.STRATEGY, at("2026-01-31"), at("2026-02-02"))]
         assert of.instance.blocked is None
 
     def test_a_claim_that_is_given_back_again_does_not_end_it(self) -> None:
-        of = held(life(), "2026-01-31")
-        held(of, "2026-02-01")
+        of = blocked(life(), "2026-01-31")
+        blocked(of, "2026-02-01")
         assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
         assert of.instance.downtimes == ()
 
-    def test_one_that_runs_does(self) -> None:
-        of = held(life(), "2026-01-31")
+    def test_a_run_ends_it(self) -> None:
+        of = blocked(life(), "2026-01-31")
         of.run(of.main, at("2026-02-01"))
-        assert stopped(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
+        assert downtimes(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
 
-    def test_another_flag_is_another_hold(self) -> None:
-        of = held(life(), "2026-01-31")
-        held(of, "2026-02-01", BlockedBy.STRATEGY)
-        assert stopped(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
+    def test_another_flag_is_another_block(self) -> None:
+        of = blocked(life(), "2026-01-31")
+        blocked(of, "2026-02-01", BlockedBy.STRATEGY)
+        assert downtimes(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
         assert of.instance.blocked == Blocked(by=BlockedBy.STRATEGY, since=at("2026-02-01"))
 
-    def test_a_pause_of_what_is_held_leaves_the_hold_until_it_is_resumed(self) -> None:
-        of = held(life(), "2026-01-31")
+    def test_a_pause_of_a_blocked_instance_leaves_the_block_until_it_is_resumed(self) -> None:
+        of = blocked(life(), "2026-01-31")
         of.decide(Pause(by=ANN), at("2026-02-01"))
         assert of.instance.blocked is not None
         of.decide(Resume(by=ANN), at("2026-02-02"))
-        assert [blocked_by for blocked_by, _, _ in stopped(of)] == [BlockedBy.QUEUE, None]
+        assert [blocked_by for blocked_by, _, _ in downtimes(of)] == [BlockedBy.QUEUE, None]
 
 
-class TestWhereItStood:
-    """At any instant of its life, as far as it is known."""
+class TestTheStatusAtAnInstant:
+    """Known for any instant of its life that the instance or the audit trail remembers."""
 
     def test_it_is_active_unless_something_says_otherwise(self) -> None:
         stood = status_at(life().instance, at("2026-02-01"))
@@ -138,14 +138,14 @@ class TestWhereItStood:
         assert (stood.status, stood.since) == (InstanceStatus.PAUSED, at("2026-02-01"))
         assert stood.downtime == Downtime(since=at("2026-02-01"), by="ann", why="asked by phone")
 
-    def test_held_by_a_flag_it_is_active(self) -> None:
-        of = held(life(), "2026-01-31")
+    def test_a_blocked_instance_is_active(self) -> None:
+        of = blocked(life(), "2026-01-31")
         stood = status_at(of.instance, at("2026-02-02"))
         downtime = Downtime(blocked_by=BlockedBy.QUEUE, since=at("2026-01-31"))
         assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, downtime)
 
-    def test_paused_and_held_it_is_paused(self) -> None:
-        of = held(life(), "2026-01-31")
+    def test_paused_and_blocked_it_is_paused(self) -> None:
+        of = blocked(life(), "2026-01-31")
         of.decide(Pause(by=ANN), at("2026-02-01"))
         of.decide(Resume(by=ANN), at("2026-02-03"))
         assert status_at(of.instance, at("2026-02-02")).status is InstanceStatus.PAUSED
@@ -159,7 +159,7 @@ class TestWhereItStood:
 
 
 class TestWhatItHasForgotten:
-    """Before the last four times it stood still, the audit trail is asked."""
+    """Before the last four downtimes, the audit trail is asked."""
 
     def forgetful(self) -> Life:
         of = life(strategy())
@@ -167,7 +167,7 @@ class TestWhatItHasForgotten:
             paused(of, f"2026-02-0{day}", f"2026-02-0{day}T12:00")
         return of
 
-    def test_it_has_where_it_stood_still_that_often_since(self) -> None:
+    def test_it_has_forgotten_what_was_before_its_last_four_downtimes(self) -> None:
         of = self.forgetful()
         assert is_forgotten(of.instance, at("2026-02-02"))
         assert not is_forgotten(of.instance, at("2026-02-03"))
@@ -196,6 +196,6 @@ class TestWhatItHasForgotten:
         assert (stood.status, stood.since, stood.by) == (InstanceStatus.PAUSED, None, None)
         assert stood.downtime == Downtime(since=at("2026-02-02T01:00"))
 
-    def test_without_any_nobody_knows(self) -> None:
+    def test_without_entries_the_status_is_unknown(self) -> None:
         stood = status_at(self.forgetful().instance, at("2026-01-31T06:00"))
         assert (stood.status, stood.downtime) == (None, None)

@@ -57,7 +57,7 @@ class TestOrder:
         assert next_action(of.instance, at("2026-02-09")) == Due(event=of.running, abandoned=True)
 
 
-class TestLook:
+class TestNextAction:
     """Somebody who looks finds nothing, a runner at work, a later date, a due event, or the end."""
 
     def test_an_event_is_due_from_its_date_on(self) -> None:
@@ -92,7 +92,7 @@ class TestLook:
         )
         assert next_action(of.instance, at("2026-02-01")) == Due(event=of.event("part"))
 
-    def test_a_bell_has_a_new_name_after_each_change_of_date(self) -> None:
+    def test_a_wakeup_has_a_new_name_after_each_change_of_date(self) -> None:
         of = life()
         assert wakeup_name_of(of.instance, of.main) == "i-1-1-1"
         of.run(of.main, at("2026-01-31"), ended(Ending.RETRY, at("2026-01-31")))
@@ -125,7 +125,7 @@ class TestEndDate:
         assert sweep_at(of.instance) is None
 
 
-class TestAttention:
+class TestSweepAt:
     """The sweeper must look 180 s after the next due date, or after a lease that lasts longer."""
 
     def test_three_minutes_after_the_next_date(self) -> None:
@@ -185,15 +185,15 @@ class TestTheEndOfAllDays:
 
 
 class TestBackOff:
-    """After ringing in vain the sweeper looks again ever later; anything else that happens ends that."""
+    """After a wakeup without effect the sweeper checks again ever later; any other change ends that."""
 
     @pytest.mark.parametrize(
-        ("nudges", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (500, 60)]
+        ("attempts", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (500, 60)]
     )
-    def test_each_wait_is_twice_the_one_before_up_to_an_hour(self, nudges: int, minutes: int) -> None:
-        assert back_off(nudges) == timedelta(minutes=minutes)
+    def test_each_wait_is_twice_the_one_before_up_to_an_hour(self, attempts: int, minutes: int) -> None:
+        assert back_off(attempts) == timedelta(minutes=minutes)
 
-    def test_a_nudge_moves_the_entry_on(self) -> None:
+    def test_a_recorded_sweep_moves_the_entry_on(self) -> None:
         of = life()
         of.decide(RecordSweep(), at("2026-01-31T00:04"))
         assert sweep_at(of.instance) == at("2026-01-31T00:05")
@@ -213,9 +213,9 @@ class TestBackOff:
 
 
 class TestPartitions:
-    """An entry stands in its shard's partition, or in one of what holds it."""
+    """An instance stands in the partition of its shard, or in one of the flag that blocks it."""
 
-    def parked(self, by: BlockedBy) -> Life:
+    def blocked(self, by: BlockedBy) -> Life:
         of = life()
         before = of.main
         of.claim(before, at("2026-01-31"))
@@ -225,8 +225,8 @@ class TestPartitions:
     def test_swept_by_shard(self) -> None:
         assert partition(life().instance) == swept_partition(3) == "3"
 
-    def test_held_by_a_queue_of_an_account(self) -> None:
-        assert partition(self.parked(BlockedBy.QUEUE).instance) == "blocked#queue:a-1#3"
+    def test_blocked_by_the_queue_of_an_account(self) -> None:
+        assert partition(self.blocked(BlockedBy.QUEUE).instance) == "blocked#queue:a-1#3"
 
-    def test_held_by_a_strategy(self) -> None:
-        assert partition(self.parked(BlockedBy.STRATEGY).instance) == "blocked#strategy:s-1#3"
+    def test_blocked_by_a_strategy(self) -> None:
+        assert partition(self.blocked(BlockedBy.STRATEGY).instance) == "blocked#strategy:s-1#3"
