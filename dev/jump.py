@@ -1,4 +1,4 @@
-"""Time that jumps: from one doorbell or attention entry to the next, in order, each rung as it would have been."""
+"""Time that jumps: from one doorbell or sweep entry to the next, in order, each rung as it would have been."""
 
 import math
 import threading
@@ -17,14 +17,14 @@ _MINUTE = timedelta(minutes=1)
 class Jumper:
     """Moves the offset. ring, sweep: start the runner or the sweeper; is_idle: nothing runs any more.
 
-    earliest_attention: the instant of the earliest entry of the attention index; None with the sweeper off.
+    earliest_sweep: the instant of the earliest entry of the due index; None with the sweeper off.
     """
 
     clock: ClockFile
     doorbells: Doorbells
     ring: Callable[[dict[str, str]], object]
     sweep: Callable[[], object]
-    earliest_attention: Callable[[], datetime | None]
+    earliest_sweep: Callable[[], datetime | None]
     is_idle: Callable[[], bool]
 
     def __post_init__(self) -> None:
@@ -65,8 +65,8 @@ class Jumper:
         return False
 
     def _next_sweep(self) -> datetime | None:
-        """The first whole minute at or after the earliest attention entry."""
-        at = self.earliest_attention()
+        """The first whole minute at or after the earliest sweep entry."""
+        at = self.earliest_sweep()
         if at is None:
             return None
         whole = max(at, self.clock.now()).replace(second=0, microsecond=0)

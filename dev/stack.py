@@ -83,7 +83,7 @@ class Stack:
             doorbells=self.doorbells,
             ring=lambda event: self.run(event, "doorbell"),
             sweep=self.sweep,
-            earliest_attention=self.earliest_attention,
+            earliest_sweep=self.earliest_sweep,
             is_idle=self.is_idle,
         )
         self._stopping = threading.Event()
@@ -118,8 +118,8 @@ class Stack:
         asynchronous = [self.pools[name] for name in ("Sweeper", "BulkRunner", "StepRunner")]
         return all(pool.is_idle(within_seconds) for pool in asynchronous)
 
-    def earliest_attention(self) -> datetime | None:
-        """The instant of the earliest entry of the attention indexes, where the sweeper is on."""
+    def earliest_sweep(self) -> datetime | None:
+        """The instant of the earliest entry of the due indexes, where the sweeper is on."""
         if not self.sweeps:
             return None
         names = self.tables()
@@ -200,12 +200,12 @@ class Stack:
     def _first_of(self, table: str, partition: str) -> datetime | None:
         answer = self.database.query(
             TableName=table,
-            IndexName="attention",
-            KeyConditionExpression="attentionPartition = :p",
+            IndexName="due",
+            KeyConditionExpression="sweepPartition = :p",
             ExpressionAttributeValues={":p": {"S": partition}},
             Limit=1,
         )
-        return next((parse_instant(item["attentionAt"]["S"]) for item in answer["Items"]), None)
+        return next((parse_instant(item["sweepAt"]["S"]) for item in answer["Items"]), None)
 
     def _sweep_every_minute(self) -> None:
         self.sweep()

@@ -4,22 +4,22 @@
 company would send, which ``strategy_from`` reads the way the engine does.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.domain.calendar.dates import Unit, moment_at
 from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import JournalEntry, Trail
-from shared.domain.instance.model import Instance, Lease
+from shared.domain.instance.model import Instance, Lease, Origin, Plan, Stoppage
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied
 from shared.domain.lifecycle.commands import Redrive, Resume
-from shared.domain.lifecycle.conclude import advance
+from shared.domain.lifecycle.conclude import apply_run_end
 from shared.domain.lifecycle.pause_resume_cancel import resume
 from shared.domain.lifecycle.redrive import redrive
-from shared.domain.steps.flow import Walk, go_on, set_out
+from shared.domain.steps.flow import StepContext, advance, first_action
 from shared.domain.strategy.model import Calendar, Definition, Delta, Json, Step, Strategy, Task
 from shared.domain.strategy.parse import read_definition
 
@@ -27,6 +27,8 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 """The present of a test that does not care."""
 
 HOUR = timedelta(hours=1)
+
+T = TypeVar("T", Instance, Event)
 
 
 # The documents a company sends.
@@ -127,39 +129,66 @@ def a_step(key: str = "only", **members: Any) -> Step:
 # Instances, events, journals.
 
 
+PARTS: dict[type, tuple[str, ...]] = {
+    Instance: ("origin", "plan", "sweep"),
+    Event: ("times", "claim", "progress", "reuse"),
+}
+
+
+def changed(value: T, **members: Any) -> T:
+    """The value with other members, given by their own names, whichever of its parts they stand in."""
+    for name in PARTS[type(value)]:
+        part = getattr(value, name)
+        own = {field.name: members.pop(field.name) for field in fields(part) if field.name in members}
+        members.setdefault(name, replace(part, **own))
+    return replace(value, **members)
+
+
+def a_stop(**members: Any) -> Stoppage:
+    """Stopped and drained at noon."""
+    return Stoppage(**{"at": NOON, "by": "ann", "drained_at": NOON, **members})
+
+
+def stop_of(instance: Instance) -> Stoppage:
+    """How an instance that must not be ACTIVE was stopped."""
+    assert instance.stop is not None
+    return instance.stop
+
+
 def an_instance(*events: Event, **members: Any) -> Instance:
     """ACTIVE, in its first cycle, which is planned for noon."""
-    known: dict[str, Any] = {
-        "sid": InstanceSid("i"),
-        "account_id": AccountId("account"),
-        "strategy_sid": StrategySid("strategy"),
-        "strategy_version": 1,
-        "strategy_id": "membership",
-        "start_date": NOON,
-        "created_at": NOON,
-        "updated_at": NOON,
-        "shard": 0,
-        "plan": moment_at(NOON, a_definition().zone),
-        "next_seq": max((event.seq for event in events), default=0) + 1,
-    }
-    return Instance(**{**known, "events": events, **members})
+    instance = Instance(
+        sid=InstanceSid("i"),
+        account_id=AccountId("account"),
+        strategy_sid=StrategySid("strategy"),
+        strategy_version=1,
+        origin=Origin(strategy_id="membership"),
+        start_date=NOON,
+        created_at=NOON,
+        updated_at=NOON,
+        shard=0,
+        plan=Plan(moment=moment_at(NOON, a_definition().zone)),
+        events=events,
+        next_seq=max((event.seq for event in events), default=0) + 1,
+    )
+    return changed(instance, **members)
 
 
 def an_event(seq: int = 1, **members: Any) -> Event:
     """The main event of the first cycle: a ``charge`` at noon, PENDING."""
     date = members.get("date", NOON)
-    known: dict[str, Any] = {
-        "seq": seq,
-        "kind": EventKind.MAIN,
-        "task": "charge",
-        "date": date,
-        "due_at": date,
-        "status": EventStatus.PENDING,
-        "created_at": NOON,
-        "updated_at": NOON,
-        "created_cycle": 1,
-    }
-    return Event(**{**known, **members})
+    event = Event(
+        seq=seq,
+        kind=EventKind.MAIN,
+        task="charge",
+        date=date,
+        due_at=date,
+        status=EventStatus.PENDING,
+        created_at=NOON,
+        updated_at=NOON,
+        created_cycle=1,
+    )
+    return changed(event, **members)
 
 
 def a_running_event(seq: int = 1, **members: Any) -> Event:
@@ -236,7 +265,7 @@ class Journey:
         **instance: Any,
     ) -> None:
         self.strategy = strategy if isinstance(strategy, Strategy) else strategy_from(strategy)
-        begun = replace(event or an_event(), status=EventStatus.EXECUTING, begun_at=NOON)
+        begun = changed(event or an_event(), status=EventStatus.EXECUTING, begun_at=NOON)
         self.seq = begun.seq
         self.instance = running(begun, **instance)
         self.entries: list[JournalEntry] = []
@@ -256,9 +285,9 @@ class Journey:
         return Trail(entries=tuple(self.entries))
 
     @property
-    def walk(self) -> Walk:
+    def context(self) -> StepContext:
         """Where it stands: as the claim and the journal leave it."""
-        return Walk(
+        return StepContext(
             strategy=self.strategy,
             instance=self.instance,
             event=self.event,
@@ -292,7 +321,7 @@ class Journey:
         for outcome in outcomes:
             intent = self.intent
             self.decisions += 1
-            self.last, self.then = go_on(self.walk, intent, outcome)
+            self.last, self.then = advance(self.context, intent, outcome)
             self.entries.append(
                 an_entry(
                     intent=intent,
@@ -344,10 +373,12 @@ class Journey:
         return self._claimed()
 
     def _conclude(self) -> None:
-        self.instance = advance(self.strategy, self.instance, self.event, self.end, now=self.now).instance
+        self.instance = apply_run_end(
+            self.strategy, self.instance, self.event, self.end, now=self.now
+        ).instance
 
     def _claimed(self) -> "Journey":
-        begun = replace(self.event, status=EventStatus.EXECUTING, paused_for=None)
+        begun = replace(self.event, status=EventStatus.EXECUTING, pause=None)
         lease = Lease(seq=self.seq, until=self.now + HOUR)
         fence = self.instance.fence + 1
         self.instance = replace(self.instance.with_event(begun), lease=lease, fence=fence)
@@ -355,5 +386,5 @@ class Journey:
         return self
 
     def _set_out(self) -> None:
-        self.then = set_out(self.walk)
-        self.instance = self.instance.with_event(replace(self.event, outset=self.then))
+        self.then = first_action(self.context)
+        self.instance = self.instance.with_event(changed(self.event, first_action=self.then))

@@ -9,14 +9,14 @@ from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry, Verdict
 from shared.domain.lifecycle.commands import Claim, Command, Conclude, Redrive
 from shared.domain.lifecycle.decide import decide
 from shared.domain.planning.start import NewInstance, start
-from shared.domain.steps.flow import Walk, go_on
+from shared.domain.steps.flow import StepContext, advance
 from shared.domain.steps.outcome import sent
 from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
@@ -127,7 +127,7 @@ def new(start_date: str | None = None, *, end_date: str | None = None, **attribu
     """What is asked for when an instance is created."""
     return NewInstance(
         sid=InstanceSid("i-1"),
-        strategy_id="shop",
+        origin=Origin(strategy_id="shop"),
         shard=3,
         attributes=attributes,
         start_date=None if start_date is None else at(start_date),
@@ -208,11 +208,11 @@ class Life:
         intent = position(trail, event)
         assert isinstance(intent, Intent)
         token = f"t0k3n{len(trail.entries)}"
-        walk = Walk(
+        context = StepContext(
             strategy=self.strategy, instance=self.instance, event=event, trail=trail, now=now, token=token
         )
         is_sending = outcome.success and intent.answers_later and not intent.awaits
-        outcome, then = (sent if is_sending else go_on)(walk, intent, outcome)
+        outcome, then = (sent if is_sending else advance)(context, intent, outcome)
         entry = JournalEntry(
             seq=event.seq,
             run=event.run,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.domain.ids import CorrelationId
-from shared.domain.instance.due import attention_at, next_event, partition
+from shared.domain.instance.due import next_event, partition, sweep_at
 from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import Answer, EventRecord
-from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.replay import heard, position
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
@@ -18,6 +18,7 @@ from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
     AwaitAnswer,
+    Block,
     Cancel,
     CancelEvent,
     CancelTasks,
@@ -27,16 +28,15 @@ from shared.domain.lifecycle.commands import (
     Execute,
     Finish,
     ForgoAnswer,
-    Nudge,
     Pause,
+    RecordSweep,
     Redrive,
-    Release,
     Renew,
     Resolve,
     Resume,
     Stop,
     TakeAnswer,
-    Unpark,
+    Unblock,
     Update,
     Wait,
 )
@@ -166,8 +166,8 @@ class RandomLife:
         if isinstance(self.decide(claim), Applied) and self.of.instance.executing is not None:
             self.before_claim = event
             if self.rng.random() < 0.1:
-                held = self.rng.choice(list(HeldBy))
-                self.decide(Release(before=event, fence=self.of.instance.fence, held=held))
+                held = self.rng.choice(list(BlockedBy))
+                self.decide(Block(before=event, fence=self.of.instance.fence, blocked_by=held))
 
     def _die(self, _: Event) -> None:
         """The runner dies; so do those after it, more often than not."""
@@ -206,7 +206,7 @@ class RandomLife:
             end=end,
             in_doubt=in_doubt,
             known_visits=visits,
-            doubted=doubted,
+            doubted_call=doubted,
         )
         self.decide(command)
 
@@ -225,8 +225,8 @@ class RandomLife:
             Renew(seq=seq, fence=fence, until=self.now + timedelta(minutes=3)),
         ]
         if self.before_claim is not None:
-            held = self.rng.choice(list(HeldBy))
-            commands += [Release(before=self.before_claim, fence=fence, held=held)] * 2
+            held = self.rng.choice(list(BlockedBy))
+            commands += [Block(before=self.before_claim, fence=fence, blocked_by=held)] * 2
         self.decide(self.rng.choice(commands))
 
     def _crash_after_record(self, event: Event) -> None:
@@ -317,7 +317,7 @@ class RandomLife:
         )
 
     def _sweeper(self) -> None:
-        commands: list[Command] = [Unpark()] if self.of.instance.held else [Nudge(), Finish()]
+        commands: list[Command] = [Unblock()] if self.of.instance.blocked_by else [RecordSweep(), Finish()]
         self.decide(self.rng.choice(commands))
 
     def decide(self, command: Command) -> Applied | AlreadyThere | Refused:
@@ -370,7 +370,8 @@ def assert_sound(instance: Instance) -> None:
     for event in instance.events:
         assert not event.status.is_final
         assert (event.paused_for is None) == (event.status is not EventStatus.PAUSED)
-        assert event.answer_by is None or event.paused_for is PausedFor.ANSWER
+        if event.pause is not None and event.pause.answer_by is not None:
+            assert event.paused_for is PausedFor.ANSWER
         stays = event.after_cancellation or event.status is EventStatus.EXECUTING
         assert stays or not instance.status.is_final, f"event {event.seq} is stuck"
     seqs = [event.seq for event in instance.events]
@@ -378,14 +379,14 @@ def assert_sound(instance: Instance) -> None:
     assert all(seq < instance.next_seq for seq in seqs)
     assert len(seqs) <= MAX_UNFINISHED_EVENTS
     assert sum(event.is_main for event in instance.events) <= 1
-    assert (instance.stopped_at is None) == (instance.status is InstanceStatus.ACTIVE)
+    assert (instance.stop is None) == (instance.status is InstanceStatus.ACTIVE)
     assert not instance.is_draining or instance.lease is not None, "it drains for ever"
     if instance.status is InstanceStatus.ACTIVE and instance.main_event is None:
-        assert instance.plan_ended, "nothing keeps it going"
+        assert instance.plan.has_ended, "nothing keeps it going"
     if instance.status is InstanceStatus.COMPLETED:
         assert all(event.after_cancellation for event in instance.events), "only what is redriven runs then"
     if next_event(instance) is not None or instance.lease is not None:
-        assert attention_at(instance) is not None, "nobody would find it"
-    if instance.held is not None and instance.status is not InstanceStatus.PAUSED:
+        assert sweep_at(instance) is not None, "nobody would find it"
+    if instance.blocked_by is not None and instance.status is not InstanceStatus.PAUSED:
         assert next_event(instance) is not None, "it is held although nothing is due"
     assert partition(instance)

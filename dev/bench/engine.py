@@ -146,7 +146,7 @@ def check(ports: Ports, sids: list[InstanceSid]) -> None:
     """Every task is done, once, and its next cycle is planned."""
     for sid in sids:
         instance = ports.instances.load(sid)
-        if instance is None or instance.status is not InstanceStatus.ACTIVE or instance.cycle != 2:
+        if instance is None or instance.status is not InstanceStatus.ACTIVE or instance.plan.cycle != 2:
             sys.exit(f"{sid} did not come through: {instance}")
 
 

@@ -22,9 +22,9 @@ from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import Drain
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance.due import attention_at, partition
+from shared.domain.instance.due import partition, sweep_at
 from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
@@ -118,16 +118,16 @@ class MemoryInstances:
         ]
         return iter(sorted(found, key=_closed, reverse=True)[:limit])
 
-    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        entries = [(at, sid) for at, sid in self.attention_entries(partition) if at <= until]
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        entries = [(at, sid) for at, sid in self.sweep_entries(partition) if at <= until]
         return [sid for _, sid in sorted(entries)[:limit]]
 
-    def attention_entries(self, of_partition: str) -> list[tuple[datetime, InstanceSid]]:
+    def sweep_entries(self, of_partition: str) -> list[tuple[datetime, InstanceSid]]:
         """All entries of a partition, with their instants."""
         return [
             (at, instance.sid)
             for instance in self.instances.values()
-            if partition(instance) == of_partition and (at := attention_at(instance)) is not None
+            if partition(instance) == of_partition and (at := sweep_at(instance)) is not None
         ]
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
@@ -194,7 +194,7 @@ class MemoryOperations:
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
         stored: list[Operation] = [*self.drains.values(), *self.bulks.values()]
-        entries = [(at, one.sid) for one in stored if (at := one.attention_at) is not None and at <= until]
+        entries = [(at, one.sid) for one in stored if (at := one.sweep_at) is not None and at <= until]
         return [sid for _, sid in sorted(entries)[:limit]]
 
     def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
@@ -418,12 +418,12 @@ class MemoryStrategies:
         except KeyError:
             raise UnknownStrategyError(f"{sid} version {version}") from None
 
-    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
+    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
         if account in self.access.paused_queues:
-            return HeldBy.QUEUE
+            return BlockedBy.QUEUE
         head = self.heads.get(strategy)
         paused = strategy in self.paused_strategies or (head is not None and head.is_paused)
-        return HeldBy.STRATEGY if paused else None
+        return BlockedBy.STRATEGY if paused else None
 
 
 def _closed(record: EventRecord) -> tuple[datetime, InstanceSid, int]:

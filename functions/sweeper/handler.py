@@ -16,7 +16,7 @@ metrics = Metrics(namespace="Ritornello")
 MOST_OF_A_SHARD = 500
 """So many entries of a shard are looked at in one sweep; the rest have their turn in the next."""
 
-MOST_OPERATIONS = 500
+MAX_OPERATIONS = 500
 
 
 @metrics.log_metrics
@@ -24,7 +24,7 @@ MOST_OPERATIONS = 500
 def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Sweep every shard and ring for what operations are due; how many instances were rung for."""
     swept = [sweep(ports(), shard, limit=MOST_OF_A_SHARD) for shard in range(SHARDS)]
-    operations = ring_operations(ports(), limit=MOST_OPERATIONS)
+    operations = ring_operations(ports(), limit=MAX_OPERATIONS)
     rung = sum(one.rung for one in swept)
     failed = {sid: why for one in swept for sid, why in one.failed.items()}
     for sid, why in failed.items():

@@ -1,6 +1,6 @@
 """Doorbells on EventBridge Scheduler and Lambda.
 
-Best effort by contract: a failure of either service is reported and not raised, since the attention index
+Best effort by contract: a failure of either service is reported and not raised, since the due index
 brings the sweeper in any case. Source: shared/application/ports.py (Wakeups); design section 3, item 1.
 """
 

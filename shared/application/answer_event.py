@@ -5,14 +5,14 @@ Source: contracts/core.md section 3.7; design section 3, item 11.
 
 from dataclasses import dataclass
 
-from shared.application.commit import MAX_RACES, ContentionError, committed
+from shared.application.commit import MAX_RACES, ContentionError, try_commit
 from shared.application.ports import Ports
 from shared.domain.ids import CorrelationId, InstanceSid
-from shared.domain.instance.due import Nothing, look
+from shared.domain.instance.due import Idle, next_action
 from shared.domain.instance.journal import Answer, Trail
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, Applied, Refused, Verdict
-from shared.domain.lifecycle.async_answer import Standing, standing
+from shared.domain.lifecycle.async_answer import AnswerState, answer_state
 from shared.domain.lifecycle.commands import TakeAnswer
 from shared.domain.strategy.model import Json
 
@@ -50,7 +50,7 @@ def answer_event(ports: Ports, sid: InstanceSid, seq: int, sent: Sent) -> Verdic
         verdict = _taken(ports, instance, TakeAnswer(seq=seq, answer=answer, trail=trail, by=sent.by))
         match verdict:
             case Applied():
-                if not isinstance(look(verdict.instance, ports.clock.now()), Nothing):
+                if not isinstance(next_action(verdict.instance, ports.clock.now()), Idle):
                     ports.wakeups.invoke(sid)
                 return verdict
             case Refused(rule="unknown"):
@@ -65,11 +65,13 @@ def answer_event(ports: Ports, sid: InstanceSid, seq: int, sent: Sent) -> Verdic
 def _taken(ports: Ports, instance: Instance, command: TakeAnswer) -> Verdict | None:
     """The answer filed and taken; None where another writer was faster."""
     event = instance.event(command.seq)
-    awaited = event and standing(event, command.trail, command.answer.correlation_id) is Standing.AWAITED
+    awaited = (
+        event and answer_state(event, command.trail, command.answer.correlation_id) is AnswerState.AWAITED
+    )
     if awaited:
         ports.instances.put_answer(instance, command.seq, command.answer)
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    return committed(ports, strategy, instance, command)
+    return try_commit(ports, strategy, instance, command)
 
 
 def _to_a_closed_one(instance: Instance, trail: Trail, correlation_id: CorrelationId) -> Refused | None:
@@ -79,8 +81,8 @@ def _to_a_closed_one(instance: Instance, trail: Trail, correlation_id: Correlati
         return None
     last = () if record.last is None else (record.last,)
     intents = [entry.intent for entry in (*trail.entries, *last)]
-    outset = record.event.outset
-    known = {intent.correlation_id for intent in intents} | {getattr(outset, "correlation_id", None)}
+    first_action = record.event.progress.first_action
+    known = {intent.correlation_id for intent in intents} | {getattr(first_action, "correlation_id", None)}
     if correlation_id not in known:
         return None
     return Refused(instance=instance, why=f"the event is {record.event.status.value}", rule="finished")

@@ -1,9 +1,9 @@
 """Operators' commands: decide, store with audit, wake a runner. Source: design section 8."""
 
-from shared.application.commit import settled
+from shared.application.commit import execute
 from shared.application.ports import Ports
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import Nothing, look
+from shared.domain.instance.due import Idle, next_action
 from shared.domain.instance.verdict import Applied, Refused, Verdict
 from shared.domain.lifecycle.cancel_events import asked_of_a_closed_one
 from shared.domain.lifecycle.commands import CancelEvent, Command, Execute, Resolve
@@ -15,13 +15,15 @@ def control(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:
     A runner is woken where something is left to run: it arms the next wakeup itself, so no command waits for
     the scheduler. Raises: ContentionError: nothing was written.
     """
-    verdict = settled(ports, sid, command)
-    return None if verdict is None else woken(ports, verdict)
+    verdict = execute(ports, sid, command)
+    return None if verdict is None else wake_runner(ports, verdict)
 
 
-def woken(ports: Ports, verdict: Verdict) -> Verdict:
+def wake_runner(ports: Ports, verdict: Verdict) -> Verdict:
     """The verdict, a runner woken where it was applied and something is left to run."""
-    if isinstance(verdict, Applied) and not isinstance(look(verdict.instance, ports.clock.now()), Nothing):
+    if isinstance(verdict, Applied) and not isinstance(
+        next_action(verdict.instance, ports.clock.now()), Idle
+    ):
         ports.wakeups.invoke(verdict.instance.sid)
     return verdict
 

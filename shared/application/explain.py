@@ -45,7 +45,7 @@ def explained(ports: Ports, instance: Instance, at: datetime) -> Explanation:
             events=_events(ports, instance, records, about),
             ahead=ahead,
             plan_ends=len(ahead) < MOST_CYCLES,
-            held_by=ports.strategies.held_by(instance.account_id, instance.strategy_sid),
+            blocked_by=ports.strategies.blocked_by(instance.account_id, instance.strategy_sid),
             audit=_audit(ports, instance, at) if about_the_past and is_forgotten(instance, at) else (),
         ),
         about,

@@ -9,7 +9,7 @@ from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError
 from shared.domain.bulk.release import drains
 from shared.domain.ids import AccountId
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Actor, noted
 from shared.domain.strategy.model import StrategyHead
 
@@ -39,7 +39,7 @@ def resume_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
         return
     now = ports.clock.now()
     audit = noted(account, "queue", "resume-queue", by=by, now=now, states=(PAUSED, ACTIVE))
-    begun = drains(account, HeldBy.QUEUE, account, by=by, now=now)
+    begun = drains(account, BlockedBy.QUEUE, account, by=by, now=now)
     ports.access.set_queue_paused(account, paused=False, audit=audit, drains=begun)
     for drain in begun:
         ports.wakeups.invoke_operation(drain.sid)
@@ -64,7 +64,7 @@ def _flagged(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) -> St
         if head.is_paused is paused:
             return head
         now = ports.clock.now()
-        begun = () if paused else drains(head.account_id, HeldBy.STRATEGY, head.sid, by=by, now=now)
+        begun = () if paused else drains(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
         after = replace(head, is_paused=paused, updated_at=now)
         audit = noted(head.account_id, head.sid, command, by=by, now=now, states=states)
         try:

@@ -5,8 +5,8 @@ Source: design section 7; contracts/core.md section 5.
 
 from dataclasses import dataclass
 
-from shared.application.commit import MAX_RACES, ContentionError, stored
-from shared.application.control import woken
+from shared.application.commit import MAX_RACES, ContentionError, save
+from shared.application.control import wake_runner
 from shared.application.ports import Ports
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import Event
@@ -56,8 +56,8 @@ def migrate_instance(
         )
         if dry_run:
             return found
-        if stored(ports, verdict):
-            woken(ports, verdict)
+        if save(ports, verdict):
+            wake_runner(ports, verdict)
             return found
     raise ContentionError(f"instance {sid} changed {MAX_RACES} times under one migration")
 

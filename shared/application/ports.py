@@ -14,7 +14,7 @@ from shared.domain.bulk.release import Drain
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
@@ -77,7 +77,7 @@ class InstanceStore(Protocol):
         """Replace the instance whose stored rev is ``instance.rev - 1``.
 
         Records and audit entry are stored with it or not at all. All fields survive a round trip; its
-        attention entry moves with it. reopened: the record of an event that is open again; in the same write it
+        sweep entry moves with it. reopened: the record of an event that is open again; in the same write it
         is removed, and its ``last`` joins the journal.
         Raises: StaleRevError: the stored rev is another one. Nothing was written.
         """
@@ -119,8 +119,8 @@ class InstanceStore(Protocol):
         asked for, some at a time. An index, as below.
         """
 
-    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        """Instances of a partition whose attention entry is due, earliest first.
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        """Instances of a partition whose sweep entry is due, earliest first.
 
         An index: it may lag behind, so who acts on it loads the instance first.
         """
@@ -277,7 +277,7 @@ class StrategyStore(Protocol):
         Raises: UnknownStrategyError.
         """
 
-    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
+    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
         """What holds due events back, queue or strategy; by strongly consistent reads."""
 
 
@@ -445,7 +445,7 @@ class Ids(Protocol):
         """32 unguessable bytes as URL-safe text."""
 
     def shard(self) -> int:
-        """A partition of the attention index, 0 to 15, evenly spread."""
+        """A partition of the due index, 0 to 15, evenly spread."""
 
 
 class Ports(Protocol):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from shared.application.commit import MAX_RACES, ContentionError, committed
-from shared.application.control import woken
+from shared.application.commit import MAX_RACES, ContentionError, try_commit
+from shared.application.control import wake_runner
 from shared.application.ports import Ports
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
@@ -32,9 +32,9 @@ def retry_event(ports: Ports, asked: RetryEvent) -> Verdict | None:
         if instance is None or command is None:
             return None
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        verdict = committed(ports, strategy, instance, command)
+        verdict = try_commit(ports, strategy, instance, command)
         if verdict is not None:
-            return woken(ports, verdict)
+            return wake_runner(ports, verdict)
     raise ContentionError(f"instance {asked.sid} changed {MAX_RACES} times under one command")
 
 
@@ -48,7 +48,7 @@ def _redrive(ports: Ports, instance: Instance, asked: RetryEvent) -> Redrive | N
         return None
     steps = frozenset[str]()
     if asked.from_step is not None:
-        version = event.version or instance.strategy_version
+        version = event.claim.version or instance.strategy_version
         task = ports.strategies.load(instance.strategy_sid, version).definition.tasks.get(event.task)
         steps = frozenset(task.steps if task else ())
     return Redrive(seq=asked.seq, trail=trail, by=asked.by, from_step=asked.from_step, steps=steps)

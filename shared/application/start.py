@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.application.commit import ring
+from shared.application.commit import schedule_wakeup
 from shared.application.ports import Ports, StaleRevError
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry, noted
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.strategy.model import Json, Strategy
@@ -64,17 +64,19 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
             return known
     new = NewInstance(
         sid=sid,
-        strategy_id=asked.strategy_id,
+        origin=Origin(
+            strategy_id=asked.strategy_id,
+            created_by=asked.by,
+            request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
+            order_id=asked.order_id,
+            worker=asked.worker,
+        ),
         shard=ports.ids.shard(),
         attributes=asked.attributes,
         description=asked.description,
         start_date=asked.start_date,
         end_date=asked.end_date,
-        created_by=asked.by,
-        request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
         schedule=asked.schedule,
-        order_id=asked.order_id,
-        worker=asked.worker,
     )
     started = start(strategy, new, now=ports.clock.now())
     try:
@@ -87,7 +89,7 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
             if known is None:
                 raise
             return known
-    ring(ports, started.instance)
+    schedule_wakeup(ports, started.instance)
     return started
 
 
@@ -110,7 +112,7 @@ def _known(ports: Ports, sid: InstanceSid, asked: Repeatable) -> AlreadyThere | 
     instance = ports.instances.load(sid)
     if instance is None:
         return None
-    if instance.request_hash != asked.body_hash:
+    if instance.origin.request_hash != asked.body_hash:
         raise KeyReusedError("the Idempotency-Key was used with another body")
-    ring(ports, instance)
+    schedule_wakeup(ports, instance)
     return AlreadyThere(instance=instance)

@@ -1,4 +1,4 @@
-"""The safety net: looks at what nothing else has looked at in time.
+"""The safety net: checks instances whose wakeup was lost.
 
 Source: design section 3, items 2 and 3.
 """
@@ -6,20 +6,28 @@ Source: design section 3, items 2 and 3.
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.application.commit import ContentionError, committed, ring
+from shared.application.commit import ContentionError, schedule_wakeup, try_commit
 from shared.application.ports import Ports, UnknownStrategyError
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import NotYet, Over, Ready, attention_at, far_partition, look, swept_partition
-from shared.domain.lifecycle.commands import Nudge
+from shared.domain.instance.due import (
+    Due,
+    PlanExpired,
+    Scheduled,
+    far_partition,
+    next_action,
+    sweep_at,
+    swept_partition,
+)
+from shared.domain.lifecycle.commands import RecordSweep
 
 
 @dataclass(slots=True, kw_only=True)
 class Swept:
-    """What a sweep came to.
+    """The result of a sweep.
 
-    rung: how many instances something was rung for. latest: how long the latest of them had been waiting.
-    failed: instances that could not be looked at, and why; the next sweep tries again.
+    rung: how many instances a wakeup was sent for. latest: how long the latest of them had been waiting.
+    failed: instances that could not be checked, and why; the next sweep tries again.
     """
 
     rung: int = 0
@@ -28,16 +36,16 @@ class Swept:
 
 
 def sweep(ports: Ports, shard: int, *, limit: int) -> Swept:
-    """Wake a runner for every instance of a shard whose attention is due; arm what has come within the horizon.
+    """Wake a runner for every instance of a shard that is due; schedule wakeups that have come within the horizon.
 
-    The entry is moved on by a back-off first, so a runner that dies at once is tried again, ever less often.
-    One instance that cannot be read keeps nobody from the others. limit: of each kind at most.
+    The sweep entry is moved on by a back-off first, so a runner that crashes at once is tried again, ever less often.
+    An instance that cannot be read does not stop the sweep. limit: how many of each kind at most.
     """
     swept, now = Swept(), ports.clock.now()
     for partition in (swept_partition(shard), far_partition(shard)):
-        for sid in ports.instances.attention(partition, until=now, limit=limit):
+        for sid in ports.instances.due(partition, until=now, limit=limit):
             try:
-                _nudge(ports, sid, swept)
+                _wake(ports, sid, swept)
             except (RitornelloError, UnknownStrategyError, ContentionError) as error:
                 swept.failed[sid] = f"{type(error).__name__}: {error}"
     return swept
@@ -51,21 +59,21 @@ def ring_operations(ports: Ports, *, limit: int) -> int:
     return len(due)
 
 
-def _nudge(ports: Ports, sid: InstanceSid, swept: Swept) -> None:
+def _wake(ports: Ports, sid: InstanceSid, swept: Swept) -> None:
     instance = ports.instances.load(sid)
     now = ports.clock.now()
     if instance is None:
         return
-    found, at = look(instance, now), attention_at(instance)
-    is_far = isinstance(found, NotYet) and instance.arm_at is not None
-    if at is None or at > now or not (is_far or isinstance(found, Ready | Over)):
+    found, at = next_action(instance, now), sweep_at(instance)
+    is_far = isinstance(found, Scheduled) and instance.sweep.schedule_at is not None
+    if at is None or at > now or not (is_far or isinstance(found, Due | PlanExpired)):
         return
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    verdict = committed(ports, strategy, instance, Nudge())
+    verdict = try_commit(ports, strategy, instance, RecordSweep())
     if verdict is None:
         return
     if is_far:
-        ring(ports, verdict.instance)
+        schedule_wakeup(ports, verdict.instance)
     else:
         ports.wakeups.invoke(sid)
         swept.latest = max(swept.latest, now - at)

@@ -86,6 +86,6 @@ def answer_key(correlation: CorrelationId, body: str) -> str:
     return sha256(f"{correlation} {body}".encode()).hexdigest()[:32]
 
 
-def bell_name(event: EventSid, ring: int) -> str:
-    """The name of the schedule that rings for an event; ``ring`` rises with each new date of it."""
-    return f"{event}-{ring}"
+def wakeup_name(event: EventSid, seq: int) -> str:
+    """Return the name of the schedule that wakes a runner for an event; ``seq`` rises with each new date of it."""
+    return f"{event}-{seq}"

@@ -120,7 +120,7 @@ def lived(
     while len(_mains(ports)) < CYCLES and instance.status is InstanceStatus.ACTIVE:
         event = next_event(instance)
         if event is None:
-            assert instance.plan_ended
+            assert instance.plan.has_ended
             break
         ports.clock.at = max(ports.clock.at, event.due_at)
         instance = _ran(ports, instance.sid)
@@ -304,7 +304,7 @@ def assert_keeps_to(asked: dict[str, Any], ran: Dates, now: datetime, instance: 
         assert len({cycle for cycle, _, _ in ran}) <= 1
         assert not [task for _, task, _ in ran if task in ("remind", "warn")]
     if len(mains) < CYCLES - 1 and (schedule.is_single or ends is not None):
-        assert instance.plan_ended
+        assert instance.plan.has_ended
 
 
 def test_the_schedules_are_of_all_kinds() -> None:

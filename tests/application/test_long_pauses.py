@@ -66,7 +66,7 @@ def ran_then(ports: MemoryPorts) -> list[tuple[int, str]]:
     return [
         (record.event.created_cycle, format_instant(record.event.date)[:16])
         for record in records
-        if record.event.executed_at is not None and record.event.executed_at >= RESUMED
+        if record.event.times.executed_at is not None and record.event.times.executed_at >= RESUMED
     ]
 
 

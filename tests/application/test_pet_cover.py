@@ -158,7 +158,7 @@ class TestTheDates:
 
     def test_the_twelfth_cycle_is_the_review_and_the_thirteenth_is_not(self) -> None:
         cover = paid_up_to("2027-03-20T04:00")
-        assert cover.instance.cycle == 12
+        assert cover.instance.plan.cycle == 12
         assert dated(cover.instance)[1:] == [
             ("ask-vet-report", "PENDING", "2027-04-06T02:30"),
             ("remind-premium", "PENDING", "2027-04-18T02:30"),
@@ -167,7 +167,7 @@ class TestTheDates:
 
         cover = paid_up_to("2027-04-20T02:30")
 
-        assert cover.instance.cycle == 13
+        assert cover.instance.plan.cycle == 13
         assert dated(cover.instance)[-1] == ("collect-premium", "PENDING", "2027-05-20T04:00")
 
     def test_a_preferred_day_moves_the_monthly_cycles(self) -> None:

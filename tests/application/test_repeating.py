@@ -127,7 +127,7 @@ class TestStartingTwice:
 
         assert isinstance(first, Applied)
         assert again == AlreadyThere(instance=first.instance)
-        assert first.instance.request_hash == "h-1"
+        assert first.instance.origin.request_hash == "h-1"
 
     def test_its_wakeup_is_arranged_again(self) -> None:
         ports = a_world()

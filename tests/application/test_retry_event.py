@@ -13,7 +13,7 @@ from shared.application.retry_event import RetryEvent, retry_event
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.event import Again, EventStatus
+from shared.domain.instance.event import EventStatus, RedrivenFrom
 from shared.domain.instance.journal import Trail
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
@@ -117,7 +117,7 @@ class TestAFailedEvent:
         retry(ports, sid, from_step="call")
         event = ports.instances.instances[sid].event(1)
         assert event is not None
-        assert event.again == (Again(step="call", run=2),)
+        assert event.reuse.redriven_from == (RedrivenFrom(step="call", run=2),)
         refused = retry(*failed(OK, NO), from_step="tell")
         assert isinstance(refused, Refused)
         assert [problem.pointer for problem in refused.problems] == ["/fromStep"]

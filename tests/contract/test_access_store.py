@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.access import Role
 from shared.domain.ids import AccountId
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from tests import full
 from tests.engines import Stores
 
@@ -88,10 +88,10 @@ class TestTheQueue:
     """One flag for all due events of an account."""
 
     def test_it_is_paused_and_resumed_for_one_account(self, stores: Stores) -> None:
-        held = stores.strategies.held_by
+        held = stores.strategies.blocked_by
         assert held(full.ACCOUNT, full.STRATEGY) is None
         stores.access.set_queue_paused(full.ACCOUNT, paused=True)
-        assert held(full.ACCOUNT, full.STRATEGY) is HeldBy.QUEUE
+        assert held(full.ACCOUNT, full.STRATEGY) is BlockedBy.QUEUE
         assert stores.access.queue_paused(full.ACCOUNT)
         assert not stores.access.queue_paused(AccountId("other"))
         assert held(AccountId("other"), full.STRATEGY) is None
@@ -101,4 +101,4 @@ class TestTheQueue:
     def test_pausing_and_resuming_repeat_safely(self, stores: Stores) -> None:
         for paused in (False, True, True, False, False):
             stores.access.set_queue_paused(full.ACCOUNT, paused=paused)
-        assert stores.strategies.held_by(full.ACCOUNT, full.STRATEGY) is None
+        assert stores.strategies.blocked_by(full.ACCOUNT, full.STRATEGY) is None

@@ -9,10 +9,17 @@ import pytest
 
 from shared.application.ports import StaleRevError
 from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.instance.due import GRACE, held_partition, swept_partition
+from shared.domain.instance.due import GRACE, blocked_partition, swept_partition
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import (
+    MAX_UNFINISHED_EVENTS,
+    Blocked,
+    BlockedBy,
+    Instance,
+    InstanceStatus,
+    Origin,
+)
 from shared.domain.instance.run import RunEnd
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
@@ -44,7 +51,7 @@ def an_instance(sid: str = "i-1", *, due: datetime | None = None, rev: int = 1) 
         account_id=full.ACCOUNT,
         strategy_sid=full.STRATEGY,
         strategy_version=1,
-        strategy_id="gym-membership",
+        origin=Origin(strategy_id="gym-membership"),
         start_date=at(1),
         created_at=at(1),
         updated_at=at(1),
@@ -120,7 +127,7 @@ class TestAnInstance:
     def test_each_is_kept_by_itself(self, stores: Stores) -> None:
         stores.instances.create(an_instance("i-1"))
         stores.instances.create(an_instance("i-2"))
-        stores.instances.commit(changed(an_instance("i-1"), note="changed"))
+        stores.instances.commit(changed(an_instance("i-1"), description="changed"))
         assert stores.instances.load(InstanceSid("i-2")) == an_instance("i-2")
 
 
@@ -129,7 +136,7 @@ class TestCreating:
 
     def test_a_second_time_is_refused_and_writes_nothing(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
-        other = replace(an_instance(), note="other")
+        other = replace(an_instance(), description="other")
         with pytest.raises(StaleRevError):
             stores.instances.create(other, records=[a_record(other)])
         assert stores.instances.load(other.sid) == an_instance()
@@ -159,7 +166,7 @@ class TestCommitting:
         instance = an_instance()
         stores.instances.create(instance)
         for _ in range(3):
-            instance = changed(instance, note=f"after {instance.rev}")
+            instance = changed(instance, description=f"after {instance.rev}")
             stores.instances.commit(instance)
             assert stores.instances.load(instance.sid) == instance
 
@@ -167,7 +174,7 @@ class TestCommitting:
     def test_on_another_rev_it_is_refused(self, stores: Stores, rev: int) -> None:
         stores.instances.create(an_instance())
         with pytest.raises(StaleRevError):
-            stores.instances.commit(replace(an_instance(), rev=rev, note="late"))
+            stores.instances.commit(replace(an_instance(), rev=rev, description="late"))
         assert stores.instances.load(InstanceSid("i-1")) == an_instance()
 
     def test_where_there_is_none_it_is_refused(self, stores: Stores) -> None:
@@ -202,7 +209,9 @@ class TestCommitting:
     def test_of_two_writers_one_wins(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
         seen = [stores.instances.load(InstanceSid("i-1")) for _ in range(2)]
-        first, second = (changed(found, note=name) for found, name in zip(seen, "ab", strict=True) if found)
+        first, second = (
+            changed(found, description=name) for found, name in zip(seen, "ab", strict=True) if found
+        )
         stores.instances.commit(first, audit=an_audit(first))
         with pytest.raises(StaleRevError):
             stores.instances.commit(second, audit=an_audit(second))
@@ -290,7 +299,7 @@ class TestReopening:
         stores.instances.create(an_instance())
         record = replace(a_record(an_instance(), fence=4), last=last)
         stores.instances.put_record(an_instance(), record)
-        return changed(an_instance(), note="again"), record
+        return changed(an_instance(), description="again"), record
 
     def test_the_record_is_gone_and_the_step_is_there(self, stores: Stores) -> None:
         after, record = self.reopened(stores, an_entry(run=1, visit=2, fence=4))
@@ -485,7 +494,7 @@ class TestAttention:
     """An entry for each instance that somebody must look at, where and when its state says so."""
 
     def due(self, stores: Stores, partition: str = SHARD, *, until: datetime | None = None) -> list[str]:
-        return list(stores.instances.attention(partition, until=until or at(1) + A_LONG_TIME, limit=100))
+        return list(stores.instances.due(partition, until=until or at(1) + A_LONG_TIME, limit=100))
 
     def test_it_appears_with_the_instance(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
@@ -520,13 +529,13 @@ class TestAttention:
     @pytest.mark.parametrize(
         ("held", "partition"),
         [
-            (HeldBy.QUEUE, held_partition(HeldBy.QUEUE, full.ACCOUNT, 3)),
-            (HeldBy.STRATEGY, held_partition(HeldBy.STRATEGY, full.STRATEGY, 3)),
+            (BlockedBy.QUEUE, blocked_partition(BlockedBy.QUEUE, full.ACCOUNT, 3)),
+            (BlockedBy.STRATEGY, blocked_partition(BlockedBy.STRATEGY, full.STRATEGY, 3)),
         ],
     )
-    def test_what_a_flag_holds_stands_apart(self, stores: Stores, held: HeldBy, partition: str) -> None:
+    def test_what_a_flag_holds_stands_apart(self, stores: Stores, held: BlockedBy, partition: str) -> None:
         stores.instances.create(an_instance())
-        stores.instances.commit(changed(an_instance(), held=held))
+        stores.instances.commit(changed(an_instance(), blocked=Blocked(by=held, since=at(1))))
         assert self.due(stores) == []
         assert self.due(stores, partition) == ["i-1"]
 
@@ -534,5 +543,5 @@ class TestAttention:
         for number in (7, 3, 9, 5):
             stores.instances.create(an_instance(f"i-{number}", due=at(number)))
         assert self.due(stores) == ["i-3", "i-5", "i-7", "i-9"]
-        assert stores.instances.attention(SHARD, until=at(8), limit=2) == ["i-3", "i-5"]
+        assert stores.instances.due(SHARD, until=at(8), limit=2) == ["i-3", "i-5"]
         assert self.due(stores, until=at(8)) == ["i-3", "i-5", "i-7"]

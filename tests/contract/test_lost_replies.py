@@ -33,7 +33,7 @@ def a_store(dynamodb: DynamoDb) -> DynamoDbInstances:
     return DynamoDbInstances(client=dynamodb.client, tables=dynamodb.tables)
 
 
-AFTER = replace(full.INSTANCE, rev=full.INSTANCE.rev + 1, note="after")
+AFTER = replace(full.INSTANCE, rev=full.INSTANCE.rev + 1, description="after")
 
 
 class TestTheClientSendsAgain:
@@ -109,7 +109,7 @@ class TestTheClientGivesUp:
         gives_up(dynamodb.client, "TransactWriteItems")
         with pytest.raises(ReadTimeoutError):
             stores.access.set_queue_paused(AccountId("acme"), paused=True)
-        assert stores.strategies.held_by(AccountId("acme"), full.STRATEGY) is not None
+        assert stores.strategies.blocked_by(AccountId("acme"), full.STRATEGY) is not None
 
 
 def token_of(body: Any) -> str:

@@ -32,7 +32,7 @@ class TestADrain:
         assert stores.operations.load(DRAIN.sid) == DRAIN
 
     def test_it_survives_with_nothing_but_what_it_must_have(self, stores: Stores) -> None:
-        bare = replace(DRAIN, freed=0, empty_since=None, attention_at=DRAIN.started_at)
+        bare = replace(DRAIN, freed=0, empty_since=None, sweep_at=DRAIN.started_at)
         begun(stores, bare)
         assert stores.operations.load(DRAIN.sid) == bare
 
@@ -82,24 +82,22 @@ class TestWhatIsDue:
     """The longest due first, and nothing that is ahead."""
 
     def test_it_is_found_by_its_attention(self, stores: Stores) -> None:
-        drains = [
-            replace(DRAIN, sid=OperationSid(f"drain-{day}"), attention_at=at(day)) for day in (3, 1, 2, 4)
-        ]
+        drains = [replace(DRAIN, sid=OperationSid(f"drain-{day}"), sweep_at=at(day)) for day in (3, 1, 2, 4)]
         begun(stores, *drains)
 
         assert stores.operations.due(until=at(3), limit=9) == ["drain-1", "drain-2", "drain-3"]
         assert stores.operations.due(until=at(3), limit=2) == ["drain-1", "drain-2"]
 
     def test_drains_and_bulk_operations_are_found_together(self, stores: Stores) -> None:
-        begun(stores, replace(DRAIN, attention_at=at(2)))
-        stores.operations.create(replace(BULK, attention_at=at(1)), audit=full.AUDIT)
+        begun(stores, replace(DRAIN, sweep_at=at(2)))
+        stores.operations.create(replace(BULK, sweep_at=at(1)), audit=full.AUDIT)
 
         assert stores.operations.due(until=at(3), limit=9) == [BULK.sid, DRAIN.sid]
 
     def test_one_that_never_goes_on_by_itself_is_not_there(self, stores: Stores) -> None:
         stores.operations.create(BULK, audit=full.AUDIT)
 
-        stores.operations.commit(replace(BULK, attention_at=None, rev=BULK.rev + 1))
+        stores.operations.commit(replace(BULK, sweep_at=None, rev=BULK.rev + 1))
 
         assert stores.operations.due(until=at(30), limit=9) == []
 

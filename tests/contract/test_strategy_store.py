@@ -9,7 +9,7 @@ import pytest
 
 from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Strategy
 from shared.domain.strategy.parse import stored_definition
@@ -171,20 +171,20 @@ class TestWhatHoldsEventsBack:
         ("queue", "strategy", "held"),
         [
             (False, False, None),
-            (False, True, HeldBy.STRATEGY),
-            (True, False, HeldBy.QUEUE),
-            (True, True, HeldBy.QUEUE),
+            (False, True, BlockedBy.STRATEGY),
+            (True, False, BlockedBy.QUEUE),
+            (True, True, BlockedBy.QUEUE),
         ],
     )
     def test_each_flag_is_seen(
-        self, stores: Stores, *, queue: bool, strategy: bool, held: HeldBy | None
+        self, stores: Stores, *, queue: bool, strategy: bool, held: BlockedBy | None
     ) -> None:
         stores.strategies.create(replace(HEAD, is_paused=strategy), settings())
         stores.access.set_queue_paused(HEAD.account_id, paused=queue)
-        assert stores.strategies.held_by(HEAD.account_id, HEAD.sid) is held
+        assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is held
 
     def test_nothing_is_known_of_an_unknown_strategy(self, stores: Stores) -> None:
-        assert stores.strategies.held_by(HEAD.account_id, OTHER) is None
+        assert stores.strategies.blocked_by(HEAD.account_id, OTHER) is None
 
 
 def told(command: str = "update-strategy") -> AuditEntry:
@@ -281,7 +281,7 @@ class TestPausing:
             self.ACTIVE, before=self.PAUSED, audit=told("resume-strategy"), drains=[full.DRAIN]
         )
         assert stores.strategies.head(HEAD.sid) == self.ACTIVE
-        assert stores.strategies.held_by(HEAD.account_id, HEAD.sid) is None
+        assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is None
         assert stores.operations.load(full.DRAIN.sid) == full.DRAIN
         assert stores.audits() == [told("resume-strategy")]
 

@@ -9,23 +9,23 @@ from pathlib import Path
 
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import Answer, Trail
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.run import Ending, Intent, Outcome
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import (
     Apply,
+    Block,
     Cancel,
     Claim,
     Conclude,
     Migrate,
     Pause,
     Redrive,
-    Release,
     Resolve,
     Resume,
     Stop,
     TakeAnswer,
-    Unpark,
+    Unblock,
     Update,
 )
 from shared.domain.lifecycle.decide import decide
@@ -94,9 +94,9 @@ def parked_and_freed(of: Strategy, end_date: str | None = None) -> RandomLife:
     story = told(of, end_date=end_date)
     before = story.of.main
     claim(story, before, at("2026-01-31"))
-    story.decide(Release(before=before, fence=1, held=HeldBy.QUEUE))
+    story.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE))
     story.now = at("2026-02-01")
-    story.decide(Unpark())
+    story.decide(Unblock())
     return story
 
 
@@ -105,7 +105,7 @@ def decided_late(of: Strategy, *, by_answer: bool = False) -> RandomLife:
     story = told(of)
     claim(story, story.of.event("greet"), at("2026-01-31"))
     end = ended(Ending.IN_DOUBT, story.now)
-    sending = story.of.event("greet").outset
+    sending = story.of.event("greet").progress.first_action
     assert isinstance(sending, Intent)
     story.decide(Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0))
     story.now = at("2026-02-02")

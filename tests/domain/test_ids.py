@@ -5,11 +5,11 @@ import pytest
 from shared.domain.ids import (
     EventSid,
     InstanceSid,
-    bell_name,
     call_key,
     correlation_id,
     event_address,
     event_sid,
+    wakeup_name,
 )
 
 SID = InstanceSid("0d9c2a4e-8f3b-4c6d-9a1e-5b7f0c2d4e6f")
@@ -60,8 +60,8 @@ class TestOtherNames:
         assert correlation_id(EVENT, "t0k3n") == f"{EVENT}.t0k3n"
 
     def test_a_doorbell_has_a_new_name_for_each_new_date(self) -> None:
-        assert bell_name(EVENT, 1) == f"{EVENT}-1"
-        assert bell_name(EVENT, 2) == f"{EVENT}-2"
+        assert wakeup_name(EVENT, 1) == f"{EVENT}-1"
+        assert wakeup_name(EVENT, 2) == f"{EVENT}-2"
 
     def test_the_longest_doorbell_name_fits_a_schedule(self) -> None:
-        assert len(bell_name(event_sid(SID, 99_999_999), 99_999_999)) <= 64
+        assert len(wakeup_name(event_sid(SID, 99_999_999), 99_999_999)) <= 64

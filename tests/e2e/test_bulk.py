@@ -27,7 +27,7 @@ from shared.domain.bulk.operation import SLICE
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.event import EventKind
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, Origin
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.strategy.model import Strategy
 from shared.domain.strategy.parse import read_definition
@@ -103,7 +103,7 @@ class Gym:
     def _member(self, sid: InstanceSid, now: datetime, number: int) -> Instance:
         new = NewInstance(
             sid=sid,
-            strategy_id=self.strategy.name,
+            origin=Origin(strategy_id=self.strategy.name),
             shard=number % SHARDS,
             attributes=MEMBER,
             start_date=FAR,
@@ -209,7 +209,7 @@ class TestCancelingMany:
         members = gym.members(sids)
         assert len(members) == MANY
         for member in members:
-            assert (member.status, member.note) == ("CANCELED", "the gym closes")
+            assert (member.status, member.stop_note) == ("CANCELED", "the gym closes")
             assert [event.kind for event in member.events] == [EventKind.ON_CANCEL]
 
 

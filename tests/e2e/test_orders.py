@@ -27,7 +27,7 @@ from shared.domain.bulk.operation import SLICE
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, order_sid
 from shared.domain.instance.due import SHARDS
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.start import NewInstance, start
 from tests.e2e.test_bulk import DEV, FAR, MEMBER, Gym, awaited, open_gym, tell
@@ -80,12 +80,11 @@ def placed(gym: Gym, count: int) -> list[InstanceSid]:
 def an_order(gym: Gym, name: str, number: int, now: datetime) -> Instance:
     new = NewInstance(
         sid=order_sid(DEV, name),
-        strategy_id=gym.strategy.name,
+        origin=Origin(strategy_id=gym.strategy.name, order_id=name),
         shard=number % SHARDS,
         attributes=MEMBER,
         start_date=FAR,
         schedule=OwnSchedule(),
-        order_id=name,
     )
     return start(gym.strategy, new, now=now).instance
 

@@ -42,8 +42,8 @@ class TestTheSchedulerAlone:
 
         record = await_end(processes, sid, 60)
 
-        assert record.event.executed_at is not None
-        assert timedelta() <= record.event.executed_at - due < timedelta(seconds=10)
+        assert record.event.times.executed_at is not None
+        assert timedelta() <= record.event.times.executed_at - due < timedelta(seconds=10)
 
 
 class TestKillMinusNine:

@@ -68,7 +68,9 @@ class TestOneDeployment:
         instance = bootstrap.ports().instances.load(sid)
         assert instance is not None
         assert (instance.status, instance.cancel_reason) == ("CANCELED", "MAX_ATTEMPTS")
-        assert "internal" in (instance.note or "") or "not allowed" in (instance.note or ""), instance.note
+        assert "internal" in (instance.stop_note or "") or "not allowed" in (instance.stop_note or ""), (
+            instance.stop_note
+        )
 
 
 class TestABulkOperation:

@@ -21,7 +21,7 @@ from shared.application.sessions import key_of_session
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId, InstanceSid
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Actor
 from tests.functions.contexts import Context
 
@@ -85,7 +85,7 @@ class TestTheSamples:
         assert told["message"] == "Process saved"
         instance = bootstrap.ports().instances.load(told["robustaSpid"])
         assert instance is not None
-        assert (instance.worker, instance.account_id) == ("1", DEV)
+        assert (instance.origin.worker, instance.account_id) == ("1", DEV)
         event = sample("process_api")
         path = f"/scheduler/connector-api/process/status/{told['robustaSpid']}"
         http = {**event["requestContext"]["http"], "method": "GET", "path": path}
@@ -127,7 +127,7 @@ class TestTheSamples:
         sid = InstanceSid(sample("step_runner")["sid"])
         held = ports.instances.load(sid)
         assert held is not None
-        assert held.held is HeldBy.QUEUE
+        assert held.blocked_by is BlockedBy.QUEUE
         ports.instances.commit(
             replace(held, shard=0, rev=held.rev + 1)
         )  # the sample is of the first partition
@@ -138,7 +138,7 @@ class TestTheSamples:
 
         freed = ports.instances.load(sid)
         assert freed is not None
-        assert freed.held is None
+        assert freed.blocked_by is None
 
 
 def test_the_samples_key_is_the_local_stacks() -> None:

@@ -3,11 +3,12 @@
 from collections import Counter
 
 from shared.domain.ids import event_address
-from shared.domain.instance.due import GRACE, attention_at, next_event
+from shared.domain.instance.due import GRACE, next_event, sweep_at
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.replay import last_run
+from tests.factories import stop_of
 from tests.simulation.world import Sending, World
 
 
@@ -45,11 +46,11 @@ def assert_at_rest(world: World) -> None:
     upcoming = next_event(instance)
     if upcoming is not None:
         assert upcoming.due_at > world.now_at, f"event {upcoming.seq} is overdue at rest"
-        assert attention_at(instance) == (instance.arm_at or upcoming.due_at + GRACE)
+        assert sweep_at(instance) == (instance.sweep.schedule_at or upcoming.due_at + GRACE)
     for event in instance.events:
         assert event.status is not EventStatus.EXECUTING, f"event {event.seq} hangs"
     if instance.status is not InstanceStatus.ACTIVE:
-        assert instance.drained_at is not None
+        assert stop_of(instance).drained_at is not None
 
 
 def assert_no_unmarked_double(world: World) -> None:
@@ -135,7 +136,9 @@ def assert_every_cycle_accounted_for(world: World) -> None:
             seen.extend(range(first, last + 1))
     main = instance.main_event
     seen.extend([] if main is None else [main.created_cycle])
-    assert sorted(seen) == list(range(1, instance.cycle + 1)), f"cycles {sorted(seen)} of {instance.cycle}"
+    assert sorted(seen) == list(range(1, instance.plan.cycle + 1)), (
+        f"cycles {sorted(seen)} of {instance.plan.cycle}"
+    )
 
 
 def assert_orders_applied_once(world: World) -> None:

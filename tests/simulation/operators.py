@@ -8,7 +8,7 @@ from shared.application.flags import pause_queue, resume_queue
 from shared.application.retry_event import RetryEvent, retry_event
 from shared.domain.bulk.release import drains
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
-from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import (
     CancelEvent,
@@ -115,7 +115,7 @@ def _flags_down(world: World) -> None:
     account, sid = world.strategy.account_id, world.strategy.sid
     world.do("resume queue", lambda: resume_queue(world, account, by=ANN))
     world.flags.paused_strategies.clear()
-    begun = drains(account, HeldBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
+    begun = drains(account, BlockedBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
     world.flags.access.operations.drains |= {drain.sid: drain for drain in begun}
 
 

@@ -19,7 +19,7 @@ from shared.application.ports import (
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import Drain
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Strategy
 from tests.simulation.stage import Process
@@ -109,9 +109,9 @@ class Strategies(MemoryStrategies):
     def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
         return self.world.versions.get(version) or replace(self.world.strategy, version=version)
 
-    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
+    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
         self.world.io("held_by")
-        return self.world.flags.held_by(account, strategy)
+        return self.world.flags.blocked_by(account, strategy)
 
 
 class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):

@@ -153,6 +153,6 @@ def _redrive_from_a_step(world: World, rng: random.Random) -> None:
     if not events:
         return
     event = rng.choice(events)
-    task = world.versions[event.version or instance.strategy_version].definition.tasks[event.task]
+    task = world.versions[event.claim.version or instance.strategy_version].definition.tasks[event.task]
     asked = RetryEvent(sid=instance.sid, seq=event.seq, by=ANN, from_step=rng.choice(sorted(task.steps)))
     world.do("retry from a step", lambda: retry_event(world, asked))

@@ -201,7 +201,7 @@ class TestStorms:
 
         assert_through(world)
         for instance in world.store.instances.values():
-            assert instance.cycle == 1 + len(instance.operations)
+            assert instance.plan.cycle == 1 + len(instance.operations)
 
 
 def begin_stormily(world: World, command: Cancel | CancelTasks | Pause) -> None:

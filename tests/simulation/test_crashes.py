@@ -37,7 +37,7 @@ def assert_done_right(world: World) -> None:
     assert [record.event.attempt for record in charges] == [2, 1]
     assert [record.event.status for record in records_of(world, "send-reminder")] == ["PROCESSED"] * 2
     assert [record.event.status for record in records_of(world, "send-welcome")] == ["PROCESSED"]
-    assert only_instance(world).cycle == 3
+    assert only_instance(world).plan.cycle == 3
     assert_at_rest(world)
     assert_books_agree(world)
     assert_history_complete(world)

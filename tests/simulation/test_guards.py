@@ -16,9 +16,8 @@ import shared.domain.lifecycle.takeover
 import shared.domain.steps.cursor
 from dev.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
-from shared.domain.instance.model import HeldBy, Instance
+from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.verdict import AuditEntry
 from tests.simulation.laws import only_instance
 from tests.simulation.test_storms import CALM, assert_lawful, storm
@@ -106,12 +105,7 @@ class TestARemovedGuardIsCaught:
         def fenceless(instance: Instance, seq: int, _fence: int) -> bool:
             return instance.lease is not None and instance.lease.seq == seq
 
-        def any_event(instance: Instance, seq: int, _fence: int) -> Event | None:
-            return instance.event(seq) if fenceless(instance, seq, _fence) else None
-
-        monkeypatch.setattr(shared.application.runner.progress, "holds", fenceless)
-        monkeypatch.setattr(shared.domain.lifecycle.claim, "holds", fenceless)
-        monkeypatch.setattr(shared.domain.lifecycle.conclude, "_held_event", any_event)
+        monkeypatch.setattr(Instance, "is_claimed", fenceless)
 
         assert caught(untouched)
 
@@ -148,7 +142,7 @@ class TestARemovedGuardIsCaught:
 class Blind(MemoryStrategies):
     """A store that sees no flag."""
 
-    def held_by(self, _account: AccountId, _strategy: StrategySid) -> HeldBy | None:
+    def blocked_by(self, _account: AccountId, _strategy: StrategySid) -> BlockedBy | None:
         return None
 
 

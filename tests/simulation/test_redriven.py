@@ -129,7 +129,7 @@ def assert_done_right(world: World, *, charged_under: int) -> None:
     (record,) = records_of(world, "bill")
     assert (record.event.status, record.event.attempt, record.event.run) == (EventStatus.PROCESSED, 1, 2)
     instance = only_instance(world)
-    assert (instance.status, instance.cycle, instance.events) == (InstanceStatus.CANCELED, 1, ())
+    assert (instance.status, instance.plan.cycle, instance.events) == (InstanceStatus.CANCELED, 1, ())
     assert_at_rest(world)
     assert_books_agree(world)
     assert_history_complete(world)
@@ -248,6 +248,9 @@ class TestTheGuards:
         world = redriven(SILENT)
         (record,) = records_of(world, "bill")
 
-        assert isinstance(record.event.outset, Intent)
-        assert (record.event.outset.step, record.event.outset.passed) == ("charge", ("reserve",))
-        assert record.event.outset.repeat
+        assert isinstance(record.event.progress.first_action, Intent)
+        assert (record.event.progress.first_action.step, record.event.progress.first_action.passed) == (
+            "charge",
+            ("reserve",),
+        )
+        assert record.event.progress.first_action.repeat

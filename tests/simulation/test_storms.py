@@ -75,7 +75,7 @@ class TestBadWeather:
 
         assert_lawful(world)
         instance = only_instance(world)
-        assert instance.status is not InstanceStatus.ACTIVE or instance.cycle > 3
+        assert instance.status is not InstanceStatus.ACTIVE or instance.plan.cycle > 3
 
     def test_with_a_horizon_the_sweeper_arms_what_comes_within_it(self, seed: int) -> None:
         world = storm(seed, horizon=timedelta(days=random.Random(seed).choice([1, 3, 10])))

@@ -47,15 +47,15 @@ class TestTwoRunnersAtOnce:
         assert set(self.both_come().values()) == {1}
 
     def test_it_is_the_lease_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        look = shared.domain.instance.due.look
+        next_action = shared.domain.instance.due.next_action
 
         def greedy(instance: Instance, now: datetime) -> object:
             lease = instance.lease
             ended = instance if lease is None else replace(instance, lease=replace(lease, until=now))
-            return look(ended, now)
+            return next_action(ended, now)
 
-        monkeypatch.setattr(shared.domain.lifecycle.claim, "look", greedy)
-        monkeypatch.setattr(shared.application.runner.loop, "look", greedy)
+        monkeypatch.setattr(shared.domain.lifecycle.claim, "next_action", greedy)
+        monkeypatch.setattr(shared.application.runner.loop, "next_action", greedy)
 
         assert max(self.both_come().values()) > 1
 
@@ -100,8 +100,8 @@ class TestTwoZombies:
     def test_the_books_stay_right(self) -> None:
         assert_history_complete(self.told())
 
-    def test_it_is_the_seal_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.application.runner.loop, "to_seal", lambda *_args, **_named: None)
+    def test_without_refencing_it_is_broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.application.runner.loop, "entry_to_refence", lambda *_args, **_named: None)
 
         with pytest.raises(AssertionError):
             assert_history_complete(self.told())
@@ -164,9 +164,9 @@ class TestAPlanBeyondTheHorizon:
         world.strategy = replace(world.strategy, horizon=timedelta(days=1))
         world.answers = declined(0)
         join(world)
-        assert only_instance(world).arm_at is None  # the welcome is due in minutes
+        assert only_instance(world).sweep.schedule_at is None  # the welcome is due in minutes
         world.run_until(DUE - timedelta(days=2))
-        assert only_instance(world).arm_at is not None
+        assert only_instance(world).sweep.schedule_at is not None
         assert world.bells == {}
         world.run_until(DUE + timedelta(minutes=1))
         return records_of(world, "charge-fee")
@@ -174,7 +174,7 @@ class TestAPlanBeyondTheHorizon:
     def test_it_runs_on_its_date(self) -> None:
         (charge,) = self.charged()
 
-        assert charge.event.executed_at == DUE
+        assert charge.event.times.executed_at == DUE
 
     def test_it_is_the_sweeper_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared.application.sweep, "far_partition", lambda _: "nowhere")

@@ -222,9 +222,9 @@ class World:
     ) -> Iterator[EventRecord]:
         return self.store.records_of_month(account, month, since=since, until=until, limit=limit)
 
-    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        self.io("attention")
-        return self.store.attention(partition, until=until, limit=limit)
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        self.io("due")
+        return self.store.due(partition, until=until, limit=limit)
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         self.io("load_many")
@@ -361,10 +361,10 @@ class World:
 
     def _to_be_swept(self) -> list[datetime]:
         partitions = (swept_partition(0), far_partition(0))
-        entries = [at for partition in partitions for at, _ in self.store.attention_entries(partition)]
+        entries = [at for partition in partitions for at, _ in self.store.sweep_entries(partition)]
         operations = self.flags.access.operations
-        entries += [drain.attention_at for drain in operations.drains.values()]
-        return entries + [one.attention_at for one in operations.bulks.values() if one.attention_at]
+        entries += [drain.sweep_at for drain in operations.drains.values()]
+        return entries + [one.sweep_at for one in operations.bulks.values() if one.sweep_at]
 
     def _on_the_minute(self, at: datetime) -> datetime:
         """The sweep at or after an instant."""

@@ -125,7 +125,7 @@ BULK = Shape(
         "command": Member("command", BULK_COMMAND),
         "started_at": Member("started", INSTANT),
         "updated_at": Member("updated", INSTANT, same_as="started_at"),
-        "attention_at": Member("attention", INSTANT),
+        "sweep_at": Member("sweepAt", INSTANT),
         "status": Member("status", named(BulkStatus)),
         "cursor": Member("cursor", CURSOR),
         "at_end": Member("atEnd", FLAG),

@@ -23,24 +23,33 @@ from shared.domain.bulk.release import Drain
 from shared.domain.calendar.dates import Moment
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import (
-    Again,
     AnswerMark,
     Event,
     EventKind,
+    EventPause,
     EventStatus,
+    EventTimes,
+    LastClaim,
     PausedFor,
+    RedrivenFrom,
     Resolution,
+    ResultReuse,
+    RunProgress,
 )
 from shared.domain.instance.journal import Answer, ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import (
     Added,
+    Blocked,
+    BlockedBy,
     CancelReason,
-    HeldBy,
+    Downtime,
     Instance,
     InstanceStatus,
     Lease,
-    StoodFor,
-    Stop,
+    Origin,
+    Plan,
+    Stoppage,
+    Sweep,
 )
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
 from shared.domain.instance.verdict import AuditEntry
@@ -114,7 +123,47 @@ OUTCOME = Shape(
 
 MARK = Shape(AnswerMark, {"correlation_id": Member("correlation", OWN), "key": Member("key", TEXT)})
 
-AGAIN = Shape(Again, {"step": Member("step", TEXT), "run": Member("run", WHOLE)})
+REDRIVEN_FROM = Shape(RedrivenFrom, {"step": Member("step", TEXT), "run": Member("run", WHOLE)})
+
+PAUSE = Shape(
+    EventPause,
+    {"waits_for": Member("pausedFor", named(PausedFor)), "answer_by": Member("answerBy", INSTANT)},
+)
+
+TIMES = Shape(
+    EventTimes,
+    {
+        "off_hold_at": Member("offHold", INSTANT),
+        "begun_at": Member("begun", INSTANT),
+        "scheduled_at": Member("scheduled", INSTANT, same_as="begun_at"),
+        "executed_at": Member("executed", INSTANT, same_as="scheduled_at"),
+    },
+)
+
+CLAIM = Shape(
+    LastClaim,
+    {"fence": Member("fence", WHOLE), "job": Member("job", TEXT), "version": Member("version", WHOLE)},
+)
+
+PROGRESS = Shape(
+    RunProgress,
+    {
+        "first_action": Member("action", THEN),
+        "known_visits": Member("visits", WHOLE),
+        "crashes": Member("crashes", WHOLE),
+        "call_in_doubt": Member("callInDoubt", FLAG),
+        "delay_skipped": Member("delaySkipped", FLAG),
+        "resolution": Member("resolution", named(Resolution)),
+    },
+)
+
+REUSE = Shape(
+    ResultReuse,
+    {
+        "side_results_from": Member("sideResultsFrom", WHOLE),
+        "redriven_from": Member("redrivenFrom", several(REDRIVEN_FROM)),
+    },
+)
 
 EVENT = Shape(
     Event,
@@ -128,36 +177,20 @@ EVENT = Shape(
         "created_at": Member("created", INSTANT),
         "updated_at": Member("updated", INSTANT, same_as="created_at"),
         "created_cycle": Member("cycle", WHOLE),
-        "paused_for": Member("pausedFor", named(PausedFor)),
         "after_cancellation": Member("afterCancellation", FLAG),
         "data": Member("data", OBJECT),
-        "attempt": Member("attempt", WHOLE),
-        "run": Member("run", WHOLE),
-        "ring": Member("ring", WHOLE),
         "first_date": Member("first", INSTANT),
-        "version": Member("version", WHOLE),
-        "off_hold_at": Member("offHold", INSTANT),
-        "begun_at": Member("begun", INSTANT),
-        "scheduled_at": Member("scheduled", INSTANT, same_as="begun_at"),
-        "executed_at": Member("executed", INSTANT, same_as="scheduled_at"),
-        "outset": Member("outset", THEN),
-        "fence": Member("fence", WHOLE),
-        "known_visits": Member("knownVisits", WHOLE),
-        "crashes": Member("crashes", WHOLE),
-        "applied": Member("applied", PAIR),
+        "wakeup_seq": Member("wake", WHOLE),
+        "run": Member("run", WHOLE),
+        "attempt": Member("attempt", WHOLE),
         "resets": Member("resets", several(TEXT)),
-        "side_results_from": Member("sideResultsFrom", WHOLE),
-        "again": Member("again", several(AGAIN)),
-        "unsure": Member("unsure", FLAG),
-        "hurried": Member("hurried", FLAG),
+        "applied": Member("applied", PAIR),
         "in_doubt": Member("inDoubt", FLAG),
         "answered": Member("answered", MARK),
-        "answer_by": Member("answerBy", INSTANT),
-        "resolution": Member("resolution", named(Resolution)),
-        "job": Member("job", TEXT),
         "last_error": Member("lastError", TEXT),
         "problem": Member("problem", TEXT),
     },
+    parts={"pause": PAUSE, "times": TIMES, "claim": CLAIM, "progress": PROGRESS, "reuse": REUSE},
 )
 
 MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "asked": Member("asked", ASKED)})
@@ -166,14 +199,30 @@ LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INST
 
 ADDED = Shape(Added, {"seq": Member("seq", WHOLE), "key": Member("key", TEXT), "body": Member("body", TEXT)})
 
-STOP = Shape(
-    Stop,
+BLOCKED = Shape(
+    Blocked, {"by": Member("blockedBy", named(BlockedBy)), "since": Member("blockedSince", INSTANT)}
+)
+
+DOWNTIME = Shape(
+    Downtime,
     {
-        "what": Member("what", named(StoodFor)),
+        "blocked_by": Member("blockedBy", named(BlockedBy)),
         "since": Member("since", INSTANT),
         "until": Member("until", INSTANT),
         "by": Member("by", TEXT),
         "why": Member("why", TEXT),
+    },
+)
+
+STOPPAGE = Shape(
+    Stoppage,
+    {
+        "at": Member("stopped", INSTANT),
+        "by": Member("stoppedBy", TEXT),
+        "note": Member("note", TEXT),
+        "for_event": Member("stoppedFor", WHOLE),
+        "drained_at": Member("drained", INSTANT),
+        "cancel_reason": Member("cancelReason", named(CancelReason)),
     },
 )
 
@@ -191,48 +240,59 @@ OWN_SCHEDULE = Shape(
     },
 )
 
+PLAN = Shape(
+    Plan,
+    {
+        "schedule": Member("schedule", OWN_SCHEDULE),
+        "cycle": Member("cycle", WHOLE),
+        "moment": Member("plan", MOMENT),
+        "end_date": Member("end", INSTANT),
+        "has_ended": Member("planEnded", FLAG),
+        "on_late": Member("onLate", named(OnResume)),
+    },
+)
+
+SWEEP = Shape(
+    Sweep,
+    {
+        "attempts": Member("sweepAttempts", WHOLE),
+        "next_at": Member("nextSweep", INSTANT),
+        "schedule_at": Member("scheduleAt", INSTANT),
+    },
+)
+
+ORIGIN = Shape(
+    Origin,
+    {
+        "strategy_id": Member("strategyId", TEXT),
+        "created_by": Member("createdBy", TEXT),
+        "request_hash": Member("requestHash", TEXT),
+        "order_id": Member("orderId", TEXT),
+        "worker": Member("worker", TEXT),
+    },
+)
+
 INSTANCE = Shape(
     Instance,
     {
         "strategy_version": Member("version", WHOLE),
-        "strategy_id": Member("strategyId", TEXT),
         "start_date": Member("start", INSTANT, same_as="created_at"),
         "updated_at": Member("updated", INSTANT, same_as="created_at"),
         "shard": Member("shard", WHOLE),
         "description": Member("description", TEXT),
-        "status": Member("status", named(InstanceStatus)),
-        "cycle": Member("cycle", WHOLE),
-        "plan": Member("plan", MOMENT),
-        "plan_ended": Member("planEnded", FLAG),
-        "end_date": Member("end", INSTANT),
         "attributes": Member("attributes", OBJECT),
+        "status": Member("status", named(InstanceStatus)),
         "events": Member("events", several(EVENT)),
         "next_seq": Member("nextSeq", WHOLE),
+        "has_run": Member("hasRun", FLAG),
         "fence": Member("fence", WHOLE),
         "lease": Member("lease", LEASE),
-        "cancel_reason": Member("cancelReason", named(CancelReason)),
-        "stopped_at": Member("stopped", INSTANT),
-        "stopped_by": Member("stoppedBy", TEXT),
-        "note": Member("note", TEXT),
-        "stopped_for": Member("stoppedFor", WHOLE),
-        "drained_at": Member("drained", INSTANT),
-        "held": Member("held", named(HeldBy)),
-        "hold": Member("hold", STOP),
-        "stops": Member("stops", several(STOP)),
-        "nudges": Member("nudges", WHOLE),
-        "nudged_until": Member("nudgedUntil", INSTANT),
-        "arm_at": Member("armAt", INSTANT),
-        "created_by": Member("createdBy", TEXT),
-        "request_hash": Member("requestHash", TEXT),
+        "downtimes": Member("downtimes", several(DOWNTIME)),
         "added": Member("added", several(ADDED)),
-        "outputs": Member("outputs", OBJECT),
-        "on_late": Member("onLate", named(OnResume)),
         "operations": Member("operations", several(TEXT)),
-        "schedule": Member("schedule", OWN_SCHEDULE),
-        "order_id": Member("orderId", TEXT),
-        "worker": Member("worker", TEXT),
-        "has_run": Member("hasRun", FLAG),
+        "outputs": Member("outputs", OBJECT),
     },
+    parts={"origin": ORIGIN, "stop": STOPPAGE, "plan": PLAN, "blocked": BLOCKED, "sweep": SWEEP},
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),
 )
 
@@ -330,12 +390,12 @@ VERSION = Shape(
 DRAIN = Shape(
     Drain,
     {
-        "held": Member("held", named(HeldBy)),
+        "blocked_by": Member("blockedBy", named(BlockedBy)),
         "owner": Member("owner", TEXT),
         "shard": Member("shard", WHOLE),
         "started_at": Member("started", INSTANT),
         "started_by": Member("startedBy", TEXT),
-        "attention_at": Member("attention", INSTANT, same_as="started_at"),
+        "sweep_at": Member("sweepAt", INSTANT, same_as="started_at"),
         "freed": Member("freed", WHOLE),
         "empty_since": Member("emptySince", INSTANT),
     },

@@ -26,22 +26,22 @@ from shared.adapters.dynamodb.items import (
 )
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
-    ATTENTION,
     BY_ACCOUNT,
     BY_OWNER,
     BY_STRATEGY,
+    DUE,
     LAST_OF_ALL,
     OWNER_SHARDS,
     Tables,
     account_month,
     answer_prefix,
-    attention_instant,
     journal_prefix,
     owner_shard,
     place_of,
     place_text,
     record_key,
     strategy_status,
+    sweep_instant,
 )
 from shared.application.ports import Listed, StaleRevError
 from shared.domain.calendar.dates import format_instant
@@ -169,7 +169,7 @@ class DynamoDbInstances:
             values = {
                 ":month": account_month(account, month, shard),
                 ":since": format_instant(since),
-                ":until": attention_instant(until),
+                ":until": sweep_instant(until),
             }
             listed += query_all(
                 self.client,
@@ -191,14 +191,14 @@ class DynamoDbInstances:
             meant = [record for record in found if since <= record.finished_at < until]
             yield from sorted(meant, key=_ended, reverse=True)
 
-    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        values = {":partition": partition, ":until": attention_instant(until)}
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+        values = {":partition": partition, ":until": sweep_instant(until)}
         items = query_all(
             self.client,
             most=limit,
             TableName=self.tables.instances,
-            IndexName=ATTENTION,
-            KeyConditionExpression="attentionPartition = :partition AND attentionAt <= :until",
+            IndexName=DUE,
+            KeyConditionExpression="sweepPartition = :partition AND sweepAt <= :until",
             ExpressionAttributeValues=to_attributes(values),
         )
         return [InstanceSid(item["sid"]["S"]) for item in items]

@@ -18,7 +18,6 @@ from shared.adapters.dynamodb.tables import (
     account_day,
     account_month,
     answer_item_key,
-    attention_instant,
     journal_key,
     noted_text,
     owner_shard,
@@ -27,6 +26,7 @@ from shared.adapters.dynamodb.tables import (
     record_key,
     session_key,
     strategy_status,
+    sweep_instant,
 )
 from shared.application.ports import Listed, Noted, Operation
 from shared.domain.access import Session
@@ -35,7 +35,7 @@ from shared.domain.bulk.release import Drain
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
-from shared.domain.instance.due import attention_at, partition
+from shared.domain.instance.due import partition, sweep_at
 from shared.domain.instance.journal import Answer, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AuditEntry
@@ -64,7 +64,7 @@ def read(item: Mapping[str, AttributeValue], *needed: str) -> dict[str, Any]:
 
 
 def instance_item(instance: Instance) -> Attributes:
-    """The aggregate. Its attention entry is there only while there is something to look for."""
+    """The aggregate. Its sweep entry is there only while there is something to look for."""
     members: dict[str, str | int] = {
         "rev": instance.rev,
         "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
@@ -72,9 +72,9 @@ def instance_item(instance: Instance) -> Attributes:
         "createdSid": place_text(Listed(created_at=instance.created_at, sid=instance.sid)),
         "doc": to_text(INSTANCE.write(instance, instance.sid)),
     }
-    at = attention_at(instance)
+    at = sweep_at(instance)
     if at is not None:
-        members |= {"attentionPartition": partition(instance), "attentionAt": attention_instant(at)}
+        members |= {"sweepPartition": partition(instance), "sweepAt": sweep_instant(at)}
     return item_of(instance.account_id, {"sid": instance.sid}, **members)
 
 
@@ -167,23 +167,23 @@ def drain_item(drain: Drain) -> Attributes:
         drain.account_id,
         {"sid": drain.sid},
         rev=drain.rev,
-        attentionPartition=OPERATIONS,
-        attentionAt=attention_instant(drain.attention_at),
+        sweepPartition=OPERATIONS,
+        sweepAt=sweep_instant(drain.sweep_at),
         doc=to_text(DRAIN.write(drain)),
     )
 
 
 def bulk_item(bulk: BulkOperation) -> Attributes:
-    """A bulk operation. It stands in the attention index while it is to go on, and expires after its end."""
+    """A bulk operation. It stands in the due index while it is to go on, and expires after its end."""
     members: dict[str, str | int] = {
         "kind": BULK_KIND,
         "rev": bulk.rev,
         "createdSid": place_text(Listed(created_at=bulk.started_at, sid=bulk.sid)),
         "doc": to_text(BULK.write(bulk)),
     }
-    if bulk.attention_at is not None:
-        at = attention_instant(bulk.attention_at)
-        members |= {"attentionPartition": OPERATIONS, "attentionAt": at}
+    if bulk.sweep_at is not None:
+        at = sweep_instant(bulk.sweep_at)
+        members |= {"sweepPartition": OPERATIONS, "sweepAt": at}
     if bulk.finished_at is not None:
         members[EXPIRY["operations"]] = int((bulk.finished_at + KEPT).timestamp())
     return item_of(bulk.account_id, {"sid": bulk.sid}, **members)

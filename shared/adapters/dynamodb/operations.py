@@ -11,12 +11,12 @@ from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.items import audit_item, bulk_item, operation_item, operation_of
 from shared.adapters.dynamodb.reading import query_all, read_batch
 from shared.adapters.dynamodb.tables import (
-    ATTENTION,
     BY_AGE,
+    DUE,
     OPERATIONS,
     Tables,
-    attention_instant,
     place_text,
+    sweep_instant,
 )
 from shared.application.ports import Listed, Operation, StaleRevError
 from shared.domain.bulk.operation import BulkOperation
@@ -55,10 +55,10 @@ class DynamoDbOperations:
             self.client,
             most=limit,
             TableName=self.tables.operations,
-            IndexName=ATTENTION,
-            KeyConditionExpression="attentionPartition = :partition AND attentionAt <= :until",
+            IndexName=DUE,
+            KeyConditionExpression="sweepPartition = :partition AND sweepAt <= :until",
             ExpressionAttributeValues=to_attributes(
-                {":partition": OPERATIONS, ":until": attention_instant(until)}
+                {":partition": OPERATIONS, ":until": sweep_instant(until)}
             ),
         )
         return [OperationSid(item["sid"]["S"]) for item in items]

@@ -30,17 +30,29 @@ class Member:
 
 
 class Shape(Generic[T]):
-    """The form of a dataclass. outside: fields that are kept elsewhere, as attributes of the item.
+    """The form of a dataclass.
 
-    Every field must be told; a forgotten one would be lost in storage without a word.
+    parts: fields that hold a value object whose members stand in the same object. So how a class is divided
+    into parts changes no document. A part that may be None needs a member that is always written.
+    outside: fields that are kept elsewhere, as attributes of the item.
+
+    Every field must be listed; a forgotten one would be lost in storage without a word.
     """
 
     def __init__(
-        self, kind: type[T], members: Mapping[str, Member], *, outside: tuple[str, ...] = ()
+        self,
+        kind: type[T],
+        members: Mapping[str, Member],
+        *,
+        parts: Mapping[str, "Shape[Any]"] | None = None,
+        outside: tuple[str, ...] = (),
     ) -> None:
+        parts = parts or {}
         defaults = {field.name: _default(field) for field in fields(kind)}  # type: ignore[arg-type]
-        if set(defaults) != {*members, *outside}:
-            raise TypeError(f"{kind.__name__}: {sorted(set(defaults) ^ {*members, *outside})} not told")
+        if set(defaults) != {*members, *parts, *outside}:
+            raise TypeError(
+                f"{kind.__name__}: {sorted(set(defaults) ^ {*members, *parts, *outside})} not told"
+            )
         self._kind = kind
         self._rows = [
             (field, m.name, m.form.write, defaults[field] if m.usual is None else m.usual, m.same_as)
@@ -50,6 +62,14 @@ class Shape(Generic[T]):
         self._usual = {field: m.usual for field, m in members.items() if m.usual is not None}
         self._same = [(field, m.same_as) for field, m in members.items() if m.same_as is not None]
         self._nullable = {field for field, _ in self._same if defaults[field] is None}
+        self._parts = dict(parts)
+        self._part_of = {name: field for field, part in parts.items() for name in part.names}
+        self.names: tuple[str, ...] = (*self._members, *self._part_of)
+        self.is_never_empty = any(usual is MISSING and same is None for _, _, _, usual, same in self._rows)
+        if len(set(self.names)) != len(members) + sum(len(part.names) for part in parts.values()):
+            raise TypeError(f"{kind.__name__}: two fields have the same name")
+        if not all(part.is_never_empty for field, part in parts.items() if defaults[field] is None):
+            raise TypeError(f"{kind.__name__}: a part would be lost if all its members were left out")
 
     def write(self, value: T, owner: str = "", /) -> dict[str, Json]:
         """The document: members whose values are not the usual ones."""
@@ -58,6 +78,10 @@ class Shape(Generic[T]):
             found = getattr(value, field)
             if found != (usual if same_as is None else getattr(value, same_as)):
                 document[name] = None if found is None else write(found, owner)
+        for field, part in self._parts.items():
+            found = getattr(value, field)
+            if found is not None:
+                document |= part.write(found, owner)
         return document
 
     def read(self, stored: Json, owner: str = "", /, **outside: object) -> T:
@@ -65,7 +89,11 @@ class Shape(Generic[T]):
         if not isinstance(stored, dict):
             raise StoredShapeError(f"{self._kind.__name__} is not an object but {type(stored).__name__}")
         found: dict[str, Any] = {**self._usual, **outside}
+        parts: dict[str, dict[str, Json]] = {}
         for name, value in stored.items():
+            if name in self._part_of:
+                parts.setdefault(self._part_of[name], {})[name] = value
+                continue
             if name not in self._members:
                 raise StoredShapeError(f"{self._kind.__name__} has no member {name[:40]!r}")
             field, read = self._members[name]
@@ -73,6 +101,8 @@ class Shape(Generic[T]):
                 found[field] = None if value is None and field in self._nullable else read(value, owner)
             except StoredShapeError as error:
                 raise StoredShapeError(f"{self._kind.__name__}.{name} {error}") from None
+        for field, document in parts.items():
+            found[field] = self._parts[field].read(document, owner)
         for field, same_as in self._same:
             if field not in found and same_as in found:
                 found[field] = found[same_as]

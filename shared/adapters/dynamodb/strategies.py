@@ -41,7 +41,7 @@ from shared.application.ports import (
 from shared.domain.bulk.release import Drain
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
@@ -132,7 +132,7 @@ class DynamoDbStrategies:
         self._cache.move_to_end((sid, version))
         return strategy
 
-    def held_by(self, account: AccountId, strategy: StrategySid) -> HeldBy | None:
+    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
         access, strategies = self.tables.access, self.tables.strategies
         keys = {
             access: [to_attributes(flags_key(account))],
@@ -140,8 +140,8 @@ class DynamoDbStrategies:
         }
         found = read_batch(self.client, keys)
         if any(read(flags, "queuePaused")["queuePaused"] for flags in found[access]):
-            return HeldBy.QUEUE
-        return HeldBy.STRATEGY if any(_head_of(head).is_paused for head in found[strategies]) else None
+            return BlockedBy.QUEUE
+        return BlockedBy.STRATEGY if any(_head_of(head).is_paused for head in found[strategies]) else None
 
     def settings(self, sid: StrategySid, version: int) -> SavedSettings:
         item = self._item({"sid": sid, "sk": version_key(version)})

@@ -21,14 +21,14 @@ _ONE_MILLISECOND = timedelta(milliseconds=1)
 HEAD_KEY = "head"
 FLAGS_KEY = "flags"
 
-ATTENTION = "attention"
+DUE = "due"
 BY_STRATEGY = "byStrategy"
 BY_OWNER = "byOwner"
 BY_AGE = "byAge"
 BY_ACCOUNT = "byAccount"
 
 OPERATIONS = "operations"
-"""The one partition of the operations' attention index: there are few of them."""
+"""The one partition of the operations' due index: there are few of them."""
 
 EXPIRY = {"access": "expiresAt", "operations": "expiresAt"}
 """Tables whose items may end by themselves, and the attribute that says when (seconds since 1970)."""
@@ -62,7 +62,7 @@ LAYOUTS = {
     "instances": Layout(
         key=("sid",),
         indexes=(
-            (ATTENTION, ("attentionPartition", "attentionAt")),
+            (DUE, ("sweepPartition", "sweepAt")),
             (BY_STRATEGY, ("strategyStatus", "createdSid")),
             (BY_OWNER, ("ownerShard", "createdSid")),
         ),
@@ -71,7 +71,7 @@ LAYOUTS = {
     "operations": Layout(
         key=("sid",),
         indexes=(
-            (ATTENTION, ("attentionPartition", "attentionAt")),
+            (DUE, ("sweepPartition", "sweepAt")),
             (BY_AGE, ("accountId", "createdSid")),
         ),
     ),
@@ -158,8 +158,8 @@ def owned_key(account: AccountId, place: Listed) -> dict[str, str]:
     return {"pk": f"account#{account}", "sk": f"{OWNED_KEY}{place_text(place)}"}
 
 
-def attention_instant(at: datetime) -> str:
-    """An instant as the attention index sorts it: in milliseconds, never before the true one."""
+def sweep_instant(at: datetime) -> str:
+    """An instant as the due index sorts it: in milliseconds, never before the true one."""
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return format_instant(whole if whole == at else whole + _ONE_MILLISECOND)
 

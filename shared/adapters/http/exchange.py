@@ -18,7 +18,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import DecodeError, HTTPError
 
 from shared.adapters.http.egress import NotSentError, RefusedAddressError
-from shared.domain.steps.call import Blocked, TimedOut, Unreachable
+from shared.domain.steps.call import AddressRefused, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
 
 MAX_BODY_BYTES = 128 * 1024
@@ -71,7 +71,7 @@ class Reply:
         return self.content.decode(self.charset, errors="replace")
 
 
-def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | Unreachable | Blocked:
+def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | Unreachable | AddressRefused:
     """Send a request once and return its outcome. Messages contain nothing of the request except its host."""
     try:
         prepared = _prepared(session, sending)
@@ -80,7 +80,7 @@ def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | 
     try:
         return _exchanged(session, prepared, sending.seconds)
     except RefusedAddressError as error:
-        return Blocked(why=str(error))
+        return AddressRefused(why=str(error))
     except NotSentError as error:
         return Unreachable(why=str(error))
     except _BROKEN as error:

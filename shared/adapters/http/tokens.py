@@ -15,7 +15,7 @@ from typing import assert_never
 
 from shared.adapters.http.egress import Seconds
 from shared.adapters.http.exchange import Reply, Sending, read_json
-from shared.domain.steps.call import Blocked, Credential, TimedOut, Unreachable
+from shared.domain.steps.call import AddressRefused, Credential, TimedOut, Unreachable
 from shared.domain.steps.outcome import TOKEN_TIMEOUT_SECONDS
 from shared.domain.strategy.model import Json
 
@@ -30,7 +30,7 @@ MAX_TOKENS = 256
 
 _UNSENDABLE = re.compile(r"[^\x20-\x7e\xa0-\xff]")
 
-Exchange = Callable[[Sending], Reply | TimedOut | Unreachable | Blocked]
+Exchange = Callable[[Sending], Reply | TimedOut | Unreachable | AddressRefused]
 """Sends a request."""
 
 
@@ -110,7 +110,7 @@ class TokenCache:
         match reply:
             case Reply():
                 return _token_in(reply, credential.path, asked_at)
-            case TimedOut(why=why) | Unreachable(why=why) | Blocked(why=why):
+            case TimedOut(why=why) | Unreachable(why=why) | AddressRefused(why=why):
                 return NoToken(f"no token: {why}")
             case _:
                 assert_never(reply)

@@ -86,7 +86,7 @@ def _ahead(ports: Ports, instance: Instance, past: PastEvent) -> Then | None:
 
 def _items(past: PastEvent, ahead: Then | None, *, now: datetime) -> list[_Item]:
     found: list[_Item] = []
-    before = past.event.begun_at
+    before = past.event.times.begun_at
     for step in past.steps:
         item = _item(step, before)
         if item is None:
@@ -143,7 +143,7 @@ def _about_to(intent: Intent, event: Event, before: datetime | None, *, now: dat
 
 def _to_be_retried(past: PastEvent) -> str | None:
     """The step whose failure is slept over until the next attempt, where that is so."""
-    waits = past.event.status is EventStatus.PENDING and past.event.outset is None
+    waits = past.event.status is EventStatus.PENDING and past.event.progress.first_action is None
     entries = [step.entry for step in past.steps if step.entry is not None]
     then = entries[-1].then if entries and waits else None
     return then.failure.step if isinstance(then, RunEnd) and then.failure is not None else None
@@ -195,7 +195,8 @@ def _of_its_end(instance: Instance, past: Sequence[PastEvent], *, is_told: bool)
         return
     reason = instance.cancel_reason.value if instance.cancel_reason is not None else ""
     step = next((name for one in past for name in _that_ended_it(one)), "schedule")
-    yield _row(step, instance.note or reason, instance.stopped_at or instance.updated_at)
+    at = instance.updated_at if instance.stop is None else instance.stop.at
+    yield _row(step, instance.stop_note or reason, at)
 
 
 def _that_ended_it(past: PastEvent) -> Iterator[str]:

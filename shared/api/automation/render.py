@@ -28,7 +28,7 @@ def definition_id_of(head: StrategyHead) -> str:
 def workflow_shape(instance: Instance, head: StrategyHead, *, now: datetime) -> Shape:
     """A workflow."""
     status = STATUS_OF[phase_of(instance, now=now)]
-    over = instance.stopped_at if instance.status.is_final else None
+    over = instance.stop.at if instance.stop is not None and instance.status.is_final else None
     return {
         "workflowId": instance.sid,
         "data": data_of(instance),

@@ -24,10 +24,10 @@ def list_events(call: Call, sid: str) -> Answer:
     asked = call.asked(PageQuery)
     paging = Paging(call, f"events of {instance.sid}", asked)
     page = history_page(call.ports, instance, before=paging.before(int), limit=asked.limit)
-    versions = {past.event.version or instance.strategy_version for past in page.events}
+    versions = {past.event.claim.version or instance.strategy_version for past in page.events}
     known = {version: call.ports.strategies.load(instance.strategy_sid, version) for version in versions}
     shapes = [
-        past_event_shape(instance, past, known[past.event.version or instance.strategy_version])
+        past_event_shape(instance, past, known[past.event.claim.version or instance.strategy_version])
         for past in page.events
     ]
     return HTTPStatus.OK, paging.page_up_to(shapes, None if page.after is None else str(page.after))

@@ -5,7 +5,7 @@ from shared.domain.bulk.operation import BulkStatus, Came
 from shared.domain.explain.reasons import Reason
 from shared.domain.instance.event import EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy
-from shared.domain.instance.model import CancelReason, HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
 from shared.domain.instance.phase import Phase, Waiting
 from shared.domain.instance.run import Path
 from shared.domain.steps.history import StepOutcome
@@ -55,7 +55,7 @@ _INSTANCE_MORE: Json = {
     "stoppedAt": DATE,
     "stoppedBy": TEXT,
     "drainedAt": DATE,
-    "heldBy": one_of(HeldBy),
+    "heldBy": one_of(BlockedBy),
     "createdBy": TEXT,
     "outputs": {"type": "object"},
     "schedule": object_of(

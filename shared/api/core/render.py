@@ -174,34 +174,34 @@ def summary_shape(instance: Instance) -> Shape:
 
 def instance_shape(instance: Instance) -> Shape:
     """An instance."""
-    main = instance.main_event
+    main, stop = instance.main_event, instance.stop
     return given(
         sid=instance.sid,
         description=instance.description,
-        strategyId=instance.strategy_id,
+        strategyId=instance.origin.strategy_id,
         strategyVersion=instance.strategy_version,
         status=instance.status.value,
-        cycle=instance.cycle,
+        cycle=instance.plan.cycle,
         startDate=date_text(instance.start_date),
-        endDate=date_text(instance.end_date),
-        executionDate=None if instance.plan is None else date_text(instance.plan.at),
-        executionDay=None if instance.plan is None else instance.plan.asked.day,
+        endDate=date_text(instance.plan.end_date),
+        executionDate=None if instance.plan.moment is None else date_text(instance.plan.moment.at),
+        executionDay=None if instance.plan.moment is None else instance.plan.moment.asked.day,
         attributes=dict(instance.attributes),
         outputs=dict(instance.outputs) or None,
-        schedule=None if instance.schedule is None else schedule_shape(instance.schedule),
-        orderId=instance.order_id,
-        worker=instance.worker,
+        schedule=None if instance.plan.schedule is None else schedule_shape(instance.plan.schedule),
+        orderId=instance.origin.order_id,
+        worker=instance.origin.worker,
         nextEvent=None
         if main is None
         else {"sid": instance.event_sid(main), "date": format_instant(main.date)},
         cancelReason=instance.cancel_reason,
-        note=instance.note,
-        stoppedAt=date_text(instance.stopped_at),
-        stoppedBy=instance.stopped_by,
+        note=instance.stop_note,
+        stoppedAt=None if stop is None else date_text(stop.at),
+        stoppedBy=None if stop is None else stop.by,
         draining=instance.is_draining,
-        drainedAt=date_text(instance.drained_at),
-        heldBy=instance.held,
-        createdBy=instance.created_by,
+        drainedAt=None if stop is None else date_text(stop.drained_at),
+        heldBy=instance.blocked_by,
+        createdBy=instance.origin.created_by,
         createdAt=date_text(instance.created_at),
         updatedAt=date_text(instance.updated_at),
     )
@@ -242,7 +242,7 @@ def open_event_shape(instance: Instance, event: Event, trail: Trail) -> Shape:
     return given(
         **shape,
         correlationId=then.correlation_id if waits and isinstance(then, Intent) else None,
-        answerBy=date_text(event.answer_by),
+        answerBy=None if event.pause is None else date_text(event.pause.answer_by),
         taskStatus=_task_status(list(chain(trail, event.run))),
     )
 
@@ -264,8 +264,16 @@ def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
 
 def event_members(instance: Instance, event: Event, *, finished_at: datetime | None) -> Shape:
     """What is told of an event wherever it is shown. finished_at: None while it is open."""
-    moments = {"schedule": event.scheduled_at, "execution": event.executed_at, "finish": finished_at}
-    ran = None if finished_at is None or event.executed_at is None else finished_at - event.executed_at
+    moments = {
+        "schedule": event.times.scheduled_at,
+        "execution": event.times.executed_at,
+        "finish": finished_at,
+    }
+    ran = (
+        None
+        if finished_at is None or event.times.executed_at is None
+        else finished_at - event.times.executed_at
+    )
     return given(
         sid=instance.event_sid(event),
         instanceSid=instance.sid,
@@ -277,13 +285,13 @@ def event_members(instance: Instance, event: Event, *, finished_at: datetime | N
         task=event.task,
         date=date_text(event.date),
         data=dict(event.data) or None,
-        scheduledAt=date_text(event.scheduled_at),
-        executedAt=date_text(event.executed_at),
+        scheduledAt=date_text(event.times.scheduled_at),
+        executedAt=date_text(event.times.executed_at),
         finishedAt=date_text(finished_at),
         createdCycle=event.created_cycle,
         attempt=event.attempt,
         run=event.run,
-        jobId=event.job,
+        jobId=event.claim.job,
         lastError=event.last_error,
         problem=event.problem,
         createdAt=date_text(event.created_at),

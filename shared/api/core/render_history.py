@@ -3,7 +3,7 @@
 from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
 from shared.domain.explain.event import Told
 from shared.domain.explain.instance import Answer, Explanation, Planned
-from shared.domain.instance.downtime import Standing
+from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
@@ -20,7 +20,7 @@ def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) ->
     closing = {} if record is None else _closing(record)
     return {
         **shape,
-        **given(worker=instance.worker),
+        **given(worker=instance.origin.worker),
         **closing,
         "steps": [_step(step, past.event.task, strategy) for step in past.steps],
     }
@@ -92,7 +92,7 @@ def _told(told: Told) -> Shape:
     )
 
 
-def _stood(stood: Standing) -> Shape:
+def _stood(stood: StatusAt) -> Shape:
     status = None if stood.status is None else stood.status.value
     return given(status=status, since=date_text(stood.since), by=stood.by, why=stood.why)
 
@@ -106,7 +106,7 @@ def _answer(instance: Instance, answer: Answer) -> Shape:
         **_told(answer.told),
         **given(
             attempt=event.attempt if event.has_begun else None,
-            executedAt=date_text(event.executed_at),
+            executedAt=date_text(event.times.executed_at),
             finishedAt=None if record is None else date_text(record.finished_at),
             skippedCycles=None if skipped is None else {"first": skipped[0], "last": skipped[1]},
             skippedUntil=None if record is None else date_text(record.skipped_until),

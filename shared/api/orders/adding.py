@@ -73,7 +73,7 @@ def _check_used(call: Call, again: Repeatable, orders: int) -> None:
     """Raises: JocError: it was another request that had the key before."""
     account = call.principal.account_id
     sids = [numbered_order_sid(account, order_number(account, again.key, place)) for place in range(orders)]
-    if any(known.request_hash != again.body_hash for known in call.ports.instances.load_many(sids)):
+    if any(known.origin.request_hash != again.body_hash for known in call.ports.instances.load_many(sids)):
         raise JocError(Code.BAD_REQUEST, "the Idempotency-Key was used with another request")
 
 

@@ -41,7 +41,7 @@ def sid_of_order(account: AccountId, order_id: str) -> InstanceSid:
 
 def order_id_of(instance: Instance) -> str:
     """What an instance is called among orders."""
-    return instance.order_id or instance.sid
+    return instance.origin.order_id or instance.sid
 
 
 def chosen(call: Call, body: ModifyOrders, wanted: Wanted) -> Selection | None:

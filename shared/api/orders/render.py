@@ -92,7 +92,7 @@ def history_state(record: EventRecord) -> str:
 
 def started_at(record: EventRecord) -> datetime:
     """When a run began."""
-    return record.event.begun_at or record.event.date
+    return record.event.times.begun_at or record.event.date
 
 
 def fitting(shapes: Iterable[Shape], *, most: int) -> Iterator[Shape]:
@@ -112,9 +112,9 @@ def _last_outcome(instance: Instance, phase: Phase) -> Shape | None:
             values = dict(instance.outputs)
             return {"TYPE": "Succeeded", **({"namedValues": values} if values else {})}
         case Phase.CANCELED:
-            return _given(TYPE="Cancelled", message=instance.note)
+            return _given(TYPE="Cancelled", message=instance.stop_note)
         case Phase.FAULTED | Phase.STUCK:
-            return _given(TYPE="Failed", message=instance.note)
+            return _given(TYPE="Failed", message=instance.stop_note)
         case Phase.RETRYING:
             event = current_event(instance)
             return _given(TYPE="Failed", message=None if event is None else event.last_error)

@@ -76,10 +76,10 @@ def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> 
     """Where a process stands. last: its last finished run; looked at only where the phase leaves it to that."""
     seen = SEEN[phase]
     if seen is not None:
-        why = instance.note if TOLD[phase] == FAILED else None
+        why = instance.stop_note if TOLD[phase] == FAILED else None
         return {"status": seen.value, "message": _with(TOLD[phase], why)}
     if last is None:
-        is_over = phase is Phase.UNDATED and instance.plan_ended
+        is_over = phase is Phase.UNDATED and instance.plan.has_ended
         return {"status": Seen.WAITING.value, "message": NO_EXECUTION if is_over else TOLD[phase]}
     if last.event.status is EventStatus.FAILED:
         return {"status": Seen.FAILED.value, "message": _with(FAILED, last.why)}

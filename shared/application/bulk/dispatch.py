@@ -17,7 +17,7 @@ from shared.domain.instance.due import EARLY
 def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> Turn:
     """Take an operation in hand for as long as this invocation lasts. Safe at any time, any number of times."""
     operation = ports.operations.load(sid)
-    at = None if operation is None else operation.attention_at
+    at = None if operation is None else operation.sweep_at
     if operation is None or at is None or at > ports.clock.now() + EARLY:
         return Turn()
     match operation:

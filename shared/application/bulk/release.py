@@ -7,15 +7,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from shared.application.bulk.progress import RESERVE, Turn
-from shared.application.commit import ContentionError, ring, settled
+from shared.application.commit import ContentionError, execute, schedule_wakeup
 from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
 from shared.domain.bulk.release import FREED_PER_SECOND, SAY_SO, Drain, after_turn, taken_in_hand
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.commands import Unpark
+from shared.domain.lifecycle.commands import Unblock
 
 BATCH = 25
 """So many are freed between two looks at the clock."""
@@ -51,7 +51,7 @@ def drain_on(ports: Ports, drain: Drain, *, time_left: Callable[[], timedelta]) 
 
 def _is_held(ports: Ports, drain: Drain) -> bool:
     """Whether the flag was set again."""
-    if drain.held is HeldBy.QUEUE:
+    if drain.blocked_by is BlockedBy.QUEUE:
         return ports.access.queue_paused(drain.account_id)
     head = ports.strategies.head(StrategySid(drain.owner))
     return head is not None and head.is_paused
@@ -78,7 +78,7 @@ def _freed(
         if begun - said_so >= SAY_SO:
             drain, said_so = _in_hand(ports, drain), begun
         until, most = begun + GRACE, BATCH + len(handled) + len(drained.failed)
-        found = ports.instances.attention(drain.partition, until=until, limit=most)
+        found = ports.instances.due(drain.partition, until=until, limit=most)
         batch = [sid for sid in found if sid not in handled and sid not in drained.failed]
         if not batch and not any(sid in handled for sid in found):
             return drain, True
@@ -93,10 +93,10 @@ def _freed(
 def _free(ports: Ports, sid: InstanceSid, drained: Turn) -> None:
     """One instance freed and rung for. One that cannot be read or decided on holds up none of the others."""
     try:
-        verdict = settled(ports, sid, Unpark())
+        verdict = execute(ports, sid, Unblock())
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
         drained.failed[sid] = f"{type(error).__name__}: {error}"
         return
     if isinstance(verdict, Applied):
-        ring(ports, verdict.instance)
+        schedule_wakeup(ports, verdict.instance)
         drained.done += 1

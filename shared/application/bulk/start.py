@@ -27,7 +27,7 @@ from shared.domain.bulk.operation import (
 from shared.domain.bulk.selection import Selection
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, sid_of_request
-from shared.domain.instance.due import Nothing, look
+from shared.domain.instance.due import Idle, next_action
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, noted
 
@@ -142,7 +142,7 @@ def _begun(
         command=replace(asked.command, by=replace(asked.command.by, operation=sid)),
         started_at=now,
         updated_at=now,
-        attention_at=now,
+        sweep_at=now,
         request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
     )
     first = begin(bulk, found.slice if is_small else None, worker=ports.ids.token())
@@ -175,7 +175,7 @@ def _as_stored(ports: Ports, bulk: BulkOperation) -> BulkOperation:
 
 def _wake(ports: Ports, instance: Instance) -> None:
     """Have a runner arm what is next, so that the request does not wait for the scheduler."""
-    if not isinstance(look(instance, ports.clock.now()), Nothing):
+    if not isinstance(next_action(instance, ports.clock.now()), Idle):
         ports.wakeups.invoke(instance.sid)
 
 

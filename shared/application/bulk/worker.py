@@ -9,7 +9,7 @@ from functools import partial
 
 from shared.application.bulk.progress import RESERVE, Turn
 from shared.application.bulk.select import Walk, addressed, next_slice
-from shared.application.commit import MAX_RACES, ContentionError, ring, settled
+from shared.application.commit import MAX_RACES, ContentionError, execute, schedule_wakeup
 from shared.application.ports import OverloadedError, Ports, StaleRevError, UnknownStrategyError
 from shared.domain.bulk.operation import (
     COMMANDED_PER_SECOND,
@@ -52,7 +52,7 @@ def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], tim
         results = [Result(sid=sid, came=Came.CHANGED) for sid in done]
         _stored(ports, at_work, results, follows=None, goes_on=False)
         return turn
-    after = work(ports, at_work, turn, loaded={}, time_left=time_left, wake=partial(ring, ports))
+    after = work(ports, at_work, turn, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports))
     moved = after is not None and (after.cursor, after.counts) != (bulk.cursor, bulk.counts)
     if after is not None and after.status is BulkStatus.ACTIVE and moved:
         ports.wakeups.invoke_operation(bulk.sid)
@@ -159,7 +159,7 @@ def _commanded(
         ]
     results: list[Result] = []
     for sid in at_hand(bulk):
-        is_ours = bulk.attention_at is not None and ports.clock.now() < bulk.attention_at
+        is_ours = bulk.sweep_at is not None and ports.clock.now() < bulk.sweep_at
         if not is_ours or time_left() <= RESERVE:
             break
         try:
@@ -191,7 +191,7 @@ def _settled(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict |
     asked = addressed(ports, bulk.command, instance)
     if isinstance(asked, Refused):
         return asked
-    return settled(ports, instance.sid, asked, known=instance, is_meant=partial(_is_meant, ports, bulk))
+    return execute(ports, instance.sid, asked, known=instance, is_meant=partial(_is_meant, ports, bulk))
 
 
 def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:

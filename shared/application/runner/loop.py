@@ -1,126 +1,114 @@
 """The step runner: runs the due events of one instance, step by step.
 
-One way: look, claim, check the flags, then step after step, conclude, and look again.
-Source: design section 3.
+Check, claim, check the flags, then step after step, conclude, and check again. Source: design section 3.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from shared.application.commit import committed, ring, settled, stored
+from shared.application.commit import execute, save, schedule_wakeup, try_commit
 from shared.application.ports import Ports
-from shared.application.runner.progress import Claimed, Halted, Moved
-from shared.application.runner.step import Leave, TimeLeft, conclude_run, next_step
+from shared.application.runner.progress import Run, Stopped
+from shared.application.runner.step import Deadline, TimeLeft, conclude_run, next_step
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import EARLY, NotYet, Over, Ready, look
+from shared.domain.instance.due import EARLY, Due, PlanExpired, Scheduled, next_action
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import Trail
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import heard, position, to_seal
+from shared.domain.instance.replay import entry_to_refence, heard, position
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.commands import Claim, Finish, Release, Unpark
+from shared.domain.lifecycle.commands import Block, Claim, Finish, Unblock
 from shared.domain.lifecycle.decide import decide
 
-MAX_LOOKS = 100
-"""A runner looks at most so often before it leaves the rest to a fresh invocation."""
+MAX_CHECKS = 100
+"""How often an invocation checks the instance before it leaves the rest to a fresh one."""
 
 
 def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeLeft) -> int:
-    """Run what is due on an instance, then arm the wakeup of what comes next; how many events were claimed.
+    """Run what is due on an instance, then schedule the next wakeup; return how many events were claimed.
 
     job: names this invocation. Safe to call at any time, any number of times, from anywhere.
     """
-    claimed = 0
+    claims = 0
     instance = ports.instances.load(sid)
-    for _ in range(MAX_LOOKS):
+    for _ in range(MAX_CHECKS):
         if instance is None:
             break
         now = ports.clock.now()
-        match look(instance, now):
-            case Ready(event=event):
-                run = _Run(ports=ports, job=job, time_left=time_left, has_moved=claimed > 0)
-                instance, has_claimed = run.take(instance, event)
-                claimed += has_claimed
-            case NotYet(at=at) if at - now <= EARLY:
-                ports.clock.sleep((at - now).total_seconds())
-            case Over():
+        match next_action(instance, now):
+            case Due(event=event):
+                at = _claim(ports, instance, event, job=job)
+                if isinstance(at, Run):
+                    at = _run_steps(ports, at, Deadline(time_left=time_left, has_executed=claims > 0))
+                    claims += 1
+                instance = at.instance
+            case Scheduled(at=at_instant) if at_instant - now <= EARLY:
+                ports.clock.sleep((at_instant - now).total_seconds())
+            case PlanExpired():
                 instance = _after(ports, instance, Finish())
             case _:
                 break
     if instance is not None:
-        ring(ports, instance)
-    return claimed
+        schedule_wakeup(ports, instance)
+    return claims
 
 
-def _after(ports: Ports, instance: Instance, command: Finish | Unpark) -> Instance | None:
-    """The instance after a command, or as another writer left it."""
+def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run | Stopped:
+    """Claim a due event. Stopped: with the instance as it is now, None if another runner has it."""
+    version = event.claim.version or instance.strategy_version
+    strategy = ports.strategies.load(instance.strategy_sid, version)
+    is_new = event.run == 1 and event.progress.first_action is None
+    trail = Trail() if is_new else heard(ports.instances.trail(instance.sid, event.seq), event)
+    command = Claim(seq=event.seq, trail=trail, token=ports.ids.token(), job=job)
+    verdict = decide(strategy, instance, command, now=ports.clock.now())
+    if not isinstance(verdict, Applied) or not save(ports, verdict):
+        return Stopped(instance=ports.instances.load(instance.sid))
+    after = verdict.instance
+    claimed = after.executing
+    then = None if claimed is None else position(trail, claimed)
+    if claimed is None or then is None:
+        return Stopped(instance=after)
+
+    # After the claim, so that a flag that is set while no runner has a claim stops every later call.
+    flag = ports.strategies.blocked_by(after.account_id, after.strategy_sid)
+    if flag is not None:
+        return _block(ports, after, Block(before=event, fence=after.fence, blocked_by=flag))
+
+    if event.status is EventStatus.EXECUTING or event.progress.call_in_doubt:
+        # Runners that lost their claim may still be running: what this one builds on must not change any more.
+        entry = entry_to_refence(trail, claimed, fence=after.fence)
+        if entry is not None:
+            ports.instances.append(after, entry)
+            trail = trail.with_entry(entry)
+
+    if isinstance(then, Intent) and claimed.progress.delay_skipped:
+        then = replace(then, not_before=None)
+    return Run(strategy=strategy, instance=after, event=claimed, fence=after.fence, trail=trail, then=then)
+
+
+def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:
+    """Give the claim back; unblock the instance at once if the flag has been cleared meanwhile."""
+    verdict = execute(ports, claimed.sid, command)
+    if verdict is None or ports.strategies.blocked_by(claimed.account_id, claimed.strategy_sid):
+        return Stopped(instance=None)
+    return Stopped(instance=_after(ports, verdict.instance, Unblock()))
+
+
+def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
+    """Execute step after step, until the run ends or has to stop."""
+    call_in_doubt = run.event.progress.call_in_doubt
+    at: Run | Stopped = run
+    while isinstance(at, Run):
+        if isinstance(at.then, RunEnd):
+            at = conclude_run(ports, at, at.then)
+        else:
+            at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
+            call_in_doubt, deadline = False, replace(deadline, has_executed=True)
+    return at
+
+
+def _after(ports: Ports, instance: Instance, command: Finish | Unblock) -> Instance | None:
+    """Return the instance after a command, or as another writer left it."""
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    verdict = committed(ports, strategy, instance, command)
+    verdict = try_commit(ports, strategy, instance, command)
     return ports.instances.load(instance.sid) if verdict is None else verdict.instance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """One claim of one event, from look to conclusion. has_moved: this invocation has run another before."""
-
-    ports: Ports
-    job: str
-    time_left: TimeLeft
-    has_moved: bool
-
-    def take(self, instance: Instance, event: Event) -> tuple[Instance | None, bool]:
-        """The instance after the event was claimed and run as far as it goes; and whether it was claimed.
-
-        None: another runner has it; there is nothing more to do here.
-        """
-        version = event.version or instance.strategy_version
-        strategy = self.ports.strategies.load(instance.strategy_sid, version)
-        fresh = event.run == 1 and event.outset is None
-        trail = Trail() if fresh else heard(self.ports.instances.trail(instance.sid, event.seq), event)
-        command = Claim(seq=event.seq, trail=trail, token=self.ports.ids.token(), job=self.job)
-        verdict = decide(strategy, instance, command, now=self.ports.clock.now())
-        if not isinstance(verdict, Applied) or not stored(self.ports, verdict):
-            return self.ports.instances.load(instance.sid), False
-        after = verdict.instance
-        claimed = after.executing
-        if claimed is None:
-            return after, False
-        claim = Claimed(strategy=strategy, seq=event.seq, fence=after.fence, trail=trail)
-        held = self.ports.strategies.held_by(after.account_id, after.strategy_sid)
-        if held is not None:
-            return self._parked(after, Release(before=event, fence=after.fence, held=held)), False
-        if event.status is EventStatus.EXECUTING or event.unsure:
-            claim = self._sealed(claim, after, claimed)
-        return self._walked(claim, after, claimed), True
-
-    def _sealed(self, claim: Claimed, instance: Instance, event: Event) -> Claimed:
-        """The claim with what it builds on made safe from runners that lost theirs but are still alive."""
-        seal = to_seal(claim.trail, event, fence=claim.fence)
-        if seal is None:
-            return claim
-        self.ports.instances.append(instance, seal)
-        return claim.with_entry(seal)
-
-    def _parked(self, claimed: Instance, command: Release) -> Instance | None:
-        """The claim given back; freed again at once where the flag has cleared meanwhile."""
-        verdict = settled(self.ports, claimed.sid, command)
-        if verdict is None or self.ports.strategies.held_by(claimed.account_id, claimed.strategy_sid):
-            return None
-        return _after(self.ports, verdict.instance, Unpark())
-
-    def _walked(self, claim: Claimed, instance: Instance, event: Event) -> Instance | None:
-        """Step after step, until the run ends or somebody else decides."""
-        then = position(claim.trail, event)
-        if event.hurried and isinstance(then, Intent):
-            then = replace(then, not_before=None)
-        at: Moved | Halted = Halted(instance=None)
-        at = at if then is None else Moved(claim=claim, instance=instance, event=event, then=then)
-        steps = 0
-        while isinstance(at, Moved) and isinstance(at.then, Intent):
-            unsure = event.unsure and not steps
-            leave = Leave(time_left=self.time_left, has_moved=self.has_moved or steps > 0)
-            at = next_step(self.ports, at, at.then, unsure=unsure, leave=leave)
-            steps += 1
-        if isinstance(at, Moved) and isinstance(at.then, RunEnd):
-            at = conclude_run(self.ports, at, at.then)
-        return at.instance if isinstance(at, Halted) else None

@@ -1,4 +1,4 @@
-"""A claimed event on its way: where it stands, and how each move of it is stored.
+"""A run on its way: where it stands, and how each of its moves is saved.
 
 Source: design section 3, items 4, 8 and 11.
 """
@@ -6,161 +6,142 @@ Source: design section 3, items 4, 8 and 11.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.application.commit import settled
+from shared.application.commit import execute
 from shared.application.ports import Ports
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import JournalEntry, Trail
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import heard
+from shared.domain.instance.replay import chain, heard
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, Then
 from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.claim import holds
-from shared.domain.lifecycle.commands import Apply, ForgoAnswer, Stop, Wait
-from shared.domain.steps.call import Answered, CallOutcome
-from shared.domain.steps.flow import Walk
+from shared.domain.lifecycle.commands import Apply, Command, ForgoAnswer, Stop, Wait
+from shared.domain.steps.flow import StepContext
+from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A claim: of which event, under which fence, and what is stored of the event so far.
+class Run:
+    """A run of a claimed event.
 
-    last: the last step of the run, where it goes into the event's record instead of the journal.
+    instance, event: as last loaded or saved. fence: of the claim.
+    trail: what is stored of the event so far. then: what the run does next.
+    last: the last step of the run, if it goes into the event's record instead of the journal.
     """
 
     strategy: Strategy
-    seq: int
-    fence: int
-    trail: Trail
-    last: JournalEntry | None = None
-
-    def with_entry(self, entry: JournalEntry) -> "Claimed":
-        """The claim with one more entry in its trail, in place of what stood for the same visit."""
-        return replace(self, trail=self.trail.with_entry(entry))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """The run goes on: where it stands now, with the instance as it is now."""
-
-    claim: Claimed
     instance: Instance
     event: Event
+    fence: int
+    trail: Trail
     then: Then
+    last: JournalEntry | None = None
+
+    @property
+    def known_visits(self) -> int:
+        """How many steps of the run are journalled."""
+        return len(chain(self.trail, self.event.run))
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a call of the event was, or may have been, sent more than once or without an answer."""
+        last = () if self.last is None else (self.last,)
+        return any_in_doubt(self.strategy, self.event, (*self.trail.entries, *last))
+
+    def context(self, ports: Ports) -> StepContext:
+        """Return what the next step is decided on, at this instant."""
+        return StepContext(
+            strategy=self.strategy,
+            instance=self.instance,
+            event=self.event,
+            trail=self.trail,
+            now=ports.clock.now(),
+            token=ports.ids.token(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Called:
-    """What a step's call came to, if it makes one. impossible: what the step came to where it could not be made."""
-
-    outcome: CallOutcome | None = None
-    digest: str | None = None
-    impossible: Outcome | None = None
-
-
-NO_CALL = Called()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halted:
-    """The run goes on no further here. instance: None where another runner or invocation has it now."""
+class Stopped:
+    """The run does not continue in this invocation. instance: None if another runner or invocation has it now."""
 
     instance: Instance | None
 
 
-def _handed_over(ports: Ports, at: Moved, entry: JournalEntry) -> Moved | Halted:
-    """What a controller ordered, applied to the instance once; the run goes on from there."""
-    command = Apply(seq=at.claim.seq, fence=at.claim.fence, entry=entry)
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
-    return looked_at(at, None if verdict is None else verdict.instance)
-
-
-def journalled(
+def record_step(
     ports: Ports,
-    at: Moved,
+    run: Run,
     intent: Intent,
     outcome: Outcome,
     then: Then,
     *,
     started_at: datetime,
-    call: Called = NO_CALL,
-) -> Moved | Halted:
-    """The step stored with what follows it; orders handed over; the instance looked at again.
+    digest: str | None = None,
+    status: int | None = None,
+) -> Run | Stopped:
+    """Journal a step with what follows it, apply the directives of its controller, and refresh the instance.
 
-    A step that closes its event goes into the event's record instead.
+    A step that closes its event goes into the event's record instead, which saves a write.
+    digest: of the request that was sent. status: the HTTP status of the answer.
     """
     entry = JournalEntry(
-        seq=at.claim.seq,
-        run=at.event.run,
-        fence=at.claim.fence,
+        seq=run.event.seq,
+        run=run.event.run,
+        fence=run.fence,
         intent=intent,
         outcome=outcome,
         then=then,
         started_at=started_at,
         finished_at=ports.clock.now(),
-        digest=call.digest,
-        answered=call.outcome.status if isinstance(call.outcome, Answered) else None,
+        digest=digest,
+        answered=status,
     )
-    forgoes = _forgoes(at, intent, then)
-    if _closes(then) and not outcome.directives and not forgoes:
-        return replace(at, claim=replace(at.claim, last=entry), then=then)
-    ports.instances.append(at.instance, entry)
-    at = replace(at, claim=at.claim.with_entry(entry), then=then)
-    if forgoes:
-        return _forgone(ports, at, intent)
-    if outcome.directives:
-        return _handed_over(ports, at, entry)
-    if isinstance(then, RunEnd):
-        return at
-    return looked_at(at, ports.instances.load(at.instance.sid))
-
-
-def _forgoes(at: Moved, intent: Intent, then: Then) -> bool:
-    """Whether an asynchronous step is over without the answer to its call."""
     waits = isinstance(then, Intent) and then.awaits
-    return intent.answers_later and not waits and not at.event.has_answer_to(intent.correlation_id)
+    forgoes = intent.answers_later and not waits and not run.event.has_answer_to(intent.correlation_id)
+    if _closes(then) and not outcome.directives and not forgoes:
+        return replace(run, last=entry, then=then)
+    ports.instances.append(run.instance, entry)
+    run = replace(run, trail=run.trail.with_entry(entry), then=then)
+    if forgoes:
+        return _forgo_answer(ports, run, intent)
+    if outcome.directives:
+        return apply(ports, run, Apply(seq=run.event.seq, fence=run.fence, entry=entry))
+    if isinstance(then, RunEnd):
+        return run
+    return refresh(run, ports.instances.load(run.instance.sid))
 
 
-def _forgone(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
-    """The run goes on without an answer; or from it after all, where it was faster."""
-    command = ForgoAnswer(seq=at.claim.seq, fence=at.claim.fence, correlation_id=intent.correlation_id)
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
-    now_at = looked_at(at, None if verdict is None else verdict.instance)
-    if isinstance(now_at, Halted) or not now_at.event.has_answer_to(intent.correlation_id):
+def apply(ports: Ports, run: Run, command: Command) -> Run | Stopped:
+    """Execute a command on the instance; the run continues if its claim still holds."""
+    verdict = execute(ports, run.instance.sid, command, known=run.instance)
+    return refresh(run, None if verdict is None else verdict.instance)
+
+
+def stop_run(ports: Ports, run: Run, command: Stop | Wait) -> Stopped:
+    """End the run here for now, with its progress kept."""
+    verdict = execute(ports, run.instance.sid, command, known=run.instance)
+    return Stopped(instance=verdict.instance if isinstance(verdict, Applied) else None)
+
+
+def refresh(run: Run, instance: Instance | None) -> Run | Stopped:
+    """Return the run on the instance as it is now, if the claim still holds."""
+    event = None if instance is None else instance.claimed_event(run.event.seq, run.fence)
+    if instance is None or event is None:
+        return Stopped(instance=None)
+    return replace(run, instance=instance, event=event)
+
+
+def _forgo_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
+    """Continue without the answer to an asynchronous call, or from the answer if that was faster."""
+    command = ForgoAnswer(seq=run.event.seq, fence=run.fence, correlation_id=intent.correlation_id)
+    now_at = apply(ports, run, command)
+    if isinstance(now_at, Stopped) or not now_at.event.has_answer_to(intent.correlation_id):
         return now_at
-    trail = heard(at.claim.trail, now_at.event)
-    return replace(now_at, claim=replace(at.claim, trail=trail), then=intent)
+    return replace(now_at, trail=heard(now_at.trail, now_at.event), then=intent)
 
 
 def _closes(then: Then) -> bool:
-    """Whether a run's end closes its event for sure."""
+    """Whether the end of a run closes its event in any case."""
     if not isinstance(then, RunEnd):
         return False
     exhausted = then.how is Ending.EXHAUSTED and then.failure is not None and not then.failure.pauses
     return then.how is Ending.SUCCEEDED or exhausted
-
-
-def looked_at(at: Moved, instance: Instance | None) -> Moved | Halted:
-    """The run with its instance as it is now, unless the claim no longer holds."""
-    if instance is None or not holds(instance, at.claim.seq, at.claim.fence):
-        return Halted(instance=None)
-    event = instance.event(at.claim.seq)
-    return Halted(instance=None) if event is None else replace(at, instance=instance, event=event)
-
-
-def set_down(ports: Ports, at: Moved, command: Stop | Wait) -> Halted:
-    """The run ends here for now, with its progress kept."""
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
-    return Halted(instance=verdict.instance if isinstance(verdict, Applied) else None)
-
-
-def walk_of(ports: Ports, at: Moved) -> Walk:
-    """Where the run walks, at this instant."""
-    return Walk(
-        strategy=at.claim.strategy,
-        instance=at.instance,
-        event=at.event,
-        trail=at.claim.trail,
-        now=ports.clock.now(),
-        token=ports.ids.token(),
-    )

@@ -1,4 +1,4 @@
-"""One step of a claimed event: stop or wait where that is due, call, judge, journal, hand over, look again.
+"""One step of a run: stop or wait if it must, else call, judge, journal. And the end of a run.
 
 Source: design section 3, items 4 to 8 and 10.
 """
@@ -8,29 +8,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from shared.application.commit import settled, stored
+from shared.application.commit import execute, save
 from shared.application.ports import Ports
-from shared.application.runner.progress import (
-    NO_CALL,
-    Called,
-    Halted,
-    Moved,
-    journalled,
-    looked_at,
-    set_down,
-    walk_of,
-)
-from shared.domain.ids import CorrelationId
+from shared.application.runner.progress import Run, Stopped, apply, record_step, refresh, stop_run
 from shared.domain.instance.model import InstanceStatus
-from shared.domain.instance.replay import answer_to, chain, position
+from shared.domain.instance.replay import answer_to, position
 from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.claim import lease_until
 from shared.domain.lifecycle.commands import AwaitAnswer, Conclude, Renew, Stop, Wait
 from shared.domain.lifecycle.decide import decide
-from shared.domain.steps.call import CallNotPossibleError
-from shared.domain.steps.flow import go_on
-from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, any_in_doubt, settle, undecided
+from shared.domain.steps.call import Answered, CallNotPossibleError
+from shared.domain.steps.flow import advance
+from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.steps.outcome import (
     answered,
     doubt_policy,
@@ -45,196 +35,179 @@ from shared.domain.steps.outcome import (
 from shared.domain.steps.request_digest import digest_of
 from shared.domain.strategy.model import InDoubt
 
-SET_DOWN = timedelta(seconds=20)
-"""What an invocation keeps in reserve to set an event down."""
+RESERVE = timedelta(seconds=20)
+"""What an invocation keeps of its time to set an event down."""
 
 TimeLeft = Callable[[], timedelta]
 """How much longer this invocation may run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """When this invocation has to leave. has_moved: it has executed a step already."""
+class Deadline:
+    """When this invocation must end. has_executed: it has executed a step or a run already."""
 
     time_left: TimeLeft
-    has_moved: bool
+    has_executed: bool
 
 
-def next_step(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: Leave) -> Moved | Halted:
-    """Execute one step and find what follows it; or set the event down where it may not, or need not, go on.
+def next_step(  # noqa: PLR0911 - one return for each way a step can go
+    ports: Ports, run: Run, intent: Intent, *, call_in_doubt: bool, deadline: Deadline
+) -> Run | Stopped:
+    """Execute one step and find what follows it, or set the event down if the step may not run here and now.
 
-    unsure: the step may already have been sent.
+    call_in_doubt: the call of the step may already have been sent.
     """
-    now = ports.clock.now()
-    has_answer = at.event.has_answer_to(intent.correlation_id)
-    if intent.awaits and not has_answer and (intent.answer_by is None or intent.answer_by > now):
-        return _awaited(ports, at, intent)
-    if at.instance.status is not InstanceStatus.ACTIVE and not at.event.after_cancellation:
-        return set_down(ports, at, _stop(at))
+    now, seq, fence = ports.clock.now(), run.event.seq, run.fence
+    has_answer = run.event.has_answer_to(intent.correlation_id)
+    lapses_later = intent.answer_by is None or intent.answer_by > now
+    if intent.awaits and not has_answer and lapses_later:
+        return _await_answer(ports, run, intent)
+
+    if run.instance.status is not InstanceStatus.ACTIVE and not run.event.after_cancellation:
+        return stop_run(
+            ports, run, Stop(seq=seq, fence=fence, known_visits=run.known_visits, in_doubt=run.in_doubt)
+        )
+
     if intent.awaits or has_answer:
-        return _heard(ports, at, intent)
+        return _process_answer(ports, run, intent)
+
     if intent.not_before is not None and intent.not_before > now:
-        return set_down(ports, at, _wait(at, until=intent.not_before))
-    return _acted(ports, at, intent, unsure=unsure, leave=leave)
+        return stop_run(ports, run, _wait(run, until=intent.not_before))
+
+    if call_in_doubt:
+        match settle(run.context(ports), intent):
+            case Undecided(end=end):
+                return replace(run, then=end)
+            case Settled(outcome=outcome, then=then):
+                return record_step(ports, run, intent, outcome, then, started_at=ports.clock.now())
+            case SendAgain(intent=again):
+                intent = again
+            case unknown:
+                assert_never(unknown)
+
+    needed = longest(run.strategy, run.strategy.definition.tasks[run.event.task].steps[intent.step])
+    if deadline.time_left() < needed + RESERVE:
+        return _hand_over(ports, run, deadline)
+
+    leased = _with_lease(ports, run, intent, needed)
+    return leased if isinstance(leased, Stopped) else _execute(ports, leased, intent)
 
 
-def _acted(ports: Ports, at: Moved, intent: Intent, *, unsure: bool, leave: Leave) -> Moved | Halted:
-    """The step executed, or over without that where its earlier sending is in doubt."""
-    match settle(walk_of(ports, at), intent) if unsure else SendAgain(intent):
-        case Undecided(end=end):
-            return replace(at, then=end)
-        case Settled(outcome=outcome, then=then):
-            return journalled(ports, at, intent, outcome, then, started_at=ports.clock.now())
-        case SendAgain(intent=again):
-            return _executed_in_time(ports, at, again, leave)
-        case unknown:
-            assert_never(unknown)
-
-
-def _executed_in_time(ports: Ports, at: Moved, intent: Intent, leave: Leave) -> Moved | Halted:
-    """The step done under a lease that lasts for it, if this invocation lasts for it too."""
-    strategy = at.claim.strategy
-    needed = longest(strategy, strategy.definition.tasks[at.event.task].steps[intent.step])
-    if leave.time_left() < needed + SET_DOWN:
-        return _elsewhere(ports, at, leave)
-    leased = _leased(ports, at, intent, needed)
-    return _executed(ports, leased, intent) if isinstance(leased, Moved) else leased
-
-
-def conclude_run(ports: Ports, at: Moved, end: RunEnd) -> Halted:
-    """The record first, where the event closes, then the instance; until no other writer is faster."""
+def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
+    """Save the event's record, if the event closes, then the instance; repeat until no other writer is faster."""
+    stands_at = position(run.trail, run.event) if end.how is Ending.IN_DOUBT else None
     command = Conclude(
-        seq=at.claim.seq,
-        fence=at.claim.fence,
+        seq=run.event.seq,
+        fence=run.fence,
         end=end,
-        in_doubt=_in_doubt(at),
-        known_visits=_visits(at),
-        last=at.claim.last,
-        doubted=_doubted(at) if end.how is Ending.IN_DOUBT else None,
+        in_doubt=run.in_doubt,
+        known_visits=run.known_visits,
+        last=run.last,
+        doubted_call=stands_at.correlation_id if isinstance(stands_at, Intent) else None,
     )
-    held: Moved | Halted = at
-    while isinstance(held, Moved):
-        instance = held.instance
+    at: Run | Stopped = run
+    while isinstance(at, Run):
+        instance = at.instance
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         verdict = decide(strategy, instance, command, now=ports.clock.now())
-        if isinstance(verdict, Applied) and _stored_record_first(ports, verdict, at.claim.seq):
-            return Halted(instance=verdict.instance)
-        held = looked_at(at, ports.instances.load(instance.sid))
-    return held
+        if isinstance(verdict, Applied) and _save_record_first(ports, verdict, run.event.seq):
+            return Stopped(instance=verdict.instance)
+        at = refresh(run, ports.instances.load(instance.sid))
+    return at
 
 
-def _in_doubt(at: Moved) -> bool:
-    """Whether a call of the event was, or may have been, sent more than once or without an answer."""
-    entries = at.claim.trail.entries + ((at.claim.last,) if at.claim.last else ())
-    return any_in_doubt(at.claim.strategy, at.event, entries)
+def _save_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
+    """Whether the verdict is saved, after the record of the run's own event: a crash between loses nothing."""
+    for record in verdict.records:
+        if record.event.seq == seq:
+            ports.instances.put_record(verdict.instance, record)
+    others = tuple(record for record in verdict.records if record.event.seq != seq)
+    return save(ports, replace(verdict, records=others))
 
 
-def _visits(at: Moved) -> int:
-    """How many steps of the run are on file."""
-    return len(chain(at.claim.trail, at.event.run))
-
-
-def _doubted(at: Moved) -> CorrelationId | None:
-    """Under which correlation id the call went out that the run stands at."""
-    then = position(at.claim.trail, at.event)
-    return then.correlation_id if isinstance(then, Intent) else None
-
-
-def _stored_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
-    own = [record for record in verdict.records if record.event.seq == seq]
-    for record in own:
-        ports.instances.put_record(verdict.instance, record)
-    others = tuple(record for record in verdict.records if record not in own)
-    return stored(ports, replace(verdict, records=others))
-
-
-def _executed(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
-    """The step done: its call made, its answer judged, what follows chosen."""
+def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
+    """Make the call of a step, judge its answer, choose what follows, and record it."""
     started_at = ports.clock.now()
-    call = _called(ports, at, intent)
-    walk = walk_of(ports, at)
-    outcome = call.impossible or judged(walk, intent, call.outcome, run=ports.controllers.run)
-    step = walk.task.steps[intent.step]
-    if outcome.unanswered and doubt_policy(walk.strategy, step) is InDoubt.PAUSE:
-        error = outcome.error or StepError(message="no answer")
-        return replace(at, then=undecided(walk, intent, error))
-    outcome, then = (sent if outcome.success and intent.answers_later else go_on)(walk, intent, outcome)
-    return journalled(ports, at, intent, outcome, then, started_at=started_at, call=call)
+    call, digest, impossible = None, None, None
+    try:
+        request = request_of(run.context(ports), intent)
+    except CallNotPossibleError as error:
+        request, impossible = None, not_possible(intent, error)
+    if request is not None:
+        ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
+        call, digest = ports.caller.call(request), digest_of(request)
+    context = run.context(ports)
+    outcome = impossible or judged(context, intent, call, run=ports.controllers.run)
+    if outcome.unanswered and doubt_policy(run.strategy, context.task.steps[intent.step]) is InDoubt.PAUSE:
+        why = outcome.error or StepError(message="no answer")
+        return replace(run, then=undecided(context, intent, why))
+    follow = sent if outcome.success and intent.answers_later else advance
+    outcome, then = follow(context, intent, outcome)
+    status = call.status if isinstance(call, Answered) else None
+    return record_step(ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status)
 
 
-def _awaited(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
-    """The event set down until its answer comes; or the run goes on, where the answer was faster."""
+def _await_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
+    """Set the event down until its answer comes, or continue if the answer was faster."""
     command = AwaitAnswer(
-        seq=at.claim.seq,
-        fence=at.claim.fence,
+        seq=run.event.seq,
+        fence=run.fence,
         intent=intent,
-        known_visits=_visits(at),
-        in_doubt=_in_doubt(at),
+        known_visits=run.known_visits,
+        in_doubt=run.in_doubt,
     )
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
+    verdict = execute(ports, run.instance.sid, command, known=run.instance)
     if isinstance(verdict, Applied):
-        return Halted(instance=verdict.instance)
-    return looked_at(at, None if verdict is None else verdict.instance)
+        return Stopped(instance=verdict.instance)
+    return refresh(run, None if verdict is None else verdict.instance)
 
 
-def _heard(ports: Ports, at: Moved, intent: Intent) -> Moved | Halted:
-    """An asynchronous step over: its answer judged, or the lack of one; what follows chosen.
+def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
+    """Judge the answer to an asynchronous call, or the lack of one, and choose what follows.
 
-    Where the answer was faster than the reply, the sending is journalled first.
+    If the answer was faster than the reply to the call, the sending is recorded first.
     """
     started_at = ports.clock.now()
     if not intent.awaits:
-        outcome, waiting = sent_already(walk_of(ports, at), intent)
-        return journalled(ports, at, intent, outcome, waiting, started_at=started_at)
-    if at.event.has_answer_to(intent.correlation_id) and answer_to(at.claim.trail, at.event, intent) is None:
-        answers = ports.instances.trail(at.instance.sid, at.claim.seq).answers
-        at = replace(at, claim=replace(at.claim, trail=replace(at.claim.trail, answers=answers)))
-    walk = walk_of(ports, at)
-    answer = answer_to(at.claim.trail, at.event, intent)
-    outcome, then = go_on(walk, intent, lapsed(intent) if answer is None else answered(walk, intent, answer))
-    return journalled(ports, at, intent, outcome, then, started_at=started_at)
+        outcome, waiting = sent_already(run.context(ports), intent)
+        return record_step(ports, run, intent, outcome, waiting, started_at=started_at)
+    answer = answer_to(run.trail, run.event, intent)
+    if answer is None and run.event.has_answer_to(intent.correlation_id):
+        # It was taken after the trail was read.
+        answers = ports.instances.trail(run.instance.sid, run.event.seq).answers
+        run = replace(run, trail=replace(run.trail, answers=answers))
+        answer = answer_to(run.trail, run.event, intent)
+    context = run.context(ports)
+    outcome = lapsed(intent) if answer is None else answered(context, intent, answer)
+    outcome, then = advance(context, intent, outcome)
+    return record_step(ports, run, intent, outcome, then, started_at=started_at)
 
 
-def _called(ports: Ports, at: Moved, intent: Intent) -> Called:
-    """The step's call, made if it makes one and if it can be made."""
-    try:
-        request = request_of(walk_of(ports, at), intent)
-    except CallNotPossibleError as error:
-        return Called(impossible=not_possible(intent, error))
-    if request is None:
-        return NO_CALL
-    ports.clock.sleep(at.claim.strategy.definition.request_delay.total_seconds())
-    return Called(outcome=ports.caller.call(request), digest=digest_of(request))
-
-
-def _leased(ports: Ports, at: Moved, intent: Intent, needed: timedelta) -> Moved | Halted:
-    """The run with a lease that lasts for the next step."""
-    now, lease = ports.clock.now(), at.instance.lease
+def _with_lease(ports: Ports, run: Run, intent: Intent, needed: timedelta) -> Run | Stopped:
+    """Return the run under a lease that lasts for the step."""
+    now, lease = ports.clock.now(), run.instance.lease
     if lease is not None and lease.until - now >= needed:
-        return at
-    until = lease_until(at.claim.strategy, at.event, intent, now=now)
-    command = Renew(seq=at.claim.seq, fence=at.claim.fence, until=until)
-    verdict = settled(ports, at.instance.sid, command, known=at.instance)
-    return looked_at(at, None if verdict is None else verdict.instance)
+        return run
+    until = lease_until(run.strategy, run.event, intent, now=now)
+    return apply(ports, run, Renew(seq=run.event.seq, fence=run.fence, until=until))
 
 
-def _elsewhere(ports: Ports, at: Moved, leave: Leave) -> Halted:
-    """The event set down for a fresh invocation; not rung for where this one has done nothing."""
-    halted = set_down(ports, at, _wait(at, until=None))
-    if halted.instance is not None and leave.has_moved:
-        ports.wakeups.invoke(at.instance.sid)
-    return Halted(instance=None)
+def _hand_over(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
+    """Set the event down for a fresh invocation.
+
+    That one is not invoked if this one has executed nothing: it would have no more time either. The sweeper does it.
+    """
+    stopped = stop_run(ports, run, _wait(run, until=None))
+    if stopped.instance is not None and deadline.has_executed:
+        ports.wakeups.invoke(run.instance.sid)
+    return Stopped(instance=None)
 
 
-def _stop(at: Moved) -> Stop:
-    return Stop(seq=at.claim.seq, fence=at.claim.fence, known_visits=_visits(at), in_doubt=_in_doubt(at))
-
-
-def _wait(at: Moved, *, until: datetime | None) -> Wait:
+def _wait(run: Run, *, until: datetime | None) -> Wait:
     return Wait(
-        seq=at.claim.seq,
-        fence=at.claim.fence,
+        seq=run.event.seq,
+        fence=run.fence,
         until=until,
-        known_visits=_visits(at),
-        in_doubt=_in_doubt(at),
+        known_visits=run.known_visits,
+        in_doubt=run.in_doubt,
     )

@@ -130,7 +130,7 @@ class Counts:
 class BulkOperation:
     """One command to all instances of a selection that there were when it began.
 
-    started_at: when that was. attention_at: when it is to go on if nobody has moved it; None: never by itself.
+    started_at: when that was. sweep_at: when it is to go on if nobody has moved it; None: never by itself.
     cursor, at_end: where the walk goes on behind the slice in hand, and whether nothing follows it.
     in_hand: the slice: some of it may have been commanded, none of it is counted.
     worker: a name of the invocation that has it, unlike any other's; None: nobody. crashes: how many have died
@@ -146,7 +146,7 @@ class BulkOperation:
     command: BulkCommand
     started_at: datetime
     updated_at: datetime
-    attention_at: datetime | None = None
+    sweep_at: datetime | None = None
     rev: int = 1
     status: BulkStatus = BulkStatus.ACTIVE
     cursor: Cursor = START
@@ -181,7 +181,7 @@ def begin(bulk: BulkOperation, only: Slice | None, *, worker: str) -> BulkOperat
     whole = replace(bulk, in_hand=only.sids, cursor=only.cursor, at_end=True)
     if not only.sids:
         return _over(whole, BulkStatus.COMPLETED, now=bulk.started_at)
-    return replace(whole, worker=worker, attention_at=bulk.started_at + HELD_FOR)
+    return replace(whole, worker=worker, sweep_at=bulk.started_at + HELD_FOR)
 
 
 def taken(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
@@ -191,7 +191,7 @@ def taken(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
         bulk,
         worker=worker,
         crashes=bulk.crashes + 1 if died else bulk.crashes,
-        attention_at=now + HELD_FOR,
+        sweep_at=now + HELD_FOR,
         rev=bulk.rev + 1,
     )
 
@@ -230,14 +230,14 @@ def reported(
     )
     if bulk.status is not BulkStatus.ACTIVE:
         kept = left if bulk.status is BulkStatus.PAUSED else ()
-        return replace(after, in_hand=kept, worker=None, attention_at=None)
+        return replace(after, in_hand=kept, worker=None, sweep_at=None)
     if follows is not None and not left:
         after = replace(after, in_hand=follows.sids, cursor=follows.cursor, at_end=follows.at_end)
     if after.at_end and not after.in_hand:
         return _over(after, BulkStatus.COMPLETED, now=now)
     if not goes_on:
-        return replace(after, worker=None, attention_at=now)
-    return replace(after, attention_at=now + HELD_FOR)
+        return replace(after, worker=None, sweep_at=now)
+    return replace(after, sweep_at=now + HELD_FOR)
 
 
 def ordered(bulk: BulkOperation, order: Order, *, now: datetime) -> BulkOperation | None:
@@ -257,12 +257,12 @@ def ordered(bulk: BulkOperation, order: Order, *, now: datetime) -> BulkOperatio
         return None
     after = replace(bulk, status=statuses[order], rev=bulk.rev + 1, updated_at=now)
     if order is Order.RESUME:
-        return replace(after, attention_at=now)
+        return replace(after, sweep_at=now)
     if order is Order.CANCEL:
         after = replace(after, finished_at=now)
     if bulk.worker is not None:
         return after
-    return replace(after, attention_at=None, in_hand=() if order is Order.CANCEL else bulk.in_hand)
+    return replace(after, sweep_at=None, in_hand=() if order is Order.CANCEL else bulk.in_hand)
 
 
 def is_of(bulk: BulkOperation, instance: Instance) -> bool:
@@ -322,4 +322,4 @@ def _counted(bulk: BulkOperation, results: Sequence[Result]) -> BulkOperation:
 
 
 def _over(bulk: BulkOperation, status: BulkStatus, *, now: datetime) -> BulkOperation:
-    return replace(bulk, status=status, worker=None, attention_at=None, finished_at=now)
+    return replace(bulk, status=status, worker=None, sweep_at=None, finished_at=now)

@@ -1,15 +1,15 @@
 """Work on many instances, carried on piece by piece until it is done.
 
-A drain frees what a paused queue or strategy held, once it is resumed: one for each partition of held
-entries, so that they go on side by side. Source: design section 3, item 3, and section 8.
+A drain frees what a paused queue or strategy blocked, once it is resumed: one for each partition of blocked
+instances, so that they go on side by side. Source: design section 3, item 3, and section 8.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.ids import AccountId, OperationSid
-from shared.domain.instance.due import SHARDS, held_partition
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.due import SHARDS, blocked_partition
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Actor
 
 FREED_PER_SECOND = 400
@@ -19,7 +19,7 @@ PAUSE_BETWEEN_LOOKS = timedelta(minutes=1)
 """How long a drain that found nothing waits before it looks again."""
 
 QUIET = timedelta(minutes=10)
-"""A partition that has stayed empty for so long is drained: whoever was parking has seen the flag by then."""
+"""How long a partition must stay empty to be drained: by then every runner has seen the flag cleared."""
 
 IN_HAND = timedelta(minutes=2)
 """A drain taken in hand is left alone for so long; whoever works on it says so again in time."""
@@ -30,43 +30,43 @@ SAY_SO = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """The freeing of one partition of held entries.
+    """The freeing of one partition of blocked instances.
 
-    owner: the account whose queue, or the strategy, that held them. attention_at: when it is to go on.
+    owner: the account whose queue, or the strategy, that blocked them. sweep_at: when it is to go on.
     freed: how many so far. empty_since: since when its partition has been found empty.
     rev: rises with each stored change; a drain started anew begins above any rev of the one before.
     """
 
     sid: OperationSid
     account_id: AccountId
-    held: HeldBy
+    blocked_by: BlockedBy
     owner: str
     shard: int
     started_at: datetime
     started_by: str
-    attention_at: datetime
+    sweep_at: datetime
     rev: int
     freed: int = 0
     empty_since: datetime | None = None
 
     @property
     def partition(self) -> str:
-        """The partition of the attention index it frees."""
-        return held_partition(self.held, self.owner, self.shard)
+        """The partition of the due index it frees."""
+        return blocked_partition(self.blocked_by, self.owner, self.shard)
 
 
-def drains(account: AccountId, held: HeldBy, owner: str, *, by: Actor, now: datetime) -> tuple[Drain, ...]:
+def drains(account: AccountId, flag: BlockedBy, owner: str, *, by: Actor, now: datetime) -> tuple[Drain, ...]:
     """The drains of a flag that has been cleared, due at once. Their sids are the flag's own."""
     return tuple(
         Drain(
-            sid=OperationSid(f"drain-{held.value}-{owner}-{shard}"),
+            sid=OperationSid(f"drain-{flag.value}-{owner}-{shard}"),
             account_id=account,
-            held=held,
+            blocked_by=flag,
             owner=owner,
             shard=shard,
             started_at=now,
             started_by=by.name,
-            attention_at=now,
+            sweep_at=now,
             rev=round(now.timestamp() * 1000),
         )
         for shard in range(SHARDS)
@@ -75,7 +75,7 @@ def drains(account: AccountId, held: HeldBy, owner: str, *, by: Actor, now: date
 
 def taken_in_hand(drain: Drain, *, now: datetime) -> Drain:
     """The drain while an invocation works on it."""
-    return replace(drain, attention_at=now + IN_HAND, rev=drain.rev + 1)
+    return replace(drain, sweep_at=now + IN_HAND, rev=drain.rev + 1)
 
 
 def after_turn(drain: Drain, *, freed: int, is_empty: bool, now: datetime) -> Drain | None:
@@ -85,8 +85,8 @@ def after_turn(drain: Drain, *, freed: int, is_empty: bool, now: datetime) -> Dr
     """
     after = replace(drain, freed=drain.freed + freed, rev=drain.rev + 1)
     if not is_empty:
-        return replace(after, empty_since=None, attention_at=now)
+        return replace(after, empty_since=None, sweep_at=now)
     since = now if freed or drain.empty_since is None else drain.empty_since
     if now - since >= QUIET:
         return None
-    return replace(after, empty_since=since, attention_at=now + PAUSE_BETWEEN_LOOKS)
+    return replace(after, empty_since=since, sweep_at=now + PAUSE_BETWEEN_LOOKS)

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import assert_never
 
 from shared.domain.explain.reasons import Reason
-from shared.domain.instance.downtime import Standing
+from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
-from shared.domain.instance.model import HeldBy, Instance, StoodFor
+from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.run import Ending, Intent, RunEnd
 from shared.domain.steps.history import PastEvent
 
@@ -35,10 +35,10 @@ class Question:
     """
 
     instance: Instance
-    stood: Standing
+    stood: StatusAt
     at: datetime
     now: datetime
-    held_by: HeldBy | None = None
+    blocked_by: BlockedBy | None = None
 
 
 def told(asked: Question, past: PastEvent) -> Told:
@@ -60,25 +60,21 @@ def told(asked: Question, past: PastEvent) -> Told:
     )
 
 
-def stood_still(stood: Standing) -> Told | None:
+def stood_still(stood: StatusAt) -> Told | None:
     """What kept the instance from running anything then; None where nothing is known to have."""
-    stop = stood.stop
-    if stop is None:
+    downtime = stood.downtime
+    if downtime is None:
         return None
-    match stop.what:
-        case StoodFor.PAUSE:
-            return Told(reason=Reason.PAUSED, since=stood.since, until=stop.until, by=stop.by, why=stop.why)
-        case StoodFor.QUEUE:
-            return Told(reason=Reason.HELD_BY_QUEUE, since=stop.since, until=stop.until)
-        case StoodFor.STRATEGY:
-            return Told(reason=Reason.HELD_BY_STRATEGY, since=stop.since, until=stop.until)
-        case _:
-            assert_never(stop.what)
+    if downtime.blocked_by is not None:
+        return replace(held(downtime.blocked_by), since=downtime.since, until=downtime.until)
+    return Told(
+        reason=Reason.PAUSED, since=stood.since, until=downtime.until, by=downtime.by, why=downtime.why
+    )
 
 
-def held(flag: HeldBy) -> Told:
+def held(flag: BlockedBy) -> Told:
     """A flag that is up now."""
-    return Told(reason=Reason.HELD_BY_QUEUE if flag is HeldBy.QUEUE else Reason.HELD_BY_STRATEGY)
+    return Told(reason=Reason.HELD_BY_QUEUE if flag is BlockedBy.QUEUE else Reason.HELD_BY_STRATEGY)
 
 
 def _fate(instance: Instance, record: EventRecord) -> Told:
@@ -90,9 +86,8 @@ def _fate(instance: Instance, record: EventRecord) -> Told:
         case ClosedBy.MIGRATION:
             return Told(reason=Reason.SUPERSEDED, since=since, by=record.by, why=record.reason or record.why)
         case ClosedBy.INSTANCE:
-            return Told(
-                reason=Reason.CANCELED, since=since, by=instance.stopped_by, why=_ended(instance, record)
-            )
+            by = None if instance.stop is None else instance.stop.by
+            return Told(reason=Reason.CANCELED, since=since, by=by, why=_ended(instance, record))
         case ClosedBy.OPERATOR | ClosedBy.CONTROLLER | ClosedBy.MAIN_EVENT | ClosedBy.END_DATE:
             why = record.why if record.reason is None else f"{record.why}: {record.reason}"
             by = "controller" if record.closed_by is ClosedBy.CONTROLLER else record.by
@@ -108,7 +103,7 @@ def _fate(instance: Instance, record: EventRecord) -> Told:
 
 def _ended(instance: Instance, record: EventRecord) -> str | None:
     """Why its instance closed it, with what was given for that."""
-    return record.why if instance.note in (None, record.why) else f"{record.why}: {instance.note}"
+    return record.why if instance.stop_note in (None, record.why) else f"{record.why}: {instance.stop_note}"
 
 
 def _under_way(asked: Question, past: PastEvent) -> Told | None:
@@ -120,7 +115,9 @@ def _under_way(asked: Question, past: PastEvent) -> Told | None:
     last = begun[-1]
     if last.finished_at > asked.at:
         return Told(reason=Reason.EXECUTING, since=_run_began(entries, last), until=_run_ended(past, last))
-    is_hurried = past.event.hurried and last is entries[-1] and past.event.updated_at <= asked.at
+    is_hurried = (
+        past.event.progress.delay_skipped and last is entries[-1] and past.event.updated_at <= asked.at
+    )
     waits = None if is_hurried else _waits_after(last, asked.at)
     if waits is not None:
         return waits
@@ -170,7 +167,7 @@ def _as_it_stands(asked: Question, event: Event) -> Told | None:
         return _off_hold_since(asked, event)
     match event.status:
         case EventStatus.EXECUTING:
-            return Told(reason=Reason.EXECUTING, since=event.executed_at)
+            return Told(reason=Reason.EXECUTING, since=event.times.executed_at)
         case EventStatus.ONHOLD:
             return Told(reason=Reason.ON_HOLD, since=event.created_at, why=event.problem)
         case EventStatus.PAUSED if event.paused_for is not None:
@@ -180,9 +177,9 @@ def _as_it_stands(asked: Question, event: Event) -> Told | None:
 
 
 def _off_hold_since(asked: Question, event: Event) -> Told | None:
-    if event.off_hold_at is None or event.off_hold_at <= asked.at:
+    if event.times.off_hold_at is None or event.times.off_hold_at <= asked.at:
         return None
-    return Told(reason=Reason.ON_HOLD, since=event.created_at, until=event.off_hold_at)
+    return Told(reason=Reason.ON_HOLD, since=event.created_at, until=event.times.off_hold_at)
 
 
 def _paused(asked: Question, event: Event, what_for: PausedFor) -> Told:
@@ -191,7 +188,8 @@ def _paused(asked: Question, event: Event, what_for: PausedFor) -> Told:
     why = instance.why or event.last_error
     match what_for:
         case PausedFor.ANSWER:
-            return Told(reason=Reason.WAITING_FOR_ANSWER, since=event.updated_at, until=event.answer_by)
+            answer_by = None if event.pause is None else event.pause.answer_by
+            return Told(reason=Reason.WAITING_FOR_ANSWER, since=event.updated_at, until=answer_by)
         case PausedFor.IN_DOUBT:
             return replace(instance, reason=Reason.IN_DOUBT, since=event.updated_at, why=event.last_error)
         case PausedFor.EXHAUSTED | PausedFor.POISONED | PausedFor.OPERATOR:
@@ -206,11 +204,11 @@ def _waiting(asked: Question, past: PastEvent) -> Told:
     if past.record is None and event.updated_at <= asked.at:
         if event.due_at > asked.at:
             return Told(reason=Reason.NOT_YET_DUE, until=event.due_at)
-        if asked.at == asked.now and asked.held_by is not None:
-            return held(asked.held_by)
+        if asked.at == asked.now and asked.blocked_by is not None:
+            return held(asked.blocked_by)
         running = asked.instance.executing
         if asked.at == asked.now and running is not None:
-            return Told(reason=Reason.IN_LINE, since=running.executed_at)
+            return Told(reason=Reason.IN_LINE, since=running.times.executed_at)
         return Told(reason=Reason.DUE, since=event.due_at)
     return Told(reason=Reason.UNKNOWN)
 

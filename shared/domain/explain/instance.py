@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from shared.domain.explain.event import Question, Told, held, stood_still, told
 from shared.domain.explain.reasons import Reason
-from shared.domain.instance.downtime import Standing, standing
+from shared.domain.instance.downtime import StatusAt, status_at
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventRecord
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.forecast import ForeseenCycle
 from shared.domain.steps.history import PastEvent
@@ -39,7 +39,7 @@ class Known:
     events: tuple[PastEvent, ...] = ()
     ahead: tuple[ForeseenCycle, ...] = ()
     plan_ends: bool = False
-    held_by: HeldBy | None = None
+    blocked_by: BlockedBy | None = None
     audit: tuple[AuditEntry, ...] = ()
 
 
@@ -75,7 +75,7 @@ class Explanation:
 
     at: datetime
     told: Told
-    stood: Standing | None
+    stood: StatusAt | None
     events: tuple[Answer, ...] = ()
     before: Planned | None = None
     after: Planned | None = None
@@ -105,7 +105,7 @@ def explain(known: Known, about: Sequence[int], at: datetime) -> Explanation:
         return Explanation(at=at, told=created, stood=None, after=after)
     if at > known.now:
         return _ahead(known, at, before, after)
-    stood = standing(known.instance, at, known.audit)
+    stood = status_at(known.instance, at, known.audit)
     answers = tuple(_answers(known, about, at))
     first = answers[0].told if answers else _nothing_meant(known, stood, at, after)
     return Explanation(at=at, told=first, stood=stood, events=answers, before=before, after=after)
@@ -123,15 +123,15 @@ def _answers(known: Known, about: Sequence[int], at: datetime) -> Iterator[Answe
         then = min(minute + A_MINUTE + GRACE, known.now) if meant else at
         asked = Question(
             instance=known.instance,
-            stood=standing(known.instance, then, known.audit),
+            stood=status_at(known.instance, then, known.audit),
             at=then,
             now=known.now,
-            held_by=known.held_by,
+            blocked_by=known.blocked_by,
         )
         yield Answer(about=_planned(past), told=told(asked, past))
 
 
-def _nothing_meant(known: Known, stood: Standing, at: datetime, after: Planned | None) -> Told:
+def _nothing_meant(known: Known, stood: StatusAt, at: datetime, after: Planned | None) -> Told:
     """No event was to run then: where the instance stood says why, or nothing was planned."""
     kept = stood_still(stood)
     if kept is not None:
@@ -140,24 +140,24 @@ def _nothing_meant(known: Known, stood: Standing, at: datetime, after: Planned |
         return Told(reason=Reason.CANCELED, since=stood.since, by=stood.by, why=stood.why)
     if stood.status is InstanceStatus.COMPLETED:
         return Told(reason=Reason.COMPLETED, since=stood.since, by=stood.by, why=stood.why)
-    if at == known.now and known.held_by is not None:
-        return held(known.held_by)
+    if at == known.now and known.blocked_by is not None:
+        return held(known.blocked_by)
     if stood.status is None:
         return Told(reason=Reason.UNKNOWN)
-    ended = known.instance.plan_ended and after is None
+    ended = known.instance.plan.has_ended and after is None
     return Told(reason=Reason.PLAN_ENDED if ended else Reason.NOT_PLANNED)
 
 
 def _ahead(known: Known, at: datetime, before: Planned | None, after: Planned | None) -> Explanation:
     """The same for a time that has not come: as things stand now, and as the plan is foreseen."""
     instance = known.instance
-    stood = standing(instance, known.now)
+    stood = status_at(instance, known.now)
     minute = at.replace(second=0, microsecond=0)
     meant = [
         one for one in _all_planned(known) if one.is_open and minute <= one.event.date < minute + A_MINUTE
     ]
     meant.sort(key=lambda one: not one.event.is_main)
-    kept = stood_still(stood) or (None if known.held_by is None else held(known.held_by))
+    kept = stood_still(stood) or (None if known.blocked_by is None else held(known.blocked_by))
     answers = tuple(Answer(about=one, told=_not_yet(one.event, kept)) for one in meant[:MOST_SUBJECTS])
     if answers:
         first = answers[0].told
@@ -207,7 +207,7 @@ def _planned(past: PastEvent) -> Planned:
 def _is_meant(event: Event, record: EventRecord | None, minute: datetime) -> bool:
     """Whether it was planned for a minute, began last in it, or stands for skipped dates around it."""
     end = minute + A_MINUTE
-    begun = event.executed_at
+    begun = event.times.executed_at
     if minute <= event.planned_at < end or (begun is not None and minute <= begun < end):
         return True
     until = None if record is None else record.skipped_until

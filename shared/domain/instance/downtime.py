@@ -1,123 +1,99 @@
-"""When an instance stood still, and what for: remembered on it, so that somebody can be told later.
+"""The downtimes of an instance: when it did not run what was due, and why.
 
-Source: contracts/core.md section 5 (``explain``).
+They are kept on the instance, so that ``explain`` can answer later. Source: contracts/core.md section 5.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.instance.model import MOST_STOPS, HeldBy, Instance, InstanceStatus, StoodFor, Stop
+from shared.domain.instance.model import MAX_DOWNTIMES, Blocked, Downtime, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 
 MAX_WHY_CHARACTERS = 200
-"""So much is kept of why it was paused; the audit trail has it whole."""
+"""How much of the reason for a pause is kept; the audit trail has all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where an instance stood at an instant.
+class StatusAt:
+    """The status of an instance at an instant.
 
-    status: None where the history does not tell. since, by, why: of a pause, a cancelation or a completion.
-    stop: what kept it from running what was due then, None where nothing is known to have.
+    status: None if the history does not tell. since, by, why: of a pause, a cancelation or a completion.
+    downtime: what kept the instance from running what was due then; None if nothing is known to have.
     """
 
     status: InstanceStatus | None
     since: datetime | None = None
     by: str | None = None
     why: str | None = None
-    stop: Stop | None = None
+    downtime: Downtime | None = None
 
 
-def standing(instance: Instance, at: datetime, audit: Sequence[AuditEntry] = ()) -> Standing:
-    """Where it stood at an instant of its life that has come.
+def status_at(instance: Instance, at: datetime, audit: Sequence[AuditEntry] = ()) -> StatusAt:
+    """Return the status at a past instant of the instance's life.
 
-    audit: entries about it from around then, in any order; needed only where ``is_forgotten``.
+    audit: entries about the instance from around then, in any order; needed only if ``is_forgotten``.
     """
-    stopped_at = instance.stopped_at
-    if stopped_at is not None and stopped_at <= at:
-        by, why = instance.stopped_by, instance.note
-        paused = instance.status is InstanceStatus.PAUSED
-        stop = Stop(what=StoodFor.PAUSE, since=stopped_at, by=by, why=why) if paused else None
-        return Standing(status=instance.status, since=stopped_at, by=by, why=why, stop=stop)
-    stop = next((stop for stop in _stops(instance) if _covers(stop, at)), None)
-    if stop is not None and stop.what is StoodFor.PAUSE:
-        return Standing(status=InstanceStatus.PAUSED, since=stop.since, by=stop.by, why=stop.why, stop=stop)
-    if stop is None and is_forgotten(instance, at):
+    stop = instance.stop
+    if stop is not None and stop.at <= at:
+        is_paused = instance.status is InstanceStatus.PAUSED
+        downtime = Downtime(since=stop.at, by=stop.by, why=stop.note) if is_paused else None
+        return StatusAt(status=instance.status, since=stop.at, by=stop.by, why=stop.note, downtime=downtime)
+    found = next((downtime for downtime in _downtimes(instance) if _covers(downtime, at)), None)
+    if found is not None and found.blocked_by is None:
+        return StatusAt(
+            status=InstanceStatus.PAUSED, since=found.since, by=found.by, why=found.why, downtime=found
+        )
+    if found is None and is_forgotten(instance, at):
         return _by_audit(audit, at)
-    return Standing(status=InstanceStatus.ACTIVE, stop=stop)
+    return StatusAt(status=InstanceStatus.ACTIVE, downtime=found)
 
 
 def is_forgotten(instance: Instance, at: datetime) -> bool:
-    """Whether it was so long ago that the instance itself does not remember how it stood then."""
-    return len(instance.stops) == MOST_STOPS and at < instance.stops[0].since
+    """Whether the instant is before the downtimes that the instance remembers."""
+    return len(instance.downtimes) == MAX_DOWNTIMES and at < instance.downtimes[0].since
 
 
-def stood(
-    before: Instance, after: Instance, held: HeldBy | None, *, claims: bool, now: datetime
-) -> tuple[Stop | None, tuple[Stop, ...]]:
-    """What holds an instance after a change, since when; and the times it stood still, ended by now.
-
-    held: the flag that holds it after the change. claims: the change is a claim. That may be given back at once
-    because the flag is still up, and then it is the same hold that goes on.
-    """
-    hold = _hold(before.hold, held, claims=claims, now=now)
-    ended: list[Stop] = []
-    if before.hold is not None and hold is not before.hold:
-        ended.append(replace(before.hold, until=now))
-    if before.status is InstanceStatus.PAUSED and after.status is not InstanceStatus.PAUSED:
-        ended.append(_pause(before, until=now))
-    return hold, (*before.stops, *ended)[-MOST_STOPS:]
+def record_downtime(
+    before: Instance, after: Instance, blocked: Blocked | None, *, now: datetime
+) -> tuple[Downtime, ...]:
+    """Return the downtimes after a change, with those that it ends. blocked: the block after the change."""
+    ended: list[Downtime] = []
+    if before.blocked is not None and blocked is not before.blocked:
+        ended.append(Downtime(blocked_by=before.blocked.by, since=before.blocked.since, until=now))
+    stop = before.stop
+    if stop is not None and before.status is InstanceStatus.PAUSED and after.status is not before.status:
+        why = None if stop.note is None else stop.note[:MAX_WHY_CHARACTERS]
+        ended.append(Downtime(since=stop.at, until=now, by=stop.by, why=why))
+    return (*before.downtimes, *ended)[-MAX_DOWNTIMES:]
 
 
-def _hold(hold: Stop | None, held: HeldBy | None, *, claims: bool, now: datetime) -> Stop | None:
-    """What holds it after a change, given what did before."""
-    if held is None:
-        return hold if claims else None
-    what = _stood_for(held)
-    return hold if hold is not None and hold.what is what else Stop(what=what, since=now)
+def _downtimes(instance: Instance) -> list[Downtime]:
+    """The downtimes it remembers, pauses first, and a block that lasts."""
+    blocked = instance.blocked
+    current = [] if blocked is None else [Downtime(blocked_by=blocked.by, since=blocked.since)]
+    return sorted((*instance.downtimes, *current), key=lambda downtime: downtime.blocked_by is not None)
 
 
-def _pause(paused: Instance, *, until: datetime) -> Stop:
-    """The pause of an instance that has gone on, or has ended, at an instant."""
-    return Stop(
-        what=StoodFor.PAUSE,
-        since=paused.stopped_at or until,
-        until=until,
-        by=paused.stopped_by,
-        why=None if paused.note is None else paused.note[:MAX_WHY_CHARACTERS],
-    )
+def _covers(downtime: Downtime, at: datetime) -> bool:
+    return downtime.since <= at and (downtime.until is None or at < downtime.until)
 
 
-def _stood_for(held: HeldBy) -> StoodFor:
-    return StoodFor.QUEUE if held is HeldBy.QUEUE else StoodFor.STRATEGY
-
-
-def _stops(instance: Instance) -> list[Stop]:
-    """All it remembers, pauses first, what still holds it included."""
-    held = [] if instance.hold is None else [instance.hold]
-    return sorted((*instance.stops, *held), key=lambda stop: stop.what is not StoodFor.PAUSE)
-
-
-def _covers(stop: Stop, at: datetime) -> bool:
-    return stop.since <= at and (stop.until is None or at < stop.until)
-
-
-def _by_audit(audit: Sequence[AuditEntry], at: datetime) -> Standing:
-    """What entries from around an instant tell: each says in which status it found and left the instance."""
+def _by_audit(audit: Sequence[AuditEntry], at: datetime) -> StatusAt:
+    """Return the status that audit entries from around an instant show: each has the status before and after it."""
     known = [entry for entry in sorted(audit, key=lambda entry: entry.at) if entry.to_state is not None]
     before = [entry for entry in known if entry.at <= at]
     if not before:
         after = next((entry for entry in known if entry.at > at), None)
-        return Standing(status=None if after is None else _status(after.from_state))
+        return StatusAt(status=None if after is None else _status(after.from_state))
     status = _status(before[-1].to_state)
     if status is not InstanceStatus.PAUSED:
-        return Standing(status=status)
+        return StatusAt(status=status)
     began = next((entry for entry in reversed(before) if entry.from_state != entry.to_state), None)
     if began is None:
-        return Standing(status=status, stop=Stop(what=StoodFor.PAUSE, since=before[0].at))
-    stop = Stop(what=StoodFor.PAUSE, since=began.at, by=began.by, why=began.reason)
-    return Standing(status=status, since=began.at, by=began.by, why=began.reason, stop=stop)
+        return StatusAt(status=status, downtime=Downtime(since=before[0].at))
+    downtime = Downtime(since=began.at, by=began.by, why=began.reason)
+    return StatusAt(status=status, since=began.at, by=began.by, why=began.reason, downtime=downtime)
 
 
 def _status(state: str | None) -> InstanceStatus | None:

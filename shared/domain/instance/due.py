@@ -1,6 +1,6 @@
-"""When an instance must be looked at, and what there is to do when it is.
+"""What there is to do on an instance, and when the sweeper must check it.
 
-Doorbells only ever say "look"; what they may cost when lost is bounded by ``attention_at``.
+A wakeup only says "check this instance". ``sweep_at`` bounds how late a lost one can make an event.
 Source: design section 3, items 1 to 3.
 """
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from shared.domain.ids import bell_name
+from shared.domain.ids import wakeup_name
 from shared.domain.instance.event import Event, EventStatus
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 
 GRACE = timedelta(seconds=180)
-"""How long after its date an event that nothing rang for is left alone by the sweeper."""
+"""How long after its date the sweeper leaves an event to its wakeup."""
 
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0) - GRACE
 
 LEASE_MARGIN = timedelta(seconds=20)
-"""What a lease is longer than the work it covers."""
+"""How much longer a lease is than the work it covers."""
 
 SWEEP_MARGIN = timedelta(seconds=5)
 """How long after a lease's end the sweeper waits."""
@@ -27,97 +27,96 @@ EARLY = timedelta(seconds=5)
 """A runner woken at most this early waits; a wakeup due within it is an invoke, not a schedule."""
 
 FIRST_BACK_OFF = timedelta(seconds=60)
-"""After ringing once in vain the sweeper looks again this much later, then after twice as long."""
+"""When the sweeper checks again after its first wakeup without effect; then after twice as long."""
 
-LONGEST_BACK_OFF = timedelta(hours=1)
-"""But never later than this."""
+MAX_BACK_OFF = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """No event can start by itself: an outside command or, at most, the end date changes that."""
+class Idle:
+    """No event can start by itself; only a command or the end date changes that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
+class Leased:
     """A runner holds the lease until then."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotYet:
-    """The next event is due later; ``bell`` names its wakeup."""
+class Scheduled:
+    """The next event is due later."""
 
     at: datetime
-    bell: str
+    wakeup_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """An event is due, or was left by a runner whose lease has passed (``abandoned``)."""
+class Due:
+    """An event is due. abandoned: its runner has crashed, and its lease has passed."""
 
     event: Event
     abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class PlanExpired:
     """The end date of an instance without dated events has come."""
 
 
-Look = Nothing | Busy | NotYet | Ready | Over
-"""What somebody who looks at an instance finds."""
+NextAction = Idle | Leased | Scheduled | Due | PlanExpired
+"""What there is to do on an instance."""
 
 
-def look(instance: Instance, now: datetime) -> Look:
-    """What there is to do on an instance.
+def next_action(instance: Instance, now: datetime) -> NextAction:
+    """Return what there is to do on an instance.
 
-    Events run one at a time, in the order of their due dates, a cycle's main one after its leading-up
-    ones; one that a dead runner left comes first.
+    Events run one at a time, in the order of their due dates, a cycle's main event after its leading-up events.
+    The event of a crashed runner comes first.
     """
     running = instance.executing
     if instance.lease is not None and running is not None:
         if instance.lease.until > now:
-            return Busy(until=instance.lease.until)
-        return Ready(event=running, abandoned=True)
+            return Leased(until=instance.lease.until)
+        return Due(event=running, abandoned=True)
     event = next_event(instance)
     if event is not None:
         if event.due_at <= now:
-            return Ready(event=event)
-        return NotYet(at=event.due_at, bell=bell_of(instance, event))
+            return Due(event=event)
+        return Scheduled(at=event.due_at, wakeup_name=wakeup_name_of(instance, event))
     end = ends_at(instance)
-    return Over() if end is not None and end <= now else Nothing()
+    return PlanExpired() if end is not None and end <= now else Idle()
 
 
 def next_event(instance: Instance) -> Event | None:
-    """The event that will start next if nothing changes; None where none can start by itself."""
+    """Return the event that starts next if nothing changes; None if none can start by itself."""
     startable = [event for event in instance.events if instance.lets_start(event)]
     return min(startable, key=_order, default=None)
 
 
-def bell_of(instance: Instance, event: Event) -> str:
-    """The name of an event's doorbell."""
-    return bell_name(instance.event_sid(event), event.ring)
+def wakeup_name_of(instance: Instance, event: Event) -> str:
+    """Return the name of an event's wakeup."""
+    return wakeup_name(instance.event_sid(event), event.wakeup_seq)
 
 
 def ends_at(instance: Instance) -> datetime | None:
-    """The end date of an active instance without dated events, where the date is all that is ahead."""
-    if instance.status is not InstanceStatus.ACTIVE or instance.end_date is None:
+    """Return the end date of an active instance if no dated event is ahead of it."""
+    if instance.status is not InstanceStatus.ACTIVE or instance.plan.end_date is None:
         return None
     dated = any(event.status is not EventStatus.ONHOLD for event in instance.events)
-    return None if dated else instance.end_date
+    return None if dated else instance.plan.end_date
 
 
-def attention_at(instance: Instance) -> datetime | None:
-    """The instant at which the sweeper must look if nothing else has touched the instance.
+def sweep_at(instance: Instance) -> datetime | None:
+    """Return when the sweeper must check the instance if nothing else has changed it.
 
-    None where only an outside command can change anything.
+    None if only a command can change anything.
     """
     base = _undisturbed(instance)
-    if base is None or instance.nudged_until is None:
+    if base is None or instance.sweep.next_at is None:
         return base
-    return max(base, instance.nudged_until)
+    return max(base, instance.sweep.next_at)
 
 
 def _undisturbed(instance: Instance) -> datetime | None:
@@ -126,7 +125,7 @@ def _undisturbed(instance: Instance) -> datetime | None:
         return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
     if event is not None:
-        return instance.arm_at or _graced(event.due_at)
+        return instance.sweep.schedule_at or _graced(event.due_at)
     return ends_at(instance)
 
 
@@ -135,23 +134,23 @@ def _graced(at: datetime) -> datetime:
     return min(at, _LATEST) + GRACE
 
 
-def back_off(nudges: int) -> timedelta:
-    """How long to wait after the ``nudges``-th ring in vain: 1 min, 2, 4, ... at most an hour."""
-    return min(FIRST_BACK_OFF * (1 << min(nudges - 1, 10)), LONGEST_BACK_OFF)
+def back_off(attempts: int) -> timedelta:
+    """Return how long to wait after so many wakeups without effect: 1 min, 2, 4, ... at most an hour."""
+    return min(FIRST_BACK_OFF * (1 << min(attempts - 1, 10)), MAX_BACK_OFF)
 
 
 SHARDS = 16
-"""How many partitions the attention index has, and how many each flag's held entries have."""
+"""How many partitions the due index has for all instances, and for those that each flag blocks."""
 
 
 def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: datetime) -> datetime | None:
-    """When the wakeup of its next event is to be armed, where that event lies beyond the horizon; else None.
+    """Return when to schedule the wakeup of its next event, if that lies beyond the horizon; else None.
 
-    As far ahead of it as the horizon, less up to a quarter of that, so that a million plans for the same
-    morning are not armed in the same minute.
+    That is one horizon before the event, less up to a quarter, so that a million plans for the same morning are not
+    scheduled in the same minute.
     """
-    found = look(instance, now)
-    if horizon is None or not isinstance(found, NotYet) or found.at - now <= horizon:
+    found = next_action(instance, now)
+    if horizon is None or not isinstance(found, Scheduled) or found.at - now <= horizon:
         return None
     spread = int.from_bytes(sha256(instance.sid.encode()).digest()[:4], "big") / (1 << 32)
     at = found.at - horizon + spread * horizon / 4
@@ -159,12 +158,12 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
 
 
 def partition(instance: Instance) -> str:
-    """The partition of the attention index an instance stands in: its shard's, near or far, or its flag's."""
-    if instance.held is None:
-        near = instance.arm_at is None
+    """Return its partition of the due index: of its shard, near or far, or of the flag that blocks it."""
+    if instance.blocked_by is None:
+        near = instance.sweep.schedule_at is None
         return swept_partition(instance.shard) if near else far_partition(instance.shard)
-    owner = instance.account_id if instance.held is HeldBy.QUEUE else instance.strategy_sid
-    return held_partition(instance.held, owner, instance.shard)
+    owner = instance.account_id if instance.blocked_by is BlockedBy.QUEUE else instance.strategy_sid
+    return blocked_partition(instance.blocked_by, owner, instance.shard)
 
 
 def swept_partition(shard: int) -> str:
@@ -173,13 +172,13 @@ def swept_partition(shard: int) -> str:
 
 
 def far_partition(shard: int) -> str:
-    """The partition of a shard's instances whose wakeups are not armed yet; the sweeper reads it too."""
+    """Return the partition of a shard's instances whose wakeups are not scheduled yet; the sweeper reads it too."""
     return f"far#{shard}"
 
 
-def held_partition(held: HeldBy, owner: str, shard: int) -> str:
-    """The partition of what a flag holds: the queue of an account, or a strategy."""
-    return f"held#{held.value}:{owner}#{shard}"
+def blocked_partition(flag: BlockedBy, owner: str, shard: int) -> str:
+    """Return the partition of what a flag blocks: the queue of an account, or a strategy."""
+    return f"blocked#{flag.value}:{owner}#{shard}"
 
 
 def _order(event: Event) -> tuple[datetime, bool, int]:

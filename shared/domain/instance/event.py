@@ -92,7 +92,7 @@ class AnswerMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class RedrivenFrom:
     """A step that an operator had executed again with all that a run does after it. run: the first to do so."""
 
     step: str
@@ -104,33 +104,93 @@ ANY_VISITS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventPause:
+    """What a PAUSED event waits for. answer_by: until when it waits for an answer; None if there is no limit."""
+
+    waits_for: PausedFor
+    answer_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTimes:
+    """When an event was last moved on; each None until then.
+
+    off_hold_at: an operator ran it while it was ONHOLD.
+    begun_at: its first claim, unless that was undone because a flag blocked it.
+    scheduled_at: its date came, or it was queued. executed_at: its current run began.
+    """
+
+    off_hold_at: datetime | None = None
+    begun_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    executed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastClaim:
+    """The last claim of an event.
+
+    fence: the instance's at the claim; 0 if there was none. job: the runner's invocation.
+    version: the strategy version that the event is bound to from its first claim on.
+    """
+
+    fence: int = 0
+    job: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgress:
+    """How far the current run of an event has come. A new run starts with an empty one.
+
+    first_action: what the run does first; None until a claim starts the run.
+    known_visits: how many steps of the run were journalled at the claim, or when the run was set down;
+    ``ANY_VISITS`` if nobody could know.
+    The rest is about the step after these. crashes: how many runners have crashed there.
+    call_in_doubt: its call may already have been sent. delay_skipped: an operator has cut short its delay.
+    resolution: what an operator decided about its call in doubt.
+    """
+
+    first_action: Then | None = None
+    known_visits: int = 0
+    crashes: int = 0
+    call_in_doubt: bool = False
+    delay_skipped: bool = False
+    resolution: Resolution | None = None
+
+    def after_visits(self, visits: int) -> "RunProgress":
+        """Return the progress after so many steps; past a step, what was known about it no longer counts."""
+        if visits <= self.known_visits:
+            return self
+        return RunProgress(first_action=self.first_action, known_visits=visits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultReuse:
+    """From which runs on stored results of steps count.
+
+    side_results_from: the first run whose side-path results count.
+    redriven_from: the steps an operator had executed again, each with the run that began with it: from that
+    step on, results of earlier runs do not count.
+    """
+
+    side_results_from: int = 1
+    redriven_from: tuple[RedrivenFrom, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One scheduled run of one task, as the aggregate holds it until it closes.
 
     seq: its number on the instance, from 1. date: when it is planned; a retry moves it.
-    due_at: when it may start: the date, the end of a step's delay, the moment it was queued, or ``answer_by``.
-    attempt: from 1, the retry budget's counter. run: from 1, never set back.
-    ring: rises with each new ``due_at``; names its doorbell.
-    first_date: the date it had before a retry moved it; None where none has.
-    version: the strategy version it is bound to from its first claim on; None before.
-    off_hold_at: when an operator ran it that had been on hold.
-    begun_at: its first claim that was not released again; None while it has not begun.
-    outset: what its current run set out to do first; None where the next claim starts a new run.
-    fence: the instance's when it was last claimed.
-    known_visits: how many steps of its run were on file then, or when it was set down; ``ANY_VISITS`` where nobody
-    knew. crashes: since one was added.
+    first_date: the date before a retry moved it; None if none has.
+    due_at: when it may start: its date, the end of a step's delay, when it was queued, or ``answer_by``.
+    wakeup_seq: rises with each new ``due_at``; part of the wakeup's name.
+    run: from 1, never reset. attempt: from 1, the counter of the retry budget.
+    resets: the steps that have already set ``attempt`` back.
     applied: (run, visit) of the last journal entry whose directives were applied.
-    resets: steps that have already set its attempt counter back.
-    side_results_from: the first run whose side-path results still count.
-    again: for each step it was redriven from, the run that began with: from there on in a run, results of
-    earlier runs do not count.
-    unsure: the step it stands at may already have been sent to its service.
-    hurried: an operator has cut short the delay of the step it stands at.
-    in_doubt: some call of it was, or may have been, sent more than once or without an answer.
+    in_doubt: a call of it was, or may have been, sent more than once or without an answer.
     answered: the last answer to an asynchronous call that was taken.
-    answer_by: while it is PAUSED for an answer: until when, where that is limited.
-    resolution: what an operator decided about its call in doubt, until its runner has heeded it.
-    job: the invocation that last ran it.
     last_error: why the last attempt failed, for people.
     problem: what could not be evaluated when it was created.
     """
@@ -144,48 +204,53 @@ class Event:
     created_at: datetime
     updated_at: datetime
     created_cycle: int
-    paused_for: PausedFor | None = None
+    pause: EventPause | None = None
     after_cancellation: bool = False
     data: Mapping[str, str] = field(default_factory=dict)
-    attempt: int = 1
-    run: int = 1
-    ring: int = 1
     first_date: datetime | None = None
-    version: int | None = None
-    off_hold_at: datetime | None = None
-    begun_at: datetime | None = None
-    scheduled_at: datetime | None = None
-    executed_at: datetime | None = None
-    outset: Then | None = None
-    fence: int = 0
-    known_visits: int = 0
-    crashes: int = 0
-    applied: tuple[int, int] = (0, 0)
+    wakeup_seq: int = 1
+    run: int = 1
+    attempt: int = 1
     resets: tuple[str, ...] = ()
-    side_results_from: int = 1
-    again: tuple[Again, ...] = ()
-    unsure: bool = False
-    hurried: bool = False
+    times: EventTimes = field(default_factory=EventTimes)
+    claim: LastClaim = field(default_factory=LastClaim)
+    progress: RunProgress = field(default_factory=RunProgress)
+    reuse: ResultReuse = field(default_factory=ResultReuse)
+    applied: tuple[int, int] = (0, 0)
     in_doubt: bool = False
     answered: AnswerMark | None = None
-    answer_by: datetime | None = None
-    resolution: Resolution | None = None
-    job: str | None = None
     last_error: str | None = None
     problem: str | None = None
 
+    def waiting(
+        self, status: EventStatus, due_at: datetime, *, pause: EventPause | None = None, now: datetime
+    ) -> "Event":
+        """Itself waiting until ``due_at``, under a wakeup of its own."""
+        return replace(
+            self, status=status, pause=pause, due_at=due_at, wakeup_seq=self.wakeup_seq + 1, updated_at=now
+        )
+
+    def queued(self, *, now: datetime) -> "Event":
+        """Itself QUEUED: it wants to run now."""
+        times = replace(self.times, scheduled_at=now)
+        return replace(self.waiting(EventStatus.QUEUED, now, now=now), times=times)
+
+    def paused(self, waits_for: PausedFor) -> "Event":
+        """Itself PAUSED without a time limit."""
+        return replace(self, status=EventStatus.PAUSED, pause=EventPause(waits_for=waits_for))
+
     def after_visits(self, visits: int) -> "Event":
-        """Itself, known to have got so far in its run.
+        """Itself, known to have done so many steps of its run."""
+        return replace(self, progress=self.progress.after_visits(visits))
 
-        Beyond the step it was claimed at, that step's doubt and delay, what was decided of it and its crashes are past.
-        """
-        if visits <= self.known_visits:
-            return self
-        return replace(self, known_visits=visits, crashes=0, unsure=False, hurried=False, resolution=None)
+    def with_doubt(self, in_doubt: bool) -> "Event":  # noqa: FBT001 - a field of a command
+        """Itself, with a call in doubt if ``in_doubt``; once it has one, that stays."""
+        return replace(self, in_doubt=self.in_doubt or in_doubt)
 
-    def doubted(self, in_doubt: bool) -> "Event":  # noqa: FBT001 - a field of a command
-        """Itself, some call of it in doubt if that is so; once it is, it stays."""
-        return replace(self, in_doubt=True) if in_doubt else self
+    @property
+    def paused_for(self) -> PausedFor | None:
+        """What it waits for while it is PAUSED."""
+        return None if self.pause is None else self.pause.waits_for
 
     def has_answer_to(self, correlation_id: CorrelationId) -> bool:
         """Whether the answer to a sending has been taken."""
@@ -203,5 +268,5 @@ class Event:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a runner has ever set out on it."""
-        return self.begun_at is not None
+        """Whether a runner has ever claimed it for a run."""
+        return self.times.begun_at is not None

@@ -80,7 +80,8 @@ def phase_of(instance: Instance, *, now: datetime) -> Phase:
             asked = instance.cancel_reason is CancelReason.HTTP_REQUEST
             return Phase.CANCELED if asked else Phase.FAULTED
         case InstanceStatus.PAUSED:
-            return Phase.PAUSED if instance.stopped_for is None else Phase.STUCK
+            stop = instance.stop
+            return Phase.PAUSED if stop is None or stop.for_event is None else Phase.STUCK
         case InstanceStatus.ACTIVE:
             event = current_event(instance)
             return Phase.UNDATED if event is None else _of_event(instance, event, now=now)
@@ -92,15 +93,15 @@ def planned_date(instance: Instance) -> datetime | None:
     """When its cycle was planned for, before any retry; without a plan, what is next of it; None for neither."""
     if instance.main_event is not None:
         return instance.main_event.planned_at
-    if instance.plan is not None:
-        return instance.plan.at
+    if instance.plan.moment is not None:
+        return instance.plan.moment.at
     event = current_event(instance)
     return None if event is None else event.planned_at
 
 
 def waits_for_call(instance: Instance) -> bool:
     """Whether it is on call and nobody has run it yet: then it has no date, whatever has become of it meanwhile."""
-    main, schedule = instance.main_event, instance.schedule
+    main, schedule = instance.main_event, instance.plan.schedule
     is_on_call = schedule is not None and schedule.on_call
     return is_on_call and main is not None and main.status is EventStatus.ONHOLD
 
@@ -148,7 +149,7 @@ def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
         case EventStatus.PAUSED:
             return Phase.AWAITING_ANSWER if event.paused_for is PausedFor.ANSWER else Phase.BETWEEN_STEPS
         case EventStatus.PENDING if event.has_begun:
-            return Phase.RETRYING if event.outset is None else Phase.DELAYED
+            return Phase.RETRYING if event.progress.first_action is None else Phase.DELAYED
         case EventStatus.QUEUED if event.has_begun:
             return Phase.BETWEEN_STEPS
         case _:

@@ -52,7 +52,7 @@ def _is_overtaken(entry: JournalEntry, event: Event) -> bool:
     """Whether its claim had lost the event before it was written down, or before its orders were handed over."""
     if entry.run != event.run:
         return False
-    is_late = entry.intent.visit > event.known_visits and entry.fence < event.fence
+    is_late = entry.intent.visit > event.progress.known_visits and entry.fence < event.claim.fence
     if not entry.outcome.directives:
         return is_late and not entry.outcome.success
     is_at_rest = event.status is not EventStatus.EXECUTING
@@ -89,14 +89,14 @@ def last_run(trail: Trail, record: EventRecord) -> tuple[JournalEntry, ...]:
 def position(trail: Trail, event: Event) -> Then | None:
     """What the event's current run was about to do: a step, or its end; None before its first run."""
     entries = chain(trail, event.run)
-    return entries[-1].then if entries else event.outset
+    return entries[-1].then if entries else event.progress.first_action
 
 
-def to_seal(trail: Trail, event: Event, *, fence: int) -> JournalEntry | None:
-    """The last entry a claim goes on from, to be stored again under the claim's own fence.
+def entry_to_refence(trail: Trail, event: Event, *, fence: int) -> JournalEntry | None:
+    """Return the last entry a claim continues from, to be stored again under the claim's own fence.
 
-    Needed where an earlier runner may still be alive. Of two that have lost their leases, the later one could
-    replace what the earlier one wrote, after this claim has built on it.
+    Needed if earlier runners may still be running: of two that have lost their leases, the later one could replace
+    what the earlier one wrote, after this claim has built on it.
     """
     followed = chain(trail, event.run)
     return replace(followed[-1], fence=fence) if followed and followed[-1].fence < fence else None
@@ -118,7 +118,7 @@ def stored_results(trail: Trail, event: Event, path: Path, *, since: int = 1) ->
     restart after used-up attempts. since: the first run that counts on the main path.
     """
     main = path is Path.MAIN
-    first = since if main else event.side_results_from
+    first = since if main else event.reuse.side_results_from
     last: dict[str, StepResult] = {}
     unanswered: dict[str, bool] = {}
     for entries in _chains(trail, first, event.run - 1):
@@ -176,7 +176,7 @@ def come_to(trail: Trail, event: Event, run: int, intent: Intent | None = None) 
     entries = chain(trail, run)
     intents = [entry.intent for entry in entries] + ([] if intent is None else [intent])
     found = {step for each in intents if each.path is Path.MAIN for step in (*each.passed, each.step)}
-    then = entries[-1].then if entries else event.outset
+    then = entries[-1].then if entries else event.progress.first_action
     return (
         frozenset(found | set(then.passed))
         if intent is None and isinstance(then, RunEnd)

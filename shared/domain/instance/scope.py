@@ -48,7 +48,7 @@ def scope(
         "attributes": attributes,
         "event": {} if event is None else _event_view(instance, event, intent),
         "stack": {key: _result_view(result) for key, result in (stack or {}).items()},
-        "cycle": instance.cycle if cycle is None else cycle,
+        "cycle": instance.plan.cycle if cycle is None else cycle,
         "date": when,
         "now": now,
         "attempt": intent.attempt if intent else (event.attempt if event else 1),
@@ -124,14 +124,14 @@ def _reset_from(value: Json) -> ResetTo:
 def _instance_view(instance: Instance, attributes: Json) -> dict[str, Json]:
     return {
         "sid": instance.sid,
-        "strategyId": instance.strategy_id,
+        "strategyId": instance.origin.strategy_id,
         "description": instance.description,
         "status": instance.status.value,
-        "cycle": instance.cycle,
+        "cycle": instance.plan.cycle,
         "startDate": format_instant(instance.start_date),
-        "endDate": None if instance.end_date is None else format_instant(instance.end_date),
-        "executionDate": None if instance.plan is None else format_instant(instance.plan.at),
-        "executionDay": None if instance.plan is None else instance.plan.asked.day,
+        "endDate": None if instance.plan.end_date is None else format_instant(instance.plan.end_date),
+        "executionDate": None if instance.plan.moment is None else format_instant(instance.plan.moment.at),
+        "executionDay": None if instance.plan.moment is None else instance.plan.moment.asked.day,
         "attributes": attributes,
         "cancelReason": None if instance.cancel_reason is None else instance.cancel_reason.value,
     }
@@ -147,7 +147,7 @@ def _event_view(instance: Instance, event: Event, intent: Intent | None) -> dict
         "createdCycle": event.created_cycle,
         "run": event.run,
         "attempt": event.attempt if intent is None else intent.attempt,
-        "worker": instance.worker,
+        "worker": instance.origin.worker,
         "idempotencyKey": None if intent is None else intent.call_key,
         "correlationId": None if intent is None else intent.correlation_id,
     }

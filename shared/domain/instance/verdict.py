@@ -7,7 +7,7 @@ from shared.domain.errors import Problem
 from shared.domain.ids import AccountId, EventSid, OperationSid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord
-from shared.domain.instance.model import MOST_OPERATIONS, Instance
+from shared.domain.instance.model import MAX_OPERATIONS, Instance
 from shared.domain.instance.skipped import Skipped
 
 
@@ -152,7 +152,7 @@ def audited(
     """
     after = change.instance
     if by.operation is not None:
-        after = replace(after, operations=(*after.operations, by.operation)[-MOST_OPERATIONS:])
+        after = replace(after, operations=(*after.operations, by.operation)[-MAX_OPERATIONS:])
     return Applied(
         instance=after,
         records=change.records,

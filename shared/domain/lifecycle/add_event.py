@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.domain.errors import Problem
 from shared.domain.instance.event import EventKind
-from shared.domain.instance.model import MOST_ADDED_KEYS, Added, Instance
+from shared.domain.instance.model import MAX_ADDED_KEYS, Added, Instance
 from shared.domain.instance.verdict import AlreadyThere, Change, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import AddEvent
 from shared.domain.planning.closing import add_event
@@ -47,7 +47,7 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
     after = replace(after, updated_at=now)
     if command.key is not None and command.body is not None:
         remembered = (*after.added, Added(seq=event.seq, key=command.key, body=command.body))
-        after = replace(after, added=remembered[-MOST_ADDED_KEYS:])
+        after = replace(after, added=remembered[-MAX_ADDED_KEYS:])
     return audited(instance, Change(instance=after), command="add-event", by=command.by, now=now, event=event)
 
 

@@ -11,7 +11,7 @@ from shared.domain.calendar.dates import parse_instant
 from shared.domain.instance.attributes import merged
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy
-from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.verdict import Actor, Change
 from shared.domain.planning.closing import add_event, cancel_instance
 from shared.domain.planning.plan import cancel_events
@@ -53,16 +53,8 @@ def _paused(instance: Instance, note: str, *, now: datetime) -> Instance:
     """PAUSED, unless it is already, or the plan could not go on without a canceled main event."""
     if instance.status is not InstanceStatus.ACTIVE:
         return instance
-    return replace(
-        instance,
-        status=InstanceStatus.PAUSED,
-        stopped_at=now,
-        stopped_by="controller",
-        stopped_for=None,
-        note=note,
-        drained_at=None,
-        updated_at=now,
-    )
+    stop = Stoppage(at=now, by="controller", note=note)
+    return instance.stopped(InstanceStatus.PAUSED, stop)
 
 
 def _canceled(

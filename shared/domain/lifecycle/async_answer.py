@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import assert_never
 
 from shared.domain.ids import CorrelationId
-from shared.domain.instance.event import AnswerMark, Event, EventStatus, PausedFor
+from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import JournalEntry, Trail
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import counted, position
@@ -23,7 +23,7 @@ from shared.domain.lifecycle.pause_resume_cancel import decided, queued
 from shared.domain.strategy.model import Strategy
 
 
-class Standing(Enum):
+class AnswerState(Enum):
     """How a correlation id stands with an event."""
 
     AWAITED = auto()
@@ -34,7 +34,7 @@ class Standing(Enum):
     """No call of the event was sent under it."""
 
 
-def standing(event: Event, trail: Trail, correlation_id: CorrelationId) -> Standing:
+def answer_state(event: Event, trail: Trail, correlation_id: CorrelationId) -> AnswerState:
     """Whether an answer to a correlation id counts for an open event.
 
     It does while the event stands at its sending or waits for its answer; and once its attempt has failed for want
@@ -49,8 +49,8 @@ def standing(event: Event, trail: Trail, correlation_id: CorrelationId) -> Stand
         known = bool(sendings)
         awaited = known and _may_be_sent_again(then) and _left_open(trail, sendings[-1])
     if not known:
-        return Standing.UNKNOWN
-    return Standing.AWAITED if awaited and not event.has_answer_to(correlation_id) else Standing.STALE
+        return AnswerState.UNKNOWN
+    return AnswerState.AWAITED if awaited and not event.has_answer_to(correlation_id) else AnswerState.STALE
 
 
 def take_answer(strategy: Strategy, instance: Instance, command: TakeAnswer, *, now: datetime) -> Verdict:
@@ -63,10 +63,10 @@ def take_answer(strategy: Strategy, instance: Instance, command: TakeAnswer, *, 
     if event is None:
         return Refused(instance=instance, why="the event is finished", rule="finished")
     answer = command.answer
-    found = standing(event, command.trail, answer.correlation_id)
-    if found is Standing.UNKNOWN:
+    found = answer_state(event, command.trail, answer.correlation_id)
+    if found is AnswerState.UNKNOWN:
         return Refused(instance=instance, why="nothing was sent under this correlation id", rule="unknown")
-    if found is Standing.STALE:
+    if found is AnswerState.STALE:
         return Refused(instance=instance, why="no answer to this correlation id is awaited any more")
     mark = AnswerMark(correlation_id=answer.correlation_id, key=answer.key)
     marked = replace(event, answered=mark, updated_at=now)
@@ -83,23 +83,16 @@ def await_answer(instance: Instance, command: AwaitAnswer, *, now: datetime) -> 
 
     AlreadyThere: the answer was faster, or the claim holds no longer.
     """
-    event = instance.event(command.seq) if instance.is_claimed(command.seq, command.fence) else None
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None or event.has_answer_to(command.intent.correlation_id):
         return AlreadyThere(instance=instance)
-    event = event.after_visits(command.known_visits).doubted(command.in_doubt)
+    event = event.after_visits(command.known_visits).with_doubt(command.in_doubt)
     if instance.status.is_final and not instance.lets_run(event):
         stopped = stop_event(instance, event, now=now)
         return Applied(instance=stopped.instance, records=stopped.records)
     until = command.intent.answer_by
-    waiting = replace(
-        event,
-        status=EventStatus.PAUSED,
-        paused_for=PausedFor.ANSWER,
-        answer_by=until,
-        due_at=until or event.due_at,
-        ring=event.ring + 1,
-        updated_at=now,
-    )
+    pause = EventPause(waits_for=PausedFor.ANSWER, answer_by=until)
+    waiting = event.waiting(EventStatus.PAUSED, until or event.due_at, pause=pause, now=now)
     return Applied(instance=instance.with_event(waiting).at_rest(now=now))
 
 
@@ -108,7 +101,7 @@ def forgo_answer(instance: Instance, command: ForgoAnswer, *, now: datetime) -> 
 
     AlreadyThere: the answer was faster, or the claim holds no longer.
     """
-    event = instance.event(command.seq) if instance.is_claimed(command.seq, command.fence) else None
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None or event.has_answer_to(command.correlation_id):
         return AlreadyThere(instance=instance)
     return Applied(instance=replace(instance.with_event(replace(event, updated_at=now)), updated_at=now))

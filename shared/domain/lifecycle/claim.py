@@ -1,4 +1,4 @@
-"""Taking an instance to run the event that is due, and what a look before that may find instead.
+"""Claiming an instance to run the event that is due, or doing what must be done instead.
 
 Source: design section 3, items 3, 6, 7 and 9; section 4, late plans.
 """
@@ -6,20 +6,20 @@ Source: design section 3, items 3, 6, 7 and 9; section 4, late plans.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.instance.due import LEASE_MARGIN, Ready, look
-from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.due import LEASE_MARGIN, Due, next_action
+from shared.domain.instance.event import Event, EventStatus, LastClaim
 from shared.domain.instance.journal import ClosedBy
-from shared.domain.instance.model import Instance, InstanceStatus, Lease
+from shared.domain.instance.model import Blocked, Instance, InstanceStatus, Lease
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Intent, Then
 from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
-from shared.domain.lifecycle.commands import Claim, Release, Renew
+from shared.domain.lifecycle.commands import Block, Claim, Renew
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.lifecycle.takeover import taken_over
 from shared.domain.planning.closing import close_all
 from shared.domain.planning.cycles import CycleError
 from shared.domain.planning.plan import Replanned, catch_up, cycle_failed, overdue_leading_ups
-from shared.domain.steps.flow import Walk, set_out
+from shared.domain.steps.flow import StepContext, first_action
 from shared.domain.steps.outcome import longest
 from shared.domain.strategy.model import Strategy
 
@@ -28,20 +28,20 @@ LONGEST_SHARED_LEASE = timedelta(seconds=120)
 
 
 def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: datetime) -> Verdict:
-    """EXECUTING under a new fence and lease, or whatever has to happen to the event instead.
+    """Claim the due event under a new fence and lease, or do what must be done instead.
 
-    Claimed is what the verdict's instance holds a lease for. Otherwise the plan was caught up with, a dead
-    runner's event was closed or parked, or, AlreadyThere, there is nothing to run.
+    The event is claimed if the verdict's instance has a lease. Otherwise the plan has caught up with missed dates, or
+    the event of a crashed runner was closed or set down. AlreadyThere: there is nothing to run.
     """
-    found = look(instance, now)
-    if not isinstance(found, Ready) or found.event.seq != command.seq:
+    found = next_action(instance, now)
+    if not isinstance(found, Due) or found.event.seq != command.seq:
         return AlreadyThere(instance=instance)
     event = found.event
     if found.abandoned:
-        left, going_on = taken_over(strategy, instance, event, command.trail, now=now)
-        if going_on is None:
-            return left
-        return replace(left, instance=_claimed(strategy, left.instance, going_on, command, now=now))
+        applied, taken = taken_over(strategy, instance, event, command.trail, now=now)
+        if taken is None:
+            return applied
+        return replace(applied, instance=_claimed(strategy, applied.instance, taken, command, now=now))
     if not event.has_begun:
         late = _caught_up(strategy, instance, event, now=now)
         if late is not None:
@@ -50,7 +50,7 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
 
 
 def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: datetime) -> datetime:
-    """Until when a lease taken now holds: what the next steps can take, and a margin.
+    """Return the end of a lease taken now: the longest the next steps can take, and a margin.
 
     At most two minutes for several short steps, always the whole of the next one.
     """
@@ -64,78 +64,77 @@ def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: dat
 
 def renew(instance: Instance, command: Renew) -> Verdict:
     """The lease lasts longer. Source: design section 3, item 3."""
-    if not holds(instance, command.seq, command.fence):
+    if not instance.is_claimed(command.seq, command.fence):
         return AlreadyThere(instance=instance)
     return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))
 
 
-def release(instance: Instance, command: Release, *, now: datetime) -> Verdict:
-    """The claim undone, and the instance parked until the flag that holds it clears."""
-    before, claimed = command.before, instance.executing
-    if claimed is None or not holds(instance, before.seq, command.fence):
+def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
+    """Undo a claim, and block the instance until the flag is cleared."""
+    before = command.before
+    claimed = instance.claimed_event(before.seq, command.fence)
+    if claimed is None:
         return AlreadyThere(instance=instance)
     if before.status is EventStatus.EXECUTING:
-        # Taken over from a dead runner: what that one may have done stays known.
+        # It was taken over from a crashed runner: what that one may have done stays known.
         before = replace(claimed, status=EventStatus.QUEUED)
     if instance.status.is_final and not instance.lets_run(before):
         stopped = stop_event(instance, before, now=now)  # canceled since the claim, which spared it
         return Applied(instance=stopped.instance, records=stopped.records)
-    parked = instance.with_event(replace(before, updated_at=now)).at_rest(now=now)
-    return Applied(instance=replace(parked, held=command.held))
+    at_rest = instance.with_event(replace(before, updated_at=now)).at_rest(now=now)
+    blocked = instance.blocked
+    if blocked is None or blocked.by is not command.blocked_by:
+        blocked = Blocked(by=command.blocked_by, since=now)
+    return Applied(instance=replace(at_rest, blocked=blocked))
 
 
-def unpark(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
-    """What a paused queue or strategy held is free again; dates that passed meanwhile fall under the rule."""
-    if instance.held is None or instance.status is InstanceStatus.PAUSED:
-        return AlreadyThere(instance=instance)  # what is paused is looked at when it is resumed
+def unblock(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
+    """End the block of an instance whose flag was cleared; dates that have passed fall under the rule for them."""
+    if instance.blocked_by is None or instance.status is InstanceStatus.PAUSED:
+        return AlreadyThere(instance=instance)  # a resume looks at what has passed itself
     replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
-    free = replace(replanned.change.instance, held=None)
+    free = replace(replanned.change.instance, blocked=None)
     return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)
-
-
-def holds(instance: Instance, seq: int, fence: int) -> bool:
-    """Whether the claim of that fence still holds the instance for that event."""
-    return instance.is_claimed(seq, fence)
 
 
 def _claimed(
     strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
 ) -> Instance:
-    if event.outset is None:
-        walk = Walk(
-            strategy=strategy,
-            instance=instance,
-            event=event,
-            trail=command.trail,
-            now=now,
-            token=command.token,
-        )
-        queued = event.status is EventStatus.QUEUED
-        event = replace(
-            event,
-            outset=set_out(walk),
-            scheduled_at=event.scheduled_at if queued else now,
-            executed_at=now,
-        )
-    visits = len(chain(command.trail, event.run))
+    if event.progress.first_action is None:
+        event = _with_new_run(strategy, instance, event, command, now=now)
+    visits, fence = len(chain(command.trail, event.run)), instance.fence + 1
     started = replace(
-        event.after_visits(visits),
+        event,
         status=EventStatus.EXECUTING,
-        paused_for=None,
-        answer_by=None,
+        pause=None,
         updated_at=now,
-        version=event.version or strategy.version,
-        begun_at=event.begun_at or now,
-        fence=instance.fence + 1,
-        known_visits=visits,
-        in_doubt=event.in_doubt or event.unsure,
-        job=command.job,
+        times=replace(event.times, begun_at=event.times.begun_at or now),
+        claim=LastClaim(fence=fence, job=command.job, version=event.claim.version or strategy.version),
+        progress=replace(event.progress.after_visits(visits), known_visits=visits),
+        in_doubt=event.in_doubt or event.progress.call_in_doubt,
     )
-    lease = Lease(
-        seq=event.seq, until=lease_until(strategy, event, position(command.trail, started), now=now)
+    until = lease_until(strategy, started, position(command.trail, started), now=now)
+    lease = Lease(seq=event.seq, until=until)
+    return replace(instance.with_event(started), lease=lease, fence=fence, updated_at=now)
+
+
+def _with_new_run(
+    strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
+) -> Event:
+    """The event with what its next run does first."""
+    context = StepContext(
+        strategy=strategy,
+        instance=instance,
+        event=event,
+        trail=command.trail,
+        now=now,
+        token=command.token,
     )
+    scheduled_at = event.times.scheduled_at if event.status is EventStatus.QUEUED else now
     return replace(
-        instance.with_event(started), lease=lease, fence=instance.fence + 1, held=None, updated_at=now
+        event,
+        times=replace(event.times, scheduled_at=scheduled_at, executed_at=now),
+        progress=replace(event.progress, first_action=first_action(context)),
     )
 
 

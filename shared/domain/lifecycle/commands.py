@@ -7,7 +7,7 @@ from datetime import datetime
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import Answer, JournalEntry, Trail
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import ENGINE, Actor
 from shared.domain.strategy.model import Json, OnResume, Strategy
@@ -15,7 +15,7 @@ from shared.domain.strategy.model import Json, OnResume, Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Nothing more of it starts. kill: a step in flight is not waited for, its late result is discarded."""
+    """No event of it starts. kill: a step in flight is not waited for; its late result is discarded."""
 
     by: Actor
     kill: bool = False
@@ -23,7 +23,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """It goes on. on_late: what becomes of dates that passed meanwhile; None: as the strategy says."""
+    """It continues. on_late: how dates that have passed are treated; None: as the strategy says."""
 
     by: Actor
     on_late: OnResume | None = None
@@ -165,20 +165,20 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """The runner gives back what it has claimed but not begun: a flag holds it.
+class Block:
+    """The runner gives back a claim it has not begun, because a flag is up.
 
-    before: the event as it stood before the claim, so that a release leaves no trace.
+    before: the event as it was before the claim, so that the claim leaves no trace.
     """
 
     before: Event
     fence: int
-    held: HeldBy
+    blocked_by: BlockedBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unpark:
-    """The flag that held it has cleared."""
+class Unblock:
+    """The flag that blocked it was cleared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +243,7 @@ class Conclude:
     """The runner has come to the end of the run. last: its last step, where the journal does not hold it.
 
     known_visits: how many steps of the run are on file.
-    doubted: under which correlation id the call went out that the run ends in doubt about.
+    doubted_call: under which correlation id the call went out that the run ends in doubt about.
     """
 
     seq: int
@@ -252,12 +252,12 @@ class Conclude:
     in_doubt: bool
     known_visits: int
     last: JournalEntry | None = None
-    doubted: CorrelationId | None = None
+    doubted_call: CorrelationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nudge:
-    """The sweeper has rung for it and will look again after a back-off."""
+class RecordSweep:
+    """The sweeper has sent a wakeup for it and checks again after a back-off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,15 +282,15 @@ Command = (
     | Redrive
     | Claim
     | Renew
-    | Release
-    | Unpark
+    | Block
+    | Unblock
     | Apply
     | Stop
     | Wait
     | AwaitAnswer
     | ForgoAnswer
     | Conclude
-    | Nudge
+    | RecordSweep
     | Finish
 )
 """Everything that can be asked of an instance."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.event import Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy, JournalEntry
-from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.run import Ending, Failure, RunEnd
 from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.lifecycle.apply_directives import apply_directives
@@ -28,32 +28,30 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
 
     AlreadyThere: the fence has moved, the runner is too late and nothing may be written.
     """
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
-    event = event.doubted(command.in_doubt)
-    if command.doubted is not None and event.has_answer_to(command.doubted):
+    event = event.with_doubt(command.in_doubt)
+    if command.doubted_call is not None and event.has_answer_to(command.doubted_call):
         return _no_doubt(instance, event, now=now)
     if command.end.how is Ending.IN_DOUBT:
-        event = replace(event, known_visits=command.known_visits)
-    verdict = advance(strategy, instance, event, command.end, now=now)
+        event = replace(event, progress=replace(event.progress, known_visits=command.known_visits))
+    verdict = apply_run_end(strategy, instance, event, command.end, now=now)
     own, *others = verdict.records or (None,)
     if own is None or own.event.seq != event.seq:
         return verdict
     return replace(verdict, records=(replace(own, last=command.last, end=command.end), *others))
 
 
-def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime) -> Applied:
+def apply_run_end(
+    strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime
+) -> Applied:
     """The instance after a run of an event has ended; where the event closed, its record comes first."""
-    event = replace(
-        event,
-        attempt=end.attempt,
-        resets=end.resets,
-        updated_at=now,
-        resolution=None,
-        unsure=False,
-        hurried=False,
+    before = event.progress
+    progress = RunProgress(
+        first_action=before.first_action, known_visits=before.known_visits, crashes=before.crashes
     )
+    event = replace(event, attempt=end.attempt, resets=end.resets, progress=progress, updated_at=now)
     match end.how:
         case Ending.SUCCEEDED:
             change = _processed(strategy, instance, event, end.outputs, now=now)
@@ -67,13 +65,13 @@ def advance(strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *
             assert_never(end.how)
     if change.instance.status is instance.status:
         return Applied(instance=change.instance, records=change.records)
-    by = Actor(name=ENGINE.name, reason=change.instance.note)
+    by = Actor(name=ENGINE.name, reason=change.instance.stop_note)
     return audited(instance, change, command=end.how.value.lower(), by=by, now=now)
 
 
 def apply(strategy: Strategy, instance: Instance, command: Apply, *, now: datetime) -> Verdict:
     """What a controller ordered, once: the event notes the journal entry it came from."""
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     mark = (command.entry.run, command.entry.intent.visit)
     if event is None or event.applied >= mark:
         return AlreadyThere(instance=instance)
@@ -94,61 +92,48 @@ def by_orders(before: Instance, change: Change, *, now: datetime) -> Applied:
     """A change that a controller has ordered; audited where it stops the instance."""
     if change.instance.status is before.status:
         return Applied(instance=change.instance, records=change.records)
-    by = Actor(name="controller", reason=change.instance.note)
+    by = Actor(name="controller", reason=change.instance.stop_note)
     return audited(before, change, command="directives", by=by, now=now)
 
 
 def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
     """A pause or cancel takes hold between two steps."""
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None or instance.lets_run(event):
         return AlreadyThere(instance=instance)
-    visits = event.known_visits + 1 if command.known_visits is None else command.known_visits
-    change = stop_event(instance, event.after_visits(visits).doubted(command.in_doubt), now=now)
+    visits = event.progress.known_visits + 1 if command.known_visits is None else command.known_visits
+    change = stop_event(instance, event.after_visits(visits).with_doubt(command.in_doubt), now=now)
     return Applied(instance=change.instance, records=change.records)
 
 
 def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
     """The event set down because its instance is stopped: paused with its progress kept, or canceled."""
-    event = replace(event, in_doubt=event.in_doubt or event.unsure, updated_at=now)
+    event = replace(event, in_doubt=event.in_doubt or event.progress.call_in_doubt, updated_at=now)
     if instance.status.is_final:
         return _stopped_with(instance, event, now=now)
-    paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.OPERATOR)
-    return Change(instance=instance.with_event(paused).at_rest(now=now))
+    return Change(instance=instance.with_event(event.paused(PausedFor.OPERATOR)).at_rest(now=now))
 
 
 def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
     """The event set down with its progress kept: until a step's delay is over, or for a fresh invocation."""
-    event = _held_event(instance, command.seq, command.fence)
+    event = instance.claimed_event(command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
-    event = event.after_visits(command.known_visits).doubted(command.in_doubt)
+    event = event.after_visits(command.known_visits).with_doubt(command.in_doubt)
     if instance.status.is_final and not instance.lets_run(event):
         change = stop_event(instance, event, now=now)
         return Applied(instance=change.instance, records=change.records)
-    delayed = command.until is not None
-    waiting = replace(
-        event,
-        status=EventStatus.PENDING if delayed else EventStatus.QUEUED,
-        due_at=command.until or now,
-        scheduled_at=event.scheduled_at if delayed else now,
-        ring=event.ring + 1,
-        updated_at=now,
-    )
+    if command.until is None:
+        waiting = event.queued(now=now)
+    else:
+        waiting = event.waiting(EventStatus.PENDING, command.until, now=now)
     return Applied(instance=instance.with_event(waiting).at_rest(now=now))
 
 
 def paused_by_engine(instance: Instance, event: Event, note: str, *, now: datetime) -> Instance:
     """PAUSED because of what one of its events came to."""
-    return replace(
-        instance,
-        status=InstanceStatus.PAUSED,
-        stopped_at=now,
-        stopped_by=ENGINE.name,
-        stopped_for=event.seq,
-        note=note,
-        drained_at=None,
-    )
+    stop = Stoppage(at=now, by=ENGINE.name, note=note, for_event=event.seq)
+    return instance.stopped(InstanceStatus.PAUSED, stop)
 
 
 def _processed(
@@ -174,17 +159,12 @@ def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime
         return _stopped_with(instance, event, now=now)
     at = failed.retry_at or now
     again = replace(
-        event,
-        status=EventStatus.PENDING,
+        event.waiting(EventStatus.PENDING, at, now=now),
         first_date=event.planned_at,
         date=at,
-        due_at=at,
         attempt=event.attempt + 1,
         run=event.run + 1,
-        ring=event.ring + 1,
-        outset=None,
-        known_visits=0,
-        crashes=0,
+        progress=RunProgress(),
         last_error=failed.error.message,
     )
     return Change(instance=instance.with_event(again).at_rest(now=now))
@@ -199,7 +179,7 @@ def _exhausted(
     change = _closed(instance, event, EventStatus.FAILED, now=now, why=failed.error.message)
     if not event.is_main or instance.status.is_final:
         return change.then(complete_if_done(change.instance, now=now))
-    if instance.schedule is not None and instance.schedule.goes_on:
+    if instance.plan.schedule is not None and instance.plan.schedule.goes_on:
         change = change.then(_without_leading_ups(change.instance, now=now))
         return change.then(plan_next(strategy, change.instance, now=now).change)
     by = Actor(name=ENGINE.name, reason=f"{event.task}: {failed.error.message}")
@@ -211,27 +191,22 @@ def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetim
     event = replace(event, in_doubt=True, last_error=failed.error.message)
     if instance.status.is_final and not instance.lets_run(event):
         return _stopped_with(instance, event, now=now)
-    event = replace(event, unsure=True)
+    event = replace(event, progress=replace(event.progress, call_in_doubt=True))
     if not instance.status.is_final:
         return _paused(instance, event, PausedFor.IN_DOUBT, failed, now=now)
-    paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.IN_DOUBT)
-    return Change(instance=instance.with_event(paused).at_rest(now=now))
+    return Change(instance=instance.with_event(event.paused(PausedFor.IN_DOUBT)).at_rest(now=now))
 
 
 def _no_doubt(instance: Instance, event: Event, *, now: datetime) -> Applied:
     """The answer to the call came while its runner was about to give up: the event goes on from it."""
-    going_on = replace(
-        event, status=EventStatus.QUEUED, due_at=now, scheduled_at=now, ring=event.ring + 1, updated_at=now
-    )
-    return Applied(instance=instance.with_event(going_on).at_rest(now=now))
+    return Applied(instance=instance.with_event(event.queued(now=now)).at_rest(now=now))
 
 
 def _paused(
     instance: Instance, event: Event, what_for: PausedFor, failed: Failure, *, now: datetime
 ) -> Change:
     """Event and instance wait for somebody."""
-    paused = replace(event, status=EventStatus.PAUSED, paused_for=what_for)
-    waiting = instance.with_event(paused)
+    waiting = instance.with_event(event.paused(what_for))
     if instance.status is InstanceStatus.ACTIVE:
         note = f"{event.task}: {failed.error.message}"
         waiting = paused_by_engine(waiting, event, note, now=now)
@@ -266,8 +241,3 @@ def _failure(end: RunEnd) -> Failure:
     if end.failure is None:
         raise ValueError(f"a run that ended {end.how} says why")
     return end.failure
-
-
-def _held_event(instance: Instance, seq: int, fence: int) -> Event | None:
-    """The event a runner's claim is for, or None where the claim no longer holds."""
-    return instance.event(seq) if instance.is_claimed(seq, fence) else None

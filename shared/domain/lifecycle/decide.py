@@ -1,25 +1,26 @@
-"""``decide(instance, command, now)``: what every command comes to. Pure and total.
+"""``decide(strategy, instance, command, now)``: the result of every command. Pure and total.
 
-Its verdict's instance is stored only if the stored one still has the ``rev`` it was decided on; the loser
-of a race loads again and decides again. Source: design section 2.
+The verdict's instance is saved only if the stored one still has the ``rev`` it was decided on; the loser of a race
+loads and decides again. Source: design section 2.
 """
 
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from shared.domain.instance.downtime import stood
-from shared.domain.instance.due import Over, Ready, back_off, beyond_horizon, look
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.downtime import record_downtime
+from shared.domain.instance.due import Due, PlanExpired, back_off, beyond_horizon, next_action
+from shared.domain.instance.model import Blocked, Instance, InstanceStatus, Sweep
 from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.lifecycle.add_event import add
 from shared.domain.lifecycle.async_answer import await_answer, forgo_answer, take_answer
 from shared.domain.lifecycle.cancel_events import cancel_event, cancel_tasks
-from shared.domain.lifecycle.claim import claim, release, renew, unpark
+from shared.domain.lifecycle.claim import block, claim, renew, unblock
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
     AwaitAnswer,
+    Block,
     Cancel,
     CancelEvent,
     CancelTasks,
@@ -30,16 +31,15 @@ from shared.domain.lifecycle.commands import (
     Finish,
     ForgoAnswer,
     Migrate,
-    Nudge,
     Pause,
+    RecordSweep,
     Redrive,
-    Release,
     Renew,
     Resolve,
     Resume,
     Stop,
     TakeAnswer,
-    Unpark,
+    Unblock,
     Update,
     Wait,
 )
@@ -53,74 +53,41 @@ from shared.domain.strategy.model import Strategy
 
 
 def decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:
-    """What a command comes to on an instance under its strategy, at an instant.
-
-    A bulk operation changes an instance once: told again, by a runner that took over, it is AlreadyThere.
-    """
+    """Return what a command does to an instance under its strategy, at an instant."""
     if _done_before(instance, command):
         return AlreadyThere(instance=instance)
-    verdict = _decide(strategy, instance, command, now=now)
+    verdict = _dispatch(strategy, instance, command, now=now)
     if not isinstance(verdict, Applied):
         return verdict
-    if verdict.audit is None and verdict.instance.status is not instance.status:
-        verdict = _explained(instance, verdict, command, now=now)
-    after = verdict.instance
-    waits = isinstance(command, Nudge)
-    held = _still_held(after, now)
-    hold, stops = stood(instance, after, held, claims=isinstance(command, Claim), now=now)
-    settled = replace(
+    return _with_bookkeeping(strategy, instance, verdict, command, now=now)
+
+
+def _with_bookkeeping(
+    strategy: Strategy, before: Instance, applied: Applied, command: Command, *, now: datetime
+) -> Applied:
+    """Return the verdict with what every change updates, whatever the command."""
+    after = applied.instance
+    blocked = _still_blocked(before, after, command, now=now)
+    # Any change but the sweeper's own starts the back-off anew.
+    sweep = after.sweep if isinstance(command, RecordSweep) else Sweep()
+    kept = replace(
         after,
-        rev=instance.rev + 1,
-        has_run=after.has_run or _left_after_a_run(instance, after),
-        nudges=after.nudges if waits else 0,
-        nudged_until=after.nudged_until if waits else None,
-        held=held,
-        hold=hold,
-        stops=stops,
-        arm_at=beyond_horizon(after, strategy.horizon, now=now),
+        rev=before.rev + 1,
+        has_run=after.has_run or _has_lost_a_begun_event(before, after),
+        blocked=blocked,
+        downtimes=record_downtime(before, after, blocked, now=now),
+        sweep=replace(sweep, schedule_at=beyond_horizon(after, strategy.horizon, now=now)),
     )
-    return replace(verdict, instance=settled)
+    audit = applied.audit
+    if audit is None and after.status is not before.status:
+        # A rule of the engine changed the status, and someone may ask why.
+        by = Actor(name=ENGINE.name, reason=after.stop_note)
+        change = Change(instance=after)
+        audit = audited(before, change, command=type(command).__name__.lower(), by=by, now=now).audit
+    return replace(applied, instance=kept, audit=audit)
 
 
-def _done_before(instance: Instance, command: Command) -> bool:
-    """Whether the bulk operation that commands has changed the instance already."""
-    match command:
-        case (
-            Pause(by=by)
-            | Resume(by=by)
-            | Cancel(by=by)
-            | CancelTasks(by=by)
-            | Migrate(by=by)
-            | Execute(by=by)
-        ):
-            return by.operation is not None and by.operation in instance.operations
-        case _:
-            return False
-
-
-def _left_after_a_run(before: Instance, after: Instance) -> bool:
-    """Whether an event that had begun is on the instance no more."""
-    return any(event.has_begun and after.event(event.seq) is None for event in before.events)
-
-
-def _explained(before: Instance, verdict: Applied, command: Command, *, now: datetime) -> Applied:
-    """The verdict with an audit entry: a rule of the engine changed the status, and somebody may ask why."""
-    change = Change(instance=verdict.instance)
-    by = Actor(name=ENGINE.name, reason=verdict.instance.note)
-    told = audited(before, change, command=type(command).__name__.lower(), by=by, now=now)
-    return replace(verdict, audit=told.audit)
-
-
-def _still_held(instance: Instance, now: datetime) -> HeldBy | None:
-    """What holds it, for as long as there is something to hold: a due event, or a pause it waits under.
-
-    Otherwise its next date would stand in a partition that nobody reads any more once the flag has cleared.
-    """
-    paused = instance.status is InstanceStatus.PAUSED
-    return instance.held if paused or isinstance(look(instance, now), Ready) else None
-
-
-def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one arm a command
+def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one arm a command
     match command:
         case Pause():
             return pause(instance, command, now=now)
@@ -150,10 +117,10 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return claim(strategy, instance, command, now=now)
         case Renew():
             return renew(instance, command)
-        case Release():
-            return release(instance, command, now=now)
-        case Unpark():
-            return unpark(strategy, instance, now=now)
+        case Block():
+            return block(instance, command, now=now)
+        case Unblock():
+            return unblock(strategy, instance, now=now)
         case Apply():
             return apply(strategy, instance, command, now=now)
         case Stop():
@@ -166,29 +133,65 @@ def _decide(strategy: Strategy, instance: Instance, command: Command, *, now: da
             return forgo_answer(instance, command, now=now)
         case Conclude():
             return conclude(strategy, instance, command, now=now)
-        case Nudge():
-            return nudge(instance, now=now)
+        case RecordSweep():
+            return record_sweep(instance, now=now)
         case Finish():
             return finish(instance, command, now=now)
         case _:
             assert_never(command)
 
 
-def nudge(instance: Instance, *, now: datetime) -> Verdict:
-    """The sweeper has rung; it looks again after a back-off unless something happens before.
+def _done_before(instance: Instance, command: Command) -> bool:
+    """Whether the command comes from a bulk operation that has changed the instance already: each does so once."""
+    match command:
+        case (
+            Pause(by=by)
+            | Resume(by=by)
+            | Cancel(by=by)
+            | CancelTasks(by=by)
+            | Migrate(by=by)
+            | Execute(by=by)
+        ):
+            return by.operation is not None and by.operation in instance.operations
+        case _:
+            return False
 
-    One whose event has come within the horizon starts anew: nothing has been rung for it yet.
+
+def _has_lost_a_begun_event(before: Instance, after: Instance) -> bool:
+    """Whether an event that had begun is no longer on the instance."""
+    return any(event.has_begun and after.event(event.seq) is None for event in before.events)
+
+
+def _still_blocked(before: Instance, after: Instance, command: Command, *, now: datetime) -> Blocked | None:
+    """Return the block that lasts after a change, if there is something to block: a due event, or a pause over it.
+
+    Otherwise the next date would stand in a partition of the due index that is no longer read once the flag is
+    cleared. A claim does not end the block: if the flag is still up, the runner gives the claim back, and the same
+    block continues. What follows a claim otherwise shows that the flag is down.
     """
-    if instance.arm_at is not None:
-        return Applied(instance=replace(instance, nudges=0, nudged_until=None))
-    nudges = instance.nudges + 1
-    return Applied(instance=replace(instance, nudges=nudges, nudged_until=now + back_off(nudges)))
+    if isinstance(command, Claim) and after.lease is not None:
+        return after.blocked
+    is_over = before.lease is not None and not isinstance(command, Block)
+    waits = after.status is InstanceStatus.PAUSED or isinstance(next_action(after, now), Due)
+    return after.blocked if waits and not is_over else None
+
+
+def record_sweep(instance: Instance, *, now: datetime) -> Verdict:
+    """The sweeper has sent a wakeup; it checks again after a back-off unless something happens before.
+
+    An instance whose event has come within the horizon starts anew: its wakeup was not scheduled before.
+    """
+    if instance.sweep.schedule_at is not None:
+        return Applied(instance=replace(instance, sweep=Sweep()))
+    attempts = instance.sweep.attempts + 1
+    sweep = Sweep(attempts=attempts, next_at=now + back_off(attempts))
+    return Applied(instance=replace(instance, sweep=sweep))
 
 
 def finish(instance: Instance, command: Finish, *, now: datetime) -> Verdict:
     """COMPLETED, where its end date has come and only events on hold are left."""
-    if not isinstance(look(instance, now), Over):
+    if not isinstance(next_action(instance, now), PlanExpired):
         return AlreadyThere(instance=instance)
-    ended = replace(instance, plan_ended=True, updated_at=now)
+    ended = replace(instance, plan=replace(instance.plan, has_ended=True), updated_at=now)
     change = complete_if_done(ended, now=now)
     return audited(instance, change, command="finish", by=command.by, now=now)

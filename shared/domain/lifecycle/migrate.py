@@ -63,8 +63,9 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
         why = f"the attributes do not fit version {to.version}: {problem}"
         return Refused(instance=instance, why=why, rule="attributes")
     moved = replace(instance, strategy_version=to.version, updated_at=now)
-    if to.definition.timezone != strategy.definition.timezone and instance.plan is not None:
-        moved = replace(moved, plan=moment_at(instance.plan.at, to.definition.zone))
+    if to.definition.timezone != strategy.definition.timezone and instance.plan.moment is not None:
+        moment = moment_at(instance.plan.moment.at, to.definition.zone)
+        moved = replace(moved, plan=replace(moved.plan, moment=moment))
     doomed = [event for event in instance.events if _is_orphaned(event, to)]
     why = f"version {to.version} has no such task"
     planned = cancel_events(to, moved, doomed, now=now, why=why, cause=ClosedBy.MIGRATION, by=command.by)

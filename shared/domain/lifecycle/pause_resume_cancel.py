@@ -9,9 +9,9 @@ from typing import assert_never
 
 from shared.domain.errors import DateError
 from shared.domain.ids import EventSid
-from shared.domain.instance.event import ANY_VISITS, Event, EventStatus, PausedFor
+from shared.domain.instance.event import ANY_VISITS, Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy
-from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Change, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume
 from shared.domain.lifecycle.conclude import stop_event
@@ -32,19 +32,10 @@ def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
     """PAUSED: events stay as they are and do not start; a running one stops after its current step."""
     match instance.status:
         case InstanceStatus.ACTIVE:
-            paused = replace(
-                instance,
-                status=InstanceStatus.PAUSED,
-                stopped_at=now,
-                stopped_by=command.by.name,
-                note=command.by.reason,
-                stopped_for=None,
-                drained_at=now if instance.lease is None else None,
-                updated_at=now,
-            )
-            return audited(
-                instance, _killed(paused, command.kill, now=now), command="pause", by=command.by, now=now
-            )
+            drained_at = now if instance.lease is None else None
+            stop = Stoppage(at=now, by=command.by.name, note=command.by.reason, drained_at=drained_at)
+            change = _killed(instance.stopped(InstanceStatus.PAUSED, stop), command.kill, now=now)
+            return audited(instance, change, command="pause", by=command.by, now=now)
         case InstanceStatus.PAUSED:
             return _killed_again(instance, command.kill, command, now=now)
         case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
@@ -83,7 +74,7 @@ def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: date
             return Refused(instance=instance, why=f"the instance is {instance.status.value}")
         case InstanceStatus.PAUSED:
             active = restarted(activated(instance, now=now), now=now)
-            return going_on(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
+            return apply_resume(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
         case _:
             assert_never(instance.status)
 
@@ -95,10 +86,12 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
         return Refused(instance=instance, why="the event is finished", rule="finished")
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
-            off_hold_at = now if event.status is EventStatus.ONHOLD else event.off_hold_at
-            is_delayed = event.status is EventStatus.PENDING and event.outset is not None
-            asked = replace(queued(event, now=now), off_hold_at=off_hold_at, hurried=is_delayed)
-            change = Change(instance=replace(instance.with_event(asked), updated_at=now))
+            is_delayed = event.status is EventStatus.PENDING and event.progress.first_action is not None
+            called = queued(event, now=now)
+            called = replace(called, progress=replace(called.progress, delay_skipped=is_delayed))
+            if event.status is EventStatus.ONHOLD:
+                called = replace(called, times=replace(called.times, off_hold_at=now))
+            change = Change(instance=replace(instance.with_event(called), updated_at=now))
             return audited(instance, change, command="execute", by=command.by, now=now, event=event)
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             return AlreadyThere(instance=instance)
@@ -113,8 +106,9 @@ def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: da
         return Refused(instance=instance, why="the event is finished", rule="finished")
     if event.paused_for is not PausedFor.IN_DOUBT:
         return Refused(instance=instance, why="the event is not paused for a call in doubt")
-    going = replace(queued(event, now=now), resolution=command.resolution)
-    after = replace(instance.with_event(going), updated_at=now)
+    resolved = queued(event, now=now)
+    resolved = replace(resolved, progress=replace(resolved.progress, resolution=command.resolution))
+    after = replace(instance.with_event(resolved), updated_at=now)
     name = f"resolve {command.resolution.value}"
     return decided(strategy, instance, after, event, name, by=command.by, now=now)
 
@@ -130,9 +124,9 @@ def decided(
     now: datetime,
 ) -> Verdict:
     """What is known about a call in doubt of an event lets its instance go on, where it was paused for it."""
-    if before.status is InstanceStatus.PAUSED and before.stopped_for == event.seq:
+    if before.is_paused_for(event):
         active = activated(after, now=now)
-        resumed = going_on(strategy, before, active, None, command, by=by, now=now)
+        resumed = apply_resume(strategy, before, active, None, command, by=by, now=now)
         return about(resumed, before.event_sid(event))
     return audited(before, Change(instance=after), command=command, by=by, now=now, event=event)
 
@@ -144,7 +138,7 @@ def about(verdict: Verdict, event: EventSid) -> Verdict:
     return replace(verdict, audit=replace(verdict.audit, event=event))
 
 
-def going_on(
+def apply_resume(
     strategy: Strategy,
     before: Instance,
     active: Instance,
@@ -155,7 +149,7 @@ def going_on(
     now: datetime,
 ) -> Verdict:
     """An instance made ACTIVE again, dates that passed meanwhile treated by the rule for late plans."""
-    active = replace(active, on_late=on_late or before.on_late)
+    active = replace(active, plan=replace(active.plan, on_late=on_late or before.plan.on_late))
     policy = late_rule(strategy, active)
     if policy is OnResume.SHIFT and goes_by_cron(strategy.definition, before):
         return Refused(instance=before, why="a plan by cron cannot be shifted off its dates", rule="shift")
@@ -176,34 +170,25 @@ def going_on(
 def _caught_up(change: Change, *, now: datetime) -> Change:
     """Without a passed date that is still to run, how such dates are treated is no longer this resume's to say."""
     main = change.instance.main_event
-    if main is not None and main.date < now and change.instance.on_late is not OnResume.SHIFT:
+    if main is not None and main.date < now and change.instance.plan.on_late is not OnResume.SHIFT:
         return change
-    return replace(change, instance=replace(change.instance, on_late=None))
+    plan = replace(change.instance.plan, on_late=None)
+    return replace(change, instance=replace(change.instance, plan=plan))
 
 
 def _late_plan(
     strategy: Strategy, before: Instance, active: Instance, on_late: OnResume, *, by: Actor, now: datetime
 ) -> Replanned:
     if on_late is OnResume.SHIFT:
-        standstill = now - (before.stopped_at or now)
-        return Replanned(change=shift(strategy, active, standstill, now=now, by=by))
+        paused_for = now - (now if before.stop is None else before.stop.at)
+        return Replanned(change=shift(strategy, active, paused_for, now=now, by=by))
     while_stopped = fell_due_while_stopped(before)
     return catch_up(strategy, active, now=now, on_late=on_late, while_stopped=while_stopped, by=by)
 
 
 def activated(instance: Instance, *, now: datetime) -> Instance:
-    """The instance made ACTIVE again; what stopped it is past."""
-    return replace(
-        instance,
-        status=InstanceStatus.ACTIVE,
-        stopped_at=None,
-        stopped_by=None,
-        stopped_for=None,
-        note=None,
-        drained_at=None,
-        held=None,
-        updated_at=now,
-    )
+    """The instance made ACTIVE again."""
+    return replace(instance, status=InstanceStatus.ACTIVE, stop=None, blocked=None, updated_at=now)
 
 
 def restarted(instance: Instance, *, now: datetime) -> Instance:
@@ -211,7 +196,7 @@ def restarted(instance: Instance, *, now: datetime) -> Instance:
     for event in instance.events:
         match event.paused_for:
             case PausedFor.EXHAUSTED:
-                instance = instance.with_event(queued(anew(event), now=now))
+                instance = instance.with_event(queued(with_new_run(event), now=now))
             case PausedFor.OPERATOR | PausedFor.POISONED:
                 instance = instance.with_event(queued(event, now=now))
             case PausedFor.ANSWER | PausedFor.IN_DOUBT | None:
@@ -221,31 +206,17 @@ def restarted(instance: Instance, *, now: datetime) -> Instance:
     return instance
 
 
-def anew(event: Event) -> Event:
+def with_new_run(event: Event) -> Event:
     """The event as its next run sets out: attempt 1, its stored successes kept, but for those of side paths."""
-    return replace(
-        event,
-        attempt=1,
-        run=event.run + 1,
-        outset=None,
-        known_visits=0,
-        side_results_from=event.run + 1,
-    )
+    run = event.run + 1
+    reuse = replace(event.reuse, side_results_from=run)
+    return replace(event, attempt=1, run=run, progress=RunProgress(), reuse=reuse)
 
 
 def queued(event: Event, *, now: datetime) -> Event:
-    """The event as it wants to run now."""
-    return replace(
-        event,
-        status=EventStatus.QUEUED,
-        paused_for=None,
-        answer_by=None,
-        due_at=now,
-        scheduled_at=now,
-        ring=event.ring + 1,
-        crashes=0,
-        updated_at=now,
-    )
+    """The event QUEUED by an operator or an answer; crashes before that no longer count."""
+    called = event.queued(now=now)
+    return replace(called, progress=replace(called.progress, crashes=0))
 
 
 def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command
@@ -254,7 +225,8 @@ def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa
     if not kill or event is None:
         return Change(instance=instance)
     fenced = replace(instance, fence=instance.fence + 1)
-    killed = replace(event, unsure=True, resolution=None, known_visits=ANY_VISITS)
+    progress = replace(event.progress, call_in_doubt=True, resolution=None, known_visits=ANY_VISITS)
+    killed = replace(event, progress=progress)
     return stop_event(fenced, killed, now=now)
 
 

@@ -8,13 +8,20 @@ from datetime import datetime
 from typing import assert_never
 
 from shared.domain.errors import Problem
-from shared.domain.instance.event import Again, Event, EventStatus, PausedFor
+from shared.domain.instance.event import Event, EventStatus, PausedFor, RedrivenFrom
 from shared.domain.instance.journal import EventRecord, Trail
-from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import come_to
 from shared.domain.instance.verdict import AlreadyThere, Applied, Change, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Redrive
-from shared.domain.lifecycle.pause_resume_cancel import about, activated, anew, going_on, queued, restarted
+from shared.domain.lifecycle.pause_resume_cancel import (
+    about,
+    activated,
+    apply_resume,
+    queued,
+    restarted,
+    with_new_run,
+)
 from shared.domain.steps.directives import has_room
 from shared.domain.steps.history import with_last
 from shared.domain.strategy.model import Strategy
@@ -36,10 +43,10 @@ def _open(
     match event.status:
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             step = command.from_step
-            if step is None or Again(step=step, run=event.run) in event.again:
+            if step is None or RedrivenFrom(step=step, run=event.run) in event.reuse.redriven_from:
                 return AlreadyThere(instance=instance)
             return Refused(instance=instance, why="the event is under way")
-        case EventStatus.PENDING if event.has_begun and event.outset is None:
+        case EventStatus.PENDING if event.has_begun and event.progress.first_action is None:
             refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run - 1)
             return refused or _queued(instance, _from(event, command), command, now=now)
         case EventStatus.PAUSED if event.paused_for is not None:
@@ -60,7 +67,7 @@ def _paused(
     match what_for:
         case PausedFor.EXHAUSTED:
             refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run)
-            again = _from(anew(event), command)
+            again = _from(with_new_run(event), command)
         case PausedFor.POISONED:
             refused, again = _cut_off(instance, command), event
         case PausedFor.OPERATOR:
@@ -73,11 +80,11 @@ def _paused(
             assert_never(what_for)
     if refused is not None:
         return refused
-    if instance.status is not InstanceStatus.PAUSED or instance.stopped_for != event.seq:
+    if not instance.is_paused_for(event):
         return _queued(instance, again, command, now=now)
     after = instance.with_event(queued(again, now=now))
     active = restarted(activated(after, now=now), now=now)
-    resumed = going_on(strategy, instance, active, None, _name(command), by=command.by, now=now)
+    resumed = apply_resume(strategy, instance, active, None, _name(command), by=command.by, now=now)
     return about(resumed, instance.event_sid(event))
 
 
@@ -98,7 +105,7 @@ def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: d
     else:
         trail = with_last(command.trail, record)
         refused = _cannot_begin(instance, event, trail, command, last_run=event.run)
-        again = _from(anew(event), command)
+        again = _from(with_new_run(event), command)
     if refused is not None:
         return refused
     again = replace(
@@ -122,8 +129,9 @@ def _from(event: Event, command: Redrive) -> Event:
     step = command.from_step
     if step is None:
         return event
-    others = tuple(again for again in event.again if again.step != step)
-    return replace(event, again=(*others, Again(step=step, run=event.run)))
+    others = tuple(again for again in event.reuse.redriven_from if again.step != step)
+    redriven_from = (*others, RedrivenFrom(step=step, run=event.run))
+    return replace(event, reuse=replace(event.reuse, redriven_from=redriven_from))
 
 
 def _cannot_begin(

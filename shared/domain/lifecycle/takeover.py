@@ -1,4 +1,4 @@
-"""What is to be done about an event whose runner died.
+"""Taking over the event of a crashed runner.
 
 Source: design section 3, items 5, 6, 7 and 9.
 """
@@ -12,27 +12,33 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, position, unapplied
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Applied, Change
-from shared.domain.lifecycle.conclude import advance, by_orders, carried_out, paused_by_engine, stop_event
+from shared.domain.lifecycle.conclude import (
+    apply_run_end,
+    by_orders,
+    carried_out,
+    paused_by_engine,
+    stop_event,
+)
 from shared.domain.planning.closing import close, complete_if_done
 from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
 
 MAX_CRASHES = 5
-"""A run whose runners died so often without progress is not tried again by itself."""
+"""How often runners may crash at one step before the run is no longer repeated by itself."""
 
 
 def taken_over(
     strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
 ) -> tuple[Applied, Event | None]:
-    """What becomes of the instance, and the event as it is to be claimed and run on from where its runner died.
+    """Return the verdict on the instance, and the event to be claimed, which continues where its runner crashed.
 
-    What its last step has ordered is done first: nobody else hands that over. None for the event where it goes no
-    further; the fence has moved then, so that the runner is harmless should it be alive after all.
+    The directives of its last step are applied first, since no other runner does that. The event is None if it is not
+    to continue; then the fence has moved, so that the old runner can do no harm if it is still running.
     """
     record = trail.record
     fenced = replace(instance, fence=instance.fence + 1)
     if record is not None and record.end is not None and record.fence == instance.fence:
-        applied = advance(strategy, fenced, event, record.end, now=now)
+        applied = apply_run_end(strategy, fenced, event, record.end, now=now)
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
         # its own record stands, with the run's last step in it
         return replace(applied, records=others), None
@@ -44,7 +50,7 @@ def taken_over(
     handed_over = by_orders(instance, change, now=now)
     if not change.instance.lets_run(event):
         change = change.then(stop_event(change.instance, event, now=now))
-    elif event.crashes >= MAX_CRASHES:
+    elif event.progress.crashes >= MAX_CRASHES:
         change = change.then(_poisoned(change.instance, event, now=now))
     else:  # the claim that follows moves the fence
         return replace(handed_over, instance=replace(change.instance, fence=instance.fence)), event
@@ -52,11 +58,12 @@ def taken_over(
 
 
 def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
-    """The event with what its dead runner achieved: its progress or one more crash, and what is in doubt."""
+    """Return the event with what its crashed runner achieved: its progress, one more crash, and what is in doubt."""
     event = event.after_visits(len(chain(trail, event.run)))
-    unsure = event.unsure or _may_have_called(strategy, event, trail, now=now)
-    event = event.doubted(unsure or any_in_doubt(strategy, event, trail.entries))
-    return replace(event, crashes=event.crashes + 1, unsure=unsure)
+    call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, trail, now=now)
+    event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, trail.entries))
+    progress = replace(event.progress, crashes=event.progress.crashes + 1, call_in_doubt=call_in_doubt)
+    return replace(event, progress=progress)
 
 
 def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
@@ -64,8 +71,8 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
     why = f"its runner died {MAX_CRASHES} times without progress"
     event = replace(event, last_error=why, updated_at=now)
     if event.is_main and not instance.status.is_final:
-        paused = replace(event, status=EventStatus.PAUSED, paused_for=PausedFor.POISONED)
-        waiting = paused_by_engine(instance.with_event(paused), event, f"{event.task}: {why}", now=now)
+        paused = instance.with_event(event.paused(PausedFor.POISONED))
+        waiting = paused_by_engine(paused, event, f"{event.task}: {why}", now=now)
         return Change(instance=waiting.at_rest(now=now))
     change = close(
         instance, event, EventStatus.FAILED, now=now, why=why, cause=ClosedBy.CRASHES, by_runner=True
@@ -74,10 +81,10 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
 
 
 def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> bool:
-    """Whether the dead runner may have sent a call whose answer is not known."""
+    """Whether the crashed runner may have sent a call whose answer is not known."""
     then = position(trail, event)
     if not isinstance(then, Intent) or then.awaits:
         return False
-    if then.not_before is not None and then.not_before > now and not event.hurried:
+    if then.not_before is not None and then.not_before > now and not event.progress.delay_skipped:
         return False
     return strategy.definition.tasks[event.task].steps[then.step].action is not None

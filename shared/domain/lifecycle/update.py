@@ -13,7 +13,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, AlreadyThere, Change, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Update
 from shared.domain.planning.closing import complete_if_done
-from shared.domain.planning.plan import Replanned, end_before, is_planned, plan_on
+from shared.domain.planning.plan import Replanned, continue_plan, end_before, is_planned
 from shared.domain.planning.start import start_problems
 from shared.domain.strategy.model import Strategy
 
@@ -30,7 +30,7 @@ def update(strategy: Strategy, instance: Instance, command: Update, *, now: date
         why = "what is asked for is not valid"
         return Refused(instance=instance, why=why, rule="input", problems=tuple(problems))
     planned = Replanned(change=Change(instance=replace(wanted, updated_at=now)))
-    if wanted.end_date != instance.end_date:
+    if wanted.plan.end_date != instance.plan.end_date:
         planned = _with_end(strategy, planned.change.instance, by=command.by, now=now)
     change = planned.change.then(complete_if_done(planned.change.instance, now=now))
     applied = audited(instance, change, command="update", by=command.by, now=now)
@@ -43,16 +43,18 @@ def _wanted(instance: Instance, command: Update) -> Instance:
         instance,
         description=instance.description if command.description is None else command.description,
         attributes=instance.attributes if attributes is None else merged(instance, attributes),
-        end_date=command.end_date if command.sets_end_date else instance.end_date,
+        plan=replace(instance.plan, end_date=command.end_date) if command.sets_end_date else instance.plan,
     )
 
 
 def _with_end(strategy: Strategy, instance: Instance, *, by: Actor, now: datetime) -> Replanned:
     """The plan under another end date: it ends sooner, or goes on where the old date had ended it."""
-    main, end = instance.main_event, instance.end_date
+    main, end = instance.main_event, instance.plan.end_date
     if main is not None and end is not None and main.date > end and is_planned(main):
         change = end_before(strategy, instance, main, now=now, why="behind the end date", by=by)
         return Replanned(change=change)
-    if main is None and instance.plan_ended:
-        return plan_on(strategy, replace(instance, plan_ended=False), now=now)
+    if main is None and instance.plan.has_ended:
+        return continue_plan(
+            strategy, replace(instance, plan=replace(instance.plan, has_ended=False)), now=now
+        )
     return Replanned(change=Change(instance=instance))

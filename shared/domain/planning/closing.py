@@ -10,7 +10,7 @@ from datetime import datetime
 from shared.domain.errors import DateError
 from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord
-from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.scope import is_true, scope
 from shared.domain.instance.verdict import ENGINE, Actor, Change
 from shared.domain.planning.offset_dates import delayed
@@ -43,8 +43,8 @@ def close(
     if in_flight:
         after = replace(after, fence=instance.fence + 1)
     unanswered = event.paused_for is PausedFor.ANSWER
-    unsure = event.unsure or in_flight
-    closed = replace(event, status=status, updated_at=now, paused_for=None, answer_by=None, unsure=unsure)
+    progress = replace(event.progress, call_in_doubt=event.progress.call_in_doubt or in_flight)
+    closed = replace(event, status=status, updated_at=now, pause=None, progress=progress)
     record = EventRecord(
         instance_sid=instance.sid,
         event=closed,
@@ -96,19 +96,10 @@ def cancel_instance(
     doomed = [e for e in instance.events if not e.after_cancellation and e.seq != running]
     why = f"instance canceled: {reason.value}"
     change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.INSTANCE)
-    after = replace(
-        change.instance,
-        status=InstanceStatus.CANCELED,
-        cancel_reason=reason,
-        stopped_at=now,
-        stopped_by=by.name,
-        note=by.reason,
-        stopped_for=None,
-        drained_at=now if change.instance.lease is None else None,
-        plan_ended=True,
-        held=None,
-        updated_at=now,
-    )
+    drained_at = now if change.instance.lease is None else None
+    stop = Stoppage(at=now, by=by.name, note=by.reason, drained_at=drained_at, cancel_reason=reason)
+    after = change.instance.stopped(InstanceStatus.CANCELED, stop)
+    after = replace(after, plan=replace(after.plan, has_ended=True), blocked=None)
     created = lifecycle_events(
         strategy, after, strategy.definition.on_cancel_tasks, EventKind.ON_CANCEL, anchor=now, now=now
     )
@@ -121,29 +112,22 @@ def complete_if_done(instance: Instance, *, now: datetime) -> Change:
     An instance with a cron expression of its own lasts to its end date, where it has one, unless its one run is over.
     """
     dated_left = any(event.status is not EventStatus.ONHOLD for event in instance.events)
-    if instance.status is not InstanceStatus.ACTIVE or not instance.plan_ended or dated_left:
+    if instance.status is not InstanceStatus.ACTIVE or not instance.plan.has_ended or dated_left:
         return Change(instance=instance)
     if _is_open(instance, now=now):
         return Change(instance=instance)
     on_hold = list(instance.events)
     change = close_all(instance, on_hold, now=now, why="the plan has ended", cause=ClosedBy.INSTANCE)
-    after = replace(
-        change.instance,
-        status=InstanceStatus.COMPLETED,
-        stopped_at=now,
-        stopped_by="engine",
-        note="the plan has ended",
-        drained_at=now,
-        updated_at=now,
-    )
+    stop = Stoppage(at=now, by="engine", note="the plan has ended", drained_at=now)
+    after = change.instance.stopped(InstanceStatus.COMPLETED, stop)
     return Change(instance=after, records=change.records)
 
 
 def _is_open(instance: Instance, *, now: datetime) -> bool:
-    own = instance.schedule
-    if own is None or own.cron is None or (own.is_single and instance.plan is not None):
+    own = instance.plan.schedule
+    if own is None or own.cron is None or (own.is_single and instance.plan.moment is not None):
         return False
-    return instance.end_date is not None and now < instance.end_date
+    return instance.plan.end_date is not None and now < instance.plan.end_date
 
 
 def lifecycle_events(
@@ -202,7 +186,7 @@ def add_event(
         status=EventStatus.ONHOLD if on_hold else EventStatus.PENDING,
         created_at=now,
         updated_at=now,
-        created_cycle=instance.cycle,
+        created_cycle=instance.plan.cycle,
         after_cancellation=kind is EventKind.ON_CANCEL,
         data=data or {},
         problem=problem,

@@ -60,8 +60,8 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
     Raises: CycleError.
     """
     calendar = calendar_for(strategy, instance, cycle=1, date=instance.start_date, now=now)
-    if instance.schedule is not None:
-        return _own_first(strategy, instance, instance.schedule, calendar)
+    if instance.plan.schedule is not None:
+        return _own_first(strategy, instance, instance.plan.schedule, calendar)
     moment, problem = _moment(strategy, instance.start_date, cycle=1), None
     if strategy.definition.initial_delay is not None:
         moment, problem = _dated(
@@ -81,8 +81,8 @@ def following(
     that. Raises: CycleError.
     """
     number = cycle + 1
-    if instance.schedule is not None:
-        fire = _own_fire(strategy, instance, instance.schedule, after=moment.at)
+    if instance.plan.schedule is not None:
+        fire = _own_fire(strategy, instance, instance.plan.schedule, after=moment.at)
         if fire is None:
             return None
         calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
@@ -108,9 +108,10 @@ def coming_cycles(
     Callbacks see the instance as it will be then, with its cycle and date.
     """
     dated = first
-    while dated is not None and (instance.end_date is None or dated.moment.at <= instance.end_date):
+    while dated is not None and (instance.plan.end_date is None or dated.moment.at <= instance.plan.end_date):
         yield dated
-        instance = replace(instance, cycle=dated.cycle, plan=dated.moment)
+        plan = replace(instance.plan, cycle=dated.cycle, moment=dated.moment)
+        instance = replace(instance, plan=plan)
         dated = following(strategy, instance, cycle=dated.cycle, moment=dated.moment, now=now)
 
 
@@ -188,9 +189,9 @@ def calendar_for(
 
 def goes_by_cron(definition: Definition, instance: Instance) -> bool:
     """Whether a cron expression may have dated an instance's cycle; the callbacks that chose are not asked."""
-    if instance.schedule is not None:
-        return instance.schedule.cron is not None
-    exact = [calendar for calendar in definition.calendars if calendar.run_on_cycle == instance.cycle]
+    if instance.plan.schedule is not None:
+        return instance.plan.schedule.cron is not None
+    exact = [calendar for calendar in definition.calendars if calendar.run_on_cycle == instance.plan.cycle]
     others = [calendar for calendar in definition.calendars if calendar.run_on_cycle is None]
     plain = [calendar for calendar in others if calendar.run_on_cycle_callback is None]
     candidates = exact[:1] or [calendar for calendar in others if calendar not in plain[1:]]

@@ -11,7 +11,7 @@ from datetime import datetime
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import Event, EventKind
-from shared.domain.instance.model import CancelReason, Instance
+from shared.domain.instance.model import CancelReason, Instance, Origin
 from shared.domain.planning.closing import lifecycle_events
 from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
 from shared.domain.planning.plan import catch_up, late_rule, plan_next
@@ -51,7 +51,7 @@ def simulate(
     """
     new = NewInstance(
         sid=InstanceSid("simulation"),
-        strategy_id=strategy.name,
+        origin=Origin(strategy_id=strategy.name),
         shard=0,
         attributes=attributes,
         start_date=start_date,
@@ -115,8 +115,8 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
 def _why_ended(after: Instance) -> str | None:
     """Why no further cycle follows, None where one does."""
     if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR:
-        return after.note
-    return "its cron expression fires no more" if after.plan_ended else None
+        return after.stop_note
+    return "its cron expression fires no more" if after.plan.has_ended else None
 
 
 def _foreseen(
@@ -129,7 +129,7 @@ def _foreseen(
         if until is not None and foreseen and foreseen[-1].main.date > until:
             break
         leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
-        foreseen.append(ForeseenCycle(cycle=instance.cycle, main=main, leading_up=leading))
+        foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))
         at = max(at, main.date)
         instance = plan_next(strategy, replace(instance, events=()), now=at).change.instance
     return tuple(foreseen), instance

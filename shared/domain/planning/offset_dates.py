@@ -48,6 +48,6 @@ def delayed(
     zone = strategy.definition.zone
     start = anchor if delta.from_attribute is None else date_attribute(instance, delta.from_attribute)
     span, problem = span_of(
-        delta, scope_for(delta, strategy, instance, cycle=instance.cycle, date=start, now=now)
+        delta, scope_for(delta, strategy, instance, cycle=instance.plan.cycle, date=start, now=now)
     )
     return later(moment_at(start, zone), span, zone).at, problem

@@ -39,7 +39,7 @@ class Replanned:
 
 def late_rule(strategy: Strategy, instance: Instance) -> OnResume:
     """What becomes of passed dates: as its last resume said until the plan has caught up, else as the strategy says."""
-    return instance.on_late or strategy.definition.on_resume
+    return instance.plan.on_late or strategy.definition.on_resume
 
 
 def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Instance:
@@ -47,9 +47,10 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
 
     A leading-up date that has passed runs at once, but is left out where the main date has passed too.
     """
-    on_call = instance.schedule is not None and instance.schedule.on_call
+    on_call = instance.plan.schedule is not None and instance.plan.schedule.on_call
     on_hold = strategy.definition.manual_trigger or on_call
-    instance = replace(instance, cycle=dated.cycle, plan=dated.moment, updated_at=now)
+    plan = replace(instance.plan, cycle=dated.cycle, moment=dated.moment)
+    instance = replace(instance, plan=plan, updated_at=now)
     for entry in dated.calendar.leading_up_tasks:
         date, problem = leading_up_date(strategy, instance, entry, dated, now=now)
         if date < now and dated.moment.at < now:
@@ -73,26 +74,26 @@ def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Repla
 
     No next cycle ends the plan; one that cannot be dated cancels the instance with CREATE_CYCLE_ERROR.
     """
-    if instance.plan is None or instance.plan_ended:
+    if instance.plan.moment is None or instance.plan.has_ended:
         return Replanned(change=complete_if_done(instance, now=now))
-    return plan_on(strategy, instance, now=now)
+    return continue_plan(strategy, instance, now=now)
 
 
-def plan_on(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
     """The cycle after the last that was planned, or the first one, of an instance without an open cycle."""
-    plan = instance.plan
+    moment = instance.plan.moment
     try:
-        if plan is None:
+        if moment is None:
             coming: CycleDate | None = first_cycle(strategy, instance, now=now)
         else:
-            coming = following(strategy, instance, cycle=instance.cycle, moment=plan, now=now)
+            coming = following(strategy, instance, cycle=instance.plan.cycle, moment=moment, now=now)
         ahead = outlook(strategy, instance, coming, now=now, on_late=late_rule(strategy, instance))
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
-    return go_on(strategy, instance, ahead, now=now)
+    return continue_from(strategy, instance, ahead, now=now)
 
 
-def go_on(strategy: Strategy, instance: Instance, ahead: Outlook, *, now: datetime) -> Replanned:
+def continue_from(strategy: Strategy, instance: Instance, ahead: Outlook, *, now: datetime) -> Replanned:
     """The plan continued as an outlook says: skipped dates recorded, then the next cycle or the end."""
     change = Change(instance=instance)
     if ahead.skipped is not None:
@@ -120,13 +121,13 @@ def catch_up(
     on_late = on_late or late_rule(strategy, instance)
     while_stopped = fell_due_while_stopped(instance) if while_stopped is None else while_stopped
     unchanged = Replanned(change=Change(instance=instance))
-    main, plan = instance.main_event, instance.plan
-    if main is None or plan is None or main.has_begun or main.status is not EventStatus.PENDING:
+    main, moment = instance.main_event, instance.plan.moment
+    if main is None or moment is None or main.has_begun or main.status is not EventStatus.PENDING:
         return unchanged
     if main.date >= now or on_late is OnResume.ALL:
         return unchanged
     must_go = on_late is OnResume.SKIP and while_stopped
-    later = _later(strategy, instance, plan, now=now, needed=must_go)
+    later = _later(strategy, instance, moment, now=now, needed=must_go)
     if later is not None and later.moment.at < now:
         ahead = outlook(strategy, instance, later, now=now, on_late=on_late, walked=1)
     elif must_go:
@@ -136,19 +137,19 @@ def catch_up(
     last = ahead.skipped
     skipped = Skipped(
         task=main.task,
-        first_cycle=instance.cycle,
-        last_cycle=instance.cycle if last is None else last.last_cycle,
-        first_at=plan.at,
-        last_at=plan.at if last is None else last.last_at,
+        first_cycle=instance.plan.cycle,
+        last_cycle=instance.plan.cycle if last is None else last.last_cycle,
+        first_at=moment.at,
+        last_at=moment.at if last is None else last.last_at,
     )
     return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
 
 
 def fell_due_while_stopped(instance: Instance) -> bool:
     """Whether the open main event's date came while the instance was paused, or it stands parked."""
-    main, stopped_at = instance.main_event, instance.stopped_at
-    passed = main is not None and stopped_at is not None and stopped_at <= main.date
-    return passed or instance.held is not None
+    main, stop = instance.main_event, instance.stop
+    passed = main is not None and stop is not None and stop.at <= main.date
+    return passed or instance.blocked_by is not None
 
 
 def shift(
@@ -158,12 +159,13 @@ def shift(
 
     A cycle moved beyond the end date does not come. Raises: DateError: a date cannot be represented.
     """
-    plan, zone = instance.plan, strategy.definition.zone
-    if plan is None:
+    moment, zone = instance.plan.moment, strategy.definition.zone
+    if moment is None:
         return Change(instance=instance)
     events = tuple(_shifted(event, span, zone) if is_planned(event) else event for event in instance.events)
-    moved = replace(instance, plan=shifted(plan, span, zone), events=events, updated_at=now)
-    main, end = moved.main_event, moved.end_date
+    plan = replace(instance.plan, moment=shifted(moment, span, zone))
+    moved = replace(instance, plan=plan, events=events, updated_at=now)
+    main, end = moved.main_event, moved.plan.end_date
     if main is None or end is None or main.date <= end or not is_planned(main):
         return Change(instance=moved)
     return end_before(strategy, moved, main, now=now, why="moved beyond the end date", by=by)
@@ -229,14 +231,14 @@ def cycle_failed(strategy: Strategy, instance: Instance, error: CycleError, *, n
 
 
 def _later(
-    strategy: Strategy, instance: Instance, plan: Moment, *, now: datetime, needed: bool
+    strategy: Strategy, instance: Instance, moment: Moment, *, now: datetime, needed: bool
 ) -> CycleDate | None:
     """The cycle after the open one, None where the plan ends before it.
 
     Where it is not needed, one that cannot be dated is no reason to give up the open one.
     """
     try:
-        coming = following(strategy, instance, cycle=instance.cycle, moment=plan, now=now)
+        coming = following(strategy, instance, cycle=instance.plan.cycle, moment=moment, now=now)
         return next(coming_cycles(strategy, instance, coming, now=now), None)
     except CycleError:
         if needed:
@@ -246,11 +248,13 @@ def _later(
 
 def _opened(strategy: Strategy, instance: Instance, coming: CycleDate | None, *, now: datetime) -> Change:
     """The instance with its next cycle opened, or with its plan ended. With a future date it has caught up."""
-    if coming is None or coming.moment.at >= now:
-        instance = replace(instance, on_late=None)
-    if coming is not None:
-        return Change(instance=open_cycle(strategy, instance, coming, now=now))
-    return complete_if_done(replace(instance, plan_ended=True, updated_at=now), now=now)
+    plan = instance.plan
+    if coming is None:
+        ended = replace(plan, has_ended=True, on_late=None)
+        return complete_if_done(replace(instance, plan=ended, updated_at=now), now=now)
+    if coming.moment.at >= now:
+        instance = replace(instance, plan=replace(plan, on_late=None))
+    return Change(instance=open_cycle(strategy, instance, coming, now=now))
 
 
 def _replace_main(
@@ -277,7 +281,7 @@ def _replace_main(
 
 def _record_skipped(strategy: Strategy, instance: Instance, skipped: Skipped, *, now: datetime) -> Change:
     """One record for a range of dates that never became events."""
-    reached = replace(instance, cycle=skipped.first_cycle)
+    reached = replace(instance, plan=replace(instance.plan, cycle=skipped.first_cycle))
     with_event = add_event(reached, EventKind.MAIN, skipped.task, skipped.first_at, now=now)
     event = with_event.events[-1]
     why = "skipped: its date had passed"
@@ -291,10 +295,11 @@ def _with_range(strategy: Strategy, change: Change, skipped: Skipped) -> Change:
     records = tuple(
         replace(record, skipped_cycles=cycles, skipped_until=skipped.last_at) for record in change.records
     )
-    plan = moment_at(skipped.last_at, strategy.definition.zone)
-    return Change(instance=replace(change.instance, cycle=skipped.last_cycle, plan=plan), records=records)
+    moment = moment_at(skipped.last_at, strategy.definition.zone)
+    plan = replace(change.instance.plan, cycle=skipped.last_cycle, moment=moment)
+    return Change(instance=replace(change.instance, plan=plan), records=records)
 
 
 def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:
     at = shifted(moment_at(event.date, zone), by, zone).at
-    return replace(event, date=at, due_at=at, ring=event.ring + 1)
+    return replace(event, date=at, due_at=at, wakeup_seq=event.wakeup_seq + 1)

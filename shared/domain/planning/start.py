@@ -13,11 +13,11 @@ from shared.domain.ids import InstanceSid
 from shared.domain.instance.attributes import MAX_ATTRIBUTES_BYTES, date_attribute, unfit
 from shared.domain.instance.due import beyond_horizon
 from shared.domain.instance.event import EventKind
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, Origin, Plan, Sweep
 from shared.domain.instance.verdict import Applied
 from shared.domain.planning.closing import lifecycle_events
 from shared.domain.planning.cycles import CycleError, TooManyMissedError, first_cycle, outlook
-from shared.domain.planning.plan import Replanned, go_on
+from shared.domain.planning.plan import Replanned, continue_from
 from shared.domain.strategy.model import Delta, Json, Strategy, json_size
 from shared.domain.validation.jtd_schema import escaped
 from shared.domain.validation.schema import violations
@@ -25,20 +25,16 @@ from shared.domain.validation.schema import violations
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInstance:
-    """What is asked for. start_date: None for now. strategy_id: as the caller named the strategy."""
+    """What is asked for. start_date: None for now."""
 
     sid: InstanceSid
-    strategy_id: str
+    origin: Origin
     shard: int
     attributes: Mapping[str, Json]
     description: str = ""
     start_date: datetime | None = None
     end_date: datetime | None = None
-    created_by: str | None = None
-    request_hash: str | None = None
     schedule: OwnSchedule | None = None
-    order_id: str | None = None
-    worker: str | None = None
 
 
 def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
@@ -61,7 +57,8 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
     )
     planned = first_planned(strategy, created, now=now)
     instance = planned.change.instance
-    instance = replace(instance, rev=1, arm_at=beyond_horizon(instance, strategy.horizon, now=now))
+    sweep = Sweep(schedule_at=beyond_horizon(instance, strategy.horizon, now=now))
+    instance = replace(instance, rev=1, sweep=sweep)
     return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
 
 
@@ -78,15 +75,15 @@ def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> R
         raise InvalidInputError((problem,)) from error
     except CycleError as error:
         raise InvalidInputError((Problem(pointer="", rule="create-cycle", message=str(error)),)) from error
-    return go_on(strategy, instance, ahead, now=now)
+    return continue_from(strategy, instance, ahead, now=now)
 
 
 def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
     """Everything that keeps an instance from being started."""
     problems = attribute_problems(strategy, instance.attributes)
-    if instance.schedule is None:
+    if instance.plan.schedule is None:
         problems += _from_problems(strategy, instance)
-    if instance.end_date is not None and instance.end_date < instance.start_date:
+    if instance.plan.end_date is not None and instance.plan.end_date < instance.start_date:
         problems.append(Problem(pointer="/endDate", rule="range", message="must not be before startDate"))
     return problems
 
@@ -116,17 +113,12 @@ def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> In
         account_id=strategy.account_id,
         strategy_sid=strategy.sid,
         strategy_version=strategy.version,
-        strategy_id=new.strategy_id,
+        origin=new.origin,
         description=new.description,
         start_date=new.start_date or now,
-        end_date=new.end_date,
         attributes=dict(new.attributes),
         shard=new.shard,
-        created_by=new.created_by,
-        request_hash=new.request_hash,
-        schedule=new.schedule,
-        order_id=new.order_id,
-        worker=new.worker,
+        plan=Plan(schedule=new.schedule, end_date=new.end_date),
         created_at=now,
         updated_at=now,
     )

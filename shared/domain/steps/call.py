@@ -81,13 +81,13 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
+class AddressRefused:
     """The call was not allowed out: its target is an internal address."""
 
     why: str
 
 
-CallOutcome = Answered | TimedOut | Unreachable | Blocked
+CallOutcome = Answered | TimedOut | Unreachable | AddressRefused
 """What a call came to."""
 
 

@@ -1,6 +1,6 @@
-"""A run on its way: past the steps that need no executing, to the next one that does, or to the end.
+"""A position in a task's flow, moved past steps with stored results to the next step to execute, or to the end.
 
-``walk.py`` says where a way begins.
+``flow.py`` says where it begins.
 Source: contracts/core.md sections 3.5 and 3.6; design section 5.
 """
 
@@ -32,8 +32,8 @@ MAX_BRANCHES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    """Where a run walks: an event's task, over what is stored of it, at one instant.
+class StepContext:
+    """What a step of a run is decided on: its event with what is stored of it, at one instant.
 
     token: unguessable, for the correlation id of the next intent.
     """
@@ -58,20 +58,20 @@ class Walk:
 
 
 @dataclass(slots=True, kw_only=True)
-class Way:
-    """The way from the start of a run, or from an executed step, to the next one or the end.
+class FlowCursor:
+    """A position in the flow of a run, from its start or an executed step to the next step or the end.
 
-    Its methods take what became of a step and answer the key of the step to go to, None for the end.
+    Its methods take the result of a step and return the key of the next step, None for the end.
 
     after: the step just executed. unanswered: no definite answer to it came.
     visit: of the next step. path, attempt, resets, branches, failure: as an ``Intent`` has them.
-    results: the stack. passed: steps taken from stored results on this way.
+    results: the stack. passed: steps taken from stored results since ``after``.
     seen: all such steps of this run on this path; a loop that comes back to one executes it.
     come_to: the steps this run has come to on its main path; known only where it matters (``event.again``).
     notes: what could not be evaluated.
     """
 
-    walk: Walk
+    context: StepContext
     after: Intent | None = None
     unanswered: bool = False
     visit: int = 1
@@ -94,7 +94,7 @@ class Way:
     def follow(self, target: str | None) -> Then:
         """The intent for a step, or what follows it where an earlier run has already done it."""
         while target is not None:
-            step = self.walk.task.steps[target]
+            step = self.context.task.steps[target]
             stored = self._stored(step)
             if stored is not None:
                 target = self._pass(step, stored)
@@ -137,14 +137,14 @@ class Way:
         if self.failure is not None:
             return None
         self.failure, note = failure(
-            self.walk.strategy,
-            self.walk.instance,
-            policy_of(self.walk.instance, self.walk.task, step),
+            self.context.strategy,
+            self.context.instance,
+            policy_of(self.context.instance, self.context.task, step),
             step,
             error,
             attempt=self.attempt,
             variables=self._variables(),
-            now=self.walk.now,
+            now=self.context.now,
         )
         self.notes += (note,) if note else ()
         self.branches, self.seen = (), frozenset()
@@ -160,12 +160,15 @@ class Way:
         if step.repeat_on_retry or step.key in self.seen:
             return None
         since = self._since(step) if self.path is Path.MAIN else 1
-        return stored_results(self.walk.trail, self.walk.event, self.path, since=since).get(step.key)
+        return stored_results(self.context.trail, self.context.event, self.path, since=since).get(step.key)
 
     def _since(self, step: Step) -> int:
         """The first run whose results count at a step: from one that was redriven from on, only those since."""
         come_to = self.come_to | {step.key}
-        return max((again.run for again in self.walk.event.again if again.step in come_to), default=1)
+        return max(
+            (again.run for again in self.context.event.reuse.redriven_from if again.step in come_to),
+            default=1,
+        )
 
     def _pass(self, step: Step, stored: StepResult) -> str | None:
         """Past a step with a stored success. It stays one on the stack, even if its rules now fail."""
@@ -179,14 +182,14 @@ class Way:
             return self.failed(step, rule_failed(step, problem))
 
     def _intent(self, step: Step) -> Intent:
-        event, sid = self.walk.event, self.walk.instance.event_sid(self.walk.event)
+        event, sid = self.context.event, self.context.instance.event_sid(self.context.event)
         resets = step.reset_attempts and step.key not in self.resets and self.path is Path.MAIN
         sent = self._unanswered_sending(step)
         intent = Intent(
             visit=self.visit,
             step=step.key,
             call_key=sent.call_key if sent else call_key(sid, run=event.run, visit=self.visit),
-            correlation_id=sent.correlation_id if sent else correlation_id(sid, self.walk.token),
+            correlation_id=sent.correlation_id if sent else correlation_id(sid, self.context.token),
             path=self.path,
             repeat=sent is not None,
             passed=self.passed,
@@ -194,21 +197,23 @@ class Way:
             attempt=1 if resets else self.attempt,
             resets=(*self.resets, step.key) if resets else self.resets,
             failure=self.failure,
-            answers_later=self.path is Path.MAIN and answers_later(self.walk.strategy, step),
+            answers_later=self.path is Path.MAIN and answers_later(self.context.strategy, step),
         )
         return replace(intent, not_before=self._not_before(step, intent))
 
     def _unanswered_sending(self, step: Step) -> Intent | None:
         if self.after is not None and self.after.step == step.key:
             return self.after if self.unanswered else None
-        return unanswered_sending(self.walk.trail, self.walk.event, step.key)
+        return unanswered_sending(self.context.trail, self.context.event, step.key)
 
     def _not_before(self, step: Step, intent: Intent) -> datetime | None:
         """When a step with ``delay`` acts; at once where no such date exists."""
         if step.delay is None:
             return None
-        variables = self.walk.scope_at(intent, self.results)
-        at, note = due_after(self.walk.strategy, self.walk.instance, step.delay, variables, now=self.walk.now)
+        variables = self.context.scope_at(intent, self.results)
+        at, note = due_after(
+            self.context.strategy, self.context.instance, step.delay, variables, now=self.context.now
+        )
         self.notes += (f"delay of {step.key}: {note}",) if note else ()
         return at
 
@@ -229,8 +234,8 @@ class Way:
     def _outputs(self) -> dict[str, Json]:
         """The outputs of the task. One that cannot be rendered is left out; together they take 2 KB at most."""
         found: dict[str, Json] = {}
-        variables = self._variables() if self.walk.task.outputs else {}
-        for name, template in self.walk.task.outputs.items():
+        variables = self._variables() if self.context.task.outputs else {}
+        for name, template in self.context.task.outputs.items():
             try:
                 found[name] = render(template, variables, variables=VARIABLES)
             except EvaluationError as error:
@@ -246,7 +251,7 @@ class Way:
         return target
 
     def _variables(self) -> Scope:
-        return self.walk.scope_at(self.after, self.results)
+        return self.context.scope_at(self.after, self.results)
 
 
 def rule_failed(step: Step, problem: EvaluationError) -> StepError:

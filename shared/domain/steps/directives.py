@@ -83,7 +83,7 @@ def has_room(instance: Instance, more: int = 1) -> bool:
 
 def _is_of_the_open_cycle(instance: Instance, event: Event) -> bool:
     of_plan = event.kind in (EventKind.MAIN, EventKind.LEADING_UP)
-    return of_plan and event.created_cycle == instance.cycle
+    return of_plan and event.created_cycle == instance.plan.cycle
 
 
 def _note(name: str, value: Json) -> str:

@@ -1,4 +1,4 @@
-"""The way through a task: which step comes next, and how a run ends.
+"""The flow through a task: which step comes next, and how a run ends.
 
 Source: contracts/core.md sections 3.5 and 3.6; design section 5.
 """
@@ -8,58 +8,58 @@ from dataclasses import replace
 from shared.domain.instance.attributes import merged
 from shared.domain.instance.replay import come_to, lay_on, passed_in_run, stack
 from shared.domain.instance.run import Intent, Outcome, StepError, Then
-from shared.domain.steps.cursor import MAX_BRANCHES, MAX_VISITS, Walk, Way, rule_failed
+from shared.domain.steps.cursor import MAX_BRANCHES, MAX_VISITS, FlowCursor, StepContext, rule_failed
 from shared.expressions import EvaluationError
 
-__all__ = ["MAX_BRANCHES", "MAX_VISITS", "Walk", "fail", "go_on", "set_out", "skip"]
+__all__ = ["MAX_BRANCHES", "MAX_VISITS", "StepContext", "advance", "fail", "first_action", "skip"]
 
 
-def set_out(walk: Walk) -> Then:
-    """What a new run does first: a walk from ``initialStep``, passing what earlier runs have stored."""
-    way = Way(walk=walk, attempt=walk.event.attempt, resets=walk.event.resets)
-    return way.follow(walk.task.initial_step)
+def first_action(context: StepContext) -> Then:
+    """Return what a new run does first, from ``initialStep`` on, past the results that earlier runs have stored."""
+    cursor = FlowCursor(context=context, attempt=context.event.attempt, resets=context.event.resets)
+    return cursor.follow(context.task.initial_step)
 
 
-def go_on(walk: Walk, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
-    """What follows a step, given what it came to.
+def advance(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
+    """Return the outcome of a step as it is to be stored, and what follows it.
 
-    The outcome comes back as it is to be stored: with what could not be evaluated noted, and as a failed one,
-    which orders nothing, where a ``callback`` rule could not.
+    What could not be evaluated is noted on the outcome. If that was a ``callback`` rule, the step has failed and its
+    directives are dropped.
     """
-    step = walk.task.steps[intent.step]
+    step = context.task.steps[intent.step]
     if outcome.success:
-        way = _way_after(walk, intent, outcome)
+        cursor = _cursor_after(context, intent, outcome)
         try:
-            return way.decided(outcome, way.succeeded(step))
+            return cursor.decided(outcome, cursor.succeeded(step))
         except EvaluationError as problem:
             error = rule_failed(step, problem)
             outcome = replace(outcome, success=False, error=error, directives=None)
-    way = _way_after(walk, intent, outcome)
-    return way.decided(outcome, way.failed(step, _error_of(outcome)))
+    cursor = _cursor_after(context, intent, outcome)
+    return cursor.decided(outcome, cursor.failed(step, _error_of(outcome)))
 
 
-def skip(walk: Walk, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
-    """What follows a step that an operator skipped: as after success, though it was none."""
-    way = _way_after(walk, intent, outcome)
-    return way.decided(outcome, way.passed_over(walk.task.steps[intent.step], _error_of(outcome)))
+def skip(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
+    """Return what follows a step that an operator skipped: the same as after success, though it was none."""
+    cursor = _cursor_after(context, intent, outcome)
+    return cursor.decided(outcome, cursor.passed_over(context.task.steps[intent.step], _error_of(outcome)))
 
 
-def fail(walk: Walk, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
-    """What follows a step whose attempt is to fail, whatever its rules say."""
-    way = _way_after(walk, intent, outcome)
-    return way.decided(outcome, way.attempt_failed(walk.task.steps[intent.step], _error_of(outcome)))
+def fail(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
+    """Return what follows a step if its attempt is to fail, whatever its rules say."""
+    cursor = _cursor_after(context, intent, outcome)
+    return cursor.decided(outcome, cursor.attempt_failed(context.task.steps[intent.step], _error_of(outcome)))
 
 
-def _way_after(walk: Walk, intent: Intent, outcome: Outcome) -> Way:
-    """The way on from a step, its result on the stack and the attributes its controller set in force."""
+def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> FlowCursor:
+    """Return the cursor behind a step, with its result on the stack and the attributes its controller has set."""
     ordered = outcome.directives or {}
     if "attributes" in ordered:
-        attributes = merged(walk.instance, ordered["attributes"])
-        walk = replace(walk, instance=replace(walk.instance, attributes=attributes))
-    results = stack(walk.trail, walk.event, intent)
+        attributes = merged(context.instance, ordered["attributes"])
+        context = replace(context, instance=replace(context.instance, attributes=attributes))
+    results = stack(context.trail, context.event, intent)
     lay_on(results, intent, outcome)
-    return Way(
-        walk=walk,
+    return FlowCursor(
+        context=context,
         after=intent,
         unanswered=outcome.unanswered,
         visit=intent.visit + 1,
@@ -69,8 +69,10 @@ def _way_after(walk: Walk, intent: Intent, outcome: Outcome) -> Way:
         branches=intent.branches,
         failure=intent.failure,
         results=results,
-        seen=passed_in_run(walk.trail, walk.event, intent),
-        come_to=come_to(walk.trail, walk.event, walk.event.run, intent) if walk.event.again else frozenset(),
+        seen=passed_in_run(context.trail, context.event, intent),
+        come_to=come_to(context.trail, context.event, context.event.run, intent)
+        if context.event.reuse.redriven_from
+        else frozenset(),
     )
 
 

@@ -103,7 +103,7 @@ def _ahead(then: Then | None, event: Event) -> Iterator[TakenStep]:
         return
     if event.paused_for is PausedFor.ANSWER:
         outcome = StepOutcome.AWAITED
-    elif event.unsure:
+    elif event.progress.call_in_doubt:
         outcome = StepOutcome.CUT_OFF
     elif event.status is EventStatus.EXECUTING:
         outcome = StepOutcome.UNDER_WAY

@@ -11,7 +11,7 @@ from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.replay import left_unanswered
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
-from shared.domain.steps.flow import Walk, fail, go_on, skip
+from shared.domain.steps.flow import StepContext, advance, fail, skip
 from shared.domain.steps.outcome import doubt_policy, in_doubt
 from shared.domain.strategy.model import InDoubt, Strategy
 
@@ -44,27 +44,27 @@ Settlement = SendAgain | Settled | Undecided
 """What becomes of a call in doubt."""
 
 
-def settle(walk: Walk, intent: Intent) -> Settlement:
+def settle(context: StepContext, intent: Intent) -> Settlement:
     """What becomes of the step a run was cut off at: as the operator decided, else as its method says."""
-    step = walk.task.steps[intent.step]
+    step = context.task.steps[intent.step]
     if step.action is None:
         return SendAgain(intent)
-    match walk.event.resolution:
+    match context.event.progress.resolution:
         case Resolution.RETRY:
             return SendAgain(replace(intent, repeat=True))
         case Resolution.SKIP:
-            return Settled(*skip(walk, intent, in_doubt("skipped by an operator")))
+            return Settled(*skip(context, intent, in_doubt("skipped by an operator")))
         case Resolution.FAIL:
-            return Settled(*fail(walk, intent, in_doubt("failed by an operator")))
+            return Settled(*fail(context, intent, in_doubt("failed by an operator")))
         case None:
-            return _by_policy(walk, intent, doubt_policy(walk.strategy, step))
+            return _by_policy(context, intent, doubt_policy(context.strategy, step))
         case _:
-            assert_never(walk.event.resolution)
+            assert_never(context.event.progress.resolution)
 
 
-def undecided(walk: Walk, intent: Intent, error: StepError) -> RunEnd:
+def undecided(context: StepContext, intent: Intent, error: StepError) -> RunEnd:
     """The end of a run whose call an operator must decide about."""
-    failure = Failure(step=intent.step, failed_at=walk.now, error=error)
+    failure = Failure(step=intent.step, failed_at=context.now, error=error)
     return RunEnd(how=Ending.IN_DOUBT, attempt=intent.attempt, resets=intent.resets, failure=failure)
 
 
@@ -77,13 +77,13 @@ def any_in_doubt(strategy: Strategy, event: Event, entries: Iterable[JournalEntr
     return left_unanswered(entry for entry in entries if steps[entry.intent.step].action is not None)
 
 
-def _by_policy(walk: Walk, intent: Intent, policy: InDoubt) -> Settlement:
+def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> Settlement:
     match policy:
         case InDoubt.RETRY:
             return SendAgain(replace(intent, repeat=True))
         case InDoubt.FAIL:
-            return Settled(*go_on(walk, intent, in_doubt(_UNKNOWN)))
+            return Settled(*advance(context, intent, in_doubt(_UNKNOWN)))
         case InDoubt.PAUSE:
-            return Undecided(undecided(walk, intent, StepError(message=_UNKNOWN)))
+            return Undecided(undecided(context, intent, StepError(message=_UNKNOWN)))
         case _:
             assert_never(policy)

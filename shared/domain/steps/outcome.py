@@ -15,8 +15,8 @@ from shared.domain.instance.replay import lay_on, stack
 from shared.domain.instance.run import Intent, Outcome, StepError
 from shared.domain.instance.scope import Scope, directives, with_response
 from shared.domain.steps.call import (
+    AddressRefused,
     Answered,
-    Blocked,
     CallNotPossibleError,
     CallOutcome,
     ServiceRequest,
@@ -28,7 +28,7 @@ from shared.domain.steps.call import (
 )
 from shared.domain.steps.controllers import ControllerError, RunController
 from shared.domain.steps.directives import DirectiveError, checked, together
-from shared.domain.steps.flow import Walk
+from shared.domain.steps.flow import StepContext
 from shared.domain.steps.retry import due_after
 from shared.domain.strategy.model import (
     InDoubt,
@@ -61,50 +61,52 @@ def no_controller(name: str, _: Scope) -> Json:
     raise ControllerError(f"controller {name!r} is not registered")
 
 
-def request_of(walk: Walk, intent: Intent) -> ServiceRequest | None:
+def request_of(context: StepContext, intent: Intent) -> ServiceRequest | None:
     """The call a step makes, or None where it has only a controller.
 
     Raises: CallNotPossibleError.
     """
-    action = walk.task.steps[intent.step].action
+    action = context.task.steps[intent.step].action
     if action is None:
         return None
-    definition = walk.strategy.definition
-    variables = walk.scope_at(intent, stack(walk.trail, walk.event, intent))
-    return prepare(walk.strategy, definition.actions[action], intent, variables)
+    definition = context.strategy.definition
+    variables = context.scope_at(intent, stack(context.trail, context.event, intent))
+    return prepare(context.strategy, definition.actions[action], intent, variables)
 
 
 def judged(
-    walk: Walk, intent: Intent, call: CallOutcome | None, *, run: RunController = no_controller
+    context: StepContext, intent: Intent, call: CallOutcome | None, *, run: RunController = no_controller
 ) -> Outcome:
     """What a step came to, given the answer to its call (None: it makes none), its controllers included.
 
     The named one comes first; the callback sees its response. run: calls a named controller.
     """
-    step = walk.task.steps[intent.step]
-    method = method_called(walk.strategy, step)
+    step = context.task.steps[intent.step]
+    method = method_called(context.strategy, step)
     outcome = Outcome(success=True) if method is None or call is None else _classified(method, intent, call)
     if outcome.success and step.controller is not None:
         name = step.controller
-        outcome = _controlled(walk, intent, outcome, lambda seen: run(name, seen), name=f"controller {name}")
+        outcome = _controlled(
+            context, intent, outcome, lambda seen: run(name, seen), name=f"controller {name}"
+        )
     if outcome.success and step.controller_callback is not None:
         source = step.controller_callback
         outcome = _controlled(
-            walk, intent, outcome, lambda seen: directives(source, seen), name="controllerCallback"
+            context, intent, outcome, lambda seen: directives(source, seen), name="controllerCallback"
         )
-    return _within_bounds(walk.trail, outcome)
+    return _within_bounds(context.trail, outcome)
 
 
-def sent(walk: Walk, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
+def sent(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
     """The step of an asynchronous call after its sending, and the visit in which its answer is waited for and heard.
 
     ``answerWithin`` is counted from now. Where it leads to no date the step waits without limit.
     """
-    within = answer_within(walk.strategy, walk.task.steps[intent.step])
+    within = answer_within(context.strategy, context.task.steps[intent.step])
     until, note = None, None
     if within is not None:
-        variables = walk.scope_at(intent, stack(walk.trail, walk.event, intent))
-        until, note = due_after(walk.strategy, walk.instance, within, variables, now=walk.now)
+        variables = context.scope_at(intent, stack(context.trail, context.event, intent))
+        until, note = due_after(context.strategy, context.instance, within, variables, now=context.now)
     notes = (f"answerWithin of {intent.step}: {note}",) if note else ()
     waiting = replace(
         intent, visit=intent.visit + 1, passed=(), not_before=None, awaits=True, answer_by=until
@@ -112,24 +114,24 @@ def sent(walk: Walk, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]
     return replace(outcome, unanswered=True, notes=outcome.notes + notes), waiting
 
 
-def sent_already(walk: Walk, intent: Intent) -> tuple[Outcome, Intent]:
+def sent_already(context: StepContext, intent: Intent) -> tuple[Outcome, Intent]:
     """As above, of a sending whose answer came before its reply."""
-    return sent(walk, intent, Outcome(success=True, notes=("its answer came before its reply",)))
+    return sent(context, intent, Outcome(success=True, notes=("its answer came before its reply",)))
 
 
-def answered(walk: Walk, intent: Intent, answer: Answer) -> Outcome:
+def answered(context: StepContext, intent: Intent, answer: Answer) -> Outcome:
     """What an asynchronous step came to, given its answer: a body takes the place of the reply, no body keeps it.
 
     ``resumeControllerCallback`` has the last word.
     """
-    step = walk.task.steps[intent.step]
-    results = stack(walk.trail, walk.event, intent)
+    step = context.task.steps[intent.step]
+    results = stack(context.trail, context.event, intent)
     reply = results[intent.step].response if intent.step in results else None
     outcome = Outcome(success=True, response=reply if answer.body is None else answer.body)
     if step.resume_controller_callback is not None:
         name, source = "resumeControllerCallback", step.resume_controller_callback
-        outcome = _controlled(walk, intent, outcome, lambda seen: directives(source, seen), name=name)
-    return _within_bounds(walk.trail, outcome)
+        outcome = _controlled(context, intent, outcome, lambda seen: directives(source, seen), name=name)
+    return _within_bounds(context.trail, outcome)
 
 
 def lapsed(intent: Intent) -> Outcome:
@@ -175,7 +177,7 @@ def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
             return _answered(method, intent, status, body)
         case TimedOut(why=why):
             return in_doubt(f"no answer: {why}")
-        case Unreachable(why=why) | Blocked(why=why):
+        case Unreachable(why=why) | AddressRefused(why=why):
             return Outcome(success=False, error=StepError(message=why), unanswered=intent.repeat)
         case _:
             assert_never(call)
@@ -212,16 +214,18 @@ def _whole(status: int, body: Json) -> Json:
 
 
 def _controlled(
-    walk: Walk, intent: Intent, outcome: Outcome, ask: Callable[[Scope], Json], *, name: str
+    context: StepContext, intent: Intent, outcome: Outcome, ask: Callable[[Scope], Json], *, name: str
 ) -> Outcome:
     """The outcome after a controller: its ``response`` in place of the answer, its orders beside earlier ones."""
-    results = stack(walk.trail, walk.event, intent)
+    results = stack(context.trail, context.event, intent)
     if intent.awaits:
         lay_on(results, intent, outcome)
-    variables = walk.scope_at(intent, results)
+    variables = context.scope_at(intent, results)
     try:
         answer = ask(with_response(variables, outcome.response))
-        ordered = checked(walk.strategy, walk.instance, together(outcome.directives, answer), now=walk.now)
+        ordered = checked(
+            context.strategy, context.instance, together(outcome.directives, answer), now=context.now
+        )
     except (EvaluationError, DirectiveError, ControllerError) as problem:
         error = StepError(message=f"{name}: {problem}")
         return replace(outcome, success=False, error=error, directives=None)

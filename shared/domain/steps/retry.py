@@ -30,7 +30,7 @@ def policy_of(instance: Instance, task: Task, step: Step) -> RetryConfig:
     nothing says how long to wait before a retry, it follows at once.
     """
     policy = step.retry_config or task.retry_config or NO_RETRY
-    own = instance.schedule
+    own = instance.plan.schedule
     if own is None:
         return policy
     times = policy.times if own.retry_times is None else own.retry_times

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -42,9 +42,10 @@ from shared.domain.access import Role
 from shared.domain.calendar.dates import Asked
 from shared.domain.errors import DateError, StoredShapeError
 from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.instance.model import CancelReason, HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
 from shared.domain.instance.run import Ending, Path, StepError
 from tests import full
+from tests.factories import changed
 
 INSTANTS = st.datetimes(timezones=st.just(UTC))
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -52,6 +53,27 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     lambda values: st.lists(values) | st.dictionaries(st.text(), values),
 )
 EMPTY: tuple[object, ...] = (None, "", (), {}, 0, False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half:
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    first: Half | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    note: str
+    part: Whole
 
 
 def forgotten(value: object, path: str) -> Iterator[str]:
@@ -100,6 +122,36 @@ class TestTheFullObjects:
             Shape(StepError, {"message": Member("message", TEXT)})
 
 
+class TestParts:
+    """The members of a value object stand in the document of its owner, beside the owner's own."""
+
+    def test_how_a_class_is_divided_changes_no_document(self) -> None:
+        document = documents.EVENT.write(full.EVENT)
+        assert (document["run"], document["crashes"], document["pausedFor"]) == (3, 2, "IN_DOUBT")
+        assert not {"times", "claim", "progress", "pause"} & set(document)
+
+    def test_a_part_that_is_not_there_reads_as_none(self) -> None:
+        event = replace(full.EVENT, pause=None)
+        document = documents.EVENT.write(event)
+        assert "pausedFor" not in document
+        assert documents.EVENT.read(document) == event
+
+    def test_half_a_part_is_refused(self) -> None:
+        document = documents.EVENT.write(full.EVENT)
+        del document["pausedFor"]
+        with pytest.raises(StoredShapeError, match=r"EventPause: .*waits_for"):
+            documents.EVENT.read(document)
+
+    def test_a_part_that_could_be_lost_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="a part would be lost"):
+            Shape(Halves, {}, parts={"first": Shape(Half, {"note": Member("note", TEXT)})})
+
+    def test_two_members_of_one_name_are_refused(self) -> None:
+        part = Shape(Whole, {"note": Member("note", TEXT)})
+        with pytest.raises(TypeError, match="two fields have the same name"):
+            Shape(Pair, {"note": Member("note", TEXT)}, parts={"part": part})
+
+
 class TestItems:
     """Keys and indexes beside one document."""
 
@@ -114,13 +166,13 @@ class TestItems:
             "strategyStatus": {"S": f"{full.STRATEGY}#PAUSED"},
             "ownerShard": {"S": "acme#5"},
             "createdSid": {"S": f"2026-01-01T10:30:15.001Z#{full.SID}"},
-            "attentionPartition": {"S": "held#queue:acme#13"},
-            "attentionAt": {"S": "2026-01-10T10:30:15.000Z"},
+            "sweepPartition": {"S": "far#13"},
+            "sweepAt": {"S": "2026-01-10T10:30:15.000Z"},
         }
 
     def test_an_instance_that_needs_no_attention_has_no_entry(self) -> None:
         item = instance_item(replace(full.INSTANCE, lease=None))
-        assert not {"attentionPartition", "attentionAt"} & set(item)
+        assert not {"sweepPartition", "sweepAt"} & set(item)
 
     def test_a_journal_entry(self) -> None:
         item = entry_item(full.INSTANCE, full.ENTRY)
@@ -215,19 +267,19 @@ class TestDocuments:
             (["version"], None, "Instance: .*strategy_version"),
             (["status"], "RESTING", "Instance.status is no InstanceStatus: 'RESTING'"),
             (["status"], 7, "Instance.status is no InstanceStatus"),
-            (["cycle"], True, "Instance.cycle is not a whole number but bool"),
-            (["cycle"], 1.0, "Instance.cycle is not a whole number but float"),
-            (["note"], 1, "Instance.note is not a text but int"),
-            (["planEnded"], 1, "Instance.planEnded is not true or false but int"),
+            (["cycle"], True, "Plan.cycle is not a whole number but bool"),
+            (["cycle"], 1.0, "Plan.cycle is not a whole number but float"),
+            (["note"], 1, "Stoppage.note is not a text but int"),
+            (["planEnded"], 1, "Plan.planEnded is not true or false but int"),
             (["attributes"], [], "Instance.attributes is not an object but list"),
             (["events"], {}, "Instance.events is not a list but dict"),
             (["events", 0, "applied"], [1], "Instance.events Event.applied is not a pair"),
             (["events", 0, "created"], "yesterday", "Event.created is no instant"),
             (["events", 0, "created"], "2026-02-30T00:00:00.000Z", "Event.created is no instant"),
             (["events", 0, "created"], 5, "Event.created is no instant"),
-            (["events", 0, "outset"], {"intent": {}, "end": {}}, "Event.outset is none of intent, end"),
-            (["events", 0, "outset"], {"begin": {}}, "Event.outset is none of intent, end"),
-            (["events", 0, "outset", "intent", "failure", "error", "message"], None, "StepError: .*message"),
+            (["events", 0, "action"], {"intent": {}, "end": {}}, "RunProgress.action is none of intent, end"),
+            (["events", 0, "action"], {"begin": {}}, "RunProgress.action is none of intent, end"),
+            (["events", 0, "action", "intent", "failure", "error", "message"], None, "StepError: .*message"),
             (["plan", "asked"], "2026-02-31", "Moment.asked is no local date and time"),
             (["plan", "asked"], 20260231, "Moment.asked is no local date and time"),
         ],
@@ -260,7 +312,7 @@ class TestDocuments:
     def test_what_is_left_out_is_not_mixed_up_with_nothing(
         self, begun: datetime | None, scheduled: datetime | None, executed: datetime | None
     ) -> None:
-        event = replace(full.EVENT, begun_at=begun, scheduled_at=scheduled, executed_at=executed)
+        event = changed(full.EVENT, begun_at=begun, scheduled_at=scheduled, executed_at=executed)
         assert documents.EVENT.read(from_text(to_text(documents.EVENT.write(event)))) == event
 
     def test_nothing_is_refused_where_it_means_nothing(self) -> None:
@@ -272,8 +324,10 @@ class TestDocuments:
         [
             (EventKind, "kind", documents.EVENT, full.EVENT),
             (EventStatus, "status", documents.EVENT, full.EVENT),
-            (PausedFor, "paused_for", documents.EVENT, full.EVENT),
-            (Resolution, "resolution", documents.EVENT, full.EVENT),
+            (PausedFor, "waits_for", documents.PAUSE, full.EVENT.pause),
+            (Resolution, "resolution", documents.PROGRESS, full.EVENT.progress),
+            (CancelReason, "cancel_reason", documents.STOPPAGE, full.INSTANCE.stop),
+            (BlockedBy, "by", documents.BLOCKED, full.INSTANCE.blocked),
             (Path, "path", documents.INTENT, full.INTENT),
             (Ending, "how", documents.RUN_END, full.END),
         ],
@@ -285,16 +339,9 @@ class TestDocuments:
             value = replace(of, **{field: member})
             assert shape.read(from_text(to_text(shape.write(value)))) == value
 
-    @pytest.mark.parametrize(
-        ("kind", "field"),
-        [(InstanceStatus, "status"), (CancelReason, "cancel_reason"), (HeldBy, "held")],
-    )
-    def test_every_member_of_the_instances_enumerations_survives(
-        self, kind: type[StrEnum], field: str
-    ) -> None:
-        changed: Any = replace
-        for member in kind:
-            value = changed(full.INSTANCE, **{field: member})
+    def test_every_status_of_an_instance_survives(self) -> None:
+        for status in InstanceStatus:
+            value = replace(full.INSTANCE, status=status)
             assert instance_of(instance_item(value)) == value
 
     def test_every_role_survives(self) -> None:

@@ -15,7 +15,7 @@ from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
 from shared.application.ports import OverloadedError, StaleRevError
 from shared.domain.errors import StoredShapeError
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.model import BlockedBy
 from tests import full
 from tests.adapters.http.replies import Reply, answering, canceled, refused
 from tests.engines import a_sealer
@@ -138,7 +138,7 @@ class TestFlagsLeftUnread:
             (200, {"Responses": {names.access: [flags]}, "UnprocessedKeys": {}}),
         )
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
-        assert store.held_by(full.ACCOUNT, full.STRATEGY) is HeldBy.QUEUE
+        assert store.blocked_by(full.ACCOUNT, full.STRATEGY) is BlockedBy.QUEUE
         assert [request["RequestItems"] for request in sent] == [
             {
                 names.access: {"Keys": [QUEUE], "ConsistentRead": True},
@@ -152,7 +152,7 @@ class TestFlagsLeftUnread:
         client, sent = answering(session, (200, {"Responses": {}, "UnprocessedKeys": left}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
         with pytest.raises(UnreadError):
-            store.held_by(full.ACCOUNT, full.STRATEGY)
+            store.blocked_by(full.ACCOUNT, full.STRATEGY)
         assert len(sent) == MOST_READINGS
 
     def test_settings_that_are_no_object_are_refused(self, session: boto3.Session) -> None:

@@ -18,14 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from shared.adapters.http.egress import TimedSocket, system_resolver
 from shared.adapters.http.service_caller import HttpServiceCaller
-from shared.domain.steps.call import Answered, Blocked, CallOutcome, TimedOut, Unreachable
+from shared.domain.steps.call import AddressRefused, Answered, CallOutcome, TimedOut, Unreachable
 from tests.adapters.http.http_stub import Make, Stub, a_request, serving
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2", "127.0.0.3", EVERY_INTERFACE])
 
-INTERNAL = Blocked(why="example.test is at an internal address")
+INTERNAL = AddressRefused(why="example.test is at an internal address")
 
 
 @dataclass
@@ -88,7 +88,9 @@ class TestInternalAddresses:
         with serving() as service:
             outcome = make(allowed=()).call(a_request(service.url(host=host)))
 
-            assert isinstance(outcome, Blocked | Unreachable)  # some spellings are no host to begin with
+            assert isinstance(
+                outcome, AddressRefused | Unreachable
+            )  # some spellings are no host to begin with
             assert service.connections == 0
 
     def test_a_name_is_resolved_once_per_connection(self, make: Make) -> None:

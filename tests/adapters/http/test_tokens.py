@@ -8,7 +8,7 @@ import pytest
 from shared.adapters.http.exchange import Reply, Sending
 from shared.adapters.http.service_caller import HttpServiceCaller
 from shared.adapters.http.tokens import MAX_TOKENS, NoToken, Token, TokenCache
-from shared.domain.steps.call import Answered, Blocked, CallOutcome, TimedOut, Unreachable
+from shared.domain.steps.call import AddressRefused, Answered, CallOutcome, TimedOut, Unreachable
 from tests.adapters.http.http_stub import Make, Script, Stub, a_credential, a_request, answer, serving
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -303,7 +303,7 @@ class TestOneFetchAtATime:
 
         assert asked[MAX_TOKENS:] == [f"http://a/{MAX_TOKENS}", "http://a/1"]
 
-    @pytest.mark.parametrize("outcome", [TimedOut(why="x"), Unreachable(why="x"), Blocked(why="x")])
+    @pytest.mark.parametrize("outcome", [TimedOut(why="x"), Unreachable(why="x"), AddressRefused(why="x")])
     def test_no_answer_is_no_token(self, outcome: Any) -> None:
         cache = TokenCache(lambda _: outcome, time.monotonic)
 

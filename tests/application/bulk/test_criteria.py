@@ -92,7 +92,7 @@ class TestASieve:
             stored(ports, bulk.sid),
             status=BulkStatus.ACTIVE,
             in_hand=(sid,),
-            attention_at=ports.clock.now(),
+            sweep_at=ports.clock.now(),
             rev=stored(ports, bulk.sid).rev + 1,
         )
         ports.operations.commit(again)
@@ -193,7 +193,7 @@ class TestRunningWhatWaits:
         bulk = begun(ports, OfIds(ids=(sid,)), RUN)
         known = stored(ports, bulk.sid)
         left = replace(
-            known, status=BulkStatus.ACTIVE, in_hand=(sid,), attention_at=ports.clock.now(), rev=known.rev + 1
+            known, status=BulkStatus.ACTIVE, in_hand=(sid,), sweep_at=ports.clock.now(), rev=known.rev + 1
         )
         ports.operations.commit(left)
 

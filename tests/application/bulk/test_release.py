@@ -16,7 +16,7 @@ from shared.domain.bulk.release import FREED_PER_SECOND, IN_HAND, QUIET, SAY_SO,
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance.due import SHARDS
-from shared.domain.instance.model import HeldBy, Instance
+from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.verdict import Actor
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import StrategyHead
@@ -55,11 +55,11 @@ class Lagging(MemoryInstances):
     looks: int = 0
     shown: list[InstanceSid] = field(default_factory=list)
 
-    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         if self.looks == 0:
-            return MemoryInstances.attention(self, partition, until=until, limit=limit)
+            return MemoryInstances.due(self, partition, until=until, limit=limit)
         self.looks -= 1
-        self.shown = self.shown or MemoryInstances.attention(self, partition, until=until, limit=limit)
+        self.shown = self.shown or MemoryInstances.due(self, partition, until=until, limit=limit)
         return self.shown
 
 
@@ -83,7 +83,7 @@ def parked(ports: MemoryPorts, count: int) -> list[InstanceSid]:
 
 
 def held(ports: MemoryPorts) -> set[InstanceSid]:
-    return {sid for sid, instance in ports.instances.instances.items() if instance.held is not None}
+    return {sid for sid, instance in ports.instances.instances.items() if instance.blocked_by is not None}
 
 
 def turn(ports: MemoryPorts, *, lasts: timedelta = A_LIFE, sid: OperationSid = OURS) -> int:
@@ -158,7 +158,7 @@ class TestADrain:
         resume_queue(ports, ACCOUNT, by=ANN)
         looks = 0
         while OURS in ports.operations.drains:
-            ports.clock.at = ports.operations.drains[OURS].attention_at
+            ports.clock.at = ports.operations.drains[OURS].sweep_at
             turn(ports)
             looks += 1
 
@@ -184,7 +184,7 @@ class TestADrain:
         seen: list[timedelta] = []
 
         def left() -> timedelta:
-            seen.append(ports.operations.drains[OURS].attention_at - ports.clock.at)
+            seen.append(ports.operations.drains[OURS].sweep_at - ports.clock.at)
             ports.clock.at += timedelta(seconds=20)
             return A_LIFE
 
@@ -198,7 +198,7 @@ class TestADrain:
         parked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
         drain = ports.operations.drains[OURS]
-        ports.operations.drains[OURS] = replace(drain, attention_at=NOON + IN_HAND)
+        ports.operations.drains[OURS] = replace(drain, sweep_at=NOON + IN_HAND)
 
         assert turn(ports) == 0
         ports.clock.at += IN_HAND
@@ -235,7 +235,7 @@ class TestWhatStopsADrain:
             is_paused=True,
         )
         ports.strategies.heads[head.sid] = head
-        begun = drains(ACCOUNT, HeldBy.STRATEGY, head.sid, by=ANN, now=NOON)[0]
+        begun = drains(ACCOUNT, BlockedBy.STRATEGY, head.sid, by=ANN, now=NOON)[0]
         ports.operations.drains[begun.sid] = begun
 
         turn(ports, sid=begun.sid)
@@ -255,7 +255,7 @@ class TestWhatStopsADrain:
         def left() -> timedelta:
             if not anew:
                 ports.clock.at += timedelta(seconds=1)
-                anew.extend(drains(ACCOUNT, HeldBy.QUEUE, ACCOUNT, by=ANN, now=ports.clock.at)[:1])
+                anew.extend(drains(ACCOUNT, BlockedBy.QUEUE, ACCOUNT, by=ANN, now=ports.clock.at)[:1])
                 ports.operations.drains[OURS] = anew[0]
             return A_LIFE
 

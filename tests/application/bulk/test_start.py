@@ -149,7 +149,7 @@ class TestManyInstances:
 
         after = stored(ports, bulk.sid)
         assert (after.status, after.counts) == (BulkStatus.COMPLETED, Counts(changed=60))
-        assert (after.results, after.in_hand, after.attention_at) == ((), (), None)
+        assert (after.results, after.in_hand, after.sweep_at) == ((), (), None)
         assert statuses(ports, sids) == {"CANCELED"}
         cancelations = [entry for entry in ports.instances.audit if entry.command == "cancel"]
         assert sorted(entry.target for entry in cancelations) == sorted(sids)
@@ -201,13 +201,13 @@ class TestManyInstances:
         assert turn(ports, bulk.sid, lasts=timedelta(seconds=20)).done == 0
 
         assert ports.wakeups.operations == []
-        assert stored(ports, bulk.sid).attention_at == ports.clock.at
+        assert stored(ports, bulk.sid).sweep_at == ports.clock.at
 
     def test_while_somebody_has_it_nobody_else_takes_it(self) -> None:
         ports = a_world()
         joined(ports, 30)
         bulk = begun(ports)
-        ports.operations.bulks[bulk.sid] = replace(bulk, attention_at=ports.clock.at + timedelta(seconds=50))
+        ports.operations.bulks[bulk.sid] = replace(bulk, sweep_at=ports.clock.at + timedelta(seconds=50))
 
         assert turn(ports, bulk.sid).done == 0
 
@@ -350,7 +350,7 @@ class TestCommands:
         bulk = begun(ports, command=CancelTasks(tasks=("charge-fee",), by=ANN))
 
         assert bulk.counts == Counts(changed=3)
-        assert {ports.instances.instances[sid].cycle for sid in sids} == {2}
+        assert {ports.instances.instances[sid].plan.cycle for sid in sids} == {2}
 
 
 class TestMigrating:

@@ -210,7 +210,7 @@ class TestOrdersMeanwhile:
         ports, bulk = self.ordered_meanwhile(told)
 
         canceled = [one for one in ports.instances.instances.values() if one.status.value == "CANCELED"]
-        assert (bulk.status.value, bulk.in_hand, bulk.attention_at) == (status, (), None)
+        assert (bulk.status.value, bulk.in_hand, bulk.sweep_at) == (status, (), None)
         assert bulk.counts == Counts(changed=len(canceled))
         assert len(canceled) == SLICE
 
@@ -241,7 +241,7 @@ class TestOrdersMeanwhile:
 
         after = stored(ports, bulk.sid)
         left = tuple(sids[30:50]) if told is Order.PAUSE else ()
-        assert (after.counts, after.in_hand, after.attention_at) == (Counts(changed=30), left, None)
+        assert (after.counts, after.in_hand, after.sweep_at) == (Counts(changed=30), left, None)
         assert statuses(ports, sids[30:]) == {"ACTIVE"}
 
     def test_resumed_what_was_left_of_the_slice_is_done_first(self) -> None:

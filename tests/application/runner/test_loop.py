@@ -8,7 +8,7 @@ import pytest
 
 from dev.memory.stores import MemoryInstances, MemoryStrategies
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.commit import ContentionError, ring, settled
+from shared.application.commit import ContentionError, execute, schedule_wakeup
 from shared.application.control import control
 from shared.application.ports import StaleRevError, UnknownStrategyError
 from shared.application.runner.loop import run_due_events
@@ -17,7 +17,7 @@ from shared.application.sweep import sweep
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import EventRecord
-from shared.domain.instance.model import HeldBy, Instance, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry
 from shared.domain.lifecycle.commands import Pause, Resolve, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
@@ -301,7 +301,7 @@ class TestAPausedFlag:
         assert run(ports, sid) == 0
 
         assert service.asked == []
-        assert stored(ports, sid).held is HeldBy.STRATEGY
+        assert stored(ports, sid).blocked_by is BlockedBy.STRATEGY
         assert sweep(ports, 0, limit=10).rung == 0
 
     def test_a_flag_that_clears_while_parking_frees_at_once(self) -> None:
@@ -312,7 +312,7 @@ class TestAPausedFlag:
         assert run(ports, sid) == 1
 
         assert len(service.asked) == 1
-        assert stored(ports, sid).held is None
+        assert stored(ports, sid).blocked_by is None
 
 
 class TestTheSweeper:
@@ -415,7 +415,7 @@ class TestCommands:
         ports.instances = Contended(ports.instances)
 
         with pytest.raises(ContentionError):
-            settled(ports, sid, Pause(by=ANN))
+            execute(ports, sid, Pause(by=ANN))
 
     def test_a_sid_is_given_once(self) -> None:
         ports, _ = a_world()
@@ -434,7 +434,7 @@ class TestCommands:
         control(ports, sid, Pause(by=ANN))
         ports.wakeups.invoked.clear()
 
-        ring(ports, stored(ports, sid))
+        schedule_wakeup(ports, stored(ports, sid))
 
         assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [])
 
@@ -446,9 +446,9 @@ class Once(MemoryStrategies):
         super().__init__(strategies=other.strategies, access=other.access)
         self.looks = 0
 
-    def held_by(self, *_: object) -> HeldBy | None:
+    def blocked_by(self, *_: object) -> BlockedBy | None:
         self.looks += 1
-        return HeldBy.STRATEGY if self.looks == 1 else None
+        return BlockedBy.STRATEGY if self.looks == 1 else None
 
 
 class Shared(MemoryInstances):
@@ -467,7 +467,7 @@ class Lagging(Shared):
         super().__init__(other)
         self.listed = listed
 
-    def attention(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         assert until >= START, partition
         return self.listed[:limit]
 

@@ -15,6 +15,7 @@ from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.steps.history import StepOutcome
 from tests.dialects.automation.client import Client, Services, branch, call, wait
+from tests.factories import changed
 
 CALENDAR = {"key": "c", "task": "t", "scheduleAfter": {"unit": "days", "amount": 1}}
 SERVICE = {
@@ -136,12 +137,12 @@ class TestARunnerThatDied:
         one = automation.started(of)
         automation.run(one)
         fresh = automation.started(of)
-        event = replace(
+        event = changed(
             automation.instance(fresh).events[0],
             status=EventStatus.EXECUTING,
             begun_at=automation.clock.now(),
-            unsure=True,
-            outset=automation.ports.instances.journal[InstanceSid(one), 1, 1, 1].intent
+            call_in_doubt=True,
+            first_action=automation.ports.instances.journal[InstanceSid(one), 1, 1, 1].intent
             if (InstanceSid(one), 1, 1, 1) in automation.ports.instances.journal
             else automation.ports.instances.records[InstanceSid(one), 1].last.intent,  # type: ignore[union-attr]
         )

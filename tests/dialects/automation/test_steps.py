@@ -7,7 +7,7 @@ import pytest
 from shared.application.answer_event import Sent, answer_event
 from shared.domain.ids import CorrelationId, InstanceSid
 from shared.domain.instance.verdict import Actor, Applied
-from shared.domain.steps.call import Answered, Blocked, TimedOut, Unreachable
+from shared.domain.steps.call import AddressRefused, Answered, TimedOut, Unreachable
 from tests.dialects.automation.client import Client, branch, call, step, wait
 from tests.dialects.core.client import Client as CoreClient
 from tests.dialects.core.client import Shop
@@ -114,7 +114,7 @@ class TestHttpRequest:
         [
             (TimedOut(why="no complete response within 5 s"), "no answer: no complete response within 5 s"),
             (Unreachable(why="no such host"), "no such host"),
-            (Blocked(why="an internal address"), "an internal address"),
+            (AddressRefused(why="an internal address"), "an internal address"),
         ],
     )
     def test_no_answer_ends_the_workflow(self, automation: Client, outcome: Any, message: str) -> None:
@@ -450,7 +450,7 @@ class TestTheHttpRequestTrigger:
 
         automation("POST", f"/triggers/http_request{named}", {})
 
-        found = [ids[one.strategy_id] for one in automation.ports.instances.instances.values()]
+        found = [ids[one.origin.strategy_id] for one in automation.ports.instances.instances.values()]
         assert sorted(found) == started
 
     def test_the_latest_version_says_whether_and_how(self, automation: Client) -> None:

@@ -65,7 +65,7 @@ def played(joc: Joc) -> Json:
 
 
 def _sid(joc: Joc, order_id: str) -> str:
-    return next(one.sid for one in joc.ports.instances.instances.values() if one.order_id == order_id)
+    return next(one.sid for one in joc.ports.instances.instances.values() if one.origin.order_id == order_id)
 
 
 def main() -> None:

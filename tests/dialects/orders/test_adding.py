@@ -110,7 +110,7 @@ class TestAnAddedOrder:
         joc.run(sid)
 
         assert (joc.state(order), len(joc.shop.keys)) == ("FINISHED", 1)
-        assert joc.instance(sid).created_by == "operator"
+        assert joc.instance(sid).origin.created_by == "operator"
 
     def test_now_is_the_default_and_so_is_the_name_of_the_key(self, joc: Joc) -> None:
         joc.workflow()
@@ -344,7 +344,7 @@ class TestBadItems:
             ),
         ]
         assert {e["surveyDate"] for e in answer["errors"]} == {"2026-01-01T12:00:00.000Z"}
-        assert [one.order_id for one in joc.ports.instances.instances.values()] == [
+        assert [one.origin.order_id for one in joc.ports.instances.instances.values()] == [
             "#2026-01-01#T26880000000-good"
         ]
 

@@ -1,7 +1,6 @@
 """What the commands do, and what is written down of them. Source: contracts/orders.md B.3 and B.4; mapping D.2, D.4."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -17,7 +16,7 @@ from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import Instance, Lease
 from tests.dialects.orders.client import Joc
 from tests.dialects.wire import NOON
-from tests.factories import hours, step, task
+from tests.factories import changed, hours, step, task
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LATER: dict[str, Any] = {"start_date": NOON + DAY, "schedule": OwnSchedule()}
@@ -488,13 +487,13 @@ def explained(client: Any, sid: str) -> Any:
 
 
 def sid_of(joc: Joc, order_id: str) -> InstanceSid:
-    return next(one.sid for one in joc.ports.instances.instances.values() if one.order_id == order_id)
+    return next(one.sid for one in joc.ports.instances.instances.values() if one.origin.order_id == order_id)
 
 
 def running(joc: Joc) -> str:
     """The sid of an order whose step is in flight."""
     sid = joc.order(joc.workflow())
     event = joc.instance(sid).events[0]
-    busy = replace(event, status=EventStatus.EXECUTING, begun_at=NOON, version=1)
+    busy = changed(event, status=EventStatus.EXECUTING, begun_at=NOON, version=1)
     joc.change(sid, events=(busy,), lease=Lease(seq=event.seq, until=NOON + HOUR), fence=1)
     return sid

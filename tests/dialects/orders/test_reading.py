@@ -14,6 +14,7 @@ from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import InstanceStatus
 from tests.dialects.orders.client import ACCOUNT, Joc
 from tests.dialects.wire import NOON
+from tests.factories import changed
 
 DAY = timedelta(days=1)
 ONCE: dict[str, Any] = {"start_date": NOON + DAY, "schedule": OwnSchedule()}
@@ -172,7 +173,9 @@ class TestTheSnapshot:
 def ran(joc: Joc, path: str = "/refill", **order: Any) -> str:
     """The id of an order that has run just now."""
     order_id = joc.added(workflowPath=path, **order)
-    joc.run(next(one.sid for one in joc.ports.instances.instances.values() if one.order_id == order_id))
+    joc.run(
+        next(one.sid for one in joc.ports.instances.instances.values() if one.origin.order_id == order_id)
+    )
     return order_id
 
 
@@ -224,7 +227,7 @@ class TestHistory:
 
     def test_a_run_that_was_cancelled_has_failed(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow())
-        event = replace(joc.instance(sid).events[0], status=EventStatus.QUEUED, begun_at=NOON, version=1)
+        event = changed(joc.instance(sid).events[0], status=EventStatus.QUEUED, begun_at=NOON, version=1)
         joc.change(sid, events=(event,))
         joc("/orders/cancel", {"orderIds": [sid]})
 

@@ -1,6 +1,5 @@
 """Which orders a command means. Source: contracts/orders.md B.3, point by point; B.6."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +9,7 @@ from shared import bootstrap
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from tests.dialects.orders.client import Joc
 from tests.dialects.wire import NOON
+from tests.factories import changed
 
 DAY = timedelta(days=1)
 
@@ -233,7 +233,7 @@ class TestDates:
     def test_they_count_from_the_plan_and_not_from_a_retry(self, shop: Shop) -> None:
         sid = shop.add("retried", start_date=NOON + timedelta(hours=2))
         event = shop.joc.instance(sid).events[0]
-        moved = replace(
+        moved = changed(
             event, date=NOON + 9 * DAY, first_date=event.date, begun_at=NOON, due_at=NOON + 9 * DAY
         )
         shop.joc.change(sid, events=(moved,))

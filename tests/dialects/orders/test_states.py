@@ -11,12 +11,12 @@ import pytest
 from shared.api.orders.listing import COUNTED
 from shared.api.orders.states import SEVERITY, SHOWN, State, phases_of
 from shared.domain.calendar.instance_schedule import OwnSchedule
-from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.event import Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Lease
 from shared.domain.instance.phase import Phase, phase_of
 from tests.dialects.orders.client import ACCOUNT, Joc
 from tests.dialects.wire import NOON
-from tests.factories import HOUR, a_running_event, an_event, an_instance, an_intent
+from tests.factories import HOUR, a_running_event, a_stop, an_event, an_instance, an_intent, stop_of
 
 BEGUN: dict[str, Any] = {"begun_at": NOON, "version": 1}
 LATER = NOON + HOUR
@@ -24,7 +24,7 @@ LATER = NOON + HOUR
 
 def of(event: Event | None = None, **members: Any) -> Instance:
     events = () if event is None else (event,)
-    times = {"start_date": NOON, "created_at": NOON, "updated_at": NOON, "plan": None}
+    times = {"start_date": NOON, "created_at": NOON, "updated_at": NOON, "moment": None}
     return an_instance(*events, **{**times, "account_id": ACCOUNT, **members})
 
 
@@ -33,11 +33,11 @@ def dated(**members: Any) -> Event:
 
 
 def stopped(status: InstanceStatus, **members: Any) -> Instance:
-    return of(status=status, stopped_at=NOON, **{"drained_at": NOON, **members})
+    return of(status=status, stop=a_stop(**members))
 
 
 def paused_for(why: PausedFor) -> Event:
-    return dated(status=EventStatus.PAUSED, paused_for=why, **BEGUN)
+    return dated(status=EventStatus.PAUSED, pause=EventPause(waits_for=why), **BEGUN)
 
 
 ON_CALL = of(dated(status=EventStatus.ONHOLD), schedule=OwnSchedule(on_call=True))
@@ -75,7 +75,7 @@ CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, 
         (True, False, True),
     ),
     "in a delay": (
-        of(dated(due_at=LATER, outset=an_intent(), **BEGUN)),
+        of(dated(due_at=LATER, first_action=an_intent(), **BEGUN)),
         Phase.DELAYED,
         "WAITING",
         "SLEEPING",
@@ -108,7 +108,7 @@ CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, 
     ),
     **{
         f"paused: {why}": (
-            replace(stopped(InstanceStatus.PAUSED, stopped_for=1), events=(paused_for(why),)),
+            replace(stopped(InstanceStatus.PAUSED, for_event=1), events=(paused_for(why),)),
             Phase.STUCK,
             "FAILED",
             None,
@@ -165,7 +165,7 @@ def test_every_phase_has_a_cell() -> None:
 
 
 def test_one_that_waits_for_a_call_has_no_date_while_it_is_suspended_either(joc: Joc) -> None:
-    told = shown(joc, replace(ON_CALL, status=InstanceStatus.PAUSED, drained_at=NOON))
+    told = shown(joc, replace(ON_CALL, status=InstanceStatus.PAUSED, stop=a_stop()))
 
     assert (told["state"]["_text"], told["scheduledNever"]) == ("SUSPENDED", True)
     assert "scheduledFor" not in told
@@ -175,7 +175,7 @@ class TestMarks:
     """A stopped order of which a step is still in flight is marked, and not resumed."""
 
     def test_one_that_is_suspended(self, joc: Joc) -> None:
-        told = shown(joc, replace(RUNNING, status=InstanceStatus.PAUSED, stopped_at=NOON))
+        told = shown(joc, replace(RUNNING, status=InstanceStatus.PAUSED, stop=a_stop(drained_at=None)))
 
         assert (told["state"]["_text"], told["marked"]) == (
             "SUSPENDED",
@@ -184,7 +184,7 @@ class TestMarks:
         assert told["isResumable"] is False
 
     def test_one_that_is_canceled(self, joc: Joc) -> None:
-        told = shown(joc, replace(CANCELED, drained_at=None))
+        told = shown(joc, replace(CANCELED, stop=a_stop(drained_at=None)))
 
         assert (told["state"]["_text"], told["marked"]) == (
             "CANCELLED",
@@ -197,18 +197,21 @@ class TestWhatAnOrderHasComeTo:
 
     def test_a_finished_one_has_succeeded_with_its_outputs(self, joc: Joc) -> None:
         assert shown(joc, stopped(InstanceStatus.COMPLETED))["lastOutcome"] == {"TYPE": "Succeeded"}
-        told = shown(joc, stopped(InstanceStatus.COMPLETED, outputs={"total": 9.5}))
+        told = shown(joc, replace(stopped(InstanceStatus.COMPLETED), outputs={"total": 9.5}))
         assert told["lastOutcome"] == {"TYPE": "Succeeded", "namedValues": {"total": 9.5}}
 
     def test_a_canceled_one_was_canceled_for_a_reason(self, joc: Joc) -> None:
-        assert shown(joc, replace(CANCELED, note="sold out"))["lastOutcome"] == {
+        assert shown(joc, replace(CANCELED, stop=replace(stop_of(CANCELED), note="sold out")))[
+            "lastOutcome"
+        ] == {
             "TYPE": "Cancelled",
             "message": "sold out",
         }
 
     @pytest.mark.parametrize("cell", ["canceled: MAX_ATTEMPTS", "paused: EXHAUSTED"])
     def test_one_out_of_attempts_has_failed(self, joc: Joc, cell: str) -> None:
-        told = shown(joc, replace(CELLS[cell][0], note="it said no"))
+        instance = CELLS[cell][0]
+        told = shown(joc, replace(instance, stop=replace(stop_of(instance), note="it said no")))
 
         assert told["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
 

@@ -118,6 +118,6 @@ class TestAsItIsWritten:
 
         instance = in_2020.start(quartzDef=text)
 
-        assert instance.schedule is not None
-        assert instance.schedule.cron == text
+        assert instance.plan.schedule is not None
+        assert instance.plan.schedule.cron == text
         assert in_2020.dates(instance.sid, 1) == ["2020-11-20T06:06:00"]

@@ -35,10 +35,10 @@ class TestNames:
     def test_in_its_folder(self, process: ProcessClient, name: str) -> None:
         process.saved({**notepad("Deep"), "folder": "/robots/night"})
 
-        assert process.start(name=name).strategy_id == "Deep"
+        assert process.start(name=name).origin.strategy_id == "Deep"
 
     def test_in_the_root(self, process: ProcessClient) -> None:
-        assert process.start(name="/OneStepNotepadRunner").strategy_id == "OneStepNotepadRunner"
+        assert process.start(name="/OneStepNotepadRunner").origin.strategy_id == "OneStepNotepadRunner"
 
     @pytest.mark.parametrize(
         "name", ["/Deep", "/robots/Deep", "/robots/night/", "robots/night/Deep", "//robots/night/Deep"]
@@ -178,8 +178,8 @@ class TestFlags:
         once = process.start(**{"runOnce": yes, name: no}, quartzDef=FRIDAYS)
         at_once = process.start(**{"runOnce": no, name: yes}, quartzDef=FRIDAYS)
 
-        assert once.schedule == OwnSchedule(cron=FRIDAYS, timezone="UTC", once=True)
-        assert at_once.schedule == OwnSchedule(cron=FRIDAYS, timezone="UTC", at_once=True, goes_on=True)
+        assert once.plan.schedule == OwnSchedule(cron=FRIDAYS, timezone="UTC", once=True)
+        assert at_once.plan.schedule == OwnSchedule(cron=FRIDAYS, timezone="UTC", at_once=True, goes_on=True)
 
 
 NOTHING = {"status": "WAITING", "message": "No execution in the scheduled window."}
@@ -198,7 +198,7 @@ class TestTheTableOfFlags:
         instance = process.start(**NOW_ONLY, **schedule)
 
         assert process.dates(instance.sid) == [NOON]
-        assert (instance.schedule, instance.end_date) == (OwnSchedule(once=True), None)
+        assert (instance.plan.schedule, instance.plan.end_date) == (OwnSchedule(once=True), None)
         assert process.run(instance.sid).status is InstanceStatus.COMPLETED
 
     def test_y_n_with_an_expression_is_one_run_at_its_first_fire_in_the_window(
@@ -213,7 +213,7 @@ class TestTheTableOfFlags:
         instance = process.start(runOnce="Y", runImmediately="N", startDate=day(5))
 
         assert process.dates(instance.sid) == ["2026-01-05T09:00:00"]
-        assert instance.schedule == OwnSchedule(once=True)
+        assert instance.plan.schedule == OwnSchedule(once=True)
         assert process.run(instance.sid, at(5)).status is InstanceStatus.COMPLETED
 
     @pytest.mark.parametrize("past", [{}, {"startDate": "2020-11-16 16:56:00"}, {"endDate": day(9)}])
@@ -239,7 +239,7 @@ class TestTheTableOfFlags:
         instance = process.start(runOnce="N", runImmediately="Y", startDate=day(5), endDate=day(9))
 
         assert process.dates(instance.sid) == [NOON]
-        assert (instance.schedule, instance.end_date) == (OwnSchedule(once=True), None)
+        assert (instance.plan.schedule, instance.plan.end_date) == (OwnSchedule(once=True), None)
 
     def test_n_y_in_a_window_that_is_over_is_one_run_now_only(self, process: ProcessClient) -> None:
         instance = process.start(runImmediately="Y", quartzDef=FRIDAYS, endDate="2025-12-31 00:00:00")
@@ -252,13 +252,13 @@ class TestTheTableOfFlags:
         instance = process.start(**flags, **WINDOW)
 
         assert process.dates(instance.sid, 9) == ["2026-01-09T09:00:00", "2026-01-16T09:00:00"]
-        assert instance.schedule == OwnSchedule(cron=FRIDAYS, timezone="UTC", goes_on=True)
+        assert instance.plan.schedule == OwnSchedule(cron=FRIDAYS, timezone="UTC", goes_on=True)
 
     def test_without_flags_and_expression_it_is_y_y(self, process: ProcessClient) -> None:
         instance = process.start(startDate=day(5))
 
         assert process.dates(instance.sid) == [NOON]
-        assert instance.schedule == OwnSchedule(once=True)
+        assert instance.plan.schedule == OwnSchedule(once=True)
 
 
 class TestTheWindow:
@@ -412,7 +412,7 @@ class TestTheZone:
         instance = process.start(timezone="Asia/Tokyo", **IN_A_ZONE)
 
         assert instance.start_date == datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
-        assert instance.end_date == datetime(2026, 1, 9, 0, 0, tzinfo=UTC)
+        assert instance.plan.end_date == datetime(2026, 1, 9, 0, 0, tzinfo=UTC)
 
     def test_a_new_version_of_the_strategy_does_not_move_it(self, process: ProcessClient) -> None:
         sid = process.saved(notepad("Moved", config={"timezone": "Asia/Tokyo"}))["sid"]

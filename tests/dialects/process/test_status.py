@@ -73,13 +73,18 @@ def in_vain(seq: int = 1, why: str | None = "declined") -> EventRecord:
     return a_record(seq, EventStatus.FAILED, why=why)
 
 
+def with_note(instance: Instance, note: str) -> Instance:
+    """The instance with the reason why it was stopped, if it was."""
+    return instance if instance.stop is None else replace(instance, stop=replace(instance.stop, note=note))
+
+
 class TestTheTable:
     """Every phase has its word and its sentence, as printed in D.3."""
 
     @pytest.mark.parametrize("row", test_phase.ROWS)
     def test_a_cell(self, process: ProcessClient, row: str) -> None:
         instance, _ = test_phase.ROWS[row]
-        sid = put(process, replace(instance, note="charge: declined"))
+        sid = put(process, with_note(instance, "charge: declined"))
 
         assert process.status(sid) == dict(zip(("status", "message"), CELLS[row], strict=True))
 
@@ -97,7 +102,7 @@ class TestTheTable:
         instance, phase = test_phase.ROWS[row]
         others = tuple(replace(event, seq=event.seq + 10) for event in instance.events)
         lease = instance.lease and replace(instance.lease, seq=instance.lease.seq + 10)
-        later = replace(instance, events=others, lease=lease, next_seq=20, note="charge: declined")
+        later = replace(with_note(instance, "charge: declined"), events=others, lease=lease, next_seq=20)
 
         status = process.status(put(process, later, last))
 

@@ -70,7 +70,7 @@ class TestOnce:
 
         assert told(once, command) == AlreadyThere(instance=once)
         again = applied(once, replace(command, by=BY_TWO)).instance
-        assert again.cycle == once.cycle + 1
+        assert again.plan.cycle == once.plan.cycle + 1
 
     def test_another_operation_does_what_it_is_for(self) -> None:
         paused = applied(an_instance(), Pause(by=BY_ONE)).instance

@@ -24,7 +24,7 @@ from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, Waiting, phase_of, planned_date, waiting_event
-from tests.factories import HOUR, NOON, a_running_event, an_event, an_instance, an_intent, running
+from tests.factories import HOUR, NOON, a_running_event, a_stop, an_event, an_instance, an_intent, running
 
 SOON = NOON + HOUR
 ONE, TWO = StrategySid("s-1"), StrategySid("s-2")
@@ -56,11 +56,11 @@ class TestPhases:
         )
 
     def test_one_in_flight_is_not_at_rest(self) -> None:
-        stopped = running(a_running_event(), status=InstanceStatus.PAUSED)
+        stopped = running(a_running_event(), status=InstanceStatus.PAUSED, stop=a_stop(drained_at=None))
 
         assert is_through(stopped)
         assert not is_through(stopped, at_rest=True)
-        assert is_through(an_instance(status=InstanceStatus.PAUSED, drained_at=NOON), at_rest=True)
+        assert is_through(an_instance(status=InstanceStatus.PAUSED, stop=a_stop()), at_rest=True)
 
 
 class TestDates:
@@ -88,7 +88,7 @@ class TestDates:
         assert not is_through(paused, phases=(Phase.PAUSED,), planned_from=NOON - HOUR)
 
     def test_one_that_never_had_a_date_passes(self) -> None:
-        dateless = an_instance(status=InstanceStatus.PAUSED, plan=None)
+        dateless = an_instance(status=InstanceStatus.PAUSED, moment=None)
 
         assert planned_date(dateless) is None
         assert is_through(dateless, planned_from=SOON)
@@ -103,7 +103,7 @@ class TestDates:
 
     def test_without_a_plan_it_is_that_of_what_is_next(self) -> None:
         added = an_event(date=SOON, kind=EventKind.ADDED)
-        assert planned_date(an_instance(added, plan=None)) == SOON
+        assert planned_date(an_instance(added, moment=None)) == SOON
 
 
 class TestWhoHasOne:
@@ -191,7 +191,7 @@ class TestWhatWaits:
             (AHEAD, Waiting.FOR_DATE),
             (ON_CALL, Waiting.FOR_DATE),
             (an_instance(an_event(date=SOON, run=2, begun_at=NOON)), Waiting.FOR_DATE),
-            (an_instance(an_event(due_at=SOON, outset=an_intent(), begun_at=NOON)), Waiting.FOR_DATE),
+            (an_instance(an_event(due_at=SOON, first_action=an_intent(), begun_at=NOON)), Waiting.FOR_DATE),
             (an_instance(an_event(status=EventStatus.ONHOLD)), Waiting.FOR_OPERATOR),
         ],
     )

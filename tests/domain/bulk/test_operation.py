@@ -53,7 +53,7 @@ def a_bulk(**members: Any) -> BulkOperation:
         "command": Cancel(by=ANN),
         "started_at": NOON,
         "updated_at": NOON,
-        "attention_at": NOON,
+        "sweep_at": NOON,
     }
     return BulkOperation(**{**known, **members})
 
@@ -74,7 +74,7 @@ def working(*in_hand: int, **members: Any) -> BulkOperation:
     known: dict[str, Any] = {
         "in_hand": sids(*in_hand),
         "worker": ME,
-        "attention_at": NOON + HELD_FOR,
+        "sweep_at": NOON + HELD_FOR,
     }
     return a_bulk(**{**known, **members})
 
@@ -94,19 +94,19 @@ class TestItsBeginning:
         bulk = begin(a_bulk(), a_slice(1, 2, at_end=True), worker=ME)
 
         assert (bulk.in_hand, bulk.at_end, bulk.worker) == (sids(1, 2), True, ME)
-        assert bulk.attention_at == NOON + HELD_FOR
+        assert bulk.sweep_at == NOON + HELD_FOR
         assert bulk.status is BulkStatus.ACTIVE
 
     def test_a_large_one_waits_for_a_runner(self) -> None:
         bulk = begin(a_bulk(), None, worker=ME)
 
         assert bulk == a_bulk()
-        assert (bulk.in_hand, bulk.worker, bulk.attention_at) == ((), None, NOON)
+        assert (bulk.in_hand, bulk.worker, bulk.sweep_at) == ((), None, NOON)
 
     def test_one_of_nothing_is_done(self) -> None:
         bulk = begin(a_bulk(), a_slice(at_end=True), worker=ME)
 
-        assert (bulk.status, bulk.finished_at, bulk.attention_at) == (BulkStatus.COMPLETED, NOON, None)
+        assert (bulk.status, bulk.finished_at, bulk.sweep_at) == (BulkStatus.COMPLETED, NOON, None)
 
 
 class TestTakingItInHand:
@@ -115,7 +115,7 @@ class TestTakingItInHand:
     def test_it_is_left_alone_for_a_minute(self) -> None:
         bulk = taken(a_bulk(), worker=ME, now=LATER)
 
-        assert (bulk.attention_at, bulk.worker) == (LATER + HELD_FOR, ME)
+        assert (bulk.sweep_at, bulk.worker) == (LATER + HELD_FOR, ME)
         assert bulk.rev == a_bulk().rev + 1
         assert HELD_FOR + timedelta(minutes=1) <= timedelta(minutes=2), (
             "the sweeper comes in two at the latest"
@@ -136,13 +136,13 @@ class TestReporting:
         bulk = told(working(1, 2), changed(1, 2), follows=a_slice(3, 4))
 
         assert (bulk.in_hand, bulk.cursor.sid, bulk.at_end) == (sids(3, 4), "i-4", False)
-        assert (bulk.counts.changed, bulk.attention_at) == (2, LATER + HELD_FOR)
+        assert (bulk.counts.changed, bulk.sweep_at) == (2, LATER + HELD_FOR)
         assert (bulk.rev, bulk.updated_at) == (working().rev + 1, LATER)
 
     def test_the_last_slice_ends_it(self) -> None:
         bulk = told(working(1, at_end=True), changed(1))
 
-        assert (bulk.status, bulk.finished_at, bulk.attention_at) == (BulkStatus.COMPLETED, LATER, None)
+        assert (bulk.status, bulk.finished_at, bulk.sweep_at) == (BulkStatus.COMPLETED, LATER, None)
         assert bulk.worker is None
 
     def test_where_nothing_follows_it_ends_as_well(self) -> None:
@@ -156,7 +156,7 @@ class TestReporting:
     def test_out_of_time_it_is_due_at_once(self) -> None:
         bulk = told(working(1), changed(1), goes_on=False)
 
-        assert (bulk.status, bulk.attention_at, bulk.worker) == (BulkStatus.ACTIVE, LATER, None)
+        assert (bulk.status, bulk.sweep_at, bulk.worker) == (BulkStatus.ACTIVE, LATER, None)
 
     def test_what_was_not_told_of_stays_in_hand(self) -> None:
         bulk = told(working(1, 2, 3), changed(1), follows=a_slice(9))
@@ -167,13 +167,13 @@ class TestReporting:
         bulk = told(working(1, 2, status=BulkStatus.PAUSED), changed(1), follows=a_slice(3))
 
         assert (bulk.status, bulk.in_hand, bulk.counts.changed) == (BulkStatus.PAUSED, sids(2), 1)
-        assert (bulk.attention_at, bulk.worker, bulk.cursor) == (None, None, Cursor())
+        assert (bulk.sweep_at, bulk.worker, bulk.cursor) == (None, None, Cursor())
 
     def test_canceled_meanwhile_it_keeps_nothing_in_hand(self) -> None:
         bulk = told(working(1, 2, status=BulkStatus.CANCELED, finished_at=NOON), changed(1))
 
         assert (bulk.status, bulk.in_hand, bulk.counts.changed) == (BulkStatus.CANCELED, (), 1)
-        assert (bulk.attention_at, bulk.finished_at) == (None, NOON)
+        assert (bulk.sweep_at, bulk.finished_at) == (None, NOON)
 
 
 class TestCounting:
@@ -266,7 +266,7 @@ class TestOrders:
         bulk = ordered(a_bulk(in_hand=sids(1)), Order.PAUSE, now=LATER)
 
         assert bulk is not None
-        assert (bulk.status, bulk.attention_at, bulk.in_hand) == (BulkStatus.PAUSED, None, sids(1))
+        assert (bulk.status, bulk.sweep_at, bulk.in_hand) == (BulkStatus.PAUSED, None, sids(1))
         assert (bulk.rev, bulk.updated_at) == (a_bulk().rev + 1, LATER)
 
     @pytest.mark.parametrize("order", [Order.PAUSE, Order.CANCEL])
@@ -274,13 +274,13 @@ class TestOrders:
         bulk = ordered(working(1, 2), order, now=LATER)
 
         assert bulk is not None
-        assert (bulk.in_hand, bulk.attention_at, bulk.worker) == (sids(1, 2), NOON + HELD_FOR, ME)
+        assert (bulk.in_hand, bulk.sweep_at, bulk.worker) == (sids(1, 2), NOON + HELD_FOR, ME)
 
     def test_resumed_it_is_due_at_once(self) -> None:
-        bulk = ordered(a_bulk(status=BulkStatus.PAUSED, attention_at=None), Order.RESUME, now=LATER)
+        bulk = ordered(a_bulk(status=BulkStatus.PAUSED, sweep_at=None), Order.RESUME, now=LATER)
 
         assert bulk is not None
-        assert (bulk.status, bulk.attention_at) == (BulkStatus.ACTIVE, LATER)
+        assert (bulk.status, bulk.sweep_at) == (BulkStatus.ACTIVE, LATER)
 
     @pytest.mark.parametrize("status", [BulkStatus.ACTIVE, BulkStatus.PAUSED])
     def test_canceled_it_is_over_and_drops_what_was_left(self, status: BulkStatus) -> None:
@@ -288,7 +288,7 @@ class TestOrders:
 
         assert bulk is not None
         assert (bulk.status, bulk.finished_at) == (BulkStatus.CANCELED, LATER)
-        assert (bulk.in_hand, bulk.attention_at) == ((), None)
+        assert (bulk.in_hand, bulk.sweep_at) == ((), None)
 
 
 class TestWhatACommandCameTo:

@@ -13,8 +13,8 @@ from shared.domain.bulk.release import (
     taken_in_hand,
 )
 from shared.domain.ids import AccountId
-from shared.domain.instance.due import SHARDS, held_partition
-from shared.domain.instance.model import HeldBy
+from shared.domain.instance.due import SHARDS, blocked_partition
+from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Actor
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -23,24 +23,24 @@ ANN = Actor(name="ann")
 
 
 def a_drain() -> Drain:
-    return drains(AccountId("a-1"), HeldBy.QUEUE, "a-1", by=ANN, now=NOON)[3]
+    return drains(AccountId("a-1"), BlockedBy.QUEUE, "a-1", by=ANN, now=NOON)[3]
 
 
 class TestDrainsOfAFlag:
     """One for each partition of what it held, due at once."""
 
     def test_there_is_one_for_each_partition(self) -> None:
-        found = drains(AccountId("a-1"), HeldBy.STRATEGY, "s-1", by=ANN, now=NOON)
+        found = drains(AccountId("a-1"), BlockedBy.STRATEGY, "s-1", by=ANN, now=NOON)
 
         assert [drain.partition for drain in found] == [
-            held_partition(HeldBy.STRATEGY, "s-1", shard) for shard in range(SHARDS)
+            blocked_partition(BlockedBy.STRATEGY, "s-1", shard) for shard in range(SHARDS)
         ]
-        assert {drain.attention_at for drain in found} == {NOON}
+        assert {drain.sweep_at for drain in found} == {NOON}
         assert len({drain.sid for drain in found}) == SHARDS
         assert found[0].started_by == "ann"
 
     def test_started_anew_they_are_the_same_ones_beyond_any_rev(self) -> None:
-        first, again = a_drain(), drains(AccountId("a-1"), HeldBy.QUEUE, "a-1", by=ANN, now=LATER)[3]
+        first, again = a_drain(), drains(AccountId("a-1"), BlockedBy.QUEUE, "a-1", by=ANN, now=LATER)[3]
 
         at_work = after_turn(taken_in_hand(first, now=NOON), freed=1, is_empty=False, now=NOON)
 
@@ -55,19 +55,19 @@ class TestATurn:
     def test_taken_in_hand_it_is_left_alone(self) -> None:
         drain = taken_in_hand(a_drain(), now=NOON)
 
-        assert drain.attention_at == NOON + IN_HAND
+        assert drain.sweep_at == NOON + IN_HAND
         assert drain.rev == a_drain().rev + 1
 
     def test_out_of_time_it_goes_on_at_once(self) -> None:
         after = after_turn(a_drain(), freed=7, is_empty=False, now=LATER)
 
-        assert after == replace(a_drain(), freed=7, attention_at=LATER, rev=a_drain().rev + 1)
+        assert after == replace(a_drain(), freed=7, sweep_at=LATER, rev=a_drain().rev + 1)
 
     def test_found_empty_it_looks_again_in_a_minute(self) -> None:
         after = after_turn(a_drain(), freed=0, is_empty=True, now=LATER)
 
         assert after is not None
-        assert (after.empty_since, after.attention_at) == (LATER, LATER + PAUSE_BETWEEN_LOOKS)
+        assert (after.empty_since, after.sweep_at) == (LATER, LATER + PAUSE_BETWEEN_LOOKS)
 
     def test_what_it_freed_makes_the_quiet_begin_anew(self) -> None:
         quiet = replace(a_drain(), empty_since=NOON)

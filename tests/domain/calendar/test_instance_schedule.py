@@ -6,18 +6,18 @@ from typing import Any
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import Over, look
+from shared.domain.instance.due import PlanExpired, next_action
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.model import Instance, InstanceStatus, Origin
 from shared.domain.instance.run import Ending, Failure, StepError
 from shared.domain.instance.verdict import Actor, Applied, Refused
 from shared.domain.lifecycle.commands import Cancel, Execute, Finish, Pause, Resume
-from shared.domain.lifecycle.conclude import advance
+from shared.domain.lifecycle.conclude import apply_run_end
 from shared.domain.lifecycle.decide import decide
 from shared.domain.planning.forecast import forecast
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.strategy.model import OnResume
-from tests.factories import an_end, hours, settings, step, strategy_from, task
+from tests.factories import an_end, changed, hours, settings, step, strategy_from, task
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """A Monday."""
@@ -51,7 +51,12 @@ def at(day: int, hour: int = 9) -> datetime:
 
 def started(schedule: OwnSchedule, **members: Any) -> Instance:
     new = NewInstance(
-        sid=InstanceSid("i"), strategy_id="s", shard=0, attributes={}, schedule=schedule, **members
+        sid=InstanceSid("i"),
+        origin=Origin(strategy_id="s"),
+        shard=0,
+        attributes={},
+        schedule=schedule,
+        **members,
     )
     return start(STRATEGY, new, now=NOW).instance
 
@@ -64,9 +69,9 @@ def after_its_run(instance: Instance, *, now: datetime | None = None, **end: Any
     """The instance after its main event has run."""
     main = instance.main_event
     assert main is not None
-    running = replace(main, status=EventStatus.EXECUTING, begun_at=main.date)
+    running = changed(main, status=EventStatus.EXECUTING, begun_at=main.date)
     held = instance.with_event(running)
-    return advance(STRATEGY, held, running, an_end(**end), now=now or main.date).instance
+    return apply_run_end(STRATEGY, held, running, an_end(**end), now=now or main.date).instance
 
 
 class TestOnce:
@@ -186,12 +191,12 @@ class TestAWindowWithoutAFire:
         instance = started(self.NEVER, end_date=at(4))
 
         assert (instance.status, instance.events) == (InstanceStatus.ACTIVE, ())
-        assert not isinstance(look(instance, at(4) - timedelta(seconds=1)), Over)
+        assert not isinstance(next_action(instance, at(4) - timedelta(seconds=1)), PlanExpired)
 
     def test_it_is_completed_then(self) -> None:
         instance = started(self.NEVER, end_date=at(4))
 
-        assert isinstance(look(instance, at(4)), Over)
+        assert isinstance(next_action(instance, at(4)), PlanExpired)
         verdict = decide(STRATEGY, instance, Finish(), now=at(4))
         assert isinstance(verdict, Applied)
         assert verdict.instance.status is InstanceStatus.COMPLETED

@@ -7,21 +7,21 @@ import pytest
 from shared.domain.explain.instance import MOST_SUBJECTS, Explanation, Known, explain, subjects
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord, Trail
-from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
+    Block,
     Cancel,
     CancelEvent,
     CancelTasks,
     Execute,
     Pause,
     Redrive,
-    Release,
     Resume,
-    Unpark,
+    Unblock,
     Update,
     Wait,
 )
@@ -50,7 +50,7 @@ FAR = 50
 """So many cycles are foreseen in these tests."""
 
 
-def ask(of: Life, when: str, *, now: str, held_by: HeldBy | None = None) -> Explanation:
+def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -> Explanation:
     """The answer, with all that is stored of a life at hand."""
     asked, present = at(when), at(now)
     closed = {record.event.seq: record for record in of.records}
@@ -65,7 +65,7 @@ def ask(of: Life, when: str, *, now: str, held_by: HeldBy | None = None) -> Expl
         events=tuple(event for event in told if event is not None),
         ahead=ahead,
         plan_ends=len(ahead) < FAR,
-        held_by=held_by,
+        blocked_by=blocked_by,
         audit=tuple(of.audit),
     )
     is_past = of.instance.created_at <= asked <= present
@@ -258,7 +258,7 @@ class TestPaused:
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.told.by, found.told.until) == ("PAUSED", "bob", at("2026-02-03"))
         (answer,) = found.events
-        assert answer.about.event.executed_at == at("2026-02-03")
+        assert answer.about.event.times.executed_at == at("2026-02-03")
 
     def test_a_date_caught_up_with_after_the_pause(self) -> None:
         of = life(daily(onResume="all"))
@@ -438,38 +438,38 @@ class TestSuperseded:
 class TestHeld:
     """The queue or the strategy is, or was, paused."""
 
-    def held(self, flag: HeldBy = HeldBy.QUEUE) -> Life:
+    def held(self, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
         of = life()
         before = of.main
         of.claim(before, at("2026-01-31"))
-        of.decide(Release(before=before, fence=1, held=flag), at("2026-01-31"))
+        of.decide(Block(before=before, fence=1, blocked_by=flag), at("2026-01-31"))
         return of
 
     @pytest.mark.parametrize(
-        ("flag", "why"), [(HeldBy.QUEUE, "HELD_BY_QUEUE"), (HeldBy.STRATEGY, "HELD_BY_STRATEGY")]
+        ("flag", "why"), [(BlockedBy.QUEUE, "HELD_BY_QUEUE"), (BlockedBy.STRATEGY, "HELD_BY_STRATEGY")]
     )
-    def test_now(self, flag: HeldBy, why: str) -> None:
-        found = ask(self.held(flag), "2026-01-31", now="2026-01-31T12:00", held_by=flag)
+    def test_now(self, flag: BlockedBy, why: str) -> None:
+        found = ask(self.held(flag), "2026-01-31", now="2026-01-31T12:00", blocked_by=flag)
         assert (reason(found), found.told.since) == (why, at("2026-01-31"))
 
     def test_asked_after_it_ran(self) -> None:
         of = self.held()
-        of.decide(Unpark(), at("2026-02-02"))
+        of.decide(Unblock(), at("2026-02-02"))
         begun(of, "2026-02-02", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.told.until) == ("HELD_BY_QUEUE", at("2026-02-02"))
 
     def test_before_anybody_has_tried(self) -> None:
-        found = ask(life(), "2026-01-31T00:00", now="2026-01-31T00:00", held_by=HeldBy.STRATEGY)
+        found = ask(life(), "2026-01-31T00:00", now="2026-01-31T00:00", blocked_by=BlockedBy.STRATEGY)
         assert (reason(found), found.told.since) == ("HELD_BY_STRATEGY", None)
 
     def test_where_nothing_is_due(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
-        assert reason(ask(of, "2026-02-02", now="2026-02-02", held_by=HeldBy.QUEUE)) == "HELD_BY_QUEUE"
-        assert reason(ask(of, "2026-02-01", now="2026-02-02", held_by=HeldBy.QUEUE)) == "NOT_PLANNED"
+        assert reason(ask(of, "2026-02-02", now="2026-02-02", blocked_by=BlockedBy.QUEUE)) == "HELD_BY_QUEUE"
+        assert reason(ask(of, "2026-02-01", now="2026-02-02", blocked_by=BlockedBy.QUEUE)) == "NOT_PLANNED"
 
     def test_what_lies_ahead(self) -> None:
-        found = ask(life(), "2026-01-31", now="2026-01-30", held_by=HeldBy.QUEUE)
+        found = ask(life(), "2026-01-31", now="2026-01-30", blocked_by=BlockedBy.QUEUE)
         assert reason(found) == "HELD_BY_QUEUE"
 
 
@@ -576,7 +576,7 @@ class TestNotPlanned:
             new(end_date="2026-02-15"),
         )
         begun(of, "2026-01-31", DONE)
-        assert of.instance.plan_ended
+        assert of.instance.plan.has_ended
         assert reason(ask(of, "2026-02-01T12:00", now="2026-01-31T12:00")) == "PLAN_ENDED"
         assert reason(ask(of, "2026-01-31T10:00", now="2026-01-31T12:00")) == "NOT_PLANNED"
 

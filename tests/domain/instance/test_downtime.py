@@ -1,14 +1,14 @@
-"""When an instance stood still, and what for. Source: contracts/core.md section 5 (``explain``)."""
+"""When an instance did not run what was due, and why. Source: contracts/core.md section 5 (``explain``)."""
 
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
-from shared.domain.instance.downtime import is_forgotten, standing
-from shared.domain.instance.model import MOST_STOPS, HeldBy, InstanceStatus, StoodFor, Stop
+from shared.domain.instance.downtime import is_forgotten, status_at
+from shared.domain.instance.model import MAX_DOWNTIMES, Blocked, BlockedBy, Downtime, InstanceStatus
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause, Release, Resume, Unpark
+from shared.domain.lifecycle.commands import AddEvent, Block, Cancel, Pause, Resume, Unblock
 from tests.lifecycle_factories import ANN, Life, at, life, strategy
 
 
@@ -18,17 +18,17 @@ def paused(of: Life, since: str, until: str, why: str = "asked by phone") -> Lif
     return of
 
 
-def held(of: Life, since: str, flag: HeldBy = HeldBy.QUEUE) -> Life:
-    """The main event claimed and given back, since a flag is up."""
+def blocked(of: Life, since: str, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
+    """The main event claimed and given back because a flag is up."""
     before = of.main
     of.claim(before, at(since))
-    of.decide(Release(before=before, fence=of.instance.fence, held=flag), at(since))
-    assert of.instance.held is flag
+    of.decide(Block(before=before, fence=of.instance.fence, blocked_by=flag), at(since))
+    assert of.instance.blocked_by is flag
     return of
 
 
-def stopped(of: Life) -> list[tuple[StoodFor, datetime, datetime | None]]:
-    return [(stop.what, stop.since, stop.until) for stop in of.instance.stops]
+def downtimes(of: Life) -> list[tuple[BlockedBy | None, datetime, datetime | None]]:
+    return [(downtime.blocked_by, downtime.since, downtime.until) for downtime in of.instance.downtimes]
 
 
 class TestPausesAreRemembered:
@@ -36,9 +36,8 @@ class TestPausesAreRemembered:
 
     def test_once_it_is_resumed(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03")
-        assert of.instance.stops == (
-            Stop(
-                what=StoodFor.PAUSE,
+        assert of.instance.downtimes == (
+            Downtime(
                 since=at("2026-01-31"),
                 until=at("2026-02-03"),
                 by="ann",
@@ -50,114 +49,117 @@ class TestPausesAreRemembered:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
         of.decide(Cancel(by=ANN), at("2026-02-01"))
-        assert stopped(of) == [(StoodFor.PAUSE, at("2026-01-31"), at("2026-02-01"))]
+        assert downtimes(of) == [(None, at("2026-01-31"), at("2026-02-01"))]
 
     def test_while_it_lasts_the_instances_own_fields_say_so(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
-        assert of.instance.stops == ()
+        assert of.instance.downtimes == ()
 
     def test_the_last_four(self) -> None:
         of = life()
         for day in range(1, 7):
             paused(of, f"2026-02-0{day}", f"2026-02-0{day}T12:00")
-        assert MOST_STOPS == 4
-        assert [stop.since for stop in of.instance.stops] == [at(f"2026-02-0{day}") for day in (3, 4, 5, 6)]
+        assert MAX_DOWNTIMES == 4
+        assert [downtime.since for downtime in of.instance.downtimes] == [
+            at(f"2026-02-0{day}") for day in (3, 4, 5, 6)
+        ]
 
     def test_a_long_reason_is_cut(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03", why="x" * 999)
-        assert of.instance.stops[0].why == "x" * 200
+        assert of.instance.downtimes[0].why == "x" * 200
 
     def test_other_changes_leave_them(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03")
         of.applied(AddEvent(task="greet", by=ANN), at("2026-02-04"))
-        assert len(of.instance.stops) == 1
+        assert len(of.instance.downtimes) == 1
 
 
-class TestHoldsAreRemembered:
-    """A flag that held something due: since it was found, until it had cleared."""
+class TestBlocksAreRemembered:
+    """A flag that blocked a due event: since a runner found it up, until it was cleared."""
 
     def test_while_it_lasts(self) -> None:
-        of = held(life(), "2026-01-31")
-        assert of.instance.hold == Stop(what=StoodFor.QUEUE, since=at("2026-01-31"))
+        of = blocked(life(), "2026-01-31")
+        assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
 
-    def test_once_it_is_freed(self) -> None:
-        of = held(life(), "2026-01-31", HeldBy.STRATEGY)
-        of.decide(Unpark(), at("2026-02-02"))
-        assert stopped(of) == [(StoodFor.STRATEGY, at("2026-01-31"), at("2026-02-02"))]
-        assert of.instance.hold is None
+    def test_once_it_is_unblocked(self) -> None:
+        of = blocked(life(), "2026-01-31", BlockedBy.STRATEGY)
+        of.decide(Unblock(), at("2026-02-02"))
+        assert downtimes(of) == [(BlockedBy.STRATEGY, at("2026-01-31"), at("2026-02-02"))]
+        assert of.instance.blocked is None
 
     def test_a_claim_that_is_given_back_again_does_not_end_it(self) -> None:
-        of = held(life(), "2026-01-31")
-        held(of, "2026-02-01")
-        assert of.instance.hold == Stop(what=StoodFor.QUEUE, since=at("2026-01-31"))
-        assert of.instance.stops == ()
+        of = blocked(life(), "2026-01-31")
+        blocked(of, "2026-02-01")
+        assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
+        assert of.instance.downtimes == ()
 
-    def test_one_that_runs_does(self) -> None:
-        of = held(life(), "2026-01-31")
+    def test_a_run_ends_it(self) -> None:
+        of = blocked(life(), "2026-01-31")
         of.run(of.main, at("2026-02-01"))
-        assert stopped(of) == [(StoodFor.QUEUE, at("2026-01-31"), at("2026-02-01"))]
+        assert downtimes(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
 
-    def test_another_flag_is_another_hold(self) -> None:
-        of = held(life(), "2026-01-31")
-        held(of, "2026-02-01", HeldBy.STRATEGY)
-        assert stopped(of) == [(StoodFor.QUEUE, at("2026-01-31"), at("2026-02-01"))]
-        assert of.instance.hold == Stop(what=StoodFor.STRATEGY, since=at("2026-02-01"))
+    def test_another_flag_is_another_block(self) -> None:
+        of = blocked(life(), "2026-01-31")
+        blocked(of, "2026-02-01", BlockedBy.STRATEGY)
+        assert downtimes(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
+        assert of.instance.blocked == Blocked(by=BlockedBy.STRATEGY, since=at("2026-02-01"))
 
-    def test_a_pause_of_what_is_held_leaves_the_hold_until_it_is_resumed(self) -> None:
-        of = held(life(), "2026-01-31")
+    def test_a_pause_of_a_blocked_instance_leaves_the_block_until_it_is_resumed(self) -> None:
+        of = blocked(life(), "2026-01-31")
         of.decide(Pause(by=ANN), at("2026-02-01"))
-        assert of.instance.hold is not None
+        assert of.instance.blocked is not None
         of.decide(Resume(by=ANN), at("2026-02-02"))
-        assert [what for what, _, _ in stopped(of)] == [StoodFor.QUEUE, StoodFor.PAUSE]
+        assert [blocked_by for blocked_by, _, _ in downtimes(of)] == [BlockedBy.QUEUE, None]
 
 
-class TestWhereItStood:
-    """At any instant of its life, as far as it is known."""
+class TestTheStatusAtAnInstant:
+    """Known for any instant of its life that the instance or the audit trail remembers."""
 
     def test_it_is_active_unless_something_says_otherwise(self) -> None:
-        stood = standing(life().instance, at("2026-02-01"))
-        assert (stood.status, stood.stop) == (InstanceStatus.ACTIVE, None)
+        stood = status_at(life().instance, at("2026-02-01"))
+        assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, None)
 
     def test_in_a_pause_that_has_ended(self) -> None:
         of = paused(life(), "2026-02-01", "2026-02-03")
-        stood = standing(of.instance, at("2026-02-02"))
+        stood = status_at(of.instance, at("2026-02-02"))
         assert (stood.status, stood.by, stood.why) == (InstanceStatus.PAUSED, "ann", "asked by phone")
-        assert stood.stop == of.instance.stops[0]
+        assert stood.downtime == of.instance.downtimes[0]
 
     @pytest.mark.parametrize("day", ["2026-01-31T23:59", "2026-02-03"])
     def test_before_and_after_it(self, day: str) -> None:
         of = paused(life(), "2026-02-01", "2026-02-03")
-        assert standing(of.instance, at(day)).status is InstanceStatus.ACTIVE
+        assert status_at(of.instance, at(day)).status is InstanceStatus.ACTIVE
 
     def test_in_one_that_lasts(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-02-01"))
-        stood = standing(of.instance, at("2026-02-02"))
+        stood = status_at(of.instance, at("2026-02-02"))
         assert (stood.status, stood.since) == (InstanceStatus.PAUSED, at("2026-02-01"))
-        assert stood.stop == Stop(what=StoodFor.PAUSE, since=at("2026-02-01"), by="ann", why="asked by phone")
+        assert stood.downtime == Downtime(since=at("2026-02-01"), by="ann", why="asked by phone")
 
-    def test_held_by_a_flag_it_is_active(self) -> None:
-        of = held(life(), "2026-01-31")
-        stood = standing(of.instance, at("2026-02-02"))
-        assert (stood.status, stood.stop) == (InstanceStatus.ACTIVE, of.instance.hold)
+    def test_a_blocked_instance_is_active(self) -> None:
+        of = blocked(life(), "2026-01-31")
+        stood = status_at(of.instance, at("2026-02-02"))
+        downtime = Downtime(blocked_by=BlockedBy.QUEUE, since=at("2026-01-31"))
+        assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, downtime)
 
-    def test_paused_and_held_it_is_paused(self) -> None:
-        of = held(life(), "2026-01-31")
+    def test_paused_and_blocked_it_is_paused(self) -> None:
+        of = blocked(life(), "2026-01-31")
         of.decide(Pause(by=ANN), at("2026-02-01"))
         of.decide(Resume(by=ANN), at("2026-02-03"))
-        assert standing(of.instance, at("2026-02-02")).status is InstanceStatus.PAUSED
+        assert status_at(of.instance, at("2026-02-02")).status is InstanceStatus.PAUSED
 
     def test_once_canceled(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), at("2026-02-01"))
-        stood = standing(of.instance, at("2026-02-02"))
-        assert (stood.status, stood.by, stood.stop) == (InstanceStatus.CANCELED, "ann", None)
-        assert standing(of.instance, at("2026-01-31")).status is InstanceStatus.ACTIVE
+        stood = status_at(of.instance, at("2026-02-02"))
+        assert (stood.status, stood.by, stood.downtime) == (InstanceStatus.CANCELED, "ann", None)
+        assert status_at(of.instance, at("2026-01-31")).status is InstanceStatus.ACTIVE
 
 
 class TestWhatItHasForgotten:
-    """Before the last four times it stood still, the audit trail is asked."""
+    """Before the last four downtimes, the audit trail is asked."""
 
     def forgetful(self) -> Life:
         of = life(strategy())
@@ -165,7 +167,7 @@ class TestWhatItHasForgotten:
             paused(of, f"2026-02-0{day}", f"2026-02-0{day}T12:00")
         return of
 
-    def test_it_has_where_it_stood_still_that_often_since(self) -> None:
+    def test_it_has_forgotten_what_was_before_its_last_four_downtimes(self) -> None:
         of = self.forgetful()
         assert is_forgotten(of.instance, at("2026-02-02"))
         assert not is_forgotten(of.instance, at("2026-02-03"))
@@ -173,27 +175,27 @@ class TestWhatItHasForgotten:
 
     def test_the_last_entry_before_tells(self) -> None:
         of = self.forgetful()
-        stood = standing(of.instance, at("2026-02-02T06:00"), of.audit[::-1])
+        stood = status_at(of.instance, at("2026-02-02T06:00"), of.audit[::-1])
         assert (stood.status, stood.since, stood.by) == (InstanceStatus.PAUSED, at("2026-02-02"), "ann")
-        assert stood.stop is not None
-        assert stood.stop.why == "asked by phone"
-        stood = standing(of.instance, at("2026-02-02T13:00"), of.audit)
-        assert (stood.status, stood.stop) == (InstanceStatus.ACTIVE, None)
+        assert stood.downtime is not None
+        assert stood.downtime.why == "asked by phone"
+        stood = status_at(of.instance, at("2026-02-02T13:00"), of.audit)
+        assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, None)
 
     def test_else_the_first_one_after(self) -> None:
         of = self.forgetful()
         after = [entry for entry in of.audit if entry.at > at("2026-02-01T06:00")]
-        assert standing(of.instance, at("2026-02-01T06:00"), after).status is InstanceStatus.PAUSED
+        assert status_at(of.instance, at("2026-02-01T06:00"), after).status is InstanceStatus.PAUSED
 
     def test_one_that_changed_no_status_tells_it_but_not_since_when(self) -> None:
         of = self.forgetful()
         execute = replace(
             of.audit[0], at=at("2026-02-02T01:00"), command="execute", from_state="PAUSED", to_state="PAUSED"
         )
-        stood = standing(of.instance, at("2026-02-02T06:00"), [execute])
+        stood = status_at(of.instance, at("2026-02-02T06:00"), [execute])
         assert (stood.status, stood.since, stood.by) == (InstanceStatus.PAUSED, None, None)
-        assert stood.stop == Stop(what=StoodFor.PAUSE, since=at("2026-02-02T01:00"))
+        assert stood.downtime == Downtime(since=at("2026-02-02T01:00"))
 
-    def test_without_any_nobody_knows(self) -> None:
-        stood = standing(self.forgetful().instance, at("2026-01-31T06:00"))
-        assert (stood.status, stood.stop) == (None, None)
+    def test_without_entries_the_status_is_unknown(self) -> None:
+        stood = status_at(self.forgetful().instance, at("2026-01-31T06:00"))
+        assert (stood.status, stood.downtime) == (None, None)

@@ -6,23 +6,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain.instance.due import (
-    Busy,
-    Nothing,
-    NotYet,
-    Over,
-    Ready,
-    attention_at,
+    Due,
+    Idle,
+    Leased,
+    PlanExpired,
+    Scheduled,
     back_off,
-    bell_of,
-    look,
+    next_action,
     next_event,
     partition,
+    sweep_at,
     swept_partition,
+    wakeup_name_of,
 )
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import HeldBy, Lease
+from shared.domain.instance.model import BlockedBy, Lease
 from shared.domain.instance.run import Ending
-from shared.domain.lifecycle.commands import Cancel, Nudge, Pause, Release, Renew, Wait
+from shared.domain.lifecycle.commands import Block, Cancel, Pause, RecordSweep, Renew, Wait
 from tests.lifecycle_factories import ANN, Life, at, ended, life, new, reminded, shown, strategy
 
 PART = {"onCancelTasks": [{"task": "part", "delayBy": {"unit": "days", "amount": 1}}]}
@@ -54,47 +54,49 @@ class TestOrder:
     def test_an_event_left_by_a_dead_runner_comes_before_everything_due(self) -> None:
         of = life(strategy(reminded(days=3), initial_delay={"unit": "days", "amount": 7}))
         of.claim(of.event("remind"), at("2026-02-04"))
-        assert look(of.instance, at("2026-02-09")) == Ready(event=of.running, abandoned=True)
+        assert next_action(of.instance, at("2026-02-09")) == Due(event=of.running, abandoned=True)
 
 
-class TestLook:
+class TestNextAction:
     """Somebody who looks finds nothing, a runner at work, a later date, a due event, or the end."""
 
     def test_an_event_is_due_from_its_date_on(self) -> None:
         of = life(asked=new("2026-02-01T10:00"))
-        assert look(of.instance, at("2026-02-01T09:59:59")) == NotYet(
-            at=at("2026-02-01T10:00"), bell="i-1-1-1"
+        assert next_action(of.instance, at("2026-02-01T09:59:59")) == Scheduled(
+            at=at("2026-02-01T10:00"), wakeup_name="i-1-1-1"
         )
-        assert look(of.instance, at("2026-02-01T10:00")) == Ready(event=of.main)
+        assert next_action(of.instance, at("2026-02-01T10:00")) == Due(event=of.main)
 
     def test_a_runner_is_left_alone_until_its_lease_has_passed(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
-        assert look(of.instance, at("2026-01-31T00:01:19")) == Busy(until=at("2026-01-31T00:01:20"))
-        assert look(of.instance, at("2026-01-31T00:01:20")) == Ready(event=of.running, abandoned=True)
+        assert next_action(of.instance, at("2026-01-31T00:01:19")) == Leased(until=at("2026-01-31T00:01:20"))
+        assert next_action(of.instance, at("2026-01-31T00:01:20")) == Due(event=of.running, abandoned=True)
 
     def test_a_lease_that_has_outlived_its_event_binds_nobody(self) -> None:
         of = life()
         stray = replace(of.instance, lease=Lease(seq=99, until=at("2026-03-01")))
-        assert look(stray, at("2026-01-31")) == Ready(event=of.main)
-        assert attention_at(stray) == at("2026-01-31T00:03")
+        assert next_action(stray, at("2026-01-31")) == Due(event=of.main)
+        assert sweep_at(stray) == at("2026-01-31T00:03")
 
     def test_a_paused_instance_starts_nothing(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
-        assert look(of.instance, at("2026-02-01")) == Nothing()
+        assert next_action(of.instance, at("2026-02-01")) == Idle()
 
     def test_a_final_one_starts_only_what_may_run_after_cancelation(self) -> None:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), at("2026-01-31"))
-        assert look(of.instance, at("2026-01-31")) == NotYet(at=at("2026-02-01"), bell="i-1-2-1")
-        assert look(of.instance, at("2026-02-01")) == Ready(event=of.event("part"))
+        assert next_action(of.instance, at("2026-01-31")) == Scheduled(
+            at=at("2026-02-01"), wakeup_name="i-1-2-1"
+        )
+        assert next_action(of.instance, at("2026-02-01")) == Due(event=of.event("part"))
 
-    def test_a_bell_has_a_new_name_after_each_change_of_date(self) -> None:
+    def test_a_wakeup_has_a_new_name_after_each_change_of_date(self) -> None:
         of = life()
-        assert bell_of(of.instance, of.main) == "i-1-1-1"
+        assert wakeup_name_of(of.instance, of.main) == "i-1-1-1"
         of.run(of.main, at("2026-01-31"), ended(Ending.RETRY, at("2026-01-31")))
-        assert bell_of(of.instance, of.main) == "i-1-1-2"
+        assert wakeup_name_of(of.instance, of.main) == "i-1-1-2"
 
 
 class TestEndDate:
@@ -102,73 +104,73 @@ class TestEndDate:
 
     def test_it_is_over_once_the_date_has_come(self) -> None:
         of = life(strategy(manualTrigger=True), new(end_date="2026-06-30"))
-        assert look(of.instance, at("2026-06-29")) == Nothing()
-        assert look(of.instance, at("2026-06-30")) == Over()
-        assert attention_at(of.instance) == at("2026-06-30")
+        assert next_action(of.instance, at("2026-06-29")) == Idle()
+        assert next_action(of.instance, at("2026-06-30")) == PlanExpired()
+        assert sweep_at(of.instance) == at("2026-06-30")
 
     def test_not_while_a_dated_event_is_left(self) -> None:
         of = life(asked=new(end_date="2026-02-15"))
         paused = replace(of.main, status=EventStatus.PAUSED)
-        assert look(of.instance.with_event(paused), at("2026-02-16")) == Nothing()
-        assert attention_at(of.instance.with_event(paused)) is None
+        assert next_action(of.instance.with_event(paused), at("2026-02-16")) == Idle()
+        assert sweep_at(of.instance.with_event(paused)) is None
 
     def test_not_while_paused(self) -> None:
         of = life(strategy(manualTrigger=True), new(end_date="2026-06-30"))
         of.decide(Pause(by=ANN), at("2026-02-01"))
-        assert look(of.instance, at("2026-07-01")) == Nothing()
-        assert attention_at(of.instance) is None
+        assert next_action(of.instance, at("2026-07-01")) == Idle()
+        assert sweep_at(of.instance) is None
 
     def test_without_an_end_date_a_plan_on_hold_waits_for_an_operator_alone(self) -> None:
         of = life(strategy(manualTrigger=True))
-        assert attention_at(of.instance) is None
+        assert sweep_at(of.instance) is None
 
 
-class TestAttention:
+class TestSweepAt:
     """The sweeper must look 180 s after the next due date, or after a lease that lasts longer."""
 
     def test_three_minutes_after_the_next_date(self) -> None:
         of = life(asked=new("2026-02-01T10:00"))
-        assert shown(attention_at(of.instance) or at("1970-01-01")) == ["2026-02-01T10:03"]
+        assert shown(sweep_at(of.instance) or at("1970-01-01")) == ["2026-02-01T10:03"]
 
     def test_it_stays_at_the_claim_because_grace_is_longer_than_the_lease(self) -> None:
         of = life()
-        before = attention_at(of.instance)
+        before = sweep_at(of.instance)
         of.claim(of.main, at("2026-01-31"))
         assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T00:01:20"))
-        assert attention_at(of.instance) == before == at("2026-01-31T00:03")
+        assert sweep_at(of.instance) == before == at("2026-01-31T00:03")
 
     def test_a_lease_that_outlasts_it_is_waited_out_by_a_margin(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         of.decide(Renew(seq=1, fence=1, until=at("2026-01-31T00:10")), at("2026-01-31T00:01"))
-        assert attention_at(of.instance) == at("2026-01-31T00:10:05")
+        assert sweep_at(of.instance) == at("2026-01-31T00:10:05")
 
     def test_a_late_claim_is_looked_at_after_its_lease(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31T08:00"))
-        assert attention_at(of.instance) == at("2026-01-31T08:01:25")
+        assert sweep_at(of.instance) == at("2026-01-31T08:01:25")
 
     def test_a_step_that_waits_is_looked_at_three_minutes_after_its_delay(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         of.decide(Wait(seq=1, fence=1, until=at("2026-02-05"), known_visits=0), at("2026-01-31"))
-        assert attention_at(of.instance) == at("2026-02-05T00:03")
+        assert sweep_at(of.instance) == at("2026-02-05T00:03")
 
     def test_a_runner_of_a_paused_instance_is_still_watched(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         of.decide(Pause(by=ANN), at("2026-01-31"))
-        assert attention_at(of.instance) == at("2026-01-31T00:03")
+        assert sweep_at(of.instance) == at("2026-01-31T00:03")
 
     def test_what_only_a_command_can_change_is_not_looked_at(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
-        assert attention_at(of.instance) is None
+        assert sweep_at(of.instance) is None
 
     def test_a_canceled_instance_without_events_is_not_looked_at(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), at("2026-01-31"))
-        assert attention_at(of.instance) is None
+        assert sweep_at(of.instance) is None
 
 
 class TestTheEndOfAllDays:
@@ -179,52 +181,52 @@ class TestTheEndOfAllDays:
         last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
         then = replace(of.main, date=last, due_at=last)
 
-        assert attention_at(of.instance.with_event(then)) == last
+        assert sweep_at(of.instance.with_event(then)) == last
 
 
 class TestBackOff:
-    """After ringing in vain the sweeper looks again ever later; anything else that happens ends that."""
+    """After a wakeup without effect the sweeper checks again ever later; any other change ends that."""
 
     @pytest.mark.parametrize(
-        ("nudges", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (500, 60)]
+        ("attempts", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (500, 60)]
     )
-    def test_each_wait_is_twice_the_one_before_up_to_an_hour(self, nudges: int, minutes: int) -> None:
-        assert back_off(nudges) == timedelta(minutes=minutes)
+    def test_each_wait_is_twice_the_one_before_up_to_an_hour(self, attempts: int, minutes: int) -> None:
+        assert back_off(attempts) == timedelta(minutes=minutes)
 
-    def test_a_nudge_moves_the_entry_on(self) -> None:
+    def test_a_recorded_sweep_moves_the_entry_on(self) -> None:
         of = life()
-        of.decide(Nudge(), at("2026-01-31T00:04"))
-        assert attention_at(of.instance) == at("2026-01-31T00:05")
-        of.decide(Nudge(), at("2026-01-31T00:05"))
-        assert attention_at(of.instance) == at("2026-01-31T00:07")
+        of.decide(RecordSweep(), at("2026-01-31T00:04"))
+        assert sweep_at(of.instance) == at("2026-01-31T00:05")
+        of.decide(RecordSweep(), at("2026-01-31T00:05"))
+        assert sweep_at(of.instance) == at("2026-01-31T00:07")
 
     def test_never_to_before_it_was_due_anyway(self) -> None:
         of = life()
-        of.decide(Nudge(), at("2026-01-31T00:01"))
-        assert attention_at(of.instance) == at("2026-01-31T00:03")
+        of.decide(RecordSweep(), at("2026-01-31T00:01"))
+        assert sweep_at(of.instance) == at("2026-01-31T00:03")
 
     def test_any_other_change_begins_anew(self) -> None:
         of = life()
-        of.decide(Nudge(), at("2026-01-31T00:04"))
+        of.decide(RecordSweep(), at("2026-01-31T00:04"))
         of.claim(of.main, at("2026-01-31T00:04:30"))
-        assert (of.instance.nudges, of.instance.nudged_until) == (0, None)
+        assert (of.instance.sweep.attempts, of.instance.sweep.next_at) == (0, None)
 
 
 class TestPartitions:
-    """An entry stands in its shard's partition, or in one of what holds it."""
+    """An instance stands in the partition of its shard, or in one of the flag that blocks it."""
 
-    def parked(self, by: HeldBy) -> Life:
+    def blocked(self, by: BlockedBy) -> Life:
         of = life()
         before = of.main
         of.claim(before, at("2026-01-31"))
-        of.decide(Release(before=before, fence=1, held=by), at("2026-01-31"))
+        of.decide(Block(before=before, fence=1, blocked_by=by), at("2026-01-31"))
         return of
 
     def test_swept_by_shard(self) -> None:
         assert partition(life().instance) == swept_partition(3) == "3"
 
-    def test_held_by_a_queue_of_an_account(self) -> None:
-        assert partition(self.parked(HeldBy.QUEUE).instance) == "held#queue:a-1#3"
+    def test_blocked_by_the_queue_of_an_account(self) -> None:
+        assert partition(self.blocked(BlockedBy.QUEUE).instance) == "blocked#queue:a-1#3"
 
-    def test_held_by_a_strategy(self) -> None:
-        assert partition(self.parked(HeldBy.STRATEGY).instance) == "held#strategy:s-1#3"
+    def test_blocked_by_a_strategy(self) -> None:
+        assert partition(self.blocked(BlockedBy.STRATEGY).instance) == "blocked#strategy:s-1#3"

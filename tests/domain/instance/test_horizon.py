@@ -8,13 +8,13 @@ import pytest
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import (
     GRACE,
-    attention_at,
     beyond_horizon,
     far_partition,
     partition,
+    sweep_at,
     swept_partition,
 )
-from shared.domain.lifecycle.commands import Nudge, Pause, Resume
+from shared.domain.lifecycle.commands import Pause, RecordSweep, Resume
 from tests.lifecycle_factories import ANN, Life, at, life, new, strategy
 
 HORIZON = timedelta(days=20)
@@ -32,9 +32,9 @@ class TestAFarPlan:
     def test_it_is_to_be_armed_within_the_horizon(self) -> None:
         instance = planned("2026-06-01").instance
 
-        assert instance.arm_at is not None
-        assert at("2026-06-01") - HORIZON <= instance.arm_at <= at("2026-06-01") - HORIZON * 3 / 4
-        assert attention_at(instance) == instance.arm_at
+        assert instance.sweep.schedule_at is not None
+        assert at("2026-06-01") - HORIZON <= instance.sweep.schedule_at <= at("2026-06-01") - HORIZON * 3 / 4
+        assert sweep_at(instance) == instance.sweep.schedule_at
         assert partition(instance) == far_partition(instance.shard)
 
     def test_many_for_the_same_morning_are_spread(self) -> None:
@@ -46,18 +46,21 @@ class TestAFarPlan:
         assert len(found) > 190
 
     def test_the_same_one_always_stands_at_the_same_place(self) -> None:
-        assert planned("2026-06-01").instance.arm_at == planned("2026-06-01").instance.arm_at
+        assert (
+            planned("2026-06-01").instance.sweep.schedule_at
+            == planned("2026-06-01").instance.sweep.schedule_at
+        )
 
     def test_it_stays_there_whatever_is_done_to_it(self) -> None:
         of = planned("2026-06-01")
-        before = of.instance.arm_at
+        before = of.instance.sweep.schedule_at
 
         of.decide(Pause(by=ANN), NOON)
-        assert of.instance.arm_at is None
-        assert attention_at(of.instance) is None
+        assert of.instance.sweep.schedule_at is None
+        assert sweep_at(of.instance) is None
         of.decide(Resume(by=ANN), NOON)
 
-        assert of.instance.arm_at == before
+        assert of.instance.sweep.schedule_at == before
 
 
 class TestANearPlan:
@@ -67,12 +70,12 @@ class TestANearPlan:
     def test_it_is_armed_at_once(self, start: str) -> None:
         instance = planned(start).instance
 
-        assert instance.arm_at is None
-        assert attention_at(instance) == at(start) + GRACE
+        assert instance.sweep.schedule_at is None
+        assert sweep_at(instance) == at(start) + GRACE
         assert partition(instance) == swept_partition(instance.shard)
 
     def test_without_a_horizon_nothing_is_far(self) -> None:
-        assert life(asked=new("2030-01-01")).instance.arm_at is None
+        assert life(asked=new("2030-01-01")).instance.sweep.schedule_at is None
 
 
 class TestComingWithinTheHorizon:
@@ -80,20 +83,20 @@ class TestComingWithinTheHorizon:
 
     def test_it_becomes_a_near_one(self) -> None:
         of = planned("2026-06-01")
-        arm_at = of.instance.arm_at
+        arm_at = of.instance.sweep.schedule_at
         assert arm_at is not None
 
-        of.decide(Nudge(), arm_at + timedelta(seconds=1))
+        of.decide(RecordSweep(), arm_at + timedelta(seconds=1))
 
-        assert of.instance.arm_at is None
-        assert (of.instance.nudges, of.instance.nudged_until) == (0, None)
-        assert attention_at(of.instance) == at("2026-06-01") + GRACE
+        assert of.instance.sweep.schedule_at is None
+        assert (of.instance.sweep.attempts, of.instance.sweep.next_at) == (0, None)
+        assert sweep_at(of.instance) == at("2026-06-01") + GRACE
 
     def test_with_a_shorter_horizon_it_stays_far(self) -> None:
         of = planned("2026-06-01")
         of.strategy = replace(of.strategy, horizon=timedelta(days=2))
 
-        of.decide(Nudge(), at("2026-05-20"))
+        of.decide(RecordSweep(), at("2026-05-20"))
 
-        assert of.instance.arm_at is not None
-        assert of.instance.arm_at >= at("2026-05-30")
+        assert of.instance.sweep.schedule_at is not None
+        assert of.instance.sweep.schedule_at >= at("2026-05-30")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
-from shared.domain.instance.event import EventStatus, PausedFor
+from shared.domain.instance.event import EventPause, EventStatus, PausedFor
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, current_event, phase_of
-from tests.factories import HOUR, NOON, a_running_event, an_event, an_instance, an_intent, running
+from tests.factories import HOUR, NOON, a_running_event, a_stop, an_event, an_instance, an_intent, running
 
 BEGUN: dict[str, Any] = {"begun_at": NOON, "version": 1}
 LATER = NOON + HOUR
@@ -17,11 +17,11 @@ A_MOMENT = timedelta(milliseconds=1)
 
 
 def stopped(status: InstanceStatus, **members: Any) -> Instance:
-    return an_instance(status=status, stopped_at=NOON, drained_at=NOON, **members)
+    return an_instance(status=status, stop=a_stop(**members))
 
 
 def waiting_for(paused_for: PausedFor) -> Instance:
-    return an_instance(an_event(status=EventStatus.PAUSED, paused_for=paused_for, **BEGUN))
+    return an_instance(an_event(status=EventStatus.PAUSED, pause=EventPause(waits_for=paused_for), **BEGUN))
 
 
 ROWS = {
@@ -43,13 +43,13 @@ ROWS = {
     "set down by a pause that is over": (waiting_for(PausedFor.OPERATOR), Phase.BETWEEN_STEPS),
     "to be retried": (an_instance(an_event(date=LATER, run=2, attempt=2, **BEGUN)), Phase.RETRYING),
     "in a step's delay": (
-        an_instance(an_event(due_at=LATER, outset=an_intent(), **BEGUN)),
+        an_instance(an_event(due_at=LATER, first_action=an_intent(), **BEGUN)),
         Phase.DELAYED,
     ),
     "waiting for an answer": (waiting_for(PausedFor.ANSWER), Phase.AWAITING_ANSWER),
     "to be confirmed": (an_instance(an_event(status=EventStatus.ONHOLD)), Phase.ON_HOLD),
     "paused": (stopped(InstanceStatus.PAUSED), Phase.PAUSED),
-    "out of attempts": (stopped(InstanceStatus.PAUSED, stopped_for=1), Phase.STUCK),
+    "out of attempts": (stopped(InstanceStatus.PAUSED, for_event=1), Phase.STUCK),
     "canceled": (
         stopped(InstanceStatus.CANCELED, cancel_reason=CancelReason.HTTP_REQUEST),
         Phase.CANCELED,

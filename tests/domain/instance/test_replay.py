@@ -74,7 +74,7 @@ class TestWhatIsHeard:
     Source: decisions 28 and 29.
     """
 
-    CLAIMED = an_event(fence=3, known_visits=1, outset=CHARGE, run=2)
+    CLAIMED = an_event(fence=3, known_visits=1, first_action=CHARGE, run=2)
 
     ORDERED = Outcome(success=True, directives={"attributes": {"n": 1}})
 
@@ -117,15 +117,15 @@ class TestWhatIsHeard:
     def test_an_event_that_does_not_know_its_fence_takes_what_is_there(self) -> None:
         late = an_entry(intent=CHARGE, outcome=an_error(402))
 
-        assert heard(a_trail(late), an_event(outset=CHARGE)).entries == (late,)
+        assert heard(a_trail(late), an_event(first_action=CHARGE)).entries == (late,)
 
 
 class TestPosition:
     """Journalled outcomes and chosen next steps are followed as stored, never evaluated again."""
 
     def test_before_the_first_entry_it_is_what_the_run_set_out_to_do(self) -> None:
-        assert position(a_trail(), an_event(outset=CHARGE)) == CHARGE
-        assert position(a_trail(an_entry(intent=CHARGE)), an_event(run=2, outset=CRM)) == CRM
+        assert position(a_trail(), an_event(first_action=CHARGE)) == CHARGE
+        assert position(a_trail(an_entry(intent=CHARGE)), an_event(run=2, first_action=CRM)) == CRM
 
     def test_before_the_first_run_there_is_none(self) -> None:
         assert position(a_trail(), an_event()) is None
@@ -133,12 +133,12 @@ class TestPosition:
     def test_then_it_is_what_the_last_entry_chose(self) -> None:
         trail = a_trail(an_entry(intent=CHARGE, then=MAIL))
 
-        assert position(trail, an_event(outset=CHARGE)) == MAIL
+        assert position(trail, an_event(first_action=CHARGE)) == MAIL
 
     def test_to_the_end(self) -> None:
         trail = a_trail(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
 
-        assert position(trail, an_event(outset=CHARGE)) == an_end()
+        assert position(trail, an_event(first_action=CHARGE)) == an_end()
 
 
 class TestUnapplied:

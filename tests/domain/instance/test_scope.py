@@ -14,7 +14,7 @@ from shared.domain.instance.scope import directives, instant, is_true, scope, sp
 from shared.domain.strategy.model import Delta
 from shared.domain.strategy.variables import VARIABLES
 from shared.expressions import EvaluationError
-from tests.factories import NOON, a_definition, a_strategy, an_event, an_instance, an_intent
+from tests.factories import NOON, a_definition, a_stop, a_strategy, an_event, an_instance, an_intent
 
 STRATEGY = a_strategy()
 PAGE = Path(__file__).parents[3] / "docs" / "expressions.md"
@@ -57,9 +57,9 @@ class TestScope:
         instance = an_instance(
             description="Ana",
             status=InstanceStatus.CANCELED,
-            cancel_reason=CancelReason.MAX_ATTEMPTS,
+            stop=a_stop(cancel_reason=CancelReason.MAX_ATTEMPTS),
             cycle=4,
-            plan=moment_at(datetime(2026, 2, 28, 23, 30, tzinfo=UTC), zone),
+            moment=moment_at(datetime(2026, 2, 28, 23, 30, tzinfo=UTC), zone),
             end_date=datetime(2026, 12, 31, tzinfo=UTC),
             attributes={"fee": 39, "vip": True, "email": "ana@example.com"},
         )
@@ -81,7 +81,7 @@ class TestScope:
         }
 
     def test_of_an_instance_without_a_plan(self) -> None:
-        view = scope(STRATEGY, an_instance(plan=None), now=NOON)["instance"]
+        view = scope(STRATEGY, an_instance(moment=None), now=NOON)["instance"]
 
         assert [view[name] for name in ("endDate", "executionDate", "executionDay", "cancelReason")] == [
             None,

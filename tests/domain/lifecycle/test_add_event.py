@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from shared.domain.instance.event import EventKind, EventStatus
-from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, MOST_ADDED_KEYS, InstanceStatus
+from shared.domain.instance.model import MAX_ADDED_KEYS, MAX_UNFINISHED_EVENTS, InstanceStatus
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.add_event import added_by
 from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause
@@ -27,7 +27,7 @@ class TestAdding:
 
     def test_it_is_due_at_its_date(self) -> None:
         of = life(asked=new("2026-03-10"))
-        plan = of.instance.plan
+        plan = of.instance.plan.moment
 
         of.decide(adding(date=LATER), NOON)
 
@@ -38,7 +38,7 @@ class TestAdding:
             LATER,
             {"note": "n"},
         )
-        assert of.instance.plan == plan
+        assert of.instance.plan.moment == plan
 
     def test_without_a_date_it_is_due_now(self) -> None:
         of = life(asked=new("2026-03-10"))
@@ -147,9 +147,7 @@ class TestAddingTwice:
 
         assert isinstance(of.decide(adding(key="k-1"), NOON), AlreadyThere)
 
-    @pytest.mark.parametrize(
-        ("ago", "kind"), [(MOST_ADDED_KEYS - 1, AlreadyThere), (MOST_ADDED_KEYS, Applied)]
-    )
+    @pytest.mark.parametrize(("ago", "kind"), [(MAX_ADDED_KEYS - 1, AlreadyThere), (MAX_ADDED_KEYS, Applied)])
     def test_the_last_sixteen_are_remembered(self, ago: int, kind: type) -> None:
         of: Life = life()
         of.decide(adding(key="first"), NOON)

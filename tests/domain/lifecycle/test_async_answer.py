@@ -13,28 +13,29 @@ from shared.domain.explain.event import Told
 from shared.domain.explain.instance import Known, explain
 from shared.domain.explain.reasons import Reason
 from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
-from shared.domain.instance.due import GRACE, Nothing, NotYet, attention_at, look
-from shared.domain.instance.event import AnswerMark, Event, EventStatus, PausedFor
+from shared.domain.instance.due import GRACE, Idle, Scheduled, next_action, sweep_at
+from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import Answer, Trail
-from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.replay import answer_to, heard, position
 from shared.domain.instance.run import Ending, Intent
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
-from shared.domain.lifecycle.async_answer import Standing, standing
+from shared.domain.lifecycle.async_answer import AnswerState, answer_state
 from shared.domain.lifecycle.commands import (
     AwaitAnswer,
+    Block,
     Cancel,
     Claim,
     Conclude,
     ForgoAnswer,
     Pause,
     Redrive,
-    Release,
     Resume,
     TakeAnswer,
 )
 from shared.domain.steps.history import past_event
 from shared.domain.strategy.model import Json
+from tests.factories import stop_of
 from tests.lifecycle_factories import (
     ANN,
     DECLINED,
@@ -109,15 +110,15 @@ class TestWaiting:
         assert (only(of).status, only(of).paused_for) == (EventStatus.PAUSED, PausedFor.ANSWER)
         assert of.instance.status is InstanceStatus.ACTIVE
         assert of.instance.lease is None
-        assert look(of.instance, NOON + timedelta(days=900)) == Nothing()
-        assert attention_at(of.instance) is None
+        assert next_action(of.instance, NOON + timedelta(days=900)) == Idle()
+        assert sweep_at(of.instance) is None
 
     def test_answer_within_limits_it(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
         until = at("2026-01-31T18:00")
-        assert only(of).answer_by == until
-        assert look(of.instance, NOON) == NotYet(at=until, bell="i-1-1-2")
-        assert attention_at(of.instance) == until + GRACE
+        assert only(of).pause == EventPause(waits_for=PausedFor.ANSWER, answer_by=until)
+        assert next_action(of.instance, NOON) == Scheduled(at=until, wakeup_name="i-1-1-2")
+        assert sweep_at(of.instance) == until + GRACE
 
     def test_other_events_go_on(self) -> None:
         greet = {"task": "greet", "delayBy": {"unit": "hours", "amount": 20}}
@@ -141,7 +142,7 @@ class TestWaiting:
         of.applied(AwaitAnswer(seq=1, fence=1, intent=then, known_visits=1), NOON)
 
         assert only(of).paused_for is PausedFor.ANSWER
-        assert of.instance.drained_at == NOON
+        assert stop_of(of.instance).drained_at == NOON
         of.applied(Resume(by=ANN), NOON)
         assert only(of).paused_for is PausedFor.ANSWER
 
@@ -161,7 +162,7 @@ class TestWaiting:
         of.applied(Cancel(by=ANN), NOON)
 
         assert of.record("bill").in_doubt
-        assert of.record("bill").event.answer_by is None
+        assert of.record("bill").event.pause is None
 
     def test_a_runner_whose_claim_has_gone_sets_nothing_down(self) -> None:
         of = a_call()
@@ -182,8 +183,8 @@ class TestTaking:
 
         assert isinstance(verdict, Applied)
         event = only(of)
-        assert (event.status, event.paused_for, event.answer_by) == (EventStatus.QUEUED, None, None)
-        assert event.due_at == event.scheduled_at == NOON + timedelta(hours=1)
+        assert (event.status, event.pause) == (EventStatus.QUEUED, None)
+        assert event.due_at == event.times.scheduled_at == NOON + timedelta(hours=1)
         assert event.date == at("2026-01-31")
         assert event.answered == AnswerMark(correlation_id=correlation_id, key="k-1")
 
@@ -218,7 +219,7 @@ class TestTaking:
         answer(of)
 
         assert only(of).status is EventStatus.QUEUED
-        assert look(of.instance, NOON + timedelta(hours=2)) == Nothing()
+        assert next_action(of.instance, NOON + timedelta(hours=2)) == Idle()
         of.applied(Resume(by=ANN), NOON + timedelta(hours=2))
         assert isinstance(of.claim(only(of), NOON + timedelta(hours=2)), Applied)
         assert of.running.seq == 1
@@ -262,7 +263,7 @@ class TestALapse:
         six = at("2026-01-31T18:00")
         of.claim(only(of), six)
         assert only(of).status is EventStatus.EXECUTING
-        assert (only(of).paused_for, only(of).answer_by) == (None, None)
+        assert only(of).pause is None
         of.conclude(of.step(SILENT, six), six)
         return of
 
@@ -270,7 +271,7 @@ class TestALapse:
         of = self.lapsed(retries(1))
         first = of.trail(1).entries[0].intent
         of.claim(only(of), at("2026-01-31T19:00"))
-        again = only(of).outset
+        again = only(of).progress.first_action
         assert isinstance(again, Intent)
         assert (again.call_key, again.correlation_id) == (first.call_key, first.correlation_id)
         assert (again.repeat, again.awaits, only(of).run) == (True, False, 2)
@@ -297,7 +298,7 @@ class TestALapse:
             correlation_id = sending(of)
             of.claim(only(of), at("2026-01-31T18:00"))
             of.step(SILENT, at("2026-01-31T18:00"))
-            assert (standing(only(of), of.trail(1), correlation_id) is Standing.AWAITED) == counts
+            assert (answer_state(only(of), of.trail(1), correlation_id) is AnswerState.AWAITED) == counts
 
     def test_on_the_side_path_of_its_retry_it_counts(self) -> None:
         steps = [
@@ -308,7 +309,7 @@ class TestALapse:
         correlation_id = sending(of)
         of.claim(only(of), at("2026-01-31T18:00"))
         of.step(SILENT, at("2026-01-31T18:00"))
-        assert standing(only(of), of.trail(1), correlation_id) is Standing.AWAITED
+        assert answer_state(only(of), of.trail(1), correlation_id) is AnswerState.AWAITED
 
     def test_once_the_run_has_gone_on_without_it_it_is_stale(self) -> None:
         steps = [
@@ -319,23 +320,23 @@ class TestALapse:
         correlation_id = sending(of)
         of.claim(only(of), at("2026-01-31T18:00"))
         of.step(SILENT, at("2026-01-31T18:00"))
-        assert standing(only(of), of.trail(1), correlation_id) is Standing.STALE
+        assert answer_state(only(of), of.trail(1), correlation_id) is AnswerState.STALE
 
     def test_after_a_definite_failure_it_is_stale(self) -> None:
         of = a_call(retry=retries(1))
         correlation_id = sending(of)
         of.conclude(of.step(DECLINED, NOON), NOON)
-        assert standing(only(of), of.trail(1), correlation_id) is Standing.STALE
+        assert answer_state(only(of), of.trail(1), correlation_id) is AnswerState.STALE
 
     def test_a_paused_queue_holds_it(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
         before, six = only(of), at("2026-01-31T18:00")
         of.claim(before, six)
 
-        of.applied(Release(before=before, fence=of.instance.fence, held=HeldBy.QUEUE), six)
+        of.applied(Block(before=before, fence=of.instance.fence, blocked_by=BlockedBy.QUEUE), six)
 
         assert only(of) == replace(before, updated_at=six)
-        assert of.instance.held is HeldBy.QUEUE
+        assert of.instance.blocked_by is BlockedBy.QUEUE
 
 
 class TestForgoing:
@@ -366,7 +367,7 @@ class TestForgoing:
         assert len(of.trail(1).entries) == 1
         kept = heard(of.trail(1), only(of))
         assert kept.entries == ()
-        assert position(kept, only(of)) == only(of).outset
+        assert position(kept, only(of)) == only(of).progress.first_action
 
     def test_what_was_judged_with_it_does(self) -> None:
         of = a_call()
@@ -378,7 +379,7 @@ class TestForgoing:
 
     def test_an_answer_is_found_by_its_mark(self) -> None:
         of = a_call()
-        intent = only(of).outset
+        intent = only(of).progress.first_action
         assert isinstance(intent, Intent)
         assert answer_to(of.trail(1), only(of), intent) is None
         answer(of)
@@ -395,7 +396,7 @@ class TestDoubt:
 
     def in_doubt(self, of: Life) -> Conclude:
         end = ended(Ending.IN_DOUBT, NOON)
-        return Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0, doubted=sending(of))
+        return Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0, doubted_call=sending(of))
 
     def test_event_and_instance_go_on(self) -> None:
         of = a_call(inDoubt="pause")
@@ -423,7 +424,7 @@ class TestDoubt:
         lease = of.instance.lease
         assert lease is not None
         of.decide(Claim(seq=1, trail=of.trail(1), token="t", job="j"), lease.until)
-        assert not only(of).unsure
+        assert not only(of).progress.call_in_doubt
 
     def test_the_answer_to_a_call_whose_refusal_was_written_down_too_late_is_awaited(self) -> None:
         of = a_call(retry=retries())
@@ -433,8 +434,8 @@ class TestDoubt:
         of.claim(only(of), at("2026-01-31T13:00"))
         of.trails[1] = Trail(entries=(refusal,))
 
-        assert only(of).fence == 2
-        assert standing(only(of), of.trail(1), refusal.intent.correlation_id) is Standing.AWAITED
+        assert only(of).claim.fence == 2
+        assert answer_state(only(of), of.trail(1), refusal.intent.correlation_id) is AnswerState.AWAITED
 
 
 class TestIds:

@@ -10,7 +10,17 @@ from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.lifecycle.commands import Cancel, CancelEvent, Command, Execute, Pause
 from shared.domain.lifecycle.decide import decide
-from tests.factories import HOUR, NOON, a_running_event, a_strategy, an_event, an_instance, an_intent, running
+from tests.factories import (
+    HOUR,
+    NOON,
+    a_running_event,
+    a_strategy,
+    an_event,
+    an_instance,
+    an_intent,
+    changed,
+    running,
+)
 
 ANN = Actor(name="ann")
 FRESH_ONLY = Cancel(by=ANN, unless_begun=True)
@@ -85,7 +95,7 @@ class TestCancelingWhatIsFresh:
 class TestHurrying:
     """Execute cuts a step's delay short: of that step, until it is behind the event."""
 
-    DELAYED = an_event(due_at=NOON + HOUR, outset=an_intent(), begun_at=NOON, version=1)
+    DELAYED = an_event(due_at=NOON + HOUR, first_action=an_intent(), begun_at=NOON, version=1)
 
     @pytest.mark.parametrize(
         ("event", "hurries"),
@@ -101,11 +111,11 @@ class TestHurrying:
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.events[0].status is EventStatus.QUEUED
-        assert verdict.instance.events[0].hurried is hurries
+        assert verdict.instance.events[0].progress.delay_skipped is hurries
 
     def test_once_the_step_is_behind_it_that_is_over(self) -> None:
-        assert replace(self.DELAYED, hurried=True).after_visits(1).hurried is False
-        assert replace(self.DELAYED, hurried=True).after_visits(0).hurried is True
+        assert changed(self.DELAYED, delay_skipped=True).after_visits(1).progress.delay_skipped is False
+        assert changed(self.DELAYED, delay_skipped=True).after_visits(0).progress.delay_skipped is True
 
     def test_through_an_operation_it_is_told_once(self) -> None:
         by = replace(ANN, operation=OperationSid("b-1"))

@@ -40,7 +40,7 @@ class TestCancellingOneEvent:
         withdrawn(of, "bill")
 
         assert of.closed == [("bill", "CANCELED"), ("remind", "CANCELED")]
-        assert of.instance.cycle == 2
+        assert of.instance.plan.cycle == 2
         assert shown(of.main.date) == ["2026-04-10T00:00"]
         assert of.record("remind").why == "its main event was canceled"
 
@@ -69,7 +69,7 @@ class TestCancellingOneEvent:
         record = of.record("bill")
         assert (record.event.status, record.in_doubt, record.fence) == (EventStatus.CANCELED, True, fence + 1)
         assert of.instance.lease is None
-        assert of.instance.cycle == 2
+        assert of.instance.plan.cycle == 2
 
     def test_one_that_waits_for_somebody_in_a_paused_instance_leaves_it_paused(self) -> None:
         of = life(strategy())
@@ -140,7 +140,7 @@ class TestCancellingTasks:
 
         of.decide(CancelTasks(tasks=("bill",), by=ANN), NOON)
 
-        assert of.instance.cycle == 2
+        assert of.instance.plan.cycle == 2
 
     def test_where_there_is_none_nothing_changes(self) -> None:
         of = life()

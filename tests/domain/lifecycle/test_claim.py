@@ -44,43 +44,51 @@ class TestClaiming:
         assert of.instance.fence == 1
         assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T12:01:20"))
         assert of.running.status is EventStatus.EXECUTING
-        assert of.running.job == "job-1"
+        assert of.running.claim.job == "job-1"
 
     def test_scheduled_and_executed_are_stamped_together(self) -> None:
         of = claimed(life())
-        assert (of.running.scheduled_at, of.running.executed_at, of.running.begun_at) == (NOON, NOON, NOON)
+        assert (of.running.times.scheduled_at, of.running.times.executed_at, of.running.times.begun_at) == (
+            NOON,
+            NOON,
+            NOON,
+        )
 
     def test_what_was_queued_keeps_the_moment_it_was_put_there(self) -> None:
         of = life()
         of.decide(Execute(seq=1, by=ANN), at("2026-01-31T11:00"))
         claimed(of)
-        assert (of.running.scheduled_at, of.running.executed_at) == (at("2026-01-31T11:00"), NOON)
+        assert (of.running.times.scheduled_at, of.running.times.executed_at) == (at("2026-01-31T11:00"), NOON)
 
     def test_a_retry_is_stamped_anew_but_has_begun_long_ago(self) -> None:
         of = life()
         of.run(of.main, NOON, ended(Ending.RETRY, NOON))
         of.claim(of.main, LATER)
-        assert (of.running.scheduled_at, of.running.executed_at, of.running.begun_at) == (LATER, LATER, NOON)
+        assert (of.running.times.scheduled_at, of.running.times.executed_at, of.running.times.begun_at) == (
+            LATER,
+            LATER,
+            NOON,
+        )
 
     def test_a_run_that_goes_on_keeps_its_stamps(self) -> None:
         of = claimed(life())
         of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=0), NOON)
         of.claim(of.main, LATER)
-        assert (of.running.scheduled_at, of.running.executed_at) == (NOON, NOON)
+        assert (of.running.times.scheduled_at, of.running.times.executed_at) == (NOON, NOON)
 
     def test_the_event_is_bound_to_the_version_it_is_first_claimed_under(self) -> None:
         of = life(strategy(version=7))
         of.run(of.main, NOON, ended(Ending.RETRY, NOON))
         of.strategy = strategy(version=8)
         of.claim(of.main, LATER)
-        assert of.running.version == 7
+        assert of.running.claim.version == 7
 
     def test_it_sets_out_at_the_first_step_under_a_key_of_its_own(self) -> None:
         of = claimed(life())
-        outset = of.running.outset
-        assert isinstance(outset, Intent)
-        assert (outset.step, outset.visit, outset.call_key) == ("call", 1, "i-1-1-1-1")
-        assert outset.correlation_id == "i-1-1.t0k3n"
+        first_action = of.running.progress.first_action
+        assert isinstance(first_action, Intent)
+        assert (first_action.step, first_action.visit, first_action.call_key) == ("call", 1, "i-1-1-1-1")
+        assert first_action.correlation_id == "i-1-1.t0k3n"
 
     def test_nothing_is_claimed_that_is_not_due_or_not_next(self) -> None:
         of = life(strategy(reminded(), initial_delay={"unit": "days", "amount": 7}))

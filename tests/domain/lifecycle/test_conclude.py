@@ -22,6 +22,7 @@ from shared.domain.lifecycle.commands import (
     Wait,
 )
 from shared.domain.strategy.model import Json
+from tests.factories import changed, stop_of
 from tests.lifecycle_factories import (
     ANN,
     DECLINED,
@@ -84,7 +85,7 @@ class TestSucceeded:
         of.run(of.event("remind"), at("2026-01-31"))
         running(of).conclude(succeeded(), NOON)
         assert of.open == [("remind", "2026-02-25T12:00"), ("bill", "2026-02-28T12:00")]
-        assert (of.instance.cycle, of.instance.lease, of.instance.fence) == (2, None, 2)
+        assert (of.instance.plan.cycle, of.instance.lease, of.instance.fence) == (2, None, 2)
         assert [event.created_cycle for event in of.instance.events] == [2, 2]
 
     def test_leading_up_events_that_have_not_begun_close_with_it(self) -> None:
@@ -129,21 +130,21 @@ class TestSucceeded:
         of.decide(Pause(by=ANN), NOON)
         of.conclude(succeeded(), LATER)
         assert of.open == [("bill", "2026-02-28T00:00")]
-        assert (of.instance.status, of.instance.drained_at) == (InstanceStatus.PAUSED, LATER)
+        assert (of.instance.status, stop_of(of.instance).drained_at) == (InstanceStatus.PAUSED, LATER)
 
     def test_on_a_canceled_one_nothing_follows(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.conclude(succeeded(), LATER)
         assert of.closed == [("bill", "PROCESSED")]
-        assert (of.instance.events, of.instance.drained_at) == ((), LATER)
+        assert (of.instance.events, stop_of(of.instance).drained_at) == ((), LATER)
 
     def test_a_next_cycle_that_cannot_be_dated_cancels_the_instance(self) -> None:
         of = running(life(strategy(calendar(runOnCycle=1), parts=PART)))
         of.conclude(succeeded(), NOON)
         assert of.instance.status is InstanceStatus.CANCELED
         assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
-        assert of.instance.note == "no calendar for cycle 2"
+        assert of.instance.stop_note == "no calendar for cycle 2"
         assert of.open == [("part", "2026-01-31T12:00")]
 
 
@@ -154,7 +155,7 @@ class TestRetry:
         of = running()
         of.conclude(ended(Ending.RETRY, NOON), NOON)
         event = of.main
-        assert (event.status, event.attempt, event.run, event.ring) == (EventStatus.PENDING, 2, 2, 2)
+        assert (event.status, event.attempt, event.run, event.wakeup_seq) == (EventStatus.PENDING, 2, 2, 2)
         assert (event.date, event.due_at) == (LATER, LATER)
         assert event.last_error == "answered 402"
         assert (of.instance.lease, of.instance.status) == (None, InstanceStatus.ACTIVE)
@@ -162,8 +163,8 @@ class TestRetry:
     def test_the_plan_stays_where_it_was(self) -> None:
         of = running()
         of.conclude(ended(Ending.RETRY, NOON), NOON)
-        assert of.instance.plan is not None
-        assert shown(of.instance.plan.at) == ["2026-01-31T00:00"]
+        assert of.instance.plan.moment is not None
+        assert shown(of.instance.plan.moment.at) == ["2026-01-31T00:00"]
         of.run(of.main, LATER)
         assert of.open == [("bill", "2026-02-28T00:00")]
 
@@ -177,7 +178,7 @@ class TestRetry:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.conclude(ended(Ending.RETRY, NOON), NOON)
-        assert (of.main.status, of.instance.drained_at) == (EventStatus.PENDING, NOON)
+        assert (of.main.status, stop_of(of.instance).drained_at) == (EventStatus.PENDING, NOON)
 
     def test_on_a_canceled_one_it_closes(self) -> None:
         of = running()
@@ -200,8 +201,8 @@ class TestExhausted:
         of.conclude(ended(Ending.EXHAUSTED, NOON, pauses=True), NOON)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.EXHAUSTED)
         assert of.instance.status is InstanceStatus.PAUSED
-        assert (of.instance.stopped_at, of.instance.drained_at) == (NOON, NOON)
-        assert (of.instance.stopped_by, of.instance.stopped_for) == ("engine", 1)
+        assert (stop_of(of.instance).at, stop_of(of.instance).drained_at) == (NOON, NOON)
+        assert (stop_of(of.instance).by, stop_of(of.instance).for_event) == ("engine", 1)
         (entry,) = of.audit
         assert (entry.command, entry.reason) == ("exhausted", "bill: answered 402")
 
@@ -209,9 +210,9 @@ class TestExhausted:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.conclude(ended(Ending.EXHAUSTED, LATER, pauses=True), LATER)
-        assert (of.main.paused_for, of.instance.drained_at) == (PausedFor.EXHAUSTED, LATER)
-        assert (of.instance.stopped_at, of.instance.stopped_by) == (NOON, "ann")
-        assert (of.instance.stopped_for, of.instance.note) == (None, "asked by phone")
+        assert (of.main.paused_for, stop_of(of.instance).drained_at) == (PausedFor.EXHAUSTED, LATER)
+        assert (stop_of(of.instance).at, stop_of(of.instance).by) == (NOON, "ann")
+        assert (stop_of(of.instance).for_event, of.instance.stop_note) == (None, "asked by phone")
 
     def test_a_main_event_fails_and_cancels_its_instance(self) -> None:
         of = running(life(strategy(parts=PART)))
@@ -255,8 +256,8 @@ class TestInDoubt:
         of = running()
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
-        assert (of.main.unsure, of.main.in_doubt) == (True, True)
-        assert (of.instance.status, of.instance.stopped_for) == (InstanceStatus.PAUSED, 1)
+        assert (of.main.progress.call_in_doubt, of.main.in_doubt) == (True, True)
+        assert (of.instance.status, stop_of(of.instance).for_event) == (InstanceStatus.PAUSED, 1)
         assert of.audit[-1].command == "in_doubt"
 
     def test_a_parting_event_waits_alone(self) -> None:
@@ -333,27 +334,31 @@ class TestSettingDown:
     def test_a_delay_makes_it_pending_until_then(self) -> None:
         of = running()
         of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=1), NOON)
-        assert (of.main.status, of.main.due_at, of.main.ring) == (EventStatus.PENDING, LATER, 2)
-        assert (of.main.known_visits, of.main.run, of.instance.lease) == (1, 1, None)
+        assert (of.main.status, of.main.due_at, of.main.wakeup_seq) == (EventStatus.PENDING, LATER, 2)
+        assert (of.main.progress.known_visits, of.main.run, of.instance.lease) == (1, 1, None)
         assert shown(of.main.date) == ["2026-01-31T00:00"]
 
     def test_going_on_elsewhere_makes_it_queued_now(self) -> None:
         of = running()
         of.decide(Wait(seq=1, fence=1, until=None, known_visits=1), LATER)
         assert (of.main.status, of.main.due_at) == (EventStatus.QUEUED, LATER)
-        assert of.main.scheduled_at == LATER
+        assert of.main.times.scheduled_at == LATER
 
     def test_a_doubt_that_nobody_has_settled_stays(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LATER)
-        assert (of.main.unsure, of.main.crashes) == (True, 1)
+        assert (of.main.progress.call_in_doubt, of.main.progress.crashes) == (True, 1)
 
     def test_a_settled_one_does_not(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
-        assert (of.main.unsure, of.main.crashes, of.main.in_doubt) == (False, 0, True)
+        assert (of.main.progress.call_in_doubt, of.main.progress.crashes, of.main.in_doubt) == (
+            False,
+            0,
+            True,
+        )
 
     @pytest.mark.parametrize(
         "command",
@@ -374,7 +379,7 @@ class TestSettingDown:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.decide(Wait(seq=1, fence=1, until=None, known_visits=0), LATER)
-        assert (of.main.status, of.instance.drained_at) == (EventStatus.QUEUED, LATER)
+        assert (of.main.status, stop_of(of.instance).drained_at) == (EventStatus.QUEUED, LATER)
 
     def test_on_a_canceled_one_it_closes(self) -> None:
         of = running()
@@ -393,8 +398,8 @@ class TestSettingDown:
         of.decide(Pause(by=ANN), NOON)
         of.decide(Stop(seq=1, fence=1), LATER)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
-        assert (of.instance.lease, of.instance.drained_at) == (None, LATER)
-        assert of.main.outset is not None
+        assert (of.instance.lease, stop_of(of.instance).drained_at) == (None, LATER)
+        assert of.main.progress.first_action is not None
 
     def test_before_the_first_step_after_a_takeover_the_doubt_is_kept_for_later(self) -> None:
         of = running()
@@ -402,14 +407,14 @@ class TestSettingDown:
         of.decide(Pause(by=ANN), LATER)
         of.decide(Stop(seq=1, fence=2, known_visits=0), LATER)
         of.decide(Resume(by=ANN), LATER)
-        assert (of.main.status, of.main.unsure) == (EventStatus.QUEUED, True)
+        assert (of.main.status, of.main.progress.call_in_doubt) == (EventStatus.QUEUED, True)
 
     def test_a_cancel_takes_hold_there_too(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.decide(Stop(seq=1, fence=1), LATER)
         assert of.closed == [("bill", "CANCELED")]
-        assert of.instance.drained_at == LATER
+        assert stop_of(of.instance).drained_at == LATER
 
     def test_what_may_run_is_not_stopped(self) -> None:
         of = running()
@@ -466,7 +471,7 @@ class TestDirectives:
         assert of.instance.is_draining
         of.conclude(succeeded(), LATER)
         assert of.closed == [("bill", "PROCESSED")]
-        assert (of.instance.is_draining, of.instance.drained_at) == (False, LATER)
+        assert (of.instance.is_draining, stop_of(of.instance).drained_at) == (False, LATER)
 
     def test_a_paused_instance_is_told_of_too(self) -> None:
         of = running()
@@ -538,7 +543,7 @@ class TestAResolutionIsHeededOnce:
     def test_it_is_gone_once_the_run_has_ended(self) -> None:
         of = running()
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
-        doubtful = replace(of.main, status=EventStatus.QUEUED, paused_for=None, resolution=Resolution.RETRY)
+        doubtful = changed(of.main, status=EventStatus.QUEUED, pause=None, resolution=Resolution.RETRY)
         of.instance = replace(of.instance.with_event(doubtful), status=InstanceStatus.ACTIVE)
         of.run(of.main, NOON + timedelta(hours=1), ended(Ending.RETRY, LATER))
-        assert of.main.resolution is None
+        assert of.main.progress.resolution is None

@@ -7,7 +7,7 @@ import pytest
 from shared.domain.calendar.dates import moment_at
 from shared.domain.instance.attributes import attribute_problem, merged
 from shared.domain.instance.event import Event, EventKind, EventStatus
-from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.verdict import Change
 from shared.domain.lifecycle.apply_directives import apply_directives
 from shared.domain.steps.directives import DirectiveError, checked, has_room
@@ -16,11 +16,13 @@ from tests.factories import (
     HOUR,
     NOON,
     a_running_event,
+    a_stop,
     an_event,
     an_instance,
     hours,
     running,
     settings,
+    stop_of,
     strategy_from,
     task,
 )
@@ -293,12 +295,12 @@ class TestCancelTasks:
             an_event(2, date=NOON + HOUR),
             an_event(3, kind=EventKind.LEADING_UP, task="survey"),
             an_event(4, kind=EventKind.LEADING_UP, task="survey", begun_at=NOON),
-            plan=moment_at(NOON + HOUR, STRATEGY.definition.zone),
+            moment=moment_at(NOON + HOUR, STRATEGY.definition.zone),
         )
         change = applied(instance, {"cancelTasks": ["charge"]})
 
         assert closed(change) == [(2, EventStatus.CANCELED), (3, EventStatus.CANCELED)]
-        assert change.instance.cycle == 2
+        assert change.instance.plan.cycle == 2
         main = change.instance.main_event
         assert main is not None
         assert (main.date, main.status) == (datetime(2026, 2, 28, 13, tzinfo=UTC), EventStatus.PENDING)
@@ -344,7 +346,11 @@ class TestCancelInstance:
             InstanceStatus.CANCELED,
             CancelReason.CONTROLLER_HELPER,
         )
-        assert (after.stopped_by, after.note, after.stopped_at) == ("controller", "not in force", LATER)
+        assert (stop_of(after).by, after.stop_note, stop_of(after).at) == (
+            "controller",
+            "not in force",
+            LATER,
+        )
         assert after.is_draining
 
     def test_it_goes_before_pausing_and_canceling_tasks(self) -> None:
@@ -354,7 +360,7 @@ class TestCancelInstance:
         )
 
         assert change.instance.status is InstanceStatus.CANCELED
-        assert change.instance.cycle == 1
+        assert change.instance.plan.cycle == 1
         assert closed(change) == [(2, EventStatus.CANCELED)]
 
     def test_what_is_created_with_it_is_closed_with_it(self) -> None:
@@ -375,17 +381,13 @@ class TestPauseInstance:
         assert after == replace(
             before,
             status=InstanceStatus.PAUSED,
-            stopped_at=LATER,
-            stopped_by="controller",
-            note="check first",
+            stop=Stoppage(at=LATER, by="controller", note="check first"),
             updated_at=LATER,
         )
         assert after.is_draining
 
     def test_one_that_is_paused_already(self) -> None:
-        before = running(
-            a_running_event(), status=InstanceStatus.PAUSED, stopped_at=NOON, stopped_by="key", note="mine"
-        )
+        before = running(a_running_event(), status=InstanceStatus.PAUSED, stop=a_stop(note="mine"))
         change = applied(before, {"pauseInstance": "check first"})
 
         assert change == Change(instance=before)

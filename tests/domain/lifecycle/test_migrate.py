@@ -96,7 +96,7 @@ class TestMoving:
     def test_in_another_zone_the_plan_keeps_its_instant_and_is_asked_for_anew(self) -> None:
         of = begun(strategy(timezone="Europe/Madrid"))
         migrated(of, version(2, strategy(timezone="Asia/Manila")))
-        plan = of.instance.plan
+        plan = of.instance.plan.moment
         assert plan is not None
         assert (plan.at, plan.asked.hour) == (at("2026-01-31"), 8)
 
@@ -115,7 +115,7 @@ class TestWhatHasBegun:
         of.run(of.main, at("2026-01-31"), ended(Ending.RETRY, at("2026-01-31")))
         to = version(2, of.strategy, without=("bill",))
         migrated(of, to, "2026-01-31T00:30")
-        assert of.main.version == 1
+        assert of.main.claim.version == 1
         assert of.main.status is EventStatus.PENDING
 
     def test_an_order_for_a_task_that_is_gone_is_left_out(self) -> None:
@@ -157,7 +157,7 @@ class TestWhatIsGone:
         to = version(2, strategy(calendar(DAILY, task="greet")), without=("bill",))
         migrated(of, to)
         assert of.open == [("greet", "2026-02-01T00:00")]
-        assert (of.instance.cycle, of.closed) == (2, [("bill", "CANCELED")])
+        assert (of.instance.plan.cycle, of.closed) == (2, [("bill", "CANCELED")])
 
     def test_where_the_new_version_cannot_plan_it_the_instance_ends(self) -> None:
         of = begun()

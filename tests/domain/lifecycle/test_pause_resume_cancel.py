@@ -21,6 +21,7 @@ from shared.domain.lifecycle.commands import (
     Wait,
 )
 from shared.domain.strategy.model import Json
+from tests.factories import stop_of
 from tests.lifecycle_factories import (
     ANN,
     DONE,
@@ -133,8 +134,8 @@ class TestPause:
     def test_it_notes_who_and_why(self) -> None:
         of = paused()
         assert of.instance.status is InstanceStatus.PAUSED
-        assert (of.instance.stopped_at, of.instance.stopped_by) == (NOON, "ann")
-        assert (of.instance.note, of.instance.stopped_for) == ("asked by phone", None)
+        assert (stop_of(of.instance).at, stop_of(of.instance).by) == (NOON, "ann")
+        assert (of.instance.stop_note, stop_of(of.instance).for_event) == ("asked by phone", None)
 
     def test_pausing_twice_changes_nothing(self) -> None:
         of = paused()
@@ -148,12 +149,12 @@ class TestPause:
 
     def test_with_nothing_running_it_has_drained_at_once(self) -> None:
         of = paused()
-        assert (of.instance.is_draining, of.instance.drained_at) == (False, NOON)
+        assert (of.instance.is_draining, stop_of(of.instance).drained_at) == (False, NOON)
 
     def test_a_running_event_drains_first(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
-        assert (of.instance.is_draining, of.instance.drained_at) == (True, None)
+        assert (of.instance.is_draining, stop_of(of.instance).drained_at) == (True, None)
         assert of.running.status is EventStatus.EXECUTING
 
     def test_the_audit_tells_of_it(self) -> None:
@@ -170,8 +171,8 @@ class TestKill:
         of = running()
         of.decide(Pause(by=ANN, kill=True), NOON)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
-        assert (of.main.unsure, of.main.in_doubt) == (True, True)
-        assert (of.instance.fence, of.instance.lease, of.instance.drained_at) == (2, None, NOON)
+        assert (of.main.progress.call_in_doubt, of.main.in_doubt) == (True, True)
+        assert (of.instance.fence, of.instance.lease, stop_of(of.instance).drained_at) == (2, None, NOON)
 
     def test_with_a_pause_and_nothing_running_it_is_a_pause(self) -> None:
         of = active()
@@ -182,7 +183,7 @@ class TestKill:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.decide(Pause(by=ANN, kill=True), LATER)
-        assert (of.main.paused_for, of.instance.drained_at) == (PausedFor.OPERATOR, LATER)
+        assert (of.main.paused_for, stop_of(of.instance).drained_at) == (PausedFor.OPERATOR, LATER)
         assert (of.audit[-1].command, of.audit[-1].to_state) == ("kill", InstanceStatus.PAUSED)
 
     def test_with_a_cancel_the_event_closes_in_doubt(self) -> None:
@@ -190,7 +191,7 @@ class TestKill:
         of.decide(Cancel(by=ANN, kill=True), NOON)
         record = of.record("bill")
         assert (record.event.status, record.in_doubt, record.fence) == (EventStatus.CANCELED, True, 2)
-        assert (of.instance.fence, of.instance.lease, of.instance.drained_at) == (2, None, NOON)
+        assert (of.instance.fence, of.instance.lease, stop_of(of.instance).drained_at) == (2, None, NOON)
 
     def test_after_a_cancel_it_still_kills(self) -> None:
         of = running()
@@ -198,7 +199,7 @@ class TestKill:
         assert of.instance.is_draining
         of.decide(Cancel(by=ANN, kill=True), LATER)
         assert of.record("bill").why == "killed"
-        assert (of.instance.drained_at, of.audit[-1].command) == (LATER, "kill")
+        assert (stop_of(of.instance).drained_at, of.audit[-1].command) == (LATER, "kill")
 
     def test_a_parting_event_is_spared(self) -> None:
         of = canceled()
@@ -211,7 +212,7 @@ class TestKill:
         of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), LATER)
         of.claim(of.main, LATER)
         of.decide(Pause(by=ANN, kill=True), LATER)
-        assert (of.main.resolution, of.main.unsure) == (None, True)
+        assert (of.main.progress.resolution, of.main.progress.call_in_doubt) == (None, True)
 
 
 class TestCancel:
@@ -234,13 +235,13 @@ class TestCancel:
         of = running()
         of.decide(Cancel(by=ANN), LATER)
         assert of.closed == [("bill", "CANCELED")]
-        assert (of.instance.fence, of.instance.drained_at) == (2, LATER)
+        assert (of.instance.fence, stop_of(of.instance).drained_at) == (2, LATER)
 
     def test_reason_and_note_are_kept(self) -> None:
         of = canceled()
         assert of.instance.cancel_reason == "HTTP_REQUEST"
-        assert (of.instance.stopped_by, of.instance.note) == ("ann", "asked by phone")
-        assert of.instance.plan_ended
+        assert (stop_of(of.instance).by, of.instance.stop_note) == ("ann", "asked by phone")
+        assert of.instance.plan.has_ended
 
     def test_on_cancel_events_are_dated_from_now(self) -> None:
         of = canceled()
@@ -256,12 +257,12 @@ class TestCancel:
         of = in_doubt()
         of.decide(Cancel(by=ANN), LATER)
         assert of.closed == [("bill", "CANCELED")]
-        assert of.instance.stopped_for is None
+        assert stop_of(of.instance).for_event is None
 
     def test_the_end_date_is_left_alone(self) -> None:
         of = life(asked=new(end_date="2027-01-01"))
         of.decide(Cancel(by=ANN), NOON)
-        assert of.instance.end_date == at("2027-01-01")
+        assert of.instance.plan.end_date == at("2027-01-01")
 
 
 class TestResume:
@@ -271,8 +272,7 @@ class TestResume:
         of = paused()
         of.decide(Resume(by=ANN), LATER)
         assert of.instance.status is InstanceStatus.ACTIVE
-        assert (of.instance.stopped_at, of.instance.stopped_by, of.instance.note) == (None, None, None)
-        assert (of.instance.drained_at, of.instance.is_draining) == (None, False)
+        assert (of.instance.stop, of.instance.is_draining) == (None, False)
         assert of.audit[-1].command == "resume"
 
     def test_used_up_attempts_start_a_new_run_with_attempt_one(self) -> None:
@@ -281,14 +281,23 @@ class TestResume:
         of.decide(Resume(by=ANN), LATER)
         event = of.main
         assert (event.status, event.paused_for, event.due_at) == (EventStatus.QUEUED, None, LATER)
-        assert (event.attempt, event.run, event.outset, event.side_results_from) == (1, 2, None, 2)
+        assert (event.attempt, event.run, event.progress.first_action, event.reuse.side_results_from) == (
+            1,
+            2,
+            None,
+            2,
+        )
 
     def test_what_an_operator_paused_goes_on_where_it_stopped(self) -> None:
         of = running()
         of.decide(Pause(by=ANN, kill=True), NOON)
-        outset = of.main.outset
+        first_action = of.main.progress.first_action
         of.decide(Resume(by=ANN), LATER)
-        assert (of.main.status, of.main.run, of.main.outset) == (EventStatus.QUEUED, 1, outset)
+        assert (of.main.status, of.main.run, of.main.progress.first_action) == (
+            EventStatus.QUEUED,
+            1,
+            first_action,
+        )
 
     def test_a_call_in_doubt_waits_on_for_its_decision(self) -> None:
         of = in_doubt()
@@ -320,8 +329,8 @@ class TestExecute:
         of = life(strategy(manualTrigger=True))
         of.decide(Execute(seq=1, by=ANN), LATER)
         event = of.main
-        assert (event.status, event.due_at, event.scheduled_at) == (EventStatus.QUEUED, LATER, LATER)
-        assert (event.date, event.ring) == (at("2026-01-31"), 2)
+        assert (event.status, event.due_at, event.times.scheduled_at) == (EventStatus.QUEUED, LATER, LATER)
+        assert (event.date, event.wakeup_seq) == (at("2026-01-31"), 2)
         assert of.audit[-1].command == "execute"
 
     def test_one_that_waits_for_its_date_runs_ahead_of_it(self) -> None:
@@ -364,7 +373,11 @@ class TestResolve:
         of = in_doubt()
         of.decide(Resolve(seq=1, resolution=resolution, by=ANN), LATER)
         assert of.instance.status is InstanceStatus.ACTIVE
-        assert (of.main.status, of.main.resolution, of.main.unsure) == (EventStatus.QUEUED, resolution, True)
+        assert (of.main.status, of.main.progress.resolution, of.main.progress.call_in_doubt) == (
+            EventStatus.QUEUED,
+            resolution,
+            True,
+        )
         assert of.audit[-1].command == f"resolve {resolution.value}"
 
     def test_an_instance_paused_for_something_else_stays_so(self) -> None:
@@ -382,7 +395,7 @@ class TestResolve:
         of.decide(Resolve(seq=2, resolution=Resolution.FAIL, by=ANN), at("2026-02-02"))
         assert of.instance.status is InstanceStatus.CANCELED
         of.claim(of.event("part"), at("2026-02-02"))
-        assert of.running.resolution is Resolution.FAIL
+        assert of.running.progress.resolution is Resolution.FAIL
 
     @pytest.mark.parametrize("make", [active, running, paused])
     def test_what_is_not_in_doubt_is_refused(self, make: Callable[[], Life]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.ids import call_key
-from shared.domain.instance.event import Again, EventKind, EventStatus, PausedFor, Resolution
+from shared.domain.instance.event import EventKind, EventStatus, PausedFor, RedrivenFrom, Resolution
 from shared.domain.instance.journal import EventRecord, Trail
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.replay import position
@@ -92,7 +92,7 @@ class TestAFailedEventOfALivingInstance:
         event = of.event("greet")
         assert isinstance(verdict, Applied)
         assert (event.seq, event.status, event.run, event.attempt) == (1, EventStatus.QUEUED, 2, 1)
-        assert (event.due_at, event.scheduled_at, event.outset) == (LATER, LATER, None)
+        assert (event.due_at, event.times.scheduled_at, event.progress.first_action) == (LATER, LATER, None)
         assert (event.date, event.kind) == (at("2026-01-31"), EventKind.ON_CREATE)
         assert not event.after_cancellation
 
@@ -183,7 +183,7 @@ class TestAFailedMainEvent:
         run(of, "bill", DONE, DONE, now="2026-01-31T15:00")
         assert of.record("bill").event.status is EventStatus.PROCESSED
         assert of.instance.status is InstanceStatus.CANCELED
-        assert (of.instance.cycle, of.instance.main_event) == (1, None)
+        assert (of.instance.plan.cycle, of.instance.main_event) == (1, None)
 
     def test_a_retry_of_it_follows_as_its_task_says(self) -> None:
         of = failed(retry=retries(1))
@@ -238,7 +238,7 @@ class TestGoodResults:
         of = failed(DONE, DONE, DECLINED)
         of.redrive("bill", LATER, from_step="pay")
         event = of.event("bill")
-        assert event.again == (Again(step="pay", run=2),)
+        assert event.reuse.redriven_from == (RedrivenFrom(step="pay", run=2),)
         of.claim(event, LATER)
         then = position(of.trail(1), of.running)
         assert isinstance(then, Intent)
@@ -258,7 +258,7 @@ class TestGoodResults:
         of.redrive("bill", LATER, from_step="call")
         run(of, "bill", DECLINED, now="2026-01-31T15:00")
         of.redrive("bill", LATER, from_step="call")
-        assert of.event("bill").again == (Again(step="call", run=3),)
+        assert of.event("bill").reuse.redriven_from == (RedrivenFrom(step="call", run=3),)
 
     def test_and_without_a_step_what_was_executed_again_counts(self) -> None:
         of = failed(DONE, DONE, DECLINED)
@@ -353,8 +353,8 @@ class TestARunThatWasCutOff:
         of = self.given_up()
         of.redrive("greet", LATER)
         event = of.event("greet")
-        assert (event.status, event.run, event.crashes) == (EventStatus.QUEUED, 1, 0)
-        assert (event.unsure, event.in_doubt) == (True, True)
+        assert (event.status, event.run, event.progress.crashes) == (EventStatus.QUEUED, 1, 0)
+        assert (event.progress.call_in_doubt, event.in_doubt) == (True, True)
         of.claim(event, LATER)
         then = position(of.trail(1), of.running)
         assert isinstance(then, Intent)
@@ -376,7 +376,7 @@ class TestARunThatWasCutOff:
             "the run of the event was cut off and goes on: retry it as a whole"
         )
         of.redrive("bill", LATER)
-        assert (of.main.status, of.main.run, of.main.unsure) == (EventStatus.QUEUED, 1, True)
+        assert (of.main.status, of.main.run, of.main.progress.call_in_doubt) == (EventStatus.QUEUED, 1, True)
         assert of.instance.status is InstanceStatus.ACTIVE
 
 
@@ -394,7 +394,7 @@ class TestAnOpenEvent:
         verdict = of.redrive("bill", LATER)
         assert isinstance(verdict, Applied)
         assert (of.main.status, of.main.run, of.main.attempt) == (EventStatus.QUEUED, 2, 1)
-        assert of.main.side_results_from == 2
+        assert of.main.reuse.side_results_from == 2
         assert of.instance.status is InstanceStatus.ACTIVE
         entry = of.audit[-1]
         assert (entry.command, entry.from_state, entry.to_state) == ("retry", "PAUSED", "ACTIVE")
@@ -403,7 +403,7 @@ class TestAnOpenEvent:
     def test_from_a_step_on(self) -> None:
         of = self.exhausted()
         of.redrive("bill", LATER, from_step="call")
-        assert of.main.again == (Again(step="call", run=2),)
+        assert of.main.reuse.redriven_from == (RedrivenFrom(step="call", run=2),)
         assert told(self.exhausted().redrive("bill", LATER, from_step="tell")).endswith(
             "did not come to 'tell'"
         )
@@ -423,7 +423,7 @@ class TestAnOpenEvent:
         run(of, "bill", DONE, DECLINED)
         of.redrive("bill", LATER, from_step="call")
         assert (of.main.status, of.main.run, of.main.attempt) == (EventStatus.QUEUED, 2, 2)
-        assert (of.main.due_at, of.main.again) == (LATER, (Again(step="call", run=2),))
+        assert (of.main.due_at, of.main.reuse.redriven_from) == (LATER, (RedrivenFrom(step="call", run=2),))
 
     def test_nor_from_a_step_it_never_came_to(self) -> None:
         of = life(strategy(steps=THREE_STEPS, retry=retries(3)))

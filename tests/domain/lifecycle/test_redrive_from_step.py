@@ -97,8 +97,8 @@ class TestTheRunsAfterIt:
     def test_a_further_step_leaves_the_earlier_one_in_force(self) -> None:
         of = journey(*LINE).succeeds(1, 2, 3).fails().redrive("b").succeeds(4, 5).fails().redrive("c")
         assert (of.at, of.intent.passed) == ("c", ("a", "b"))
-        assert of.walk.event.again[0].run == 2
-        assert of.walk.event.again[1].run == 3
+        assert of.context.event.reuse.redriven_from[0].run == 2
+        assert of.context.event.reuse.redriven_from[1].run == 3
         assert of.succeeds(6).at == "d"
 
     def test_a_redrive_without_a_step_keeps_it_in_force(self) -> None:

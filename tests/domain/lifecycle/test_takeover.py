@@ -11,6 +11,7 @@ from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume, Update, Wait
 from shared.domain.strategy.model import Json
+from tests.factories import changed, stop_of
 from tests.lifecycle_factories import (
     ANN,
     DECLINED,
@@ -49,30 +50,34 @@ class TestTakingOver:
         of = claimed(life())
         of.claim(of.running, LATER)
         assert of.instance.fence == 2
-        assert (of.running.scheduled_at, of.running.executed_at, of.running.run) == (NOON, NOON, 1)
+        assert (of.running.times.scheduled_at, of.running.times.executed_at, of.running.run) == (
+            NOON,
+            NOON,
+            1,
+        )
 
     def test_a_call_that_may_have_been_sent_is_in_doubt(self) -> None:
         of = claimed(life())
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (True, True)
+        assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (True, True)
 
     def test_a_step_without_a_call_is_not(self) -> None:
         of = claimed(life(strategy(steps=[{"key": "call", "controllerCallback": "{}"}])))
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+        assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, False)
 
     def test_a_step_whose_delay_is_not_over_has_not_been_sent(self) -> None:
         of = claimed(
             life(strategy(steps=[{"key": "call", "action": "post", "delay": {"unit": "days", "amount": 1}}]))
         )
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+        assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, False)
 
     def test_a_run_that_had_ended_has_no_call_in_doubt(self) -> None:
         of = claimed(life(strategy(retry=retries())))
         assert isinstance(of.step(DECLINED, NOON), RunEnd)
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, False)
+        assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, False)
 
     def test_progress_ends_the_doubt_about_the_step_before(self) -> None:
         steps = [
@@ -83,17 +88,17 @@ class TestTakingOver:
         of.claim(of.running, LATER)
         of.step(DONE, LATER)
         of.claim(of.running, at("2026-01-31T14:00"))
-        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+        assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, True)
 
     def test_and_what_an_operator_decided_about_it(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
         of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), NOON)
         of.claim(of.main, NOON)
-        assert of.running.resolution is Resolution.SKIP
+        assert of.running.progress.resolution is Resolution.SKIP
         of.step(DONE, NOON)
         of.claim(of.running, LATER)
-        assert of.running.resolution is None
+        assert of.running.progress.resolution is None
 
     def test_a_call_that_was_left_without_an_answer_before_stays_in_doubt(self) -> None:
         steps = [
@@ -103,7 +108,7 @@ class TestTakingOver:
         of = claimed(life(strategy(steps=steps)))
         of.step(SILENT, NOON)
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.in_doubt) == (False, True)
+        assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, True)
 
 
 class TestOrdersLeftBehind:
@@ -120,7 +125,7 @@ class TestOrdersLeftBehind:
     def test_before_it_goes_on(self) -> None:
         of = self.died(attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
-        assert (of.instance.fence, of.running.applied, of.running.crashes) == (2, (1, 1), 1)
+        assert (of.instance.fence, of.running.applied, of.running.progress.crashes) == (2, (1, 1), 1)
         assert of.instance.lease is not None
         assert of.instance.lease.until > LATER
         assert of.audit == []
@@ -133,7 +138,7 @@ class TestOrdersLeftBehind:
 
     def test_where_they_pause_the_instance_it_is_set_down(self) -> None:
         of = self.died(pauseInstance="look here")
-        assert (of.instance.status, of.instance.note) == (InstanceStatus.PAUSED, "look here")
+        assert (of.instance.status, of.instance.stop_note) == (InstanceStatus.PAUSED, "look here")
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert of.instance.fence == 2
         assert [(entry.by, entry.command) for entry in of.audit] == [("controller", "directives")]
@@ -141,7 +146,7 @@ class TestOrdersLeftBehind:
     @pytest.mark.parametrize("paused", [False, True])
     def test_where_they_cancel_the_instance_it_goes_on(self, *, paused: bool) -> None:
         of = self.died(paused=paused, cancelInstance="enough")
-        assert (of.instance.status, of.instance.note) == (InstanceStatus.CANCELED, "enough")
+        assert (of.instance.status, of.instance.stop_note) == (InstanceStatus.CANCELED, "enough")
         assert (of.running.after_cancellation, of.instance.fence) == (True, 2)
         assert of.instance.lease is not None
         assert of.instance.lease.until > LATER
@@ -166,25 +171,25 @@ class TestCrashes:
     def test_each_death_without_progress_counts(self) -> None:
         of = claimed(life())
         die(of, 4)
-        assert (of.running.crashes, of.running.attempt, of.running.run) == (4, 1, 1)
+        assert (of.running.progress.crashes, of.running.attempt, of.running.run) == (4, 1, 1)
 
     def test_progress_makes_the_next_death_the_first(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         die(of, 4)
         of.step(DONE, NOON)
         die(of, 1)
-        assert of.running.crashes == 1
+        assert of.running.progress.crashes == 1
 
     def test_the_fifth_pauses_a_main_event_with_its_instance(self) -> None:
         of = claimed(life())
         die(of, 5)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
-        assert (of.main.unsure, of.main.in_doubt) == (True, True)
+        assert (of.main.progress.call_in_doubt, of.main.in_doubt) == (True, True)
         assert of.instance.status is InstanceStatus.PAUSED
         assert (of.instance.lease, of.instance.fence) == (None, 6)
-        assert of.instance.drained_at == of.instance.stopped_at == at("2026-01-31T12:06:40")
-        assert (of.instance.stopped_by, of.instance.stopped_for) == ("engine", 1)
-        assert of.instance.note == "bill: its runner died 5 times without progress"
+        assert stop_of(of.instance).drained_at == stop_of(of.instance).at == at("2026-01-31T12:06:40")
+        assert (stop_of(of.instance).by, stop_of(of.instance).for_event) == ("engine", 1)
+        assert of.instance.stop_note == "bill: its runner died 5 times without progress"
 
     def test_and_the_audit_says_so(self) -> None:
         of = claimed(life())
@@ -199,7 +204,11 @@ class TestCrashes:
         die(of, 5)
         of.decide(Resume(by=ANN), LATER)
         of.claim(of.main, LATER)
-        assert (of.running.crashes, of.running.run, of.running.unsure) == (0, 1, True)
+        assert (of.running.progress.crashes, of.running.run, of.running.progress.call_in_doubt) == (
+            0,
+            1,
+            True,
+        )
 
     def test_any_other_event_fails(self) -> None:
         of = life(strategy(reminded(days=0)))
@@ -228,7 +237,7 @@ class TestCrashes:
         die(of, 5)
         assert of.record("part").event.status is EventStatus.FAILED
         assert of.instance.events == ()
-        assert (of.instance.status, of.instance.drained_at) == (InstanceStatus.CANCELED, NOON)
+        assert (of.instance.status, stop_of(of.instance).drained_at) == (InstanceStatus.CANCELED, NOON)
 
 
 class TestRepair:
@@ -288,7 +297,11 @@ class TestDeadRunnerOfAStoppedInstance:
         assert of.instance.is_draining
         of.claim(of.running, LATER)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
-        assert (of.main.unsure, of.main.in_doubt, of.main.known_visits) == (True, True, 1)
+        assert (of.main.progress.call_in_doubt, of.main.in_doubt, of.main.progress.known_visits) == (
+            True,
+            True,
+            1,
+        )
         assert (of.instance.lease, of.instance.fence) == (None, 2)
         assert not of.instance.is_draining
 
@@ -299,7 +312,7 @@ class TestDeadRunnerOfAStoppedInstance:
         record = of.record("bill")
         assert (record.event.status, record.why) == (EventStatus.CANCELED, "instance CANCELED")
         assert record.in_doubt
-        assert (of.instance.events, of.instance.fence, of.instance.drained_at) == ((), 2, LATER)
+        assert (of.instance.events, of.instance.fence, stop_of(of.instance).drained_at) == ((), 2, LATER)
 
     def test_what_may_run_after_cancelation_is_run_on(self) -> None:
         of = life(strategy(parts=PART))
@@ -318,7 +331,7 @@ class TestADelayThatWasCutShort:
     def delayed(self) -> Life:
         """An event that waits in its first step's delay."""
         of = claimed(life(strategy(steps=self.SLOW)))
-        then = of.running.outset
+        then = of.running.progress.first_action
         assert isinstance(then, Intent)
         of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=0), NOON)
         return of
@@ -328,12 +341,16 @@ class TestADelayThatWasCutShort:
         of.applied(Execute(seq=1, by=ANN), NOON)
         of.claim(of.main, NOON)
         of.claim(of.running, LATER)
-        assert (of.running.hurried, of.running.unsure, of.running.crashes) == (True, True, 1)
+        assert (
+            of.running.progress.delay_skipped,
+            of.running.progress.call_in_doubt,
+            of.running.progress.crashes,
+        ) == (True, True, 1)
 
     def test_one_that_still_waited_has_sent_nothing(self) -> None:
         of = self.delayed()
         of.applied(Execute(seq=1, by=ANN), NOON)
-        of.instance = replace(of.instance, events=(replace(of.main, hurried=False),))
+        of.instance = replace(of.instance, events=(changed(of.main, delay_skipped=False),))
         of.claim(of.main, NOON)
         of.claim(of.running, LATER)
-        assert (of.running.unsure, of.running.crashes) == (False, 1)
+        assert (of.running.progress.call_in_doubt, of.running.progress.crashes) == (False, 1)

@@ -60,7 +60,7 @@ class TestWhatIsKnown:
         of.decide(Update(by=ANN, description="d"), NOON)
 
         assert of.instance.attributes == before.attributes
-        assert of.instance.end_date == before.end_date
+        assert of.instance.plan.end_date == before.plan.end_date
         assert of.instance.events == before.events
 
     def test_the_same_again_changes_nothing(self) -> None:
@@ -154,35 +154,35 @@ class TestTheEndDate:
         of.decide(ending(self.SOON), NOON)
 
         assert of.open == [("greet", "2026-03-10T00:00")]
-        assert of.instance.plan_ended
+        assert of.instance.plan.has_ended
 
     @pytest.mark.parametrize("until", [None, LATER])
     def test_a_plan_that_it_had_ended_goes_on_without_it(self, until: str | None) -> None:
         of = self.plan(end_date="2026-03-15", parts=GREET_LATER)
         of.run(of.event("remind"), at("2026-03-11"))
         of.run(of.main, at("2026-03-11"))
-        assert of.instance.plan_ended
+        assert of.instance.plan.has_ended
 
         of.decide(ending(until), at("2026-03-12"))
 
         assert shown(of.main.date) == ["2026-04-11T00:00"]
-        assert of.instance.cycle == 2
-        assert not of.instance.plan_ended
+        assert of.instance.plan.cycle == 2
+        assert not of.instance.plan.has_ended
 
     def test_a_plan_that_it_had_kept_from_beginning_begins(self) -> None:
         of = self.plan(end_date=self.SOON, parts=GREET_LATER)
-        assert of.instance.plan is None
+        assert of.instance.plan.moment is None
 
         of.decide(ending(self.LATER), NOON)
 
-        assert (of.instance.cycle, shown(of.main.date)) == (1, ["2026-03-11T00:00"])
+        assert (of.instance.plan.cycle, shown(of.main.date)) == (1, ["2026-03-11T00:00"])
 
     def test_a_longer_one_that_still_ends_the_plan_changes_no_more_than_itself(self) -> None:
         of = self.plan(end_date=self.SOON, parts=GREET_LATER)
 
         of.decide(ending("2026-03-10T13:00"), NOON)
 
-        assert of.instance.plan_ended
+        assert of.instance.plan.has_ended
         assert of.open == [("greet", "2027-03-10T00:00")]
 
     def test_one_in_doubt_waits_on(self) -> None:

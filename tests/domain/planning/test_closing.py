@@ -5,6 +5,7 @@ from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import AlreadyThere
 from shared.domain.lifecycle.commands import Cancel, Execute, Finish, Pause
 from shared.domain.strategy.model import Json
+from tests.factories import stop_of
 from tests.lifecycle_factories import ANN, DAILY, Life, at, life, new, strategy, succeeded
 
 NOON = at("2026-01-31T12:00")
@@ -94,8 +95,8 @@ class TestCompletion:
         of.run(of.main, NOON)
         assert of.closed == [("bill", "PROCESSED"), ("greet", "CANCELED")]
         assert of.records[1].why == "the plan has ended"
-        assert (of.instance.status, of.instance.drained_at) == (InstanceStatus.COMPLETED, NOON)
-        assert (of.instance.stopped_by, of.instance.note) == ("engine", "the plan has ended")
+        assert (of.instance.status, stop_of(of.instance).drained_at) == (InstanceStatus.COMPLETED, NOON)
+        assert (stop_of(of.instance).by, of.instance.stop_note) == ("engine", "the plan has ended")
 
     def test_not_while_the_plan_goes_on(self) -> None:
         of = self.on_hold()
@@ -113,7 +114,7 @@ class TestCompletion:
         of = life(asked=new(end_date="2026-02-15"))
         of.run(of.main, NOON)
         assert of.instance.events == ()
-        assert of.instance.plan_ended
+        assert of.instance.plan.has_ended
 
 
 class TestFinish:

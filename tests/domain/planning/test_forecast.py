@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInputError
-from shared.domain.instance.due import Ready, look
+from shared.domain.instance.due import Due, next_action
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.run import Ending
-from shared.domain.lifecycle.commands import Cancel, Pause, Release
+from shared.domain.lifecycle.commands import Block, Cancel, Pause
 from shared.domain.planning.forecast import ForeseenCycle, Simulated, forecast, simulate
 from shared.domain.strategy.model import Json, Strategy
 from tests.lifecycle_factories import (
@@ -59,7 +59,7 @@ class TestSimulation:
         lived = life(of, new("2026-01-31T12:00"), now="2026-01-31T12:00")
 
         assert dates(found.cycles) == [(30, ["2026-01-30T12:01"]), (31, ["2026-01-31T12:01"])]
-        assert (lived.instance.cycle, shown(lived.main.date)) == (30, ["2026-01-30T12:01"])
+        assert (lived.instance.plan.cycle, shown(lived.main.date)) == (30, ["2026-01-30T12:01"])
 
     def test_the_gym(self) -> None:
         found = simulated(example("gym-membership"), "2026-02-24T18:45:10", cycles=3, **MEMBER)
@@ -172,7 +172,7 @@ class TestForecast:
         of = life(strategy(onResume="skip"), new("2026-02-10"))
         before = of.main
         of.claim(before, at("2026-02-10"))
-        of.decide(Release(before=before, fence=1, held=HeldBy.QUEUE), at("2026-02-10"))
+        of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), at("2026-02-10"))
         assert self.foreseen(of, now="2026-02-15", cycles=1) == [(2, ["2026-03-10T00:00"])]
 
     def test_nothing_comes_of_a_plan_that_has_been_too_late_for_too_long(self) -> None:
@@ -283,11 +283,11 @@ class TestOneComputation:
         foreseen = forecast(of, lived.instance, cycles=6, now=start)
         ran: list[tuple[int, list[str]]] = []
         while len(ran) < 6 and lived.instance.main_event is not None:
-            ran.append((lived.instance.cycle, shown(*(event.date for event in lived.instance.events))))
+            ran.append((lived.instance.plan.cycle, shown(*(event.date for event in lived.instance.events))))
             now = lived.main.date + timedelta(milliseconds=late)
             while not lived.main.has_begun:
-                ready = look(lived.instance, now)
-                assert isinstance(ready, Ready)
+                ready = next_action(lived.instance, now)
+                assert isinstance(ready, Due)
                 lived.claim(ready.event, now)
                 if lived.instance.executing is not None and not lived.running.is_main:
                     lived.conclude(succeeded(), now)

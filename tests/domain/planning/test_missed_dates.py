@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import HeldBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Applied, Refused
-from shared.domain.lifecycle.commands import Execute, Pause, Release, Resume, Unpark
+from shared.domain.lifecycle.commands import Block, Execute, Pause, Resume, Unblock
 from shared.domain.planning.forecast import overdue
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
@@ -74,7 +74,7 @@ class TestLast:
         of = begun()
         verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-19T00:00")]
-        assert of.instance.cycle == 3
+        assert of.instance.plan.cycle == 3
         assert verdict.skipped == Skipped(
             task="bill", first_cycle=1, last_cycle=2, first_at=at("2026-01-05"), last_at=at("2026-01-12")
         )
@@ -91,7 +91,7 @@ class TestLast:
         resumed(of, paused="2026-01-02", until="2026-01-20")
         of.run(of.main, at("2026-01-20"))
         assert of.open == [("bill", "2026-01-26T00:00")]
-        assert of.instance.cycle == 4
+        assert of.instance.plan.cycle == 4
 
     def test_a_date_that_comes_this_very_moment_has_not_passed(self) -> None:
         of = begun()
@@ -138,10 +138,10 @@ class TestAll:
         resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
         for date in ("2026-01-05T00:00", "2026-01-12T00:00", "2026-01-19T00:00"):
             assert of.open == [("bill", date)]
-            assert of.instance.on_late is OnResume.ALL
+            assert of.instance.plan.on_late is OnResume.ALL
             of.run(of.main, at("2026-01-20"))
         assert of.open == [("bill", "2026-01-26T00:00")]
-        assert of.instance.on_late is None
+        assert of.instance.plan.on_late is None
         assert ranges(of) == [None, None, None]
 
     def test_a_second_pause_meanwhile_does_not_change_that(self) -> None:
@@ -166,7 +166,7 @@ class TestAll:
     def test_without_missed_dates_it_counts_for_nothing(self) -> None:
         of = begun()
         resumed(of, paused="2026-01-02", until="2026-01-03", on_late=OnResume.ALL)
-        assert of.instance.on_late is None
+        assert of.instance.plan.on_late is None
 
     def test_their_overdue_reminders_do_not(self) -> None:
         of = begun(weekly(on_resume="all", remind=True))
@@ -189,7 +189,7 @@ class TestSkip:
         of = begun(weekly(on_resume="skip"))
         verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-26T00:00")]
-        assert (of.instance.cycle, ranges(of)) == (4, [(1, 3)])
+        assert (of.instance.plan.cycle, ranges(of)) == (4, [(1, 3)])
         assert verdict.skipped is not None
         assert verdict.skipped.last_at == at("2026-01-19")
 
@@ -227,7 +227,7 @@ class TestSkip:
             strategy(calendar(WEEKLY, runOnCycle=1), calendar(WEEKLY, key="b", runOnCycle=2), onResume="skip")
         )
         resumed(of, paused="2026-01-02", until="2026-01-20")
-        assert of.instance.note == "no calendar for cycle 3"
+        assert of.instance.stop_note == "no calendar for cycle 3"
 
 
 class TestShift:
@@ -240,18 +240,18 @@ class TestShift:
         of = begun(weekly(remind=True))
         verdict = self.shifted(of)
         assert of.open == [("remind", "2026-01-21T00:00"), ("bill", "2026-01-23T00:00")]
-        assert [(event.due_at, event.ring) for event in of.instance.events] == [
+        assert [(event.due_at, event.wakeup_seq) for event in of.instance.events] == [
             (at("2026-01-21"), 2),
             (at("2026-01-23"), 2),
         ]
-        assert (of.closed, verdict.skipped, of.instance.cycle) == ([], None, 1)
+        assert (of.closed, verdict.skipped, of.instance.plan.cycle) == ([], None, 1)
 
     def test_the_plan_goes_on_from_there_on_a_day_asked_for_anew(self) -> None:
         of = life(strategy(), new("2026-01-31"), now="2026-01-01")
         self.shifted(of, paused="2026-01-10", until="2026-01-13T06:00")
         assert of.open == [("bill", "2026-02-03T06:00")]
-        assert of.instance.plan is not None
-        assert of.instance.plan.asked.day == 3
+        assert of.instance.plan.moment is not None
+        assert of.instance.plan.moment.asked.day == 3
         of.run(of.main, at("2026-02-03T06:00"))
         assert of.open == [("bill", "2026-03-03T06:00")]
 
@@ -484,7 +484,7 @@ class TestAfterALongRun:
             2,
             at("2026-01-12"),
         )
-        assert (record.why, record.event.begun_at) == ("skipped: its date had passed", None)
+        assert (record.why, record.event.times.begun_at) == ("skipped: its date had passed", None)
         assert of.main.seq == record.event.seq + 1
 
     def test_too_many_cancel_the_instance(self) -> None:
@@ -501,7 +501,7 @@ class TestAParkedEvent:
         of = begun(weekly(on_resume=on_resume))
         before = of.main
         of.claim(before, at("2026-01-05"))
-        of.decide(Release(before=before, fence=1, held=HeldBy.QUEUE), at("2026-01-05"))
+        of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), at("2026-01-05"))
         return of
 
     @pytest.mark.parametrize(
@@ -510,7 +510,7 @@ class TestAParkedEvent:
     )
     def test_freed_soon(self, on_resume: str, goes_on: str) -> None:
         of = self.parked(on_resume)
-        of.decide(Unpark(), at("2026-01-06"))
+        of.decide(Unblock(), at("2026-01-06"))
         assert of.open == [("bill", goes_on)]
 
     @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ class TestAParkedEvent:
     )
     def test_freed_after_more_dates_have_passed(self, on_resume: str, goes_on: str) -> None:
         of = self.parked(on_resume)
-        of.decide(Unpark(), at("2026-01-20"))
+        of.decide(Unblock(), at("2026-01-20"))
         assert of.open == [("bill", goes_on)]
 
     def test_paused_as_well_it_counts_as_fallen_due_meanwhile(self) -> None:
@@ -565,7 +565,7 @@ class TestEndDate:
         of = begun(weekly(on_resume="skip"), end_date="2026-01-15")
         resumed(of, paused="2026-01-02", until="2026-02-20")
         assert of.instance.status is InstanceStatus.COMPLETED
-        assert (of.instance.cycle, ranges(of)) == (2, [(1, 2)])
+        assert (of.instance.plan.cycle, ranges(of)) == (2, [(1, 2)])
 
     def test_retries_beyond_it_still_run(self) -> None:
         of = begun(weekly(), end_date="2026-01-06")
@@ -577,7 +577,7 @@ class TestEndDate:
     def test_a_start_in_the_past_with_everything_skipped_completes(self) -> None:
         of = life(weekly(on_resume="skip"), new("2026-01-05", end_date="2026-01-15"), now="2026-02-20")
         assert of.instance.status is InstanceStatus.COMPLETED
-        assert (of.instance.cycle, ranges(of)) == (2, [(1, 2)])
+        assert (of.instance.plan.cycle, ranges(of)) == (2, [(1, 2)])
 
 
 class TestEveryPauseOfAReminder:

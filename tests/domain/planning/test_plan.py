@@ -7,6 +7,7 @@ from shared.domain.instance.run import Outcome
 from shared.domain.lifecycle.commands import Apply
 from shared.domain.planning.plan import plan_next
 from shared.domain.strategy.model import Json
+from tests.factories import changed
 from tests.lifecycle_factories import DAILY, Life, at, calendar, life, new, reminded, strategy
 
 NOON = at("2026-01-31T12:00")
@@ -91,7 +92,7 @@ class TestAPlanThatHasEnded:
 
     def test_another_main_event_closing_plans_nothing(self) -> None:
         of = life(asked=new("2026-03-01", end_date="2026-03-15"))
-        ended = replace(of.instance, plan_ended=True)
+        ended = changed(of.instance, has_ended=True)
         assert plan_next(of.strategy, ended, now=at("2026-03-02")).change.instance == ended
 
     def test_a_main_event_canceled_by_a_controller_is_a_skipped_cycle(self) -> None:
@@ -102,4 +103,4 @@ class TestAPlanThatHasEnded:
         of.decide(Apply(seq=of.running.seq, fence=1, entry=entry), at("2026-01-31"))
         assert of.closed == [("bill", "CANCELED")]
         assert of.open == [("greet", "2026-01-31T00:00"), ("bill", "2026-02-28T00:00")]
-        assert of.instance.cycle == 2
+        assert of.instance.plan.cycle == 2

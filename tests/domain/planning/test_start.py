@@ -40,9 +40,9 @@ class TestCreation:
 
     def test_it_stands_at_its_first_cycle(self) -> None:
         of = life(asked=new("2026-03-01", level="gold")).instance
-        assert (of.status, of.cycle, of.rev, of.fence) == (InstanceStatus.ACTIVE, 1, 1, 0)
+        assert (of.status, of.plan.cycle, of.rev, of.fence) == (InstanceStatus.ACTIVE, 1, 1, 0)
         assert (of.sid, of.account_id, of.strategy_sid, of.shard) == ("i-1", "a-1", "s-1", 3)
-        assert (of.strategy_version, of.strategy_id, of.attributes) == (1, "shop", {"level": "gold"})
+        assert (of.strategy_version, of.origin.strategy_id, of.attributes) == (1, "shop", {"level": "gold"})
         assert (of.start_date, of.created_at) == (at("2026-03-01"), at("2026-01-31"))
 
     def test_without_a_start_date_it_starts_now(self) -> None:
@@ -88,7 +88,7 @@ class TestCreation:
     def test_a_plan_that_ends_before_it_begins_is_completed(self) -> None:
         of = life(strategy(initial_delay=MONTHLY), new(end_date="2026-02-15"))
         assert of.instance.status is InstanceStatus.COMPLETED
-        assert (of.instance.plan, of.instance.plan_ended) == (None, True)
+        assert (of.instance.plan.moment, of.instance.plan.has_ended) == (None, True)
 
 
 class TestTheExamples:
@@ -99,8 +99,8 @@ class TestTheExamples:
         dates = []
         for _ in range(5):
             dates.append(of.open)
-            assert of.instance.plan is not None
-            assert of.instance.plan.asked.day == 31
+            assert of.instance.plan.moment is not None
+            assert of.instance.plan.moment.asked.day == 31
             of.run(of.main, of.main.date)
         assert dates == [
             [("send-refill", "2026-01-31T10:00")],
@@ -109,7 +109,7 @@ class TestTheExamples:
             [("send-refill", "2026-04-30T09:00")],
             [("send-refill", "2026-05-31T09:00")],
         ]
-        assert of.instance.cycle == 6
+        assert of.instance.plan.cycle == 6
 
     def test_the_gym_welcomes_reminds_and_charges_at_nine_whatever_the_clocks_do(self) -> None:
         of = life(example("gym-membership"), new("2026-02-24T18:45:10", **MEMBER), now="2026-02-24")
@@ -124,7 +124,7 @@ class TestTheExamples:
         for task in ("send-reminder", "charge-fee"):
             of.run(of.event(task), of.event(task).date)
         assert of.open[1] == ("charge-fee", "2026-05-03T07:00")
-        assert of.instance.cycle == 3
+        assert of.instance.plan.cycle == 3
 
 
 class TestProblems:
@@ -197,7 +197,7 @@ class TestAStartDateInThePast:
     def test_last_runs_the_latest_missed_date(self) -> None:
         of = life(strategy(onResume="last"), new("2025-10-31"), now="2026-01-15")
         assert of.open == [("bill", "2025-12-31T00:00")]
-        assert of.instance.cycle == 3
+        assert of.instance.plan.cycle == 3
         (record,) = of.records
         assert record.skipped_cycles == (1, 2)
 

@@ -549,7 +549,7 @@ class TestWhatAnOperatorDecides:
 
     def test_skip_goes_on(self) -> None:
         run = journey(*self.STEPS)
-        outcome, then = skip(run.walk, run.intent, NO_ANSWER)
+        outcome, then = skip(run.context, run.intent, NO_ANSWER)
 
         assert outcome == NO_ANSWER
         assert isinstance(then, Intent)
@@ -559,13 +559,13 @@ class TestWhatAnOperatorDecides:
         run = journey(
             step("charge", nextStepRules=[rule("callback", "mail", FAILS_TO_EVALUATE)]), step("mail")
         )
-        outcome, then = skip(run.walk, run.intent, NO_ANSWER)
+        outcome, then = skip(run.context, run.intent, NO_ANSWER)
 
         assert outcome.notes[0].startswith("rule of charge: ")
         assert getattr(then, "how", None) is Ending.EXHAUSTED
 
     def test_fail_asks_no_on_error_rule(self) -> None:
         run = journey(*self.STEPS, retry=RETRY_TWICE)
-        _, then = fail(run.walk, run.intent, NO_ANSWER)
+        _, then = fail(run.context, run.intent, NO_ANSWER)
 
         assert getattr(then, "how", None) is Ending.RETRY

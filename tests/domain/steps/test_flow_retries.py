@@ -2,7 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.domain.instance.run import Ending, Intent, Path
-from shared.domain.steps.flow import set_out
+from shared.domain.steps.flow import first_action
 from tests.factories import NO_ANSWER, Journey, hours, rule, settings, step, task
 
 RETRY_TWICE = {"times": 2, "retryAfter": hours(1)}
@@ -177,7 +177,7 @@ class TestStoredResultsOfSidePaths:
         run.restart().fails()
 
         assert run.at == "mail"
-        assert (run.event.attempt, run.event.run, run.event.side_results_from) == (1, 4, 4)
+        assert (run.event.attempt, run.event.run, run.event.reuse.side_results_from) == (1, 4, 4)
 
     def test_a_restart_keeps_what_the_main_path_has_stored(self) -> None:
         run = journey(
@@ -241,7 +241,7 @@ class TestResetAttempts:
         run.succeeds().fails().retry()
         run.instance = run.instance.with_event(replace(run.event, resets=()))
 
-        then = set_out(run.walk)
+        then = first_action(run.context)
         assert isinstance(then, Intent)
         assert (then.passed, then.attempt, then.resets) == (("login",), 2, ())
 

@@ -6,9 +6,10 @@ import pytest
 
 from shared.domain.instance.event import Resolution
 from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
-from shared.domain.steps.flow import Walk
+from shared.domain.steps.flow import StepContext
 from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, settle, undecided
 from shared.domain.strategy.model import Json
+from tests.factories import changed
 from tests.lifecycle_factories import at, life, retries, strategy
 
 NOON = at("2026-01-31T12:00")
@@ -16,43 +17,43 @@ NOON = at("2026-01-31T12:00")
 
 def cut_off(
     *, method: Json = None, steps: Json = None, retry: Json = None, resolution: Resolution | None = None
-) -> tuple[Walk, Intent]:
+) -> tuple[StepContext, Intent]:
     """A run that was cut off at its first call."""
     of = life(strategy(method=method, steps=steps, retry=retry))
     of.claim(of.main, NOON)
-    event = replace(of.running, unsure=True, resolution=resolution)
-    walk = Walk(
+    event = changed(of.running, call_in_doubt=True, resolution=resolution)
+    context = StepContext(
         strategy=of.strategy, instance=of.instance, event=event, trail=of.trail(1), now=NOON, token="t"
     )
-    assert isinstance(event.outset, Intent)
-    return walk, event.outset
+    assert isinstance(event.progress.first_action, Intent)
+    return context, event.progress.first_action
 
 
 class TestWithoutADecision:
     """The method says what becomes of its call."""
 
     def test_it_is_sent_again_under_the_same_key(self) -> None:
-        walk, intent = cut_off()
-        assert settle(walk, intent) == SendAgain(replace(intent, repeat=True))
+        context, intent = cut_off()
+        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["get", "put", "delete"])
     @pytest.mark.parametrize("policy", ["pause", "fail"])
     def test_a_safe_one_always_is(self, verb: str, policy: str) -> None:
-        walk, intent = cut_off(method={"method": verb, "inDoubt": policy})
-        assert settle(walk, intent) == SendAgain(replace(intent, repeat=True))
+        context, intent = cut_off(method={"method": verb, "inDoubt": policy})
+        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["post", "patch"])
     def test_pause_leaves_it_to_an_operator(self, verb: str) -> None:
-        walk, intent = cut_off(method={"method": verb, "inDoubt": "pause"})
-        settled = settle(walk, intent)
+        context, intent = cut_off(method={"method": verb, "inDoubt": "pause"})
+        settled = settle(context, intent)
         assert isinstance(settled, Undecided)
         assert (settled.end.how, settled.end.attempt) == (Ending.IN_DOUBT, 1)
         assert settled.end.failure is not None
         assert (settled.end.failure.step, settled.end.failure.failed_at) == ("call", NOON)
 
     def test_fail_counts_it_as_failed_without_an_answer(self) -> None:
-        walk, intent = cut_off(method={"inDoubt": "fail"})
-        settled = settle(walk, intent)
+        context, intent = cut_off(method={"inDoubt": "fail"})
+        settled = settle(context, intent)
         assert isinstance(settled, Settled)
         assert (settled.outcome.success, settled.outcome.unanswered) == (False, True)
         assert isinstance(settled.then, RunEnd)
@@ -63,15 +64,15 @@ class TestWithoutADecision:
             {"key": "call", "action": "post", "nextStepRules": [{"if": "onError", "nextStep": "next"}]},
             {"key": "next", "action": "post"},
         ]
-        walk, intent = cut_off(method={"inDoubt": "fail"}, steps=steps)
-        settled = settle(walk, intent)
+        context, intent = cut_off(method={"inDoubt": "fail"}, steps=steps)
+        settled = settle(context, intent)
         assert isinstance(settled, Settled)
         assert isinstance(settled.then, Intent)
         assert settled.then.step == "next"
 
     def test_a_step_without_a_call_is_simply_done_again(self) -> None:
-        walk, intent = cut_off(steps=[{"key": "call", "controllerCallback": "{}"}])
-        assert settle(walk, intent) == SendAgain(intent)
+        context, intent = cut_off(steps=[{"key": "call", "controllerCallback": "{}"}])
+        assert settle(context, intent) == SendAgain(intent)
 
 
 class TestDecided:
@@ -79,13 +80,13 @@ class TestDecided:
 
     @pytest.mark.parametrize("policy", ["retry", "pause", "fail"])
     def test_retry_sends_it_again_under_the_same_key(self, policy: str) -> None:
-        walk, intent = cut_off(method={"inDoubt": policy}, resolution=Resolution.RETRY)
-        assert settle(walk, intent) == SendAgain(replace(intent, repeat=True))
+        context, intent = cut_off(method={"inDoubt": policy}, resolution=Resolution.RETRY)
+        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
 
     def test_skip_goes_on_as_after_success(self) -> None:
         steps = [{"key": "call", "action": "post", "nextStep": "next"}, {"key": "next", "action": "post"}]
-        walk, intent = cut_off(steps=steps, resolution=Resolution.SKIP)
-        settled = settle(walk, intent)
+        context, intent = cut_off(steps=steps, resolution=Resolution.SKIP)
+        settled = settle(context, intent)
         assert isinstance(settled, Settled)
         assert settled.outcome.error == StepError(message="skipped by an operator")
         assert not settled.outcome.success
@@ -97,14 +98,14 @@ class TestDecided:
             {"key": "call", "action": "post", "nextStepRules": [{"if": "onError", "nextStep": "next"}]},
             {"key": "next", "action": "post"},
         ]
-        walk, intent = cut_off(steps=steps, retry=retries(), resolution=Resolution.FAIL)
-        settled = settle(walk, intent)
+        context, intent = cut_off(steps=steps, retry=retries(), resolution=Resolution.FAIL)
+        settled = settle(context, intent)
         assert isinstance(settled, Settled)
         assert settled.outcome.error == StepError(message="failed by an operator")
         assert isinstance(settled.then, RunEnd)
         assert settled.then.how is Ending.RETRY
 
     def test_a_call_that_gets_no_answer_again_is_undecided_again(self) -> None:
-        walk, intent = cut_off()
-        end = undecided(walk, replace(intent, attempt=3, resets=("call",)), StepError(message="no answer"))
+        context, intent = cut_off()
+        end = undecided(context, replace(intent, attempt=3, resets=("call",)), StepError(message="no answer"))
         assert (end.how, end.attempt, end.resets) == (Ending.IN_DOUBT, 3, ("call",))

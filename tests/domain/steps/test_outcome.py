@@ -8,15 +8,15 @@ import pytest
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.run import Intent, Outcome, StepError
 from shared.domain.steps.call import (
+    AddressRefused,
     Answered,
-    Blocked,
     CallNotPossibleError,
     CallOutcome,
     TimedOut,
     Unreachable,
 )
 from shared.domain.steps.controllers import ControllerError
-from shared.domain.steps.flow import Walk
+from shared.domain.steps.flow import StepContext
 from shared.domain.steps.outcome import (
     doubt_policy,
     in_doubt,
@@ -67,8 +67,8 @@ CALL = step("charge", action="call")
 INTENT = an_intent("charge")
 
 
-def at(strategy: Strategy, *entries: JournalEntry, attributes: dict[str, Any] | None = None) -> Walk:
-    return Walk(
+def at(strategy: Strategy, *entries: JournalEntry, attributes: dict[str, Any] | None = None) -> StepContext:
+    return StepContext(
         strategy=strategy,
         instance=an_instance(attributes=attributes or {}),
         event=an_event(),
@@ -107,7 +107,7 @@ class TestClassification:
             success=False, error=StepError(message="no answer: 30 s have passed"), unanswered=True
         )
 
-    @pytest.mark.parametrize("call", [Unreachable(why="no address"), Blocked(why="no address")])
+    @pytest.mark.parametrize("call", [Unreachable(why="no address"), AddressRefused(why="no address")])
     def test_not_sent(self, call: CallOutcome) -> None:
         assert came_to(call) == Outcome(success=False, error=StepError(message="no address"))
 
@@ -174,7 +174,7 @@ class TestARepeat:
 
     REPEAT = an_intent("charge", repeat=True)
 
-    @pytest.mark.parametrize("call", [Unreachable(why="refused"), Blocked(why="internal")])
+    @pytest.mark.parametrize("call", [Unreachable(why="refused"), AddressRefused(why="internal")])
     def test_not_sent(self, call: CallOutcome) -> None:
         assert came_to(call, intent=self.REPEAT).unanswered
 
@@ -190,10 +190,10 @@ class TestARepeat:
     def test_the_key_stays_until_then(self) -> None:
         retry = {"times": 9, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
-        for call in (TimedOut(why="late"), Unreachable(why="refused"), Blocked(why="internal")):
-            run.goes(judged(run.walk, run.intent, call)).retry()
+        for call in (TimedOut(why="late"), Unreachable(why="refused"), AddressRefused(why="internal")):
+            run.goes(judged(run.context, run.intent, call)).retry()
             assert (run.intent.call_key, run.intent.repeat) == ("i-1-1-1", True)
-        run.goes(judged(run.walk, run.intent, Answered(status=500))).retry()
+        run.goes(judged(run.context, run.intent, Answered(status=500))).retry()
         assert (run.intent.call_key, run.intent.repeat) == ("i-1-5-1", False)
 
     @pytest.mark.parametrize("status", [404, 410])
@@ -324,7 +324,7 @@ class TestController:
             )
         ).succeeds({"fee": 39})
 
-        assert judged(run.walk, run.intent, None) == a_success([39, "i-1-1-2", None])
+        assert judged(run.context, run.intent, None) == a_success([39, "i-1-1-2", None])
 
 
 def run_named(name: str, seen: Mapping[str, Any]) -> Any:
@@ -352,7 +352,7 @@ class TestANamedController:
         named = replace(tasks["charge"], steps={"only": only})
         definition = replace(run.strategy.definition, tasks={"charge": named})
         run.strategy = replace(run.strategy, definition=definition)
-        return judged(run.walk, run.intent, Answered(status=200, body={"n": 1}), run=run_named)
+        return judged(run.context, run.intent, Answered(status=200, body={"n": 1}), run=run_named)
 
     def test_its_response_and_orders(self) -> None:
         orders = {"attributes": {"fee": 50.0, "plan": "gold"}}
@@ -427,10 +427,10 @@ class TestRoom:
         retry = {"times": 100, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
         for _ in range(60):
-            failed = judged(run.walk, run.intent, Answered(status=503, body="x" * 10 * KB))
+            failed = judged(run.context, run.intent, Answered(status=503, body="x" * 10 * KB))
             run.goes(failed).retry()
 
-        assert judged(run.walk, run.intent, Answered(status=200, body="x" * 90 * KB)).success
+        assert judged(run.context, run.intent, Answered(status=200, body="x" * 90 * KB)).success
 
 
 class TestRequest:
@@ -449,7 +449,7 @@ class TestRequest:
             ],
         )
         run = Journey(document).succeeds({"fee": 39})
-        request = request_of(run.walk, run.intent)
+        request = request_of(run.context, run.intent)
 
         assert request is not None
         assert request.body == {"fee": 39, "key": "i-1-1-2"}
@@ -515,4 +515,4 @@ def test_rules_are_not_asked_here() -> None:
     rules = [rule("callback", "mail", "attributes.missing == 1.0")]
     run = Journey(settings(task("charge", step("charge", nextStepRules=rules), step("mail"))))
 
-    assert judged(run.walk, run.intent, Answered(status=200)) == a_success()
+    assert judged(run.context, run.intent, Answered(status=200)) == a_success()
