@@ -30,7 +30,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code has clients for.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: environments check test sim bench demo up key examples e2e artifacts build format clean
+.PHONY: environments check test sim bench demo up key examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing is left to resolve; and pip before 23.3, asked to, takes `coverage[toml]`
 # for a requirement of its own and stops at the first release newer than the lock.
@@ -81,6 +81,9 @@ key: $(READY)  ## An access key of an account: ACCOUNT= ROLE=, STAGE= (prod) or 
 examples: $(READY)  ## The examples of the OpenAPI document, played again; after a change of what is answered.
 	$(BIN)/python -m dev.examples
 	$(BIN)/python -m dev.automation_examples
+
+settings: $(READY)  ## The reference of the settings in docs/api/core.md, after a change of their declaration.
+	$(BIN)/python -m dev.settings_table
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
 	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope --no-loadscope-reorder -p no:randomly --durations=12

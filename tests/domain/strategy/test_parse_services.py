@@ -33,10 +33,6 @@ class TestEnvironment:
         settings = changed("/services/0/authorization/0/environment", "prod", of=full())
         assert problems(settings) == []
 
-    def test_its_name_has_at_most_50_characters(self) -> None:
-        settings = changed("/services/0/authorization/0/environment", "e" * 51, of=full())
-        assert told(settings) == [("/services/0/authorization/0/environment", "too-long")]
-
 
 class TestUrls:
     """URLs are absolute http or https ones that name a host and hold no secret."""

@@ -10,6 +10,7 @@ from shared.domain.strategy.model import Delta, RetryConfig, Step, Task
 from shared.domain.strategy.parse import read_definition
 from shared.domain.strategy.parse_flow import check_flow
 from shared.domain.strategy.reader import Notes, Reader
+from shared.domain.strategy.shapes import Shape
 from tests.domain.strategy.definitions import changed, problems, told
 
 STEPS = "/tasks/0/steps"
@@ -226,7 +227,7 @@ class TestLoops:
     def test_steps_without_a_usable_key_are_left_out(self) -> None:
         notes = Notes()
         task = Task(key="t", initial_step="", steps={"": Step(key="", next_step="")})
-        check_flow(Reader({}, "", notes), task, {}, later={})
+        check_flow(Reader({}, "", notes, Shape(name="", does="", fields={})), task, {}, later={})
         assert notes.problems == []
 
 
