@@ -82,8 +82,9 @@ examples: $(READY)  ## The examples of the OpenAPI document, played again; after
 	$(BIN)/python -m dev.examples
 	$(BIN)/python -m dev.automation_examples
 
-settings: $(READY)  ## The reference of the settings in docs/api/core.md, after a change of their declaration.
+settings: $(READY)  ## The reference of the settings in docs/api/core.md, and build/strategy.schema.json for editors.
 	$(BIN)/python -m dev.settings_table
+	$(BIN)/python -m dev.settings_schema build/strategy.schema.json
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## The artifacts, deployed on another engine; the local stack in real time and under kill -9, and under whatever its OpenAPI document allows; about six minutes, much of it waiting.
 	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope --no-loadscope-reorder -p no:randomly --durations=12

@@ -15,6 +15,13 @@ HEADING = "## Every field of the settings\n"
 INTRODUCTION = """
 Written by `make settings` from the declaration that also checks the settings (`shared/domain/strategy/settings.py`).
 The bounds of a text count its characters, those of a list its entries. A null member counts as left out.
+
+`make settings` also writes `build/strategy.schema.json`, a JSON Schema of the body of `POST /execution-strategy`.
+With it editors check and complete strategies that are kept in files, like those in `events/`. In VS Code:
+
+```json
+{"json.schemas": [{"fileMatch": ["strategies/*.json"], "url": "./build/strategy.schema.json"}]}
+```
 """
 
 _PLAIN_TYPES = {
