@@ -80,10 +80,8 @@ def _definition(
     later = {action.key: _answers_later(services, action) for action in actions}
     read_task = partial(task, actions=reader.keys("actions"), later=later, controllers=controllers)
     read_lifecycle_task = partial(lifecycle_task, tasks=task_keys)
-    initial_delay, calendars = reader.part("schedule", partial(schedule, tasks=task_keys, now=now)) or (
-        None,
-        (),
-    )
+    read_schedule = partial(schedule, tasks=task_keys, now=now)
+    initial_delay, calendars = reader.part("schedule", read_schedule) or (None, ())
     definition = Definition(
         initial_delay=initial_delay,
         calendars=calendars,

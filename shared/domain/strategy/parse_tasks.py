@@ -77,7 +77,7 @@ def _step(
 def _controller(reader: Reader, known: Container[str] | None) -> str | None:
     if known is None:
         return reader.optional_text("controller")
-    return reader.optional_reference("controller", known, "nobody has registered a controller")
+    return reader.optional_reference("controller", known, "there is no registered controller")
 
 
 def _refuse_next_steps(reader: Reader, step: Step) -> None:
@@ -86,7 +86,7 @@ def _refuse_next_steps(reader: Reader, step: Step) -> None:
         reader.problem("nextStep", "exclusive", "is never reached: the step is final")
     for index, rule in enumerate(step.rules):
         if rule.kind is RuleKind.CALLBACK:
-            message = "is never looked at: the step is final"
+            message = "is never evaluated: the step is final"
             reader.problem("nextStepRules", "exclusive", message, below=f"/{index}")
 
 

@@ -126,9 +126,10 @@ CALENDAR = shape(
     any_of=("scheduleAfter", "cron"),
     needs="is required",
     exclusive=(
-        Exclusive("cron", "scheduleAfter", "does not go with scheduleAfter: one of them dates the cycles"),
-        # The callback would never be evaluated.
-        Exclusive("runOnCycleCallback", "runOnCycle", "is never asked: runOnCycle beside it decides alone"),
+        Exclusive(
+            "cron", "scheduleAfter", "must not be given beside scheduleAfter: one of them dates the cycles"
+        ),
+        Exclusive("runOnCycleCallback", "runOnCycle", "is never evaluated: runOnCycle decides alone"),
     ),
 )
 
@@ -319,7 +320,7 @@ STEP = shape(
         Exclusive(
             "waitForAnswer",
             "action",
-            "does not go with an action: an asynchronous method has its own answerWithin",
+            "must not be given beside an action: an asynchronous method has its own answerWithin",
         ),
     ),
 )

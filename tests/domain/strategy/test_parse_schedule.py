@@ -61,7 +61,7 @@ class TestRunOnCycle:
             Problem(
                 pointer="/schedule/calendars/0/runOnCycleCallback",
                 rule="exclusive",
-                message="is never asked: runOnCycle beside it decides alone",
+                message="is never evaluated: runOnCycle decides alone",
             )
         ]
 
@@ -230,7 +230,7 @@ class TestCron:
             Problem(
                 pointer="/schedule/calendars/0/cron",
                 rule="exclusive",
-                message="does not go with scheduleAfter: one of them dates the cycles",
+                message="must not be given beside scheduleAfter: one of them dates the cycles",
             ),
             Problem(
                 pointer="/schedule/calendars/0/scheduleAfter",

@@ -124,7 +124,7 @@ class TestFinal:
             Problem(
                 pointer=f"{STEPS}/0/nextStepRules/1",
                 rule="exclusive",
-                message="is never looked at: the step is final",
+                message="is never evaluated: the step is final",
             )
         ]
 
@@ -346,7 +346,7 @@ class TestAsynchronousSteps:
             Problem(
                 pointer=f"{STEPS}/0/waitForAnswer",
                 rule="exclusive",
-                message="does not go with an action: an asynchronous method has its own answerWithin",
+                message="must not be given beside an action: an asynchronous method has its own answerWithin",
             )
         ]
 
@@ -376,7 +376,7 @@ class TestNamedControllers:
             Problem(
                 pointer=f"{STEPS}/0/controller",
                 rule="reference",
-                message="nobody has registered a controller 'unheard-of'",
+                message="there is no registered controller 'unheard-of'",
             )
         ]
 
