@@ -58,9 +58,7 @@ class HttpMethod(StrEnum):
 _KEY = key("Its name.").required
 _DESCRIPTION = text("For people.", low=0)
 _HTTP_METHOD = choice(HttpMethod, "HTTP method of the request.").required
-_ENVIRONMENT = text(
-    "The environment it is for. The entry of the deployment's own environment is used.", high=50
-).required
+_ENVIRONMENT = text("The environment it is for; the deployment's own one is used.", high=50).required
 _REQUEST = {
     "headers": templates("Headers of the request by name.", names=HEADER_NAME),
     "params": templates("Parameters of the query by name."),
@@ -76,10 +74,7 @@ _BARE_DELTA = {
 RESET_TO = shape(
     "ResetTo",
     "Parts of a date and the values they are set to.",
-    {
-        name: whole(low, high, f"The {name} of the resulting date.")
-        for name, (low, high) in RESET_BOUNDS.items()
-    },
+    {name: whole(low, high, f"The {name} of the result.") for name, (low, high) in RESET_BOUNDS.items()},
 )
 
 TIME_DELTA = shape(
@@ -112,16 +107,11 @@ CALENDAR = shape(
         "task": key("Key of the main task of its cycles.").required,
         "description": _DESCRIPTION,
         "scheduleAfter": part(TIME_DELTA, "Distance of a cycle from the one before it."),
-        "cron": text(
-            "When cycles are due, instead of `scheduleAfter`: 5 fields of Unix, 6 or 7 of Quartz.",
-            high=LONGEST_CRON,
-        ),
+        "cron": text("Due times by cron, instead of `scheduleAfter`.", high=LONGEST_CRON),
         "runOnCycle": whole(1, MAX_CYCLE, "Use this calendar only for this cycle."),
         "runOnCycleCallback": callback("a bool", "whether to use this calendar for a cycle."),
         "nextCycleDateCallback": callback("a timestamp", "the date of the cycle, instead of `date`."),
-        "leadingUpTasks": parts(
-            LEADING_UP_TASK, "Tasks that run before the main task.", high=MAX_LEADING_UP_TASKS
-        ),
+        "leadingUpTasks": parts(LEADING_UP_TASK, "Tasks that run before it.", high=MAX_LEADING_UP_TASKS),
     },
     any_of=("scheduleAfter", "cron"),
     needs="is required",
@@ -181,9 +171,7 @@ BASE_URL = shape(
     {
         "environment": _ENVIRONMENT,
         "url": text(
-            "Absolute URL without query and fragment.",
-            high=MAX_URL_LENGTH,
-            pattern=f"^https?://[{URL_CHARACTERS}]+$",
+            "Absolute URL without a query.", high=MAX_URL_LENGTH, pattern=f"^https?://[{URL_CHARACTERS}]+$"
         ).required,
     },
 )
@@ -194,9 +182,7 @@ AUTHORIZATION = shape(
     {
         "environment": _ENVIRONMENT,
         "url": text(
-            "Absolute URL of the request.",
-            high=MAX_URL_LENGTH,
-            pattern=f"^https?://[{URL_CHARACTERS}?]+$",
+            "Absolute URL.", high=MAX_URL_LENGTH, pattern=f"^https?://[{URL_CHARACTERS}?]+$"
         ).required,
         "method": _HTTP_METHOD,
         **_REQUEST,
@@ -216,9 +202,7 @@ METHOD = shape(
         "description": _DESCRIPTION,
         "async": flag("The service answers later, by `resume`."),
         "answerWithin": part(TIME_DELTA, "How long to wait for that answer; only for `async`."),
-        "wholeAnswer": flag(
-            "Any answer is a success, and its response is `{status, reason, body}`; not for `async`."
-        ),
+        "wholeAnswer": flag("Any answer succeeds, as `{status, reason, body}`; not for `async`."),
         "requestValidation": Field(
             Kind.SCHEMA_OR_EXPRESSION,
             "Schema of the body that is sent, as an object or as JSON text. Any other text is CEL that returns a"
@@ -227,11 +211,7 @@ METHOD = shape(
         ),
         "responseValidation": json("Schema of the body of the answer."),
         "timeoutSeconds": whole(1, 300, "How long a call may take.", default=30),
-        "inDoubt": choice(
-            InDoubt,
-            "What to do if a POST or PATCH may have taken effect, but no answer came.",
-            default=InDoubt.RETRY,
-        ),
+        "inDoubt": choice(InDoubt, "What to do if a POST or PATCH is in doubt.", default=InDoubt.RETRY),
     },
 )
 
@@ -243,14 +223,9 @@ SERVICE = shape(
         "baseUrls": parts(BASE_URL, "Where it is, by environment.", low=1, unique="environment").required,
         "methods": parts(METHOD, "Its endpoints.", low=1).required,
         "description": _DESCRIPTION,
-        "authorization": parts(
-            AUTHORIZATION, "How to fetch its token, by environment.", unique="environment"
-        ),
+        "authorization": parts(AUTHORIZATION, "How to fetch its token.", unique="environment"),
         "credentialPath": text("Path to the token in the answer, for example `data.token`.", high=200),
-        "credentialType": text(
-            "The word before the token in the `Authorization` header, for example `Bearer`; none by default.",
-            high=50,
-        ),
+        "credentialType": text("The word before the token in the header, for example `Bearer`.", high=50),
     },
 )
 
@@ -297,7 +272,7 @@ STEP = shape(
         "controller": key("Name of the registered controller that evaluates its result."),
         "controllerCallback": callback("a map", "directives that follow from its result."),
         "resumeControllerCallback": callback(
-            "a map", "directives that follow from a later answer; only if the action's method is `async`."
+            "a map", "directives that follow from a later answer (`async`)."
         ),
         "retryConfig": part(RETRY_CONFIG, "Its own retries, instead of the task's."),
         "resetAttempts": flag("When the step is reached for the first time, attempts count from 1 again."),
@@ -306,13 +281,9 @@ STEP = shape(
         "repeatOnRetry": flag("A retry executes it again, even if it succeeded."),
         "nextStep": key("Key of the step after it."),
         "nextStepRules": parts(NEXT_STEP_RULE, "Next steps under conditions."),
-        "everyRule": flag(
-            "All its `callback` rules that apply are followed, one after another, not only the first."
-        ),
+        "everyRule": flag("All `callback` rules that apply are followed in turn, not only the first."),
         "delay": part(TIME_DELTA, "How long it waits before it acts; no runner is occupied meanwhile."),
-        "waitForAnswer": part(
-            TIME_DELTA, "How long it waits for an answer sent to its correlation id; only without an action."
-        ),
+        "waitForAnswer": part(TIME_DELTA, "How long to wait for an answer sent to its correlation id."),
     },
     any_of=("action", "controller", "controllerCallback", "delay", "waitForAnswer"),
     needs="a step needs an action, a controller, a controllerCallback, a delay or a waitForAnswer",
@@ -341,8 +312,7 @@ TASK = shape(
 SETTINGS = shape(
     "Settings",
     "What a strategy does: when which tasks are due, and what their steps call."
-    f" {MAX_SETTINGS_BYTES // 1024} KB as JSON at most."
-    " A null member counts as left out.",
+    f" {MAX_SETTINGS_BYTES // 1024} KB as JSON at most. A null member counts as left out.",
     {
         "schedule": part(SCHEDULE, "When the cycles are due.").required,
         "services": parts(SERVICE, "The HTTP APIs that actions call.", low=1).required,
@@ -354,10 +324,8 @@ SETTINGS = shape(
             " Schema has, for example `object`; otherwise JTD (RFC 8927)."
         ),
         "onCreateTasks": parts(
-            LIFECYCLE_TASK, "Tasks that are planned when an instance is created.", high=MAX_LIFECYCLE_TASKS
+            LIFECYCLE_TASK, "Tasks for the creation of an instance.", high=MAX_LIFECYCLE_TASKS
         ),
-        "onCancelTasks": parts(
-            LIFECYCLE_TASK, "Tasks that are planned when an instance is canceled.", high=MAX_LIFECYCLE_TASKS
-        ),
+        "onCancelTasks": parts(LIFECYCLE_TASK, "Tasks for its cancelation.", high=MAX_LIFECYCLE_TASKS),
     },
 )

@@ -14,26 +14,17 @@ MAX_KEY_LENGTH = 100
 
 
 class Kind(StrEnum):
-    """What a field holds, and so what its bounds count."""
+    """What a field holds."""
 
-    TEXT = auto()
-    """A string; bounds count its characters."""
-    FLAG = auto()
-    """A boolean."""
-    WHOLE = auto()
-    """A whole number; bounds are its least and greatest value."""
-    CHOICE = auto()
-    """One of a few strings."""
-    PART = auto()
-    """An object of a declared shape."""
-    PARTS = auto()
-    """A list of objects of a declared shape; bounds count its entries."""
-    TEXTS = auto()
-    """An object with strings as values, under names of the customer's own."""
-    JSON = auto()
-    """An object of anything."""
-    SCHEMA_OR_EXPRESSION = auto()
-    """An object of anything, or a string that is not empty."""
+    TEXT = auto()  # a string; the bounds count its characters
+    FLAG = auto()  # a boolean
+    WHOLE = auto()  # a whole number within the bounds
+    CHOICE = auto()  # one of a few strings
+    PART = auto()  # an object of a declared shape
+    PARTS = auto()  # a list of objects of a declared shape; the bounds count its entries
+    TEXTS = auto()  # an object with strings under any names
+    JSON = auto()  # an object of anything
+    SCHEMA_OR_EXPRESSION = auto()  # an object of anything, or a string that is not empty
 
 
 class Exclusive(NamedTuple):
@@ -66,10 +57,10 @@ _NO_SHAPE = Shape(name="", does="", fields={})
 class Field(NamedTuple):
     """One member of an object.
 
-    does: what it does, for people. low, high: the bounds, both included; what they count depends on the kind.
+    does: what it does, for people. low, high: the bounds, both included.
     hint: is added to the message about another choice.
-    pattern: of a string, or of the names in an object of strings. It belongs to the schema: the reader explains in
-    its own words what is wrong with such a string.
+    pattern: of the names in an object of strings; or of a string, then only for the schema, because the reader
+    explains in its own words what is wrong with a URL.
     shape: of a part or of the entries of a list. unique: the member that identifies each entry of a list.
     """
 

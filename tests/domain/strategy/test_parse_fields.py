@@ -9,7 +9,7 @@ from shared.domain.calendar.dates import Unit
 from shared.domain.errors import Problem
 from shared.domain.strategy.model import Delta, InDoubt, OnResume
 from shared.domain.strategy.parse import read_definition
-from tests.domain.strategy.definitions import changed, full, minimal, problems, told
+from tests.domain.strategy.definitions import broken_rules, changed, full, minimal, problems
 
 
 class TestTypes:
@@ -37,15 +37,15 @@ class TestTypes:
         ],
     )
     def test_another_type(self, pointer: str, message: str) -> None:
-        found = problems(changed(pointer, 1.5, of=full()))
-        assert found == [Problem(pointer=pointer, rule="type", message=message)]
+        reported = problems(changed(pointer, 1.5, of=full()))
+        assert reported == [Problem(pointer=pointer, rule="type", message=message)]
 
     @pytest.mark.parametrize(
         "pointer",
         ["/services/0/methods/1/wholeAnswer", "/services/0/methods/0/async", "/config/manualTrigger"],
     )
     def test_a_wrong_flag_is_reported_once(self, pointer: str) -> None:
-        assert told(changed(pointer, "yes", of=full())) == [(pointer, "type")]
+        assert broken_rules(changed(pointer, "yes", of=full())) == [(pointer, "type")]
 
     def test_a_whole_double_is_a_whole_number(self) -> None:
         settings = changed("/config/requestDelayTime", 250.0)
@@ -67,8 +67,8 @@ class TestTypes:
         ],
     )
     def test_another_choice(self, pointer: str, message: str) -> None:
-        found = problems(changed(pointer, "POST", of=full()))
-        assert found == [Problem(pointer=pointer, rule="enum", message=message)]
+        reported = problems(changed(pointer, "POST", of=full()))
+        assert reported == [Problem(pointer=pointer, rule="enum", message=message)]
 
 
 class TestDefaults:
@@ -131,7 +131,7 @@ class TestTexts:
         ],
     )
     def test_bounds(self, pointer: str, longest: int) -> None:
-        assert (pointer, "too-long") not in told(changed(pointer, "x" * longest, of=full()))
+        assert (pointer, "too-long") not in broken_rules(changed(pointer, "x" * longest, of=full()))
         message = f"must have at most {longest} characters"
         assert Problem(pointer=pointer, rule="too-long", message=message) in problems(
             changed(pointer, "x" * (longest + 1), of=full())
@@ -144,7 +144,7 @@ class TestTexts:
         pointer = "/schedule/calendars/0/description"
         assert problems(changed(pointer, "")) == []
         assert problems(changed(pointer, "x" * 4096)) == []
-        assert told(changed(pointer, "x" * 4097)) == [(pointer, "too-long")]
+        assert broken_rules(changed(pointer, "x" * 4097)) == [(pointer, "too-long")]
 
 
 class TestKeys:
