@@ -30,7 +30,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: help environments check test sim bench demo up key examples e2e artifacts build format clean
+.PHONY: help environments check test sim bench demo up key examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -84,6 +84,10 @@ key: $(READY)  ## Create an access key: ACCOUNT= ROLE=, and STAGE= (prod) or LOC
 examples: $(READY)  ## Play the OpenAPI examples again, after a change of an answer.
 	$(BIN)/python -m dev.examples
 	$(BIN)/python -m dev.automation_examples
+
+settings: $(READY)  ## Write the settings reference in docs/api/core.md, and build/strategy.schema.json for editors.
+	$(BIN)/python -m dev.settings_table
+	$(BIN)/python -m dev.settings_schema build/strategy.schema.json
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## Test the artifacts on another engine, and the local stack under kill -9; about six minutes.
 	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope --no-loadscope-reorder -p no:randomly --durations=12

@@ -1,7 +1,7 @@
-"""Every field of the settings does something: changed alone, the same life goes another way. Here: what.
+"""Each setting does something, here those of services, tasks, steps and actions.
 
-Each test lives a life twice, under settings that differ in that one field, and tells what came of both. The table
-in docs/api/core.md leads here; tests/docs/test_settings_table.py compares it with the schema.
+Each test runs the same instance under two settings that differ only in the marked fields, and compares the results.
+tests/docs/test_settings_table.py checks that every setting has such a test.
 """
 
 from typing import Any
@@ -28,11 +28,13 @@ from tests.domain.strategy.definitions import changed
 class TestServices:
     """``services[]``: where they are and how their token is fetched."""
 
+    @pytest.mark.setting("BaseUrl.url")
     def test_base_url(self) -> None:
         before, after = both("/services/0/baseUrls/0/url", "https://other.example.test/v2")
         assert before.asked[0].url == "https://billing.example.test/charges"
         assert after.asked[0].url == "https://other.example.test/v2/charges"
 
+    @pytest.mark.setting("BaseUrl.environment")
     def test_base_url_environment(self) -> None:
         urls = [
             {"environment": "dev", "url": "https://one.example.test"},
@@ -48,11 +50,19 @@ class TestServices:
         assert Life(of).asked[0].url == "https://one.example.test/charges"
         assert Life(swapped).asked[0].url == "https://two.example.test/charges"
 
+    @pytest.mark.setting("Authorization.environment")
     def test_authorization_environment(self) -> None:
         before, after = both("/services/0/authorization/0/environment", "prod", of=authorized())
         assert before.asked[0].credential is not None
         assert after.asked[0].credential is None
 
+    @pytest.mark.setting(
+        "Authorization.url",
+        "Authorization.method",
+        "Authorization.headers",
+        "Authorization.params",
+        "Authorization.data",
+    )
     @pytest.mark.parametrize(
         ("name", "value", "member"),
         [
@@ -77,6 +87,7 @@ class TestServices:
         }
         assert (getattr(first.request, member), getattr(second.request, member)) == told[name]
 
+    @pytest.mark.setting("Authorization.attributes")
     def test_authorization_attributes(self) -> None:
         before, after = both(
             "/services/0/authorization/0/attributes/tenant", "{{attributes.member}}", of=authorized()
@@ -84,6 +95,7 @@ class TestServices:
         urls = [life.asked[0].credential.request.url for life in (before, after) if life.asked[0].credential]
         assert urls == ["https://login.example.test/t", "https://login.example.test/m-1"]
 
+    @pytest.mark.setting("Authorization.noCache", "Service.credentialPath", "Service.credentialType")
     @pytest.mark.parametrize(
         ("pointer", "value", "was", "became"),
         [
@@ -101,39 +113,47 @@ class TestServices:
 class TestMethods:
     """``services[].methods[]``."""
 
+    @pytest.mark.setting("Method.url")
     def test_url(self) -> None:
         before, after = both("/services/0/methods/0/url", "/payments")
         assert (before.paths, after.paths) == (["/charges"], ["/payments"])
 
+    @pytest.mark.setting("Method.method")
     def test_method(self) -> None:
         before, after = both("/services/0/methods/0/method", "put")
         assert (before.asked[0].method, after.asked[0].method) == ("post", "put")
 
+    @pytest.mark.setting("Method.async")
     def test_async(self) -> None:
         before, after = both("/services/0/methods/0/async", ON)
         assert before.plan == ["bill PENDING 02-01 12:00"]
         assert [line[:11] for line in after.plan] == ["bill PAUSED"]
 
+    @pytest.mark.setting("Method.answerWithin")
     def test_answer_within(self) -> None:
         later = settings_with("/services/0/methods/0/async", ON)
         before, after = both("/services/0/methods/0/answerWithin", DAY, of=later, to="2026-01-03T00:00")
         assert [line[:11] for line in before.plan] == ["bill PAUSED"]
         assert (after.instance.status, after.instance.cancel_reason) == ("CANCELED", "MAX_ATTEMPTS")
 
+    @pytest.mark.setting("Method.requestValidation")
     def test_request_validation(self) -> None:
         before, after = both("/services/0/methods/0/requestValidation", "cycle > 1")
         assert before.paths == ["/charges"]
         assert (after.paths, after.instance.status) == ([], "CANCELED")
 
+    @pytest.mark.setting("Method.responseValidation")
     def test_response_validation(self) -> None:
         before, after = both("/services/0/methods/0/responseValidation", {"properties": {"no": {}}})
         assert before.instance.status == "ACTIVE"
         assert after.instance.status == "CANCELED"
 
+    @pytest.mark.setting("Method.timeoutSeconds")
     def test_timeout_seconds(self) -> None:
         before, after = both("/services/0/methods/0/timeoutSeconds", 7)
         assert (before.asked[0].timeout_seconds, after.asked[0].timeout_seconds) == (30, 7)
 
+    @pytest.mark.setting("Method.inDoubt")
     def test_in_doubt(self) -> None:
         before, after = both(
             "/services/0/methods/0/inDoubt", "pause", SILENT, of=retried(), to="2026-01-01T14:00"
@@ -141,6 +161,7 @@ class TestMethods:
         assert before.paths == ["/charges", "/charges"]
         assert (after.paths, after.instance.status) == (["/charges"], "PAUSED")
 
+    @pytest.mark.setting("Method.wholeAnswer")
     def test_whole_answer(self) -> None:
         of = two_steps(controllerCallback='{"attributes": {"status": response.status}}')
         before, after = both("/services/0/methods/0/wholeAnswer", ON, DECLINED, of=of)
@@ -151,6 +172,7 @@ class TestMethods:
 class TestTasks:
     """``tasks[]``."""
 
+    @pytest.mark.setting("Task.initialStep")
     def test_initial_step(self) -> None:
         ways = two_steps()
         ways["tasks"][0]["steps"] = [
@@ -169,12 +191,14 @@ class TestTasks:
         before, after = both("/tasks/0/initialStep", "back", of=ways)
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
+    @pytest.mark.setting("Task.retryConfig")
     def test_retry_config(self) -> None:
         config = {"times": 1, "retryAfter": DAY}
         before, after = both("/tasks/0/retryConfig", config, DECLINED)
         assert before.instance.status == "CANCELED"
         assert (after.instance.status, after.plan) == ("ACTIVE", ["bill PENDING 01-02 12:00"])
 
+    @pytest.mark.setting("Task.outputs")
     def test_outputs(self) -> None:
         before, after = both("/tasks/0/outputs", {"paid": "${stack.charge.response.paid}"})
         assert (before.instance.outputs, after.instance.outputs) == ({}, {"paid": 5.0})
@@ -183,20 +207,24 @@ class TestTasks:
 class TestSteps:
     """``tasks[].steps[]``."""
 
+    @pytest.mark.setting("Step.action")
     def test_action(self) -> None:
         before, after = both("/tasks/0/steps/0/action", "refund-card")
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
+    @pytest.mark.setting("Step.controller")
     def test_controller(self) -> None:
         before, after = both("/tasks/0/steps/0/controller", "grade")
         assert "grade" not in before.instance.attributes
         assert after.instance.attributes["grade"] == "A"
 
+    @pytest.mark.setting("Step.controllerCallback")
     def test_controller_callback(self) -> None:
         before, after = both("/tasks/0/steps/0/controllerCallback", '{"attributes": {"paid": "yes"}}')
         assert "paid" not in before.instance.attributes
         assert after.instance.attributes["paid"] == "yes"
 
+    @pytest.mark.setting("Step.resumeControllerCallback")
     def test_resume_controller_callback(self) -> None:
         later = settings_with("/services/0/methods/0/async", ON)
         later["actions"][0]["headers"] = {"X-Correlation-Id": "{{event.correlationId}}"}
@@ -205,12 +233,14 @@ class TestSteps:
         assert "paid" not in before.instance.attributes
         assert after.instance.attributes["paid"] == "yes"
 
+    @pytest.mark.setting("Step.retryConfig")
     def test_retry_config(self) -> None:
         config = {"times": 1, "retryAfter": DAY}
         before, after = both("/tasks/0/steps/0/retryConfig", config, DECLINED, of=retried())
         assert before.plan == ["bill PENDING 01-01 13:00"]
         assert after.plan == ["bill PENDING 01-02 12:00"]
 
+    @pytest.mark.setting("Step.resetAttempts")
     def test_reset_attempts(self) -> None:
         steps = two_steps()
         steps["tasks"][0]["retryConfig"] = {"times": 1, "retryAfter": {"unit": "hours", "amount": 1}}
@@ -222,6 +252,7 @@ class TestSteps:
             ["/charges", "/charges", "/refunds", "/refunds"],
         )
 
+    @pytest.mark.setting("Step.final")
     def test_final(self) -> None:
         ends = two_steps(nextStep=None, nextStepRules=[{"if": "onError", "nextStep": "back"}], final=True)
         assert Life(ends).paths == ["/charges"]
@@ -229,11 +260,13 @@ class TestSteps:
         with pytest.raises(InvalidInputError, match="is never reached: the step is final"):
             Life(two_steps(final=True))
 
+    @pytest.mark.setting("Step.optional")
     def test_optional(self) -> None:
         before, after = both("/tasks/0/steps/0/optional", ON, DECLINED, of=two_steps())
         assert (before.paths, before.instance.status) == (["/charges"], "CANCELED")
         assert (after.paths, after.instance.status) == (["/charges", "/refunds"], "ACTIVE")
 
+    @pytest.mark.setting("Step.repeatOnRetry")
     def test_repeat_on_retry(self) -> None:
         steps = two_steps()
         steps["tasks"][0]["retryConfig"] = {"times": 1, "retryAfter": {"unit": "hours", "amount": 1}}
@@ -243,15 +276,18 @@ class TestSteps:
         assert before.paths == ["/charges", "/refunds", "/refunds"]
         assert after.paths == ["/charges", "/refunds", "/charges", "/refunds"]
 
+    @pytest.mark.setting("Step.nextStep")
     def test_next_step(self) -> None:
         two = two_steps(nextStepRules=[{"if": "onError", "nextStep": "back"}])
         before, after = both("/tasks/0/steps/0/nextStep", None, of=two)
         assert (before.paths, after.paths) == (["/charges", "/refunds"], ["/charges"])
 
+    @pytest.mark.setting("Step.delay")
     def test_delay(self) -> None:
         before, after = both("/tasks/0/steps/0/delay", DAY, to="2026-01-03T00:00")
         assert (before.calls, after.calls) == (["01-01 12:00 /charges"], ["01-02 12:00 /charges"])
 
+    @pytest.mark.setting("Step.everyRule")
     def test_every_rule(self) -> None:
         of = two_steps(
             nextStep=None,
@@ -266,6 +302,7 @@ class TestSteps:
         assert (before.paths, "noted" in before.instance.attributes) == (["/charges", "/refunds"], False)
         assert (after.paths, after.instance.attributes["noted"]) == (["/charges", "/refunds"], "yes")
 
+    @pytest.mark.setting("Step.waitForAnswer")
     def test_wait_for_answer(self) -> None:
         of = two_steps()
         of["tasks"][0]["steps"][1] = {"key": "back", "controllerCallback": '{"attributes": {"back": "yes"}}'}
@@ -286,6 +323,7 @@ class TestNextStepRules:
         settings["tasks"][0]["steps"][1]["nextStepRules"] = [{"if": "onError", "nextStep": "other"}]
         return settings
 
+    @pytest.mark.setting("NextStepRule.if")
     def test_if(self) -> None:
         before, after = both(
             "/tasks/0/steps/0/nextStepRules/0/if",
@@ -296,6 +334,7 @@ class TestNextStepRules:
         assert before.paths == ["/charges", "/refunds"]
         assert after.paths == ["/charges"]
 
+    @pytest.mark.setting("NextStepRule.nextStep")
     def test_next_step(self) -> None:
         of = self.ruled(**{"if": "onError"})
         of["tasks"][0]["steps"][0]["nextStepRules"].append({"if": "onBeforePause", "nextStep": "back"})
@@ -303,6 +342,7 @@ class TestNextStepRules:
         assert before.paths == ["/charges", "/refunds"]
         assert (after.paths, after.instance.attributes["other"]) == (["/charges"], "yes")
 
+    @pytest.mark.setting("NextStepRule.ifCallback")
     def test_if_callback(self) -> None:
         of = self.ruled(**{"if": "callback", "ifCallback": "cycle == 1"})
         before, after = both("/tasks/0/steps/0/nextStepRules/0/ifCallback", "cycle > 1", of=of)
@@ -312,28 +352,34 @@ class TestNextStepRules:
 class TestActions:
     """``actions[]``."""
 
+    @pytest.mark.setting("Action.service")
     def test_service(self) -> None:
         before, after = both("/actions/0/service", "mailer")
         assert before.asked[0].url == "https://billing.example.test/charges"
         assert after.asked[0].url == "https://mail.example.test/mails"
 
+    @pytest.mark.setting("Action.method")
     def test_method(self) -> None:
         before, after = both("/actions/0/method", "refund")
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
+    @pytest.mark.setting("Action.headers")
     def test_headers(self) -> None:
         before, after = both("/actions/0/headers", {"X-Cycle": "{{cycle}}"})
         assert "X-Cycle" not in before.asked[0].headers
         assert after.asked[0].headers["X-Cycle"] == "1"
 
+    @pytest.mark.setting("Action.params")
     def test_params(self) -> None:
         before, after = both("/actions/0/params", {"cycle": "{{cycle}}"})
         assert (before.asked[0].params, after.asked[0].params) == ({}, {"cycle": "1"})
 
+    @pytest.mark.setting("Action.data")
     def test_data(self) -> None:
         before, after = both("/actions/0/data", {"member": "{{attributes.member}}"})
         assert (before.asked[0].body, after.asked[0].body) == (None, {"member": "m-1"})
 
+    @pytest.mark.setting("Action.attributes")
     def test_attributes(self) -> None:
         of = settings_with("/services/0/methods/0/url", "/members/:member/charges")
         of["actions"][0]["attributes"] = {"member": "m-0"}
@@ -344,6 +390,7 @@ class TestActions:
 class TestRetryConfig:
     """Retries, here those of a task whose charge is declined."""
 
+    @pytest.mark.setting("RetryConfig.times")
     def test_times(self) -> None:
         before, after = both(
             "/tasks/0/retryConfig/times", 2, DECLINED, DECLINED, of=retried(), to="2026-01-01T14:00"
@@ -351,10 +398,12 @@ class TestRetryConfig:
         assert (before.instance.status, before.paths) == ("CANCELED", ["/charges"] * 2)
         assert (after.instance.status, after.paths) == ("ACTIVE", ["/charges"] * 3)
 
+    @pytest.mark.setting("RetryConfig.retryAfter")
     def test_retry_after(self) -> None:
         before, after = both("/tasks/0/retryConfig/retryAfter", DAY, DECLINED, of=retried())
         assert (before.plan, after.plan) == (["bill PENDING 01-01 13:00"], ["bill PENDING 01-02 12:00"])
 
+    @pytest.mark.setting("BareDelta.unit", "BareDelta.amount")
     @pytest.mark.parametrize(
         ("name", "value", "due"), [("unit", "days", "01-03 12:00"), ("amount", 3, "01-01 15:00")]
     )
@@ -363,6 +412,7 @@ class TestRetryConfig:
         before, after = both(f"/tasks/0/retryConfig/retryStrategy/0/{name}", value, DECLINED, of=of)
         assert (before.plan, after.plan) == (["bill PENDING 01-01 14:00"], [f"bill PENDING {due}"])
 
+    @pytest.mark.setting("RetryConfig.pauseBeforeCancel")
     def test_pause_before_cancel(self) -> None:
         of = settings_with("/tasks/0/retryConfig", {"times": 0})
         before, after = both("/tasks/0/retryConfig/pauseBeforeCancel", ON, DECLINED, of=of)

@@ -1,7 +1,7 @@
-"""Every field of the settings does something: changed alone, the same life goes another way. Here: when.
+"""Each setting does something, here those of dates, calendars and the strategy as a whole.
 
-Each test lives a life twice, under settings that differ in that one field, and tells what came of both. The table
-in docs/api/core.md leads here; tests/docs/test_settings_table.py compares it with the schema.
+Each test runs the same instance under two settings that differ only in the marked fields, and compares the results.
+tests/docs/test_settings_table.py checks that every setting has such a test.
 """
 
 from datetime import timedelta
@@ -28,16 +28,19 @@ from tests.application.lives import (
 class TestConfig:
     """``config``."""
 
+    @pytest.mark.setting("Config.requestDelayTime")
     def test_request_delay_time(self) -> None:
         before, after = both("/config/requestDelayTime", 5000)
         assert before.shop.asked[0][0] == START
         assert after.shop.asked[0][0] == START + timedelta(seconds=5)
 
+    @pytest.mark.setting("Config.manualTrigger")
     def test_manual_trigger(self) -> None:
         before, after = both("/config/manualTrigger", ON)
         assert before.calls == ["01-01 12:00 /charges"]
         assert (after.calls, after.plan) == ([], ["bill ONHOLD 01-01 12:00"])
 
+    @pytest.mark.setting("Config.anyAttributes")
     def test_any_attributes(self) -> None:
         of = settings_with(
             "/tasks/0/steps/0/controllerCallback", '{"attributes": {"paid": [1, {"by": "card"}]}}'
@@ -46,6 +49,7 @@ class TestConfig:
         assert (before.instance.status, "paid" in before.instance.attributes) == ("CANCELED", False)
         assert after.instance.attributes["paid"] == [1, {"by": "card"}]
 
+    @pytest.mark.setting("Config.timezone")
     def test_timezone(self) -> None:
         nine = settings_with(
             "/schedule/initialDelay", {"unit": "days", "amount": 1, "resetTo": {"hour": 9, "minute": 0}}
@@ -54,6 +58,7 @@ class TestConfig:
         assert before.plan == ["bill PENDING 01-02 09:00"]
         assert after.plan == ["bill PENDING 01-02 01:00"]
 
+    @pytest.mark.setting("Config.onResume")
     def test_on_resume(self) -> None:
         lives = both("/config/onResume", "all")
         for life in lives:
@@ -64,6 +69,7 @@ class TestConfig:
         assert before.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges"]
         assert after.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges", "03-12 12:00 /charges"]
 
+    @pytest.mark.setting("Settings.instanceValidation")
     def test_instance_validation(self) -> None:
         assert Life(base()).calls == ["01-01 12:00 /charges"]
         with pytest.raises(InvalidInputError):
@@ -73,20 +79,24 @@ class TestConfig:
 class TestSchedule:
     """``schedule``."""
 
+    @pytest.mark.setting("Schedule.initialDelay")
     def test_initial_delay(self) -> None:
         before, after = both("/schedule/initialDelay", DAY, to="2026-01-03T00:00")
         assert before.calls == ["01-01 12:00 /charges"]
         assert after.calls == ["01-02 12:00 /charges"]
 
+    @pytest.mark.setting("Calendar.task")
     def test_task(self) -> None:
         before, after = both("/schedule/calendars/0/task", "refund")
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
+    @pytest.mark.setting("Calendar.scheduleAfter")
     def test_schedule_after(self) -> None:
         before, after = both("/schedule/calendars/0/scheduleAfter", DAY)
         assert before.plan == ["bill PENDING 02-01 12:00"]
         assert after.plan == ["bill PENDING 01-02 12:00"]
 
+    @pytest.mark.setting("Calendar.cron")
     def test_cron(self) -> None:
         daily = settings_with("/schedule/calendars/0", {"key": "daily", "task": "bill", "cron": "0 8 * * *"})
         before, after = both("/schedule/calendars/0/cron", "0 9 * * *", of=daily)
@@ -98,14 +108,17 @@ class TestSchedule:
             "/schedule/calendars/-", {"key": "second", "task": "refund", "scheduleAfter": DAY}
         )
 
+    @pytest.mark.setting("Calendar.runOnCycle")
     def test_run_on_cycle(self) -> None:
         before, after = both("/schedule/calendars/0/runOnCycle", 2, of=self.two_calendars())
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
+    @pytest.mark.setting("Calendar.runOnCycleCallback")
     def test_run_on_cycle_callback(self) -> None:
         before, after = both("/schedule/calendars/0/runOnCycleCallback", "cycle > 1", of=self.two_calendars())
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
+    @pytest.mark.setting("Calendar.nextCycleDateCallback")
     def test_next_cycle_date_callback(self) -> None:
         before, after = both("/schedule/calendars/0/nextCycleDateCallback", 'date + duration("1h")')
         assert (before.plan, after.plan) == (["bill PENDING 02-01 12:00"], ["bill PENDING 02-01 13:00"])
@@ -116,11 +129,13 @@ class TestSchedule:
             "/schedule/calendars/0/leadingUpTasks", [{"task": "refund", "scheduleBefore": DAY}]
         )
 
+    @pytest.mark.setting("LeadingUpTask.task")
     def test_leading_up_task(self) -> None:
         before, after = both("/schedule/calendars/0/leadingUpTasks/0/task", "bill", of=self.led_up_to())
         assert before.plan == ["refund PENDING 01-31 12:00", "bill PENDING 02-01 12:00"]
         assert after.plan == ["bill PENDING 01-31 12:00", "bill PENDING 02-01 12:00"]
 
+    @pytest.mark.setting("LeadingUpTask.scheduleBefore")
     def test_schedule_before(self) -> None:
         two = {"unit": "days", "amount": 2}
         before, after = both(
@@ -137,22 +152,26 @@ class TestOnCreateTasks:
     def welcomed(**more: Any) -> dict[str, Any]:
         return settings_with("/onCreateTasks", [{"task": "refund", **more}])
 
+    @pytest.mark.setting("LifecycleTask.task")
     def test_task(self) -> None:
         before, after = both("/onCreateTasks/0/task", "bill", of=self.welcomed())
         assert sorted(before.paths) == ["/charges", "/refunds"]
         assert sorted(after.paths) == ["/charges", "/charges"]
 
+    @pytest.mark.setting("LifecycleTask.delayBy")
     def test_delay_by(self) -> None:
         before, after = both("/onCreateTasks/0/delayBy", DAY, of=self.welcomed(), to="2026-01-03T00:00")
         assert "01-01 12:00 /refunds" in before.calls
         assert "01-02 12:00 /refunds" in after.calls
 
+    @pytest.mark.setting("LifecycleTask.manualTrigger")
     def test_manual_trigger(self) -> None:
         before, after = both("/onCreateTasks/0/manualTrigger", ON, of=self.welcomed())
         assert "/refunds" in before.paths
         assert "/refunds" not in after.paths
         assert "refund ONHOLD 01-01 12:00" in after.plan
 
+    @pytest.mark.setting("LifecycleTask.createIf")
     def test_create_if(self) -> None:
         before, after = both("/onCreateTasks/0/createIf", "attributes.vip == false", of=self.welcomed())
         assert "/refunds" in before.paths
@@ -170,21 +189,25 @@ class TestOnCancelTasks:
             life.told(Cancel(by=ANN)).until("2026-01-03T00:00")
         return lives
 
+    @pytest.mark.setting("LifecycleTask.task")
     def test_task(self) -> None:
         before, after = self.canceled("task", "bill")
         assert before.paths == ["/charges", "/refunds"]
         assert after.paths == ["/charges", "/charges"]
 
+    @pytest.mark.setting("LifecycleTask.delayBy")
     def test_delay_by(self) -> None:
         before, after = self.canceled("delayBy", DAY)
         assert before.calls[1:] == ["01-01 12:00 /refunds"]
         assert after.calls[1:] == ["01-02 12:00 /refunds"]
 
+    @pytest.mark.setting("LifecycleTask.manualTrigger")
     def test_manual_trigger(self) -> None:
         before, after = self.canceled("manualTrigger", ON)
         assert (before.paths, after.paths) == (["/charges", "/refunds"], ["/charges"])
         assert after.plan == ["refund ONHOLD 01-01 12:00"]
 
+    @pytest.mark.setting("LifecycleTask.createIf")
     def test_create_if(self) -> None:
         before, after = self.canceled("createIf", "attributes.vip == false")
         assert (before.paths, after.paths, after.plan) == (["/charges", "/refunds"], ["/charges"], [])
@@ -193,6 +216,14 @@ class TestOnCancelTasks:
 class TestTimeDelta:
     """A distance in time, here that of ``scheduleAfter``, from 1 January at noon."""
 
+    @pytest.mark.setting(
+        "TimeDelta.unit",
+        "TimeDelta.amount",
+        "TimeDelta.from",
+        "ResetTo.day",
+        "ResetTo.hour",
+        "ResetTo.minute",
+    )
     @pytest.mark.parametrize(
         ("name", "value", "due"),
         [
@@ -209,11 +240,13 @@ class TestTimeDelta:
         assert before.plan == ["bill PENDING 02-01 12:00"]
         assert after.plan == [f"bill PENDING {due}"]
 
+    @pytest.mark.setting("ResetTo.month")
     def test_reset_to_month(self) -> None:
         yearly = settings_with("/schedule/calendars/0/scheduleAfter/unit", "years")
         before, after = both("/schedule/calendars/0/scheduleAfter/resetTo", {"month": 7}, of=yearly)
         assert (before.plan, after.plan) == (["bill PENDING 01-01 12:00"], ["bill PENDING 07-01 12:00"])
 
+    @pytest.mark.setting("TimeDelta.retryEventCallback")
     def test_retry_event_callback(self) -> None:
         callback = '{"unit": "hours", "amount": attempt * 3}'
         before, after = both(

@@ -1,85 +1,58 @@
-"""The table "Every field of the settings" in docs/api/core.md, held against the schema and the tests."""
+"""The reference of the settings in docs/api/core.md, and the tests that each setting does something."""
 
-import ast
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import importlib
 
-import pytest
+from dev.settings_table import PAGE, with_reference
+from shared.domain.strategy.settings import RETRY_CONFIG, SETTINGS, TIME_DELTA
+from shared.domain.strategy.shapes import Kind, all_shapes
 
-from shared.api.core.openapi_settings import SETTINGS_SHAPES
-
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "api" / "core.md").read_text()
-ROW = re.compile(r"^\| `(?P<field>[\w.\[\]]+)` \| (?P<does>.+?) \| (?P<tests>`[^|]+`) \|$", re.MULTILINE)
-TABLE = PAGE.split("## Every field of the settings\n")[1].split("\n## ")[0]
-ROWS = {
-    match["field"]: (match["does"], re.findall(r"`([^`]+)`", match["tests"])) for match in ROW.finditer(TABLE)
-}
-TOLD_ONCE = {"TimeDelta", "RetryConfig"}
-"""What many fields hold: its own fields have their rows under its name."""
-FOR_PEOPLE = {"key", "description"}
+PROOFS = ("tests.application.test_settings_flow", "tests.application.test_settings_plan")
+NOTES = {"key", "description"}
+"""Names and notes, which do nothing."""
 
 
-def shape_of(schema: dict[str, Any]) -> str | None:
-    """The name of what a field holds, or holds a list of."""
-    for of in (schema, schema.get("items", {}), *schema.get("anyOf", [])):
-        if "$ref" in of:
-            return str(of["$ref"].rpartition("/")[2])
-    return None
-
-
-def fields(shape: str, above: str) -> Iterator[tuple[str, str]]:
-    """Each field with what the schema says of it; what only holds other fields is told by those."""
-    for name, schema in SETTINGS_SHAPES[shape]["properties"].items():
-        inner = shape_of(schema)
-        if inner is None or inner in TOLD_ONCE:
-            if name not in FOR_PEOPLE:
-                yield f"{above}{name}", schema["description"]
-        else:
-            yield from fields(inner, f"{above}{name}{'[]' if 'items' in schema else ''}.")
-
-
-FIELDS = {
-    **dict(fields("Settings", "")),
-    **{field: does for shape in sorted(TOLD_ONCE) for field, does in fields(shape, f"{shape}.")},
-}
-
-
-def functions_in(path: Path) -> set[str]:
-    """``Class::test`` of each test in a module."""
+def settings_that_do_something() -> set[str]:
+    """Return each field that is not only a note, or a container of others."""
     return {
-        f"{node.name}::{inner.name}"
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.ClassDef)
-        for inner in node.body
-        if isinstance(inner, ast.FunctionDef) and inner.name.startswith("test_")
+        f"{shape.name}.{name}"
+        for shape in all_shapes(SETTINGS).values()
+        for name, field in shape.fields.items()
+        if name not in NOTES
+        and (field.kind not in (Kind.PART, Kind.PARTS) or field.shape in (TIME_DELTA, RETRY_CONFIG))
     }
 
 
-def test_each_field_has_its_row() -> None:
-    assert list(ROWS) == list(FIELDS)
+def settings_proven(module: str) -> set[str]:
+    """Return the fields that the tests of a module are marked with."""
+    return {
+        field
+        for group in vars(importlib.import_module(module)).values()
+        if isinstance(group, type)
+        for test in vars(group).values()
+        for mark in getattr(test, "pytestmark", ())
+        if mark.name == "setting"
+        for field in mark.args
+    }
 
 
-def test_every_row_of_the_table_is_read() -> None:
-    assert len(ROWS) == len(re.findall(r"^\| `", TABLE, re.MULTILINE))
+def test_the_reference_is_up_to_date() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert page == with_reference(page), "run `make settings`"
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_the_row_says_what_the_schema_says(field: str) -> None:
-    assert ROWS[field][0] == FIELDS[field].replace("|", "\\|")
+def test_the_reference_names_type_bounds_default_and_rules() -> None:
+    page = with_reference(PAGE.read_text(encoding="utf-8"))
+
+    for line in (
+        '| `timezone` | text, 1 to 64 |  | `"UTC"` | IANA zone of all date arithmetic and of simulated dates. |',
+        "| `if` | `onError`, `onBeforeRetry`, `onBeforePause`, `callback` | yes |  | When the rule is evaluated. |",
+        "| `steps` | list of [Step](#step), at least 1 | yes |  | Its steps. |",
+        "At least one of `scheduleAfter` and `cron` is required.",
+        "`cron` must not be given beside `scheduleAfter`.",
+    ):
+        assert f"\n{line}\n" in page
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_the_tests_of_the_row_exist(field: str) -> None:
-    tests = ROWS[field][1]
-
-    assert tests
-    for test in tests:
-        module, _, name = test.partition("::")
-        assert name in functions_in(ROOT / "tests" / module), test
-
-
-def test_a_name_that_no_test_has_is_noticed() -> None:
-    assert "TestConfig::test_timezones" not in functions_in(ROOT / "tests/application/test_settings_plan.py")
+def test_each_setting_has_a_test_in_which_it_alone_changes_something() -> None:
+    assert {field for module in PROOFS for field in settings_proven(module)} == settings_that_do_something()

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from shared.domain.calendar.dates import Unit
-from shared.domain.strategy.parse_schedule import LARGEST_AMOUNT
+from shared.domain.strategy.settings import MAX_AMOUNT
 
 _DURATION = re.compile(r"(?:([0-9]{1,7})\.)?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
 _DAYS = re.compile(r"[0-9]{1,7}")
@@ -24,8 +24,8 @@ def duration(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
     seconds = _seconds(value)
     unit = next(unit for unit, length in _IN_SECONDS.items() if seconds % length == 0)
     amount = seconds // _IN_SECONDS[unit]
-    if amount > LARGEST_AMOUNT:
-        raise DurationError(f"cannot be {value!r}: at most {LARGEST_AMOUNT} {unit.value} are waited for")
+    if amount > MAX_AMOUNT:
+        raise DurationError(f"cannot be {value!r}: at most {MAX_AMOUNT} {unit.value} are waited for")
     return {"unit": unit.value, "amount": amount}
 
 

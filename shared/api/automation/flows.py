@@ -12,12 +12,12 @@ from typing import Any
 from shared.api.automation.durations import DurationError, duration
 from shared.api.automation.http_steps import HttpSteps
 from shared.api.automation.scripts import NO_STEP, Scope, ScriptError, Scripts, literal
-from shared.domain.strategy.reader import LONGEST_KEY
+from shared.domain.strategy.shapes import MAX_KEY_LENGTH
 
 Json = Any
 Step = Mapping[str, Json]
 
-LONGEST_ID = LONGEST_KEY
+LONGEST_ID = MAX_KEY_LENGTH
 NEEDS = {
     "SMS": "a telephone network",
     "ChatAppsMessage": "a network of chat apps",

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.api.core.errors import CoreError, failure
-from shared.api.core.openapi_settings import SETTINGS_SHAPES
+from shared.api.core.openapi_settings import settings_schemas
 from shared.api.core.openapi_shapes import SHAPES
 from shared.api.core.routes import ROUTES, Opens, Route
 from shared.api.reference.openapi import (
@@ -77,7 +77,7 @@ _ALWAYS = (
 
 def document() -> Json:
     """The whole document."""
-    schemas: Json = SHAPES | SETTINGS_SHAPES
+    schemas: Json = SHAPES | settings_schemas()
     examples: Json = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
     return document_of(
         "core",

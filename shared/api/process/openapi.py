@@ -34,7 +34,7 @@ from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
 from shared.domain.calendar.cron import LONGEST_CRON
 from shared.domain.errors import Problem
-from shared.domain.strategy.parse_tasks import MOST_RETRIES
+from shared.domain.strategy.settings import MAX_RETRIES
 
 _ABOUT = (
     "Starting processes and asking how they stand, as clients of Robusta's connector API do. A process is an"
@@ -125,11 +125,11 @@ SHAPES: Json = {
             "endDate": _DATE | {"description": "Until when; that instant included."},
             "retryCount": {
                 "anyOf": [
-                    {"type": "integer", "minimum": 0, "maximum": MOST_RETRIES},
+                    {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES},
                     {"type": "string", "pattern": "^[0-9]{1,9}$"},
                     {"type": "null"},
                 ],
-                "description": f"How often a failed attempt of a run is tried again, 0 to {MOST_RETRIES}.",
+                "description": f"How often a failed attempt of a run is tried again, 0 to {MAX_RETRIES}.",
             },
             "timezone": {
                 "type": ["string", "null"],

@@ -10,7 +10,7 @@ from shared.api.process.quartz import fault_in
 from shared.domain.calendar.dates import Asked, zone_named
 from shared.domain.errors import DateError, Problem
 from shared.domain.strategy.model import Json
-from shared.domain.strategy.parse_tasks import MOST_RETRIES
+from shared.domain.strategy.settings import MAX_RETRIES
 from shared.domain.validation.jtd_schema import escaped
 
 T = TypeVar("T")
@@ -162,8 +162,8 @@ def _count(value: Json) -> int:
     if not is_number and not (isinstance(value, str) and _COUNT.fullmatch(value)):
         raise WrongError("must be a whole number, or its digits as a string")
     count = int(value)
-    if not 0 <= count <= MOST_RETRIES:
-        raise WrongError(f"must be 0 to {MOST_RETRIES}, not {count}")
+    if not 0 <= count <= MAX_RETRIES:
+        raise WrongError(f"must be 0 to {MAX_RETRIES}, not {count}")
     return count
 
 

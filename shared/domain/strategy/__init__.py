@@ -1,1 +1,1 @@
-"""A definition of a flow, and how settings are read and checked. Start with ``model.py``, then ``parse.py``."""
+"""A definition of a flow, and how settings are read. Start with ``model.py``, ``settings.py`` and ``parse.py``."""

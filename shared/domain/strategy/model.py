@@ -1,6 +1,6 @@
 """A strategy: what a company's flow is, as immutable data.
 
-Everything here was checked when the strategy was saved (``definition.py``); the engine only reads it.
+Everything here was checked when the strategy was saved (``parse.py``); the engine only reads it.
 Source: contracts/core.md section 2.2 and 4.1.
 """
 

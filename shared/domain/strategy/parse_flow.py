@@ -1,4 +1,4 @@
-"""What makes a flow of steps wrong as a whole: steps no way leads to, loops without a wait.
+"""Checks of a flow of steps as a whole: steps that cannot be reached, loops without a wait.
 
 Source: design section 5.
 """
@@ -11,20 +11,20 @@ from shared.domain.strategy.model import RuleKind, Step, Task
 from shared.domain.strategy.parse_schedule import passes_time
 from shared.domain.strategy.reader import Reader
 
-_MOST_LOOPS = 100
+_MAX_LOOPS = 100
 
-_LONGEST_WAY = 10
+_MAX_STEPS_SHOWN = 10
 """Steps of a loop that a message names."""
 
 
 def check_flow(
     reader: Reader, task: Task, positions: Mapping[str, int], *, later: Mapping[str, bool | None]
 ) -> None:
-    """Note every step out of reach, and every loop at the first of its steps.
+    """Note every step that cannot be reached, and every loop without a wait at the first of its steps.
 
-    reader: stands at the task. positions: where in ``steps`` each key stands. later: the asynchronous actions.
-    All rules count as ways, also those of side paths. Of loops that share a step one is told, and of
-    more than a hundred the first.
+    reader: of the task. positions: the position of each key in ``steps``. later: whether each action is asynchronous.
+    All rules lead to steps, also those for errors and retries. Of loops that share a step one is noted, and at
+    most a hundred in all.
     """
     steps = {key: step for key, step in task.steps.items() if key}
     if task.initial_step in steps:
@@ -32,11 +32,11 @@ def check_flow(
             message = f"no way leads to the step {key!r}"
             reader.problem("steps", "unreachable", message, below=f"/{positions[key]}/key")
     waitless = {key: step for key, step in steps.items() if not _waits(step, later)}
-    for loop in islice(_loops(waitless), _MOST_LOOPS):
+    for loop in islice(_loops(waitless), _MAX_LOOPS):
         start = min(range(len(loop)), key=lambda index: positions[loop[index]])
-        way = [*loop[start:], *loop[:start]]
-        message = f"the step leads back to itself without a step that waits: {_shown(way)}"
-        reader.problem("steps", "loop", message, below=f"/{positions[way[0]]}/key")
+        path = [*loop[start:], *loop[:start]]
+        message = f"the step leads back to itself without a step that waits: {_shown(path)}"
+        reader.problem("steps", "loop", message, below=f"/{positions[path[0]]}/key")
 
 
 def _waits(step: Step, later: Mapping[str, bool | None]) -> bool:
@@ -63,15 +63,14 @@ def _reached(steps: Mapping[str, Step], start: str) -> set[str]:
 
 
 def _loops(steps: Mapping[str, Step]) -> Iterator[list[str]]:
-    """Loops that share no step, each as its steps in their order."""
+    """Yield loops that share no step, each as its steps in their order."""
     graph = {key: [target for target in _targets(step) if target in steps] for key, step in steps.items()}
     while True:
         try:
             TopologicalSorter(graph).prepare()
         except CycleError as error:
-            loop: list[str] = error.args[1][
-                :0:-1
-            ]  # the sorter goes against the arrows; both ends are one step
+            # The sorter follows the arrows backwards, and the first step is also the last.
+            loop: list[str] = error.args[1][:0:-1]
         else:
             return
         yield loop
@@ -82,6 +81,6 @@ def _loops(steps: Mapping[str, Step]) -> Iterator[list[str]]:
         }
 
 
-def _shown(way: list[str]) -> str:
-    named = [*way[:_LONGEST_WAY], "..."] if len(way) > _LONGEST_WAY else way
-    return " -> ".join([*named, way[0]])
+def _shown(path: list[str]) -> str:
+    named = [*path[:_MAX_STEPS_SHOWN], "..."] if len(path) > _MAX_STEPS_SHOWN else path
+    return " -> ".join([*named, path[0]])

@@ -1,4 +1,4 @@
-"""What a document must keep to before anything reads it: depth, text that is text, numbers that are numbers.
+"""The limits that a JSON document must keep before anything reads it: depth, valid text, finite numbers.
 
 Source: contracts/core.md section 1.3; the limits are ours.
 """
@@ -10,27 +10,27 @@ from shared.domain.errors import Problem
 from shared.domain.strategy.model import Json
 from shared.domain.validation.jtd_schema import escaped
 
-DEEPEST_DOCUMENT = 128
-"""Nothing in the settings lies more levels inside; ``data`` and schemas have closer limits of their own."""
+MAX_DEPTH = 128
+"""Levels that a document may nest; ``data`` and schemas have lower limits of their own."""
 
 
 def unreadable(value: Json, pointer: str) -> list[Problem]:
-    """What keeps a JSON value from being read, stored and sent; empty for a sound one.
+    """Return what keeps a JSON value from being read, stored and sent, if anything.
 
-    Rules: ``too-deep`` (then nothing else is looked for), ``text`` for half of a surrogate pair,
+    Rules: ``too-deep`` (then nothing else is checked), ``text`` for half of a surrogate pair,
     ``range`` for a number beyond what a double can hold (``1e999``).
     """
-    if is_deeper(value, DEEPEST_DOCUMENT):
-        message = f"nests at most {DEEPEST_DOCUMENT} levels deep"
+    if is_deeper(value, MAX_DEPTH):
+        message = f"nests at most {MAX_DEPTH} levels deep"
         return [Problem(pointer=pointer, rule="too-deep", message=message)]
     return list(_unsound(value, pointer))
 
 
 def is_deeper(value: Json, levels: int) -> bool:
-    """Whether something lies more than so many levels inside a value: the 1 of ``[[1]]`` lies 2 inside."""
+    """Whether a value nests more than so many levels deep: the 1 of ``[[1]]`` is 2 levels deep."""
     level = [value]
     for _ in range(levels + 1):
-        level = [part for one in level for part in _parts(one)]
+        level = [part for value in level for part in _parts(value)]
         if not level:
             return False
     return True

@@ -7,25 +7,16 @@ from collections.abc import Container
 from datetime import UTC, datetime
 from functools import partial
 
-from shared.domain.calendar.cron import LONGEST_CRON, Cron, read_cron
+from shared.domain.calendar.cron import Cron, read_cron
 from shared.domain.calendar.cron_fields import CronError
 from shared.domain.calendar.dates import KEEP_ALL, ResetTo, Span, Unit, later, moment_at, zone_named
 from shared.domain.errors import DateError
 from shared.domain.strategy.model import Calendar, Delta, LeadingUpTask, LifecycleTask
 from shared.domain.strategy.parse_texts import callback
-from shared.domain.strategy.reader import LONGEST_KEY, Reader
+from shared.domain.strategy.reader import Reader
 from shared.domain.strategy.variables import RESET_BOUNDS
 from shared.expressions import ResultType
 from shared.expressions.problems import caret_at_offset
-
-LARGEST_AMOUNT = 1_000_000
-"""No delta counts more units than this."""
-
-MAX_LEADING_UP = 20
-"""Leading-up tasks of a calendar at most."""
-
-MAX_CYCLE = 1_000_000_000
-"""``runOnCycle`` at most."""
 
 _STAND_IN = Delta(unit=Unit.DAYS, amount=1)
 _UTC = zone_named("UTC")
@@ -35,57 +26,52 @@ _NEW_YEAR = moment_at(datetime(2026, 1, 1, tzinfo=UTC), _UTC)
 def schedule(
     reader: Reader, *, tasks: Container[str], now: datetime | None
 ) -> tuple[Delta | None, tuple[Calendar, ...]]:
-    """The initial delay and the calendars, whose cycles must rise as far as it can be seen.
+    """Return the initial delay and the calendars.
 
-    now: from when on a cron expression must still fire; None for whenever.
+    If a calendar can be seen to date a cycle no later than the one before it, that is a problem.
+    now: a cron expression must fire after it; None for any time.
     """
-    initial_delay = reader.one("initialDelay", delta)
-    calendars = reader.many("calendars", partial(_calendar, tasks=tasks, now=now), required=True)
+    initial_delay = reader.part("initialDelay", delta)
+    calendars = reader.parts("calendars", partial(_calendar, tasks=tasks, now=now))
     for index, calendar in enumerate(calendars):
-        wrong = _not_rising(calendar, calendars)
-        if wrong is not None:
-            reader.problem("calendars", "not-rising", wrong, below=f"/{index}/scheduleAfter")
+        reason = _why_not_rising(calendar, calendars)
+        if reason is not None:
+            reader.problem("calendars", "not-rising", reason, below=f"/{index}/scheduleAfter")
     return initial_delay, calendars
 
 
 def lifecycle_task(reader: Reader, *, tasks: Container[str]) -> LifecycleTask:
-    """A task of ``onCreateTasks`` or ``onCancelTasks``."""
+    """Read a task of ``onCreateTasks`` or ``onCancelTasks``."""
     return LifecycleTask(
         task=reader.reference("task", tasks, "there is no task"),
-        delay_by=reader.one("delayBy", delta),
+        delay_by=reader.part("delayBy", delta),
         manual_trigger=reader.flag("manualTrigger"),
         create_if=callback(reader, "createIf", ResultType.BOOL),
     )
 
 
 def delta(reader: Reader) -> Delta:
-    """A distance in time; a harmless one where anything about it is wrong.
+    """Read a distance in time, or return a harmless one if anything in it is wrong.
 
-    Unit and amount are needed even beside a callback, for when that fails.
+    Unit and amount are required even beside a callback: they are used if the callback fails.
     """
-    told = reader.told
-    bare = bare_delta(reader)
-    found = Delta(
-        unit=bare.unit,
-        amount=bare.amount,
-        from_attribute=reader.optional_text("from", longest=LONGEST_KEY),
-        reset_to=reader.one("resetTo", _reset_to) or KEEP_ALL,
+    distance = Delta(
+        unit=reader.choice("unit", Unit),
+        amount=reader.whole("amount"),
+        from_attribute=reader.optional_text("from"),
+        reset_to=reader.part("resetTo", _reset_to) or KEEP_ALL,
         retry_event_callback=callback(reader, "retryEventCallback", ResultType.MAP),
     )
-    return found if reader.told == told else _STAND_IN
+    return distance if reader.is_sound else _STAND_IN
 
 
 def bare_delta(reader: Reader) -> Delta:
-    """A distance in time of unit and amount alone."""
-    amount = reader.whole("amount", 0, LARGEST_AMOUNT, required=True)
-    return Delta(
-        unit=reader.choice("unit", Unit, required=True) or _STAND_IN.unit,
-        amount=_STAND_IN.amount if amount is None else amount,
-    )
+    """Read a distance in time that has only unit and amount."""
+    return Delta(unit=reader.choice("unit", Unit), amount=reader.whole("amount"))
 
 
 def passes_time(distance: Delta) -> bool:
-    """Whether a delta may lead to another date than its anchor; False where it visibly cannot."""
+    """Whether a delta may lead to another date than its anchor; False if it certainly cannot."""
     return (
         distance.amount > 0
         or distance.reset_to != KEEP_ALL
@@ -95,38 +81,26 @@ def passes_time(distance: Delta) -> bool:
 
 
 def _reset_to(reader: Reader) -> ResetTo:
-    return ResetTo(**{name: reader.whole(name, low, high) for name, (low, high) in RESET_BOUNDS.items()})
+    return ResetTo(**{name: reader.optional_whole(name) for name in RESET_BOUNDS})
 
 
 def _calendar(reader: Reader, *, tasks: Container[str], now: datetime | None) -> Calendar:
-    """A calendar, dated by ``cron`` or by ``scheduleAfter``.
-
-    A ``runOnCycleCallback`` beside ``runOnCycle`` would never be asked, so it is refused.
-    """
-    reader.optional_text("description", may_be_empty=True)
-    calendar = Calendar(
-        key=reader.key(),
+    """Read a calendar, dated by ``cron`` or by ``scheduleAfter``."""
+    return Calendar(
+        key=reader.text("key"),
         task=reader.reference("task", tasks, "there is no task"),
         cron=_cron(reader, now),
-        schedule_after=reader.one("scheduleAfter", delta, required=not reader.has("cron")),
-        run_on_cycle=reader.whole("runOnCycle", 1, MAX_CYCLE),
+        schedule_after=reader.part("scheduleAfter", delta),
+        run_on_cycle=reader.optional_whole("runOnCycle"),
         run_on_cycle_callback=callback(reader, "runOnCycleCallback", ResultType.BOOL),
         next_cycle_date_callback=callback(reader, "nextCycleDateCallback", ResultType.TIMESTAMP),
-        leading_up_tasks=reader.many(
-            "leadingUpTasks", partial(_leading_up, tasks=tasks), most=MAX_LEADING_UP
-        ),
+        leading_up_tasks=reader.parts("leadingUpTasks", partial(_leading_up, tasks=tasks)),
     )
-    if reader.has("cron") and reader.has("scheduleAfter"):
-        reader.problem("cron", "exclusive", "does not go with scheduleAfter: one of them dates the cycles")
-    if reader.has("runOnCycle") and reader.has("runOnCycleCallback"):
-        message = "is never asked: runOnCycle beside it decides alone"
-        reader.problem("runOnCycleCallback", "exclusive", message)
-    return calendar
 
 
 def _cron(reader: Reader, now: datetime | None) -> Cron | None:
-    """A cron expression that fires, or None."""
-    text = reader.optional_text("cron", longest=LONGEST_CRON)
+    """Read a cron expression, or None. Whether it ever fires is checked later."""
+    text = reader.optional_text("cron")
     if text is None:
         return None
     try:
@@ -149,15 +123,15 @@ def _check_fires(reader: Reader, cron: Cron, now: datetime | None) -> None:
 def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:
     return LeadingUpTask(
         task=reader.reference("task", tasks, "there is no task"),
-        schedule_before=reader.one("scheduleBefore", delta, required=True) or _STAND_IN,
+        schedule_before=reader.part("scheduleBefore", delta) or _STAND_IN,
     )
 
 
-def _not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str | None:
-    """Why a cycle would not be later than the one before it; None where that cannot be seen.
+def _why_not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str | None:
+    """Return why a cycle would not be later than the one before it, or None if that cannot be seen.
 
-    Seen are a delta that leads nowhere, unless it dates no cycle (cycle 1 is at the start date), and one that
-    comes back to its own date when it follows itself, as one day and then the 5th of the month.
+    Two cases can be seen: a delta of zero, unless it dates no cycle (cycle 1 is at the start date); and a delta that
+    leads back to its own date if it follows itself, for example one day and then the 5th of the month.
     """
     distance = calendar.schedule_after
     if distance is None or calendar.next_cycle_date_callback is not None or calendar.run_on_cycle == 1:
@@ -178,7 +152,7 @@ def _not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str | No
 
 
 def _follows_itself(calendar: Calendar, calendars: tuple[Calendar, ...]) -> bool:
-    """Whether in the end every cycle is this calendar's: it is the first with neither number nor callback."""
+    """Whether every cycle is this calendar's in the end: it is the first with neither number nor callback."""
     unconditional = [c for c in calendars if c.run_on_cycle is None and c.run_on_cycle_callback is None]
     return calendar in unconditional[:1] and all(c.run_on_cycle_callback is None for c in calendars)
 

@@ -5,60 +5,51 @@ Source: contracts/core.md sections 2.2, 4 (12, 13, 27) and 4.1; design section 6
 
 import re
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 from shared.domain.strategy.model import Action, Authorization, InDoubt, Method, Service
 from shared.domain.strategy.parse_schedule import delta
-from shared.domain.strategy.parse_texts import data, headers, request_validation, schema, templates
+from shared.domain.strategy.parse_texts import data, request_validation, schema, templates
 from shared.domain.strategy.reader import Reader
+from shared.domain.strategy.settings import URL_CHARACTERS, HttpMethod
 
-_URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # the characters of RFC 3986
+_URL = re.compile(f"[{URL_CHARACTERS}?#]+")
 _PART = re.compile(r":[A-Za-z0-9_-]+")
-_LONGEST_URL = 1000
-
-
-class _HttpMethod(StrEnum):
-    GET = "get"
-    DELETE = "delete"
-    POST = "post"
-    PUT = "put"
-    PATCH = "patch"
 
 
 def service(reader: Reader, *, environment: str | None) -> Service:
-    """A service. It needs a base URL for the environment (None: not looked at), but no authorization."""
-    _description(reader)
-    base_urls = dict(reader.many("baseUrls", _base_url, required=True, unique="environment"))
+    """Read a service. It needs a base URL for the environment (None: not checked), but no authorization."""
+    base_urls = dict(reader.parts("baseUrls", _base_url))
     if base_urls and environment is not None and environment not in base_urls:
         reader.problem("baseUrls", "environment", f"has no URL for the environment {environment!r}")
-    authorization = dict(reader.many("authorization", _authorization, unique="environment"))
-    reader.take("credentialPath", required=bool(authorization))
+    authorization = dict(reader.parts("authorization", _authorization))
+    if authorization:
+        reader.require("credentialPath")
     return Service(
-        key=reader.key(),
+        key=reader.text("key"),
         base_urls=base_urls,
         authorization=authorization,
-        credential_path=reader.optional_text("credentialPath", longest=200),
-        credential_type=reader.optional_text("credentialType", longest=50),
-        methods={method.key: method for method in reader.many("methods", _method, required=True)},
+        credential_path=reader.optional_text("credentialPath"),
+        credential_type=reader.optional_text("credentialType"),
+        methods={method.key: method for method in reader.parts("methods", _method)},
     )
 
 
 def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
-    """A call of one of these services; its attributes fill each ``:name`` part of the method's URL."""
-    called = reader.reference("service", services, "there is no service")
-    owner = services.get(called) if called else None
-    if owner is None:  # which methods there are cannot be told
-        method = reader.key("method")
+    """Read a call of one of these services; its attributes fill each ``:name`` part of the method's URL."""
+    service_key = reader.reference("service", services, "there is no service")
+    called = services.get(service_key) if service_key else None
+    if called is None:  # then the methods are unknown, too
+        method = reader.text("method")
     else:
-        method = reader.reference("method", owner.methods, f"the service {called!r} has no method")
-        if method in owner.methods:
-            _require_parts(reader, owner.methods[method].url)
+        method = reader.reference("method", called.methods, f"the service {service_key!r} has no method")
+        if method in called.methods:
+            _require_parts(reader, called.methods[method].url)
     return Action(
-        key=reader.key(),
-        service=called,
+        key=reader.text("key"),
+        service=service_key,
         method=method,
-        headers=headers(reader),
+        headers=templates(reader, "headers"),
         params=templates(reader, "params"),
         data=data(reader),
         attributes=templates(reader, "attributes"),
@@ -66,69 +57,55 @@ def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
 
 
 def _base_url(reader: Reader) -> tuple[str, str]:
-    return _environment(reader), _url(reader, query=False)
+    return reader.text("environment"), _url(reader, query=False)
 
 
 def _authorization(reader: Reader) -> tuple[str, Authorization]:
-    """How to fetch the token; its attributes fill the ``:name`` parts of its URL."""
-    found = Authorization(
+    """Read how to fetch the token; the attributes fill the ``:name`` parts of the URL."""
+    authorization = Authorization(
         url=_url(reader, query=True),
-        method=_http_method(reader),
-        headers=headers(reader),
+        method=reader.choice("method", HttpMethod).value,
+        headers=templates(reader, "headers"),
         params=templates(reader, "params"),
         data=data(reader),
         attributes=templates(reader, "attributes"),
         no_cache=reader.flag("noCache"),
     )
-    _require_parts(reader, found.url)
-    return _environment(reader), found
+    _require_parts(reader, authorization.url)
+    return reader.text("environment"), authorization
 
 
 def _method(reader: Reader) -> Method:
-    _description(reader)
-    given = reader.take("async")
-    later = reader.flag("async") or not (given is None or isinstance(given, bool))  # then only that is told
+    later = reader.flag_may_be_set("async")  # a wrong type is reported by itself
     if reader.has("answerWithin") and not later:
         reader.problem("answerWithin", "exclusive", "is for asynchronous methods: async is not true")
     if reader.flag("wholeAnswer") and later:
         reader.problem("wholeAnswer", "exclusive", "is not for asynchronous methods")
     return Method(
-        key=reader.key(),
+        key=reader.text("key"),
         url=_path(reader),
-        method=_http_method(reader),
+        method=reader.choice("method", HttpMethod).value,
         request_validation=request_validation(reader),
         response_validation=schema(reader, "responseValidation"),
-        timeout_seconds=reader.whole("timeoutSeconds", 1, 300) or 30,
-        in_doubt=reader.choice("inDoubt", InDoubt) or InDoubt.RETRY,
+        timeout_seconds=reader.whole("timeoutSeconds"),
+        in_doubt=reader.choice("inDoubt", InDoubt),
         answers_later=later,
-        answer_within=reader.one("answerWithin", delta),
+        answer_within=reader.part("answerWithin", delta),
         whole_answer=reader.flag("wholeAnswer"),
     )
 
 
-def _description(reader: Reader) -> None:
-    reader.optional_text("description", may_be_empty=True)
-
-
-def _environment(reader: Reader) -> str:
-    return reader.text("environment", longest=50)
-
-
-def _http_method(reader: Reader) -> str:
-    return (reader.choice("method", _HttpMethod, required=True) or _HttpMethod.GET).value
-
-
 def _url(reader: Reader, *, query: bool) -> str:
-    url = reader.text("url", longest=_LONGEST_URL)
-    wrong = next(_wrong_with_url(url, query=query), None) if url else None
-    if wrong is not None:
-        reader.problem("url", "url", wrong)
+    url = reader.text("url")
+    reason = next(_why_no_url(url, query=query), None) if url else None
+    if reason is not None:
+        reader.problem("url", "url", reason)
         return ""
     return url
 
 
-def _wrong_with_url(url: str, *, query: bool) -> Iterator[str]:
-    """What is wrong, the most telling first."""
+def _why_no_url(url: str, *, query: bool) -> Iterator[str]:
+    """Yield what is wrong with a URL, the most helpful reason first."""
     if not url.startswith(("http://", "https://")):
         yield "must start with http:// or https://"
     if not _URL.fullmatch(url):
@@ -150,8 +127,8 @@ def _wrong_with_url(url: str, *, query: bool) -> Iterator[str]:
 
 
 def _path(reader: Reader) -> str:
-    """A resource path, each ``:name`` part a whole segment of it."""
-    url = reader.text("url", longest=_LONGEST_URL)
+    """Read a resource path, in which each ``:name`` part is a whole segment."""
+    url = reader.text("url")
     if url and not url.startswith("/"):
         reader.problem("url", "url", "must start with /")
     elif url and (not _URL.fullmatch(url) or "#" in url):
@@ -168,9 +145,9 @@ def _parts(url: str) -> Iterator[str]:
 
 
 def _require_parts(reader: Reader, url: str) -> None:
-    """Each ``:name`` part must be filled by the attributes beside; what else is wrong with them is told."""
-    given = reader.take("attributes") or {}
-    for part in dict.fromkeys(_parts(url)) if isinstance(given, Mapping) else ():
-        if given.get(part[1:]) is None:
+    """Note each ``:name`` part of a URL that no attribute fills. Attributes of a wrong type are noted elsewhere."""
+    attributes = reader.raw("attributes") or {}
+    for part in dict.fromkeys(_parts(url)) if isinstance(attributes, Mapping) else ():
+        if attributes.get(part[1:]) is None:
             message = f"must hold {part[1:]!r}, which fills {part} in the URL {url!r}"
             reader.problem("attributes", "required", message)

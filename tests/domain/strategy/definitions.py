@@ -1,4 +1,4 @@
-"""Settings to change one thing of, and what is told about them."""
+"""Settings for tests to change, and the problems that they have."""
 
 import json
 from copy import deepcopy
@@ -13,13 +13,13 @@ EVENTS = Path(__file__).parents[3] / "events"
 
 
 def example(name: str) -> dict[str, Any]:
-    """The settings of an example strategy."""
+    """Return the settings of an example strategy."""
     settings: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())["settings"]
     return settings
 
 
 def minimal() -> dict[str, Any]:
-    """The least there can be: one calendar, service, method, task, step and action."""
+    """Return the shortest settings: one calendar, service, method, task, step and action."""
     return {
         "schedule": {
             "calendars": [
@@ -41,7 +41,7 @@ def minimal() -> dict[str, Any]:
 
 
 def full() -> dict[str, Any]:
-    """Every field, none at its default."""
+    """Return settings with every field, none at its default."""
     return {
         "config": {
             "timezone": "Asia/Manila",
@@ -183,7 +183,7 @@ def _two_hours() -> dict[str, Any]:
 
 
 def changed(pointer: str, value: object, of: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Settings (by default the minimal ones) with one place set, added (``-`` in a list) or ``REMOVED``."""
+    """Return settings, by default the minimal ones, with a place set, added (``-`` in a list) or ``REMOVED``."""
     settings = deepcopy(minimal() if of is None else of)
     *way, last = pointer.split("/")[1:]
     place: Any = settings
@@ -206,7 +206,7 @@ CONTROLLERS = ("charged",)
 
 
 def problems(settings: object, *, environment: str = "dev", pointer: str = "") -> list[Problem]:
-    """Everything that is wrong with settings."""
+    """Return everything that is wrong with settings."""
     try:
         read_definition(settings, environment=environment, pointer=pointer, controllers=CONTROLLERS)
     except InvalidInputError as error:
@@ -214,6 +214,6 @@ def problems(settings: object, *, environment: str = "dev", pointer: str = "") -
     return []
 
 
-def told(settings: object) -> list[tuple[str, str]]:
-    """Where something is wrong with settings, and which rule is broken."""
+def broken_rules(settings: object) -> list[tuple[str, str]]:
+    """Return where settings are wrong, and which rule is broken there."""
     return [(problem.pointer, problem.rule) for problem in problems(settings)]

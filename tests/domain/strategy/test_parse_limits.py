@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.domain.errors import Problem
-from tests.domain.strategy.definitions import changed, problems, told
+from tests.domain.strategy.definitions import broken_rules, changed, problems
 
 
 class TestSize:
@@ -21,7 +21,7 @@ class TestSize:
 
     def test_other_problems_are_told_too(self) -> None:
         settings = changed("/actions/0/data", {"x": "x" * 200 * 1024, "y": "{{nothing}}"})
-        assert told(settings) == [("", "too-long"), ("/actions/0/data/y", "undeclared")]
+        assert broken_rules(settings) == [("", "too-long"), ("/actions/0/data/y", "undeclared")]
 
     def test_depth(self) -> None:
         value: Any = 1
@@ -30,13 +30,13 @@ class TestSize:
         assert problems(value) == [
             Problem(pointer="", rule="too-deep", message="nests at most 128 levels deep")
         ]
-        assert ("", "too-deep") not in told(value["a"])
+        assert ("", "too-deep") not in broken_rules(value["a"])
 
     def test_any_depth_is_told_without_falling_over(self) -> None:
         value: Any = []
         for _ in range(100_000):
             value = [value]
-        assert told({"actions": value}) == [("", "too-deep")]
+        assert broken_rules({"actions": value}) == [("", "too-deep")]
 
     def test_text_that_is_none(self) -> None:
         settings = changed("/actions/0/data", {"b": ["\ud800"], "a\udfff": 1, "\U0001f600": "\U0001f600"})

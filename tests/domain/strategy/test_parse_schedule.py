@@ -7,7 +7,7 @@ import pytest
 from shared.domain.calendar.cron import read_cron
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.strategy.parse import read_definition, stored_definition
-from tests.domain.strategy.definitions import changed, full, minimal, problems, told
+from tests.domain.strategy.definitions import broken_rules, changed, full, minimal, problems
 from tests.lifecycle_factories import at
 
 SCHEDULE_AFTER = "/schedule/calendars/0/scheduleAfter"
@@ -32,7 +32,7 @@ class TestReferences:
     def test_a_leading_up_task(self) -> None:
         before = {"unit": "days", "amount": 3}
         tasks = [{"task": name, "scheduleBefore": before} for name in ("bill", "remind", "")]
-        assert told(calendars(calendar(leadingUpTasks=tasks))) == [
+        assert broken_rules(calendars(calendar(leadingUpTasks=tasks))) == [
             ("/schedule/calendars/0/leadingUpTasks/1/task", "reference"),
             ("/schedule/calendars/0/leadingUpTasks/2/task", "empty"),
         ]
@@ -61,7 +61,7 @@ class TestRunOnCycle:
             Problem(
                 pointer="/schedule/calendars/0/runOnCycleCallback",
                 rule="exclusive",
-                message="is never asked: runOnCycle beside it decides alone",
+                message="is never evaluated: runOnCycle decides alone",
             )
         ]
 
@@ -83,7 +83,7 @@ class TestRising:
         first = calendar("first", runOnCycle=1, scheduleAfter=nothing)
         assert problems(calendars(first, calendar())) == []  # cycle 1 is not dated by it
         second = calendar("second", runOnCycle=2, scheduleAfter=nothing)
-        assert told(calendars(second, calendar())) == [(SCHEDULE_AFTER, "not-rising")]
+        assert broken_rules(calendars(second, calendar())) == [(SCHEDULE_AFTER, "not-rising")]
 
     @pytest.mark.parametrize(
         "members",
@@ -145,7 +145,7 @@ class TestRising:
         assert problems(calendars(each, even)) == []
         assert problems(calendars(calendar(), calendar("never", scheduleAfter=back))) == []
         fifth = calendar("fifth", runOnCycle=5)
-        assert told(calendars(each, fifth)) == [(SCHEDULE_AFTER, "not-rising")]
+        assert broken_rules(calendars(each, fifth)) == [(SCHEDULE_AFTER, "not-rising")]
 
     def test_what_leads_out_of_the_calendar(self) -> None:
         assert problems(changed(SCHEDULE_AFTER, {"unit": "years", "amount": 9000})) == [
@@ -169,7 +169,7 @@ class TestRising:
     def test_what_is_wrong_already_is_not_judged(
         self, after: dict[str, object], where: str, rule: str
     ) -> None:
-        assert told(changed(SCHEDULE_AFTER, after)) == [(SCHEDULE_AFTER + where, rule)]
+        assert broken_rules(changed(SCHEDULE_AFTER, after)) == [(SCHEDULE_AFTER + where, rule)]
 
 
 class TestDeltas:
@@ -177,18 +177,18 @@ class TestDeltas:
 
     def test_a_callback_alone_is_not_enough(self) -> None:
         delta = {"retryEventCallback": '{"unit": "days", "amount": 1}'}
-        assert told(changed("/schedule/initialDelay", delta)) == [
+        assert broken_rules(changed("/schedule/initialDelay", delta)) == [
             ("/schedule/initialDelay/amount", "required"),
             ("/schedule/initialDelay/unit", "required"),
         ]
 
     def test_a_retry_delay_is_only_unit_and_amount(self) -> None:
         found = changed("/tasks/0/retryConfig/retryStrategy/0/from", "renewal", of=full())
-        assert told(found) == [("/tasks/0/retryConfig/retryStrategy/0/from", "unknown-field")]
+        assert broken_rules(found) == [("/tasks/0/retryConfig/retryStrategy/0/from", "unknown-field")]
 
     def test_an_attribute_name_is_not_empty(self) -> None:
         settings = changed("/schedule/initialDelay", {"unit": "days", "amount": 0, "from": ""})
-        assert told(settings) == [("/schedule/initialDelay/from", "empty")]
+        assert broken_rules(settings) == [("/schedule/initialDelay/from", "empty")]
 
     def test_no_delay_is_a_delay(self) -> None:
         delay = read_definition(
@@ -204,7 +204,7 @@ class TestCron:
     def cron(self, text: object, **members: object) -> dict[str, Any]:
         return calendars({"key": "c", "task": "bill", "cron": text, **members})
 
-    def told(self, text: object, *, now: str | None = None) -> list[Problem]:
+    def broken_rules(self, text: object, *, now: str | None = None) -> list[Problem]:
         try:
             read_definition(self.cron(text), environment="dev", now=None if now is None else at(now))
         except InvalidInputError as error:
@@ -230,7 +230,7 @@ class TestCron:
             Problem(
                 pointer="/schedule/calendars/0/cron",
                 rule="exclusive",
-                message="does not go with scheduleAfter: one of them dates the cycles",
+                message="must not be given beside scheduleAfter: one of them dates the cycles",
             ),
             Problem(
                 pointer="/schedule/calendars/0/scheduleAfter",
@@ -240,17 +240,17 @@ class TestCron:
         ]
 
     def test_neither(self) -> None:
-        assert told(calendars({"key": "c", "task": "bill"})) == [(SCHEDULE_AFTER, "required")]
-        assert told(self.cron(None)) == [(SCHEDULE_AFTER, "required")]
+        assert broken_rules(calendars({"key": "c", "task": "bill"})) == [(SCHEDULE_AFTER, "required")]
+        assert broken_rules(self.cron(None)) == [(SCHEDULE_AFTER, "required")]
 
     @pytest.mark.parametrize(
         ("text", "rule"), [(9, "type"), ("", "empty"), ("0 " * 257, "too-long"), (["0 9 * * *"], "type")]
     )
     def test_what_is_no_expression_at_all(self, text: object, rule: str) -> None:
-        assert told(self.cron(text)) == [("/schedule/calendars/0/cron", rule)]
+        assert broken_rules(self.cron(text)) == [("/schedule/calendars/0/cron", rule)]
 
     def test_every_fault_is_told_with_its_place(self) -> None:
-        assert self.told("0 9,24\t* * FRIDAY") == [
+        assert self.broken_rules("0 9,24\t* * FRIDAY") == [
             Problem(
                 pointer="/schedule/calendars/0/cron",
                 rule="cron",
@@ -267,7 +267,7 @@ class TestCron:
 
     @pytest.mark.parametrize("text", ["0 0 31 2 *", "0 0 9 30 2 ?", "0 0 9 29 2 ? 2027"])
     def test_a_date_that_never_is(self, text: str) -> None:
-        assert self.told(text) == [
+        assert self.broken_rules(text) == [
             Problem(
                 pointer="/schedule/calendars/0/cron",
                 rule="never-fires",
@@ -276,15 +276,15 @@ class TestCron:
         ]
 
     def test_years_that_have_passed(self) -> None:
-        assert self.told("0 0 9 1 1 ? 2025", now="2026-02-01") == [
+        assert self.broken_rules("0 0 9 1 1 ? 2025", now="2026-02-01") == [
             Problem(
                 pointer="/schedule/calendars/0/cron",
                 rule="never-fires",
                 message="fires no more: its last date has passed",
             )
         ]
-        assert self.told("0 0 9 1 1 ? 2025-2027", now="2026-02-01") == []
-        assert self.told("0 0 9 1 1 ? 2025") == []
+        assert self.broken_rules("0 0 9 1 1 ? 2025-2027", now="2026-02-01") == []
+        assert self.broken_rules("0 0 9 1 1 ? 2025") == []
 
     def test_what_was_stored_is_read_even_when_its_years_have_passed(self) -> None:
         (read,) = stored_definition(self.cron("0 0 9 1 1 ? 1999")).calendars

@@ -10,7 +10,8 @@ from shared.domain.strategy.model import Delta, RetryConfig, Step, Task
 from shared.domain.strategy.parse import read_definition
 from shared.domain.strategy.parse_flow import check_flow
 from shared.domain.strategy.reader import Notes, Reader
-from tests.domain.strategy.definitions import changed, problems, told
+from shared.domain.strategy.shapes import Shape
+from tests.domain.strategy.definitions import broken_rules, changed, problems
 
 STEPS = "/tasks/0/steps"
 HOUR = {"unit": "hours", "amount": 1}
@@ -43,13 +44,13 @@ class TestReferences:
 
     def test_the_step_of_a_rule(self) -> None:
         rules = [{"if": "onError", "nextStep": "a"}, {"if": "onBeforeRetry", "nextStep": "b"}]
-        found = told(steps(step("a", nextStepRules=rules, delay=HOUR)))
+        found = broken_rules(steps(step("a", nextStepRules=rules, delay=HOUR)))
         assert found == [(f"{STEPS}/0/nextStepRules/1/nextStep", "reference")]
 
     def test_a_step_of_another_task(self) -> None:
         settings = steps(step("a", "z"))
         settings["tasks"].append({"key": "other", "initialStep": "z", "steps": [step("z")]})
-        assert told(settings) == [(f"{STEPS}/0/nextStep", "reference")]
+        assert broken_rules(settings) == [(f"{STEPS}/0/nextStep", "reference")]
 
     def test_the_action(self) -> None:
         assert problems(steps(step("a", action="refund"))) == [
@@ -58,7 +59,7 @@ class TestReferences:
 
     @pytest.mark.parametrize("name", ["action", "nextStep"])
     def test_an_empty_text_refers_to_nothing(self, name: str) -> None:
-        assert told(steps(step("a", **{name: ""}))) == [(f"{STEPS}/0/{name}", "empty")]
+        assert broken_rules(steps(step("a", **{name: ""}))) == [(f"{STEPS}/0/{name}", "empty")]
 
 
 class TestWhatAStepDoes:
@@ -95,7 +96,7 @@ class TestRules:
 
     def test_a_condition_of_any_rule_is_checked(self) -> None:
         rules = [{"if": kind, "ifCallback": "attempt", "nextStep": "b"} for kind in ("callback", "onError")]
-        assert told(steps(step("a", nextStepRules=rules), step("b"))) == [
+        assert broken_rules(steps(step("a", nextStepRules=rules), step("b"))) == [
             (f"{STEPS}/0/nextStepRules/0/ifCallback", "type"),
             (f"{STEPS}/0/nextStepRules/1/ifCallback", "type"),
         ]
@@ -123,12 +124,12 @@ class TestFinal:
             Problem(
                 pointer=f"{STEPS}/0/nextStepRules/1",
                 rule="exclusive",
-                message="is never looked at: the step is final",
+                message="is never evaluated: the step is final",
             )
         ]
 
     def test_what_only_such_a_way_leads_to_is_out_of_reach(self) -> None:
-        assert told(steps(step("a", "b", final=True), step("b", "a"))) == [
+        assert broken_rules(steps(step("a", "b", final=True), step("b", "a"))) == [
             (f"{STEPS}/0/nextStep", "exclusive"),
             (f"{STEPS}/1/key", "unreachable"),
         ]
@@ -137,7 +138,7 @@ class TestFinal:
 class TestReach:
     """Some way leads to every step: from the initial one by nextStep and by rules of every kind."""
 
-    def test_each_step_out_of_reach_is_told(self) -> None:
+    def test_each_step_out_of_reach_is_reported(self) -> None:
         assert problems(steps(step("x", "a"), step("a", "b"), step("b"), step("y", "x"))) == [
             Problem(pointer=f"{STEPS}/0/key", rule="unreachable", message="no way leads to the step 'x'"),
             Problem(pointer=f"{STEPS}/3/key", rule="unreachable", message="no way leads to the step 'y'"),
@@ -153,7 +154,7 @@ class TestReach:
         assert problems(steps(step("a", "b", nextStepRules=rules), step("b", "c"), step("c"))) == []
 
     def test_nothing_is_out_of_reach_where_the_beginning_is_unknown(self) -> None:
-        assert told(steps(step("a"), step("b"), start="c")) == [("/tasks/0/initialStep", "reference")]
+        assert broken_rules(steps(step("a"), step("b"), start="c")) == [("/tasks/0/initialStep", "reference")]
 
 
 class TestLoops:
@@ -178,25 +179,25 @@ class TestLoops:
             )
         ]
 
-    def test_it_is_told_at_its_first_step_and_in_order(self) -> None:
+    def test_it_is_reported_at_its_first_step_and_in_order(self) -> None:
         found = problems(steps(step("a", "d"), step("b", "c"), step("c", "d"), step("d", "b")))
         assert [(problem.pointer, problem.message[-16:]) for problem in found] == [
             (f"{STEPS}/1/key", "b -> c -> d -> b")
         ]
 
-    def test_each_loop_is_told(self) -> None:
+    def test_each_loop_is_reported(self) -> None:
         back = [{"if": "onError", "nextStep": "a"}]
-        found = told(
+        found = broken_rules(
             steps(step("a", "b"), step("b", "c", nextStepRules=back), step("c", "d"), step("d", "c"))
         )
         assert found == [(f"{STEPS}/0/key", "loop"), (f"{STEPS}/2/key", "loop")]
 
-    def test_a_hundred_loops_are_told(self) -> None:
+    def test_a_hundred_loops_are_reported(self) -> None:
         entries = [step(f"s{number}", f"s{number}") for number in range(101)]
-        found = told(steps(*entries, start="s0"))
+        found = broken_rules(steps(*entries, start="s0"))
         assert sum(rule == "loop" for _, rule in found) == 100
 
-    def test_a_long_one_is_told_in_short(self) -> None:
+    def test_a_long_one_is_reported_in_short(self) -> None:
         keys = [f"s{number}" for number in range(12)]
         entries = [step(key, after) for key, after in zip(keys, [*keys[1:], "s0"], strict=True)]
         (found,) = problems(steps(*entries, start="s0"))
@@ -216,7 +217,9 @@ class TestLoops:
 
     def test_a_delay_of_nothing_does_not(self) -> None:
         delay = {"unit": "days", "amount": 0}
-        assert told(steps(step("a", "b"), step("b", "a", delay=delay))) == [(f"{STEPS}/0/key", "loop")]
+        assert broken_rules(steps(step("a", "b"), step("b", "a", delay=delay))) == [
+            (f"{STEPS}/0/key", "loop")
+        ]
 
     def test_a_long_chain_is_no_loop_and_no_effort(self) -> None:
         keys = [f"s{number}" for number in range(2000)]
@@ -226,7 +229,7 @@ class TestLoops:
     def test_steps_without_a_usable_key_are_left_out(self) -> None:
         notes = Notes()
         task = Task(key="t", initial_step="", steps={"": Step(key="", next_step="")})
-        check_flow(Reader({}, "", notes), task, {}, later={})
+        check_flow(Reader({}, "", notes, Shape(name="", does="", fields={})), task, {}, later={})
         assert notes.problems == []
 
 
@@ -241,7 +244,9 @@ class TestRetries:
                 message="needs retryAfter or retryStrategy beside it",
             )
         ]
-        assert told(retry(times=1, retryStrategy=[])) == [("/tasks/0/retryConfig/retryStrategy", "no-delay")]
+        assert broken_rules(retry(times=1, retryStrategy=[])) == [
+            ("/tasks/0/retryConfig/retryStrategy", "no-delay")
+        ]
 
     def test_a_delay_missing_at_the_end(self) -> None:
         assert problems(retry(times=3, retryStrategy=[HOUR, HOUR])) == [
@@ -253,7 +258,7 @@ class TestRetries:
         ]
 
     def test_the_same_in_a_step(self) -> None:
-        assert told(steps(step("a", retryConfig={"times": 1}))) == [
+        assert broken_rules(steps(step("a", retryConfig={"times": 1}))) == [
             (f"{STEPS}/0/retryConfig/times", "no-delay")
         ]
 
@@ -286,7 +291,7 @@ class TestRetries:
 
     def test_a_list_that_is_none_is_not_missed_too(self) -> None:
         settings = retry(times=1, retryAfter=HOUR, retryStrategy={"unit": "days", "amount": 1})
-        assert told(settings) == [("/tasks/0/retryConfig/retryStrategy", "type")]
+        assert broken_rules(settings) == [("/tasks/0/retryConfig/retryStrategy", "type")]
 
 
 class TestAsynchronousSteps:
@@ -302,7 +307,7 @@ class TestAsynchronousSteps:
         entries: list[object] = [{k: v for k, v in entry.items() if v is not None} for entry in loop]
         settings = changed("/tasks/0/steps", entries, of=self.asynchronous())
         assert problems(settings) == []
-        assert told(changed("/tasks/0/steps", entries)) == [(f"{STEPS}/0/key", "loop")]
+        assert broken_rules(changed("/tasks/0/steps", entries)) == [(f"{STEPS}/0/key", "loop")]
 
     def test_a_time_for_the_answer_to_another_is_refused(self) -> None:
         assert problems(changed(f"{self.METHOD}/answerWithin", HOUR)) == [
@@ -317,7 +322,7 @@ class TestAsynchronousSteps:
         settings = changed(
             f"{self.METHOD}/answerWithin", {"unit": "weeks", "amount": 1}, of=self.asynchronous()
         )
-        assert told(settings) == [(f"{self.METHOD}/answerWithin/unit", "enum")]
+        assert broken_rules(settings) == [(f"{self.METHOD}/answerWithin/unit", "enum")]
 
     def test_a_callback_that_is_never_called_is_refused(self) -> None:
         never = [
@@ -345,7 +350,7 @@ class TestAsynchronousSteps:
             Problem(
                 pointer=f"{STEPS}/0/waitForAnswer",
                 rule="exclusive",
-                message="does not go with an action: an asynchronous method has its own answerWithin",
+                message="must not be given beside an action: an asynchronous method has its own answerWithin",
             )
         ]
 
@@ -358,10 +363,10 @@ class TestAsynchronousSteps:
             )
         ]
 
-    def test_where_the_method_is_unknown_only_that_is_told(self) -> None:
+    def test_where_the_method_is_unknown_only_that_is_reported(self) -> None:
         settings = changed(f"{STEPS}/0/resumeControllerCallback", "{}")
         settings = changed("/actions/0/method", "unknown", of=settings)
-        assert told(settings) == [("/actions/0/method", "reference")]
+        assert broken_rules(settings) == [("/actions/0/method", "reference")]
 
 
 class TestNamedControllers:
@@ -375,7 +380,7 @@ class TestNamedControllers:
             Problem(
                 pointer=f"{STEPS}/0/controller",
                 rule="reference",
-                message="nobody has registered a controller 'unheard-of'",
+                message="there is no registered controller 'unheard-of'",
             )
         ]
 
@@ -386,9 +391,9 @@ class TestNamedControllers:
 class TestOutputs:
     """Templates by name."""
 
-    def test_a_broken_one_is_told_at_its_name(self) -> None:
+    def test_a_broken_one_is_reported_at_its_name(self) -> None:
         (problem,) = problems(changed("/tasks/0/outputs", {"ok": "{{cycle}}", "sum": "${1 +}"}))
         assert problem.pointer == "/tasks/0/outputs/sum"
 
     def test_they_are_texts(self) -> None:
-        assert told(changed("/tasks/0/outputs", {"sum": 1})) == [("/tasks/0/outputs/sum", "type")]
+        assert broken_rules(changed("/tasks/0/outputs", {"sum": 1})) == [("/tasks/0/outputs/sum", "type")]

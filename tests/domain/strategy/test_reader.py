@@ -1,4 +1,4 @@
-"""The reader's own promises, apart from any definition."""
+"""The reader of one object by its declaration."""
 
 from enum import StrEnum
 
@@ -6,6 +6,20 @@ import pytest
 
 from shared.domain.errors import Problem
 from shared.domain.strategy.reader import Notes, Reader
+from shared.domain.strategy.shapes import (
+    Exclusive,
+    Shape,
+    choice,
+    flag,
+    json,
+    key,
+    part,
+    parts,
+    shape,
+    templates,
+    text,
+    whole,
+)
 
 
 class Colour(StrEnum):
@@ -13,9 +27,33 @@ class Colour(StrEnum):
     BLUE = "blue"
 
 
-def reader_of(value: object, pointer: str = "") -> tuple[Reader, Notes]:
+ENTRY = shape("Entry", "An entry.", {"key": key("Its name.").required, "on": flag("Whether it is on.")})
+EVERYTHING = shape(
+    "Everything",
+    "A field of each kind.",
+    {
+        "text": text("A text."),
+        "named": text("A text with a default.", default="UTC"),
+        "flag": flag("A flag."),
+        "number": whole(1, 9, "A number."),
+        "counted": whole(0, 9, "A number with a default.", default=7),
+        "colour": choice(Colour, "A colour."),
+        "painted": choice(Colour, "A colour with a default.", default=Colour.BLUE),
+        "part": part(ENTRY, "An object."),
+        "list": parts(ENTRY, "A list.", low=1),
+        "texts": templates("Texts."),
+        "json": json("Anything."),
+    },
+)
+
+
+def reader_of(value: object, pointer: str = "", of: Shape = EVERYTHING) -> tuple[Reader, Notes]:
     notes = Notes()
-    return Reader(value, pointer, notes), notes
+    return Reader(value, pointer, notes, of), notes
+
+
+def entry_key(reader: Reader) -> str:
+    return reader.text("key")
 
 
 class TestPointers:
@@ -23,105 +61,171 @@ class TestPointers:
 
     def test_a_member(self) -> None:
         reader, notes = reader_of({"a/b~c": 1}, "/settings")
-        assert reader.at("a/b~c") == "/settings/a~1b~0c"
-        assert reader.at("list", "/3/key") == "/settings/list/3/key"
-        reader.finish()
+        assert reader.pointer_to("a/b~c") == "/settings/a~1b~0c"
+        assert reader.pointer_to("list", "/3/key") == "/settings/list/3/key"
         assert notes.problems == [
             Problem(pointer="/settings/a~1b~0c", rule="unknown-field", message="is not a known field")
         ]
 
-    def test_members_of_a_map_of_texts(self) -> None:
-        reader, notes = reader_of({"headers": {"a/b": 1, "c": "text", "d": None}})
-        assert reader.texts("headers") == {"c": "text"}
-        assert notes.problems == [Problem(pointer="/headers/a~1b", rule="type", message="must be a string")]
+    def test_a_place_below_a_member(self) -> None:
+        reader, notes = reader_of({"list": [{"key": "a"}, {"on": 1}], "texts": {"a/b": 1}}, "/settings")
+        assert reader.parts("list", entry_key) == ("a", "")
+        assert {(problem.pointer, problem.rule) for problem in notes.problems} == {
+            ("/settings/texts/a~1b", "type"),
+            ("/settings/list/1/on", "type"),
+            ("/settings/list/1/key", "required"),
+        }
+
+
+class TestValues:
+    """Right values are returned as they are."""
+
+    def test_a_value_of_each_kind(self) -> None:
+        reader, notes = reader_of(
+            {
+                "text": "a",
+                "named": "b",
+                "flag": True,
+                "number": 2.0,
+                "counted": 0,
+                "colour": "blue",
+                "painted": "red",
+                "part": {"key": "k"},
+                "list": [{"key": "k"}, {"key": "l"}],
+                "texts": {"x": "y", "z": None},
+                "json": {"any": None},
+            }
+        )
+        assert (reader.text("text"), reader.optional_text("text"), reader.text("named")) == ("a", "a", "b")
+        assert reader.flag("flag") is True
+        assert (reader.optional_whole("number"), type(reader.optional_whole("number"))) == (2, int)
+        assert reader.whole("counted") == 0
+        assert (reader.choice("colour", Colour), reader.choice("painted", Colour)) == ("blue", "red")
+        assert reader.reference("text", {"a"}, "there is no") == "a"
+        assert reader.part("part", entry_key) == "k"
+        assert reader.parts("list", entry_key) == ("k", "l")
+        assert reader.texts("texts") == {"x": "y"}
+        assert reader.json("json") == {"any": None}
+        reader.finish()
+        assert reader.is_sound
+        assert notes.all_problems() == ()
+
+    def test_keys_with_their_first_positions(self) -> None:
+        reader, _ = reader_of({"list": [{"key": "a"}, 5, {"key": "b"}, {"key": "a"}, {"key": 7}]})
+        assert reader.keys("list") == {"a": 0, "b": 2}
 
 
 class TestStandIns:
-    """Reading never raises: what is wrong or absent is answered by something harmless."""
+    """Reading never raises: the default, or a harmless value, stands in for what is absent or wrong."""
 
-    @pytest.mark.parametrize("value", [{}, {"x": None}, {"x": ["wrong"]}, "no object"])
-    def test_what_is_answered(self, value: object) -> None:
+    @pytest.mark.parametrize(
+        "value", [{}, dict.fromkeys(EVERYTHING.fields), dict.fromkeys(EVERYTHING.fields, 0.5), 5]
+    )
+    def test_of_each_kind(self, value: object) -> None:
         reader, _ = reader_of(value)
-        assert reader.text("x") == ""
-        assert reader.key("x") == ""
-        assert reader.optional_text("x") is None
-        assert reader.reference("x", {"a"}, "there is no") == ""
-        assert reader.optional_reference("x", {"a"}, "there is no") is None
-        assert reader.flag("x") is False
-        assert reader.whole("x", 1, 2) is None
-        assert reader.choice("x", Colour) is None
-        assert reader.texts("x") == {}
-        assert reader.take_object("x") is None
+        assert (reader.text("text"), reader.optional_text("text"), reader.text("named")) == ("", None, "UTC")
+        assert reader.reference("text", {"a"}, "there is no") == ""
+        assert reader.optional_reference("text", {"a"}, "there is no") is None
+        assert reader.flag("flag") is False
+        assert (reader.optional_whole("number"), reader.whole("number"), reader.whole("counted")) == (
+            None,
+            0,
+            7,
+        )
+        assert (reader.choice("colour", Colour), reader.choice("painted", Colour)) == ("red", "blue")
+        assert reader.parts("list", entry_key) == ()
+        assert reader.keys("list") == {}
+        assert reader.texts("texts") == {}
+        assert reader.json("json") is None
 
-    @pytest.mark.parametrize("value", [{}, {"x": None}, {"x": "wrong"}, {"x": {}}])
-    def test_a_list(self, value: object) -> None:
-        reader, _ = reader_of(value)
-        assert reader.many("x", lambda entry: entry.text("y")) == ()
-        assert reader.keys("x") == {}
+    def test_a_nested_object_of_another_type(self) -> None:
+        reader, notes = reader_of({"part": 5})
+        assert reader.part("part", entry_key) == ""
+        assert not reader.is_sound
+        assert notes.problems == [Problem(pointer="/part", rule="type", message="must be an object")]
 
-    @pytest.mark.parametrize("value", [{}, {"x": None}])
-    def test_an_object(self, value: object) -> None:
-        reader, notes = reader_of(value)
-        assert reader.one("x", lambda entry: entry.text("y")) is None
-        assert notes.problems == []
-        assert reader.one("x", lambda entry: entry.text("y"), required=True) is None
-        assert notes.problems == [Problem(pointer="/x", rule="required", message="is required")]
+    def test_a_value_of_another_type_in_place_of_a_flag_may_mean_true(self) -> None:
+        assert [reader_of(value)[0].flag_may_be_set("flag") for value in ({}, {"flag": False})] == [
+            False,
+            False,
+        ]
+        assert [reader_of({"flag": value})[0].flag_may_be_set("flag") for value in (True, "yes")] == [
+            True,
+            True,
+        ]
 
-    def test_what_is_no_object_has_no_problems_but_that(self) -> None:
-        reader, notes = reader_of([], "/place")
-        reader.text("x")
-        reader.note(Problem(pointer="/place/y", rule="any", message="is not told"))
+
+class TestReferences:
+    """A reference must be a known key."""
+
+    def test_an_unknown_key(self) -> None:
+        reader, notes = reader_of({"text": "b"})
+        assert reader.reference("text", {"a"}, "there is no") == "b"
+        assert notes.problems == [Problem(pointer="/text", rule="reference", message="there is no 'b'")]
+
+
+class TestWholeObjects:
+    """An object has its required members, at least one of some, and not both of others. Null counts as absent."""
+
+    SHAPE = shape(
+        "Whole",
+        "An object.",
+        {
+            "needed": key("Required.").required,
+            "entries": parts(ENTRY, "Required.", low=1).required,
+            "either": key("This."),
+            "or": key("That."),
+            "not": key("Not with that."),
+        },
+        any_of=("either", "or"),
+        needs="is needed, or that",
+        exclusive=(Exclusive("not", "or", "does not go with that"),),
+    )
+
+    def problems(self, value: object) -> list[tuple[str, str, str]]:
+        reader, notes = reader_of(value, of=self.SHAPE)
+        reader.finish()
+        return [(problem.pointer, problem.rule, problem.message) for problem in notes.all_problems()]
+
+    @pytest.mark.parametrize("value", [{}, {"needed": None, "entries": None, "or": None, "surplus": None}])
+    def test_nothing_given(self, value: object) -> None:
+        assert self.problems(value) == [
+            ("/either", "required", "is needed, or that"),
+            ("/entries", "required", "must hold at least one entry"),
+            ("/needed", "required", "is required"),
+        ]
+
+    def test_one_of_some_is_enough(self) -> None:
+        assert self.problems({"needed": "a", "entries": [{}], "or": "b"}) == []
+        assert self.problems({"needed": "a", "entries": [{}], "either": "b", "not": "c"}) == []
+
+    def test_both_of_two_that_exclude_each_other(self) -> None:
+        assert self.problems({"needed": "a", "entries": [{}], "or": "b", "not": "c"}) == [
+            ("/not", "exclusive", "does not go with that")
+        ]
+
+    def test_require_notes_what_is_not_given(self) -> None:
+        reader, notes = reader_of({"text": "a"})
+        reader.require("text")
+        reader.require("json")
+        assert notes.problems == [Problem(pointer="/json", rule="required", message="is required")]
+
+    def test_a_value_that_is_no_object_has_no_other_problem(self) -> None:
+        reader, notes = reader_of([], "/place", of=self.SHAPE)
+        reader.require("needed")
+        reader.note(Problem(pointer="/place/y", rule="any", message="is not noted"))
         reader.finish()
         assert notes.problems == [Problem(pointer="/place", rule="type", message="must be an object")]
 
 
-class TestValues:
-    """What is right is answered as it is."""
-
-    def test_each_kind(self) -> None:
-        reader, notes = reader_of(
-            {"t": "text", "e": "", "f": True, "n": 2.0, "c": "blue", "r": "a", "l": [{"key": "k"}]}
-        )
-        assert reader.text("t") == "text"
-        assert reader.optional_text("e", may_be_empty=True) == ""
-        assert reader.flag("f") is True
-        assert (reader.whole("n", 1, 2), type(reader.whole("n", 1, 2))) == (2, int)
-        assert reader.choice("c", Colour) is Colour.BLUE
-        assert reader.reference("r", {"a"}, "there is no") == "a"
-        assert reader.many("l", lambda entry: entry.key()) == ("k",)
-        reader.finish()
-        assert notes.settle() == ()
-
-    @pytest.mark.parametrize("number", [1e300, float("inf"), float("nan"), 10**400])
-    def test_no_number_is_too_much_for_it(self, number: float) -> None:
-        reader, notes = reader_of({"n": number})
-        assert reader.whole("n", 1, 2) is None
-        assert [problem.pointer for problem in notes.problems] == ["/n"]
-
-    def test_a_text_has_its_longest_length(self) -> None:
-        reader, notes = reader_of({"a": "x" * 4096, "b": "x" * 4097, "c": "xxx"})
-        assert len(reader.text("a")) == 4096
-        assert reader.text("b") == ""
-        assert reader.text("c", longest=2) == ""
-        assert notes.problems == [
-            Problem(pointer="/b", rule="too-long", message="must have at most 4096 characters"),
-            Problem(pointer="/c", rule="too-long", message="must have at most 2 characters"),
-        ]
-
-    def test_keys_with_the_position_they_have_first(self) -> None:
-        reader, _ = reader_of({"l": [{"key": "a"}, 5, {"key": "b"}, {"key": "a"}, {"key": 7}]})
-        assert reader.keys("l") == {"a": 0, "b": 2}
-
-
 class TestChecks:
-    """What takes its time is looked at when everything has been read, and told in its place."""
+    """Checks that take time run when everything has been read; their problems are sorted in."""
 
     def test_problems_of_checks_are_sorted_in(self) -> None:
         reader, notes = reader_of({})
         reader.later(lambda: reader.problem("a", "late", "was checked last", caret="a\n^"))
         reader.problem("b", "early", "was read first")
-        assert reader.told == 1
-        assert notes.settle() == (
+        assert notes.all_problems() == (
             Problem(pointer="/a", rule="late", message="was checked last", caret="a\n^"),
             Problem(pointer="/b", rule="early", message="was read first"),
         )

@@ -1,0 +1,124 @@
+"""The checks of form: whether one value keeps to the declaration of its field.
+
+What concerns an object as a whole is checked in ``reader.py``.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from shared.domain.strategy.model import Json
+from shared.domain.strategy.shapes import Field, Kind
+from shared.domain.validation.jtd_schema import escaped
+
+
+class Fault(NamedTuple):
+    """What is wrong with a value. below: the pointer from the value to the place in it."""
+
+    rule: str
+    message: str
+    below: str = ""
+
+
+def faults_of(field: Field, value: Json) -> Sequence[Fault]:
+    """Return what is wrong with the value of a field. An object of a declared shape is checked when it is read."""
+    return _CHECKS[field.kind](field, value)
+
+
+def keys_of(entries: list[Json], member: str) -> list[str]:
+    """Return what identifies each entry of a list, or an empty string if the entry has no such text."""
+    keys = [entry.get(member) if isinstance(entry, Mapping) else None for entry in entries]
+    return [key if isinstance(key, str) else "" for key in keys]
+
+
+def _text(field: Field, value: Json) -> Sequence[Fault]:
+    if not isinstance(value, str):
+        return (Fault("type", "must be a string"),)
+    if field.low <= len(value) <= field.high:
+        return ()
+    if not value:
+        return (Fault("empty", "must not be empty"),)
+    return (Fault("too-long", f"must have at most {field.high} characters"),)
+
+
+def _flag(_: Field, value: Json) -> Sequence[Fault]:
+    return () if isinstance(value, bool) else (Fault("type", "must be true or false"),)
+
+
+def _whole(field: Field, value: Json) -> Sequence[Fault]:
+    """Check a whole number: 3.0 is one, no boolean is."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        return (Fault("type", "must be a whole number"),)
+    if field.low <= value <= field.high:
+        return ()
+    return (Fault("range", f"must be between {field.low} and {field.high}"),)
+
+
+def _choice(field: Field, value: Json) -> Sequence[Fault]:
+    if value in field.choices:
+        return ()
+    return (Fault("enum", f"must be one of {', '.join(field.choices)}{field.hint}"),)
+
+
+def _part(_: Field, value: Json) -> Sequence[Fault]:  # noqa: ARG001 - its own reader checks it
+    return ()
+
+
+def _parts(field: Field, entries: Json) -> Sequence[Fault]:
+    if not isinstance(entries, list):
+        return (Fault("type", "must be a list"),)
+    faults = []
+    if len(entries) < field.low:
+        faults.append(Fault("required", "must hold at least one entry"))
+    if len(entries) > field.high:
+        faults.append(Fault("too-many", f"must hold at most {field.high} entries"))
+    seen = {""}
+    for index, key in enumerate(keys_of(entries, field.unique)):
+        if key and key in seen:
+            faults.append(
+                Fault("repeated-key", f"{key!r} is given more than once", f"/{index}/{field.unique}")
+            )
+        seen.add(key)
+    return faults
+
+
+def _texts(field: Field, members: Json) -> Sequence[Fault]:
+    if not isinstance(members, Mapping):
+        return (Fault("type", "must be an object"),)
+    faults = []
+    for name, value in members.items():
+        if value is None:
+            continue
+        if field.pattern is not None and not re.fullmatch(field.pattern, name):
+            message = "a header name has only letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"
+            faults.append(Fault("header-name", message, f"/{escaped(name)}"))
+        if not isinstance(value, str):
+            faults.append(Fault("type", "must be a string", f"/{escaped(name)}"))
+    return faults
+
+
+def _json(_: Field, value: Json) -> Sequence[Fault]:
+    return () if isinstance(value, Mapping) else (Fault("type", "must be an object"),)
+
+
+def _schema_or_expression(field: Field, value: Json) -> Sequence[Fault]:
+    if isinstance(value, Mapping):
+        return ()
+    return (
+        _text(field, value)
+        if isinstance(value, str)
+        else (Fault("type", "must be a schema or an expression"),)
+    )
+
+
+_CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[Fault]]] = {
+    Kind.TEXT: _text,
+    Kind.FLAG: _flag,
+    Kind.WHOLE: _whole,
+    Kind.CHOICE: _choice,
+    Kind.PART: _part,
+    Kind.PARTS: _parts,
+    Kind.TEXTS: _texts,
+    Kind.JSON: _json,
+    Kind.SCHEMA_OR_EXPRESSION: _schema_or_expression,
+}

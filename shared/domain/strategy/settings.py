@@ -1,0 +1,331 @@
+"""The declaration of a strategy's settings: each field with its type, bounds, default, and what it does.
+
+The reader checks form and bounds by it. The JSON Schema in the OpenAPI document, the reference in
+docs/api/core.md and the schema for editors are made from it. What one part says of another (references, reachability of
+steps, expressions, dates) is checked by the ``parse*`` modules.
+Source: contracts/core.md sections 2.2 and 4.1; the bounds are ours.
+"""
+
+from enum import StrEnum
+
+from shared.domain.calendar.cron import LONGEST_CRON
+from shared.domain.calendar.dates import Unit
+from shared.domain.strategy.model import InDoubt, OnResume, RuleKind
+from shared.domain.strategy.shapes import (
+    Exclusive,
+    Field,
+    Kind,
+    callback,
+    choice,
+    flag,
+    json,
+    key,
+    part,
+    parts,
+    shape,
+    templates,
+    text,
+    whole,
+)
+from shared.domain.strategy.variables import RESET_BOUNDS
+
+MAX_SETTINGS_BYTES = 200 * 1024
+MAX_LIFECYCLE_TASKS = 25
+MAX_LEADING_UP_TASKS = 20
+MAX_CYCLE = 1_000_000_000
+MAX_AMOUNT = 1_000_000
+"""Units of a distance in time."""
+MAX_RETRIES = 1000
+MAX_URL_LENGTH = 1000
+
+URL_CHARACTERS = r"A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]"
+"""The characters of RFC 3986 within a pair of square brackets, except ``?`` and ``#``."""
+
+HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
+"""A token of RFC 9110 section 5.6.2."""
+
+
+class HttpMethod(StrEnum):
+    """The methods that services are called with."""
+
+    GET = "get"
+    DELETE = "delete"
+    POST = "post"
+    PUT = "put"
+    PATCH = "patch"
+
+
+_KEY = key("Its name.").required
+_DESCRIPTION = text("For people.", low=0)
+_HTTP_METHOD = choice(HttpMethod, "HTTP method of the request.").required
+_ENVIRONMENT = text("The environment it is for; the deployment's own one is used.", high=50).required
+_REQUEST = {
+    "headers": templates("Headers of the request by name.", names=HEADER_NAME),
+    "params": templates("Parameters of the query by name."),
+    "data": json("The body of the request; strings at any depth are templates. Nulls are sent as they are."),
+    "attributes": templates("Values of the `:name` parts of the URL."),
+}
+
+_BARE_DELTA = {
+    "unit": choice(Unit, "What is counted.").required,
+    "amount": whole(0, MAX_AMOUNT, "How many units.").required,
+}
+
+RESET_TO = shape(
+    "ResetTo",
+    "Parts of a date and the values they are set to.",
+    {name: whole(low, high, f"The {name} of the result.") for name, (low, high) in RESET_BOUNDS.items()},
+)
+
+TIME_DELTA = shape(
+    "TimeDelta",
+    "A distance in time, computed in the strategy's zone.",
+    _BARE_DELTA
+    | {
+        "from": key("The instance attribute with the date to count from, instead of the usual one."),
+        "resetTo": part(RESET_TO, "Parts of the date that are set after the distance was added."),
+        "retryEventCallback": callback("a map", "`unit`, `amount` and `resetTo` instead of these."),
+    },
+)
+
+BARE_DELTA = shape("BareDelta", "A distance in time.", _BARE_DELTA)
+
+LEADING_UP_TASK = shape(
+    "LeadingUpTask",
+    "A task that runs before the main task of a cycle.",
+    {
+        "task": key("Key of the task.").required,
+        "scheduleBefore": part(TIME_DELTA, "How long before the main task.").required,
+    },
+)
+
+CALENDAR = shape(
+    "Calendar",
+    "When cycles are due, by a distance or by cron, and the tasks that run then.",
+    {
+        "key": _KEY,
+        "task": key("Key of the main task of its cycles.").required,
+        "description": _DESCRIPTION,
+        "scheduleAfter": part(TIME_DELTA, "Distance of a cycle from the one before it."),
+        "cron": text("Due times by cron, instead of `scheduleAfter`.", high=LONGEST_CRON),
+        "runOnCycle": whole(1, MAX_CYCLE, "Use this calendar only for this cycle."),
+        "runOnCycleCallback": callback("a bool", "whether to use this calendar for a cycle."),
+        "nextCycleDateCallback": callback("a timestamp", "the date of the cycle, instead of `date`."),
+        "leadingUpTasks": parts(LEADING_UP_TASK, "Tasks that run before it.", high=MAX_LEADING_UP_TASKS),
+    },
+    any_of=("scheduleAfter", "cron"),
+    needs="is required",
+    exclusive=(
+        Exclusive(
+            "cron", "scheduleAfter", "must not be given beside scheduleAfter: one of them dates the cycles"
+        ),
+        Exclusive("runOnCycleCallback", "runOnCycle", "is never evaluated: runOnCycle decides alone"),
+    ),
+)
+
+SCHEDULE = shape(
+    "Schedule",
+    "When the cycles are due.",
+    {
+        "calendars": parts(
+            CALENDAR,
+            "The calendar of a cycle is the one with its number, else the first whose callback applies, else the"
+            " first with neither.",
+            low=1,
+        ).required,
+        "initialDelay": part(TIME_DELTA, "Distance of cycle 1 from the start date."),
+    },
+)
+
+LIFECYCLE_TASK = shape(
+    "LifecycleTask",
+    "A task planned when an instance is created or canceled.",
+    {
+        "task": key("Key of the task.").required,
+        "delayBy": part(TIME_DELTA, "How long afterwards it is due."),
+        "manualTrigger": flag("Its event stays `ONHOLD` until it is executed by hand."),
+        "createIf": callback("a bool", "whether it is planned at all."),
+    },
+)
+
+CONFIG = shape(
+    "Config",
+    "Settings of the strategy as a whole.",
+    {
+        "requestDelayTime": whole(0, 5000, "Milliseconds to wait before each call of a service.", default=0),
+        "manualTrigger": flag("Main events stay `ONHOLD` until they are executed by hand."),
+        "timezone": text("IANA zone of all date arithmetic and of simulated dates.", high=64, default="UTC"),
+        "anyAttributes": flag("Attributes may be any JSON values, not only strings, numbers and booleans."),
+        "onResume": choice(
+            (value for value in OnResume if value is not OnResume.SHIFT),
+            "Which missed dates run when an instance continues: the last one, all, or none.",
+            default=OnResume.LAST,
+            hint="; shift is for a single resume",
+        ),
+    },
+)
+
+BASE_URL = shape(
+    "BaseUrl",
+    "Where a service is in an environment.",
+    {
+        "environment": _ENVIRONMENT,
+        "url": text(
+            "Absolute URL without a query.", high=MAX_URL_LENGTH, pattern=f"^https?://[{URL_CHARACTERS}]+$"
+        ).required,
+    },
+)
+
+AUTHORIZATION = shape(
+    "Authorization",
+    "The request that fetches a service's token in an environment.",
+    {
+        "environment": _ENVIRONMENT,
+        "url": text(
+            "Absolute URL.", high=MAX_URL_LENGTH, pattern=f"^https?://[{URL_CHARACTERS}?]+$"
+        ).required,
+        "method": _HTTP_METHOD,
+        **_REQUEST,
+        "noCache": flag("A token is fetched for every call, not kept until it expires."),
+    },
+)
+
+METHOD = shape(
+    "Method",
+    "One endpoint of a service.",
+    {
+        "key": _KEY,
+        "url": text(
+            "Its path, with `:name` parts.", high=MAX_URL_LENGTH, pattern=f"^/[{URL_CHARACTERS}?]*$"
+        ).required,
+        "method": _HTTP_METHOD,
+        "description": _DESCRIPTION,
+        "async": flag("The service answers later, by `resume`."),
+        "answerWithin": part(TIME_DELTA, "How long to wait for that answer; only for `async`."),
+        "wholeAnswer": flag("Any answer succeeds, as `{status, reason, body}`; not for `async`."),
+        "requestValidation": Field(
+            Kind.SCHEMA_OR_EXPRESSION,
+            "Schema of the body that is sent, as an object or as JSON text. Any other text is CEL that returns a"
+            " bool: whether the request may be sent.",
+            low=1,
+        ),
+        "responseValidation": json("Schema of the body of the answer."),
+        "timeoutSeconds": whole(1, 300, "How long a call may take.", default=30),
+        "inDoubt": choice(InDoubt, "What to do if a POST or PATCH is in doubt.", default=InDoubt.RETRY),
+    },
+)
+
+SERVICE = shape(
+    "Service",
+    "An HTTP API that actions call.",
+    {
+        "key": _KEY,
+        "baseUrls": parts(BASE_URL, "Where it is, by environment.", low=1, unique="environment").required,
+        "methods": parts(METHOD, "Its endpoints.", low=1).required,
+        "description": _DESCRIPTION,
+        "authorization": parts(AUTHORIZATION, "How to fetch its token.", unique="environment"),
+        "credentialPath": text("Path to the token in the answer, for example `data.token`.", high=200),
+        "credentialType": text("The word before the token in the header, for example `Bearer`.", high=50),
+    },
+)
+
+ACTION = shape(
+    "Action",
+    "A call of a method with its parameters.",
+    {
+        "key": _KEY,
+        "service": key("Key of the service.").required,
+        "method": key("Key of its method.").required,
+        **_REQUEST,
+    },
+)
+
+RETRY_CONFIG = shape(
+    "RetryConfig",
+    "How often and when a failed attempt is repeated.",
+    {
+        "times": whole(0, MAX_RETRIES, "Retries at most; if it is left out, the length of `retryStrategy`."),
+        "retryAfter": part(TIME_DELTA, "Delay of the retries beyond the end of `retryStrategy`."),
+        "retryStrategy": parts(BARE_DELTA, "The delay of each retry in turn."),
+        "pauseBeforeCancel": flag("If no attempts are left, the instance is paused, not canceled."),
+    },
+)
+
+NEXT_STEP_RULE = shape(
+    "NextStepRule",
+    "The next step under a condition.",
+    {
+        "if": choice(RuleKind, "When the rule is evaluated.").required,
+        "nextStep": key("Key of the next step.").required,
+        "description": _DESCRIPTION,
+        "ifCallback": callback("a bool", "whether the rule applies; required if `if` is `callback`."),
+    },
+)
+
+STEP = shape(
+    "Step",
+    "One thing a task does: an action, a controller, or a delay.",
+    {
+        "key": _KEY,
+        "description": _DESCRIPTION,
+        "action": key("Key of the action it calls."),
+        "controller": key("Name of the registered controller that evaluates its result."),
+        "controllerCallback": callback("a map", "directives that follow from its result."),
+        "resumeControllerCallback": callback(
+            "a map", "directives that follow from a later answer (`async`)."
+        ),
+        "retryConfig": part(RETRY_CONFIG, "Its own retries, instead of the task's."),
+        "resetAttempts": flag("When the step is reached for the first time, attempts count from 1 again."),
+        "final": flag("The task ends here: neither `nextStep` nor `callback` rules may be given beside it."),
+        "optional": flag("The task goes on if this step fails."),
+        "repeatOnRetry": flag("A retry executes it again, even if it succeeded."),
+        "nextStep": key("Key of the step after it."),
+        "nextStepRules": parts(NEXT_STEP_RULE, "Next steps under conditions."),
+        "everyRule": flag("All `callback` rules that apply are followed in turn, not only the first."),
+        "delay": part(TIME_DELTA, "How long it waits before it acts; no runner is occupied meanwhile."),
+        "waitForAnswer": part(TIME_DELTA, "How long to wait for an answer sent to its correlation id."),
+    },
+    any_of=("action", "controller", "controllerCallback", "delay", "waitForAnswer"),
+    needs="a step needs an action, a controller, a controllerCallback, a delay or a waitForAnswer",
+    exclusive=(
+        Exclusive(
+            "waitForAnswer",
+            "action",
+            "must not be given beside an action: an asynchronous method has its own answerWithin",
+        ),
+    ),
+)
+
+TASK = shape(
+    "Task",
+    "A flow of steps.",
+    {
+        "key": _KEY,
+        "initialStep": key("Key of the first step.").required,
+        "steps": parts(STEP, "Its steps.", low=1).required,
+        "description": _DESCRIPTION,
+        "retryConfig": part(RETRY_CONFIG, "The retries of its steps."),
+        "outputs": templates("What is kept on event and instance when the task has succeeded, by name."),
+    },
+)
+
+SETTINGS = shape(
+    "Settings",
+    "What a strategy does: when which tasks are due, and what their steps call."
+    f" {MAX_SETTINGS_BYTES // 1024} KB as JSON at most. A null member counts as left out.",
+    {
+        "schedule": part(SCHEDULE, "When the cycles are due.").required,
+        "services": parts(SERVICE, "The HTTP APIs that actions call.", low=1).required,
+        "tasks": parts(TASK, "The flows of steps.", low=1).required,
+        "actions": parts(ACTION, "Calls with their parameters.", low=1).required,
+        "config": part(CONFIG, "Settings of the strategy as a whole."),
+        "instanceValidation": json(
+            "Schema of an instance's attributes. It is JSON Schema if it has `$schema` or a type that only JSON"
+            " Schema has, for example `object`; otherwise JTD (RFC 8927)."
+        ),
+        "onCreateTasks": parts(
+            LIFECYCLE_TASK, "Tasks for the creation of an instance.", high=MAX_LIFECYCLE_TASKS
+        ),
+        "onCancelTasks": parts(LIFECYCLE_TASK, "Tasks for its cancelation.", high=MAX_LIFECYCLE_TASKS),
+    },
+)

@@ -1,0 +1,171 @@
+"""What a settings document is declared with: fields and the shapes (objects) that they make up.
+
+A declaration is plain data. ``settings.py`` holds the one of a strategy's settings, ``reader.py`` checks values
+against it; the JSON Schema and the reference table are made from it.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum, auto
+from math import inf
+from typing import NamedTuple
+
+MAX_TEXT_LENGTH = 4096
+MAX_KEY_LENGTH = 100
+
+
+class Kind(StrEnum):
+    """What a field holds."""
+
+    TEXT = auto()  # a string; the bounds count its characters
+    FLAG = auto()  # a boolean
+    WHOLE = auto()  # a whole number within the bounds
+    CHOICE = auto()  # one of a few strings
+    PART = auto()  # an object of a declared shape
+    PARTS = auto()  # a list of objects of a declared shape; the bounds count its entries
+    TEXTS = auto()  # an object with strings under any names
+    JSON = auto()  # an object of anything
+    SCHEMA_OR_EXPRESSION = auto()  # an object of anything, or a string that is not empty
+
+
+class Exclusive(NamedTuple):
+    """A field that must not be given beside another, and the message if it is."""
+
+    field: str
+    beside: str
+    message: str
+
+
+class Shape(NamedTuple):
+    """An object with its fields by name.
+
+    required: the names of the required fields.
+    any_of: at least one of these fields must be given, else the first is missing, with the message ``needs``.
+    """
+
+    name: str
+    does: str
+    fields: "Mapping[str, Field]"
+    required: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    needs: str = ""
+    exclusive: tuple[Exclusive, ...] = ()
+
+
+_NO_SHAPE = Shape(name="", does="", fields={})
+
+
+class Field(NamedTuple):
+    """One member of an object.
+
+    does: what it does, for people. low, high: the bounds, both included.
+    hint: is added to the message about another choice.
+    pattern: of the names in an object of strings; or of a string, then only for the schema, because the reader
+    explains in its own words what is wrong with a URL.
+    shape: of a part or of the entries of a list. unique: the member that identifies each entry of a list.
+    """
+
+    kind: Kind
+    does: str
+    is_required: bool = False
+    default: bool | int | str | None = None
+    low: int = 0
+    high: float = inf
+    choices: tuple[str, ...] = ()
+    hint: str = ""
+    pattern: str | None = None
+    shape: Shape = _NO_SHAPE
+    unique: str = "key"
+
+    @property
+    def required(self) -> "Field":
+        """The same field as a required one."""
+        return self._replace(is_required=True)
+
+
+def shape(
+    name: str,
+    does: str,
+    fields: Mapping[str, Field],
+    *,
+    any_of: tuple[str, ...] = (),
+    needs: str = "",
+    exclusive: tuple[Exclusive, ...] = (),
+) -> Shape:
+    """Declare an object."""
+    required = tuple(member for member, field in fields.items() if field.is_required)
+    return Shape(name, does, fields, required, any_of, needs, exclusive)
+
+
+def text(
+    does: str,
+    *,
+    low: int = 1,
+    high: int = MAX_TEXT_LENGTH,
+    default: str | None = None,
+    pattern: str | None = None,
+) -> Field:
+    """Declare a string of so many characters; by default it must not be empty."""
+    return Field(Kind.TEXT, does, low=low, high=high, default=default, pattern=pattern)
+
+
+def key(does: str) -> Field:
+    """Declare the name of something, or a reference to such a name."""
+    return text(does, high=MAX_KEY_LENGTH)
+
+
+def callback(returns: str, does: str) -> Field:
+    """Declare a CEL expression."""
+    return text(f"CEL that returns {returns}: {does}")
+
+
+def flag(does: str) -> Field:
+    """Declare a boolean that is false by default."""
+    return Field(Kind.FLAG, does, default=False)
+
+
+def whole(low: int, high: int, does: str, *, default: int | None = None) -> Field:
+    """Declare a whole number within bounds."""
+    return Field(Kind.WHOLE, does, low=low, high=high, default=default)
+
+
+def choice(
+    values: Iterator[StrEnum] | type[StrEnum], does: str, *, default: StrEnum | None = None, hint: str = ""
+) -> Field:
+    """Declare a choice among the values of an enumeration, or some of them."""
+    return Field(
+        Kind.CHOICE,
+        does,
+        choices=tuple(value.value for value in values),
+        hint=hint,
+        default=None if default is None else default.value,
+    )
+
+
+def part(of: Shape, does: str) -> Field:
+    """Declare an object."""
+    return Field(Kind.PART, does, shape=of)
+
+
+def parts(of: Shape, does: str, *, low: int = 0, high: float = inf, unique: str = "key") -> Field:
+    """Declare a list of objects."""
+    return Field(Kind.PARTS, does, shape=of, low=low, high=high, unique=unique)
+
+
+def templates(does: str, *, names: str | None = None) -> Field:
+    """Declare an object whose values are templates. names: the pattern of its members' names."""
+    return Field(Kind.TEXTS, f"{does} The values are templates.", pattern=names)
+
+
+def json(does: str) -> Field:
+    """Declare an object of anything, for example a schema."""
+    return Field(Kind.JSON, does)
+
+
+def all_shapes(root: Shape) -> dict[str, Shape]:
+    """Return a shape and all that it is made of, by name, each before what it holds."""
+    shapes = {root.name: root}
+    for field in root.fields.values():
+        if field.kind in (Kind.PART, Kind.PARTS):
+            for name, inner in all_shapes(field.shape).items():
+                shapes.setdefault(name, inner)
+    return shapes

@@ -1,0 +1,193 @@
+"""The checks of form, a class for each kind of field: right values, wrong neighbours, edges."""
+
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from shared.domain.strategy.form import Fault, faults_of
+from shared.domain.strategy.shapes import (
+    Exclusive,
+    Field,
+    Kind,
+    all_shapes,
+    choice,
+    flag,
+    json,
+    key,
+    part,
+    parts,
+    shape,
+    templates,
+    text,
+    whole,
+)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+ENTRY = shape("Entry", "An entry.", {"key": key("Its name.")})
+
+
+class TestText:
+    """A text has so many characters; by default at least one and at most 4096."""
+
+    @pytest.mark.parametrize("value", ["x", "xyz", "ñ€😀"])
+    def test_bounds_are_included(self, value: str) -> None:
+        assert list(faults_of(text("", low=1, high=3), value)) == []
+
+    def test_a_text_must_not_be_empty(self) -> None:
+        assert list(faults_of(text(""), "")) == [Fault("empty", "must not be empty")]
+
+    def test_a_text_may_be_empty_if_it_is_declared_so(self) -> None:
+        assert list(faults_of(text("", low=0), "")) == []
+
+    def test_a_longer_text_is_refused(self) -> None:
+        assert list(faults_of(text(""), "x" * 4096)) == []
+        assert list(faults_of(text(""), "x" * 4097)) == [
+            Fault("too-long", "must have at most 4096 characters")
+        ]
+
+    def test_a_key_has_at_most_100_characters(self) -> None:
+        assert list(faults_of(key(""), "x" * 100)) == []
+        assert list(faults_of(key(""), "x" * 101)) == [Fault("too-long", "must have at most 100 characters")]
+
+    @pytest.mark.parametrize("value", [True, 1, 1.5, ["text"], {}])
+    def test_another_type_is_refused(self, value: object) -> None:
+        assert list(faults_of(text(""), value)) == [Fault("type", "must be a string")]
+
+
+class TestFlag:
+    """A flag is true or false."""
+
+    @pytest.mark.parametrize("value", [True, False])
+    def test_booleans(self, value: object) -> None:
+        assert list(faults_of(flag(""), value)) == []
+
+    @pytest.mark.parametrize("value", [0, 1, "true", "", [], {}])
+    def test_another_type_is_refused(self, value: object) -> None:
+        assert list(faults_of(flag(""), value)) == [Fault("type", "must be true or false")]
+
+
+class TestWhole:
+    """A whole number lies within its bounds, both included. A whole double is one, a boolean is not."""
+
+    @pytest.mark.parametrize("value", [1, 2, 3, 3.0])
+    def test_bounds_are_included(self, value: object) -> None:
+        assert list(faults_of(whole(1, 3, ""), value)) == []
+
+    @pytest.mark.parametrize("value", [0, 4, -1, 4.0, 10**400, 1e300])
+    def test_a_number_outside_is_refused(self, value: object) -> None:
+        assert list(faults_of(whole(1, 3, ""), value)) == [Fault("range", "must be between 1 and 3")]
+
+    @pytest.mark.parametrize("value", [True, False, 1.5, float("inf"), float("nan"), "1", [], {}])
+    def test_another_type_is_refused(self, value: object) -> None:
+        assert list(faults_of(whole(0, 3, ""), value)) == [Fault("type", "must be a whole number")]
+
+
+class TestChoice:
+    """A choice is one of the declared values, exactly as it is written."""
+
+    @pytest.mark.parametrize("value", ["red", "blue"])
+    def test_declared_values(self, value: str) -> None:
+        assert list(faults_of(choice(Colour, ""), value)) == []
+
+    @pytest.mark.parametrize("value", ["Red", "green", "", True, 1, [], {}])
+    def test_another_value_is_refused(self, value: object) -> None:
+        assert list(faults_of(choice(Colour, ""), value)) == [Fault("enum", "must be one of red, blue")]
+
+    def test_a_hint_ends_the_message(self) -> None:
+        field = choice(iter([Colour.RED]), "", hint="; blue is sold out")
+        assert list(faults_of(field, "blue")) == [Fault("enum", "must be one of red; blue is sold out")]
+
+
+class TestParts:
+    """A list has so many entries, and no two with the same key. The entries are checked when they are read."""
+
+    def test_bounds_are_included(self) -> None:
+        field = parts(ENTRY, "", low=1, high=2)
+        assert list(faults_of(field, [{"key": "a"}])) == []
+        assert list(faults_of(field, [{"key": "a"}, {"key": "b"}])) == []
+        assert list(faults_of(field, [])) == [Fault("required", "must hold at least one entry")]
+        assert list(faults_of(field, [{}, {}, {}])) == [Fault("too-many", "must hold at most 2 entries")]
+
+    def test_each_repeated_key_is_refused(self) -> None:
+        entries = [{"key": name} for name in "abaa"]
+        assert list(faults_of(parts(ENTRY, ""), entries)) == [
+            Fault("repeated-key", "'a' is given more than once", "/2/key"),
+            Fault("repeated-key", "'a' is given more than once", "/3/key"),
+        ]
+
+    def test_another_member_may_identify_the_entries(self) -> None:
+        field = parts(ENTRY, "", unique="environment")
+        entries = [{"environment": "dev", "key": "a"}, {"environment": "dev", "key": "b"}]
+        assert list(faults_of(field, entries)) == [
+            Fault("repeated-key", "'dev' is given more than once", "/1/environment")
+        ]
+
+    def test_values_that_are_no_keys_are_not_repeated(self) -> None:
+        entries: list[Any] = [{"key": 1}, {"key": 1}, {"key": ""}, {"key": ""}, {}, {}, 5, 5]
+        assert list(faults_of(parts(ENTRY, ""), entries)) == []
+
+    @pytest.mark.parametrize("value", [False, 1, "text", {}])
+    def test_another_type_is_refused(self, value: object) -> None:
+        assert list(faults_of(parts(ENTRY, ""), value)) == [Fault("type", "must be a list")]
+
+
+class TestTexts:
+    """An object of texts has texts, or nulls, under any names, unless the names are declared."""
+
+    def test_texts_and_nulls(self) -> None:
+        assert list(faults_of(templates(""), {"a b": "", "c": None})) == []
+
+    def test_another_type_of_a_member_is_refused(self) -> None:
+        assert list(faults_of(templates(""), {"a/b": 1})) == [Fault("type", "must be a string", "/a~1b")]
+
+    def test_names_are_matched_as_a_whole(self) -> None:
+        message = "a header name has only letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"
+        field = templates("", names="^[a-z]+$")
+        assert list(faults_of(field, {"abc": "x", "a1": None})) == []
+        assert list(faults_of(field, {"a1": "x", "b\n": "x"})) == [
+            Fault("header-name", message, "/a1"),
+            Fault("header-name", message, "/b\n"),
+        ]
+
+    @pytest.mark.parametrize("value", [True, 1, "text", []])
+    def test_another_type_is_refused(self, value: object) -> None:
+        assert list(faults_of(templates(""), value)) == [Fault("type", "must be an object")]
+
+
+class TestObjects:
+    """An object of anything is an object; one of a declared shape is checked by its own reader."""
+
+    @pytest.mark.parametrize("value", [True, 1, "text", []])
+    def test_json(self, value: object) -> None:
+        assert list(faults_of(json(""), {"any": [None]})) == []
+        assert list(faults_of(json(""), value)) == [Fault("type", "must be an object")]
+
+    @pytest.mark.parametrize("value", [{}, 1])
+    def test_part(self, value: object) -> None:
+        assert list(faults_of(part(ENTRY, ""), value)) == []
+
+    def test_schema_or_expression(self) -> None:
+        field = Field(Kind.SCHEMA_OR_EXPRESSION, "", low=1)
+        assert list(faults_of(field, {})) == []
+        assert list(faults_of(field, "x" * 5000)) == []
+        assert list(faults_of(field, "")) == [Fault("empty", "must not be empty")]
+        assert list(faults_of(field, 1)) == [Fault("type", "must be a schema or an expression")]
+
+
+class TestShape:
+    """A shape knows which of its fields are required, and what it is made of."""
+
+    def test_required_fields(self) -> None:
+        declared = shape("A", "", {"a": key("").required, "b": key(""), "c": flag("")})
+        assert declared.required == ("a",)
+
+    def test_all_shapes_come_once_each_before_what_it_holds(self) -> None:
+        middle = shape("Middle", "", {"entries": parts(ENTRY, "")}, exclusive=(Exclusive("a", "b", "no"),))
+        root = shape("Root", "", {"middle": part(middle, ""), "entry": part(ENTRY, ""), "name": key("")})
+        assert list(all_shapes(root)) == ["Root", "Middle", "Entry"]
