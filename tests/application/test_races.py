@@ -7,7 +7,7 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.migrate import migrate_instance
 from shared.application.runner.loop import run_due_events
@@ -55,12 +55,12 @@ class _Services:
         return declined(0)(request)
 
 
-def sent(ports: MemoryPorts, sid: InstanceSid) -> Sent:
+def sent(ports: MemoryPorts, sid: InstanceSid) -> SentAnswer:
     instance = ports.instances.load(sid)
     assert instance is not None
     then = position(ports.instances.trail(sid, 1), instance.events[0])
     assert isinstance(then, Intent)
-    return Sent(correlation_id=then.correlation_id, key="k", by=ANN, body={})
+    return SentAnswer(correlation_id=then.correlation_id, key="k", by=ANN, body={})
 
 
 class TestAnAnswer:

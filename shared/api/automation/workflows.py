@@ -25,7 +25,7 @@ from shared.application.start import Repeatable, StartInstance, start_instance
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.phase import phase_of
-from shared.domain.instance.verdict import Refused
+from shared.domain.instance.verdict import RefusalRule, Refused
 from shared.domain.strategy.model import Strategy, StrategyHead
 
 
@@ -77,7 +77,7 @@ def patch_workflow(call: Call, definition_id: str, workflow_id: str) -> Answer:
         return EMPTY
     status = STATUS_OF[phase_of(verdict.instance, now=call.ports.clock.now())]
     why = f"its status is {status}"
-    if isinstance(verdict, Refused) and verdict.rule != "state":
+    if isinstance(verdict, Refused) and verdict.rule is not RefusalRule.STATE:
         why = verdict.why
     raise invalid(f"Workflow {workflow_id} cannot be {PAST[command]} because {why}.")
 

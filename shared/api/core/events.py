@@ -8,7 +8,7 @@ from shared.api.core.instances import answered
 from shared.api.core.render import Shape, event_shape
 from shared.api.core.schemas import ResolveEvent, RetryAnEvent
 from shared.api.http.strict_json import canonical
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.control import control_event
 from shared.application.retry_event import RetryEvent, retry_event
 from shared.domain.errors import Problem
@@ -57,7 +57,7 @@ def resume_event(call: Call, correlation_id: str) -> Answer:
     if problems:
         raise bad_request(problems)
     correlation = CorrelationId(correlation_id)
-    sent = Sent(
+    sent = SentAnswer(
         correlation_id=correlation, key=answer_key(correlation, canonical(body)), by=call.actor, body=body
     )
     verdict = answered(answer_event(call.ports, instance.sid, seq, sent), "event")
