@@ -1,18 +1,15 @@
-"""The routes of the automation dialect: one row an operation, which says who may and what it takes.
+"""The routes of the automation dialect: one row for each operation.
 
-Everything that is true of all of them (who gets in, documents, tests) is derived from this table.
+The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
 Source: contracts/automation.md A.1.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
-
-from shared.api.automation import definitions, helpers, triggers, workflows
-from shared.api.automation.call import Answer
+from shared.api.automation import definitions, helpers, named, triggers, workflows
 from shared.api.automation.schemas import (
     PageQuery,
     TimezonesQuery,
@@ -21,37 +18,8 @@ from shared.api.automation.schemas import (
     WorkflowQuery,
     WorkflowsQuery,
 )
+from shared.api.http.route import Answer, Route, Target
 from shared.domain.access import Role
-
-
-class Finds(Enum):
-    """What a request must find."""
-
-    NOTHING = auto()
-    IDS = auto()
-    """Its path has ids of the right form, of what need not be there."""
-    THINGS = auto()
-    """What the path names is there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One operation. status: of its success. answer: its shape in the OpenAPI document, None where it has no body.
-
-    body: the shape of what is sent. creates: takes an Idempotency-Key.
-    """
-
-    method: str
-    path: str
-    operation: Callable[..., Answer]
-    role: Role
-    answer: str | None
-    status: int = 200
-    finds: Finds = Finds.NOTHING
-    body: str | None = None
-    query: type[BaseModel] | None = None
-    creates: bool = False
-
 
 BASE = "/api/v1/accounts/<account_id>"
 _DEFINITIONS = f"{BASE}/definitions"
@@ -60,80 +28,83 @@ _WORKFLOWS = f"{_DEFINITION}/workflows"
 _WORKFLOW = f"{_WORKFLOWS}/<workflow_id>"
 
 
-def _read(path: str, operation: Callable[..., Answer], answer: str, **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method="GET", path=path, operation=operation, answer=answer, role=Role.VIEWER, **more)
+def _row(
+    role: Role,
+    method: str,
+    path: str,
+    operation: Callable[..., Answer],
+    answer: str | None,
+    **more: Any,  # noqa: ANN401 - fields of a route
+) -> Route:
+    return Route(
+        method=method,
+        path=path,
+        operation=operation,
+        role=role,
+        answer=answer,
+        is_audited=method != "GET",
+        **more,
+    )
 
 
-def _command(method: str, path: str, operation: Callable[..., Answer], **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method=method, path=path, operation=operation, role=Role.OPERATOR, **more)
-
-
-def _definition(method: str, path: str, operation: Callable[..., Answer], **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method=method, path=path, operation=operation, role=Role.ADMIN, **more)
-
+_read, _command, _definition = (partial(_row, role) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))
+_NAMED = {"target": Target.IDS}
+_CREATED = {"is_idempotent": True, "statuses": (HTTPStatus.CREATED,)}
+_DOCUMENT = {"body": "DefinitionInput", "read": named.read_definition}
+_CONTEXT = {"body": "Context", "body_is_optional": True, "read": named.read_context}
+_PAYLOAD = {
+    "body": "Payload",
+    "body_is_optional": True,
+    "read": partial(named.read_payload, optional=True),
+}
 
 ROUTES: tuple[Route, ...] = (
-    _read(_DEFINITIONS, definitions.list_definitions, "Definitions", query=PageQuery),
-    _definition(
-        "POST",
-        _DEFINITIONS,
-        definitions.post_definition,
-        answer="Definition",
-        status=201,
-        body="DefinitionInput",
-        creates=True,
-    ),
-    _read(_DEFINITION, definitions.get_definition, "Definitions", query=PageQuery, finds=Finds.IDS),
-    _definition(
-        "PUT",
-        _DEFINITION,
-        definitions.put_definition,
-        answer="Definition",
-        body="DefinitionInput",
-        finds=Finds.THINGS,
-    ),
+    _read("GET", _DEFINITIONS, definitions.list_definitions, "Definitions", query=PageQuery),
+    _definition("POST", _DEFINITIONS, definitions.post_definition, "Definition", **_CREATED, **_DOCUMENT),
+    _read("GET", _DEFINITION, definitions.get_definition, "Definitions", query=PageQuery),
+    _definition("PUT", _DEFINITION, definitions.put_definition, "Definition", **_DOCUMENT, **_NAMED),
     _definition(
         "DELETE",
         _DEFINITION,
         definitions.delete_definition,
-        answer=None,
-        status=202,
+        None,
         query=VersionQuery,
-        finds=Finds.THINGS,
+        statuses=(HTTPStatus.ACCEPTED,),
+        **_NAMED,
     ),
-    _read(_WORKFLOWS, workflows.list_workflows, "Workflows", query=WorkflowsQuery, finds=Finds.THINGS),
+    _read("GET", _WORKFLOWS, workflows.list_workflows, "Workflows", query=WorkflowsQuery, **_NAMED),
     _command(
         "POST",
         _WORKFLOWS,
         workflows.post_workflow,
-        answer="Started",
-        status=201,
-        body="Context",
+        "Started",
         query=VersionQuery,
-        finds=Finds.THINGS,
-        creates=True,
+        **_CREATED,
+        **_CONTEXT,
+        **_NAMED,
     ),
-    _read(_WORKFLOW, workflows.get_workflow, "WorkflowWithLogs", query=WorkflowQuery, finds=Finds.THINGS),
+    _read("GET", _WORKFLOW, workflows.get_workflow, "WorkflowWithLogs", query=WorkflowQuery, **_NAMED),
     _command(
         "PATCH",
         _WORKFLOW,
         workflows.patch_workflow,
-        answer=None,
+        None,
         body="Command",
-        finds=Finds.THINGS,
+        read=named.read_command,
+        **_NAMED,
     ),
-    _read(f"{_WORKFLOW}/errors", workflows.list_errors, "Errors", finds=Finds.THINGS),
+    _read("GET", f"{_WORKFLOW}/errors", workflows.list_errors, "Errors", **_NAMED),
     _command(
         "POST",
         f"{BASE}/triggers/http_request",
         triggers.post_http_request,
-        answer=None,
-        body="Payload",
+        None,
         query=TriggerQuery,
-        creates=True,
+        is_idempotent=True,
+        **_PAYLOAD,
     ),
-    _read(f"{BASE}/steps/timezones", helpers.list_timezones, "Timezones", query=TimezonesQuery),
-    _read(f"{BASE}/steps/functions", helpers.list_functions, "Functions"),
+    _read("GET", f"{BASE}/steps/timezones", helpers.list_timezones, "Timezones", query=TimezonesQuery),
+    _read("GET", f"{BASE}/steps/functions", helpers.list_functions, "Functions"),
 )
 """Every operation."""
 

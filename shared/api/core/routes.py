@@ -1,19 +1,16 @@
-"""The routes of the core dialect: one row an operation, which says who may and what it takes.
+"""The routes of the core dialect: one row for each operation.
 
-Everything that is true of all of them (who gets in, documents, tests) is derived from this table.
+The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
 Source: contracts/core.md sections 1.1 and 5.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
+from functools import partial
+from http import HTTPStatus
 from typing import Any
-
-from pydantic import BaseModel
 
 from shared.api.core import account, bulk, events, history, instances, strategies
 from shared.api.core.bulk_schemas import BeginOperation
-from shared.api.core.call import Answer
 from shared.api.core.schemas import (
     AddAnEvent,
     AnyObject,
@@ -35,64 +32,60 @@ from shared.api.core.schemas import (
     UpdateStrategy,
     ValidateStrategy,
 )
+from shared.api.http.route import Answer, Route, Target
 from shared.domain.access import Role
 
-
-class Opens(Enum):
-    """What a request names and so has to know the Strategy-Secret of."""
-
-    NOTHING = auto()
-    STRATEGY = auto()
-    """The strategy in the path."""
-    NAMED_STRATEGY = auto()
-    """The strategy in body or query, where one is named there."""
-    INSTANCE = auto()
-    EVENT = auto()
+_CREATES = {"is_idempotent": True, "statuses": (HTTPStatus.OK, HTTPStatus.CREATED)}
+_NEW = {"statuses": (HTTPStatus.CREATED,)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One operation. answer: the name of its answer's shape in the OpenAPI document.
-
-    creates: takes an Idempotency-Key. goes_on: answers before it is done, with 202, where that takes long.
-    """
-
-    method: str
-    path: str
-    operation: Callable[..., Answer]
-    role: Role
-    answer: str
-    opens: Opens = Opens.NOTHING
-    body: type[BaseModel] | None = None
-    body_is_optional: bool = False
-    query: type[BaseModel] | None = None
-    creates: bool = False
-    goes_on: bool = False
-
-
-def _read(method: str, path: str, operation: Callable[..., Answer], answer: str, **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method=method, path=path, operation=operation, answer=answer, role=Role.VIEWER, **more)
+def _row(
+    role: Role,
+    method: str,
+    path: str,
+    operation: Callable[..., Answer],
+    answer: str,
+    **more: Any,  # noqa: ANN401 - fields of a route
+) -> Route:
+    return Route(
+        method=method,
+        path=path,
+        operation=operation,
+        role=role,
+        answer=answer,
+        is_audited=method != "GET",
+        **more,
+    )
 
 
-def _command(method: str, path: str, operation: Callable[..., Answer], answer: str, **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method=method, path=path, operation=operation, answer=answer, role=Role.OPERATOR, **more)
-
-
-def _definition(method: str, path: str, operation: Callable[..., Answer], answer: str, **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method=method, path=path, operation=operation, answer=answer, role=Role.ADMIN, **more)
-
-
+_read, _command, _definition = (partial(_row, role) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))
 _STRATEGY, _INSTANCE, _EVENT = "/execution-strategy", "/execution-instance", "/execution-event"
-_OF_STRATEGY, _OF_INSTANCE, _OF_EVENT = (
-    {"opens": opens} for opens in (Opens.STRATEGY, Opens.INSTANCE, Opens.EVENT)
+_OPERATION, _KEY = "/bulk-operation", "/access-key"
+_OF_STRATEGY, _OF_INSTANCE, _OF_EVENT, _OF_OPERATION, _OF_KEY = (
+    {"target": target}
+    for target in (Target.STRATEGY, Target.INSTANCE, Target.EVENT, Target.OPERATION, Target.KEY)
 )
-_OPERATION = "/bulk-operation"
-_NAMED = {"opens": Opens.NAMED_STRATEGY}
+_NAMED = {"target": Target.NAMED_STRATEGY}
 
 ROUTES: tuple[Route, ...] = (
-    _definition("POST", _STRATEGY, strategies.post_strategy, "Strategy", body=CreateStrategy, creates=True),
+    _definition(
+        "POST",
+        _STRATEGY,
+        strategies.post_strategy,
+        "Strategy",
+        body=CreateStrategy,
+        read=strategies.read_with_settings,
+        **_CREATES,
+    ),
     _read("GET", _STRATEGY, strategies.list_strategies, "StrategyPage", query=PageQuery),
-    _read("POST", f"{_STRATEGY}/validate", strategies.validate_strategy, "Validation", body=ValidateStrategy),
+    _read(
+        "POST",
+        f"{_STRATEGY}/validate",
+        strategies.validate_strategy,
+        "Validation",
+        body=ValidateStrategy,
+        read=strategies.read_all_problems,
+    ),
     _read("GET", f"{_STRATEGY}/<sid>", strategies.get_strategy, "StrategyWithSettings", **_OF_STRATEGY),
     _definition(
         "PATCH",
@@ -100,9 +93,16 @@ ROUTES: tuple[Route, ...] = (
         strategies.patch_strategy,
         "Strategy",
         body=UpdateStrategy,
+        read=strategies.read_with_settings,
         **_OF_STRATEGY,
     ),
-    _definition("DELETE", f"{_STRATEGY}/<sid>", strategies.delete_a_strategy, "Strategy", **_OF_STRATEGY),
+    _definition(
+        "DELETE",
+        f"{_STRATEGY}/<sid>",
+        strategies.delete_a_strategy,
+        "Strategy",
+        target=Target.STRATEGY_OR_DELETED,
+    ),
     _command("POST", f"{_STRATEGY}/<sid>/pause", strategies.pause_a_strategy, "Strategy", **_OF_STRATEGY),
     _command("POST", f"{_STRATEGY}/<sid>/resume", strategies.resume_a_strategy, "Strategy", **_OF_STRATEGY),
     _read(
@@ -123,7 +123,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     _read("GET", f"{_STRATEGY}/<sid>/versions/<version>", strategies.get_version, "Version", **_OF_STRATEGY),
     _command(
-        "POST", _INSTANCE, instances.post_instance, "Created", body=CreateInstance, creates=True, **_NAMED
+        "POST",
+        _INSTANCE,
+        instances.post_instance,
+        "Created",
+        body=CreateInstance,
+        read=instances.read_creation,
+        **_CREATES,
+        **_NAMED,
     ),
     _read("GET", _INSTANCE, instances.list_instances, "InstancePage", query=InstancesQuery, **_NAMED),
     _read("GET", f"{_INSTANCE}/<sid>", instances.get_instance, "Instance", **_OF_INSTANCE),
@@ -158,7 +165,7 @@ ROUTES: tuple[Route, ...] = (
         instances.post_event,
         "Event",
         body=AddAnEvent,
-        creates=True,
+        **_CREATES,
         **_OF_INSTANCE,
     ),
     _read(
@@ -205,6 +212,7 @@ ROUTES: tuple[Route, ...] = (
         events.resume_event,
         "Event",
         body=AnyObject,
+        read=events.read_answer,
         body_is_optional=True,
         **_OF_EVENT,
     ),
@@ -231,21 +239,28 @@ ROUTES: tuple[Route, ...] = (
         bulk.post_bulk_operation,
         "BulkAnswer",
         body=BeginOperation,
-        creates=True,
-        goes_on=True,
+        read=bulk.read_beginning,
+        is_idempotent=True,
+        statuses=(HTTPStatus.OK, HTTPStatus.ACCEPTED),
         **_NAMED,
     ),
     _read("GET", _OPERATION, bulk.list_bulk_operations, "BulkOperationPage", query=PageQuery),
-    _read("GET", f"{_OPERATION}/<sid>", bulk.get_bulk_operation, "BulkOperation"),
-    _command("POST", f"{_OPERATION}/<sid>/pause", bulk.pause_bulk_operation, "BulkOperation"),
-    _command("POST", f"{_OPERATION}/<sid>/resume", bulk.resume_bulk_operation, "BulkOperation"),
-    _command("POST", f"{_OPERATION}/<sid>/cancel", bulk.cancel_bulk_operation, "BulkOperation"),
+    _read("GET", f"{_OPERATION}/<sid>", bulk.get_bulk_operation, "BulkOperation", **_OF_OPERATION),
+    _command(
+        "POST", f"{_OPERATION}/<sid>/pause", bulk.pause_bulk_operation, "BulkOperation", **_OF_OPERATION
+    ),
+    _command(
+        "POST", f"{_OPERATION}/<sid>/resume", bulk.resume_bulk_operation, "BulkOperation", **_OF_OPERATION
+    ),
+    _command(
+        "POST", f"{_OPERATION}/<sid>/cancel", bulk.cancel_bulk_operation, "BulkOperation", **_OF_OPERATION
+    ),
     _read("GET", "/queue", account.get_queue, "Queue"),
     _command("DELETE", "/queue", account.delete_queue, "Empty"),
     _command("POST", "/queue", account.post_queue, "Empty"),
-    _definition("POST", "/access-key", account.post_key, "NewKey", body=CreateKey),
-    _definition("GET", "/access-key", account.list_keys, "KeyPage", query=PageQuery),
-    _definition("DELETE", "/access-key/<key_id>", account.delete_key, "Key"),
+    _definition("POST", _KEY, account.post_key, "NewKey", body=CreateKey, **_NEW),
+    _definition("GET", _KEY, account.list_keys, "KeyPage", query=PageQuery),
+    _definition("DELETE", f"{_KEY}/<key_id>", account.delete_key, "Key", **_OF_KEY),
     _read("GET", "/audit", account.list_audit, "AuditPage", query=AuditQuery),
     _read("GET", "/app", account.get_app, "App"),
 )
