@@ -6,4 +6,11 @@ from shared.api.automation.routes import ROUTES
 from shared.api.http.auth import bearer
 from shared.api.http.gateway import Dialect
 
-AUTOMATION = Dialect(name="automation", routes=ROUTES, errors=ERRORS, authenticate=bearer, find=find)
+AUTOMATION = Dialect(
+    name="automation",
+    routes=ROUTES,
+    errors=ERRORS,
+    authenticate=bearer,
+    find=find,
+    has_comments=True,
+)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
+from shared.api.automation.dialect import AUTOMATION
 from shared.api.automation.errors import ERRORS, AutomationError, Code, invalid, not_found
 from shared.api.automation.openapi_shapes import SHAPES, UUID
-from shared.api.automation.routes import ROUTES
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
 from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, response
@@ -66,8 +66,7 @@ def document() -> Json:
     """The whole document."""
     return document_of(
         Reference(
-            dialect="automation",
-            routes=ROUTES,
+            dialect=AUTOMATION,
             about=_ABOUT,
             shapes=SHAPES,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),

@@ -4,21 +4,12 @@ The gateway checks and reads every request by its row; the OpenAPI document and 
 Source: contracts/automation.md A.1.
 """
 
-from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from shared.api.automation import definitions, helpers, named, triggers, workflows
-from shared.api.automation.schemas import (
-    PageQuery,
-    TimezonesQuery,
-    TriggerQuery,
-    VersionQuery,
-    WorkflowQuery,
-    WorkflowsQuery,
-)
-from shared.api.http.route import Answer, Route, Target
+from shared.api.http.route import Route, Target
 from shared.domain.access import Role
 
 BASE = "/api/v1/accounts/<account_id>"
@@ -27,84 +18,37 @@ _DEFINITION = f"{_DEFINITIONS}/<definition_id>"
 _WORKFLOWS = f"{_DEFINITION}/workflows"
 _WORKFLOW = f"{_WORKFLOWS}/<workflow_id>"
 
-
-def _row(
-    role: Role,
-    method: str,
-    path: str,
-    operation: Callable[..., Answer],
-    answer: str | None,
-    **more: Any,  # noqa: ANN401 - fields of a route
-) -> Route:
-    return Route(
-        method=method,
-        path=path,
-        operation=operation,
-        role=role,
-        answer=answer,
-        is_audited=method != "GET",
-        **more,
-    )
-
-
-_read, _command, _definition = (partial(_row, role) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))
-_NAMED = {"target": Target.IDS}
-_CREATED = {"is_idempotent": True, "statuses": (HTTPStatus.CREATED,)}
-_DOCUMENT = {"body": "DefinitionInput", "read": named.read_definition}
-_CONTEXT = {"body": "Context", "body_is_optional": True, "read": named.read_context}
-_PAYLOAD = {
-    "body": "Payload",
+_read, _command, _definition = (partial(Route, role) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))
+_IDS = Target.IDS
+_CREATED: dict[str, Any] = {"is_idempotent": True, "statuses": (HTTPStatus.CREATED,)}
+_DOCUMENT: dict[str, Any] = {"shape": "DefinitionInput", "read": named.read_definition}
+_CONTEXT: dict[str, Any] = {"shape": "Context", "body_is_optional": True, "read": named.read_context}
+_PAYLOAD: dict[str, Any] = {
+    "shape": "Payload",
     "body_is_optional": True,
     "read": partial(named.read_payload, optional=True),
 }
 
 ROUTES: tuple[Route, ...] = (
-    _read("GET", _DEFINITIONS, definitions.list_definitions, "Definitions", query=PageQuery),
-    _definition("POST", _DEFINITIONS, definitions.post_definition, "Definition", **_CREATED, **_DOCUMENT),
-    _read("GET", _DEFINITION, definitions.get_definition, "Definitions", query=PageQuery),
-    _definition("PUT", _DEFINITION, definitions.put_definition, "Definition", **_DOCUMENT, **_NAMED),
+    _read(f"GET {_DEFINITIONS}", definitions.list_definitions, "Definitions"),
+    _definition(f"POST {_DEFINITIONS}", definitions.post_definition, "Definition", **_CREATED, **_DOCUMENT),
+    _read(f"GET {_DEFINITION}", definitions.get_definition, "Definitions"),
+    _definition(f"PUT {_DEFINITION}", definitions.put_definition, "Definition", _IDS, **_DOCUMENT),
     _definition(
-        "DELETE",
-        _DEFINITION,
-        definitions.delete_definition,
-        None,
-        query=VersionQuery,
-        statuses=(HTTPStatus.ACCEPTED,),
-        **_NAMED,
+        f"DELETE {_DEFINITION}", definitions.delete_definition, None, _IDS, statuses=(HTTPStatus.ACCEPTED,)
     ),
-    _read("GET", _WORKFLOWS, workflows.list_workflows, "Workflows", query=WorkflowsQuery, **_NAMED),
+    _read(f"GET {_WORKFLOWS}", workflows.list_workflows, "Workflows", _IDS),
+    _command(f"POST {_WORKFLOWS}", workflows.post_workflow, "Started", _IDS, **_CREATED, **_CONTEXT),
+    _read(f"GET {_WORKFLOW}", workflows.get_workflow, "WorkflowWithLogs", _IDS),
     _command(
-        "POST",
-        _WORKFLOWS,
-        workflows.post_workflow,
-        "Started",
-        query=VersionQuery,
-        **_CREATED,
-        **_CONTEXT,
-        **_NAMED,
+        f"PATCH {_WORKFLOW}", workflows.patch_workflow, None, _IDS, shape="Command", read=named.read_command
     ),
-    _read("GET", _WORKFLOW, workflows.get_workflow, "WorkflowWithLogs", query=WorkflowQuery, **_NAMED),
+    _read(f"GET {_WORKFLOW}/errors", workflows.list_errors, "Errors", _IDS),
     _command(
-        "PATCH",
-        _WORKFLOW,
-        workflows.patch_workflow,
-        None,
-        body="Command",
-        read=named.read_command,
-        **_NAMED,
+        f"POST {BASE}/triggers/http_request", triggers.post_http_request, None, is_idempotent=True, **_PAYLOAD
     ),
-    _read("GET", f"{_WORKFLOW}/errors", workflows.list_errors, "Errors", **_NAMED),
-    _command(
-        "POST",
-        f"{BASE}/triggers/http_request",
-        triggers.post_http_request,
-        None,
-        query=TriggerQuery,
-        is_idempotent=True,
-        **_PAYLOAD,
-    ),
-    _read("GET", f"{BASE}/steps/timezones", helpers.list_timezones, "Timezones", query=TimezonesQuery),
-    _read("GET", f"{BASE}/steps/functions", helpers.list_functions, "Functions"),
+    _read(f"GET {BASE}/steps/timezones", helpers.list_timezones, "Timezones"),
+    _read(f"GET {BASE}/steps/functions", helpers.list_functions, "Functions"),
 )
 """Every operation."""
 

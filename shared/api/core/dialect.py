@@ -6,4 +6,12 @@ from shared.api.core.routes import ROUTES
 from shared.api.http.auth import bearer
 from shared.api.http.gateway import Dialect
 
-CORE = Dialect(name="core", routes=ROUTES, errors=ERRORS, authenticate=bearer, find=find)
+CORE = Dialect(
+    name="core",
+    routes=ROUTES,
+    errors=ERRORS,
+    authenticate=bearer,
+    find=find,
+    has_comments=True,
+    has_secrets=True,
+)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from shared.api.core.dialect import CORE
 from shared.api.core.errors import ERRORS, CoreError, bad_request, not_found
 from shared.api.core.openapi_settings import SETTINGS_SHAPES
 from shared.api.core.openapi_shapes import SHAPES
-from shared.api.core.routes import ROUTES
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
 from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, response, schema_of
@@ -68,8 +68,7 @@ def document() -> Json:
     """The whole document."""
     return document_of(
         Reference(
-            dialect="core",
-            routes=ROUTES,
+            dialect=CORE,
             about=_ABOUT,
             shapes=SHAPES | SETTINGS_SHAPES,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
@@ -79,7 +78,6 @@ def document() -> Json:
             refusals_of=errors_of,
             schemes={"accessKey": A_BEARER_KEY},
             schema_of=_schema,
-            has_secrets=True,
             is_typed=True,
         )
     )
@@ -87,7 +85,7 @@ def document() -> Json:
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
     """Return what a route may be refused with."""
-    takes_input = route.body is not None or route.query is not None or route.is_audited
+    takes_input = route.body is not None or route.query is not None or route.method != "GET"
     found = [*_ALWAYS]
     if takes_input:
         found.append(HTTPStatus.BAD_REQUEST)
@@ -95,7 +93,7 @@ def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
         found.append(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if route.target is not Target.NOTHING:
         found.append(HTTPStatus.NOT_FOUND)
-    if route.is_audited:
+    if route.method != "GET":
         found += [HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY]
     return tuple(sorted(found))
 

@@ -21,7 +21,7 @@ from shared.api.http.errors import (
     UnauthorizedError,
     UnknownPathError,
 )
-from shared.api.http.models import check_headers, read_model, read_query
+from shared.api.http.models import check_comment, check_key, read_model, read_query
 from shared.api.http.pages import serve_pages
 from shared.api.http.request import Deployment, Incoming, Request, body_of
 from shared.api.http.route import Answer, Principal, Route
@@ -41,6 +41,7 @@ class Dialect:
     name: that of its package ``shared.api.<name>`` and of ``functions/<name>_api``.
     find: returns the arguments of the operation for what the path names, or raises if the caller may not have it.
     last_wins: the member of its bodies in which a name may come twice.
+    has_comments: what changes something takes an Audit-Comment. has_secrets: strategies have a Strategy-Secret.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Dialect:
     find: Callable[[Request, Route, Mapping[str, str]], Mapping[str, Any]] = _as_named
     cache_control: str = "no-store"
     last_wins: str | None = None
+    has_comments: bool = False
+    has_secrets: bool = False
 
 
 class Host(Protocol):
@@ -83,7 +86,10 @@ def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str
         arguments["body"] = route.read(request, route.body)
     elif isinstance(route.body, type):
         arguments["body"] = read_model(request, route.body, optional=route.body_is_optional)
-    check_headers(request, route)
+    if route.is_idempotent:
+        check_key(request)
+    if dialect.has_comments and route.method != "GET":
+        check_comment(request)
     return route.operation(request, **arguments)
 
 

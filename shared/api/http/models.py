@@ -8,7 +8,6 @@ from pydantic_core import ErrorDetails
 
 from shared.api.http.errors import InvalidBodyError, InvalidHeaderError, InvalidQueryError, TooLargeError
 from shared.api.http.request import Request
-from shared.api.http.route import Route
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.validation.jtd_schema import escaped
 
@@ -75,12 +74,17 @@ def read_json(request: Request, *, optional: bool = False) -> Any:  # noqa: ANN4
         raise InvalidBodyError(error.problems) from error
 
 
-def check_headers(request: Request, route: Route) -> None:
-    """Raise InvalidHeaderError if a header that the route takes is too long or empty."""
-    key, comment = request.headers.get("idempotency-key"), request.headers.get("audit-comment")
-    if route.is_idempotent and key is not None and not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+def check_key(request: Request) -> None:
+    """Check the Idempotency-Key, if there is one. Raises: InvalidHeaderError."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY_CHARACTERS:
         raise InvalidHeaderError("Idempotency-Key", f"takes 1 to {MAX_KEY_CHARACTERS} characters")
-    if route.is_audited and comment is not None and len(comment) > MAX_COMMENT_CHARACTERS:
+
+
+def check_comment(request: Request) -> None:
+    """Check the Audit-Comment, if there is one. Raises: InvalidHeaderError."""
+    comment = request.headers.get("audit-comment")
+    if comment is not None and len(comment) > MAX_COMMENT_CHARACTERS:
         raise InvalidHeaderError("Audit-Comment", f"takes at most {MAX_COMMENT_CHARACTERS} characters")
 
 

@@ -1,9 +1,10 @@
 """A row of a dialect's table of routes: everything that is true of one operation before it runs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
+from inspect import get_annotations
 from typing import Any
 
 from pydantic import BaseModel
@@ -55,37 +56,60 @@ class Target(Enum):
         return self not in (Target.NOTHING, Target.OPERATION, Target.KEY, Target.IDS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Route:
     """One operation, and what the gateway checks and reads before it runs.
 
-    operation: called with the request, what the path names, and ``query`` and ``body`` if the route takes them.
-    role: the lowest that may call it; None for every role.
-    authenticate: instead of the dialect's way to show who calls.
-    body: the model that the body is read as, or the name of its shape in the OpenAPI document if ``read`` does it all.
-    read: reads the body if more than its model is to be checked; called with the request and ``body``.
-    is_idempotent: takes an Idempotency-Key. is_audited: takes an Audit-Comment.
+    role: the lowest that may call it; None for every role. place: method and path, as ``GET /audit``.
+    operation: called with the request, what the path names, and ``query`` and ``body`` if it takes them. Their
+    models are those in its signature, so that each is declared once.
     answer: the name of its answer's shape in the OpenAPI document; None for an answer without a body.
-    statuses: those of success. suffix: to the name of an operation that is served under two paths.
+    authenticate: used instead of the dialect's.
+    read: reads the body if more than its model is to be checked; called with the request and ``body``.
+    shape: what the body is in the OpenAPI document, if not the model in the signature: a model, or a shape's name.
+    is_idempotent: takes an Idempotency-Key. statuses: those of success.
+    suffix: to the name of an operation that is served under two paths.
     """
 
-    method: str
-    path: str
-    operation: Callable[..., Answer]
     role: Role | None
+    place: str
+    operation: Callable[..., Answer]
     answer: str | None
     target: Target = Target.NOTHING
+    _: KW_ONLY
     authenticate: Callable[..., Principal | None] | None = None
-    body: type[BaseModel] | str | None = None
-    body_is_optional: bool = False
     read: Callable[..., Any] | None = None
-    query: type[BaseModel] | None = None
+    shape: type[BaseModel] | str | None = None
+    body_is_optional: bool = False
     is_idempotent: bool = False
-    is_audited: bool = False
     statuses: tuple[int, ...] = (HTTPStatus.OK,)
     suffix: str = ""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.place.split()[0]
+
+    @property
+    def path(self) -> str:
+        """The path, with its names in ``<>``."""
+        return self.place.split()[1]
+
+    @property
+    def body(self) -> type[BaseModel] | str | None:
+        """The model or the name of the shape of the body; None if the route takes none."""
+        return self.shape or self._model("body")
+
+    @property
+    def query(self) -> type[BaseModel] | None:
+        """The model of the query; None if the route takes none."""
+        return self._model("query")
 
     @property
     def name(self) -> str:
         """The name of the operation, unlike that of any other route of the dialect."""
         return f"{self.operation.__name__}{self.suffix}"
+
+    def _model(self, parameter: str) -> type[BaseModel] | None:
+        model: type[BaseModel] | None = get_annotations(self.operation).get(parameter)
+        return model

@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.api.http.errors import ApiError, Occurrence
 from shared.api.http.route import Route
 from shared.api.orders.commands import OPERATION_HEADER
+from shared.api.orders.dialect import ORDERS
 from shared.api.orders.errors import (
     BULK_ERROR,
     ERRORS,
@@ -82,8 +83,7 @@ def document() -> Json:
     token = {"type": "apiKey", "description": "The token that a login answers with."}
     document = document_of(
         Reference(
-            dialect="orders",
-            routes=ROUTES,
+            dialect=ORDERS,
             about=_ABOUT,
             shapes=SHAPES,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from shared.api.http.errors import ApiError, Occurrence
 from shared.api.http.route import Route
+from shared.api.process.dialect import PROCESS
 from shared.api.process.errors import ERRORS, ProcessError, invalid, not_found
 from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
 from shared.api.process.routes import ROUTES
@@ -148,8 +149,7 @@ def document() -> Json:
     """The whole document."""
     return document_of(
         Reference(
-            dialect="process",
-            routes=ROUTES,
+            dialect=PROCESS,
             about=_ABOUT,
             shapes=SHAPES,
             examples={route.name: _example(route) for route in ROUTES},

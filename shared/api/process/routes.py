@@ -16,23 +16,21 @@ SPELLINGS = (BASE, "/scheduler/connector-API")
 def _rows(base: str, suffix: str) -> tuple[Route, ...]:
     return (
         Route(
-            method="POST",
-            path=f"{base}/process/start",
-            operation=processes.start_process,
-            role=Role.OPERATOR,
-            answer="Started",
-            body="StartProcess",
+            Role.OPERATOR,
+            f"POST {base}/process/start",
+            processes.start_process,
+            "Started",
+            shape="StartProcess",
             read=processes.read_process,
             is_idempotent=True,
             suffix=suffix,
         ),
         Route(
-            method="GET",
-            path=f"{base}/process/status/<robustaSpid>",
-            operation=processes.get_status,
-            role=Role.VIEWER,
-            answer="Status",
-            target=Target.INSTANCE,
+            Role.VIEWER,
+            f"GET {base}/process/status/<robustaSpid>",
+            processes.get_status,
+            "Status",
+            Target.INSTANCE,
             suffix=suffix,
         ),
     )

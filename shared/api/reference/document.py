@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared import __version__
+from shared.api.http.gateway import Dialect
 from shared.api.http.models import MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS
 from shared.api.http.pages import PAGES, Page
 from shared.api.http.route import Route
@@ -34,12 +35,10 @@ class Reference:
     parts: the schemas of parts of paths; a text by default. idempotency_key: what the header is said to do.
     headers_of: the headers of a successful answer. schema_of: the schema of a body's model.
     schemes, security: how callers show who they are. shown: what they need not show for the pages.
-    has_secrets: whether the dialect has the header Strategy-Secret.
     is_typed: whether the examples of queries are the values that their texts stand for.
     """
 
-    dialect: str
-    routes: Sequence[Route]
+    dialect: Dialect
     about: str
     shapes: Json
     examples: Mapping[str, Json]
@@ -52,7 +51,6 @@ class Reference:
     idempotency_key: str = _REPEATABLE
     headers_of: Callable[[Route], Json] = lambda _: {}
     schema_of: Callable[[type[BaseModel], Json], Json] | None = None
-    has_secrets: bool = False
     is_typed: bool = False
 
 
@@ -60,15 +58,15 @@ def document_of(reference: Reference) -> Json:
     """Return the whole document, with the pages of the dialect."""
     schemas = dict(reference.shapes)
     paths: Json = {}
-    for route in reference.routes:
+    for route in reference.dialect.routes:
         path = route.path.replace("<", "{").replace(">", "}")
         paths.setdefault(path, {})[route.method.lower()] = _operation(reference, route, schemas)
     failure, shown = reference.refusals[HTTPStatus.INTERNAL_SERVER_ERROR], reference.shown
-    paths |= {page.path: {"get": _page(page, failure, shown)} for page in PAGES[reference.dialect]}
+    paths |= {page.path: {"get": _page(page, failure, shown)} for page in PAGES[reference.dialect.name]}
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": f"Ritornello, {reference.dialect} dialect",
+            "title": f"Ritornello, {reference.dialect.name} dialect",
             "version": __version__,
             "description": reference.about,
         },
@@ -145,13 +143,13 @@ def _path(reference: Reference, route: Route, example: Json) -> list[Json]:
 
 def _headers(reference: Reference, route: Route) -> list[Json]:
     found: list[Json] = []
-    if reference.has_secrets and route.target.has_secret:
+    if reference.dialect.has_secrets and route.target.has_secret:
         text = "The strategy's secret in base64; not needed where the strategy has none."
         found.append(header("Strategy-Secret", text))
     if route.is_idempotent:
         bounds = {"minLength": 1, "maxLength": MAX_KEY_CHARACTERS}
         found.append(header("Idempotency-Key", reference.idempotency_key, **bounds))
-    if route.is_audited:
+    if reference.dialect.has_comments and route.method != "GET":
         why = "Why it is done, for the audit trail."
         found.append(header("Audit-Comment", why, maxLength=MAX_COMMENT_CHARACTERS))
     return found
