@@ -104,6 +104,7 @@ def _invalid_input(error: InvalidInputError) -> AutomationError:
     return invalid(f"Request is invalid. {' '.join(listed)}")
 
 
+FORBIDDEN = AutomationError(HTTPStatus.FORBIDDEN, Code.FORBIDDEN, "Access forbidden")
 _BUSY = AutomationError(
     HTTPStatus.TOO_MANY_REQUESTS, Code.INTERNAL, "It is changing too fast; nothing was changed, try again."
 )
@@ -114,7 +115,7 @@ ERRORS = ErrorTable(
         UnauthorizedError: lambda _: AutomationError(
             HTTPStatus.UNAUTHORIZED, Code.UNAUTHORIZED, "Unauthorized Access"
         ),
-        ForbiddenError: lambda _: AutomationError(HTTPStatus.FORBIDDEN, Code.FORBIDDEN, "Access forbidden"),
+        ForbiddenError: lambda _: FORBIDDEN,
         TooLargeError: lambda _: invalid(
             f"Request is invalid. It takes more than {MAX_BODY_BYTES // 1024} KB."
         ),

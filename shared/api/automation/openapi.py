@@ -4,18 +4,18 @@ It takes time and is made at build time or by tests, never for a request. Source
 """
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
 from shared.api.automation.dialect import AUTOMATION
-from shared.api.automation.errors import ERRORS, AutomationError, Code, invalid, not_found
+from shared.api.automation.errors import FORBIDDEN, invalid, not_found
 from shared.api.automation.openapi_shapes import SHAPES, UUID
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
-from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, response
+from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, refusals_of
 from shared.api.reference.openapi import Json
+from shared.application.start import KeyReusedError
 
 EXAMPLES_FILE = Path(__file__).with_name("examples.json")
 """An example of every operation, written by dev/automation_examples.py."""
@@ -24,36 +24,27 @@ _ABOUT = (
     "Workflow definitions and workflows as the 8x8 Automation API has them, over the engine that all dialects share."
     " Every request shows an access key of the account in its path. A refused request changes nothing."
 )
-_OCCURRENCE = Occurrence(
-    at=datetime(2021, 7, 13, 1, 28, 37, 660_000, tzinfo=UTC),
-    error_id="2558ff83-c8db-4890-805e-ad64001857a1",
-)
-_ERRORS: Mapping[HTTPStatus, str] = {
-    HTTPStatus.BAD_REQUEST: "Request is invalid.",
-    HTTPStatus.UNAUTHORIZED: "No valid access key was shown.",
-    HTTPStatus.FORBIDDEN: "The key is of another account, or its role does not allow it.",
-    HTTPStatus.NOT_FOUND: "Workflow instance or definition is not found.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key was used with another request.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too much is asked at once; try again.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something failed on our side; the errorId is in its log too.",
-}
-_REFUSED = (
-    invalid("Invalid definition id."),
-    AutomationError(HTTPStatus.UNAUTHORIZED, Code.UNAUTHORIZED, "Unauthorized Access"),
-    AutomationError(HTTPStatus.FORBIDDEN, Code.FORBIDDEN, "Access forbidden"),
-    not_found("Definition 2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"),
-    AutomationError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        Code.INVALID_PARAMETER,
-        "The Idempotency-Key was used with another request.",
+_DEFINITION = "Definition 2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"
+REFUSALS = refusals_of(
+    AUTOMATION,
+    Occurrence(
+        at=datetime(2021, 7, 13, 1, 28, 37, 660_000, tzinfo=UTC),
+        error_id="2558ff83-c8db-4890-805e-ad64001857a1",
     ),
-    AutomationError(HTTPStatus.TOO_MANY_REQUESTS, Code.INTERNAL, "Too much is asked at once; try again."),
-    ERRORS.failure,
+    {
+        HTTPStatus.BAD_REQUEST: ("Request is invalid.", invalid("Invalid definition id.")),
+        HTTPStatus.FORBIDDEN: (
+            "The key is of another account, or its role does not allow it.",
+            FORBIDDEN,
+        ),
+        HTTPStatus.NOT_FOUND: ("Workflow instance or definition is not found.", not_found(_DEFINITION)),
+        HTTPStatus.UNPROCESSABLE_ENTITY: (
+            "The Idempotency-Key was used with another request.",
+            KeyReusedError(),
+        ),
+    },
 )
-ERROR_EXAMPLES: Mapping[HTTPStatus, Json] = {
-    HTTPStatus(error.status): error.body(_OCCURRENCE) for error in _REFUSED
-}
-"""Each refusal as it is sent; those of 400 and 404 are the vendor's own examples."""
+"""The answers to errors, by their statuses; those of 400 and 404 are the vendor's own examples."""
 _ALWAYS = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -70,10 +61,8 @@ def document() -> Json:
             about=_ABOUT,
             shapes=SHAPES,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
-            refusals={
-                status: response(text, "Error", ERROR_EXAMPLES[status]) for status, text in _ERRORS.items()
-            },
-            refusals_of=errors_of,
+            refusals=REFUSALS,
+            statuses_of=errors_of,
             schemes={"accessKey": A_BEARER_KEY},
             parts={"definition_id": UUID, "workflow_id": UUID},
         )

@@ -4,7 +4,6 @@ It takes time and is made at build time or by tests, never for a request. Source
 """
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -12,14 +11,15 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from shared.api.core.dialect import CORE
-from shared.api.core.errors import ERRORS, CoreError, bad_request, not_found
+from shared.api.core.errors import CoreError, not_found
 from shared.api.core.openapi_settings import SETTINGS_SHAPES
 from shared.api.core.openapi_shapes import SHAPES
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
-from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, response, schema_of
+from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, refusals_of, schema_of
 from shared.api.reference.openapi import Json, ref
-from shared.domain.errors import Problem
+from shared.application.start import KeyReusedError
+from shared.domain.errors import InvalidInputError, Problem
 
 EXAMPLES_FILE = Path(__file__).with_name("examples.json")
 """An example of every operation, written by dev/examples.py."""
@@ -29,33 +29,31 @@ _ABOUT = (
     " strategy, an instance or an event of it shows the strategy's secret too. Unknown members are"
     " refused. Every command may be sent again."
 )
-_ERRORS: Mapping[HTTPStatus, str] = {
-    HTTPStatus.BAD_REQUEST: "What was sent is wrong; every problem at once. Nothing is stored.",
-    HTTPStatus.UNAUTHORIZED: "No valid access key was shown.",
-    HTTPStatus.FORBIDDEN: "The key's role does not allow it, or the Strategy-Secret is missing or wrong.",
-    HTTPStatus.NOT_FOUND: "There is none, or it belongs to another account.",
-    HTTPStatus.CONFLICT: "The state does not allow it. Nothing is changed.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body takes more than 256 KB.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "What was asked for cannot be. Nothing is changed.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too much is asked at once; try again.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something failed on our side; the errorId is in its log too.",
-}
-_OCCURRENCE = Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA=")
-_REFUSED = (
-    bad_request([Problem(pointer="/endDate", rule="range", message="must not be before startDate")]),
-    CoreError(HTTPStatus.UNAUTHORIZED, "a valid access key is required"),
-    CoreError(HTTPStatus.FORBIDDEN, "the header Strategy-Secret is missing"),
-    not_found("instance"),
-    CoreError(HTTPStatus.CONFLICT, "the instance is CANCELED"),
-    CoreError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body takes at most 256 KB"),
-    CoreError(HTTPStatus.UNPROCESSABLE_ENTITY, "the Idempotency-Key was used with another body"),
-    CoreError(HTTPStatus.TOO_MANY_REQUESTS, "too much is asked at once; try again"),
-    ERRORS.failure,
+_PROBLEM = Problem(pointer="/endDate", rule="range", message="must not be before startDate")
+REFUSALS = refusals_of(
+    CORE,
+    Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
+    {
+        HTTPStatus.BAD_REQUEST: (
+            "What was sent is wrong; every problem at once. Nothing is stored.",
+            InvalidInputError((_PROBLEM,)),
+        ),
+        HTTPStatus.FORBIDDEN: (
+            "The key's role does not allow it, or the Strategy-Secret is missing or wrong.",
+            CoreError(HTTPStatus.FORBIDDEN, "the header Strategy-Secret is missing"),
+        ),
+        HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", not_found("instance")),
+        HTTPStatus.CONFLICT: (
+            "The state does not allow it. Nothing is changed.",
+            CoreError(HTTPStatus.CONFLICT, "the instance is CANCELED"),
+        ),
+        HTTPStatus.UNPROCESSABLE_ENTITY: (
+            "What was asked for cannot be. Nothing is changed.",
+            KeyReusedError("the Idempotency-Key was used with another body"),
+        ),
+    },
 )
-ERROR_EXAMPLES: Mapping[HTTPStatus, Json] = {
-    HTTPStatus(error.status): error.body(_OCCURRENCE) for error in _REFUSED
-}
-"""Each refusal as it is sent."""
+"""The answers to errors, by their statuses."""
 _ALWAYS = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -72,10 +70,8 @@ def document() -> Json:
             about=_ABOUT,
             shapes=SHAPES | SETTINGS_SHAPES,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
-            refusals={
-                status: response(text, "Error", ERROR_EXAMPLES[status]) for status, text in _ERRORS.items()
-            },
-            refusals_of=errors_of,
+            refusals=REFUSALS,
+            statuses_of=errors_of,
             schemes={"accessKey": A_BEARER_KEY},
             schema_of=_schema,
             is_typed=True,

@@ -18,7 +18,12 @@ class Occurrence:
 
 
 class ApiError(Exception):
-    """A refusal in the words of a dialect, which subclasses this with the shape of its bodies."""
+    """A refusal in the words of a dialect, which subclasses this with its bodies.
+
+    shape: the name of their shape in the OpenAPI document.
+    """
+
+    shape = "Error"
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

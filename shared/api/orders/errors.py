@@ -85,6 +85,8 @@ class ItemError:
 class ItemsError(ApiError):
     """Some items were refused, with 419; the others were taken."""
 
+    shape = "ItemErrors"
+
     def __init__(self, items: Sequence[ItemError]) -> None:
         super().__init__(BULK_ERROR, "; ".join(f"{item.path}: {item.text}" for item in items))
         self.items = tuple(items)
@@ -109,6 +111,8 @@ class SecurityError(ApiError):
 
     account: the key id of the caller, if it is known. call: the operation, as the vendor names it.
     """
+
+    shape = "Security"
 
     def __init__(self, status: int, message: str, *, account: str = "", call: str | None = None) -> None:
         super().__init__(status, message)

@@ -4,18 +4,16 @@ It takes time and is made at build time or by tests, never for a request. Source
 """
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from shared.api.http.errors import ApiError, Occurrence
+from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route
 from shared.api.orders.commands import OPERATION_HEADER
 from shared.api.orders.dialect import ORDERS
 from shared.api.orders.errors import (
     BULK_ERROR,
-    ERRORS,
     INVALID_REQUEST,
     LOGIN_TIMEOUT,
     Code,
@@ -27,7 +25,7 @@ from shared.api.orders.errors import (
 from shared.api.orders.openapi_shapes import SHAPES
 from shared.api.orders.routes import ROUTES
 from shared.api.orders.session import TOKEN_HEADER, TOKEN_PARAMETER
-from shared.api.reference.document import Reference, document_of, response
+from shared.api.reference.document import Reference, document_of, refusals_of
 from shared.api.reference.openapi import TEXT, Json
 from shared.domain.access import Role
 
@@ -38,44 +36,38 @@ _ABOUT = (
     "Orders of JS7 JOC over the instances of Ritornello. A controller is an account, a workflow a strategy, an order an"
     " instance. Everything is POST. Unknown fields are ignored, texts pass for numbers and switches."
 )
-_OCCURRENCE = Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA=")
 _NO_WORKFLOW = ItemError(
     path="/shop/refill", code=Code.NO_WORKFLOW, text="workflow '/shop/refill' does not exist"
 )
-_REFUSED: Mapping[int, tuple[str, str, ApiError]] = {
-    HTTPStatus.UNAUTHORIZED: (
-        "No session, or one that nobody knows, or whose access key was removed.",
-        "Security",
-        SecurityError(
-            HTTPStatus.UNAUTHORIZED, "JocAuthenticationException: a valid X-Access-Token is required"
+_UNKNOWN = "JocAuthenticationException: a valid X-Access-Token is required"
+_EXPIRED = "SessionNotExistException: the session has expired"
+REFUSALS = refusals_of(
+    ORDERS,
+    Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
+    {
+        HTTPStatus.UNAUTHORIZED: (
+            "No session, or one that nobody knows, or whose access key was removed.",
+            SecurityError(HTTPStatus.UNAUTHORIZED, _UNKNOWN),
         ),
-    ),
-    HTTPStatus.FORBIDDEN: (
-        "The access key's role does not allow it.",
-        "Security",
-        SecurityError(HTTPStatus.FORBIDDEN, "Access denied", account="viewer", call="./orders/cancel"),
-    ),
-    BULK_ERROR: (
-        "Some items were refused, each with why; the others were taken.",
-        "ItemErrors",
-        ItemsError([_NO_WORKFLOW]),
-    ),
-    INVALID_REQUEST: (
-        "What was sent is wrong, or there is no such thing. Nothing is changed.",
-        "Error",
-        JocError(Code.NOT_FOUND, "No orders found."),
-    ),
-    LOGIN_TIMEOUT: (
-        "The session was not used for half an hour.",
-        "Security",
-        SecurityError(LOGIN_TIMEOUT, "SessionNotExistException: the session has expired", account="viewer"),
-    ),
-    HTTPStatus.INTERNAL_SERVER_ERROR: (
-        "Something failed on our side; the errorId is in its log too.",
-        "Error",
-        ERRORS.failure,
-    ),
-}
+        HTTPStatus.FORBIDDEN: (
+            "The access key's role does not allow it.",
+            SecurityError(HTTPStatus.FORBIDDEN, "Access denied", account="viewer", call="./orders/cancel"),
+        ),
+        BULK_ERROR: (
+            "Some items were refused, each with why; the others were taken.",
+            ItemsError([_NO_WORKFLOW]),
+        ),
+        INVALID_REQUEST: (
+            "What was sent is wrong, or there is no such thing. Nothing is changed.",
+            JocError(Code.NOT_FOUND, "No orders found."),
+        ),
+        LOGIN_TIMEOUT: (
+            "The session was not used for half an hour.",
+            SecurityError(LOGIN_TIMEOUT, _EXPIRED, account="viewer"),
+        ),
+    },
+)
+"""The answers to errors, by their statuses."""
 
 
 def document() -> Json:
@@ -87,11 +79,8 @@ def document() -> Json:
             about=_ABOUT,
             shapes=SHAPES,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
-            refusals={
-                status: response(text, shape, error.body(_OCCURRENCE))
-                for status, (text, shape, error) in _REFUSED.items()
-            },
-            refusals_of=statuses_of,
+            refusals=REFUSALS,
+            statuses_of=statuses_of,
             schemes={
                 "session": {**token, "in": "header", "name": TOKEN_HEADER},
                 "sessionInQuery": {**token, "in": "query", "name": TOKEN_PARAMETER},

@@ -56,11 +56,13 @@ def invalid(problems: Sequence[Problem]) -> ProcessError:
     return ProcessError(HTTPStatus.BAD_REQUEST, "; ".join(listed + more))
 
 
+FORBIDDEN = ProcessError(HTTPStatus.FORBIDDEN, "Forbidden")
+
 ERRORS = ErrorTable(
     rows={
         UnknownPathError: lambda _: not_found(),
         UnauthorizedError: lambda _: ProcessError(HTTPStatus.UNAUTHORIZED, "Unauthorized"),
-        ForbiddenError: lambda _: ProcessError(HTTPStatus.FORBIDDEN, "Forbidden"),
+        ForbiddenError: lambda _: FORBIDDEN,
         TooLargeError: lambda _: ProcessError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request too large: at most 256 KB"
         ),

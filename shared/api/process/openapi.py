@@ -3,21 +3,21 @@
 It takes time and is made at build time or by tests, never for a request. Source: contracts/process.md.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from shared.api.http.errors import ApiError, Occurrence
+from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route
 from shared.api.process.dialect import PROCESS
-from shared.api.process.errors import ERRORS, ProcessError, invalid, not_found
+from shared.api.process.errors import FORBIDDEN, not_found
 from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
 from shared.api.process.routes import ROUTES
 from shared.api.process.schemas import LONGEST_NAME, LONGEST_WORKER
-from shared.api.reference.document import Reference, document_of, response
+from shared.api.reference.document import Reference, document_of, refusals_of
 from shared.api.reference.openapi import TEXT, Json, object_of
+from shared.application.start import KeyReusedError
 from shared.domain.calendar.cron import LONGEST_CRON
-from shared.domain.errors import Problem
+from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.strategy.parse_tasks import MOST_RETRIES
 
 _ABOUT = (
@@ -25,38 +25,24 @@ _ABOUT = (
     " instance of the strategy it is named after; its robustaSpid is the instance's sid in every other dialect."
     " Every request shows an access key as Basic credentials. Unknown fields are refused."
 )
-_OCCURRENCE = Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA=")
-_ERRORS: Mapping[HTTPStatus, tuple[str, ApiError]] = {
-    HTTPStatus.BAD_REQUEST: (
-        "What was sent is wrong; every problem in one sentence. Nothing is stored.",
-        invalid([Problem(pointer="/endDate", rule="schedule", message="must not be before startDate")]),
-    ),
-    HTTPStatus.UNAUTHORIZED: (
-        "No valid access key was shown.",
-        ProcessError(HTTPStatus.UNAUTHORIZED, "Unauthorized"),
-    ),
-    HTTPStatus.FORBIDDEN: (
-        "The key's role does not allow it.",
-        ProcessError(HTTPStatus.FORBIDDEN, "Forbidden"),
-    ),
-    HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", not_found()),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
-        "The body takes more than 256 KB.",
-        ProcessError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request too large: at most 256 KB"),
-    ),
-    HTTPStatus.UNPROCESSABLE_ENTITY: (
-        "The Idempotency-Key was used with another request; nothing was started.",
-        ProcessError(HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key was used with another request"),
-    ),
-    HTTPStatus.TOO_MANY_REQUESTS: (
-        "Too much is asked at once; try again.",
-        ProcessError(HTTPStatus.TOO_MANY_REQUESTS, "Too much is asked at once; try again"),
-    ),
-    HTTPStatus.INTERNAL_SERVER_ERROR: (
-        "Something failed on our side; the errorId is in its log too.",
-        ERRORS.failure,
-    ),
-}
+_PROBLEM = Problem(pointer="/endDate", rule="schedule", message="must not be before startDate")
+REFUSALS = refusals_of(
+    PROCESS,
+    Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
+    {
+        HTTPStatus.BAD_REQUEST: (
+            "What was sent is wrong; every problem in one sentence. Nothing is stored.",
+            InvalidInputError((_PROBLEM,)),
+        ),
+        HTTPStatus.FORBIDDEN: ("The key's role does not allow it.", FORBIDDEN),
+        HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", not_found()),
+        HTTPStatus.UNPROCESSABLE_ENTITY: (
+            "The Idempotency-Key was used with another request; nothing was started.",
+            KeyReusedError(),
+        ),
+    },
+)
+"""The answers to errors, by their statuses."""
 _OF_BODIES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -153,8 +139,8 @@ def document() -> Json:
             about=_ABOUT,
             shapes=SHAPES,
             examples={route.name: _example(route) for route in ROUTES},
-            refusals={status: _response(status) for status in _ERRORS},
-            refusals_of=errors_of,
+            refusals=REFUSALS,
+            statuses_of=errors_of,
             schemes={
                 "accessKey": {
                     "type": "http",
@@ -167,16 +153,10 @@ def document() -> Json:
     )
 
 
-def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
+def errors_of(route: Route) -> tuple[int, ...]:
     """Return what a route may be refused with."""
-    return tuple(sorted(status for status in _ERRORS if route.body is not None or status not in _OF_BODIES))
+    return tuple(sorted(status for status in REFUSALS if route.body is not None or status not in _OF_BODIES))
 
 
 def _example(route: Route) -> Json:
     return {"path": STARTED, "body": STARTS, "answer": EXAMPLES[str(route.answer)]}
-
-
-def _response(status: HTTPStatus) -> Json:
-    text, error = _ERRORS[status]
-    headers = {name: {"schema": {"const": value}} for name, value in error.headers.items()}
-    return response(text, "Error", error.body(_OCCURRENCE), headers)

@@ -11,11 +11,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared import __version__
+from shared.api.http.errors import Occurrence, TooLargeError, UnauthorizedError
 from shared.api.http.gateway import Dialect
 from shared.api.http.models import MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS
 from shared.api.http.pages import PAGES, Page
 from shared.api.http.route import Route
 from shared.api.reference.openapi import SHAPES_AT, TEXT, Json, ref
+from shared.application.ports import OverloadedError
 
 A_BEARER_KEY: Json = {
     "type": "http",
@@ -31,7 +33,7 @@ class Reference:
     """What the document of a dialect says besides its table of routes.
 
     examples: of each operation by its name: ``path``, ``query``, ``body``, ``answer``. refusals: the answers that
-    are no success, by their statuses. refusals_of: the statuses that a route may be refused with.
+    are no success, by their statuses. statuses_of: those that a route may be refused with.
     parts: the schemas of parts of paths; a text by default. idempotency_key: what the header is said to do.
     headers_of: the headers of a successful answer. schema_of: the schema of a body's model.
     schemes, security: how callers show who they are. shown: what they need not show for the pages.
@@ -43,7 +45,7 @@ class Reference:
     shapes: Json
     examples: Mapping[str, Json]
     refusals: Mapping[int, Json]
-    refusals_of: Callable[[Route], Iterable[int]]
+    statuses_of: Callable[[Route], Iterable[int]]
     schemes: Json
     security: Sequence[Json] = ({"accessKey": []},)
     shown: str = "a key"
@@ -74,6 +76,32 @@ def document_of(reference: Reference) -> Json:
         "security": list(reference.security),
         "components": {"schemas": schemas, "securitySchemes": reference.schemes},
     }
+
+
+def refusals_of(
+    dialect: Dialect, at: Occurrence, own: Mapping[int, tuple[str, Exception]]
+) -> Mapping[int, Json]:
+    """Return the answers to errors by their statuses, each as the dialect's own table answers it.
+
+    own: what the dialect says of a status, and an error that is answered so; besides what all of them say.
+    """
+    rows = {
+        HTTPStatus.UNAUTHORIZED: ("No valid access key was shown.", UnauthorizedError(dialect.routes[0])),
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body takes more than 256 KB.", TooLargeError()),
+        HTTPStatus.TOO_MANY_REQUESTS: ("Too much is asked at once; try again.", OverloadedError()),
+        HTTPStatus.INTERNAL_SERVER_ERROR: (
+            "Something failed on our side; the errorId is in its log too.",
+            dialect.errors.failure,
+        ),
+        **own,
+    }
+    found: dict[int, Json] = {}
+    for status, (text, error) in rows.items():
+        refusal = dialect.errors.refusal_of(error)
+        if refusal is not None and refusal.status == status:
+            headers = {name: {"schema": {"const": value}} for name, value in refusal.headers.items()}
+            found[status] = response(text, refusal.shape, refusal.body(at), headers)
+    return found
 
 
 def schema_of(model: type[BaseModel], schemas: Json) -> Json:
@@ -194,7 +222,7 @@ def _responses(reference: Reference, route: Route, example: Json) -> Json:
             if route.answer is None
             else response(status.phrase, route.answer, example["answer"], headers)
         )
-    refused = sorted(reference.refusals_of(route))
+    refused = sorted(reference.statuses_of(route))
     return answers | {str(int(status)): reference.refusals[status] for status in refused}
 
 

@@ -10,7 +10,7 @@ import pytest
 from dev.memory.stores import MemoryAccess
 from functions.core_api.handler import lambda_handler
 from shared import __version__
-from shared.api.core.openapi import ERROR_EXAMPLES, document
+from shared.api.core.openapi import REFUSALS, document
 from shared.api.core.routes import ROUTES
 from shared.api.http.pages import PAGES, Page
 from shared.application.commit import ContentionError
@@ -188,7 +188,7 @@ class TestTheTable:
         assert len(re.findall(r"^### [A-Z]+ /", DOC, re.MULTILINE)) == len(ROUTES) + len(PAGES["core"])
 
     def test_every_status_is_documented(self) -> None:
-        for status in ERROR_EXAMPLES:
+        for status in REFUSALS:
             assert f"| {int(status)} |" in DOC
 
     def test_the_openapi_document_has_them_all(self) -> None:
