@@ -79,7 +79,7 @@ def post_definition(request: Request, body: Document) -> Answer:
 
 
 def get_definition(request: Request, definition_id: str, query: PageQuery) -> Answer:
-    """The versions of a definition, latest first; none where there is no such definition."""
+    """The versions of a definition, latest first; an empty list if there is no such definition."""
     head = _own(request, definition_id)
     if head is None:
         return Answer(body=[])
@@ -88,7 +88,7 @@ def get_definition(request: Request, definition_id: str, query: PageQuery) -> An
 
 
 def put_definition(request: Request, definition_id: str, body: Document) -> Answer:
-    """A further version of a definition; what runs already goes on under its own."""
+    """Create a version of a definition; workflows that run stay on their version."""
     for _ in range(MAX_RACES):
         head = _own(request, definition_id)
         if head is None:
@@ -96,13 +96,13 @@ def put_definition(request: Request, definition_id: str, body: Document) -> Answ
         try:
             after = _replaced(request, head, body)
         except ChangedMeanwhileError:
-            continue  # somebody else's version is there now: this one comes after it
+            continue  # another version was saved meanwhile: this one comes after it
         return Answer(body=_shape(request, after, after.version))
     raise ContentionError(f"definition {definition_id} changed {MAX_RACES} times under one request")
 
 
 def delete_definition(request: Request, definition_id: str, query: VersionQuery) -> Answer:
-    """Delete a definition, or one version of it, and terminate its workflows: many of them by and by."""
+    """Delete a definition or one version of it, and terminate its workflows; many of them in the background."""
     version, actor = query.version, request.actor
     head = own_definition(request, definition_id)
     if head is None:

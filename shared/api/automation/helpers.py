@@ -9,7 +9,7 @@ from shared.expressions.windows_zones import WINDOWS_ZONES
 
 
 def list_timezones(_: Request, query: TimezonesQuery) -> Answer:
-    """The time zones by their Windows ids, with ``contains`` those with a part of their id or name, in any case."""
+    """The time zones by their Windows ids; with ``contains``, those with that text in id or name, in any case."""
     part = query.contains.casefold()
     found = [
         {"id": zone.id, "name": zone.name}

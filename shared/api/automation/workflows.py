@@ -32,7 +32,7 @@ from shared.domain.strategy.model import Strategy, StrategyHead
 
 
 def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) -> Answer:
-    """The workflows of a definition, youngest first; of its latest version, where none is given."""
+    """The workflows of a definition, youngest first; by default of its latest version."""
     head = definition_named(request, definition_id)
     version = latest_version(head) if query.version is None else query.version
     if version in versions_deleted(head):
@@ -85,7 +85,7 @@ def patch_workflow(request: Request, definition_id: str, workflow_id: str, body:
 def post_workflow(
     request: Request, definition_id: str, query: VersionQuery, body: Mapping[str, Any]
 ) -> Answer:
-    """Start a workflow, of a disabled definition too; of its latest version, where none is given."""
+    """Start a workflow, also of a disabled definition; by default of its latest version."""
     head = definition_named(request, definition_id)
     version = latest_version(head) if query.version is None else query.version
     strategy = _version(request, head, version, definition_id)
@@ -103,9 +103,9 @@ def start_workflow(
     sub_account: str | None,
     repeatable: Repeatable | None,
 ) -> str:
-    """The sid of a new workflow, which runs once, now. Its context is what was sent and what every one has.
+    """Start a workflow that runs once, now, and return its sid. Its context is the one sent and the vendor's members.
 
-    One of a strategy that another dialect has made gets only what was sent.
+    A workflow of a strategy that another dialect has made gets only the context sent.
     """
     now = request.now
     given = {"accountId": request.principal.account_id, "triggeredAt": triggered_at(now)}

@@ -27,18 +27,18 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def get_queue(request: Request) -> Answer:
-    """Whether the account's due events start: ``active`` or ``paused`` (Q1)."""
+    """The state of the account's queue: ``active`` or ``paused`` (Q1)."""
     return Answer(body={"status": queue_state(request.ports, request.principal.account_id)})
 
 
 def delete_queue(request: Request) -> Answer:
-    """Pause the whole queue: nothing new starts, what runs ends (Q2)."""
+    """Pause the whole queue: nothing new starts; events that run end (Q2)."""
     pause_queue(request.ports, request.principal.account_id, by=request.actor)
     return Answer(body={})
 
 
 def post_queue(request: Request) -> Answer:
-    """Resume the whole queue: what was held back starts, at a set pace (Q3)."""
+    """Resume the whole queue: blocked events start, at a set pace (Q3)."""
     resume_queue(request.ports, request.principal.account_id, by=request.actor)
     return Answer(body={})
 
@@ -66,13 +66,13 @@ def list_keys(request: Request, query: PageQuery) -> Answer:
 
 
 def delete_key(request: Request, key: AccessKey) -> Answer:
-    """Remove an access key; it opens nothing from now on. A key cannot remove itself."""
+    """Remove an access key; it is invalid at once. A key cannot remove itself."""
     remove_key(request.ports, key, by=request.actor)
     return Answer(body=key_shape(key))
 
 
 def list_audit(request: Request, query: AuditQuery) -> Answer:
-    """Who did what, when and why, latest first: of the last thirty days, unless told otherwise."""
+    """The audit trail, latest first: who did what, when and why. By default of the last thirty days."""
     until = query.to or request.now
     since = query.from_ or max(until, EARLIEST + A_MONTH) - A_MONTH
     if not EARLIEST <= since <= until <= since + A_YEAR:

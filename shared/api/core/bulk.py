@@ -50,7 +50,7 @@ class Beginning:
 
 
 def post_bulk_operation(request: Request, body: Beginning) -> Answer:
-    """Command many instances: at once where they are few, else as an operation that goes on by itself.
+    """Command many instances: at once if they are few, else as an operation in the background.
 
     Instances are named by ``ids``, or those of a strategy, or of a folder. With ``dryRun`` nothing is stored.
     """
@@ -79,22 +79,22 @@ def list_bulk_operations(request: Request, query: PageQuery) -> Answer:
 
 
 def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer:
-    """A bulk operation and how far it has come."""
+    """A bulk operation and its progress."""
     return Answer(body=bulk_shape(bulk))
 
 
 def pause_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
-    """It stops: no more than the slice of instances in hand is still commanded."""
+    """Pause a bulk operation: at most the current batch of instances is still commanded."""
     return _command_operation(request, bulk, Order.PAUSE)
 
 
 def resume_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
-    """It goes on where it was paused."""
+    """Continue a paused bulk operation where it stopped."""
     return _command_operation(request, bulk, Order.RESUME)
 
 
 def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
-    """It ends: no more than the slice in hand is still commanded. What it has changed stays changed."""
+    """End a bulk operation: at most the current batch is still commanded. What it has changed stays changed."""
     return _command_operation(request, bulk, Order.CANCEL)
 
 
@@ -159,23 +159,23 @@ def _selection(request: Request, body: BeginOperation) -> Selection:
             if not is_admin:
                 _check_secrets(request, named)
             return OfIds(ids=named)
-        case SelectFolder() as asked:
+        case SelectFolder() as select:
             if not is_admin:
                 why = "a folder takes an administrator: its strategies have secrets of their own"
                 raise CoreError(HTTPStatus.FORBIDDEN, why)
             return OfFolder(
-                folder=asked.folder,
-                statuses=_statuses(asked.statuses),
-                created_from=asked.createdFrom,
-                created_to=asked.createdTo,
+                folder=select.folder,
+                statuses=_statuses(select.statuses),
+                created_from=select.createdFrom,
+                created_to=select.createdTo,
             )
-        case SelectStrategy() as asked:
+        case SelectStrategy() as select:
             return OfStrategy(
-                strategy=Authorizer(request).strategy_named(asked.strategyId).sid,
-                version=asked.version,
-                statuses=_statuses(asked.statuses),
-                created_from=asked.createdFrom,
-                created_to=asked.createdTo,
+                strategy=Authorizer(request).strategy_named(select.strategyId).sid,
+                version=select.version,
+                statuses=_statuses(select.statuses),
+                created_from=select.createdFrom,
+                created_to=select.createdTo,
             )
         case _:
             assert_never(body.selection)

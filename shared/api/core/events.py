@@ -21,12 +21,12 @@ from shared.domain.strategy.parse_limits import unreadable
 
 
 def get_event(request: Request, named: NamedEvent) -> Answer:
-    """An event, wrapped, with what its steps came to (E1)."""
+    """An event, wrapped, with the results of its steps (E1)."""
     return Answer(body={"event": _shape(request, named.instance, named.seq)})
 
 
 def execute_event(request: Request, named: NamedEvent) -> Answer:
-    """Run an event now that is on hold or waits for its date."""
+    """Run an event now that is on hold or scheduled for later."""
     return _execute(request, named, Execute(seq=named.seq, by=request.actor))
 
 
@@ -36,13 +36,13 @@ def cancel_event(request: Request, named: NamedEvent) -> Answer:
 
 
 def resolve_event(request: Request, named: NamedEvent, body: ResolveEvent) -> Answer:
-    """Decide about a call in doubt: send it again, go on without it, or let its attempt fail."""
+    """Decide about a call in doubt: repeat it, skip its step, or let its attempt fail."""
     resolution = Resolution(body.decision)
     return _execute(request, named, Resolve(seq=named.seq, resolution=resolution, by=request.actor))
 
 
 def resume_event(request: Request, named: NamedEvent, correlation_id: str, body: Json) -> Answer:
-    """The answer to an asynchronous call: the event that waits for it goes on at once (E3).
+    """Take the answer to an asynchronous call: the event that waits for it continues at once (E3).
 
     Addressed by the correlation id the call carried. A body takes the place of the call's reply.
     """
@@ -59,7 +59,7 @@ def resume_event(request: Request, named: NamedEvent, correlation_id: str, body:
 
 
 def retry_an_event(request: Request, named: NamedEvent, body: RetryAnEvent) -> Answer:
-    """Run an event again that has failed, keeping what its steps have achieved, but for those from ``fromStep`` on."""
+    """Run a failed event again; results of its steps are kept, but for those from ``fromStep`` on."""
     instance, seq = named.instance, named.seq
     retry = RetryEvent(sid=instance.sid, seq=seq, by=request.actor, from_step=body.fromStep)
     verdict = retry_event(request.ports, retry, known=instance)

@@ -34,7 +34,7 @@ def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Ans
 
 
 def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer:
-    """Why something did or did not run at a time, which may lie ahead."""
+    """Explain why something did or did not run at a time, which may be in the future."""
     at = query.at or request.now
     if not EARLIEST <= at <= LATEST:
         raise bad_request([Problem(pointer="/at", rule="range", message="must be between 2000 and 2999")])

@@ -109,7 +109,7 @@ def get_instance(_: Request, named: NamedInstance) -> Answer:
 
 
 def patch_instance(request: Request, named: NamedInstance, body: UpdateInstance) -> Answer:
-    """Change description, attributes or end date; dates that are planned already stay."""
+    """Change description, attributes or end date; dates that are already planned stay."""
     command = Update(
         by=request.actor,
         description=body.description,
@@ -121,7 +121,7 @@ def patch_instance(request: Request, named: NamedInstance, body: UpdateInstance)
 
 
 def get_forecast(request: Request, named: NamedInstance, query: ForecastQuery) -> Answer:
-    """The coming cycles of an instance, the open one first, as the engine itself will plan them."""
+    """The coming cycles of an instance, the open one first, as the engine will plan them."""
     foreseen = forecast(
         _strategy_of(request, named.instance), named.instance, cycles=query.cycles, now=request.now
     )
@@ -134,7 +134,7 @@ def get_tasks(request: Request, named: NamedInstance) -> Answer:
 
 
 def cancel_tasks(request: Request, named: NamedInstance, query: TasksQuery) -> Answer:
-    """Cancel the unfinished events of some tasks; the rest goes on (I6)."""
+    """Cancel the unfinished events of some tasks; the others continue (I6)."""
     tasks = tuple(filter(None, (key.strip() for key in query.tasks.split(","))))
     verdict = _execute(request, named, CancelTasks(tasks=tasks, by=request.actor))
     shape = instance_shape(verdict.instance)
@@ -162,14 +162,14 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
 
 
 def pause_instance(request: Request, named: NamedInstance) -> Answer:
-    """Nothing more of it starts until it is resumed; a step in flight ends (I4)."""
+    """Pause an instance: nothing more of it starts until it is resumed; a step in flight ends (I4)."""
     instance = _execute(request, named, Pause(by=request.actor)).instance
     saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
     return Answer(body=paused_shape(instance, named.head, saved))
 
 
 def resume_instance(request: Request, named: NamedInstance, body: ResumeInstance) -> Answer:
-    """It goes on; the answer says which planned dates were left out."""
+    """Resume an instance; the answer lists the planned dates that were skipped."""
     on_late = None if body.onResume is None else OnResume(body.onResume)
     verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
     instance = verdict.instance
@@ -185,19 +185,19 @@ def resume_instance(request: Request, named: NamedInstance, body: ResumeInstance
 
 
 def migrate_an_instance(request: Request, named: NamedInstance, body: MigrateInstance) -> Answer:
-    """Move it to another version of its strategy, or with ``dryRun`` only tell which dates appear, vanish or move."""
+    """Move an instance to another version of its strategy; with ``dryRun``, only preview the dates that change."""
     instance = named.instance
     try:
-        found = migrate_instance(
+        migration = migrate_instance(
             request.ports, instance.sid, body.version, by=request.actor, dry_run=body.dryRun, known=instance
         )
     except UnknownStrategyError as error:
         raise not_found("version") from error
-    verdict = unless_refused(None if found is None else found.verdict, "instance")
-    if found is None:
+    verdict = unless_refused(None if migration is None else migration.verdict, "instance")
+    if migration is None:
         raise not_found("instance")
     shape = {
-        **migration_shape(found, instance.sid),
+        **migration_shape(migration, instance.sid),
         "executionInstance": instance_shape(verdict.instance),
         "dryRun": body.dryRun,
     }
@@ -205,7 +205,7 @@ def migrate_an_instance(request: Request, named: NamedInstance, body: MigrateIns
 
 
 def cancel_instance(request: Request, named: NamedInstance) -> Answer:
-    """It never runs again; its on-cancel events are created (I3)."""
+    """Cancel an instance: it never runs again; its on-cancel events are created (I3)."""
     verdict = _execute(request, named, Cancel(by=request.actor))
     shape = {
         "executionInstance": instance_shape(verdict.instance),
@@ -216,7 +216,7 @@ def cancel_instance(request: Request, named: NamedInstance) -> Answer:
 
 
 def read_creation(request: Request, model: type[CreateInstance]) -> Creation:
-    """Return the body with the strategy it names; its own problems and those of its attributes are told together.
+    """Return the body with the strategy it names; its own problems and those of its attributes are reported together.
 
     Raises: CoreError: 404 or 403 for the strategy first, then 400.
     """

@@ -76,7 +76,7 @@ def get_strategy(request: Request, head: StrategyHead) -> Answer:
 
 
 def patch_strategy(request: Request, head: StrategyHead, body: UpdateStrategy) -> Answer:
-    """A further version with settings that replace the old ones whole; instances stay on theirs (S3)."""
+    """Create a version whose settings replace the old ones whole; instances stay on their version (S3)."""
     new = NewVersion(settings=body.settings, description=body.description, secret=body.secret)
     after = replace_settings(
         request.ports, request.hasher, head, new, by=request.actor, environment=request.deployment.environment
@@ -90,12 +90,12 @@ def delete_a_strategy(request: Request, head: StrategyHead) -> Answer:
 
 
 def pause_a_strategy(request: Request, head: StrategyHead) -> Answer:
-    """Everything under it waits: nothing new starts, what runs ends."""
+    """Pause everything under a strategy: nothing new starts; events that run end."""
     return Answer(body=strategy_shape(pause_strategy(request.ports, head, by=request.actor)))
 
 
 def resume_a_strategy(request: Request, head: StrategyHead) -> Answer:
-    """Everything under it goes on; what was held starts, at a set pace."""
+    """Resume everything under a strategy; blocked events start, at a set pace."""
     return Answer(body=strategy_shape(resume_strategy(request.ports, head, by=request.actor)))
 
 

@@ -48,18 +48,18 @@ _RULES: Mapping[str, str] = {
 
 def read_query(request: Request, model: type[M]) -> M:
     """Return the parameters of the query. Raises: InvalidQueryError."""
-    found, problems = read_as(model, dict(request.query))
-    if found is None:
+    parsed, problems = read_as(model, dict(request.query))
+    if parsed is None:
         raise InvalidQueryError(tuple(problems))
-    return found
+    return parsed
 
 
 def read_model(request: Request, model: type[M], *, optional: bool = False) -> M:
     """Return the body as a model. optional: as for ``read_json``. Raises: InvalidBodyError; TooLargeError."""
-    found, problems = read_as(model, read_json(request, optional=optional))
-    if found is None:
+    parsed, problems = read_as(model, read_json(request, optional=optional))
+    if parsed is None:
         raise InvalidBodyError(tuple(problems))
-    return found
+    return parsed
 
 
 def read_json(request: Request, *, optional: bool = False) -> Any:  # noqa: ANN401 - any JSON value

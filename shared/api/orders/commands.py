@@ -109,7 +109,7 @@ def suspend_orders(request: Request, body: SuspendOrders) -> Answer:
 
 
 def resume_orders(request: Request, body: ResumeOrders) -> Answer:
-    """Resume suspended and failed orders: they go on where they stopped. That there is none is no error."""
+    """Resume suspended and failed orders where they stopped. It is no error if there are none."""
     unsupported = ("fromCurrentBlock", "position", "variables", "cycleEndTime")
     asked = [name for name in unsupported if getattr(body, name)]
     if asked:
@@ -127,12 +127,12 @@ def resume_orders(request: Request, body: ResumeOrders) -> Answer:
 
 
 def continue_orders(request: Request, body: ModifyOrders) -> Answer:
-    """Let orders run now that wait for their date, their next attempt, the end of a delay, or for this call."""
+    """Run orders now that wait for their date, their next attempt, the end of a delay, or for this call."""
     return _run_now(request, body, Verb.CONTINUE, Waiting.FOR_DATE, Wanted(phases=CONTINUABLE))
 
 
 def confirm_orders(request: Request, body: ModifyOrders) -> Answer:
-    """Let orders go on that wait for somebody to confirm them."""
+    """Continue orders that wait for a confirmation."""
     return _run_now(request, body, Verb.CONFIRM, Waiting.FOR_OPERATOR, Wanted(phases=CONFIRMABLE))
 
 

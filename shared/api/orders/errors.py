@@ -57,7 +57,7 @@ class Code(Enum):
 
 
 class JocError(ApiError):
-    """A request that is refused with 420 unless told otherwise: a code, and why."""
+    """A request that is refused, with 420 by default: a code, and why."""
 
     def __init__(self, code: Code, text: str, *, status: int = INVALID_REQUEST) -> None:
         super().__init__(status, text)
@@ -151,9 +151,9 @@ def call_of(route: Route) -> str | None:
 
 
 def dates(at: datetime) -> Json:
-    """``deliveryDate`` and ``surveyDate``."""
-    told = format_instant(at)
-    return {"deliveryDate": told, "surveyDate": told}
+    """Return ``deliveryDate`` and ``surveyDate``."""
+    text = format_instant(at)
+    return {"deliveryDate": text, "surveyDate": text}
 
 
 def _place(pointer: str) -> str:

@@ -41,7 +41,7 @@ COUNTED: Mapping[State, str] = {
 
 
 def get_order(request: Request, body: GetOrder) -> Answer:
-    """One order, whatever has become of it."""
+    """One order, in whatever state."""
     found = named(request, [body.orderId])
     if not found:
         raise JocError(Code.NOT_FOUND, f"unknown order {body.orderId!r}")

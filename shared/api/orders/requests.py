@@ -9,13 +9,13 @@ from shared.domain.instance.verdict import Actor
 
 def read_body(request: Request, model: type[M]) -> M:
     """Return the body, for the caller's own controller if it names one. Raises: JocError; InvalidBodyError."""
-    found, problems = read_as(model, read_json(request, optional=True))
-    if found is None:
+    parsed, problems = read_as(model, read_json(request, optional=True))
+    if parsed is None:
         raise schema_error(problems)
-    controller = getattr(found, "controllerId", None)
+    controller = getattr(parsed, "controllerId", None)
     if controller not in (None, request.principal.account_id):
         raise JocError(Code.NO_CONTROLLER, f"unknown controller {controller!r}")
-    return found
+    return parsed
 
 
 def actor_of(request: Request, log: AuditLog, *options: str) -> Actor:

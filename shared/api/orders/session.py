@@ -15,13 +15,13 @@ TOKEN_PARAMETER = "accessToken"  # noqa: S105 - the name of a parameter
 def session(incoming: Incoming, route: Route) -> Principal | None:
     """Authenticate by the token of a session; the header beats the query. Raises: SecurityError (440)."""
     token = _token(incoming)
-    found = key_of_session(incoming.ports, incoming.hasher, token) if token else None
-    if isinstance(found, Expired):
+    key = key_of_session(incoming.ports, incoming.hasher, token) if token else None
+    if isinstance(key, Expired):
         message = "SessionNotExistException: the session has expired"
-        raise SecurityError(LOGIN_TIMEOUT, message, account=found.key_id, call=call_of(route))
-    if found is None:
+        raise SecurityError(LOGIN_TIMEOUT, message, account=key.key_id, call=call_of(route))
+    if key is None:
         return None
-    return Principal(key_id=found.key_id, account_id=found.account_id, role=found.role)
+    return Principal(key_id=key.key_id, account_id=key.account_id, role=key.role)
 
 
 def closed_session(incoming: Incoming, route: Route) -> Principal | None:
@@ -33,9 +33,9 @@ def closed_session(incoming: Incoming, route: Route) -> Principal | None:
 
 
 def log_in(request: Request) -> Answer:
-    """A session for whoever shows an access key with ``Authorization: Basic base64(keyId:secret)``.
+    """Open a session for the access key in ``Authorization: Basic base64(keyId:secret)``.
 
-    Its token comes in the header X-Access-Token, and in the body. Without use it lasts half an hour.
+    Its token is in the header X-Access-Token and in the body. It expires after half an hour without use.
     """
     principal = request.principal
     token = open_session(request.ports, request.hasher, principal.account_id, principal.key_id)
@@ -51,7 +51,7 @@ def log_in(request: Request) -> Answer:
 
 
 def log_out(request: Request) -> Answer:
-    """The session ends: its token opens nothing from now on."""
+    """Close the session: its token is invalid at once."""
     return Answer(body=security_shape(request.now, account=request.principal.key_id, message=""))
 
 

@@ -56,7 +56,7 @@ def start_process(request: Request, body: Start) -> Answer:
 
 
 def get_status(request: Request, instance: Instance) -> Answer:
-    """Where a process stands, with what its last run has put out.
+    """The status of a process, with the outputs of its last run.
 
     Outputs are the members whose name begins with ``__out_``; they are there with the status SUCCEEDED.
     """

@@ -95,13 +95,13 @@ def refusals_of(
         ),
         **own,
     }
-    found: dict[int, Json] = {}
+    responses: dict[int, Json] = {}
     for status, (text, error) in rows.items():
         refusal = dialect.errors.refusal_of(error)
         if refusal is not None and refusal.status == status:
             headers = {name: {"schema": {"const": value}} for name, value in refusal.headers.items()}
-            found[status] = response(text, refusal.shape, refusal.body(at), headers)
-    return found
+            responses[status] = response(text, refusal.shape, refusal.body(at), headers)
+    return responses
 
 
 def schema_of(model: type[BaseModel], schemas: Json) -> Json:
@@ -170,17 +170,17 @@ def _path(reference: Reference, route: Route, example: Json) -> list[Json]:
 
 
 def _headers(reference: Reference, route: Route) -> list[Json]:
-    found: list[Json] = []
+    headers: list[Json] = []
     if reference.dialect.has_secrets and route.target.has_secret:
         text = "The strategy's secret in base64; not needed where the strategy has none."
-        found.append(header("Strategy-Secret", text))
+        headers.append(header("Strategy-Secret", text))
     if route.is_idempotent:
         bounds = {"minLength": 1, "maxLength": MAX_KEY_CHARACTERS}
-        found.append(header("Idempotency-Key", reference.idempotency_key, **bounds))
+        headers.append(header("Idempotency-Key", reference.idempotency_key, **bounds))
     if reference.dialect.has_comments and route.method != "GET":
         why = "Why it is done, for the audit trail."
-        found.append(header("Audit-Comment", why, maxLength=MAX_COMMENT_CHARACTERS))
-    return found
+        headers.append(header("Audit-Comment", why, maxLength=MAX_COMMENT_CHARACTERS))
+    return headers
 
 
 def _query(reference: Reference, route: Route, example: Json) -> list[Json]:
