@@ -8,19 +8,20 @@ import json
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from dev.examples import ACCOUNT, NOON, ROOT, Ids
+from dev.examples import ACCOUNT, DEPLOYMENT, NOON, ROOT, Ids
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher
-from shared.api.automation.call import Call, Gate
+from shared.api.automation.dialect import AUTOMATION
 from shared.api.automation.openapi import EXAMPLES_FILE
 from shared.api.automation.routes import ROUTES
-from shared.api.http.auth import Principal
+from shared.api.http.gateway import answer
+from shared.api.http.request import Incoming
 from shared.application.runner.loop import run_due_events
-from shared.domain.access import Role
+from shared.domain.access import AccessKey, Role
 from shared.domain.ids import InstanceSid
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json
@@ -46,21 +47,35 @@ class Story:
     )
     hasher: SecretHasher = field(default_factory=lambda: SecretHasher(b"p" * 32))
 
+    def __post_init__(self) -> None:
+        """An account with the key of its first administrator."""
+        key = AccessKey(
+            key_id="key-1",
+            account_id=ACCOUNT,
+            role=Role.ADMIN,
+            secret_hash=self.hasher.hash("secret"),
+            created_at=NOON,
+        )
+        self.ports.access.put_key(key)
+
     def tell(
         self, name: str, body: Json = None, *, query: Mapping[str, str] | None = None, **path: str
     ) -> Json:
         """Have an operation done and keep it as its example; its answer."""
-        principal = Principal(key_id="key-1", account_id=ACCOUNT, role=Role.ADMIN)
-        call = Call(
-            gate=Gate(self.ports, self.hasher, {}, "dev"),
-            principal=principal,
-            text=b"" if body is None else json.dumps(body).encode(),
+        incoming = Incoming(
+            ports=self.ports,
+            hasher=self.hasher,
+            deployment=replace(DEPLOYMENT, environment="dev"),
+            headers={"authorization": "Bearer key-1.secret"},
             query=query or {},
+            text=b"" if body is None else json.dumps(body).encode(),
+            now=self.ports.clock.now(),
         )
-        answer = ROUTE_OF[name].operation(call, **path)
-        parts = {"path": {"account_id": ACCOUNT, **path}, "query": query, "body": body, "answer": answer.body}
+        whole = {"account_id": ACCOUNT, **path}
+        found = answer(AUTOMATION, ROUTE_OF[name], incoming, whole).body
+        parts = {"path": whole, "query": query, "body": body, "answer": found}
         self.told[name] = {part: value for part, value in parts.items() if value not in (None, "", {})}
-        return deepcopy(answer.body)
+        return deepcopy(found)
 
     def run(self, sid: str) -> None:
         """Let a step runner look at a workflow."""

@@ -16,12 +16,12 @@ from typing import Any
 
 from dev.memory.world import ManualClock, MemoryPorts, SequentialIds
 from shared.adapters.crypto import SecretHasher
-from shared.api.core.call import Call
-from shared.api.core.deployment import Deployment
-from shared.api.core.gate import Gate
+from shared.api.core.dialect import CORE
 from shared.api.core.openapi import EXAMPLES_FILE
 from shared.api.core.routes import ROUTES
-from shared.api.http.auth import Principal
+from shared.api.http.gateway import answer
+from shared.api.http.request import Deployment, Incoming
+from shared.api.http.route import Route
 from shared.application.runner.loop import run_due_events
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId, InstanceSid
@@ -32,7 +32,14 @@ ROOT = Path(__file__).parents[1]
 ACCOUNT = AccountId("example")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROUTE_OF = {route.operation.__name__: route for route in ROUTES}
-DEPLOYMENT = Deployment(environment="prod", stage="prod", up_seconds=86_400)
+DEPLOYMENT = Deployment(
+    environment="prod",
+    stage="prod",
+    up_seconds=86_400,
+    connector_timezone="UTC",
+    joc_allow_unscoped=False,
+    joc_force_comments=False,
+)
 SHIPPED = Answered(status=201, body={"shipmentId": "shp-1"})
 
 
@@ -82,9 +89,8 @@ class Story:
         """Have an operation done and keep it as its example; the answer."""
         answer = self.do(name, *path, body=body, query=query)
         route = ROUTE_OF[name]
-        parts = [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
         example = {
-            "path": dict(zip(parts, path, strict=True)),
+            "path": dict(zip(parts_of(route), path, strict=True)),
             "query": dict(query or {}),
             "body": body,
             "answer": answer,
@@ -96,16 +102,18 @@ class Story:
     def do(self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
         """Have an operation done; the answer."""
         secret = base64.b64encode(strategy()["secret"].encode()).decode()
-        gate = Gate(ports=self.ports, hasher=self.hasher, headers={"strategy-secret": secret})
-        call = Call(
-            gate=gate,
-            principal=Principal(key_id="key-1", account_id=ACCOUNT, role=Role.ADMIN),
-            text=b"" if body is None else json.dumps(body).encode(),
-            query=query or {},
+        route = ROUTE_OF[name]
+        incoming = Incoming(
+            ports=self.ports,
+            hasher=self.hasher,
             deployment=DEPLOYMENT,
+            headers={"authorization": "Bearer key-1.secret", "strategy-secret": secret},
+            query=query or {},
+            text=b"" if body is None else json.dumps(body).encode(),
+            now=self.ports.clock.now(),
         )
-        _, answer = ROUTE_OF[name].operation(call, *path)
-        return json.loads(json.dumps(answer))
+        found = answer(CORE, route, incoming, dict(zip(parts_of(route), path, strict=True)))
+        return json.loads(json.dumps(found.body))
 
     def run(self, sid: str) -> None:
         """Let a step runner look at an instance."""
@@ -115,6 +123,11 @@ class Story:
     def wait(self, **span: float) -> None:
         """Let time pass."""
         self.ports.clock.at += timedelta(**span)
+
+
+def parts_of(route: Route) -> list[str]:
+    """Return the names in a route's path, in their order."""
+    return [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
 
 
 def strategy(name: str | None = None, **method: Json) -> dict[str, Any]:

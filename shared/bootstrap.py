@@ -25,7 +25,7 @@ from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.wakeups import AwsWakeups, Doorbell
-from shared.api.core.deployment import Deployment
+from shared.api.http.request import Deployment
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller
 from shared.config import Settings, read_settings
 
@@ -86,10 +86,16 @@ def settings() -> Settings:
 
 
 def deployment() -> Deployment:
-    """What may be told of this deployment."""
+    """Return what the API needs to know of this deployment."""
     chosen = settings()
-    up = monotonic() - _up_since()
-    return Deployment(environment=chosen.environment, stage=chosen.stage, up_seconds=up)
+    return Deployment(
+        environment=chosen.environment,
+        stage=chosen.stage,
+        up_seconds=monotonic() - _up_since(),
+        connector_timezone=chosen.connector_timezone,
+        joc_allow_unscoped=chosen.joc_allow_unscoped,
+        joc_force_comments=chosen.joc_force_comments,
+    )
 
 
 @cache

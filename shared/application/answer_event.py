@@ -11,14 +11,14 @@ from shared.domain.ids import CorrelationId, InstanceSid
 from shared.domain.instance.due import Idle, next_action
 from shared.domain.instance.journal import Answer, Trail
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Actor, Applied, Refused, Verdict
+from shared.domain.instance.verdict import Actor, Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.async_answer import AnswerState, answer_state
 from shared.domain.lifecycle.commands import TakeAnswer
 from shared.domain.strategy.model import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class SentAnswer:
     """An answer as it was sent. body: None where none was. key: tells it from another to the same sending."""
 
     correlation_id: CorrelationId
@@ -27,10 +27,13 @@ class Sent:
     body: Json = None
 
 
-def answer_event(ports: Ports, sid: InstanceSid, seq: int, sent: Sent) -> Verdict | None:
-    """What an answer to a call of an event came to; None where nothing was ever sent under its correlation id.
+def answer_event(
+    ports: Ports, sid: InstanceSid, seq: int, sent: SentAnswer, *, known: Instance | None = None
+) -> Verdict | None:
+    """Take an answer to a call and return the verdict; None if nothing was ever sent under its correlation id.
 
-    Refused where no answer to that call counts, or none any more: then nothing is stored.
+    Refused, and nothing stored, if no answer to that call counts, or none any more.
+    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
     Raises: ContentionError: the event has not taken it; it may be sent again.
     """
     answer = Answer(
@@ -41,7 +44,7 @@ def answer_event(ports: Ports, sid: InstanceSid, seq: int, sent: Sent) -> Verdic
         body=sent.body,
     )
     for _ in range(MAX_RACES):
-        instance = ports.instances.load(sid)
+        instance, known = known or ports.instances.load(sid), None
         if instance is None:
             return None
         trail = ports.instances.trail(sid, seq)
@@ -53,7 +56,7 @@ def answer_event(ports: Ports, sid: InstanceSid, seq: int, sent: Sent) -> Verdic
                 if not isinstance(next_action(verdict.instance, ports.clock.now()), Idle):
                     ports.wakeups.invoke(sid)
                 return verdict
-            case Refused(rule="unknown"):
+            case Refused(rule=RefusalRule.UNKNOWN):
                 return None
             case Refused():
                 return verdict
@@ -85,4 +88,6 @@ def _to_a_closed_one(instance: Instance, trail: Trail, correlation_id: Correlati
     known = {intent.correlation_id for intent in intents} | {getattr(first_action, "correlation_id", None)}
     if correlation_id not in known:
         return None
-    return Refused(instance=instance, why=f"the event is {record.event.status.value}", rule="finished")
+    return Refused(
+        instance=instance, why=f"the event is {record.event.status.value}", rule=RefusalRule.FINISHED
+    )

@@ -9,7 +9,7 @@ from shared.application.ports import Ports, StaleRevError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import EARLY, Due, Scheduled, next_action
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Applied, Refused, Verdict
+from shared.domain.instance.verdict import Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.commands import Command
 from shared.domain.lifecycle.decide import decide
 from shared.domain.strategy.model import Strategy
@@ -41,7 +41,9 @@ def execute(
         if instance is None:
             return None
         if is_meant is not None and not is_meant(instance):
-            return Refused(instance=instance, why="it is no longer as it was selected", rule="selection")
+            return Refused(
+                instance=instance, why="it is no longer as it was selected", rule=RefusalRule.SELECTION
+            )
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         verdict = try_commit(ports, strategy, instance, command)
         if verdict is not None:

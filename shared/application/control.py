@@ -4,23 +4,27 @@ from shared.application.commit import execute
 from shared.application.ports import Ports
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import Idle, next_action
-from shared.domain.instance.verdict import Applied, Refused, Verdict
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.cancel_events import asked_of_a_closed_one
 from shared.domain.lifecycle.commands import CancelEvent, Command, Execute, Resolve
 
 
-def control(ports: Ports, sid: InstanceSid, command: Command) -> Verdict | None:
-    """What a command came to; None where there is no such instance. Repeating it is safe.
+def control(
+    ports: Ports, sid: InstanceSid, command: Command, *, known: Instance | None = None
+) -> Verdict | None:
+    """Execute a command and return its verdict, or None if there is no such instance. Repeating it is safe.
 
-    A runner is woken where something is left to run: it arms the next wakeup itself, so no command waits for
-    the scheduler. Raises: ContentionError: nothing was written.
+    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
+    Raises: ContentionError: nothing was written.
     """
-    verdict = execute(ports, sid, command)
+    verdict = execute(ports, sid, command, known=known)
     return None if verdict is None else wake_runner(ports, verdict)
 
 
 def wake_runner(ports: Ports, verdict: Verdict) -> Verdict:
-    """The verdict, a runner woken where it was applied and something is left to run."""
+    """Return the verdict; wake a runner if it was applied and something is left to run."""
+    # The runner schedules the next wakeup, so that no command waits for the Scheduler.
     if isinstance(verdict, Applied) and not isinstance(
         next_action(verdict.instance, ports.clock.now()), Idle
     ):
@@ -28,13 +32,19 @@ def wake_runner(ports: Ports, verdict: Verdict) -> Verdict:
     return verdict
 
 
-def control_event(ports: Ports, sid: InstanceSid, command: Execute | CancelEvent | Resolve) -> Verdict | None:
-    """What a command to one event came to, open or closed; None where there is no such event.
+def control_event(
+    ports: Ports,
+    sid: InstanceSid,
+    command: Execute | CancelEvent | Resolve,
+    *,
+    known: Instance | None = None,
+) -> Verdict | None:
+    """Execute a command to one event, open or closed, and return its verdict; None if there is no such event.
 
-    Raises: ContentionError: nothing was written.
+    known: as for ``control``. Raises: ContentionError: nothing was written.
     """
-    verdict = control(ports, sid, command)
-    if not isinstance(verdict, Refused) or verdict.rule != "finished":
+    verdict = control(ports, sid, command, known=known)
+    if not isinstance(verdict, Refused) or verdict.rule is not RefusalRule.FINISHED:
         return verdict
     record = ports.instances.trail(sid, command.seq).record
     return None if record is None else asked_of_a_closed_one(verdict.instance, record, command)

@@ -33,14 +33,21 @@ class Migrated:
 
 
 def migrate_instance(
-    ports: Ports, sid: InstanceSid, version: int, *, by: Actor, dry_run: bool
+    ports: Ports,
+    sid: InstanceSid,
+    version: int,
+    *,
+    by: Actor,
+    dry_run: bool,
+    known: Instance | None = None,
 ) -> Migrated | None:
-    """The instance moved, or with ``dry_run`` only what that would do; None where there is no such instance.
+    """Move an instance, or with ``dry_run`` only preview that; return None if there is no such instance.
 
+    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
     Raises: UnknownStrategyError: there is no such version. ContentionError: nothing was written.
     """
     for _ in range(MAX_RACES):
-        instance = ports.instances.load(sid)
+        instance, known = known or ports.instances.load(sid), None
         if instance is None:
             return None
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)

@@ -21,13 +21,15 @@ class RetryEvent:
     from_step: str | None = None
 
 
-def retry_event(ports: Ports, asked: RetryEvent) -> Verdict | None:
-    """What it came to; None where there is no such event. Repeating it is safe while the event is under way.
+def retry_event(ports: Ports, asked: RetryEvent, *, known: Instance | None = None) -> Verdict | None:
+    """Retry an event and return the verdict, or None if there is no such event.
 
+    Repeating it is safe while the event is under way.
+    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
     Raises: ContentionError: nothing was written.
     """
     for _ in range(MAX_RACES):
-        instance = ports.instances.load(asked.sid)
+        instance, known = known or ports.instances.load(asked.sid), None
         command = None if instance is None else _redrive(ports, instance, asked)
         if instance is None or command is None:
             return None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.control import control
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
@@ -109,7 +109,7 @@ class Life:
         correlation = CorrelationId(self.asked[-1].headers["X-Correlation-Id"])
         address = event_address(event_of_correlation(correlation))
         assert address is not None
-        answer_event(self.ports, *address, Sent(correlation_id=correlation, key="a", by=ANN, body=body))
+        answer_event(self.ports, *address, SentAnswer(correlation_id=correlation, key="a", by=ANN, body=body))
         return self.until(format_instant(self.ports.clock.at)[:16])
 
     @property

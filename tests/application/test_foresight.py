@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.calendar.dates import format_instant, parse_instant
@@ -148,7 +148,7 @@ def _ran(ports: MemoryPorts, sid: InstanceSid) -> Instance:
             assert isinstance(then, Intent)
             by = Actor(name="gateway")
             body = {"status": "CONFIRMED", "paymentId": "p"}
-            sent = Sent(correlation_id=then.correlation_id, key="k", by=by, body=body)
+            sent = SentAnswer(correlation_id=then.correlation_id, key="k", by=by, body=body)
             answer_event(ports, sid, event.seq, sent)
             return _ran(ports, sid)
     return instance

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.control import control, control_event
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
@@ -96,7 +96,7 @@ class Cover:
         assert address is not None
         body = {"status": status, "paymentId": "P1"}
         key = answer_key(CorrelationId(correlation), str(body))
-        sent = Sent(correlation_id=CorrelationId(correlation), key=key, by=GATEWAY, body=body)
+        sent = SentAnswer(correlation_id=CorrelationId(correlation), key=key, by=GATEWAY, body=body)
         verdict = answer_event(self.ports, *address, sent)
         run_due_events(self.ports, self.sid, job="job", time_left=lambda: timedelta(minutes=15))
         return verdict

@@ -7,8 +7,9 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.commit import MAX_RACES, ContentionError
+from shared.application.control import control
 from shared.application.migrate import migrate_instance
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
@@ -17,6 +18,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import position
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Actor, Applied
+from shared.domain.lifecycle.commands import Pause
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from tests.lifecycle_factories import at, strategy
 from tests.simulation.stories import declined
@@ -29,6 +31,11 @@ class Raced(MemoryInstances):
     """Another writer is faster, so many times; it changes a description."""
 
     races: int = 0
+    loads: int = 0
+
+    def load(self, sid: InstanceSid) -> Instance | None:
+        self.loads += 1
+        return MemoryInstances.load(self, sid)
 
     def commit(self, instance: Instance, **beside: object) -> None:
         if self.races:
@@ -55,12 +62,12 @@ class _Services:
         return declined(0)(request)
 
 
-def sent(ports: MemoryPorts, sid: InstanceSid) -> Sent:
+def sent(ports: MemoryPorts, sid: InstanceSid) -> SentAnswer:
     instance = ports.instances.load(sid)
     assert instance is not None
     then = position(ports.instances.trail(sid, 1), instance.events[0])
     assert isinstance(then, Intent)
-    return Sent(correlation_id=then.correlation_id, key="k", by=ANN, body={})
+    return SentAnswer(correlation_id=then.correlation_id, key="k", by=ANN, body={})
 
 
 class TestAnAnswer:
@@ -83,6 +90,37 @@ class TestAnAnswer:
         unknown = replace(sent(ports, sid), correlation_id=CorrelationId("i9-1.x"))
         assert answer_event(ports, InstanceSid("i9"), 1, unknown) is None
         assert answer_event(ports, sid, 7, unknown) is None
+
+
+class TestAnInstanceThatTheCallerHasLoaded:
+    """It is decided on first, and loaded again only after a lost race."""
+
+    def test_a_command_loads_nothing_if_no_other_writer_is_faster(self) -> None:
+        ports, store, sid = a_world()
+        known = store.load(sid)
+        store.loads = 0
+        assert isinstance(control(ports, sid, Pause(by=ANN), known=known), Applied)
+        assert store.loads == 0
+
+    def test_a_command_decides_anew_after_a_lost_race(self) -> None:
+        ports, store, sid = a_world()
+        known = store.load(sid)
+        store.races, store.loads = 1, 0
+        assert isinstance(control(ports, sid, Pause(by=ANN), known=known), Applied)
+        assert (store.instances[sid].status, store.instances[sid].description) == ("PAUSED", "0")
+        # One to see that it was no lost reply, one to decide on.
+        assert store.loads == 2
+
+    def test_an_answer_and_a_migration_begin_with_it(self) -> None:
+        ports, store, sid = a_world()
+        answer, known = sent(ports, sid), store.load(sid)
+        store.loads = 0
+        assert isinstance(answer_event(ports, sid, 1, answer, known=known), Applied)
+        known = store.instances[sid]
+        found = migrate_instance(ports, sid, 2, by=ANN, dry_run=False, known=known)
+        assert found is not None
+        assert isinstance(found.verdict, Applied)
+        assert store.loads == 0
 
 
 class TestAMigration:

@@ -3,6 +3,8 @@
 DynamoDB is moto with our own meter beside it; Scheduler and Lambda are counted where they are asked.
 """
 
+import base64
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from dev.gateway import HttpRequest, event_of
 from dev.memory.world import ManualClock, SequentialIds
 from dev.metering.meter import Meter
+from functions.core_api.handler import lambda_handler as core_api
+from shared import bootstrap
 from shared.adapters.controllers import NoControllers
 from shared.adapters.wakeups import AwsWakeups, Doorbell
 from shared.application.bulk.select import Walk, next_slice
@@ -35,6 +40,7 @@ from shared.application.ports import (
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import sweep
+from shared.domain.access import AccessKey, Role
 from shared.domain.bulk.selection import OfIds, OfStrategy
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.model import InstanceStatus
@@ -42,21 +48,22 @@ from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import StrategyHead
+from tests.dialects.core.client import WATER
+from tests.dialects.wire import TEMPLATE, Context
 from tests.engines import DynamoDb, on_dynamodb
 
-DOC, WHATEVER_THE_SIZE = (
-    (Path(__file__).parents[2] / "docs" / "performance.md").read_text().split("## Whatever the size")
-)
+DOC, REST = (Path(__file__).parents[2] / "docs" / "performance.md").read_text().split("## Whatever the size")
+WHATEVER_THE_SIZE, REQUESTS_TEXT = REST.split("## Requests of the core dialect")
 ROW = re.compile(
     r"^\| (?P<what>[^|]+?) \| (?P<writes>\d+) \| (?P<trips>\d+) \| (?P<rings>\d+) \|", re.MULTILINE
 )
 READ_ROW = re.compile(
     r"^\| (?P<what>[^|]+?) \| (?P<reads>[\d.]+) \| (?P<writes>\d+) \| (?P<trips>\d+) \|$", re.MULTILINE
 )
-READS = {
-    m["what"]: (float(m["reads"]), int(m["writes"]), int(m["trips"]))
-    for m in READ_ROW.finditer(WHATEVER_THE_SIZE)
-}
+READS, REQUESTS = (
+    {m["what"]: (float(m["reads"]), int(m["writes"]), int(m["trips"])) for m in READ_ROW.finditer(text)}
+    for text in (WHATEVER_THE_SIZE, REQUESTS_TEXT)
+)
 TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["rings"])) for m in ROW.finditer(DOC)}
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ANN = Actor(name="key-1")
@@ -174,6 +181,50 @@ class Rig:
                 sum(usage.trips.values()) + self.scheduler.times - rings + self.invoker.times - invokes,
                 self.scheduler.times - rings,
             )
+
+
+@dataclass
+class Requests:
+    """Requests of an administrator to the core API, whose ports are the rig's."""
+
+    rig: Rig
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        """The decoded answer, which must be a success."""
+        headers = {
+            "authorization": "Bearer admin.secret",
+            "strategy-secret": base64.b64encode(WATER["secret"].encode()).decode(),
+        }
+        data = b"" if body is None else json.dumps(body).encode()
+        request = HttpRequest(method=method, target=path, headers=headers, body=data, source="127.0.0.1")
+        found = event_of(request, TEMPLATE.routes())
+        assert found is not None
+        answer = core_api(found[1], Context())  # type: ignore[arg-type]
+        assert answer["statusCode"] < 300, answer
+        return json.loads(answer["body"])
+
+    def measure(self, method: str, path: str, body: Any = None) -> tuple[float, int, int]:
+        """Read units, write units and trips to DynamoDB of one request."""
+        return self.rig.reads(lambda: self(method, path, body))
+
+
+@pytest.fixture
+def requests(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Requests]:
+    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+        monkeypatch.setenv(name, value)
+    bootstrap.forget()
+    bootstrap.use_ports(rig)
+    rig.access.put_key(
+        AccessKey(
+            key_id="admin",
+            account_id=AccountId("a-1"),
+            role=Role.ADMIN,
+            secret_hash=bootstrap.hasher().hash("secret"),
+            created_at=NOON,
+        )
+    )
+    yield Requests(rig)
+    bootstrap.forget()
 
 
 @pytest.fixture
@@ -294,3 +345,35 @@ class TestTheTable:
 
     def test_no_row_is_left_unmeasured(self) -> None:
         assert len(TABLE) == 7
+
+
+class TestRequests:
+    """A command reads key, instance and strategy head once each; the use case does not read the instance again."""
+
+    def test_each_row(self, requests: Requests) -> None:
+        requests("POST", "/execution-strategy", WATER)
+        body = {
+            "strategyId": WATER["name"],
+            "attributes": {"customerId": "c"},
+            "startDate": (NOON + timedelta(days=1)).isoformat(),
+        }
+        one = (
+            f"/execution-instance/{requests('POST', '/execution-instance', body)['executionInstance']['sid']}"
+        )
+        ask = requests.measure
+
+        measured = {
+            "get an instance": ask("GET", one),
+            "update an instance": ask("PATCH", one, {"description": "d"}),
+            "pause an instance": ask("POST", f"{one}/pause"),
+            "resume an instance": ask("POST", f"{one}/resume"),
+            "preview a migration": ask("POST", f"{one}/migrate", {"version": 1, "dryRun": True}),
+        }
+        by_hand = {"task": "send-refill", "manualTrigger": True}
+        measured["add an event"] = ask("POST", f"{one}/events", by_hand)
+        added = requests("GET", f"{one}/get-tasks")[-1]["sid"]
+        measured["execute an event"] = ask("POST", f"/execution-event/{added}/execute")
+        measured["cancel an event"] = ask("POST", f"/execution-event/{added}/cancel")
+        measured["cancel an instance"] = ask("POST", f"{one}/cancel")
+
+        assert measured == REQUESTS

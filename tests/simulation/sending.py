@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.domain.ids import CorrelationId, answer_key, event_address, event_of_correlation
 from shared.domain.instance.verdict import Actor, Verdict
 from shared.domain.strategy.model import Json
@@ -30,7 +30,9 @@ def send_later(
         assert address is not None
         again = world.do("answer", send)
         again.wakes_at = world.now_at + LATER
-        sent = Sent(correlation_id=correlation, key=answer_key(correlation, str(body)), by=GATEWAY, body=body)
+        sent = SentAnswer(
+            correlation_id=correlation, key=answer_key(correlation, str(body)), by=GATEWAY, body=body
+        )
         verdict = answer_event(world, *address, sent)
         assert verdict is not None, "what was sent is known"
         heard(verdict)

@@ -5,9 +5,9 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from shared.api.automation.call import Answer, Call
-from shared.api.automation.documents import Document, Status, labels_of, read_document, told
+from shared.api.automation.documents import Document, Status, labels_of, told
 from shared.api.automation.errors import not_found
+from shared.api.automation.named import own_definition
 from shared.api.automation.render import Shape, definition_shape, page
 from shared.api.automation.schemas import PageQuery, VersionQuery
 from shared.api.automation.versions import (
@@ -17,6 +17,8 @@ from shared.api.automation.versions import (
     versions_deleted,
     with_versions_deleted,
 )
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Listed
 from shared.application.retire_strategy import retire_strategy, retire_version
@@ -36,139 +38,141 @@ from shared.domain.strategy.model import StrategyHead
 _TOGETHER = 100
 
 
-def list_definitions(call: Call) -> Answer:
+def list_definitions(request: Request, query: PageQuery) -> Answer:
     """The definitions whose latest version is enabled, youngest first."""
-    asked = call.asked(PageQuery)
-    enabled = (head for head in definitions_of(call) if head.labels.get("status") == Status.ENABLED)
-    shown = islice(enabled, asked.offset, asked.offset + asked.limit)
-    return Answer(body=page([_shape(call, head, latest_version(head)) for head in shown]))
+    enabled = (head for head in definitions_of(request) if head.labels.get("status") == Status.ENABLED)
+    shown = islice(enabled, query.offset, query.offset + query.limit)
+    return Answer(body=page([_shape(request, head, latest_version(head)) for head in shown]))
 
 
-def post_definition(call: Call) -> Answer:
+def post_definition(request: Request, body: Document) -> Answer:
     """Create a definition, version 1."""
-    body = call.json_object()
-    document = read_document(body, environment=call.gate.environment)
-    asked = call.repeatable("definition")
-    account = call.principal.account_id
+    asked = request.repeatable("definition")
+    account = request.principal.account_id
     definition_id = (
-        str(call.ports.ids.instance_sid())
+        str(request.ports.ids.instance_sid())
         if asked is None
         else sid_of_request(account, "definition", asked.key)
     )
     # The strategy's sid is derived from the definition's id, so that it is found by it also once it is deleted.
     known_by = Repeatable(
-        key=definition_id, body_hash=call.gate.hasher.hash("definition") if asked is None else asked.body_hash
+        key=definition_id, body_hash=request.hasher.hash("definition") if asked is None else asked.body_hash
     )
     new = NewStrategy(
         account_id=account,
         name=definition_id,
         folder=FOLDER,
-        description=document.name,
-        settings=document.settings,
-        source=document.source,
-        labels=document.labels,
-        by=call.actor.name,
+        description=body.name,
+        settings=body.settings,
+        source=body.source,
+        labels=body.labels,
+        by=request.actor.name,
         repeatable=known_by,
     )
     try:
-        head, _ = create_strategy(call.ports, call.gate.hasher, new, environment=call.gate.environment)
+        head, _ = create_strategy(
+            request.ports, request.hasher, new, environment=request.deployment.environment
+        )
     except InvalidInputError as error:
-        raise told(error, document.settings) from error
-    return Answer(status=HTTPStatus.CREATED, body=_shape(call, head, 1))
+        raise told(error, body.settings) from error
+    return Answer(status=HTTPStatus.CREATED, body=_shape(request, head, 1))
 
 
-def get_definition(call: Call, definition_id: str) -> Answer:
-    """The versions of a definition, latest first; none where there is no such definition."""
-    asked = call.asked(PageQuery)
-    head = _own(call, definition_id)
+def get_definition(request: Request, definition_id: str, query: PageQuery) -> Answer:
+    """The versions of a definition, latest first; an empty list if there is no such definition."""
+    head = _own(request, definition_id)
     if head is None:
         return Answer(body=[])
-    shown = islice(_versions(call, head), asked.offset, asked.offset + asked.limit)
-    return Answer(body=page([_shape(call, head, version) for version in shown]))
+    shown = islice(_versions(request, head), query.offset, query.offset + query.limit)
+    return Answer(body=page([_shape(request, head, version) for version in shown]))
 
 
-def put_definition(call: Call, definition_id: str) -> Answer:
-    """A further version of a definition; what runs already goes on under its own."""
-    document = read_document(call.json_object(), environment=call.gate.environment)
+def put_definition(request: Request, definition_id: str, body: Document) -> Answer:
+    """Create a version of a definition; workflows that run stay on their version."""
     for _ in range(MAX_RACES):
-        head = _own(call, definition_id)
+        head = _own(request, definition_id)
         if head is None:
             raise not_found(f"Definition {definition_id}")
         try:
-            after = _replaced(call, head, document)
+            after = _replaced(request, head, body)
         except ChangedMeanwhileError:
-            continue  # somebody else's version is there now: this one comes after it
-        return Answer(body=_shape(call, after, after.version))
+            continue  # another version was saved meanwhile: this one comes after it
+        return Answer(body=_shape(request, after, after.version))
     raise ContentionError(f"definition {definition_id} changed {MAX_RACES} times under one request")
 
 
-def delete_definition(call: Call, definition_id: str) -> Answer:
-    """Delete a definition, or one version of it, and terminate its workflows: many of them by and by."""
-    version, actor = call.asked(VersionQuery).version, call.actor
-    head = call.own_definition(definition_id)
+def delete_definition(request: Request, definition_id: str, query: VersionQuery) -> Answer:
+    """Delete a definition or one version of it, and terminate its workflows; many of them in the background."""
+    version, actor = query.version, request.actor
+    head = own_definition(request, definition_id)
     if head is None:
         raise not_found(f"Definition {definition_id}")
     gone = versions_deleted(head)
     if head.deleted_at is not None or (version is not None and version in gone):
         _retire(
-            call, head, version if head.deleted_at is None else None, actor=actor
+            request, head, version if head.deleted_at is None else None, actor=actor
         )  # it may have been cut off
         raise not_found(f"Definition {definition_id}")
     if version is not None and version > head.version:
         raise not_found(f"Definition {definition_id} version {version}")
     is_last = version is not None and len(gone) + 1 == head.version
-    _retire(call, head, None if is_last else version, actor=actor)
+    _retire(request, head, None if is_last else version, actor=actor)
     return Answer(status=HTTPStatus.ACCEPTED)
 
 
-def definitions_of(call: Call) -> Iterator[StrategyHead]:
+def definitions_of(request: Request) -> Iterator[StrategyHead]:
     """The definitions of the caller's account, youngest first."""
     before: Listed | None = None
-    account = call.principal.account_id
-    while heads := call.ports.strategies.of_account(account, before=before, limit=_TOGETHER):
+    account = request.principal.account_id
+    while heads := request.ports.strategies.of_account(account, before=before, limit=_TOGETHER):
         yield from filter(is_definition, heads)
         before = Listed(created_at=heads[-1].created_at, sid=heads[-1].sid)
 
 
-def _own(call: Call, definition_id: str) -> StrategyHead | None:
-    head = call.own_definition(definition_id)
+def _own(request: Request, definition_id: str) -> StrategyHead | None:
+    head = own_definition(request, definition_id)
     return None if head is None or head.deleted_at is not None else head
 
 
-def _retire(call: Call, head: StrategyHead, version: int | None, *, actor: Actor) -> None:
+def _retire(request: Request, head: StrategyHead, version: int | None, *, actor: Actor) -> None:
     if version is None:
-        retire_strategy(call.ports, head, by=actor)
+        retire_strategy(request.ports, head, by=actor)
         return
     gone = versions_deleted(head) | {version}
     latest = next(number for number in range(head.version, 0, -1) if number not in gone)
-    labels = with_versions_deleted(labels_of(_source(call, head, latest)), gone)
-    retire_version(call.ports, head, version, labels=labels, by=actor)
+    labels = with_versions_deleted(labels_of(_source(request, head, latest)), gone)
+    retire_version(request.ports, head, version, labels=labels, by=actor)
 
 
-def _replaced(call: Call, head: StrategyHead, document: Document) -> StrategyHead:
+def _replaced(request: Request, head: StrategyHead, document: Document) -> StrategyHead:
     labels = with_versions_deleted(document.labels, versions_deleted(head))
     new = NewVersion(
         settings=document.settings, description=document.name, source=document.source, labels=labels
     )
     try:
         return replace_settings(
-            call.ports, call.gate.hasher, head, new, by=call.actor, environment=call.gate.environment
+            request.ports,
+            request.hasher,
+            head,
+            new,
+            by=request.actor,
+            environment=request.deployment.environment,
         )
     except InvalidInputError as error:
         raise told(error, document.settings) from error
 
 
-def _versions(call: Call, head: StrategyHead) -> Iterator[int]:
+def _versions(request: Request, head: StrategyHead) -> Iterator[int]:
     gone, before = versions_deleted(head), None
-    while some := call.ports.strategies.versions(head.sid, before=before, limit=_TOGETHER):
+    while some := request.ports.strategies.versions(head.sid, before=before, limit=_TOGETHER):
         yield from (one.version for one in some if one.version not in gone)
         before = some[-1].version
 
 
-def _shape(call: Call, head: StrategyHead, version: int) -> Shape:
-    return definition_shape(head, version, _source(call, head, version))
+def _shape(request: Request, head: StrategyHead, version: int) -> Shape:
+    return definition_shape(head, version, _source(request, head, version))
 
 
-def _source(call: Call, head: StrategyHead, version: int) -> Mapping[str, Any]:
-    source: Mapping[str, Any] = call.ports.strategies.settings(head.sid, version).source
+def _source(request: Request, head: StrategyHead, version: int) -> Mapping[str, Any]:
+    source: Mapping[str, Any] = request.ports.strategies.settings(head.sid, version).source
     return source

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from shared.api.automation.call import Answer, Call
 from shared.api.automation.schemas import TimezonesQuery
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.expressions.windows_zones import WINDOWS_ZONES
 
 
-def list_timezones(call: Call) -> Answer:
-    """The time zones by their Windows ids, with ``contains`` those with a part of their id or name, in any case."""
-    part = call.asked(TimezonesQuery).contains.casefold()
+def list_timezones(_: Request, query: TimezonesQuery) -> Answer:
+    """The time zones by their Windows ids; with ``contains``, those with that text in id or name, in any case."""
+    part = query.contains.casefold()
     found = [
         {"id": zone.id, "name": zone.name}
         for zone in WINDOWS_ZONES
@@ -18,7 +19,7 @@ def list_timezones(call: Call) -> Answer:
     return Answer(body=found)
 
 
-def list_functions(_: Call) -> Answer:
+def list_functions(_: Request) -> Answer:
     """The functions that scripts can call beside those of CEL."""
     return Answer(body=FUNCTIONS)
 

@@ -1,57 +1,16 @@
-"""The routes of the automation dialect: one row an operation, which says who may and what it takes.
+"""The routes of the automation dialect: one row for each operation.
 
-Everything that is true of all of them (who gets in, documents, tests) is derived from this table.
+The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
 Source: contracts/automation.md A.1.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
-
-from shared.api.automation import definitions, helpers, triggers, workflows
-from shared.api.automation.call import Answer
-from shared.api.automation.schemas import (
-    PageQuery,
-    TimezonesQuery,
-    TriggerQuery,
-    VersionQuery,
-    WorkflowQuery,
-    WorkflowsQuery,
-)
+from shared.api.automation import definitions, helpers, named, triggers, workflows
+from shared.api.http.route import Route, Target
 from shared.domain.access import Role
-
-
-class Finds(Enum):
-    """What a request must find."""
-
-    NOTHING = auto()
-    IDS = auto()
-    """Its path has ids of the right form, of what need not be there."""
-    THINGS = auto()
-    """What the path names is there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One operation. status: of its success. answer: its shape in the OpenAPI document, None where it has no body.
-
-    body: the shape of what is sent. creates: takes an Idempotency-Key.
-    """
-
-    method: str
-    path: str
-    operation: Callable[..., Answer]
-    role: Role
-    answer: str | None
-    status: int = 200
-    finds: Finds = Finds.NOTHING
-    body: str | None = None
-    query: type[BaseModel] | None = None
-    creates: bool = False
-
 
 BASE = "/api/v1/accounts/<account_id>"
 _DEFINITIONS = f"{BASE}/definitions"
@@ -59,81 +18,37 @@ _DEFINITION = f"{_DEFINITIONS}/<definition_id>"
 _WORKFLOWS = f"{_DEFINITION}/workflows"
 _WORKFLOW = f"{_WORKFLOWS}/<workflow_id>"
 
-
-def _read(path: str, operation: Callable[..., Answer], answer: str, **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method="GET", path=path, operation=operation, answer=answer, role=Role.VIEWER, **more)
-
-
-def _command(method: str, path: str, operation: Callable[..., Answer], **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method=method, path=path, operation=operation, role=Role.OPERATOR, **more)
-
-
-def _definition(method: str, path: str, operation: Callable[..., Answer], **more: Any) -> Route:  # noqa: ANN401 - fields of a route
-    return Route(method=method, path=path, operation=operation, role=Role.ADMIN, **more)
-
+_read, _command, _definition = (partial(Route, role) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))
+_IDS = Target.IDS
+_CREATED: dict[str, Any] = {"is_idempotent": True, "statuses": (HTTPStatus.CREATED,)}
+_DOCUMENT: dict[str, Any] = {"shape": "DefinitionInput", "read": named.read_definition}
+_CONTEXT: dict[str, Any] = {"shape": "Context", "body_is_optional": True, "read": named.read_context}
+_PAYLOAD: dict[str, Any] = {
+    "shape": "Payload",
+    "body_is_optional": True,
+    "read": partial(named.read_payload, optional=True),
+}
 
 ROUTES: tuple[Route, ...] = (
-    _read(_DEFINITIONS, definitions.list_definitions, "Definitions", query=PageQuery),
+    _read(f"GET {_DEFINITIONS}", definitions.list_definitions, "Definitions"),
+    _definition(f"POST {_DEFINITIONS}", definitions.post_definition, "Definition", **_CREATED, **_DOCUMENT),
+    _read(f"GET {_DEFINITION}", definitions.get_definition, "Definitions"),
+    _definition(f"PUT {_DEFINITION}", definitions.put_definition, "Definition", _IDS, **_DOCUMENT),
     _definition(
-        "POST",
-        _DEFINITIONS,
-        definitions.post_definition,
-        answer="Definition",
-        status=201,
-        body="DefinitionInput",
-        creates=True,
+        f"DELETE {_DEFINITION}", definitions.delete_definition, None, _IDS, statuses=(HTTPStatus.ACCEPTED,)
     ),
-    _read(_DEFINITION, definitions.get_definition, "Definitions", query=PageQuery, finds=Finds.IDS),
-    _definition(
-        "PUT",
-        _DEFINITION,
-        definitions.put_definition,
-        answer="Definition",
-        body="DefinitionInput",
-        finds=Finds.THINGS,
-    ),
-    _definition(
-        "DELETE",
-        _DEFINITION,
-        definitions.delete_definition,
-        answer=None,
-        status=202,
-        query=VersionQuery,
-        finds=Finds.THINGS,
-    ),
-    _read(_WORKFLOWS, workflows.list_workflows, "Workflows", query=WorkflowsQuery, finds=Finds.THINGS),
+    _read(f"GET {_WORKFLOWS}", workflows.list_workflows, "Workflows", _IDS),
+    _command(f"POST {_WORKFLOWS}", workflows.post_workflow, "Started", _IDS, **_CREATED, **_CONTEXT),
+    _read(f"GET {_WORKFLOW}", workflows.get_workflow, "WorkflowWithLogs", _IDS),
     _command(
-        "POST",
-        _WORKFLOWS,
-        workflows.post_workflow,
-        answer="Started",
-        status=201,
-        body="Context",
-        query=VersionQuery,
-        finds=Finds.THINGS,
-        creates=True,
+        f"PATCH {_WORKFLOW}", workflows.patch_workflow, None, _IDS, shape="Command", read=named.read_command
     ),
-    _read(_WORKFLOW, workflows.get_workflow, "WorkflowWithLogs", query=WorkflowQuery, finds=Finds.THINGS),
+    _read(f"GET {_WORKFLOW}/errors", workflows.list_errors, "Errors", _IDS),
     _command(
-        "PATCH",
-        _WORKFLOW,
-        workflows.patch_workflow,
-        answer=None,
-        body="Command",
-        finds=Finds.THINGS,
+        f"POST {BASE}/triggers/http_request", triggers.post_http_request, None, is_idempotent=True, **_PAYLOAD
     ),
-    _read(f"{_WORKFLOW}/errors", workflows.list_errors, "Errors", finds=Finds.THINGS),
-    _command(
-        "POST",
-        f"{BASE}/triggers/http_request",
-        triggers.post_http_request,
-        answer=None,
-        body="Payload",
-        query=TriggerQuery,
-        creates=True,
-    ),
-    _read(f"{BASE}/steps/timezones", helpers.list_timezones, "Timezones", query=TimezonesQuery),
-    _read(f"{BASE}/steps/functions", helpers.list_functions, "Functions"),
+    _read(f"GET {BASE}/steps/timezones", helpers.list_timezones, "Timezones"),
+    _read(f"GET {BASE}/steps/functions", helpers.list_functions, "Functions"),
 )
 """Every operation."""
 

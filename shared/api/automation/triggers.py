@@ -2,33 +2,33 @@
 
 from dataclasses import replace
 
-from shared.api.automation.call import EMPTY, Answer, Call
 from shared.api.automation.definitions import definitions_of
 from shared.api.automation.documents import Status, Trigger
 from shared.api.automation.schemas import TriggerQuery
 from shared.api.automation.versions import latest_version
 from shared.api.automation.workflows import start_workflow
-from shared.domain.strategy.model import StrategyHead
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
+from shared.domain.strategy.model import Json, StrategyHead
 
 
-def post_http_request(call: Call) -> Answer:
+def post_http_request(request: Request, query: TriggerQuery, body: Json) -> Answer:
     """Start a workflow of each enabled definition with this trigger, for all subaccounts or for the one named.
 
     What is sent becomes their context; what is no object, the member ``payload`` of it.
     """
-    asked, body = call.asked(TriggerQuery), call.json(or_empty=True)
     context = body if isinstance(body, dict) else {"payload": body}
-    repeatable = call.repeatable(f"trigger {asked.subAccountId}")
-    for head in definitions_of(call):
-        if _is_meant(head, asked.subAccountId):
-            strategy = call.ports.strategies.load(head.sid, latest_version(head))
+    repeatable = request.repeatable(f"trigger {query.subAccountId}")
+    for head in definitions_of(request):
+        if _is_meant(head, query.subAccountId):
+            strategy = request.ports.strategies.load(head.sid, latest_version(head))
             named = (
                 None
                 if repeatable is None
                 else replace(repeatable, key=f"trigger {head.sid} {repeatable.key}")
             )
-            start_workflow(call, head, strategy, context, asked.subAccountId, named)
-    return EMPTY
+            start_workflow(request, head, strategy, context, query.subAccountId, named)
+    return Answer()
 
 
 def _is_meant(head: StrategyHead, sub_account: str | None) -> bool:

@@ -1,10 +1,11 @@
 """The bulk operations: one command to many instances. Source: contracts/core.md section 5; design section 8."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, assert_never
 
+from shared.api.core.authorizer import Authorizer
 from shared.api.core.bulk_render import bulk_shape, dry_run_shape
 from shared.api.core.bulk_schemas import (
     UNIONS,
@@ -19,17 +20,18 @@ from shared.api.core.bulk_schemas import (
     SelectIds,
     SelectStrategy,
 )
-from shared.api.core.call import Answer, Call
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.schemas import MAX_STRATEGY_ID, PageQuery
 from shared.api.http.cursor import listed_of, listed_text
-from shared.api.http.models import read_as
+from shared.api.http.models import read_as, read_json
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.application.bulk.select import MOST_LOADED, readable
 from shared.application.bulk.start import AskedOfMany, begin_bulk, dry_run, order
 from shared.application.ports import Listed
 from shared.domain.access import Role
-from shared.domain.bulk.operation import BulkCommand, BulkStatus, MigrateTo, Order
+from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, MigrateTo, Order
 from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection
 from shared.domain.errors import Problem
 from shared.domain.ids import InstanceSid, StrategySid
@@ -39,78 +41,83 @@ from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.strategy.model import OnResume
 
 
-def post_bulk_operation(call: Call) -> Answer:
-    """Command many instances: at once where they are few, else as an operation that goes on by itself.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """The body of a request to begin a bulk operation, and a selection that its caller may command."""
+
+    body: BeginOperation
+    selection: Selection
+
+
+def post_bulk_operation(request: Request, body: Beginning) -> Answer:
+    """Command many instances: at once if they are few, else as an operation in the background.
 
     Instances are named by ``ids``, or those of a strategy, or of a folder. With ``dryRun`` nothing is stored.
     """
-    body = _read(call)
-    selection = _selection(call, body)
-    by = call.actor if body.comment is None else replace(call.actor, reason=body.comment or None)
+    sent, by = body.body, request.actor
+    by = by if sent.comment is None else replace(by, reason=sent.comment or None)
     asked = AskedOfMany(
-        account=call.principal.account_id,
-        selection=selection,
-        command=_command(body.command, by),
-        repeatable=call.repeatable,
+        account=request.principal.account_id,
+        selection=body.selection,
+        command=_command(sent.command, by),
+        repeatable=request.repeatable(),
     )
-    if body.dryRun:
-        return HTTPStatus.OK, dry_run_shape(dry_run(call.ports, asked))
-    bulk = begin_bulk(call.ports, asked)
+    if sent.dryRun:
+        return Answer(body=dry_run_shape(dry_run(request.ports, asked)))
+    bulk = begin_bulk(request.ports, asked)
     goes_on = bulk.status is BulkStatus.ACTIVE
-    return HTTPStatus.ACCEPTED if goes_on else HTTPStatus.OK, bulk_shape(bulk)
+    return Answer(body=bulk_shape(bulk), status=HTTPStatus.ACCEPTED if goes_on else HTTPStatus.OK)
 
 
-def list_bulk_operations(call: Call) -> Answer:
+def list_bulk_operations(request: Request, query: PageQuery) -> Answer:
     """The account's bulk operations, youngest first."""
-    asked = call.asked(PageQuery)
-    paging = Paging(call, "bulk operations", asked)
-    account, before = call.principal.account_id, paging.before(listed_of)
-    found = call.ports.operations.of_account(account, before=before, limit=asked.limit + 1)
+    paging = Paging(request, "bulk operations", query)
+    account, before = request.principal.account_id, paging.before(listed_of)
+    found = request.ports.operations.of_account(account, before=before, limit=query.limit + 1)
     places = [listed_text(Listed(created_at=bulk.started_at, sid=bulk.sid)) for bulk in found]
-    return HTTPStatus.OK, paging.page([bulk_shape(bulk) for bulk in found], places)
+    return Answer(body=paging.page([bulk_shape(bulk) for bulk in found], places))
 
 
-def get_bulk_operation(call: Call, sid: str) -> Answer:
-    """A bulk operation and how far it has come."""
-    return HTTPStatus.OK, bulk_shape(call.gate.operation(call.principal, sid))
+def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer:
+    """A bulk operation and its progress."""
+    return Answer(body=bulk_shape(bulk))
 
 
-def pause_bulk_operation(call: Call, sid: str) -> Answer:
-    """It stops: no more than the slice of instances in hand is still commanded."""
-    return _ordered(call, sid, Order.PAUSE)
+def pause_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
+    """Pause a bulk operation: at most the current batch of instances is still commanded."""
+    return _command_operation(request, bulk, Order.PAUSE)
 
 
-def resume_bulk_operation(call: Call, sid: str) -> Answer:
-    """It goes on where it was paused."""
-    return _ordered(call, sid, Order.RESUME)
+def resume_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
+    """Continue a paused bulk operation where it stopped."""
+    return _command_operation(request, bulk, Order.RESUME)
 
 
-def cancel_bulk_operation(call: Call, sid: str) -> Answer:
-    """It ends: no more than the slice in hand is still commanded. What it has changed stays changed."""
-    return _ordered(call, sid, Order.CANCEL)
+def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
+    """End a bulk operation: at most the current batch is still commanded. What it has changed stays changed."""
+    return _command_operation(request, bulk, Order.CANCEL)
 
 
-def _ordered(call: Call, sid: str, told: Order) -> Answer:
-    bulk = call.gate.operation(call.principal, sid)
-    return HTTPStatus.OK, bulk_shape(order(call.ports, bulk, told, by=call.actor))
+def _command_operation(request: Request, bulk: BulkOperation, command: Order) -> Answer:
+    return Answer(body=bulk_shape(order(request.ports, bulk, command, by=request.actor)))
 
 
-def _read(call: Call) -> BeginOperation:
-    """The body; every problem at once: else 400.
+def read_beginning(request: Request, model: type[BeginOperation]) -> Beginning:
+    """Return the body with its selection; every problem at once.
 
-    Who names a strategy that is not theirs, or whose secret they do not know, is told so first: 404 or 403.
+    Raises: CoreError: 404 or 403 for the strategy or the instances that are named first, then 400.
     """
-    value = call.json()
-    body, problems = read_as(BeginOperation, value)
+    value = read_json(request)
+    body, problems = read_as(model, value)
     problems = [_in_document(problem) for problem in problems]
     if body is not None:
         problems += _range_problems(body)
     if body is None or problems:
-        named = _strategy_named(value)
-        if named is not None:
-            call.gate.strategy_named(call.principal, named)
+        name = _strategy_named(value)
+        if name is not None:
+            Authorizer(request).strategy_named(name)
         raise bad_request(problems)
-    return body
+    return Beginning(body=body, selection=_selection(request, body))
 
 
 def _strategy_named(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
@@ -139,50 +146,51 @@ def _range_problems(body: BeginOperation) -> Iterable[Problem]:
         yield Problem(pointer="/selection/createdTo", rule="range", message=message)
 
 
-def _selection(call: Call, body: BeginOperation) -> Selection:
-    """What is selected, by somebody who may: else 404 or 403.
+def _selection(request: Request, body: BeginOperation) -> Selection:
+    """Return the selection. Raises: CoreError (404, 403): the caller may not command it.
 
-    One strategy: whoever knows its secret. Instances that are named: whoever knows the secrets of all of their
-    strategies, or an administrator. A folder: an administrator.
+    A strategy needs its secret. Named instances need the secrets of all their strategies, unless the caller is an
+    administrator. A folder needs an administrator.
     """
-    is_admin = call.principal.role is Role.ADMIN
+    is_admin = request.principal.role is Role.ADMIN
     match body.selection:
         case SelectIds(ids=ids):
             named = tuple(InstanceSid(sid) for sid in dict.fromkeys(ids))
             if not is_admin:
-                _check_secrets(call, named)
+                _check_secrets(request, named)
             return OfIds(ids=named)
-        case SelectFolder() as asked:
+        case SelectFolder() as select:
             if not is_admin:
                 why = "a folder takes an administrator: its strategies have secrets of their own"
                 raise CoreError(HTTPStatus.FORBIDDEN, why)
             return OfFolder(
-                folder=asked.folder,
-                statuses=_statuses(asked.statuses),
-                created_from=asked.createdFrom,
-                created_to=asked.createdTo,
+                folder=select.folder,
+                statuses=_statuses(select.statuses),
+                created_from=select.createdFrom,
+                created_to=select.createdTo,
             )
-        case SelectStrategy() as asked:
+        case SelectStrategy() as select:
             return OfStrategy(
-                strategy=call.gate.strategy_named(call.principal, asked.strategyId).sid,
-                version=asked.version,
-                statuses=_statuses(asked.statuses),
-                created_from=asked.createdFrom,
-                created_to=asked.createdTo,
+                strategy=Authorizer(request).strategy_named(select.strategyId).sid,
+                version=select.version,
+                statuses=_statuses(select.statuses),
+                created_from=select.createdFrom,
+                created_to=select.createdTo,
             )
         case _:
             assert_never(body.selection)
 
 
-def _check_secrets(call: Call, named: Sequence[InstanceSid]) -> None:
-    """Nothing, where the Strategy-Secret opens the strategies of all instances that are the account's: else 403."""
+def _check_secrets(request: Request, named: Sequence[InstanceSid]) -> None:
+    """Raise CoreError (403) unless the Strategy-Secret is that of the strategies of all the account's instances."""
+    authorizer = Authorizer(request)
     opened: set[StrategySid] = set()
     for start in range(0, len(named), MOST_LOADED):
-        found = readable(call.ports, named[start : start + MOST_LOADED]).values()
+        found = readable(request.ports, named[start : start + MOST_LOADED]).values()
         for instance in found:
-            if instance.account_id != call.principal.account_id or instance.strategy_sid in opened:
+            if instance.account_id != request.principal.account_id or instance.strategy_sid in opened:
                 continue
-            if not call.gate.opens(instance):
+            if not authorizer.knows_secret_of(instance):
                 why = f"the header Strategy-Secret is not that of the strategy of {instance.sid}"
                 raise CoreError(HTTPStatus.FORBIDDEN, why)
             opened.add(instance.strategy_sid)

@@ -2,8 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, assert_never
 
+from shared.api.http.errors import (
+    ApiError,
+    ErrorTable,
+    ForbiddenError,
+    Occurrence,
+    TooLargeError,
+    UnauthorizedError,
+    UnknownPathError,
+)
 from shared.application.bulk.start import OperationOverError
 from shared.application.commit import ContentionError
 from shared.application.keys import OwnKeyError
@@ -11,64 +20,29 @@ from shared.application.ports import NameTakenError, OverloadedError
 from shared.application.start import KeyReusedError
 from shared.application.strategies import ChangedMeanwhileError, StillInUseError
 from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.instance.verdict import AlreadyThere, Applied, RefusalRule, Refused, Verdict
 
 
-class CoreError(Exception):
-    """A refusal on its way to the client: a status, and what to say."""
+class CoreError(ApiError):
+    """A refusal in the core dialect's shape."""
 
     def __init__(self, status: HTTPStatus, *messages: str, problems: Sequence[Problem] = ()) -> None:
-        super().__init__(*messages)
-        self.status = status
         self.messages = messages or tuple(f"{p.pointer or '/'}: {p.message}" for p in problems)
+        super().__init__(status, "; ".join(self.messages))
         self.problems = problems
 
-    def body(self) -> dict[str, Any]:
-        """``{statusCode, error, message, problems}``."""
-        return {
-            "statusCode": self.status.value,
-            "error": self.status.phrase,
+    def body(self, occurrence: Occurrence) -> dict[str, Any]:
+        """Return ``{statusCode, error, message, problems}``, with ``errorId`` if it is a failure of ours."""
+        status = HTTPStatus(self.status)
+        shape = {
+            "statusCode": status.value,
+            "error": status.phrase,
             "message": list(self.messages),
             "problems": [problem_shape(problem) for problem in self.problems],
         }
-
-
-STATUS: Mapping[type[Exception], HTTPStatus] = {
-    NameTakenError: HTTPStatus.CONFLICT,
-    KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    ChangedMeanwhileError: HTTPStatus.CONFLICT,
-    StillInUseError: HTTPStatus.CONFLICT,
-    OwnKeyError: HTTPStatus.CONFLICT,
-    OperationOverError: HTTPStatus.CONFLICT,
-    ContentionError: HTTPStatus.TOO_MANY_REQUESTS,
-    OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
-}
-"""What a use-case's refusal is to the client."""
-
-
-TOLD: Mapping[type[Exception], str] = {
-    NameTakenError: "there is a strategy of that name already",
-    ContentionError: "it is changing too fast; nothing was changed, try again",
-    OverloadedError: "too much is asked at once; try again",
-}
-"""What is said of those whose own words are not for clients."""
-
-
-def refusal_of(error: Exception) -> CoreError | None:
-    """The refusal that an error stands for; None where it is not the client's business."""
-    match error:
-        case CoreError():
-            return error
-        case InvalidInputError(problems=problems):
-            return bad_request(problems)
-        case _:
-            status = STATUS.get(type(error))
-            return None if status is None else CoreError(status, TOLD.get(type(error)) or str(error))
-
-
-def failure(error_id: str) -> tuple[HTTPStatus, dict[str, Any]]:
-    """What is said of something that failed on our side: an id that the log has too, and nothing of the inside."""
-    broken = CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side")
-    return broken.status, {**broken.body(), "errorId": error_id}
+        return shape | (
+            {"errorId": occurrence.error_id} if status >= HTTPStatus.INTERNAL_SERVER_ERROR else {}
+        )
 
 
 def bad_request(problems: Sequence[Problem]) -> CoreError:
@@ -77,11 +51,68 @@ def bad_request(problems: Sequence[Problem]) -> CoreError:
 
 
 def not_found(what: str) -> CoreError:
-    """404, the same for what does not exist and for what belongs to somebody else."""
+    """404, the same for what does not exist and for what belongs to another account."""
     return CoreError(HTTPStatus.NOT_FOUND, f"there is no such {what}")
 
 
 def problem_shape(problem: Problem) -> dict[str, Any]:
-    """A problem as the answers show it."""
-    told = {"pointer": problem.pointer, "rule": problem.rule, "message": problem.message}
-    return told if problem.caret is None else {**told, "caret": problem.caret}
+    """Return a problem as the answers show it."""
+    shape = {"pointer": problem.pointer, "rule": problem.rule, "message": problem.message}
+    return shape if problem.caret is None else {**shape, "caret": problem.caret}
+
+
+ERRORS = ErrorTable(
+    rows={
+        UnknownPathError: lambda _: not_found("path"),
+        UnauthorizedError: lambda _: CoreError(HTTPStatus.UNAUTHORIZED, "a valid access key is required"),
+        ForbiddenError: lambda error: CoreError(
+            HTTPStatus.FORBIDDEN, f"the key's role is {error.principal.role}, not {error.route.role}"
+        ),
+        TooLargeError: lambda _: CoreError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body takes at most 256 KB"
+        ),
+        InvalidInputError: lambda error: bad_request(error.problems),
+        NameTakenError: lambda _: CoreError(HTTPStatus.CONFLICT, "there is a strategy of that name already"),
+        KeyReusedError: lambda error: CoreError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
+        ChangedMeanwhileError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
+        StillInUseError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
+        OwnKeyError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
+        OperationOverError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
+        ContentionError: lambda _: CoreError(
+            HTTPStatus.TOO_MANY_REQUESTS, "it is changing too fast; nothing was changed, try again"
+        ),
+        OverloadedError: lambda _: CoreError(
+            HTTPStatus.TOO_MANY_REQUESTS, "too much is asked at once; try again"
+        ),
+    },
+    failure=CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side"),
+)
+"""How each error is answered."""
+
+REFUSALS: Mapping[RefusalRule, HTTPStatus] = {
+    RefusalRule.STATE: HTTPStatus.CONFLICT,
+    RefusalRule.FINISHED: HTTPStatus.CONFLICT,
+    RefusalRule.UNKNOWN: HTTPStatus.CONFLICT,
+    RefusalRule.BEGUN: HTTPStatus.CONFLICT,
+    RefusalRule.SELECTION: HTTPStatus.CONFLICT,
+    RefusalRule.ROOM: HTTPStatus.CONFLICT,
+    RefusalRule.INPUT: HTTPStatus.BAD_REQUEST,
+    RefusalRule.ATTRIBUTES: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RefusalRule.SHIFT: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RefusalRule.TOO_MANY_MISSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RefusalRule.KEY_REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+"""The status of a refused command. This dialect has no codes besides."""
+
+
+def unless_refused(verdict: Verdict | None, what: str) -> Applied | AlreadyThere:
+    """Return the verdict of a command. Raises: CoreError: it was refused, or there is no such thing (``what``)."""
+    match verdict:
+        case Applied() | AlreadyThere():
+            return verdict
+        case Refused(why=why, rule=rule, problems=problems):
+            raise CoreError(REFUSALS[rule], *(() if problems else (why,)), problems=problems)
+        case None:
+            raise not_found(what)
+        case _:
+            assert_never(verdict)

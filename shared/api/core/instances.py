@@ -1,10 +1,10 @@
 """The operations on instances. Source: contracts/core.md sections 1.1 and 5."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import assert_never
 
-from shared.api.core.call import Answer, Call
-from shared.api.core.errors import CoreError, bad_request, not_found
+from shared.api.core.authorizer import Authorizer, NamedInstance
+from shared.api.core.errors import bad_request, not_found, unless_refused
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
     Shape,
@@ -29,17 +29,18 @@ from shared.api.core.schemas import (
     UpdateInstance,
 )
 from shared.api.http.cursor import listed_of, listed_text
-from shared.api.http.models import read_as
+from shared.api.http.models import read_as, read_json
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.application.control import control
 from shared.application.list_instances import page_of_account, page_of_strategy
 from shared.application.migrate import migrate_instance
 from shared.application.ports import UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
-from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import Trail
 from shared.domain.instance.model import Instance, InstanceStatus
-from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
+from shared.domain.instance.verdict import AlreadyThere, Applied
 from shared.domain.lifecycle.add_event import added_by
 from shared.domain.lifecycle.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
 from shared.domain.planning.forecast import forecast, overdue
@@ -50,200 +51,201 @@ KEY_LENGTH = 32
 """So much of a hash is kept of a request that added an event: 128 bits."""
 
 
-def post_instance(call: Call) -> Answer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """The body of a request to start an instance, and the strategy that it names."""
+
+    body: CreateInstance
+    head: StrategyHead
+
+
+def post_instance(request: Request, body: Creation) -> Answer:
     """Start an instance of a strategy's latest version, with its first events (I1)."""
-    body, head = _new_instance(call)
-    repeatable = call.repeatable
-    asked = StartInstance(
-        strategy_id=body.strategyId,
-        attributes=body.attributes,
-        description=body.description,
-        start_date=body.startDate,
-        end_date=body.endDate,
-        by=call.actor.name,
-        repeatable=repeatable,
+    sent = body.body
+    new = StartInstance(
+        strategy_id=sent.strategyId,
+        attributes=sent.attributes,
+        description=sent.description,
+        start_date=sent.startDate,
+        end_date=sent.endDate,
+        by=request.principal.key_id,
+        repeatable=request.repeatable(),
     )
-    started = start_instance(call.ports, _latest(call, head), asked)
+    started = start_instance(request.ports, _latest(request, body.head), new)
     instance = started.instance
-    main = _events(call, instance, EventKind.MAIN)
+    main = _events(request, instance, EventKind.MAIN)
     events = {
-        "onCreateEvents": _events(call, instance, EventKind.ON_CREATE),
-        "leadingUpEvents": _events(call, instance, EventKind.LEADING_UP),
+        "onCreateEvents": _events(request, instance, EventKind.ON_CREATE),
+        "leadingUpEvents": _events(request, instance, EventKind.LEADING_UP),
         **({"mainEvent": main[0]} if main else {}),
     }
     status = HTTPStatus.CREATED if isinstance(started, Applied) else HTTPStatus.OK
-    return status, {"executionInstance": instance_shape(instance), "createdEvents": events}
+    return Answer(
+        body={"executionInstance": instance_shape(instance), "createdEvents": events}, status=status
+    )
 
 
-def list_instances(call: Call) -> Answer:
+def list_instances(request: Request, query: InstancesQuery) -> Answer:
     """Instances, youngest first: of one strategy, or of all without their attributes."""
-    asked = call.asked(InstancesQuery)
-    status = None if asked.status is None else InstanceStatus(asked.status)
-    if asked.strategyId is None:
-        paging = Paging(call, f"instances {asked.status}", asked)
+    status = None if query.status is None else InstanceStatus(query.status)
+    if query.strategyId is None:
+        paging = Paging(request, f"instances {query.status}", query)
         before = paging.before(listed_of)
-        account = call.principal.account_id
-        page = page_of_account(call.ports, account, status, before=before, limit=asked.limit)
+        account = request.principal.account_id
+        page = page_of_account(request.ports, account, status, before=before, limit=query.limit)
         shapes = [summary_shape(instance) for instance in page.instances]
     else:
-        head = call.gate.strategy_named(call.principal, asked.strategyId)
-        paging = Paging(call, f"instances {asked.status} of {head.sid}", asked)
+        head = Authorizer(request).strategy_named(query.strategyId)
+        paging = Paging(request, f"instances {query.status} of {head.sid}", query)
         before = paging.before(listed_of)
-        page = page_of_strategy(call.ports, head.sid, status, before=before, limit=asked.limit)
+        page = page_of_strategy(request.ports, head.sid, status, before=before, limit=query.limit)
         shapes = [instance_shape(instance) for instance in page.instances]
-    return HTTPStatus.OK, paging.page_up_to(shapes, None if page.after is None else listed_text(page.after))
+    return Answer(body=paging.page_up_to(shapes, None if page.after is None else listed_text(page.after)))
 
 
-def get_instance(call: Call, sid: str) -> Answer:
+def get_instance(_: Request, named: NamedInstance) -> Answer:
     """An instance (I2)."""
-    instance, _ = call.gate.instance(call.principal, sid)
-    return HTTPStatus.OK, instance_shape(instance)
+    return Answer(body=instance_shape(named.instance))
 
 
-def patch_instance(call: Call, sid: str) -> Answer:
-    """Change description, attributes or end date; dates that are planned already stay."""
-    call.gate.instance(call.principal, sid)
-    body = call.body(UpdateInstance)
+def patch_instance(request: Request, named: NamedInstance, body: UpdateInstance) -> Answer:
+    """Change description, attributes or end date; dates that are already planned stay."""
     command = Update(
-        by=call.actor,
+        by=request.actor,
         description=body.description,
         attributes=body.attributes,
         sets_end_date="endDate" in body.model_fields_set,
         end_date=body.endDate,
     )
-    return HTTPStatus.OK, instance_shape(_commanded(call, sid, command).instance)
+    return Answer(body=instance_shape(_execute(request, named, command).instance))
 
 
-def get_forecast(call: Call, sid: str) -> Answer:
-    """The coming cycles of an instance, the open one first, as the engine itself will plan them."""
-    instance, _ = call.gate.instance(call.principal, sid)
-    asked = call.asked(ForecastQuery)
-    strategy = call.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    foreseen = forecast(strategy, instance, cycles=asked.cycles, now=call.ports.clock.now())
-    return HTTPStatus.OK, forecast_shape(foreseen)
+def get_forecast(request: Request, named: NamedInstance, query: ForecastQuery) -> Answer:
+    """The coming cycles of an instance, the open one first, as the engine will plan them."""
+    foreseen = forecast(
+        _strategy_of(request, named.instance), named.instance, cycles=query.cycles, now=request.now
+    )
+    return Answer(body=forecast_shape(foreseen))
 
 
-def get_tasks(call: Call, sid: str) -> Answer:
+def get_tasks(request: Request, named: NamedInstance) -> Answer:
     """The unfinished events of an instance (I5)."""
-    instance, _ = call.gate.instance(call.principal, sid)
-    return HTTPStatus.OK, _events(call, instance, *EventKind)
+    return Answer(body=_events(request, named.instance, *EventKind))
 
 
-def cancel_tasks(call: Call, sid: str) -> Answer:
-    """Cancel the unfinished events of some tasks; the rest goes on (I6)."""
-    call.gate.instance(call.principal, sid)
-    tasks = tuple(filter(None, (key.strip() for key in call.asked(TasksQuery).tasks.split(","))))
-    verdict = _commanded(call, sid, CancelTasks(tasks=tasks, by=call.actor))
-    return HTTPStatus.OK, {
-        "executionInstance": instance_shape(verdict.instance),
-        "numCanceledEvents": _canceled(verdict),
-    }
+def cancel_tasks(request: Request, named: NamedInstance, query: TasksQuery) -> Answer:
+    """Cancel the unfinished events of some tasks; the others continue (I6)."""
+    tasks = tuple(filter(None, (key.strip() for key in query.tasks.split(","))))
+    verdict = _execute(request, named, CancelTasks(tasks=tasks, by=request.actor))
+    shape = instance_shape(verdict.instance)
+    return Answer(body={"executionInstance": shape, "numCanceledEvents": _canceled(verdict)})
 
 
-def post_event(call: Call, sid: str) -> Answer:
+def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answer:
     """Add an event of any task by hand; it runs beside the plan, which it does not move."""
-    call.gate.instance(call.principal, sid)
-    body, repeatable = call.body(AddAnEvent), call.repeatable
+    repeatable = request.repeatable()
     command = AddEvent(
         task=body.task,
-        by=call.actor,
+        by=request.actor,
         date=body.date,
         data=body.data,
         on_hold=body.manualTrigger,
-        key=None if repeatable is None else call.gate.hasher.hash(repeatable.key)[:KEY_LENGTH],
+        key=None if repeatable is None else request.hasher.hash(repeatable.key)[:KEY_LENGTH],
         body=None if repeatable is None else repeatable.body_hash[:KEY_LENGTH],
     )
-    verdict = _commanded(call, sid, command)
+    verdict = _execute(request, named, command)
     instance, seq = verdict.instance, added_by(verdict.instance, command)
-    shape = event_shape(instance, seq, call.ports.instances.trail(instance.sid, seq))
+    shape = event_shape(instance, seq, request.ports.instances.trail(instance.sid, seq))
     if shape is None:
         raise not_found("event")
-    return HTTPStatus.CREATED if isinstance(verdict, Applied) else HTTPStatus.OK, shape
+    return Answer(body=shape, status=HTTPStatus.CREATED if isinstance(verdict, Applied) else HTTPStatus.OK)
 
 
-def pause_instance(call: Call, sid: str) -> Answer:
-    """Nothing more of it starts until it is resumed; a step in flight ends (I4)."""
-    _, head = call.gate.instance(call.principal, sid)
-    instance = _commanded(call, sid, Pause(by=call.actor)).instance
-    saved = call.ports.strategies.settings(head.sid, instance.strategy_version)
-    return HTTPStatus.OK, paused_shape(instance, head, saved)
+def pause_instance(request: Request, named: NamedInstance) -> Answer:
+    """Pause an instance: nothing more of it starts until it is resumed; a step in flight ends (I4)."""
+    instance = _execute(request, named, Pause(by=request.actor)).instance
+    saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
+    return Answer(body=paused_shape(instance, named.head, saved))
 
 
-def resume_instance(call: Call, sid: str) -> Answer:
-    """It goes on; the answer says which planned dates were left out."""
-    call.gate.instance(call.principal, sid)
-    body = call.body(ResumeInstance, optional=True)
+def resume_instance(request: Request, named: NamedInstance, body: ResumeInstance) -> Answer:
+    """Resume an instance; the answer lists the planned dates that were skipped."""
     on_late = None if body.onResume is None else OnResume(body.onResume)
-    verdict = _commanded(call, sid, Resume(by=call.actor, on_late=on_late))
-    shape = instance_shape(verdict.instance)
+    verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
+    instance = verdict.instance
+    shape = instance_shape(instance)
     skipped = verdict.skipped if isinstance(verdict, Applied) else None
     if skipped is not None:
         shape["skippedCycles"] = {"first": skipped.first_cycle, "last": skipped.last_cycle}
-    instance, now = verdict.instance, call.ports.clock.now()
-    strategy = call.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    shape["overdueEvents"] = overdue_shape(overdue(strategy, instance, now=now))
-    return HTTPStatus.OK, shape
+    # The command has just read the version, so the store has it at hand: this costs no second read.
+    shape["overdueEvents"] = overdue_shape(
+        overdue(_strategy_of(request, instance), instance, now=request.ports.clock.now())
+    )
+    return Answer(body=shape)
 
 
-def migrate_an_instance(call: Call, sid: str) -> Answer:
-    """Move it to another version of its strategy, or with ``dryRun`` only tell which dates appear, vanish or move."""
-    call.gate.instance(call.principal, sid)
-    body = call.body(MigrateInstance)
+def migrate_an_instance(request: Request, named: NamedInstance, body: MigrateInstance) -> Answer:
+    """Move an instance to another version of its strategy; with ``dryRun``, only preview the dates that change."""
+    instance = named.instance
     try:
-        found = migrate_instance(
-            call.ports, InstanceSid(sid), body.version, by=call.actor, dry_run=body.dryRun
+        migration = migrate_instance(
+            request.ports, instance.sid, body.version, by=request.actor, dry_run=body.dryRun, known=instance
         )
     except UnknownStrategyError as error:
         raise not_found("version") from error
-    verdict = answered(None if found is None else found.verdict, "instance")
-    if found is None:
+    verdict = unless_refused(None if migration is None else migration.verdict, "instance")
+    if migration is None:
         raise not_found("instance")
-    shown = verdict.instance
-    return HTTPStatus.OK, {
-        **migration_shape(found, InstanceSid(sid)),
-        "executionInstance": instance_shape(shown),
+    shape = {
+        **migration_shape(migration, instance.sid),
+        "executionInstance": instance_shape(verdict.instance),
         "dryRun": body.dryRun,
     }
+    return Answer(body=shape)
 
 
-def cancel_instance(call: Call, sid: str) -> Answer:
-    """It never runs again; its on-cancel events are created (I3)."""
-    call.gate.instance(call.principal, sid)
-    verdict = _commanded(call, sid, Cancel(by=call.actor))
-    return HTTPStatus.OK, {
+def cancel_instance(request: Request, named: NamedInstance) -> Answer:
+    """Cancel an instance: it never runs again; its on-cancel events are created (I3)."""
+    verdict = _execute(request, named, Cancel(by=request.actor))
+    shape = {
         "executionInstance": instance_shape(verdict.instance),
-        "createdEvents": {"onCancelEvents": _events(call, verdict.instance, EventKind.ON_CANCEL)},
+        "createdEvents": {"onCancelEvents": _events(request, verdict.instance, EventKind.ON_CANCEL)},
         "numCanceledEvents": _canceled(verdict),
     }
+    return Answer(body=shape)
 
 
-def answered(verdict: Verdict | None, what: str) -> Applied | AlreadyThere:
-    """What a command came to, unless it was refused: 409; 400 and 422 where what was asked for cannot be."""
-    match verdict:
-        case Applied() | AlreadyThere():
-            return verdict
-        case Refused(problems=problems) if problems:
-            raise bad_request(problems)
-        case Refused(why=why, rule=rule):
-            cannot_be = rule in ("too-many-missed", "shift", "key-reused", "attributes")
-            raise CoreError(HTTPStatus.UNPROCESSABLE_ENTITY if cannot_be else HTTPStatus.CONFLICT, why)
-        case None:
-            raise not_found(what)
-        case _:
-            assert_never(verdict)
+def read_creation(request: Request, model: type[CreateInstance]) -> Creation:
+    """Return the body with the strategy it names; its own problems and those of its attributes are reported together.
+
+    Raises: CoreError: 404 or 403 for the strategy first, then 400.
+    """
+    value = read_json(request)
+    body, problems = read_as(model, value)
+    name = value.get("strategyId") if isinstance(value, dict) else None
+    if not isinstance(name, str) or (body is None and not 1 <= len(name) <= MAX_STRATEGY_ID):
+        raise bad_request(problems)
+    head = Authorizer(request).strategy_named(name)
+    if body is not None:
+        return Creation(body=body, head=head)
+    attributes = value.get("attributes")
+    if isinstance(attributes, dict):
+        problems += attribute_problems(_latest(request, head), attributes)
+    raise bad_request(problems)
 
 
-def _commanded(call: Call, sid: str, command: Command) -> Applied | AlreadyThere:
-    return answered(control(call.ports, InstanceSid(sid), command), "instance")
+def _execute(request: Request, named: NamedInstance, command: Command) -> Applied | AlreadyThere:
+    verdict = control(request.ports, named.instance.sid, command, known=named.instance)
+    return unless_refused(verdict, "instance")
 
 
-def _events(call: Call, instance: Instance, *kinds: EventKind) -> list[Shape]:
-    """The unfinished events of these kinds; only for one that has begun is its journal read."""
+def _events(request: Request, instance: Instance, *kinds: EventKind) -> list[Shape]:
+    """Return the unfinished events of these kinds; the journal is read only of an event that has begun."""
     return [
         open_event_shape(
             instance,
             event,
-            call.ports.instances.trail(instance.sid, event.seq) if event.has_begun else Trail(),
+            request.ports.instances.trail(instance.sid, event.seq) if event.has_begun else Trail(),
         )
         for event in instance.events
         if event.kind in kinds
@@ -254,21 +256,9 @@ def _canceled(verdict: Applied | AlreadyThere) -> int:
     return verdict.canceled_events if isinstance(verdict, Applied) else 0
 
 
-def _new_instance(call: Call) -> tuple[CreateInstance, StrategyHead]:
-    """The body and the strategy it names; its own problems and those of its attributes together: else 400."""
-    value = call.json()
-    body, problems = read_as(CreateInstance, value)
-    named = value.get("strategyId") if isinstance(value, dict) else None
-    if not isinstance(named, str) or (body is None and not 1 <= len(named) <= MAX_STRATEGY_ID):
-        raise bad_request(problems)
-    head = call.gate.strategy_named(call.principal, named)
-    if body is not None:
-        return body, head
-    attributes = value.get("attributes")
-    if isinstance(attributes, dict):
-        problems += attribute_problems(_latest(call, head), attributes)
-    raise bad_request(problems)
+def _latest(request: Request, head: StrategyHead) -> Strategy:
+    return request.ports.strategies.load(head.sid, head.version)
 
 
-def _latest(call: Call, head: StrategyHead) -> Strategy:
-    return call.ports.strategies.load(head.sid, head.version)
+def _strategy_of(request: Request, instance: Instance) -> Strategy:
+    return request.ports.strategies.load(instance.strategy_sid, instance.strategy_version)

@@ -2,48 +2,35 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from enum import Enum, auto
 
-from shared.application.ports import AccessStore, SecretHasher
-from shared.domain.access import Role
-from shared.domain.ids import AccountId
+from shared.api.http.request import Incoming
+from shared.api.http.route import Principal, Route
 from shared.domain.strategy.model import StrategyHead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """Somebody who has shown a valid key."""
-
-    key_id: str
-    account_id: AccountId
-    role: Role
-
-
-def principal_of(authorization: str | None, access: AccessStore, hasher: SecretHasher) -> Principal | None:
-    """Whose ``Bearer <keyId>.<secret>`` this is; None for a missing, malformed, unknown or wrong one."""
-    scheme, _, token = (authorization or "").partition(" ")
+def bearer(incoming: Incoming, _route: Route) -> Principal | None:
+    """Authenticate by ``Authorization: Bearer <keyId>.<secret>``; None if it is missing, malformed or wrong."""
+    scheme, _, token = incoming.headers.get("authorization", "").partition(" ")
     key_id, _, secret = token.strip().partition(".")
-    return _principal(key_id, secret, access, hasher) if scheme.lower() == "bearer" else None
+    return _principal(incoming, key_id, secret) if scheme.lower() == "bearer" else None
 
 
-def basic_principal_of(
-    authorization: str | None, access: AccessStore, hasher: SecretHasher
-) -> Principal | None:
-    """Whose ``Basic base64(<keyId>:<secret>)`` this is; None for a missing, malformed, unknown or wrong one."""
-    scheme, _, encoded = (authorization or "").partition(" ")
+def basic(incoming: Incoming, _route: Route) -> Principal | None:
+    """Authenticate by ``Authorization: Basic base64(<keyId>:<secret>)``; None if it is missing, malformed or wrong."""
+    scheme, _, encoded = incoming.headers.get("authorization", "").partition(" ")
     try:
-        told = base64.b64decode(encoded.strip(), validate=True).decode()
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
         return None
-    key_id, _, secret = told.partition(":")
-    return _principal(key_id, secret, access, hasher) if scheme.lower() == "basic" else None
+    key_id, _, secret = decoded.partition(":")
+    return _principal(incoming, key_id, secret) if scheme.lower() == "basic" else None
 
 
-def _principal(key_id: str, secret: str, access: AccessStore, hasher: SecretHasher) -> Principal | None:
+def _principal(incoming: Incoming, key_id: str, secret: str) -> Principal | None:
     if not key_id or not secret:
         return None
-    key = access.key(key_id)
+    key, hasher = incoming.ports.access.key(key_id), incoming.hasher
     # An unknown key costs the same comparison as a wrong secret.
     matches = hasher.matches(secret, key.secret_hash if key else hasher.hash(""))
     if key is None or not matches:
@@ -52,7 +39,7 @@ def _principal(key_id: str, secret: str, access: AccessStore, hasher: SecretHash
 
 
 class Secret(Enum):
-    """What a ``Strategy-Secret`` header comes to."""
+    """How a ``Strategy-Secret`` header compares with the secret of a strategy."""
 
     RIGHT = auto()
     MISSING = auto()
@@ -60,8 +47,9 @@ class Secret(Enum):
     WRONG = auto()
 
 
-def secret_of(header: str | None, head: StrategyHead, hasher: SecretHasher) -> Secret:
-    """Whether a ``Strategy-Secret`` header (base64) is the strategy's; one without a secret needs none."""
+def compare_secret(incoming: Incoming, head: StrategyHead) -> Secret:
+    """Compare the ``Strategy-Secret`` header (base64) with the strategy's; a strategy without a secret needs none."""
+    header = incoming.headers.get("strategy-secret")
     if head.secret_hash is None:
         return Secret.RIGHT
     if not header:
@@ -70,4 +58,4 @@ def secret_of(header: str | None, head: StrategyHead, hasher: SecretHasher) -> S
         secret = base64.b64decode(header, validate=True).decode()
     except (binascii.Error, ValueError):
         return Secret.UNDECODABLE
-    return Secret.RIGHT if hasher.matches(secret, head.secret_hash) else Secret.WRONG
+    return Secret.RIGHT if incoming.hasher.matches(secret, head.secret_hash) else Secret.WRONG

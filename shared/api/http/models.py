@@ -1,4 +1,4 @@
-"""Reading what a request holds into a model, with every problem at once."""
+"""Read the query, the body and the headers of a request, and report every problem at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from shared.domain.errors import Problem
+from shared.api.http.errors import InvalidBodyError, InvalidHeaderError, InvalidQueryError, TooLargeError
+from shared.api.http.request import Request
+from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.validation.jtd_schema import escaped
 
 MAX_BODY_BYTES = 256 * 1024
@@ -44,8 +46,50 @@ _RULES: Mapping[str, str] = {
 """Pydantic's rules by the names that the domain gives the same ones."""
 
 
+def read_query(request: Request, model: type[M]) -> M:
+    """Return the parameters of the query. Raises: InvalidQueryError."""
+    parsed, problems = read_as(model, dict(request.query))
+    if parsed is None:
+        raise InvalidQueryError(tuple(problems))
+    return parsed
+
+
+def read_model(request: Request, model: type[M], *, optional: bool = False) -> M:
+    """Return the body as a model. optional: as for ``read_json``. Raises: InvalidBodyError; TooLargeError."""
+    parsed, problems = read_as(model, read_json(request, optional=optional))
+    if parsed is None:
+        raise InvalidBodyError(tuple(problems))
+    return parsed
+
+
+def read_json(request: Request, *, optional: bool = False) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the body. optional: no body is an empty object. Raises: InvalidBodyError; TooLargeError."""
+    if optional and not request.text:
+        return {}
+    if len(request.text) > MAX_BODY_BYTES:
+        raise TooLargeError
+    try:
+        return request.json()
+    except InvalidInputError as error:
+        raise InvalidBodyError(error.problems) from error
+
+
+def check_key(request: Request) -> None:
+    """Check the Idempotency-Key, if there is one. Raises: InvalidHeaderError."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+        raise InvalidHeaderError("Idempotency-Key", f"takes 1 to {MAX_KEY_CHARACTERS} characters")
+
+
+def check_comment(request: Request) -> None:
+    """Check the Audit-Comment, if there is one. Raises: InvalidHeaderError."""
+    comment = request.headers.get("audit-comment")
+    if comment is not None and len(comment) > MAX_COMMENT_CHARACTERS:
+        raise InvalidHeaderError("Audit-Comment", f"takes at most {MAX_COMMENT_CHARACTERS} characters")
+
+
 def read_as(model: type[M], value: Any) -> tuple[M | None, list[Problem]]:  # noqa: ANN401 - any JSON value
-    """A JSON value as a model, or what keeps it from being one."""
+    """Return a JSON value as a model, or None and what keeps it from being one."""
     try:
         return model.model_validate(value), []
     except ValidationError as error:

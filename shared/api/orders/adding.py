@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from shared.api.orders.call import Answer, Call
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.api.orders.choosing import ADDED_HERE, order_id_of
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError, local_instant, zone_of
-from shared.api.orders.errors import TABLE, Code, ItemError, ItemsError, JocError
+from shared.api.orders.errors import DATE_CODES, OVERLOADED, Code, ItemError, ItemsError, JocError
+from shared.api.orders.requests import actor_of
 from shared.api.orders.schemas import AddOrder, AddOrders
 from shared.api.orders.workflows import workflow_at
 from shared.application.ports import OverloadedError
@@ -38,46 +40,46 @@ class When:
     day: str
 
 
-def add_orders(call: Call) -> Answer:
+def add_orders(request: Request, body: AddOrders) -> Answer:
     """Add orders, each one run of a workflow with arguments of its own. Bad ones do not keep the others from it.
 
     Sent again under its Idempotency-Key, it adds those that are not there yet.
     """
-    body = call.body(AddOrders)
-    by = call.actor(body.auditLog)
+    by = actor_of(request, body.auditLog)
     actor = by if body.auditLog.model_fields_set else None
-    again = call.repeatable
+    again = request.repeatable()
     if again is not None:
-        _check_used(call, again, len(body.orders))
+        _check_used(request, again, len(body.orders))
     order_ids: list[str] = []
     bad: list[ItemError] = []
     for number, item in enumerate(body.orders):
         try:
-            order_ids.append(_added(call, item, number, actor, again))
+            order_ids.append(_added(request, item, number, actor, again))
         except JocError as error:
-            bad.append(ItemError(path=item.workflowPath, code=error.code, text=error.text))
+            bad.append(ItemError(path=item.workflowPath, code=error.code, text=error.message))
         except InvalidInputError as error:
             text = "; ".join(f"{_place(p.pointer)}: {p.message}" for p in error.problems)
             bad.append(ItemError(path=item.workflowPath, code=Code.BAD_REQUEST, text=text))
         except (DateLanguageError, UnknownZoneError, DateError) as error:
-            bad.append(ItemError(path=item.workflowPath, code=TABLE[type(error)], text=str(error)))
+            bad.append(ItemError(path=item.workflowPath, code=DATE_CODES[type(error)], text=str(error)))
         except OverloadedError:
-            text = "too much is asked at once; try again"
-            bad.append(ItemError(path=item.workflowPath, code=Code.OTHER, text=text))
+            bad.append(ItemError(path=item.workflowPath, code=Code.OTHER, text=OVERLOADED))
     if bad:
         raise ItemsError(bad)
-    return Answer(body={"deliveryDate": format_instant(call.now), "orderIds": order_ids})
+    return Answer(body={"deliveryDate": format_instant(request.now), "orderIds": order_ids})
 
 
-def _check_used(call: Call, again: Repeatable, orders: int) -> None:
+def _check_used(request: Request, again: Repeatable, orders: int) -> None:
     """Raises: JocError: it was another request that had the key before."""
-    account = call.principal.account_id
+    account = request.principal.account_id
     sids = [numbered_order_sid(account, order_number(account, again.key, place)) for place in range(orders)]
-    if any(known.origin.request_hash != again.body_hash for known in call.ports.instances.load_many(sids)):
+    if any(known.origin.request_hash != again.body_hash for known in request.ports.instances.load_many(sids)):
         raise JocError(Code.BAD_REQUEST, "the Idempotency-Key was used with another request")
 
 
-def _added(call: Call, item: AddOrder, number: int, actor: Actor | None, again: Repeatable | None) -> str:
+def _added(
+    request: Request, item: AddOrder, number: int, actor: Actor | None, again: Repeatable | None
+) -> str:
     """The id of an order, new or of the request's first sending.
 
     Raises: JocError; InvalidInputError; DateLanguageError; UnknownZoneError.
@@ -86,35 +88,35 @@ def _added(call: Call, item: AddOrder, number: int, actor: Actor | None, again: 
     if given:
         text = f"'{given[0]}' is not supported: an order runs the whole of its workflow"
         raise JocError(Code.BAD_REQUEST, text)
-    when = when_of(item.scheduledFor, item.timeZone, now=call.now)
-    head = workflow_at(call.ports, call.principal.account_id, item.workflowPath)
+    when = when_of(item.scheduledFor, item.timeZone, now=request.now)
+    head = workflow_at(request.ports, request.principal.account_id, item.workflowPath)
     if head is None:
         raise JocError(Code.NO_WORKFLOW, f"workflow {item.workflowPath!r} does not exist")
-    name = item.orderName or call.principal.key_id[:30]
-    for named in _names(call, when, name, number, again):
+    name = item.orderName or request.principal.key_id[:30]
+    for named in _names(request, when, name, number, again):
         try:
-            return _started(call, head, item, when, named, actor)
+            return _started(request, head, item, when, named, actor)
         except KeyReusedError:
             continue  # somebody else has added an order in this very millisecond
     raise OverloadedError(f"no name left for an order called {name}")
 
 
 def _started(
-    call: Call, head: StrategyHead, item: AddOrder, when: When, named: Repeatable, actor: Actor | None
+    request: Request, head: StrategyHead, item: AddOrder, when: When, named: Repeatable, actor: Actor | None
 ) -> str:
     """The id of the order, which is stored. Raises: KeyReusedError: another one is called so."""
     asked = StartInstance(
         strategy_id=head.name,
         attributes=item.arguments,
         start_date=when.at,
-        by=call.principal.key_id,
+        by=request.principal.key_id,
         repeatable=named,
         schedule=OwnSchedule(on_call=when.at is None),
         order_id=named.key,
         actor=actor,
     )
-    strategy = call.ports.strategies.load(head.sid, head.version)
-    return order_id_of(start_instance(call.ports, strategy, asked).instance)
+    strategy = request.ports.strategies.load(head.sid, head.version)
+    return order_id_of(start_instance(request.ports, strategy, asked).instance)
 
 
 def when_of(text: str, zone: str | None, *, now: datetime) -> When:
@@ -143,16 +145,18 @@ def when_of(text: str, zone: str | None, *, now: datetime) -> When:
     raise DateLanguageError(f"scheduledFor: {text[:64]!r} is none of {told}")
 
 
-def _names(call: Call, when: When, name: str, number: int, again: Repeatable | None) -> Iterator[Repeatable]:
+def _names(
+    request: Request, when: When, name: str, number: int, again: Repeatable | None
+) -> Iterator[Repeatable]:
     """The ids an order may have: as the vendor makes them, from a count of its own on; the only one under a key."""
     if again is not None:
-        unique = order_number(call.principal.account_id, again.key, number)
+        unique = order_number(request.principal.account_id, again.key, number)
         yield replace(again, key=_named(when, unique, name))
         return
-    millis = round(call.now.timestamp() * 1000)
+    millis = round(request.now.timestamp() * 1000)
     for count in range(MOST_NAMES):
         unique = str(millis * 100 + (number + count) % 100)[4:]
-        yield Repeatable(key=_named(when, unique, name), body_hash=call.ports.ids.token())
+        yield Repeatable(key=_named(when, unique, name), body_hash=request.ports.ids.token())
 
 
 def _named(when: When, unique: str, name: str) -> str:

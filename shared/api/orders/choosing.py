@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.api.orders.call import Call
+from shared.api.http.request import Request
 from shared.api.orders.date_language import End, date_of
 from shared.api.orders.errors import Code, JocError
 from shared.api.orders.schemas import DatedOrders, Folder, ModifyOrders, OrdersFilter, WorkflowId
@@ -44,33 +44,35 @@ def order_id_of(instance: Instance) -> str:
     return instance.origin.order_id or instance.sid
 
 
-def chosen(call: Call, body: ModifyOrders, wanted: Wanted) -> Selection | None:
+def chosen(request: Request, body: ModifyOrders, wanted: Wanted) -> Selection | None:
     """The orders a command means; None where there is certainly none.
 
     Raises: JocError: the dates contradict each other, or nothing is named where that is not allowed.
     """
     if body.orderIds:
         found = [
-            instance.sid for instance in named(call, body.orderIds) if _is_wanted(call, instance, wanted)
+            instance.sid
+            for instance in named(request, body.orderIds)
+            if _is_wanted(request, instance, wanted)
         ]
         return OfIds(ids=tuple(found)) if found else None
-    if not (body.workflowIds or body.folders or call.request.rules.unscoped):
+    if not (body.workflowIds or body.folders or request.deployment.joc_allow_unscoped):
         raise JocError(Code.BAD_REQUEST, "one of orderIds, workflowIds, folders required")
-    sieve = sieve_of(call, body, wanted)
-    return None if sieve is None else placed(call, body.workflowIds, body.folders, sieve)
+    sieve = sieve_of(request, body, wanted)
+    return None if sieve is None else placed(request, body.workflowIds, body.folders, sieve)
 
 
-def named(call: Call, order_ids: Sequence[str]) -> list[Instance]:
+def named(request: Request, order_ids: Sequence[str]) -> list[Instance]:
     """Those of these orders that there are, in this order, each once."""
-    account = call.principal.account_id
+    account = request.principal.account_id
     sids = list(dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids))
     found: dict[InstanceSid, Instance] = {}
     for start in range(0, len(sids), MOST_LOADED):
-        found |= readable(call.ports, sids[start : start + MOST_LOADED])
+        found |= readable(request.ports, sids[start : start + MOST_LOADED])
     return [found[sid] for sid in sids if sid in found and found[sid].account_id == account]
 
 
-def sieve_of(call: Call, body: ModifyOrders, wanted: Wanted) -> Sieve | None:
+def sieve_of(request: Request, body: ModifyOrders, wanted: Wanted) -> Sieve | None:
     """What a command's orders are to be like; None where no order can be."""
     allowed = LIVE if wanted.phases is None else wanted.phases
     phases = _asked(body.states, allowed) if body.states else wanted.phases
@@ -78,40 +80,40 @@ def sieve_of(call: Call, body: ModifyOrders, wanted: Wanted) -> Sieve | None:
         return None
     if not isinstance(body, DatedOrders):
         return Sieve(phases=phases, at_rest=wanted.at_rest)
-    since = _date(call, body.dateFrom, body.timeZone, End.FROM)
-    until = _date(call, body.dateTo, body.timeZone, End.UNTIL)
+    since = _date(request, body.dateFrom, body.timeZone, End.FROM)
+    until = _date(request, body.dateTo, body.timeZone, End.UNTIL)
     if since is not None and until is not None and since > until:
         raise JocError(Code.BAD_REQUEST, "'dateFrom' must be older than 'dateTo'")
     return Sieve(phases=phases, planned_from=since, planned_until=until, at_rest=wanted.at_rest)
 
 
-def sieve_of_list(call: Call, body: OrdersFilter) -> Sieve | None:
+def sieve_of_list(request: Request, body: OrdersFilter) -> Sieve | None:
     """What orders of a list are to be like: an end date is taken as a beginning is, and ``0d`` as ``1d``."""
     phases = phases_of(body.states) if body.states else LIVE
     if not phases:
         return None
-    since = _date(call, body.dateFrom, body.timeZone, End.FROM)
-    until = live_until(call, body.dateTo, body.timeZone)
+    since = _date(request, body.dateFrom, body.timeZone, End.FROM)
+    until = live_until(request, body.dateTo, body.timeZone)
     return Sieve(phases=phases, planned_from=since, planned_until=until)
 
 
-def live_until(call: Call, text: str | None, zone: str | None) -> datetime | None:
+def live_until(request: Request, text: str | None, zone: str | None) -> datetime | None:
     """An end date of a list or a snapshot."""
     if text is not None and text.startswith("0d"):
         text = f"1d{text[2:]}"
-    return _date(call, text, zone, End.FROM)
+    return _date(request, text, zone, End.FROM)
 
 
 def placed(
-    call: Call, workflows: Sequence[WorkflowId], folders: Sequence[Folder], sieve: Sieve
+    request: Request, workflows: Sequence[WorkflowId], folders: Sequence[Folder], sieve: Sieve
 ) -> Selection | None:
     """The orders of some places that pass a sieve; None where there is no such place."""
-    account = call.principal.account_id
+    account = request.principal.account_id
     statuses = statuses_of(sieve)
     parts: list[Part] = []
     if workflows:
         for one in workflows:
-            head = workflow_at(call.ports, account, one.path)
+            head = workflow_at(request.ports, account, one.path)
             version = version_number(one.version if one.versionId is None else one.versionId)
             if head is not None:
                 parts.append(
@@ -144,11 +146,11 @@ def _asked(states: Sequence[State], allowed: Sequence[Phase]) -> tuple[Phase, ..
     return tuple(phase for phase in phases_of(list(states)) if phase in allowed)
 
 
-def _is_wanted(call: Call, instance: Instance, wanted: Wanted) -> bool:
+def _is_wanted(request: Request, instance: Instance, wanted: Wanted) -> bool:
     if wanted.at_rest and instance.is_draining:
         return False
-    return wanted.phases is None or phase_of(instance, now=call.now) in wanted.phases
+    return wanted.phases is None or phase_of(instance, now=request.now) in wanted.phases
 
 
-def _date(call: Call, text: str | None, zone: str | None, end: End) -> datetime | None:
-    return None if text is None else date_of(text, end=end, now=call.now, zone=zone)
+def _date(request: Request, text: str | None, zone: str | None, end: End) -> datetime | None:
+    return None if text is None else date_of(text, end=end, now=request.now, zone=zone)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from shared.api.orders.call import Answer, Call, options_of
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.api.orders.choosing import Wanted, chosen, order_id_of
 from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
+from shared.api.orders.requests import actor_of, options_of
 from shared.api.orders.schemas import CancelOrders, ModifyOrders, ResumeOrders, SuspendOrders
 from shared.api.orders.states import CONFIRMABLE, CONTINUABLE, RESUMABLE, SUSPENDIBLE
 from shared.application.bulk.start import AskedOfMany, begin_bulk
@@ -68,17 +70,16 @@ class Commanded:
     options: tuple[str, ...] = ()
 
 
-def cancel_orders(call: Call) -> Answer:
+def cancel_orders(request: Request, body: CancelOrders) -> Answer:
     """Cancel orders: at once where they are at rest, after the step in flight else; with ``kill`` not even that.
 
     ``orderType`` FreshOnly: only orders none of whose runs has ever begun. ``deep`` changes nothing: no order has
     children here.
     """
-    body = call.body(CancelOrders)
     fresh = body.orderType == "FreshOnly"
     options = options_of(body, "kill", "deep") + (("FreshOnly",) if fresh else ())
     return _answered(
-        call,
+        request,
         Commanded(
             verb=Verb.CANCEL,
             body=body,
@@ -89,15 +90,14 @@ def cancel_orders(call: Call) -> Answer:
     )
 
 
-def suspend_orders(call: Call) -> Answer:
+def suspend_orders(request: Request, body: SuspendOrders) -> Answer:
     """Suspend orders: nothing more of them starts until they are resumed."""
-    body = call.body(SuspendOrders)
     if body.reset:
         raise JocError(
             Code.BAD_REQUEST, "'reset' is not supported: a suspended order goes on where it stopped"
         )
     return _answered(
-        call,
+        request,
         Commanded(
             verb=Verb.SUSPEND,
             body=body,
@@ -108,15 +108,14 @@ def suspend_orders(call: Call) -> Answer:
     )
 
 
-def resume_orders(call: Call) -> Answer:
-    """Resume suspended and failed orders: they go on where they stopped. That there is none is no error."""
-    body = call.body(ResumeOrders)
+def resume_orders(request: Request, body: ResumeOrders) -> Answer:
+    """Resume suspended and failed orders where they stopped. It is no error if there are none."""
     unsupported = ("fromCurrentBlock", "position", "variables", "cycleEndTime")
     asked = [name for name in unsupported if getattr(body, name)]
     if asked:
         raise JocError(Code.BAD_REQUEST, f"'{asked[0]}' is not supported: an order goes on where it stopped")
     return _answered(
-        call,
+        request,
         Commanded(
             verb=Verb.RESUME,
             body=body,
@@ -127,65 +126,64 @@ def resume_orders(call: Call) -> Answer:
     )
 
 
-def continue_orders(call: Call) -> Answer:
-    """Let orders run now that wait for their date, their next attempt, the end of a delay, or for this call."""
-    return _run_now(call, Verb.CONTINUE, Waiting.FOR_DATE, Wanted(phases=CONTINUABLE))
+def continue_orders(request: Request, body: ModifyOrders) -> Answer:
+    """Run orders now that wait for their date, their next attempt, the end of a delay, or for this call."""
+    return _run_now(request, body, Verb.CONTINUE, Waiting.FOR_DATE, Wanted(phases=CONTINUABLE))
 
 
-def confirm_orders(call: Call) -> Answer:
-    """Let orders go on that wait for somebody to confirm them."""
-    return _run_now(call, Verb.CONFIRM, Waiting.FOR_OPERATOR, Wanted(phases=CONFIRMABLE))
+def confirm_orders(request: Request, body: ModifyOrders) -> Answer:
+    """Continue orders that wait for a confirmation."""
+    return _run_now(request, body, Verb.CONFIRM, Waiting.FOR_OPERATOR, Wanted(phases=CONFIRMABLE))
 
 
-def _run_now(call: Call, verb: Verb, what: Waiting, wanted: Wanted) -> Answer:
-    body = call.body(ModifyOrders)
+def _run_now(request: Request, body: ModifyOrders, verb: Verb, what: Waiting, wanted: Wanted) -> Answer:
     return _answered(
-        call,
+        request,
         Commanded(verb=verb, body=body, wanted=wanted, command=lambda by: RunWaiting(what=what, by=by)),
     )
 
 
-def _answered(call: Call, asked: Commanded) -> Answer:
+def _answered(request: Request, asked: Commanded) -> Answer:
     """``ok``, or that there is no such order: 420, JOC-161."""
-    by = call.actor(asked.body.auditLog, *asked.options)
-    selection = chosen(call, asked.body, asked.wanted)
+    by = actor_of(request, asked.body.auditLog, *asked.options)
+    selection = chosen(request, asked.body, asked.wanted)
     if selection is None:
-        return _nothing(call, asked.verb)
+        return _nothing(request, asked.verb)
     bulk = begin_bulk(
-        call.ports,
+        request.ports,
         AskedOfMany(
-            account=call.principal.account_id,
+            account=request.principal.account_id,
             selection=selection,
             command=asked.command(by),
             unless_empty=True,
         ),
     )
     if bulk.status is not BulkStatus.COMPLETED:
-        return _ok(call, bulk)
+        return _ok(request, bulk)
     told = {VERDICTS[asked.verb, result.came] for result in bulk.results}
     if Told.BROKEN in told:
-        raise ItemsError(_broken(call, bulk))
-    return _ok(call, bulk) if Told.DONE in told else _nothing(call, asked.verb)
+        raise ItemsError(_broken(request, bulk))
+    return _ok(request, bulk) if Told.DONE in told else _nothing(request, asked.verb)
 
 
-def _ok(call: Call, bulk: BulkOperation | None = None) -> Answer:
+def _ok(request: Request, bulk: BulkOperation | None = None) -> Answer:
     headers = {} if bulk is None else {OPERATION_HEADER: bulk.sid}
-    return Answer(body={**dates(call.now), "ok": True}, headers=headers)
+    return Answer(body={**dates(request.now), "ok": True}, headers=headers)
 
 
-def _nothing(call: Call, verb: Verb) -> Answer:
+def _nothing(request: Request, verb: Verb) -> Answer:
     if verb.value is None:
-        return _ok(call)
+        return _ok(request)
     raise JocError(Code.NOT_FOUND, verb.value)
 
 
-def _broken(call: Call, bulk: BulkOperation) -> list[ItemError]:
+def _broken(request: Request, bulk: BulkOperation) -> list[ItemError]:
     """The orders that could not be commanded, each with why."""
     bad = [result for result in bulk.results if result.came is Came.FAILED]
     found: list[ItemError] = []
     for result in bad:
         try:
-            instance = call.ports.instances.load(result.sid)
+            instance = request.ports.instances.load(result.sid)
         except RitornelloError:
             instance = None
         path = result.sid if instance is None else order_id_of(instance)

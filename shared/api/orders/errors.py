@@ -2,11 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, assert_never
+from typing import Any
 
+from shared.api.http.auth import basic
+from shared.api.http.errors import (
+    ApiError,
+    ErrorTable,
+    ForbiddenError,
+    InvalidBodyError,
+    InvalidHeaderError,
+    Occurrence,
+    TooLargeError,
+    UnauthorizedError,
+    UnknownPathError,
+)
+from shared.api.http.route import Route
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
@@ -15,6 +28,7 @@ from shared.domain.errors import DateError, InvalidInputError, Problem
 
 Json = dict[str, Any]
 
+BASE = "/joc/api"
 INVALID_REQUEST = 420
 BULK_ERROR = 419
 LOGIN_TIMEOUT = 440
@@ -42,74 +56,79 @@ class Code(Enum):
         return self.value[0]
 
 
-class JocError(Exception):
-    """A request that is refused with 420: a code, and what to say."""
+class JocError(ApiError):
+    """A request that is refused, with 420 by default: a code, and why."""
 
-    def __init__(self, code: Code, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, code: Code, text: str, *, status: int = INVALID_REQUEST) -> None:
+        super().__init__(status, text)
         self.code = code
-        self.text = text
 
-    def body(self, at: datetime) -> Json:
-        """``{deliveryDate, surveyDate, error: {code, message}}``."""
-        error = {"code": self.code.code, "message": self.code.message(self.text)}
-        return {**dates(at), "error": error}
+    def body(self, occurrence: Occurrence) -> Json:
+        """Return ``{deliveryDate, surveyDate, error: {code, message}}``, of our own failures with ``errorId``."""
+        text, failed = self.message, self.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        if failed:
+            text = f"{text}; its log has the id {occurrence.error_id}"
+        error = {"code": self.code.code, "message": self.code.message(text)}
+        error |= {"errorId": occurrence.error_id} if failed else {}
+        return {**dates(occurrence.at), "error": error}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemError:
-    """One bad item among others. path: which one."""
+    """One refused item among others. path: which one."""
 
     path: str
     code: Code
     text: str
 
 
-class ItemsError(Exception):
+class ItemsError(ApiError):
     """Some items were refused, with 419; the others were taken."""
 
+    shape = "ItemErrors"
+
     def __init__(self, items: Sequence[ItemError]) -> None:
-        super().__init__("; ".join(f"{item.path}: {item.text}" for item in items))
+        super().__init__(BULK_ERROR, "; ".join(f"{item.path}: {item.text}" for item in items))
         self.items = tuple(items)
 
-    def body(self, at: datetime) -> Json:
-        """``{deliveryDate, errors: [{surveyDate, path, code, message}]}``."""
-        told = format_instant(at)
+    def body(self, occurrence: Occurrence) -> Json:
+        """Return ``{deliveryDate, errors: [{surveyDate, path, code, message}]}``."""
+        at = format_instant(occurrence.at)
         errors = [
             {
-                "surveyDate": told,
+                "surveyDate": at,
                 "path": item.path,
                 "code": item.code.code,
                 "message": item.code.message(item.text),
             }
             for item in self.items
         ]
-        return {"deliveryDate": told, "errors": errors}
+        return {"deliveryDate": at, "errors": errors}
 
 
-class SecurityError(Exception):
-    """Who asks is not known, not any more, or may not do this: 401, 440 or 403.
+class SecurityError(ApiError):
+    """The caller is unknown, no longer known, or may not do this: 401, 440 or 403.
 
-    account: the key id that was shown, or that the token stands for. call: what was asked for.
+    account: the key id of the caller, if it is known. call: the operation, as the vendor names it.
     """
 
+    shape = "Security"
+
     def __init__(self, status: int, message: str, *, account: str = "", call: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+        super().__init__(status, message)
         self.account = account
         self.call = call
 
-    def body(self, at: datetime) -> Json:
-        """The security object."""
-        shape = security_shape(at, account=self.account, message=self.message)
+    def body(self, occurrence: Occurrence) -> Json:
+        """Return the security object."""
+        shape = security_shape(occurrence.at, account=self.account, message=self.message)
         if self.status == HTTPStatus.FORBIDDEN:
             shape |= {"isAuthenticated": True}
         return shape if self.call is None else {**shape, "apiCall": self.call}
 
 
 def security_shape(at: datetime, *, account: str, message: str) -> Json:
-    """What is told about who asks, as of somebody who may nothing."""
+    """Return the security object of a caller who may do nothing."""
     return {
         "deliveryDate": format_instant(at),
         "isAuthenticated": False,
@@ -121,66 +140,20 @@ def security_shape(at: datetime, *, account: str, message: str) -> Json:
     }
 
 
-TABLE: Mapping[type[Exception], Code] = {
-    DateLanguageError: Code.DATE,
-    UnknownZoneError: Code.BAD_REQUEST,
-    DateError: Code.DATE,
-    InvalidInputError: Code.BAD_REQUEST,
-    ContentionError: Code.OTHER,
-    OverloadedError: Code.OTHER,
-}
-"""What a use-case's refusal is to the client."""
-
-TOLD: Mapping[type[Exception], str] = {
-    ContentionError: "the order is changing too fast; nothing was changed, try again",
-    OverloadedError: "too much is asked at once; try again",
-}
-"""What is said of those whose own words are not for clients."""
-
-
-def refusal_of(error: Exception) -> JocError | ItemsError | SecurityError | None:
-    """The refusal that an error stands for; None where it is not the client's business."""
-    match error:
-        case JocError() | ItemsError() | SecurityError():
-            return error
-        case _:
-            code = TABLE.get(type(error))
-            return None if code is None else JocError(code, TOLD.get(type(error)) or str(error))
-
-
-def status_of(refusal: JocError | ItemsError | SecurityError) -> int:
-    """Its HTTP status."""
-    match refusal:
-        case SecurityError(status=status):
-            return status
-        case ItemsError():
-            return BULK_ERROR
-        case JocError():
-            return INVALID_REQUEST
-        case _:
-            assert_never(refusal)
-
-
-def failure(error_id: str, epoch_ms: int) -> Json:
-    """What is said of something that failed on our side: an id that the log has too, and nothing of the inside.
-
-    epoch_ms: when the request came, in milliseconds since 1970: what failed may be what knows the time.
-    """
-    at = datetime.fromtimestamp(epoch_ms / 1000, UTC)
-    broken = JocError(Code.OTHER, f"something failed on our side; its log has the id {error_id}")
-    body = broken.body(at)
-    return {**body, "error": {**body["error"], "errorId": error_id}}
-
-
 def schema_error(problems: Sequence[Problem]) -> JocError:
     """420 with every problem of a body's form."""
     return JocError(Code.SCHEMA, "; ".join(f"$.{_place(p.pointer)}: {p.message}" for p in problems))
 
 
+def call_of(route: Route) -> str | None:
+    """Return the name of a refused operation; those on the session itself have none."""
+    return None if route.role is None else f".{route.path.removeprefix(BASE)}"
+
+
 def dates(at: datetime) -> Json:
-    """``deliveryDate`` and ``surveyDate``."""
-    told = format_instant(at)
-    return {"deliveryDate": told, "surveyDate": told}
+    """Return ``deliveryDate`` and ``surveyDate``."""
+    text = format_instant(at)
+    return {"deliveryDate": text, "surveyDate": text}
 
 
 def _place(pointer: str) -> str:
@@ -189,3 +162,46 @@ def _place(pointer: str) -> str:
     for part in pointer.split("/")[1:]:
         place += f"[{part}]" if part.isdigit() else f".{part}" if place else part
     return place
+
+
+def _unauthorized(error: UnauthorizedError) -> SecurityError:
+    logs_in = error.route.authenticate is basic
+    why = "access denied" if logs_in else "a valid X-Access-Token is required"
+    message = f"JocAuthenticationException: {why}"
+    return SecurityError(HTTPStatus.UNAUTHORIZED, message, call=call_of(error.route))
+
+
+def _forbidden(error: ForbiddenError) -> SecurityError:
+    key_id = error.principal.key_id
+    return SecurityError(HTTPStatus.FORBIDDEN, "Access denied", account=key_id, call=call_of(error.route))
+
+
+DATE_CODES: Mapping[type[Exception], Code] = {
+    DateLanguageError: Code.DATE,
+    UnknownZoneError: Code.BAD_REQUEST,
+    DateError: Code.DATE,
+}
+"""The codes of dates that cannot be read; what the errors say is for clients."""
+
+OVERLOADED = "too much is asked at once; try again"
+
+ERRORS = ErrorTable(
+    rows={
+        UnknownPathError: lambda _: JocError(
+            Code.BAD_REQUEST, "there is no such path", status=HTTPStatus.NOT_FOUND
+        ),
+        UnauthorizedError: _unauthorized,
+        ForbiddenError: _forbidden,
+        TooLargeError: lambda _: JocError(Code.SCHEMA, "the body takes at most 256 KB"),
+        InvalidHeaderError: lambda error: JocError(Code.SCHEMA, f"the header {error.name} {error.rule}"),
+        InvalidBodyError: lambda error: schema_error(error.problems),
+        InvalidInputError: lambda error: JocError(Code.BAD_REQUEST, str(error)),
+        **dict.fromkeys(DATE_CODES, lambda error: JocError(DATE_CODES[type(error)], str(error))),
+        ContentionError: lambda _: JocError(
+            Code.OTHER, "the order is changing too fast; nothing was changed, try again"
+        ),
+        OverloadedError: lambda _: JocError(Code.OTHER, OVERLOADED),
+    },
+    failure=JocError(Code.OTHER, "something failed on our side", status=HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+"""How each error is answered. Refused commands are answered by ``commands.VERDICTS``: all are bulk operations."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from shared.api.orders.call import Answer, Call
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.api.orders.choosing import order_id_of, sid_of_order
 from shared.api.orders.date_language import End, date_of
 from shared.api.orders.errors import dates
@@ -60,72 +61,70 @@ class Times:
         )
 
 
-def get_history(call: Call) -> Answer:
+def get_history(request: Request, body: HistoryFilter) -> Answer:
     """Runs that have ended, latest first. A distance without a sign goes back: ``1d`` is yesterday.
 
     At most 10,000 records of the last two years are looked at, and 4 MB are answered.
     """
-    body = call.body(HistoryFilter)
-    times = _times(call, body)
-    paths = Paths(ports=call.ports)
-    runs = (run for run in _runs(call, body, times) if _is_meant(body, run, times, paths))
-    shapes = (history_shape(run.instance, run.record, paths, now=call.now) for run in runs)
+    times = _times(request, body)
+    paths = Paths(ports=request.ports)
+    runs = (run for run in _runs(request, body, times) if _is_meant(body, run, times, paths))
+    shapes = (history_shape(run.instance, run.record, paths, now=request.now) for run in runs)
     most = DEFAULT_LIMIT if body.limit < 0 else body.limit
     told = list(fitting(shapes, most=most))
-    return Answer(body={"deliveryDate": format_instant(call.now), "history": told})
+    return Answer(body={"deliveryDate": format_instant(request.now), "history": told})
 
 
-def get_summary(call: Call) -> Answer:
+def get_summary(request: Request, body: SummaryFilter) -> Answer:
     """How many runs have succeeded and failed. At most 10,000 records of the last two years are looked at."""
-    body = call.body(SummaryFilter)
-    times = _began(call, body)
+    times = _began(request, body)
     counts = Counter(
-        history_state(record) for record in _past(call, times, most=MOST_LOOKED_AT) if times.hold(record)
+        history_state(record) for record in _past(request, times, most=MOST_LOOKED_AT) if times.hold(record)
     )
     told = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
-    return Answer(body={**dates(call.now), "orders": told})
+    return Answer(body={**dates(request.now), "orders": told})
 
 
-def _runs(call: Call, body: HistoryFilter, times: Times) -> Iterator[Run]:
+def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run]:
     """The runs among which those meant are."""
     if body.historyIds:
-        return _by_history_ids(call, body.historyIds)
+        return _by_history_ids(request, body.historyIds)
     order_ids = [one.orderId for one in body.orders if one.orderId is not None]
     if body.orders and len(order_ids) == len(body.orders):
-        return _of_orders(call, order_ids)
+        return _of_orders(request, order_ids)
     if not body.orders and body.orderId is not None and not set(body.orderId) & set("*?"):
-        return _of_orders(call, [body.orderId])
-    return _joined(call, _past(call, times, most=MOST_LOOKED_AT))
+        return _of_orders(request, [body.orderId])
+    return _joined(request, _past(request, times, most=MOST_LOOKED_AT))
 
 
-def _past(call: Call, times: Times, *, most: int) -> Iterator[EventRecord]:
+def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]:
     """Whatever ended since the first moment asked for, up to the last one a run asked for can have ended at."""
     since = max((at for at in (times.began_from, times.ended_from) if at is not None), default=None)
-    ends = [call.now + timedelta(milliseconds=1)]
+    ends = [request.now + timedelta(milliseconds=1)]
     ends += [] if times.ended_to is None else [times.ended_to]
     ends += [] if times.began_to is None else [times.began_to + LONGEST_RUN]
-    past = Past(account=call.principal.account_id, since=since, until=min(ends))
-    return past_runs(call.ports, past, most=most)
+    past = Past(account=request.principal.account_id, since=since, until=min(ends))
+    return past_runs(request.ports, past, most=most)
 
 
-def _joined(call: Call, records: Iterable[EventRecord]) -> Iterator[Run]:
+def _joined(request: Request, records: Iterable[EventRecord]) -> Iterator[Run]:
     """The records with their instances, a hundred together."""
     records = iter(records)
     while some := list(islice(records, MOST_LOADED)):
-        found = readable(call.ports, list(dict.fromkeys(record.instance_sid for record in some)))
+        found = readable(request.ports, list(dict.fromkeys(record.instance_sid for record in some)))
         for record in some:
             instance = found.get(record.instance_sid)
             if instance is not None and _has_ended(instance, record):
                 yield Run(instance=instance, record=record)
 
 
-def _of_orders(call: Call, order_ids: Iterable[str]) -> Iterator[Run]:
-    account = call.principal.account_id
+def _of_orders(request: Request, order_ids: Iterable[str]) -> Iterator[Run]:
+    account = request.principal.account_id
     for sid in dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids):
-        instance = call.ports.instances.load(sid)
+        instance = request.ports.instances.load(sid)
         if instance is None or instance.account_id != account:
             continue
-        for record in runs_of(call.ports, instance, most=MOST_OF_ONE):
+        for record in runs_of(request.ports, instance, most=MOST_OF_ONE):
             yield Run(instance=instance, record=record)
 
 
@@ -134,12 +133,12 @@ def _has_ended(instance: Instance, record: EventRecord) -> bool:
     return instance.event(record.event.seq) is None
 
 
-def _by_history_ids(call: Call, history_ids: Iterable[str]) -> Iterator[Run]:
+def _by_history_ids(request: Request, history_ids: Iterable[str]) -> Iterator[Run]:
     for history_id in dict.fromkeys(history_ids):
         address = event_address(history_id)
         if address is None:
             continue
-        for run in _of_orders(call, [address[0]]):
+        for run in _of_orders(request, [address[0]]):
             if run.record.event.seq == address[1]:
                 yield run
 
@@ -172,22 +171,22 @@ def _is_in(folder: str, one: Folder) -> bool:
     return is_below(asked, folder) if one.recursive else folder == asked
 
 
-def _began(call: Call, body: SummaryFilter) -> Times:
+def _began(request: Request, body: SummaryFilter) -> Times:
     return Times(
-        began_from=_date(call, body, body.dateFrom, End.FROM),
-        began_to=_date(call, body, body.dateTo, End.UNTIL),
+        began_from=_date(request, body, body.dateFrom, End.FROM),
+        began_to=_date(request, body, body.dateTo, End.UNTIL),
     )
 
 
-def _times(call: Call, body: HistoryFilter) -> Times:
-    began = _began(call, body)
+def _times(request: Request, body: HistoryFilter) -> Times:
+    began = _began(request, body)
     return Times(
         began_from=began.began_from,
         began_to=began.began_to,
-        ended_from=_date(call, body, body.completedDateFrom, End.FROM),
-        ended_to=_date(call, body, body.completedDateTo, End.UNTIL),
+        ended_from=_date(request, body, body.completedDateFrom, End.FROM),
+        ended_to=_date(request, body, body.completedDateTo, End.UNTIL),
     )
 
 
-def _date(call: Call, body: SummaryFilter, text: str | None, end: End) -> datetime | None:
-    return None if text is None else date_of(text, end=end, now=call.now, zone=body.timeZone, past=True)
+def _date(request: Request, body: SummaryFilter, text: str | None, end: End) -> datetime | None:
+    return None if text is None else date_of(text, end=end, now=request.now, zone=body.timeZone, past=True)

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from shared.api.orders.call import Answer, Call
+from shared.api.http.request import Request
+from shared.api.http.route import Answer
 from shared.api.orders.choosing import live_until, named, placed, sieve_of_list
 from shared.api.orders.errors import Code, JocError, dates
 from shared.api.orders.render import fitting, order_shape
@@ -39,60 +40,57 @@ COUNTED: Mapping[State, str] = {
 """Under which name of a snapshot a state is counted."""
 
 
-def get_order(call: Call) -> Answer:
-    """One order, whatever has become of it."""
-    body = call.body(GetOrder)
-    found = named(call, [body.orderId])
+def get_order(request: Request, body: GetOrder) -> Answer:
+    """One order, in whatever state."""
+    found = named(request, [body.orderId])
     if not found:
         raise JocError(Code.NOT_FOUND, f"unknown order {body.orderId!r}")
-    shape = order_shape(found[0], Paths(ports=call.ports), now=call.now, compact=body.compact)
-    return Answer(body={**dates(call.now), **shape})
+    shape = order_shape(found[0], Paths(ports=request.ports), now=request.now, compact=body.compact)
+    return Answer(body={**dates(request.now), **shape})
 
 
-def get_orders(call: Call) -> Answer:
+def get_orders(request: Request, body: OrdersFilter) -> Answer:
     """Live orders, by their ids, workflows or folders, of some states and dates; terminated ones by their state.
 
     At most 10,000 orders are looked at, and 4 MB are answered.
     """
-    body = call.body(OrdersFilter)
     if body.orderIds:
-        orders, most = iter(named(call, body.orderIds)), len(body.orderIds)
+        orders, most = iter(named(request, body.orderIds)), len(body.orderIds)
     else:
-        orders = _found(call, body)
+        orders = _found(request, body)
         most = DEFAULT_LIMIT if body.limit < 0 else body.limit
-    paths = Paths(ports=call.ports)
-    shapes = (order_shape(one, paths, now=call.now, compact=body.compact) for one in orders)
-    return Answer(body={**dates(call.now), "orders": list(fitting(shapes, most=most))})
+    paths = Paths(ports=request.ports)
+    shapes = (order_shape(one, paths, now=request.now, compact=body.compact) for one in orders)
+    return Answer(body={**dates(request.now), "orders": list(fitting(shapes, most=most))})
 
 
-def get_snapshot(call: Call) -> Answer:
+def get_snapshot(request: Request, body: SnapshotFilter) -> Answer:
     """How many orders there are of each state. ``dateTo``: those scheduled from then on are left out.
 
     At most 10,000 live and 1,000 terminated ones are counted.
     """
-    body = call.body(SnapshotFilter)
-    until = live_until(call, body.dateTo, body.timeZone)
+    until = live_until(request, body.dateTo, body.timeZone)
     counts: Counter[str] = Counter()
     for phases, most in ((LIVE, MOST_LOOKED_AT), (TERMINATED, MOST_TERMINATED)):
-        for instance in _walked(call, body, Sieve(phases=phases), most=most):
-            phase, planned = phase_of(instance, now=call.now), planned_date(instance)
+        for instance in _walked(request, body, Sieve(phases=phases), most=most):
+            phase, planned = phase_of(instance, now=request.now), planned_date(instance)
             is_later = until is not None and planned is not None and planned >= until
             if not (phase is Phase.AHEAD and is_later):
                 counts[COUNTED[SHOWN[phase].text]] += 1
     told = {name: counts[name] for name in dict.fromkeys(COUNTED.values())}
-    return Answer(body={**dates(call.now), "orders": told})
+    return Answer(body={**dates(request.now), "orders": told})
 
 
-def _found(call: Call, body: OrdersFilter) -> Iterator[Instance]:
-    sieve = sieve_of_list(call, body)
-    return iter(()) if sieve is None else _walked(call, body, sieve, most=MOST_LOOKED_AT)
+def _found(request: Request, body: OrdersFilter) -> Iterator[Instance]:
+    sieve = sieve_of_list(request, body)
+    return iter(()) if sieve is None else _walked(request, body, sieve, most=MOST_LOOKED_AT)
 
 
 def _walked(
-    call: Call, body: OrdersFilter | SnapshotFilter, sieve: Sieve, *, most: int
+    request: Request, body: OrdersFilter | SnapshotFilter, sieve: Sieve, *, most: int
 ) -> Iterator[Instance]:
-    selection = placed(call, body.workflowIds, body.folders, sieve)
+    selection = placed(request, body.workflowIds, body.folders, sieve)
     if selection is None:
         return iter(())
-    walk = Walk(account=call.principal.account_id, selection=selection, begun_at=call.now)
-    return instances_of(call.ports, walk, most=most)
+    walk = Walk(account=request.principal.account_id, selection=selection, begun_at=request.now)
+    return instances_of(request.ports, walk, most=most)

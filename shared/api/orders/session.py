@@ -1,39 +1,59 @@
-"""Logging in and out. Source: contracts/orders.md, head of the page; design section 9."""
+"""Logging in and out, and the session that every other request shows.
 
-from http import HTTPStatus
+Source: contracts/orders.md, head of the page; design section 9.
+"""
 
-from shared.api.orders.call import TOKEN_HEADER, Answer, Request
-from shared.api.orders.errors import LOGIN_TIMEOUT, SecurityError, security_shape
+from shared.api.http.request import Incoming, Request
+from shared.api.http.route import Answer, Principal, Route
+from shared.api.orders.errors import LOGIN_TIMEOUT, SecurityError, call_of, security_shape
 from shared.application.sessions import IDLE, Expired, close_session, key_of_session, open_session
+
+TOKEN_HEADER = "X-Access-Token"  # noqa: S105 - the name of a header
+TOKEN_PARAMETER = "accessToken"  # noqa: S105 - the name of a parameter
+
+
+def session(incoming: Incoming, route: Route) -> Principal | None:
+    """Authenticate by the token of a session; the header beats the query. Raises: SecurityError (440)."""
+    token = _token(incoming)
+    key = key_of_session(incoming.ports, incoming.hasher, token) if token else None
+    if isinstance(key, Expired):
+        message = "SessionNotExistException: the session has expired"
+        raise SecurityError(LOGIN_TIMEOUT, message, account=key.key_id, call=call_of(route))
+    if key is None:
+        return None
+    return Principal(key_id=key.key_id, account_id=key.account_id, role=key.role)
+
+
+def closed_session(incoming: Incoming, route: Route) -> Principal | None:
+    """Authenticate by a session, which is closed afterwards even if it has expired. Raises: SecurityError (440)."""
+    try:
+        return session(incoming, route)
+    finally:
+        close_session(incoming.ports, incoming.hasher, _token(incoming))
 
 
 def log_in(request: Request) -> Answer:
-    """A session for whoever shows an access key with ``Authorization: Basic base64(keyId:secret)``.
+    """Open a session for the access key in ``Authorization: Basic base64(keyId:secret)``.
 
-    Its token comes in the header X-Access-Token, and in the body. Without use it lasts half an hour.
+    Its token is in the header X-Access-Token and in the body. It expires after half an hour without use.
     """
-    shown = request.shown()
-    token = open_session(request.ports, request.hasher, shown.account_id, shown.key_id)
-    shape = security_shape(request.now, account=shown.key_id, message="")
+    principal = request.principal
+    token = open_session(request.ports, request.hasher, principal.account_id, principal.key_id)
     body = {
-        **shape,
+        **security_shape(request.now, account=principal.key_id, message=""),
         "isAuthenticated": True,
         "isPermitted": True,
         "accessToken": token,
-        "role": shown.role.value,
+        "role": principal.role.value,
         "sessionTimeout": round(IDLE.total_seconds() * 1000),
     }
     return Answer(body=body, headers={TOKEN_HEADER: token})
 
 
 def log_out(request: Request) -> Answer:
-    """The session ends: its token opens nothing from now on."""
-    found = key_of_session(request.ports, request.hasher, request.token) if request.token else None
-    close_session(request.ports, request.hasher, request.token)
-    if found is None:
-        message = "JocAuthenticationException: a valid X-Access-Token is required"
-        raise SecurityError(HTTPStatus.UNAUTHORIZED, message)
-    if isinstance(found, Expired):
-        message = "SessionNotExistException: the session has expired"
-        raise SecurityError(LOGIN_TIMEOUT, message, account=found.key_id)
-    return Answer(body=security_shape(request.now, account=found.key_id, message=""))
+    """Close the session: its token is invalid at once."""
+    return Answer(body=security_shape(request.now, account=request.principal.key_id, message=""))
+
+
+def _token(incoming: Incoming) -> str:
+    return incoming.headers.get(TOKEN_HEADER.lower()) or incoming.query.get(TOKEN_PARAMETER) or ""

@@ -3,37 +3,21 @@
 It takes time and is made at build time or by tests, never for a request. Source: contracts/process.md.
 """
 
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 
-from shared.api.process.errors import (
-    FORBIDDEN,
-    NO_SUCH_PROCESS,
-    TOLD,
-    TOO_LARGE,
-    UNAUTHORIZED,
-    failure,
-    invalid,
-)
+from shared.api.http.errors import Occurrence
+from shared.api.http.route import Route
+from shared.api.process.dialect import PROCESS
+from shared.api.process.errors import FORBIDDEN, not_found
 from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
-from shared.api.process.routes import ROUTES, Route
+from shared.api.process.routes import ROUTES
 from shared.api.process.schemas import LONGEST_NAME, LONGEST_WORKER
-from shared.api.reference.openapi import (
-    TEXT,
-    Json,
-    content,
-    document_of,
-    idempotency_key,
-    in_path,
-    names_in,
-    object_of,
-    operation_of,
-    response,
-)
-from shared.application.ports import OverloadedError
+from shared.api.reference.document import Reference, document_of, refusals_of
+from shared.api.reference.openapi import TEXT, Json, object_of
 from shared.application.start import KeyReusedError
 from shared.domain.calendar.cron import LONGEST_CRON
-from shared.domain.errors import Problem
+from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.strategy.settings import MAX_RETRIES
 
 _ABOUT = (
@@ -41,30 +25,24 @@ _ABOUT = (
     " instance of the strategy it is named after; its robustaSpid is the instance's sid in every other dialect."
     " Every request shows an access key as Basic credentials. Unknown fields are refused."
 )
-_ERRORS: Mapping[HTTPStatus, tuple[str, Json]] = {
-    HTTPStatus.BAD_REQUEST: (
-        "What was sent is wrong; every problem in one sentence. Nothing is stored.",
-        invalid(
-            [Problem(pointer="/endDate", rule="schedule", message="must not be before startDate")]
-        ).body(),
-    ),
-    HTTPStatus.UNAUTHORIZED: ("No valid access key was shown.", UNAUTHORIZED.body()),
-    HTTPStatus.FORBIDDEN: ("The key's role does not allow it.", FORBIDDEN.body()),
-    HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", NO_SUCH_PROCESS.body()),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body takes more than 256 KB.", TOO_LARGE.body()),
-    HTTPStatus.UNPROCESSABLE_ENTITY: (
-        "The Idempotency-Key was used with another request; nothing was started.",
-        {"message": TOLD[KeyReusedError][1]},
-    ),
-    HTTPStatus.TOO_MANY_REQUESTS: (
-        "Too much is asked at once; try again.",
-        {"message": TOLD[OverloadedError][1]},
-    ),
-    HTTPStatus.INTERNAL_SERVER_ERROR: (
-        "Something failed on our side; the errorId is in its log too.",
-        failure("JKJaXmPLvHcESHA=")[1],
-    ),
-}
+_PROBLEM = Problem(pointer="/endDate", rule="schedule", message="must not be before startDate")
+REFUSALS = refusals_of(
+    PROCESS,
+    Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
+    {
+        HTTPStatus.BAD_REQUEST: (
+            "What was sent is wrong; every problem in one sentence. Nothing is stored.",
+            InvalidInputError((_PROBLEM,)),
+        ),
+        HTTPStatus.FORBIDDEN: ("The key's role does not allow it.", FORBIDDEN),
+        HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", not_found()),
+        HTTPStatus.UNPROCESSABLE_ENTITY: (
+            "The Idempotency-Key was used with another request; nothing was started.",
+            KeyReusedError(),
+        ),
+    },
+)
+"""The answers to errors, by their statuses."""
 _OF_BODIES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -156,48 +134,29 @@ EXAMPLES: Json = {"StartProcess": STARTS, "Started": STARTED, "Status": STATUS}
 def document() -> Json:
     """The whole document."""
     return document_of(
-        "process",
-        _ABOUT,
-        operations=[(route.method, route.path, _operation(route)) for route in ROUTES],
-        schemas=SHAPES,
-        broken=_error(HTTPStatus.INTERNAL_SERVER_ERROR),
-        schemes={
-            "accessKey": {
-                "type": "http",
-                "scheme": "basic",
-                "description": "An access key: its id as the user, its secret as the password.",
-            }
-        },
+        Reference(
+            dialect=PROCESS,
+            about=_ABOUT,
+            shapes=SHAPES,
+            examples={route.name: _example(route) for route in ROUTES},
+            refusals=REFUSALS,
+            statuses_of=errors_of,
+            schemes={
+                "accessKey": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "An access key: its id as the user, its secret as the password.",
+                }
+            },
+            idempotency_key="An addition: names the request, so that sending it again starts nothing new.",
+        )
     )
 
 
-def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
-    """What a route may be refused with."""
-    return tuple(sorted(status for status in _ERRORS if route.body is not None or status not in _OF_BODIES))
+def errors_of(route: Route) -> tuple[int, ...]:
+    """Return what a route may be refused with."""
+    return tuple(sorted(status for status in REFUSALS if route.body is not None or status not in _OF_BODIES))
 
 
-def _operation(route: Route) -> Json:
-    part: Json = {"type": "string", "minLength": 1}
-    key = idempotency_key("An addition: names the request, so that sending it again starts nothing new.")
-    operation = operation_of(
-        route.operation,
-        name=route.name,
-        role=route.role,
-        parameters=[
-            *(in_path(name, part, STARTED[name]) for name in names_in(route.path)),
-            *([] if route.body is None else [key]),
-        ],
-        responses={"200": response(HTTPStatus.OK.phrase, route.answer, EXAMPLES[route.answer])}
-        | {str(status.value): _error(status) for status in errors_of(route)},
-    )
-    if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": content(route.body, EXAMPLES[route.body])}
-    return operation
-
-
-def _error(status: HTTPStatus) -> Json:
-    description, example = _ERRORS[status]
-    told = response(description, "Error", example)
-    if status is HTTPStatus.UNAUTHORIZED:
-        told["headers"] = {name: {"schema": {"const": value}} for name, value in UNAUTHORIZED.headers.items()}
-    return told
+def _example(route: Route) -> Json:
+    return {"path": STARTED, "body": STARTS, "answer": EXAMPLES[str(route.answer)]}

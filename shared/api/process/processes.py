@@ -1,67 +1,131 @@
 """The operations on processes. Source: contracts/process.md C.1 to C.7; contracts/mapping.md D.1 and D.5."""
 
-from http import HTTPStatus
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from shared.api.process.call import Answer, Call
-from shared.api.process.errors import invalid
-from shared.api.process.plan import plan_of
+from shared.api.http.models import read_json
+from shared.api.http.request import Request
+from shared.api.http.route import Answer, Route, Target
+from shared.api.process.errors import invalid, not_found
+from shared.api.process.plan import Plan, plan_of
 from shared.api.process.render import SEEN, started_shape, status_shape
-from shared.api.process.schemas import read_start
+from shared.api.process.schemas import StartProcess, read_start
 from shared.application.history import last_outcome
 from shared.application.start import StartInstance, start_instance
-from shared.domain.errors import InvalidInputError
+from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import phase_of
 from shared.domain.planning.start import attribute_problems
-from shared.domain.strategy.model import Definition
+from shared.domain.strategy.model import Definition, Strategy, StrategyHead
+from shared.domain.strategy.parse_limits import unreadable
+
+_SPID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_NAME = re.compile(r"(?:(?P<folder>/|/[A-Za-z0-9._/-]*/))?(?P<name>[A-Za-z0-9._-]{1,100})")
+"""The forms of a robustaSpid and of a name; anything else is not looked for."""
 
 
-def start_process(call: Call) -> Answer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A process to start: the body, the strategy it names, and when it runs."""
+
+    fields: StartProcess
+    strategy: Strategy
+    plan: Plan
+
+
+def start_process(request: Request, body: Start) -> Answer:
     """Start a process: now, at a date, or by a schedule.
 
     The latest version of the strategy of that name runs, with ``values`` as its attributes.
     Sent again it starts another one, unless it names itself by an ``Idempotency-Key``.
     """
-    body = call.body()
-    name, asked, problems = read_start(body)
+    new = StartInstance(
+        strategy_id=body.strategy.name,
+        attributes=body.fields.values,
+        start_date=body.plan.start_date,
+        end_date=body.plan.end_date,
+        by=request.principal.key_id,
+        schedule=body.plan.schedule,
+        worker=body.fields.worker,
+        repeatable=request.repeatable(),
+    )
+    return Answer(body=started_shape(start_instance(request.ports, body.strategy, new).instance))
+
+
+def get_status(request: Request, instance: Instance) -> Answer:
+    """The status of a process, with the outputs of its last run.
+
+    Outputs are the members whose name begins with ``__out_``; they are there with the status SUCCEEDED.
+    """
+    phase = phase_of(instance, now=request.now)
+    last = last_outcome(request.ports, instance) if SEEN[phase] is None else None
+    return Answer(body=status_shape(instance, phase, last))
+
+
+def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the instance that the path names, whichever dialect made it. Raises: ProcessError (404)."""
+    if route.target is Target.NOTHING:
+        return path
+    spid = path["robustaSpid"]
+    instance = request.ports.instances.load(InstanceSid(spid)) if _SPID.fullmatch(spid) else None
+    if instance is None or instance.account_id != request.principal.account_id:
+        raise not_found()
+    return {"instance": instance}
+
+
+def read_process(request: Request, _: object) -> Start:
+    """Return the process to start; every problem of the request and its values at once.
+
+    Raises: ProcessError: 404 for the name first, then 400.
+    """
+    body = _object(request)
+    name, fields, problems = read_start(body)
     if name is None:
         raise invalid(problems)
-    head = call.strategy(name)
-    strategy = call.ports.strategies.load(head.sid, head.version)
+    head = _named(request, name)
+    strategy = request.ports.strategies.load(head.sid, head.version)
     values = body.get("values")
     if isinstance(values, dict):
         problems += attribute_problems(strategy, values)
-    if asked is None:
+    if fields is None:
         raise invalid(problems)
     try:
-        zone = asked.timezone or _usual_zone(call, strategy.definition)
-        plan = plan_of(asked, zone, now=call.ports.clock.now())
+        zone = fields.timezone or _usual_zone(request, strategy.definition)
+        plan = plan_of(fields, zone, now=request.now)
     except InvalidInputError as error:
         raise invalid([*problems, *error.problems]) from error
     if problems:
         raise invalid(problems)
-    new = StartInstance(
-        strategy_id=head.name,
-        attributes=asked.values,
-        start_date=plan.start_date,
-        end_date=plan.end_date,
-        by=call.principal.key_id,
-        schedule=plan.schedule,
-        worker=asked.worker,
-        repeatable=call.repeatable,
-    )
-    return HTTPStatus.OK, started_shape(start_instance(call.ports, strategy, new).instance)
+    return Start(fields=fields, strategy=strategy, plan=plan)
 
 
-def get_status(call: Call, robustaSpid: str) -> Answer:  # noqa: N803 - the wire's spelling
-    """Where a process stands, with what its last run has put out.
+def _object(request: Request) -> dict[str, Any]:
+    value = read_json(request)
+    problems = unreadable(value, "")
+    if not isinstance(value, dict):
+        problems = [Problem(pointer="", rule="json", message="must be a JSON object")]
+    if problems:
+        raise invalid(problems)
+    return dict(value)
 
-    Outputs are the members whose name begins with ``__out_``; they are there with the status SUCCEEDED.
-    """
-    instance = call.instance(robustaSpid)
-    phase = phase_of(instance, now=call.ports.clock.now())
-    last = last_outcome(call.ports, instance) if SEEN[phase] is None else None
-    return HTTPStatus.OK, status_shape(instance, phase, last)
+
+def _named(request: Request, name: str) -> StrategyHead:
+    """Return the strategy of that name, with its folder or without; this dialect has no Strategy-Secret."""
+    match = _NAME.fullmatch(name)
+    head = match and request.ports.strategies.named(request.principal.account_id, match["name"])
+    if not match or head is None or head.deleted_at is not None:
+        raise not_found(name)
+    if match["folder"] is not None and match["folder"] != _with_slash(head.folder):
+        raise not_found(name)
+    return head
 
 
-def _usual_zone(call: Call, definition: Definition) -> str:
-    return definition.timezone if definition.names_timezone else call.usual_zone
+def _with_slash(folder: str) -> str:
+    return folder if folder.endswith("/") else f"{folder}/"
+
+
+def _usual_zone(request: Request, definition: Definition) -> str:
+    return definition.timezone if definition.names_timezone else request.deployment.connector_timezone

@@ -30,7 +30,7 @@ from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import waiting_event
-from shared.domain.instance.verdict import Refused
+from shared.domain.instance.verdict import RefusalRule, Refused
 from shared.domain.lifecycle.commands import Command, Execute, Migrate
 from shared.domain.lifecycle.decide import decide
 
@@ -129,11 +129,13 @@ def addressed(ports: Ports, command: BulkCommand, instance: Instance) -> Command
             try:
                 return Migrate(to=ports.strategies.load(instance.strategy_sid, version), by=by)
             except UnknownStrategyError:
-                return Refused(instance=instance, why=f"its strategy has no version {version}")
+                return Refused(
+                    instance=instance, why=f"its strategy has no version {version}", rule=RefusalRule.STATE
+                )
         case RunWaiting(what=what, by=by):
             event = waiting_event(instance, what, now=ports.clock.now())
             if event is None:
-                return Refused(instance=instance, why="nothing of it waits for that")
+                return Refused(instance=instance, why="nothing of it waits for that", rule=RefusalRule.STATE)
             return Execute(seq=event.seq, by=by)
         case _:
             return command

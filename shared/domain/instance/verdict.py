@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from shared.domain.errors import Problem
 from shared.domain.ids import AccountId, EventSid, OperationSid
@@ -94,17 +95,43 @@ class AlreadyThere:
     instance: Instance
 
 
+class RefusalRule(StrEnum):
+    """Why a command is refused. Each dialect that answers refusals has one table from here to its answer."""
+
+    STATE = "state"
+    """The status of the instance or the event does not allow the command."""
+    FINISHED = "finished"
+    """The event is closed."""
+    UNKNOWN = "unknown"
+    """There is no such event, or no call with such a correlation id."""
+    BEGUN = "begun"
+    """An event has begun, and the command is only for instances of which none has."""
+    SELECTION = "selection"
+    """The instance no longer fits the selection of the bulk operation."""
+    ROOM = "room"
+    """The instance has as many unfinished events as it may have."""
+    INPUT = "input"
+    """The command's own values are invalid; ``problems`` lists why."""
+    ATTRIBUTES = "attributes"
+    """The attributes do not fit the schema of the version to migrate to."""
+    SHIFT = "shift"
+    """The plan cannot be moved by the length of the pause."""
+    TOO_MANY_MISSED = "too-many-missed"
+    """More dates have passed than are caught up."""
+    KEY_REUSED = "key-reused"
+    """The Idempotency-Key was used with another body."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """The instance does not allow the command. Nothing is to be written.
 
-    rule: a short stable name of what stood against it. problems: what is wrong with what was asked for,
-    where it is the input (``rule`` is ``input``) and not the state.
+    problems: what is wrong with the command's values, if ``rule`` is ``INPUT``.
     """
 
     instance: Instance
     why: str
-    rule: str = "state"
+    rule: RefusalRule
     problems: tuple[Problem, ...] = ()
 
 

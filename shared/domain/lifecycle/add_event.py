@@ -6,7 +6,7 @@ from datetime import datetime
 from shared.domain.errors import Problem
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.model import MAX_ADDED_KEYS, Added, Instance
-from shared.domain.instance.verdict import AlreadyThere, Change, Refused, Verdict, audited
+from shared.domain.instance.verdict import AlreadyThere, Change, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import AddEvent
 from shared.domain.planning.closing import add_event
 from shared.domain.steps.directives import MAX_DATA_BYTES, has_room
@@ -23,16 +23,20 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
         if known.body == command.body:
             return AlreadyThere(instance=instance)
         why = "the Idempotency-Key was used with another body"
-        return Refused(instance=instance, why=why, rule="key-reused")
+        return Refused(instance=instance, why=why, rule=RefusalRule.KEY_REUSED)
     if instance.status.is_final:
-        return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+        return Refused(
+            instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
+        )
     problems = _problems(strategy, command)
     if problems:
         return Refused(
-            instance=instance, why="what is asked for is not valid", rule="input", problems=problems
+            instance=instance, why="what is asked for is not valid", rule=RefusalRule.INPUT, problems=problems
         )
     if not has_room(instance):
-        return Refused(instance=instance, why="the instance has too many unfinished events", rule="room")
+        return Refused(
+            instance=instance, why="the instance has too many unfinished events", rule=RefusalRule.ROOM
+        )
     on_hold = command.on_hold or strategy.definition.manual_trigger
     after = add_event(
         instance,

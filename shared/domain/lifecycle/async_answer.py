@@ -16,7 +16,15 @@ from shared.domain.instance.journal import JournalEntry, Trail
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import counted, position
 from shared.domain.instance.run import Ending, Intent, Path, RunEnd, Then
-from shared.domain.instance.verdict import AlreadyThere, Applied, Change, Refused, Verdict, audited
+from shared.domain.instance.verdict import (
+    AlreadyThere,
+    Applied,
+    Change,
+    RefusalRule,
+    Refused,
+    Verdict,
+    audited,
+)
 from shared.domain.lifecycle.commands import AwaitAnswer, ForgoAnswer, TakeAnswer
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.lifecycle.pause_resume_cancel import decided, queued
@@ -61,13 +69,19 @@ def take_answer(strategy: Strategy, instance: Instance, command: TakeAnswer, *, 
     """
     event = instance.event(command.seq)
     if event is None:
-        return Refused(instance=instance, why="the event is finished", rule="finished")
+        return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
     answer = command.answer
     found = answer_state(event, command.trail, answer.correlation_id)
     if found is AnswerState.UNKNOWN:
-        return Refused(instance=instance, why="nothing was sent under this correlation id", rule="unknown")
+        return Refused(
+            instance=instance, why="nothing was sent under this correlation id", rule=RefusalRule.UNKNOWN
+        )
     if found is AnswerState.STALE:
-        return Refused(instance=instance, why="no answer to this correlation id is awaited any more")
+        return Refused(
+            instance=instance,
+            why="no answer to this correlation id is awaited any more",
+            rule=RefusalRule.STATE,
+        )
     mark = AnswerMark(correlation_id=answer.correlation_id, key=answer.key)
     marked = replace(event, answered=mark, updated_at=now)
     if _goes_on(event):

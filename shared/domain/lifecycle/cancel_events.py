@@ -10,7 +10,7 @@ from datetime import datetime
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Actor, AlreadyThere, Refused, Verdict, audited
+from shared.domain.instance.verdict import Actor, AlreadyThere, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import CancelEvent, CancelTasks, Execute, Resolve
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.planning.plan import Replanned, cancel_events
@@ -24,7 +24,7 @@ def cancel_event(strategy: Strategy, instance: Instance, command: CancelEvent, *
     """
     event = instance.event(command.seq)
     if event is None:
-        return Refused(instance=instance, why="the event is finished", rule="finished")
+        return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
     withdrawn = _withdrawn(strategy, instance, [event], by=command.by, now=now)
     applied = audited(instance, withdrawn.change, command="cancel-event", by=command.by, now=now, event=event)
     return replace(applied, skipped=withdrawn.skipped, canceled_events=1)
@@ -48,7 +48,7 @@ def asked_of_a_closed_one(
     status = record.event.status
     if isinstance(command, CancelEvent) and status is EventStatus.CANCELED:
         return AlreadyThere(instance=instance)
-    return Refused(instance=instance, why=f"the event is {status.value}", rule="finished")
+    return Refused(instance=instance, why=f"the event is {status.value}", rule=RefusalRule.FINISHED)
 
 
 def _withdrawn(

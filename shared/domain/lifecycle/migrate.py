@@ -12,7 +12,7 @@ from shared.domain.instance.attributes import attribute_problem
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import AlreadyThere, Refused, Verdict, audited
+from shared.domain.instance.verdict import AlreadyThere, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Migrate
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.planning.forecast import ForeseenCycle
@@ -57,11 +57,13 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     if to.version == instance.strategy_version:
         return AlreadyThere(instance=instance)
     if instance.status.is_final:
-        return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+        return Refused(
+            instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
+        )
     problem = attribute_problem(to, instance.attributes)
     if problem is not None:
         why = f"the attributes do not fit version {to.version}: {problem}"
-        return Refused(instance=instance, why=why, rule="attributes")
+        return Refused(instance=instance, why=why, rule=RefusalRule.ATTRIBUTES)
     moved = replace(instance, strategy_version=to.version, updated_at=now)
     if to.definition.timezone != strategy.definition.timezone and instance.plan.moment is not None:
         moment = moment_at(instance.plan.moment.at, to.definition.zone)

@@ -12,7 +12,16 @@ from shared.domain.ids import EventSid
 from shared.domain.instance.event import ANY_VISITS, Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
-from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Change, Refused, Verdict, audited
+from shared.domain.instance.verdict import (
+    Actor,
+    AlreadyThere,
+    Applied,
+    Change,
+    RefusalRule,
+    Refused,
+    Verdict,
+    audited,
+)
 from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.planning.closing import cancel_instance, close, complete_if_done
@@ -39,7 +48,9 @@ def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
         case InstanceStatus.PAUSED:
             return _killed_again(instance, command.kill, command, now=now)
         case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
-            return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+            return Refused(
+                instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
+            )
         case _:
             assert_never(instance.status)
 
@@ -48,7 +59,7 @@ def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: date
     """CANCELED for good; unfinished events close, on-cancel events are created."""
     match instance.status:
         case InstanceStatus.ACTIVE | InstanceStatus.PAUSED if command.unless_begun and instance.has_begun:
-            return Refused(instance=instance, why="an event of it has begun", rule="begun")
+            return Refused(instance=instance, why="an event of it has begun", rule=RefusalRule.BEGUN)
         case InstanceStatus.ACTIVE | InstanceStatus.PAUSED:
             open_before = sum(not event.after_cancellation for event in instance.events)
             change = cancel_instance(
@@ -60,7 +71,7 @@ def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: date
             kill = command.kill and not command.unless_begun
             return _killed_again(instance, kill, command, now=now)
         case InstanceStatus.COMPLETED:
-            return Refused(instance=instance, why="the instance is COMPLETED")
+            return Refused(instance=instance, why="the instance is COMPLETED", rule=RefusalRule.STATE)
         case _:
             assert_never(instance.status)
 
@@ -71,7 +82,9 @@ def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: date
         case InstanceStatus.ACTIVE:
             return AlreadyThere(instance=instance)
         case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
-            return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+            return Refused(
+                instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
+            )
         case InstanceStatus.PAUSED:
             active = restarted(activated(instance, now=now), now=now)
             return apply_resume(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
@@ -83,7 +96,7 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
     """An event that waits for its date, the end of a step's delay or an operator wants to run now."""
     event = instance.event(command.seq)
     if event is None:
-        return Refused(instance=instance, why="the event is finished", rule="finished")
+        return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
             is_delayed = event.status is EventStatus.PENDING and event.progress.first_action is not None
@@ -96,16 +109,20 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
         case EventStatus.QUEUED | EventStatus.EXECUTING:
             return AlreadyThere(instance=instance)
         case _:
-            return Refused(instance=instance, why=f"the event is {event.status.value}")
+            return Refused(
+                instance=instance, why=f"the event is {event.status.value}", rule=RefusalRule.STATE
+            )
 
 
 def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: datetime) -> Verdict:
     """A call in doubt is decided: the event runs on, and its instance, where it was paused for it."""
     event = instance.event(command.seq)
     if event is None:
-        return Refused(instance=instance, why="the event is finished", rule="finished")
+        return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
     if event.paused_for is not PausedFor.IN_DOUBT:
-        return Refused(instance=instance, why="the event is not paused for a call in doubt")
+        return Refused(
+            instance=instance, why="the event is not paused for a call in doubt", rule=RefusalRule.STATE
+        )
     resolved = queued(event, now=now)
     resolved = replace(resolved, progress=replace(resolved.progress, resolution=command.resolution))
     after = replace(instance.with_event(resolved), updated_at=now)
@@ -152,13 +169,15 @@ def apply_resume(
     active = replace(active, plan=replace(active.plan, on_late=on_late or before.plan.on_late))
     policy = late_rule(strategy, active)
     if policy is OnResume.SHIFT and goes_by_cron(strategy.definition, before):
-        return Refused(instance=before, why="a plan by cron cannot be shifted off its dates", rule="shift")
+        return Refused(
+            instance=before, why="a plan by cron cannot be shifted off its dates", rule=RefusalRule.SHIFT
+        )
     try:
         replanned = _late_plan(strategy, before, active, policy, by=by, now=now)
     except TooManyMissedError as error:
-        return Refused(instance=before, why=str(error), rule="too-many-missed")
+        return Refused(instance=before, why=str(error), rule=RefusalRule.TOO_MANY_MISSED)
     except DateError as error:
-        return Refused(instance=before, why=str(error), rule="shift")
+        return Refused(instance=before, why=str(error), rule=RefusalRule.SHIFT)
     except CycleError as error:
         replanned = Replanned(change=cycle_failed(strategy, active, error, now=now))
     change = _caught_up(replanned.change, now=now)

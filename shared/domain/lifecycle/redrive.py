@@ -12,7 +12,15 @@ from shared.domain.instance.event import Event, EventStatus, PausedFor, Redriven
 from shared.domain.instance.journal import EventRecord, Trail
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import come_to
-from shared.domain.instance.verdict import AlreadyThere, Applied, Change, Refused, Verdict, audited
+from shared.domain.instance.verdict import (
+    AlreadyThere,
+    Applied,
+    Change,
+    RefusalRule,
+    Refused,
+    Verdict,
+    audited,
+)
 from shared.domain.lifecycle.commands import Redrive
 from shared.domain.lifecycle.pause_resume_cancel import (
     about,
@@ -34,7 +42,7 @@ def redrive(strategy: Strategy, instance: Instance, command: Redrive, *, now: da
         return _open(strategy, instance, event, command, now=now)
     if record is not None:
         return _closed(instance, record, command, now=now)
-    return Refused(instance=instance, why="there is no such event", rule="unknown")
+    return Refused(instance=instance, why="there is no such event", rule=RefusalRule.UNKNOWN)
 
 
 def _open(
@@ -45,14 +53,14 @@ def _open(
             step = command.from_step
             if step is None or RedrivenFrom(step=step, run=event.run) in event.reuse.redriven_from:
                 return AlreadyThere(instance=instance)
-            return Refused(instance=instance, why="the event is under way")
+            return Refused(instance=instance, why="the event is under way", rule=RefusalRule.STATE)
         case EventStatus.PENDING if event.has_begun and event.progress.first_action is None:
             refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run - 1)
             return refused or _queued(instance, _from(event, command), command, now=now)
         case EventStatus.PAUSED if event.paused_for is not None:
             return _paused(strategy, instance, event, event.paused_for, command, now=now)
         case _:
-            return Refused(instance=instance, why="the event has not failed")
+            return Refused(instance=instance, why="the event has not failed", rule=RefusalRule.STATE)
 
 
 def _paused(
@@ -71,11 +79,19 @@ def _paused(
         case PausedFor.POISONED:
             refused, again = _cut_off(instance, command), event
         case PausedFor.OPERATOR:
-            return Refused(instance=instance, why="the event goes on when its instance is resumed")
+            return Refused(
+                instance=instance,
+                why="the event goes on when its instance is resumed",
+                rule=RefusalRule.STATE,
+            )
         case PausedFor.ANSWER:
-            return Refused(instance=instance, why="the event waits for the answer to its call")
+            return Refused(
+                instance=instance, why="the event waits for the answer to its call", rule=RefusalRule.STATE
+            )
         case PausedFor.IN_DOUBT:
-            return Refused(instance=instance, why="the event waits for a decision about its call")
+            return Refused(
+                instance=instance, why="the event waits for a decision about its call", rule=RefusalRule.STATE
+            )
         case _:
             assert_never(what_for)
     if refused is not None:
@@ -95,11 +111,15 @@ def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: d
     """
     event = record.event
     if event.status is not EventStatus.FAILED:
-        return Refused(instance=instance, why=f"the event is {event.status.value}", rule="finished")
+        return Refused(instance=instance, why=f"the event is {event.status.value}", rule=RefusalRule.FINISHED)
     if event.is_main and not instance.status.is_final:
-        return Refused(instance=instance, why="the plan has gone on without the event")
+        return Refused(
+            instance=instance, why="the plan has gone on without the event", rule=RefusalRule.STATE
+        )
     if not has_room(instance):
-        return Refused(instance=instance, why="the instance has too many unfinished events", rule="room")
+        return Refused(
+            instance=instance, why="the instance has too many unfinished events", rule=RefusalRule.ROOM
+        )
     if record.end is None:
         refused, again = _cut_off(instance, command), event
     else:
@@ -146,9 +166,13 @@ def _cannot_begin(
             pointer="/fromStep", rule="reference", message=f"the task {event.task!r} has no step {step!r}"
         )
         why = "what is asked for is not valid"
-        return Refused(instance=instance, why=why, rule="input", problems=(problem,))
+        return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=(problem,))
     if step not in come_to(trail, event, last_run):
-        return Refused(instance=instance, why=f"the last run of the event did not come to {step!r}")
+        return Refused(
+            instance=instance,
+            why=f"the last run of the event did not come to {step!r}",
+            rule=RefusalRule.STATE,
+        )
     return None
 
 
@@ -156,7 +180,11 @@ def _cut_off(instance: Instance, command: Redrive) -> Refused | None:
     """A run that its dead runners left goes on where it was: what they may have called is decided there first."""
     if command.from_step is None:
         return None
-    return Refused(instance=instance, why="the run of the event was cut off and goes on: retry it as a whole")
+    return Refused(
+        instance=instance,
+        why="the run of the event was cut off and goes on: retry it as a whole",
+        rule=RefusalRule.STATE,
+    )
 
 
 def _name(command: Redrive) -> str:

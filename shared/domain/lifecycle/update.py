@@ -10,7 +10,7 @@ from datetime import datetime
 
 from shared.domain.instance.attributes import merged
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Actor, AlreadyThere, Change, Refused, Verdict, audited
+from shared.domain.instance.verdict import Actor, AlreadyThere, Change, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Update
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.planning.plan import Replanned, continue_plan, end_before, is_planned
@@ -21,14 +21,16 @@ from shared.domain.strategy.model import Strategy
 def update(strategy: Strategy, instance: Instance, command: Update, *, now: datetime) -> Verdict:
     """The instance as asked for, checked as a new one would be; AlreadyThere where that changes nothing."""
     if instance.status.is_final:
-        return Refused(instance=instance, why=f"the instance is {instance.status.value}")
+        return Refused(
+            instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
+        )
     wanted = _wanted(instance, command)
     if wanted == instance:
         return AlreadyThere(instance=instance)
     problems = start_problems(strategy, wanted)
     if problems:
         why = "what is asked for is not valid"
-        return Refused(instance=instance, why=why, rule="input", problems=tuple(problems))
+        return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=tuple(problems))
     planned = Replanned(change=Change(instance=replace(wanted, updated_at=now)))
     if wanted.plan.end_date != instance.plan.end_date:
         planned = _with_end(strategy, planned.change.instance, by=command.by, now=now)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import EventStatus, PausedFor
 from shared.domain.instance.journal import EventRecord
@@ -43,7 +43,7 @@ def correlation(life: Life) -> CorrelationId:
 
 
 def reply(life: Life, to: CorrelationId, body: Json, *, key: str = "a") -> Verdict | None:
-    return answer_event(life.ports, life.sid, 1, Sent(correlation_id=to, key=key, by=ANN, body=body))
+    return answer_event(life.ports, life.sid, 1, SentAnswer(correlation_id=to, key=key, by=ANN, body=body))
 
 
 def record_of(life: Life) -> EventRecord:

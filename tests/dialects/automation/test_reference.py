@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dev import automation_examples
-from shared.api.automation.openapi import ERROR_EXAMPLES, EXAMPLES_FILE, document, errors_of
+from shared.api.automation.openapi import EXAMPLES_FILE, REFUSALS, document, errors_of
 from shared.api.automation.routes import ROUTES
 from shared.api.reference.docs_page import docs_page
 from tests.dialects.automation.client import Client, shape_of
@@ -57,17 +57,17 @@ class TestExamples:
         assert list(json.loads(EXAMPLES_FILE.read_text())) == [route.operation.__name__ for route in ROUTES]
 
     def test_every_status_has_an_example(self) -> None:
-        assert set(ERROR_EXAMPLES) == {status for route in ROUTES for status in errors_of(route)}
+        assert set(REFUSALS) == {status for route in ROUTES for status in errors_of(route)}
 
     def test_the_vendor_s_own_examples_are_among_them(self) -> None:
         """Seed 001."""
-        assert ERROR_EXAMPLES[400] == {  # type: ignore[index]
+        assert REFUSALS[400]["content"]["application/json"]["example"] == {
             "code": 1000,
             "message": "Invalid definition id.",
             "errorId": "2558ff83-c8db-4890-805e-ad64001857a1",
             "timestamp": "2021-07-13T01:28:37.66Z",
         }
-        assert ERROR_EXAMPLES[404] == {  # type: ignore[index]
+        assert REFUSALS[404]["content"]["application/json"]["example"] == {
             "code": 1300,
             "message": "Definition 2aa9465e-dec7-4c3e-8fa6-bd168af9eaca not found.",
             "errorId": "2558ff83-c8db-4890-805e-ad64001857a1",

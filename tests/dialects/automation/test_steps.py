@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.application.answer_event import Sent, answer_event
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.domain.ids import CorrelationId, InstanceSid
 from shared.domain.instance.verdict import Actor, Applied
 from shared.domain.steps.call import AddressRefused, Answered, TimedOut, Unreachable
@@ -290,7 +290,7 @@ class TestWaitForReply:
     def reply(self, client: Client, of: str, one: str, body: Any) -> None:
         (log,) = (log for log in client.workflow(of, one)["logs"] if log["status"] == "WaitingForEvent")
         sid, seq = InstanceSid(one), 1
-        sent = Sent(
+        sent = SentAnswer(
             correlation_id=CorrelationId(log["correlationId"]), key="k", by=Actor(name="phone"), body=body
         )
         assert isinstance(answer_event(client.ports, sid, seq, sent), Applied)

@@ -85,8 +85,8 @@ CELLS = [
 ]
 
 
-def knocking(caller: str) -> dict[str, Any]:
-    """How a caller comes."""
+def headers_of(caller: str) -> dict[str, Any]:
+    """Return how a caller shows who they are."""
     match caller:
         case "no key":
             return {"key": None}
@@ -130,7 +130,7 @@ def test_each_route_by_each_caller(client: Client, target: str, caller: str, sta
     before = everything(client)
     method, path = target.format(shop=shop, one=one, key=key, many=MANY.sid).split()
 
-    found, _ = client(method, path, body, **knocking(caller))
+    found, _ = client(method, path, body, **headers_of(caller))
 
     assert found == status
     if found >= 400:

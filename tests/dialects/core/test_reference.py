@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dev import examples
-from shared.api.core.openapi import ERROR_EXAMPLES, EXAMPLES_FILE, document, errors_of
+from shared.api.core.openapi import EXAMPLES_FILE, REFUSALS, document, errors_of
 from shared.api.core.routes import ROUTES
 from shared.api.http.pages import text_of
 from shared.api.reference.docs_page import docs_page
@@ -88,7 +88,7 @@ class TestExamples:
             assert told["message"]
 
     def test_every_status_has_an_example(self) -> None:
-        assert set(ERROR_EXAMPLES) == {status for route in ROUTES for status in errors_of(route)}
+        assert set(REFUSALS) == {status for route in ROUTES for status in errors_of(route)}
 
     def test_they_are_what_is_answered_today(self) -> None:
         assert json.loads(EXAMPLES_FILE.read_text()) == examples.examples(), "make examples"

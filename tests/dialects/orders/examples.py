@@ -11,8 +11,8 @@ from typing import Any
 from dev.memory.world import ManualClock, MemoryPorts
 from shared import bootstrap
 from shared.adapters.crypto import SecretHasher
-from shared.api.orders.openapi import EXAMPLES_FILE, name_of
-from shared.api.orders.routes import WAYS
+from shared.api.orders.openapi import EXAMPLES_FILE
+from shared.api.orders.routes import ROUTES
 from tests.dialects.core.client import Shop
 from tests.dialects.orders.client import Joc
 from tests.dialects.wire import NOON, TEMPLATE
@@ -27,14 +27,14 @@ def played(joc: Joc) -> Json:
     found: Json = {}
 
     def play(name: str, body: Json | None = None) -> Any:
-        way = next(one for one in WAYS if name_of(one) == name)
+        route = next(route for route in ROUTES if route.name == name)
         if name == "log_in":
             status, answer = joc.log_in("operator")
             joc.tokens["operator"] = answer["accessToken"]
         else:
             token = {"X-Access-Token": joc.tokens["operator"]}
             body = None if body is None else {"controllerId": "a-1", **body}
-            status, answer = joc.send(way.path, body, headers=token)
+            status, answer = joc.send(route.path, body, headers=token)
         assert status == 200, (name, answer)
         found[name] = {"answer": answer} if body is None else {"body": body, "answer": answer}
         return answer
@@ -74,7 +74,7 @@ def main() -> None:
     shop = Shop()
     ports = MemoryPorts(caller=shop, clock=ManualClock(NOON))
     bootstrap.use_ports(ports)
-    write({name_of(way): {"body": {}, "answer": {}} for way in WAYS})
+    write({route.name: {"body": {}, "answer": {}} for route in ROUTES})
     write(played(Joc(ports, SecretHasher(("p" * 32).encode()), shop)))
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from shared import bootstrap
-from shared.api.orders.errors import TABLE, TOLD, Code
+from shared.api.orders.errors import Code
 from shared.api.orders.schemas import MOST_ORDER_IDS
-from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
@@ -338,10 +337,6 @@ class TestTooMuchAtOnce:
 
         assert (status, answer["error"]["code"]) == (420, "JOC-420")
         assert answer["error"]["message"] == "JocException: too much is asked at once; try again"
-
-    def test_whose_own_words_are_not_for_clients(self) -> None:
-        assert set(TOLD) == {ContentionError, OverloadedError}
-        assert set(TOLD) <= set(TABLE)
 
 
 def test_every_code_is_of_the_form_of_the_vendors() -> None:

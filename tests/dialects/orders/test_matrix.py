@@ -121,4 +121,4 @@ def test_of_another_account_there_is_no_order(joc: Joc, path: str) -> None:
 
 
 def test_every_route_has_its_row() -> None:
-    assert list(MATRIX) == [route.path for route in ROUTES]
+    assert list(MATRIX) == [route.path for route in ROUTES if route.role is not None]

@@ -33,7 +33,7 @@ from shared.domain.bulk.operation import (
 )
 from shared.domain.bulk.selection import Cursor, OfStrategy, Slice
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 from tests.factories import an_instance
 
@@ -302,7 +302,7 @@ class TestWhatACommandCameTo:
             Applied(instance=instance),
             AlreadyThere(instance=instance),
             AlreadyThere(instance=replace(instance, operations=(OperationSid("b-0"), SID))),
-            Refused(instance=instance, why="the instance is COMPLETED"),
+            Refused(instance=instance, why="the instance is COMPLETED", rule=RefusalRule.STATE),
             None,
         ]
 

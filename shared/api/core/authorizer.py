@@ -1,0 +1,143 @@
+"""What a request names: it exists, it is of the caller's account, and the caller knows its Strategy-Secret.
+
+Source: design section 9; contracts/core.md section 1.3.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, assert_never
+
+from shared.api.core.errors import CoreError, not_found
+from shared.api.http.auth import Secret, compare_secret
+from shared.api.http.request import Request
+from shared.api.http.route import Route, Target
+from shared.application.ports import UnknownStrategyError
+from shared.domain.access import AccessKey
+from shared.domain.bulk.operation import BulkOperation
+from shared.domain.ids import InstanceSid, OperationSid, StrategySid, event_address, event_of_correlation
+from shared.domain.instance.model import Instance
+from shared.domain.strategy.model import StrategyHead
+
+_SID = re.compile(r"[0-9A-Za-z-]{1,64}")
+"""The form of a sid; anything else is not looked for."""
+
+_SECRET_FAULTS: Mapping[Secret, str] = {
+    Secret.MISSING: "is missing",
+    Secret.UNDECODABLE: "is not base64 of UTF-8 text",
+    Secret.WRONG: "is not this strategy's",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedInstance:
+    """An instance as loaded by a strong read for this request, and the head of its strategy."""
+
+    instance: Instance
+    head: StrategyHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedEvent:
+    """An event by its number, and its instance as loaded by a strong read for this request."""
+
+    instance: Instance
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """Finds for one request what its caller may touch; every method raises CoreError (404, 403) otherwise."""
+
+    request: Request
+
+    def strategy(self, sid: str, *, deleted: bool = False) -> StrategyHead:
+        """Return a strategy. deleted: also one that was deleted."""
+        head = self._own_head(sid)
+        if head is None or (head.deleted_at is not None and not deleted):
+            raise not_found("strategy")
+        return self._opened(head)
+
+    def strategy_named(self, name_or_sid: str) -> StrategyHead:
+        """Return the strategy with that sid, else with that name."""
+        head = self._own_head(name_or_sid)
+        if head is None or head.deleted_at is not None:
+            head = self.request.ports.strategies.named(self.request.principal.account_id, name_or_sid)
+        if head is None:
+            raise not_found("strategy")
+        return self._opened(head)
+
+    def instance(self, sid: str, *, what: str = "instance") -> NamedInstance:
+        """Return an instance. what: the thing that is reported as not found."""
+        instance = self.request.ports.instances.load(InstanceSid(sid)) if _SID.fullmatch(sid) else None
+        if instance is None or instance.account_id != self.request.principal.account_id:
+            raise not_found(what)
+        return NamedInstance(instance=instance, head=self._opened(self._head_of(instance)))
+
+    def event(self, sid: str) -> NamedEvent:
+        """Return an event; that it is among those of its instance is left to the operation."""
+        address = event_address(sid)
+        if address is None:
+            raise not_found("event")
+        return NamedEvent(instance=self.instance(address[0], what="event").instance, seq=address[1])
+
+    def operation(self, sid: str) -> BulkOperation:
+        """Return a bulk operation."""
+        bulk = self.request.ports.operations.load(OperationSid(sid)) if _SID.fullmatch(sid) else None
+        if not isinstance(bulk, BulkOperation) or bulk.account_id != self.request.principal.account_id:
+            raise not_found("operation")
+        return bulk
+
+    def key(self, key_id: str) -> AccessKey:
+        """Return an access key."""
+        key = self.request.ports.access.key(key_id)
+        if key is None or key.account_id != self.request.principal.account_id:
+            raise not_found("access key")
+        return key
+
+    def knows_secret_of(self, instance: Instance) -> bool:
+        """Return whether the Strategy-Secret is that of the instance's strategy, or that has none."""
+        return compare_secret(self.request, self._head_of(instance)) is Secret.RIGHT
+
+    def _own_head(self, sid: str) -> StrategyHead | None:
+        head = self.request.ports.strategies.head(StrategySid(sid)) if _SID.fullmatch(sid) else None
+        return head if head is not None and head.account_id == self.request.principal.account_id else None
+
+    def _head_of(self, instance: Instance) -> StrategyHead:
+        head = self.request.ports.strategies.head(instance.strategy_sid)
+        if head is None:
+            # Heads are never removed, so our own store is inconsistent.
+            raise UnknownStrategyError(instance.strategy_sid)
+        return head
+
+    def _opened(self, head: StrategyHead) -> StrategyHead:
+        fault = _SECRET_FAULTS.get(compare_secret(self.request, head))
+        if fault is not None:
+            raise CoreError(HTTPStatus.FORBIDDEN, f"the header Strategy-Secret {fault}")
+        return head
+
+
+def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what the path names as arguments of the operation. Raises: CoreError (404, 403)."""
+    authorizer, target = Authorizer(request), route.target
+    arguments: dict[str, Any]
+    match target:
+        case Target.NOTHING | Target.NAMED_STRATEGY | Target.IDS:
+            return path
+        case Target.STRATEGY | Target.STRATEGY_OR_DELETED:
+            head = authorizer.strategy(path["sid"], deleted=target is Target.STRATEGY_OR_DELETED)
+            arguments = {"head": head}
+        case Target.INSTANCE:
+            arguments = {"named": authorizer.instance(path["sid"])}
+        case Target.EVENT:
+            sid = path["sid"] if "sid" in path else event_of_correlation(path["correlation_id"])
+            arguments = {"named": authorizer.event(sid)}
+        case Target.OPERATION:
+            arguments = {"bulk": authorizer.operation(path["sid"])}
+        case Target.KEY:
+            arguments = {"key": authorizer.key(path["key_id"])}
+        case _:
+            assert_never(target)
+    # Other parts of the path (a version, a correlation id) are handed over as they are.
+    return arguments | {name: part for name, part in path.items() if name not in ("sid", "key_id")}

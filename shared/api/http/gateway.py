@@ -1,0 +1,158 @@
+"""The Lambda handler of a dialect, made from its description: one pipeline for every request.
+
+Key (401), role (403), what the path names (404), its secret (403), query, body and headers (400); then the operation.
+Source: design section 9.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.api.http.errors import (
+    ErrorTable,
+    ForbiddenError,
+    Occurrence,
+    UnauthorizedError,
+    UnknownPathError,
+)
+from shared.api.http.models import check_comment, check_key, read_model, read_query
+from shared.api.http.pages import serve_pages
+from shared.api.http.request import Deployment, Incoming, Request, body_of
+from shared.api.http.route import Answer, Principal, Route
+from shared.application.ports import Ports, SecretHasher
+
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
+def _as_named(_: Request, __: Route, path: Mapping[str, str]) -> Mapping[str, Any]:
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A wire contract: its routes, its errors, and how its callers show who they are.
+
+    name: that of its package ``shared.api.<name>`` and of ``functions/<name>_api``.
+    find: returns the arguments of the operation for what the path names, or raises if the caller may not have it.
+    last_wins: the member of its bodies in which a name may come twice.
+    has_comments: what changes something takes an Audit-Comment. has_secrets: strategies have a Strategy-Secret.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    errors: ErrorTable
+    authenticate: Callable[[Incoming, Route], Principal | None]
+    find: Callable[[Request, Route, Mapping[str, str]], Mapping[str, Any]] = _as_named
+    cache_control: str = "no-store"
+    last_wins: str | None = None
+    has_comments: bool = False
+    has_secrets: bool = False
+
+
+class Host(Protocol):
+    """The composition root."""
+
+    def ports(self) -> Ports:
+        """The ports in use."""
+
+    def hasher(self) -> SecretHasher:
+        """What hashes secrets."""
+
+    def deployment(self) -> Deployment:
+        """The deployment's settings."""
+
+
+def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str, str]) -> Answer:
+    """Check and read a request, and return what its operation answers.
+
+    Raises: an error with a row in the dialect's table, if the request is refused.
+    """
+    principal = (route.authenticate or dialect.authenticate)(incoming, route)
+    if principal is None:
+        raise UnauthorizedError(route)
+    if route.role is not None and not principal.role.includes(route.role):
+        raise ForbiddenError(principal, route)
+    request = incoming.sent_by(principal)
+    arguments = dict(dialect.find(request, route, path))
+    if route.query is not None:
+        arguments["query"] = read_query(request, route.query)
+    if route.read is not None:
+        arguments["body"] = route.read(request, route.body)
+    elif isinstance(route.body, type):
+        arguments["body"] = read_model(request, route.body, optional=route.body_is_optional)
+    if route.is_idempotent:
+        check_key(request)
+    if dialect.has_comments and route.method != "GET":
+        check_comment(request)
+    return route.operation(request, **arguments)
+
+
+def handler_of(dialect: Dialect, host: Host, folder: Path) -> Handler:
+    """Return the Lambda handler of a dialect. folder: that of the handler, beside which the build puts the pages."""
+    logger, app = Logger(), APIGatewayHttpResolver()
+    gateway = _Gateway(dialect, host, app, logger)
+    for route in dialect.routes:
+        app.route(route.path, method=route.method)(gateway.serve(route))
+    serve_pages(app, dialect.name, folder)
+    app.not_found(lambda _: gateway.refuse(UnknownPathError()))
+    app.exception_handler(Exception)(gateway.refuse)
+
+    @logger.inject_lambda_context
+    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return app.resolve(event, context)
+
+    return lambda_handler
+
+
+@dataclass(frozen=True, slots=True)
+class _Gateway:
+    dialect: Dialect
+    host: Host
+    app: APIGatewayHttpResolver
+    logger: Logger
+
+    def serve(self, route: Route) -> Callable[..., Response[Any]]:
+        def served(**path: str) -> Response[Any]:
+            event, ports = self.app.current_event, self.host.ports()
+            incoming = Incoming(
+                ports=ports,
+                hasher=self.host.hasher(),
+                deployment=self.host.deployment(),
+                headers=event.headers,
+                query=event.query_string_parameters,
+                text=body_of(event.raw_event),
+                now=ports.clock.now(),
+                last_wins=self.dialect.last_wins,
+            )
+            return self._respond(answer(self.dialect, route, incoming, path))
+
+        return served
+
+    def refuse(self, error: Exception) -> Response[Any]:
+        """Answer an error in the dialect's shape; of a failure of ours, only an id that the log has too."""
+        context, errors = self.app.current_event.request_context, self.dialect.errors
+        error_id = errors.error_id(context.request_id)
+        refusal = errors.refusal_of(error)
+        if refusal is not None:
+            at = self.host.ports().clock.now()
+        else:
+            self.logger.error(
+                "request failed",
+                exc_info=error,
+                extra={"errorId": error_id, "requestId": context.request_id},
+            )
+            # The clock port may be what failed; API Gateway's own time is always there.
+            refusal, at = errors.failure, datetime.fromtimestamp(context.time_epoch / 1000, UTC)
+        body = refusal.body(Occurrence(at=at, error_id=error_id))
+        return self._respond(Answer(body=body, status=refusal.status, headers=refusal.headers))
+
+    def _respond(self, answer: Answer) -> Response[Any]:
+        kind = None if answer.body == "" else "application/json"
+        headers = {"Cache-Control": self.dialect.cache_control, **answer.headers}
+        return Response(answer.status, kind, answer.body, headers=headers)

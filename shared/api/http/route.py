@@ -1,0 +1,115 @@
+"""A row of a dialect's table of routes: everything that is true of one operation before it runs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from enum import Enum, auto
+from http import HTTPStatus
+from inspect import get_annotations
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.domain.access import Role
+from shared.domain.ids import AccountId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The holder of a valid access key or session."""
+
+    key_id: str
+    account_id: AccountId
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an operation answers. body: a JSON value; the empty text for an answer without a body."""
+
+    body: Any = ""
+    status: int = HTTPStatus.OK
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Target(Enum):
+    """What a request names. It is found, and its Strategy-Secret checked, before the operation runs."""
+
+    NOTHING = auto()
+    STRATEGY = auto()
+    """The strategy in the path."""
+    STRATEGY_OR_DELETED = auto()
+    """The same, also after its deletion."""
+    NAMED_STRATEGY = auto()
+    """The strategy that body or query name, if they name one."""
+    INSTANCE = auto()
+    EVENT = auto()
+    OPERATION = auto()
+    """The bulk operation in the path; no secret guards it."""
+    KEY = auto()
+    """The access key in the path; no secret guards it."""
+    IDS = auto()
+    """Ids in the path, of which only the form is checked: what they name is looked for after the body was read."""
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether the caller must know a Strategy-Secret, in the dialect that has them."""
+        return self not in (Target.NOTHING, Target.OPERATION, Target.KEY, Target.IDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation, and what the gateway checks and reads before it runs.
+
+    role: the lowest that may call it; None for every role. place: method and path, as ``GET /audit``.
+    operation: called with the request, what the path names, and ``query`` and ``body`` if it takes them. Their
+    models are those in its signature, so that each is declared once.
+    answer: the name of its answer's shape in the OpenAPI document; None for an answer without a body.
+    authenticate: used instead of the dialect's.
+    read: reads the body if more than its model is to be checked; called with the request and ``body``.
+    shape: what the body is in the OpenAPI document, if not the model in the signature: a model, or a shape's name.
+    is_idempotent: takes an Idempotency-Key. statuses: those of success.
+    suffix: to the name of an operation that is served under two paths.
+    """
+
+    role: Role | None
+    place: str
+    operation: Callable[..., Answer]
+    answer: str | None
+    target: Target = Target.NOTHING
+    _: KW_ONLY
+    authenticate: Callable[..., Principal | None] | None = None
+    read: Callable[..., Any] | None = None
+    shape: type[BaseModel] | str | None = None
+    body_is_optional: bool = False
+    is_idempotent: bool = False
+    statuses: tuple[int, ...] = (HTTPStatus.OK,)
+    suffix: str = ""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.place.split()[0]
+
+    @property
+    def path(self) -> str:
+        """The path, with its names in ``<>``."""
+        return self.place.split()[1]
+
+    @property
+    def body(self) -> type[BaseModel] | str | None:
+        """The model or the name of the shape of the body; None if the route takes none."""
+        return self.shape or self._model("body")
+
+    @property
+    def query(self) -> type[BaseModel] | None:
+        """The model of the query; None if the route takes none."""
+        return self._model("query")
+
+    @property
+    def name(self) -> str:
+        """The name of the operation, unlike that of any other route of the dialect."""
+        return f"{self.operation.__name__}{self.suffix}"
+
+    def _model(self, parameter: str) -> type[BaseModel] | None:
+        model: type[BaseModel] | None = get_annotations(self.operation).get(parameter)
+        return model

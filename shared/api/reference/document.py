@@ -1,0 +1,246 @@
+"""The OpenAPI 3.1 document of a dialect, made from its routes.
+
+Documents are made at build time or by tests, never for a request.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared import __version__
+from shared.api.http.errors import Occurrence, TooLargeError, UnauthorizedError
+from shared.api.http.gateway import Dialect
+from shared.api.http.models import MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS
+from shared.api.http.pages import PAGES, Page
+from shared.api.http.route import Route
+from shared.api.reference.openapi import SHAPES_AT, TEXT, Json, ref
+from shared.application.ports import OverloadedError
+
+A_BEARER_KEY: Json = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "`<keyId>.<secret>` of an access key.",
+}
+_PART: Json = {"type": "string", "minLength": 1}
+_REPEATABLE = "Names the request, so that sending it again creates nothing new."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What the document of a dialect says besides its table of routes.
+
+    examples: of each operation by its name: ``path``, ``query``, ``body``, ``answer``. refusals: the answers that
+    are no success, by their statuses. statuses_of: those that a route may be refused with.
+    parts: the schemas of parts of paths; a text by default. idempotency_key: what the header is said to do.
+    headers_of: the headers of a successful answer. schema_of: the schema of a body's model.
+    schemes, security: how callers show who they are. shown: what they need not show for the pages.
+    is_typed: whether the examples of queries are the values that their texts stand for.
+    """
+
+    dialect: Dialect
+    about: str
+    shapes: Json
+    examples: Mapping[str, Json]
+    refusals: Mapping[int, Json]
+    statuses_of: Callable[[Route], Iterable[int]]
+    schemes: Json
+    security: Sequence[Json] = ({"accessKey": []},)
+    shown: str = "a key"
+    parts: Mapping[str, Json] = field(default_factory=dict)
+    idempotency_key: str = _REPEATABLE
+    headers_of: Callable[[Route], Json] = lambda _: {}
+    schema_of: Callable[[type[BaseModel], Json], Json] | None = None
+    is_typed: bool = False
+
+
+def document_of(reference: Reference) -> Json:
+    """Return the whole document, with the pages of the dialect."""
+    schemas = dict(reference.shapes)
+    paths: Json = {}
+    for route in reference.dialect.routes:
+        path = route.path.replace("<", "{").replace(">", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(reference, route, schemas)
+    failure, shown = reference.refusals[HTTPStatus.INTERNAL_SERVER_ERROR], reference.shown
+    paths |= {page.path: {"get": _page(page, failure, shown)} for page in PAGES[reference.dialect.name]}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"Ritornello, {reference.dialect.name} dialect",
+            "version": __version__,
+            "description": reference.about,
+        },
+        "paths": paths,
+        "security": list(reference.security),
+        "components": {"schemas": schemas, "securitySchemes": reference.schemes},
+    }
+
+
+def refusals_of(
+    dialect: Dialect, at: Occurrence, own: Mapping[int, tuple[str, Exception]]
+) -> Mapping[int, Json]:
+    """Return the answers to errors by their statuses, each as the dialect's own table answers it.
+
+    own: what the dialect says of a status, and an error that is answered so; besides what all of them say.
+    """
+    rows = {
+        HTTPStatus.UNAUTHORIZED: ("No valid access key was shown.", UnauthorizedError(dialect.routes[0])),
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body takes more than 256 KB.", TooLargeError()),
+        HTTPStatus.TOO_MANY_REQUESTS: ("Too much is asked at once; try again.", OverloadedError()),
+        HTTPStatus.INTERNAL_SERVER_ERROR: (
+            "Something failed on our side; the errorId is in its log too.",
+            dialect.errors.failure,
+        ),
+        **own,
+    }
+    responses: dict[int, Json] = {}
+    for status, (text, error) in rows.items():
+        refusal = dialect.errors.refusal_of(error)
+        if refusal is not None and refusal.status == status:
+            headers = {name: {"schema": {"const": value}} for name, value in refusal.headers.items()}
+            responses[status] = response(text, refusal.shape, refusal.body(at), headers)
+    return responses
+
+
+def schema_of(model: type[BaseModel], schemas: Json) -> Json:
+    """Return the schema of a model; what it refers to goes to ``schemas``."""
+    schema = model.model_json_schema(ref_template=f"{SHAPES_AT}{{model}}")
+    schemas |= schema.pop("$defs", {})
+    return schema
+
+
+def response(description: str, shape: str, example: Any, headers: Json | None = None) -> Json:  # noqa: ANN401 - any JSON value
+    """Return an answer in JSON."""
+    answer = {"description": description, "content": _content(shape, example)}
+    return answer | ({"headers": headers} if headers else {})
+
+
+def header(name: str, description: str, **bounds: int) -> Json:
+    """Return a header that may be sent."""
+    schema = {"type": "string", **bounds}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def _operation(reference: Reference, route: Route, schemas: Json) -> Json:
+    """Return an operation; its texts are those of the function behind it."""
+    summary, _, more = (route.operation.__doc__ or "").strip().partition("\n")
+    needs = "" if route.role is None else f"Needs the role `{route.role}`."
+    example = reference.examples[route.name]
+    operation = {
+        "operationId": route.name,
+        "summary": summary,
+        "description": f"{' '.join(more.split())} {needs}".strip(),
+        "parameters": [
+            *_path(reference, route, example),
+            *_headers(reference, route),
+            *_query(reference, route, example),
+        ],
+        "responses": _responses(reference, route, example),
+    }
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": not route.body_is_optional,
+            "content": _content(_body(reference, route.body, schemas), example["body"]),
+        }
+    return operation
+
+
+def _body(reference: Reference, body: type[BaseModel] | str, schemas: Json) -> str:
+    """Return the name of the shape of a body; the schema of a model goes to ``schemas``."""
+    if isinstance(body, str):
+        return body
+    schemas[body.__name__] = (reference.schema_of or schema_of)(body, schemas)
+    return body.__name__
+
+
+def _path(reference: Reference, route: Route, example: Json) -> list[Json]:
+    names = [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": reference.parts.get(name, _PART),
+            "example": example["path"][name],
+        }
+        for name in names
+    ]
+
+
+def _headers(reference: Reference, route: Route) -> list[Json]:
+    headers: list[Json] = []
+    if reference.dialect.has_secrets and route.target.has_secret:
+        text = "The strategy's secret in base64; not needed where the strategy has none."
+        headers.append(header("Strategy-Secret", text))
+    if route.is_idempotent:
+        bounds = {"minLength": 1, "maxLength": MAX_KEY_CHARACTERS}
+        headers.append(header("Idempotency-Key", reference.idempotency_key, **bounds))
+    if reference.dialect.has_comments and route.method != "GET":
+        why = "Why it is done, for the audit trail."
+        headers.append(header("Audit-Comment", why, maxLength=MAX_COMMENT_CHARACTERS))
+    return headers
+
+
+def _query(reference: Reference, route: Route, example: Json) -> list[Json]:
+    if route.query is None:
+        return []
+    schema = route.query.model_json_schema()
+    known, examples = schema.get("$defs", {}), example.get("query", {})
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "schema": _inlined(of, known),
+        }
+        | ({"example": _value(examples[name], of, reference)} if name in examples else {})
+        for name, of in schema["properties"].items()
+    ]
+
+
+def _inlined(schema: Json, known: Json) -> Json:
+    """Return a parameter's schema with what it refers to in place."""
+    if "$ref" in schema:
+        return {"enum": known[schema["$ref"].rpartition("/")[2]]["enum"]}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_inlined(one, known) for one in schema["anyOf"]]}
+    return schema
+
+
+def _value(text: str, schema: Json, reference: Reference) -> int | str:
+    return int(text) if reference.is_typed and schema.get("type") == "integer" else text
+
+
+def _responses(reference: Reference, route: Route, example: Json) -> Json:
+    answers: Json = {}
+    for status in map(HTTPStatus, sorted(route.statuses)):
+        headers = reference.headers_of(route)
+        answers[str(status.value)] = (
+            {"description": status.phrase, "content": {}}
+            if route.answer is None
+            else response(status.phrase, route.answer, example["answer"], headers)
+        )
+    refused = sorted(reference.statuses_of(route))
+    return answers | {str(int(status)): reference.refusals[status] for status in refused}
+
+
+def _content(shape: str, example: Any) -> Json:  # noqa: ANN401 - any JSON value
+    return {"application/json": {"schema": ref(shape), "example": example}}
+
+
+def _page(page: Page, failure: Json, shown: str) -> Json:
+    kind = page.media_type.partition(";")[0]
+    shape = {"type": "object"} if kind == "application/json" else TEXT
+    return {
+        "operationId": page.operation,
+        "summary": page.summary,
+        "description": f"Open to everybody, without {shown}.",
+        "security": [],
+        "parameters": [],
+        "responses": {
+            "200": {"description": HTTPStatus.OK.phrase, "content": {kind: {"schema": shape}}},
+            "500": failure,
+        },
+    }
