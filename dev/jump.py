@@ -51,15 +51,15 @@ class Jumper:
 
     def _step(self, to: datetime) -> bool:
         """Ring what comes next, unless it lies beyond."""
-        bell, attention = self.doorbells.earliest(), self._next_sweep()
-        if bell is not None and bell[0] <= to and (attention is None or bell[0] <= attention):
+        bell, sweep = self.doorbells.earliest(), self._next_sweep()
+        if bell is not None and bell[0] <= to and (sweep is None or bell[0] <= sweep):
             self._move_to(bell[0])
             event = self.doorbells.take(bell[1])
             if event is not None:
                 self.ring(event)
             return True
-        if attention is not None and attention <= to:
-            self._move_to(attention)
+        if sweep is not None and sweep <= to:
+            self._move_to(sweep)
             self.sweep()
             return True
         return False

@@ -100,10 +100,8 @@ class TestIndexes:
     """An entry that comes or goes costs a unit, one that moves two, one that stays none."""
 
     def instance(self, at: str | None, status: str = "ACTIVE") -> dict[str, Any]:
-        attention = {} if at is None else {"sweepPartition": "1", "sweepAt": at}
-        return weighing(
-            500, sid="i", strategyStatus=f"s#{status}", createdSid="c", ownerShard="a#1", **attention
-        )
+        sweep = {} if at is None else {"sweepPartition": "1", "sweepAt": at}
+        return weighing(500, sid="i", strategyStatus=f"s#{status}", createdSid="c", ownerShard="a#1", **sweep)
 
     @pytest.mark.parametrize(
         ("before", "after", "units"),

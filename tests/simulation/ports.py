@@ -110,7 +110,7 @@ class Strategies(MemoryStrategies):
         return self.world.versions.get(version) or replace(self.world.strategy, version=version)
 
     def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
-        self.world.io("held_by")
+        self.world.io("blocked_by")
         return self.world.flags.blocked_by(account, strategy)
 
 

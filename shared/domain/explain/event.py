@@ -31,7 +31,7 @@ class Told:
 class Question:
     """What is asked about an event: the state of things at ``at``, which is ``now`` or before it.
 
-    stood: where its instance stood then. held_by: the flag that is up now, if one is.
+    stood: where its instance stood then. blocked_by: the flag that is up now, if one is.
     """
 
     instance: Instance

@@ -30,7 +30,7 @@ class Known:
     """What there is to tell from.
 
     events: open and closed, those around the time at least. ahead: what is foreseen, up to beyond the time where
-    that has not come; all of it where ``plan_ends``. held_by: the flag that is up now. audit: entries about the
+    that has not come; all of it where ``plan_ends``. blocked_by: the flag that is up now. audit: entries about the
     instance around the time.
     """
 

@@ -146,7 +146,7 @@ def catch_up(
 
 
 def fell_due_while_stopped(instance: Instance) -> bool:
-    """Whether the open main event's date came while the instance was paused, or it stands parked."""
+    """Whether the open main event's date came while the instance was paused or blocked."""
     main, stop = instance.main_event, instance.stop
     passed = main is not None and stop is not None and stop.at <= main.date
     return passed or instance.blocked_by is not None

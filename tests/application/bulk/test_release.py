@@ -69,7 +69,7 @@ def a_world(instances: MemoryInstances | None = None) -> MemoryPorts:
     return ports
 
 
-def parked(ports: MemoryPorts, count: int) -> list[InstanceSid]:
+def blocked(ports: MemoryPorts, count: int) -> list[InstanceSid]:
     """So many instances whose due events the paused queue holds."""
     pause_queue(ports, ACCOUNT, by=ANN)
     (strategy,) = ports.strategies.strategies.values()
@@ -97,7 +97,7 @@ class TestResumingTheQueue:
 
     def test_one_for_each_partition_is_begun(self) -> None:
         ports = a_world()
-        parked(ports, 1)
+        blocked(ports, 1)
 
         resume_queue(ports, ACCOUNT, by=ANN)
 
@@ -106,7 +106,7 @@ class TestResumingTheQueue:
 
     def test_where_nobody_rings_the_sweeper_does(self) -> None:
         ports = a_world()
-        parked(ports, 1)
+        blocked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.operations.clear()
 
@@ -120,7 +120,7 @@ class TestADrain:
 
     def test_everything_is_freed_and_rung_for(self) -> None:
         ports = a_world()
-        sids = parked(ports, 60)
+        sids = blocked(ports, 60)
         resume_queue(ports, ACCOUNT, by=ANN)
 
         assert turn(ports) == 60
@@ -130,7 +130,7 @@ class TestADrain:
 
     def test_it_keeps_to_its_pace(self) -> None:
         ports = a_world()
-        parked(ports, 50)
+        blocked(ports, 50)
         resume_queue(ports, ACCOUNT, by=ANN)
 
         turn(ports)
@@ -139,7 +139,7 @@ class TestADrain:
 
     def test_out_of_time_it_hands_over_to_a_fresh_invocation(self) -> None:
         ports = a_world()
-        parked(ports, 60)
+        blocked(ports, 60)
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.operations.clear()
 
@@ -153,7 +153,7 @@ class TestADrain:
     def test_it_looks_again_every_minute_and_ends_after_ten_of_quiet(self) -> None:
         ports = a_world()
         resume = NOON + timedelta(seconds=1)
-        parked(ports, 0)
+        blocked(ports, 0)
         ports.clock.at = resume
         resume_queue(ports, ACCOUNT, by=ANN)
         looks = 0
@@ -167,7 +167,7 @@ class TestADrain:
 
     def test_one_parked_late_is_found_by_a_later_look(self) -> None:
         ports = a_world()
-        (sid,) = parked(ports, 1)
+        (sid,) = blocked(ports, 1)
         instance = ports.instances.instances.pop(sid)
         resume_queue(ports, ACCOUNT, by=ANN)
         assert turn(ports) == 0
@@ -179,7 +179,7 @@ class TestADrain:
 
     def test_a_long_turn_says_that_it_is_still_at_work(self) -> None:
         ports = a_world()
-        parked(ports, 200)
+        blocked(ports, 200)
         resume_queue(ports, ACCOUNT, by=ANN)
         seen: list[timedelta] = []
 
@@ -195,7 +195,7 @@ class TestADrain:
 
     def test_before_it_is_due_again_it_is_left_alone(self) -> None:
         ports = a_world()
-        parked(ports, 1)
+        blocked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
         drain = ports.operations.drains[OURS]
         ports.operations.drains[OURS] = replace(drain, sweep_at=NOON + IN_HAND)
@@ -213,7 +213,7 @@ class TestWhatStopsADrain:
 
     def test_a_queue_that_is_paused_again(self) -> None:
         ports = a_world()
-        parked(ports, 1)
+        blocked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
         pause_queue(ports, ACCOUNT, by=ANN)
 
@@ -248,7 +248,7 @@ class TestWhatStopsADrain:
 
     def test_one_started_anew_meanwhile_goes_on_as_the_new_one(self) -> None:
         ports = a_world()
-        parked(ports, 30)
+        blocked(ports, 30)
         resume_queue(ports, ACCOUNT, by=ANN)
         anew: list[Drain] = []
 
@@ -269,7 +269,7 @@ class TestWhatGoesWrong:
     def test_one_that_cannot_be_read_holds_up_none_of_the_others(self) -> None:
         instances = Marred()
         ports = a_world(instances)
-        sids = parked(ports, 60)
+        sids = blocked(ports, 60)
         instances.broken = {sids[0], sids[30]}
         resume_queue(ports, ACCOUNT, by=ANN)
 
@@ -283,7 +283,7 @@ class TestWhatGoesWrong:
     def test_an_index_that_still_shows_what_was_freed_is_waited_for(self) -> None:
         instances = Lagging()
         ports = a_world(instances)
-        sids = parked(ports, 3)
+        sids = blocked(ports, 3)
         resume_queue(ports, ACCOUNT, by=ANN)
         instances.looks = 3
 

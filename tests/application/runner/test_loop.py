@@ -291,7 +291,7 @@ class TestALongStep:
 
 
 class TestAPausedFlag:
-    """What is due while a queue or strategy is paused is parked, and set free when the flag has cleared."""
+    """What is due while a queue or strategy is paused is blocked, and unblocked when the flag is cleared."""
 
     def test_parks_the_instance_without_a_call(self) -> None:
         ports, service = a_world()

@@ -288,7 +288,7 @@ class TestRepair:
 
 
 class TestDeadRunnerOfAStoppedInstance:
-    """The event of a stopped instance whose runner died is parked or closed, the fence moved."""
+    """The event of a stopped instance whose runner crashed is paused or closed, and the fence moves."""
 
     def test_paused_the_event_keeps_its_progress_and_its_doubt(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))

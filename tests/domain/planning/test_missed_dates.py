@@ -497,7 +497,7 @@ class TestAfterALongRun:
 class TestAParkedEvent:
     """What fell due while the queue or the strategy was paused falls under the rule too."""
 
-    def parked(self, on_resume: str) -> Life:
+    def blocked(self, on_resume: str) -> Life:
         of = begun(weekly(on_resume=on_resume))
         before = of.main
         of.claim(before, at("2026-01-05"))
@@ -509,7 +509,7 @@ class TestAParkedEvent:
         [("last", "2026-01-05T00:00"), ("all", "2026-01-05T00:00"), ("skip", "2026-01-12T00:00")],
     )
     def test_freed_soon(self, on_resume: str, goes_on: str) -> None:
-        of = self.parked(on_resume)
+        of = self.blocked(on_resume)
         of.decide(Unblock(), at("2026-01-06"))
         assert of.open == [("bill", goes_on)]
 
@@ -518,12 +518,12 @@ class TestAParkedEvent:
         [("last", "2026-01-19T00:00"), ("all", "2026-01-05T00:00"), ("skip", "2026-01-26T00:00")],
     )
     def test_freed_after_more_dates_have_passed(self, on_resume: str, goes_on: str) -> None:
-        of = self.parked(on_resume)
+        of = self.blocked(on_resume)
         of.decide(Unblock(), at("2026-01-20"))
         assert of.open == [("bill", goes_on)]
 
     def test_paused_as_well_it_counts_as_fallen_due_meanwhile(self) -> None:
-        of = self.parked("skip")
+        of = self.blocked("skip")
         resumed(of, paused="2026-01-06", until="2026-01-07")
         assert of.open == [("bill", "2026-01-12T00:00")]
 
