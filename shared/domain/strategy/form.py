@@ -72,7 +72,7 @@ def _parts(field: Field, entries: Json) -> Sequence[Fault]:
         faults.append(Fault("required", "must hold at least one entry"))
     if len(entries) > field.high:
         faults.append(Fault("too-many", f"must hold at most {field.high} entries"))
-    seen = {""}
+    seen: set[str] = set()
     for index, key in enumerate(keys_of(entries, field.unique)):
         if key and key in seen:
             faults.append(
@@ -90,6 +90,7 @@ def _texts(field: Field, members: Json) -> Sequence[Fault]:
         if value is None:
             continue
         if field.pattern is not None and not re.fullmatch(field.pattern, name):
+            # Only the names of headers have a pattern.
             message = "a header name has only letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"
             faults.append(Fault("header-name", message, f"/{escaped(name)}"))
         if not isinstance(value, str):
@@ -102,13 +103,9 @@ def _json(_: Field, value: Json) -> Sequence[Fault]:
 
 
 def _schema_or_expression(field: Field, value: Json) -> Sequence[Fault]:
-    if isinstance(value, Mapping):
-        return ()
-    return (
-        _text(field, value)
-        if isinstance(value, str)
-        else (Fault("type", "must be a schema or an expression"),)
-    )
+    if isinstance(value, str):
+        return _text(field, value)
+    return () if isinstance(value, Mapping) else (Fault("type", "must be a schema or an expression"),)
 
 
 _CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[Fault]]] = {
