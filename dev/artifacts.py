@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-MOST_UNZIPPED = 250 * 1024 * 1024
+MAX_UNZIPPED_BYTES = 250 * 1024 * 1024
 """Lambda's limit for a function's code with its layers, in bytes."""
 
-MOST_ZIPPED = 50 * 1024 * 1024
+MAX_ZIPPED_BYTES = 50 * 1024 * 1024
 """Lambda's limit for an archive that is sent directly, in bytes."""
 
 _MEGABYTE = 1024 * 1024
@@ -27,7 +27,7 @@ class Size:
     @property
     def fits(self) -> bool:
         """Whether Lambda takes it, sent directly."""
-        return self.unzipped <= MOST_UNZIPPED and self.zipped <= MOST_ZIPPED
+        return self.unzipped <= MAX_UNZIPPED_BYTES and self.zipped <= MAX_ZIPPED_BYTES
 
     def __str__(self) -> str:
         """One line for people."""

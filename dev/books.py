@@ -57,12 +57,12 @@ class Books:
         """Every event of an instance, finished or not, with its record and all steps of all of its runs."""
         instance = self.instance(sid)
         for seq in range(1, instance.next_seq):
-            trail = self._store.trail(instance.sid, seq)
-            record = None if instance.event(seq) else trail.record
+            event_history = self._store.event_history(instance.sid, seq)
+            record = None if instance.event(seq) else event_history.record
             event = instance.event(seq) or (record.event if record else None)
             last = () if record is None or record.last is None else (record.last,)
             if event is not None:
-                yield event, record, (*trail.entries, *last)
+                yield event, record, (*event_history.entries, *last)
 
     def lines(self, sid: str) -> list[Line]:
         """Every step of an instance, in the order it was executed."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from dev.clock import ClockFile, Offset
 from dev.doorbells import Doorbells
 
-MOST_STEPS = 100_000
+MAX_STEPS = 100_000
 _MINUTE = timedelta(minutes=1)
 
 
@@ -36,7 +36,7 @@ class Jumper:
         with self._one:
             self._set(jumping=True)
             try:
-                for _ in range(MOST_STEPS):
+                for _ in range(MAX_STEPS):
                     if not self.is_idle() or not self._step(to):
                         break
                 self._move_to(to)

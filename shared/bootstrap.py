@@ -24,7 +24,7 @@ from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
-from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.api.http.request import Deployment
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller
 from shared.config import Settings, read_settings
@@ -139,7 +139,7 @@ def _wired() -> _Wiring:
         audit=names.audit,
     )
     database = connect(_session())
-    doorbell = Doorbell(
+    targets = WakeupTargets(
         group=chosen.schedule_group,
         runner_arn=chosen.step_runner_arn,
         bulk_runner_arn=chosen.bulk_runner_arn,
@@ -161,7 +161,7 @@ def _wired() -> _Wiring:
         operations=DynamoDbOperations(client=database, tables=tables),
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(
-            doorbell,
+            targets,
             scheduler=lambda: _client("scheduler"),
             invoker=lambda: _client("lambda"),
             clock=clock,

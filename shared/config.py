@@ -14,7 +14,7 @@ from shared.domain.errors import DateError
 Network = IPv4Network | IPv6Network
 
 
-LONGEST_HORIZON_DAYS = 3650
+MAX_HORIZON_DAYS = 3650
 
 
 class ConfigError(Exception):
@@ -115,8 +115,8 @@ def _flag(name: str, text: str, problems: list[str]) -> bool:
 
 def _horizon(days: str, problems: list[str]) -> timedelta | None:
     """So many days; none for 0."""
-    if not days.isascii() or not days.isdigit() or int(days) > LONGEST_HORIZON_DAYS:
-        problems.append(f"HORIZON_DAYS: {days!r} is no whole number from 0 to {LONGEST_HORIZON_DAYS}")
+    if not days.isascii() or not days.isdigit() or int(days) > MAX_HORIZON_DAYS:
+        problems.append(f"HORIZON_DAYS: {days!r} is no whole number from 0 to {MAX_HORIZON_DAYS}")
         return None
     return timedelta(days=int(days)) or None
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from shared.domain.calendar.dates import Unit, moment_at
 from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
 from shared.domain.instance.event import Event, EventKind, EventStatus
-from shared.domain.instance.journal import JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance, Lease, Origin, Plan, Stoppage
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied
@@ -241,8 +241,8 @@ def an_entry(key: str = "only", then: Then | None = None, **members: Any) -> Jou
     return JournalEntry(**{**known, **members})
 
 
-def a_trail(*entries: JournalEntry) -> Trail:
-    return Trail(entries=entries)
+def a_trail(*entries: JournalEntry) -> EventHistory:
+    return EventHistory(entries=entries)
 
 
 def an_end(**members: Any) -> RunEnd:
@@ -281,8 +281,8 @@ class Journey:
         return found
 
     @property
-    def trail(self) -> Trail:
-        return Trail(entries=tuple(self.entries))
+    def event_history(self) -> EventHistory:
+        return EventHistory(entries=tuple(self.entries))
 
     @property
     def context(self) -> StepContext:
@@ -291,7 +291,7 @@ class Journey:
             strategy=self.strategy,
             instance=self.instance,
             event=self.event,
-            trail=self.trail,
+            event_history=self.event_history,
             now=self.now,
             token=f"token{self.decisions}",
         )
@@ -366,7 +366,9 @@ class Journey:
         self.now += HOUR
         steps = frozenset(self.strategy.definition.tasks[self.event.task].steps)
         by = Actor(name="key")
-        command = Redrive(seq=self.seq, trail=self.trail, by=by, from_step=from_step, steps=steps)
+        command = Redrive(
+            seq=self.seq, event_history=self.event_history, by=by, from_step=from_step, steps=steps
+        )
         verdict = redrive(self.strategy, self.instance, command, now=self.now)
         assert isinstance(verdict, Applied), verdict
         self.instance = verdict.instance

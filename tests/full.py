@@ -11,15 +11,15 @@ from shared.domain.access import AccessKey, Role, Session
 from shared.domain.bulk.operation import (
     BulkOperation,
     BulkStatus,
-    Came,
     Counts,
+    ItemOutcome,
+    ItemResult,
     MigrateTo,
-    Result,
     RunWaiting,
 )
-from shared.domain.bulk.release import Drain
-from shared.domain.bulk.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
-from shared.domain.calendar.dates import Asked, Moment
+from shared.domain.bulk.release import ReleaseJob
+from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy
+from shared.domain.calendar.dates import Anchor, Moment
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import (
     AccountId,
@@ -208,7 +208,7 @@ INSTANCE = Instance(
         ),
         cycle=3,
         moment=Moment(
-            at=at(31), asked=Asked(year=2026, month=2, day=31, hour=24, minute=5, second=6, microsecond=7)
+            at=at(31), anchor=Anchor(year=2026, month=2, day=31, hour=24, minute=5, second=6, microsecond=7)
         ),
         end_date=at(30),
         has_ended=True,
@@ -294,8 +294,8 @@ VERSION = StrategyVersion(
     sid=STRATEGY, version=3, description="Monthly, in €", created_at=at(2), created_by="key-9"
 )
 
-DRAIN = Drain(
-    sid=OperationSid("drain-queue-acme-5"),
+DRAIN = ReleaseJob(
+    sid=OperationSid("release-queue-acme-5"),
     account_id=ACCOUNT,
     blocked_by=BlockedBy.QUEUE,
     owner=ACCOUNT,
@@ -327,7 +327,7 @@ BY = Actor(
     options=("deep",),
 )
 
-REFUSED = Result(sid=SID, came=Came.REFUSED, why="the instance is COMPLETED")
+REFUSED = ItemResult(sid=SID, outcome=ItemOutcome.REFUSED, why="the instance is COMPLETED")
 
 BULK = BulkOperation(
     sid=BULK_SID,
@@ -341,7 +341,7 @@ BULK = BulkOperation(
     status=BulkStatus.PAUSED,
     cursor=Cursor(part=2, passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID),
     at_end=True,
-    in_hand=(SID, InstanceSid("i-2")),
+    batch_sids=(SID, InstanceSid("i-2")),
     worker="t0ken",
     crashes=2,
     counts=Counts(changed=4, already_there=5, refused=6, unknown=7, failed=8),
@@ -356,7 +356,7 @@ _THOSE: dict[str, Any] = {
     "statuses": (InstanceStatus.PAUSED, InstanceStatus.CANCELED),
     "created_from": at(1, microsecond=7),
     "created_to": at(2),
-    "sieve": Sieve(
+    "instance_filter": Filter(
         phases=(Phase.PAUSED, Phase.STUCK),
         planned_from=at(3, microsecond=7),
         planned_until=at(4),

@@ -8,7 +8,7 @@ from pathlib import Path
 from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import Event
-from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
@@ -158,7 +158,7 @@ class Life:
 
     strategy: Strategy
     instance: Instance
-    trails: dict[int, Trail] = field(default_factory=dict)
+    event_histories: dict[int, EventHistory] = field(default_factory=dict)
     records: list[EventRecord] = field(default_factory=list)
     audit: list[AuditEntry] = field(default_factory=list)
 
@@ -179,7 +179,7 @@ class Life:
             seq = record.event.seq
             self.records = [other for other in self.records if other.event.seq != seq]
             last = () if record.last is None else (record.last,)
-            self.trails[seq] = Trail(entries=(*self.trail(seq).entries, *last))
+            self.event_histories[seq] = EventHistory(entries=(*self.event_history(seq).entries, *last))
 
     def redrive(self, task: str, now: datetime, *, from_step: str | None = None) -> Verdict:
         """An operator has the last event of a task run again."""
@@ -187,9 +187,11 @@ class Life:
         seqs += [record.event.seq for record in self.records if record.event.task == task]
         seq = max(seqs)
         record = next((record for record in self.records if record.event.seq == seq), None)
-        trail = replace(self.trail(seq), record=record)
+        event_history = replace(self.event_history(seq), record=record)
         steps = frozenset(self.strategy.definition.tasks[task].steps)
-        return self.decide(Redrive(seq=seq, trail=trail, by=ANN, from_step=from_step, steps=steps), now)
+        return self.decide(
+            Redrive(seq=seq, event_history=event_history, by=ANN, from_step=from_step, steps=steps), now
+        )
 
     def applied(self, command: Command, now: datetime) -> Applied:
         """The same, for a command that has to be applied."""
@@ -199,17 +201,24 @@ class Life:
 
     def claim(self, event: Event, now: datetime) -> Verdict:
         """A runner wants to run an event."""
-        command = Claim(seq=event.seq, trail=self.trail(event.seq), token="t0k3n", job="job-1")
+        command = Claim(
+            seq=event.seq, event_history=self.event_history(event.seq), token="t0k3n", job="job-1"
+        )
         return self.decide(command, now)
 
     def step(self, outcome: Outcome, now: datetime) -> Then:
         """The running event's next step is executed and journalled."""
-        event, trail = self.running, self.trail(self.running.seq)
-        intent = position(trail, event)
+        event, event_history = self.running, self.event_history(self.running.seq)
+        intent = position(event_history, event)
         assert isinstance(intent, Intent)
-        token = f"t0k3n{len(trail.entries)}"
+        token = f"t0k3n{len(event_history.entries)}"
         context = StepContext(
-            strategy=self.strategy, instance=self.instance, event=event, trail=trail, now=now, token=token
+            strategy=self.strategy,
+            instance=self.instance,
+            event=event,
+            event_history=event_history,
+            now=now,
+            token=token,
         )
         is_sending = outcome.success and intent.answers_later and not intent.awaits
         outcome, then = (sent if is_sending else advance)(context, intent, outcome)
@@ -223,7 +232,7 @@ class Life:
             started_at=now,
             finished_at=now,
         )
-        self.trails[event.seq] = replace(trail, entries=(*trail.entries, entry))
+        self.event_histories[event.seq] = replace(event_history, entries=(*event_history.entries, entry))
         return then
 
     def conclude(self, end: Then, now: datetime) -> Verdict:
@@ -235,7 +244,7 @@ class Life:
             fence=self.instance.fence,
             end=end,
             in_doubt=False,
-            known_visits=len(chain(self.trail(event.seq), event.run)),
+            known_visits=len(chain(self.event_history(event.seq), event.run)),
         )
         return self.decide(command, now)
 
@@ -245,14 +254,14 @@ class Life:
         assert self.instance.executing is not None, "not claimed"
         return self.conclude(end or succeeded(), now)
 
-    def trail(self, seq: int) -> Trail:
+    def event_history(self, seq: int) -> EventHistory:
         """What is stored of an event."""
-        return self.trails.get(seq, Trail())
+        return self.event_histories.get(seq, EventHistory())
 
     def put_record(self, record: EventRecord) -> None:
         """An event's record is stored, as a runner does just before it concludes."""
         seq = record.event.seq
-        self.trails[seq] = replace(self.trail(seq), record=record)
+        self.event_histories[seq] = replace(self.event_history(seq), record=record)
 
     @property
     def running(self) -> Event:

@@ -161,8 +161,8 @@ class RandomLife:
             event = self.rng.choice(self.of.instance.events)
         if event is None:
             return
-        trail = heard(self.of.trail(event.seq), event)
-        claim = Claim(seq=event.seq, trail=trail, token=f"t{self.rng.random()}", job="j")
+        event_history = heard(self.of.event_history(event.seq), event)
+        claim = Claim(seq=event.seq, event_history=event_history, token=f"t{self.rng.random()}", job="j")
         if isinstance(self.decide(claim), Applied) and self.of.instance.executing is not None:
             self.before_claim = event
             if self.rng.random() < 0.1:
@@ -176,7 +176,7 @@ class RandomLife:
             self._claim()
 
     def _step(self, event: Event) -> None:
-        then = position(self.of.trail(event.seq), event)
+        then = position(self.of.event_history(event.seq), event)
         if not isinstance(then, Intent):
             self._end(event)
             return
@@ -187,7 +187,7 @@ class RandomLife:
         if self.rng.random() < 0.3:
             outcome = Outcome(success=True, directives=self.rng.choice(_DIRECTIVES))
         self.of.step(outcome, self.now)
-        entry = self.of.trail(event.seq).entries[-1]
+        entry = self.of.event_history(event.seq).entries[-1]
         if then.answers_later and not entry.outcome.success:
             correlation_id = then.correlation_id
             self.decide(ForgoAnswer(seq=event.seq, fence=self._fence(), correlation_id=correlation_id))
@@ -195,7 +195,7 @@ class RandomLife:
             self.decide(Apply(seq=event.seq, fence=self._fence(), entry=entry))
 
     def _end(self, event: Event) -> None:
-        then = position(self.of.trail(event.seq), event)
+        then = position(self.of.event_history(event.seq), event)
         end = then if isinstance(then, RunEnd) else self._any_end()
         doubted = then.correlation_id if isinstance(then, Intent) and end.how is Ending.IN_DOUBT else None
         in_doubt = self.rng.random() < 0.2
@@ -271,12 +271,12 @@ class RandomLife:
 
     def _answer(self) -> TakeAnswer:
         """An answer to a call of some event, or to none."""
-        seqs = [seq for seq, trail in self.of.trails.items() if trail.entries] or [1]
+        seqs = [seq for seq, event_history in self.of.event_histories.items() if event_history.entries] or [1]
         seq = self.rng.choice(seqs)
-        entries = self.of.trail(seq).entries
+        entries = self.of.event_history(seq).entries
         known = [entry.intent.correlation_id for entry in entries] or [CorrelationId("i-1-1.unknown")]
         answer = Answer(correlation_id=known[-1], key=f"k{self.rng.random()}", at=self.now, by="gateway")
-        return TakeAnswer(seq=seq, answer=answer, trail=self.of.trail(seq), by=ANN)
+        return TakeAnswer(seq=seq, answer=answer, event_history=self.of.event_history(seq), by=ANN)
 
     def _redrive(self) -> Redrive | None:
         """Some event that has failed, has closed otherwise or has not failed, with what is stored of it."""
@@ -287,9 +287,11 @@ class RandomLife:
             return None
         seq = self.rng.choice(known)
         record = next((record for record in self.of.records if record.event.seq == seq), None)
-        trail = replace(self.of.trail(seq), record=record)
+        event_history = replace(self.of.event_history(seq), record=record)
         step = self.rng.choice([None, None, "call", "unknown"])
-        return Redrive(seq=seq, trail=trail, by=ANN, from_step=step, steps=frozenset({"call"}))
+        return Redrive(
+            seq=seq, event_history=event_history, by=ANN, from_step=step, steps=frozenset({"call"})
+        )
 
     def _addition(self) -> AddEvent:
         return AddEvent(
@@ -349,7 +351,9 @@ class RandomLife:
         earlier |= {} if reopened is None else {reopened.event.seq: reopened.event.status.value}
         later = {event.seq: event.status.value for event in after.events}
         stored = [
-            trail.record for seq, trail in self.of.trails.items() if seq in earlier and seq not in later
+            event_history.record
+            for seq, event_history in self.of.event_histories.items()
+            if seq in earlier and seq not in later
         ]
         closed = [*(record for record in stored if record is not None), *records]
         later |= {record.event.seq: record.event.status.value for record in closed}

@@ -12,9 +12,9 @@ from dev.bench.cold import BASELINE, ColdStart, cold_starts
 from dev.bench.runs import OURS, PEER, figures_of_all
 from shared.api.http.pages import PAGES
 
-MOST_OF_THE_PEER = 0.6
-MOST_OF_A_RUNNER = 1.5
-MOST_OF_AN_API = 2.0
+MAX_OF_THE_PEER = 0.6
+MAX_OF_A_RUNNER = 1.5
+MAX_OF_AN_API = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def ratios(starts: Mapping[str, ColdStart], engines: Mapping[str, Mapping[str, f
         Ratio(
             what=f"cold start of {name} against a {BASELINE}, CPU",
             value=start.ratio,
-            budget=MOST_OF_AN_API if name in apis else MOST_OF_A_RUNNER if name == "StepRunner" else None,
+            budget=MAX_OF_AN_API if name in apis else MAX_OF_A_RUNNER if name == "StepRunner" else None,
         )
         for name, start in starts.items()
         if name != BASELINE
@@ -50,7 +50,7 @@ def ratios(starts: Mapping[str, ColdStart], engines: Mapping[str, Mapping[str, f
         Ratio(
             what=f"a task against {PEER}, CPU without the AWS client",
             value=(ours["cpu"] - ours["AWS client"]) / peers,
-            budget=MOST_OF_THE_PEER,
+            budget=MAX_OF_THE_PEER,
         ),
         Ratio(
             what="the same with the AWS client, without its transport",

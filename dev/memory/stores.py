@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from shared.application.ports import (
-    Filed,
-    Listed,
+    AuditPosition,
+    FolderEntry,
     NameTakenError,
-    Noted,
     Operation,
+    PageKey,
     SavedSettings,
     SealedSettings,
     StaleRevError,
@@ -20,10 +20,10 @@ from shared.application.ports import (
 )
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import partition, sweep_at
-from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
@@ -89,10 +89,10 @@ class MemoryInstances:
         if stored is None or stored.fence <= record.fence:
             self.records[key] = record
 
-    def trail(self, sid: InstanceSid, seq: int) -> Trail:
+    def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
         keys = sorted(key for key in self.journal if key[:2] == (sid, seq))
         answers = sorted(key for key in self.answers if key[:2] == (sid, seq))
-        return Trail(
+        return EventHistory(
             entries=tuple(self.journal[key] for key in keys),
             record=self.records.get((sid, seq)),
             answers=tuple(self.answers[key] for key in answers),
@@ -134,26 +134,26 @@ class MemoryInstances:
         return [self.instances[sid] for sid in sids if sid in self.instances]
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
-    ) -> list[Listed]:
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
         found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
-        return _youngest([_listed(i) for i in found], before, limit)
+        return _youngest([_page_key(i) for i in found], before, limit)
 
     def oldest_of_strategy(
         self,
         strategy: StrategySid,
         statuses: Sequence[InstanceStatus],
         *,
-        after: Listed | None,
+        after: PageKey | None,
         until: datetime,
         limit: int,
-    ) -> list[Listed]:
+    ) -> list[PageKey]:
         found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
-        places = sorted(_listed(i) for i in found if i.created_at <= until)
+        places = sorted(_page_key(i) for i in found if i.created_at <= until)
         return [place for place in places if after is None or place > after][:limit]
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
-        found = [_listed(i) for i in self.instances.values() if i.account_id == account]
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
+        found = [_page_key(i) for i in self.instances.values() if i.account_id == account]
         return _youngest(found, before, limit)
 
     def _store(self, instance: Instance, records: Sequence[EventRecord]) -> None:
@@ -166,12 +166,12 @@ class MemoryInstances:
 class MemoryOperations:
     """An ``OperationStore``."""
 
-    drains: dict[OperationSid, Drain] = field(default_factory=dict)
+    release_jobs: dict[OperationSid, ReleaseJob] = field(default_factory=dict)
     bulks: dict[OperationSid, BulkOperation] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
 
     def load(self, sid: OperationSid) -> Operation | None:
-        return self.bulks.get(sid) or self.drains.get(sid)
+        return self.bulks.get(sid) or self.release_jobs.get(sid)
 
     def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
         if bulk.sid in self.bulks:
@@ -182,24 +182,24 @@ class MemoryOperations:
     def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
         self._check(operation.sid, operation.rev - 1)
         match operation:
-            case Drain():
-                self.drains[operation.sid] = operation
+            case ReleaseJob():
+                self.release_jobs[operation.sid] = operation
             case BulkOperation():
                 self.bulks[operation.sid] = operation
         self.audit += [] if audit is None else [audit]
 
-    def remove(self, drain: Drain) -> None:
-        self._check(drain.sid, drain.rev)
-        del self.drains[drain.sid]
+    def remove(self, release_job: ReleaseJob) -> None:
+        self._check(release_job.sid, release_job.rev)
+        del self.release_jobs[release_job.sid]
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
-        stored: list[Operation] = [*self.drains.values(), *self.bulks.values()]
+        stored: list[Operation] = [*self.release_jobs.values(), *self.bulks.values()]
         entries = [(at, one.sid) for one in stored if (at := one.sweep_at) is not None and at <= until]
         return [sid for _, sid in sorted(entries)[:limit]]
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         own = {
-            Listed(created_at=bulk.started_at, sid=bulk.sid): bulk
+            PageKey(created_at=bulk.started_at, sid=bulk.sid): bulk
             for bulk in self.bulks.values()
             if bulk.account_id == account
         }
@@ -232,9 +232,9 @@ class MemoryAccess:
         self.all_keys.pop(key.key_id, None)
         self.audit.append(audit)
 
-    def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
+    def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
         own = {
-            Listed(created_at=key.created_at, sid=key.key_id): key
+            PageKey(created_at=key.created_at, sid=key.key_id): key
             for key in self.all_keys.values()
             if key.account_id == account
         }
@@ -262,11 +262,11 @@ class MemoryAccess:
         *,
         paused: bool,
         audit: AuditEntry | None = None,
-        drains: Sequence[Drain] = (),
+        release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         (self.paused_queues.add if paused else self.paused_queues.discard)(account)
         self.audit += [] if audit is None else [audit]
-        self.operations.drains |= {drain.sid: drain for drain in drains}
+        self.operations.release_jobs |= {release_job.sid: release_job for release_job in release_jobs}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -276,10 +276,10 @@ class MemoryAudit:
     lists: Sequence[list[AuditEntry]]
 
     def of_day(
-        self, account: AccountId, day: date, *, since: datetime, before: Noted, limit: int
-    ) -> list[tuple[Noted, AuditEntry]]:
+        self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
+    ) -> list[tuple[AuditPosition, AuditEntry]]:
         numbered = [
-            (Noted(at=entry.at, key=f"{entry.target}#{number:09}"), entry)
+            (AuditPosition(at=entry.at, key=f"{entry.target}#{number:09}"), entry)
             for entries in self.lists
             for number, entry in enumerate(entries)
             if entry.account_id == account
@@ -341,10 +341,15 @@ class MemoryStrategies:
         self._exchange(head, before, audit)
 
     def set_paused(
-        self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
+        self,
+        head: StrategyHead,
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         self._exchange(head, before, audit)
-        self.access.operations.drains |= {drain.sid: drain for drain in drains}
+        self.access.operations.release_jobs |= {release_job.sid: release_job for release_job in release_jobs}
 
     def settings(self, sid: StrategySid, version: int) -> SavedSettings:
         try:
@@ -357,21 +362,21 @@ class MemoryStrategies:
         older = [number for number in known if before is None or number < before]
         return [self.saved[sid, number].version for number in older[:limit]]
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
         own = {
-            Listed(created_at=head.created_at, sid=head.sid): head
+            PageKey(created_at=head.created_at, sid=head.sid): head
             for head in self.heads.values()
             if head.account_id == account and head.deleted_at is None
         }
         return [own[place] for place in _youngest(list(own), before, limit)]
 
-    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[Filed]:
-        filed = [
-            Filed(sid=head.sid, folder_name=f"{head.folder}#{head.name}")
+    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[FolderEntry]:
+        folder_entries = [
+            FolderEntry(sid=head.sid, folder_name=f"{head.folder}#{head.name}")
             for head in self.heads.values()
             if head.account_id == account and head.deleted_at is None and _is_in(head.folder, folder)
         ]
-        behind = [one for one in filed if one.folder_name > after]
+        behind = [one for one in folder_entries if one.folder_name > after]
         return sorted(behind, key=lambda one: one.folder_name)[:limit]
 
     def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
@@ -430,13 +435,13 @@ def _closed(record: EventRecord) -> tuple[datetime, InstanceSid, int]:
     return record.finished_at, record.instance_sid, record.event.seq
 
 
-def _listed(instance: Instance) -> Listed:
-    return Listed(created_at=instance.created_at, sid=instance.sid)
+def _page_key(instance: Instance) -> PageKey:
+    return PageKey(created_at=instance.created_at, sid=instance.sid)
 
 
 def _is_in(folder: str, above: str) -> bool:
     return folder == above or folder.startswith(above if above == "/" else f"{above}/")
 
 
-def _youngest(places: Sequence[Listed], before: Listed | None, limit: int) -> list[Listed]:
+def _youngest(places: Sequence[PageKey], before: PageKey | None, limit: int) -> list[PageKey]:
     return sorted((place for place in places if before is None or place < before), reverse=True)[:limit]

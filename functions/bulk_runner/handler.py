@@ -23,12 +23,12 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     Raising lets the platform redeliver; the sweeper comes in any case.
     """
     sid = OperationSid(event["sid"])
-    turn = carry_on(
+    progress = carry_on(
         ports(),
         sid,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
     )
-    for instance, why in turn.failed.items():
+    for instance, why in progress.failed.items():
         logger.error("not done", extra={"operation": sid, "instance": instance, "why": why})
-    logger.info("carried on", extra={"operation": sid, "done": turn.done, "failed": len(turn.failed)})
-    return {"done": turn.done, "failed": len(turn.failed)}
+    logger.info("carried on", extra={"operation": sid, "done": progress.done, "failed": len(progress.failed)})
+    return {"done": progress.done, "failed": len(progress.failed)}

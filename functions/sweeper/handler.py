@@ -13,7 +13,7 @@ from shared.domain.instance.due import SHARDS
 logger = Logger()
 metrics = Metrics(namespace="Ritornello")
 
-MOST_OF_A_SHARD = 500
+MAX_ENTRIES_PER_SHARD = 500
 """So many entries of a shard are looked at in one sweep; the rest have their turn in the next."""
 
 MAX_OPERATIONS = 500
@@ -23,7 +23,7 @@ MAX_OPERATIONS = 500
 @logger.inject_lambda_context
 def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Sweep every shard and ring for what operations are due; how many instances were rung for."""
-    swept = [sweep(ports(), shard, limit=MOST_OF_A_SHARD) for shard in range(SHARDS)]
+    swept = [sweep(ports(), shard, limit=MAX_ENTRIES_PER_SHARD) for shard in range(SHARDS)]
     operations = ring_operations(ports(), limit=MAX_OPERATIONS)
     rung = sum(one.rung for one in swept)
     failed = {sid: why for one in swept for sid, why in one.failed.items()}

@@ -36,7 +36,7 @@ class LambdaClient(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doorbell:
+class WakeupTargets:
     """What a ring needs. report: told of a ring that could not be arranged (what, for which sid, why)."""
 
     group: str
@@ -52,7 +52,7 @@ class AwsWakeups:
 
     def __init__(
         self,
-        doorbell: Doorbell,
+        targets: WakeupTargets,
         *,
         scheduler: Callable[[], SchedulerClient],
         invoker: Callable[[], LambdaClient],
@@ -60,7 +60,7 @@ class AwsWakeups:
         soonest: timedelta = SOONEST,
     ) -> None:
         """Clients are made when first needed: making one is most of a cold start."""
-        self._doorbell = doorbell
+        self._targets = targets
         self._scheduler = scheduler
         self._invoker = invoker
         self._clock = clock
@@ -71,30 +71,30 @@ class AwsWakeups:
         try:
             self._scheduler().create_schedule(
                 Name=name,
-                GroupName=self._doorbell.group,
+                GroupName=self._targets.group,
                 ScheduleExpression=f"at({_rounded_up(due):%Y-%m-%dT%H:%M:%S})",
                 ScheduleExpressionTimezone="UTC",
                 FlexibleTimeWindow={"Mode": "OFF"},
                 ActionAfterCompletion="DELETE",
                 Target={
-                    "Arn": self._doorbell.runner_arn,
-                    "RoleArn": self._doorbell.role_arn,
+                    "Arn": self._targets.runner_arn,
+                    "RoleArn": self._targets.role_arn,
                     "Input": json.dumps({"sid": sid}),
-                    "DeadLetterConfig": {"Arn": self._doorbell.dead_letter_arn},
+                    "DeadLetterConfig": {"Arn": self._targets.dead_letter_arn},
                     "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 300},
                 },
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":  # our own name: armed already
-                self._doorbell.report("arm", sid, error)
+                self._targets.report("arm", sid, error)
         except BotoCoreError as error:
-            self._doorbell.report("arm", sid, error)
+            self._targets.report("arm", sid, error)
 
     def invoke(self, sid: InstanceSid) -> None:
-        self._invoke(self._doorbell.runner_arn, sid)
+        self._invoke(self._targets.runner_arn, sid)
 
     def invoke_operation(self, sid: OperationSid) -> None:
-        self._invoke(self._doorbell.bulk_runner_arn, sid)
+        self._invoke(self._targets.bulk_runner_arn, sid)
 
     def _invoke(self, function: str, sid: str) -> None:
         try:
@@ -104,7 +104,7 @@ class AwsWakeups:
                 Payload=json.dumps({"sid": sid}).encode(),
             )
         except (ClientError, BotoCoreError) as error:
-            self._doorbell.report("invoke", sid, error)
+            self._targets.report("invoke", sid, error)
 
 
 def _rounded_up(at: datetime) -> datetime:

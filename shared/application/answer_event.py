@@ -9,7 +9,7 @@ from shared.application.commit import MAX_RACES, ContentionError, try_commit
 from shared.application.ports import Ports
 from shared.domain.ids import CorrelationId, InstanceSid
 from shared.domain.instance.due import Idle, next_action
-from shared.domain.instance.journal import Answer, Trail
+from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.async_answer import AnswerState, answer_state
@@ -47,10 +47,12 @@ def answer_event(
         instance, known = known or ports.instances.load(sid), None
         if instance is None:
             return None
-        trail = ports.instances.trail(sid, seq)
+        event_history = ports.instances.event_history(sid, seq)
         if instance.event(seq) is None:
-            return _to_a_closed_one(instance, trail, sent.correlation_id)
-        verdict = _taken(ports, instance, TakeAnswer(seq=seq, answer=answer, trail=trail, by=sent.by))
+            return _to_a_closed_one(instance, event_history, sent.correlation_id)
+        verdict = _taken(
+            ports, instance, TakeAnswer(seq=seq, answer=answer, event_history=event_history, by=sent.by)
+        )
         match verdict:
             case Applied():
                 if not isinstance(next_action(verdict.instance, ports.clock.now()), Idle):
@@ -69,7 +71,8 @@ def _taken(ports: Ports, instance: Instance, command: TakeAnswer) -> Verdict | N
     """The answer filed and taken; None where another writer was faster."""
     event = instance.event(command.seq)
     awaited = (
-        event and answer_state(event, command.trail, command.answer.correlation_id) is AnswerState.AWAITED
+        event
+        and answer_state(event, command.event_history, command.answer.correlation_id) is AnswerState.AWAITED
     )
     if awaited:
         ports.instances.put_answer(instance, command.seq, command.answer)
@@ -77,13 +80,15 @@ def _taken(ports: Ports, instance: Instance, command: TakeAnswer) -> Verdict | N
     return try_commit(ports, strategy, instance, command)
 
 
-def _to_a_closed_one(instance: Instance, trail: Trail, correlation_id: CorrelationId) -> Refused | None:
+def _to_a_closed_one(
+    instance: Instance, event_history: EventHistory, correlation_id: CorrelationId
+) -> Refused | None:
     """Stale, if the event has sent anything under that id; its last step may be in its record alone."""
-    record = trail.record
+    record = event_history.record
     if record is None:
         return None
     last = () if record.last is None else (record.last,)
-    intents = [entry.intent for entry in (*trail.entries, *last)]
+    intents = [entry.intent for entry in (*event_history.entries, *last)]
     first_action = record.event.progress.first_action
     known = {intent.correlation_id for intent in intents} | {getattr(first_action, "correlation_id", None)}
     if correlation_id not in known:

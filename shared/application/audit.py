@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.application.ports import Noted, Ports
+from shared.application.ports import AuditPosition, Ports
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
-MOST_READINGS = 32
+MAX_READINGS = 32
 """So often the store is asked for one page: a month of quiet days, or a busy day in so many parts."""
 
 _LAST_OF_ALL = "\uffff"
@@ -27,22 +27,22 @@ class AuditPage:
     """Some entries, and the place behind which the next page begins; None on the last."""
 
     entries: tuple[AuditEntry, ...]
-    after: Noted | None
+    after: AuditPosition | None
 
 
-def from_the_end(until: datetime) -> Noted:
+def from_the_end(until: datetime) -> AuditPosition:
     """The place behind every entry up to an instant."""
-    return Noted(at=until, key=_LAST_OF_ALL)
+    return AuditPosition(at=until, key=_LAST_OF_ALL)
 
 
-def audit_page(ports: Ports, window: Window, *, before: Noted, limit: int) -> AuditPage:
+def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: int) -> AuditPage:
     """The latest entries of a window before a place.
 
     The store is asked only so often for one page: it may hold fewer than asked for, or none, and still not be
     the last.
     """
-    found: list[tuple[Noted, AuditEntry]] = []
-    for _ in range(MOST_READINGS):
+    found: list[tuple[AuditPosition, AuditEntry]] = []
+    for _ in range(MAX_READINGS):
         day = before.at.astimezone(UTC).date()
         some = ports.audit.of_day(window.account, day, since=window.since, before=before, limit=limit + 1)
         found += [one for one in some if _is_about(one[1], window.target)]
@@ -58,7 +58,7 @@ def audit_page(ports: Ports, window: Window, *, before: Noted, limit: int) -> Au
     return _page(found, before)
 
 
-def _page(found: list[tuple[Noted, AuditEntry]], after: Noted | None) -> AuditPage:
+def _page(found: list[tuple[AuditPosition, AuditEntry]], after: AuditPosition | None) -> AuditPage:
     return AuditPage(entries=tuple(entry for _, entry in found), after=after)
 
 

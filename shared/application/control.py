@@ -46,5 +46,5 @@ def control_event(
     verdict = control(ports, sid, command, known=known)
     if not isinstance(verdict, Refused) or verdict.rule is not RefusalRule.FINISHED:
         return verdict
-    record = ports.instances.trail(sid, command.seq).record
+    record = ports.instances.event_history(sid, command.seq).record
     return None if record is None else asked_of_a_closed_one(verdict.instance, record, command)

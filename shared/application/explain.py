@@ -10,7 +10,7 @@ from shared.application.audit import Window, audit_page, from_the_end
 from shared.application.ports import Ports
 from shared.domain.explain.instance import A_MINUTE, Explanation, Known, explain, subjects
 from shared.domain.instance.downtime import is_forgotten
-from shared.domain.instance.journal import EventRecord, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.forecast import ForeseenCycle, forecast_until
@@ -22,13 +22,13 @@ BEFORE, AFTER = 60, 40
 FIRST = 20
 """And so many of those that came with the instance: some of them are planned far ahead."""
 
-MOST_CYCLES = 400
+MAX_CYCLES = 400
 """A time beyond so many coming cycles is too far ahead to tell."""
 
 AROUND = timedelta(days=2)
 """How far from the instant the audit trail is read, where the instance itself has forgotten."""
 
-MOST_ENTRIES = 100
+MAX_ENTRIES = 100
 
 
 def explained(ports: Ports, instance: Instance, at: datetime) -> Explanation:
@@ -44,7 +44,7 @@ def explained(ports: Ports, instance: Instance, at: datetime) -> Explanation:
             now=now,
             events=_events(ports, instance, records, about),
             ahead=ahead,
-            plan_ends=len(ahead) < MOST_CYCLES,
+            plan_ends=len(ahead) < MAX_CYCLES,
             blocked_by=ports.strategies.blocked_by(instance.account_id, instance.strategy_sid),
             audit=_audit(ports, instance, at) if about_the_past and is_forgotten(instance, at) else (),
         ),
@@ -59,8 +59,12 @@ def _events(
     """The events around; with their steps those that are meant."""
     found: list[PastEvent | None] = []
     for seq in sorted({*records, *(event.seq for event in instance.events)}):
-        trail = ports.instances.trail(instance.sid, seq) if seq in about else Trail(record=records.get(seq))
-        found.append(past_event(instance, seq, trail))
+        event_history = (
+            ports.instances.event_history(instance.sid, seq)
+            if seq in about
+            else EventHistory(record=records.get(seq))
+        )
+        found.append(past_event(instance, seq, event_history))
     return tuple(event for event in found if event is not None)
 
 
@@ -102,19 +106,19 @@ def _created_at(ports: Ports, instance: Instance, seq: int) -> datetime:
 def _ahead(ports: Ports, instance: Instance, at: datetime, *, now: datetime) -> tuple[ForeseenCycle, ...]:
     """The coming cycles up to beyond the minute that is asked about."""
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    return forecast_until(strategy, instance, max(at, now) + A_MINUTE, most=MOST_CYCLES, now=now)
+    return forecast_until(strategy, instance, max(at, now) + A_MINUTE, most=MAX_CYCLES, now=now)
 
 
 def _audit(ports: Ports, instance: Instance, at: datetime) -> tuple[AuditEntry, ...]:
     """Entries about the instance from just before and just after an instant, as far as a few readings find them."""
     before = audit_page(
-        ports, _window(instance, since=at - AROUND), before=from_the_end(at), limit=MOST_ENTRIES
+        ports, _window(instance, since=at - AROUND), before=from_the_end(at), limit=MAX_ENTRIES
     )
     if before.entries:
         return before.entries
     until = min(at + AROUND, ports.clock.now())
     return audit_page(
-        ports, _window(instance, since=at), before=from_the_end(until), limit=MOST_ENTRIES
+        ports, _window(instance, since=at), before=from_the_end(until), limit=MAX_ENTRIES
     ).entries
 
 

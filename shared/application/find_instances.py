@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from shared.application.ports import Listed, Ports
+from shared.application.ports import PageKey, Ports
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 
-MOST_LOOKED_AT = 10_000
+MAX_SCANNED = 10_000
 """So many instances are looked at for one answer."""
 
 _TOGETHER = 100
@@ -44,7 +44,7 @@ def found(ports: Ports, sought: Sought, *, offset: int, limit: int) -> list[Inst
 
 def _matching(ports: Ports, sought: Sought) -> Iterator[Instance]:
     before = _beginning(sought)
-    for _ in range(MOST_LOOKED_AT // _TOGETHER):
+    for _ in range(MAX_SCANNED // _TOGETHER):
         listed = ports.instances.of_strategy(sought.strategy, sought.statuses, before=before, limit=_TOGETHER)
         for instance in _loaded(ports, listed):
             if sought.created_from is not None and instance.created_at < sought.created_from:
@@ -55,19 +55,19 @@ def _matching(ports: Ports, sought: Sought) -> Iterator[Instance]:
             return
         before = listed[-1]
     if ports.instances.of_strategy(sought.strategy, sought.statuses, before=before, limit=1):
-        raise TooManyToLookAtError(f"more than {MOST_LOOKED_AT} instances would have to be looked at")
+        raise TooManyToLookAtError(f"more than {MAX_SCANNED} instances would have to be looked at")
 
 
-def _beginning(sought: Sought) -> Listed | None:
+def _beginning(sought: Sought) -> PageKey | None:
     """The place before which those stand that were created up to ``created_to``: dates are in whole milliseconds."""
     at = sought.created_to
     if at is None:
         return None
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
-    return Listed(created_at=whole + _ONE_MILLISECOND, sid="")
+    return PageKey(created_at=whole + _ONE_MILLISECOND, sid="")
 
 
-def _loaded(ports: Ports, listed: Sequence[Listed]) -> list[Instance]:
+def _loaded(ports: Ports, listed: Sequence[PageKey]) -> list[Instance]:
     """The listed instances as they are now, in their order."""
     sids = [InstanceSid(one.sid) for one in listed]
     known = {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}

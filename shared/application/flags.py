@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError
-from shared.domain.bulk.release import drains
+from shared.domain.bulk.release import release_jobs
 from shared.domain.ids import AccountId
 from shared.domain.instance.model import BlockedBy
-from shared.domain.instance.verdict import Actor, noted
+from shared.domain.instance.verdict import Actor, audit_entry
 from shared.domain.strategy.model import StrategyHead
 
 ACTIVE, PAUSED = "active", "paused"
@@ -25,7 +25,9 @@ def pause_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
     """Nothing new starts; what runs goes on to its end. Repeating it changes nothing."""
     if ports.access.queue_paused(account):
         return
-    audit = noted(account, "queue", "pause-queue", by=by, now=ports.clock.now(), states=(ACTIVE, PAUSED))
+    audit = audit_entry(
+        account, "queue", "pause-queue", by=by, now=ports.clock.now(), states=(ACTIVE, PAUSED)
+    )
     ports.access.set_queue_paused(account, paused=True, audit=audit)
 
 
@@ -38,11 +40,11 @@ def resume_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
     if not ports.access.queue_paused(account):
         return
     now = ports.clock.now()
-    audit = noted(account, "queue", "resume-queue", by=by, now=now, states=(PAUSED, ACTIVE))
-    begun = drains(account, BlockedBy.QUEUE, account, by=by, now=now)
-    ports.access.set_queue_paused(account, paused=False, audit=audit, drains=begun)
-    for drain in begun:
-        ports.wakeups.invoke_operation(drain.sid)
+    audit = audit_entry(account, "queue", "resume-queue", by=by, now=now, states=(PAUSED, ACTIVE))
+    begun = release_jobs(account, BlockedBy.QUEUE, account, by=by, now=now)
+    ports.access.set_queue_paused(account, paused=False, audit=audit, release_jobs=begun)
+    for release_job in begun:
+        ports.wakeups.invoke_operation(release_job.sid)
 
 
 def pause_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
@@ -64,15 +66,15 @@ def _flagged(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) -> St
         if head.is_paused is paused:
             return head
         now = ports.clock.now()
-        begun = () if paused else drains(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
+        begun = () if paused else release_jobs(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
         after = replace(head, is_paused=paused, updated_at=now)
-        audit = noted(head.account_id, head.sid, command, by=by, now=now, states=states)
+        audit = audit_entry(head.account_id, head.sid, command, by=by, now=now, states=states)
         try:
-            ports.strategies.set_paused(after, before=head, audit=audit, drains=begun)
+            ports.strategies.set_paused(after, before=head, audit=audit, release_jobs=begun)
         except StaleRevError:
             head = ports.strategies.head(head.sid) or head
             continue
-        for drain in begun:
-            ports.wakeups.invoke_operation(drain.sid)
+        for release_job in begun:
+            ports.wakeups.invoke_operation(release_job.sid)
         return after
     raise ContentionError(f"strategy {head.sid} changed {MAX_RACES} times under one command")

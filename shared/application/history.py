@@ -4,11 +4,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from shared.application.ports import Ports
-from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, last_finished_run, past_event
 
-MOST_STEPS = 1000
+MAX_STEPS = 1000
 """A page ends before the event with which it would hold more steps, unless it is the first."""
 
 LOOKED_BACK = (10, 40, 150)
@@ -34,7 +34,7 @@ def history_page(ports: Ports, instance: Instance, *, before: int | None, limit:
     steps = 0
     for event in past_events(ports, instance, low, top - 1):
         steps += len(event.steps)
-        if found and steps > MOST_STEPS:
+        if found and steps > MAX_STEPS:
             return HistoryPage(events=tuple(found), after=found[-1].event.seq)
         found.append(event)
     return HistoryPage(events=tuple(found), after=low if low > 1 else None)
@@ -50,7 +50,7 @@ def past_events(ports: Ports, instance: Instance, first: int, last: int) -> list
     for entry in ports.instances.journal_between(instance.sid, first, last):
         entries[entry.seq].append(entry)
     found = (
-        past_event(instance, seq, Trail(entries=tuple(entries[seq]), record=of.get(seq)))
+        past_event(instance, seq, EventHistory(entries=tuple(entries[seq]), record=of.get(seq)))
         for seq in range(last, first - 1, -1)
     )
     return [event for event in found if event is not None]

@@ -4,7 +4,7 @@ from shared.application.ports import Ports, SecretHasher
 from shared.domain.access import AccessKey, Role
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId
-from shared.domain.instance.verdict import Actor, noted
+from shared.domain.instance.verdict import Actor, audit_entry
 
 
 class OwnKeyError(RitornelloError):
@@ -27,7 +27,7 @@ def create_key(
         description=description,
         created_by=by.name,
     )
-    audit = noted(account, key.key_id, "create-key", by=by, now=now, states=(None, role.value))
+    audit = audit_entry(account, key.key_id, "create-key", by=by, now=now, states=(None, role.value))
     ports.access.put_key(key, audit=audit)
     return key, f"{key.key_id}.{secret}"
 
@@ -36,7 +36,7 @@ def remove_key(ports: Ports, key: AccessKey, *, by: Actor) -> None:
     """The key opens nothing from now on. Raises: OwnKeyError: it is the one that asks."""
     if key.key_id == by.name:
         raise OwnKeyError("a key cannot remove itself")
-    audit = noted(
+    audit = audit_entry(
         key.account_id, key.key_id, "remove-key", by=by, now=ports.clock.now(), states=(key.role.value, None)
     )
     ports.access.remove_key(key, audit=audit)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from shared.application.ports import Listed, Ports
+from shared.application.ports import PageKey, Ports
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 
-MOST_LOOKED_AT = 500
+MAX_SCANNED = 500
 """So many instances are looked at for one page that asks for a status of any strategy's."""
 
 
@@ -15,11 +15,11 @@ class Page:
     """Some instances, and the place behind which the next page begins; None on the last."""
 
     instances: tuple[Instance, ...]
-    after: Listed | None
+    after: PageKey | None
 
 
 def page_of_strategy(
-    ports: Ports, strategy: StrategySid, status: InstanceStatus | None, *, before: Listed | None, limit: int
+    ports: Ports, strategy: StrategySid, status: InstanceStatus | None, *, before: PageKey | None, limit: int
 ) -> Page:
     """Instances of one strategy, of one status or any; those that have just moved on are left out."""
     statuses = list(InstanceStatus) if status is None else [status]
@@ -30,7 +30,7 @@ def page_of_strategy(
 
 
 def page_of_account(
-    ports: Ports, account: AccountId, status: InstanceStatus | None, *, before: Listed | None, limit: int
+    ports: Ports, account: AccountId, status: InstanceStatus | None, *, before: PageKey | None, limit: int
 ) -> Page:
     """Instances of an account, of one status or any.
 
@@ -38,7 +38,7 @@ def page_of_account(
     not be the last, since only so many are looked at for it.
     """
     found: list[Instance] = []
-    for _ in range(max(MOST_LOOKED_AT // limit, 1)):
+    for _ in range(max(MAX_SCANNED // limit, 1)):
         listed = ports.instances.of_account(account, before=before, limit=limit + 1)
         some = _loaded(ports, listed[:limit], status)
         room = limit - len(found)
@@ -53,7 +53,7 @@ def page_of_account(
     return Page(instances=tuple(found), after=before)
 
 
-def _loaded(ports: Ports, listed: list[Listed], status: InstanceStatus | None) -> list[Instance]:
+def _loaded(ports: Ports, listed: list[PageKey], status: InstanceStatus | None) -> list[Instance]:
     """The listed instances as they are now, in their order, of that status now."""
     if not listed:
         return []
@@ -62,9 +62,9 @@ def _loaded(ports: Ports, listed: list[Listed], status: InstanceStatus | None) -
     return [instance for instance in ordered if status is None or instance.status is status]
 
 
-def _sid(listed: Listed) -> InstanceSid:
+def _sid(listed: PageKey) -> InstanceSid:
     return InstanceSid(listed.sid)
 
 
-def _place(instance: Instance) -> Listed:
-    return Listed(created_at=instance.created_at, sid=instance.sid)
+def _place(instance: Instance) -> PageKey:
+    return PageKey(created_at=instance.created_at, sid=instance.sid)

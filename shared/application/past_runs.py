@@ -9,7 +9,7 @@ from shared.domain.ids import AccountId
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 
-MOST_MONTHS = 25
+MAX_MONTHS = 25
 """So far back it is looked: two years, whatever day of a month it is."""
 
 
@@ -30,7 +30,7 @@ def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord]:
     """The records of main events that had begun, latest first; ``most`` records at most are looked at for them."""
     month, looked_at = _first_of(past.until), 0
     since = past.since or datetime.min.replace(tzinfo=UTC)
-    for _ in range(MOST_MONTHS):
+    for _ in range(MAX_MONTHS):
         records = ports.instances.records_of_month(
             past.account, month, since=since, until=past.until, limit=most - looked_at
         )

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import CallOutcome, ServiceRequest
@@ -29,7 +29,7 @@ class OverloadedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
-class Listed:
+class PageKey:
     """A place in a list that is ordered by age; unique, and the same whatever is written meanwhile."""
 
     created_at: datetime
@@ -37,14 +37,14 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filed:
+class FolderEntry:
     """A strategy in its folder. folder_name: its place among those of its account, which never changes."""
 
     sid: StrategySid
     folder_name: str
 
 
-Operation = Drain | BulkOperation
+Operation = ReleaseJob | BulkOperation
 """Work on many instances."""
 
 
@@ -91,7 +91,7 @@ class InstanceStore(Protocol):
     def put_record(self, instance: Instance, record: EventRecord) -> None:
         """Store the record of an event of an instance, unless one with a higher fence stands there."""
 
-    def trail(self, sid: InstanceSid, seq: int) -> Trail:
+    def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
         """The journal of an event in order of (run, visit), the answers to it, and its record.
 
         By strongly consistent reads.
@@ -129,8 +129,8 @@ class InstanceStore(Protocol):
         """Those of these instances that there are, at most 100, in any order, as last stored."""
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
-    ) -> list[Listed]:
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
         """The youngest instances of a strategy with one of these statuses, older than ``before``.
 
         An index: an instance may stand there for a moment under a status it has left, or not yet.
@@ -141,16 +141,16 @@ class InstanceStore(Protocol):
         strategy: StrategySid,
         statuses: Sequence[InstanceStatus],
         *,
-        after: Listed | None,
+        after: PageKey | None,
         until: datetime,
         limit: int,
-    ) -> list[Listed]:
+    ) -> list[PageKey]:
         """The oldest instances of a strategy with one of these statuses, oldest first.
 
         Only those behind ``after``, and created up to ``until``, which is in whole milliseconds. An index, as above.
         """
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
         """The youngest instances of an account, older than ``before``. An index, as above."""
 
 
@@ -237,7 +237,12 @@ class StrategyStore(Protocol):
         """Store the head of a strategy whose labels have changed. Raises: StaleRevError, as above."""
 
     def set_paused(
-        self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
+        self,
+        head: StrategyHead,
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         """Store the head of a strategy that was paused or resumed, with the drains of what it held.
 
@@ -253,10 +258,10 @@ class StrategyStore(Protocol):
     def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
         """The latest versions of a strategy before a number, latest first."""
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
         """The youngest strategies of an account, older than ``before``, youngest first. An index."""
 
-    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[Filed]:
+    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[FolderEntry]:
         """The strategies of an account in a folder or below it, behind a place, by folder and name. An index.
 
         folder: ``/`` is all of them. after: the empty text for the first ones.
@@ -303,7 +308,7 @@ class AccessStore(Protocol):
     def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
         """Remove an access key; it opens nothing from now on. Removing it again changes nothing."""
 
-    def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
+    def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
         """The youngest keys of an account, older than ``before``, youngest first."""
 
     def session(self, token_hash: str) -> Session | None:
@@ -330,7 +335,7 @@ class AccessStore(Protocol):
         *,
         paused: bool,
         audit: AuditEntry | None = None,
-        drains: Sequence[Drain] = (),
+        release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         """Pause or resume all due events of an account: one flag, however many instances.
 
@@ -339,7 +344,7 @@ class AccessStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
-class Noted:
+class AuditPosition:
     """A place in the audit trail of an account; unique. key: tells entries of one instant apart."""
 
     at: datetime
@@ -350,8 +355,8 @@ class AuditStore(Protocol):
     """Where it is written down who did what. Entries are stored with what they are about, by its own store."""
 
     def of_day(
-        self, account: AccountId, day: date, *, since: datetime, before: Noted, limit: int
-    ) -> list[tuple[Noted, AuditEntry]]:
+        self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
+    ) -> list[tuple[AuditPosition, AuditEntry]]:
         """The latest entries of a day (UTC), not before ``since``, before a place; latest first."""
 
 
@@ -370,13 +375,13 @@ class OperationStore(Protocol):
         Raises: StaleRevError. Nothing was written.
         """
 
-    def remove(self, drain: Drain) -> None:
-        """Remove the drain whose stored rev is ``drain.rev``. Raises: StaleRevError."""
+    def remove(self, release_job: ReleaseJob) -> None:
+        """Remove the drain whose stored rev is ``release_job.rev``. Raises: StaleRevError."""
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
         """Operations that are to go on, the longest due first. An index: it may lag behind."""
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         """The youngest bulk operations of an account, older than ``before``, youngest first. An index."""
 
 

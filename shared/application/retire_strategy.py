@@ -7,13 +7,13 @@ dies in between can do all of it again. Source: contracts/automation.md A.5; des
 from collections.abc import Mapping
 from dataclasses import replace
 
-from shared.application.bulk.start import AskedOfMany, begin_bulk
+from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.ports import Ports, StaleRevError
 from shared.application.start import Repeatable
 from shared.application.strategies import ChangedMeanwhileError, remove_strategy
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.selection import OfStrategy
-from shared.domain.instance.verdict import Actor, noted
+from shared.domain.instance.verdict import Actor, audit_entry
 from shared.domain.lifecycle.commands import Cancel
 from shared.domain.strategy.model import StrategyHead
 
@@ -40,7 +40,7 @@ def retire_version(
         now = ports.clock.now()
         after = replace(head, labels=dict(labels), updated_at=now)
         states = (f"version {version}", None)
-        audit = noted(head.account_id, head.sid, "delete-version", by=by, now=now, states=states)
+        audit = audit_entry(head.account_id, head.sid, "delete-version", by=by, now=now, states=states)
         try:
             ports.strategies.relabel(after, before=head, audit=audit)
         except StaleRevError as error:
@@ -50,7 +50,7 @@ def retire_version(
 
 
 def _cancel(ports: Ports, head: StrategyHead, version: int | None, *, by: Actor) -> BulkOperation:
-    asked = AskedOfMany(
+    asked = BulkRequest(
         account=head.account_id,
         selection=OfStrategy(strategy=head.sid, version=version),
         command=Cancel(by=by),

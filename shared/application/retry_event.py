@@ -42,10 +42,10 @@ def retry_event(ports: Ports, asked: RetryEvent, *, known: Instance | None = Non
 
 def _redrive(ports: Ports, instance: Instance, asked: RetryEvent) -> Redrive | None:
     """The command, with what is stored of the event; None where there is none of that number."""
-    trail = ports.instances.trail(asked.sid, asked.seq)
+    event_history = ports.instances.event_history(asked.sid, asked.seq)
     event = instance.event(asked.seq)
-    if event is None and trail.record is not None:
-        event = trail.record.event
+    if event is None and event_history.record is not None:
+        event = event_history.record.event
     if event is None:
         return None
     steps = frozenset[str]()
@@ -53,4 +53,6 @@ def _redrive(ports: Ports, instance: Instance, asked: RetryEvent) -> Redrive | N
         version = event.claim.version or instance.strategy_version
         task = ports.strategies.load(instance.strategy_sid, version).definition.tasks.get(event.task)
         steps = frozenset(task.steps if task else ())
-    return Redrive(seq=asked.seq, trail=trail, by=asked.by, from_step=asked.from_step, steps=steps)
+    return Redrive(
+        seq=asked.seq, event_history=event_history, by=asked.by, from_step=asked.from_step, steps=steps
+    )

@@ -10,7 +10,7 @@ from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
 from shared.domain.instance.model import Instance, Origin
-from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry, noted
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry, audit_entry
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.strategy.model import Json, Strategy
 
@@ -105,7 +105,9 @@ def _audit(instance: Instance, by: Actor | None) -> AuditEntry | None:
     if by is None:
         return None
     states = (None, instance.status.value)
-    return noted(instance.account_id, instance.sid, "create", by=by, now=instance.created_at, states=states)
+    return audit_entry(
+        instance.account_id, instance.sid, "create", by=by, now=instance.created_at, states=states
+    )
 
 
 def _known(ports: Ports, sid: InstanceSid, asked: Repeatable) -> AlreadyThere | None:

@@ -8,7 +8,7 @@ from shared.application.start import KeyReusedError, Repeatable
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, StrategySid, sid_of_request
 from shared.domain.instance.model import UNFINISHED
-from shared.domain.instance.verdict import Actor, noted
+from shared.domain.instance.verdict import Actor, audit_entry
 from shared.domain.strategy.model import Json, StrategyHead
 from shared.domain.strategy.parse import read_definition
 
@@ -126,7 +126,7 @@ def replace_settings(
         labels=head.labels if new.labels is None else dict(new.labels),
     )
     states = (f"version {head.version}", f"version {after.version}")
-    audit = noted(head.account_id, head.sid, "update-strategy", by=by, now=now, states=states)
+    audit = audit_entry(head.account_id, head.sid, "update-strategy", by=by, now=now, states=states)
     try:
         ports.strategies.replace(after, new.settings, before=head, audit=audit, source=new.source)
     except StaleRevError as error:
@@ -156,7 +156,7 @@ def remove_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
     now = ports.clock.now()
     after = replace(head, deleted_at=now, updated_at=now)
     states = (f"version {head.version}", None)
-    audit = noted(head.account_id, head.sid, "delete-strategy", by=by, now=now, states=states)
+    audit = audit_entry(head.account_id, head.sid, "delete-strategy", by=by, now=now, states=states)
     try:
         ports.strategies.delete(after, before=head, audit=audit)
     except StaleRevError as error:

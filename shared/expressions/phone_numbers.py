@@ -54,7 +54,7 @@ def _table() -> Mapping[str, str]:
 COUNTRY_OF = _table()
 """The country (ISO 3166-1, two letters) of each known prefix."""
 
-_LONGEST = max(map(len, COUNTRY_OF))
+_MAX_PREFIX_LENGTH = max(map(len, COUNTRY_OF))
 
 
 def is_country_code(number: str, country: str) -> bool:
@@ -68,5 +68,5 @@ def is_country_code(number: str, country: str) -> bool:
     match = _NUMBER.fullmatch(_NOT_DIGITS.sub("", number[:64]))
     if match is None:
         return False
-    prefixes = (match[1][:length] for length in range(_LONGEST, 0, -1))
+    prefixes = (match[1][:length] for length in range(_MAX_PREFIX_LENGTH, 0, -1))
     return next((COUNTRY_OF[prefix] for prefix in prefixes if prefix in COUNTRY_OF), None) == country.upper()

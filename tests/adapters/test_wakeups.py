@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from dev.memory.world import ManualClock
-from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.domain.ids import InstanceSid, OperationSid
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Rig:
     reports: list[tuple[str, str]] = field(default_factory=list)
 
     def wakeups(self) -> AwsWakeups:
-        doorbell = Doorbell(
+        targets = WakeupTargets(
             group="ritornello-test",
             runner_arn="arn:runner",
             bulk_runner_arn="bulk",
@@ -53,7 +53,7 @@ class Rig:
             report=lambda what, sid, _: self.reports.append((what, sid)),
         )
         return AwsWakeups(
-            doorbell, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=ManualClock(NOON)
+            targets, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=ManualClock(NOON)
         )
 
 
@@ -118,10 +118,10 @@ class TestInvokingAnOperation:
     def test_asks_for_an_event_invocation(self) -> None:
         rig = Rig()
 
-        rig.wakeups().invoke_operation(OperationSid("drain-1"))
+        rig.wakeups().invoke_operation(OperationSid("release-1"))
 
         assert rig.invoker.asked == [
-            {"FunctionName": "bulk", "InvocationType": "Event", "Payload": b'{"sid": "drain-1"}'}
+            {"FunctionName": "bulk", "InvocationType": "Event", "Payload": b'{"sid": "release-1"}'}
         ]
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dev.memory.world import MemoryPorts
-from shared.application.audit import MOST_READINGS, Window, audit_page, from_the_end
-from shared.application.ports import Noted
+from shared.application.audit import MAX_READINGS, Window, audit_page, from_the_end
+from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId, event_sid
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
@@ -36,7 +36,7 @@ def pages(
     """The hours before noon of every entry, page by page."""
     window, before = Window(account=ACCOUNT, since=since, target=target), from_the_end(NOON)
     found: list[list[float]] = []
-    place: Noted | None = before
+    place: AuditPosition | None = before
     while place is not None:
         page = audit_page(ports, window, before=place, limit=limit)
         found.append([(NOON - one.at).total_seconds() / 3600 for one in page.entries])
@@ -62,7 +62,7 @@ class TestPages:
         found = pages(a_trail(1, 24.0 * 290), 9)
 
         assert [page for page in found if page] == [[1], [24.0 * 290]]
-        assert len(found) == -(-301 // MOST_READINGS)
+        assert len(found) == -(-301 // MAX_READINGS)
 
     def test_only_what_is_about_one_thing(self) -> None:
         ports = a_trail(*range(1, 12), target="other")

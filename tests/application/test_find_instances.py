@@ -9,7 +9,7 @@ from dev.memory.stores import MemoryInstances
 from shared.application import find_instances
 from shared.application.control import control
 from shared.application.find_instances import Sought, TooManyToLookAtError, found
-from shared.application.ports import Listed
+from shared.application.ports import PageKey
 from shared.domain.ids import StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.lifecycle.commands import Pause
@@ -20,8 +20,8 @@ class Lagging(MemoryInstances):
     """An index that shows instances under every status, whatever they are now."""
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
-    ) -> list[Listed]:
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
         assert statuses
         return MemoryInstances.of_strategy(self, strategy, tuple(InstanceStatus), before=before, limit=limit)
 
@@ -84,7 +84,7 @@ class TestWhatIsFound:
         assert sids(find_instances._loaded(ports, listed)) == [members[1]]
 
     def test_a_walk_is_not_endless(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(find_instances, "MOST_LOOKED_AT", 200)
+        monkeypatch.setattr(find_instances, "MAX_SCANNED", 200)
         ports = a_world()
         joined(ports, 230)
 
@@ -93,7 +93,7 @@ class TestWhatIsFound:
         assert len(found(ports, Sought(strategy=GYM), offset=0, limit=200)) == 200
 
     def test_as_many_as_are_looked_at_are_not_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(find_instances, "MOST_LOOKED_AT", 200)
+        monkeypatch.setattr(find_instances, "MAX_SCANNED", 200)
         ports = a_world()
         joined(ports, 200)
 

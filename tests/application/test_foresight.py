@@ -144,7 +144,7 @@ def _ran(ports: MemoryPorts, sid: InstanceSid) -> Instance:
     assert instance is not None
     for event in instance.events:
         if event.paused_for is PausedFor.ANSWER:
-            then = position(ports.instances.trail(sid, event.seq), event)
+            then = position(ports.instances.event_history(sid, event.seq), event)
             assert isinstance(then, Intent)
             by = Actor(name="gateway")
             body = {"status": "CONFIRMED", "paymentId": "p"}

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.history import MOST_STEPS, HistoryPage, history_page, last_outcome
+from shared.application.history import MAX_STEPS, HistoryPage, history_page, last_outcome
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.instance.event import EventKind, EventStatus
@@ -95,7 +95,7 @@ class TestLargeEvents:
         events = tuple(an_event(seq, run=1) for seq in range(1, 6))
         instance = an_instance(*events, next_seq=6)
         for seq in range(1, 6):
-            for entry in _steps(seq, 400 if seq < 5 else MOST_STEPS + 1):
+            for entry in _steps(seq, 400 if seq < 5 else MAX_STEPS + 1):
                 ports.instances.append(instance, entry)
         first = history_page(ports, instance, before=None, limit=25)
         second = history_page(ports, instance, before=first.after, limit=25)

@@ -8,7 +8,7 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from shared.application.list_instances import page_of_account, page_of_strategy
-from shared.application.ports import Listed
+from shared.application.ports import PageKey
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from tests.application.bulk.test_release import ACCOUNT, NOON, a_world
@@ -37,7 +37,7 @@ def found(statuses: list[InstanceStatus], limit: int) -> list[list[str]]:
         )
         ports.instances.create(instance)
     pages: list[list[str]] = []
-    before: Listed | None = None
+    before: PageKey | None = None
     while True:
         page = page_of_account(ports, ACCOUNT, PAUSED, before=before, limit=limit)
         pages.append([instance.sid for instance in page.instances])

@@ -108,11 +108,15 @@ class Cover:
     def steps(self, task: str) -> list[str]:
         """The steps of a task's first event over all its runs; an answer heard is one of its own."""
         seq = min(e.seq for e in self._events() if e.task == task)
-        trail = self.ports.instances.trail(self.sid, seq)
-        last = [] if trail.record is None or trail.record.last is None else [trail.record.last]
+        event_history = self.ports.instances.event_history(self.sid, seq)
+        last = (
+            []
+            if event_history.record is None or event_history.record.last is None
+            else [event_history.record.last]
+        )
         return [
             f"{entry.intent.step}{' answered' if entry.intent.awaits else ''}"
-            for entry in (*trail.entries, *last)
+            for entry in (*event_history.entries, *last)
         ]
 
     def _events(self) -> list[Event]:

@@ -65,7 +65,7 @@ class _Services:
 def sent(ports: MemoryPorts, sid: InstanceSid) -> SentAnswer:
     instance = ports.instances.load(sid)
     assert instance is not None
-    then = position(ports.instances.trail(sid, 1), instance.events[0])
+    then = position(ports.instances.event_history(sid, 1), instance.events[0])
     assert isinstance(then, Intent)
     return SentAnswer(correlation_id=then.correlation_id, key="k", by=ANN, body={})
 

@@ -13,7 +13,7 @@ from shared.application.strategies import ChangedMeanwhileError
 from shared.domain.bulk.operation import BulkStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import StrategyHead
-from tests.application.bulk.bulk_worlds import ACCOUNT, ANN, GYM, a_world, joined, statuses, turn
+from tests.application.bulk.bulk_worlds import ACCOUNT, ANN, GYM, a_world, joined, progress, statuses
 
 GONE = {"deletedVersions": "1"}
 
@@ -61,7 +61,7 @@ class TestAStrategy:
 
         assert bulk.status is BulkStatus.ACTIVE
         assert ports.wakeups.operations == [bulk.sid]
-        turn(ports, bulk.sid, lasts=timedelta(minutes=15))
+        progress(ports, bulk.sid, lasts=timedelta(minutes=15))
         assert statuses(ports, members) == {"CANCELED"}
 
     def test_again_it_finds_the_operation(self) -> None:

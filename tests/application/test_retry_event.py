@@ -14,7 +14,7 @@ from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import EventStatus, RedrivenFrom
-from shared.domain.instance.journal import Trail
+from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
@@ -81,9 +81,12 @@ class TestAFailedEvent:
         assert isinstance(verdict, Applied)
         assert ports.instances.instances[sid] == verdict.instance
         assert record.last is not None
-        assert [entry.intent.step for entry in ports.instances.trail(sid, 1).entries] == ["call", "pay"]
-        assert ports.instances.trail(sid, 1).entries[1] == record.last
-        assert ports.instances.trail(sid, 1).record is None
+        assert [entry.intent.step for entry in ports.instances.event_history(sid, 1).entries] == [
+            "call",
+            "pay",
+        ]
+        assert ports.instances.event_history(sid, 1).entries[1] == record.last
+        assert ports.instances.event_history(sid, 1).record is None
         assert ports.wakeups.invoked[-1] == sid
         assert ports.instances.audit[-1].command == "retry"
 
@@ -174,4 +177,4 @@ class TestRaces:
         ports, sid = self.contended(1000)
         with pytest.raises(ContentionError):
             retry(ports, sid)
-        assert ports.instances.trail(sid, 1) != Trail()
+        assert ports.instances.event_history(sid, 1) != EventHistory()

@@ -21,9 +21,9 @@ from dev.metering.meter import Meter
 from functions.core_api.handler import lambda_handler as core_api
 from shared import bootstrap
 from shared.adapters.controllers import NoControllers
-from shared.adapters.wakeups import AwsWakeups, Doorbell
-from shared.application.bulk.select import Walk, next_slice
-from shared.application.bulk.start import AskedOfMany, begin_bulk
+from shared.adapters.wakeups import AwsWakeups, WakeupTargets
+from shared.application.bulk.select import SelectionScan, next_batch
+from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
 from shared.application.explain import explained
 from shared.application.flags import pause_queue, resume_queue
@@ -105,7 +105,7 @@ class Rig:
 
     @property
     def wakeups(self) -> AwsWakeups:
-        doorbell = Doorbell(
+        doorbell = WakeupTargets(
             group="g",
             runner_arn="r",
             bulk_runner_arn="bulk",
@@ -322,16 +322,18 @@ class TestTheTable:
             "explain an instance": rig.reads(lambda: explained(rig, instance, NOON)),
             "sweep a shard without anything due": rig.reads(lambda: sweep(rig, 0, limit=500)),
             "find a slice of 25 instances of a strategy": rig.reads(
-                lambda: next_slice(
+                lambda: next_batch(
                     rig,
-                    Walk(account=account, selection=OfStrategy(strategy=strategy.sid), begun_at=NOON),
+                    SelectionScan(
+                        account=account, selection=OfStrategy(strategy=strategy.sid), begun_at=NOON
+                    ),
                     wanted=25,
                 )
             ),
             "cancel 25 instances in bulk": rig.reads(
                 lambda: begin_bulk(
                     rig,
-                    AskedOfMany(
+                    BulkRequest(
                         account=account, selection=OfIds(ids=tuple(sids[:25])), command=Cancel(by=ANN)
                     ),
                 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from shared.application.audit import from_the_end
-from shared.application.ports import Noted
+from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
@@ -29,7 +29,9 @@ def kept(stores: Stores, entries: list[AuditEntry]) -> None:
         stores.instances.commit(changed(instance), audit=entry)
 
 
-def read(stores: Stores, before: Noted, limit: int = 9, since: datetime = LONG_AGO) -> list[AuditEntry]:
+def read(
+    stores: Stores, before: AuditPosition, limit: int = 9, since: datetime = LONG_AGO
+) -> list[AuditEntry]:
     found = stores.audit.of_day(full.ACCOUNT, DAY, since=since, before=before, limit=limit)
     return [entry for _, entry in found]
 

@@ -11,7 +11,7 @@ from shared.application.ports import StaleRevError
 from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.due import GRACE, blocked_partition, swept_partition
 from shared.domain.instance.event import Event, EventKind, EventStatus
-from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import (
     MAX_UNFINISHED_EVENTS,
     Blocked,
@@ -140,12 +140,14 @@ class TestCreating:
         with pytest.raises(StaleRevError):
             stores.instances.create(other, records=[a_record(other)])
         assert stores.instances.load(other.sid) == an_instance()
-        assert stores.instances.trail(other.sid, 1) == Trail()
+        assert stores.instances.event_history(other.sid, 1) == EventHistory()
 
     def test_records_come_with_it(self, stores: Stores) -> None:
         stores.instances.create(an_instance(), records=[a_record(an_instance())])
         assert stores.instances.load(InstanceSid("i-1")) == an_instance()
-        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(record=a_record(an_instance()))
+        assert stores.instances.event_history(InstanceSid("i-1"), 1) == EventHistory(
+            record=a_record(an_instance())
+        )
 
     def test_an_audit_entry_comes_with_it(self, stores: Stores) -> None:
         stores.instances.create(an_instance(), audit=full.AUDIT)
@@ -188,7 +190,7 @@ class TestCommitting:
         records = [a_record(after), a_record(after, 2)]
         stores.instances.commit(after, records=records, audit=an_audit(after))
         assert stores.instances.load(after.sid) == after
-        assert [stores.instances.trail(after.sid, seq).record for seq in (1, 2)] == records
+        assert [stores.instances.event_history(after.sid, seq).record for seq in (1, 2)] == records
         assert stores.audits() == [an_audit(after)]
 
     def test_an_audit_entry_needs_no_records(self, stores: Stores) -> None:
@@ -203,7 +205,7 @@ class TestCommitting:
         with pytest.raises(StaleRevError):
             stores.instances.commit(late, records=[a_record(late)], audit=an_audit(late))
         assert stores.instances.load(late.sid) == an_instance()
-        assert stores.instances.trail(late.sid, 1) == Trail()
+        assert stores.instances.event_history(late.sid, 1) == EventHistory()
         assert stores.audits() == []
 
     def test_of_two_writers_one_wins(self, stores: Stores) -> None:
@@ -231,28 +233,28 @@ class TestCommitting:
         records = [a_record(after, seq) for seq in [*seqs, MAX_UNFINISHED_EVENTS + 1]]
         stores.instances.commit(after, records=records, audit=an_audit(after))
         assert stores.instances.load(after.sid) == after
-        assert stores.instances.trail(after.sid, 50).record == records[49]
-        assert stores.instances.trail(after.sid, 51).record == records[50]
+        assert stores.instances.event_history(after.sid, 50).record == records[49]
+        assert stores.instances.event_history(after.sid, 51).record == records[50]
 
     def test_a_record_replaces_one_of_the_same_fence(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
         stores.instances.put_record(an_instance(), a_record(an_instance(), why="first"))
         after = changed(an_instance(), events=())
         stores.instances.commit(after, records=[a_record(after, why="second")])
-        assert stores.instances.trail(after.sid, 1).record == a_record(after, why="second")
+        assert stores.instances.event_history(after.sid, 1).record == a_record(after, why="second")
 
 
 class TestATrail:
     """The journal of an event in order, and its record."""
 
     def test_of_an_event_that_never_ran_is_empty(self, stores: Stores) -> None:
-        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail()
+        assert stores.instances.event_history(InstanceSid("i-1"), 1) == EventHistory()
 
     def test_every_field_survives(self, stores: Stores) -> None:
         stores.instances.append(full.INSTANCE, full.ENTRY)
         stores.instances.put_record(full.INSTANCE, full.RECORD)
         stores.instances.put_answer(full.INSTANCE, full.ENTRY.seq, full.ANSWER)
-        assert stores.instances.trail(full.SID, full.ENTRY.seq) == Trail(
+        assert stores.instances.event_history(full.SID, full.ENTRY.seq) == EventHistory(
             entries=(full.ENTRY,), record=full.RECORD, answers=(full.ANSWER,)
         )
 
@@ -261,14 +263,14 @@ class TestATrail:
         for answer in (one, two, one):
             stores.instances.put_answer(full.INSTANCE, 7, answer)
         stores.instances.put_answer(full.INSTANCE, 8, one)
-        assert stores.instances.trail(full.SID, 7).answers == (two, one)
-        assert stores.instances.trail(full.SID, 8).answers == (one,)
+        assert stores.instances.event_history(full.SID, 7).answers == (two, one)
+        assert stores.instances.event_history(full.SID, 8).answers == (one,)
 
     def test_entries_come_by_run_and_visit_however_they_were_stored(self, stores: Stores) -> None:
         order = [(10, 2), (2, 1), (1, 200), (1, 9), (10, 1), (1, 10)]
         for run, visit in order:
             stores.instances.append(an_instance(), an_entry(run, visit))
-        found = stores.instances.trail(InstanceSid("i-1"), 1).entries
+        found = stores.instances.event_history(InstanceSid("i-1"), 1).entries
         assert [(e.run, e.intent.visit) for e in found] == [
             (1, 9),
             (1, 10),
@@ -283,13 +285,13 @@ class TestATrail:
             stores.instances.append(an_instance(), an_entry(seq=seq))
         stores.instances.append(an_instance("i-2"), an_entry(visit=2))
         stores.instances.put_record(an_instance("i-2"), a_record(an_instance("i-2")))
-        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(entries=(an_entry(),))
+        assert stores.instances.event_history(InstanceSid("i-1"), 1) == EventHistory(entries=(an_entry(),))
 
     def test_one_larger_than_a_page_comes_whole(self, stores: Stores) -> None:
         entries = tuple(an_entry(visit=visit, error="x" * 190_000) for visit in range(1, 9))
         for entry in entries:
             stores.instances.append(an_instance(), entry)
-        assert stores.instances.trail(InstanceSid("i-1"), 1) == Trail(entries=entries)
+        assert stores.instances.event_history(InstanceSid("i-1"), 1) == EventHistory(entries=entries)
 
 
 class TestReopening:
@@ -306,7 +308,7 @@ class TestReopening:
         stores.instances.append(after, an_entry(run=1, visit=1, fence=4))
         stores.instances.commit(after, audit=an_audit(after), reopened=record)
         assert stores.instances.load(after.sid) == after
-        assert stores.instances.trail(after.sid, 1) == Trail(
+        assert stores.instances.event_history(after.sid, 1) == EventHistory(
             entries=(an_entry(run=1, visit=1, fence=4), an_entry(run=1, visit=2, fence=4))
         )
         assert stores.audits() == [an_audit(after)]
@@ -314,27 +316,27 @@ class TestReopening:
     def test_a_record_without_a_step_just_goes(self, stores: Stores) -> None:
         after, record = self.reopened(stores, None)
         stores.instances.commit(after, reopened=record)
-        assert stores.instances.trail(after.sid, 1) == Trail()
+        assert stores.instances.event_history(after.sid, 1) == EventHistory()
 
     def test_refused_it_leaves_all_as_it_was(self, stores: Stores) -> None:
         after, record = self.reopened(stores, an_entry(fence=4))
         with pytest.raises(StaleRevError):
             stores.instances.commit(replace(after, rev=7), reopened=record)
-        assert stores.instances.trail(after.sid, 1) == Trail(record=record)
+        assert stores.instances.event_history(after.sid, 1) == EventHistory(record=record)
 
     def test_done_twice_it_is_refused_the_second_time(self, stores: Stores) -> None:
         after, record = self.reopened(stores, an_entry(fence=4))
         stores.instances.commit(after, reopened=record)
         with pytest.raises(StaleRevError):
             stores.instances.commit(after, reopened=record)
-        assert stores.instances.trail(after.sid, 1) == Trail(entries=(an_entry(fence=4),))
+        assert stores.instances.event_history(after.sid, 1) == EventHistory(entries=(an_entry(fence=4),))
 
     def test_a_record_of_the_next_run_can_be_stored(self, stores: Stores) -> None:
         after, record = self.reopened(stores, None)
         stores.instances.commit(after, reopened=record)
         again = a_record(after, fence=5, why="again")
         stores.instances.put_record(after, again)
-        assert stores.instances.trail(after.sid, 1) == Trail(record=again)
+        assert stores.instances.event_history(after.sid, 1) == EventHistory(record=again)
 
 
 class TestRecordsOfAMonth:
@@ -477,7 +479,7 @@ class TestFences:
     def test_of_a_journal_entry(self, stores: Stores, first: int, second: int, stays: str) -> None:
         stores.instances.append(an_instance(), an_entry(fence=first, error="old"))
         stores.instances.append(an_instance(), an_entry(fence=second, error="new"))
-        (found,) = stores.instances.trail(InstanceSid("i-1"), 1).entries
+        (found,) = stores.instances.event_history(InstanceSid("i-1"), 1).entries
         assert (found.outcome.response, found.fence) == (stays, max(first, second))
 
     @pytest.mark.parametrize(("first", "second", "stays"), [(8, 9, "new"), (9, 9, "new"), (9, 8, "old")])
@@ -485,7 +487,7 @@ class TestFences:
         instance = an_instance()
         stores.instances.put_record(instance, a_record(instance, fence=first, why="old"))
         stores.instances.put_record(instance, a_record(instance, fence=second, why="new"))
-        assert stores.instances.trail(instance.sid, 1).record == a_record(
+        assert stores.instances.event_history(instance.sid, 1).record == a_record(
             instance, fence=max(first, second), why=stays
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.application.ports import Listed
+from shared.application.ports import PageKey
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.strategy.model import StrategyHead
@@ -20,8 +20,8 @@ EVERY = list(InstanceStatus)
 OTHER = AccountId("other")
 
 
-def place(of: Instance | StrategyHead) -> Listed:
-    return Listed(created_at=of.created_at, sid=of.sid)
+def place(of: Instance | StrategyHead) -> PageKey:
+    return PageKey(created_at=of.created_at, sid=of.sid)
 
 
 def instances(count: int, **changes: Any) -> list[Instance]:
@@ -114,7 +114,7 @@ class TestTheWalkThroughAStrategy:
 
     LATER = at(2)
 
-    def walked(self, stores: Stores, **asked: Any) -> list[Listed]:
+    def walked(self, stores: Stores, **asked: Any) -> list[PageKey]:
         given = {"statuses": EVERY, "after": None, "until": self.LATER, "limit": 9, **asked}
         return stores.instances.oldest_of_strategy(full.STRATEGY, **given)
 
@@ -171,7 +171,7 @@ class TestTheWalkThroughAStrategy:
         for instance in made:
             stores.instances.create(instance)
 
-        begin = Listed(created_at=made[3].created_at, sid="")
+        begin = PageKey(created_at=made[3].created_at, sid="")
 
         assert self.walked(stores, after=begin) == [place(one) for one in made[3:]]
 
@@ -252,7 +252,7 @@ class TestStrategiesOfAFolder:
         "/fr#a",
     )
 
-    def filed(self, stores: Stores, folder: str, *, after: str = "", limit: int = 9) -> list[str]:
+    def folder_entries(self, stores: Stores, folder: str, *, after: str = "", limit: int = 9) -> list[str]:
         for number, text in enumerate(self.FILED):
             of, _, name = text.partition("#")
             head = replace(full.HEAD, sid=StrategySid(f"s-{number}"), name=f"{name}{number}", folder=of)
@@ -263,17 +263,17 @@ class TestStrategiesOfAFolder:
         return [one.folder_name[:-1] for one in found]
 
     def test_those_in_it_come_before_those_below_it(self, stores: Stores) -> None:
-        assert self.filed(stores, "/de") == ["/de#a", "/de#b", "/de/berlin#a", "/de/berlin/mitte#a"]
+        assert self.folder_entries(stores, "/de") == ["/de#a", "/de#b", "/de/berlin#a", "/de/berlin/mitte#a"]
 
     def test_the_root_holds_all(self, stores: Stores) -> None:
-        assert sorted(self.filed(stores, "/")) == sorted(self.FILED)
+        assert sorted(self.folder_entries(stores, "/")) == sorted(self.FILED)
 
     def test_a_folder_that_is_not_there_holds_none(self, stores: Stores) -> None:
-        assert self.filed(stores, "/d") == []
+        assert self.folder_entries(stores, "/d") == []
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 9])
     def test_page_by_page_each_comes_once(self, stores: Stores, limit: int) -> None:
-        self.filed(stores, "/de")
+        self.folder_entries(stores, "/de")
         found: list[str] = []
         while page := stores.strategies.in_folder(
             full.ACCOUNT, "/de", after=found[-1] if found else "", limit=limit
@@ -283,7 +283,7 @@ class TestStrategiesOfAFolder:
         assert found == ["/de#a1", "/de#b2", "/de/berlin#a3", "/de/berlin/mitte#a4"]
 
     def test_of_another_account_there_are_none(self, stores: Stores) -> None:
-        self.filed(stores, "/")
+        self.folder_entries(stores, "/")
 
         assert stores.strategies.in_folder(OTHER, "/", after="", limit=9) == []
 
@@ -309,7 +309,7 @@ class TestKeysOfAnAccount:
 
         first = listing(full.ACCOUNT, before=None, limit=3)
         last = first[-1]
-        rest = listing(full.ACCOUNT, before=Listed(created_at=last.created_at, sid=last.key_id), limit=3)
+        rest = listing(full.ACCOUNT, before=PageKey(created_at=last.created_at, sid=last.key_id), limit=3)
 
         assert first + rest == made[::-1]
         assert listing(OTHER, before=None, limit=3) == []
@@ -319,7 +319,7 @@ class TestKeysOfAnAccount:
         stores.access.put_key(full.KEY)
 
         listed = stores.access.keys(
-            full.ACCOUNT, before=Listed(created_at=gone.created_at, sid=gone.key_id), limit=1
+            full.ACCOUNT, before=PageKey(created_at=gone.created_at, sid=gone.key_id), limit=1
         )
 
         assert listed == [full.KEY]

@@ -62,7 +62,7 @@ class TestTheClientSendsAgain:
         with pytest.raises(StaleRevError):
             store.commit(AFTER, records=[full.RECORD], audit=full.AUDIT)
         assert store.load(full.SID) == AFTER
-        assert store.trail(full.SID, full.RECORD.event.seq).record == full.RECORD
+        assert store.event_history(full.SID, full.RECORD.event.seq).record == full.RECORD
         assert on_dynamodb(dynamodb).audits() == [full.AUDIT]
 
     def test_both_sendings_of_a_transaction_carry_the_same_token(self, dynamodb: DynamoDb) -> None:
@@ -83,8 +83,8 @@ class TestTheClientSendsAgain:
         asks_again(dynamodb.client, "PutItem")
         store.append(full.INSTANCE, full.ENTRY)
         store.put_record(full.INSTANCE, full.RECORD)
-        trail = store.trail(full.SID, full.ENTRY.seq)
-        assert (trail.entries, trail.record) == ((full.ENTRY,), full.RECORD)
+        event_history = store.event_history(full.SID, full.ENTRY.seq)
+        assert (event_history.entries, event_history.record) == ((full.ENTRY,), full.RECORD)
 
     def test_a_new_strategy_is_stored_as_if_nothing_had_been_lost(self, dynamodb: DynamoDb) -> None:
         strategies = on_dynamodb(dynamodb).strategies

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from shared.application.ports import Listed, StaleRevError
+from shared.application.ports import PageKey, StaleRevError
 from shared.domain.bulk.operation import BulkOperation
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, OperationSid
 from tests import full
 from tests.engines import Stores
@@ -16,9 +16,9 @@ DRAIN = full.DRAIN
 BULK = full.BULK
 
 
-def begun(stores: Stores, *drains: Drain) -> None:
+def begun(stores: Stores, *release_jobs: ReleaseJob) -> None:
     """Drains begin with the flag that is cleared."""
-    stores.access.set_queue_paused(full.ACCOUNT, paused=False, audit=full.AUDIT, drains=drains)
+    stores.access.set_queue_paused(full.ACCOUNT, paused=False, audit=full.AUDIT, release_jobs=release_jobs)
 
 
 class TestADrain:
@@ -82,11 +82,13 @@ class TestWhatIsDue:
     """The longest due first, and nothing that is ahead."""
 
     def test_it_is_found_by_its_attention(self, stores: Stores) -> None:
-        drains = [replace(DRAIN, sid=OperationSid(f"drain-{day}"), sweep_at=at(day)) for day in (3, 1, 2, 4)]
-        begun(stores, *drains)
+        release_jobs = [
+            replace(DRAIN, sid=OperationSid(f"release-{day}"), sweep_at=at(day)) for day in (3, 1, 2, 4)
+        ]
+        begun(stores, *release_jobs)
 
-        assert stores.operations.due(until=at(3), limit=9) == ["drain-1", "drain-2", "drain-3"]
-        assert stores.operations.due(until=at(3), limit=2) == ["drain-1", "drain-2"]
+        assert stores.operations.due(until=at(3), limit=9) == ["release-1", "release-2", "release-3"]
+        assert stores.operations.due(until=at(3), limit=2) == ["release-1", "release-2"]
 
     def test_drains_and_bulk_operations_are_found_together(self, stores: Stores) -> None:
         begun(stores, replace(DRAIN, sweep_at=at(2)))
@@ -165,7 +167,7 @@ class TestTheOperationsOfAnAccount:
         listing = stores.operations.of_account
 
         first = listing(full.ACCOUNT, before=None, limit=3)
-        last = Listed(created_at=first[-1].started_at, sid=first[-1].sid)
+        last = PageKey(created_at=first[-1].started_at, sid=first[-1].sid)
         rest = listing(full.ACCOUNT, before=last, limit=3)
 
         assert first + rest == made[::-1]

@@ -278,7 +278,7 @@ class TestPausing:
     def test_flag_drains_and_audit_are_stored_together(self, stores: Stores) -> None:
         stores.strategies.create(self.PAUSED, settings())
         stores.strategies.set_paused(
-            self.ACTIVE, before=self.PAUSED, audit=told("resume-strategy"), drains=[full.DRAIN]
+            self.ACTIVE, before=self.PAUSED, audit=told("resume-strategy"), release_jobs=[full.DRAIN]
         )
         assert stores.strategies.head(HEAD.sid) == self.ACTIVE
         assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is None
@@ -289,7 +289,7 @@ class TestPausing:
         stores.strategies.create(self.ACTIVE, settings())
         with pytest.raises(StaleRevError):
             stores.strategies.set_paused(
-                self.PAUSED, before=replace(self.ACTIVE, version=2), audit=told(), drains=[full.DRAIN]
+                self.PAUSED, before=replace(self.ACTIVE, version=2), audit=told(), release_jobs=[full.DRAIN]
             )
         assert stores.strategies.head(HEAD.sid) == self.ACTIVE
         assert stores.operations.load(full.DRAIN.sid) is None

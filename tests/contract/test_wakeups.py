@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from dev.memory.world import ManualClock, MemoryWakeups
 from shared.adapters.system import SystemClock
-from shared.adapters.wakeups import AwsWakeups, Doorbell
+from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.application.ports import Wakeups
 from shared.domain.ids import InstanceSid
 
@@ -40,7 +40,7 @@ def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Bel
     group = f"bells-{next(GROUPS)}"
     client.create_schedule_group(Name=group)
     reports: list[str] = []
-    doorbell = Doorbell(
+    targets = WakeupTargets(
         group=group,
         runner_arn="arn:aws:lambda:eu-central-1:123456789012:function:runner",
         bulk_runner_arn="bulk",
@@ -60,7 +60,7 @@ def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Bel
         }
 
     wakeups = AwsWakeups(
-        doorbell, scheduler=lambda: client, invoker=lambda: pytest.fail("not asked"), clock=ManualClock(TODAY)
+        targets, scheduler=lambda: client, invoker=lambda: pytest.fail("not asked"), clock=ManualClock(TODAY)
     )
     return Belfry(wakeups, armed, reports)
 

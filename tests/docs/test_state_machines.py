@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shared.domain.instance.event import Event, Resolution
-from shared.domain.instance.journal import Answer, Trail
+from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.run import Ending, Intent, Outcome
 from shared.domain.instance.verdict import Applied
@@ -78,7 +78,7 @@ def told(of: Strategy, *, end_date: str | None = None) -> RandomLife:
 
 def claim(story: RandomLife, event: Event, now: datetime) -> None:
     story.now = now
-    story.decide(Claim(seq=event.seq, trail=story.of.trail(event.seq), token="t", job="j"))
+    story.decide(Claim(seq=event.seq, event_history=story.of.event_history(event.seq), token="t", job="j"))
     assert story.of.instance.executing is not None
 
 
@@ -86,7 +86,7 @@ def ordered(story: RandomLife, directives: Json) -> None:
     """The running event's controller orders something."""
     story.of.step(Outcome(success=True, directives=directives), story.now)
     event = story.of.running
-    entry = story.of.trail(event.seq).entries[-1]
+    entry = story.of.event_history(event.seq).entries[-1]
     story.decide(Apply(seq=event.seq, fence=story.of.instance.fence, entry=entry))
 
 
@@ -110,7 +110,7 @@ def decided_late(of: Strategy, *, by_answer: bool = False) -> RandomLife:
     story.decide(Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0))
     story.now = at("2026-02-02")
     answer = Answer(correlation_id=sending.correlation_id, key="k", at=story.now, by="gateway")
-    taken = TakeAnswer(seq=1, answer=answer, trail=story.of.trail(1), by=ANN)
+    taken = TakeAnswer(seq=1, answer=answer, event_history=story.of.event_history(1), by=ANN)
     story.decide(taken if by_answer else Resolve(seq=1, resolution=Resolution.RETRY, by=ANN))
     return story
 
@@ -123,7 +123,7 @@ def redriven_late(of: Strategy) -> RandomLife:
     end = ended(Ending.EXHAUSTED, story.now, pauses=True)
     story.decide(Conclude(seq=first.seq, fence=1, end=end, in_doubt=False, known_visits=0))
     story.now = at("2026-02-02")
-    story.decide(Redrive(seq=first.seq, trail=Trail(), by=ANN))
+    story.decide(Redrive(seq=first.seq, event_history=EventHistory(), by=ANN))
     return story
 
 
@@ -203,7 +203,7 @@ def canceled_as_a_dead_runner_had_decided() -> RandomLife:
     story.of.put_record(verdict.records[0])
     story.decide(Pause(by=ANN))
     story.now = at("2026-02-01")
-    story.decide(Claim(seq=1, trail=story.of.trail(1), token="t", job="j"))
+    story.decide(Claim(seq=1, event_history=story.of.event_history(1), token="t", job="j"))
     return story
 
 

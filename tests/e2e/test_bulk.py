@@ -23,7 +23,7 @@ from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.items import instance_item
 from shared.adapters.dynamodb.tables import Tables
 from shared.application.audit import from_the_end
-from shared.domain.bulk.operation import SLICE
+from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.event import EventKind
@@ -56,10 +56,10 @@ class Gym:
         """So many members, written into the tables as the API would have: it takes one at a time."""
         now = datetime.now(UTC).replace(microsecond=0)
         sids = [InstanceSid(f"{self.sid[:18]}-{number:06}") for number in range(count)]
-        for begin in range(0, count, SLICE):
+        for begin in range(0, count, BATCH_SIZE):
             puts = [
                 {"PutRequest": {"Item": instance_item(self._member(sid, now, begin))}}
-                for sid in sids[begin : begin + SLICE]
+                for sid in sids[begin : begin + BATCH_SIZE]
             ]
             answer = self.database.batch_write_item(RequestItems={self.tables.instances: puts})
             assert answer.get("UnprocessedItems", {}) == {}
@@ -245,14 +245,14 @@ def killed_twice(processes: Processes, gym: Gym, sid: str, count: int) -> Gym:
 
 def rested(gym: Gym, sid: str) -> int:
     """How far an operation has come, once its runner has told of what it had in hand."""
-    awaited(lambda: in_hand(gym, sid) == 0, 30)
+    awaited(lambda: batch_sids(gym, sid) == 0, 30)
     done = gym.done(sid)
     time.sleep(1)
     assert gym.done(sid) == done
     return done
 
 
-def in_hand(gym: Gym, sid: str) -> int:
+def batch_sids(gym: Gym, sid: str) -> int:
     counts = gym.operation(sid)["counts"]
     return int(counts["matched"] - counts["done"])
 

@@ -23,7 +23,7 @@ from dev.client import KEY, Processes, example
 from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.items import instance_item
 from shared.application.audit import from_the_end
-from shared.domain.bulk.operation import SLICE
+from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, order_sid
 from shared.domain.instance.due import SHARDS
@@ -70,8 +70,8 @@ def placed(gym: Gym, count: int) -> list[InstanceSid]:
     now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     names = [f"#2040-01-01#T{number:011}-daily" for number in range(count)]
     orders = [an_order(gym, name, number, now) for number, name in enumerate(names)]
-    for begin in range(0, count, SLICE):
-        puts = [{"PutRequest": {"Item": instance_item(one)}} for one in orders[begin : begin + SLICE]]
+    for begin in range(0, count, BATCH_SIZE):
+        puts = [{"PutRequest": {"Item": instance_item(one)}} for one in orders[begin : begin + BATCH_SIZE]]
         answer = gym.database.batch_write_item(RequestItems={gym.tables.instances: puts})
         assert answer.get("UnprocessedItems", {}) == {}
     return [one.sid for one in orders]

@@ -125,7 +125,7 @@ class TestWhatCannotBeRead:
         resume_queue(ports, account, by=ann)
 
         assert sweeper({}, Context())["failed"] == 1
-        freed = [bulk_runner({"sid": f"drain-queue-a-1-{shard}"}, quick()) for shard in range(16)]  # type: ignore[arg-type]
+        freed = [bulk_runner({"sid": f"release-queue-a-1-{shard}"}, quick()) for shard in range(16)]  # type: ignore[arg-type]
 
         assert sum(one["failed"] for one in freed) == 1
         told = {(record.message, record.__dict__.get("instance")) for record in caplog.records}

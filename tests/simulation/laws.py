@@ -98,8 +98,8 @@ def _is_marked(world: World, key: str) -> bool:
             return record.in_doubt
     event = instance.event(seq)
     assert event is not None
-    trail = world.store.trail(instance.sid, seq)
-    repeated = any(entry.intent.repeat or entry.outcome.unanswered for entry in trail.entries)
+    event_history = world.store.event_history(instance.sid, seq)
+    repeated = any(entry.intent.repeat or entry.outcome.unanswered for entry in event_history.entries)
     return event.in_doubt or repeated
 
 
@@ -119,8 +119,8 @@ def assert_history_complete(world: World) -> None:
         if record.end is None:
             assert record.why is not None, f"nobody says why event {record.event.seq} ended"
             continue
-        trail = world.store.trail(record.instance_sid, record.event.seq)
-        steps = last_run(trail, record)
+        event_history = world.store.event_history(record.instance_sid, record.event.seq)
+        steps = last_run(event_history, record)
         assert steps, f"event {record.event.seq} has no step on file"
         assert steps[-1].then == record.end, f"the last step of event {record.event.seq} is not on file"
         assert [entry.intent.visit for entry in steps] == list(range(1, len(steps) + 1))

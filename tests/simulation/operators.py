@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from shared.application.control import control
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.retry_event import RetryEvent, retry_event
-from shared.domain.bulk.release import drains
+from shared.domain.bulk.release import release_jobs
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.verdict import Actor
@@ -115,8 +115,8 @@ def _flags_down(world: World) -> None:
     account, sid = world.strategy.account_id, world.strategy.sid
     world.do("resume queue", lambda: resume_queue(world, account, by=ANN))
     world.flags.paused_strategies.clear()
-    begun = drains(account, BlockedBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
-    world.flags.access.operations.drains |= {drain.sid: drain for drain in begun}
+    begun = release_jobs(account, BlockedBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
+    world.flags.access.operations.release_jobs |= {release_job.sid: release_job for release_job in begun}
 
 
 def all_clear(world: World) -> None:

@@ -17,7 +17,7 @@ from shared.application.ports import (
     Wakeups,
 )
 from shared.domain.bulk.operation import BulkOperation
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
@@ -62,11 +62,11 @@ class Access(MemoryAccess):
         *,
         paused: bool,
         audit: AuditEntry | None = None,
-        drains: Sequence[Drain] = (),
+        release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         self.world.io("set_queue_paused")
-        of_this_world = [drain for drain in drains if drain.shard == 0]
-        super().set_queue_paused(account, paused=paused, audit=audit, drains=of_this_world)
+        of_this_world = [release_job for release_job in release_jobs if release_job.shard == 0]
+        super().set_queue_paused(account, paused=paused, audit=audit, release_jobs=of_this_world)
         self.world.io("queue_set")
 
 
@@ -75,7 +75,7 @@ class Operations(MemoryOperations):
 
     def __init__(self, world: Behind) -> None:
         inner = world.flags.access.operations
-        super().__init__(drains=inner.drains, bulks=inner.bulks, audit=inner.audit)
+        super().__init__(release_jobs=inner.release_jobs, bulks=inner.bulks, audit=inner.audit)
         self.world = world
 
     def load(self, sid: OperationSid) -> Operation | None:
@@ -93,9 +93,9 @@ class Operations(MemoryOperations):
         self.world.io("operation_committed")
         self.world.may_lose_reply()
 
-    def remove(self, drain: Drain) -> None:
+    def remove(self, release_job: ReleaseJob) -> None:
         self.world.io("remove_operation")
-        super().remove(drain)
+        super().remove(release_job)
         self.world.io("operation_removed")
 
 

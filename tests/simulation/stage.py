@@ -29,7 +29,7 @@ class Process:
     _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _back: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
-    def turn(self) -> None:
+    def progress(self) -> None:
         """Let it run to its next point, or to its end."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -78,7 +78,7 @@ class Stage:
     def run(self, process: Process) -> None:
         """One turn of a process. Raises: what it raised, unless it was killed."""
         self.current = process
-        process.turn()
+        process.progress()
         self.current = None
         if process.is_over:
             self.processes.remove(process)

@@ -11,10 +11,10 @@ from itertools import combinations
 
 import pytest
 
-from shared.application.bulk.start import AskedOfMany, OperationOverError, begin_bulk, order
+from shared.application.bulk.start import BulkRequest, OperationOverError, begin_bulk, order
 from shared.application.control import control
 from shared.application.start import Repeatable, StartInstance, start_instance
-from shared.domain.bulk.operation import BulkOperation, BulkStatus, Counts, Order
+from shared.domain.bulk.operation import BulkOperation, BulkStatus, Counts, OperationCommand
 from shared.domain.bulk.selection import OfStrategy
 from shared.domain.ids import AccountId
 from shared.domain.instance.event import EventKind
@@ -43,8 +43,8 @@ def a_gym(members: int, faults: Faults) -> World:
     return world
 
 
-def asked_for(world: World, command: Cancel | CancelTasks | Pause) -> AskedOfMany:
-    return AskedOfMany(
+def asked_for(world: World, command: Cancel | CancelTasks | Pause) -> BulkRequest:
+    return BulkRequest(
         account=AccountId("a-1"),
         selection=OfStrategy(strategy=world.strategy.sid),
         command=command,
@@ -175,16 +175,16 @@ class TestStorms:
         world = a_gym(MANY, self.weather(rng, stall=0))
         begin_stormily(world, Pause(by=ANN))
         for number in range(8):
-            told = rng.choice([Order.PAUSE, Order.RESUME, Order.RESUME])
-            world.do(f"order {number}", partial(ordered, world, told))
+            told = rng.choice([OperationCommand.PAUSE, OperationCommand.RESUME, OperationCommand.RESUME])
+            world.do(f"order {number}", partial(apply_command, world, told))
             world.run_until(world.now_at + timedelta(seconds=rng.choice([0.05, 1, 90])))
-        last = rng.choice([Order.RESUME, Order.CANCEL])
+        last = rng.choice([OperationCommand.RESUME, OperationCommand.CANCEL])
         world.faults.until = 0
-        ordered(world, last)
+        apply_command(world, last)
         world.run_until(world.now_at + timedelta(hours=3))
 
         assert_each_once(world)
-        done = last is Order.RESUME or the_operation(world).status is BulkStatus.COMPLETED
+        done = last is OperationCommand.RESUME or the_operation(world).status is BulkStatus.COMPLETED
         assert the_operation(world).status is (BulkStatus.COMPLETED if done else BulkStatus.CANCELED)
         assert the_operation(world).counts.done == (MANY if done else the_operation(world).counts.changed)
 
@@ -212,7 +212,7 @@ def begin_stormily(world: World, command: Cancel | CancelTasks | Pause) -> None:
         world.run_until(world.now_at + timedelta(seconds=0.02))
 
 
-def ordered(world: World, told: Order) -> None:
+def apply_command(world: World, told: OperationCommand) -> None:
     try:
         order(world, the_operation(world), told, by=BEN)
     except OperationOverError:

@@ -16,7 +16,7 @@ import shared.domain.lifecycle.takeover
 import shared.domain.steps.cursor
 from dev.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.verdict import AuditEntry
 from tests.simulation.laws import only_instance
@@ -121,7 +121,7 @@ class TestARemovedGuardIsCaught:
 
     def test_replays_without_a_journal(self) -> None:
         def sabotage(world: World) -> None:
-            world.trail = lambda *_: Trail()  # type: ignore[method-assign]
+            world.event_history = lambda *_: EventHistory()  # type: ignore[method-assign]
 
         assert caught(sabotage)
 

@@ -140,8 +140,8 @@ def assert_done_right(world: World, *, charged_under: int) -> None:
     assert_effect_at_most_once(world, "/charges")
     assert_effect_at_most_once(world, "/reserves")
     assert_effect_at_most_once(world, "/receipts")
-    trail = world.store.trail(instance.sid, 1)
-    assert [entry.intent.step for entry in chain(trail, 1)] == ["reserve", "charge"], (
+    event_history = world.store.event_history(instance.sid, 1)
+    assert [entry.intent.step for entry in chain(event_history, 1)] == ["reserve", "charge"], (
         "the first run is on file"
     )
 
@@ -213,7 +213,7 @@ class TestAStaleRecord:
         stale = self.late_record_in_a_run(world)
         claimed = only_instance(world).executing
         assert claimed is not None
-        assert world.store.trail(only_instance(world).sid, 1).record == stale
+        assert world.store.event_history(only_instance(world).sid, 1).record == stale
 
         world.run_until(START + timedelta(days=1))
 

@@ -9,12 +9,12 @@ from dev.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
 from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
 from shared.application.bulk.dispatch import carry_on
-from shared.application.ports import Controllers, Listed, StaleRevError
+from shared.application.ports import Controllers, PageKey, StaleRevError
 from shared.application.runner.loop import run_due_events
 from shared.application.sweep import ring_operations, sweep
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import far_partition, swept_partition
-from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
@@ -207,9 +207,9 @@ class World:
         self.store.put_record(instance, record)
         self.io("record_put")
 
-    def trail(self, sid: InstanceSid, seq: int) -> Trail:
+    def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
         self.io("trail")
-        return self.store.trail(sid, seq)
+        return self.store.event_history(sid, seq)
 
     def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
         return self.store.records_before(sid, seq, limit=limit)
@@ -231,8 +231,8 @@ class World:
         return self.store.load_many(sids)
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
-    ) -> list[Listed]:
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
         return self.store.of_strategy(strategy, statuses, before=before, limit=limit)
 
     def oldest_of_strategy(
@@ -240,14 +240,14 @@ class World:
         strategy: StrategySid,
         statuses: Sequence[InstanceStatus],
         *,
-        after: Listed | None,
+        after: PageKey | None,
         until: datetime,
         limit: int,
-    ) -> list[Listed]:
+    ) -> list[PageKey]:
         self.io("oldest_of_strategy")
         return self.store.oldest_of_strategy(strategy, statuses, after=after, until=until, limit=limit)
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
         return self.store.of_account(account, before=before, limit=limit)
 
     def call(self, request: ServiceRequest) -> CallOutcome:
@@ -363,7 +363,7 @@ class World:
         partitions = (swept_partition(0), far_partition(0))
         entries = [at for partition in partitions for at, _ in self.store.sweep_entries(partition)]
         operations = self.flags.access.operations
-        entries += [drain.sweep_at for drain in operations.drains.values()]
+        entries += [release_job.sweep_at for release_job in operations.release_jobs.values()]
         return entries + [one.sweep_at for one in operations.bulks.values() if one.sweep_at]
 
     def _on_the_minute(self, at: datetime) -> datetime:

@@ -10,7 +10,14 @@ from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import ACCESS_KEY
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import audit_item, drain_item, item_of, read, session_item, session_of
+from shared.adapters.dynamodb.items import (
+    audit_item,
+    item_of,
+    read,
+    release_job_item,
+    session_item,
+    session_of,
+)
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     OWNED_KEY,
@@ -21,9 +28,9 @@ from shared.adapters.dynamodb.tables import (
     place_of,
     session_key,
 )
-from shared.application.ports import Listed
+from shared.application.ports import PageKey
 from shared.domain.access import AccessKey, Session
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
@@ -56,7 +63,7 @@ class DynamoDbAccess:
         deletes = [{"Delete": {"TableName": self.tables.access, "Key": to_attributes(one)}} for one in keys]
         self._write(deletes, audit)
 
-    def keys(self, account: AccountId, *, before: Listed | None, limit: int) -> list[AccessKey]:
+    def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
         last = OWNED_KEY + _BEHIND_ALL if before is None else owned_key(account, before)["sk"]
         listed = query_all(
             self.client,
@@ -109,11 +116,12 @@ class DynamoDbAccess:
         *,
         paused: bool,
         audit: AuditEntry | None = None,
-        drains: Sequence[Drain] = (),
+        release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         flags = self._put(item_of(account, flags_key(account), queuePaused=paused))
         begun = [
-            {"Put": {"TableName": self.tables.operations, "Item": drain_item(drain)}} for drain in drains
+            {"Put": {"TableName": self.tables.operations, "Item": release_job_item(release_job)}}
+            for release_job in release_jobs
         ]
         self._write([flags, *begun], audit)
 
@@ -132,5 +140,5 @@ def _key_of(item: Item) -> AccessKey:
     return ACCESS_KEY.read(from_text(found["doc"]), key_id=key_id, account_id=found["accountId"])
 
 
-def _place(key: AccessKey) -> Listed:
-    return Listed(created_at=key.created_at, sid=key.key_id)
+def _place(key: AccessKey) -> PageKey:
+    return PageKey(created_at=key.created_at, sid=key.key_id)

@@ -7,8 +7,14 @@ from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.adapters.dynamodb.items import audit_of
 from shared.adapters.dynamodb.reading import query_all
-from shared.adapters.dynamodb.tables import OWNER_SHARDS, Tables, account_day, noted_text, place_noted
-from shared.application.ports import Noted
+from shared.adapters.dynamodb.tables import (
+    OWNER_SHARDS,
+    Tables,
+    account_day,
+    audit_position_text,
+    place_noted,
+)
+from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
@@ -21,15 +27,15 @@ class DynamoDbAudit:
     tables: Tables = field(default_factory=Tables)
 
     def of_day(
-        self, account: AccountId, day: date, *, since: datetime, before: Noted, limit: int
-    ) -> list[tuple[Noted, AuditEntry]]:
+        self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
+    ) -> list[tuple[AuditPosition, AuditEntry]]:
         of = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        found: list[tuple[Noted, AuditEntry]] = []
+        found: list[tuple[AuditPosition, AuditEntry]] = []
         for shard in range(OWNER_SHARDS):
             values = {
                 ":day": account_day(account, of, shard),
-                ":since": noted_text(Noted(at=since, key="")),
-                ":before": noted_text(before),
+                ":since": audit_position_text(AuditPosition(at=since, key="")),
+                ":before": audit_position_text(before),
             }
             items = query_all(
                 self.client,

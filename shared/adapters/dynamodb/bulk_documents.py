@@ -5,13 +5,13 @@ from shared.adapters.dynamodb.shapes import Member, Shape, either
 from shared.domain.bulk.operation import (
     BulkOperation,
     BulkStatus,
-    Came,
     Counts,
+    ItemOutcome,
+    ItemResult,
     MigrateTo,
-    Result,
     RunWaiting,
 )
-from shared.domain.bulk.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Sieve
+from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.phase import Phase, Waiting
 from shared.domain.instance.verdict import Actor
@@ -58,8 +58,8 @@ BULK_COMMAND = either(
     execute=(RunWaiting, RUN_WAITING),
 )
 
-SIEVE = Shape(
-    Sieve,
+FILTER = Shape(
+    Filter,
     {
         "phases": Member("phases", several(named(Phase))),
         "planned_from": Member("plannedFrom", INSTANT),
@@ -72,7 +72,7 @@ _FILTER = {
     "statuses": Member("statuses", several(named(InstanceStatus))),
     "created_from": Member("createdFrom", INSTANT),
     "created_to": Member("createdTo", INSTANT),
-    "sieve": Member("sieve", SIEVE),
+    "instance_filter": Member("filter", FILTER),
 }
 
 OF_IDS = Shape(OfIds, {"ids": Member("ids", several(TEXT))})
@@ -115,7 +115,12 @@ COUNTS = Shape(
 )
 
 RESULT = Shape(
-    Result, {"sid": Member("sid", TEXT), "came": Member("came", named(Came)), "why": Member("why", TEXT)}
+    ItemResult,
+    {
+        "sid": Member("sid", TEXT),
+        "outcome": Member("outcome", named(ItemOutcome)),
+        "why": Member("why", TEXT),
+    },
 )
 
 BULK = Shape(
@@ -129,7 +134,7 @@ BULK = Shape(
         "status": Member("status", named(BulkStatus)),
         "cursor": Member("cursor", CURSOR),
         "at_end": Member("atEnd", FLAG),
-        "in_hand": Member("inHand", several(TEXT)),
+        "batch_sids": Member("batch", several(TEXT)),
         "worker": Member("worker", TEXT),
         "crashes": Member("crashes", WHOLE),
         "counts": Member("counts", COUNTS),

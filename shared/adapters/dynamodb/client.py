@@ -17,7 +17,7 @@ from shared.application.ports import OverloadedError
 Answer = Mapping[str, Any]
 """A reply as botocore parsed it."""
 
-MOST_SENDINGS = 4
+MAX_SENDINGS = 4
 """How often a request is sent at most: after throttling, a server's fault, a lost connection, a conflict."""
 
 USER_AGENT = f"ritornello/{__version__}"
@@ -73,7 +73,7 @@ def connect(session: boto3.Session, *, endpoint_url: str | None = None) -> Dynam
         config=Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": MOST_SENDINGS},
+            retries={"mode": "standard", "total_max_attempts": MAX_SENDINGS},
             parameter_validation=False,
             user_agent=USER_AGENT,
         ),
@@ -107,7 +107,7 @@ def _wait_after_conflict(
     *, response: tuple[object, Answer] | None, attempts: int, **_: object
 ) -> float | None:
     """Seconds to wait before a request that met a transaction under way is sent again; None: it is not."""
-    if response is None or attempts >= MOST_SENDINGS:
+    if response is None or attempts >= MAX_SENDINGS:
         return None
     reasons = _reasons(response[1])
     if _CONFLICT not in reasons or _CONDITION in reasons:

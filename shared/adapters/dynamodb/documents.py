@@ -5,8 +5,8 @@ as if they had it; anything else needs a new ``SCHEMA`` and a reader for the old
 """
 
 from shared.adapters.dynamodb.forms import (
+    ANCHOR,
     ANY,
-    ASKED,
     FLAG,
     INSTANT,
     OBJECT,
@@ -19,7 +19,7 @@ from shared.adapters.dynamodb.forms import (
 )
 from shared.adapters.dynamodb.shapes import Member, Shape, either
 from shared.domain.access import AccessKey, Role, Session
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.calendar.dates import Moment
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import (
@@ -193,7 +193,7 @@ EVENT = Shape(
     parts={"pause": PAUSE, "times": TIMES, "claim": CLAIM, "progress": PROGRESS, "reuse": REUSE},
 )
 
-MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "asked": Member("asked", ASKED)})
+MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "anchor": Member("anchor", ANCHOR)})
 
 LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INSTANT)})
 
@@ -388,7 +388,7 @@ VERSION = Shape(
 )
 
 DRAIN = Shape(
-    Drain,
+    ReleaseJob,
     {
         "blocked_by": Member("blockedBy", named(BlockedBy)),
         "owner": Member("owner", TEXT),

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.domain.calendar.dates import Asked, format_instant
+from shared.domain.calendar.dates import Anchor, format_instant
 from shared.domain.errors import StoredShapeError
 from shared.domain.strategy.model import Json
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}(?:[0-9]{3})?Z")
-_ASKED = re.compile(
+_ANCHOR = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{6}))?)?"
 )
 
@@ -136,23 +136,23 @@ def read_instant(stored: Json) -> datetime:
 INSTANT: Simple[datetime] = Simple(lambda at, _: instant_text(at), lambda stored, _: read_instant(stored))
 
 
-def _write_asked(asked: Asked, _: str) -> str:
-    below = f".{asked.microsecond:06}" if asked.microsecond else ""
-    seconds = f":{asked.second:02}{below}" if asked.second or below else ""
-    return f"{asked.year:04}-{asked.month:02}-{asked.day:02}T{asked.hour:02}:{asked.minute:02}{seconds}"
+def _write_anchor(anchor: Anchor, _: str) -> str:
+    below = f".{anchor.microsecond:06}" if anchor.microsecond else ""
+    seconds = f":{anchor.second:02}{below}" if anchor.second or below else ""
+    return f"{anchor.year:04}-{anchor.month:02}-{anchor.day:02}T{anchor.hour:02}:{anchor.minute:02}{seconds}"
 
 
-def _read_asked(stored: Json, _: str) -> Asked:
-    found = _ASKED.fullmatch(stored) if isinstance(stored, str) else None
+def _read_anchor(stored: Json, _: str) -> Anchor:
+    found = _ANCHOR.fullmatch(stored) if isinstance(stored, str) else None
     if found is None:
         raise StoredShapeError("is no local date and time")
     year, month, day, hour, minute, second, microsecond = (int(part or 0) for part in found.groups())
-    return Asked(
+    return Anchor(
         year=year, month=month, day=day, hour=hour, minute=minute, second=second, microsecond=microsecond
     )
 
 
-ASKED: Simple[Asked] = Simple(_write_asked, _read_asked)
+ANCHOR: Simple[Anchor] = Simple(_write_anchor, _read_anchor)
 """A local date as it was asked for, which no calendar needs to have: 31 February, 24:00."""
 
 

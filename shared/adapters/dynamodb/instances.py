@@ -43,15 +43,15 @@ from shared.adapters.dynamodb.tables import (
     strategy_status,
     sweep_instant,
 )
-from shared.application.ports import Listed, StaleRevError
+from shared.application.ports import PageKey, StaleRevError
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS
-from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 
-MOST_READ = 100
+MAX_READ = 100
 """So many items are read together."""
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
@@ -113,7 +113,7 @@ class DynamoDbInstances:
     def put_record(self, instance: Instance, record: EventRecord) -> None:
         self._put_fenced(record_item(instance, record), record.fence)
 
-    def trail(self, sid: InstanceSid, seq: int) -> Trail:
+    def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
         items = query_all(
             self.client,
             TableName=self.tables.events,
@@ -127,7 +127,7 @@ class DynamoDbInstances:
             ConsistentRead=True,
         ).get("Item")
         answers = [item["sk"]["S"].startswith(answer_prefix(seq)) for item in items]
-        return Trail(
+        return EventHistory(
             entries=tuple(
                 entry_of(item) for item, is_answer in zip(items, answers, strict=True) if not is_answer
             ),
@@ -182,10 +182,10 @@ class DynamoDbInstances:
             )
             listed = sorted(listed, key=_closed, reverse=True)[:limit]
         table = self.tables.events
-        for start in range(0, len(listed), MOST_READ):
+        for start in range(0, len(listed), MAX_READ):
             keys = [
                 {name: item[name] for name in ("instanceSid", "sk")}
-                for item in listed[start : start + MOST_READ]
+                for item in listed[start : start + MAX_READ]
             ]
             found = [record_of(item) for item in read_batch(self.client, {table: keys})[table]]
             meant = [record for record in found if since <= record.finished_at < until]
@@ -209,12 +209,12 @@ class DynamoDbInstances:
         return [instance_of(item) for item in found[self.tables.instances]]
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: Listed | None, limit: int
-    ) -> list[Listed]:
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
         partitions = [strategy_status(strategy, status) for status in statuses]
         return self._youngest(BY_STRATEGY, "strategyStatus", partitions, before, limit)
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[Listed]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
         partitions = [owner_shard(account, shard) for shard in range(OWNER_SHARDS)]
         return self._youngest(BY_OWNER, "ownerShard", partitions, before, limit)
 
@@ -223,15 +223,15 @@ class DynamoDbInstances:
         strategy: StrategySid,
         statuses: Sequence[InstanceStatus],
         *,
-        after: Listed | None,
+        after: PageKey | None,
         until: datetime,
         limit: int,
-    ) -> list[Listed]:
+    ) -> list[PageKey]:
         first = "" if after is None else place_text(after)
-        last = place_text(Listed(created_at=until, sid=LAST_OF_ALL))
+        last = place_text(PageKey(created_at=until, sid=LAST_OF_ALL))
         if first > last:
             return []
-        found: set[Listed] = set()
+        found: set[PageKey] = set()
         for status in statuses:
             values = {":of": strategy_status(strategy, status), ":first": first or "0", ":last": last}
             items = query_all(
@@ -246,10 +246,10 @@ class DynamoDbInstances:
         return sorted(place for place in found if after is None or place > after)[:limit]
 
     def _youngest(
-        self, index: str, attribute: str, partitions: Sequence[str], before: Listed | None, limit: int
-    ) -> list[Listed]:
+        self, index: str, attribute: str, partitions: Sequence[str], before: PageKey | None, limit: int
+    ) -> list[PageKey]:
         """The youngest entries of several partitions together. One may stand in two for a moment: it counts once."""
-        found: set[Listed] = set()
+        found: set[PageKey] = set()
         for partition in partitions:
             values = {":partition": partition}
             condition = f"{attribute} = :partition"

@@ -18,8 +18,8 @@ from shared.adapters.dynamodb.tables import (
     account_day,
     account_month,
     answer_item_key,
+    audit_position_text,
     journal_key,
-    noted_text,
     owner_shard,
     place_of,
     place_text,
@@ -28,10 +28,10 @@ from shared.adapters.dynamodb.tables import (
     strategy_status,
     sweep_instant,
 )
-from shared.application.ports import Listed, Noted, Operation
+from shared.application.ports import AuditPosition, Operation, PageKey
 from shared.domain.access import Session
 from shared.domain.bulk.operation import KEPT, BulkOperation
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
@@ -69,7 +69,7 @@ def instance_item(instance: Instance) -> Attributes:
         "rev": instance.rev,
         "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
         "ownerShard": owner_shard(instance.account_id, instance.shard),
-        "createdSid": place_text(Listed(created_at=instance.created_at, sid=instance.sid)),
+        "createdSid": place_text(PageKey(created_at=instance.created_at, sid=instance.sid)),
         "doc": to_text(INSTANCE.write(instance, instance.sid)),
     }
     at = sweep_at(instance)
@@ -140,7 +140,7 @@ def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> 
     told = f"{audit.target}#{audit.command if rev is None else rev}"
     key = {
         "accountDay": account_day(audit.account_id, audit.at, shard),
-        "sk": noted_text(Noted(at=audit.at, key=told)),
+        "sk": audit_position_text(AuditPosition(at=audit.at, key=told)),
     }
     return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)))
 
@@ -161,15 +161,15 @@ def session_of(item: Mapping[str, AttributeValue], token_hash: str) -> Session:
     return SESSION.read(from_text(found["doc"]), token_hash=token_hash, account_id=found["accountId"])
 
 
-def drain_item(drain: Drain) -> Attributes:
+def release_job_item(release_job: ReleaseJob) -> Attributes:
     """A drain. Items without a kind are drains."""
     return item_of(
-        drain.account_id,
-        {"sid": drain.sid},
-        rev=drain.rev,
+        release_job.account_id,
+        {"sid": release_job.sid},
+        rev=release_job.rev,
         sweepPartition=OPERATIONS,
-        sweepAt=sweep_instant(drain.sweep_at),
-        doc=to_text(DRAIN.write(drain)),
+        sweepAt=sweep_instant(release_job.sweep_at),
+        doc=to_text(DRAIN.write(release_job)),
     )
 
 
@@ -178,7 +178,7 @@ def bulk_item(bulk: BulkOperation) -> Attributes:
     members: dict[str, str | int] = {
         "kind": BULK_KIND,
         "rev": bulk.rev,
-        "createdSid": place_text(Listed(created_at=bulk.started_at, sid=bulk.sid)),
+        "createdSid": place_text(PageKey(created_at=bulk.started_at, sid=bulk.sid)),
         "doc": to_text(BULK.write(bulk)),
     }
     if bulk.sweep_at is not None:
@@ -191,13 +191,13 @@ def bulk_item(bulk: BulkOperation) -> Attributes:
 
 def operation_item(operation: Operation) -> Attributes:
     """An operation of either kind."""
-    return drain_item(operation) if isinstance(operation, Drain) else bulk_item(operation)
+    return release_job_item(operation) if isinstance(operation, ReleaseJob) else bulk_item(operation)
 
 
 def operation_of(item: Mapping[str, AttributeValue]) -> Operation:
     """The operation an item holds."""
     found = read(item, "sid", "rev", "doc")
-    shape: Shape[Drain] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else DRAIN
+    shape: Shape[ReleaseJob] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else DRAIN
     outside = {"sid": found["sid"], "account_id": found["accountId"], "rev": found["rev"]}
     return shape.read(from_text(found["doc"]), **outside)
 

@@ -18,9 +18,9 @@ from shared.adapters.dynamodb.tables import (
     place_text,
     sweep_instant,
 )
-from shared.application.ports import Listed, Operation, StaleRevError
+from shared.application.ports import Operation, PageKey, StaleRevError
 from shared.domain.bulk.operation import BulkOperation
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, OperationSid
 from shared.domain.instance.verdict import AuditEntry
 
@@ -46,9 +46,9 @@ class DynamoDbOperations:
         put = {"Item": operation_item(operation), **_at_rev(operation.rev - 1)}
         self._write({"Put": put}, audit)
 
-    def remove(self, drain: Drain) -> None:
-        key = to_attributes({"sid": drain.sid})
-        self._write({"Delete": {"Key": key, **_at_rev(drain.rev)}}, None)
+    def remove(self, release_job: ReleaseJob) -> None:
+        key = to_attributes({"sid": release_job.sid})
+        self._write({"Delete": {"Key": key, **_at_rev(release_job.rev)}}, None)
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
         items = query_all(
@@ -63,7 +63,7 @@ class DynamoDbOperations:
         )
         return [OperationSid(item["sid"]["S"]) for item in items]
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[BulkOperation]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
         listed = query_all(

@@ -7,7 +7,7 @@ from shared.adapters.dynamodb.attributes import Attributes, AttributeValue
 from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.domain.errors import RitornelloError
 
-MOST_READINGS = 5
+MAX_READINGS = 5
 """How often items that DynamoDB leaves unread are asked for."""
 
 Item = Mapping[str, AttributeValue]
@@ -27,8 +27,8 @@ def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> 
     found: dict[str, list[Item]] = {table: [] for table in keys}
     readings = 0
     while asked:
-        if readings == MOST_READINGS:
-            raise UnreadError(f"left unread {MOST_READINGS} times: {', '.join(sorted(asked))}")
+        if readings == MAX_READINGS:
+            raise UnreadError(f"left unread {MAX_READINGS} times: {', '.join(sorted(asked))}")
         answer = client.batch_get_item(RequestItems=asked)
         readings += 1
         for table, items in answer["Responses"].items():

@@ -13,7 +13,7 @@ from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import HEAD, VERSION
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import audit_item, drain_item, item_of, read
+from shared.adapters.dynamodb.items import audit_item, item_of, read, release_job_item
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
@@ -29,16 +29,16 @@ from shared.adapters.dynamodb.tables import (
     version_number,
 )
 from shared.application.ports import (
-    Filed,
-    Listed,
+    FolderEntry,
     NameTakenError,
+    PageKey,
     SavedSettings,
     SealedSettings,
     Sealer,
     StaleRevError,
     UnknownStrategyError,
 )
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.model import BlockedBy
@@ -108,10 +108,16 @@ class DynamoDbStrategies:
         self._exchange(head, before, audit, [])
 
     def set_paused(
-        self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry, drains: Sequence[Drain] = ()
+        self,
+        head: StrategyHead,
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         begun = [
-            {"Put": {"TableName": self.tables.operations, "Item": drain_item(drain)}} for drain in drains
+            {"Put": {"TableName": self.tables.operations, "Item": release_job_item(release_job)}}
+            for release_job in release_jobs
         ]
         self._exchange(head, before, audit, begun)
 
@@ -168,7 +174,7 @@ class DynamoDbStrategies:
         )
         return [_version_of(item) for item in items]
 
-    def of_account(self, account: AccountId, *, before: Listed | None, limit: int) -> list[StrategyHead]:
+    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
         listed = query_all(
@@ -185,9 +191,9 @@ class DynamoDbStrategies:
         heads = [head for head in map(_head_of, items) if head.deleted_at is None]
         return sorted(heads, key=_place, reverse=True)
 
-    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[Filed]:
+    def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[FolderEntry]:
         # Those in the folder itself sort before all those below it.
-        found: list[Filed] = []
+        found: list[FolderEntry] = []
         for prefix in ("/",) if folder == "/" else (f"{folder}#", f"{folder}/"):
             values = {
                 ":account": account,
@@ -204,7 +210,9 @@ class DynamoDbStrategies:
                 KeyConditionExpression="accountId = :account AND folderName BETWEEN :first AND :last",
                 ExpressionAttributeValues=to_attributes(values),
             )
-            places = [Filed(sid=item["sid"]["S"], folder_name=item["folderName"]["S"]) for item in items]
+            places = [
+                FolderEntry(sid=item["sid"]["S"], folder_name=item["folderName"]["S"]) for item in items
+            ]
             found += [one for one in places if one.folder_name > after]
         return found[:limit]
 
@@ -316,8 +324,8 @@ def _head_item(head: StrategyHead) -> Attributes:
     )
 
 
-def _place(head: StrategyHead) -> Listed:
-    return Listed(created_at=head.created_at, sid=head.sid)
+def _place(head: StrategyHead) -> PageKey:
+    return PageKey(created_at=head.created_at, sid=head.sid)
 
 
 def _version_of(item: Item) -> StrategyVersion:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared.adapters.dynamodb.forms import instant_text, read_instant
-from shared.application.ports import Listed, Noted
+from shared.application.ports import AuditPosition, PageKey
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.model import InstanceStatus
@@ -153,7 +153,7 @@ def session_key(token_hash: str) -> dict[str, str]:
     return {"pk": f"session#{token_hash}", "sk": "session"}
 
 
-def owned_key(account: AccountId, place: Listed) -> dict[str, str]:
+def owned_key(account: AccountId, place: PageKey) -> dict[str, str]:
     """The key under which an access key is listed for its account; they sort by age."""
     return {"pk": f"account#{account}", "sk": f"{OWNED_KEY}{place_text(place)}"}
 
@@ -168,26 +168,26 @@ LAST_OF_ALL = "\U0010ffff"
 """Sorts behind every other text."""
 
 
-def place_text(place: Listed) -> str:
+def place_text(place: PageKey) -> str:
     """Where something stands among others by age; unique."""
     return f"{instant_text(place.created_at)}#{place.sid}"
 
 
-def place_of(text: str) -> Listed:
+def place_of(text: str) -> PageKey:
     """The place of such a text."""
     at, _, sid = text.partition("#")
-    return Listed(created_at=read_instant(at), sid=sid)
+    return PageKey(created_at=read_instant(at), sid=sid)
 
 
-def noted_text(place: Noted) -> str:
+def audit_position_text(place: AuditPosition) -> str:
     """Where an audit entry stands among those of its partition."""
     return f"{format_instant(place.at)}#{place.key}"
 
 
-def place_noted(text: str) -> Noted:
+def place_noted(text: str) -> AuditPosition:
     """The place of such a text."""
     at, _, key = text.partition("#")
-    return Noted(at=read_instant(at), key=key)
+    return AuditPosition(at=read_instant(at), key=key)
 
 
 def owner_shard(account: AccountId, shard: int) -> str:

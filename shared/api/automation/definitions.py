@@ -20,7 +20,7 @@ from shared.api.automation.versions import (
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.commit import MAX_RACES, ContentionError
-from shared.application.ports import Listed
+from shared.application.ports import PageKey
 from shared.application.retire_strategy import retire_strategy, retire_version
 from shared.application.start import Repeatable
 from shared.application.strategies import (
@@ -122,11 +122,11 @@ def delete_definition(request: Request, definition_id: str, query: VersionQuery)
 
 def definitions_of(request: Request) -> Iterator[StrategyHead]:
     """The definitions of the caller's account, youngest first."""
-    before: Listed | None = None
+    before: PageKey | None = None
     account = request.principal.account_id
     while heads := request.ports.strategies.of_account(account, before=before, limit=_TOGETHER):
         yield from filter(is_definition, heads)
-        before = Listed(created_at=heads[-1].created_at, sid=heads[-1].sid)
+        before = PageKey(created_at=heads[-1].created_at, sid=heads[-1].sid)
 
 
 def _own(request: Request, definition_id: str) -> StrategyHead | None:

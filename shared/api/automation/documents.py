@@ -15,9 +15,9 @@ from shared.domain.strategy.model import json_size
 
 Json = Any
 
-LONGEST_NAME = 255
-LONGEST_SUBACCOUNT = 100
-MOST_STORED_BYTES = 240 * 1024
+MAX_NAME_CHARACTERS = 255
+MAX_SUBACCOUNT_CHARACTERS = 100
+MAX_STORED_BYTES = 240 * 1024
 """What a definition and the settings made of it may take together, as JSON: they are one item of the store."""
 
 _STEP = re.compile(r"/settings/tasks/0/steps/([0-9]+)(/.*)?")
@@ -75,9 +75,9 @@ def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     if problems:
         raise InvalidDefinitionError("\n".join(problems))
     settings = flow.settings()
-    if json_size(dict(body)) + json_size(settings) > MOST_STORED_BYTES:
+    if json_size(dict(body)) + json_size(settings) > MAX_STORED_BYTES:
         raise InvalidDefinitionError(
-            f"The definition takes more than {MOST_STORED_BYTES // 1024} KB as it is stored."
+            f"The definition takes more than {MAX_STORED_BYTES // 1024} KB as it is stored."
         )
     return Document(name=name, source=body, settings=settings)
 
@@ -138,8 +138,10 @@ def _check_sub_account(body: Mapping[str, Json], problems: list[str]) -> None:
     """Both spellings are the vendor's own."""
     for name in ("subAccountId", "subaccountId"):
         given = body.get(name)
-        if given is not None and (not isinstance(given, str) or not 1 <= len(given) <= LONGEST_SUBACCOUNT):
-            problems.append(f"{name} must be a text of 1 to {LONGEST_SUBACCOUNT} characters.")
+        if given is not None and (
+            not isinstance(given, str) or not 1 <= len(given) <= MAX_SUBACCOUNT_CHARACTERS
+        ):
+            problems.append(f"{name} must be a text of 1 to {MAX_SUBACCOUNT_CHARACTERS} characters.")
             return
     one, other = body.get("subAccountId"), body.get("subaccountId")
     if one is not None and other is not None and one != other:
@@ -156,8 +158,8 @@ def _name(definition: Mapping[str, Json], problems: list[str]) -> str:
     name = definition.get("name")
     if name is None or name == "":
         problems.append("Workflow name is required.")
-    elif not isinstance(name, str) or len(name) > LONGEST_NAME:
-        problems.append(f"Workflow name must be a text of at most {LONGEST_NAME} characters.")
+    elif not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS:
+        problems.append(f"Workflow name must be a text of at most {MAX_NAME_CHARACTERS} characters.")
     else:
         return name
     return ""

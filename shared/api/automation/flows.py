@@ -17,7 +17,7 @@ from shared.domain.strategy.shapes import MAX_KEY_LENGTH
 Json = Any
 Step = Mapping[str, Json]
 
-LONGEST_ID = MAX_KEY_LENGTH
+MAX_ID_CHARACTERS = MAX_KEY_LENGTH
 NEEDS = {
     "SMS": "a telephone network",
     "ChatAppsMessage": "a network of chat apps",
@@ -95,9 +95,9 @@ class Flow:
 
     def _step(self, step: Step, position: int, siblings: frozenset[str]) -> None:
         key, kind = step.get("id"), step.get("stepType")
-        if not isinstance(key, str) or not 1 <= len(key) <= LONGEST_ID:
+        if not isinstance(key, str) or not 1 <= len(key) <= MAX_ID_CHARACTERS:
             self.problems.append(
-                f"Step {position + 1}: id is required, a text of at most {LONGEST_ID} characters."
+                f"Step {position + 1}: id is required, a text of at most {MAX_ID_CHARACTERS} characters."
             )
             return
         if key in self._ids:
@@ -212,8 +212,8 @@ class _OneStep:
             self.problem(f"{name}: {error}")
 
     def _output(self, name: str, value: Json, scope: Scope) -> str:
-        if not 1 <= len(name) <= LONGEST_ID:
-            self.problem(f"outputs: a name has 1 to {LONGEST_ID} characters")
+        if not 1 <= len(name) <= MAX_ID_CHARACTERS:
+            self.problem(f"outputs: a name has 1 to {MAX_ID_CHARACTERS} characters")
         if not isinstance(value, str):
             self.problem(f"outputs.{name} must be a text")
             return "null"

@@ -16,7 +16,7 @@ from shared.api.automation.scripts import Script, ScriptError, Scripts, parts_of
 Json = Any
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-LONGEST_TIMEOUT, USUAL_TIMEOUT = 300, 5
+MAX_TIMEOUT, USUAL_TIMEOUT = 300, 5
 
 _MARK = "\x01"
 _MARKED = re.compile(f"{_MARK}([0-9]+){_MARK}")
@@ -115,8 +115,8 @@ class _Reading:
         seconds = self.inputs.get("timeoutSeconds")
         if seconds is None:
             return USUAL_TIMEOUT
-        if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_TIMEOUT:
-            self.problems.append(f"timeoutSeconds must be a whole number from 1 to {LONGEST_TIMEOUT}")
+        if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MAX_TIMEOUT:
+            self.problems.append(f"timeoutSeconds must be a whole number from 1 to {MAX_TIMEOUT}")
             return USUAL_TIMEOUT
         return seconds
 

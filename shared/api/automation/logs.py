@@ -18,7 +18,7 @@ from shared.domain.instance.replay import position
 from shared.domain.instance.run import Intent, RunEnd, Then
 from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
 
-MOST_RUNS = 100
+MAX_RUNS = 100
 """The latest so many runs of a workflow are told; one of this dialect has one."""
 
 STATUS_OF: Mapping[StepOutcome, StepStatus | None] = {
@@ -69,7 +69,7 @@ def errors(ports: Ports, instance: Instance) -> list[Shape]:
 
 def _past(ports: Ports, instance: Instance) -> Sequence[PastEvent]:
     """Its runs, oldest first."""
-    return history_page(ports, instance, before=None, limit=MOST_RUNS).events[::-1]
+    return history_page(ports, instance, before=None, limit=MAX_RUNS).events[::-1]
 
 
 def _ahead(ports: Ports, instance: Instance, past: PastEvent) -> Then | None:
@@ -81,7 +81,7 @@ def _ahead(ports: Ports, instance: Instance, past: PastEvent) -> Then | None:
         EventStatus.FAILED,
     ):
         return None
-    return position(ports.instances.trail(instance.sid, event.seq), event)
+    return position(ports.instances.event_history(instance.sid, event.seq), event)
 
 
 def _items(past: PastEvent, ahead: Then | None, *, now: datetime) -> list[_Item]:

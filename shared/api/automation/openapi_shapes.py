@@ -3,10 +3,10 @@
 Source: contracts/automation.md A.2 to A.4.
 """
 
-from shared.api.automation.documents import LONGEST_NAME, LONGEST_SUBACCOUNT, Status, Trigger
+from shared.api.automation.documents import MAX_NAME_CHARACTERS, MAX_SUBACCOUNT_CHARACTERS, Status, Trigger
 from shared.api.automation.errors import Code
-from shared.api.automation.flows import LONGEST_ID, NEEDS
-from shared.api.automation.http_steps import LONGEST_TIMEOUT, METHODS, USUAL_TIMEOUT
+from shared.api.automation.flows import MAX_ID_CHARACTERS, NEEDS
+from shared.api.automation.http_steps import MAX_TIMEOUT, METHODS, USUAL_TIMEOUT
 from shared.api.automation.statuses import Command, StepStatus, WorkflowStatus
 from shared.api.reference.openapi import TEXT, Json, list_of, object_of, one_of, open_object_of, ref
 
@@ -25,11 +25,11 @@ def _told(schema: Json, description: str) -> Json:
 
 
 _SUBACCOUNT = _told(
-    {"type": ["string", "null"], "minLength": 1, "maxLength": LONGEST_SUBACCOUNT},
+    {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_SUBACCOUNT_CHARACTERS},
     "For events of this subaccount only; null: of any. `subaccountId` is taken too.",
 )
-_NAME: Json = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
-_STEP_ID: Json = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID}
+_NAME: Json = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS}
+_STEP_ID: Json = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARACTERS}
 _SELECT = _told(
     {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     "By step id, a condition in double curly brackets; null for the default branch. All that hold are run.",
@@ -69,7 +69,7 @@ _HTTP_INPUTS = object_of(
             "timeoutSeconds": {
                 "type": "integer",
                 "minimum": 1,
-                "maximum": LONGEST_TIMEOUT,
+                "maximum": MAX_TIMEOUT,
                 "default": USUAL_TIMEOUT,
             },
         }

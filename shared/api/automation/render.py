@@ -14,7 +14,7 @@ from shared.domain.strategy.model import StrategyHead
 
 Shape = dict[str, Any]
 
-MOST_ANSWERED_BYTES = 5 * 1024 * 1024
+MAX_ANSWER_BYTES = 5 * 1024 * 1024
 """Lambda answers with at most 6 MB."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -68,8 +68,6 @@ def definition_shape(head: StrategyHead, version: int, source: Mapping[str, Any]
 
 def page(shapes: list[Shape]) -> list[Shape]:
     """A list that can be answered. Else 400."""
-    if len(json.dumps(shapes)) > MOST_ANSWERED_BYTES:
-        raise too_much(
-            f"The answer would take more than {MOST_ANSWERED_BYTES // 1024 // 1024} MB: lower limit."
-        )
+    if len(json.dumps(shapes)) > MAX_ANSWER_BYTES:
+        raise too_much(f"The answer would take more than {MAX_ANSWER_BYTES // 1024 // 1024} MB: lower limit.")
     return shapes

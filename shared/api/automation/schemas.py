@@ -9,12 +9,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from shared.api.automation.documents import LONGEST_SUBACCOUNT
+from shared.api.automation.documents import MAX_SUBACCOUNT_CHARACTERS
 from shared.api.automation.statuses import WorkflowStatus
 
-MOST_ITEMS = 500
+MAX_ITEMS = 500
 LATEST_VERSION = 99_999_999
-MOST_OFFSET = 1_000_000
+MAX_OFFSET = 1_000_000
 
 
 def _instant(value: object) -> datetime:
@@ -43,8 +43,8 @@ class Query(BaseModel):
 class PageQuery(Query):
     """How many, behind how many."""
 
-    limit: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 100
-    offset: Annotated[int, Field(ge=0, le=MOST_OFFSET)] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100
+    offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)] = 0
 
 
 class WorkflowsQuery(PageQuery):
@@ -72,7 +72,7 @@ class TriggerQuery(Query):
     """For which subaccount."""
 
     subAccountId: (  # noqa: N815 - the wire's spelling
-        Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SUBACCOUNT)] | None
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_SUBACCOUNT_CHARACTERS)] | None
     ) = None
 
 

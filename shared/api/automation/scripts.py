@@ -16,7 +16,7 @@ from shared.expressions import ResultType, VariableType, check
 from shared.expressions.lexer import Token, closing_brace, tokens
 from shared.expressions.problems import caret_at_offset
 
-LONGEST_SCRIPT = 1000
+MAX_SCRIPT_CHARACTERS = 1000
 """A script has at most so many characters."""
 
 _EQUALS = {"===": "==", "!==": "!="}
@@ -82,8 +82,10 @@ class Scripts:
         return f"${{{translated}}}" if path is None else f"{{{{{path}}}}}"
 
     def _cel(self, source: str, scope: Scope, returns: ResultType) -> str:
-        if len(source) > LONGEST_SCRIPT:
-            raise ScriptError(f"a script has at most {LONGEST_SCRIPT} characters, this has {len(source)}")
+        if len(source) > MAX_SCRIPT_CHARACTERS:
+            raise ScriptError(
+                f"a script has at most {MAX_SCRIPT_CHARACTERS} characters, this has {len(source)}"
+            )
         found = list(tokens(source))
         _check_step(source, found, scope)
         _check(source, found, scope, returns)

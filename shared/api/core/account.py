@@ -11,13 +11,13 @@ from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.render import audit_shape, key_shape
 from shared.api.core.schemas import AuditQuery, CreateKey, PageQuery
-from shared.api.http.cursor import listed_of, listed_text, noted_of, noted_text
+from shared.api.http.cursor import audit_position_of, audit_position_text, page_key_of, page_key_text
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.audit import Window, audit_page, from_the_end
 from shared.application.flags import pause_queue, queue_state, resume_queue
 from shared.application.keys import create_key, remove_key
-from shared.application.ports import Listed
+from shared.application.ports import PageKey
 from shared.domain.access import AccessKey, Role
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import Problem
@@ -59,9 +59,9 @@ def post_key(request: Request, body: CreateKey) -> Answer:
 def list_keys(request: Request, query: PageQuery) -> Answer:
     """The account's access keys, youngest first, without their secrets."""
     paging = Paging(request, "keys", query)
-    account, before = request.principal.account_id, paging.before(listed_of)
+    account, before = request.principal.account_id, paging.before(page_key_of)
     found = request.ports.access.keys(account, before=before, limit=query.limit + 1)
-    places = [listed_text(Listed(created_at=key.created_at, sid=key.key_id)) for key in found]
+    places = [page_key_text(PageKey(created_at=key.created_at, sid=key.key_id)) for key in found]
     return Answer(body=paging.page([key_shape(key) for key in found], places))
 
 
@@ -79,11 +79,11 @@ def list_audit(request: Request, query: AuditQuery) -> Answer:
         message = "from must not be after to, nor a year before it; there is nothing before 2000"
         raise bad_request([Problem(pointer="/from", rule="range", message=message)])
     paging = Paging(request, f"audit {query.from_} {query.to} {query.target}", query)
-    before = paging.before(noted_of) or from_the_end(until)
+    before = paging.before(audit_position_of) or from_the_end(until)
     window = Window(account=request.principal.account_id, since=since, target=query.target)
     page = audit_page(request.ports, window, before=before, limit=query.limit)
     shapes = [audit_shape(entry) for entry in page.entries]
-    after = None if page.after is None else noted_text(page.after)
+    after = None if page.after is None else audit_position_text(page.after)
     return Answer(body=paging.page_up_to(shapes, after))
 
 

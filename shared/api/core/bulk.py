@@ -23,15 +23,15 @@ from shared.api.core.bulk_schemas import (
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.schemas import MAX_STRATEGY_ID, PageQuery
-from shared.api.http.cursor import listed_of, listed_text
+from shared.api.http.cursor import page_key_of, page_key_text
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.application.bulk.select import MOST_LOADED, readable
-from shared.application.bulk.start import AskedOfMany, begin_bulk, dry_run, order
-from shared.application.ports import Listed
+from shared.application.bulk.select import MAX_LOADED, readable
+from shared.application.bulk.start import BulkRequest, begin_bulk, dry_run, order
+from shared.application.ports import PageKey
 from shared.domain.access import Role
-from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, MigrateTo, Order
+from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, MigrateTo, OperationCommand
 from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection
 from shared.domain.errors import Problem
 from shared.domain.ids import InstanceSid, StrategySid
@@ -56,7 +56,7 @@ def post_bulk_operation(request: Request, body: Beginning) -> Answer:
     """
     sent, by = body.body, request.actor
     by = by if sent.comment is None else replace(by, reason=sent.comment or None)
-    asked = AskedOfMany(
+    asked = BulkRequest(
         account=request.principal.account_id,
         selection=body.selection,
         command=_command(sent.command, by),
@@ -72,9 +72,9 @@ def post_bulk_operation(request: Request, body: Beginning) -> Answer:
 def list_bulk_operations(request: Request, query: PageQuery) -> Answer:
     """The account's bulk operations, youngest first."""
     paging = Paging(request, "bulk operations", query)
-    account, before = request.principal.account_id, paging.before(listed_of)
+    account, before = request.principal.account_id, paging.before(page_key_of)
     found = request.ports.operations.of_account(account, before=before, limit=query.limit + 1)
-    places = [listed_text(Listed(created_at=bulk.started_at, sid=bulk.sid)) for bulk in found]
+    places = [page_key_text(PageKey(created_at=bulk.started_at, sid=bulk.sid)) for bulk in found]
     return Answer(body=paging.page([bulk_shape(bulk) for bulk in found], places))
 
 
@@ -85,20 +85,20 @@ def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer:
 
 def pause_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
     """Pause a bulk operation: at most the current batch of instances is still commanded."""
-    return _command_operation(request, bulk, Order.PAUSE)
+    return _command_operation(request, bulk, OperationCommand.PAUSE)
 
 
 def resume_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
     """Continue a paused bulk operation where it stopped."""
-    return _command_operation(request, bulk, Order.RESUME)
+    return _command_operation(request, bulk, OperationCommand.RESUME)
 
 
 def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
     """End a bulk operation: at most the current batch is still commanded. What it has changed stays changed."""
-    return _command_operation(request, bulk, Order.CANCEL)
+    return _command_operation(request, bulk, OperationCommand.CANCEL)
 
 
-def _command_operation(request: Request, bulk: BulkOperation, command: Order) -> Answer:
+def _command_operation(request: Request, bulk: BulkOperation, command: OperationCommand) -> Answer:
     return Answer(body=bulk_shape(order(request.ports, bulk, command, by=request.actor)))
 
 
@@ -185,8 +185,8 @@ def _check_secrets(request: Request, named: Sequence[InstanceSid]) -> None:
     """Raise CoreError (403) unless the Strategy-Secret is that of the strategies of all the account's instances."""
     authorizer = Authorizer(request)
     opened: set[StrategySid] = set()
-    for start in range(0, len(named), MOST_LOADED):
-        found = readable(request.ports, named[start : start + MOST_LOADED]).values()
+    for start in range(0, len(named), MAX_LOADED):
+        found = readable(request.ports, named[start : start + MAX_LOADED]).values()
         for instance in found:
             if instance.account_id != request.principal.account_id or instance.strategy_sid in opened:
                 continue

@@ -6,8 +6,15 @@ from typing import Any, assert_never
 
 from shared.api.core.render import Shape
 from shared.application.bulk.start import DryRun
-from shared.domain.bulk.operation import BulkCommand, BulkOperation, MigrateTo, Result, RunWaiting, name_of
-from shared.domain.bulk.selection import Cursor, OfAny, OfFolder, OfIds, OfStrategy, Selection, Sieve
+from shared.domain.bulk.operation import (
+    BulkCommand,
+    BulkOperation,
+    ItemResult,
+    MigrateTo,
+    RunWaiting,
+    name_of,
+)
+from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy, Selection
 from shared.domain.calendar.dates import format_instant
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 
@@ -30,7 +37,7 @@ def bulk_shape(bulk: BulkOperation) -> Shape:
         finishedAt=_date(bulk.finished_at),
         cursor=_cursor(bulk.cursor),
         counts={
-            "matched": counts.done + len(bulk.in_hand),
+            "matched": counts.done + len(bulk.batch_sids),
             "done": counts.done,
             "changed": counts.changed,
             "alreadyThere": counts.already_there,
@@ -49,8 +56,8 @@ def dry_run_shape(found: DryRun) -> Shape:
     return {"count": found.count, "countIsExact": found.is_exact, "sample": _results(found.sample)}
 
 
-def _results(results: Sequence[Result]) -> list[Shape]:
-    return [_given(sid=one.sid, outcome=one.came.value, why=one.why) for one in results]
+def _results(results: Sequence[ItemResult]) -> list[Shape]:
+    return [_given(sid=one.sid, outcome=one.outcome.value, why=one.why) for one in results]
 
 
 def _selection(selection: Selection) -> Shape:
@@ -65,21 +72,21 @@ def _selection(selection: Selection) -> Shape:
             return {"anyOf": [_selection(part) for part in parts]}
         case _:
             assert_never(selection)
-    sieve = selection.sieve
+    instance_filter = selection.instance_filter
     return which | _given(
-        sieve=None if sieve is None else _sieve(sieve),
+        filter=None if instance_filter is None else _filter(instance_filter),
         statuses=[status.value for status in selection.statuses],
         createdFrom=_date(selection.created_from),
         createdTo=_date(selection.created_to),
     )
 
 
-def _sieve(sieve: Sieve) -> Shape:
+def _filter(instance_filter: Filter) -> Shape:
     return _given(
-        phases=None if sieve.phases is None else [phase.value for phase in sieve.phases],
-        plannedFrom=_date(sieve.planned_from),
-        plannedUntil=_date(sieve.planned_until),
-        atRest=sieve.at_rest or None,
+        phases=None if instance_filter.phases is None else [phase.value for phase in instance_filter.phases],
+        plannedFrom=_date(instance_filter.planned_from),
+        plannedUntil=_date(instance_filter.planned_until),
+        atRest=instance_filter.at_rest or None,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from shared.api.core.schemas import Body, Folder, Instant, StrategyId
-from shared.domain.bulk.operation import MOST_IDS
+from shared.domain.bulk.operation import MAX_IDS
 
 MAX_TASKS = 50
 
@@ -18,7 +18,7 @@ Comment = Annotated[str, StringConstraints(max_length=1000)]
 class SelectIds(Body):
     """Instances that are named."""
 
-    ids: Annotated[list[Sid], Field(min_length=1, max_length=MOST_IDS)]
+    ids: Annotated[list[Sid], Field(min_length=1, max_length=MAX_IDS)]
 
 
 class SelectStrategy(Body):

@@ -86,7 +86,7 @@ def _execute(request: Request, named: NamedEvent, command: Execute | CancelEvent
 
 
 def _shape(request: Request, instance: Instance, seq: int) -> Shape:
-    shape = event_shape(instance, seq, request.ports.instances.trail(instance.sid, seq))
+    shape = event_shape(instance, seq, request.ports.instances.event_history(instance.sid, seq))
     if shape is None:
         raise not_found("event")
     return shape

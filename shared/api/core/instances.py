@@ -28,7 +28,7 @@ from shared.api.core.schemas import (
     TasksQuery,
     UpdateInstance,
 )
-from shared.api.http.cursor import listed_of, listed_text
+from shared.api.http.cursor import page_key_of, page_key_text
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
@@ -38,7 +38,7 @@ from shared.application.migrate import migrate_instance
 from shared.application.ports import UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
 from shared.domain.instance.event import EventKind
-from shared.domain.instance.journal import Trail
+from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AlreadyThere, Applied
 from shared.domain.lifecycle.add_event import added_by
@@ -90,17 +90,17 @@ def list_instances(request: Request, query: InstancesQuery) -> Answer:
     status = None if query.status is None else InstanceStatus(query.status)
     if query.strategyId is None:
         paging = Paging(request, f"instances {query.status}", query)
-        before = paging.before(listed_of)
+        before = paging.before(page_key_of)
         account = request.principal.account_id
         page = page_of_account(request.ports, account, status, before=before, limit=query.limit)
         shapes = [summary_shape(instance) for instance in page.instances]
     else:
         head = Authorizer(request).strategy_named(query.strategyId)
         paging = Paging(request, f"instances {query.status} of {head.sid}", query)
-        before = paging.before(listed_of)
+        before = paging.before(page_key_of)
         page = page_of_strategy(request.ports, head.sid, status, before=before, limit=query.limit)
         shapes = [instance_shape(instance) for instance in page.instances]
-    return Answer(body=paging.page_up_to(shapes, None if page.after is None else listed_text(page.after)))
+    return Answer(body=paging.page_up_to(shapes, None if page.after is None else page_key_text(page.after)))
 
 
 def get_instance(_: Request, named: NamedInstance) -> Answer:
@@ -155,7 +155,7 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
     )
     verdict = _execute(request, named, command)
     instance, seq = verdict.instance, added_by(verdict.instance, command)
-    shape = event_shape(instance, seq, request.ports.instances.trail(instance.sid, seq))
+    shape = event_shape(instance, seq, request.ports.instances.event_history(instance.sid, seq))
     if shape is None:
         raise not_found("event")
     return Answer(body=shape, status=HTTPStatus.CREATED if isinstance(verdict, Applied) else HTTPStatus.OK)
@@ -245,7 +245,9 @@ def _events(request: Request, instance: Instance, *kinds: EventKind) -> list[Sha
         open_event_shape(
             instance,
             event,
-            request.ports.instances.trail(instance.sid, event.seq) if event.has_begun else Trail(),
+            request.ports.instances.event_history(instance.sid, event.seq)
+            if event.has_begun
+            else EventHistory(),
         )
         for event in instance.events
         if event.kind in kinds

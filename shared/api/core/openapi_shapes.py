@@ -1,7 +1,7 @@
 """The shapes of the core dialect's answers, as JSON Schema. Source: contracts/core.md sections 1 and 2."""
 
 from shared.api.reference.openapi import FLAG, TEXT, WHOLE, Json, list_of, object_of, one_of, ref
-from shared.domain.bulk.operation import BulkStatus, Came
+from shared.domain.bulk.operation import BulkStatus, ItemOutcome
 from shared.domain.explain.reasons import Reason
 from shared.domain.instance.event import EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy
@@ -88,7 +88,7 @@ _SELECTION: Json = {
     "statuses": list_of(one_of(InstanceStatus)),
     "createdFrom": DATE,
     "createdTo": DATE,
-    "sieve": object_of({}, phases=list_of(one_of(Phase)), plannedFrom=DATE, plannedUntil=DATE, atRest=FLAG),
+    "filter": object_of({}, phases=list_of(one_of(Phase)), plannedFrom=DATE, plannedUntil=DATE, atRest=FLAG),
 }
 _TOLD_BY_ACTOR: Json = {"minutesSpent": WHOLE, "ticket": TEXT, "options": list_of(TEXT)}
 _PROBLEM = object_of({"pointer": TEXT, "rule": TEXT, "message": TEXT}, caret=TEXT)
@@ -166,7 +166,7 @@ _EVENT_MORE: Json = {
     "inDoubt": FLAG,
 }
 
-_RESULT = object_of({"sid": TEXT, "outcome": one_of(Came)}, why=TEXT)
+_RESULT = object_of({"sid": TEXT, "outcome": one_of(ItemOutcome)}, why=TEXT)
 _FORESEEN = object_of({"date": TEXT, "task": TEXT, "status": {"enum": ["PENDING", "ONHOLD"]}}, callback=TEXT)
 _AHEAD: Json = {"leadingUpEvents": list_of(_FORESEEN), "mainEvent": _FORESEEN}
 

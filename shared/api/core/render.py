@@ -14,7 +14,7 @@ from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance.event import Event
-from shared.domain.instance.journal import JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, last_run, position
 from shared.domain.instance.run import Intent
@@ -185,7 +185,7 @@ def instance_shape(instance: Instance) -> Shape:
         startDate=date_text(instance.start_date),
         endDate=date_text(instance.plan.end_date),
         executionDate=None if instance.plan.moment is None else date_text(instance.plan.moment.at),
-        executionDay=None if instance.plan.moment is None else instance.plan.moment.asked.day,
+        executionDay=None if instance.plan.moment is None else instance.plan.moment.anchor.day,
         attributes=dict(instance.attributes),
         outputs=dict(instance.outputs) or None,
         schedule=None if instance.plan.schedule is None else schedule_shape(instance.plan.schedule),
@@ -234,28 +234,28 @@ def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -
     return {**instance_shape(instance), "strategy": strategy}
 
 
-def open_event_shape(instance: Instance, event: Event, trail: Trail) -> Shape:
+def open_event_shape(instance: Instance, event: Event, event_history: EventHistory) -> Shape:
     """An unfinished event as it stands on its instance, with what its steps came to so far."""
     shape = event_members(instance, event, finished_at=None)
-    then = position(trail, event)
+    then = position(event_history, event)
     waits = isinstance(then, Intent) and then.awaits and not event.has_answer_to(then.correlation_id)
     return given(
         **shape,
         correlationId=then.correlation_id if waits and isinstance(then, Intent) else None,
         answerBy=None if event.pause is None else date_text(event.pause.answer_by),
-        taskStatus=_task_status(list(chain(trail, event.run))),
+        taskStatus=_task_status(list(chain(event_history, event.run))),
     )
 
 
-def event_shape(instance: Instance, seq: int, trail: Trail) -> Shape | None:
+def event_shape(instance: Instance, seq: int, event_history: EventHistory) -> Shape | None:
     """An event, finished or not, with what its steps came to; None where there is none of that number."""
     event = instance.event(seq)
     if event is not None:
-        return open_event_shape(instance, event, trail)
-    record = trail.record
+        return open_event_shape(instance, event, event_history)
+    record = event_history.record
     if record is None:
         return None
-    steps = list(last_run(trail, record))
+    steps = list(last_run(event_history, record))
     shape = event_members(instance, record.event, finished_at=record.finished_at)
     outputs = None if record.end is None else dict(record.end.outputs) or None
     in_doubt = record.in_doubt or None

@@ -15,12 +15,12 @@ from shared.api.core.schemas import (
     SimulateExecution,
     UpdateStrategy,
 )
-from shared.api.http.cursor import listed_of, listed_text
+from shared.api.http.cursor import page_key_of, page_key_text
 from shared.api.http.models import M, read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.flags import pause_strategy, resume_strategy
-from shared.application.ports import Listed, UnknownStrategyError
+from shared.application.ports import PageKey, UnknownStrategyError
 from shared.application.strategies import (
     NewStrategy,
     NewVersion,
@@ -61,10 +61,10 @@ def validate_strategy(_: Request, body: Sequence[Problem]) -> Answer:
 def list_strategies(request: Request, query: PageQuery) -> Answer:
     """The account's strategies, youngest first, without their settings."""
     paging = Paging(request, "strategies", query)
-    before = paging.before(listed_of)
+    before = paging.before(page_key_of)
     account = request.principal.account_id
     found = request.ports.strategies.of_account(account, before=before, limit=query.limit + 1)
-    places = [listed_text(Listed(created_at=head.created_at, sid=head.sid)) for head in found]
+    places = [page_key_text(PageKey(created_at=head.created_at, sid=head.sid)) for head in found]
     return Answer(body=paging.page([strategy_shape(head) for head in found], places))
 
 

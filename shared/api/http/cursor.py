@@ -8,7 +8,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hmac import compare_digest
 
-from shared.application.ports import Listed, Noted, SecretHasher
+from shared.application.ports import AuditPosition, PageKey, SecretHasher
 from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.errors import InvalidInputError, Problem
 
@@ -33,26 +33,26 @@ def place_in(cursor: str, *, of: str, hasher: SecretHasher) -> str:
     return place
 
 
-def listed_text(place: Listed) -> str:
+def page_key_text(place: PageKey) -> str:
     """A place in a list by age as text."""
     return f"{format_instant(place.created_at)}#{place.sid}"
 
 
-def listed_of(text: str) -> Listed:
+def page_key_of(text: str) -> PageKey:
     """The place of such a text, which was signed."""
     at, _, sid = text.partition("#")
-    return Listed(created_at=parse_instant(at), sid=sid)
+    return PageKey(created_at=parse_instant(at), sid=sid)
 
 
-def noted_text(place: Noted) -> str:
+def audit_position_text(place: AuditPosition) -> str:
     """A place in the audit trail as text."""
     return f"{format_instant(place.at)}#{place.key}"
 
 
-def noted_of(text: str) -> Noted:
+def audit_position_of(text: str) -> AuditPosition:
     """The place of such a text, which was signed."""
     at, _, key = text.partition("#")
-    return Noted(at=parse_instant(at), key=key)
+    return AuditPosition(at=parse_instant(at), key=key)
 
 
 def _signature(place: str, of: str, hasher: SecretHasher) -> str:

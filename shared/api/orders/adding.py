@@ -22,7 +22,7 @@ from shared.domain.ids import numbered_order_sid, order_number
 from shared.domain.instance.verdict import Actor
 from shared.domain.strategy.model import StrategyHead
 
-MOST_NAMES = 100
+MAX_NAMES = 100
 """So many names are tried for an order: there are no more of one millisecond."""
 
 _AHEAD = re.compile(
@@ -154,7 +154,7 @@ def _names(
         yield replace(again, key=_named(when, unique, name))
         return
     millis = round(request.now.timestamp() * 1000)
-    for count in range(MOST_NAMES):
+    for count in range(MAX_NAMES):
         unique = str(millis * 100 + (number + count) % 100)[4:]
         yield Repeatable(key=_named(when, unique, name), body_hash=request.ports.ids.token())
 

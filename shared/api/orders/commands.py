@@ -10,13 +10,13 @@ from enum import Enum, auto
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.api.orders.choosing import Wanted, chosen, order_id_of
+from shared.api.orders.choosing import Criteria, chosen, order_id_of
 from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
 from shared.api.orders.requests import actor_of, options_of
 from shared.api.orders.schemas import CancelOrders, ModifyOrders, ResumeOrders, SuspendOrders
 from shared.api.orders.states import CONFIRMABLE, CONTINUABLE, RESUMABLE, SUSPENDIBLE
-from shared.application.bulk.start import AskedOfMany, begin_bulk
-from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, Came, RunWaiting
+from shared.application.bulk.start import BulkRequest, begin_bulk
+from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, ItemOutcome, RunWaiting
 from shared.domain.errors import RitornelloError
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor
@@ -47,14 +47,22 @@ class Told(Enum):
     """It could not be commanded though it should have been: an error of that item."""
 
 
-_CANCEL = {Came.CHANGED: Told.DONE, Came.ALREADY_THERE: Told.DONE, Came.REFUSED: Told.DONE}
-_OTHERS = {Came.CHANGED: Told.DONE, Came.ALREADY_THERE: Told.LEFT_OUT, Came.REFUSED: Told.LEFT_OUT}
-_ALWAYS = {Came.UNKNOWN: Told.LEFT_OUT, Came.FAILED: Told.BROKEN}
+_CANCEL = {
+    ItemOutcome.CHANGED: Told.DONE,
+    ItemOutcome.ALREADY_THERE: Told.DONE,
+    ItemOutcome.REFUSED: Told.DONE,
+}
+_OTHERS = {
+    ItemOutcome.CHANGED: Told.DONE,
+    ItemOutcome.ALREADY_THERE: Told.LEFT_OUT,
+    ItemOutcome.REFUSED: Told.LEFT_OUT,
+}
+_ALWAYS = {ItemOutcome.UNKNOWN: Told.LEFT_OUT, ItemOutcome.FAILED: Told.BROKEN}
 
-VERDICTS: Mapping[tuple[Verb, Came], Told] = {
-    (verb, came): told
+VERDICTS: Mapping[tuple[Verb, ItemOutcome], Told] = {
+    (verb, outcome): told
     for verb in Verb
-    for came, told in ((_CANCEL if verb is Verb.CANCEL else _OTHERS) | _ALWAYS).items()
+    for outcome, told in ((_CANCEL if verb is Verb.CANCEL else _OTHERS) | _ALWAYS).items()
 }
 """A cancel of what has ended, or of a started order that only a fresh one was meant of, changes nothing, with 200."""
 
@@ -65,7 +73,7 @@ class Commanded:
 
     verb: Verb
     body: ModifyOrders
-    wanted: Wanted
+    wanted: Criteria
     command: Callable[[Actor], BulkCommand]
     options: tuple[str, ...] = ()
 
@@ -83,7 +91,7 @@ def cancel_orders(request: Request, body: CancelOrders) -> Answer:
         Commanded(
             verb=Verb.CANCEL,
             body=body,
-            wanted=Wanted(),
+            wanted=Criteria(),
             command=lambda by: Cancel(by=by, kill=body.kill, unless_begun=fresh),
             options=options,
         ),
@@ -101,7 +109,7 @@ def suspend_orders(request: Request, body: SuspendOrders) -> Answer:
         Commanded(
             verb=Verb.SUSPEND,
             body=body,
-            wanted=Wanted(phases=SUSPENDIBLE),
+            wanted=Criteria(phases=SUSPENDIBLE),
             command=lambda by: Pause(by=by, kill=body.kill),
             options=options_of(body, "kill", "deep"),
         ),
@@ -119,7 +127,7 @@ def resume_orders(request: Request, body: ResumeOrders) -> Answer:
         Commanded(
             verb=Verb.RESUME,
             body=body,
-            wanted=Wanted(phases=RESUMABLE, at_rest=True),
+            wanted=Criteria(phases=RESUMABLE, at_rest=True),
             command=lambda by: Resume(by=by),
             options=options_of(body, "force"),
         ),
@@ -128,15 +136,15 @@ def resume_orders(request: Request, body: ResumeOrders) -> Answer:
 
 def continue_orders(request: Request, body: ModifyOrders) -> Answer:
     """Run orders now that wait for their date, their next attempt, the end of a delay, or for this call."""
-    return _run_now(request, body, Verb.CONTINUE, Waiting.FOR_DATE, Wanted(phases=CONTINUABLE))
+    return _run_now(request, body, Verb.CONTINUE, Waiting.FOR_DATE, Criteria(phases=CONTINUABLE))
 
 
 def confirm_orders(request: Request, body: ModifyOrders) -> Answer:
     """Continue orders that wait for a confirmation."""
-    return _run_now(request, body, Verb.CONFIRM, Waiting.FOR_OPERATOR, Wanted(phases=CONFIRMABLE))
+    return _run_now(request, body, Verb.CONFIRM, Waiting.FOR_OPERATOR, Criteria(phases=CONFIRMABLE))
 
 
-def _run_now(request: Request, body: ModifyOrders, verb: Verb, what: Waiting, wanted: Wanted) -> Answer:
+def _run_now(request: Request, body: ModifyOrders, verb: Verb, what: Waiting, wanted: Criteria) -> Answer:
     return _answered(
         request,
         Commanded(verb=verb, body=body, wanted=wanted, command=lambda by: RunWaiting(what=what, by=by)),
@@ -151,7 +159,7 @@ def _answered(request: Request, asked: Commanded) -> Answer:
         return _nothing(request, asked.verb)
     bulk = begin_bulk(
         request.ports,
-        AskedOfMany(
+        BulkRequest(
             account=request.principal.account_id,
             selection=selection,
             command=asked.command(by),
@@ -160,7 +168,7 @@ def _answered(request: Request, asked: Commanded) -> Answer:
     )
     if bulk.status is not BulkStatus.COMPLETED:
         return _ok(request, bulk)
-    told = {VERDICTS[asked.verb, result.came] for result in bulk.results}
+    told = {VERDICTS[asked.verb, result.outcome] for result in bulk.results}
     if Told.BROKEN in told:
         raise ItemsError(_broken(request, bulk))
     return _ok(request, bulk) if Told.DONE in told else _nothing(request, asked.verb)
@@ -179,7 +187,7 @@ def _nothing(request: Request, verb: Verb) -> Answer:
 
 def _broken(request: Request, bulk: BulkOperation) -> list[ItemError]:
     """The orders that could not be commanded, each with why."""
-    bad = [result for result in bulk.results if result.came is Came.FAILED]
+    bad = [result for result in bulk.results if result.outcome is ItemOutcome.FAILED]
     found: list[ItemError] = []
     for result in bad:
         try:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from dateutil.relativedelta import relativedelta
 
-from shared.domain.calendar.dates import Asked, moment_of, zone_named
+from shared.domain.calendar.dates import Anchor, moment_of, zone_named
 from shared.domain.errors import DateError
 
 PATTERN = re.compile(
@@ -22,7 +22,7 @@ PATTERN = re.compile(
 )
 """What the vendor's schema lets pass."""
 
-MOST_COUNTED = 100_000
+MAX_COUNTED = 100_000
 """A distance of more of a unit is refused: no calendar holds it."""
 
 _TERM = re.compile(r"([+-]?)([0-9]+)([smhdwMy])")
@@ -77,7 +77,7 @@ def zone_of(name: str) -> tzinfo:
 
 def local_instant(local: datetime, zone: tzinfo) -> datetime:
     """The instant at which the clocks of a zone show a date and time: in a gap the first after it."""
-    asked = Asked(
+    asked = Anchor(
         year=local.year,
         month=local.month,
         day=local.day,
@@ -114,7 +114,7 @@ def _counted(text: str, *, past: bool) -> Mapping[str, int]:
     counted: dict[str, int] = {}
     for sign, amount, unit in _TERM.findall(text):
         number = int(amount)
-        if number > MOST_COUNTED:
+        if number > MAX_COUNTED:
             raise DateLanguageError(f"{amount}{unit} is too far away")
         counted.setdefault(unit, -number if sign == "-" or (past and not sign) else number)
     return counted

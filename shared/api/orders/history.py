@@ -15,7 +15,7 @@ from shared.api.orders.globs import matches
 from shared.api.orders.render import FAILED, SUCCESSFUL, fitting, history_shape, history_state, started_at
 from shared.api.orders.schemas import DEFAULT_LIMIT, Folder, HistoryFilter, SummaryFilter
 from shared.api.orders.workflows import Paths
-from shared.application.bulk.select import MOST_LOADED, readable
+from shared.application.bulk.select import MAX_LOADED, readable
 from shared.application.past_runs import Past, past_runs, runs_of
 from shared.domain.bulk.selection import is_below
 from shared.domain.calendar.dates import format_instant
@@ -23,13 +23,13 @@ from shared.domain.ids import event_address
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 
-MOST_LOOKED_AT = 10_000
+MAX_SCANNED = 10_000
 """So many records are looked at for one answer."""
 
-MOST_OF_ONE = 1_000
+MAX_OF_ONE = 1_000
 """So many records of an order that is named are looked at."""
 
-LONGEST_RUN = timedelta(days=31)
+MAX_RUN = timedelta(days=31)
 """A run that took longer is not found by when it began where an end date is given."""
 
 
@@ -79,7 +79,7 @@ def get_summary(request: Request, body: SummaryFilter) -> Answer:
     """How many runs have succeeded and failed. At most 10,000 records of the last two years are looked at."""
     times = _began(request, body)
     counts = Counter(
-        history_state(record) for record in _past(request, times, most=MOST_LOOKED_AT) if times.hold(record)
+        history_state(record) for record in _past(request, times, most=MAX_SCANNED) if times.hold(record)
     )
     told = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
     return Answer(body={**dates(request.now), "orders": told})
@@ -94,7 +94,7 @@ def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run]:
         return _of_orders(request, order_ids)
     if not body.orders and body.orderId is not None and not set(body.orderId) & set("*?"):
         return _of_orders(request, [body.orderId])
-    return _joined(request, _past(request, times, most=MOST_LOOKED_AT))
+    return _joined(request, _past(request, times, most=MAX_SCANNED))
 
 
 def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]:
@@ -102,7 +102,7 @@ def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]
     since = max((at for at in (times.began_from, times.ended_from) if at is not None), default=None)
     ends = [request.now + timedelta(milliseconds=1)]
     ends += [] if times.ended_to is None else [times.ended_to]
-    ends += [] if times.began_to is None else [times.began_to + LONGEST_RUN]
+    ends += [] if times.began_to is None else [times.began_to + MAX_RUN]
     past = Past(account=request.principal.account_id, since=since, until=min(ends))
     return past_runs(request.ports, past, most=most)
 
@@ -110,7 +110,7 @@ def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]
 def _joined(request: Request, records: Iterable[EventRecord]) -> Iterator[Run]:
     """The records with their instances, a hundred together."""
     records = iter(records)
-    while some := list(islice(records, MOST_LOADED)):
+    while some := list(islice(records, MAX_LOADED)):
         found = readable(request.ports, list(dict.fromkeys(record.instance_sid for record in some)))
         for record in some:
             instance = found.get(record.instance_sid)
@@ -124,7 +124,7 @@ def _of_orders(request: Request, order_ids: Iterable[str]) -> Iterator[Run]:
         instance = request.ports.instances.load(sid)
         if instance is None or instance.account_id != account:
             continue
-        for record in runs_of(request.ports, instance, most=MOST_OF_ONE):
+        for record in runs_of(request.ports, instance, most=MAX_OF_ONE):
             yield Run(instance=instance, record=record)
 
 

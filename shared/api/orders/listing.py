@@ -5,21 +5,21 @@ from collections.abc import Iterator, Mapping
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.api.orders.choosing import live_until, named, placed, sieve_of_list
+from shared.api.orders.choosing import list_filter, live_until, named, placed
 from shared.api.orders.errors import Code, JocError, dates
 from shared.api.orders.render import fitting, order_shape
 from shared.api.orders.schemas import DEFAULT_LIMIT, GetOrder, OrdersFilter, SnapshotFilter
 from shared.api.orders.states import LIVE, SHOWN, State
 from shared.api.orders.workflows import Paths
-from shared.application.bulk.select import Walk, instances_of
-from shared.domain.bulk.selection import Sieve
+from shared.application.bulk.select import SelectionScan, instances_of
+from shared.domain.bulk.selection import Filter
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase, phase_of, planned_date
 
-MOST_LOOKED_AT = 10_000
+MAX_SCANNED = 10_000
 """So many orders are looked at for a list, and so many that live for a snapshot."""
 
-MOST_TERMINATED = 1_000
+MAX_TERMINATED = 1_000
 """So many terminated orders are counted."""
 
 TERMINATED = tuple(phase for phase in Phase if phase.is_over)
@@ -71,8 +71,8 @@ def get_snapshot(request: Request, body: SnapshotFilter) -> Answer:
     """
     until = live_until(request, body.dateTo, body.timeZone)
     counts: Counter[str] = Counter()
-    for phases, most in ((LIVE, MOST_LOOKED_AT), (TERMINATED, MOST_TERMINATED)):
-        for instance in _walked(request, body, Sieve(phases=phases), most=most):
+    for phases, most in ((LIVE, MAX_SCANNED), (TERMINATED, MAX_TERMINATED)):
+        for instance in _walked(request, body, Filter(phases=phases), most=most):
             phase, planned = phase_of(instance, now=request.now), planned_date(instance)
             is_later = until is not None and planned is not None and planned >= until
             if not (phase is Phase.AHEAD and is_later):
@@ -82,15 +82,15 @@ def get_snapshot(request: Request, body: SnapshotFilter) -> Answer:
 
 
 def _found(request: Request, body: OrdersFilter) -> Iterator[Instance]:
-    sieve = sieve_of_list(request, body)
-    return iter(()) if sieve is None else _walked(request, body, sieve, most=MOST_LOOKED_AT)
+    instance_filter = list_filter(request, body)
+    return iter(()) if instance_filter is None else _walked(request, body, instance_filter, most=MAX_SCANNED)
 
 
 def _walked(
-    request: Request, body: OrdersFilter | SnapshotFilter, sieve: Sieve, *, most: int
+    request: Request, body: OrdersFilter | SnapshotFilter, instance_filter: Filter, *, most: int
 ) -> Iterator[Instance]:
-    selection = placed(request, body.workflowIds, body.folders, sieve)
+    selection = placed(request, body.workflowIds, body.folders, instance_filter)
     if selection is None:
         return iter(())
-    walk = Walk(account=request.principal.account_id, selection=selection, begun_at=request.now)
+    walk = SelectionScan(account=request.principal.account_id, selection=selection, begun_at=request.now)
     return instances_of(request.ports, walk, most=most)

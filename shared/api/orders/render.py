@@ -24,7 +24,7 @@ from shared.domain.instance.phase import Phase, current_event, phase_of, planned
 
 Shape = dict[str, Any]
 
-MOST_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 """So much of a list is answered: a function can answer 6 MB."""
 
 SUCCESSFUL, FAILED = "SUCCESSFUL", "FAILED"
@@ -97,7 +97,7 @@ def started_at(record: EventRecord) -> datetime:
 
 def fitting(shapes: Iterable[Shape], *, most: int) -> Iterator[Shape]:
     """The first ``most`` of these, and no more than an answer can hold."""
-    room = MOST_BYTES
+    room = MAX_BYTES
     for number, shape in enumerate(shapes):
         room -= len(json.dumps(shape, separators=(",", ":")).encode())
         if number == most or room < 0:

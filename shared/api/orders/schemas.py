@@ -12,13 +12,13 @@ from pydantic_core import PydanticCustomError
 from shared.api.orders.date_language import PATTERN
 from shared.api.orders.states import State
 
-MOST_ORDER_IDS = 1000
+MAX_ORDER_IDS = 1000
 """So many orders can be named by one command."""
 
-MOST_PLACES = 100
+MAX_PLACES = 100
 """So many workflows or folders can be named by one request."""
 
-MOST_ADDED = 100
+MAX_ADDED = 100
 """So many orders are added by one request."""
 
 DEFAULT_LIMIT = 10_000
@@ -95,14 +95,14 @@ class OfController(Body):
     controllerId: ControllerId
 
 
-WorkflowIds = Annotated[list[WorkflowId], Field(max_length=MOST_PLACES)]
-Folders = Annotated[list[Folder], Field(max_length=MOST_PLACES)]
+WorkflowIds = Annotated[list[WorkflowId], Field(max_length=MAX_PLACES)]
+Folders = Annotated[list[Folder], Field(max_length=MAX_PLACES)]
 
 
 class ModifyOrders(OfController):
     """Which orders. What is named first beats what is named below it: ids, workflows, folders."""
 
-    orderIds: Annotated[list[OrderId], Field(max_length=MOST_ORDER_IDS)] = []
+    orderIds: Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)] = []
     workflowIds: WorkflowIds = []
     folders: Folders = []
     states: list[State] = []
@@ -151,7 +151,7 @@ class GetOrder(OfController):
 class OrdersFilter(OfController):
     """``/orders``. ``limit``: -1 for as many as an answer holds."""
 
-    orderIds: Annotated[list[OrderId], Field(max_length=MOST_ORDER_IDS)] = []
+    orderIds: Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)] = []
     workflowIds: WorkflowIds = []
     folders: Folders = []
     states: list[State] = []
@@ -188,16 +188,16 @@ class HistoryOrder(Body):
 
 
 HistoryState = Annotated[str, StringConstraints(pattern="^(SUCCESSFUL|INCOMPLETE|FAILED)$")]
-HistoryIds = Annotated[list[OrderId], Field(max_length=MOST_ORDER_IDS)]
+HistoryIds = Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)]
 
 
 class HistoryFilter(SummaryFilter):
     """``/orders/history``. ``historyIds`` beat all else, ``orders`` beat folders and patterns."""
 
     historyIds: HistoryIds = []
-    orders: Annotated[list[HistoryOrder], Field(max_length=MOST_PLACES)] = []
+    orders: Annotated[list[HistoryOrder], Field(max_length=MAX_PLACES)] = []
     folders: Folders = []
-    excludeWorkflows: Annotated[list[Path], Field(max_length=MOST_PLACES)] = []
+    excludeWorkflows: Annotated[list[Path], Field(max_length=MAX_PLACES)] = []
     historyStates: list[HistoryState] = []
     orderId: Text | None = None
     workflowPath: Text | None = None
@@ -223,5 +223,5 @@ class AddOrder(Body):
 class AddOrders(OfController):
     """``/orders/add``."""
 
-    orders: Annotated[list[AddOrder], Field(min_length=1, max_length=MOST_ADDED)]
+    orders: Annotated[list[AddOrder], Field(min_length=1, max_length=MAX_ADDED)]
     auditLog: AuditLog = AuditLog()

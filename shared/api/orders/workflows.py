@@ -6,7 +6,7 @@ from shared.application.ports import Ports, UnknownStrategyError
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.strategy.model import StrategyHead
 
-LONGEST_NAME = 100
+MAX_NAME_CHARACTERS = 100
 """No strategy has a longer name."""
 
 
@@ -18,7 +18,7 @@ def path_of(head: StrategyHead) -> str:
 def workflow_at(ports: Ports, account: AccountId, path: str) -> StrategyHead | None:
     """The workflow at a path, or of a bare name; None where there is none."""
     folder, slash, name = path.rpartition("/")
-    head = ports.strategies.named(account, name) if 0 < len(name) <= LONGEST_NAME else None
+    head = ports.strategies.named(account, name) if 0 < len(name) <= MAX_NAME_CHARACTERS else None
     if head is None or (slash and head.folder != (folder or "/")):
         return None
     return head

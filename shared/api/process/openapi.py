@@ -12,11 +12,11 @@ from shared.api.process.dialect import PROCESS
 from shared.api.process.errors import FORBIDDEN, not_found
 from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
 from shared.api.process.routes import ROUTES
-from shared.api.process.schemas import LONGEST_NAME, LONGEST_WORKER
+from shared.api.process.schemas import MAX_NAME_CHARACTERS, MAX_WORKER_CHARACTERS
 from shared.api.reference.document import Reference, document_of, refusals_of
 from shared.api.reference.openapi import TEXT, Json, object_of
 from shared.application.start import KeyReusedError
-from shared.domain.calendar.cron import LONGEST_CRON
+from shared.domain.calendar.cron import MAX_CRON_CHARACTERS
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.strategy.settings import MAX_RETRIES
 
@@ -77,7 +77,7 @@ SHAPES: Json = {
             "name": {
                 "type": "string",
                 "minLength": 1,
-                "maxLength": LONGEST_NAME,
+                "maxLength": MAX_NAME_CHARACTERS,
                 "description": "Of the strategy, or its folder and name (`/billing/dunning`).",
             },
             "values": {
@@ -88,7 +88,7 @@ SHAPES: Json = {
             "worker": {
                 "type": ["string", "null"],
                 "minLength": 1,
-                "maxLength": LONGEST_WORKER,
+                "maxLength": MAX_WORKER_CHARACTERS,
                 "description": "Who is to do it; expressions read it as `event.worker`.",
             },
             "runOnce": _FLAG | {"description": "One run. Y, N or a boolean."},
@@ -96,7 +96,7 @@ SHAPES: Json = {
             "run immediately": _FLAG | {"description": "The same as `runImmediately`, in its place."},
             "quartzDef": {
                 "type": ["string", "null"],
-                "maxLength": LONGEST_CRON,
+                "maxLength": MAX_CRON_CHARACTERS,
                 "description": "Quartz expression of 6 or 7 fields: when it runs.",
             },
             "startDate": _DATE | {"description": "From when on; local, `yyyy-MM-dd HH:mm:ss`."},

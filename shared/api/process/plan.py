@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.api.process.schemas import StartProcess
-from shared.domain.calendar.dates import Asked, moment_of, zone_named
+from shared.domain.calendar.dates import Anchor, moment_of, zone_named
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, InvalidInputError, Problem
 
@@ -103,7 +103,7 @@ def _by_window(asked: StartProcess, window: Window, zone: str, *, once: bool, no
     return Plan(schedule=schedule, start_date=start_date, end_date=window.closes)
 
 
-def _instant(name: str, asked: Asked | None, zone: str, problems: list[Problem]) -> datetime | None:
+def _instant(name: str, asked: Anchor | None, zone: str, problems: list[Problem]) -> datetime | None:
     if asked is None:
         return None
     try:

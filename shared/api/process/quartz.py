@@ -1,6 +1,6 @@
 """A quartzDef, held against what Quartz expressions are. Source: contracts/process.md C.6 and C.7."""
 
-from shared.domain.calendar.cron import LONGEST_CRON, read_cron
+from shared.domain.calendar.cron import MAX_CRON_CHARACTERS, read_cron
 from shared.domain.calendar.cron_fields import CronError, words
 
 FIELDS = (6, 7)
@@ -9,8 +9,8 @@ FIELDS = (6, 7)
 
 def fault_in(text: str) -> str | None:
     """Everything that is wrong with an expression and where, counted in characters from 1; None for nothing."""
-    if len(text) > LONGEST_CRON:
-        return f"takes at most {LONGEST_CRON} characters"
+    if len(text) > MAX_CRON_CHARACTERS:
+        return f"takes at most {MAX_CRON_CHARACTERS} characters"
     try:
         found = len(words(text))
         if found not in FIELDS:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from shared.api.process.quartz import fault_in
-from shared.domain.calendar.dates import Asked, zone_named
+from shared.domain.calendar.dates import Anchor, zone_named
 from shared.domain.errors import DateError, Problem
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.settings import MAX_RETRIES
@@ -15,8 +15,8 @@ from shared.domain.validation.jtd_schema import escaped
 
 T = TypeVar("T")
 
-LONGEST_NAME = 512
-LONGEST_WORKER = 255
+MAX_NAME_CHARACTERS = 512
+MAX_WORKER_CHARACTERS = 255
 
 FIELDS = (
     *("name", "values", "worker", "runOnce", "runImmediately", "run immediately", "quartzDef"),
@@ -42,8 +42,8 @@ class StartProcess:
     run_once: bool | None
     run_immediately: bool | None
     quartz: str | None
-    start: Asked | None
-    end: Asked | None
+    start: Anchor | None
+    end: Anchor | None
     retry_count: int | None
     timezone: str | None
 
@@ -111,11 +111,11 @@ def _run_immediately(fields: Fields) -> bool | None:
 
 
 def _name(value: Json) -> str:
-    return _text(value, LONGEST_NAME)
+    return _text(value, MAX_NAME_CHARACTERS)
 
 
 def _worker(value: Json) -> str:
-    return _text(value, LONGEST_WORKER)
+    return _text(value, MAX_WORKER_CHARACTERS)
 
 
 def _text(value: Json, longest: int) -> str:
@@ -144,7 +144,7 @@ def _quartz(value: Json) -> str:
     return str(value)
 
 
-def _date(value: Json) -> Asked:
+def _date(value: Json) -> Anchor:
     found = _DATE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise WrongError("must be a date as yyyy-MM-dd HH:mm:ss")
@@ -154,7 +154,7 @@ def _date(value: Json) -> Asked:
     except ValueError as error:
         raise WrongError(f"there is no such date: {error}") from error
     year, month, day, hour, minute, second = parts
-    return Asked(year=year, month=month, day=day, hour=hour, minute=minute, second=second)
+    return Anchor(year=year, month=month, day=day, hour=hour, minute=minute, second=second)
 
 
 def _count(value: Json) -> int:

@@ -4,25 +4,25 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import assert_never
 
-from shared.application.bulk.progress import Turn
-from shared.application.bulk.release import drain_on
+from shared.application.bulk.progress import BatchProgress
+from shared.application.bulk.release import run_release_job
 from shared.application.bulk.worker import command_on
 from shared.application.ports import Ports
 from shared.domain.bulk.operation import BulkOperation
-from shared.domain.bulk.release import Drain
+from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import OperationSid
 from shared.domain.instance.due import EARLY
 
 
-def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> Turn:
+def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:
     """Take an operation in hand for as long as this invocation lasts. Safe at any time, any number of times."""
     operation = ports.operations.load(sid)
     at = None if operation is None else operation.sweep_at
     if operation is None or at is None or at > ports.clock.now() + EARLY:
-        return Turn()
+        return BatchProgress()
     match operation:
-        case Drain():
-            return drain_on(ports, operation, time_left=time_left)
+        case ReleaseJob():
+            return run_release_job(ports, operation, time_left=time_left)
         case BulkOperation():
             return command_on(ports, operation, time_left=time_left)
         case _:

@@ -10,7 +10,7 @@ RESERVE = timedelta(seconds=20)
 
 
 @dataclass(slots=True, kw_only=True)
-class Turn:
+class BatchProgress:
     """What one invocation came to.
 
     done: how many instances it freed, or commanded. failed: those it could not read or decide on, and why.

@@ -6,10 +6,10 @@ Source: design section 3, item 3.
 from collections.abc import Callable
 from datetime import timedelta
 
-from shared.application.bulk.progress import RESERVE, Turn
+from shared.application.bulk.progress import RESERVE, BatchProgress
 from shared.application.commit import ContentionError, execute, schedule_wakeup
 from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
-from shared.domain.bulk.release import FREED_PER_SECOND, SAY_SO, Drain, after_turn, taken_in_hand
+from shared.domain.bulk.release import FREED_PER_SECOND, SAY_SO, ReleaseJob, after_batch, taken_in_hand
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS
@@ -24,49 +24,51 @@ LAG_SECONDS = 1.0
 """How long an index may still show what has just been freed."""
 
 
-def drain_on(ports: Ports, drain: Drain, *, time_left: Callable[[], timedelta]) -> Turn:
+def run_release_job(
+    ports: Ports, release_job: ReleaseJob, *, time_left: Callable[[], timedelta]
+) -> BatchProgress:
     """Take a drain in hand for as long as this invocation lasts. Safe at any time, any number of times.
 
     One that has lost its operation to another, because it was started anew, stops at its next write. An instance
     that cannot be freed stays held.
     """
-    drained = Turn()
+    drained = BatchProgress()
     try:
-        if _is_held(ports, drain):
-            ports.operations.remove(drain)
+        if _is_held(ports, release_job):
+            ports.operations.remove(release_job)
             return drained
-        drain = _in_hand(ports, drain)
-        drain, is_empty = _freed(ports, drain, drained, time_left)
-        after = after_turn(drain, freed=drained.done, is_empty=is_empty, now=ports.clock.now())
+        release_job = _in_hand(ports, release_job)
+        release_job, is_empty = _freed(ports, release_job, drained, time_left)
+        after = after_batch(release_job, freed=drained.done, is_empty=is_empty, now=ports.clock.now())
         if after is None:
-            ports.operations.remove(drain)
+            ports.operations.remove(release_job)
         else:
             ports.operations.commit(after)
     except StaleRevError:
         return drained
     if not is_empty and drained.done:
-        ports.wakeups.invoke_operation(drain.sid)
+        ports.wakeups.invoke_operation(release_job.sid)
     return drained
 
 
-def _is_held(ports: Ports, drain: Drain) -> bool:
+def _is_held(ports: Ports, release_job: ReleaseJob) -> bool:
     """Whether the flag was set again."""
-    if drain.blocked_by is BlockedBy.QUEUE:
-        return ports.access.queue_paused(drain.account_id)
-    head = ports.strategies.head(StrategySid(drain.owner))
+    if release_job.blocked_by is BlockedBy.QUEUE:
+        return ports.access.queue_paused(release_job.account_id)
+    head = ports.strategies.head(StrategySid(release_job.owner))
     return head is not None and head.is_paused
 
 
-def _in_hand(ports: Ports, drain: Drain) -> Drain:
+def _in_hand(ports: Ports, release_job: ReleaseJob) -> ReleaseJob:
     """The drain, stored as worked on. Raises: StaleRevError: it was started anew, or somebody else has it."""
-    taken = taken_in_hand(drain, now=ports.clock.now())
+    taken = taken_in_hand(release_job, now=ports.clock.now())
     ports.operations.commit(taken)
     return taken
 
 
 def _freed(
-    ports: Ports, drain: Drain, drained: Turn, time_left: Callable[[], timedelta]
-) -> tuple[Drain, bool]:
+    ports: Ports, release_job: ReleaseJob, drained: BatchProgress, time_left: Callable[[], timedelta]
+) -> tuple[ReleaseJob, bool]:
     """Free batch after batch; the drain, and whether its partition was found empty before the time was up.
 
     Raises: StaleRevError: as above.
@@ -76,21 +78,21 @@ def _freed(
     while time_left() > RESERVE:
         begun = ports.clock.now()
         if begun - said_so >= SAY_SO:
-            drain, said_so = _in_hand(ports, drain), begun
+            release_job, said_so = _in_hand(ports, release_job), begun
         until, most = begun + GRACE, BATCH + len(handled) + len(drained.failed)
-        found = ports.instances.due(drain.partition, until=until, limit=most)
+        found = ports.instances.due(release_job.partition, until=until, limit=most)
         batch = [sid for sid in found if sid not in handled and sid not in drained.failed]
         if not batch and not any(sid in handled for sid in found):
-            return drain, True
+            return release_job, True
         handled = set(batch) or handled
         for sid in batch:
             _free(ports, sid, drained)
         passed = (ports.clock.now() - begun).total_seconds()
         ports.clock.sleep(max(len(batch) * SHARDS / FREED_PER_SECOND, 0 if batch else LAG_SECONDS) - passed)
-    return drain, False
+    return release_job, False
 
 
-def _free(ports: Ports, sid: InstanceSid, drained: Turn) -> None:
+def _free(ports: Ports, sid: InstanceSid, drained: BatchProgress) -> None:
     """One instance freed and rung for. One that cannot be read or decided on holds up none of the others."""
     try:
         verdict = execute(ports, sid, Unblock())

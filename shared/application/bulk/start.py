@@ -7,29 +7,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.application.bulk.progress import RESERVE, Turn
-from shared.application.bulk.select import Walk, count, foreseen, next_slice
+from shared.application.bulk.progress import RESERVE, BatchProgress
+from shared.application.bulk.select import SelectionScan, count, foreseen, next_batch
 from shared.application.bulk.worker import work
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError
 from shared.application.start import KeyReusedError, Repeatable
 from shared.domain.bulk.operation import (
-    SLICE,
+    BATCH_SIZE,
     BulkCommand,
     BulkOperation,
     BulkStatus,
-    Order,
-    Result,
+    ItemResult,
+    OperationCommand,
+    apply_command,
     begin,
     name_of,
-    ordered,
 )
 from shared.domain.bulk.selection import Selection
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, sid_of_request
 from shared.domain.instance.due import Idle, next_action
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Actor, noted
+from shared.domain.instance.verdict import Actor, audit_entry
 
 IN_REQUEST = timedelta(seconds=10)
 """How long a request commands instances itself; then a runner goes on."""
@@ -42,7 +42,7 @@ class OperationOverError(RitornelloError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedOfMany:
+class BulkRequest:
     """What is asked for. command: by whoever asks. unless_empty: where nothing is selected, nothing is stored."""
 
     account: AccountId
@@ -58,19 +58,19 @@ class DryRun:
 
     count: int
     is_exact: bool
-    sample: tuple[Result, ...]
+    sample: tuple[ItemResult, ...]
 
 
-def dry_run(ports: Ports, asked: AskedOfMany) -> DryRun:
+def dry_run(ports: Ports, asked: BulkRequest) -> DryRun:
     """What would come of it. Nothing is stored."""
-    walk = Walk(account=asked.account, selection=asked.selection, begun_at=ports.clock.now())
-    counted = count(ports, walk, most=SLICE)
+    scan = SelectionScan(account=asked.account, selection=asked.selection, begun_at=ports.clock.now())
+    counted = count(ports, scan, most=BATCH_SIZE)
     nobody = OperationSid("")
     sample = tuple(foreseen(ports, instance, asked.command, nobody) for instance in counted.first)
     return DryRun(count=counted.count, is_exact=counted.is_exact, sample=sample)
 
 
-def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
+def begin_bulk(ports: Ports, asked: BulkRequest) -> BulkOperation:
     """A stored operation: carried out, where it is for so few instances that this can be waited for, or begun.
 
     A repeatable request that was heard before finds the operation as it is now. ``unless_empty``: one that is over
@@ -88,7 +88,7 @@ def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
     if asked.unless_empty and bulk.status is BulkStatus.COMPLETED:
         return bulk
     by, told, states = asked.command.by, f"bulk-{name_of(asked.command)}", (None, bulk.status.value)
-    audit = noted(bulk.account_id, sid, told, by=by, now=bulk.started_at, states=states)
+    audit = audit_entry(bulk.account_id, sid, told, by=by, now=bulk.started_at, states=states)
     try:
         ports.operations.create(bulk, audit=audit)
     except StaleRevError:
@@ -100,41 +100,41 @@ def begin_bulk(ports: Ports, asked: AskedOfMany) -> BulkOperation:
     return _set_going(ports, bulk, loaded)
 
 
-def order(ports: Ports, bulk: BulkOperation, told: Order, *, by: Actor) -> BulkOperation:
+def order(ports: Ports, bulk: BulkOperation, told: OperationCommand, *, by: Actor) -> BulkOperation:
     """The operation as it was told to be. Repeating it changes nothing.
 
     Raises: OperationOverError; ContentionError: nothing was changed.
     """
     for _ in range(MAX_RACES):
         now = ports.clock.now()
-        after = ordered(bulk, told, now=now)
+        after = apply_command(bulk, told, now=now)
         if after is None:
             raise OperationOverError(f"the operation is {bulk.status.value}")
         if after is bulk:
             return bulk
         states = (bulk.status.value, after.status.value)
         command = f"{told.value}-operation"
-        audit = noted(bulk.account_id, bulk.sid, command, by=by, now=now, states=states)
+        audit = audit_entry(bulk.account_id, bulk.sid, command, by=by, now=now, states=states)
         try:
             ports.operations.commit(after, audit=audit)
         except StaleRevError:
             bulk = _as_stored(ports, bulk)
             if bulk != after:  # else only the reply was lost
                 continue
-        if told is Order.RESUME:
+        if told is OperationCommand.RESUME:
             ports.wakeups.invoke_operation(bulk.sid)
         return after
     raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under one order")
 
 
 def _begun(
-    ports: Ports, asked: AskedOfMany, sid: OperationSid
+    ports: Ports, asked: BulkRequest, sid: OperationSid
 ) -> tuple[BulkOperation, Mapping[InstanceSid, Instance]]:
     """The operation as it is to be stored first, and the instances that were read for that."""
     now = ports.clock.now()
-    walk = Walk(account=asked.account, selection=asked.selection, begun_at=now)
-    found = next_slice(ports, walk, wanted=SLICE + 1)
-    is_small = found.slice.at_end and len(found.slice.sids) <= SLICE
+    scan = SelectionScan(account=asked.account, selection=asked.selection, begun_at=now)
+    found = next_batch(ports, scan, wanted=BATCH_SIZE + 1)
+    is_small = found.batch.at_end and len(found.batch.sids) <= BATCH_SIZE
     bulk = BulkOperation(
         sid=sid,
         account_id=asked.account,
@@ -145,7 +145,7 @@ def _begun(
         sweep_at=now,
         request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
     )
-    first = begin(bulk, found.slice if is_small else None, worker=ports.ids.token())
+    first = begin(bulk, found.batch if is_small else None, worker=ports.ids.token())
     return first, found.instances
 
 
@@ -156,7 +156,7 @@ def _set_going(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, I
         after = work(
             ports,
             bulk,
-            Turn(),
+            BatchProgress(),
             loaded=loaded,
             time_left=lambda: ends - ports.clock.now(),
             wake=lambda instance: _wake(ports, instance),

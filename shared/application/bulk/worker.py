@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 
-from shared.application.bulk.progress import RESERVE, Turn
-from shared.application.bulk.select import Walk, addressed, next_slice
+from shared.application.bulk.progress import RESERVE, BatchProgress
+from shared.application.bulk.select import SelectionScan, addressed, next_batch
 from shared.application.commit import MAX_RACES, ContentionError, execute, schedule_wakeup
 from shared.application.ports import OverloadedError, Ports, StaleRevError, UnknownStrategyError
 from shared.domain.bulk.operation import (
+    BATCH_SIZE,
     COMMANDED_PER_SECOND,
-    SLICE,
     BulkOperation,
     BulkStatus,
-    Came,
-    Result,
+    ItemOutcome,
+    ItemResult,
     at_hand,
     is_given_up,
     is_of,
@@ -25,7 +25,7 @@ from shared.domain.bulk.operation import (
     result_of,
     taken,
 )
-from shared.domain.bulk.selection import Slice, is_still_selected
+from shared.domain.bulk.selection import Batch, is_still_selected
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
@@ -38,31 +38,33 @@ Wake = Callable[[Instance], None]
 """Tells somebody that an instance was changed and may have something to run."""
 
 
-def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], timedelta]) -> Turn:
+def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], timedelta]) -> BatchProgress:
     """Take an operation in hand for as long as this invocation lasts; then a fresh one goes on.
 
     Where it was paused or canceled over a dead runner's slice, what was done of it is counted and no more is done.
     """
-    turn = Turn()
+    progress = BatchProgress()
     at_work = _taken(ports, bulk)
     if at_work is None:
-        return turn
+        return progress
     if at_work.status is not BulkStatus.ACTIVE:
-        done = [sid for sid in at_work.in_hand if _has_changed(ports, at_work, sid)]
-        results = [Result(sid=sid, came=Came.CHANGED) for sid in done]
+        done = [sid for sid in at_work.batch_sids if _has_changed(ports, at_work, sid)]
+        results = [ItemResult(sid=sid, outcome=ItemOutcome.CHANGED) for sid in done]
         _stored(ports, at_work, results, follows=None, goes_on=False)
-        return turn
-    after = work(ports, at_work, turn, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports))
+        return progress
+    after = work(
+        ports, at_work, progress, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports)
+    )
     moved = after is not None and (after.cursor, after.counts) != (bulk.cursor, bulk.counts)
     if after is not None and after.status is BulkStatus.ACTIVE and moved:
         ports.wakeups.invoke_operation(bulk.sid)
-    return turn
+    return progress
 
 
 def work(
     ports: Ports,
     bulk: BulkOperation,
-    turn: Turn,
+    progress: BatchProgress,
     *,
     loaded: Mapping[InstanceSid, Instance],
     time_left: Callable[[], timedelta],
@@ -77,17 +79,17 @@ def work(
     while current is not None and current.status is BulkStatus.ACTIVE and current.worker is not None:
         begun = ports.clock.now()
         results = _commanded(ports, current, loaded, wake, time_left)
-        _tell(turn, results)
+        _tell(progress, results)
         goes_on, follows = time_left() > RESERVE, None
-        if goes_on and len(results) == len(current.in_hand) and not current.at_end:
-            walk = Walk(
+        if goes_on and len(results) == len(current.batch_sids) and not current.at_end:
+            scan = SelectionScan(
                 account=current.account_id,
                 selection=current.selection,
                 begun_at=current.started_at,
                 cursor=current.cursor,
             )
-            found = next_slice(ports, walk, wanted=SLICE)
-            follows, loaded = found.slice, found.instances
+            found = next_batch(ports, scan, wanted=BATCH_SIZE)
+            follows, loaded = found.batch, found.instances
         is_through = len(results) == len(at_hand(current))
         current = _stored(ports, current, results, follows=follows, goes_on=goes_on)
         if current is not None and current.worker is not None:
@@ -111,9 +113,9 @@ def _taken(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
 def _stored(
     ports: Ports,
     bulk: BulkOperation,
-    results: list[Result],
+    results: list[ItemResult],
     *,
-    follows: Slice | None,
+    follows: Batch | None,
     goes_on: bool,
 ) -> BulkOperation | None:
     """The operation with what this invocation has done; None where another one has taken it over.
@@ -130,7 +132,7 @@ def _stored(
                 return after
             if not isinstance(stored, BulkOperation) or stored.worker != bulk.worker:
                 return None
-            if (stored.in_hand, stored.counts) != (bulk.in_hand, bulk.counts):
+            if (stored.batch_sids, stored.counts) != (bulk.batch_sids, bulk.counts):
                 return stored  # the reply was lost, and an order has come since
             bulk = stored
         else:
@@ -144,7 +146,7 @@ def _commanded(
     loaded: Mapping[InstanceSid, Instance],
     wake: Wake,
     time_left: Callable[[], timedelta],
-) -> list[Result]:
+) -> list[ItemResult]:
     """What the instances at hand came to: all of them, unless time is up or a store is asked too much just now.
 
     Once the slice is no longer this invocation's alone, it commands no more of it.
@@ -152,12 +154,12 @@ def _commanded(
     if is_given_up(bulk):
         why = f"{bulk.crashes} runners in a row have died at it"
         return [
-            Result(sid=sid, came=Came.CHANGED)
+            ItemResult(sid=sid, outcome=ItemOutcome.CHANGED)
             if _has_changed(ports, bulk, sid)
-            else Result(sid=sid, came=Came.FAILED, why=why)
+            else ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=why)
             for sid in at_hand(bulk)
         ]
-    results: list[Result] = []
+    results: list[ItemResult] = []
     for sid in at_hand(bulk):
         is_ours = bulk.sweep_at is not None and ports.clock.now() < bulk.sweep_at
         if not is_ours or time_left() <= RESERVE:
@@ -171,16 +173,16 @@ def _commanded(
 
 def _command(
     ports: Ports, bulk: BulkOperation, sid: InstanceSid, known: Instance | None, wake: Wake
-) -> Result:
+) -> ItemResult:
     """One instance commanded. One that cannot be read or decided on holds up none of the others."""
     try:
         instance = known or ports.instances.load(sid)
         is_meant = instance is not None and is_of(bulk, instance)
         verdict = None if instance is None or not is_meant else _settled(ports, bulk, instance)
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
-        return Result(sid=sid, came=Came.FAILED, why=f"{type(error).__name__}: {error}")
+        return ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}")
     result = result_of(sid, verdict, bulk.sid)
-    if verdict is not None and result.came is Came.CHANGED:
+    if verdict is not None and result.outcome is ItemOutcome.CHANGED:
         wake(verdict.instance)
     return result
 
@@ -209,6 +211,8 @@ def _has_changed(ports: Ports, bulk: BulkOperation, sid: InstanceSid) -> bool:
     return instance is not None and bulk.sid in instance.operations
 
 
-def _tell(turn: Turn, results: list[Result]) -> None:
-    turn.done += len(results)
-    turn.failed |= {result.sid: result.why or "" for result in results if result.came is Came.FAILED}
+def _tell(progress: BatchProgress, results: list[ItemResult]) -> None:
+    progress.done += len(results)
+    progress.failed |= {
+        result.sid: result.why or "" for result in results if result.outcome is ItemOutcome.FAILED
+    }

@@ -12,7 +12,7 @@ from shared.application.runner.step import Deadline, TimeLeft, conclude_run, nex
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import EARLY, Due, PlanExpired, Scheduled, next_action
 from shared.domain.instance.event import Event, EventStatus
-from shared.domain.instance.journal import Trail
+from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import entry_to_refence, heard, position
 from shared.domain.instance.run import Intent, RunEnd
@@ -58,14 +58,16 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run |
     version = event.claim.version or instance.strategy_version
     strategy = ports.strategies.load(instance.strategy_sid, version)
     is_new = event.run == 1 and event.progress.first_action is None
-    trail = Trail() if is_new else heard(ports.instances.trail(instance.sid, event.seq), event)
-    command = Claim(seq=event.seq, trail=trail, token=ports.ids.token(), job=job)
+    event_history = (
+        EventHistory() if is_new else heard(ports.instances.event_history(instance.sid, event.seq), event)
+    )
+    command = Claim(seq=event.seq, event_history=event_history, token=ports.ids.token(), job=job)
     verdict = decide(strategy, instance, command, now=ports.clock.now())
     if not isinstance(verdict, Applied) or not save(ports, verdict):
         return Stopped(instance=ports.instances.load(instance.sid))
     after = verdict.instance
     claimed = after.executing
-    then = None if claimed is None else position(trail, claimed)
+    then = None if claimed is None else position(event_history, claimed)
     if claimed is None or then is None:
         return Stopped(instance=after)
 
@@ -76,14 +78,21 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run |
 
     if event.status is EventStatus.EXECUTING or event.progress.call_in_doubt:
         # Runners that lost their claim may still be running: what this one builds on must not change any more.
-        entry = entry_to_refence(trail, claimed, fence=after.fence)
+        entry = entry_to_refence(event_history, claimed, fence=after.fence)
         if entry is not None:
             ports.instances.append(after, entry)
-            trail = trail.with_entry(entry)
+            event_history = event_history.with_entry(entry)
 
     if isinstance(then, Intent) and claimed.progress.delay_skipped:
         then = replace(then, not_before=None)
-    return Run(strategy=strategy, instance=after, event=claimed, fence=after.fence, trail=trail, then=then)
+    return Run(
+        strategy=strategy,
+        instance=after,
+        event=claimed,
+        fence=after.fence,
+        event_history=event_history,
+        then=then,
+    )
 
 
 def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:

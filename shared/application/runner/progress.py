@@ -9,7 +9,7 @@ from datetime import datetime
 from shared.application.commit import execute
 from shared.application.ports import Ports
 from shared.domain.instance.event import Event
-from shared.domain.instance.journal import JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, heard
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, Then
@@ -33,20 +33,20 @@ class Run:
     instance: Instance
     event: Event
     fence: int
-    trail: Trail
+    event_history: EventHistory
     then: Then
     last: JournalEntry | None = None
 
     @property
     def known_visits(self) -> int:
         """How many steps of the run are journalled."""
-        return len(chain(self.trail, self.event.run))
+        return len(chain(self.event_history, self.event.run))
 
     @property
     def in_doubt(self) -> bool:
         """Whether a call of the event was, or may have been, sent more than once or without an answer."""
         last = () if self.last is None else (self.last,)
-        return any_in_doubt(self.strategy, self.event, (*self.trail.entries, *last))
+        return any_in_doubt(self.strategy, self.event, (*self.event_history.entries, *last))
 
     def context(self, ports: Ports) -> StepContext:
         """Return what the next step is decided on, at this instant."""
@@ -54,7 +54,7 @@ class Run:
             strategy=self.strategy,
             instance=self.instance,
             event=self.event,
-            trail=self.trail,
+            event_history=self.event_history,
             now=ports.clock.now(),
             token=ports.ids.token(),
         )
@@ -100,7 +100,7 @@ def record_step(
     if _closes(then) and not outcome.directives and not forgoes:
         return replace(run, last=entry, then=then)
     ports.instances.append(run.instance, entry)
-    run = replace(run, trail=run.trail.with_entry(entry), then=then)
+    run = replace(run, event_history=run.event_history.with_entry(entry), then=then)
     if forgoes:
         return _forgo_answer(ports, run, intent)
     if outcome.directives:
@@ -136,7 +136,7 @@ def _forgo_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     now_at = apply(ports, run, command)
     if isinstance(now_at, Stopped) or not now_at.event.has_answer_to(intent.correlation_id):
         return now_at
-    return replace(now_at, trail=heard(now_at.trail, now_at.event), then=intent)
+    return replace(now_at, event_history=heard(now_at.event_history, now_at.event), then=intent)
 
 
 def _closes(then: Then) -> bool:

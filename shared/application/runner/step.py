@@ -95,7 +95,7 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
 
 def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
     """Save the event's record, if the event closes, then the instance; repeat until no other writer is faster."""
-    stands_at = position(run.trail, run.event) if end.how is Ending.IN_DOUBT else None
+    stands_at = position(run.event_history, run.event) if end.how is Ending.IN_DOUBT else None
     command = Conclude(
         seq=run.event.seq,
         fence=run.fence,
@@ -171,12 +171,12 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     if not intent.awaits:
         outcome, waiting = sent_already(run.context(ports), intent)
         return record_step(ports, run, intent, outcome, waiting, started_at=started_at)
-    answer = answer_to(run.trail, run.event, intent)
+    answer = answer_to(run.event_history, run.event, intent)
     if answer is None and run.event.has_answer_to(intent.correlation_id):
         # It was taken after the trail was read.
-        answers = ports.instances.trail(run.instance.sid, run.event.seq).answers
-        run = replace(run, trail=replace(run.trail, answers=answers))
-        answer = answer_to(run.trail, run.event, intent)
+        answers = ports.instances.event_history(run.instance.sid, run.event.seq).answers
+        run = replace(run, event_history=replace(run.event_history, answers=answers))
+        answer = answer_to(run.event_history, run.event, intent)
     context = run.context(ports)
     outcome = lapsed(intent) if answer is None else answered(context, intent, answer)
     outcome, then = advance(context, intent, outcome)

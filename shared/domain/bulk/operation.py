@@ -12,23 +12,23 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from shared.domain.bulk.selection import START, Cursor, Selection, Slice
+from shared.domain.bulk.selection import START, Batch, Cursor, Selection
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 
-SLICE = 25
+BATCH_SIZE = 25
 """So many instances are taken in hand together; so many a request commands itself."""
 
 COMMANDED_PER_SECOND = 400
 """How many instances an operation commands a second at most."""
 
-MOST_IDS = 1000
+MAX_IDS = 1000
 """So many instances can be named by their ids."""
 
-MOST_PROBLEMS = 100
+MAX_PROBLEMS = 100
 """So many instances that could not be changed are told one by one; of the rest, how many there are."""
 
 HELD_FOR = timedelta(minutes=1)
@@ -77,7 +77,7 @@ class BulkStatus(StrEnum):
     """Final: every instance of its selection has been commanded."""
 
 
-class Came(StrEnum):
+class ItemOutcome(StrEnum):
     """What the command came to on one instance."""
 
     CHANGED = "changed"
@@ -91,11 +91,11 @@ class Came(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ItemResult:
     """What the command came to on one instance, and why it did not change it."""
 
     sid: InstanceSid
-    came: Came
+    outcome: ItemOutcome
     why: str | None = None
 
 
@@ -114,15 +114,15 @@ class Counts:
         """All of them."""
         return self.changed + self.already_there + self.refused + self.unknown + self.failed
 
-    def plus(self, results: Sequence[Result]) -> "Counts":
+    def plus(self, results: Sequence[ItemResult]) -> "Counts":
         """With these as well."""
-        came = [result.came for result in results]
+        outcome = [result.outcome for result in results]
         return Counts(
-            changed=self.changed + came.count(Came.CHANGED),
-            already_there=self.already_there + came.count(Came.ALREADY_THERE),
-            refused=self.refused + came.count(Came.REFUSED),
-            unknown=self.unknown + came.count(Came.UNKNOWN),
-            failed=self.failed + came.count(Came.FAILED),
+            changed=self.changed + outcome.count(ItemOutcome.CHANGED),
+            already_there=self.already_there + outcome.count(ItemOutcome.ALREADY_THERE),
+            refused=self.refused + outcome.count(ItemOutcome.REFUSED),
+            unknown=self.unknown + outcome.count(ItemOutcome.UNKNOWN),
+            failed=self.failed + outcome.count(ItemOutcome.FAILED),
         )
 
 
@@ -151,18 +151,18 @@ class BulkOperation:
     status: BulkStatus = BulkStatus.ACTIVE
     cursor: Cursor = START
     at_end: bool = False
-    in_hand: tuple[InstanceSid, ...] = ()
+    batch_sids: tuple[InstanceSid, ...] = ()
     worker: str | None = None
     crashes: int = 0
     counts: Counts = Counts()
-    results: tuple[Result, ...] = ()
-    problems: tuple[Result, ...] = ()
+    results: tuple[ItemResult, ...] = ()
+    problems: tuple[ItemResult, ...] = ()
     left_out: int = 0
     finished_at: datetime | None = None
     request_hash: str | None = None
 
 
-class Order(StrEnum):
+class OperationCommand(StrEnum):
     """What an operator can tell an operation."""
 
     PAUSE = "pause"
@@ -170,7 +170,7 @@ class Order(StrEnum):
     CANCEL = "cancel"
 
 
-def begin(bulk: BulkOperation, only: Slice | None, *, worker: str) -> BulkOperation:
+def begin(bulk: BulkOperation, only: Batch | None, *, worker: str) -> BulkOperation:
     """An operation as it is stored first.
 
     only: the whole selection, where it is small enough for the request, ``worker``, to command it itself; None: a
@@ -178,7 +178,7 @@ def begin(bulk: BulkOperation, only: Slice | None, *, worker: str) -> BulkOperat
     """
     if only is None:
         return bulk
-    whole = replace(bulk, in_hand=only.sids, cursor=only.cursor, at_end=True)
+    whole = replace(bulk, batch_sids=only.sids, cursor=only.cursor, at_end=True)
     if not only.sids:
         return _over(whole, BulkStatus.COMPLETED, now=bulk.started_at)
     return replace(whole, worker=worker, sweep_at=bulk.started_at + HELD_FOR)
@@ -186,7 +186,7 @@ def begin(bulk: BulkOperation, only: Slice | None, *, worker: str) -> BulkOperat
 
 def taken(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
     """The operation while an invocation has it; one that had it before and left a slice in hand has died."""
-    died = bulk.worker is not None and bool(bulk.in_hand)
+    died = bulk.worker is not None and bool(bulk.batch_sids)
     return replace(
         bulk,
         worker=worker,
@@ -198,7 +198,7 @@ def taken(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
 
 def at_hand(bulk: BulkOperation) -> tuple[InstanceSid, ...]:
     """The instances to be commanded before anything is written down again."""
-    return bulk.in_hand[:1] if bulk.crashes >= ONE_BY_ONE else bulk.in_hand
+    return bulk.batch_sids[:1] if bulk.crashes >= ONE_BY_ONE else bulk.batch_sids
 
 
 def is_given_up(bulk: BulkOperation) -> bool:
@@ -208,9 +208,9 @@ def is_given_up(bulk: BulkOperation) -> bool:
 
 def reported(
     bulk: BulkOperation,
-    results: Sequence[Result],
+    results: Sequence[ItemResult],
     *,
-    follows: Slice | None,
+    follows: Batch | None,
     goes_on: bool,
     now: datetime,
 ) -> BulkOperation:
@@ -220,49 +220,51 @@ def reported(
     Paused meanwhile, what is left stays in hand for whoever resumes it; canceled meanwhile, it is dropped.
     """
     told = {result.sid for result in results}
-    left = tuple(sid for sid in bulk.in_hand if sid not in told)
+    left = tuple(sid for sid in bulk.batch_sids if sid not in told)
     after = replace(
         _counted(bulk, results),
-        in_hand=left,
+        batch_sids=left,
         crashes=min(bulk.crashes, ONE_BY_ONE) if left else 0,
         rev=bulk.rev + 1,
         updated_at=now,
     )
     if bulk.status is not BulkStatus.ACTIVE:
         kept = left if bulk.status is BulkStatus.PAUSED else ()
-        return replace(after, in_hand=kept, worker=None, sweep_at=None)
+        return replace(after, batch_sids=kept, worker=None, sweep_at=None)
     if follows is not None and not left:
-        after = replace(after, in_hand=follows.sids, cursor=follows.cursor, at_end=follows.at_end)
-    if after.at_end and not after.in_hand:
+        after = replace(after, batch_sids=follows.sids, cursor=follows.cursor, at_end=follows.at_end)
+    if after.at_end and not after.batch_sids:
         return _over(after, BulkStatus.COMPLETED, now=now)
     if not goes_on:
         return replace(after, worker=None, sweep_at=now)
     return replace(after, sweep_at=now + HELD_FOR)
 
 
-def ordered(bulk: BulkOperation, order: Order, *, now: datetime) -> BulkOperation | None:
+def apply_command(bulk: BulkOperation, command: OperationCommand, *, now: datetime) -> BulkOperation | None:
     """The operation as an operator wants it: itself where it is that already, None where it is over.
 
     Whoever works on it finishes its slice and counts it; where nobody lives to do so, the sweeper brings somebody
     who counts what was done of it.
     """
     statuses = {
-        Order.PAUSE: BulkStatus.PAUSED,
-        Order.RESUME: BulkStatus.ACTIVE,
-        Order.CANCEL: BulkStatus.CANCELED,
+        OperationCommand.PAUSE: BulkStatus.PAUSED,
+        OperationCommand.RESUME: BulkStatus.ACTIVE,
+        OperationCommand.CANCEL: BulkStatus.CANCELED,
     }
-    if bulk.status is statuses[order]:
+    if bulk.status is statuses[command]:
         return bulk
     if bulk.status in (BulkStatus.CANCELED, BulkStatus.COMPLETED):
         return None
-    after = replace(bulk, status=statuses[order], rev=bulk.rev + 1, updated_at=now)
-    if order is Order.RESUME:
+    after = replace(bulk, status=statuses[command], rev=bulk.rev + 1, updated_at=now)
+    if command is OperationCommand.RESUME:
         return replace(after, sweep_at=now)
-    if order is Order.CANCEL:
+    if command is OperationCommand.CANCEL:
         after = replace(after, finished_at=now)
     if bulk.worker is not None:
         return after
-    return replace(after, sweep_at=None, in_hand=() if order is Order.CANCEL else bulk.in_hand)
+    return replace(
+        after, sweep_at=None, batch_sids=() if command is OperationCommand.CANCEL else bulk.batch_sids
+    )
 
 
 def is_of(bulk: BulkOperation, instance: Instance) -> bool:
@@ -270,21 +272,21 @@ def is_of(bulk: BulkOperation, instance: Instance) -> bool:
     return instance.account_id == bulk.account_id and instance.created_at <= bulk.started_at
 
 
-def result_of(sid: InstanceSid, verdict: Verdict | None, operation: OperationSid) -> Result:
+def result_of(sid: InstanceSid, verdict: Verdict | None, operation: OperationSid) -> ItemResult:
     """What a verdict means to the operation; None: there is no such instance.
 
     AlreadyThere through the operation itself is its own change, whose runner died before it could tell.
     """
     match verdict:
         case Applied():
-            return Result(sid=sid, came=Came.CHANGED)
+            return ItemResult(sid=sid, outcome=ItemOutcome.CHANGED)
         case AlreadyThere(instance=instance):
             ours = operation in instance.operations
-            return Result(sid=sid, came=Came.CHANGED if ours else Came.ALREADY_THERE)
+            return ItemResult(sid=sid, outcome=ItemOutcome.CHANGED if ours else ItemOutcome.ALREADY_THERE)
         case Refused(why=why):
-            return Result(sid=sid, came=Came.REFUSED, why=why)
+            return ItemResult(sid=sid, outcome=ItemOutcome.REFUSED, why=why)
         case None:
-            return Result(sid=sid, came=Came.UNKNOWN, why="there is no such instance")
+            return ItemResult(sid=sid, outcome=ItemOutcome.UNKNOWN, why="there is no such instance")
         case _:
             assert_never(verdict)
 
@@ -308,14 +310,16 @@ def name_of(command: BulkCommand) -> str:
             assert_never(command)
 
 
-def _counted(bulk: BulkOperation, results: Sequence[Result]) -> BulkOperation:
+def _counted(bulk: BulkOperation, results: Sequence[ItemResult]) -> BulkOperation:
     counts = bulk.counts.plus(results)
-    bad = [result for result in results if result.came not in (Came.CHANGED, Came.ALREADY_THERE)]
-    room = MOST_PROBLEMS - len(bulk.problems)
+    bad = [
+        result for result in results if result.outcome not in (ItemOutcome.CHANGED, ItemOutcome.ALREADY_THERE)
+    ]
+    room = MAX_PROBLEMS - len(bulk.problems)
     return replace(
         bulk,
         counts=counts,
-        results=(*bulk.results, *results) if counts.done <= SLICE else (),
+        results=(*bulk.results, *results) if counts.done <= BATCH_SIZE else (),
         problems=(*bulk.problems, *bad[:room]),
         left_out=bulk.left_out + len(bad[room:]),
     )

@@ -29,7 +29,7 @@ SAY_SO = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drain:
+class ReleaseJob:
     """The freeing of one partition of blocked instances.
 
     owner: the account whose queue, or the strategy, that blocked them. sweep_at: when it is to go on.
@@ -55,11 +55,13 @@ class Drain:
         return blocked_partition(self.blocked_by, self.owner, self.shard)
 
 
-def drains(account: AccountId, flag: BlockedBy, owner: str, *, by: Actor, now: datetime) -> tuple[Drain, ...]:
+def release_jobs(
+    account: AccountId, flag: BlockedBy, owner: str, *, by: Actor, now: datetime
+) -> tuple[ReleaseJob, ...]:
     """The drains of a flag that has been cleared, due at once. Their sids are the flag's own."""
     return tuple(
-        Drain(
-            sid=OperationSid(f"drain-{flag.value}-{owner}-{shard}"),
+        ReleaseJob(
+            sid=OperationSid(f"release-{flag.value}-{owner}-{shard}"),
             account_id=account,
             blocked_by=flag,
             owner=owner,
@@ -73,20 +75,20 @@ def drains(account: AccountId, flag: BlockedBy, owner: str, *, by: Actor, now: d
     )
 
 
-def taken_in_hand(drain: Drain, *, now: datetime) -> Drain:
+def taken_in_hand(release_job: ReleaseJob, *, now: datetime) -> ReleaseJob:
     """The drain while an invocation works on it."""
-    return replace(drain, sweep_at=now + IN_HAND, rev=drain.rev + 1)
+    return replace(release_job, sweep_at=now + IN_HAND, rev=release_job.rev + 1)
 
 
-def after_turn(drain: Drain, *, freed: int, is_empty: bool, now: datetime) -> Drain | None:
+def after_batch(release_job: ReleaseJob, *, freed: int, is_empty: bool, now: datetime) -> ReleaseJob | None:
     """The drain after an invocation has freed so many; None where it is done.
 
     is_empty: nothing was left to free; else the invocation ran out of time and the next goes on at once.
     """
-    after = replace(drain, freed=drain.freed + freed, rev=drain.rev + 1)
+    after = replace(release_job, freed=release_job.freed + freed, rev=release_job.rev + 1)
     if not is_empty:
         return replace(after, empty_since=None, sweep_at=now)
-    since = now if freed or drain.empty_since is None else drain.empty_since
+    since = now if freed or release_job.empty_since is None else release_job.empty_since
     if now - since >= QUIET:
         return None
     return replace(after, empty_since=since, sweep_at=now + PAUSE_BETWEEN_LOOKS)

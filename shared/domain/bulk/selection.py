@@ -19,7 +19,7 @@ _ONE_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sieve:
+class Filter:
     """What is asked of an instance besides whose it is.
 
     phases: where it may stand; None: anywhere. planned_from (included), planned_until (not included): what it was
@@ -53,7 +53,7 @@ class OfStrategy:
     statuses: tuple[InstanceStatus, ...] = UNFINISHED
     created_from: datetime | None = None
     created_to: datetime | None = None
-    sieve: Sieve | None = None
+    instance_filter: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class OfFolder:
     statuses: tuple[InstanceStatus, ...] = UNFINISHED
     created_from: datetime | None = None
     created_to: datetime | None = None
-    sieve: Sieve | None = None
+    instance_filter: Filter | None = None
 
 
 Part = OfStrategy | OfFolder
@@ -130,7 +130,7 @@ START = Cursor()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class Batch:
     """The next instances of a selection, and where the walk goes on behind them; at_end: nowhere."""
 
     sids: tuple[InstanceSid, ...]
@@ -142,40 +142,44 @@ def is_selected(selection: Part, instance: Instance, *, now: datetime) -> bool:
     """Whether an instance of the strategy, created at the time, is also of status and version and passes the sieve."""
     of_version = isinstance(selection, OfFolder) or selection.version in (None, instance.strategy_version)
     is_meant = of_version and instance.status in selection.statuses
-    return is_meant and (selection.sieve is None or passes(selection.sieve, instance, now=now))
+    return is_meant and (
+        selection.instance_filter is None or passes(selection.instance_filter, instance, now=now)
+    )
 
 
 def is_still_selected(selection: Selection, instance: Instance, *, now: datetime) -> bool:
     """Whether an instance that was selected still passes the sieve, where there is one."""
-    sieve = sieve_of(selection)
-    return sieve is None or passes(sieve, instance, now=now)
+    instance_filter = filter_of(selection)
+    return instance_filter is None or passes(instance_filter, instance, now=now)
 
 
-def sieve_of(selection: Selection) -> Sieve | None:
+def filter_of(selection: Selection) -> Filter | None:
     """The sieve of a selection; of several parts it is the same."""
     match selection:
         case OfIds():
             return None
         case OfAny(parts=parts):
-            return next((part.sieve for part in parts), None)
+            return next((part.instance_filter for part in parts), None)
         case _:
-            return selection.sieve
+            return selection.instance_filter
 
 
-def passes(sieve: Sieve, instance: Instance, *, now: datetime) -> bool:
+def passes(instance_filter: Filter, instance: Instance, *, now: datetime) -> bool:
     """Whether an instance is as a sieve asks, at an instant."""
     phase = phase_of(instance, now=now)
-    if sieve.phases is not None and phase not in sieve.phases:
+    if instance_filter.phases is not None and phase not in instance_filter.phases:
         return False
-    if sieve.at_rest and instance.is_draining:
+    if instance_filter.at_rest and instance.is_draining:
         return False
-    if sieve.planned_from is None and sieve.planned_until is None:
+    if instance_filter.planned_from is None and instance_filter.planned_until is None:
         return True
     planned, is_undated = planned_date(instance), phase is Phase.UNDATED or waits_for_call(instance)
     if is_undated or planned is None:
         return not is_undated
-    is_late_enough = sieve.planned_from is None or sieve.planned_from <= planned
-    return is_late_enough and (sieve.planned_until is None or planned < sieve.planned_until)
+    is_late_enough = instance_filter.planned_from is None or instance_filter.planned_from <= planned
+    return is_late_enough and (
+        instance_filter.planned_until is None or planned < instance_filter.planned_until
+    )
 
 
 def created_since(selection: Part) -> datetime | None:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from shared.domain.calendar.cron_fields import CronError, Fault, words
-from shared.domain.calendar.dates import Asked, Moment, moment_at, moment_of, zone_named
+from shared.domain.calendar.dates import Anchor, Moment, moment_at, moment_of, zone_named
 from shared.domain.errors import DateError
 
 if TYPE_CHECKING:
     from shared.domain.calendar.cron_search import LocalTimes
 
-LONGEST_CRON = 512
+MAX_CRON_CHARACTERS = 512
 """The number of characters an expression may have."""
 
 FIRST_YEAR, LAST_YEAR = 2, 9950
@@ -85,7 +85,7 @@ def _fixed_time(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
     local = cron.times.first_from(_fired_before(at, zone))
     if local is None:
         return None
-    asked = Asked(
+    anchor = Anchor(
         year=local.year,
         month=local.month,
         day=local.day,
@@ -93,7 +93,7 @@ def _fixed_time(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
         minute=local.minute,
         second=local.second,
     )
-    return moment_of(asked, zone)
+    return moment_of(anchor, zone)
 
 
 def _fired_before(at: datetime, zone: ZoneInfo) -> datetime:

@@ -86,7 +86,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Anchor:
     """A local date and time before any clamp or gap; the day (up to 31) may exceed the month, the hour may be 24."""
 
     year: int
@@ -103,7 +103,7 @@ class Moment:
     """An instant (``at``, aware, UTC) and the local date it was computed from."""
 
     at: datetime
-    asked: Asked
+    anchor: Anchor
 
 
 @lru_cache(maxsize=1024)
@@ -125,10 +125,10 @@ def moment_at(at: datetime, zone: ZoneInfo) -> Moment:
     """
     with _Calendar():
         exact, local = _utc(at), at.astimezone(zone)
-        return Moment(at=exact, asked=Asked(**{part: getattr(local, part) for part in _PARTS}))
+        return Moment(at=exact, anchor=Anchor(**{part: getattr(local, part) for part in _PARTS}))
 
 
-def moment_of(asked: Asked, zone: ZoneInfo) -> Moment:
+def moment_of(anchor: Anchor, zone: ZoneInfo) -> Moment:
     """Return the moment that a local date stands for.
 
     The day is clamped to the month; hour 24 is hour 0 of the next day; a time in a gap becomes the first instant after
@@ -136,16 +136,16 @@ def moment_of(asked: Asked, zone: ZoneInfo) -> Moment:
     Raises: DateError: if the date is outside the years 1 to 9999.
     """
     with _Calendar():
-        rolls = asked.hour == _END_OF_DAY_HOUR
-        clock = time(0 if rolls else asked.hour, asked.minute, asked.second, asked.microsecond)
-        local = datetime.combine(_clamped(asked) + timedelta(days=rolls), clock)
+        rolls = anchor.hour == _END_OF_DAY_HOUR
+        clock = time(0 if rolls else anchor.hour, anchor.minute, anchor.second, anchor.microsecond)
+        local = datetime.combine(_clamped(anchor) + timedelta(days=rolls), clock)
         at = local.replace(tzinfo=zone).astimezone(UTC)
         if at.astimezone(zone).replace(tzinfo=None) != local:
             at = _end_of_gap(local, zone)
-        return Moment(at=at, asked=asked)
+        return Moment(at=at, anchor=anchor)
 
 
-def later(anchor: Moment, span: Span, zone: ZoneInfo) -> Moment:
+def later(base: Moment, span: Span, zone: ZoneInfo) -> Moment:
     """Return the moment one span after another: add, then reset, then resolve.
 
     Years and months count from the anchor's month and keep its day and time: 31 Jan, 28 Feb, 31 Mar.
@@ -153,18 +153,18 @@ def later(anchor: Moment, span: Span, zone: ZoneInfo) -> Moment:
     Hours, minutes and seconds elapse from the instant, and the anchor becomes what the clocks then show.
     Raises: DateError: if the date is outside the years 1 to 9999.
     """
-    return _moved(anchor, span, span.amount, zone)
+    return _moved(base, span, span.amount, zone)
 
 
-def earlier(anchor: Moment, span: Span, zone: ZoneInfo) -> Moment:
+def earlier(base: Moment, span: Span, zone: ZoneInfo) -> Moment:
     """Return the moment one span before another; otherwise as ``later``, with the reset applied last."""
-    return _moved(anchor, span, -span.amount, zone)
+    return _moved(base, span, -span.amount, zone)
 
 
-def shifted(anchor: Moment, by: timedelta, zone: ZoneInfo) -> Moment:
+def shifted(base: Moment, by: timedelta, zone: ZoneInfo) -> Moment:
     """Return the moment after ``by`` of elapsed time (before it, if negative), with a new anchor."""
     with _Calendar():
-        return moment_at(anchor.at + by, zone)
+        return moment_at(base.at + by, zone)
 
 
 def parse_instant(text: str) -> datetime:
@@ -202,38 +202,38 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _moved(anchor: Moment, span: Span, amount: int, zone: ZoneInfo) -> Moment:
+def _moved(base: Moment, span: Span, amount: int, zone: ZoneInfo) -> Moment:
     with _Calendar():
         if span.unit in _SECONDS_IN:
-            moment = moment_at(anchor.at + timedelta(seconds=amount * _SECONDS_IN[span.unit]), zone)
+            moment = moment_at(base.at + timedelta(seconds=amount * _SECONDS_IN[span.unit]), zone)
             if span.reset_to == KEEP_ALL:  # the exact instant: resolving could fall back to the first of two
                 return moment
-            return moment_of(_reset(moment.asked, span.reset_to), zone)
+            return moment_of(_reset(moment.anchor, span.reset_to), zone)
         if amount == 0 and span.reset_to == KEEP_ALL:
-            return anchor
-        return moment_of(_reset(_counted(anchor.asked, span.unit, amount), span.reset_to), zone)
+            return base
+        return moment_of(_reset(_counted(base.anchor, span.unit, amount), span.reset_to), zone)
 
 
-def _counted(asked: Asked, unit: Unit, amount: int) -> Asked:
+def _counted(anchor: Anchor, unit: Unit, amount: int) -> Anchor:
     """Return the anchor moved by years, months or days, with its time unchanged."""
     if unit == Unit.DAYS:
-        counted = _clamped(asked) + timedelta(days=amount)
-        return replace(asked, year=counted.year, month=counted.month, day=counted.day)
-    counted = date(asked.year, asked.month, 1) + relativedelta(months=amount * _MONTHS_IN[unit])
-    return replace(asked, year=counted.year, month=counted.month)
+        counted = _clamped(anchor) + timedelta(days=amount)
+        return replace(anchor, year=counted.year, month=counted.month, day=counted.day)
+    counted = date(anchor.year, anchor.month, 1) + relativedelta(months=amount * _MONTHS_IN[unit])
+    return replace(anchor, year=counted.year, month=counted.month)
 
 
-def _clamped(asked: Asked) -> date:
-    return date(asked.year, asked.month, min(asked.day, monthrange(asked.year, asked.month)[1]))
+def _clamped(anchor: Anchor) -> date:
+    return date(anchor.year, anchor.month, min(anchor.day, monthrange(anchor.year, anchor.month)[1]))
 
 
-def _reset(asked: Asked, to: ResetTo) -> Asked:
+def _reset(anchor: Anchor, to: ResetTo) -> Anchor:
     if to == KEEP_ALL:
-        return asked
+        return anchor
     parts = {part: wanted for part in _PARTS[1:5] if (wanted := getattr(to, part)) is not None}
     if "hour" in parts or "minute" in parts:
         parts |= {"second": 0, "microsecond": 0}
-    return replace(asked, **parts)
+    return replace(anchor, **parts)
 
 
 def _end_of_gap(local: datetime, zone: ZoneInfo) -> datetime:

@@ -60,7 +60,7 @@ _FROM_LAST = re.compile(r"L(?:-(?P<back>[0-9]+))?(?P<weekday>W)?")
 _NEAREST = re.compile(r"(?P<day>[0-9]+)W")
 _LAST_WEEKDAY = re.compile(r"(?P<day>[0-9]+|[A-Z]{2,3})L")
 _NTH_WEEKDAY = re.compile(r"(?P<day>[0-9]+|[A-Z]{2,3})#(?P<nth>[0-9]+)")
-_MOST_BACK = 30
+_MAX_BACK = 30
 _WEEKS = 5
 _SATURDAY = 7
 
@@ -99,8 +99,8 @@ def _day_rules(day: Word, weekday: Word, faults: list[Fault]) -> tuple[DayRule, 
 def _day_rule(entry: Word) -> DayRule:
     if found := _FROM_LAST.fullmatch(entry.text):
         back = int(found["back"] or 0)
-        if back > _MOST_BACK:
-            raise entry.fault(f"L- goes back 0 to {_MOST_BACK} days, not {back}")
+        if back > _MAX_BACK:
+            raise entry.fault(f"L- goes back 0 to {_MAX_BACK} days, not {back}")
         return FromLastDay(back, found["weekday"] is not None)
     if found := _NEAREST.fullmatch(entry.text):
         return NearestWorkday(_DAY.number(found["day"], entry))

@@ -21,7 +21,7 @@ from shared.domain.steps.history import PastEvent
 
 A_MINUTE = timedelta(minutes=1)
 
-MOST_SUBJECTS = 20
+MAX_SUBJECTS = 20
 """So many events are told about at most."""
 
 
@@ -94,7 +94,7 @@ def subjects(instance: Instance, records: Iterable[EventRecord], at: datetime) -
     if not found:
         found = [event for event, record in pairs if _was_open(event, record, at)]
     found.sort(key=lambda event: (not event.is_main, -event.seq))
-    return tuple(event.seq for event in found[:MOST_SUBJECTS])
+    return tuple(event.seq for event in found[:MAX_SUBJECTS])
 
 
 def explain(known: Known, about: Sequence[int], at: datetime) -> Explanation:
@@ -158,7 +158,7 @@ def _ahead(known: Known, at: datetime, before: Planned | None, after: Planned | 
     ]
     meant.sort(key=lambda one: not one.event.is_main)
     kept = stood_still(stood) or (None if known.blocked_by is None else held(known.blocked_by))
-    answers = tuple(Answer(about=one, told=_not_yet(one.event, kept)) for one in meant[:MOST_SUBJECTS])
+    answers = tuple(Answer(about=one, told=_not_yet(one.event, kept)) for one in meant[:MAX_SUBJECTS])
     if answers:
         first = answers[0].told
     elif instance.status.is_final:

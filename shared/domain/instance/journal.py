@@ -103,14 +103,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trail:
+class EventHistory:
     """All that is stored of one event besides the aggregate: its journal, its record if closed, answers to it."""
 
     entries: tuple[JournalEntry, ...] = ()
     record: EventRecord | None = None
     answers: tuple[Answer, ...] = ()
 
-    def with_entry(self, entry: JournalEntry) -> "Trail":
+    def with_entry(self, entry: JournalEntry) -> "EventHistory":
         """Itself with one more entry, in place of what stood for the same visit."""
         place = (entry.run, entry.intent.visit)
         others = tuple(other for other in self.entries if (other.run, other.intent.visit) != place)

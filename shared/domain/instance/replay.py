@@ -8,20 +8,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from shared.domain.instance.event import Event, EventStatus
-from shared.domain.instance.journal import Answer, EventRecord, JournalEntry, StepResult, Trail
+from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry, StepResult
 from shared.domain.instance.run import Intent, Outcome, Path, RunEnd, Then
 
 
-def chain(trail: Trail, run: int) -> tuple[JournalEntry, ...]:
+def chain(event_history: EventHistory, run: int) -> tuple[JournalEntry, ...]:
     """The entries of one run that follow from each other, from its first step on.
 
     An entry of a runner that had lost its lease hangs in the air: its step was not the one chosen, or
     its fence is lower than the one before it. The chain ends before it.
     """
-    return _linked({entry.intent.visit: entry for entry in trail.entries if entry.run == run})
+    return _linked({entry.intent.visit: entry for entry in event_history.entries if entry.run == run})
 
 
-def counted(trail: Trail, event: Event) -> Trail:
+def counted(event_history: EventHistory, event: Event) -> EventHistory:
     """What counts of a trail for an open event.
 
     What a runner has written down after another had claimed the event does not where it is no success: the other
@@ -29,23 +29,28 @@ def counted(trail: Trail, event: Event) -> Trail:
     somebody else had the event: it was decided on attributes that others may have changed since. Such a step is
     done once more, its call sent under its key.
     """
-    return replace(trail, entries=tuple(entry for entry in trail.entries if not _is_overtaken(entry, event)))
+    return replace(
+        event_history,
+        entries=tuple(entry for entry in event_history.entries if not _is_overtaken(entry, event)),
+    )
 
 
-def heard(trail: Trail, event: Event) -> Trail:
+def heard(event_history: EventHistory, event: Event) -> EventHistory:
     """The trail as a run goes on from it: what counts of it.
 
     An answer may be taken in the moment in which its sending is judged without it. Nothing has followed from
     that judgement then (the runner tells the instance first), and so it does not count.
     """
-    trail = counted(trail, event)
-    entries = chain(trail, event.run)
+    event_history = counted(event_history, event)
+    entries = chain(event_history, event.run)
     last = entries[-1] if entries else None
     if last is None or not last.intent.answers_later or not event.has_answer_to(last.intent.correlation_id):
-        return trail
+        return event_history
     if is_sent(last) or (last.intent.awaits and not last.outcome.unanswered):
-        return trail
-    return replace(trail, entries=tuple(entry for entry in trail.entries if entry is not last))
+        return event_history
+    return replace(
+        event_history, entries=tuple(entry for entry in event_history.entries if entry is not last)
+    )
 
 
 def _is_overtaken(entry: JournalEntry, event: Event) -> bool:
@@ -59,12 +64,12 @@ def _is_overtaken(entry: JournalEntry, event: Event) -> bool:
     return (is_late or is_at_rest) and (entry.run, entry.intent.visit) > event.applied
 
 
-def answer_to(trail: Trail, event: Event, intent: Intent) -> Answer | None:
+def answer_to(event_history: EventHistory, event: Event, intent: Intent) -> Answer | None:
     """The answer to the sending of an intent that the event has taken, where the trail holds it."""
     mark = event.answered
     if mark is None or mark.correlation_id != intent.correlation_id:
         return None
-    return next((answer for answer in trail.answers if answer.key == mark.key), None)
+    return next((answer for answer in event_history.answers if answer.key == mark.key), None)
 
 
 def left_unanswered(entries: Iterable[JournalEntry]) -> bool:
@@ -77,41 +82,43 @@ def is_sent(entry: JournalEntry) -> bool:
     return isinstance(entry.then, Intent) and entry.then.awaits
 
 
-def last_run(trail: Trail, record: EventRecord) -> tuple[JournalEntry, ...]:
+def last_run(event_history: EventHistory, record: EventRecord) -> tuple[JournalEntry, ...]:
     """The steps of a closed event's last run.
 
     What its record holds counts; a runner that had lost its lease may have journalled that step as well.
     """
-    entries = chain(trail, record.event.run)
+    entries = chain(event_history, record.event.run)
     return entries if record.last is None else (*entries[: record.last.intent.visit - 1], record.last)
 
 
-def position(trail: Trail, event: Event) -> Then | None:
+def position(event_history: EventHistory, event: Event) -> Then | None:
     """What the event's current run was about to do: a step, or its end; None before its first run."""
-    entries = chain(trail, event.run)
+    entries = chain(event_history, event.run)
     return entries[-1].then if entries else event.progress.first_action
 
 
-def entry_to_refence(trail: Trail, event: Event, *, fence: int) -> JournalEntry | None:
+def entry_to_refence(event_history: EventHistory, event: Event, *, fence: int) -> JournalEntry | None:
     """Return the last entry a claim continues from, to be stored again under the claim's own fence.
 
     Needed if earlier runners may still be running: of two that have lost their leases, the later one could replace
     what the earlier one wrote, after this claim has built on it.
     """
-    followed = chain(trail, event.run)
+    followed = chain(event_history, event.run)
     return replace(followed[-1], fence=fence) if followed and followed[-1].fence < fence else None
 
 
-def unapplied(trail: Trail, event: Event) -> tuple[JournalEntry, ...]:
+def unapplied(event_history: EventHistory, event: Event) -> tuple[JournalEntry, ...]:
     """Entries of the current run whose directives the aggregate has not been given."""
     return tuple(
         entry
-        for entry in chain(trail, event.run)
+        for entry in chain(event_history, event.run)
         if entry.outcome.directives and (entry.run, entry.intent.visit) > event.applied
     )
 
 
-def stored_results(trail: Trail, event: Event, path: Path, *, since: int = 1) -> Mapping[str, StepResult]:
+def stored_results(
+    event_history: EventHistory, event: Event, path: Path, *, since: int = 1
+) -> Mapping[str, StepResult]:
     """What a retry need not call again: steps whose last execution in an earlier run was a success.
 
     Main-path ones count on the main path, side-path ones on side paths, and those only since the last
@@ -121,7 +128,7 @@ def stored_results(trail: Trail, event: Event, path: Path, *, since: int = 1) ->
     first = since if main else event.reuse.side_results_from
     last: dict[str, StepResult] = {}
     unanswered: dict[str, bool] = {}
-    for entries in _chains(trail, first, event.run - 1):
+    for entries in _chains(event_history, first, event.run - 1):
         for entry in entries:
             if (entry.intent.path is Path.MAIN) == main:
                 lay_on(last, entry.intent, entry.outcome)
@@ -133,13 +140,13 @@ def stored_results(trail: Trail, event: Event, path: Path, *, since: int = 1) ->
     }
 
 
-def stack(trail: Trail, event: Event, intent: Intent) -> dict[str, StepResult]:
+def stack(event_history: EventHistory, event: Event, intent: Intent) -> dict[str, StepResult]:
     """What the steps of the current run came to, up to an intent, stored results it passed included."""
     results: dict[str, StepResult] = {}
-    for entry in chain(trail, event.run):
-        _pass(results, trail, event, entry.intent)
+    for entry in chain(event_history, event.run):
+        _pass(results, event_history, event, entry.intent)
         lay_on(results, entry.intent, entry.outcome)
-    _pass(results, trail, event, intent)
+    _pass(results, event_history, event, intent)
     return results
 
 
@@ -155,25 +162,27 @@ def lay_on(results: dict[str, StepResult], intent: Intent, outcome: Outcome) -> 
     )
 
 
-def unanswered_sending(trail: Trail, event: Event, step: str) -> Intent | None:
+def unanswered_sending(event_history: EventHistory, event: Event, step: str) -> Intent | None:
     """The intent of the step's last sending, where no definite answer to it ever came."""
     last = None
-    for entries in _chains(trail, 1, event.run):
+    for entries in _chains(event_history, 1, event.run):
         for entry in entries:
             if entry.intent.step == step:
                 last = entry
     return last.intent if last is not None and last.outcome.unanswered else None
 
 
-def passed_in_run(trail: Trail, event: Event, intent: Intent) -> frozenset[str]:
+def passed_in_run(event_history: EventHistory, event: Event, intent: Intent) -> frozenset[str]:
     """The steps that the current run has passed from stored results on the path of an intent, up to it."""
-    intents = [entry.intent for entry in chain(trail, event.run)] + [intent]
+    intents = [entry.intent for entry in chain(event_history, event.run)] + [intent]
     return frozenset(step for each in intents if each.path is intent.path for step in each.passed)
 
 
-def come_to(trail: Trail, event: Event, run: int, intent: Intent | None = None) -> frozenset[str]:
+def come_to(
+    event_history: EventHistory, event: Event, run: int, intent: Intent | None = None
+) -> frozenset[str]:
     """The steps that a run has come to on its main path, executed or passed; up to an intent, where one is given."""
-    entries = chain(trail, run)
+    entries = chain(event_history, run)
     intents = [entry.intent for entry in entries] + ([] if intent is None else [intent])
     found = {step for each in intents if each.path is Path.MAIN for step in (*each.passed, each.step)}
     then = entries[-1].then if entries else event.progress.first_action
@@ -184,18 +193,18 @@ def come_to(trail: Trail, event: Event, run: int, intent: Intent | None = None) 
     )
 
 
-def _pass(results: dict[str, StepResult], trail: Trail, event: Event, intent: Intent) -> None:
+def _pass(results: dict[str, StepResult], event_history: EventHistory, event: Event, intent: Intent) -> None:
     if intent.passed:
-        stored = dict(stored_results(trail, event, Path.MAIN))
+        stored = dict(stored_results(event_history, event, Path.MAIN))
         if intent.path is not Path.MAIN:
-            stored.update(stored_results(trail, event, intent.path))
+            stored.update(stored_results(event_history, event, intent.path))
         results.update({step: stored[step] for step in intent.passed})
 
 
-def _chains(trail: Trail, first: int, last: int) -> list[tuple[JournalEntry, ...]]:
+def _chains(event_history: EventHistory, first: int, last: int) -> list[tuple[JournalEntry, ...]]:
     """The chain of each run from ``first`` to ``last``, in one pass over the trail."""
     runs: dict[int, dict[int, JournalEntry]] = {run: {} for run in range(first, last + 1)}
-    for entry in trail.entries:
+    for entry in event_history.entries:
         if entry.run in runs:
             runs[entry.run][entry.intent.visit] = entry
     return [_linked(by_visit) for by_visit in runs.values()]

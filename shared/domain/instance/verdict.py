@@ -139,7 +139,7 @@ Verdict = Applied | AlreadyThere | Refused
 """What a command came to."""
 
 
-def noted(
+def audit_entry(
     account: AccountId,
     target: str,
     command: str,

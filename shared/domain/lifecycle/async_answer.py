@@ -12,7 +12,7 @@ from typing import assert_never
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
-from shared.domain.instance.journal import JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import counted, position
 from shared.domain.instance.run import Ending, Intent, Path, RunEnd, Then
@@ -42,20 +42,20 @@ class AnswerState(Enum):
     """No call of the event was sent under it."""
 
 
-def answer_state(event: Event, trail: Trail, correlation_id: CorrelationId) -> AnswerState:
+def answer_state(event: Event, event_history: EventHistory, correlation_id: CorrelationId) -> AnswerState:
     """Whether an answer to a correlation id counts for an open event.
 
     It does while the event stands at its sending or waits for its answer; and once its attempt has failed for want
     of one, as long as another may follow: that one would send it again under the same id.
     """
-    trail = counted(trail, event)
-    then = position(trail, event)
+    event_history = counted(event_history, event)
+    then = position(event_history, event)
     if isinstance(then, Intent) and then.correlation_id == correlation_id:
         known, awaited = True, then.answers_later
     else:
-        sendings = [entry for entry in trail.entries if entry.intent.correlation_id == correlation_id]
+        sendings = [entry for entry in event_history.entries if entry.intent.correlation_id == correlation_id]
         known = bool(sendings)
-        awaited = known and _may_be_sent_again(then) and _left_open(trail, sendings[-1])
+        awaited = known and _may_be_sent_again(then) and _left_open(event_history, sendings[-1])
     if not known:
         return AnswerState.UNKNOWN
     return AnswerState.AWAITED if awaited and not event.has_answer_to(correlation_id) else AnswerState.STALE
@@ -71,7 +71,7 @@ def take_answer(strategy: Strategy, instance: Instance, command: TakeAnswer, *, 
     if event is None:
         return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
     answer = command.answer
-    found = answer_state(event, command.trail, answer.correlation_id)
+    found = answer_state(event, command.event_history, answer.correlation_id)
     if found is AnswerState.UNKNOWN:
         return Refused(
             instance=instance, why="nothing was sent under this correlation id", rule=RefusalRule.UNKNOWN
@@ -141,11 +141,11 @@ def _may_be_sent_again(then: Then | None) -> bool:
             assert_never(then)
 
 
-def _left_open(trail: Trail, sending: JournalEntry) -> bool:
+def _left_open(event_history: EventHistory, sending: JournalEntry) -> bool:
     """Whether it is the last that is on file of an asynchronous step, and has no answer."""
     step = sending.intent.step
     last = max(
-        (entry for entry in trail.entries if entry.intent.step == step),
+        (entry for entry in event_history.entries if entry.intent.step == step),
         key=lambda entry: (entry.run, entry.intent.visit),
     )
     return last is sending and last.intent.answers_later and last.outcome.unanswered

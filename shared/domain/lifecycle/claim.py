@@ -23,7 +23,7 @@ from shared.domain.steps.flow import StepContext, first_action
 from shared.domain.steps.outcome import longest
 from shared.domain.strategy.model import Strategy
 
-LONGEST_SHARED_LEASE = timedelta(seconds=120)
+MAX_SHARED_LEASE = timedelta(seconds=120)
 """A lease covers several short steps up to this long, and always the whole of the next one."""
 
 
@@ -38,7 +38,7 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
         return AlreadyThere(instance=instance)
     event = found.event
     if found.abandoned:
-        applied, taken = taken_over(strategy, instance, event, command.trail, now=now)
+        applied, taken = taken_over(strategy, instance, event, command.event_history, now=now)
         if taken is None:
             return applied
         return replace(applied, instance=_claimed(strategy, applied.instance, taken, command, now=now))
@@ -58,7 +58,7 @@ def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: dat
         return now + LEASE_MARGIN
     steps = strategy.definition.tasks[event.task].steps
     together = sum((longest(strategy, step) for step in steps.values()), timedelta())
-    span = max(longest(strategy, steps[then.step]), min(together, LONGEST_SHARED_LEASE))
+    span = max(longest(strategy, steps[then.step]), min(together, MAX_SHARED_LEASE))
     return now + span + LEASE_MARGIN
 
 
@@ -102,7 +102,7 @@ def _claimed(
 ) -> Instance:
     if event.progress.first_action is None:
         event = _with_new_run(strategy, instance, event, command, now=now)
-    visits, fence = len(chain(command.trail, event.run)), instance.fence + 1
+    visits, fence = len(chain(command.event_history, event.run)), instance.fence + 1
     started = replace(
         event,
         status=EventStatus.EXECUTING,
@@ -113,7 +113,7 @@ def _claimed(
         progress=replace(event.progress.after_visits(visits), known_visits=visits),
         in_doubt=event.in_doubt or event.progress.call_in_doubt,
     )
-    until = lease_until(strategy, started, position(command.trail, started), now=now)
+    until = lease_until(strategy, started, position(command.event_history, started), now=now)
     lease = Lease(seq=event.seq, until=until)
     return replace(instance.with_event(started), lease=lease, fence=fence, updated_at=now)
 
@@ -126,7 +126,7 @@ def _with_new_run(
         strategy=strategy,
         instance=instance,
         event=event,
-        trail=command.trail,
+        event_history=command.event_history,
         now=now,
         token=command.token,
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import Event, Resolution
-from shared.domain.instance.journal import Answer, JournalEntry, Trail
+from shared.domain.instance.journal import Answer, EventHistory, JournalEntry
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import ENGINE, Actor
@@ -122,7 +122,7 @@ class TakeAnswer:
 
     seq: int
     answer: Answer
-    trail: Trail
+    event_history: EventHistory
     by: Actor
 
 
@@ -135,7 +135,7 @@ class Redrive:
     """
 
     seq: int
-    trail: Trail
+    event_history: EventHistory
     by: Actor
     from_step: str | None = None
     steps: frozenset[str] = frozenset()
@@ -150,7 +150,7 @@ class Claim:
     """
 
     seq: int
-    trail: Trail
+    event_history: EventHistory
     token: str
     job: str
 

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from shared.domain.errors import Problem
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RedrivenFrom
-from shared.domain.instance.journal import EventRecord, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import come_to
 from shared.domain.instance.verdict import (
@@ -37,7 +37,7 @@ from shared.domain.strategy.model import Strategy
 
 def redrive(strategy: Strategy, instance: Instance, command: Redrive, *, now: datetime) -> Verdict:
     """The event QUEUED for another run, whether it has closed FAILED or is open and waits after a failure."""
-    event, record = instance.event(command.seq), command.trail.record
+    event, record = instance.event(command.seq), command.event_history.record
     if event is not None:
         return _open(strategy, instance, event, command, now=now)
     if record is not None:
@@ -55,7 +55,7 @@ def _open(
                 return AlreadyThere(instance=instance)
             return Refused(instance=instance, why="the event is under way", rule=RefusalRule.STATE)
         case EventStatus.PENDING if event.has_begun and event.progress.first_action is None:
-            refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run - 1)
+            refused = _cannot_begin(instance, event, command.event_history, command, last_run=event.run - 1)
             return refused or _queued(instance, _from(event, command), command, now=now)
         case EventStatus.PAUSED if event.paused_for is not None:
             return _paused(strategy, instance, event, event.paused_for, command, now=now)
@@ -74,7 +74,7 @@ def _paused(
 ) -> Verdict:
     match what_for:
         case PausedFor.EXHAUSTED:
-            refused = _cannot_begin(instance, event, command.trail, command, last_run=event.run)
+            refused = _cannot_begin(instance, event, command.event_history, command, last_run=event.run)
             again = _from(with_new_run(event), command)
         case PausedFor.POISONED:
             refused, again = _cut_off(instance, command), event
@@ -123,8 +123,8 @@ def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: d
     if record.end is None:
         refused, again = _cut_off(instance, command), event
     else:
-        trail = with_last(command.trail, record)
-        refused = _cannot_begin(instance, event, trail, command, last_run=event.run)
+        event_history = with_last(command.event_history, record)
+        refused = _cannot_begin(instance, event, event_history, command, last_run=event.run)
         again = _from(with_new_run(event), command)
     if refused is not None:
         return refused
@@ -155,7 +155,7 @@ def _from(event: Event, command: Redrive) -> Event:
 
 
 def _cannot_begin(
-    instance: Instance, event: Event, trail: Trail, command: Redrive, *, last_run: int
+    instance: Instance, event: Event, event_history: EventHistory, command: Redrive, *, last_run: int
 ) -> Refused | None:
     """What is wrong with the step a run is to begin with again: none of its task's, or not reached before."""
     step = command.from_step
@@ -167,7 +167,7 @@ def _cannot_begin(
         )
         why = "what is asked for is not valid"
         return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=(problem,))
-    if step not in come_to(trail, event, last_run):
+    if step not in come_to(event_history, event, last_run):
         return Refused(
             instance=instance,
             why=f"the last run of the event did not come to {step!r}",

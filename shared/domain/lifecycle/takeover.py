@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.instance.event import Event, EventStatus, PausedFor
-from shared.domain.instance.journal import ClosedBy, Trail
+from shared.domain.instance.journal import ClosedBy, EventHistory
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, position, unapplied
 from shared.domain.instance.run import Intent
@@ -28,23 +28,23 @@ MAX_CRASHES = 5
 
 
 def taken_over(
-    strategy: Strategy, instance: Instance, event: Event, trail: Trail, *, now: datetime
+    strategy: Strategy, instance: Instance, event: Event, event_history: EventHistory, *, now: datetime
 ) -> tuple[Applied, Event | None]:
     """Return the verdict on the instance, and the event to be claimed, which continues where its runner crashed.
 
     The directives of its last step are applied first, since no other runner does that. The event is None if it is not
     to continue; then the fence has moved, so that the old runner can do no harm if it is still running.
     """
-    record = trail.record
+    record = event_history.record
     fenced = replace(instance, fence=instance.fence + 1)
     if record is not None and record.end is not None and record.fence == instance.fence:
         applied = apply_run_end(strategy, fenced, event, record.end, now=now)
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
         # its own record stands, with the run's last step in it
         return replace(applied, records=others), None
-    event = _left_behind(strategy, event, trail, now=now)
+    event = _left_behind(strategy, event, event_history, now=now)
     change = Change(instance=fenced)
-    for entry in unapplied(trail, event):
+    for entry in unapplied(event_history, event):
         change = change.then(carried_out(strategy, change.instance, event, entry, now=now))
         event = change.instance.event(event.seq) or event
     handed_over = by_orders(instance, change, now=now)
@@ -57,11 +57,11 @@ def taken_over(
     return replace(handed_over, instance=change.instance, records=change.records), None
 
 
-def _left_behind(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> Event:
+def _left_behind(strategy: Strategy, event: Event, event_history: EventHistory, *, now: datetime) -> Event:
     """Return the event with what its crashed runner achieved: its progress, one more crash, and what is in doubt."""
-    event = event.after_visits(len(chain(trail, event.run)))
-    call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, trail, now=now)
-    event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, trail.entries))
+    event = event.after_visits(len(chain(event_history, event.run)))
+    call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, event_history, now=now)
+    event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, event_history.entries))
     progress = replace(event.progress, crashes=event.progress.crashes + 1, call_in_doubt=call_in_doubt)
     return replace(event, progress=progress)
 
@@ -80,9 +80,9 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
     return change.then(complete_if_done(change.instance, now=now))
 
 
-def _may_have_called(strategy: Strategy, event: Event, trail: Trail, *, now: datetime) -> bool:
+def _may_have_called(strategy: Strategy, event: Event, event_history: EventHistory, *, now: datetime) -> bool:
     """Whether the crashed runner may have sent a call whose answer is not known."""
-    then = position(trail, event)
+    then = position(event_history, event)
     if not isinstance(then, Intent) or then.awaits:
         return False
     if then.not_before is not None and then.not_before > now and not event.progress.delay_skipped:

@@ -101,7 +101,7 @@ def cancel_instance(
     after = change.instance.stopped(InstanceStatus.CANCELED, stop)
     after = replace(after, plan=replace(after.plan, has_ended=True), blocked=None)
     created = lifecycle_events(
-        strategy, after, strategy.definition.on_cancel_tasks, EventKind.ON_CANCEL, anchor=now, now=now
+        strategy, after, strategy.definition.on_cancel_tasks, EventKind.ON_CANCEL, base=now, now=now
     )
     return Change(instance=created, records=change.records)
 
@@ -136,22 +136,22 @@ def lifecycle_events(
     entries: tuple[LifecycleTask, ...],
     kind: EventKind,
     *,
-    anchor: datetime,
+    base: datetime,
     now: datetime,
 ) -> Instance:
     """The instance with the on-create or on-cancel events that ``createIf`` lets come about.
 
     A ``createIf`` that cannot be evaluated creates its event ONHOLD, with the problem on it. A date that
-    cannot be computed falls back to ``anchor``, with the problem on it.
+    cannot be computed falls back to ``base``, with the problem on it.
     """
     for entry in entries:
         wanted, unclear = _wanted(strategy, instance, entry, now=now)
         if not wanted:
             continue
         try:
-            date, problem = delayed(strategy, instance, entry.delay_by, anchor, now=now)
+            date, problem = delayed(strategy, instance, entry.delay_by, base, now=now)
         except DateError as error:
-            date, problem = anchor, f"delayBy: {error}"
+            date, problem = base, f"delayBy: {error}"
         on_hold = entry.manual_trigger or strategy.definition.manual_trigger or unclear is not None
         instance = add_event(
             instance,

@@ -92,7 +92,7 @@ def following(
     if dated is None:
         return None
     if calendar.next_cycle_date_callback is not None:
-        dated = _asked_of_callback(
+        dated = _date_from_callback(
             strategy, instance, calendar.next_cycle_date_callback, dated, cycle=number, now=now
         )
     if dated.at <= moment.at:
@@ -241,10 +241,10 @@ def _own_fire(
         raise CycleError(f"{schedule.cron}: {error}") from error
 
 
-def _first_fire(strategy: Strategy, cron: Cron, anchor: datetime, *, cycle: int) -> Moment:
+def _first_fire(strategy: Strategy, cron: Cron, base: datetime, *, cycle: int) -> Moment:
     """The first fire at or after an instant. Raises: CycleError: there is none."""
     try:
-        fire = first_fire(cron, anchor, strategy.definition.zone)
+        fire = first_fire(cron, base, strategy.definition.zone)
     except DateError as error:
         raise CycleError(f"cycle {cycle}: {error}") from error
     if fire is None:
@@ -273,21 +273,21 @@ def _next_date(
 
 
 def _dated(
-    strategy: Strategy, instance: Instance, delta: Delta, anchor: Moment, *, cycle: int, now: datetime
+    strategy: Strategy, instance: Instance, delta: Delta, base: Moment, *, cycle: int, now: datetime
 ) -> tuple[Moment, str | None]:
     zone = strategy.definition.zone
     try:
         if delta.from_attribute is not None:
-            anchor = moment_at(date_attribute(instance, delta.from_attribute), zone)
+            base = moment_at(date_attribute(instance, delta.from_attribute), zone)
         span, problem = span_of(
-            delta, scope_for(delta, strategy, instance, cycle=cycle, date=anchor.at, now=now)
+            delta, scope_for(delta, strategy, instance, cycle=cycle, date=base.at, now=now)
         )
-        return later(anchor, span, zone), problem
+        return later(base, span, zone), problem
     except DateError as error:
         raise CycleError(f"cycle {cycle}: {error}") from error
 
 
-def _asked_of_callback(
+def _date_from_callback(
     strategy: Strategy, instance: Instance, source: str, computed: Moment, *, cycle: int, now: datetime
 ) -> Moment:
     """The callback's date; the plan's asked day and time are kept only where it returns the computed date."""

@@ -62,7 +62,7 @@ def simulate(
         raise InvalidInputError(tuple(problems))
     entries = tuple(replace(entry, create_if=None) for entry in strategy.definition.on_create_tasks)
     with_events = lifecycle_events(
-        strategy, instance, entries, EventKind.ON_CREATE, anchor=start_date, now=start_date
+        strategy, instance, entries, EventKind.ON_CREATE, base=start_date, now=start_date
     )
     planned = first_planned(strategy, instance, now=start_date)
     foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date)

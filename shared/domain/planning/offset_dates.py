@@ -23,30 +23,30 @@ def leading_up_date(
     without a usable date it runs with the main event.
     """
     zone = strategy.definition.zone
-    anchor = moment_at(main.moment.at, zone)
+    base = moment_at(main.moment.at, zone)
     delta = entry.schedule_before
     try:
         if delta.from_attribute is not None:
-            anchor = moment_at(date_attribute(instance, delta.from_attribute), zone)
+            base = moment_at(date_attribute(instance, delta.from_attribute), zone)
         span, problem = span_of(
-            delta, scope_for(delta, strategy, instance, cycle=main.cycle, date=anchor.at, now=now)
+            delta, scope_for(delta, strategy, instance, cycle=main.cycle, date=base.at, now=now)
         )
-        return earlier(anchor, span, zone).at, problem
+        return earlier(base, span, zone).at, problem
     except DateError as error:
         return main.moment.at, f"scheduleBefore: {error}"
 
 
 def delayed(
-    strategy: Strategy, instance: Instance, delta: Delta | None, anchor: datetime, *, now: datetime
+    strategy: Strategy, instance: Instance, delta: Delta | None, base: datetime, *, now: datetime
 ) -> tuple[datetime, str | None]:
-    """``anchor`` plus a delta, and a note where its callback could not be evaluated.
+    """``base`` plus a delta, and a note where its callback could not be evaluated.
 
     Raises: DateError: the ``from`` attribute is not a date, or the result cannot be represented.
     """
     if delta is None:
-        return anchor, None
+        return base, None
     zone = strategy.definition.zone
-    start = anchor if delta.from_attribute is None else date_attribute(instance, delta.from_attribute)
+    start = base if delta.from_attribute is None else date_attribute(instance, delta.from_attribute)
     span, problem = span_of(
         delta, scope_for(delta, strategy, instance, cycle=instance.plan.cycle, date=start, now=now)
     )

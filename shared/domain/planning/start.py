@@ -52,7 +52,7 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
         instance,
         strategy.definition.on_create_tasks,
         EventKind.ON_CREATE,
-        anchor=instance.start_date,
+        base=instance.start_date,
         now=now,
     )
     planned = first_planned(strategy, created, now=now)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from shared.domain.ids import call_key, correlation_id
 from shared.domain.instance.event import Event
-from shared.domain.instance.journal import StepResult, Trail
+from shared.domain.instance.journal import EventHistory, StepResult
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import stored_results, unanswered_sending
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError, Then
@@ -41,7 +41,7 @@ class StepContext:
     strategy: Strategy
     instance: Instance
     event: Event
-    trail: Trail
+    event_history: EventHistory
     now: datetime
     token: str
 
@@ -160,7 +160,9 @@ class FlowCursor:
         if step.repeat_on_retry or step.key in self.seen:
             return None
         since = self._since(step) if self.path is Path.MAIN else 1
-        return stored_results(self.context.trail, self.context.event, self.path, since=since).get(step.key)
+        return stored_results(self.context.event_history, self.context.event, self.path, since=since).get(
+            step.key
+        )
 
     def _since(self, step: Step) -> int:
         """The first run whose results count at a step: from one that was redriven from on, only those since."""
@@ -204,7 +206,7 @@ class FlowCursor:
     def _unanswered_sending(self, step: Step) -> Intent | None:
         if self.after is not None and self.after.step == step.key:
             return self.after if self.unanswered else None
-        return unanswered_sending(self.context.trail, self.context.event, step.key)
+        return unanswered_sending(self.context.event_history, self.context.event, step.key)
 
     def _not_before(self, step: Step, intent: Intent) -> datetime | None:
         """When a step with ``delay`` acts; at once where no such date exists."""

@@ -56,7 +56,7 @@ def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> Flo
     if "attributes" in ordered:
         attributes = merged(context.instance, ordered["attributes"])
         context = replace(context, instance=replace(context.instance, attributes=attributes))
-    results = stack(context.trail, context.event, intent)
+    results = stack(context.event_history, context.event, intent)
     lay_on(results, intent, outcome)
     return FlowCursor(
         context=context,
@@ -69,8 +69,8 @@ def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> Flo
         branches=intent.branches,
         failure=intent.failure,
         results=results,
-        seen=passed_in_run(context.trail, context.event, intent),
-        come_to=come_to(context.trail, context.event, context.event.run, intent)
+        seen=passed_in_run(context.event_history, context.event, intent),
+        come_to=come_to(context.event_history, context.event, context.event.run, intent)
         if context.event.reuse.redriven_from
         else frozenset(),
     )

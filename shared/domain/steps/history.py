@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shared.domain.instance.event import Event, EventStatus, PausedFor
-from shared.domain.instance.journal import EventRecord, JournalEntry, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, is_sent, position
 from shared.domain.instance.run import Ending, Intent, Path, RunEnd, Then
@@ -59,37 +59,37 @@ class PastEvent:
     steps: tuple[TakenStep, ...]
 
 
-def past_event(instance: Instance, seq: int, trail: Trail) -> PastEvent | None:
+def past_event(instance: Instance, seq: int, event_history: EventHistory) -> PastEvent | None:
     """An event of an instance with all its steps, None where there is none of that number.
 
     What stands on the instance is the truth; a record beside it is of a runner that had lost its lease.
     """
     event = instance.event(seq)
-    record = trail.record if event is None else None
+    record = event_history.record if event is None else None
     if record is not None:
         event = record.event
-        trail = with_last(trail, record)
+        event_history = with_last(event_history, record)
     if event is None:
         return None
-    return PastEvent(event=event, record=record, steps=tuple(_steps(trail, event)))
+    return PastEvent(event=event, record=record, steps=tuple(_steps(event_history, event)))
 
 
-def with_last(trail: Trail, record: EventRecord) -> Trail:
+def with_last(event_history: EventHistory, record: EventRecord) -> EventHistory:
     """The trail of a closed event with the step that stands in its record."""
     last = () if record.last is None else (record.last,)
-    return replace(trail, entries=(*trail.entries, *last))
+    return replace(event_history, entries=(*event_history.entries, *last))
 
 
-def _steps(trail: Trail, event: Event) -> Iterator[TakenStep]:
+def _steps(event_history: EventHistory, event: Event) -> Iterator[TakenStep]:
     for run in range(1, event.run + 1):
-        entries = chain(trail, run)
+        entries = chain(event_history, run)
         for entry in entries:
             yield from _passed(entry.intent, run)
             yield _executed(entry)
         if run == event.run:
             runs = event.status is EventStatus.EXECUTING
             known = event.after_visits(len(entries)) if runs else event
-            yield from _ahead(position(trail, event), known)
+            yield from _ahead(position(event_history, event), known)
         elif entries and isinstance(entries[-1].then, RunEnd):
             yield from _passed(entries[-1].then, run)
 

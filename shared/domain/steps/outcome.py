@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import assert_never
 
 from shared.domain.calendar.dates import format_instant
-from shared.domain.instance.journal import Answer, Trail
+from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.replay import lay_on, stack
 from shared.domain.instance.run import Intent, Outcome, StepError
 from shared.domain.instance.scope import Scope, directives, with_response
@@ -70,7 +70,7 @@ def request_of(context: StepContext, intent: Intent) -> ServiceRequest | None:
     if action is None:
         return None
     definition = context.strategy.definition
-    variables = context.scope_at(intent, stack(context.trail, context.event, intent))
+    variables = context.scope_at(intent, stack(context.event_history, context.event, intent))
     return prepare(context.strategy, definition.actions[action], intent, variables)
 
 
@@ -94,7 +94,7 @@ def judged(
         outcome = _controlled(
             context, intent, outcome, lambda seen: directives(source, seen), name="controllerCallback"
         )
-    return _within_bounds(context.trail, outcome)
+    return _within_bounds(context.event_history, outcome)
 
 
 def sent(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
@@ -105,7 +105,7 @@ def sent(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcom
     within = answer_within(context.strategy, context.task.steps[intent.step])
     until, note = None, None
     if within is not None:
-        variables = context.scope_at(intent, stack(context.trail, context.event, intent))
+        variables = context.scope_at(intent, stack(context.event_history, context.event, intent))
         until, note = due_after(context.strategy, context.instance, within, variables, now=context.now)
     notes = (f"answerWithin of {intent.step}: {note}",) if note else ()
     waiting = replace(
@@ -125,13 +125,13 @@ def answered(context: StepContext, intent: Intent, answer: Answer) -> Outcome:
     ``resumeControllerCallback`` has the last word.
     """
     step = context.task.steps[intent.step]
-    results = stack(context.trail, context.event, intent)
+    results = stack(context.event_history, context.event, intent)
     reply = results[intent.step].response if intent.step in results else None
     outcome = Outcome(success=True, response=reply if answer.body is None else answer.body)
     if step.resume_controller_callback is not None:
         name, source = "resumeControllerCallback", step.resume_controller_callback
         outcome = _controlled(context, intent, outcome, lambda seen: directives(source, seen), name=name)
-    return _within_bounds(context.trail, outcome)
+    return _within_bounds(context.event_history, outcome)
 
 
 def lapsed(intent: Intent) -> Outcome:
@@ -217,7 +217,7 @@ def _controlled(
     context: StepContext, intent: Intent, outcome: Outcome, ask: Callable[[Scope], Json], *, name: str
 ) -> Outcome:
     """The outcome after a controller: its ``response`` in place of the answer, its orders beside earlier ones."""
-    results = stack(context.trail, context.event, intent)
+    results = stack(context.event_history, context.event, intent)
     if intent.awaits:
         lay_on(results, intent, outcome)
     variables = context.scope_at(intent, results)
@@ -235,13 +235,13 @@ def _controlled(
     return replace(outcome, response=response, directives=ordered or None)
 
 
-def _within_bounds(trail: Trail, outcome: Outcome) -> Outcome:
+def _within_bounds(event_history: EventHistory, outcome: Outcome) -> Outcome:
     """The outcome, if there is room to store it.
 
     Else a success becomes an error, and an error loses the body that came with it.
     """
     own = _size(outcome)
-    size = own + sum(_size(entry.outcome) for entry in trail.entries)
+    size = own + sum(_size(entry.outcome) for entry in event_history.entries)
     if outcome.error is not None and own and size > MAX_ERROR_BYTES:
         note = "RESPONSE_TOO_LARGE: the body of the error was left out"
         return replace(

@@ -95,16 +95,16 @@ def due_after(
     zone = strategy.definition.zone
     asked, note = span_of(delta, variables)
     notes = [] if note is None else [note]
-    anchor = now
+    base = now
     if delta.from_attribute is not None:
         try:
-            anchor = date_attribute(instance, delta.from_attribute)
+            base = date_attribute(instance, delta.from_attribute)
         except DateError as error:
             notes.append(f"from: {error}")
     own, _ = span_of(delta, None)
     for span in dict.fromkeys((asked, own)):
         try:
-            return later(moment_at(anchor, zone), span, zone).at, "; ".join(notes) or None
+            return later(moment_at(base, zone), span, zone).at, "; ".join(notes) or None
         except DateError as error:
             notes.append(f"{span.amount} {span.unit}: {error}")
     return None, "; ".join(notes)

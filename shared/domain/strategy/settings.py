@@ -8,7 +8,7 @@ Source: contracts/core.md sections 2.2 and 4.1; the bounds are ours.
 
 from enum import StrEnum
 
-from shared.domain.calendar.cron import LONGEST_CRON
+from shared.domain.calendar.cron import MAX_CRON_CHARACTERS
 from shared.domain.calendar.dates import Unit
 from shared.domain.strategy.model import InDoubt, OnResume, RuleKind
 from shared.domain.strategy.shapes import (
@@ -107,7 +107,7 @@ CALENDAR = shape(
         "task": key("Key of the main task of its cycles.").required,
         "description": _DESCRIPTION,
         "scheduleAfter": part(TIME_DELTA, "Distance of a cycle from the one before it."),
-        "cron": text("Due times by cron, instead of `scheduleAfter`.", high=LONGEST_CRON),
+        "cron": text("Due times by cron, instead of `scheduleAfter`.", high=MAX_CRON_CHARACTERS),
         "runOnCycle": whole(1, MAX_CYCLE, "Use this calendar only for this cycle."),
         "runOnCycleCallback": callback("a bool", "whether to use this calendar for a cycle."),
         "nextCycleDateCallback": callback("a timestamp", "the date of the cycle, instead of `date`."),

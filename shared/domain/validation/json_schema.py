@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import jsonschema_rs
 
 from shared.domain.validation.json_schema_cost import (
-    MOST_MEETINGS,
+    MAX_MEETINGS,
     Work,
     keywords,
     members,
@@ -24,7 +24,7 @@ from shared.domain.validation.jtd_schema import JtdError as SchemaError
 from shared.domain.validation.jtd_schema import escaped
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-DEEPEST: Final = 100
+MAX_DEPTH: Final = 100
 """Neither a schema nor a value nests deeper: the library would end the process with its stack."""
 
 _PATTERN_BYTES: Final = 8 << 20  # for all patterns of a schema: [\\p{L} ]{2,100} alone takes 5 MB
@@ -33,7 +33,7 @@ _PATTERN_BYTES: Final = 8 << 20  # for all patterns of a schema: [\\p{L} ]{2,100
 def schema_problems(schema: Any) -> tuple[SchemaError, ...]:  # noqa: ANN401 - any JSON object
     """What keeps a JSON object from being used as a schema, by its place; empty for a correct one."""
     if _too_deep(schema):
-        return (SchemaError("", "", f"schemas nest at most {DEEPEST} levels deep"),)
+        return (SchemaError("", "", f"schemas nest at most {MAX_DEPTH} levels deep"),)
     try:
         found = {**_refused(schema), **_ungrammatical(schema)}
         if not found:
@@ -52,10 +52,10 @@ def errors(schema: dict[str, Any], value: object) -> tuple[SchemaError, ...]:
     Values are not quoted in the messages. Formats are notes, not rules.
     """
     if _too_deep(value):
-        return (SchemaError("", "", f"lies more than {DEEPEST} levels deep"),)
+        return (SchemaError("", "", f"lies more than {MAX_DEPTH} levels deep"),)
     text = json.dumps(schema, sort_keys=True)
-    if multiplies(text) and Work(schema, _matcher()).of(schema, value) >= MOST_MEETINGS:
-        return (SchemaError("", "", f"would meet parts of the schema more than {MOST_MEETINGS} times"),)
+    if multiplies(text) and Work(schema, _matcher()).of(schema, value) >= MAX_MEETINGS:
+        return (SchemaError("", "", f"would meet parts of the schema more than {MAX_MEETINGS} times"),)
     try:
         found = list(_compiled(text).iter_errors(value))
     except UnicodeEncodeError:
@@ -73,7 +73,7 @@ def _refused(schema: dict[str, Any]) -> dict[str, str]:
             found[place] = f"references must stay inside the schema and begin with #, this is {value!r}"
         elif keyword == "$id" and isinstance(value, str) and place != "/$id":
             found[place] = "only the root of a schema may have an $id"
-        elif multiplies(f'"{keyword}"') and work.of(owner, None) >= MOST_MEETINGS:
+        elif multiplies(f'"{keyword}"') and work.of(owner, None) >= MAX_MEETINGS:
             found[place] = "leads back to itself, or on to too much, without looking into the value"
     return found
 
@@ -88,7 +88,7 @@ def _ungrammatical(schema: object) -> dict[str, str]:
 
 def _too_deep(value: object) -> bool:
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [part for one in level for part in members(one)]
     return bool(level)
 

@@ -12,10 +12,10 @@ from itertools import product
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
-MOST_MEETINGS: Final = 1_000_000
+MAX_MEETINGS: Final = 1_000_000
 """A part of a schema meets a part of a value at most this often, which takes about 20 ms."""
 
-_LONGEST_WAY: Final = 300
+_MAX_PATH_LENGTH: Final = 300
 _TIMES_FOR_UNEVALUATED: Final = 3  # measured: 2.7 times the work for what stands beside the keyword
 _MULTIPLYING: Final = ('"$ref"', '"$dynamicRef"', '"unevaluatedProperties"', '"unevaluatedItems"')
 _DATA: Final = ("const", "enum", "default", "examples")
@@ -61,7 +61,7 @@ def members(value: object) -> Iterable[object]:
 
 
 class Work:
-    """Counts, for one schema, how often parts of it meet parts of values; up to ``MOST_MEETINGS``."""
+    """Counts, for one schema, how often parts of it meet parts of values; up to ``MAX_MEETINGS``."""
 
     def __init__(self, schema: dict[str, Any], matches: Callable[[str, str], bool]) -> None:
         self._schema = schema
@@ -75,21 +75,21 @@ class Work:
     def of(self, schema: object, value: object, way: int = 0) -> int:
         """The meetings of a part of the schema with a value and what is inside it.
 
-        ``MOST_MEETINGS`` stands for that and more: for a way without end, and for one longer than 300 steps.
+        ``MAX_MEETINGS`` stands for that and more: for a way without end, and for one longer than 300 steps.
         With None for the value, what the schema does to any value before it looks inside.
         """
         if not isinstance(schema, dict):
             return 1
         key = id(schema), id(value)
         if key not in self._counted:
-            self._counted[key] = MOST_MEETINGS  # until it is known: what meets itself again has no end
-            if way < _LONGEST_WAY:
+            self._counted[key] = MAX_MEETINGS  # until it is known: what meets itself again has no end
+            if way < _MAX_PATH_LENGTH:
                 beside = (
                     _TIMES_FOR_UNEVALUATED if any(name.startswith("unevaluated") for name in schema) else 1
                 )
                 total = 1 + sum(beside * self.of(part, value, way + 1) for part in self._on_the_value(schema))
                 total += sum(self.of(part, inner, way + 1) for part, inner in self._inside(schema, value))
-                self._counted[key] = min(total, MOST_MEETINGS)
+                self._counted[key] = min(total, MAX_MEETINGS)
         return self._counted[key]
 
     def _on_the_value(self, schema: dict[str, Any]) -> Iterator[object]:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from shared.domain.validation.jtd_schema import DEEPEST, INTEGERS, JtdError, escaped, schema_problems
+from shared.domain.validation.jtd_schema import INTEGERS, MAX_DEPTH, JtdError, escaped, schema_problems
 
-__all__ = ["DEEPEST", "JtdError", "errors", "is_timestamp", "schema_problems"]
+__all__ = ["MAX_DEPTH", "JtdError", "errors", "is_timestamp", "schema_problems"]
 
 _TIMESTAMP: Final = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12][0-9]|3[01])[Tt]"
@@ -68,7 +68,7 @@ _Found: TypeAlias = Iterator[JtdError]
 def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
     """Every error of a value, in the order of the schema, then of the value; none if the schema accepts it.
 
-    ``schema`` is a correct one: ``schema_problems`` finds nothing. What lies more than ``DEEPEST`` levels
+    ``schema`` is a correct one: ``schema_problems`` finds nothing. What lies more than ``MAX_DEPTH`` levels
     inside the value and would have to be looked at is an error there.
     """
     definitions = schema.get("definitions", {})
@@ -88,8 +88,8 @@ def is_timestamp(text: str) -> bool:
 
 
 def _errors(at: _Place) -> _Found:
-    if at.depth > DEEPEST:
-        yield at.error("", f"lies more than {DEEPEST} levels deep")
+    if at.depth > MAX_DEPTH:
+        yield at.error("", f"lies more than {MAX_DEPTH} levels deep")
         return
     while not (at.value is None and at.schema.get("nullable") is True):
         if "ref" not in at.schema:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, TypeAlias
 
-DEEPEST: Final = 32
+MAX_DEPTH: Final = 32
 """Schemas nest, refs follow one another, and values are looked into, at most this many levels deep."""
 
 INTEGERS: Final = {
@@ -76,7 +76,7 @@ def schema_problems(schema: object) -> tuple[JtdError, ...]:
     """Everything that keeps a value from being a correct schema, in the order it stands; empty if it is one.
 
     Beyond the RFC: refs that lead to themselves without looking into the value are refused (no value could
-    ever be judged by them), and so is what nests deeper than ``DEEPEST``.
+    ever be judged by them), and so is what nests deeper than ``MAX_DEPTH``.
     """
     definitions = schema.get("definitions") if isinstance(schema, dict) else None
     names = definitions if isinstance(definitions, dict) else {}
@@ -88,8 +88,8 @@ def _schema(at: _Place, *, root: bool = False) -> _Found:
     if not isinstance(schema, dict):
         yield at.problem("a schema must be an object")
         return
-    if at.depth > DEEPEST:
-        yield at.problem(f"schemas nest at most {DEEPEST} levels deep")
+    if at.depth > MAX_DEPTH:
+        yield at.problem(f"schemas nest at most {MAX_DEPTH} levels deep")
         return
     for keyword, value in schema.items():
         member = at.below(keyword, value)
@@ -143,17 +143,17 @@ def _mapped(at: _Place, tag: object) -> _Found:
 
 def _loops(definitions: Mapping[str, object]) -> _Found:
     for name in definitions:
-        trail = [name]
-        while (target := _target(definitions.get(trail[-1]))) is not None:
+        event_history = [name]
+        while (target := _target(definitions.get(event_history[-1]))) is not None:
             if target == name:
                 yield JtdError(
                     "", f"/definitions/{escaped(name)}/ref", f"{name!r} refers to nothing but itself"
                 )
-            elif len(trail) == DEEPEST:
-                message = f"refs follow one another at most {DEEPEST} times"
+            elif len(event_history) == MAX_DEPTH:
+                message = f"refs follow one another at most {MAX_DEPTH} times"
                 yield JtdError("", f"/definitions/{escaped(name)}/ref", message)
-            elif target not in trail:
-                trail.append(target)
+            elif target not in event_history:
+                event_history.append(target)
                 continue
             break
 

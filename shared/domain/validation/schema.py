@@ -12,15 +12,15 @@ from typing import Any, Final
 from shared.domain.errors import Problem
 from shared.domain.validation import json_schema, jtd
 
-MOST_PROBLEMS: Final = 100
+MAX_PROBLEMS: Final = 100
 """More problems than this are not listed: nobody reads them, and an answer must stay small."""
 
 _ONLY_JSON_SCHEMA_KNOWS: Final = ("object", "array", "integer", "number", "null")
-_LONGEST_MESSAGE: Final = 300
+_MAX_MESSAGE_CHARACTERS: Final = 300
 
 
 def check_schema(schema: object, *, pointer: str) -> list[Problem]:
-    """What keeps a schema from being used, at most ``MOST_PROBLEMS``; empty for a correct one.
+    """What keeps a schema from being used, at most ``MAX_PROBLEMS``; empty for a correct one.
 
     pointer: where the schema stands; each problem's pointer is that and the place inside the schema.
     Rules: ``jtd-schema``, ``json-schema-invalid``.
@@ -35,7 +35,7 @@ def check_schema(schema: object, *, pointer: str) -> list[Problem]:
 
 
 def violations(schema: Any, value: object, *, pointer: str = "") -> list[Problem]:  # noqa: ANN401 - checked JSON
-    """Where a JSON value breaks a schema, at most ``MOST_PROBLEMS``; empty if it keeps to it.
+    """Where a JSON value breaks a schema, at most ``MAX_PROBLEMS``; empty if it keeps to it.
 
     schema: one in which ``check_schema`` finds nothing.
     pointer: where the value stands; each problem's pointer is that and the place inside the value, and its
@@ -63,8 +63,8 @@ def _is_json_schema(schema: object) -> bool:
 
 
 def _short(message: str) -> str:
-    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
+    return message if len(message) <= _MAX_MESSAGE_CHARACTERS else f"{message[:_MAX_MESSAGE_CHARACTERS]}..."
 
 
 def _cut(problems: Iterable[Problem]) -> list[Problem]:
-    return list(islice(problems, MOST_PROBLEMS))
+    return list(islice(problems, MAX_PROBLEMS))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.dynamodb import bulk_documents, documents
 from shared.adapters.dynamodb.forms import (
-    ASKED,
+    ANCHOR,
     FLAG,
     OWN,
     PAIR,
@@ -39,7 +39,7 @@ from shared.adapters.dynamodb.items import (
 )
 from shared.adapters.dynamodb.shapes import Member, Shape
 from shared.domain.access import Role
-from shared.domain.calendar.dates import Asked
+from shared.domain.calendar.dates import Anchor
 from shared.domain.errors import DateError, StoredShapeError
 from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor, Resolution
 from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
@@ -280,8 +280,8 @@ class TestDocuments:
             (["events", 0, "action"], {"intent": {}, "end": {}}, "RunProgress.action is none of intent, end"),
             (["events", 0, "action"], {"begin": {}}, "RunProgress.action is none of intent, end"),
             (["events", 0, "action", "intent", "failure", "error", "message"], None, "StepError: .*message"),
-            (["plan", "asked"], "2026-02-31", "Moment.asked is no local date and time"),
-            (["plan", "asked"], 20260231, "Moment.asked is no local date and time"),
+            (["plan", "anchor"], "2026-02-31", "Moment.anchor is no local date and time"),
+            (["plan", "anchor"], 20260231, "Moment.anchor is no local date and time"),
         ],
     )
     def test_what_was_not_written_like_this_is_refused(
@@ -390,18 +390,18 @@ class TestForms:
     @pytest.mark.parametrize(
         ("asked", "text"),
         [
-            (Asked(year=2026, month=2, day=31, hour=24), "2026-02-31T24:00"),
-            (Asked(year=2026, month=2, day=3, hour=4, minute=5, second=6), "2026-02-03T04:05:06"),
-            (Asked(year=26, month=2, day=3, microsecond=70), "0026-02-03T00:00:00.000070"),
+            (Anchor(year=2026, month=2, day=31, hour=24), "2026-02-31T24:00"),
+            (Anchor(year=2026, month=2, day=3, hour=4, minute=5, second=6), "2026-02-03T04:05:06"),
+            (Anchor(year=26, month=2, day=3, microsecond=70), "0026-02-03T00:00:00.000070"),
         ],
     )
-    def test_a_local_date_that_was_asked_for(self, asked: Asked, text: str) -> None:
-        assert ASKED.write(asked, "") == text
-        assert ASKED.read(text, "") == asked
+    def test_a_local_date_that_was_asked_for(self, asked: Anchor, text: str) -> None:
+        assert ANCHOR.write(asked, "") == text
+        assert ANCHOR.read(text, "") == asked
 
     @given(
         st.builds(
-            Asked,
+            Anchor,
             year=st.integers(1, 9999),
             month=st.integers(1, 12),
             day=st.integers(1, 31),
@@ -411,8 +411,8 @@ class TestForms:
             microsecond=st.integers(0, 999_999),
         )
     )
-    def test_any_local_date_survives_exactly(self, asked: Asked) -> None:
-        assert ASKED.read(ASKED.write(asked, ""), "") == asked
+    def test_any_local_date_survives_exactly(self, asked: Anchor) -> None:
+        assert ANCHOR.read(ANCHOR.write(asked, ""), "") == asked
 
     @given(JSON)
     def test_any_json_survives_exactly(self, value: Any) -> None:

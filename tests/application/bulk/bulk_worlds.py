@@ -9,8 +9,8 @@ from typing import Any
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.bulk.dispatch import carry_on
-from shared.application.bulk.progress import Turn
-from shared.application.bulk.start import AskedOfMany, begin_bulk
+from shared.application.bulk.progress import BatchProgress
+from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.start import StartInstance, start_instance
 from shared.domain.bulk.operation import BulkCommand, BulkOperation
 from shared.domain.bulk.selection import OfStrategy, Selection
@@ -105,10 +105,10 @@ def begun(
     command: BulkCommand = CANCEL,
     **more: Any,
 ) -> BulkOperation:
-    return begin_bulk(ports, AskedOfMany(account=ACCOUNT, selection=selection, command=command, **more))
+    return begin_bulk(ports, BulkRequest(account=ACCOUNT, selection=selection, command=command, **more))
 
 
-def turn(ports: MemoryPorts, sid: OperationSid, *, lasts: timedelta = A_LIFE) -> Turn:
+def progress(ports: MemoryPorts, sid: OperationSid, *, lasts: timedelta = A_LIFE) -> BatchProgress:
     """One invocation of the bulk runner."""
     ends = ports.clock.at + lasts
     return carry_on(ports, sid, time_left=lambda: ends - ports.clock.at)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from dev.memory.world import MemoryPorts
-from shared.application.bulk.select import Walk, instances_of
-from shared.application.bulk.start import AskedOfMany, begin_bulk
+from shared.application.bulk.select import SelectionScan, instances_of
+from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
 from shared.application.start import Repeatable, StartInstance, start_instance
-from shared.domain.bulk.operation import SLICE, BulkOperation, BulkStatus, RunWaiting
-from shared.domain.bulk.selection import OfAny, OfFolder, OfIds, OfStrategy, Sieve
+from shared.domain.bulk.operation import BATCH_SIZE, BulkOperation, BulkStatus, RunWaiting
+from shared.domain.bulk.selection import Filter, OfAny, OfFolder, OfIds, OfStrategy
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, StrategySid, order_sid
 from shared.domain.instance.event import EventStatus
@@ -32,13 +32,13 @@ from tests.application.bulk.bulk_worlds import (
     begun,
     joined,
     open_gym,
+    progress,
     statuses,
     stored,
-    turn,
 )
 from tests.simulation.stories import MEMBER
 
-PAUSED = Sieve(phases=(Phase.PAUSED,))
+PAUSED = Filter(phases=(Phase.PAUSED,))
 OTHER = StrategySid("s-2")
 RUN = RunWaiting(what=Waiting.FOR_DATE, by=ANN)
 
@@ -51,7 +51,7 @@ def pause(ports: MemoryPorts, *sids: InstanceSid) -> None:
 def done(ports: MemoryPorts, bulk: BulkOperation) -> BulkOperation:
     """The operation, once no runner has anything to do for it."""
     for _ in range(9):
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
     return stored(ports, bulk.sid)
 
 
@@ -63,23 +63,23 @@ class TestASieve:
         sids = joined(ports, 6)
         pause(ports, *sids[:2])
 
-        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
+        bulk = begun(ports, replace(WHOLE_GYM, instance_filter=PAUSED), CANCEL)
 
         assert (bulk.status, bulk.counts.changed, bulk.counts.done) == (BulkStatus.COMPLETED, 2, 2)
         assert statuses(ports, sids[2:]) == {"ACTIVE"}
 
     def test_what_has_changed_since_the_walk_came_by_is_refused(self) -> None:
         ports = a_world()
-        sids = joined(ports, SLICE + 2)
+        sids = joined(ports, BATCH_SIZE + 2)
         pause(ports, *sids)
-        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
-        in_hand = replace(stored(ports, bulk.sid), in_hand=tuple(sids), at_end=True, rev=bulk.rev + 1)
-        ports.operations.commit(in_hand)
+        bulk = begun(ports, replace(WHOLE_GYM, instance_filter=PAUSED), CANCEL)
+        batch_sids = replace(stored(ports, bulk.sid), batch_sids=tuple(sids), at_end=True, rev=bulk.rev + 1)
+        ports.operations.commit(batch_sids)
         control(ports, sids[0], Resume(by=Actor(name="bob")))
 
-        after = done(ports, in_hand)
+        after = done(ports, batch_sids)
 
-        assert (after.counts.changed, after.counts.refused) == (SLICE + 1, 1)
+        assert (after.counts.changed, after.counts.refused) == (BATCH_SIZE + 1, 1)
         assert after.problems[0].why == "it is no longer as it was selected"
         assert statuses(ports, sids[:1]) == {"ACTIVE"}
 
@@ -87,11 +87,11 @@ class TestASieve:
         ports = a_world()
         (sid,) = joined(ports, 1)
         pause(ports, sid)
-        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
+        bulk = begun(ports, replace(WHOLE_GYM, instance_filter=PAUSED), CANCEL)
         again = replace(
             stored(ports, bulk.sid),
             status=BulkStatus.ACTIVE,
-            in_hand=(sid,),
+            batch_sids=(sid,),
             sweep_at=ports.clock.now(),
             rev=stored(ports, bulk.sid).rev + 1,
         )
@@ -108,7 +108,7 @@ class TestASieve:
         assert isinstance(store, Raced)
         store.resumes = sids[0]
 
-        bulk = begun(ports, replace(WHOLE_GYM, sieve=PAUSED), CANCEL)
+        bulk = begun(ports, replace(WHOLE_GYM, instance_filter=PAUSED), CANCEL)
 
         assert (bulk.counts.changed, bulk.counts.refused) == (1, 1)
         assert statuses(ports, sids[:1]) == {"ACTIVE"}
@@ -153,13 +153,13 @@ class TestSeveralPlaces:
 
     def test_many(self, ports: MemoryPorts) -> None:
         inside = [
-            sid for gym in (GYM, OTHER, StrategySid("s-3")) for sid in joined(ports, SLICE + 3, gym=gym)
+            sid for gym in (GYM, OTHER, StrategySid("s-3")) for sid in joined(ports, BATCH_SIZE + 3, gym=gym)
         ]
         outside = joined(ports, 2, gym=StrategySid("s-4"))
 
         bulk = begun(ports, self.PLACES)
         for _ in range(20):
-            turn(ports, bulk.sid, lasts=timedelta(seconds=20, milliseconds=90))
+            progress(ports, bulk.sid, lasts=timedelta(seconds=20, milliseconds=90))
 
         after = stored(ports, bulk.sid)
         assert (after.status, after.counts.changed, after.counts.done) == (BulkStatus.COMPLETED, 84, 84)
@@ -193,7 +193,7 @@ class TestRunningWhatWaits:
         bulk = begun(ports, OfIds(ids=(sid,)), RUN)
         known = stored(ports, bulk.sid)
         left = replace(
-            known, status=BulkStatus.ACTIVE, in_hand=(sid,), sweep_at=ports.clock.now(), rev=known.rev + 1
+            known, status=BulkStatus.ACTIVE, batch_sids=(sid,), sweep_at=ports.clock.now(), rev=known.rev + 1
         )
         ports.operations.commit(left)
 
@@ -204,9 +204,9 @@ class TestRunningWhatWaits:
 class TestNothingSelected:
     """With ``unless_empty`` nothing is stored; without, the operation is over as it begins."""
 
-    def asked(self, *, unless_empty: bool) -> AskedOfMany:
-        nothing = replace(WHOLE_GYM, sieve=PAUSED)
-        return AskedOfMany(account=ACCOUNT, selection=nothing, command=CANCEL, unless_empty=unless_empty)
+    def asked(self, *, unless_empty: bool) -> BulkRequest:
+        nothing = replace(WHOLE_GYM, instance_filter=PAUSED)
+        return BulkRequest(account=ACCOUNT, selection=nothing, command=CANCEL, unless_empty=unless_empty)
 
     @pytest.mark.parametrize("unless_empty", [True, False])
     def test_it_is_over_at_once(self, *, unless_empty: bool) -> None:
@@ -233,25 +233,25 @@ class TestNothingSelected:
 class TestReadingASelection:
     """Its instances as they are now; only so many are looked at."""
 
-    def walk(self, ports: MemoryPorts, sieve: Sieve | None = None) -> Walk:
-        selection = OfFolder(folder="/", sieve=sieve)
-        return Walk(account=ACCOUNT, selection=selection, begun_at=ports.clock.now())
+    def scan(self, ports: MemoryPorts, instance_filter: Filter | None = None) -> SelectionScan:
+        selection = OfFolder(folder="/", instance_filter=instance_filter)
+        return SelectionScan(account=ACCOUNT, selection=selection, begun_at=ports.clock.now())
 
     def test_all_of_them(self) -> None:
         ports = a_world()
         sids = joined(ports, 130)
         pause(ports, *sids[100:102])
 
-        assert [one.sid for one in instances_of(ports, self.walk(ports), most=999)] == sids
-        assert [one.sid for one in instances_of(ports, self.walk(ports, PAUSED), most=999)] == sids[100:102]
+        assert [one.sid for one in instances_of(ports, self.scan(ports), most=999)] == sids
+        assert [one.sid for one in instances_of(ports, self.scan(ports, PAUSED), most=999)] == sids[100:102]
 
     def test_only_so_many_are_looked_at(self) -> None:
         ports = a_world()
         sids = joined(ports, 5)
         pause(ports, *sids[3:])
 
-        assert [one.sid for one in instances_of(ports, self.walk(ports), most=2)] == sids[:2]
-        assert list(instances_of(ports, self.walk(ports, PAUSED), most=3)) == []
+        assert [one.sid for one in instances_of(ports, self.scan(ports), most=2)] == sids[:2]
+        assert list(instances_of(ports, self.scan(ports, PAUSED), most=3)) == []
 
     def test_what_cannot_be_read_is_left_out(self) -> None:
         store = Marred()
@@ -259,7 +259,7 @@ class TestReadingASelection:
         sids = joined(ports, 3)
         store.broken = {sids[1]}
 
-        assert [one.sid for one in instances_of(ports, self.walk(ports), most=9)] == [sids[0], sids[2]]
+        assert [one.sid for one in instances_of(ports, self.scan(ports), most=9)] == [sids[0], sids[2]]
 
 
 class TestStartingUnderAnOrdersName:

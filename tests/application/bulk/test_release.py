@@ -12,7 +12,7 @@ from shared.application.flags import pause_queue, resume_queue
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.sweep import ring_operations, sweep
-from shared.domain.bulk.release import FREED_PER_SECOND, IN_HAND, QUIET, SAY_SO, Drain, drains
+from shared.domain.bulk.release import FREED_PER_SECOND, IN_HAND, QUIET, SAY_SO, ReleaseJob, release_jobs
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance.due import SHARDS
@@ -25,7 +25,7 @@ from tests.simulation.stories import example
 ANN = Actor(name="ann")
 ACCOUNT = AccountId("a-1")
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-OURS = OperationSid("drain-queue-a-1-0")
+OURS = OperationSid("release-queue-a-1-0")
 A_LIFE = timedelta(minutes=15)
 
 
@@ -86,7 +86,7 @@ def held(ports: MemoryPorts) -> set[InstanceSid]:
     return {sid for sid, instance in ports.instances.instances.items() if instance.blocked_by is not None}
 
 
-def turn(ports: MemoryPorts, *, lasts: timedelta = A_LIFE, sid: OperationSid = OURS) -> int:
+def progress(ports: MemoryPorts, *, lasts: timedelta = A_LIFE, sid: OperationSid = OURS) -> int:
     """One invocation of the bulk runner."""
     ends = ports.clock.at + lasts
     return carry_on(ports, sid, time_left=lambda: ends - ports.clock.at).done
@@ -101,8 +101,8 @@ class TestResumingTheQueue:
 
         resume_queue(ports, ACCOUNT, by=ANN)
 
-        assert len(ports.operations.drains) == SHARDS
-        assert ports.wakeups.operations == list(ports.operations.drains)
+        assert len(ports.operations.release_jobs) == SHARDS
+        assert ports.wakeups.operations == list(ports.operations.release_jobs)
 
     def test_where_nobody_rings_the_sweeper_does(self) -> None:
         ports = a_world()
@@ -112,7 +112,7 @@ class TestResumingTheQueue:
 
         assert ring_operations(ports, limit=100) == SHARDS
         assert ring_operations(ports, limit=3) == 3
-        assert set(ports.wakeups.operations) == set(ports.operations.drains)
+        assert set(ports.wakeups.operations) == set(ports.operations.release_jobs)
 
 
 class TestADrain:
@@ -123,7 +123,7 @@ class TestADrain:
         sids = blocked(ports, 60)
         resume_queue(ports, ACCOUNT, by=ANN)
 
-        assert turn(ports) == 60
+        assert progress(ports) == 60
 
         assert held(ports) == set()
         assert sorted(ports.wakeups.invoked) == sorted(sids)
@@ -133,7 +133,7 @@ class TestADrain:
         blocked(ports, 50)
         resume_queue(ports, ACCOUNT, by=ANN)
 
-        turn(ports)
+        progress(ports)
 
         assert ports.clock.at - NOON == timedelta(seconds=50 * SHARDS / FREED_PER_SECOND)
 
@@ -143,12 +143,12 @@ class TestADrain:
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.operations.clear()
 
-        assert turn(ports, lasts=timedelta(seconds=21)) == 25
+        assert progress(ports, lasts=timedelta(seconds=21)) == 25
 
         assert ports.wakeups.operations == [OURS]
-        assert (ports.operations.drains[OURS].freed, len(held(ports))) == (25, 35)
-        assert turn(ports) == 35
-        assert ports.operations.drains[OURS].freed == 60
+        assert (ports.operations.release_jobs[OURS].freed, len(held(ports))) == (25, 35)
+        assert progress(ports) == 35
+        assert ports.operations.release_jobs[OURS].freed == 60
 
     def test_it_looks_again_every_minute_and_ends_after_ten_of_quiet(self) -> None:
         ports = a_world()
@@ -157,9 +157,9 @@ class TestADrain:
         ports.clock.at = resume
         resume_queue(ports, ACCOUNT, by=ANN)
         looks = 0
-        while OURS in ports.operations.drains:
-            ports.clock.at = ports.operations.drains[OURS].sweep_at
-            turn(ports)
+        while OURS in ports.operations.release_jobs:
+            ports.clock.at = ports.operations.release_jobs[OURS].sweep_at
+            progress(ports)
             looks += 1
 
         assert ports.clock.at == resume + QUIET
@@ -170,12 +170,12 @@ class TestADrain:
         (sid,) = blocked(ports, 1)
         instance = ports.instances.instances.pop(sid)
         resume_queue(ports, ACCOUNT, by=ANN)
-        assert turn(ports) == 0
+        assert progress(ports) == 0
 
         ports.instances.instances[sid] = instance
         ports.clock.at += timedelta(minutes=1)
 
-        assert turn(ports) == 1
+        assert progress(ports) == 1
 
     def test_a_long_turn_says_that_it_is_still_at_work(self) -> None:
         ports = a_world()
@@ -184,28 +184,28 @@ class TestADrain:
         seen: list[timedelta] = []
 
         def left() -> timedelta:
-            seen.append(ports.operations.drains[OURS].sweep_at - ports.clock.at)
+            seen.append(ports.operations.release_jobs[OURS].sweep_at - ports.clock.at)
             ports.clock.at += timedelta(seconds=20)
             return A_LIFE
 
         assert carry_on(ports, OURS, time_left=left).done == 200
         assert min(seen) > timedelta(seconds=30)
-        assert ports.operations.drains[OURS].freed == 200
+        assert ports.operations.release_jobs[OURS].freed == 200
         assert timedelta(0) < SAY_SO < IN_HAND
 
     def test_before_it_is_due_again_it_is_left_alone(self) -> None:
         ports = a_world()
         blocked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
-        drain = ports.operations.drains[OURS]
-        ports.operations.drains[OURS] = replace(drain, sweep_at=NOON + IN_HAND)
+        release_job = ports.operations.release_jobs[OURS]
+        ports.operations.release_jobs[OURS] = replace(release_job, sweep_at=NOON + IN_HAND)
 
-        assert turn(ports) == 0
+        assert progress(ports) == 0
         ports.clock.at += IN_HAND
-        assert turn(ports) == 1
+        assert progress(ports) == 1
 
     def test_one_that_is_done_is_nothing_to_carry_on(self) -> None:
-        assert turn(a_world()) == 0
+        assert progress(a_world()) == 0
 
 
 class TestWhatStopsADrain:
@@ -217,9 +217,9 @@ class TestWhatStopsADrain:
         resume_queue(ports, ACCOUNT, by=ANN)
         pause_queue(ports, ACCOUNT, by=ANN)
 
-        assert turn(ports) == 0
+        assert progress(ports) == 0
 
-        assert OURS not in ports.operations.drains
+        assert OURS not in ports.operations.release_jobs
         assert len(held(ports)) == 1
 
     def test_a_strategy_that_is_paused_again(self) -> None:
@@ -235,32 +235,32 @@ class TestWhatStopsADrain:
             is_paused=True,
         )
         ports.strategies.heads[head.sid] = head
-        begun = drains(ACCOUNT, BlockedBy.STRATEGY, head.sid, by=ANN, now=NOON)[0]
-        ports.operations.drains[begun.sid] = begun
+        begun = release_jobs(ACCOUNT, BlockedBy.STRATEGY, head.sid, by=ANN, now=NOON)[0]
+        ports.operations.release_jobs[begun.sid] = begun
 
-        turn(ports, sid=begun.sid)
-        assert begun.sid not in ports.operations.drains
+        progress(ports, sid=begun.sid)
+        assert begun.sid not in ports.operations.release_jobs
 
         ports.strategies.heads[head.sid] = replace(head, is_paused=False)
-        ports.operations.drains[begun.sid] = begun
-        turn(ports, sid=begun.sid)
-        assert begun.sid in ports.operations.drains
+        ports.operations.release_jobs[begun.sid] = begun
+        progress(ports, sid=begun.sid)
+        assert begun.sid in ports.operations.release_jobs
 
     def test_one_started_anew_meanwhile_goes_on_as_the_new_one(self) -> None:
         ports = a_world()
         blocked(ports, 30)
         resume_queue(ports, ACCOUNT, by=ANN)
-        anew: list[Drain] = []
+        anew: list[ReleaseJob] = []
 
         def left() -> timedelta:
             if not anew:
                 ports.clock.at += timedelta(seconds=1)
-                anew.extend(drains(ACCOUNT, BlockedBy.QUEUE, ACCOUNT, by=ANN, now=ports.clock.at)[:1])
-                ports.operations.drains[OURS] = anew[0]
+                anew.extend(release_jobs(ACCOUNT, BlockedBy.QUEUE, ACCOUNT, by=ANN, now=ports.clock.at)[:1])
+                ports.operations.release_jobs[OURS] = anew[0]
             return A_LIFE
 
         assert carry_on(ports, OURS, time_left=left).done == 30
-        assert ports.operations.drains[OURS] == anew[0]
+        assert ports.operations.release_jobs[OURS] == anew[0]
 
 
 class TestWhatGoesWrong:
@@ -287,7 +287,7 @@ class TestWhatGoesWrong:
         resume_queue(ports, ACCOUNT, by=ANN)
         instances.looks = 3
 
-        assert turn(ports) == 3
+        assert progress(ports) == 3
 
         assert sorted(ports.wakeups.invoked) == sorted(sids)
         paced = 3 * SHARDS / FREED_PER_SECOND
@@ -304,7 +304,7 @@ class TestWhatGoesWrong:
         ports.wakeups.invoked.clear()
         instances.looks, instances.shown = 1, [free]
 
-        assert turn(ports) == 0
+        assert progress(ports) == 0
 
         assert ports.wakeups.invoked == []
 

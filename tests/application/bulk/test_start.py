@@ -9,17 +9,17 @@ import pytest
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import MemoryPorts
 from shared.application.audit import Window, audit_page, from_the_end
-from shared.application.bulk.select import MOST_COUNTED
-from shared.application.bulk.start import AskedOfMany, OperationOverError, dry_run, order
+from shared.application.bulk.select import MAX_COUNTED
+from shared.application.bulk.start import BulkRequest, OperationOverError, dry_run, order
 from shared.application.start import KeyReusedError, Repeatable
 from shared.domain.bulk.operation import (
+    BATCH_SIZE,
     COMMANDED_PER_SECOND,
-    SLICE,
     BulkStatus,
-    Came,
     Counts,
+    ItemOutcome,
     MigrateTo,
-    Order,
+    OperationCommand,
 )
 from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
@@ -40,9 +40,9 @@ from tests.application.bulk.bulk_worlds import (
     begun,
     joined,
     open_gym,
+    progress,
     statuses,
     stored,
-    turn,
 )
 
 BEN = Actor(name="ben")
@@ -52,7 +52,7 @@ PAUSE = Pause(by=ANN)
 def changed_by(ports: MemoryPorts, selection: Selection) -> set[InstanceSid]:
     """Which instances an operation on a selection changes, whether it is carried out at once or not."""
     bulk = begun(ports, selection, PAUSE)
-    turn(ports, bulk.sid)
+    progress(ports, bulk.sid)
     after = stored(ports, bulk.sid)
     found = {sid for sid, one in ports.instances.instances.items() if bulk.sid in one.operations}
     assert (after.status, after.counts.changed) == (BulkStatus.COMPLETED, len(found))
@@ -64,11 +64,11 @@ class TestFewInstances:
 
     def test_the_request_carries_it_out(self) -> None:
         ports = a_world()
-        sids = joined(ports, SLICE)
+        sids = joined(ports, BATCH_SIZE)
 
         bulk = begun(ports)
 
-        assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=SLICE))
+        assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=BATCH_SIZE))
         assert [result.sid for result in bulk.results] == sids
         assert statuses(ports, sids) == {"CANCELED"}
         assert ports.wakeups.operations == []
@@ -95,12 +95,12 @@ class TestFewInstances:
 
         bulk = begun(ports, OfIds(ids=(one, two, three, four, InstanceSid("gone"))), PAUSE)
 
-        assert [(result.came, result.why) for result in bulk.results] == [
-            (Came.CHANGED, None),
-            (Came.ALREADY_THERE, None),
-            (Came.REFUSED, "the instance is COMPLETED"),
-            (Came.UNKNOWN, "there is no such instance"),
-            (Came.UNKNOWN, "there is no such instance"),
+        assert [(result.outcome, result.why) for result in bulk.results] == [
+            (ItemOutcome.CHANGED, None),
+            (ItemOutcome.ALREADY_THERE, None),
+            (ItemOutcome.REFUSED, "the instance is COMPLETED"),
+            (ItemOutcome.UNKNOWN, "there is no such instance"),
+            (ItemOutcome.UNKNOWN, "there is no such instance"),
         ]
         assert bulk.problems == bulk.results[2:]
 
@@ -123,7 +123,7 @@ class TestFewInstances:
 
         assert (bulk.status, bulk.worker, bulk.counts.done) == (BulkStatus.ACTIVE, None, 3)
         assert ports.wakeups.operations == [bulk.sid]
-        assert turn(ports, bulk.sid).done == 7
+        assert progress(ports, bulk.sid).done == 7
         assert statuses(ports, sids) == {"CANCELED"}
 
 
@@ -132,7 +132,7 @@ class TestManyInstances:
 
     def test_a_runner_is_told_of_it(self) -> None:
         ports = a_world()
-        sids = joined(ports, SLICE + 1)
+        sids = joined(ports, BATCH_SIZE + 1)
 
         bulk = begun(ports)
 
@@ -145,11 +145,11 @@ class TestManyInstances:
         sids = joined(ports, 60)
         bulk = begun(ports)
 
-        assert turn(ports, bulk.sid).done == 60
+        assert progress(ports, bulk.sid).done == 60
 
         after = stored(ports, bulk.sid)
         assert (after.status, after.counts) == (BulkStatus.COMPLETED, Counts(changed=60))
-        assert (after.results, after.in_hand, after.sweep_at) == ((), (), None)
+        assert (after.results, after.batch_sids, after.sweep_at) == ((), (), None)
         assert statuses(ports, sids) == {"CANCELED"}
         cancelations = [entry for entry in ports.instances.audit if entry.command == "cancel"]
         assert sorted(entry.target for entry in cancelations) == sorted(sids)
@@ -161,7 +161,7 @@ class TestManyInstances:
         ports = a_world()
         sids = joined(ports, 30)
 
-        turn(ports, begun(ports).sid)
+        progress(ports, begun(ports).sid)
 
         for sid in sids:
             (event,) = ports.instances.instances[sid].events
@@ -175,9 +175,9 @@ class TestManyInstances:
         bulk = begun(ports)
         began = ports.clock.at
 
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
-        paced = timedelta(seconds=(200 - SLICE) / COMMANDED_PER_SECOND)
+        paced = timedelta(seconds=(200 - BATCH_SIZE) / COMMANDED_PER_SECOND)
         assert paced <= ports.clock.at - began <= paced + timedelta(seconds=0.1)
 
     def test_out_of_time_it_hands_over_to_a_fresh_invocation(self) -> None:
@@ -186,10 +186,10 @@ class TestManyInstances:
         bulk = begun(ports)
         ports.wakeups.operations.clear()
 
-        assert turn(ports, bulk.sid, lasts=timedelta(seconds=20.1)).done == 50
+        assert progress(ports, bulk.sid, lasts=timedelta(seconds=20.1)).done == 50
         assert (stored(ports, bulk.sid).counts.done, ports.wakeups.operations) == (50, [bulk.sid])
 
-        assert turn(ports, bulk.sid).done == 30
+        assert progress(ports, bulk.sid).done == 30
         assert stored(ports, bulk.sid).counts == Counts(changed=80)
 
     def test_an_invocation_without_time_rings_for_no_other(self) -> None:
@@ -198,7 +198,7 @@ class TestManyInstances:
         bulk = begun(ports)
         ports.wakeups.operations.clear()
 
-        assert turn(ports, bulk.sid, lasts=timedelta(seconds=20)).done == 0
+        assert progress(ports, bulk.sid, lasts=timedelta(seconds=20)).done == 0
 
         assert ports.wakeups.operations == []
         assert stored(ports, bulk.sid).sweep_at == ports.clock.at
@@ -209,13 +209,13 @@ class TestManyInstances:
         bulk = begun(ports)
         ports.operations.bulks[bulk.sid] = replace(bulk, sweep_at=ports.clock.at + timedelta(seconds=50))
 
-        assert turn(ports, bulk.sid).done == 0
+        assert progress(ports, bulk.sid).done == 0
 
     def test_one_that_is_over_is_nothing_to_carry_on(self) -> None:
         ports = a_world()
         joined(ports, 2)
 
-        assert turn(ports, begun(ports).sid).done == 0
+        assert progress(ports, begun(ports).sid).done == 0
 
 
 class TestASelection:
@@ -291,11 +291,11 @@ class TestASelection:
         open_gym(ports, second, folder="/f")
         sids = joined(ports, 60, gym=first) + joined(ports, 10, gym=second)
         bulk = begun(ports, OfFolder(folder="/f"))
-        turn(ports, bulk.sid, lasts=timedelta(seconds=20.05))
+        progress(ports, bulk.sid, lasts=timedelta(seconds=20.05))
         assert stored(ports, bulk.sid).cursor.strategy == first
 
         ports.strategies.heads[first] = replace(ports.strategies.heads[first], deleted_at=NOON)
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=70)
         assert statuses(ports, sids) == {"CANCELED"}
@@ -308,7 +308,7 @@ class TestASelection:
         ports.clock.at += timedelta(seconds=1)
         later = joined(ports, 5)
 
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
         assert (statuses(ports, before), statuses(ports, later)) == ({"CANCELED"}, {"ACTIVE"})
 
@@ -322,7 +322,7 @@ class TestASelection:
             ports.instances.instances[sids[0]], sid=InstanceSid("i0031"), created_at=ports.clock.at
         )
 
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=30, unknown=1)
 
@@ -383,13 +383,17 @@ class TestMigrating:
 
     def test_it_can_be_tried(self) -> None:
         ports, _ = self.two_versions()
-        for version, came in ((2, Came.CHANGED), (1, Came.ALREADY_THERE), (7, Came.REFUSED)):
-            asked = AskedOfMany(
+        for version, outcome in (
+            (2, ItemOutcome.CHANGED),
+            (1, ItemOutcome.ALREADY_THERE),
+            (7, ItemOutcome.REFUSED),
+        ):
+            asked = BulkRequest(
                 account=next(iter(ports.instances.instances.values())).account_id,
                 selection=OfStrategy(strategy=next(iter(ports.instances.instances.values())).strategy_sid),
                 command=MigrateTo(version=version, by=ANN),
             )
-            assert {result.came for result in dry_run(ports, asked).sample} == {came}
+            assert {result.outcome for result in dry_run(ports, asked).sample} == {outcome}
 
 
 class TestOrders:
@@ -399,17 +403,17 @@ class TestOrders:
         ports = a_world()
         sids = joined(ports, 60)
         bulk = begun(ports)
-        turn(ports, bulk.sid, lasts=timedelta(seconds=20.05))
-        order(ports, stored(ports, bulk.sid), Order.PAUSE, by=BEN)
+        progress(ports, bulk.sid, lasts=timedelta(seconds=20.05))
+        order(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
         done = stored(ports, bulk.sid).counts.done
         assert 0 < done < 60
 
         ports.clock.at += timedelta(hours=1)
-        assert turn(ports, bulk.sid).done == 0
+        assert progress(ports, bulk.sid).done == 0
         ports.wakeups.operations.clear()
-        order(ports, stored(ports, bulk.sid), Order.RESUME, by=BEN)
+        order(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
         assert ports.wakeups.operations == [bulk.sid]
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert statuses(ports, sids) == {"CANCELED"}
@@ -418,12 +422,12 @@ class TestOrders:
         ports = a_world()
         sids = joined(ports, 60)
         bulk = begun(ports)
-        turn(ports, bulk.sid, lasts=timedelta(seconds=20.05))
+        progress(ports, bulk.sid, lasts=timedelta(seconds=20.05))
 
-        after = order(ports, stored(ports, bulk.sid), Order.CANCEL, by=BEN)
+        after = order(ports, stored(ports, bulk.sid), OperationCommand.CANCEL, by=BEN)
 
         ports.clock.at += timedelta(hours=1)
-        assert turn(ports, bulk.sid).done == 0
+        assert progress(ports, bulk.sid).done == 0
         assert (after.status, after.finished_at) == (BulkStatus.CANCELED, ports.clock.at - timedelta(hours=1))
         canceled = [sid for sid in sids if statuses(ports, [sid]) == {"CANCELED"}]
         assert len(canceled) == after.counts.changed
@@ -431,9 +435,9 @@ class TestOrders:
     def test_repeated_it_changes_nothing(self) -> None:
         ports = a_world()
         joined(ports, 30)
-        bulk = order(ports, begun(ports), Order.PAUSE, by=BEN)
+        bulk = order(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
 
-        assert order(ports, bulk, Order.PAUSE, by=BEN) is bulk
+        assert order(ports, bulk, OperationCommand.PAUSE, by=BEN) is bulk
 
         commands = [entry.command for entry in ports.operations.audit]
         assert commands == ["bulk-cancel", "pause-operation"]
@@ -442,9 +446,9 @@ class TestOrders:
         ports = a_world()
         joined(ports, 30)
         bulk = begun(ports)
-        bulk = order(ports, bulk, Order.PAUSE, by=Actor(name="ben", reason="too fast"))
-        bulk = order(ports, bulk, Order.RESUME, by=BEN)
-        order(ports, bulk, Order.CANCEL, by=BEN)
+        bulk = order(ports, bulk, OperationCommand.PAUSE, by=Actor(name="ben", reason="too fast"))
+        bulk = order(ports, bulk, OperationCommand.RESUME, by=BEN)
+        order(ports, bulk, OperationCommand.CANCEL, by=BEN)
 
         told = [
             (e.target, e.command, e.by, e.from_state, e.to_state, e.reason) for e in ports.operations.audit
@@ -461,7 +465,7 @@ class TestOrders:
         joined(ports, 1)
 
         with pytest.raises(OperationOverError, match="the operation is COMPLETED"):
-            order(ports, begun(ports), Order.PAUSE, by=BEN)
+            order(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
 
     def test_the_trail_tells_all_that_an_operation_did(self) -> None:
         ports = a_world()
@@ -510,8 +514,8 @@ class TestRepeating:
 class TestADryRun:
     """Says how many and what the first would come to; stores nothing."""
 
-    def asked(self, selection: Selection = WHOLE_GYM) -> AskedOfMany:
-        return AskedOfMany(account=ACCOUNT, selection=selection, command=CANCEL)
+    def asked(self, selection: Selection = WHOLE_GYM) -> BulkRequest:
+        return BulkRequest(account=ACCOUNT, selection=selection, command=CANCEL)
 
     def test_it_counts_and_foresees(self) -> None:
         ports = a_world()
@@ -521,17 +525,19 @@ class TestADryRun:
         found = dry_run(ports, self.asked())
 
         assert (found.count, found.is_exact) == (40, True)
-        assert [(one.sid, one.came) for one in found.sample] == [(sid, Came.CHANGED) for sid in sids[:SLICE]]
+        assert [(one.sid, one.outcome) for one in found.sample] == [
+            (sid, ItemOutcome.CHANGED) for sid in sids[:BATCH_SIZE]
+        ]
         assert ports.instances.instances == before
         assert (ports.operations.bulks, ports.operations.audit, ports.instances.audit) == ({}, [], [])
 
     def test_it_counts_only_so_far(self) -> None:
         ports = a_world()
-        joined(ports, MOST_COUNTED + 1)
+        joined(ports, MAX_COUNTED + 1)
 
         found = dry_run(ports, self.asked())
 
-        assert (found.count, found.is_exact) == (MOST_COUNTED, False)
+        assert (found.count, found.is_exact) == (MAX_COUNTED, False)
 
     def test_ids_of_nobody_are_not_counted(self) -> None:
         ports = a_world()
@@ -552,9 +558,9 @@ class TestADryRun:
 
         found = dry_run(ports, self.asked(OfIds(ids=(one, two))))
 
-        assert [(result.came, result.why) for result in found.sample] == [
-            (Came.REFUSED, "the instance is COMPLETED"),
-            (Came.FAILED, "UnknownStrategyError: s-1 version 9"),
+        assert [(result.outcome, result.why) for result in found.sample] == [
+            (ItemOutcome.REFUSED, "the instance is COMPLETED"),
+            (ItemOutcome.FAILED, "UnknownStrategyError: s-1 version 9"),
         ]
 
     def test_one_that_cannot_be_read_is_counted_and_not_shown(self) -> None:

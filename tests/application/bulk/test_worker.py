@@ -9,7 +9,7 @@ import pytest
 
 from dev.memory.stores import MemoryOperations
 from dev.memory.world import MemoryPorts
-from shared.application.bulk.select import MOST_LOOKED_AT
+from shared.application.bulk.select import MAX_SCANNED
 from shared.application.bulk.start import order
 from shared.application.bulk.worker import BREATHER_SECONDS
 from shared.application.commit import ContentionError
@@ -17,14 +17,14 @@ from shared.application.ports import Operation, OverloadedError, StaleRevError
 from shared.application.start import Repeatable
 from shared.application.sweep import ring_operations
 from shared.domain.bulk.operation import (
+    BATCH_SIZE,
     GIVEN_UP,
     HELD_FOR,
-    SLICE,
     BulkOperation,
     BulkStatus,
-    Came,
     Counts,
-    Order,
+    ItemOutcome,
+    OperationCommand,
     taken,
 )
 from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy
@@ -39,9 +39,9 @@ from tests.application.bulk.bulk_worlds import (
     begun,
     joined,
     open_gym,
+    progress,
     statuses,
     stored,
-    turn,
 )
 
 BEN = Actor(name="ben")
@@ -93,7 +93,7 @@ class Meddled(MemoryOperations):
 
 def dies(ports: MemoryPorts, sid: OperationSid) -> None:
     with pytest.raises(DiedError):
-        turn(ports, sid)
+        progress(ports, sid)
 
 
 def taken_up(ports: MemoryPorts, sid: OperationSid) -> int:
@@ -102,7 +102,7 @@ def taken_up(ports: MemoryPorts, sid: OperationSid) -> int:
     ports.wakeups.operations.clear()
     ring_operations(ports, limit=9)
     assert ports.wakeups.operations == [sid]
-    return turn(ports, sid).done
+    return progress(ports, sid).done
 
 
 def assert_canceled_once(ports: MemoryPorts, sids: list[InstanceSid]) -> None:
@@ -184,7 +184,9 @@ class TestARunnerThatDies:
 class TestOrdersMeanwhile:
     """An order that comes while a runner works holds from its next slice on; what it did is counted."""
 
-    def ordered_meanwhile(self, told: Order, *, at_slice: int = 2) -> tuple[MemoryPorts, BulkOperation]:
+    def ordered_meanwhile(
+        self, told: OperationCommand, *, at_slice: int = 2
+    ) -> tuple[MemoryPorts, BulkOperation]:
         """60 members are canceled; the operator's order comes just before a slice is written down."""
         ports = a_world()
         operations = Meddled()
@@ -202,30 +204,32 @@ class TestOrdersMeanwhile:
                 operations.meddle = count
 
         operations.meddle = count
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
         return ports, stored(ports, bulk.sid)
 
-    @pytest.mark.parametrize(("told", "status"), [(Order.PAUSE, "PAUSED"), (Order.CANCEL, "CANCELED")])
-    def test_it_stops_and_knows_what_it_did(self, told: Order, status: str) -> None:
+    @pytest.mark.parametrize(
+        ("told", "status"), [(OperationCommand.PAUSE, "PAUSED"), (OperationCommand.CANCEL, "CANCELED")]
+    )
+    def test_it_stops_and_knows_what_it_did(self, told: OperationCommand, status: str) -> None:
         ports, bulk = self.ordered_meanwhile(told)
 
         canceled = [one for one in ports.instances.instances.values() if one.status.value == "CANCELED"]
-        assert (bulk.status.value, bulk.in_hand, bulk.sweep_at) == (status, (), None)
+        assert (bulk.status.value, bulk.batch_sids, bulk.sweep_at) == (status, (), None)
         assert bulk.counts == Counts(changed=len(canceled))
-        assert len(canceled) == SLICE
+        assert len(canceled) == BATCH_SIZE
 
     def test_resumed_it_does_the_rest(self) -> None:
-        ports, bulk = self.ordered_meanwhile(Order.PAUSE)
+        ports, bulk = self.ordered_meanwhile(OperationCommand.PAUSE)
 
-        order(ports, bulk, Order.RESUME, by=BEN)
-        turn(ports, bulk.sid)
+        order(ports, bulk, OperationCommand.RESUME, by=BEN)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, list(ports.instances.instances))
 
-    @pytest.mark.parametrize("told", [Order.PAUSE, Order.CANCEL])
+    @pytest.mark.parametrize("told", [OperationCommand.PAUSE, OperationCommand.CANCEL])
     def test_over_a_dead_runners_slice_what_was_done_is_counted_and_no_more_is_done(
-        self, told: Order
+        self, told: OperationCommand
     ) -> None:
         instances = Deadly()
         ports = a_world(instances)
@@ -240,8 +244,8 @@ class TestOrdersMeanwhile:
         taken_up(ports, bulk.sid)
 
         after = stored(ports, bulk.sid)
-        left = tuple(sids[30:50]) if told is Order.PAUSE else ()
-        assert (after.counts, after.in_hand, after.sweep_at) == (Counts(changed=30), left, None)
+        left = tuple(sids[30:50]) if told is OperationCommand.PAUSE else ()
+        assert (after.counts, after.batch_sids, after.sweep_at) == (Counts(changed=30), left, None)
         assert statuses(ports, sids[30:]) == {"ACTIVE"}
 
     def test_resumed_what_was_left_of_the_slice_is_done_first(self) -> None:
@@ -251,11 +255,11 @@ class TestOrdersMeanwhile:
         bulk = begun(ports)
         instances.lives = 30
         dies(ports, bulk.sid)
-        order(ports, stored(ports, bulk.sid), Order.PAUSE, by=BEN)
+        order(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
         taken_up(ports, bulk.sid)
 
-        order(ports, stored(ports, bulk.sid), Order.RESUME, by=BEN)
-        assert turn(ports, bulk.sid).done == 30
+        order(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
+        assert progress(ports, bulk.sid).done == 30
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, sids)
@@ -274,11 +278,11 @@ class TestTwoRunners:
 
         def takes_over() -> None:
             ports.clock.at += HELD_FOR
-            others.append(turn(ports, bulk.sid).done)
+            others.append(progress(ports, bulk.sid).done)
 
         operations.meddle = lambda: setattr(operations, "meddle", takes_over)
 
-        assert turn(ports, bulk.sid).done == 0
+        assert progress(ports, bulk.sid).done == 0
 
         assert others == [60]
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
@@ -301,10 +305,10 @@ class TestTwoRunners:
         instances.stands_at = 5
         bulk = begun(ports)
 
-        turn(ports, bulk.sid, lasts=timedelta(seconds=30))
+        progress(ports, bulk.sid, lasts=timedelta(seconds=30))
 
         after = stored(ports, bulk.sid)
-        assert (after.counts, len(after.in_hand)) == (Counts(changed=5), 20)
+        assert (after.counts, len(after.batch_sids)) == (Counts(changed=5), 20)
 
     def test_whoever_comes_second_leaves(self) -> None:
         ports = a_world()
@@ -312,9 +316,9 @@ class TestTwoRunners:
         ports.access.operations = operations
         joined(ports, 60)
         bulk = begun(ports)
-        operations.meddle = lambda: turn(ports, bulk.sid)
+        operations.meddle = lambda: progress(ports, bulk.sid)
 
-        assert turn(ports, bulk.sid).done == 0
+        assert progress(ports, bulk.sid).done == 0
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
 
@@ -327,7 +331,7 @@ class TestTwoRunners:
         others = taken(bulk, worker="the other", now=ports.clock.at)
         operations.meddle = lambda: MemoryOperations.commit(operations, others)
 
-        assert turn(ports, bulk.sid).done == 0
+        assert progress(ports, bulk.sid).done == 0
 
         assert stored(ports, bulk.sid) == others
 
@@ -341,7 +345,7 @@ class TestLostReplies:
         sids = joined(ports, 60)
 
         bulk = begun(ports)
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, sids)
@@ -361,7 +365,7 @@ class TestLostReplies:
 
         def take_over() -> None:
             ports.clock.at += HELD_FOR
-            turn(ports, next(iter(ports.operations.bulks)))
+            progress(ports, next(iter(ports.operations.bulks)))
 
         operations.meddle = take_over
         bulk = begun(ports)
@@ -382,17 +386,17 @@ class TestLostReplies:
                 MemoryOperations.commit(self, operation, audit=audit)
                 self.writes += 1
                 if self.writes == 3:
-                    order(ports, stored(ports, bulk.sid), Order.PAUSE, by=BEN)
+                    order(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
                     raise StaleRevError
 
         ports.access.operations = PausedAtOnce(bulks=ports.operations.bulks)
 
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
         assert stored(ports, bulk.sid).counts == Counts(changed=25)
         ports.clock.at += TWO_MINUTES
-        turn(ports, bulk.sid)
-        order(ports, stored(ports, bulk.sid), Order.RESUME, by=BEN)
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
+        order(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
 
@@ -402,7 +406,7 @@ class TestLostReplies:
         joined(ports, 60)
         bulk = begun(ports)
 
-        assert order(ports, bulk, Order.PAUSE, by=BEN) == stored(ports, bulk.sid)
+        assert order(ports, bulk, OperationCommand.PAUSE, by=BEN) == stored(ports, bulk.sid)
 
     def test_a_sid_that_is_anothers_is_no_lost_reply(self) -> None:
         ports = a_world()
@@ -448,7 +452,7 @@ class TestContention:
         ports.access.operations = Busy(bulks=ports.operations.bulks)
 
         with pytest.raises(ContentionError, match="under one order"):
-            order(ports, bulk, Order.PAUSE, by=BEN)
+            order(ports, bulk, OperationCommand.PAUSE, by=BEN)
 
     def test_a_report_that_never_gets_through(self) -> None:
         class Busy(MemoryOperations):
@@ -468,7 +472,7 @@ class TestContention:
         ports.access.operations = Busy(bulks=ports.operations.bulks)
 
         with pytest.raises(ContentionError, match="under its runner"):
-            turn(ports, bulk.sid)
+            progress(ports, bulk.sid)
 
     def test_an_order_to_one_that_is_gone_gives_up(self) -> None:
         ports = a_world()
@@ -477,7 +481,7 @@ class TestContention:
         ports.operations.bulks.clear()
 
         with pytest.raises(ContentionError):
-            order(ports, bulk, Order.PAUSE, by=BEN)
+            order(ports, bulk, OperationCommand.PAUSE, by=BEN)
 
 
 class TestInstancesThatFail:
@@ -490,13 +494,13 @@ class TestInstancesThatFail:
         instances.broken = {sids[0], sids[30]}
         bulk = begun(ports)
 
-        done = turn(ports, bulk.sid)
+        done = progress(ports, bulk.sid)
 
         after = stored(ports, bulk.sid)
         assert after.counts == Counts(changed=58, failed=2)
         why = "StoredShapeError: is nothing that is known today"
         assert done.failed == {sids[0]: why, sids[30]: why}
-        assert {(problem.came, problem.why) for problem in after.problems} == {(Came.FAILED, why)}
+        assert {(problem.outcome, problem.why) for problem in after.problems} == {(ItemOutcome.FAILED, why)}
 
     def test_one_that_is_named_as_well(self) -> None:
         instances = Marred()
@@ -530,7 +534,7 @@ class TestAStoreThatIsAskedTooMuch:
         instances.refuses = 2
         began = ports.clock.at
 
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=30)
         assert ports.clock.at - began >= 2 * timedelta(seconds=BREATHER_SECONDS)
@@ -541,26 +545,26 @@ class TestALongWay:
 
     def test_the_cursor_moves_although_nothing_was_found(self) -> None:
         ports = a_world()
-        joined(ports, MOST_LOOKED_AT + 50)
+        joined(ports, MAX_SCANNED + 50)
         second = joined(ports, 2, version=2)
 
         bulk = begun(ports, OfStrategy(strategy=GYM, version=2))
         assert (bulk.status, bulk.counts.done) == (BulkStatus.ACTIVE, 0)
-        turn(ports, bulk.sid, lasts=timedelta(seconds=21))
+        progress(ports, bulk.sid, lasts=timedelta(seconds=21))
 
         assert stored(ports, bulk.sid).counts == Counts(changed=2)
         assert statuses(ports, second) == {"CANCELED"}
 
     def test_strategies_without_instances_count_as_looked_at(self) -> None:
         ports = a_world()
-        for number in range(MOST_LOOKED_AT):
+        for number in range(MAX_SCANNED):
             open_gym(ports, StrategySid(f"t-{number:03}"), folder="/empty")
         open_gym(ports, StrategySid("t-z"), folder="/empty/last")
         sids = joined(ports, 3, gym=StrategySid("t-z"))
 
         bulk = begun(ports, OfFolder(folder="/empty"))
         assert (bulk.status, bulk.counts.done) == (BulkStatus.ACTIVE, 0)
-        turn(ports, bulk.sid)
+        progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=3)
         assert statuses(ports, sids) == {"CANCELED"}

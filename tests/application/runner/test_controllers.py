@@ -70,9 +70,9 @@ class TestNamedControllers:
 
     def test_it_sees_the_answer_and_its_orders_are_applied(self) -> None:
         graded = step("buy", action="post", controller="grade", nextStep="note")
-        noted = step("note", controllerCallback='{"response": stack.buy.response.grade}', final=True)
+        audit_entry = step("note", controllerCallback='{"response": stack.buy.response.grade}', final=True)
 
-        ports, instance, record = ran(settings(task("charge", graded, noted)))
+        ports, instance, record = ran(settings(task("charge", graded, audit_entry)))
 
         assert record.event.status is EventStatus.PROCESSED
         assert instance.attributes == {"grade": "A"}

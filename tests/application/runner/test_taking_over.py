@@ -188,7 +188,7 @@ class TestARunnerThatLostItsLease:
         told.runs()
 
         (event,) = [event for event in told.instance.events if event.task == "ship"]
-        (entry,) = told.ports.instances.trail(told.sid, event.seq).entries
+        (entry,) = told.ports.instances.event_history(told.sid, event.seq).entries
         assert entry.outcome.success
         assert told.instance.rev == told.left_at
         assert event.paused_for is PausedFor.IN_DOUBT

@@ -37,7 +37,7 @@ def waiting(**members: Any) -> Life:
 def correlation(life: Life) -> CorrelationId:
     """What the reply is sent to, as the event's operators see it."""
     (event,) = [event for event in life.instance.events if event.paused_for is PausedFor.ANSWER]
-    then = position(life.ports.instances.trail(life.sid, event.seq), event)
+    then = position(life.ports.instances.event_history(life.sid, event.seq), event)
     assert isinstance(then, Intent)
     return then.correlation_id
 
@@ -47,7 +47,7 @@ def reply(life: Life, to: CorrelationId, body: Json, *, key: str = "a") -> Verdi
 
 
 def record_of(life: Life) -> EventRecord:
-    found = life.ports.instances.trail(life.sid, 1).record
+    found = life.ports.instances.event_history(life.sid, 1).record
     assert found is not None
     return found
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from shared.api.automation.statuses import COMMAND_OF, IS_DONE, STATUS_OF, Command
-from shared.application.find_instances import MOST_LOOKED_AT
+from shared.application.find_instances import MAX_SCANNED
 from shared.application.start import Repeatable, StartInstance, start_instance
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.phase import Phase
@@ -381,7 +381,7 @@ class TestTheList:
 
     def test_a_walk_that_would_be_too_long(self, automation: Client, of: str) -> None:
         one = automation.instance(automation.started(of))
-        for number in range(MOST_LOOKED_AT):
+        for number in range(MAX_SCANNED):
             copy = f"{number:08}-1111-4000-8000-000000000000"
             automation.ports.instances.instances[InstanceSid(copy)] = self.like(one, copy, large=False)
 

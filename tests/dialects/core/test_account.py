@@ -9,9 +9,9 @@ from shared.domain.bulk.release import QUIET
 from tests.dialects.core.client import Client
 
 
-def drain(client: Client) -> None:
+def release_job(client: Client) -> None:
     """Let every drain have a turn."""
-    for sid in list(client.ports.operations.drains):
+    for sid in list(client.ports.operations.release_jobs):
         carry_on(client.ports, sid, time_left=lambda: timedelta(minutes=15))
 
 
@@ -28,7 +28,7 @@ class TestTheQueue:
     def test_pausing_or_resuming_twice_changes_nothing(self, client: Client) -> None:
         client("POST", "/queue")
         assert client.ports.access.audit[4:] == []
-        assert client.ports.operations.drains == {}
+        assert client.ports.operations.release_jobs == {}
 
         client("DELETE", "/queue")
         client("DELETE", "/queue")
@@ -54,7 +54,7 @@ class TestTheQueue:
 
         client("POST", "/queue")
         assert len(client.ports.wakeups.operations) == 16
-        drain(client)
+        release_job(client)
 
         assert client.ports.wakeups.invoked == [sid]
         client.run(sid)
@@ -68,13 +68,13 @@ class TestTheQueue:
     def test_the_drains_end_when_nothing_has_been_left_for_a_while(self, client: Client) -> None:
         client("DELETE", "/queue")
         client("POST", "/queue")
-        drain(client)
-        assert len(client.ports.operations.drains) == 16
+        release_job(client)
+        assert len(client.ports.operations.release_jobs) == 16
 
         client.ports.clock.at += QUIET
-        drain(client)
+        release_job(client)
 
-        assert client.ports.operations.drains == {}
+        assert client.ports.operations.release_jobs == {}
 
 
 class TestAccessKeys:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.application.bulk.dispatch import carry_on
-from shared.domain.bulk.operation import SLICE
+from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.ids import OperationSid
 from tests.dialects.core.client import GYM, WATER, Client
 from tests.dialects.core.test_matrix import everything
@@ -138,7 +138,7 @@ class TestMany:
     """More: 202, and an operation that can be followed, paused, resumed and canceled."""
 
     def test_it_goes_on_by_itself(self, client: Client) -> None:
-        started(client, SLICE + 1)
+        started(client, BATCH_SIZE + 1)
 
         status, answer = bulk(client)
         assert (status, answer["status"], answer["counts"]["done"], answer["cursor"]) == (
@@ -149,12 +149,12 @@ class TestMany:
         )
 
         after = carry_through(client, answer["sid"])
-        assert (after["status"], after["counts"]["changed"]) == ("COMPLETED", SLICE + 1)
+        assert (after["status"], after["counts"]["changed"]) == ("COMPLETED", BATCH_SIZE + 1)
         assert after["cursor"].endswith(list(client.ports.instances.instances)[-1])
         assert "results" not in after
 
     def test_it_is_paused_resumed_and_canceled(self, client: Client) -> None:
-        started(client, SLICE + 1)
+        started(client, BATCH_SIZE + 1)
         path = f"/bulk-operation/{bulk(client)[1]['sid']}"
 
         told = [
@@ -183,7 +183,7 @@ class TestMany:
 
     def test_a_folders_cursor_tells_where_it_is(self, client: Client) -> None:
         client.saved({**WATER, "folder": "/eu"})
-        for _ in range(SLICE + 1):
+        for _ in range(BATCH_SIZE + 1):
             client.started()
         _, answer = bulk(client, {"folder": "/"})
 
@@ -262,7 +262,7 @@ class TestWhoMay:
 
     @pytest.mark.parametrize("order", ["pause", "resume", "cancel"])
     def test_another_accounts_operation_is_not_there(self, client: Client, order: str) -> None:
-        started(client, SLICE + 1)
+        started(client, BATCH_SIZE + 1)
         sid = bulk(client)[1]["sid"]
 
         assert client("POST", f"/bulk-operation/{sid}/{order}", key="stranger.secret")[0] == 404
@@ -306,7 +306,7 @@ class TestRepeating:
         assert len(client.ports.operations.bulks) == 1
 
     def test_one_that_goes_on_is_still_202(self, client: Client) -> None:
-        started(client, SLICE + 1)
+        started(client, BATCH_SIZE + 1)
         first = bulk(client, **UNDER_A_KEY)
 
         assert bulk(client, **UNDER_A_KEY) == first
@@ -323,7 +323,7 @@ class TestADryRun:
         status, answer = bulk(client, dryRun=True, **UNDER_A_KEY)
 
         assert (status, answer["count"], answer["countIsExact"]) == (200, 30, True)
-        assert len(answer["sample"]) == SLICE
+        assert len(answer["sample"]) == BATCH_SIZE
         assert answer["sample"][0]["outcome"] == "changed"
         assert {one["sid"] for one in answer["sample"]} <= set(sids)
         assert everything(client) == before

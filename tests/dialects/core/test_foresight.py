@@ -177,8 +177,8 @@ class TestPausingAStrategy:
         held = client("GET", f"/execution-instance/{sid}")[1]["heldBy"]
         _, resumed = client("POST", f"/execution-strategy/{strategy}/resume")
         for number in range(16):
-            drain = OperationSid(f"drain-strategy-{strategy}-{number}")
-            carry_on(client.ports, drain, time_left=lambda: timedelta(minutes=15))
+            release_job = OperationSid(f"release-strategy-{strategy}-{number}")
+            carry_on(client.ports, release_job, time_left=lambda: timedelta(minutes=15))
         client.run(sid)
 
         assert (status, paused["status"], held, resumed["status"]) == (200, "paused", "strategy", "active")
@@ -191,7 +191,7 @@ class TestPausingAStrategy:
     def test_doing_it_twice_changes_nothing(self, client: Client) -> None:
         strategy = client.saved()["sid"]
         client("POST", f"/execution-strategy/{strategy}/resume")
-        assert client.ports.operations.drains == {}
+        assert client.ports.operations.release_jobs == {}
         first = client("POST", f"/execution-strategy/{strategy}/pause")
 
         assert client("POST", f"/execution-strategy/{strategy}/pause") == first

@@ -114,7 +114,7 @@ def everything(client: Client) -> Any:
             ports.access.all_keys,
             ports.access.paused_queues,
             ports.access.audit,
-            ports.operations.drains,
+            ports.operations.release_jobs,
             ports.operations.bulks,
             ports.operations.audit,
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dev.memory.stores import MemoryInstances
-from shared.application.ports import Listed
+from shared.application.ports import PageKey
 from shared.domain.ids import StrategySid
 from shared.domain.instance.model import InstanceStatus
 from tests.dialects.core.client import GYM, WATER, Client
@@ -20,8 +20,8 @@ class Lagging(MemoryInstances):
     """An index that still lists instances under statuses they have left."""
 
     def of_strategy(
-        self, strategy: StrategySid, _: Sequence[InstanceStatus], *, before: Listed | None, limit: int
-    ) -> list[Listed]:
+        self, strategy: StrategySid, _: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
         return MemoryInstances.of_strategy(self, strategy, list(InstanceStatus), before=before, limit=limit)
 
 

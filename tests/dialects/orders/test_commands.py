@@ -8,7 +8,7 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from shared.api.orders.commands import VERDICTS, Told, Verb
-from shared.domain.bulk.operation import SLICE, Came
+from shared.domain.bulk.operation import BATCH_SIZE, ItemOutcome
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid
@@ -300,7 +300,7 @@ class TestMany:
 
     def test_all_are_cancelled_by_it(self, joc: Joc) -> None:
         head = joc.workflow()
-        sids = [joc.order(head, **LATER) for _ in range(2 * SLICE + 1)]
+        sids = [joc.order(head, **LATER) for _ in range(2 * BATCH_SIZE + 1)]
 
         assert joc("/orders/cancel", {**REFILL, "auditLog": {"comment": "sold out", "timeSpent": 2}}) == (
             200,
@@ -315,7 +315,7 @@ class TestMany:
 
     def test_what_has_changed_meanwhile_is_judged_anew(self, joc: Joc) -> None:
         head = joc.workflow()
-        sids = [joc.order(head, **LATER) for _ in range(SLICE + 1)]
+        sids = [joc.order(head, **LATER) for _ in range(BATCH_SIZE + 1)]
         joc("/orders/suspend", REFILL)
         joc.carry_through()
         joc("/orders/cancel", {**REFILL, "states": ["SUSPENDED"]})
@@ -327,7 +327,7 @@ class TestMany:
 
     def test_dates_and_places_go_with_it(self, joc: Joc) -> None:
         head, other = joc.workflow(), joc.workflow("other", "/b")
-        soon = [joc.order(head, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(SLICE)]
+        soon = [joc.order(head, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(BATCH_SIZE)]
         late = joc.order(head, **LATER)
         more = [joc.order(other, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(2)]
         third = joc.order(joc.workflow("third", "/c"), start_date=NOON + HOUR, schedule=OwnSchedule())
@@ -341,7 +341,7 @@ class TestMany:
 
     def test_named_ones_too(self, joc: Joc) -> None:
         head = joc.workflow()
-        sids = [joc.order(head, **LATER) for _ in range(SLICE + 1)]
+        sids = [joc.order(head, **LATER) for _ in range(BATCH_SIZE + 1)]
 
         assert joc("/orders/suspend", {"orderIds": [*sids, "gone"]})[0] == 200
         joc.carry_through()
@@ -353,13 +353,13 @@ class TestMany:
     )
     def test_many_are_run(self, joc: Joc, path: str, schedule: OwnSchedule | None) -> None:
         head = joc.workflow(config={"manualTrigger": schedule is None})
-        sids = [joc.order(head, schedule=schedule) for _ in range(SLICE + 1)]
+        sids = [joc.order(head, schedule=schedule) for _ in range(BATCH_SIZE + 1)]
 
         assert joc(f"/orders/{path}", REFILL)[0] == 200
         joc.carry_through()
 
         assert {joc.instance(sid).events[0].status for sid in sids} == {EventStatus.QUEUED}
-        assert len([e for e in joc.ports.instances.audit if e.command == "execute"]) == SLICE + 1
+        assert len([e for e in joc.ports.instances.audit if e.command == "execute"]) == BATCH_SIZE + 1
 
     def test_where_none_of_the_first_is_meant_and_there_are_more_it_is_accepted(self, joc: Joc) -> None:
         head = joc.workflow()
@@ -400,7 +400,7 @@ class TestMany:
 
     def test_core_tells_what_it_is_for(self, joc: Joc, client: Any) -> None:
         head = joc.workflow()
-        for _ in range(SLICE + 1):
+        for _ in range(BATCH_SIZE + 1):
             joc.order(head, **LATER)
         folders = [{"folder": "/", "recursive": False}, {"folder": "/b"}]
         joc("/orders/resume", {"folders": folders})
@@ -409,15 +409,15 @@ class TestMany:
 
         _, told = client("GET", f"/bulk-operation/{sid}")
 
-        sieve = {
+        instance_filter = {
             "phases": ["AHEAD"],
             "plannedFrom": "2026-01-02T00:00:00.000Z",
             "plannedUntil": "2026-01-04T00:00:00.000Z",
         }
         assert told["selection"] == {
             "anyOf": [
-                {"folder": "/", "flat": True, "statuses": ["ACTIVE"], "sieve": sieve},
-                {"folder": "/b", "statuses": ["ACTIVE"], "sieve": sieve},
+                {"folder": "/", "flat": True, "statuses": ["ACTIVE"], "filter": instance_filter},
+                {"folder": "/b", "statuses": ["ACTIVE"], "filter": instance_filter},
             ]
         }
 
@@ -469,15 +469,15 @@ class TestTheTableOfVerdicts:
     """Every command has a row for whatever one order can come to."""
 
     def test_it_is_whole(self) -> None:
-        assert set(VERDICTS) == {(verb, came) for verb in Verb for came in Came}
+        assert set(VERDICTS) == {(verb, outcome) for verb in Verb for outcome in ItemOutcome}
 
     def test_a_cancel_is_done_whatever_an_order_was(self) -> None:
-        row = [VERDICTS[Verb.CANCEL, came] for came in Came]
+        row = [VERDICTS[Verb.CANCEL, outcome] for outcome in ItemOutcome]
         assert row == [Told.DONE, Told.DONE, Told.DONE, Told.LEFT_OUT, Told.BROKEN]
 
     @pytest.mark.parametrize("verb", [verb for verb in Verb if verb is not Verb.CANCEL])
     def test_others_are_done_only_where_they_changed_something(self, verb: Verb) -> None:
-        row = [VERDICTS[verb, came] for came in Came]
+        row = [VERDICTS[verb, outcome] for outcome in ItemOutcome]
         assert row == [Told.DONE, Told.LEFT_OUT, Told.LEFT_OUT, Told.LEFT_OUT, Told.BROKEN]
 
 

@@ -10,7 +10,7 @@ import pytest
 from dev.memory.stores import MemoryInstances
 from shared import bootstrap
 from shared.api.orders.errors import Code
-from shared.api.orders.schemas import MOST_ORDER_IDS
+from shared.api.orders.schemas import MAX_ORDER_IDS
 from shared.application.ports import OverloadedError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
     ),
     "too many ids": (
         "/orders/cancel",
-        {"orderIds": [f"{number}" for number in range(MOST_ORDER_IDS + 1)]},
+        {"orderIds": [f"{number}" for number in range(MAX_ORDER_IDS + 1)]},
         "JOC-420",
         "SOSJsonSchemaException: $.orderIds: List should have at most 1000 items after validation, not 1001",
     ),

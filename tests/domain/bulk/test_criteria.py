@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from shared.domain.bulk.selection import (
+    Filter,
     OfAny,
     OfFolder,
     OfIds,
     OfStrategy,
-    Sieve,
+    filter_of,
     is_below,
     is_selected,
     is_still_selected,
     passes,
-    sieve_of,
     united,
 )
 from shared.domain.calendar.instance_schedule import OwnSchedule
@@ -30,11 +30,11 @@ SOON = NOON + HOUR
 ONE, TWO = StrategySid("s-1"), StrategySid("s-2")
 AHEAD = an_instance(an_event(date=SOON))
 ON_CALL = an_instance(an_event(status=EventStatus.ONHOLD), schedule=OwnSchedule(on_call=True))
-AWAKE = Sieve(phases=(Phase.AHEAD, Phase.UNDATED))
+AWAKE = Filter(phases=(Phase.AHEAD, Phase.UNDATED))
 
 
-def is_through(instance: Instance, **sieve: Any) -> bool:
-    return passes(Sieve(**sieve), instance, now=NOON)
+def is_through(instance: Instance, **instance_filter: Any) -> bool:
+    return passes(Filter(**instance_filter), instance, now=NOON)
 
 
 class TestPhases:
@@ -43,7 +43,7 @@ class TestPhases:
     def test_one_that_stands_elsewhere_does_not_pass(self) -> None:
         assert is_through(AHEAD, phases=(Phase.AHEAD,))
         assert not is_through(AHEAD, phases=(Phase.OVERDUE,))
-        assert passes(Sieve(phases=(Phase.OVERDUE,)), AHEAD, now=SOON + HOUR)
+        assert passes(Filter(phases=(Phase.OVERDUE,)), AHEAD, now=SOON + HOUR)
 
     def test_without_any_it_may_stand_anywhere(self) -> None:
         assert is_through(an_instance(status=InstanceStatus.CANCELED))
@@ -110,20 +110,25 @@ class TestWhoHasOne:
     """A strategy's, a folder's, or several of these; not those that are named."""
 
     def test_it_is_looked_through_with_status_and_version(self) -> None:
-        assert is_selected(OfStrategy(strategy=ONE, sieve=AWAKE), AHEAD, now=NOON)
-        assert not is_selected(OfStrategy(strategy=ONE, sieve=AWAKE), AHEAD, now=SOON + HOUR)
-        assert not is_selected(OfStrategy(strategy=ONE, version=2, sieve=AWAKE), AHEAD, now=NOON)
+        assert is_selected(OfStrategy(strategy=ONE, instance_filter=AWAKE), AHEAD, now=NOON)
+        assert not is_selected(OfStrategy(strategy=ONE, instance_filter=AWAKE), AHEAD, now=SOON + HOUR)
+        assert not is_selected(OfStrategy(strategy=ONE, version=2, instance_filter=AWAKE), AHEAD, now=NOON)
 
     @pytest.mark.parametrize(
         "selection",
         [
-            OfStrategy(strategy=ONE, sieve=AWAKE),
-            OfFolder(folder="/", sieve=AWAKE),
-            OfAny(parts=(OfFolder(folder="/a", sieve=AWAKE), OfFolder(folder="/b", sieve=AWAKE))),
+            OfStrategy(strategy=ONE, instance_filter=AWAKE),
+            OfFolder(folder="/", instance_filter=AWAKE),
+            OfAny(
+                parts=(
+                    OfFolder(folder="/a", instance_filter=AWAKE),
+                    OfFolder(folder="/b", instance_filter=AWAKE),
+                )
+            ),
         ],
     )
     def test_what_was_selected_may_no_longer_be(self, selection: OfStrategy | OfFolder | OfAny) -> None:
-        assert sieve_of(selection) == AWAKE
+        assert filter_of(selection) == AWAKE
         assert is_still_selected(selection, AHEAD, now=NOON)
         assert not is_still_selected(selection, AHEAD, now=SOON + HOUR)
 

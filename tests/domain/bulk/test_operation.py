@@ -8,30 +8,30 @@ from typing import Any
 import pytest
 
 from shared.domain.bulk.operation import (
+    BATCH_SIZE,
     GIVEN_UP,
     HELD_FOR,
-    MOST_PROBLEMS,
+    MAX_PROBLEMS,
     ONE_BY_ONE,
-    SLICE,
     BulkCommand,
     BulkOperation,
     BulkStatus,
-    Came,
     Counts,
+    ItemOutcome,
+    ItemResult,
     MigrateTo,
-    Order,
-    Result,
+    OperationCommand,
+    apply_command,
     at_hand,
     begin,
     is_given_up,
     is_of,
     name_of,
-    ordered,
     reported,
     result_of,
     taken,
 )
-from shared.domain.bulk.selection import Cursor, OfStrategy, Slice
+from shared.domain.bulk.selection import Batch, Cursor, OfStrategy
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
@@ -62,28 +62,28 @@ def sids(*numbers: int) -> tuple[InstanceSid, ...]:
     return tuple(InstanceSid(f"i-{number}") for number in numbers)
 
 
-def a_slice(*numbers: int, at_end: bool = False) -> Slice:
+def a_slice(*numbers: int, at_end: bool = False) -> Batch:
     """These instances; the cursor stands behind the last of them."""
     last = sids(*numbers[-1:])
     cursor = Cursor(created_at=NOON, sid=last[0] if last else None)
-    return Slice(sids=sids(*numbers), cursor=cursor, at_end=at_end)
+    return Batch(sids=sids(*numbers), cursor=cursor, at_end=at_end)
 
 
-def working(*in_hand: int, **members: Any) -> BulkOperation:
+def working(*batch_sids: int, **members: Any) -> BulkOperation:
     """One that an invocation has, with these instances in hand."""
     known: dict[str, Any] = {
-        "in_hand": sids(*in_hand),
+        "batch_sids": sids(*batch_sids),
         "worker": ME,
         "sweep_at": NOON + HELD_FOR,
     }
     return a_bulk(**{**known, **members})
 
 
-def changed(*numbers: int) -> list[Result]:
-    return [Result(sid=sid, came=Came.CHANGED) for sid in sids(*numbers)]
+def changed(*numbers: int) -> list[ItemResult]:
+    return [ItemResult(sid=sid, outcome=ItemOutcome.CHANGED) for sid in sids(*numbers)]
 
 
-def told(bulk: BulkOperation, results: Sequence[Result], **more: Any) -> BulkOperation:
+def told(bulk: BulkOperation, results: Sequence[ItemResult], **more: Any) -> BulkOperation:
     return reported(bulk, results, **{"follows": None, "goes_on": True, "now": LATER, **more})
 
 
@@ -93,7 +93,7 @@ class TestItsBeginning:
     def test_a_small_one_is_in_the_requests_hand(self) -> None:
         bulk = begin(a_bulk(), a_slice(1, 2, at_end=True), worker=ME)
 
-        assert (bulk.in_hand, bulk.at_end, bulk.worker) == (sids(1, 2), True, ME)
+        assert (bulk.batch_sids, bulk.at_end, bulk.worker) == (sids(1, 2), True, ME)
         assert bulk.sweep_at == NOON + HELD_FOR
         assert bulk.status is BulkStatus.ACTIVE
 
@@ -101,7 +101,7 @@ class TestItsBeginning:
         bulk = begin(a_bulk(), None, worker=ME)
 
         assert bulk == a_bulk()
-        assert (bulk.in_hand, bulk.worker, bulk.sweep_at) == ((), None, NOON)
+        assert (bulk.batch_sids, bulk.worker, bulk.sweep_at) == ((), None, NOON)
 
     def test_one_of_nothing_is_done(self) -> None:
         bulk = begin(a_bulk(), a_slice(at_end=True), worker=ME)
@@ -124,7 +124,7 @@ class TestTakingItInHand:
     def test_one_left_with_a_slice_in_hand_has_lost_its_runner(self) -> None:
         assert taken(working(1, 2), worker="other", now=LATER).crashes == 1
 
-    @pytest.mark.parametrize("left", [working(), a_bulk(in_hand=sids(1), status=BulkStatus.ACTIVE)])
+    @pytest.mark.parametrize("left", [working(), a_bulk(batch_sids=sids(1), status=BulkStatus.ACTIVE)])
     def test_one_that_was_set_down_has_not(self, left: BulkOperation) -> None:
         assert taken(left, worker=ME, now=LATER).crashes == 0
 
@@ -135,7 +135,7 @@ class TestReporting:
     def test_the_next_slice_is_in_hand_and_the_cursor_behind_it(self) -> None:
         bulk = told(working(1, 2), changed(1, 2), follows=a_slice(3, 4))
 
-        assert (bulk.in_hand, bulk.cursor.sid, bulk.at_end) == (sids(3, 4), "i-4", False)
+        assert (bulk.batch_sids, bulk.cursor.sid, bulk.at_end) == (sids(3, 4), "i-4", False)
         assert (bulk.counts.changed, bulk.sweep_at) == (2, LATER + HELD_FOR)
         assert (bulk.rev, bulk.updated_at) == (working().rev + 1, LATER)
 
@@ -151,7 +151,7 @@ class TestReporting:
     def test_where_nothing_was_found_so_far_it_goes_on(self) -> None:
         bulk = told(working(), [], follows=a_slice())
 
-        assert (bulk.status, bulk.in_hand, bulk.worker) == (BulkStatus.ACTIVE, (), ME)
+        assert (bulk.status, bulk.batch_sids, bulk.worker) == (BulkStatus.ACTIVE, (), ME)
 
     def test_out_of_time_it_is_due_at_once(self) -> None:
         bulk = told(working(1), changed(1), goes_on=False)
@@ -161,25 +161,28 @@ class TestReporting:
     def test_what_was_not_told_of_stays_in_hand(self) -> None:
         bulk = told(working(1, 2, 3), changed(1), follows=a_slice(9))
 
-        assert (bulk.in_hand, bulk.counts.done) == (sids(2, 3), 1)
+        assert (bulk.batch_sids, bulk.counts.done) == (sids(2, 3), 1)
 
     def test_paused_meanwhile_it_rests_with_what_is_left(self) -> None:
         bulk = told(working(1, 2, status=BulkStatus.PAUSED), changed(1), follows=a_slice(3))
 
-        assert (bulk.status, bulk.in_hand, bulk.counts.changed) == (BulkStatus.PAUSED, sids(2), 1)
+        assert (bulk.status, bulk.batch_sids, bulk.counts.changed) == (BulkStatus.PAUSED, sids(2), 1)
         assert (bulk.sweep_at, bulk.worker, bulk.cursor) == (None, None, Cursor())
 
     def test_canceled_meanwhile_it_keeps_nothing_in_hand(self) -> None:
         bulk = told(working(1, 2, status=BulkStatus.CANCELED, finished_at=NOON), changed(1))
 
-        assert (bulk.status, bulk.in_hand, bulk.counts.changed) == (BulkStatus.CANCELED, (), 1)
+        assert (bulk.status, bulk.batch_sids, bulk.counts.changed) == (BulkStatus.CANCELED, (), 1)
         assert (bulk.sweep_at, bulk.finished_at) == (None, NOON)
 
 
 class TestCounting:
     """Every outcome is counted, what went wrong is told with its reason, of many only how many."""
 
-    EVERY = tuple(Result(sid=sid, came=came) for sid, came in zip(sids(1, 2, 3, 4, 5), Came, strict=True))
+    EVERY = tuple(
+        ItemResult(sid=sid, outcome=outcome)
+        for sid, outcome in zip(sids(1, 2, 3, 4, 5), ItemOutcome, strict=True)
+    )
 
     def test_each_outcome_has_its_count(self) -> None:
         bulk = told(working(1, 2, 3, 4, 5, 6), [*self.EVERY, *changed(6)])
@@ -190,24 +193,28 @@ class TestCounting:
     def test_refused_unknown_and_failed_ones_are_told(self) -> None:
         bulk = told(working(1, 2, 3, 4, 5), self.EVERY)
 
-        assert [problem.came for problem in bulk.problems] == [Came.REFUSED, Came.UNKNOWN, Came.FAILED]
+        assert [problem.outcome for problem in bulk.problems] == [
+            ItemOutcome.REFUSED,
+            ItemOutcome.UNKNOWN,
+            ItemOutcome.FAILED,
+        ]
         assert bulk.left_out == 0
 
     def test_no_more_are_told_than_there_is_room_for(self) -> None:
-        bad = [Result(sid=sid, came=Came.FAILED, why="broken") for sid in sids(*range(60))]
+        bad = [ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why="broken") for sid in sids(*range(60))]
         once = told(working(*range(60)), bad)
         again = [replace(result, sid=InstanceSid(f"other-{result.sid}")) for result in bad]
 
-        twice = told(replace(once, in_hand=tuple(result.sid for result in again)), again)
+        twice = told(replace(once, batch_sids=tuple(result.sid for result in again)), again)
 
-        assert (len(twice.problems), twice.left_out) == (MOST_PROBLEMS, 20)
-        assert told(replace(twice, in_hand=sids(1)), bad[1:2]).left_out == 21
+        assert (len(twice.problems), twice.left_out) == (MAX_PROBLEMS, 20)
+        assert told(replace(twice, batch_sids=sids(1)), bad[1:2]).left_out == 21
 
     def test_what_each_came_to_is_kept_for_one_slice(self) -> None:
-        first = told(working(*range(SLICE)), changed(*range(SLICE)))
-        more = told(replace(first, in_hand=sids(99)), changed(99))
+        first = told(working(*range(BATCH_SIZE)), changed(*range(BATCH_SIZE)))
+        more = told(replace(first, batch_sids=sids(99)), changed(99))
 
-        assert (len(first.results), more.results) == (SLICE, ())
+        assert (len(first.results), more.results) == (BATCH_SIZE, ())
 
 
 class TestARunnerThatDies:
@@ -231,9 +238,9 @@ class TestARunnerThatDies:
         bulk = working(1, 2, crashes=GIVEN_UP)
         assert is_given_up(bulk)
 
-        after = told(bulk, [Result(sid=InstanceSid("i-1"), came=Came.FAILED)])
+        after = told(bulk, [ItemResult(sid=InstanceSid("i-1"), outcome=ItemOutcome.FAILED)])
 
-        assert (after.in_hand, after.crashes, is_given_up(after)) == (sids(2), ONE_BY_ONE, False)
+        assert (after.batch_sids, after.crashes, is_given_up(after)) == (sids(2), ONE_BY_ONE, False)
 
 
 class TestOrders:
@@ -244,51 +251,53 @@ class TestOrders:
     @pytest.mark.parametrize(
         ("order", "status"),
         [
-            (Order.PAUSE, BulkStatus.PAUSED),
-            (Order.RESUME, BulkStatus.ACTIVE),
-            (Order.CANCEL, BulkStatus.CANCELED),
+            (OperationCommand.PAUSE, BulkStatus.PAUSED),
+            (OperationCommand.RESUME, BulkStatus.ACTIVE),
+            (OperationCommand.CANCEL, BulkStatus.CANCELED),
         ],
     )
-    def test_repeated_it_changes_nothing(self, order: Order, status: BulkStatus) -> None:
+    def test_repeated_it_changes_nothing(self, order: OperationCommand, status: BulkStatus) -> None:
         bulk = a_bulk(status=status)
 
-        assert ordered(bulk, order, now=LATER) is bulk
+        assert apply_command(bulk, order, now=LATER) is bulk
 
     @pytest.mark.parametrize("status", FINAL)
-    @pytest.mark.parametrize("order", Order)
-    def test_what_is_over_takes_none(self, status: BulkStatus, order: Order) -> None:
+    @pytest.mark.parametrize("order", OperationCommand)
+    def test_what_is_over_takes_none(self, status: BulkStatus, order: OperationCommand) -> None:
         bulk = a_bulk(status=status)
-        is_there = (order, status) == (Order.CANCEL, BulkStatus.CANCELED)
+        is_there = (order, status) == (OperationCommand.CANCEL, BulkStatus.CANCELED)
 
-        assert ordered(bulk, order, now=LATER) is (bulk if is_there else None)
+        assert apply_command(bulk, order, now=LATER) is (bulk if is_there else None)
 
     def test_paused_it_never_goes_on_by_itself(self) -> None:
-        bulk = ordered(a_bulk(in_hand=sids(1)), Order.PAUSE, now=LATER)
+        bulk = apply_command(a_bulk(batch_sids=sids(1)), OperationCommand.PAUSE, now=LATER)
 
         assert bulk is not None
-        assert (bulk.status, bulk.sweep_at, bulk.in_hand) == (BulkStatus.PAUSED, None, sids(1))
+        assert (bulk.status, bulk.sweep_at, bulk.batch_sids) == (BulkStatus.PAUSED, None, sids(1))
         assert (bulk.rev, bulk.updated_at) == (a_bulk().rev + 1, LATER)
 
-    @pytest.mark.parametrize("order", [Order.PAUSE, Order.CANCEL])
-    def test_while_somebody_works_on_it_it_waits_for_their_report(self, order: Order) -> None:
-        bulk = ordered(working(1, 2), order, now=LATER)
+    @pytest.mark.parametrize("order", [OperationCommand.PAUSE, OperationCommand.CANCEL])
+    def test_while_somebody_works_on_it_it_waits_for_their_report(self, order: OperationCommand) -> None:
+        bulk = apply_command(working(1, 2), order, now=LATER)
 
         assert bulk is not None
-        assert (bulk.in_hand, bulk.sweep_at, bulk.worker) == (sids(1, 2), NOON + HELD_FOR, ME)
+        assert (bulk.batch_sids, bulk.sweep_at, bulk.worker) == (sids(1, 2), NOON + HELD_FOR, ME)
 
     def test_resumed_it_is_due_at_once(self) -> None:
-        bulk = ordered(a_bulk(status=BulkStatus.PAUSED, sweep_at=None), Order.RESUME, now=LATER)
+        bulk = apply_command(
+            a_bulk(status=BulkStatus.PAUSED, sweep_at=None), OperationCommand.RESUME, now=LATER
+        )
 
         assert bulk is not None
         assert (bulk.status, bulk.sweep_at) == (BulkStatus.ACTIVE, LATER)
 
     @pytest.mark.parametrize("status", [BulkStatus.ACTIVE, BulkStatus.PAUSED])
     def test_canceled_it_is_over_and_drops_what_was_left(self, status: BulkStatus) -> None:
-        bulk = ordered(a_bulk(status=status, in_hand=sids(1)), Order.CANCEL, now=LATER)
+        bulk = apply_command(a_bulk(status=status, batch_sids=sids(1)), OperationCommand.CANCEL, now=LATER)
 
         assert bulk is not None
         assert (bulk.status, bulk.finished_at) == (BulkStatus.CANCELED, LATER)
-        assert (bulk.in_hand, bulk.sweep_at) == ((), None)
+        assert (bulk.batch_sids, bulk.sweep_at) == ((), None)
 
 
 class TestWhatACommandCameTo:
@@ -308,12 +317,12 @@ class TestWhatACommandCameTo:
 
         found = [result_of(self.I1, verdict, SID) for verdict in verdicts]
 
-        assert [(one.came, one.why) for one in found] == [
-            (Came.CHANGED, None),
-            (Came.ALREADY_THERE, None),
-            (Came.CHANGED, None),
-            (Came.REFUSED, "the instance is COMPLETED"),
-            (Came.UNKNOWN, "there is no such instance"),
+        assert [(one.outcome, one.why) for one in found] == [
+            (ItemOutcome.CHANGED, None),
+            (ItemOutcome.ALREADY_THERE, None),
+            (ItemOutcome.CHANGED, None),
+            (ItemOutcome.REFUSED, "the instance is COMPLETED"),
+            (ItemOutcome.UNKNOWN, "there is no such instance"),
         ]
 
     def test_only_instances_of_its_account_that_were_there_are_meant(self) -> None:

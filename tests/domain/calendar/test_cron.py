@@ -12,7 +12,7 @@ import pytest
 from shared.domain.calendar.cron import Cron, first_fire, next_fire, read_cron
 from shared.domain.calendar.cron_fields import CronError
 from shared.domain.calendar.cron_search import LocalTimes, OnWeekdays
-from shared.domain.calendar.dates import Asked, zone_named
+from shared.domain.calendar.dates import Anchor, zone_named
 from shared.domain.errors import DateError
 from tests.lifecycle_factories import at, shown
 
@@ -188,7 +188,7 @@ class TestNamedTimes:
     def test_it_is_asked_for_as_it_is_named(self) -> None:
         fire = first_fire(read_cron("30 2 * * *"), at("2026-03-08T06:00"), zone_named(NEW_YORK))
         assert fire is not None
-        assert fire.asked == Asked(year=2026, month=3, day=8, hour=2, minute=30)
+        assert fire.anchor == Anchor(year=2026, month=3, day=8, hour=2, minute=30)
 
     def test_it_comes_also_where_that_instant_is_the_first_that_counts(self) -> None:
         assert fires("30 2 * * *", "2026-03-08T07:00", NEW_YORK, many=1) == ["2026-03-08T07:00"]
@@ -288,7 +288,7 @@ class TestRhythms:
     def test_its_date_is_asked_for_as_the_clocks_show_it(self) -> None:
         fire = first_fire(read_cron("30 * * * *"), at("2026-11-01T06:00"), zone_named(NEW_YORK))
         assert fire is not None
-        assert fire.asked == Asked(year=2026, month=11, day=1, hour=1, minute=30)
+        assert fire.anchor == Anchor(year=2026, month=11, day=1, hour=1, minute=30)
 
 
 class TestWhetherItFires:

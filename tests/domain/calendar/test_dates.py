@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.domain.calendar.dates import (
-    Asked,
+    Anchor,
     Moment,
     ResetTo,
     Span,
@@ -28,22 +28,22 @@ MANILA = ZoneInfo("Asia/Manila")
 PLAIN_UTC = ZoneInfo("UTC")
 
 
-def asked(text: str) -> Asked:
+def anchor(text: str) -> Anchor:
     """``2026-02-31T24:00``: unlike a datetime, an asked date may be one that no clock shows."""
     day, _, clock = text.partition("T")
     numbers = [int(part) for part in (*day.split("-"), *(clock.split(":") if clock else ()))]
-    return Asked(**dict(zip(("year", "month", "day", "hour", "minute", "second"), numbers, strict=False)))
+    return Anchor(**dict(zip(("year", "month", "day", "hour", "minute", "second"), numbers, strict=False)))
 
 
 def start(text: str, zone: ZoneInfo) -> Moment:
     return moment_at(parse_instant(text), zone)
 
 
-def walk(anchor: Moment, span: Span, zone: ZoneInfo, *, steps: int) -> list[str]:
+def walk(base: Moment, span: Span, zone: ZoneInfo, *, steps: int) -> list[str]:
     dates = []
     for _ in range(steps):
-        anchor = later(anchor, span, zone)
-        dates.append(format_instant(anchor.at))
+        base = later(base, span, zone)
+        dates.append(format_instant(base.at))
     return dates
 
 
@@ -66,7 +66,7 @@ class TestMonthsAndYears:
 
     def test_a_clamped_month_still_asks_for_the_31st(self) -> None:
         february = later(start("2026-01-31T10:00:00Z", LISBON), MONTH, LISBON)
-        assert february.asked == asked("2026-02-31T10:00")
+        assert february.anchor == anchor("2026-02-31T10:00")
 
     def test_a_leap_day_comes_back_after_four_years(self) -> None:
         assert walk(start("2024-02-29T06:30:15Z", PLAIN_UTC), YEAR, PLAIN_UTC, steps=4) == [
@@ -78,7 +78,7 @@ class TestMonthsAndYears:
 
     def test_twenty_five_months_cross_two_years(self) -> None:
         span = Span(unit=Unit.MONTHS, amount=25)
-        assert later(start("2026-12-31T08:00:00Z", PLAIN_UTC), span, PLAIN_UTC).asked == asked(
+        assert later(start("2026-12-31T08:00:00Z", PLAIN_UTC), span, PLAIN_UTC).anchor == anchor(
             "2029-01-31T08:00"
         )
 
@@ -92,8 +92,8 @@ class TestMonthsAndYears:
         assert format_instant(before.at) == "2024-12-31T08:00:00.000Z"
 
     def test_the_asked_time_survives_a_gap(self) -> None:
-        anchor = moment_of(asked("2026-02-28T01:30"), LISBON)
-        in_the_gap = later(replace(anchor, asked=asked("2026-02-29T01:30")), MONTH, LISBON)
+        base = moment_of(anchor("2026-02-28T01:30"), LISBON)
+        in_the_gap = later(replace(base, anchor=anchor("2026-02-29T01:30")), MONTH, LISBON)
         assert format_instant(in_the_gap.at) == "2026-03-29T01:00:00.000Z"
         assert format_instant(later(in_the_gap, MONTH, LISBON).at) == "2026-04-29T00:30:00.000Z"
 
@@ -102,33 +102,33 @@ class TestDays:
     """Days count from the asked date, clamped to its month, and keep the asked time."""
 
     def test_a_daily_time_comes_back_the_day_after_a_gap(self) -> None:
-        assert walk(moment_of(asked("2026-03-27T02:30"), MADRID), DAY, MADRID, steps=3) == [
+        assert walk(moment_of(anchor("2026-03-27T02:30"), MADRID), DAY, MADRID, steps=3) == [
             "2026-03-28T01:30:00.000Z",
             "2026-03-29T01:00:00.000Z",  # 03:00 in Madrid: the clocks skip 02:30
             "2026-03-30T00:30:00.000Z",
         ]
 
     def test_a_daily_time_takes_the_first_occurrence_in_an_overlap(self) -> None:
-        assert walk(moment_of(asked("2026-10-24T01:30"), LISBON), DAY, LISBON, steps=2) == [
+        assert walk(moment_of(anchor("2026-10-24T01:30"), LISBON), DAY, LISBON, steps=2) == [
             "2026-10-25T00:30:00.000Z",
             "2026-10-26T01:30:00.000Z",
         ]
 
     def test_days_count_from_the_clamped_day(self) -> None:
-        february = moment_of(asked("2026-02-31T10:00"), PLAIN_UTC)
-        assert later(february, DAY, PLAIN_UTC).asked == asked("2026-03-01T10:00")
+        february = moment_of(anchor("2026-02-31T10:00"), PLAIN_UTC)
+        assert later(february, DAY, PLAIN_UTC).anchor == anchor("2026-03-01T10:00")
 
     def test_a_plan_at_hour_24_skips_no_day(self) -> None:
-        midnight = moment_of(asked("2026-05-30T24:00"), PLAIN_UTC)
+        midnight = moment_of(anchor("2026-05-30T24:00"), PLAIN_UTC)
         assert walk(midnight, DAY, PLAIN_UTC, steps=2) == [
             "2026-06-01T00:00:00.000Z",
             "2026-06-02T00:00:00.000Z",
         ]
-        assert later(midnight, DAY, PLAIN_UTC).asked == asked("2026-05-31T24:00")
+        assert later(midnight, DAY, PLAIN_UTC).anchor == anchor("2026-05-31T24:00")
 
     def test_a_reminder_days_earlier_keeps_its_local_time_across_the_change(self) -> None:
         reminder = earlier(
-            moment_of(asked("2026-03-30T09:00"), MADRID), Span(unit=Unit.DAYS, amount=3), MADRID
+            moment_of(anchor("2026-03-30T09:00"), MADRID), Span(unit=Unit.DAYS, amount=3), MADRID
         )
         assert format_instant(reminder.at) == "2026-03-27T08:00:00.000Z"
 
@@ -138,7 +138,7 @@ class TestHoursAndMinutes:
 
     def test_an_hour_elapses_across_a_gap(self) -> None:
         after = later(start("2026-03-29T00:30:00Z", LISBON), HOUR, LISBON)
-        assert after == Moment(at=datetime(2026, 3, 29, 1, 30, tzinfo=UTC), asked=asked("2026-03-29T02:30"))
+        assert after == Moment(at=datetime(2026, 3, 29, 1, 30, tzinfo=UTC), anchor=anchor("2026-03-29T02:30"))
 
     def test_hours_walk_evenly_through_an_overlap(self) -> None:
         assert walk(start("2026-10-24T23:30:00Z", LISBON), HOUR, LISBON, steps=3) == [
@@ -148,26 +148,27 @@ class TestHoursAndMinutes:
         ]
 
     def test_the_instant_is_counted_from_and_not_the_asked_time(self) -> None:
-        bent = moment_of(asked("2026-03-29T01:30"), LISBON)
+        bent = moment_of(anchor("2026-03-29T01:30"), LISBON)
         after = later(bent, Span(unit=Unit.MINUTES, amount=15), LISBON)
-        assert after == Moment(at=datetime(2026, 3, 29, 1, 15, tzinfo=UTC), asked=asked("2026-03-29T02:15"))
+        assert after == Moment(at=datetime(2026, 3, 29, 1, 15, tzinfo=UTC), anchor=anchor("2026-03-29T02:15"))
 
     def test_seconds_elapse(self) -> None:
         after = later(start("2026-03-29T00:59:50Z", LISBON), Span(unit=Unit.SECONDS, amount=15), LISBON)
         assert after == Moment(
-            at=datetime(2026, 3, 29, 1, 0, 5, tzinfo=UTC), asked=replace(asked("2026-03-29T02:00"), second=5)
+            at=datetime(2026, 3, 29, 1, 0, 5, tzinfo=UTC),
+            anchor=replace(anchor("2026-03-29T02:00"), second=5),
         )
 
     def test_minutes_earlier(self) -> None:
         before = earlier(start("2026-01-01T00:10:00Z", MANILA), Span(unit=Unit.MINUTES, amount=20), MANILA)
         assert before == Moment(
-            at=datetime(2025, 12, 31, 23, 50, tzinfo=UTC), asked=asked("2026-01-01T07:50")
+            at=datetime(2025, 12, 31, 23, 50, tzinfo=UTC), anchor=anchor("2026-01-01T07:50")
         )
 
     def test_a_reset_overwrites_the_local_clock_of_the_result(self) -> None:
         span = Span(unit=Unit.HOURS, amount=30, reset_to=ResetTo(day=31, hour=9, minute=15))
         reset = later(start("2026-02-10T12:34:56.789Z", MANILA), span, MANILA)
-        assert reset == Moment(at=datetime(2026, 2, 28, 1, 15, tzinfo=UTC), asked=asked("2026-02-31T09:15"))
+        assert reset == Moment(at=datetime(2026, 2, 28, 1, 15, tzinfo=UTC), anchor=anchor("2026-02-31T09:15"))
 
 
 class TestReset:
@@ -201,7 +202,7 @@ class TestReset:
     def test_a_reset_day_clamps_and_stays_asked(self) -> None:
         span = Span(unit=Unit.MONTHS, amount=1, reset_to=ResetTo(day=31))
         february = later(start("2026-01-05T10:00:00Z", PLAIN_UTC), span, PLAIN_UTC)
-        assert february == Moment(at=datetime(2026, 2, 28, 10, tzinfo=UTC), asked=asked("2026-02-31T10:00"))
+        assert february == Moment(at=datetime(2026, 2, 28, 10, tzinfo=UTC), anchor=anchor("2026-02-31T10:00"))
 
     def test_a_monthly_plan_at_hour_24_stays_on_the_last_day(self) -> None:
         span = Span(unit=Unit.MONTHS, amount=1, reset_to=ResetTo(day=31, hour=24, minute=0))
@@ -241,7 +242,7 @@ class TestNothingToCount:
 
     def test_zero_days_with_a_reset_is_the_reset(self) -> None:
         span = Span(unit=Unit.DAYS, amount=0, reset_to=ResetTo(hour=12, minute=0))
-        assert later(start("2026-01-31T10:20:30Z", PLAIN_UTC), span, PLAIN_UTC).asked == asked(
+        assert later(start("2026-01-31T10:20:30Z", PLAIN_UTC), span, PLAIN_UTC).anchor == anchor(
             "2026-01-31T12:00"
         )
 
@@ -252,53 +253,55 @@ class TestGap:
     @pytest.mark.parametrize("clock", ["01:00", "01:00:01", "01:30", "01:59:59"])
     def test_every_time_of_the_hour_left_out_is_its_end(self, clock: str) -> None:
         assert (
-            format_instant(moment_of(asked(f"2026-03-29T{clock}"), LISBON).at) == "2026-03-29T01:00:00.000Z"
+            format_instant(moment_of(anchor(f"2026-03-29T{clock}"), LISBON).at) == "2026-03-29T01:00:00.000Z"
         )
 
     def test_the_last_microsecond_of_a_gap_is_its_end(self) -> None:
-        last = replace(asked("2026-03-29T01:59:59"), microsecond=999_999)
+        last = replace(anchor("2026-03-29T01:59:59"), microsecond=999_999)
         assert moment_of(last, LISBON).at == datetime(2026, 3, 29, 1, tzinfo=UTC)
 
     def test_the_times_on_either_side_of_a_gap_are_themselves(self) -> None:
-        last = replace(asked("2026-03-29T00:59:59"), microsecond=999_999)
+        last = replace(anchor("2026-03-29T00:59:59"), microsecond=999_999)
         assert moment_of(last, LISBON).at == datetime(2026, 3, 29, 0, 59, 59, 999_999, tzinfo=UTC)
-        assert moment_of(asked("2026-03-29T02:00"), LISBON).at == datetime(2026, 3, 29, 1, tzinfo=UTC)
+        assert moment_of(anchor("2026-03-29T02:00"), LISBON).at == datetime(2026, 3, 29, 1, tzinfo=UTC)
 
     def test_half_an_hour_on_lord_howe(self) -> None:
         assert (
-            format_instant(moment_of(asked("2026-10-04T02:15"), LORD_HOWE).at) == "2026-10-03T15:30:00.000Z"
+            format_instant(moment_of(anchor("2026-10-04T02:15"), LORD_HOWE).at) == "2026-10-03T15:30:00.000Z"
         )
 
     @pytest.mark.parametrize("clock", ["00:00", "12:00", "23:59"])
     def test_a_whole_day_in_samoa(self, clock: str) -> None:
-        assert format_instant(moment_of(asked(f"2011-12-30T{clock}"), APIA).at) == "2011-12-30T10:00:00.000Z"
+        assert format_instant(moment_of(anchor(f"2011-12-30T{clock}"), APIA).at) == "2011-12-30T10:00:00.000Z"
 
     def test_hour_24_rolls_into_a_gap_at_midnight(self) -> None:
         beirut = ZoneInfo("Asia/Beirut")  # 29 March 2026 begins at 01:00
-        assert format_instant(moment_of(asked("2026-03-28T24:00"), beirut).at) == "2026-03-28T22:00:00.000Z"
+        assert format_instant(moment_of(anchor("2026-03-28T24:00"), beirut).at) == "2026-03-28T22:00:00.000Z"
 
     def test_what_was_asked_is_kept(self) -> None:
-        assert moment_of(asked("2026-03-29T01:30"), LISBON).asked == asked("2026-03-29T01:30")
+        assert moment_of(anchor("2026-03-29T01:30"), LISBON).anchor == anchor("2026-03-29T01:30")
 
 
 class TestOverlap:
     """A local time that comes twice is the first of the two; an instant given as such stays exact."""
 
     def test_the_first_occurrence_counts(self) -> None:
-        assert format_instant(moment_of(asked("2026-10-25T01:30"), LISBON).at) == "2026-10-25T00:30:00.000Z"
+        assert format_instant(moment_of(anchor("2026-10-25T01:30"), LISBON).at) == "2026-10-25T00:30:00.000Z"
 
     def test_the_second_occurrence_is_kept_when_it_is_the_instant(self) -> None:
         second = start("2026-10-25T01:30:00Z", LISBON)
-        assert second == Moment(at=datetime(2026, 10, 25, 1, 30, tzinfo=UTC), asked=asked("2026-10-25T01:30"))
+        assert second == Moment(
+            at=datetime(2026, 10, 25, 1, 30, tzinfo=UTC), anchor=anchor("2026-10-25T01:30")
+        )
 
 
 class TestShift:
     """A shift is elapsed time, and what is asked is set anew."""
 
     def test_a_shift_moves_the_instant(self) -> None:
-        clamped = moment_of(asked("2026-02-31T10:00"), LISBON)
+        clamped = moment_of(anchor("2026-02-31T10:00"), LISBON)
         moved = shifted(clamped, timedelta(days=30, hours=1), LISBON)
-        assert moved == Moment(at=datetime(2026, 3, 30, 11, tzinfo=UTC), asked=asked("2026-03-30T12:00"))
+        assert moved == Moment(at=datetime(2026, 3, 30, 11, tzinfo=UTC), anchor=anchor("2026-03-30T12:00"))
 
 
 class TestLimits:
@@ -307,11 +310,11 @@ class TestLimits:
     @pytest.mark.parametrize("unit", list(Unit))
     @pytest.mark.parametrize("amount", [9_000 * 366 * 24 * 60 * 60, 10**30])
     def test_a_span_out_of_the_calendar_is_refused(self, unit: Unit, amount: int) -> None:
-        anchor, span = start("2026-01-31T10:00:00Z", LISBON), Span(unit=unit, amount=amount)
+        base, span = start("2026-01-31T10:00:00Z", LISBON), Span(unit=unit, amount=amount)
         with pytest.raises(DateError):
-            later(anchor, span, LISBON)
+            later(base, span, LISBON)
         with pytest.raises(DateError):
-            earlier(anchor, span, LISBON)
+            earlier(base, span, LISBON)
 
     @pytest.mark.parametrize(
         "day",
@@ -330,7 +333,7 @@ class TestLimits:
     )
     def test_an_asked_date_out_of_the_calendar_is_refused(self, day: str) -> None:
         with pytest.raises(DateError):
-            moment_of(asked(day), ZoneInfo("Asia/Tokyo"))
+            moment_of(anchor(day), ZoneInfo("Asia/Tokyo"))
 
     def test_an_instant_whose_local_date_is_out_of_the_calendar_is_refused(self) -> None:
         with pytest.raises(DateError):

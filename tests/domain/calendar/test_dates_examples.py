@@ -25,11 +25,11 @@ def start(text: str, zone: ZoneInfo) -> Moment:
     return moment_at(parse_instant(text), zone)
 
 
-def steps_of(anchor: Moment, span: Span, zone: ZoneInfo, *, steps: int) -> list[str]:
+def steps_of(base: Moment, span: Span, zone: ZoneInfo, *, steps: int) -> list[str]:
     dates = []
     for _ in range(steps):
-        anchor = later(anchor, span, zone)
-        dates.append(format_instant(anchor.at))
+        base = later(base, span, zone)
+        dates.append(format_instant(base.at))
     return dates
 
 
@@ -38,7 +38,7 @@ class TestExamples:
 
     def test_water_filter_refill(self) -> None:
         first = start("2026-01-31T10:00:00Z", LISBON)
-        assert first.asked.day == 31
+        assert first.anchor.day == 31
         assert steps_of(first, MONTH, LISBON, steps=4) == [
             "2026-02-28T10:00:00.000Z",
             "2026-03-31T09:00:00.000Z",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.calendar.dates import (
-    Asked,
+    Anchor,
     Span,
     Unit,
     earlier,
@@ -85,9 +85,9 @@ class TestEveryChangeOfEveryZone:
                 size = after - before
                 if size > timedelta(0):
                     gaps += 1
-                    asked = moment_at(at, zone).asked
+                    anchor = moment_at(at, zone).anchor
                     inside = shown(at, zone) - size / 2
-                    assert moment_of(asked, zone).at == at
+                    assert moment_of(anchor, zone).at == at
                     assert moment_of(_asked(inside), zone).at == at, (name, inside)
                 else:
                     overlaps += 1
@@ -111,7 +111,7 @@ class TestNoDrift:
     def test_month_after_month_the_day_is_the_asked_one_clamped(
         self, zone: ZoneInfo, year: int, month: int, day: int, clock: tuple[int, int]
     ) -> None:
-        moment = moment_of(Asked(year=year, month=month, day=day, hour=clock[0], minute=clock[1]), zone)
+        moment = moment_of(Anchor(year=year, month=month, day=day, hour=clock[0], minute=clock[1]), zone)
         for steps in range(1, 25):
             moment = later(moment, Span(unit=Unit.MONTHS, amount=1), zone)
             years, zero_based = divmod(year * 12 + month - 1 + steps, 12)
@@ -148,8 +148,8 @@ class TestOrder:
         amount=st.integers(0, 10_000),
     )
     def test_hours_there_and_back(self, zone: ZoneInfo, at: datetime, unit: Unit, amount: int) -> None:
-        anchor, span = moment_at(at, zone), Span(unit=unit, amount=amount)
-        assert earlier(later(anchor, span, zone), span, zone) == anchor
+        base, span = moment_at(at, zone), Span(unit=unit, amount=amount)
+        assert earlier(later(base, span, zone), span, zone) == base
 
 
 class TestRoundTrips:
@@ -160,9 +160,9 @@ class TestRoundTrips:
     def test_the_asked_date_of_an_instant_stands_for_it(self, zone: ZoneInfo, at: datetime) -> None:
         moment = moment_at(at, zone)
         if at.astimezone(zone).fold == 0:
-            assert moment_of(moment.asked, zone) == moment
+            assert moment_of(moment.anchor, zone) == moment
         else:
-            assert moment_of(moment.asked, zone).at < at
+            assert moment_of(moment.anchor, zone).at < at
 
     @QUICK
     @given(at=instants)
@@ -170,5 +170,5 @@ class TestRoundTrips:
         assert parse_instant(format_instant(at)) == at
 
 
-def _asked(local: datetime) -> Asked:
-    return moment_at(local.replace(tzinfo=UTC), ZoneInfo("UTC")).asked
+def _asked(local: datetime) -> Anchor:
+    return moment_at(local.replace(tzinfo=UTC), ZoneInfo("UTC")).anchor

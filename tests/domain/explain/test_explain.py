@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.explain.instance import MOST_SUBJECTS, Explanation, Known, explain, subjects
+from shared.domain.explain.instance import MAX_SUBJECTS, Explanation, Known, explain, subjects
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.journal import ClosedBy, EventRecord, Trail
+from shared.domain.instance.journal import ClosedBy, EventHistory, EventRecord
 from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.instance.verdict import Actor
@@ -55,7 +55,7 @@ def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -
     asked, present = at(when), at(now)
     closed = {record.event.seq: record for record in of.records}
     told = (
-        past_event(of.instance, seq, replace(of.trail(seq), record=closed.get(seq)))
+        past_event(of.instance, seq, replace(of.event_history(seq), record=closed.get(seq)))
         for seq in range(1, of.instance.next_seq)
     )
     ahead = forecast_until(of.strategy, of.instance, max(asked, present), most=FAR, now=present)
@@ -129,7 +129,7 @@ class TestWhatRan:
         of = life(strategy(initial_delay=DAILY))
         for _ in range(25):
             of.applied(AddEvent(task="greet", by=ANN), at("2026-01-31"))
-        assert len(subjects(of.instance, of.records, at("2026-01-31"))) == MOST_SUBJECTS == 20
+        assert len(subjects(of.instance, of.records, at("2026-01-31"))) == MAX_SUBJECTS == 20
 
 
 class TestWhatFailed:
@@ -192,9 +192,9 @@ class TestExecuting:
         of.claim(of.main, at("2026-01-31"))
         of.step(DONE, at("2026-01-31"))
         of.conclude(of.step(DONE, at("2026-01-31T00:30")), at("2026-01-31T00:30"))
-        (first, second) = of.trail(1).entries
+        (first, second) = of.event_history(1).entries
         first = replace(first, finished_at=at("2026-01-31T00:10"))
-        of.trails[1] = Trail(entries=(first, second))
+        of.event_histories[1] = EventHistory(entries=(first, second))
         return of
 
     def test_in_the_midst_of_a_step(self) -> None:
@@ -372,7 +372,7 @@ class TestCanceled:
         of = life(strategy(reminded(days=0)))
         begun(of, "2026-01-31")
         of.step(Outcome(success=True, directives={"cancelTasks": ["bill"]}), at("2026-01-31"))
-        entry = of.trail(of.running.seq).entries[-1]
+        entry = of.event_history(of.running.seq).entries[-1]
         of.decide(Apply(seq=of.running.seq, fence=1, entry=entry), at("2026-01-31"))
         found = ask(of, "2026-01-31", now="2026-02-11")
         assert (reason(found), found.told.by) == ("CANCELED", "controller")
@@ -622,7 +622,10 @@ class TestARedrivenEvent:
     def again(self) -> Life:
         of = begun(life(), "2026-01-31", DECLINED)
         record: EventRecord = of.records[0]
-        of.decide(Redrive(seq=1, trail=replace(of.trail(1), record=record), by=ANN), at("2026-02-05"))
+        of.decide(
+            Redrive(seq=1, event_history=replace(of.event_history(1), record=record), by=ANN),
+            at("2026-02-05"),
+        )
         return of
 
     def test_while_it_is_queued(self) -> None:

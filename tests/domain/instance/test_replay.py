@@ -81,8 +81,8 @@ class TestWhatIsHeard:
     def counts(self, event: Event = CLAIMED, **entry: Any) -> bool:
         given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
         of = an_entry(**given)
-        trail = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
-        return of in heard(trail, event).entries
+        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
+        return of in heard(event_history, event).entries
 
     def test_a_late_refusal_does_not_count(self) -> None:
         assert not self.counts()
@@ -131,14 +131,14 @@ class TestPosition:
         assert position(a_trail(), an_event()) is None
 
     def test_then_it_is_what_the_last_entry_chose(self) -> None:
-        trail = a_trail(an_entry(intent=CHARGE, then=MAIL))
+        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL))
 
-        assert position(trail, an_event(first_action=CHARGE)) == MAIL
+        assert position(event_history, an_event(first_action=CHARGE)) == MAIL
 
     def test_to_the_end(self) -> None:
-        trail = a_trail(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
+        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
 
-        assert position(trail, an_event(first_action=CHARGE)) == an_end()
+        assert position(event_history, an_event(first_action=CHARGE)) == an_end()
 
 
 class TestUnapplied:
@@ -150,11 +150,11 @@ class TestUnapplied:
         first = an_entry(intent=CHARGE, then=MAIL, outcome=self.ORDERS, run=2)
         second = an_entry(intent=MAIL, then=RECEIPT, run=2)
         third = an_entry(intent=RECEIPT, outcome=self.ORDERS, run=2)
-        trail = a_trail(first, second, third)
+        event_history = a_trail(first, second, third)
 
-        assert unapplied(trail, an_event(run=2, applied=(1, 7))) == (first, third)
-        assert unapplied(trail, an_event(run=2, applied=(2, 1))) == (third,)
-        assert unapplied(trail, an_event(run=2, applied=(2, 3))) == ()
+        assert unapplied(event_history, an_event(run=2, applied=(1, 7))) == (first, third)
+        assert unapplied(event_history, an_event(run=2, applied=(2, 1))) == (third,)
+        assert unapplied(event_history, an_event(run=2, applied=(2, 3))) == ()
 
     def test_not_of_a_runner_that_had_lost_its_lease(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
@@ -168,60 +168,60 @@ class TestStoredResults:
     main path for the main path, of side paths for side paths."""
 
     def test_successes_of_earlier_runs(self) -> None:
-        trail = a_trail(
+        event_history = a_trail(
             an_entry(intent=CHARGE, then=MAIL, outcome=a_success({"id": 7})),
             an_entry(intent=MAIL, outcome=an_error()),
             an_entry(intent=an_intent("mail"), run=2, outcome=a_success("sent")),
         )
 
-        assert stored_results(trail, an_event(run=1), Path.MAIN) == {}
-        assert stored_results(trail, an_event(run=2), Path.MAIN) == {
+        assert stored_results(event_history, an_event(run=1), Path.MAIN) == {}
+        assert stored_results(event_history, an_event(run=2), Path.MAIN) == {
             "charge": StepResult(success=True, response={"id": 7}, from_cache=True)
         }
-        assert stored_results(trail, an_event(run=3), Path.MAIN) == {
+        assert stored_results(event_history, an_event(run=3), Path.MAIN) == {
             "charge": StepResult(success=True, response={"id": 7}, from_cache=True),
             "mail": StepResult(success=True, response="sent", from_cache=True),
         }
 
     def test_the_last_execution_counts(self) -> None:
-        trail = a_trail(
+        event_history = a_trail(
             an_entry(intent=CHARGE, then=replace(CHARGE, visit=2), outcome=a_success()),
             an_entry(intent=replace(CHARGE, visit=2), outcome=an_error()),
         )
 
-        assert stored_results(trail, an_event(run=2), Path.MAIN) == {}
+        assert stored_results(event_history, an_event(run=2), Path.MAIN) == {}
 
     def test_side_paths_are_kept_apart(self) -> None:
         side = replace(MAIL, path=Path.BEFORE_RETRY)
-        trail = a_trail(
+        event_history = a_trail(
             an_entry(intent=CHARGE, then=side, outcome=a_success()),
             an_entry(intent=side, outcome=a_success()),
         )
         event = an_event(run=2)
 
-        assert list(stored_results(trail, event, Path.MAIN)) == ["charge"]
-        assert list(stored_results(trail, event, Path.BEFORE_RETRY)) == ["mail"]
-        assert list(stored_results(trail, event, Path.BEFORE_PAUSE)) == ["mail"]
+        assert list(stored_results(event_history, event, Path.MAIN)) == ["charge"]
+        assert list(stored_results(event_history, event, Path.BEFORE_RETRY)) == ["mail"]
+        assert list(stored_results(event_history, event, Path.BEFORE_PAUSE)) == ["mail"]
 
     def test_side_results_count_from_the_last_restart_on(self) -> None:
         side = replace(CHARGE, path=Path.BEFORE_RETRY)
-        trail = a_trail(an_entry(intent=side, run=1), an_entry(intent=CHARGE, run=2))
+        event_history = a_trail(an_entry(intent=side, run=1), an_entry(intent=CHARGE, run=2))
         restarted = an_event(run=3, side_results_from=3)
 
-        assert stored_results(trail, restarted, Path.BEFORE_RETRY) == {}
-        assert list(stored_results(trail, restarted, Path.MAIN)) == ["charge"]
+        assert stored_results(event_history, restarted, Path.BEFORE_RETRY) == {}
+        assert list(stored_results(event_history, restarted, Path.MAIN)) == ["charge"]
 
 
 class TestStack:
     """The stack holds what the steps of the current run came to, and what they were passed with."""
 
     def test_results_of_the_current_run(self) -> None:
-        trail = a_trail(
+        event_history = a_trail(
             an_entry(intent=CHARGE, then=MAIL, outcome=an_error(402, {"code": "declined"})),
             an_entry(intent=MAIL, then=RECEIPT, outcome=a_success("sent")),
         )
 
-        assert stack(trail, an_event(), RECEIPT) == {
+        assert stack(event_history, an_event(), RECEIPT) == {
             "charge": StepResult(
                 success=False, error=StepError(message="answered 402", status=402, data={"code": "declined"})
             ),
@@ -231,14 +231,14 @@ class TestStack:
     def test_with_what_was_passed_on_the_way(self) -> None:
         retry = an_intent("mail", passed=("charge",))
         receipt = an_intent("receipt", visit=2, passed=("crm",))
-        trail = a_trail(
+        event_history = a_trail(
             an_entry(intent=CHARGE, then=CRM, outcome=a_success(1)),
             an_entry(intent=CRM, then=RECEIPT, outcome=a_success(2)),
             an_entry(intent=RECEIPT, outcome=an_error()),
             an_entry(intent=retry, then=receipt, run=2, outcome=a_success(3)),
         )
 
-        assert stack(trail, an_event(run=2), receipt) == {
+        assert stack(event_history, an_event(run=2), receipt) == {
             "charge": StepResult(success=True, response=1, from_cache=True),
             "mail": StepResult(success=True, response=3),
             "crm": StepResult(success=True, response=2, from_cache=True),
@@ -246,13 +246,13 @@ class TestStack:
 
     def test_on_a_side_path_with_what_was_passed_before_it_and_on_it(self) -> None:
         sent = replace(MAIL, path=Path.BEFORE_RETRY)
-        trail = a_trail(
+        event_history = a_trail(
             an_entry(intent=CHARGE, then=sent, outcome=a_success(1)),
             an_entry(intent=sent, outcome=a_success(2)),
         )
         side = an_intent("crm", path=Path.BEFORE_RETRY, passed=("charge", "mail"))
 
-        assert stack(trail, an_event(run=2), side) == {
+        assert stack(event_history, an_event(run=2), side) == {
             "charge": StepResult(success=True, response=1, from_cache=True),
             "mail": StepResult(success=True, response=2, from_cache=True),
         }
@@ -279,10 +279,13 @@ class TestPassedInRun:
     def test_by_path(self) -> None:
         main = an_intent("charge", passed=("login",))
         side = an_intent("mail", visit=2, path=Path.BEFORE_RETRY, passed=("crm",))
-        trail = a_trail(
+        event_history = a_trail(
             an_entry(intent=CHARGE, run=1),
             an_entry(intent=main, then=side, run=2),
         )
 
-        assert passed_in_run(trail, an_event(run=2), side) == {"crm"}
-        assert passed_in_run(trail, an_event(run=2), replace(side, path=Path.MAIN)) == {"login", "crm"}
+        assert passed_in_run(event_history, an_event(run=2), side) == {"crm"}
+        assert passed_in_run(event_history, an_event(run=2), replace(side, path=Path.MAIN)) == {
+            "login",
+            "crm",
+        }

@@ -15,7 +15,7 @@ from shared.domain.explain.reasons import Reason
 from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
 from shared.domain.instance.due import GRACE, Idle, Scheduled, next_action, sweep_at
 from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
-from shared.domain.instance.journal import Answer, Trail
+from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.replay import answer_to, heard, position
 from shared.domain.instance.run import Ending, Intent
@@ -78,8 +78,8 @@ def sending(of: Life) -> CorrelationId:
     """The correlation id of the event's last call."""
     event = of.instance.event(1)
     assert event is not None
-    then = position(of.trail(1), event)
-    entries = of.trail(1).entries
+    then = position(of.event_history(1), event)
+    entries = of.event_history(1).entries
     return then.correlation_id if isinstance(then, Intent) else entries[-1].intent.correlation_id
 
 
@@ -92,7 +92,7 @@ def answer(of: Life, correlation_id: str | None = None, *, key: str = "k-1") -> 
         by="gateway",
         body={"status": "CONFIRMED"},
     )
-    command = TakeAnswer(seq=1, answer=sent, trail=of.trail(1), by=GATEWAY)
+    command = TakeAnswer(seq=1, answer=sent, event_history=of.event_history(1), by=GATEWAY)
     return of.decide(command, NOON + timedelta(hours=1))
 
 
@@ -234,7 +234,9 @@ class TestTaking:
         of = waiting()
         of.applied(Cancel(by=ANN), NOON)
         sent = Answer(correlation_id=CorrelationId("i-1-1.t0k3n"), key="k", at=NOON, by="gateway")
-        verdict = of.decide(TakeAnswer(seq=1, answer=sent, trail=of.trail(1), by=GATEWAY), NOON)
+        verdict = of.decide(
+            TakeAnswer(seq=1, answer=sent, event_history=of.event_history(1), by=GATEWAY), NOON
+        )
         assert isinstance(verdict, Refused)
         assert verdict.rule == "finished"
 
@@ -269,7 +271,7 @@ class TestALapse:
 
     def test_the_retry_keeps_key_and_correlation_id(self) -> None:
         of = self.lapsed(retries(1))
-        first = of.trail(1).entries[0].intent
+        first = of.event_history(1).entries[0].intent
         of.claim(only(of), at("2026-01-31T19:00"))
         again = only(of).progress.first_action
         assert isinstance(again, Intent)
@@ -298,7 +300,9 @@ class TestALapse:
             correlation_id = sending(of)
             of.claim(only(of), at("2026-01-31T18:00"))
             of.step(SILENT, at("2026-01-31T18:00"))
-            assert (answer_state(only(of), of.trail(1), correlation_id) is AnswerState.AWAITED) == counts
+            assert (
+                answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.AWAITED
+            ) == counts
 
     def test_on_the_side_path_of_its_retry_it_counts(self) -> None:
         steps = [
@@ -309,7 +313,7 @@ class TestALapse:
         correlation_id = sending(of)
         of.claim(only(of), at("2026-01-31T18:00"))
         of.step(SILENT, at("2026-01-31T18:00"))
-        assert answer_state(only(of), of.trail(1), correlation_id) is AnswerState.AWAITED
+        assert answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.AWAITED
 
     def test_once_the_run_has_gone_on_without_it_it_is_stale(self) -> None:
         steps = [
@@ -320,13 +324,13 @@ class TestALapse:
         correlation_id = sending(of)
         of.claim(only(of), at("2026-01-31T18:00"))
         of.step(SILENT, at("2026-01-31T18:00"))
-        assert answer_state(only(of), of.trail(1), correlation_id) is AnswerState.STALE
+        assert answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.STALE
 
     def test_after_a_definite_failure_it_is_stale(self) -> None:
         of = a_call(retry=retries(1))
         correlation_id = sending(of)
         of.conclude(of.step(DECLINED, NOON), NOON)
-        assert answer_state(only(of), of.trail(1), correlation_id) is AnswerState.STALE
+        assert answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.STALE
 
     def test_a_paused_queue_holds_it(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
@@ -364,8 +368,8 @@ class TestForgoing:
         of = a_call(retry=retries(1))
         answer(of)
         of.step(DECLINED, NOON)
-        assert len(of.trail(1).entries) == 1
-        kept = heard(of.trail(1), only(of))
+        assert len(of.event_history(1).entries) == 1
+        kept = heard(of.event_history(1), only(of))
         assert kept.entries == ()
         assert position(kept, only(of)) == only(of).progress.first_action
 
@@ -373,22 +377,25 @@ class TestForgoing:
         of = a_call()
         answer(of)
         of.step(DONE, NOON)
-        assert heard(of.trail(1), only(of)) == of.trail(1)
+        assert heard(of.event_history(1), only(of)) == of.event_history(1)
         of.step(DONE, NOON)
-        assert heard(of.trail(1), only(of)) == of.trail(1)
+        assert heard(of.event_history(1), only(of)) == of.event_history(1)
 
     def test_an_answer_is_found_by_its_mark(self) -> None:
         of = a_call()
         intent = only(of).progress.first_action
         assert isinstance(intent, Intent)
-        assert answer_to(of.trail(1), only(of), intent) is None
+        assert answer_to(of.event_history(1), only(of), intent) is None
         answer(of)
-        assert answer_to(of.trail(1), only(of), intent) is None, "the trail was read before"
-        filed = Answer(correlation_id=intent.correlation_id, key="k-1", at=NOON, by="gateway")
-        other = replace(filed, key="k-2")
-        trail = replace(of.trail(1), answers=(other, filed))
-        assert answer_to(trail, only(of), intent) is filed
-        assert answer_to(trail, only(of), replace(intent, correlation_id=CorrelationId("another"))) is None
+        assert answer_to(of.event_history(1), only(of), intent) is None, "the trail was read before"
+        folder_entries = Answer(correlation_id=intent.correlation_id, key="k-1", at=NOON, by="gateway")
+        other = replace(folder_entries, key="k-2")
+        event_history = replace(of.event_history(1), answers=(other, folder_entries))
+        assert answer_to(event_history, only(of), intent) is folder_entries
+        assert (
+            answer_to(event_history, only(of), replace(intent, correlation_id=CorrelationId("another")))
+            is None
+        )
 
 
 class TestDoubt:
@@ -423,19 +430,21 @@ class TestDoubt:
         of.step(DONE, NOON)
         lease = of.instance.lease
         assert lease is not None
-        of.decide(Claim(seq=1, trail=of.trail(1), token="t", job="j"), lease.until)
+        of.decide(Claim(seq=1, event_history=of.event_history(1), token="t", job="j"), lease.until)
         assert not only(of).progress.call_in_doubt
 
     def test_the_answer_to_a_call_whose_refusal_was_written_down_too_late_is_awaited(self) -> None:
         of = a_call(retry=retries())
         of.step(DECLINED, NOON)
-        (refusal,) = of.trail(1).entries
-        of.trails[1] = Trail()
+        (refusal,) = of.event_history(1).entries
+        of.event_histories[1] = EventHistory()
         of.claim(only(of), at("2026-01-31T13:00"))
-        of.trails[1] = Trail(entries=(refusal,))
+        of.event_histories[1] = EventHistory(entries=(refusal,))
 
         assert only(of).claim.fence == 2
-        assert answer_state(only(of), of.trail(1), refusal.intent.correlation_id) is AnswerState.AWAITED
+        assert (
+            answer_state(only(of), of.event_history(1), refusal.intent.correlation_id) is AnswerState.AWAITED
+        )
 
 
 class TestIds:
@@ -457,7 +466,7 @@ class TestWhatIsToldOfIt:
 
     def test_the_history_tells_sending_and_waiting_apart(self) -> None:
         of = waiting()
-        past = past_event(of.instance, 1, of.trail(1))
+        past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
         assert [(step.step, step.outcome.value) for step in past.steps] == [
             ("call", "SENT"),
@@ -476,7 +485,7 @@ class TestWhatIsToldOfIt:
 
     def test_it_is_explained_where_its_journal_cannot_be_read_that_far(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
-        past = past_event(of.instance, 1, of.trail(1))
+        past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
         later = NOON + timedelta(hours=2)
         known = Known(instance=of.instance, now=later, events=(replace(past, steps=()),))
@@ -485,14 +494,14 @@ class TestWhatIsToldOfIt:
         assert found.until == at("2026-01-31T18:00")
 
     def told(self, of: Life, when: datetime, now: datetime | None = None) -> Told:
-        past = past_event(of.instance, 1, of.trail(1))
+        past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
         known = Known(instance=of.instance, now=now or when, events=(past,))
         return explain(known, [1], when).told
 
     def test_it_cannot_be_retried(self) -> None:
         of = waiting()
-        command = Redrive(seq=1, trail=of.trail(1), by=ANN, steps=frozenset({"call", "note"}))
+        command = Redrive(seq=1, event_history=of.event_history(1), by=ANN, steps=frozenset({"call", "note"}))
         verdict = of.decide(command, NOON)
         assert isinstance(verdict, Refused)
         assert verdict.why == "the event waits for the answer to its call"

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.journal import Trail
+from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Lease
 from shared.domain.instance.run import Ending, Intent
 from shared.domain.instance.verdict import AlreadyThere, Applied
@@ -211,6 +211,6 @@ class TestAStaleClaim:
 
     def test_of_a_closed_event(self) -> None:
         of = life()
-        command = Claim(seq=1, trail=Trail(), token="t0k3n", job="job-2")
+        command = Claim(seq=1, event_history=EventHistory(), token="t0k3n", job="job-2")
         of.run(of.main, NOON)
         assert of.decide(command, LATER) == AlreadyThere(instance=of.instance)

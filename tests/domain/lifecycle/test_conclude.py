@@ -315,7 +315,7 @@ class TestRecords:
     def test_the_last_step_is_in_the_record(self) -> None:
         of = running()
         of.step(DONE, NOON)
-        (entry,) = of.trail(1).entries
+        (entry,) = of.event_history(1).entries
         command = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=True, known_visits=0, last=entry)
         verdict = of.applied(command, NOON)
         assert verdict.records[0].last == entry
@@ -427,7 +427,7 @@ class TestSettingDown:
 def ordered(of: Life, directives: Json) -> JournalEntry:
     """The journal entry of the running event's first step, whose controller ordered something."""
     of.step(Outcome(success=True, directives=directives), NOON)
-    return of.trail(of.running.seq).entries[-1]
+    return of.event_history(of.running.seq).entries[-1]
 
 
 class TestDirectives:
@@ -450,7 +450,7 @@ class TestDirectives:
     def test_an_entry_without_orders_changes_nothing_but_the_note(self) -> None:
         of = running()
         of.step(DONE, NOON)
-        of.applied(Apply(seq=1, fence=1, entry=of.trail(1).entries[-1]), NOON)
+        of.applied(Apply(seq=1, fence=1, entry=of.event_history(1).entries[-1]), NOON)
         assert of.running.applied == (1, 1)
 
     def test_a_canceled_instance_is_told_of_by_the_controller(self) -> None:
@@ -496,7 +496,7 @@ class TestTheGymsRetries:
             attempts.append(of.running.attempt)
             of.step(DECLINED, now)
             end = of.step(DONE, now)
-            told.append(of.trail(of.running.seq).entries[-1].intent.step)
+            told.append(of.event_history(of.running.seq).entries[-1].intent.step)
             of.conclude(end, now)
             now = of.main.date
             dates.extend(shown(now))

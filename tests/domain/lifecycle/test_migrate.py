@@ -98,7 +98,7 @@ class TestMoving:
         migrated(of, version(2, strategy(timezone="Asia/Manila")))
         plan = of.instance.plan.moment
         assert plan is not None
-        assert (plan.at, plan.asked.hour) == (at("2026-01-31"), 8)
+        assert (plan.at, plan.anchor.hour) == (at("2026-01-31"), 8)
 
     def test_a_paused_one_stays_paused(self) -> None:
         of = begun()
@@ -127,7 +127,7 @@ class TestWhatHasBegun:
             ]
         }
         of.step(Outcome(success=True, directives=orders), at("2026-01-31"))
-        entry = of.trail(1).entries[-1]
+        entry = of.event_history(1).entries[-1]
         to = version(2, of.strategy, without=("greet",))
         migrated(of, to, "2026-01-31")
         of.strategy = to

@@ -436,7 +436,7 @@ class TestARaceBetweenAPauseAndAStepsOrders:
     def test_attributes_change_on_a_canceled_instance(self) -> None:
         of = running(life(asked=new(level="basic")))
         of.step(Outcome(success=True, directives={"attributes": {"level": "gold"}}), NOON)
-        entry = of.trail(1).entries[-1]
+        entry = of.event_history(1).entries[-1]
         of.decide(Cancel(by=ANN), NOON)
         of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
         assert of.instance.attributes == {"level": "gold"}

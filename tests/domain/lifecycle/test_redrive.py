@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.ids import call_key
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor, RedrivenFrom, Resolution
-from shared.domain.instance.journal import EventRecord, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.replay import position
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
@@ -158,8 +158,10 @@ class TestAFailedEventOfALivingInstance:
         filler = [replace(of.main, seq=seq, kind=EventKind.ADDED) for seq in range(10, 38)]
         of.instance = replace(of.instance, events=(*of.instance.events, *filler), next_seq=38)
         record = of.record("remind")
-        trail = replace(of.trail(record.event.seq), record=record)
-        assert isinstance(of.decide(Redrive(seq=record.event.seq, trail=trail, by=ANN), LATER), Applied)
+        event_history = replace(of.event_history(record.event.seq), record=record)
+        assert isinstance(
+            of.decide(Redrive(seq=record.event.seq, event_history=event_history, by=ANN), LATER), Applied
+        )
         one_more = of.decide(AddEvent(task="greet", by=ANN), LATER)
         assert isinstance(one_more, Refused)
         assert one_more.rule == "room"
@@ -168,7 +170,7 @@ class TestAFailedEventOfALivingInstance:
         of = greeted()
         closed = replace(of.record("greet").event, kind=EventKind.MAIN)
         record = replace(of.record("greet"), event=closed)
-        verdict = of.decide(Redrive(seq=1, trail=Trail(record=record), by=ANN), LATER)
+        verdict = of.decide(Redrive(seq=1, event_history=EventHistory(record=record), by=ANN), LATER)
         assert told(verdict) == "the plan has gone on without the event"
 
 
@@ -230,7 +232,7 @@ class TestGoodResults:
         of = failed()
         of.redrive("bill", LATER)
         of.claim(of.event("bill"), LATER)
-        then = position(of.trail(1), of.running)
+        then = position(of.event_history(1), of.running)
         assert isinstance(then, Intent)
         assert (then.step, then.passed) == ("pay", ("call",))
 
@@ -240,11 +242,11 @@ class TestGoodResults:
         event = of.event("bill")
         assert event.reuse.redriven_from == (RedrivenFrom(step="pay", run=2),)
         of.claim(event, LATER)
-        then = position(of.trail(1), of.running)
+        then = position(of.event_history(1), of.running)
         assert isinstance(then, Intent)
         assert (then.step, then.passed) == ("pay", ("call",))
-        assert of.step(DONE, LATER) == position(of.trail(1), of.running)
-        following = position(of.trail(1), of.running)
+        assert of.step(DONE, LATER) == position(of.event_history(1), of.running)
+        following = position(of.event_history(1), of.running)
         assert isinstance(following, Intent)
         assert following.step == "tell"
 
@@ -266,7 +268,7 @@ class TestGoodResults:
         run(of, "bill", DONE, DECLINED, now="2026-01-31T15:00")
         of.redrive("bill", LATER)
         of.claim(of.event("bill"), LATER)
-        then = position(of.trail(1), of.running)
+        then = position(of.event_history(1), of.running)
         assert isinstance(then, Intent)
         assert (then.step, then.passed) == ("tell", ("call", "pay"))
 
@@ -296,12 +298,12 @@ class TestGoodResults:
         of.claim(of.main, NOON)
         end = of.step(DECLINED, NOON)
         assert isinstance(end, RunEnd)
-        (last,) = of.trail(1).entries
-        of.trails = {}
+        (last,) = of.event_history(1).entries
+        of.event_histories = {}
         of.decide(Conclude(seq=1, fence=1, end=end, in_doubt=False, known_visits=0, last=last), NOON)
         verdict = of.redrive("bill", LATER, from_step="call")
         assert isinstance(verdict, Applied)
-        assert of.trail(1).entries == (last,)
+        assert of.event_history(1).entries == (last,)
 
 
 class TestMoney:
@@ -310,7 +312,7 @@ class TestMoney:
     def key_of_the_next_call(self, of: Life) -> str:
         of.redrive("bill", LATER)
         of.claim(of.event("bill"), LATER)
-        then = position(of.trail(1), of.running)
+        then = position(of.event_history(1), of.running)
         assert isinstance(then, Intent)
         return then.call_key
 
@@ -331,7 +333,7 @@ class TestMoney:
         of.redrive("bill", LATER, from_step="call")
         of.claim(of.event("bill"), LATER)
         of.step(DONE, LATER)
-        then = position(of.trail(1), of.running)
+        then = position(of.event_history(1), of.running)
         assert isinstance(then, Intent)
         sid = of.instance.event_sid(of.running)
         assert (then.step, then.call_key, then.repeat) == ("pay", call_key(sid, run=1, visit=2), True)
@@ -356,7 +358,7 @@ class TestARunThatWasCutOff:
         assert (event.status, event.run, event.progress.crashes) == (EventStatus.QUEUED, 1, 0)
         assert (event.progress.call_in_doubt, event.in_doubt) == (True, True)
         of.claim(event, LATER)
-        then = position(of.trail(1), of.running)
+        then = position(of.event_history(1), of.running)
         assert isinstance(then, Intent)
         assert then.call_key == call_key(of.instance.event_sid(of.running), run=1, visit=1)
 
@@ -482,7 +484,7 @@ class TestWhatIsNotRunAgain:
         of = life()
         of.run(of.main, NOON)
         record = of.records[0]
-        verdict = of.decide(Redrive(seq=1, trail=Trail(record=record), by=ANN), LATER)
+        verdict = of.decide(Redrive(seq=1, event_history=EventHistory(record=record), by=ANN), LATER)
         assert isinstance(verdict, Refused)
         assert (verdict.why, verdict.rule) == ("the event is PROCESSED", "finished")
 
@@ -492,7 +494,10 @@ class TestWhatIsNotRunAgain:
         assert told(of.redrive("bill", LATER)) == "the event is CANCELED"
 
     def test_what_never_was(self) -> None:
-        assert told(life().decide(Redrive(seq=9, trail=Trail(), by=ANN), LATER)) == "there is no such event"
+        assert (
+            told(life().decide(Redrive(seq=9, event_history=EventHistory(), by=ANN), LATER))
+            == "there is no such event"
+        )
 
 
 class TestAStaleRecord:
@@ -527,5 +532,5 @@ class TestAStaleRecord:
         of = failed()
         of.redrive("bill", LATER)
         assert isinstance(of.decide(Execute(seq=1, by=ANN), LATER), AlreadyThere)
-        claim = Claim(seq=1, trail=of.trail(1), token="t", job="j")
+        claim = Claim(seq=1, event_history=of.event_history(1), token="t", job="j")
         assert isinstance(of.decide(claim, LATER), Applied)

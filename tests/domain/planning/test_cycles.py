@@ -355,10 +355,10 @@ class TestEveryZone:
         first = first_cycle(of, instance, now=at(start))
         plan = list(islice(coming_cycles(of, instance, first, now=at(start)), 48))
         asked = {
-            (dated.moment.asked.day, dated.moment.asked.hour, dated.moment.asked.minute) for dated in plan
+            (dated.moment.anchor.day, dated.moment.anchor.hour, dated.moment.anchor.minute) for dated in plan
         }
         assert len(asked) == 1
         assert [dated.cycle for dated in plan] == list(range(1, 49))
         assert all(one.moment.at < other.moment.at for one, other in pairwise(plan))
-        months = [dated.moment.asked.year * 12 + dated.moment.asked.month for dated in plan]
+        months = [dated.moment.anchor.year * 12 + dated.moment.anchor.month for dated in plan]
         assert months == list(range(months[0], months[0] + 48))

@@ -251,7 +251,7 @@ class TestShift:
         self.shifted(of, paused="2026-01-10", until="2026-01-13T06:00")
         assert of.open == [("bill", "2026-02-03T06:00")]
         assert of.instance.plan.moment is not None
-        assert of.instance.plan.moment.asked.day == 3
+        assert of.instance.plan.moment.anchor.day == 3
         of.run(of.main, at("2026-02-03T06:00"))
         assert of.open == [("bill", "2026-03-03T06:00")]
 

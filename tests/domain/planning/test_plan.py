@@ -99,7 +99,7 @@ class TestAPlanThatHasEnded:
         of = life(strategy(parts={"onCreateTasks": [{"task": "greet"}]}), new("2026-01-31"))
         of.claim(of.event("greet"), at("2026-01-31"))
         of.step(Outcome(success=True, directives={"cancelTasks": ["bill"]}), at("2026-01-31"))
-        entry = of.trail(of.running.seq).entries[-1]
+        entry = of.event_history(of.running.seq).entries[-1]
         of.decide(Apply(seq=of.running.seq, fence=1, entry=entry), at("2026-01-31"))
         assert of.closed == [("bill", "CANCELED")]
         assert of.open == [("greet", "2026-01-31T00:00"), ("bill", "2026-02-28T00:00")]

@@ -100,7 +100,7 @@ class TestTheExamples:
         for _ in range(5):
             dates.append(of.open)
             assert of.instance.plan.moment is not None
-            assert of.instance.plan.moment.asked.day == 31
+            assert of.instance.plan.moment.anchor.day == 31
             of.run(of.main, of.main.date)
         assert dates == [
             [("send-refill", "2026-01-31T10:00")],

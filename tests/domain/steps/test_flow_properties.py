@@ -14,7 +14,7 @@ from tests.factories import NO_ANSWER, Journey, a_success, an_error, hours, sett
 
 KEYS = ("a", "b", "c", "d")
 MOST_RETRIES = 2
-MOST_RUNS = (1 + MOST_RETRIES) * (1 + len(KEYS))  # each step may set the attempts back once
+MAX_RUNS = (1 + MOST_RETRIES) * (1 + len(KEYS))  # each step may set the attempts back once
 KINDS = ("callback", "onError", "onBeforeRetry", "onBeforePause")
 CONDITIONS = ("true", "false", "attempt == 1", "stack.a.success", "attributes.missing == 1.0")
 OUTCOMES: tuple[Outcome, ...] = (a_success({"n": 1}), a_success(), an_error(500), NO_ANSWER)
@@ -86,7 +86,7 @@ class TestEveryRunEnds:
             run.retry()
             self.walk_to_the_end(run, outcomes)
             runs += 1
-            assert runs <= MOST_RUNS
+            assert runs <= MAX_RUNS
 
         assert run.end.how is Ending.SUCCEEDED or run.end.failure is not None
         assert run.event.attempt <= 1 + MOST_RETRIES
@@ -94,11 +94,11 @@ class TestEveryRunEnds:
     def walk_to_the_end(self, run: Journey, outcomes: list[Outcome]) -> None:
         visits = 0
         while isinstance(run.then, Intent):
-            assert position(run.trail, run.event) == run.then
-            assert set(run.intent.passed) <= set(stack(run.trail, run.event, run.intent))
+            assert position(run.event_history, run.event) == run.then
+            assert set(run.intent.passed) <= set(stack(run.event_history, run.event, run.intent))
             assert run.intent.visit == visits + 1
             assert (run.intent.failure is None) == (run.intent.path is Path.MAIN)
             run.goes(outcomes[visits % len(outcomes)])
             visits += 1
             assert visits <= MAX_VISITS
-        assert position(run.trail, run.event) == run.then
+        assert position(run.event_history, run.event) == run.then

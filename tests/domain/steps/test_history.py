@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import EventKind, EventStatus
-from shared.domain.instance.journal import EventRecord, Trail
+from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.run import Ending, Intent, Outcome, Path, RunEnd
 from shared.domain.lifecycle.commands import CancelEvent, Conclude, Pause, Wait
 from shared.domain.steps.history import PastEvent, StepOutcome, last_finished_run, past_event
@@ -45,10 +45,10 @@ def run(of: Life, *outcomes: Outcome, now: str = "2026-01-31T12:00") -> Life:
     for outcome in outcomes:
         then = of.step(outcome, at(now))
         if isinstance(then, RunEnd):
-            entries = of.trail(1).entries
+            entries = of.event_history(1).entries
             closes = then.how is Ending.SUCCEEDED
             if closes:
-                of.trails[1] = Trail(entries=entries[:-1])
+                of.event_histories[1] = EventHistory(entries=entries[:-1])
             of.decide(
                 Conclude(
                     seq=1,
@@ -65,7 +65,7 @@ def run(of: Life, *outcomes: Outcome, now: str = "2026-01-31T12:00") -> Life:
 
 def past(of: Life, seq: int = 1) -> PastEvent:
     record = next((record for record in of.records if record.event.seq == seq), None)
-    found = past_event(of.instance, seq, replace(of.trail(seq), record=record))
+    found = past_event(of.instance, seq, replace(of.event_history(seq), record=record))
     assert found is not None
     return found
 
@@ -167,8 +167,8 @@ class TestARunWithoutSteps:
     def test_is_left_out(self) -> None:
         of = life(strategy(steps=STEPS, retry=retries(2)))
         run(of, DONE, DECLINED, DONE)
-        (first, *others) = of.trail(1).entries
-        of.trails[1] = Trail(entries=(first, *others, replace(first, run=3)))
+        (first, *others) = of.event_history(1).entries
+        of.event_histories[1] = EventHistory(entries=(first, *others, replace(first, run=3)))
         of.instance = of.instance.with_event(replace(of.main, run=3))
         assert [(step.step, step.run) for step in past(of).steps] == [
             ("call", 1),
@@ -184,15 +184,15 @@ class TestWhatStandsOnTheInstance:
     def test_a_record_of_an_open_event_does_not_count(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
-        twin = Life(strategy=of.strategy, instance=of.instance, trails=dict(of.trails))
+        twin = Life(strategy=of.strategy, instance=of.instance, event_histories=dict(of.event_histories))
         end = twin.step(DONE, NOON)
         twin.conclude(end, NOON)
-        found = past_event(of.instance, 1, replace(of.trail(1), record=twin.records[0]))
+        found = past_event(of.instance, 1, replace(of.event_history(1), record=twin.records[0]))
         assert found is not None
         assert (found.record, found.event.status) == (None, EventStatus.EXECUTING)
 
     def test_there_is_none_of_an_unknown_number(self) -> None:
-        assert past_event(life().instance, 9, Trail()) is None
+        assert past_event(life().instance, 9, EventHistory()) is None
 
     def test_a_paused_one_keeps_its_place(self) -> None:
         of = life(strategy(steps=STEPS))

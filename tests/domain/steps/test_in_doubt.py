@@ -23,7 +23,12 @@ def cut_off(
     of.claim(of.main, NOON)
     event = changed(of.running, call_in_doubt=True, resolution=resolution)
     context = StepContext(
-        strategy=of.strategy, instance=of.instance, event=event, trail=of.trail(1), now=NOON, token="t"
+        strategy=of.strategy,
+        instance=of.instance,
+        event=event,
+        event_history=of.event_history(1),
+        now=NOON,
+        token="t",
     )
     assert isinstance(event.progress.first_action, Intent)
     return context, event.progress.first_action

@@ -72,7 +72,7 @@ def at(strategy: Strategy, *entries: JournalEntry, attributes: dict[str, Any] | 
         strategy=strategy,
         instance=an_instance(attributes=attributes or {}),
         event=an_event(),
-        trail=a_trail(*entries),
+        event_history=a_trail(*entries),
         now=NOON,
         token="token",
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.validation.jtd import DEEPEST, errors, is_timestamp
+from shared.domain.validation.jtd import MAX_DEPTH, errors, is_timestamp
 
 Indicators = list[tuple[str, str]]
 
@@ -364,9 +364,9 @@ class TestDepth:
         return value
 
     def test_the_limit_itself_is_accepted(self) -> None:
-        assert indicators(self.LIST, self.nested(DEEPEST)) == []
+        assert indicators(self.LIST, self.nested(MAX_DEPTH)) == []
 
-    @pytest.mark.parametrize("levels", [DEEPEST + 1, 50_000])
+    @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 50_000])
     def test_one_level_more_is_an_error(self, levels: int) -> None:
         assert indicators(self.LIST, self.nested(levels)) == [("/0" * 33, "/definitions/list/elements")]
 

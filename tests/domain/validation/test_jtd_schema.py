@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.validation.jtd import DEEPEST, JtdError, schema_problems
+from shared.domain.validation.jtd import MAX_DEPTH, JtdError, schema_problems
 
 
 def places(schema: object) -> list[str]:
@@ -138,9 +138,9 @@ class TestLoops:
         assert places({"definitions": loop, "ref": "a"}) == ["/definitions/b/ref", "/definitions/c~1d/ref"]
 
     def test_a_long_way_round_is_refused(self) -> None:
-        steps = {f"d{n}": {"ref": f"d{n + 1}"} for n in range(DEEPEST)}
-        assert places({"definitions": {**steps, f"d{DEEPEST}": {}}}) == ["/definitions/d0/ref"]
-        assert places({"definitions": {**steps, f"d{DEEPEST}": {}, "d0": {"ref": "d2"}}}) == []
+        steps = {f"d{n}": {"ref": f"d{n + 1}"} for n in range(MAX_DEPTH)}
+        assert places({"definitions": {**steps, f"d{MAX_DEPTH}": {}}}) == ["/definitions/d0/ref"]
+        assert places({"definitions": {**steps, f"d{MAX_DEPTH}": {}, "d0": {"ref": "d2"}}}) == []
 
 
 class TestDepth:
@@ -154,10 +154,10 @@ class TestDepth:
         return schema
 
     def test_the_limit_itself_is_looked_at(self) -> None:
-        (place,) = places(self.nested(DEEPEST))
+        (place,) = places(self.nested(MAX_DEPTH))
         assert place.endswith("/nonsense")
 
-    @pytest.mark.parametrize("levels", [DEEPEST + 1, 10_000])
+    @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 10_000])
     def test_one_level_more_is_refused(self, levels: int) -> None:
         (problem,) = schema_problems(self.nested(levels))
         assert problem.message == "schemas nest at most 32 levels deep"
