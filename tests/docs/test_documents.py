@@ -75,3 +75,15 @@ class TestDecisions:
     @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda p: p.name)
     def test_each_has_a_status(self, path: Path) -> None:
         assert re.search(r"^Status: (accepted|superseded by \d+)$", path.read_text(), re.MULTILINE)
+
+
+class TestNamesInTheGlossary:
+    """Every class the glossary names is in the code."""
+
+    NAMED = re.findall(r"`([A-Z][a-z]\w+)`", (ROOT / "docs" / "glossary.md").read_text())
+
+    @pytest.mark.parametrize("name", sorted(set(NAMED) - {"Idempotency"}))
+    def test_each_class_exists(self, name: str) -> None:
+        modules = [*(ROOT / "shared" / "domain").rglob("*.py"), ROOT / "shared" / "application" / "ports.py"]
+
+        assert any(name in names_in(path) for path in modules)

@@ -34,7 +34,12 @@ from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new
 from tests.lifecycle_walks import RandomLife, Transition
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "state-machines.md"
-ROW = re.compile(r"\| (?P<before>[A-Za-z, ]+) \| (?P<after>[A-Z]+) \| (?P<by>[a-z_`, ]+) \| [^|]+ \|")
+TRANSITION = re.compile(
+    r"^### (?P<before>[A-Za-z, ]+) → (?P<after>[A-Z]+)\n(?P<reasons>.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL
+)
+REASON = re.compile(
+    r"^- (?P<by>`\w+`(?:,\s+`\w+`)*):\s+(?P<why>\S.*?\.)(?=\n- |\n\n|\Z)", re.MULTILINE | re.DOTALL
+)
 LIVES = 1100
 STEPS = 80
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
@@ -51,14 +56,17 @@ Moves = frozenset[tuple[frozenset[str], str, frozenset[str]]]
 
 
 def documented(section: str) -> Moves:
-    """The rows of one section's table."""
+    """Return the transitions that a section lists, each with its commands; every command has one reason."""
     (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    rows = [ROW.fullmatch(line) for line in text.splitlines() if line.startswith("| ")]
-    return frozenset(
-        (frozenset(row["before"].split(", ")), row["after"], frozenset(re.findall(r"`(\w+)`", row["by"])))
-        for row in rows
-        if row is not None
-    )
+    moves = []
+    for transition in TRANSITION.finditer(text):
+        reasons = list(REASON.finditer(transition["reasons"]))
+        commands = [command for reason in reasons for command in re.findall(r"`(\w+)`", reason["by"])]
+        assert len(reasons) == len(re.findall(r"^- ", transition["reasons"], re.MULTILINE))
+        assert len(commands) == len(set(commands)), transition["before"]
+        before = frozenset(transition["before"].split(", "))
+        moves.append((before, transition["after"], frozenset(commands)))
+    return frozenset(moves)
 
 
 def merged(found: set[Transition], groups: Moves) -> Moves:
