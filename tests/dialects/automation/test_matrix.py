@@ -126,12 +126,6 @@ class TestTheTable:
         for code in Code:
             assert re.search(rf"^\| \d{{3}} \| {int(code)} \|", DOC, re.MULTILINE), code
 
-    def test_the_tests_named_in_the_documents_exist(self) -> None:
-        for module, name in re.findall(r"`(dialects/test_\w+\.py)::([\w:]+)`", DOC):
-            text = (ROOT / "tests" / module).read_text()
-            for part in name.split("::"):
-                assert re.search(rf"(def|class) {part}\b", text), (module, name)
-
 
 class TestWhatIsNotServed:
     """Counters of a contract that there is not: 404 in the dialect's shape."""
