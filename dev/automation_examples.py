@@ -41,7 +41,7 @@ class _Records:
 class Story:
     """Operations one after another. told: each one's example by its name."""
 
-    told: dict[str, Json] = field(default_factory=dict)
+    recorded: dict[str, Json] = field(default_factory=dict)
     ports: MemoryPorts = field(
         default_factory=lambda: MemoryPorts(caller=_Records(), clock=ManualClock(NOON), ids=Ids())
     )
@@ -58,7 +58,7 @@ class Story:
         )
         self.ports.access.put_key(key)
 
-    def tell(
+    def record(
         self, name: str, body: Json = None, *, query: Mapping[str, str] | None = None, **path: str
     ) -> Json:
         """Have an operation done and keep it as its example; its answer."""
@@ -74,7 +74,7 @@ class Story:
         whole = {"account_id": ACCOUNT, **path}
         found = answer(AUTOMATION, ROUTE_OF[name], incoming, whole).body
         parts = {"path": whole, "query": query, "body": body, "answer": found}
-        self.told[name] = {part: value for part, value in parts.items() if value not in (None, "", {})}
+        self.recorded[name] = {part: value for part, value in parts.items() if value not in (None, "", {})}
         return deepcopy(found)
 
     def run(self, sid: str) -> None:
@@ -87,26 +87,26 @@ def examples() -> dict[str, Any]:
     """Every operation's example, by its name in the order of the routes."""
     story = Story()
     sent = json.loads((ROOT / "events" / "automation-definition.json").read_text())
-    of = {"definition_id": story.tell("post_definition", sent)["id"]}
-    story.tell("list_definitions", query={"limit": "10"})
-    story.tell(
+    of = {"definition_id": story.record("post_definition", sent)["id"]}
+    story.record("list_definitions", query={"limit": "10"})
+    story.record(
         "post_http_request", {"customerId": "c-1", "event": "new sign up"}, query={"subAccountId": "shop"}
     )
-    one = {**of, "workflow_id": story.tell("post_workflow", {"customerId": "c-2"}, **of)["workflowId"]}
+    one = {**of, "workflow_id": story.record("post_workflow", {"customerId": "c-2"}, **of)["workflowId"]}
     story.run(one["workflow_id"])
-    story.tell("list_workflows", query={"status": "Runnable", "limit": "10"}, **of)
-    story.tell("get_workflow", query={"includeLogs": "true"}, **one)
-    story.tell("patch_workflow", {"status": "suspend"}, **one)
-    failed = story.tell("post_workflow", {"customerId": ""}, **of)["workflowId"]
+    story.record("list_workflows", query={"status": "Runnable", "limit": "10"}, **of)
+    story.record("get_workflow", query={"includeLogs": "true"}, **one)
+    story.record("patch_workflow", {"status": "suspend"}, **one)
+    failed = story.record("post_workflow", {"customerId": ""}, **of)["workflowId"]
     story.run(failed)
-    story.tell("list_errors", **of, workflow_id=failed)
-    story.tell("post_workflow", {"customerId": "c-2"}, **of)
-    story.tell("put_definition", {**sent, "status": "disabled"}, **of)
-    story.tell("get_definition", query={"limit": "1"}, **of)
-    story.tell("delete_definition", query={"version": "1"}, **of)
-    story.tell("list_timezones", query={"contains": "europe"})
-    story.tell("list_functions")
-    return {route.operation.__name__: story.told[route.operation.__name__] for route in ROUTES}
+    story.record("list_errors", **of, workflow_id=failed)
+    story.record("post_workflow", {"customerId": "c-2"}, **of)
+    story.record("put_definition", {**sent, "status": "disabled"}, **of)
+    story.record("get_definition", query={"limit": "1"}, **of)
+    story.record("delete_definition", query={"version": "1"}, **of)
+    story.record("list_timezones", query={"contains": "europe"})
+    story.record("list_functions")
+    return {route.operation.__name__: story.recorded[route.operation.__name__] for route in ROUTES}
 
 
 def main() -> int:

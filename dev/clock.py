@@ -17,7 +17,7 @@ class Offset:
     """How far simulated time is ahead of real time (behind, where negative), and whether a jump is under way."""
 
     seconds: int = 0
-    jumping: bool = False
+    is_advancing: bool = False
 
 
 class ClockFile:
@@ -32,13 +32,13 @@ class ClockFile:
             stored = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return Offset()
-        return Offset(seconds=stored["offsetSeconds"], jumping=stored["jumping"])
+        return Offset(seconds=stored["offsetSeconds"], is_advancing=stored["isAdvancing"])
 
     def write(self, offset: Offset) -> None:
         """Replace it, so that a crash leaves either the old or the new one."""
         fresh = self.path.with_suffix(".new")
         with fresh.open("w") as file:
-            json.dump({"offsetSeconds": offset.seconds, "jumping": offset.jumping}, file)
+            json.dump({"offsetSeconds": offset.seconds, "isAdvancing": offset.is_advancing}, file)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.path)
@@ -66,7 +66,7 @@ class DevClock:
         """Return once ``seconds`` of simulated time have passed."""
         if seconds <= 0:
             return
-        if not self._file.read().jumping:
+        if not self._file.read().is_advancing:
             time.sleep(seconds)
             return
         body = json.dumps({"seconds": seconds}).encode()

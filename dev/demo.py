@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dev.books import Books, disagreements
 from dev.client import Api, Processes, advance, example
 from dev.emulator import free_port
+from dev.history_reader import HistoryReader, contradictions
 from dev.workers import ROOT
 from shared.domain.instance.event import EventStatus
 
@@ -124,7 +124,7 @@ def opened(processes: Processes) -> Year:
     )
 
 
-def the_year(year: Year) -> list[str]:
+def play_year(year: Year) -> list[str]:
     """What happens in it; the sids of its instances."""
     water = year.water.call(
         "POST",
@@ -199,43 +199,43 @@ def the_year(year: Year) -> list[str]:
     return [water["sid"], ann_sid, ben, year.insured, mia]
 
 
-def the_books(year: Year, sids: list[str]) -> None:
+def check_history(year: Year, sids: list[str]) -> None:
     """The timeline of each instance, and what must be true of it."""
-    books = Books.of(year.stack)
+    history = HistoryReader.of(year.stack)
     for name, sid in zip(("water filters", "Ann", "Ben", "Rex", "Mia"), sids, strict=True):
         say(f"\n-- {name}")
-        for line in books.lines(sid):
+        for line in history.lines(sid):
             outcome, intent = line.entry.outcome, line.entry.intent
             result = (
                 "done" if outcome.success else f"FAILED: {outcome.error.message if outcome.error else '?'}"
             )
             ran, cycle = f"{line.at:%Y-%m-%d %H:%M:%S}", line.event.created_cycle
             say(f"   {ran}  cycle {cycle:2}  {line.event.task:14} {intent.step:14} {result}")
-        for event, _, _ in books.events(sid):
+        for event, _, _ in history.events(sid):
             if event.status is EventStatus.PENDING:
                 say(f"   to come: {event.task} on {event.date:%Y-%m-%d %H:%M}Z, cycle {event.created_cycle}")
-    _check_water(books, sids[0])
-    _check_ann(books, sids[1])
-    _check_ben(books, sids[2])
-    _check_rex(books, sids[3])
-    _check_mia(books, sids[4])
+    _check_water(history, sids[0])
+    _check_ann(history, sids[1])
+    _check_ben(history, sids[2])
+    _check_rex(history, sids[3])
+    _check_mia(history, sids[4])
     ledger = [line for line in year.downstream.call("GET", "/_ledger") if not line["path"].endswith("/token")]
-    told = disagreements(books, sids, ledger)
-    must(not told, "; ".join(told))
+    contradicting_calls = contradictions(history, sids, ledger)
+    must(not contradicting_calls, "; ".join(contradicting_calls))
     say(f"\nthe downstream's ledger and the engine's record agree on all {len(ledger)} calls")
 
 
-def _mains(books: Books, sid: str) -> list[tuple[int, str, str, int]]:
+def _mains(history: HistoryReader, sid: str) -> list[tuple[int, str, str, int]]:
     """Cycle, date, status and attempts of every main event."""
     return [
         (event.created_cycle, f"{event.date:%Y-%m-%dT%H:%M}", event.status.value, event.attempt)
-        for event, _, _ in books.events(sid)
+        for event, _, _ in history.events(sid)
         if event.is_main
     ]
 
 
-def _check_water(books: Books, sid: str) -> None:
-    mains = _mains(books, sid)
+def _check_water(history: HistoryReader, sid: str) -> None:
+    mains = _mains(history, sid)
     must([date for _, date, _, _ in mains[:5]] == WATER_DATES, f"the dates of the filters: {mains}")
     must(
         [cycle for cycle, _, _, _ in mains] == list(range(1, 18)),
@@ -243,9 +243,11 @@ def _check_water(books: Books, sid: str) -> None:
     )
 
 
-def _check_ann(books: Books, sid: str) -> None:
+def _check_ann(history: HistoryReader, sid: str) -> None:
     first = [
-        line for line in books.lines(sid) if line.event.task == "charge-fee" and line.event.created_cycle == 1
+        line
+        for line in history.lines(sid)
+        if line.event.task == "charge-fee" and line.event.created_cycle == 1
     ]
     steps = [line.entry.intent.step for line in first]
     must(
@@ -259,26 +261,28 @@ def _check_ann(books: Books, sid: str) -> None:
     for failed, again in zip(failures, charges[1:], strict=True):
         late = again.started_at - (failed.retry_at or again.started_at)
         must(timedelta() <= late < timedelta(minutes=5), f"a retry is at most minutes late: {late}")
-    statuses = {cycle: status for cycle, _, status, _ in _mains(books, sid)}
+    statuses = {cycle: status for cycle, _, status, _ in _mains(history, sid)}
     paid = [cycle for cycle, status in statuses.items() if status == "PROCESSED"]
     must(paid == [1, 2, 3, 6, 7, 8, 9], f"the cycles Ann paid for: {statuses}")
-    mains = {cycle: date for cycle, date, _, _ in _mains(books, sid)}
+    mains = {cycle: date for cycle, date, _, _ in _mains(history, sid)}
     must(
         (mains[2], mains[3]) == ("2026-04-03T07:00", "2026-05-03T07:00"),
         f"the dates of cycles 2 and 3: {mains}",
     )
-    reminders = [f"{e.date:%Y-%m-%dT%H:%M}" for e, _, _ in books.events(sid) if e.task == "send-reminder"]
+    reminders = [f"{e.date:%Y-%m-%dT%H:%M}" for e, _, _ in history.events(sid) if e.task == "send-reminder"]
     must(
         reminders[:2] == ["2026-02-28T08:00", "2026-03-31T07:00"], f"the dates of the reminders: {reminders}"
     )
-    tasks = [line.event.task for line in books.lines(sid)]
+    tasks = [line.event.task for line in history.lines(sid)]
     must(tasks.count("send-welcome") == 1 and tasks[-1] == "send-winback", "the welcome and the win-back")
     must(tasks.count("send-reminder") == 7, f"a reminder before each charge that was not late: {tasks}")
 
 
-def _check_ben(books: Books, sid: str) -> None:
+def _check_ben(history: HistoryReader, sid: str) -> None:
     first = [
-        line for line in books.lines(sid) if line.event.task == "charge-fee" and line.event.created_cycle == 1
+        line
+        for line in history.lines(sid)
+        if line.event.task == "charge-fee" and line.event.created_cycle == 1
     ]
     steps = [line.entry.intent.step for line in first]
     declined = ["charge", "mail-failed"] * 3 + ["charge", "crm-on-hold"]
@@ -288,8 +292,8 @@ def _check_ben(books: Books, sid: str) -> None:
     )
 
 
-def _check_rex(books: Books, sid: str) -> None:
-    mains = {cycle: (date, status) for cycle, date, status, _ in _mains(books, sid)}
+def _check_rex(history: HistoryReader, sid: str) -> None:
+    mains = {cycle: (date, status) for cycle, date, status, _ in _mains(history, sid)}
     must(mains[1] == ("2026-05-20T04:00", "PROCESSED"), f"the end of the trial: {mains}")
     must(mains[3] == ("2026-07-20T04:00", "PROCESSED"), f"a monthly premium: {mains}")
     must(mains[12] == ("2027-04-20T02:30", "PROCESSED"), f"the review: {mains}")
@@ -297,7 +301,7 @@ def _check_rex(books: Books, sid: str) -> None:
     must({status for _, (_, status) in list(mains.items())[:12]} == {"PROCESSED"}, f"all are paid: {mains}")
     first = [
         line
-        for line in books.lines(sid)
+        for line in history.lines(sid)
         if line.event.task == "collect-premium" and line.event.created_cycle == 2
     ]
     steps = [f"{line.entry.intent.step}{'?' if line.entry.intent.awaits else ''}" for line in first]
@@ -309,20 +313,20 @@ def _check_rex(books: Books, sid: str) -> None:
         ],
         f"declined, then paid: {steps}",
     )
-    dates = {(e.task, f"{e.date:%Y-%m-%dT%H:%M}") for e, _, _ in books.events(sid) if not e.is_main}
+    dates = {(e.task, f"{e.date:%Y-%m-%dT%H:%M}") for e, _, _ in history.events(sid) if not e.is_main}
     for task, date in (
         ("remind-premium", "2026-06-18T04:00"),
         ("remind-premium", "2027-04-18T02:30"),
         ("ask-vet-report", "2027-04-06T02:30"),
     ):
         must((task, date) in dates, f"{task} on {date}: {sorted(dates)}")
-    must(books.instance(sid).attributes["premium"] == 12.48, "the premium of 12 has become 12.48")
+    must(history.instance(sid).attributes["premium"] == 12.48, "the premium of 12 has become 12.48")
 
 
-def _check_mia(books: Books, sid: str) -> None:
-    steps = [line.entry.intent.step for line in books.lines(sid) if line.event.created_cycle == 2]
+def _check_mia(history: HistoryReader, sid: str) -> None:
+    steps = [line.entry.intent.step for line in history.lines(sid) if line.event.created_cycle == 2]
     must(steps.count("charge") == 0, f"a policy that nobody knows is not charged: {steps}")
-    must(books.lines(sid)[-1].event.task == "close-policy", "and is closed")
+    must(history.lines(sid)[-1].event.task == "close-policy", "and is closed")
 
 
 def main() -> int:
@@ -337,12 +341,12 @@ def main() -> int:
         processes.start_downstream()
         processes.start_stack("--start-at", start_at, *switches)
         year = opened(processes)
-        the_books(year, the_year(year))
+        check_history(year, play_year(year))
         started = processes.stack.call("GET", "/_local/clock")["started"]
         say("started by: " + ", ".join(f"{name} {number}" for name, number in sorted(started.items())))
         must(started.get("failures", 0) == 0, _failures(folder))
         if "--wakeups=on" in switches:
-            must(started.get("doorbell events", 0) > 0, "no doorbell started anything")
+            must(started.get("wakeup events", 0) > 0, "no scheduled wakeup started an event")
     except WrongError as error:
         say(f"\nWRONG: {error}")
         return 1

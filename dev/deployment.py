@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dev.books import Books
 from dev.client import KEY, Api
+from dev.history_reader import HistoryReader
 from dev.ministack import Ministack
 from dev.packages import Bucket, Build, actions_of, adapted, functions_of, packaged
 from dev.template import REGION, Template
@@ -64,7 +64,7 @@ class Deployment:
         client = connect(engine.session(), endpoint_url=engine.endpoint)
         names = [field.name for field in fields(Tables)]
         tables = Tables(**{name: self._environment[f"{name.upper()}_TABLE"] for name in names})
-        self.books = Books(DynamoDbInstances(client=client, tables=tables))
+        self.history = HistoryReader(DynamoDbInstances(client=client, tables=tables))
         _admit(KEY, DynamoDbAccess(client=client, tables=tables), self._environment["PEPPER"])
 
     def schedules(self) -> list[str]:

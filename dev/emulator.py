@@ -17,7 +17,7 @@ from dev.template import REGION
 
 _SETUP = """\
 roto.set_region("{region}")
-roto.lambda.fn("{runner}", {{timeout = 900, executor = {{url = "{url}/_local/ring"}}}})
+roto.lambda.fn("{runner}", {{timeout = 900, executor = {{url = "{url}/_local/wakeup"}}}})
 roto.sqs.queue("{dead_letters}")
 """
 
@@ -26,7 +26,7 @@ TETHER = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child"'
 
 
 class Emulator:
-    """One emulator on a folder of its own. It rings by POST to ``url``/_local/ring."""
+    """One emulator on a folder of its own. It rings by POST to ``url``/_local/wakeup."""
 
     def __init__(self, folder: Path, *, url: str, runner: str, dead_letters: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)

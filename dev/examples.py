@@ -70,7 +70,7 @@ class Story:
 
     warehouse: _Warehouse = field(default_factory=lambda: _Warehouse(outcome=SHIPPED))
     hasher: SecretHasher = field(default_factory=lambda: SecretHasher(b"p" * 32))
-    told: dict[str, Json] = field(default_factory=dict)
+    recorded: dict[str, Json] = field(default_factory=dict)
     ports: MemoryPorts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +85,9 @@ class Story:
         )
         self.ports.access.put_key(key)
 
-    def tell(self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
+    def record(
+        self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None
+    ) -> Json:
         """Have an operation done and keep it as its example; the answer."""
         answer = self.do(name, *path, body=body, query=query)
         route = ROUTE_OF[name]
@@ -95,8 +97,8 @@ class Story:
             "body": body,
             "answer": answer,
         }
-        self.told[name] = {key: value for key, value in example.items() if value not in (None, {})}
-        self.told[name].setdefault("answer", answer)
+        self.recorded[name] = {key: value for key, value in example.items() if value not in (None, {})}
+        self.recorded[name].setdefault("answer", answer)
         return answer
 
     def do(self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
@@ -146,11 +148,11 @@ def examples() -> dict[str, Json]:
     _events(story)
     _bulk(story)
     _account(story)
-    story.tell("pause_a_strategy", sid)
-    story.tell("resume_a_strategy", sid)
+    story.record("pause_a_strategy", sid)
+    story.record("resume_a_strategy", sid)
     unused = story.do("post_strategy", body=strategy("no-longer-sold"))["sid"]
-    story.tell("delete_a_strategy", unused)
-    return {name: story.told[name] for name in ROUTE_OF}
+    story.record("delete_a_strategy", unused)
+    return {name: story.recorded[name] for name in ROUTE_OF}
 
 
 def started(story: Story, name: str, **more: Json) -> str:
@@ -160,18 +162,18 @@ def started(story: Story, name: str, **more: Json) -> str:
 
 
 def _definitions(story: Story) -> str:
-    sid = str(story.tell("post_strategy", body=strategy())["sid"])
+    sid = str(story.record("post_strategy", body=strategy())["sid"])
     wrong = deepcopy(strategy()["settings"])
     wrong["tasks"][0]["initialStep"] = "pack"
-    story.tell("validate_strategy", body={"settings": wrong})
-    story.tell(
+    story.record("validate_strategy", body={"settings": wrong})
+    story.record(
         "patch_strategy", sid, body={"settings": strategy()["settings"], "description": "A cartridge a month"}
     )
-    story.tell("list_strategies", query={"limit": "10"})
-    story.tell("get_strategy", sid)
-    story.tell("simulate_execution", sid, body={"cycles": 2, "startDate": "2026-01-31T09:00:00.000Z"})
-    story.tell("list_versions", sid)
-    story.tell("get_version", sid, "1")
+    story.record("list_strategies", query={"limit": "10"})
+    story.record("get_strategy", sid)
+    story.record("simulate_execution", sid, body={"cycles": 2, "startDate": "2026-01-31T09:00:00.000Z"})
+    story.record("list_versions", sid)
+    story.record("get_version", sid, "1")
     return sid
 
 
@@ -184,26 +186,26 @@ def _plans(story: Story) -> None:
         "startDate": "2026-01-01T12:00:00.000Z",
         "endDate": "2027-01-01T00:00:00.000Z",
     }
-    sid = story.tell("post_instance", body=body)["executionInstance"]["sid"]
-    story.tell("get_tasks", sid)
-    story.tell("get_event", f"{sid}-1")
+    sid = story.record("post_instance", body=body)["executionInstance"]["sid"]
+    story.record("get_tasks", sid)
+    story.record("get_event", f"{sid}-1")
     story.run(sid)
-    story.tell("get_instance", sid)
-    story.tell("patch_instance", sid, body={"attributes": {"customerId": "c-2"}, "endDate": None})
-    story.tell("list_instances", query={"strategyId": name, "status": "ACTIVE"})
-    story.tell("get_forecast", sid, query={"cycles": "2"})
-    story.tell("list_events", sid)
-    story.tell("explain_instance", sid, query={"at": "2026-01-01T12:00:00.000Z"})
-    story.tell("migrate_an_instance", sid, body={"version": 1, "dryRun": True})
+    story.record("get_instance", sid)
+    story.record("patch_instance", sid, body={"attributes": {"customerId": "c-2"}, "endDate": None})
+    story.record("list_instances", query={"strategyId": name, "status": "ACTIVE"})
+    story.record("get_forecast", sid, query={"cycles": "2"})
+    story.record("list_events", sid)
+    story.record("explain_instance", sid, query={"at": "2026-01-01T12:00:00.000Z"})
+    story.record("migrate_an_instance", sid, body={"version": 1, "dryRun": True})
     by_hand = {"task": "send-refill", "date": "2026-01-10T08:00:00.000Z", "manualTrigger": True}
-    added = story.tell("post_event", sid, body=by_hand)["sid"]
-    story.tell("execute_event", added)
-    story.tell("cancel_event", added)
-    story.tell("pause_instance", sid)
+    added = story.record("post_event", sid, body=by_hand)["sid"]
+    story.record("execute_event", added)
+    story.record("cancel_event", added)
+    story.record("pause_instance", sid)
     story.wait(days=70)
-    story.tell("resume_instance", sid, body={"onResume": "all"})
-    story.tell("cancel_tasks", sid, query={"tasks": "send-refill"})
-    story.tell("cancel_instance", sid)
+    story.record("resume_instance", sid, body={"onResume": "all"})
+    story.record("cancel_tasks", sid, query={"tasks": "send-refill"})
+    story.record("cancel_instance", sid)
 
 
 def _events(story: Story) -> None:
@@ -211,16 +213,16 @@ def _events(story: Story) -> None:
     sid = started(story, "confirmed-refill")
     story.run(sid)
     waiting = story.do("get_event", f"{sid}-1")["event"]
-    story.tell("resume_event", waiting["correlationId"], body={"state": "ARRIVED"})
+    story.record("resume_event", waiting["correlationId"], body={"state": "ARRIVED"})
     story.do("post_strategy", body=strategy("careful-refill", inDoubt="pause"))
     sid = started(story, "careful-refill")
     story.warehouse.outcome = TimedOut(why="read timed out")
     story.run(sid)
-    story.tell("resolve_event", f"{sid}-1", body={"decision": "retry"})
+    story.record("resolve_event", f"{sid}-1", body={"decision": "retry"})
     story.warehouse.outcome = Answered(status=409, body={"message": "out of stock"})
     sid = started(story, strategy()["name"])
     story.run(sid)
-    story.tell("retry_an_event", f"{sid}-1", body={"fromStep": "ship"})
+    story.record("retry_an_event", f"{sid}-1", body={"fromStep": "ship"})
 
 
 def _bulk(story: Story) -> None:
@@ -233,23 +235,23 @@ def _bulk(story: Story) -> None:
         "command": {"name": "cancel"},
         "comment": "The branch closes",
     }
-    sid = story.tell("post_bulk_operation", body=body)["sid"]
-    story.tell("pause_bulk_operation", sid)
-    story.tell("get_bulk_operation", sid)
-    story.tell("resume_bulk_operation", sid)
-    story.tell("cancel_bulk_operation", sid)
-    story.tell("list_bulk_operations", query={"limit": "1"})
+    sid = story.record("post_bulk_operation", body=body)["sid"]
+    story.record("pause_bulk_operation", sid)
+    story.record("get_bulk_operation", sid)
+    story.record("resume_bulk_operation", sid)
+    story.record("cancel_bulk_operation", sid)
+    story.record("list_bulk_operations", query={"limit": "1"})
 
 
 def _account(story: Story) -> None:
-    story.tell("delete_queue")
-    story.tell("get_queue")
-    story.tell("post_queue")
-    key = story.tell("post_key", body={"role": "viewer", "description": "The dashboard's"})["keyId"]
-    story.tell("list_keys")
-    story.tell("delete_key", key)
-    story.tell("list_audit", query={"limit": "3"})
-    story.tell("get_app")
+    story.record("delete_queue")
+    story.record("get_queue")
+    story.record("post_queue")
+    key = story.record("post_key", body={"role": "viewer", "description": "The dashboard's"})["keyId"]
+    story.record("list_keys")
+    story.record("delete_key", key)
+    story.record("list_audit", query={"limit": "3"})
+    story.record("get_app")
 
 
 def text() -> str:

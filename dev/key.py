@@ -40,11 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", default="prod", help="which deployment")
     parser.add_argument("--description", default="")
     parser.add_argument("--local", metavar="URL", help="the local stack at this address instead of AWS")
-    asked = parser.parse_args(arguments)
-    if asked.local:
-        asked.stage = "local"
-        _use_local_stack(asked.local)
-    token = make_key(asked.account, Role(asked.role), stage=asked.stage, description=asked.description)
+    options = parser.parse_args(arguments)
+    if options.local:
+        options.stage = "local"
+        _use_local_stack(options.local)
+    token = make_key(
+        options.account, Role(options.role), stage=options.stage, description=options.description
+    )
     sys.stdout.write(f"{token}\n")
     return 0
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dev.clock import ClockFile, Offset
-from dev.doorbells import Doorbells
+from dev.clock_advance import ClockAdvance
 from dev.emulator import Emulator
 from dev.http_front import HttpFront
-from dev.jump import Jumper
+from dev.schedules import Schedules
 from dev.template import Function, Template
 from dev.workers import ROOT, Invocation, Pool
 from shared.adapters.crypto import SecretHasher
@@ -44,10 +44,10 @@ class Stack:
     """Everything of a deployment that a laptop can stand in for. State lives in ``folder`` and survives kill -9."""
 
     def __init__(
-        self, folder: Path, *, port: int, start_at: datetime | None, doorbells: bool, sweeper: bool
+        self, folder: Path, *, port: int, start_at: datetime | None, wakeups: bool, sweeper: bool
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.rings, self.sweeps = folder, doorbells, sweeper
+        self.folder, self.wakeups_on, self.sweeper_on = folder, wakeups, sweeper
         self.counts: Counter[str] = Counter()
         self.is_ready = threading.Event()
         self.clock = ClockFile(folder / "clock.json")
@@ -69,7 +69,7 @@ class Stack:
         self.database = self.emulator.client("dynamodb")
         self._admit(KEY)
         group = self.template.schedule_group()
-        self.doorbells = Doorbells(self.emulator.client("scheduler"), group, self.clock)
+        self.schedules = Schedules(self.emulator.client("scheduler"), group, self.clock)
         for logical_id, function in self.functions.items():
             self.pools[logical_id] = Pool(
                 function,
@@ -78,10 +78,10 @@ class Stack:
                 is_warm=logical_id in WARM,
                 report=self._ended,
             )
-        self.jumper = Jumper(
+        self.clock_advance = ClockAdvance(
             clock=self.clock,
-            doorbells=self.doorbells,
-            ring=lambda event: self.run(event, "doorbell"),
+            schedules=self.schedules,
+            wake=lambda event: self.run(event, "wakeup"),
             sweep=self.sweep,
             earliest_sweep=self.earliest_sweep,
             is_idle=self.is_idle,
@@ -93,7 +93,7 @@ class Stack:
 
     def run(self, event: Mapping[str, Any], trigger: str) -> None:
         """Invoke the step runner."""
-        self.counts[f"{trigger} rings"] += 1
+        self.counts["wakeups" if trigger == "wakeup" else f"{trigger} wakeups"] += 1
         self.pools["StepRunner"].put(Invocation(event=event, trigger=trigger))
 
     def invoke(self, name: str, event: Mapping[str, Any], trigger: str) -> None:
@@ -110,7 +110,7 @@ class Stack:
 
     def sweep(self) -> None:
         """Invoke the sweeper."""
-        if self.sweeps:
+        if self.sweeper_on:
             self.pools["Sweeper"].put(Invocation(event={}, trigger="sweeper"))
 
     def is_idle(self, within_seconds: float = 60) -> bool:
@@ -120,7 +120,7 @@ class Stack:
 
     def earliest_sweep(self) -> datetime | None:
         """The instant of the earliest entry of the due indexes, where the sweeper is on."""
-        if not self.sweeps:
+        if not self.sweeper_on:
             return None
         names = self.tables()
         places = [
@@ -242,16 +242,16 @@ def main() -> None:
     parser.add_argument("--start-at", type=parse_instant, help="simulated start, while nothing is stored yet")
     parser.add_argument("--wakeups", choices=("on", "off"), default="on")
     parser.add_argument("--sweeper", choices=("on", "off"), default="on")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     stack = Stack(
-        asked.state,
-        port=asked.port,
-        start_at=asked.start_at,
-        doorbells=asked.wakeups == "on",
-        sweeper=asked.sweeper == "on",
+        arguments.state,
+        port=arguments.port,
+        start_at=arguments.start_at,
+        wakeups=arguments.wakeups == "on",
+        sweeper=arguments.sweeper == "on",
     )
     threading.Thread(target=_await_orphanage, args=(stopped,), daemon=True).start()
     print(f"serving {stack.url}", flush=True)  # noqa: T201 - told to whoever started it

@@ -129,9 +129,9 @@ def _zone(name: str, problems: list[str]) -> str:
     return name
 
 
-def _networks(listed: str, problems: list[str]) -> tuple[Network, ...]:
+def _networks(cidrs: str, problems: list[str]) -> tuple[Network, ...]:
     found: list[Network] = []
-    for text in filter(None, (part.strip() for part in listed.split(","))):
+    for text in filter(None, (part.strip() for part in cidrs.split(","))):
         try:
             found.append(ip_network(text))
         except ValueError as error:

@@ -64,7 +64,7 @@ def ratios(starts: Mapping[str, ColdStart], engines: Mapping[str, Mapping[str, f
     ]
 
 
-def _told(figure: str, value: float) -> str:
+def _figure_text(figure: str, value: float) -> str:
     return f"{value:.1f} {figure}" if figure == "trips" else f"{figure} {value * 1000:.2f} ms"
 
 
@@ -75,15 +75,15 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, help="of the workload; cold starts take thrice as many"
     )
-    asked = parser.parse_args()
-    starts = cold_starts(asked.rounds * 3)
-    engines = figures_of_all(asked.rounds, asked.tasks)
-    told = [f"{name}: {start.milliseconds:.0f} ms of CPU to start" for name, start in starts.items()]
-    told += [
-        f"{name}: " + ", ".join(_told(*figure) for figure in figures.items()) + " a task"
+    arguments = parser.parse_args()
+    starts = cold_starts(arguments.rounds * 3)
+    engines = figures_of_all(arguments.rounds, arguments.tasks)
+    lines = [f"{name}: {start.milliseconds:.0f} ms of CPU to start" for name, start in starts.items()]
+    lines += [
+        f"{name}: " + ", ".join(_figure_text(*figure) for figure in figures.items()) + " a task"
         for name, figures in engines.items()
     ]
-    print("\n".join([*told, "", *map(str, ratios(starts, engines))]))  # noqa: T201 - what it is for
+    print("\n".join([*lines, "", *map(str, ratios(starts, engines))]))  # noqa: T201 - what it is for
 
 
 if __name__ == "__main__":

@@ -51,13 +51,13 @@ class Context:
 class Meter:
     """The CPU seconds that a method takes, of whatever object, and how often it was called."""
 
-    def __init__(self, of: type, name: str) -> None:
+    def __init__(self, owner: type, name: str) -> None:
         self.cpu, self.times = 0.0, 0
-        self._of, self._name = of, name
+        self._owner, self._name = owner, name
 
     def watch(self) -> None:
         """Begin."""
-        method = getattr(self._of, self._name)
+        method = getattr(self._owner, self._name)
 
         def measured(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - botocore has no types
             before = time.process_time()
@@ -67,7 +67,7 @@ class Meter:
                 self.cpu += time.process_time() - before
                 self.times += 1
 
-        setattr(self._of, self._name, measured)
+        setattr(self._owner, self._name, measured)
 
 
 def settings(port: int) -> dict[str, Json]:
@@ -138,8 +138,10 @@ def instances(ports: Ports, port: int, tasks: range, at: datetime) -> list[Insta
     new = NewStrategy(account_id=AccountId("bench"), name="work", settings=settings(port))
     head, _ = create_strategy(ports, bootstrap.hasher(), new, environment="dev")
     strategy = ports.strategies.load(head.sid, head.version)
-    asked = [StartInstance(strategy_id="work", attributes={"task": task}, start_date=at) for task in tasks]
-    return [start_instance(ports, strategy, one).instance.sid for one in asked]
+    arguments = [
+        StartInstance(strategy_id="work", attributes={"task": task}, start_date=at) for task in tasks
+    ]
+    return [start_instance(ports, strategy, one).instance.sid for one in arguments]
 
 
 def check(ports: Ports, sids: list[InstanceSid]) -> None:
@@ -152,16 +154,16 @@ def check(ports: Ports, sids: list[InstanceSid]) -> None:
 
 def main() -> None:
     """Do the tasks one after the other; write down the CPU seconds: ours, of those the AWS client's, and so on."""
-    asked = engine_arguments()
+    arguments = engine_arguments()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         emulator = Emulator(folder, url="http://127.0.0.1:9", runner="none", dead_letters="none")
         try:
             deployed(folder, emulator)
-            figures = measured(emulator, asked.tasks, asked.port)
+            figures = measured(emulator, arguments.tasks, arguments.port)
         finally:
             emulator.stop()
-    asked.result.write_text(json.dumps(figures))
+    arguments.result.write_text(json.dumps(figures))
 
 
 def measured(emulator: Emulator, tasks: int, port: int) -> Mapping[str, float]:

@@ -11,14 +11,14 @@ from dbos import DBOS
 from dev.bench.work import STEPS, engine_arguments
 
 WARM_UP = 20
-asked = engine_arguments()
+arguments = engine_arguments()
 local = threading.local()
 
 
 def exchanged(method: str, body: str = "") -> tuple[int, object]:
     """Status and answer, over the cheapest client of the standard library and one connection a thread."""
     if not hasattr(local, "connection"):
-        local.connection = http.client.HTTPConnection("127.0.0.1", asked.port, timeout=30)
+        local.connection = http.client.HTTPConnection("127.0.0.1", arguments.port, timeout=30)
     local.connection.request(method, "/step", body, {"Content-Type": "application/json"})
     answer = local.connection.getresponse()
     return answer.status, json.loads(answer.read())
@@ -32,10 +32,10 @@ class RefusedError(Exception):
 def step(task: int, number: int) -> object:
     """One call."""
     body = json.dumps({"task": task, "step": number})
-    status, told = exchanged("POST", body)
+    status, lines = exchanged("POST", body)
     if status != http.client.OK:
         raise RefusedError(str(status))
-    return told
+    return lines
 
 
 @DBOS.workflow()  # type: ignore[untyped-decorator] # as above
@@ -61,12 +61,12 @@ def main() -> None:
             DBOS.start_workflow(work, -1 - task * 10).get_result()
         exchanged("GET")  # it begins to count
         before = time.process_time()
-        begun = [DBOS.start_workflow(work, task) for task in range(asked.tasks)]
+        begun = [DBOS.start_workflow(work, task) for task in range(arguments.tasks)]
         for handle in begun:
             handle.get_result()
         figures = {"cpu": time.process_time() - before}
         DBOS.destroy()
-    asked.result.write_text(json.dumps(figures))
+    arguments.result.write_text(json.dumps(figures))
 
 
 if __name__ == "__main__":

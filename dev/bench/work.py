@@ -29,8 +29,8 @@ class Service(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a call."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        task, step = int(asked["task"]), int(asked["step"])
+        arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        task, step = int(arguments["task"]), int(arguments["step"])
         with self.lock:
             refuses = step == REFUSED_STEP and task % REFUSED_EVERY == 0 and task not in self.refused
             self.counts["refused" if refuses else "done"] += 1
@@ -41,10 +41,10 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Tell what was counted since the last time."""
         with self.lock:
-            told = dict(self.counts)
+            lines = dict(self.counts)
             self.counts.clear()
             self.refused.clear()
-        self._answer(200, told)
+        self._answer(200, lines)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

@@ -246,7 +246,7 @@ class MemoryAccess:
     def open_session(self, session: Session) -> None:
         self.sessions[session.token_hash] = session
 
-    def move_session(self, session: Session) -> None:
+    def extend_session(self, session: Session) -> None:
         if session.token_hash in self.sessions:
             self.sessions[session.token_hash] = session
 

@@ -101,19 +101,21 @@ class Meter:
             usage.read_units += read
             usage.write_units += written
 
-    def _cost(self, operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[float, int]:
-        if any(name in asked for name in _UNCOUNTABLE):
+    def _cost(
+        self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> tuple[float, int]:
+        if any(name in request for name in _UNCOUNTABLE):
             raise UnmeteredError(f"{operation} with a projection or a filter")
         refused = answer.get("Error", {}).get("Code")
         match operation:
             case "PutItem":
-                return 0, self._put(asked, refused)
+                return 0, self._put(request, refused)
             case "DeleteItem":
-                return 0, self._deleted(asked, refused)
+                return 0, self._deleted(request, refused)
             case "TransactWriteItems":
-                return 0, self._transaction(asked, refused)
+                return 0, self._transaction(request, refused)
             case "GetItem" | "Query" | "BatchGetItem" | "TransactGetItems":
-                return (0, 0) if refused else (_read(operation, asked, answer), 0)
+                return (0, 0) if refused else (_read_cost(operation, request, answer), 0)
             case _:
                 raise UnmeteredError(operation)
 
@@ -139,11 +141,11 @@ class Meter:
         self._items.pop(key, None)
         return units + _index_units(before, None)
 
-    def _transaction(self, asked: Mapping[str, Any], refused: str | None) -> int:
+    def _transaction(self, request: Mapping[str, Any], refused: str | None) -> int:
         """Every item twice. Where a condition fails, each write is charged as if it had been tried."""
         failed = "ConditionalCheckFailedException" if refused == "TransactionCanceledException" else refused
         units = 0
-        for write in asked["TransactItems"]:
+        for write in request["TransactItems"]:
             match write:
                 case {"Put": put}:
                     units += self._put(put, failed, TRANSACTION_FACTOR)
@@ -189,14 +191,14 @@ def _index_units(before: _Shadow | None, after: _Shadow | None) -> int:
     return sum(index_write_units(old.get(index), new.get(index)) for index in {*old, *new})
 
 
-def _read(operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
+def _read_cost(operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
     match operation:
         case "GetItem":
             return read_units(
-                item_bytes(answer.get("Item", {})), strong=bool(asked.get("ConsistentRead", False))
+                item_bytes(answer.get("Item", {})), strong=bool(request.get("ConsistentRead", False))
             )
         case "Query":
-            strong = bool(asked.get("ConsistentRead", False))
+            strong = bool(request.get("ConsistentRead", False))
             return read_units(total_bytes(answer["Items"]), strong=strong)
         case "TransactGetItems":
             sizes = [item_bytes(found.get("Item", {})) for found in answer["Responses"]]
@@ -204,19 +206,19 @@ def _read(operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -
         case _:
             return sum(
                 _batch_units(keys, answer["Responses"].get(table, [])) - _unread(answer, table, keys)
-                for table, keys in asked["RequestItems"].items()
+                for table, keys in request["RequestItems"].items()
             )
 
 
-def _batch_units(asked: Mapping[str, Any], found: list[Item]) -> float:
+def _batch_units(request: Mapping[str, Any], found: list[Item]) -> float:
     """Each item is rounded up by itself; one that is not there costs as much as a small one."""
-    strong = bool(asked.get("ConsistentRead", False))
-    absent = len(asked["Keys"]) - len(found)
+    strong = bool(request.get("ConsistentRead", False))
+    absent = len(request["Keys"]) - len(found)
     units = sum(read_units(item_bytes(item), strong=strong) for item in found)
     return units + absent * read_units(0, strong=strong)
 
 
-def _unread(answer: Mapping[str, Any], table: str, asked: Mapping[str, Any]) -> float:
+def _unread(answer: Mapping[str, Any], table: str, request: Mapping[str, Any]) -> float:
     """What was left for another request costs nothing in this one."""
     left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
-    return len(left) * read_units(0, strong=bool(asked.get("ConsistentRead", False)))
+    return len(left) * read_units(0, strong=bool(request.get("ConsistentRead", False)))

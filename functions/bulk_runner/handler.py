@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.bootstrap import ports
 from shared.domain.ids import OperationSid
 
@@ -23,12 +23,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     Raising lets the platform redeliver; the sweeper comes in any case.
     """
     sid = OperationSid(event["sid"])
-    progress = carry_on(
+    progress = run_operation(
         ports(),
         sid,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
     )
     for instance, why in progress.failed.items():
-        logger.error("not done", extra={"operation": sid, "instance": instance, "why": why})
-    logger.info("carried on", extra={"operation": sid, "done": progress.done, "failed": len(progress.failed)})
+        logger.error("instance not processed", extra={"operation": sid, "instance": instance, "why": why})
+    logger.info(
+        "operation advanced", extra={"operation": sid, "done": progress.done, "failed": len(progress.failed)}
+    )
     return {"done": progress.done, "failed": len(progress.failed)}

@@ -26,5 +26,5 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         job=context.aws_request_id,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
     )
-    logger.info("looked", extra={"instance": sid, "claimed": claimed})
+    logger.info("run finished", extra={"instance": sid, "claimed": claimed})
     return {"claimed": claimed}

@@ -6,7 +6,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.sweep import ring_operations, sweep
+from shared.application.sweep import sweep, wake_operations
 from shared.bootstrap import ports, settings
 from shared.domain.instance.due import SHARDS
 
@@ -24,15 +24,15 @@ MAX_OPERATIONS = 500
 def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Sweep every shard and ring for what operations are due; how many instances were rung for."""
     swept = [sweep(ports(), shard, limit=MAX_ENTRIES_PER_SHARD) for shard in range(SHARDS)]
-    operations = ring_operations(ports(), limit=MAX_OPERATIONS)
-    rung = sum(one.rung for one in swept)
+    operations = wake_operations(ports(), limit=MAX_OPERATIONS)
+    wakeups = sum(one.wakeups for one in swept)
     failed = {sid: why for one in swept for sid, why in one.failed.items()}
     for sid, why in failed.items():
-        logger.error("not swept", extra={"instance": sid, "why": why})
+        logger.error("instance not swept", extra={"instance": sid, "why": why})
     metrics.add_dimension("stage", settings().stage)
-    metrics.add_metric("SweptInstances", MetricUnit.Count, rung)
+    metrics.add_metric("SweptInstances", MetricUnit.Count, wakeups)
     metrics.add_metric("FailedInstances", MetricUnit.Count, len(failed))
     latest = max(one.latest for one in swept).total_seconds()
     metrics.add_metric("LongestWait", MetricUnit.Seconds, latest)
-    logger.info("swept", extra={"rung": rung, "failed": len(failed), "operations": operations})
-    return {"rung": rung, "failed": len(failed), "operations": operations}
+    logger.info("sweep finished", extra={"wakeups": wakeups, "failed": len(failed), "operations": operations})
+    return {"wakeups": wakeups, "failed": len(failed), "operations": operations}

@@ -7,7 +7,7 @@ from shared.application.ports import AuditPosition, Ports
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
-MAX_READINGS = 32
+MAX_READS = 32
 """So often the store is asked for one page: a month of quiet days, or a busy day in so many parts."""
 
 _LAST_OF_ALL = "\uffff"
@@ -41,25 +41,25 @@ def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: in
     The store is asked only so often for one page: it may hold fewer than asked for, or none, and still not be
     the last.
     """
-    found: list[tuple[AuditPosition, AuditEntry]] = []
-    for _ in range(MAX_READINGS):
+    entries: list[tuple[AuditPosition, AuditEntry]] = []
+    for _ in range(MAX_READS):
         day = before.at.astimezone(UTC).date()
         some = ports.audit.of_day(window.account, day, since=window.since, before=before, limit=limit + 1)
-        found += [one for one in some if _is_about(one[1], window.target)]
-        if len(found) > limit:
-            return _page(found[:limit], found[limit - 1][0])
+        entries += [one for one in some if _is_about(one[1], window.target)]
+        if len(entries) > limit:
+            return _page(entries[:limit], entries[limit - 1][0])
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         if len(some) > limit:
             before = some[-1][0]
         elif start <= window.since:
-            return _page(found, None)
+            return _page(entries, None)
         else:
             before = from_the_end(start - timedelta(milliseconds=1))
-    return _page(found, before)
+    return _page(entries, before)
 
 
-def _page(found: list[tuple[AuditPosition, AuditEntry]], after: AuditPosition | None) -> AuditPage:
-    return AuditPage(entries=tuple(entry for _, entry in found), after=after)
+def _page(entries: list[tuple[AuditPosition, AuditEntry]], after: AuditPosition | None) -> AuditPage:
+    return AuditPage(entries=tuple(entry for _, entry in entries), after=after)
 
 
 def _is_about(entry: AuditEntry, target: str | None) -> bool:

@@ -31,7 +31,7 @@ AROUND = timedelta(days=2)
 MAX_ENTRIES = 100
 
 
-def explained(ports: Ports, instance: Instance, at: datetime) -> Explanation:
+def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
     """Why something did or did not run on an instance at an instant, which may lie ahead."""
     now = ports.clock.now()
     records = _records_around(ports, instance, at)

@@ -13,18 +13,18 @@ from shared.domain.instance.model import Instance, InstanceStatus
 MAX_SCANNED = 10_000
 """So many instances are looked at for one answer."""
 
-_TOGETHER = 100
+_PAGE = 100
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
 
-class TooManyToLookAtError(RitornelloError):
+class TooManyScannedError(RitornelloError):
     """More instances would have to be looked at than is done for one answer."""
 
-    code = "TOO_MANY_TO_LOOK_AT"
+    code = "TOO_MANY_SCANNED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class InstanceQuery:
     """Which instances: of a strategy, of a version or any, created within bounds, which are included."""
 
     strategy: StrategySid
@@ -34,41 +34,43 @@ class Sought:
     created_to: datetime | None = None
 
 
-def found(ports: Ports, sought: Sought, *, offset: int, limit: int) -> list[Instance]:
+def find_instances(
+    ports: Ports, query: InstanceQuery, *, offset: int, limit: int, max_scanned: int = MAX_SCANNED
+) -> list[Instance]:
     """So many of them behind the first ``offset``. One that changes its status just now may be missed.
 
     Raises: TooManyToLookAtError: those before them, or between them, are too many.
     """
-    return list(islice(_matching(ports, sought), offset, offset + limit))
+    return list(islice(_matching(ports, query, max_scanned), offset, offset + limit))
 
 
-def _matching(ports: Ports, sought: Sought) -> Iterator[Instance]:
-    before = _beginning(sought)
-    for _ in range(MAX_SCANNED // _TOGETHER):
-        listed = ports.instances.of_strategy(sought.strategy, sought.statuses, before=before, limit=_TOGETHER)
-        for instance in _loaded(ports, listed):
-            if sought.created_from is not None and instance.created_at < sought.created_from:
+def _matching(ports: Ports, query: InstanceQuery, max_scanned: int) -> Iterator[Instance]:
+    before = _beginning(query)
+    for _ in range(max_scanned // _PAGE):
+        page_keys = ports.instances.of_strategy(query.strategy, query.statuses, before=before, limit=_PAGE)
+        for instance in _loaded(ports, page_keys):
+            if query.created_from is not None and instance.created_at < query.created_from:
                 return
-            if instance.status in sought.statuses and sought.version in (None, instance.strategy_version):
+            if instance.status in query.statuses and query.version in (None, instance.strategy_version):
                 yield instance
-        if len(listed) < _TOGETHER:
+        if len(page_keys) < _PAGE:
             return
-        before = listed[-1]
-    if ports.instances.of_strategy(sought.strategy, sought.statuses, before=before, limit=1):
-        raise TooManyToLookAtError(f"more than {MAX_SCANNED} instances would have to be looked at")
+        before = page_keys[-1]
+    if ports.instances.of_strategy(query.strategy, query.statuses, before=before, limit=1):
+        raise TooManyScannedError(f"the query scans more than {max_scanned} instances; narrow its dates")
 
 
-def _beginning(sought: Sought) -> PageKey | None:
+def _beginning(query: InstanceQuery) -> PageKey | None:
     """The place before which those stand that were created up to ``created_to``: dates are in whole milliseconds."""
-    at = sought.created_to
+    at = query.created_to
     if at is None:
         return None
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return PageKey(created_at=whole + _ONE_MILLISECOND, sid="")
 
 
-def _loaded(ports: Ports, listed: Sequence[PageKey]) -> list[Instance]:
+def _loaded(ports: Ports, page_keys: Sequence[PageKey]) -> list[Instance]:
     """The listed instances as they are now, in their order."""
-    sids = [InstanceSid(one.sid) for one in listed]
+    sids = [InstanceSid(one.sid) for one in page_keys]
     known = {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}
     return [known[sid] for sid in sids if sid in known]

@@ -41,9 +41,9 @@ def resume_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
         return
     now = ports.clock.now()
     audit = audit_entry(account, "queue", "resume-queue", by=by, now=now, states=(PAUSED, ACTIVE))
-    begun = release_jobs(account, BlockedBy.QUEUE, account, by=by, now=now)
-    ports.access.set_queue_paused(account, paused=False, audit=audit, release_jobs=begun)
-    for release_job in begun:
+    jobs = release_jobs(account, BlockedBy.QUEUE, account, by=by, now=now)
+    ports.access.set_queue_paused(account, paused=False, audit=audit, release_jobs=jobs)
+    for release_job in jobs:
         ports.wakeups.invoke_operation(release_job.sid)
 
 
@@ -66,15 +66,15 @@ def _flagged(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) -> St
         if head.is_paused is paused:
             return head
         now = ports.clock.now()
-        begun = () if paused else release_jobs(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
+        jobs = () if paused else release_jobs(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
         after = replace(head, is_paused=paused, updated_at=now)
         audit = audit_entry(head.account_id, head.sid, command, by=by, now=now, states=states)
         try:
-            ports.strategies.set_paused(after, before=head, audit=audit, release_jobs=begun)
+            ports.strategies.set_paused(after, before=head, audit=audit, release_jobs=jobs)
         except StaleRevError:
             head = ports.strategies.head(head.sid) or head
             continue
-        for release_job in begun:
+        for release_job in jobs:
             ports.wakeups.invoke_operation(release_job.sid)
         return after
     raise ContentionError(f"strategy {head.sid} changed {MAX_RACES} times under one command")

@@ -11,7 +11,7 @@ from shared.domain.steps.history import PastEvent, last_finished_run, past_event
 MAX_STEPS = 1000
 """A page ends before the event with which it would hold more steps, unless it is the first."""
 
-LOOKED_BACK = (10, 40, 150)
+PAGE_SIZES = (10, 40, 150)
 """So many records are read at once, then further back: in most instances the last run is among the first of them."""
 
 
@@ -45,12 +45,12 @@ def past_events(ports: Ports, instance: Instance, first: int, last: int) -> list
     if last < first:
         return []
     records = ports.instances.records_before(instance.sid, last + 1, limit=last + 1 - first)
-    of = {record.event.seq: record for record in records}
+    record_of = {record.event.seq: record for record in records}
     entries: dict[int, list[JournalEntry]] = defaultdict(list)
     for entry in ports.instances.journal_between(instance.sid, first, last):
         entries[entry.seq].append(entry)
     found = (
-        past_event(instance, seq, EventHistory(entries=tuple(entries[seq]), record=of.get(seq)))
+        past_event(instance, seq, EventHistory(entries=tuple(entries[seq]), record=record_of.get(seq)))
         for seq in range(last, first - 1, -1)
     )
     return [event for event in found if event is not None]
@@ -62,7 +62,7 @@ def last_outcome(ports: Ports, instance: Instance) -> EventRecord | None:
     That is over 200 closed events: one with more of others behind its last run is as one that has never run.
     """
     before = instance.next_seq
-    for many in LOOKED_BACK:
+    for many in PAGE_SIZES:
         records = ports.instances.records_before(instance.sid, before, limit=many)
         found = last_finished_run(instance, records)
         if found is not None or len(records) < many:

@@ -23,9 +23,9 @@ def page_of_strategy(
 ) -> Page:
     """Instances of one strategy, of one status or any; those that have just moved on are left out."""
     statuses = list(InstanceStatus) if status is None else [status]
-    listed = ports.instances.of_strategy(strategy, statuses, before=before, limit=limit + 1)
-    chosen = listed[:limit]
-    after = chosen[-1] if len(listed) > limit else None
+    page_keys = ports.instances.of_strategy(strategy, statuses, before=before, limit=limit + 1)
+    chosen = page_keys[:limit]
+    after = chosen[-1] if len(page_keys) > limit else None
     return Page(instances=tuple(_loaded(ports, chosen, status)), after=after)
 
 
@@ -39,31 +39,33 @@ def page_of_account(
     """
     found: list[Instance] = []
     for _ in range(max(MAX_SCANNED // limit, 1)):
-        listed = ports.instances.of_account(account, before=before, limit=limit + 1)
-        some = _loaded(ports, listed[:limit], status)
+        page_keys = ports.instances.of_account(account, before=before, limit=limit + 1)
+        some = _loaded(ports, page_keys[:limit], status)
         room = limit - len(found)
         found += some[:room]
         if len(some) > room:
             return Page(instances=tuple(found), after=_place(found[-1]))
-        if len(listed) <= limit:
+        if len(page_keys) <= limit:
             return Page(instances=tuple(found), after=None)
-        before = listed[limit - 1]
+        before = page_keys[limit - 1]
         if len(found) == limit:
             break
     return Page(instances=tuple(found), after=before)
 
 
-def _loaded(ports: Ports, listed: list[PageKey], status: InstanceStatus | None) -> list[Instance]:
+def _loaded(ports: Ports, page_keys: list[PageKey], status: InstanceStatus | None) -> list[Instance]:
     """The listed instances as they are now, in their order, of that status now."""
-    if not listed:
+    if not page_keys:
         return []
-    found = {instance.sid: instance for instance in ports.instances.load_many([_sid(one) for one in listed])}
-    ordered = [found[_sid(one)] for one in listed if _sid(one) in found]
+    found = {
+        instance.sid: instance for instance in ports.instances.load_many([_sid(one) for one in page_keys])
+    }
+    ordered = [found[_sid(one)] for one in page_keys if _sid(one) in found]
     return [instance for instance in ordered if status is None or instance.status is status]
 
 
-def _sid(listed: PageKey) -> InstanceSid:
-    return InstanceSid(listed.sid)
+def _sid(page_keys: PageKey) -> InstanceSid:
+    return InstanceSid(page_keys.sid)
 
 
 def _place(instance: Instance) -> PageKey:

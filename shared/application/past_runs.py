@@ -28,31 +28,31 @@ class Past:
 
 def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord]:
     """The records of main events that had begun, latest first; ``most`` records at most are looked at for them."""
-    month, looked_at = _first_of(past.until), 0
+    month, scanned = _first_of(past.until), 0
     since = past.since or datetime.min.replace(tzinfo=UTC)
     for _ in range(MAX_MONTHS):
         records = ports.instances.records_of_month(
-            past.account, month, since=since, until=past.until, limit=most - looked_at
+            past.account, month, since=since, until=past.until, limit=most - scanned
         )
         for record in records:
-            looked_at += 1
+            scanned += 1
             if is_run(record):
                 yield record
-        if looked_at >= most or datetime(month.year, month.month, 1, tzinfo=UTC) <= since:
+        if scanned >= most or datetime(month.year, month.month, 1, tzinfo=UTC) <= since:
             return
         month = (month - timedelta(days=1)).replace(day=1)
 
 
 def runs_of(ports: Ports, instance: Instance, *, most: int) -> Iterator[EventRecord]:
     """The same of one instance; while an event is on it, a record of it is of a runner that had lost its claim."""
-    below, looked_at = instance.next_seq, 0
-    while looked_at < most:
-        limit = min(PAGE, most - looked_at)
+    below, scanned = instance.next_seq, 0
+    while scanned < most:
+        limit = min(PAGE, most - scanned)
         records = ports.instances.records_before(instance.sid, below, limit=limit)
         yield from (one for one in records if is_run(one) and instance.event(one.event.seq) is None)
         if len(records) < limit:
             return
-        below, looked_at = records[-1].event.seq, looked_at + limit
+        below, scanned = records[-1].event.seq, scanned + limit
 
 
 def is_run(record: EventRecord) -> bool:

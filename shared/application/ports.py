@@ -320,7 +320,7 @@ class AccessStore(Protocol):
     def open_session(self, session: Session) -> None:
         """Store a new session."""
 
-    def move_session(self, session: Session) -> None:
+    def extend_session(self, session: Session) -> None:
         """Store a session that is there already; one that has been closed meanwhile stays closed."""
 
     def close_session(self, token_hash: str) -> None:

@@ -50,10 +50,10 @@ def retire_version(
 
 
 def _cancel(ports: Ports, head: StrategyHead, version: int | None, *, by: Actor) -> BulkOperation:
-    asked = BulkRequest(
+    request = BulkRequest(
         account=head.account_id,
         selection=OfStrategy(strategy=head.sid, version=version),
         command=Cancel(by=by),
         repeatable=Repeatable(key=f"retire {head.sid} {version}", body_hash="retire"),
     )
-    return begin_bulk(ports, asked)
+    return begin_bulk(ports, request)

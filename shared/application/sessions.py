@@ -11,10 +11,10 @@ from shared.application.ports import Ports, SecretHasher
 from shared.domain.access import AccessKey, Session
 from shared.domain.ids import AccountId
 
-IDLE = timedelta(seconds=1800)
+IDLE_TIMEOUT = timedelta(seconds=1800)
 """A session that is not used for so long has expired."""
 
-MOVED_ON = timedelta(minutes=1)
+EXTENDED_EVERY = timedelta(minutes=1)
 """The end of a session that is in use is moved on at most so often: a request costs no write of its own."""
 
 
@@ -33,7 +33,7 @@ def open_session(ports: Ports, hasher: SecretHasher, account: AccountId, key_id:
         account_id=account,
         key_id=key_id,
         opened_at=now,
-        idle_until=now + IDLE,
+        idle_until=now + IDLE_TIMEOUT,
     )
     ports.access.open_session(session)
     return token
@@ -53,8 +53,8 @@ def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey 
     key = ports.access.key(session.key_id)
     if key is None or key.account_id != session.account_id:
         return None
-    if now + IDLE - session.idle_until >= MOVED_ON:
-        ports.access.move_session(replace(session, idle_until=now + IDLE))
+    if now + IDLE_TIMEOUT - session.idle_until >= EXTENDED_EVERY:
+        ports.access.extend_session(replace(session, idle_until=now + IDLE_TIMEOUT))
     return key
 
 

@@ -144,8 +144,8 @@ def delete_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
     """
     if head.deleted_at is not None:
         return head
-    listed = ports.instances.of_strategy(head.sid, UNFINISHED, before=None, limit=100)
-    found = ports.instances.load_many([InstanceSid(one.sid) for one in listed])
+    page_keys = ports.instances.of_strategy(head.sid, UNFINISHED, before=None, limit=100)
+    found = ports.instances.load_many([InstanceSid(one.sid) for one in page_keys])
     if any(instance.status in UNFINISHED for instance in found):
         raise StillInUseError("the strategy has unfinished instances")
     return remove_strategy(ports, head, by=by)
@@ -165,8 +165,8 @@ def remove_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
     return after
 
 
-def _known(ports: Ports, sid: StrategySid, asked: Repeatable) -> StrategyHead | None:
+def _known(ports: Ports, sid: StrategySid, repeatable: Repeatable) -> StrategyHead | None:
     head = ports.strategies.head(sid)
-    if head is not None and head.request_hash != asked.body_hash:
+    if head is not None and head.request_hash != repeatable.body_hash:
         raise KeyReusedError("the Idempotency-Key was used with another body")
     return head

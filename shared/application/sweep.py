@@ -30,7 +30,7 @@ class Swept:
     failed: instances that could not be checked, and why; the next sweep tries again.
     """
 
-    rung: int = 0
+    wakeups: int = 0
     latest: timedelta = timedelta()
     failed: dict[InstanceSid, str] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ def sweep(ports: Ports, shard: int, *, limit: int) -> Swept:
     return swept
 
 
-def ring_operations(ports: Ports, *, limit: int) -> int:
+def wake_operations(ports: Ports, *, limit: int) -> int:
     """Have every operation that is due carried on; how many."""
     due = ports.operations.due(until=ports.clock.now(), limit=limit)
     for sid in due:
@@ -77,4 +77,4 @@ def _wake(ports: Ports, sid: InstanceSid, swept: Swept) -> None:
     else:
         ports.wakeups.invoke(sid)
         swept.latest = max(swept.latest, now - at)
-    swept.rung += 1
+    swept.wakeups += 1

@@ -55,8 +55,8 @@ class DynamoDbAccess:
 
     def put_key(self, key: AccessKey, *, audit: AuditEntry | None = None) -> None:
         item = item_of(key.account_id, access_key(key.key_id), doc=to_text(ACCESS_KEY.write(key)))
-        listed = item_of(key.account_id, owned_key(key.account_id, _place(key)))
-        self._write([self._put(item), self._put(listed)], audit)
+        index_item = item_of(key.account_id, owned_key(key.account_id, _place(key)))
+        self._write([self._put(item), self._put(index_item)], audit)
 
     def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
         keys = (access_key(key.key_id), owned_key(key.account_id, _place(key)))
@@ -65,7 +65,7 @@ class DynamoDbAccess:
 
     def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
         last = OWNED_KEY + _BEHIND_ALL if before is None else owned_key(account, before)["sk"]
-        listed = query_all(
+        index_item = query_all(
             self.client,
             most=limit + 1,  # the place before which they are to be may itself be among them
             TableName=self.tables.access,
@@ -76,9 +76,9 @@ class DynamoDbAccess:
             ScanIndexForward=False,
             ConsistentRead=True,
         )
-        places = [place_of(item["sk"]["S"].removeprefix(OWNED_KEY)) for item in listed]
-        wanted = [place for place in places if before is None or place < before][:limit]
-        keys = [to_attributes(access_key(place.sid)) for place in wanted]
+        places = [place_of(item["sk"]["S"].removeprefix(OWNED_KEY)) for item in index_item]
+        chosen = [place for place in places if before is None or place < before][:limit]
+        keys = [to_attributes(access_key(place.sid)) for place in chosen]
         found = read_batch(self.client, {self.tables.access: keys})[self.tables.access]
         return sorted(map(_key_of, found), key=_place, reverse=True)
 
@@ -90,7 +90,7 @@ class DynamoDbAccess:
     def open_session(self, session: Session) -> None:
         self.client.put_item(TableName=self.tables.access, Item=session_item(session))
 
-    def move_session(self, session: Session) -> None:
+    def extend_session(self, session: Session) -> None:
         try:
             self.client.put_item(
                 TableName=self.tables.access,
@@ -130,8 +130,10 @@ class DynamoDbAccess:
 
     def _write(self, writes: list[dict[str, Any]], audit: AuditEntry | None) -> None:
         """All together, with the audit entry."""
-        told = [] if audit is None else [{"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}]
-        self.client.transact_write_items(TransactItems=[*writes, *told])
+        audit_puts = (
+            [] if audit is None else [{"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}]
+        )
+        self.client.transact_write_items(TransactItems=[*writes, *audit_puts])
 
 
 def _key_of(item: Item) -> AccessKey:

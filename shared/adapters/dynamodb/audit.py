@@ -11,8 +11,8 @@ from shared.adapters.dynamodb.tables import (
     OWNER_SHARDS,
     Tables,
     account_day,
+    audit_position_of,
     audit_position_text,
-    place_noted,
 )
 from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId
@@ -46,6 +46,6 @@ class DynamoDbAudit:
                 ScanIndexForward=False,
                 ConsistentRead=True,
             )
-            found += [(place_noted(item["sk"]["S"]), audit_of(item)) for item in items]
+            found += [(audit_position_of(item["sk"]["S"]), audit_of(item)) for item in items]
         ordered = sorted((one for one in found if one[0] < before), key=lambda one: one[0], reverse=True)
         return ordered[:limit]

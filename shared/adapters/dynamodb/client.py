@@ -17,7 +17,7 @@ from shared.application.ports import OverloadedError
 Answer = Mapping[str, Any]
 """A reply as botocore parsed it."""
 
-MAX_SENDINGS = 4
+MAX_ATTEMPTS = 4
 """How often a request is sent at most: after throttling, a server's fault, a lost connection, a conflict."""
 
 USER_AGENT = f"ritornello/{__version__}"
@@ -73,13 +73,13 @@ def connect(session: boto3.Session, *, endpoint_url: str | None = None) -> Dynam
         config=Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": MAX_SENDINGS},
+            retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
             parameter_validation=False,
             user_agent=USER_AGENT,
         ),
     )
     client.meta.events.register_last("needs-retry.dynamodb", _wait_after_conflict)
-    client.meta.events.register_last("after-call.dynamodb", _tell_overload)
+    client.meta.events.register_last("after-call.dynamodb", _raise_overload)
     found: DynamoDbClient = client
     return found
 
@@ -96,7 +96,7 @@ def _reasons(answer: Mapping[str, Any]) -> list[str]:
     return [code.removesuffix("Exception")]
 
 
-def _tell_overload(*, parsed: Answer, **_: object) -> None:
+def _raise_overload(*, parsed: Answer, **_: object) -> None:
     """Raises: OverloadedError: the request was refused to the end because too much is asked of the table."""
     code = parsed.get("Error", {}).get("Code", "")
     if code in _OVERLOADED:
@@ -107,7 +107,7 @@ def _wait_after_conflict(
     *, response: tuple[object, Answer] | None, attempts: int, **_: object
 ) -> float | None:
     """Seconds to wait before a request that met a transaction under way is sent again; None: it is not."""
-    if response is None or attempts >= MAX_SENDINGS:
+    if response is None or attempts >= MAX_ATTEMPTS:
         return None
     reasons = _reasons(response[1])
     if _CONFLICT not in reasons or _CONDITION in reasons:

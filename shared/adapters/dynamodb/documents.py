@@ -387,7 +387,7 @@ VERSION = Shape(
     outside=("sid", "version"),
 )
 
-DRAIN = Shape(
+RELEASE_JOB = Shape(
     ReleaseJob,
     {
         "blocked_by": Member("blockedBy", named(BlockedBy)),

@@ -164,14 +164,14 @@ class DynamoDbInstances:
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
     ) -> Iterator[EventRecord]:
-        listed: list[Item] = []
+        index_entries: list[Item] = []
         for shard in range(SHARDS):
             values = {
                 ":month": account_month(account, month, shard),
                 ":since": format_instant(since),
                 ":until": sweep_instant(until),
             }
-            listed += query_all(
+            index_entries += query_all(
                 self.client,
                 most=limit,
                 TableName=self.tables.events,
@@ -180,12 +180,12 @@ class DynamoDbInstances:
                 ExpressionAttributeValues=to_attributes(values),
                 ScanIndexForward=False,
             )
-            listed = sorted(listed, key=_closed, reverse=True)[:limit]
+            index_entries = sorted(index_entries, key=_closed, reverse=True)[:limit]
         table = self.tables.events
-        for start in range(0, len(listed), MAX_READ):
+        for start in range(0, len(index_entries), MAX_READ):
             keys = [
                 {name: item[name] for name in ("instanceSid", "sk")}
-                for item in listed[start : start + MAX_READ]
+                for item in index_entries[start : start + MAX_READ]
             ]
             found = [record_of(item) for item in read_batch(self.client, {table: keys})[table]]
             meant = [record for record in found if since <= record.finished_at < until]

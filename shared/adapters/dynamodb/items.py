@@ -9,7 +9,16 @@ from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
 from shared.adapters.dynamodb.bulk_documents import BULK
-from shared.adapters.dynamodb.documents import ANSWER, AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA, SESSION
+from shared.adapters.dynamodb.documents import (
+    ANSWER,
+    AUDIT,
+    ENTRY,
+    INSTANCE,
+    RECORD,
+    RELEASE_JOB,
+    SCHEMA,
+    SESSION,
+)
 from shared.adapters.dynamodb.forms import from_text, to_text
 from shared.adapters.dynamodb.shapes import Shape
 from shared.adapters.dynamodb.tables import (
@@ -137,10 +146,10 @@ def record_of(item: Mapping[str, AttributeValue]) -> EventRecord:
 
 def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> Attributes:
     """An audit entry; the revision it led to, or else what was done, makes its key unique."""
-    told = f"{audit.target}#{audit.command if rev is None else rev}"
+    unique_key = f"{audit.target}#{audit.command if rev is None else rev}"
     key = {
         "accountDay": account_day(audit.account_id, audit.at, shard),
-        "sk": audit_position_text(AuditPosition(at=audit.at, key=told)),
+        "sk": audit_position_text(AuditPosition(at=audit.at, key=unique_key)),
     }
     return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)))
 
@@ -169,7 +178,7 @@ def release_job_item(release_job: ReleaseJob) -> Attributes:
         rev=release_job.rev,
         sweepPartition=OPERATIONS,
         sweepAt=sweep_instant(release_job.sweep_at),
-        doc=to_text(DRAIN.write(release_job)),
+        doc=to_text(RELEASE_JOB.write(release_job)),
     )
 
 
@@ -197,7 +206,7 @@ def operation_item(operation: Operation) -> Attributes:
 def operation_of(item: Mapping[str, AttributeValue]) -> Operation:
     """The operation an item holds."""
     found = read(item, "sid", "rev", "doc")
-    shape: Shape[ReleaseJob] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else DRAIN
+    shape: Shape[ReleaseJob] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else RELEASE_JOB
     outside = {"sid": found["sid"], "account_id": found["accountId"], "rev": found["rev"]}
     return shape.read(from_text(found["doc"]), **outside)
 

@@ -66,7 +66,7 @@ class DynamoDbOperations:
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
-        listed = query_all(
+        index_entries = query_all(
             self.client,
             most=limit,
             TableName=self.tables.operations,
@@ -75,7 +75,7 @@ class DynamoDbOperations:
             ExpressionAttributeValues=to_attributes(values),
             ScanIndexForward=False,
         )
-        table, keys = self.tables.operations, [{"sid": item["sid"]} for item in listed]
+        table, keys = self.tables.operations, [{"sid": item["sid"]} for item in index_entries]
         found = [operation_of(item) for item in read_batch(self.client, {table: keys})[table]]
         bulks = [one for one in found if isinstance(one, BulkOperation)]
         return sorted(bulks, key=lambda bulk: (bulk.started_at, bulk.sid), reverse=True)
@@ -89,8 +89,8 @@ class DynamoDbOperations:
             if audit is None:
                 alone(**request)
             else:
-                told = {"TableName": self.tables.audit, "Item": audit_item(audit)}
-                self.client.transact_write_items(TransactItems=[{kind: request}, {"Put": told}])
+                audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+                self.client.transact_write_items(TransactItems=[{kind: request}, {"Put": audit_put}])
         except ClientError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error

@@ -7,7 +7,7 @@ from shared.adapters.dynamodb.attributes import Attributes, AttributeValue
 from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.domain.errors import RitornelloError
 
-MAX_READINGS = 5
+MAX_READS = 5
 """How often items that DynamoDB leaves unread are asked for."""
 
 Item = Mapping[str, AttributeValue]
@@ -21,19 +21,19 @@ class UnreadError(RitornelloError):
 
 def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> dict[str, list[Item]]:
     """The items of these keys, by table, at most 100 in all, by strongly consistent reads. Raises: UnreadError."""
-    asked: Mapping[str, Mapping[str, Any]] = {
+    unread: Mapping[str, Mapping[str, Any]] = {
         table: {"Keys": some, "ConsistentRead": True} for table, some in keys.items() if some
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
     readings = 0
-    while asked:
-        if readings == MAX_READINGS:
-            raise UnreadError(f"left unread {MAX_READINGS} times: {', '.join(sorted(asked))}")
-        answer = client.batch_get_item(RequestItems=asked)
+    while unread:
+        if readings == MAX_READS:
+            raise UnreadError(f"left unread {MAX_READS} times: {', '.join(sorted(unread))}")
+        answer = client.batch_get_item(RequestItems=unread)
         readings += 1
         for table, items in answer["Responses"].items():
             found[table] += items
-        asked = answer.get("UnprocessedKeys", {})
+        unread = answer.get("UnprocessedKeys", {})
     return found
 
 

@@ -46,7 +46,7 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
 
-CACHED_VERSIONS = 64
+MAX_CACHED_VERSIONS = 64
 """So many versions, the ones used last, are kept read in a process."""
 
 
@@ -59,6 +59,7 @@ class DynamoDbStrategies:
     environment: str
     horizon: timedelta | None = None
     tables: Tables = field(default_factory=Tables)
+    max_cached: int = MAX_CACHED_VERSIONS
     _cache: OrderedDict[tuple[StrategySid, int], Strategy] = field(default_factory=OrderedDict)
 
     def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
@@ -77,7 +78,7 @@ class DynamoDbStrategies:
         except ClientError as error:
             if not any(failed_conditions(error)):
                 raise
-            self._recognise(head, error)
+            self._check_created(head, error)
 
     def replace(
         self,
@@ -133,7 +134,7 @@ class DynamoDbStrategies:
         strategy = self._cache.get((sid, version))
         if strategy is None:
             strategy = self._cache[sid, version] = self._loaded(sid, version)
-            if len(self._cache) > CACHED_VERSIONS:
+            if len(self._cache) > self.max_cached:
                 self._cache.popitem(last=False)
         self._cache.move_to_end((sid, version))
         return strategy
@@ -177,7 +178,7 @@ class DynamoDbStrategies:
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
-        listed = query_all(
+        index_entries = query_all(
             self.client,
             most=limit,
             TableName=self.tables.strategies,
@@ -186,7 +187,7 @@ class DynamoDbStrategies:
             ExpressionAttributeValues=to_attributes(values),
             ScanIndexForward=False,
         )
-        keys = [{"sid": item["sid"], "sk": item["sk"]} for item in listed]
+        keys = [{"sid": item["sid"], "sk": item["sk"]} for item in index_entries]
         items = read_batch(self.client, {self.tables.strategies: keys})[self.tables.strategies]
         heads = [head for head in map(_head_of, items) if head.deleted_at is None]
         return sorted(heads, key=_place, reverse=True)
@@ -227,15 +228,15 @@ class DynamoDbStrategies:
             "ConditionExpression": "version = :version AND paused = :paused AND doc = :doc",
             "ExpressionAttributeValues": {f":{name}": old[name] for name in ("version", "paused", "doc")},
         }
-        told = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+        audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit)}
         try:
-            self.client.transact_write_items(TransactItems=[{"Put": put}, *beside, {"Put": told}])
+            self.client.transact_write_items(TransactItems=[{"Put": put}, *beside, {"Put": audit_put}])
         except ClientError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
             raise
 
-    def _recognise(self, head: StrategyHead, error: ClientError) -> None:
+    def _check_created(self, head: StrategyHead, error: ClientError) -> None:
         """Nothing, where a refused creation had already happened. Raises: NameTakenError, StaleRevError."""
         if self.head(head.sid) == head:
             return
@@ -313,14 +314,14 @@ def _context(account: AccountId, sid: StrategySid, version: int) -> str:
 
 def _head_item(head: StrategyHead) -> Attributes:
     """A head; the indexes hold it for as long as it is not deleted."""
-    listed = {"folderName": f"{head.folder}#{head.name}", "createdSid": place_text(_place(head))}
+    index_entries = {"folderName": f"{head.folder}#{head.name}", "createdSid": place_text(_place(head))}
     return item_of(
         head.account_id,
         head_key(head.sid),
         version=head.version,
         paused=head.is_paused,
         doc=to_text(HEAD.write(head)),
-        **(listed if head.deleted_at is None else {}),
+        **(index_entries if head.deleted_at is None else {}),
     )
 
 

@@ -184,7 +184,7 @@ def audit_position_text(place: AuditPosition) -> str:
     return f"{format_instant(place.at)}#{place.key}"
 
 
-def place_noted(text: str) -> AuditPosition:
+def audit_position_of(text: str) -> AuditPosition:
     """The place of such a text."""
     at, _, key = text.partition("#")
     return AuditPosition(at=read_instant(at), key=key)

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from shared.application.bulk.progress import BatchProgress
 from shared.application.bulk.release import run_release_job
-from shared.application.bulk.worker import command_on
+from shared.application.bulk.worker import run_bulk_operation
 from shared.application.ports import Ports
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
@@ -14,7 +14,7 @@ from shared.domain.ids import OperationSid
 from shared.domain.instance.due import EARLY
 
 
-def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:
+def run_operation(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:
     """Take an operation in hand for as long as this invocation lasts. Safe at any time, any number of times."""
     operation = ports.operations.load(sid)
     at = None if operation is None else operation.sweep_at
@@ -24,6 +24,6 @@ def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedel
         case ReleaseJob():
             return run_release_job(ports, operation, time_left=time_left)
         case BulkOperation():
-            return command_on(ports, operation, time_left=time_left)
+            return run_bulk_operation(ports, operation, time_left=time_left)
         case _:
             assert_never(operation)

@@ -65,7 +65,7 @@ class SelectionScan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ScannedBatch:
     """The next slice. instances: those of it that could be read, as they were then."""
 
     batch: Batch
@@ -73,7 +73,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class SelectionCount:
     """How many a selection is of, so far as was counted, and the first ones of it."""
 
     count: int
@@ -90,21 +90,21 @@ class _Candidate:
     instance: Instance | None = None
 
 
-def next_batch(ports: Ports, scan: SelectionScan, *, wanted: int) -> Found:
-    """The next instances of a selection, ``wanted`` at most: fewer where only so many are looked at for it."""
+def next_batch(ports: Ports, scan: SelectionScan, *, size: int) -> ScannedBatch:
+    """The next instances of a selection, ``size`` at most: fewer where only so many are looked at for it."""
     sids: list[InstanceSid] = []
     loaded: dict[InstanceSid, Instance] = {}
     cursor = scan.cursor
-    for looked, step in enumerate(_steps(ports, scan, page=wanted), start=1):
+    for scanned, step in enumerate(_steps(ports, scan, page=size), start=1):
         cursor = step.cursor
         sids += [] if step.sid is None else [step.sid]
         loaded |= {} if step.instance is None else {step.instance.sid: step.instance}
-        if len(sids) == wanted or looked == MAX_SCANNED:
-            return Found(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=False), instances=loaded)
-    return Found(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=True), instances=loaded)
+        if len(sids) == size or scanned == MAX_SCANNED:
+            return ScannedBatch(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=False), instances=loaded)
+    return ScannedBatch(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=True), instances=loaded)
 
 
-def instances_of(ports: Ports, scan: SelectionScan, *, most: int) -> Iterator[Instance]:
+def selected_instances(ports: Ports, scan: SelectionScan, *, most: int) -> Iterator[Instance]:
     """The instances of a selection as they are now, a page at a time; ``most`` are looked at for them at most.
 
     Those that cannot be read are left out.
@@ -114,19 +114,19 @@ def instances_of(ports: Ports, scan: SelectionScan, *, most: int) -> Iterator[In
             yield step.instance
 
 
-def count(ports: Ports, scan: SelectionScan, *, most: int) -> Counted:
+def count(ports: Ports, scan: SelectionScan, *, most: int) -> SelectionCount:
     """How many instances of the account a selection is of; the first ``most`` of them are told."""
     number, first = 0, list[Instance]()
-    for looked, step in enumerate(_steps(ports, scan, page=MAX_LOADED), start=1):
+    for scanned, step in enumerate(_steps(ports, scan, page=MAX_LOADED), start=1):
         if step.sid is not None and (step.instance is not None or not isinstance(scan.selection, OfIds)):
             number += 1
             first += [] if step.instance is None or len(first) == most else [step.instance]
-        if looked == MAX_COUNTED:
-            return Counted(count=number, is_exact=False, first=tuple(first))
-    return Counted(count=number, is_exact=True, first=tuple(first))
+        if scanned == MAX_COUNTED:
+            return SelectionCount(count=number, is_exact=False, first=tuple(first))
+    return SelectionCount(count=number, is_exact=True, first=tuple(first))
 
 
-def addressed(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
+def command_for(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
     """A bulk operation's command as it is for one instance.
 
     Refused where its strategy has no such version, or nothing of it waits for what is named.
@@ -148,14 +148,14 @@ def addressed(ports: Ports, command: BulkCommand, instance: Instance) -> Command
             return command
 
 
-def foreseen(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> ItemResult:
+def preview(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> ItemResult:
     """What a command would come to on an instance now; nothing is stored."""
     try:
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        asked = addressed(ports, command, instance)
-        if isinstance(asked, Refused):
-            return result_of(instance.sid, asked, operation)
-        verdict = decide(strategy, instance, asked, now=ports.clock.now())
+        command_or_refusal = command_for(ports, command, instance)
+        if isinstance(command_or_refusal, Refused):
+            return result_of(instance.sid, command_or_refusal, operation)
+        verdict = decide(strategy, instance, command_or_refusal, now=ports.clock.now())
     except (RitornelloError, UnknownStrategyError) as error:
         return ItemResult(
             sid=instance.sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}"
@@ -163,19 +163,19 @@ def foreseen(ports: Ports, instance: Instance, command: BulkCommand, operation: 
     return result_of(instance.sid, verdict, operation)
 
 
-def readable(ports: Ports, sids: Sequence[InstanceSid]) -> dict[InstanceSid, Instance]:
+def load_readable(ports: Ports, sids: Sequence[InstanceSid]) -> dict[InstanceSid, Instance]:
     """Those of these instances that there are and that can be read."""
     try:
         return {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}
     except RitornelloError:
-        found = [_readable(ports, sid) for sid in sids]
+        found = [_load_or_none(ports, sid) for sid in sids]
         return {instance.sid: instance for instance in found if instance is not None}
 
 
 def _steps(ports: Ports, scan: SelectionScan, *, page: int) -> Iterator[_Candidate]:
     match scan.selection:
         case OfIds(ids=ids):
-            yield from _named(ports, scan, ids, page=page)
+            yield from _of_ids(ports, scan, ids, page=page)
         case OfStrategy() | OfFolder() as part:
             yield from _of_part(ports, part, scan, page=page)
         case OfAny(parts=parts):
@@ -205,13 +205,13 @@ def _of_part(ports: Ports, part: Part, scan: SelectionScan, *, page: int) -> Ite
             assert_never(part)
 
 
-def _named(
+def _of_ids(
     ports: Ports, scan: SelectionScan, ids: Sequence[InstanceSid], *, page: int
 ) -> Iterator[_Candidate]:
     """One of another account is found by nobody; whoever commands it is told that there is none."""
     for start in range(scan.cursor.passed, len(ids), page):
         some = ids[start : start + page]
-        loaded = readable(ports, some)
+        loaded = load_readable(ports, some)
         for number, sid in enumerate(some, start=start + 1):
             instance = loaded.get(sid)
             own = instance is not None and instance.account_id == scan.account
@@ -224,16 +224,16 @@ def _of_folder(ports: Ports, selection: OfFolder, scan: SelectionScan, *, page: 
         yield from _of_strategy(ports, cursor.strategy, selection, scan, page=page)
         yield _Candidate(cursor=Cursor(folder_name=cursor.folder_name))
     while True:
-        folder_entries = ports.strategies.in_folder(
+        entries = ports.strategies.in_folder(
             scan.account, selection.folder, after=cursor.folder_name, limit=FOLDER_PAGE
         )
-        for one in folder_entries:
+        for one in entries:
             if selection.is_flat and not one.folder_name.startswith(f"{selection.folder}#"):
                 return  # those in the folder itself come before all those below it
             cursor = Cursor(folder_name=one.folder_name, strategy=one.sid)
             yield from _of_strategy(ports, one.sid, selection, replace(scan, cursor=cursor), page=page)
             yield _Candidate(cursor=Cursor(folder_name=one.folder_name))
-        if len(folder_entries) < FOLDER_PAGE:
+        if len(entries) < FOLDER_PAGE:
             return
 
 
@@ -242,13 +242,13 @@ def _of_strategy(
 ) -> Iterator[_Candidate]:
     """An instance that cannot be read is taken as selected: whoever commands it will tell why it failed."""
     until = created_until(selection, scan.begun_at)
-    after = _first_place(selection, scan.cursor)
+    after = _start_key(selection, scan.cursor)
     while True:
-        listed = ports.instances.oldest_of_strategy(
+        page_keys = ports.instances.oldest_of_strategy(
             strategy, selection.statuses, after=after, until=until, limit=page
         )
-        loaded = readable(ports, [InstanceSid(one.sid) for one in listed])
-        for after in listed:
+        loaded = load_readable(ports, [InstanceSid(one.sid) for one in page_keys])
+        for after in page_keys:
             sid = InstanceSid(after.sid)
             instance = loaded.get(sid)
             cursor = replace(scan.cursor, created_at=after.created_at, sid=sid)
@@ -256,11 +256,11 @@ def _of_strategy(
                 yield _Candidate(cursor=cursor, sid=sid, instance=instance)
             else:
                 yield _Candidate(cursor=cursor)
-        if len(listed) < page:
+        if len(page_keys) < page:
             return
 
 
-def _first_place(selection: Part, cursor: Cursor) -> PageKey | None:
+def _start_key(selection: Part, cursor: Cursor) -> PageKey | None:
     """The place behind which the walk goes on: the one it has come to, or just before the first date asked for."""
     if cursor.created_at is not None and cursor.sid is not None:
         return PageKey(created_at=cursor.created_at, sid=cursor.sid)
@@ -268,7 +268,7 @@ def _first_place(selection: Part, cursor: Cursor) -> PageKey | None:
     return None if since is None else PageKey(created_at=since, sid="")
 
 
-def _readable(ports: Ports, sid: InstanceSid) -> Instance | None:
+def _load_or_none(ports: Ports, sid: InstanceSid) -> Instance | None:
     try:
         return ports.instances.load(sid)
     except RitornelloError:

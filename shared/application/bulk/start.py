@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
-from shared.application.bulk.select import SelectionScan, count, foreseen, next_batch
-from shared.application.bulk.worker import work
+from shared.application.bulk.select import SelectionScan, count, next_batch, preview
+from shared.application.bulk.worker import run_batches
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError
 from shared.application.start import KeyReusedError, Repeatable
@@ -61,16 +61,16 @@ class DryRun:
     sample: tuple[ItemResult, ...]
 
 
-def dry_run(ports: Ports, asked: BulkRequest) -> DryRun:
+def dry_run(ports: Ports, request: BulkRequest) -> DryRun:
     """What would come of it. Nothing is stored."""
-    scan = SelectionScan(account=asked.account, selection=asked.selection, begun_at=ports.clock.now())
+    scan = SelectionScan(account=request.account, selection=request.selection, begun_at=ports.clock.now())
     counted = count(ports, scan, most=BATCH_SIZE)
     nobody = OperationSid("")
-    sample = tuple(foreseen(ports, instance, asked.command, nobody) for instance in counted.first)
+    sample = tuple(preview(ports, instance, request.command, nobody) for instance in counted.first)
     return DryRun(count=counted.count, is_exact=counted.is_exact, sample=sample)
 
 
-def begin_bulk(ports: Ports, asked: BulkRequest) -> BulkOperation:
+def begin_bulk(ports: Ports, request: BulkRequest) -> BulkOperation:
     """A stored operation: carried out, where it is for so few instances that this can be waited for, or begun.
 
     A repeatable request that was heard before finds the operation as it is now. ``unless_empty``: one that is over
@@ -79,28 +79,30 @@ def begin_bulk(ports: Ports, asked: BulkRequest) -> BulkOperation:
     Raises: KeyReusedError: nothing was stored.
     """
     sid = OperationSid(ports.ids.instance_sid())
-    if asked.repeatable is not None:
-        sid = OperationSid(sid_of_request(asked.account, "bulk-operation", asked.repeatable.key))
-        known = _known(ports, sid, asked.repeatable)
+    if request.repeatable is not None:
+        sid = OperationSid(sid_of_request(request.account, "bulk-operation", request.repeatable.key))
+        known = _known(ports, sid, request.repeatable)
         if known is not None:
             return known
-    bulk, loaded = _begun(ports, asked, sid)
-    if asked.unless_empty and bulk.status is BulkStatus.COMPLETED:
+    bulk, loaded = _new_operation(ports, request, sid)
+    if request.unless_empty and bulk.status is BulkStatus.COMPLETED:
         return bulk
-    by, told, states = asked.command.by, f"bulk-{name_of(asked.command)}", (None, bulk.status.value)
+    by, told, states = request.command.by, f"bulk-{name_of(request.command)}", (None, bulk.status.value)
     audit = audit_entry(bulk.account_id, sid, told, by=by, now=bulk.started_at, states=states)
     try:
         ports.operations.create(bulk, audit=audit)
     except StaleRevError:
         if ports.operations.load(sid) != bulk:  # else only the reply was lost
-            known = None if asked.repeatable is None else _known(ports, sid, asked.repeatable)
+            known = None if request.repeatable is None else _known(ports, sid, request.repeatable)
             if known is None:
                 raise
             return known
-    return _set_going(ports, bulk, loaded)
+    return _start_work(ports, bulk, loaded)
 
 
-def order(ports: Ports, bulk: BulkOperation, told: OperationCommand, *, by: Actor) -> BulkOperation:
+def command_operation(
+    ports: Ports, bulk: BulkOperation, told: OperationCommand, *, by: Actor
+) -> BulkOperation:
     """The operation as it was told to be. Repeating it changes nothing.
 
     Raises: OperationOverError; ContentionError: nothing was changed.
@@ -127,33 +129,33 @@ def order(ports: Ports, bulk: BulkOperation, told: OperationCommand, *, by: Acto
     raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under one order")
 
 
-def _begun(
-    ports: Ports, asked: BulkRequest, sid: OperationSid
+def _new_operation(
+    ports: Ports, request: BulkRequest, sid: OperationSid
 ) -> tuple[BulkOperation, Mapping[InstanceSid, Instance]]:
     """The operation as it is to be stored first, and the instances that were read for that."""
     now = ports.clock.now()
-    scan = SelectionScan(account=asked.account, selection=asked.selection, begun_at=now)
-    found = next_batch(ports, scan, wanted=BATCH_SIZE + 1)
+    scan = SelectionScan(account=request.account, selection=request.selection, begun_at=now)
+    found = next_batch(ports, scan, size=BATCH_SIZE + 1)
     is_small = found.batch.at_end and len(found.batch.sids) <= BATCH_SIZE
     bulk = BulkOperation(
         sid=sid,
-        account_id=asked.account,
-        selection=asked.selection,
-        command=replace(asked.command, by=replace(asked.command.by, operation=sid)),
+        account_id=request.account,
+        selection=request.selection,
+        command=replace(request.command, by=replace(request.command.by, operation=sid)),
         started_at=now,
         updated_at=now,
         sweep_at=now,
-        request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
+        request_hash=None if request.repeatable is None else request.repeatable.body_hash,
     )
     first = begin(bulk, found.batch if is_small else None, worker=ports.ids.token())
     return first, found.instances
 
 
-def _set_going(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, Instance]) -> BulkOperation:
+def _start_work(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, Instance]) -> BulkOperation:
     """The operation done, where this request has it in hand; else a runner is told of it."""
     if bulk.worker is not None:
         ends = bulk.started_at + IN_REQUEST + RESERVE
-        after = work(
+        after = run_batches(
             ports,
             bulk,
             BatchProgress(),
@@ -179,11 +181,11 @@ def _wake(ports: Ports, instance: Instance) -> None:
         ports.wakeups.invoke(instance.sid)
 
 
-def _known(ports: Ports, sid: OperationSid, asked: Repeatable) -> BulkOperation | None:
+def _known(ports: Ports, sid: OperationSid, request: Repeatable) -> BulkOperation | None:
     bulk = ports.operations.load(sid)
     if not isinstance(bulk, BulkOperation):
         return None
-    if bulk.request_hash != asked.body_hash:
+    if bulk.request_hash != request.body_hash:
         raise KeyReusedError("the Idempotency-Key was used with another body")
     if bulk.status is BulkStatus.ACTIVE:
         ports.wakeups.invoke_operation(sid)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
-from shared.application.bulk.select import SelectionScan, addressed, next_batch
+from shared.application.bulk.select import SelectionScan, command_for, next_batch
 from shared.application.commit import MAX_RACES, ContentionError, execute, schedule_wakeup
 from shared.application.ports import OverloadedError, Ports, StaleRevError, UnknownStrategyError
 from shared.domain.bulk.operation import (
@@ -38,22 +38,24 @@ Wake = Callable[[Instance], None]
 """Tells somebody that an instance was changed and may have something to run."""
 
 
-def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], timedelta]) -> BatchProgress:
+def run_bulk_operation(
+    ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], timedelta]
+) -> BatchProgress:
     """Take an operation in hand for as long as this invocation lasts; then a fresh one goes on.
 
     Where it was paused or canceled over a dead runner's slice, what was done of it is counted and no more is done.
     """
     progress = BatchProgress()
-    at_work = _taken(ports, bulk)
-    if at_work is None:
+    bulk_taken = _take(ports, bulk)
+    if bulk_taken is None:
         return progress
-    if at_work.status is not BulkStatus.ACTIVE:
-        done = [sid for sid in at_work.batch_sids if _has_changed(ports, at_work, sid)]
+    if bulk_taken.status is not BulkStatus.ACTIVE:
+        done = [sid for sid in bulk_taken.batch_sids if _has_changed(ports, bulk_taken, sid)]
         results = [ItemResult(sid=sid, outcome=ItemOutcome.CHANGED) for sid in done]
-        _stored(ports, at_work, results, follows=None, goes_on=False)
+        _save_results(ports, bulk_taken, results, follows=None, goes_on=False)
         return progress
-    after = work(
-        ports, at_work, progress, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports)
+    after = run_batches(
+        ports, bulk_taken, progress, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports)
     )
     moved = after is not None and (after.cursor, after.counts) != (bulk.cursor, bulk.counts)
     if after is not None and after.status is BulkStatus.ACTIVE and moved:
@@ -61,7 +63,7 @@ def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], tim
     return progress
 
 
-def work(
+def run_batches(
     ports: Ports,
     bulk: BulkOperation,
     progress: BatchProgress,
@@ -78,8 +80,8 @@ def work(
     current: BulkOperation | None = bulk
     while current is not None and current.status is BulkStatus.ACTIVE and current.worker is not None:
         begun = ports.clock.now()
-        results = _commanded(ports, current, loaded, wake, time_left)
-        _tell(progress, results)
+        results = _command_batch(ports, current, loaded, wake, time_left)
+        _count_results(progress, results)
         goes_on, follows = time_left() > RESERVE, None
         if goes_on and len(results) == len(current.batch_sids) and not current.at_end:
             scan = SelectionScan(
@@ -88,10 +90,10 @@ def work(
                 begun_at=current.started_at,
                 cursor=current.cursor,
             )
-            found = next_batch(ports, scan, wanted=BATCH_SIZE)
-            follows, loaded = found.batch, found.instances
+            scanned = next_batch(ports, scan, size=BATCH_SIZE)
+            follows, loaded = scanned.batch, scanned.instances
         is_through = len(results) == len(at_hand(current))
-        current = _stored(ports, current, results, follows=follows, goes_on=goes_on)
+        current = _save_results(ports, current, results, follows=follows, goes_on=goes_on)
         if current is not None and current.worker is not None:
             passed = (ports.clock.now() - begun).total_seconds()
             ports.clock.sleep(
@@ -100,7 +102,7 @@ def work(
     return current
 
 
-def _taken(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
+def _take(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
     """The operation, stored as in this invocation's hand; None where another one was faster."""
     after = taken(bulk, worker=ports.ids.token(), now=ports.clock.now())
     try:
@@ -110,7 +112,7 @@ def _taken(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
     return after
 
 
-def _stored(
+def _save_results(
     ports: Ports,
     bulk: BulkOperation,
     results: list[ItemResult],
@@ -140,7 +142,7 @@ def _stored(
     raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under its runner")
 
 
-def _commanded(
+def _command_batch(
     ports: Ports,
     bulk: BulkOperation,
     loaded: Mapping[InstanceSid, Instance],
@@ -178,7 +180,7 @@ def _command(
     try:
         instance = known or ports.instances.load(sid)
         is_meant = instance is not None and is_of(bulk, instance)
-        verdict = None if instance is None or not is_meant else _settled(ports, bulk, instance)
+        verdict = None if instance is None or not is_meant else _execute(ports, bulk, instance)
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
         return ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}")
     result = result_of(sid, verdict, bulk.sid)
@@ -187,13 +189,13 @@ def _command(
     return result
 
 
-def _settled(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict | None:
+def _execute(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict | None:
     if bulk.sid in instance.operations:
         return AlreadyThere(instance=instance)
-    asked = addressed(ports, bulk.command, instance)
-    if isinstance(asked, Refused):
-        return asked
-    return execute(ports, instance.sid, asked, known=instance, is_meant=partial(_is_meant, ports, bulk))
+    command = command_for(ports, bulk.command, instance)
+    if isinstance(command, Refused):
+        return command
+    return execute(ports, instance.sid, command, known=instance, is_meant=partial(_is_meant, ports, bulk))
 
 
 def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:
@@ -211,7 +213,7 @@ def _has_changed(ports: Ports, bulk: BulkOperation, sid: InstanceSid) -> bool:
     return instance is not None and bulk.sid in instance.operations
 
 
-def _tell(progress: BatchProgress, results: list[ItemResult]) -> None:
+def _count_results(progress: BatchProgress, results: list[ItemResult]) -> None:
     progress.done += len(results)
     progress.failed |= {
         result.sid: result.why or "" for result in results if result.outcome is ItemOutcome.FAILED

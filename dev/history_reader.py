@@ -27,14 +27,14 @@ class Line:
     entry: JournalEntry
 
 
-class Books:
+class HistoryReader:
     """Reads instances, journals and records with the engine's own adapter."""
 
     def __init__(self, store: DynamoDbInstances) -> None:
         self._store = store
 
     @classmethod
-    def of(cls, stack: Api) -> "Books":
+    def of(cls, stack: Api) -> "HistoryReader":
         """The local stack's."""
         database = stack.call("GET", "/_local/database")
         client = boto3.client(
@@ -76,14 +76,14 @@ class Books:
         )
 
 
-def disagreements(books: Books, sids: list[str], ledger: list[dict[str, Any]]) -> list[str]:
+def contradictions(history: HistoryReader, sids: list[str], ledger: list[dict[str, Any]]) -> list[str]:
     """Where the downstream's ledger and the engine's record tell different stories, call by call."""
     sent = Counter(line["key"] for line in ledger if line["key"])
     answers = {line["key"]: line["answer"]["status"] for line in ledger if line["key"]}
     told: list[str] = []
     known: set[str] = set()
     for sid in sids:
-        for event, record, entries in books.events(sid):
+        for event, record, entries in history.events(sid):
             for entry in entries:
                 key = str(entry.intent.call_key)
                 known.add(key)

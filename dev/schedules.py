@@ -15,7 +15,7 @@ from dev.clock import ClockFile
 _AT = "%Y-%m-%dT%H:%M:%S"
 
 
-class Doorbells:
+class Schedules:
     """All armed schedules of one group. lock: held by whoever reads the offset to arm, or moves it."""
 
     def __init__(self, scheduler: Any, group: str, clock: ClockFile) -> None:  # noqa: ANN401 - a boto3 client
@@ -77,10 +77,10 @@ class Doorbells:
     def _load(self) -> None:
         pages = self._scheduler.get_paginator("list_schedules").paginate(GroupName=self._group)
         for page in pages:
-            for listed in page["Schedules"]:
-                found = self._get(listed["Name"])
+            for entry in page["Schedules"]:
+                found = self._get(entry["Name"])
                 if found is not None:
-                    self._armed[listed["Name"]] = datetime.strptime(found["Description"], _AT).replace(
+                    self._armed[entry["Name"]] = datetime.strptime(found["Description"], _AT).replace(
                         tzinfo=UTC
                     )
 
