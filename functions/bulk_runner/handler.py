@@ -1,6 +1,6 @@
-"""The bulk runner: carries on one operation on many instances.
+"""The bulk runner: runs one operation on many instances.
 
-Rung by the API that began it, by itself and by the sweeper with ``{"sid": <operation>}``.
+The API, the sweeper and the bulk runner itself invoke it with ``{"sid": <operation>}``.
 """
 
 from datetime import timedelta
@@ -18,9 +18,9 @@ logger = Logger()
 
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Carry on for as long as this invocation lasts; how many instances were freed, or commanded.
+    """Run the operation while the time lasts. Return how many instances were released or commanded.
 
-    Raising lets the platform redeliver; the sweeper comes in any case.
+    If this raises, Lambda retries it, and the sweeper comes in any case.
     """
     sid = OperationSid(event["sid"])
     progress = run_operation(

@@ -1,4 +1,4 @@
-"""Some of a strategy's instances, found by what they are, youngest first. Source: contracts/automation.md A.1."""
+"""Find instances of a strategy by version, status and date, youngest first. Source: contracts/automation.md A.1."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 
 MAX_SCANNED = 10_000
-"""So many instances are looked at for one answer."""
+"""How many instances one query scans at most."""
 
 _PAGE = 100
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
 
 class TooManyScannedError(RitornelloError):
-    """More instances would have to be looked at than is done for one answer."""
+    """The query would have to scan more instances than one request may."""
 
     code = "TOO_MANY_SCANNED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceQuery:
-    """Which instances: of a strategy, of a version or any, created within bounds, which are included."""
+    """Which instances to find. ``version`` is None for any version; both creation dates are included."""
 
     strategy: StrategySid
     statuses: Sequence[InstanceStatus] = tuple(InstanceStatus)
@@ -37,9 +37,10 @@ class InstanceQuery:
 def find_instances(
     ports: Ports, query: InstanceQuery, *, offset: int, limit: int, max_scanned: int = MAX_SCANNED
 ) -> list[Instance]:
-    """So many of them behind the first ``offset``. One that changes its status just now may be missed.
+    """Return up to ``limit`` matching instances after the first ``offset``.
 
-    Raises: TooManyToLookAtError: those before them, or between them, are too many.
+    An instance that changes its status during the query may be missed.
+    Raises: TooManyScannedError: more than ``max_scanned`` instances would have to be scanned.
     """
     return list(islice(_matching(ports, query, max_scanned), offset, offset + limit))
 
@@ -49,6 +50,7 @@ def _matching(ports: Ports, query: InstanceQuery, max_scanned: int) -> Iterator[
     for _ in range(max_scanned // _PAGE):
         page_keys = ports.instances.of_strategy(query.strategy, query.statuses, before=before, limit=_PAGE)
         for instance in _loaded(ports, page_keys):
+            # Keys are sorted by creation, so nothing older can match.
             if query.created_from is not None and instance.created_at < query.created_from:
                 return
             if instance.status in query.statuses and query.version in (None, instance.strategy_version):
@@ -61,7 +63,10 @@ def _matching(ports: Ports, query: InstanceQuery, max_scanned: int) -> Iterator[
 
 
 def _beginning(query: InstanceQuery) -> PageKey | None:
-    """The place before which those stand that were created up to ``created_to``: dates are in whole milliseconds."""
+    """Return the key before which the instances created up to ``created_to`` are listed.
+
+    Stored dates are in milliseconds.
+    """
     at = query.created_to
     if at is None:
         return None
@@ -70,7 +75,7 @@ def _beginning(query: InstanceQuery) -> PageKey | None:
 
 
 def _loaded(ports: Ports, page_keys: Sequence[PageKey]) -> list[Instance]:
-    """The listed instances as they are now, in their order."""
-    sids = [InstanceSid(one.sid) for one in page_keys]
+    """Return the listed instances as they are now, in the same order."""
+    sids = [InstanceSid(key.sid) for key in page_keys]
     known = {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}
     return [known[sid] for sid in sids if sid in known]

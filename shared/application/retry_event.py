@@ -1,4 +1,4 @@
-"""Running a failed event again. Source: contracts/core.md section 5; docs/decisions/0020."""
+"""Run a failed event again. Source: contracts/core.md section 5; docs/decisions/0020."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from shared.domain.lifecycle.commands import Redrive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryEvent:
-    """Which event, by its instance and number. from_step: executed again with all that follows it."""
+    """Which event to retry. If ``from_step`` is given, it is executed again with all steps after it."""
 
     sid: InstanceSid
     seq: int
@@ -24,8 +24,9 @@ class RetryEvent:
 def retry_event(ports: Ports, request: RetryEvent, *, known: Instance | None = None) -> Verdict | None:
     """Retry an event and return the verdict, or None if there is no such event.
 
-    Repeating it is safe while the event is under way.
-    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
+    Repeating it is safe while the event runs.
+    ``known`` is the instance if the caller has just loaded it by a strong read. It is loaded again only after a lost
+    race.
     Raises: ContentionError: nothing was written.
     """
     for _ in range(MAX_RACES):
@@ -37,11 +38,11 @@ def retry_event(ports: Ports, request: RetryEvent, *, known: Instance | None = N
         verdict = try_commit(ports, strategy, instance, command)
         if verdict is not None:
             return wake_runner(ports, verdict)
-    raise ContentionError(f"instance {request.sid} changed {MAX_RACES} times under one command")
+    raise ContentionError(f"instance {request.sid} changed {MAX_RACES} times during one command; repeat it")
 
 
 def _redrive(ports: Ports, instance: Instance, request: RetryEvent) -> Redrive | None:
-    """The command, with what is stored of the event; None where there is none of that number."""
+    """Return the command, with the stored history of the event, or None if there is no event with that number."""
     event_history = ports.instances.event_history(request.sid, request.seq)
     event = instance.event(request.seq)
     if event is None and event_history.record is not None:

@@ -1,7 +1,7 @@
-"""Sessions: a key shown once, a token from then on. Source: design section 9.
+"""Sessions: a caller shows a key once and uses a token from then on. Source: design section 9.
 
-Only a hash of the token is kept. What a session may do is what its key may do at that moment: its role is read with
-every request, and a key that was removed leaves nothing.
+Only a hash of the token is stored. A session may do what its key may do at that moment: the key is read with every
+request, so its current role counts, and after its removal the session is worth nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -12,21 +12,21 @@ from shared.domain.access import AccessKey, Session
 from shared.domain.ids import AccountId
 
 IDLE_TIMEOUT = timedelta(seconds=1800)
-"""A session that is not used for so long has expired."""
+"""A session expires when it is not used for this long."""
 
 EXTENDED_EVERY = timedelta(minutes=1)
-"""The end of a session that is in use is moved on at most so often: a request costs no write of its own."""
+"""The end of a session in use is moved at most this often, so that not every request costs a write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
-    """A session that was not used for too long. key_id: the key it stood for."""
+    """A session that was not used for too long. ``key_id`` is its key."""
 
     key_id: str
 
 
 def open_session(ports: Ports, hasher: SecretHasher, account: AccountId, key_id: str) -> str:
-    """A new session of a key that has been shown; its token, which is kept nowhere."""
+    """Store a new session of a key that has been checked. Return its token, which is not stored."""
     now, token = ports.clock.now(), ports.ids.secret()
     session = Session(
         token_hash=_hash(hasher, token),
@@ -40,9 +40,9 @@ def open_session(ports: Ports, hasher: SecretHasher, account: AccountId, key_id:
 
 
 def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey | Expired | None:
-    """The key a token stands for, as it is now; None for a token nobody knows and for one whose key is gone.
+    """Return the key of a token as it is now. Return None if the token is unknown or its key is gone.
 
-    It counts as used. Its end may be up to a minute nearer than half an hour from its last use.
+    The session counts as used. It may end up to a minute earlier than half an hour after its last use.
     """
     session = ports.access.session(_hash(hasher, token))
     if session is None:
@@ -59,7 +59,7 @@ def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey 
 
 
 def close_session(ports: Ports, hasher: SecretHasher, token: str) -> None:
-    """The token opens nothing from now on. Repeating it changes nothing."""
+    """End the session of a token. Repeating it changes nothing."""
     ports.access.close_session(_hash(hasher, token))
 
 

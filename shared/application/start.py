@@ -1,4 +1,4 @@
-"""Starting an instance of a strategy. Source: contracts/core.md section 3.3; design section 8."""
+"""Start an instance of a strategy. Source: contracts/core.md section 3.3; design section 8."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from shared.domain.strategy.model import Json, Strategy
 
 
 class KeyReusedError(RitornelloError):
-    """The Idempotency-Key has been used for another request. Nothing was stored."""
+    """The Idempotency-Key was used for another request. Nothing was stored."""
 
     code = "KEY_REUSED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeatable:
-    """A creating request that may be sent again. key: the caller's. body_hash: tells it from another one."""
+    """The identity of a creating request that may be sent again: the caller's ``key``, and a hash of the body."""
 
     key: str
     body_hash: str
@@ -31,10 +31,10 @@ class Repeatable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartInstance:
-    """What a caller asks for. start_date: None for now. by: the id of their access key.
+    """A request to start an instance.
 
-    order_id: what it is called among orders, which its sid is derived from.
-    actor: why it is started, where somebody has said so: then there is an audit entry of it.
+    ``start_date`` is None for now. ``by`` is the id of the caller's access key. The instance's sid is derived from
+    ``order_id`` if it is given. If ``actor`` is given, an audit entry is stored.
     """
 
     strategy_id: str
@@ -51,10 +51,9 @@ class StartInstance:
 
 
 def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> Applied | AlreadyThere:
-    """A stored instance with its first events, and its first wakeup armed.
+    """Store an instance with its first events and schedule its first wakeup.
 
-    A repeatable request that was heard before is AlreadyThere, with the instance as it is now; its wakeup
-    is armed again, since the first sending may have died before that.
+    If a repeatable request was received before, return AlreadyThere with the instance as it is now.
     Raises: InvalidInputError; KeyReusedError. Nothing was stored.
     """
     sid = _sid(ports, strategy.account_id, request)
@@ -116,5 +115,6 @@ def _known(ports: Ports, sid: InstanceSid, request: Repeatable) -> AlreadyThere 
         return None
     if instance.origin.request_hash != request.body_hash:
         raise KeyReusedError("the Idempotency-Key was used with another body")
+    # The first request may have failed before it scheduled the wakeup.
     schedule_wakeup(ports, instance)
     return AlreadyThere(instance=instance)

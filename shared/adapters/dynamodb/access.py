@@ -1,4 +1,4 @@
-"""Access keys and the accounts' queue flags on DynamoDB."""
+"""Access keys, sessions and the queue flags of accounts on DynamoDB."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,14 +35,16 @@ from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
 _BEHIND_ALL = "~"
-"""Sorts behind every instant: those begin with a digit."""
+"""Sorts after every instant, since instants begin with a digit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDbAccess:
-    """An ``AccessStore``. Keys are read strongly: a new one works at once, a removed one no longer.
+    """An ``AccessStore``.
 
-    Beside each key stands an item under its account, by which the account's keys are listed.
+    Reads of keys are strongly consistent: a new key works at once, a removed key no longer.
+
+    Each key has a second item under its account, for the list of the account's keys.
     """
 
     client: DynamoDbClient
@@ -60,14 +62,14 @@ class DynamoDbAccess:
 
     def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
         keys = (access_key(key.key_id), owned_key(key.account_id, _place(key)))
-        deletes = [{"Delete": {"TableName": self.tables.access, "Key": to_attributes(one)}} for one in keys]
+        deletes = [{"Delete": {"TableName": self.tables.access, "Key": to_attributes(item)}} for item in keys]
         self._write(deletes, audit)
 
     def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
         last = OWNED_KEY + _BEHIND_ALL if before is None else owned_key(account, before)["sk"]
         index_item = query_all(
             self.client,
-            most=limit + 1,  # the place before which they are to be may itself be among them
+            most=limit + 1,  # BETWEEN includes ``before`` itself
             TableName=self.tables.access,
             KeyConditionExpression="pk = :account AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues=to_attributes(
@@ -129,7 +131,7 @@ class DynamoDbAccess:
         return {"Put": {"TableName": self.tables.access, "Item": item}}
 
     def _write(self, writes: list[dict[str, Any]], audit: AuditEntry | None) -> None:
-        """All together, with the audit entry."""
+        """Write all of it, with the audit entry, or nothing."""
         audit_puts = (
             [] if audit is None else [{"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}]
         )

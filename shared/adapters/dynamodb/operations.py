@@ -1,4 +1,4 @@
-"""Operations on DynamoDB: one item each, found by when they are to go on."""
+"""Operations on DynamoDB: one item each, with an index by the time at which they are due."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,13 +77,14 @@ class DynamoDbOperations:
         )
         table, keys = self.tables.operations, [{"sid": item["sid"]} for item in index_entries]
         found = [operation_of(item) for item in read_batch(self.client, {table: keys})[table]]
-        bulks = [one for one in found if isinstance(one, BulkOperation)]
+        bulks = [operation for operation in found if isinstance(operation, BulkOperation)]
         return sorted(bulks, key=lambda bulk: (bulk.started_at, bulk.sid), reverse=True)
 
-    def _write(self, what: dict[str, dict[str, Any]], audit: AuditEntry | None) -> None:
-        """One item alone, which costs half, or with the audit entry. Raises: StaleRevError."""
-        ((kind, request),) = what.items()
+    def _write(self, write: dict[str, dict[str, Any]], audit: AuditEntry | None) -> None:
+        """Write one item, with the audit entry if there is one. Raises: StaleRevError."""
+        ((kind, request),) = write.items()
         request = {"TableName": self.tables.operations, **request}
+        # A transaction costs twice as much, so a single item is written without one.
         alone = self.client.put_item if kind == "Put" else self.client.delete_item
         try:
             if audit is None:
@@ -98,7 +99,7 @@ class DynamoDbOperations:
 
 
 def _at_rev(rev: int) -> dict[str, Any]:
-    """The condition that the stored item is of a rev."""
+    """Return the condition that the stored item has a rev."""
     return {
         "ConditionExpression": "rev = :before",
         "ExpressionAttributeValues": to_attributes({":before": rev}),

@@ -1,4 +1,4 @@
-"""The one way in which any operation is carried on. Source: design sections 3, item 3, and 8."""
+"""Run any operation: a release job or a bulk operation. Source: design sections 3, item 3, and 8."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,10 @@ from shared.domain.instance.due import EARLY
 
 
 def run_operation(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:
-    """Take an operation in hand for as long as this invocation lasts. Safe at any time, any number of times."""
+    """Run an operation until it ends or the invocation's time is up. It is safe to call this any number of times.
+
+    If the operation is unknown or not due, return without doing anything.
+    """
     operation = ports.operations.load(sid)
     at = None if operation is None else operation.sweep_at
     if operation is None or at is None or at > ports.clock.now() + EARLY:

@@ -1,4 +1,4 @@
-"""Freeing what a resumed flag has held: a set pace, one partition a drain, safe to kill anywhere.
+"""Release the instances that a resumed flag had blocked, at a fixed rate, with one release job for each partition.
 
 Source: design section 3, item 3.
 """
@@ -18,19 +18,19 @@ from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Unblock
 
 BATCH = 25
-"""So many are freed between two looks at the clock."""
+"""How many instances are released between two readings of the clock."""
 
 LAG_SECONDS = 1.0
-"""How long an index may still show what has just been freed."""
+"""How long the due index may still list an instance that has just been released."""
 
 
 def run_release_job(
     ports: Ports, release_job: ReleaseJob, *, time_left: Callable[[], timedelta]
 ) -> BatchProgress:
-    """Take a drain in hand for as long as this invocation lasts. Safe at any time, any number of times.
+    """Run a release job until its partition is empty or the time is up. It is safe to call this any number of times.
 
-    One that has lost its operation to another, because it was started anew, stops at its next write. An instance
-    that cannot be freed stays held.
+    If the job was begun again in the meantime, this invocation stops at its next write. An instance that cannot be
+    read or decided on stays blocked.
     """
     progress = BatchProgress()
     try:
@@ -52,7 +52,7 @@ def run_release_job(
 
 
 def _is_flag_set(ports: Ports, release_job: ReleaseJob) -> bool:
-    """Whether the flag was set again."""
+    """Return whether the flag was set again."""
     if release_job.blocked_by is BlockedBy.QUEUE:
         return ports.access.queue_paused(release_job.account_id)
     head = ports.strategies.head(StrategySid(release_job.owner))
@@ -60,7 +60,10 @@ def _is_flag_set(ports: Ports, release_job: ReleaseJob) -> bool:
 
 
 def _take(ports: Ports, release_job: ReleaseJob) -> ReleaseJob:
-    """The drain, stored as worked on. Raises: StaleRevError: it was started anew, or somebody else has it."""
+    """Store that this invocation works on the job, and return the job.
+
+    Raises: StaleRevError: the job was begun again, or another invocation works on it.
+    """
     taken = taken_in_hand(release_job, now=ports.clock.now())
     ports.operations.commit(taken)
     return taken
@@ -69,9 +72,9 @@ def _take(ports: Ports, release_job: ReleaseJob) -> ReleaseJob:
 def _free_batches(
     ports: Ports, release_job: ReleaseJob, progress: BatchProgress, time_left: Callable[[], timedelta]
 ) -> tuple[ReleaseJob, bool]:
-    """Free batch after batch; the drain, and whether its partition was found empty before the time was up.
+    """Release batch after batch. Return the job, and whether its partition was empty before the time was up.
 
-    Raises: StaleRevError: as above.
+    Raises: StaleRevError: as for ``_take``.
     """
     handled: set[InstanceSid] = set()
     said_so = ports.clock.now()
@@ -93,7 +96,7 @@ def _free_batches(
 
 
 def _free(ports: Ports, sid: InstanceSid, progress: BatchProgress) -> None:
-    """One instance freed and rung for. One that cannot be read or decided on holds up none of the others."""
+    """Release one instance and schedule its wakeup. If it cannot be read or decided on, the others continue."""
     try:
         verdict = execute(ports, sid, Unblock())
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:

@@ -168,7 +168,7 @@ class TestFlagsLeftUnread:
         }
         client, _ = answering(session, (200, {"Item": item}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
-        with pytest.raises(StoredShapeError, match="no object"):
+        with pytest.raises(StoredShapeError, match="settings are not an object"):
             store.load(full.STRATEGY, 1)
 
     def test_settings_that_are_not_sealed_are_refused(self, session: boto3.Session) -> None:
@@ -182,5 +182,5 @@ class TestFlagsLeftUnread:
         }
         client, _ = answering(session, (200, {"Item": item}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
-        with pytest.raises(StoredShapeError, match="not sealed"):
+        with pytest.raises(StoredShapeError, match="not stored in the sealed form"):
             store.load(full.STRATEGY, 1)

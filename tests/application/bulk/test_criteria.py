@@ -80,7 +80,7 @@ class TestASieve:
         after = done(ports, batch_sids)
 
         assert (after.counts.changed, after.counts.refused) == (BATCH_SIZE + 1, 1)
-        assert after.problems[0].why == "it is no longer as it was selected"
+        assert after.problems[0].why == "the instance no longer matches the selection"
         assert statuses(ports, sids[:1]) == {"ACTIVE"}
 
     def test_what_the_operation_itself_has_changed_counts_as_changed(self) -> None:
@@ -182,7 +182,7 @@ class TestRunningWhatWaits:
         bulk = begun(ports, OfIds(ids=tuple(sids)), RUN)
 
         assert (bulk.counts.changed, bulk.counts.refused) == (1, 1)
-        assert bulk.problems[0].why == "nothing of it waits for that"
+        assert bulk.problems[0].why == "no event of the instance waits for that"
         assert ports.instances.instances[sids[1]].events[0].status is EventStatus.QUEUED
         assert ports.wakeups.invoked == [sids[1]]
         assert [(e.command, e.operation) for e in ports.instances.audit[1:]] == [("execute", bulk.sid)]

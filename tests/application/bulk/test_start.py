@@ -378,7 +378,7 @@ class TestMigrating:
         bulk = begun(ports, command=MigrateTo(version=7, by=ANN))
 
         assert bulk.counts == Counts(refused=3)
-        assert bulk.problems[0].why == "its strategy has no version 7"
+        assert bulk.problems[0].why == "the strategy has no version 7"
         assert {ports.instances.instances[sid].strategy_version for sid in sids} == {1}
 
     def test_it_can_be_tried(self) -> None:

@@ -178,7 +178,7 @@ class TestARunnerThatDies:
         after = stored(ports, bulk.sid)
         assert (after.status, after.counts) == (BulkStatus.COMPLETED, Counts(changed=59, failed=1))
         (problem,) = after.problems
-        assert (problem.sid, problem.why) == (sids[30], "5 runners in a row have died at it")
+        assert (problem.sid, problem.why) == (sids[30], "5 runners in a row crashed at this instance")
 
 
 class TestOrdersMeanwhile:
@@ -451,7 +451,7 @@ class TestContention:
         bulk = begun(ports)
         ports.access.operations = Busy(bulks=ports.operations.bulks)
 
-        with pytest.raises(ContentionError, match="under one order"):
+        with pytest.raises(ContentionError, match="times during one command"):
             command_operation(ports, bulk, OperationCommand.PAUSE, by=BEN)
 
     def test_a_report_that_never_gets_through(self) -> None:
@@ -471,7 +471,7 @@ class TestContention:
         bulk = begun(ports)
         ports.access.operations = Busy(bulks=ports.operations.bulks)
 
-        with pytest.raises(ContentionError, match="under its runner"):
+        with pytest.raises(ContentionError, match="while its runner saved results"):
             progress(ports, bulk.sid)
 
     def test_an_order_to_one_that_is_gone_gives_up(self) -> None:
