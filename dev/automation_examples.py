@@ -1,7 +1,7 @@
-"""Play the example requests of the automation dialect's OpenAPI document and write them down with their answers.
+"""Plays the example requests of the automation dialect's OpenAPI document and writes them down with their answers.
 
-``python -m dev.automation_examples`` writes ``shared/api/automation/examples.json``; a test plays it again and
-compares. The engine runs in memory, with a clock that stands still and ids that count.
+``python -m dev.automation_examples`` writes ``shared/api/automation/examples.json``. A test plays them again and
+compares. The engine runs in memory with a fixed clock and counted ids.
 """
 
 import json
@@ -30,16 +30,16 @@ ROUTE_OF = {route.operation.__name__: route for route in ROUTES}
 
 
 class _Records:
-    """A service that takes every record."""
+    """A service that accepts every record."""
 
     def call(self, _: ServiceRequest) -> CallOutcome:
-        """Created."""
+        """Return 201."""
         return Answered(status=201, body={"recordId": "r-1"})
 
 
 @dataclass(slots=True)
 class Story:
-    """Operations one after another. told: each one's example by its name."""
+    """Plays operations one after another. ``recorded`` holds the example of each operation by its name."""
 
     recorded: dict[str, Json] = field(default_factory=dict)
     ports: MemoryPorts = field(
@@ -48,7 +48,7 @@ class Story:
     hasher: SecretHasher = field(default_factory=lambda: SecretHasher(b"p" * 32))
 
     def __post_init__(self) -> None:
-        """An account with the key of its first administrator."""
+        """Create an account with the key of its first administrator."""
         key = AccessKey(
             key_id="key-1",
             account_id=ACCOUNT,
@@ -61,7 +61,7 @@ class Story:
     def record(
         self, name: str, body: Json = None, *, query: Mapping[str, str] | None = None, **path: str
     ) -> Json:
-        """Have an operation done and keep it as its example; its answer."""
+        """Execute an operation, record it as an example, and return the answer."""
         incoming = Incoming(
             ports=self.ports,
             hasher=self.hasher,
@@ -78,13 +78,13 @@ class Story:
         return deepcopy(found)
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at a workflow."""
+        """Run the step runner for a workflow."""
         left = timedelta(seconds=900)
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)
 
 
 def examples() -> dict[str, Any]:
-    """Every operation's example, by its name in the order of the routes."""
+    """Return the example of every operation by its name, in the order of the routes."""
     story = Story()
     sent = json.loads((ROOT / "events" / "automation-definition.json").read_text())
     of = {"definition_id": story.record("post_definition", sent)["id"]}
@@ -110,7 +110,7 @@ def examples() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write them down."""
+    """Write the examples file."""
     text = json.dumps(examples(), indent=2, ensure_ascii=False)
     EXAMPLES_FILE.write_text(f"{text}\n", encoding="utf-8")
     return 0

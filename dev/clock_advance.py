@@ -1,4 +1,4 @@
-"""Time that jumps: from one doorbell or sweep entry to the next, in order, each rung as it would have been."""
+"""Advances simulated time from one scheduled wakeup or sweep entry to the next, in order."""
 
 import math
 import threading
@@ -15,9 +15,10 @@ _MINUTE = timedelta(minutes=1)
 
 @dataclass(kw_only=True)
 class ClockAdvance:
-    """Moves the offset. ring, sweep: start the runner or the sweeper; is_idle: nothing runs any more.
+    """Advances the offset of the clock.
 
-    earliest_sweep: the instant of the earliest entry of the due index; None with the sweeper off.
+    ``wake`` starts the step runner and ``sweep`` the sweeper. ``earliest_sweep`` returns the instant of the earliest
+    entry of the due index, or None if the sweeper is off. ``is_idle`` returns whether all functions have ended.
     """
 
     clock: ClockFile
@@ -28,11 +29,11 @@ class ClockAdvance:
     is_idle: Callable[[], bool]
 
     def __post_init__(self) -> None:
-        """One jump at a time."""
+        """Make the lock that allows one advance at a time."""
         self._running = threading.Lock()
 
     def advance_to(self, to: datetime) -> None:
-        """Let simulated time pass up to an instant; forward only."""
+        """Advance simulated time to an instant. It never goes back."""
         with self._running:
             self._set(is_advancing=True)
             try:
@@ -45,14 +46,14 @@ class ClockAdvance:
                 self.schedules.rewrite()
 
     def skip_sleep(self, seconds: float) -> None:
-        """Let a sleeper's time pass at once."""
+        """Advance simulated time by the seconds a function would sleep."""
         with self.schedules.lock:
             self.clock.write(
                 Offset(seconds=self.clock.read().seconds + math.ceil(seconds), is_advancing=True)
             )
 
     def _step(self, to: datetime) -> bool:
-        """Ring what comes next, unless it lies beyond."""
+        """Run the next wakeup or sweep. Return False if there is none up to ``to``."""
         wakeup, sweep = self.schedules.earliest(), self._next_sweep()
         if wakeup is not None and wakeup[0] <= to and (sweep is None or wakeup[0] <= sweep):
             self._move_to(wakeup[0])
@@ -67,7 +68,7 @@ class ClockAdvance:
         return False
 
     def _next_sweep(self) -> datetime | None:
-        """The first whole minute at or after the earliest sweep entry."""
+        """Return the first whole minute at or after the earliest sweep entry."""
         at = self.earliest_sweep()
         if at is None:
             return None

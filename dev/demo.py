@@ -1,6 +1,8 @@
-"""Seventeen months of three strategies, in less than a minute. ``make demo``; WAKEUPS=off leaves it to the sweeper.
+"""Seventeen months of three strategies in less than a minute: ``make demo``.
 
-Every date and every call is checked: the exit status says whether the year was right.
+WAKEUPS=off leaves all to the sweeper.
+
+Every date and every call is checked. The exit status is 0 if all of them are right.
 """
 
 import os
@@ -28,27 +30,30 @@ WATER_DATES = [
 MEMBER = {"monthlyFee": 29.5, "marketingOptIn": True}
 POLICY = {"firstDueDate": "2026-05-20T02:15:00Z", "premium": 12.0}
 A_WHILE = timedelta(minutes=5)
-"""How long the gateway takes to tell what became of a payment."""
+"""How long the gateway takes to answer for a payment."""
 
 
 class WrongError(Exception):
-    """The year did not go as it must."""
+    """The demo did not produce the expected result."""
 
 
 def say(text: str) -> None:
-    """Tell the audience."""
+    """Print a line."""
     print(text, flush=True)  # noqa: T201 - the demo's output
 
 
-def must(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
-    """Stop the demo where something does not hold."""
+def must(holds: bool, rule: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Stop the demo if a condition does not hold."""
     if not holds:
-        raise WrongError(what)
+        raise WrongError(rule)
 
 
 @dataclass
 class Year:
-    """The stack, the services, and the three strategies' APIs. insured: whose premiums the gateway answers."""
+    """The stack, the services, and a client for each strategy.
+
+    ``insured`` is the instance the gateway answers for.
+    """
 
     stack: Api
     downstream: Api
@@ -60,7 +65,7 @@ class Year:
     answered: set[str] = field(default_factory=set)
 
     def until(self, at: str, why: str) -> None:
-        """Let time pass; the gateway answers each premium that is asked for meanwhile."""
+        """Advance time. The gateway answers each premium that is charged in between."""
         while (due := self._next_premium()) is not None and due < datetime.fromisoformat(at):
             advance(self.stack, due.isoformat())
             self._answer_premiums()
@@ -68,14 +73,14 @@ class Year:
         say(f"\n== {at[:16]}Z  {why}")
 
     def _next_premium(self) -> datetime | None:
-        """When the gateway will have an answer next."""
+        """Return when the gateway has its next answer, or None."""
         if self.insured is None:
             return None
         coming = self.pets.call("GET", f"/execution-instance/{self.insured}").get("nextEvent")
         return None if coming is None else datetime.fromisoformat(coming["date"]) + A_WHILE
 
     def _answer_premiums(self) -> None:
-        """Play the gateway: say what became of every payment it was asked for, and wait until that was heard."""
+        """Send the gateway's answer for each payment without one, and wait until the engine has processed it."""
         before = self._next_premium()
         for line in self.downstream.call("GET", "/_ledger"):
             if "/recurring/" not in line["path"] or line["key"] in self.answered:
@@ -89,26 +94,26 @@ class Year:
             time.sleep(0.02)
 
     def insure(self, policy: str, **attributes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
-        """A pet is insured."""
+        """Start a policy for a pet."""
         known = {"policyNumber": policy, "recurringId": f"r-{policy}", **POLICY, **attributes}
         body = {"strategyId": "pet-cover", "attributes": known}
         answer: dict[str, Any] = self.pets.call("POST", "/execution-instance", body)
         return answer
 
     def join(self, member: str, start: str) -> dict[str, Any]:
-        """A member joins the gym."""
+        """Start a membership of the gym."""
         attributes = {"memberId": member, "email": f"{member}@example.test", **MEMBER}
         body = {"strategyId": "gym-membership", "startDate": start, "attributes": attributes}
         answer: dict[str, Any] = self.gym.call("POST", "/execution-instance", body)
         return answer
 
     def fail(self, path: str, times: int) -> None:
-        """Have the next calls of a path declined."""
+        """Make the next calls of a path fail with 402."""
         self.downstream.call("POST", "/_fail", {"path": path, "times": times, "status": 402})
 
 
 def opened(processes: Processes) -> Year:
-    """The three strategies, saved."""
+    """Save the three strategies and return their clients."""
     apis = {}
     for name in ("water-filter-refill", "gym-membership", "pet-cover"):
         strategy = example(name, processes.downstream)
@@ -125,7 +130,7 @@ def opened(processes: Processes) -> Year:
 
 
 def play_year(year: Year) -> list[str]:
-    """What happens in it; the sids of its instances."""
+    """Play all that happens and return the sids of the instances."""
     water = year.water.call(
         "POST",
         "/execution-instance",
@@ -150,8 +155,8 @@ def play_year(year: Year) -> list[str]:
     year.fail("/4020/charges", 4)
 
     year.until("2026-04-25T10:00:00Z", "Ben is on hold; an operator resumes him")
-    held = year.gym.call("GET", f"/execution-instance/{ben}")
-    must(held["status"] == "PAUSED", "used-up attempts pause the instance")
+    paused = year.gym.call("GET", f"/execution-instance/{ben}")
+    must(paused["status"] == "PAUSED", "used-up attempts pause the instance")
     year.gym.call("POST", f"/execution-instance/{ben}/resume")
 
     ann_sid = ann["executionInstance"]["sid"]
@@ -164,7 +169,7 @@ def play_year(year: Year) -> list[str]:
             ("book-vet", "PENDING", "2026-05-01T09:00"),
             ("call-customer", "ONHOLD", "2026-05-01T08:00"),
         ],
-        f"what comes with a policy: {rex['createdEvents']}",
+        f"the events of a new policy: {rex['createdEvents']}",
     )
     mia = year.insure("mia")["executionInstance"]["sid"]
 
@@ -172,7 +177,7 @@ def play_year(year: Year) -> list[str]:
     year.gym.call("POST", f"/execution-instance/{ann_sid}/pause")
     year.until(
         "2026-06-19T00:00:00Z",
-        "nobody knows Mia's policy any more; Rex's first premium will be declined once",
+        "Mia's policy is unknown; Rex's first premium will be declined once",
     )
     year.downstream.call("POST", "/_fail", {"path": "/4031/policies/mia", "times": 1, "status": 404})
     year.insured, year.declines = rex["executionInstance"]["sid"], 1
@@ -180,7 +185,7 @@ def play_year(year: Year) -> list[str]:
         "2026-06-21T00:00:00Z", "Mia's cover has stopped; Rex's premium was paid at the second attempt"
     )
     stopped = year.pets.call("GET", f"/execution-instance/{mia}")
-    must(stopped["cancelReason"] == "CONTROLLER_HELPER", f"a policy nobody knows ends: {stopped}")
+    must(stopped["cancelReason"] == "CONTROLLER_HELPER", f"an unknown policy ends: {stopped}")
     paid = year.pets.call("GET", f"/execution-instance/{year.insured}")
     must(paid["cycle"] == 3, f"Rex's first premium is paid: {paid}")
 
@@ -195,12 +200,12 @@ def play_year(year: Year) -> list[str]:
         canceled["createdEvents"]["onCancelEvents"][0]["date"].startswith("2026-12-02T09:00"),
         "the win-back's date",
     )
-    year.until("2027-05-20T04:30:00Z", "Rex's premium was reviewed in April; that is all")
+    year.until("2027-05-20T04:30:00Z", "the end; Rex's premium was reviewed in April")
     return [water["sid"], ann_sid, ben, year.insured, mia]
 
 
 def check_history(year: Year, sids: list[str]) -> None:
-    """The timeline of each instance, and what must be true of it."""
+    """Print the timeline of each instance and check it."""
     history = HistoryReader.of(year.stack)
     for name, sid in zip(("water filters", "Ann", "Ben", "Rex", "Mia"), sids, strict=True):
         say(f"\n-- {name}")
@@ -226,7 +231,7 @@ def check_history(year: Year, sids: list[str]) -> None:
 
 
 def _mains(history: HistoryReader, sid: str) -> list[tuple[int, str, str, int]]:
-    """Cycle, date, status and attempts of every main event."""
+    """Return cycle, date, status and attempts of every main event."""
     return [
         (event.created_cycle, f"{event.date:%Y-%m-%dT%H:%M}", event.status.value, event.attempt)
         for event, _, _ in history.events(sid)
@@ -258,8 +263,8 @@ def _check_ann(history: HistoryReader, sid: str) -> None:
     failures = [entry.then.failure for entry in charges if entry.then.failure is not None]
     waits = [f.retry_at - f.failed_at for f in failures if f.retry_at is not None]
     must(waits == [timedelta(hours=1), timedelta(days=1)], f"an hour, then a day after the failure: {waits}")
-    for failed, again in zip(failures, charges[1:], strict=True):
-        late = again.started_at - (failed.retry_at or again.started_at)
+    for failed, retried in zip(failures, charges[1:], strict=True):
+        late = retried.started_at - (failed.retry_at or retried.started_at)
         must(timedelta() <= late < timedelta(minutes=5), f"a retry is at most minutes late: {late}")
     statuses = {cycle: status for cycle, _, status, _ in _mains(history, sid)}
     paid = [cycle for cycle, status in statuses.items() if status == "PROCESSED"]
@@ -325,12 +330,12 @@ def _check_rex(history: HistoryReader, sid: str) -> None:
 
 def _check_mia(history: HistoryReader, sid: str) -> None:
     steps = [line.entry.intent.step for line in history.lines(sid) if line.event.created_cycle == 2]
-    must(steps.count("charge") == 0, f"a policy that nobody knows is not charged: {steps}")
+    must(steps.count("charge") == 0, f"an unknown policy is not charged: {steps}")
     must(history.lines(sid)[-1].event.task == "close-policy", "and is closed")
 
 
 def main() -> int:
-    """Run the year; 0 where everything was right."""
+    """Run the demo. Return 0 if everything was right."""
     began = time.monotonic()
     folder = ROOT / ".state" / "demo"
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Play the example requests of the OpenAPI document and write them down with what is answered.
+"""Plays the example requests of the OpenAPI document and writes them down with their answers.
 
-``python -m dev.examples`` writes ``shared/api/core/examples.json``; a test plays it again and compares. The
-engine runs in memory, with a clock that stands still and ids that count, so a story is the same each time.
+``python -m dev.examples`` writes ``shared/api/core/examples.json``. A test plays them again and compares. The engine
+runs in memory with a fixed clock and counted ids, so the result is always the same.
 """
 
 import base64
@@ -45,28 +45,28 @@ SHIPPED = Answered(status=201, body={"shipmentId": "shp-1"})
 
 @dataclass(slots=True)
 class Ids(SequentialIds):
-    """Counted ids that look like those there are."""
+    """Counted ids in the form of real ones."""
 
     def instance_sid(self) -> InstanceSid:
-        """A UUID in form."""
+        """Return the next id, in the form of a UUID."""
         self.count += 1
         return InstanceSid(f"{self.count:08}-0000-4000-8000-000000000000")
 
 
 @dataclass(slots=True)
 class _Warehouse:
-    """Answers what it is told to."""
+    """A service with a fixed outcome."""
 
     outcome: CallOutcome
 
     def call(self, _: ServiceRequest) -> CallOutcome:
-        """The outcome, whatever is asked."""
+        """Return the outcome for any request."""
         return self.outcome
 
 
 @dataclass(slots=True)
 class Story:
-    """Operations one after another. told: each one's example by its name."""
+    """Plays operations one after another. ``recorded`` holds the example of each operation by its name."""
 
     warehouse: _Warehouse = field(default_factory=lambda: _Warehouse(outcome=SHIPPED))
     hasher: SecretHasher = field(default_factory=lambda: SecretHasher(b"p" * 32))
@@ -74,7 +74,7 @@ class Story:
     ports: MemoryPorts = field(init=False)
 
     def __post_init__(self) -> None:
-        """An account with the key of its first administrator."""
+        """Create an account with the key of its first administrator."""
         self.ports = MemoryPorts(caller=self.warehouse, clock=ManualClock(NOON), ids=Ids())
         key = AccessKey(
             key_id="key-1",
@@ -88,7 +88,7 @@ class Story:
     def record(
         self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None
     ) -> Json:
-        """Have an operation done and keep it as its example; the answer."""
+        """Execute an operation, record it as an example, and return the answer."""
         answer = self.do(name, *path, body=body, query=query)
         route = ROUTE_OF[name]
         example = {
@@ -102,7 +102,7 @@ class Story:
         return answer
 
     def do(self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
-        """Have an operation done; the answer."""
+        """Execute an operation and return the answer."""
         secret = base64.b64encode(strategy()["secret"].encode()).decode()
         route = ROUTE_OF[name]
         incoming = Incoming(
@@ -118,22 +118,22 @@ class Story:
         return json.loads(json.dumps(found.body))
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at an instance."""
+        """Run the step runner for an instance."""
         left = timedelta(minutes=15)
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)
 
     def wait(self, **span: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.ports.clock.at += timedelta(**span)
 
 
 def parts_of(route: Route) -> list[str]:
-    """Return the names in a route's path, in their order."""
+    """Return the names of the parameters in a route's path, in order."""
     return [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
 
 
 def strategy(name: str | None = None, **method: Json) -> dict[str, Any]:
-    """The water filter's strategy, under another name and with a changed method where these are given."""
+    """Return the strategy of the water filter, with another name or a changed method if these are given."""
     found: dict[str, Any] = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
     found["name"] = name or found["name"]
     found["settings"]["services"][0]["methods"][0] |= method
@@ -141,7 +141,7 @@ def strategy(name: str | None = None, **method: Json) -> dict[str, Any]:
 
 
 def examples() -> dict[str, Json]:
-    """An example of every operation: its parameters, its body and its answer."""
+    """Return an example of every operation: its parameters, its body and its answer."""
     story = Story()
     sid = _definitions(story)
     _plans(story)
@@ -156,7 +156,7 @@ def examples() -> dict[str, Json]:
 
 
 def started(story: Story, name: str, **more: Json) -> str:
-    """The sid of a new instance of a strategy."""
+    """Start an instance of a strategy and return its sid."""
     body = {"strategyId": name, "attributes": {"customerId": "c-1"}, **more}
     return str(story.do("post_instance", body=body)["executionInstance"]["sid"])
 
@@ -255,12 +255,12 @@ def _account(story: Story) -> None:
 
 
 def text() -> str:
-    """The examples as they are kept."""
+    """Return the text of the examples file."""
     return json.dumps(examples(), indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    """Write them where the document's maker finds them."""
+    """Write the examples file."""
     EXAMPLES_FILE.write_text(text())
     return 0
 

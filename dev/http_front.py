@@ -1,4 +1,4 @@
-"""What the local stack answers over HTTP: the API's routes, its own, and the AWS services it stands in for."""
+"""The HTTP interface of the local stack: the API's routes, its own routes, and the AWS services it replaces."""
 
 import json
 import threading
@@ -22,13 +22,13 @@ from dev.workers import Invocation, Pool
 from shared.domain.calendar.dates import parse_instant
 
 BY_SWEEPER = "/by-sweeper"
-"""What the paths begin with on which the sweeper reaches Lambda: its rings count as its own."""
+"""The prefix of the paths on which the sweeper reaches Lambda, so that its invocations are counted as its own."""
 
 LAMBDA = "/2015-03-31/functions/"
 
 
 class Behind(Protocol):
-    """The stack, as the front needs it."""
+    """The part of the stack that the front needs."""
 
     wakeups_on: bool
     counts: Counter[str]
@@ -44,20 +44,20 @@ class Behind(Protocol):
         """Invoke the step runner."""
 
     def invoke(self, name: str, event: Mapping[str, Any], trigger: str) -> None:
-        """Invoke the function deployed under a name, asynchronously."""
+        """Invoke the function with that name asynchronously."""
 
     def named(self, name: str) -> Function:
-        """The function deployed under a name."""
+        """Return the function with that name."""
 
     def tables(self) -> dict[str, str]:
-        """What each table is called here."""
+        """Return the names of the tables."""
 
     def time(self) -> dict[str, Any]:
-        """What time it is here."""
+        """Return the simulated time and the offset."""
 
 
 class HttpFront:
-    """Serves on 127.0.0.1. It listens before the stack behind it is ready, and answers 503 until then."""
+    """Serves on 127.0.0.1. It listens before the stack is ready, and answers 503 until then."""
 
     def __init__(self, stack: Behind, port: int) -> None:
         self._stack = stack
@@ -66,7 +66,7 @@ class HttpFront:
         self.url = self._server.url
 
     def stop_serving(self) -> None:
-        """Answer no client any more; functions that still run reach the services they call."""
+        """Refuse requests of clients. Functions that still run can reach the AWS services."""
         self._stops = True
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class HttpFront:
         self._server.close()
 
     def answer(self, request: HttpRequest) -> HttpReply:
-        """Answer a request to the stack itself, to one of the services it stands in for, or to a function."""
+        """Answer a request to the stack itself, to an AWS service that it replaces, or to a function."""
         path = request.target.partition("?")[0]
         if not self._stack.is_ready.is_set() and path != "/_local/wakeup":
             return json_reply(503, {"message": "starting"})
@@ -87,20 +87,21 @@ class HttpFront:
         return self._invoke_api(request)
 
     def _invoke_api(self, request: HttpRequest) -> HttpReply:
-        """Return a function's own answer."""
+        """Return the answer of the function that the route leads to."""
         if self._stops:
             return json_reply(503, {"message": "stopping"})
-        found = event_of(request, self._stack.routes)
-        if found is None:
+        function_and_event = event_of(request, self._stack.routes)
+        if function_and_event is None:
             return json_reply(404, {"message": "Not Found"})
-        invocation = self._stack.pools[found[0]].put(Invocation(event=found[1]))
+        function, event = function_and_event
+        invocation = self._stack.pools[function].put(Invocation(event=event))
         invocation.done.wait()
         if "answer" not in invocation.answer:
             return json_reply(500, {"message": "Internal Server Error"})
         return reply_of(invocation.answer["answer"])
 
     def _lambda(self, request: HttpRequest, path: str) -> HttpReply:
-        """Lambda's own API: asynchronous invokes, and a function's settings."""
+        """Answer Lambda's API: asynchronous invocations, and the settings of a function."""
         by_sweeper = path.startswith(BY_SWEEPER)
         arn, _, resource = unquote(path.removeprefix(BY_SWEEPER)).removeprefix(LAMBDA).partition("/")
         name = arn.rsplit(":", 1)[-1]
