@@ -1,4 +1,6 @@
-"""The local stack: the template's functions on a laptop, with an emulator behind them. Not shipped.
+"""The local stack: the template's functions on a developer's machine, with an emulator of AWS.
+
+It is not deployed.
 
 Source: docs/decisions/0002-local-stack-and-its-clock.md.
 """

@@ -1,4 +1,4 @@
-"""How big the artifacts are that ``sam build`` has made, held against what Lambda takes."""
+"""Compares the sizes of the artifacts that ``sam build`` made with Lambda's limits."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ MAX_UNZIPPED_BYTES = 250 * 1024 * 1024
 """Lambda's limit for a function's code with its layers, in bytes."""
 
 MAX_ZIPPED_BYTES = 50 * 1024 * 1024
-"""Lambda's limit for an archive that is sent directly, in bytes."""
+"""Lambda's limit for an archive that is uploaded directly, in bytes."""
 
 _MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What an artifact weighs, in bytes. has_bytecode: every module comes with its ``.pyc``."""
+    """The size of an artifact in bytes. With ``has_bytecode``, every module has its ``.pyc``."""
 
     unzipped: int
     zipped: int
@@ -26,17 +26,17 @@ class Size:
 
     @property
     def fits(self) -> bool:
-        """Whether Lambda takes it, sent directly."""
+        """Return whether Lambda accepts the artifact as a direct upload."""
         return self.unzipped <= MAX_UNZIPPED_BYTES and self.zipped <= MAX_ZIPPED_BYTES
 
     def __str__(self) -> str:
-        """One line for people."""
-        told = f"{self.unzipped / _MEGABYTE:6.1f} MB unzipped {self.zipped / _MEGABYTE:6.1f} MB zipped"
-        return told + ("" if self.has_bytecode else "  no .pyc") + ("" if self.fits else "  TOO BIG")
+        """Return the line that ``make build`` prints."""
+        line = f"{self.unzipped / _MEGABYTE:6.1f} MB unzipped {self.zipped / _MEGABYTE:6.1f} MB zipped"
+        return line + ("" if self.has_bytecode else "  no .pyc") + ("" if self.fits else "  TOO BIG")
 
 
 def size(artifact: Path) -> Size:
-    """The artifact's size, and that of the archive SAM would make of it."""
+    """Return the size of an artifact, and of the archive that SAM would make of it."""
     files = [Path(folder) / name for folder, _, names in os.walk(artifact) for name in names]
     with TemporaryFile() as target:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -52,11 +52,11 @@ def size(artifact: Path) -> Size:
 
 
 def main(built: Path) -> int:
-    """One line for each function; 1 when one is too big or there is none."""
+    """Print one line for each function. Return 1 if one is too big or there are none."""
     sizes = {folder.name: size(folder) for folder in sorted(built.iterdir()) if folder.is_dir()}
-    for name, found in sizes.items():
-        print(f"{name:16}{found}")  # noqa: T201 - what `make build` tells
-    return 0 if sizes and all(found.fits for found in sizes.values()) else 1
+    for name, artifact in sizes.items():
+        print(f"{name:16}{artifact}")  # noqa: T201 - the output of `make build`
+    return 0 if sizes and all(artifact.fits for artifact in sizes.values()) else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Play the example requests of the automation dialect's OpenAPI document and write them down with their answers.
+"""Plays the example requests of the automation dialect's OpenAPI document and writes them down with their answers.
 
-``python -m dev.automation_examples`` writes ``shared/api/automation/examples.json``; a test plays it again and
-compares. The engine runs in memory, with a clock that stands still and ids that count.
+``python -m dev.automation_examples`` writes ``shared/api/automation/examples.json``. A test plays them again and
+compares. The engine runs in memory with a fixed clock and counted ids.
 """
 
 import json
@@ -30,25 +30,25 @@ ROUTE_OF = {route.operation.__name__: route for route in ROUTES}
 
 
 class _Records:
-    """A service that takes every record."""
+    """A service that accepts every record."""
 
     def call(self, _: ServiceRequest) -> CallOutcome:
-        """Created."""
+        """Return 201."""
         return Answered(status=201, body={"recordId": "r-1"})
 
 
 @dataclass(slots=True)
 class Story:
-    """Operations one after another. told: each one's example by its name."""
+    """Plays operations one after another. ``recorded`` holds the example of each operation by its name."""
 
-    told: dict[str, Json] = field(default_factory=dict)
+    recorded: dict[str, Json] = field(default_factory=dict)
     ports: MemoryPorts = field(
         default_factory=lambda: MemoryPorts(caller=_Records(), clock=ManualClock(NOON), ids=Ids())
     )
     hasher: SecretHasher = field(default_factory=lambda: SecretHasher(b"p" * 32))
 
     def __post_init__(self) -> None:
-        """An account with the key of its first administrator."""
+        """Create an account with the key of its first administrator."""
         key = AccessKey(
             key_id="key-1",
             account_id=ACCOUNT,
@@ -58,10 +58,10 @@ class Story:
         )
         self.ports.access.put_key(key)
 
-    def tell(
+    def record(
         self, name: str, body: Json = None, *, query: Mapping[str, str] | None = None, **path: str
     ) -> Json:
-        """Have an operation done and keep it as its example; its answer."""
+        """Execute an operation, record it as an example, and return the answer."""
         incoming = Incoming(
             ports=self.ports,
             hasher=self.hasher,
@@ -74,43 +74,43 @@ class Story:
         whole = {"account_id": ACCOUNT, **path}
         found = answer(AUTOMATION, ROUTE_OF[name], incoming, whole).body
         parts = {"path": whole, "query": query, "body": body, "answer": found}
-        self.told[name] = {part: value for part, value in parts.items() if value not in (None, "", {})}
+        self.recorded[name] = {part: value for part, value in parts.items() if value not in (None, "", {})}
         return deepcopy(found)
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at a workflow."""
+        """Run the step runner for a workflow."""
         left = timedelta(seconds=900)
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)
 
 
 def examples() -> dict[str, Any]:
-    """Every operation's example, by its name in the order of the routes."""
+    """Return the example of every operation by its name, in the order of the routes."""
     story = Story()
     sent = json.loads((ROOT / "events" / "automation-definition.json").read_text())
-    of = {"definition_id": story.tell("post_definition", sent)["id"]}
-    story.tell("list_definitions", query={"limit": "10"})
-    story.tell(
+    of = {"definition_id": story.record("post_definition", sent)["id"]}
+    story.record("list_definitions", query={"limit": "10"})
+    story.record(
         "post_http_request", {"customerId": "c-1", "event": "new sign up"}, query={"subAccountId": "shop"}
     )
-    one = {**of, "workflow_id": story.tell("post_workflow", {"customerId": "c-2"}, **of)["workflowId"]}
+    one = {**of, "workflow_id": story.record("post_workflow", {"customerId": "c-2"}, **of)["workflowId"]}
     story.run(one["workflow_id"])
-    story.tell("list_workflows", query={"status": "Runnable", "limit": "10"}, **of)
-    story.tell("get_workflow", query={"includeLogs": "true"}, **one)
-    story.tell("patch_workflow", {"status": "suspend"}, **one)
-    failed = story.tell("post_workflow", {"customerId": ""}, **of)["workflowId"]
+    story.record("list_workflows", query={"status": "Runnable", "limit": "10"}, **of)
+    story.record("get_workflow", query={"includeLogs": "true"}, **one)
+    story.record("patch_workflow", {"status": "suspend"}, **one)
+    failed = story.record("post_workflow", {"customerId": ""}, **of)["workflowId"]
     story.run(failed)
-    story.tell("list_errors", **of, workflow_id=failed)
-    story.tell("post_workflow", {"customerId": "c-2"}, **of)
-    story.tell("put_definition", {**sent, "status": "disabled"}, **of)
-    story.tell("get_definition", query={"limit": "1"}, **of)
-    story.tell("delete_definition", query={"version": "1"}, **of)
-    story.tell("list_timezones", query={"contains": "europe"})
-    story.tell("list_functions")
-    return {route.operation.__name__: story.told[route.operation.__name__] for route in ROUTES}
+    story.record("list_errors", **of, workflow_id=failed)
+    story.record("post_workflow", {"customerId": "c-2"}, **of)
+    story.record("put_definition", {**sent, "status": "disabled"}, **of)
+    story.record("get_definition", query={"limit": "1"}, **of)
+    story.record("delete_definition", query={"version": "1"}, **of)
+    story.record("list_timezones", query={"contains": "europe"})
+    story.record("list_functions")
+    return {route.operation.__name__: story.recorded[route.operation.__name__] for route in ROUTES}
 
 
 def main() -> int:
-    """Write them down."""
+    """Write the examples file."""
     text = json.dumps(examples(), indent=2, ensure_ascii=False)
     EXAMPLES_FILE.write_text(f"{text}\n", encoding="utf-8")
     return 0

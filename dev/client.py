@@ -30,13 +30,13 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """Requests to a server. secret: the Strategy-Secret to show, plain."""
+    """A client of one server. ``secret`` is the plain Strategy-Secret that it sends."""
 
     url: str
     secret: str = ""
 
     def call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 - any JSON
-        """The decoded answer. Raises: RefusedError."""
+        """Return the decoded answer. Raises: RefusedError."""
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         if self.secret:
             headers["Strategy-Secret"] = base64.b64encode(self.secret.encode()).decode()
@@ -50,7 +50,7 @@ class Api:
 
 
 class Processes:
-    """The stack and the downstream as processes of their own, in one process group each."""
+    """The stack and the downstream services as child processes, each in its own process group."""
 
     def __init__(self, folder: Path, *, downstream_port: int, stack_port: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,13 +67,13 @@ class Processes:
         _await(self.downstream, "/_ledger")
 
     def start_stack(self, *options: str) -> None:
-        """Start the local stack on this folder's state."""
+        """Start the local stack on the state in the folder."""
         state = self.folder / "stack"
         self._start("stack", ["dev.stack", "--state", str(state), "--port", str(self._stack_port), *options])
         _await(self.stack, "/_local/clock")
 
     def stop(self) -> None:
-        """End everything, politely."""
+        """Terminate all processes and wait for them."""
         for process in reversed(list(self._started.values())):
             if process.poll() is None:
                 process.terminate()
@@ -81,7 +81,7 @@ class Processes:
             process.communicate(timeout=30)
 
     def kill_stack(self) -> None:
-        """Kill -9 of the stack and all of its workers."""
+        """Kill the stack and all of its workers with SIGKILL."""
         process = self._started["stack"]
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=10)
@@ -91,7 +91,7 @@ class Processes:
             self._started[name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 cwd=ROOT,
-                stdin=subprocess.PIPE,  # closes when we die, however we die, and with it the process ends
+                stdin=subprocess.PIPE,  # closes when this process ends, even by kill -9, and then the child ends
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -99,14 +99,14 @@ class Processes:
 
 
 def example(name: str, downstream: Api) -> dict[str, Any]:
-    """An example strategy with its services' ports 40xx mapped to the demo's downstream."""
+    """Return an example strategy. The ports 40xx of its services are replaced by the demo's downstream."""
     text = (ROOT / "events" / f"{name}.json").read_text()
     strategy: dict[str, Any] = json.loads(text.replace("http://127.0.0.1:40", f"{downstream.url}/40"))
     return strategy
 
 
 def advance(stack: Api, to: str) -> Mapping[str, Any]:
-    """Let simulated time pass up to an instant; what each trigger started."""
+    """Advance simulated time to an instant and return how much each trigger started."""
     answer: Mapping[str, Any] = stack.call("POST", "/_local/clock", {"to": to})
     return answer
 

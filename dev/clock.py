@@ -1,6 +1,6 @@
-"""Simulated time: real time plus an offset in whole seconds, kept in a small file.
+"""Simulated time: real time plus an offset in whole seconds, stored in a small file.
 
-The development process alone writes the file; workers read it at each look, which costs about ten microseconds.
+Only the process of the stack writes the file. Workers read it for every instant, which takes about ten microseconds.
 """
 
 import json
@@ -14,37 +14,37 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offset:
-    """How far simulated time is ahead of real time (behind, where negative), and whether a jump is under way."""
+    """How many seconds simulated time is ahead of real time, negative if behind, and whether it is being advanced."""
 
     seconds: int = 0
-    jumping: bool = False
+    is_advancing: bool = False
 
 
 class ClockFile:
-    """The stored offset; a missing file is none."""
+    """The stored offset. If the file does not exist, the offset is zero."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> Offset:
-        """The offset as last written."""
+        """Return the offset as last written."""
         try:
             stored = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return Offset()
-        return Offset(seconds=stored["offsetSeconds"], jumping=stored["jumping"])
+        return Offset(seconds=stored["offsetSeconds"], is_advancing=stored["isAdvancing"])
 
     def write(self, offset: Offset) -> None:
-        """Replace it, so that a crash leaves either the old or the new one."""
+        """Replace the file, so that a crash leaves either the old offset or the new one."""
         fresh = self.path.with_suffix(".new")
         with fresh.open("w") as file:
-            json.dump({"offsetSeconds": offset.seconds, "jumping": offset.jumping}, file)
+            json.dump({"offsetSeconds": offset.seconds, "isAdvancing": offset.is_advancing}, file)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.path)
 
     def now(self) -> datetime:
-        """The simulated instant, in whole milliseconds."""
+        """Return the simulated instant in whole milliseconds."""
         real = datetime.now(UTC)
         return real.replace(microsecond=real.microsecond // 1000 * 1000) + timedelta(
             seconds=self.read().seconds
@@ -52,21 +52,21 @@ class ClockFile:
 
 
 class DevClock:
-    """The ``Clock`` of a worker. ``sleep`` has time moved on, instead of waiting, while a jump is under way."""
+    """The ``Clock`` of a worker. While time is being advanced, ``sleep`` advances it instead of waiting."""
 
     def __init__(self, path: Path, stack_url: str) -> None:
         self._file = ClockFile(path)
         self._stack_url = stack_url
 
     def now(self) -> datetime:
-        """The simulated instant."""
+        """Return the simulated instant."""
         return self._file.now()
 
     def sleep(self, seconds: float) -> None:
-        """Return once ``seconds`` of simulated time have passed."""
+        """Return when ``seconds`` of simulated time have passed."""
         if seconds <= 0:
             return
-        if not self._file.read().jumping:
+        if not self._file.read().is_advancing:
             time.sleep(seconds)
             return
         body = json.dumps({"seconds": seconds}).encode()

@@ -1,6 +1,6 @@
-"""template.yaml deployed on the other engine, as ``sam deploy`` would deploy it on AWS.
+"""The template deployed on the other engine, as ``sam deploy`` would deploy it on AWS.
 
-Functions, routes, roles and tables are found in the template and in what CloudFormation made of it, not listed.
+Functions, routes, roles and tables are read from the template and from CloudFormation, and not listed here.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dev.books import Books
 from dev.client import KEY, Api
+from dev.history_reader import HistoryReader
 from dev.ministack import Ministack
 from dev.packages import Bucket, Build, actions_of, adapted, functions_of, packaged
 from dev.template import REGION, Template
@@ -38,10 +38,10 @@ class DeploymentError(Exception):
 
 
 class Deployment:
-    """The stack, created, and the account ``dev`` let in with an administrator's key.
+    """The created stack, with an administrator's key of the account ``dev``.
 
-    functions: their logical ids. routes: method and path of each. withheld: which function was ever without which
-    permission.
+    ``functions`` are logical ids, and ``routes`` methods with paths. ``withheld`` are the functions and the
+    permissions that were ever taken from them.
     """
 
     def __init__(self, engine: Ministack, build: Build, folder: Path) -> None:
@@ -55,26 +55,26 @@ class Deployment:
         self._create(packaged(adapted(document), build, bucket), bucket)
         pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
         self._resources = {
-            found["LogicalResourceId"]: found["PhysicalResourceId"]
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
             for page in pages
-            for found in page["StackResourceSummaries"]
+            for resource in page["StackResourceSummaries"]
         }
         self.api = Api(url=f"{engine.endpoint}/_aws/execute-api/{self._add_routes()}/$default")
         self._environment = self._configuration(self.functions[0])["Environment"]["Variables"]
         client = connect(engine.session(), endpoint_url=engine.endpoint)
         names = [field.name for field in fields(Tables)]
         tables = Tables(**{name: self._environment[f"{name.upper()}_TABLE"] for name in names})
-        self.books = Books(DynamoDbInstances(client=client, tables=tables))
+        self.history = HistoryReader(DynamoDbInstances(client=client, tables=tables))
         _admit(KEY, DynamoDbAccess(client=client, tables=tables), self._environment["PEPPER"])
 
     def schedules(self) -> list[str]:
-        """The names of the doorbells that are armed."""
+        """Return the names of the scheduled wakeups."""
         pages = self._engine.client("scheduler").get_paginator("list_schedules").paginate()
         group = self._environment["SCHEDULE_GROUP"]
         return [s["Name"] for page in pages for s in page["Schedules"] if s["GroupName"] == group]
 
     def logged(self, logical_id: str) -> list[str]:
-        """All that a function has logged."""
+        """Return all log lines of a function."""
         logs = self._engine.client("logs").get_paginator("filter_log_events")
         group = self._configuration(logical_id)["LoggingConfig"].get(
             "LogGroup", f"/aws/lambda/{self._resources[logical_id]}"
@@ -82,21 +82,21 @@ class Deployment:
         return [event["message"] for page in logs.paginate(logGroupName=group) for event in page["events"]]
 
     def denials(self, logical_id: str) -> list[dict[str, Any]]:
-        """What a function has logged of requests that its role does not allow."""
+        """Return the log records of a function about requests that its role does not allow."""
         return [json.loads(line) for line in self.logged(logical_id) if "AccessDenied" in line]
 
     def unforeseen_denials(self) -> list[dict[str, Any]]:
-        """What any function has logged of such requests, but for those that permissions were withheld of."""
+        """Return such log records of all functions, except those about permissions that were withheld."""
         return [
             record
             for function in self.functions
             for record in self.denials(function)
-            if not any(of == function and action in str(record) for of, action in self.withheld)
+            if not any(name == function and action in str(record) for name, action in self.withheld)
         ]
 
     @contextmanager
     def without(self, logical_id: str, action: str) -> Iterator[None]:
-        """For a while, a function's role does not have the statements that allow an action."""
+        """Remove the statements that allow an action from a function's role, for the duration of the block."""
         iam = self._engine.client("iam")
         role = self._configuration(logical_id)["Role"].rpartition("/")[2]
         changed: dict[str, Any] = {}
@@ -134,11 +134,11 @@ class Deployment:
         if status != "CREATE_COMPLETE":
             events = self._cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
             failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
-            told = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in failed]
-            raise DeploymentError("; ".join([status, *told]))
+            reasons = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in failed]
+            raise DeploymentError("; ".join([status, *reasons]))
 
     def _parameters(self) -> dict[str, str]:
-        """What a deployer would choose, with services at loopback addresses allowed."""
+        """Return the template's parameters, with services at loopback addresses allowed."""
         key = self._engine.client("kms").create_key()["KeyMetadata"]["Arn"]
         return {
             "Stage": "e2e",
@@ -149,7 +149,10 @@ class Deployment:
         }
 
     def _add_routes(self) -> str:
-        """Give the HTTP API the routes that SAM wrote in its body, which the engine leaves out; its id."""
+        """Create the routes that SAM wrote into the body of the HTTP API, which the engine ignores.
+
+        Return the API's id.
+        """
         processed = self._cloudformation.get_template(StackName=STACK, TemplateStage="Processed")
         resources = processed["TemplateBody"]["Resources"]
         ((logical_id, api),) = (
@@ -176,7 +179,7 @@ class Deployment:
         return sid
 
     def _configuration(self, logical_id: str) -> Mapping[str, Any]:
-        """A function as deployed."""
+        """Return the configuration of a function as deployed."""
         client = self._engine.client("lambda")
         found: Mapping[str, Any] = client.get_function_configuration(FunctionName=self._resources[logical_id])
         return found

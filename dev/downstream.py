@@ -1,9 +1,8 @@
-"""The demo's downstream services: one process that does as asked, keeps a durable ledger, and fails on demand.
+"""The demo's downstream services, with a durable ledger and failures on demand.
 
-``POST /_fail {path, times, status | delaySeconds | drop}`` makes the next calls to a path fail; ``GET /_ledger``
-tells what was asked, line by line. An answer is given once per Idempotency-Key: a repeat gets the first one again.
-The payment gateway takes requests, ``PENDING``; what becomes of them, whoever plays the gateway sends.
-``python -m dev.downstream PORT LEDGER``.
+``POST /_fail {path, times, status | delaySeconds | drop}`` makes the next calls of a path fail. ``GET /_ledger``
+returns all calls. If a call repeats an Idempotency-Key, it gets the first answer again. The payment gateway answers
+``PENDING``; the caller of the demo sends its final answer. ``python -m dev.downstream PORT LEDGER``.
 """
 
 import json
@@ -17,7 +16,7 @@ from typing import Any
 
 
 class Downstream:
-    """What the services know: the ledger on disk, the failures that are switched on, the answers given."""
+    """The state of the services: the ledger on disk, the failures to come, and the answers that were given."""
 
     def __init__(self, ledger: Path) -> None:
         self._file = ledger
@@ -29,12 +28,12 @@ class Downstream:
         self._answers = {line["key"]: line["answer"] for line in self.lines if line["key"]}
 
     def fail(self, failure: dict[str, Any]) -> None:
-        """Switch a failure on."""
+        """Add a failure."""
         with self._lock:
             self._failures.append(dict(failure))
 
     def answered(self, method: str, path: str, key: str | None, body: Any) -> tuple[int, Any, float, bool]:  # noqa: ANN401 - any JSON
-        """Status, body, seconds to wait before answering, and whether to hang up instead."""
+        """Return status, body, the seconds to wait before answering, and whether to close the connection instead."""
         with self._lock:
             failure = self._next_failure(path)
             answer = self._answers.get(key or "")
@@ -121,7 +120,7 @@ def main() -> None:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdin.buffer.read()  # ends when whoever started this is gone
+    sys.stdin.buffer.read()  # ends when the parent process does
 
 
 if __name__ == "__main__":

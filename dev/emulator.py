@@ -1,4 +1,4 @@
-"""The embedded emulator of DynamoDB and EventBridge Scheduler, started beside the stack and ended with it."""
+"""The emulator of DynamoDB and EventBridge Scheduler. It starts and ends with the stack."""
 
 import os
 import socket
@@ -17,16 +17,16 @@ from dev.template import REGION
 
 _SETUP = """\
 roto.set_region("{region}")
-roto.lambda.fn("{runner}", {{timeout = 900, executor = {{url = "{url}/_local/ring"}}}})
+roto.lambda.fn("{runner}", {{timeout = 900, executor = {{url = "{url}/_local/wakeup"}}}})
 roto.sqs.queue("{dead_letters}")
 """
 
-# The shell outlives nothing: when our end of its standard input closes, also by kill -9, it ends the emulator.
+# The shell ends the emulator when our end of its standard input closes, which kill -9 does too.
 TETHER = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child"'
 
 
 class Emulator:
-    """One emulator on a folder of its own. It rings by POST to ``url``/_local/ring."""
+    """An emulator with its own folder. It sends wakeups as POST requests to ``url``/_local/wakeup."""
 
     def __init__(self, folder: Path, *, url: str, runner: str, dead_letters: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,11 +49,11 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """Where it is served."""
+        """The URL of the emulator."""
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-        """A client of one of its services."""
+        """Return a boto3 client for one of its services."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
@@ -64,7 +64,7 @@ class Emulator:
         )
 
     def create_tables(self, tables: Iterable[dict[str, Any]]) -> None:
-        """Make the tables that are not there yet."""
+        """Create the tables that do not exist yet."""
         client = self.client("dynamodb")
         for table in tables:
             try:
@@ -74,14 +74,14 @@ class Emulator:
                     raise
 
     def cpu_seconds(self) -> float:
-        """How much of a processor's time it has had. Raises: FileNotFoundError: this machine has no ``/proc``."""
+        """Return the CPU time it has used. Raises: FileNotFoundError: this machine has no ``/proc``."""
         shell = Path(f"/proc/{self._process.pid}")
         (child,) = (shell / f"task/{self._process.pid}/children").read_text().split()
         fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the emulator."""
         os.close(self._tether)
         self._process.wait(10)
 
@@ -97,7 +97,7 @@ class Emulator:
 
 
 def free_port() -> int:
-    """A port nobody listens on just now."""
+    """Return a port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

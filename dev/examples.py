@@ -1,7 +1,7 @@
-"""Play the example requests of the OpenAPI document and write them down with what is answered.
+"""Plays the example requests of the OpenAPI document and writes them down with their answers.
 
-``python -m dev.examples`` writes ``shared/api/core/examples.json``; a test plays it again and compares. The
-engine runs in memory, with a clock that stands still and ids that count, so a story is the same each time.
+``python -m dev.examples`` writes ``shared/api/core/examples.json``. A test plays them again and compares. The engine
+runs in memory with a fixed clock and counted ids, so the result is always the same.
 """
 
 import base64
@@ -45,36 +45,36 @@ SHIPPED = Answered(status=201, body={"shipmentId": "shp-1"})
 
 @dataclass(slots=True)
 class Ids(SequentialIds):
-    """Counted ids that look like those there are."""
+    """Counted ids in the form of real ones."""
 
     def instance_sid(self) -> InstanceSid:
-        """A UUID in form."""
+        """Return the next id, in the form of a UUID."""
         self.count += 1
         return InstanceSid(f"{self.count:08}-0000-4000-8000-000000000000")
 
 
 @dataclass(slots=True)
 class _Warehouse:
-    """Answers what it is told to."""
+    """A service with a fixed outcome."""
 
     outcome: CallOutcome
 
     def call(self, _: ServiceRequest) -> CallOutcome:
-        """The outcome, whatever is asked."""
+        """Return the outcome for any request."""
         return self.outcome
 
 
 @dataclass(slots=True)
 class Story:
-    """Operations one after another. told: each one's example by its name."""
+    """Plays operations one after another. ``recorded`` holds the example of each operation by its name."""
 
     warehouse: _Warehouse = field(default_factory=lambda: _Warehouse(outcome=SHIPPED))
     hasher: SecretHasher = field(default_factory=lambda: SecretHasher(b"p" * 32))
-    told: dict[str, Json] = field(default_factory=dict)
+    recorded: dict[str, Json] = field(default_factory=dict)
     ports: MemoryPorts = field(init=False)
 
     def __post_init__(self) -> None:
-        """An account with the key of its first administrator."""
+        """Create an account with the key of its first administrator."""
         self.ports = MemoryPorts(caller=self.warehouse, clock=ManualClock(NOON), ids=Ids())
         key = AccessKey(
             key_id="key-1",
@@ -85,8 +85,10 @@ class Story:
         )
         self.ports.access.put_key(key)
 
-    def tell(self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
-        """Have an operation done and keep it as its example; the answer."""
+    def record(
+        self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None
+    ) -> Json:
+        """Execute an operation, record it as an example, and return the answer."""
         answer = self.do(name, *path, body=body, query=query)
         route = ROUTE_OF[name]
         example = {
@@ -95,12 +97,12 @@ class Story:
             "body": body,
             "answer": answer,
         }
-        self.told[name] = {key: value for key, value in example.items() if value not in (None, {})}
-        self.told[name].setdefault("answer", answer)
+        self.recorded[name] = {key: value for key, value in example.items() if value not in (None, {})}
+        self.recorded[name].setdefault("answer", answer)
         return answer
 
     def do(self, name: str, *path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
-        """Have an operation done; the answer."""
+        """Execute an operation and return the answer."""
         secret = base64.b64encode(strategy()["secret"].encode()).decode()
         route = ROUTE_OF[name]
         incoming = Incoming(
@@ -116,22 +118,22 @@ class Story:
         return json.loads(json.dumps(found.body))
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at an instance."""
+        """Run the step runner for an instance."""
         left = timedelta(minutes=15)
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)
 
     def wait(self, **span: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.ports.clock.at += timedelta(**span)
 
 
 def parts_of(route: Route) -> list[str]:
-    """Return the names in a route's path, in their order."""
+    """Return the names of the parameters in a route's path, in order."""
     return [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
 
 
 def strategy(name: str | None = None, **method: Json) -> dict[str, Any]:
-    """The water filter's strategy, under another name and with a changed method where these are given."""
+    """Return the strategy of the water filter, with another name or a changed method if these are given."""
     found: dict[str, Any] = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
     found["name"] = name or found["name"]
     found["settings"]["services"][0]["methods"][0] |= method
@@ -139,39 +141,39 @@ def strategy(name: str | None = None, **method: Json) -> dict[str, Any]:
 
 
 def examples() -> dict[str, Json]:
-    """An example of every operation: its parameters, its body and its answer."""
+    """Return an example of every operation: its parameters, its body and its answer."""
     story = Story()
     sid = _definitions(story)
     _plans(story)
     _events(story)
     _bulk(story)
     _account(story)
-    story.tell("pause_a_strategy", sid)
-    story.tell("resume_a_strategy", sid)
+    story.record("pause_a_strategy", sid)
+    story.record("resume_a_strategy", sid)
     unused = story.do("post_strategy", body=strategy("no-longer-sold"))["sid"]
-    story.tell("delete_a_strategy", unused)
-    return {name: story.told[name] for name in ROUTE_OF}
+    story.record("delete_a_strategy", unused)
+    return {name: story.recorded[name] for name in ROUTE_OF}
 
 
 def started(story: Story, name: str, **more: Json) -> str:
-    """The sid of a new instance of a strategy."""
+    """Start an instance of a strategy and return its sid."""
     body = {"strategyId": name, "attributes": {"customerId": "c-1"}, **more}
     return str(story.do("post_instance", body=body)["executionInstance"]["sid"])
 
 
 def _definitions(story: Story) -> str:
-    sid = str(story.tell("post_strategy", body=strategy())["sid"])
+    sid = str(story.record("post_strategy", body=strategy())["sid"])
     wrong = deepcopy(strategy()["settings"])
     wrong["tasks"][0]["initialStep"] = "pack"
-    story.tell("validate_strategy", body={"settings": wrong})
-    story.tell(
+    story.record("validate_strategy", body={"settings": wrong})
+    story.record(
         "patch_strategy", sid, body={"settings": strategy()["settings"], "description": "A cartridge a month"}
     )
-    story.tell("list_strategies", query={"limit": "10"})
-    story.tell("get_strategy", sid)
-    story.tell("simulate_execution", sid, body={"cycles": 2, "startDate": "2026-01-31T09:00:00.000Z"})
-    story.tell("list_versions", sid)
-    story.tell("get_version", sid, "1")
+    story.record("list_strategies", query={"limit": "10"})
+    story.record("get_strategy", sid)
+    story.record("simulate_execution", sid, body={"cycles": 2, "startDate": "2026-01-31T09:00:00.000Z"})
+    story.record("list_versions", sid)
+    story.record("get_version", sid, "1")
     return sid
 
 
@@ -184,26 +186,26 @@ def _plans(story: Story) -> None:
         "startDate": "2026-01-01T12:00:00.000Z",
         "endDate": "2027-01-01T00:00:00.000Z",
     }
-    sid = story.tell("post_instance", body=body)["executionInstance"]["sid"]
-    story.tell("get_tasks", sid)
-    story.tell("get_event", f"{sid}-1")
+    sid = story.record("post_instance", body=body)["executionInstance"]["sid"]
+    story.record("get_tasks", sid)
+    story.record("get_event", f"{sid}-1")
     story.run(sid)
-    story.tell("get_instance", sid)
-    story.tell("patch_instance", sid, body={"attributes": {"customerId": "c-2"}, "endDate": None})
-    story.tell("list_instances", query={"strategyId": name, "status": "ACTIVE"})
-    story.tell("get_forecast", sid, query={"cycles": "2"})
-    story.tell("list_events", sid)
-    story.tell("explain_instance", sid, query={"at": "2026-01-01T12:00:00.000Z"})
-    story.tell("migrate_an_instance", sid, body={"version": 1, "dryRun": True})
+    story.record("get_instance", sid)
+    story.record("patch_instance", sid, body={"attributes": {"customerId": "c-2"}, "endDate": None})
+    story.record("list_instances", query={"strategyId": name, "status": "ACTIVE"})
+    story.record("get_forecast", sid, query={"cycles": "2"})
+    story.record("list_events", sid)
+    story.record("explain_instance", sid, query={"at": "2026-01-01T12:00:00.000Z"})
+    story.record("migrate_an_instance", sid, body={"version": 1, "dryRun": True})
     by_hand = {"task": "send-refill", "date": "2026-01-10T08:00:00.000Z", "manualTrigger": True}
-    added = story.tell("post_event", sid, body=by_hand)["sid"]
-    story.tell("execute_event", added)
-    story.tell("cancel_event", added)
-    story.tell("pause_instance", sid)
+    added = story.record("post_event", sid, body=by_hand)["sid"]
+    story.record("execute_event", added)
+    story.record("cancel_event", added)
+    story.record("pause_instance", sid)
     story.wait(days=70)
-    story.tell("resume_instance", sid, body={"onResume": "all"})
-    story.tell("cancel_tasks", sid, query={"tasks": "send-refill"})
-    story.tell("cancel_instance", sid)
+    story.record("resume_instance", sid, body={"onResume": "all"})
+    story.record("cancel_tasks", sid, query={"tasks": "send-refill"})
+    story.record("cancel_instance", sid)
 
 
 def _events(story: Story) -> None:
@@ -211,16 +213,16 @@ def _events(story: Story) -> None:
     sid = started(story, "confirmed-refill")
     story.run(sid)
     waiting = story.do("get_event", f"{sid}-1")["event"]
-    story.tell("resume_event", waiting["correlationId"], body={"state": "ARRIVED"})
+    story.record("resume_event", waiting["correlationId"], body={"state": "ARRIVED"})
     story.do("post_strategy", body=strategy("careful-refill", inDoubt="pause"))
     sid = started(story, "careful-refill")
     story.warehouse.outcome = TimedOut(why="read timed out")
     story.run(sid)
-    story.tell("resolve_event", f"{sid}-1", body={"decision": "retry"})
+    story.record("resolve_event", f"{sid}-1", body={"decision": "retry"})
     story.warehouse.outcome = Answered(status=409, body={"message": "out of stock"})
     sid = started(story, strategy()["name"])
     story.run(sid)
-    story.tell("retry_an_event", f"{sid}-1", body={"fromStep": "ship"})
+    story.record("retry_an_event", f"{sid}-1", body={"fromStep": "ship"})
 
 
 def _bulk(story: Story) -> None:
@@ -233,32 +235,32 @@ def _bulk(story: Story) -> None:
         "command": {"name": "cancel"},
         "comment": "The branch closes",
     }
-    sid = story.tell("post_bulk_operation", body=body)["sid"]
-    story.tell("pause_bulk_operation", sid)
-    story.tell("get_bulk_operation", sid)
-    story.tell("resume_bulk_operation", sid)
-    story.tell("cancel_bulk_operation", sid)
-    story.tell("list_bulk_operations", query={"limit": "1"})
+    sid = story.record("post_bulk_operation", body=body)["sid"]
+    story.record("pause_bulk_operation", sid)
+    story.record("get_bulk_operation", sid)
+    story.record("resume_bulk_operation", sid)
+    story.record("cancel_bulk_operation", sid)
+    story.record("list_bulk_operations", query={"limit": "1"})
 
 
 def _account(story: Story) -> None:
-    story.tell("delete_queue")
-    story.tell("get_queue")
-    story.tell("post_queue")
-    key = story.tell("post_key", body={"role": "viewer", "description": "The dashboard's"})["keyId"]
-    story.tell("list_keys")
-    story.tell("delete_key", key)
-    story.tell("list_audit", query={"limit": "3"})
-    story.tell("get_app")
+    story.record("delete_queue")
+    story.record("get_queue")
+    story.record("post_queue")
+    key = story.record("post_key", body={"role": "viewer", "description": "The dashboard's"})["keyId"]
+    story.record("list_keys")
+    story.record("delete_key", key)
+    story.record("list_audit", query={"limit": "3"})
+    story.record("get_app")
 
 
 def text() -> str:
-    """The examples as they are kept."""
+    """Return the text of the examples file."""
     return json.dumps(examples(), indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    """Write them where the document's maker finds them."""
+    """Write the examples file."""
     EXAMPLES_FILE.write_text(text())
     return 0
 

@@ -1,4 +1,4 @@
-"""API Gateway's part on a laptop: HTTP requests as version 2 events, and a handler's answer as HTTP."""
+"""API Gateway on a developer's machine: HTTP requests as version 2 events, and a handler's answer as HTTP."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from dev.template import Route
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A request as it came in. target: path and query, still encoded. headers: names in lower case."""
+    """A request as received. ``target`` is path and query, still encoded. Header names are in lower case."""
 
     method: str
     target: str
@@ -26,7 +26,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """What goes back."""
+    """The reply to a request."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -34,7 +34,7 @@ class HttpReply:
 
 
 def event_of(request: HttpRequest, routes: list[Route]) -> tuple[str, dict[str, Any]] | None:
-    """The function a request leads to and the event it gets; None where no route fits."""
+    """Return the function and the event for a request, or None if no route matches."""
     path, _, query = request.target.partition("?")
     for route in routes:
         parameters = _matched(route.path, path)
@@ -44,7 +44,7 @@ def event_of(request: HttpRequest, routes: list[Route]) -> tuple[str, dict[str, 
 
 
 def reply_of(answer: Mapping[str, Any]) -> HttpReply:
-    """A handler's answer as HTTP."""
+    """Return a handler's answer as an HTTP reply."""
     body = answer.get("body") or ""
     headers = [(name, str(value)) for name, value in (answer.get("headers") or {}).items()]
     data = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
@@ -52,7 +52,7 @@ def reply_of(answer: Mapping[str, Any]) -> HttpReply:
 
 
 def json_reply(status: int, value: Any) -> HttpReply:  # noqa: ANN401 - any JSON value
-    """A reply of the local stack's own."""
+    """Return a JSON reply of the local stack itself."""
     headers = [("content-type", "application/json")]
     return HttpReply(status=status, headers=headers, body=json.dumps(value).encode())
 

@@ -1,4 +1,4 @@
-"""What the local stack answers over HTTP: the API's routes, its own, and the AWS services it stands in for."""
+"""The HTTP interface of the local stack: the API's routes, its own routes, and the AWS services it replaces."""
 
 import json
 import threading
@@ -12,30 +12,30 @@ from botocore.exceptions import ClientError
 from dateutil.relativedelta import relativedelta
 
 from dev.clock import ClockFile
-from dev.doorbells import Doorbells
+from dev.clock_advance import ClockAdvance
 from dev.emulator import Emulator
 from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.http_server import HttpServer
-from dev.jump import Jumper
+from dev.schedules import Schedules
 from dev.template import Function, Route
 from dev.workers import Invocation, Pool
 from shared.domain.calendar.dates import parse_instant
 
 BY_SWEEPER = "/by-sweeper"
-"""What the paths begin with on which the sweeper reaches Lambda: its rings count as its own."""
+"""The prefix of the paths on which the sweeper reaches Lambda, so that its invocations are counted as its own."""
 
 LAMBDA = "/2015-03-31/functions/"
 
 
 class Behind(Protocol):
-    """The stack, as the front needs it."""
+    """The part of the stack that the front needs."""
 
-    rings: bool
+    wakeups_on: bool
     counts: Counter[str]
     clock: ClockFile
-    doorbells: Doorbells
+    schedules: Schedules
     emulator: Emulator
-    jumper: Jumper
+    clock_advance: ClockAdvance
     pools: dict[str, Pool]
     routes: list[Route]
     is_ready: threading.Event
@@ -44,20 +44,20 @@ class Behind(Protocol):
         """Invoke the step runner."""
 
     def invoke(self, name: str, event: Mapping[str, Any], trigger: str) -> None:
-        """Invoke the function deployed under a name, asynchronously."""
+        """Invoke the function with that name asynchronously."""
 
     def named(self, name: str) -> Function:
-        """The function deployed under a name."""
+        """Return the function with that name."""
 
     def tables(self) -> dict[str, str]:
-        """What each table is called here."""
+        """Return the names of the tables."""
 
     def time(self) -> dict[str, Any]:
-        """What time it is here."""
+        """Return the simulated time and the offset."""
 
 
 class HttpFront:
-    """Serves on 127.0.0.1. It listens before the stack behind it is ready, and answers 503 until then."""
+    """Serves on 127.0.0.1. It listens before the stack is ready, and answers 503 until then."""
 
     def __init__(self, stack: Behind, port: int) -> None:
         self._stack = stack
@@ -66,7 +66,7 @@ class HttpFront:
         self.url = self._server.url
 
     def stop_serving(self) -> None:
-        """Answer no client any more; functions that still run reach the services they call."""
+        """Refuse requests of clients. Functions that still run can reach the AWS services."""
         self._stops = True
 
     def close(self) -> None:
@@ -74,40 +74,41 @@ class HttpFront:
         self._server.close()
 
     def answer(self, request: HttpRequest) -> HttpReply:
-        """Answer a request to the stack itself, to one of the services it stands in for, or to a function."""
+        """Answer a request to the stack itself, to an AWS service that it replaces, or to a function."""
         path = request.target.partition("?")[0]
-        if not self._stack.is_ready.is_set() and path != "/_local/ring":
+        if not self._stack.is_ready.is_set() and path != "/_local/wakeup":
             return json_reply(503, {"message": "starting"})
         if path.startswith("/_local/"):
             return self._local(request, path)
         if path.removeprefix(BY_SWEEPER).startswith(LAMBDA):
             return self._lambda(request, path)
         if path.startswith("/schedules/"):
-            return self._armed(path.rsplit("/", 1)[1], json.loads(request.body))
-        return self._served(request)
+            return self._schedule(path.rsplit("/", 1)[1], json.loads(request.body))
+        return self._invoke_api(request)
 
-    def _served(self, request: HttpRequest) -> HttpReply:
-        """Return a function's own answer."""
+    def _invoke_api(self, request: HttpRequest) -> HttpReply:
+        """Return the answer of the function that the route leads to."""
         if self._stops:
             return json_reply(503, {"message": "stopping"})
-        found = event_of(request, self._stack.routes)
-        if found is None:
+        function_and_event = event_of(request, self._stack.routes)
+        if function_and_event is None:
             return json_reply(404, {"message": "Not Found"})
-        invocation = self._stack.pools[found[0]].put(Invocation(event=found[1]))
+        function, event = function_and_event
+        invocation = self._stack.pools[function].put(Invocation(event=event))
         invocation.done.wait()
         if "answer" not in invocation.answer:
             return json_reply(500, {"message": "Internal Server Error"})
         return reply_of(invocation.answer["answer"])
 
     def _lambda(self, request: HttpRequest, path: str) -> HttpReply:
-        """Lambda's own API: asynchronous invokes, and a function's settings."""
+        """Answer Lambda's API: asynchronous invocations, and the settings of a function."""
         by_sweeper = path.startswith(BY_SWEEPER)
-        arn, _, what = unquote(path.removeprefix(BY_SWEEPER)).removeprefix(LAMBDA).partition("/")
+        arn, _, resource = unquote(path.removeprefix(BY_SWEEPER)).removeprefix(LAMBDA).partition("/")
         name = arn.rsplit(":", 1)[-1]
-        if what == "configuration":
+        if resource == "configuration":
             environment = dict(self._stack.named(name).environment)
             return json_reply(200, {"FunctionName": name, "Environment": {"Variables": environment}})
-        if self._stack.rings or by_sweeper:
+        if self._stack.wakeups_on or by_sweeper:
             trigger = "sweeper" if by_sweeper else "invoke"
             self._stack.invoke(name, json.loads(request.body), trigger)
         return HttpReply(status=202, headers=[], body=b"")
@@ -115,17 +116,17 @@ class HttpFront:
     def _local(self, request: HttpRequest, path: str) -> HttpReply:
         stack, body = self._stack, json.loads(request.body or b"{}")
         match request.method, path:
-            case "POST", "/_local/ring":
+            case "POST", "/_local/wakeup":
                 stack.is_ready.wait()
-                if stack.rings:
-                    stack.run(body, "doorbell")
+                if stack.wakeups_on:
+                    stack.run(body, "wakeup")
                 return json_reply(200, {})
             case "POST", "/_local/clock/sleep":
-                stack.jumper.move_on(body["seconds"])
+                stack.clock_advance.skip_sleep(body["seconds"])
                 return json_reply(200, {})
             case "POST", "/_local/clock":
                 before = stack.counts.copy()
-                stack.jumper.jump(_target(body, stack.clock.now()))
+                stack.clock_advance.advance_to(_target(body, stack.clock.now()))
                 return json_reply(200, {**stack.time(), "started": dict(stack.counts - before)})
             case "GET", "/_local/clock":
                 return json_reply(200, {**stack.time(), "started": dict(stack.counts)})
@@ -134,11 +135,11 @@ class HttpFront:
             case _:
                 return json_reply(404, {"message": "Not Found"})
 
-    def _armed(self, name: str, request: dict[str, Any]) -> HttpReply:
-        if not self._stack.rings:
+    def _schedule(self, name: str, request: dict[str, Any]) -> HttpReply:
+        if not self._stack.wakeups_on:
             return json_reply(200, {"ScheduleArn": "off"})
         try:
-            self._stack.doorbells.arm(name, request)
+            self._stack.schedules.arm(name, request)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -1,6 +1,6 @@
-"""An HTTP server on 127.0.0.1 for functions that answer one request at a time, on uvicorn.
+"""An HTTP server on 127.0.0.1 for functions that answer one request at a time, based on uvicorn.
 
-uvicorn speaks the protocol (chunked bodies, keep-alive, pipelining, any method) and can send a response in pieces.
+uvicorn implements the protocol (chunked bodies, keep-alive, pipelining, any method), and can stream a response.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ CLOSING_SECONDS = 1
 
 
 class HttpServer:
-    """Serves from the moment it is made until ``close``. Port 0 takes a free one; ``url`` says which."""
+    """Serves from its creation until ``close``. Port 0 selects a free port; ``url`` contains it."""
 
     def __init__(self, answer: Callable[[HttpRequest], HttpReply], port: int) -> None:
         self._answer = answer
@@ -58,11 +58,9 @@ class HttpServer:
         await send({"type": "http.response.body", "body": reply.body})
 
     async def _in_a_thread(self, request: HttpRequest) -> HttpReply:
-        """Return the reply, computed in a thread of its own.
-
-        An answer may wait for a function that itself calls this server, so a pool of any fixed size could be used up
-        by requests that wait for one another.
-        """
+        """Return the reply, computed in a thread of its own."""
+        # A function may itself call this server. With a pool of fixed size, requests that wait for one another could
+        # use it up.
         loop = asyncio.get_running_loop()
         done: asyncio.Future[HttpReply] = loop.create_future()
 

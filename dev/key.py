@@ -1,8 +1,10 @@
-"""Write an access key straight to a deployment's table, for whoever has none yet. ``make key ACCOUNT= ROLE=``.
+"""Writes an access key into a deployment's table, for an account that has none yet.
 
-Every further key is better made over the API (``POST /access-key``). Which table, and the pepper that goes into the
-hash of the secret, are read from the settings of the deployed API function, so this needs credentials that may call
-``lambda:GetFunctionConfiguration`` there and ``dynamodb:PutItem`` on the tables of keys and audit.
+``make key ACCOUNT= ROLE=``.
+
+For further keys use the API (``POST /access-key``). The table and the pepper are read from the settings of the
+deployed API function. So this needs credentials for ``lambda:GetFunctionConfiguration`` on that function, and for
+``dynamodb:PutItem`` on the tables of keys and of audit entries.
 """
 
 import argparse
@@ -22,10 +24,10 @@ from shared.domain.instance.verdict import Actor
 
 
 def make_key(account: str, role: Role, *, stage: str, description: str) -> str:
-    """The token of a new key of an account, to be shown once: ``<keyId>.<secret>``."""
+    """Store a new key of an account. Return its token, ``<keyId>.<secret>``, to show once."""
     name = f"ritornello-{stage}-core-api"
-    found = boto3.client("lambda").get_function_configuration(FunctionName=name)
-    os.environ.update(found["Environment"]["Variables"])
+    function = boto3.client("lambda").get_function_configuration(FunctionName=name)
+    os.environ.update(function["Environment"]["Variables"])
     by = Actor(name="make key", reason=description or None)
     ports, hasher = bootstrap.ports(), bootstrap.hasher()
     _, token = create_key(ports, hasher, AccountId(account), role, description=description, by=by)
@@ -40,23 +42,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", default="prod", help="which deployment")
     parser.add_argument("--description", default="")
     parser.add_argument("--local", metavar="URL", help="the local stack at this address instead of AWS")
-    asked = parser.parse_args(arguments)
-    if asked.local:
-        asked.stage = "local"
-        _use_local_stack(asked.local)
-    token = make_key(asked.account, Role(asked.role), stage=asked.stage, description=asked.description)
+    options = parser.parse_args(arguments)
+    if options.local:
+        options.stage = "local"
+        _use_local_stack(options.local)
+    token = make_key(
+        options.account, Role(options.role), stage=options.stage, description=options.description
+    )
     sys.stdout.write(f"{token}\n")
     return 0
 
 
 def _use_local_stack(url: str) -> None:
-    with urllib.request.urlopen(f"{url}/_local/database", timeout=10) as answer:  # noqa: S310 - told by the user
+    with urllib.request.urlopen(f"{url}/_local/database", timeout=10) as answer:  # noqa: S310 - given by the user
         endpoint = json.loads(answer.read())["endpoint"]
     os.environ.update(
         AWS_ENDPOINT_URL_LAMBDA=url,
         AWS_ENDPOINT_URL_DYNAMODB=endpoint,
         AWS_ACCESS_KEY_ID="local",
-        AWS_SECRET_ACCESS_KEY="local",  # noqa: S106 - the local stack asks for none
+        AWS_SECRET_ACCESS_KEY="local",  # noqa: S106 - the local stack needs none
         AWS_DEFAULT_REGION="eu-central-1",
     )
 

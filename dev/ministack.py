@@ -1,6 +1,6 @@
-"""The other engine: an emulator of the whole of AWS that deploys the template through CloudFormation.
+"""The other engine: an emulator of all of AWS that deploys the template through CloudFormation.
 
-Its packages do not go with ours, so it runs from a virtual environment of its own, which ``make e2e`` prepares.
+Its packages conflict with ours, so it runs in a virtual environment of its own, which ``make e2e`` creates.
 """
 
 import os
@@ -23,7 +23,10 @@ PROGRAM = ROOT / ".venv-ministack" / "bin" / "ministack"
 
 
 class Ministack:
-    """One emulator with nothing in it, ended with whoever started it. Every request but the root's meets IAM."""
+    """An empty emulator that ends with its parent process.
+
+    It checks IAM for every request except the root user's.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not PROGRAM.exists():
@@ -49,7 +52,7 @@ class Ministack:
             raise RuntimeError(f"ministack did not start: see {folder}/ministack.log")
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-        """A client of one of its services, as the account's root, whom IAM allows everything."""
+        """Return a client for one of its services as the root user, whom IAM allows everything."""
         return self.session().client(
             service,
             endpoint_url=self.endpoint,
@@ -60,11 +63,11 @@ class Ministack:
 
     @staticmethod
     def session() -> boto3.Session:
-        """The root's."""
+        """Return a session of the root user."""
         return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106 - the emulator's own
 
     def stop(self) -> None:
-        """End it and the functions it runs; what they were unpacked to goes, its log stays."""
+        """Stop the emulator and its functions. Unpacked code is deleted, the log is kept."""
         os.close(self._tether)
         try:
             self._process.wait(30)
@@ -74,7 +77,7 @@ class Ministack:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _is_up(self) -> bool:
-        """Whether it has begun to serve, within a minute."""
+        """Return whether it begins to serve within a minute."""
         until = time.monotonic() + 60
         while time.monotonic() < until and self._process.poll() is None:
             try:
@@ -86,7 +89,10 @@ class Ministack:
 
 
 def _environment(folder: Path, scratch: Path, port: int) -> dict[str, str]:
-    """All that it sees; its functions see the same and what the template sets. Nothing of the caller's goes in."""
+    """Return all environment variables of the emulator.
+
+    Its functions get these and the template's, and none of ours.
+    """
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -97,7 +103,7 @@ def _environment(folder: Path, scratch: Path, port: int) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "STATE_DIR": str(folder / "state"),
         "S3_DATA_DIR": str(folder / "s3"),
-        # It looks for containers to tidy up, and listens for devices; neither has anything to do with us.
+        # Else it would look for containers to remove, and listen for devices and for SFTP.
         "DOCKER_HOST": f"unix://{folder}/no-docker",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",

@@ -1,6 +1,6 @@
-"""Write the reference of a dialect into a folder, as its function's artifact has it.
+"""Writes the reference of a dialect into a folder, as it is in the function's artifact.
 
-``python -m dev.openapi DIALECT FOLDER``: ``openapi.json`` and ``docs.html``.
+``python -m dev.openapi DIALECT FOLDER`` writes ``openapi.json`` and ``docs.html``.
 """
 
 import sys
@@ -11,7 +11,7 @@ from shared.api.reference.build import made
 
 
 def main(dialect: str, folder: Path) -> int:
-    """Every page of the reference."""
+    """Write every page of the reference."""
     for page in PAGES[dialect]:
         (folder / page.file).write_text(made(dialect, page.file), encoding="utf-8")
     return 0

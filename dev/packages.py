@@ -1,4 +1,7 @@
-"""What ``sam package`` does: zips in S3 in place of folders; and what the other engine needs changed beside that."""
+"""The work of ``sam package``: archives in S3 instead of folders.
+
+And the changes that the other engine needs.
+"""
 
 import copy
 import hashlib
@@ -14,13 +17,13 @@ from typing import Any
 from dev.workers import ROOT
 
 Build = Callable[[str], Path]
-"""Makes what a function is deployed from, by its logical id: a folder."""
+"""Builds a function, given its logical id, and returns the folder."""
 
 Document = dict[str, Any]
-"""A template, its short intrinsics spelt out."""
+"""A template, with its short intrinsics in the long form."""
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
-"""The only date a zip of equal files has, so that its name by content is the same."""
+"""The date of all files in an archive, so that equal content has an equal hash."""
 
 HERE = {
     "TARGET_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -30,7 +33,7 @@ HERE = {
     }.get(platform.system(), "unknown"),
     "COMPILE_WITH": sys.executable,
 }
-"""The variables of the build rule that make what this machine runs."""
+"""The variables of the build rule for an artifact that runs on this machine."""
 
 
 class BuildError(Exception):
@@ -38,12 +41,12 @@ class BuildError(Exception):
 
 
 def built_here(logical_id: str, folder: Path) -> Path:
-    """A function built into a folder for this machine, by the rule that builds it for AWS."""
+    """Build a function into a folder for this machine, by the rule that builds it for AWS. Raises: BuildError."""
     variables = {"ARTIFACTS_DIR": str(folder), **HERE}
     made = subprocess.run(
         ["make", f"build-{logical_id}", *(f"{name}={value}" for name, value in variables.items())],  # noqa: S607 - whichever make there is
         cwd=ROOT,
-        # Nothing of the make that we may be run by.
+        # Without the variables of a make that runs this process.
         env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
         capture_output=True,
         text=True,
@@ -63,12 +66,12 @@ class Bucket:
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
 
     def put(self, key: str, data: bytes) -> str:
-        """Store something small; its place as S3's path style names it."""
+        """Store a small object. Return its location in S3's path style."""
         self._s3.put_object(Bucket=self._name, Key=key, Body=data)
         return f"{self._name}/{key}"
 
     def put_package(self, source: Path) -> str:
-        """Store a folder as a zip; its URI."""
+        """Store a folder as an archive and return its URI."""
         file = self._folder / "package.zip"
         _zip(source, file)
         with file.open("rb") as package:
@@ -82,23 +85,21 @@ class Bucket:
 
 
 def packaged(document: Document, build: Build, bucket: Bucket) -> Document:
-    """The template with every function built and stored."""
-    found = copy.deepcopy(document)
-    for logical_id, function in functions_of(found):
+    """Return the template with every function built and stored."""
+    package = copy.deepcopy(document)
+    for logical_id, function in functions_of(package):
         function["CodeUri"] = bucket.put_package(build(logical_id))
-    return found
+    return package
 
 
 def adapted(document: Document) -> Document:
-    """The template as the other engine understands it.
+    """Return the template adapted to the other engine.
 
-    What is changed, all of it:
+    There is one change: statements about schedules name the group ``default``, because the engine checks the
+    permissions for a schedule under that group, no matter in which group it is.
 
-    - Statements about schedules name the group ``default``: the engine looks for permissions on a schedule under
-      that group, whatever group the schedule is in.
-
-    Python functions run by the engine's own interpreter, whatever ``Runtime`` and ``Architectures`` say; what it
-    accepts and does nothing about is listed in docs/decisions/0012-end-to-end-on-another-engine.md.
+    The engine runs Python functions with its own interpreter and ignores ``Runtime`` and ``Architectures``. For other
+    properties that it ignores see docs/decisions/0012-end-to-end-on-another-engine.md.
     """
     found = copy.deepcopy(document)
     for _, function in functions_of(found):
@@ -111,14 +112,14 @@ def adapted(document: Document) -> Document:
 
 
 def functions_of(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The logical id and the properties of every function."""
+    """Yield the logical id and the properties of every function."""
     for logical_id, resource in document["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             yield logical_id, resource["Properties"]
 
 
 def actions_of(statement: Mapping[str, Any]) -> list[str]:
-    """The actions a statement names."""
+    """Return the actions that a statement names."""
     named = statement["Action"]
     return [named] if isinstance(named, str) else list(named)
 
@@ -130,7 +131,7 @@ def _statements(function: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _zip(source: Path, file: Path) -> None:
-    """Uncompressed: it does not go far."""
+    """Write an uncompressed archive, since it is only read on this machine."""
     with zipfile.ZipFile(file, "w") as package:
         for path in sorted(source.rglob("*")):
             if path.is_file():

@@ -1,7 +1,7 @@
-"""Write the JSON Schema of a strategy in a file, for editors.
+"""Writes the JSON Schema of a strategy into a file, for editors.
 
-``python -m dev.settings_schema FILE``. The file it describes is the body of ``POST /execution-strategy``, as the
-example strategies in events/ are.
+``python -m dev.settings_schema FILE``. The schema describes the body of ``POST /execution-strategy``, as in the
+example strategies in events/.
 """
 
 import json
@@ -23,7 +23,7 @@ def main(file: Path) -> int:
 
 
 def editor_schema() -> dict[str, Any]:
-    """Return the schema of a whole strategy, which needs no other document."""
+    """Return the schema of a whole strategy. It refers to no other document."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A strategy of Ritornello",

@@ -1,6 +1,6 @@
-"""Write the reference of the settings into docs/api/core.md, from their declaration.
+"""Writes the reference of the settings into docs/api/core.md, from their declaration.
 
-``python -m dev.settings_table`` rewrites the section; a test fails while it is not up to date.
+``python -m dev.settings_table`` rewrites the section. A test fails if it is not up to date.
 """
 
 import json
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def with_reference(page: str) -> str:
-    """Return the page with its section about the settings as it should be."""
+    """Return the page with the current section about the settings."""
     before, _, section = page.partition(HEADING)
     _, heading, after = section.partition("\n## ")
     return (
@@ -60,7 +60,7 @@ def _section(shape: Shape) -> str:
 
 
 def _together(shape: Shape) -> str:
-    """Return which fields need each other or must not be given together, a line for each rule."""
+    """Return which fields need each other or exclude each other, one line for each rule."""
     lines = [f"`{name}` must not be given beside `{beside}`.\n" for name, beside, _ in shape.exclusive]
     if shape.any_of:
         *names, last = [f"`{name}`" for name in shape.any_of]

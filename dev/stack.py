@@ -1,4 +1,4 @@
-"""The local stack in one process: front, doorbells, workers, clock. ``python -m dev.stack --help``."""
+"""The local stack in one process: HTTP front, schedules, workers, clock. ``python -m dev.stack --help``."""
 
 import argparse
 import base64
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dev.clock import ClockFile, Offset
-from dev.doorbells import Doorbells
+from dev.clock_advance import ClockAdvance
 from dev.emulator import Emulator
 from dev.http_front import HttpFront
-from dev.jump import Jumper
+from dev.schedules import Schedules
 from dev.template import Function, Template
 from dev.workers import ROOT, Invocation, Pool
 from shared.adapters.crypto import SecretHasher
@@ -29,30 +29,30 @@ from shared.domain.ids import AccountId
 from shared.domain.instance.due import SHARDS, far_partition, swept_partition
 
 KEY = "dev.local-secret"
-"""Of the account ``dev``; local only."""
+"""The administrator's key of the account ``dev``. It exists only locally."""
 
 WORKERS = {"StepRunner": 3}
-"""Worker processes of a function; of the others there is one."""
+"""The number of worker processes of a function. Other functions have one."""
 
 WARM = ("StepRunner", "Sweeper")
-"""Functions whose workers are there from the beginning: what rings finds them as busy as they are on AWS."""
+"""Functions whose workers start with the stack, so that a wakeup does not wait for a process to start."""
 
 SWEEP_PERIOD_SECONDS = 60
 
 
 class Stack:
-    """Everything of a deployment that a laptop can stand in for. State lives in ``folder`` and survives kill -9."""
+    """A deployment on a developer's machine. Its state is in ``folder`` and survives kill -9."""
 
     def __init__(
-        self, folder: Path, *, port: int, start_at: datetime | None, doorbells: bool, sweeper: bool
+        self, folder: Path, *, port: int, start_at: datetime | None, wakeups: bool, sweeper: bool
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.rings, self.sweeps = folder, doorbells, sweeper
+        self.folder, self.wakeups_on, self.sweeper_on = folder, wakeups, sweeper
         self.counts: Counter[str] = Counter()
         self.is_ready = threading.Event()
         self.clock = ClockFile(folder / "clock.json")
         self._set_clock(start_at)
-        # Listening comes before the emulator starts: it rings what is overdue at once.
+        # The front listens before the emulator starts, because that sends overdue wakeups at once.
         self.front = HttpFront(self, port)
         self.url = self.front.url
         self.template = Template(ROOT / "template.yaml", _parameters(folder))
@@ -69,7 +69,7 @@ class Stack:
         self.database = self.emulator.client("dynamodb")
         self._admit(KEY)
         group = self.template.schedule_group()
-        self.doorbells = Doorbells(self.emulator.client("scheduler"), group, self.clock)
+        self.schedules = Schedules(self.emulator.client("scheduler"), group, self.clock)
         for logical_id, function in self.functions.items():
             self.pools[logical_id] = Pool(
                 function,
@@ -78,10 +78,10 @@ class Stack:
                 is_warm=logical_id in WARM,
                 report=self._ended,
             )
-        self.jumper = Jumper(
+        self.clock_advance = ClockAdvance(
             clock=self.clock,
-            doorbells=self.doorbells,
-            ring=lambda event: self.run(event, "doorbell"),
+            schedules=self.schedules,
+            wake=lambda event: self.run(event, "wakeup"),
             sweep=self.sweep,
             earliest_sweep=self.earliest_sweep,
             is_idle=self.is_idle,
@@ -93,11 +93,11 @@ class Stack:
 
     def run(self, event: Mapping[str, Any], trigger: str) -> None:
         """Invoke the step runner."""
-        self.counts[f"{trigger} rings"] += 1
+        self.counts["wakeups" if trigger == "wakeup" else f"{trigger} wakeups"] += 1
         self.pools["StepRunner"].put(Invocation(event=event, trigger=trigger))
 
     def invoke(self, name: str, event: Mapping[str, Any], trigger: str) -> None:
-        """Invoke the function deployed under a name, asynchronously."""
+        """Invoke the function with that name asynchronously."""
         logical_id = self.named(name).logical_id
         if logical_id == "StepRunner":
             self.run(event, trigger)
@@ -105,22 +105,26 @@ class Stack:
             self.pools[logical_id].put(Invocation(event=event, trigger=trigger))
 
     def named(self, name: str) -> Function:
-        """The function deployed under a name."""
+        """Return the function with that name."""
         return next(function for function in self.functions.values() if function.name == name)
 
     def sweep(self) -> None:
-        """Invoke the sweeper."""
-        if self.sweeps:
+        """Invoke the sweeper, unless it is off."""
+        if self.sweeper_on:
             self.pools["Sweeper"].put(Invocation(event={}, trigger="sweeper"))
 
     def is_idle(self, within_seconds: float = 60) -> bool:
-        """Whether no function runs or is about to, within that time; each may only ring for those after it."""
+        """Return whether all asynchronous functions end within that time."""
+        # In this order, because each function only wakes those after it.
         asynchronous = [self.pools[name] for name in ("Sweeper", "BulkRunner", "StepRunner")]
         return all(pool.is_idle(within_seconds) for pool in asynchronous)
 
     def earliest_sweep(self) -> datetime | None:
-        """The instant of the earliest entry of the due indexes, where the sweeper is on."""
-        if not self.sweeps:
+        """Return the instant of the earliest entry of the due indexes.
+
+        Return None if there is none or the sweeper is off.
+        """
+        if not self.sweeper_on:
             return None
         names = self.tables()
         places = [
@@ -128,11 +132,11 @@ class Stack:
             for shard in range(SHARDS)
             for partition in (swept_partition, far_partition)
         ]
-        found = [self._first_of(*place) for place in (*places, (names["operations"], OPERATIONS))]
-        return min((at for at in found if at is not None), default=None)
+        instants = [self._first_of(*place) for place in (*places, (names["operations"], OPERATIONS))]
+        return min((at for at in instants if at is not None), default=None)
 
     def stop(self) -> None:
-        """End everything that this started."""
+        """Stop all processes and threads of the stack."""
         self._stopping.set()
         self.front.stop_serving()
         for pool in self.pools.values():
@@ -141,7 +145,7 @@ class Stack:
         self.front.close()
 
     def _set_clock(self, start_at: datetime | None) -> None:
-        """A clock set only while nothing is stored; a jump that was killed ends where it got to."""
+        """Set the clock if nothing is stored yet. An advance that was killed ends at the instant it had reached."""
         if self.clock.path.exists():
             self.clock.write(Offset(seconds=self.clock.read().seconds))
         elif start_at is not None:
@@ -149,7 +153,7 @@ class Stack:
             self.clock.write(Offset(seconds=math.ceil(ahead)))
 
     def _admit(self, key: str) -> None:
-        """Let the account ``dev`` in with an administrator's key."""
+        """Store an administrator's key of the account ``dev``."""
         key_id, _, secret = key.partition(".")
         environment = self.functions["CoreApi"].environment
         access = DynamoDbAccess(client=self.database, tables=Tables(**self.tables()))
@@ -164,13 +168,13 @@ class Stack:
         )
 
     def tables(self) -> dict[str, str]:
-        """What each table is called here."""
+        """Return the names of the tables."""
         environment = self.functions["StepRunner"].environment
         names = ("strategies", "instances", "events", "operations", "access", "audit")
         return {name: environment[f"{name.upper()}_TABLE"] for name in names}
 
     def time(self) -> dict[str, Any]:
-        """What time it is here."""
+        """Return the simulated time and the offset."""
         return {"now": self.clock.now().isoformat(), "offsetSeconds": self.clock.read().seconds}
 
     def _ended(self, function: Function, invocation: Invocation) -> None:
@@ -214,7 +218,10 @@ class Stack:
 
 
 def _parameters(folder: Path) -> dict[str, str]:
-    """What a deployer would choose; the key is made from the folder's own seed, so it outlives a restart."""
+    """Return the template's parameters.
+
+    The encryption key is derived from the folder's seed, so it survives a restart.
+    """
     seed = folder / "seed"
     if not seed.exists():
         seed.write_bytes(hashlib.sha256(str(datetime.now(UTC)).encode()).digest())
@@ -229,7 +236,7 @@ def _parameters(folder: Path) -> dict[str, str]:
 
 
 def _await_orphanage(stopped: threading.Event) -> None:
-    """Stop when whoever started this, and holds the other end of its standard input, is gone."""
+    """Stop when the parent process, which holds the other end of standard input, has ended."""
     sys.stdin.buffer.read()
     stopped.set()
 
@@ -242,19 +249,19 @@ def main() -> None:
     parser.add_argument("--start-at", type=parse_instant, help="simulated start, while nothing is stored yet")
     parser.add_argument("--wakeups", choices=("on", "off"), default="on")
     parser.add_argument("--sweeper", choices=("on", "off"), default="on")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     stack = Stack(
-        asked.state,
-        port=asked.port,
-        start_at=asked.start_at,
-        doorbells=asked.wakeups == "on",
-        sweeper=asked.sweeper == "on",
+        arguments.state,
+        port=arguments.port,
+        start_at=arguments.start_at,
+        wakeups=arguments.wakeups == "on",
+        sweeper=arguments.sweeper == "on",
     )
     threading.Thread(target=_await_orphanage, args=(stopped,), daemon=True).start()
-    print(f"serving {stack.url}", flush=True)  # noqa: T201 - told to whoever started it
+    print(f"serving {stack.url}", flush=True)  # noqa: T201 - the parent process waits for it
     while not stopped.wait(timedelta(hours=1).total_seconds()):
         pass
     stack.stop()

@@ -1,4 +1,4 @@
-"""template.yaml, read as far as a laptop needs it: parameters, tables, functions, routes."""
+"""Reads the parts of template.yaml that the local stack needs: parameters, tables, functions, routes."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ _SUBSTITUTE = re.compile(r"\$\{([^}]+)\}")
 
 
 class _Loader(yaml.SafeLoader):
-    """``!X v`` becomes ``{"Fn::X": v}``; dates stay text."""
+    """Loads ``!X v`` as ``{"Fn::X": v}``, and dates as text."""
 
 
 def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Route:
 
 
 class Template:
-    """The template with its parameters filled in. An intrinsic it does not know is refused by name."""
+    """The template with its parameters filled in. An unknown intrinsic raises a ValueError that names it."""
 
     def __init__(self, path: Path, parameters: Mapping[str, str]) -> None:
         self.document = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
@@ -72,7 +72,7 @@ class Template:
         }
 
     def functions(self) -> Iterator[Function]:
-        """Every function, globals merged in."""
+        """Yield every function, with the globals merged in."""
         shared = self.document["Globals"]["Function"]
         for logical_id, resource in self._of_type("AWS::Serverless::Function"):
             own = resource["Properties"]
@@ -89,7 +89,7 @@ class Template:
             )
 
     def routes(self) -> list[Route]:
-        """The routes of the HTTP API, the most literal first."""
+        """Return the routes of the HTTP API. Literal paths come before those with parameters."""
         found = [
             Route(method=event["Properties"]["Method"], path=event["Properties"]["Path"], function=logical_id)
             for logical_id, resource in self._of_type("AWS::Serverless::Function")
@@ -99,19 +99,19 @@ class Template:
         return sorted(found, key=lambda route: [part.startswith("{") for part in route.path.split("/")])
 
     def tables(self) -> Iterator[dict[str, Any]]:
-        """What ``create_table`` takes, for every table."""
+        """Yield the arguments of ``create_table`` for every table."""
         kept = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
         for _, resource in self._of_type("AWS::DynamoDB::Table"):
             properties = resource["Properties"]
             yield {name: self.resolve(properties[name]) for name in kept if name in properties}
 
     def schedule_group(self) -> str:
-        """The name of the doorbells' group."""
+        """Return the name of the group of schedules."""
         ((_, resource),) = self._of_type("AWS::Scheduler::ScheduleGroup")
         return str(self.resolve(resource["Properties"]["Name"]))
 
     def resolve(self, value: Any) -> Any:  # noqa: ANN401 - any part of a template
-        """A part of the template with its intrinsics worked out."""
+        """Return a part of the template with its intrinsics resolved."""
         if isinstance(value, list):
             return [self.resolve(part) for part in value]
         if not isinstance(value, dict):
@@ -125,7 +125,7 @@ class Template:
             if name == "Fn::Sub":
                 return _SUBSTITUTE.sub(lambda match: str(self._substituted(match[1])), argument)
             if name.startswith("Fn::"):
-                raise ValueError(f"the local stack does not know the intrinsic {name}")
+                raise ValueError(f"the local stack does not support the intrinsic {name}")
         return {name: self.resolve(part) for name, part in value.items()}
 
     def _of_type(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -149,7 +149,7 @@ class Template:
 
     def _attribute(self, name: str, attribute: str) -> str:
         if attribute != "Arn":
-            raise ValueError(f"the local stack does not know the attribute {attribute} of {name}")
+            raise ValueError(f"the local stack does not support the attribute {attribute} of {name}")
         services = {
             "AWS::Serverless::Function": "lambda:{}:function:",
             "AWS::DynamoDB::Table": "dynamodb:{}:table/",

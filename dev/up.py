@@ -1,6 +1,6 @@
-"""The local stack until Ctrl-C, with the demo's services beside it and the example strategies saved. ``make up``.
+"""Runs the local stack until Ctrl-C, with the demo's services and the example strategies. ``make up``.
 
-PORT (8080), DOWNSTREAM_PORT (8081), STATE_DIR (.state/up), START_AT, WAKEUPS and SWEEPER may be set.
+It reads PORT (8080), DOWNSTREAM_PORT (8081), STATE_DIR (.state/up), START_AT, WAKEUPS and SWEEPER.
 """
 
 import os
@@ -17,7 +17,7 @@ EXAMPLES = ("water-filter-refill", "gym-membership", "pet-cover")
 
 
 def main() -> int:
-    """Serve; state survives the end, also a kill -9."""
+    """Serve. The state survives the end, even a kill -9."""
     ports = {"stack_port": int(os.environ.get("PORT", "8080"))}
     ports["downstream_port"] = int(os.environ.get("DOWNSTREAM_PORT", "8081"))
     folder = Path(os.environ.get("STATE_DIR", ROOT / ".state" / "up"))
@@ -32,7 +32,7 @@ def main() -> int:
         processes.start_downstream()
         processes.start_stack(*options)
         for name in EXAMPLES:
-            _saved(processes, name)
+            _save(processes, name)
         _say(
             f"serving {processes.stack.url}, downstream {processes.downstream.url}, key {KEY}; Ctrl-C ends it"
         )
@@ -42,16 +42,16 @@ def main() -> int:
     return 0
 
 
-def _saved(processes: Processes, name: str) -> None:
+def _save(processes: Processes, name: str) -> None:
     try:
         processes.stack.call("POST", "/execution-strategy", example(name, processes.downstream))
     except RefusedError as error:
-        if error.status != HTTPStatus.CONFLICT:  # it was saved at an earlier start
+        if error.status != HTTPStatus.CONFLICT:  # the strategy was saved at an earlier start
             raise
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - told to whoever started it
+    print(text, flush=True)  # noqa: T201 - the user waits for it
 
 
 if __name__ == "__main__":

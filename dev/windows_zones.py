@@ -1,8 +1,8 @@
-"""Write ``shared/expressions/windows_zones.csv``: the time zones of Windows, as ``id;name;IANA zone``.
+"""Writes ``shared/expressions/windows_zones.csv``: the time zones of Windows, as ``id;name;IANA zone``.
 
 ``python -m dev.windows_zones`` takes the ids and their zones from the Unicode CLDR (``windowsZones.xml``, territory
-001, which ``tzlocal`` ships). CLDR has no display names: a zone keeps the name it has in the file, and a new one is
-named after its id. Run it after an update of ``tzlocal`` or ``tzdata``; a test fails until then.
+001, which is part of ``tzlocal``). CLDR has no display names: a known zone keeps its name in the file, and a new zone
+is named after its id. Run it after an update of ``tzlocal`` or ``tzdata``; a test fails until then.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def windows_zones() -> str:
 
 
 def _links() -> dict[str, str]:
-    """Return the zones that the zone database knows under another name, with that name."""
+    """Return the zones that have another name in the zone database, with that name."""
     database = files("tzdata").joinpath("zoneinfo", "tzdata.zi").read_text(encoding="utf-8")
     rows = [line.split() for line in database.splitlines()]
     return {row[2]: row[1] for row in rows if row and row[0] == "L"}

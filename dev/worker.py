@@ -1,6 +1,6 @@
-"""One worker process: a function's handler, called once per line that comes in.
+"""A worker process: calls a function's handler once for each line it reads.
 
-Run by ``dev/workers.py`` as ``python -m dev.worker READ_FD WRITE_FD HANDLER``. It ends when its parent does.
+``dev/workers.py`` runs it as ``python -m dev.worker READ_FD WRITE_FD HANDLER``. It ends when its parent does.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from shared import bootstrap
 
 @dataclass
 class Context:
-    """What a handler needs of its Lambda context."""
+    """The part of the Lambda context that handlers use."""
 
     aws_request_id: str
     deadline: float
@@ -29,7 +29,7 @@ class Context:
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:local"
 
     def get_remaining_time_in_millis(self) -> int:
-        """How much longer the invocation may run."""
+        """Return how much longer the invocation may run."""
         return max(0, int((self.deadline - time.monotonic()) * 1000))
 
 
@@ -44,16 +44,16 @@ def main() -> None:
     with os.fdopen(read, "rb") as jobs, os.fdopen(write, "wb", buffering=0) as replies:
         replies.write(b"ready\n")
         for line in jobs:
-            replies.write(json.dumps(_answered(call, json.loads(line), handler)).encode() + b"\n")
+            replies.write(json.dumps(_call(call, json.loads(line), handler)).encode() + b"\n")
 
 
-def _answered(call: Any, job: dict[str, Any], handler: str) -> dict[str, Any]:  # noqa: ANN401 - a handler
+def _call(call: Any, job: dict[str, Any], handler: str) -> dict[str, Any]:  # noqa: ANN401 - a handler
     context = Context(
         aws_request_id=job["id"], deadline=time.monotonic() + job["seconds"], function_name=handler
     )
     try:
         return {"answer": call(job["event"], context)}
-    except Exception:  # noqa: BLE001 - what Lambda itself would catch and report
+    except Exception:  # noqa: BLE001 - as Lambda does
         return {"error": traceback.format_exc()}
 
 

@@ -1,4 +1,4 @@
-"""Lambda's part on a laptop: single-threaded worker processes behind one queue per function."""
+"""Lambda's workers on a developer's machine: single-threaded processes with one queue for each function."""
 
 import json
 import os
@@ -23,7 +23,7 @@ START_SECONDS = 120
 
 @dataclass
 class Invocation:
-    """One call of a function. trigger: what started it."""
+    """One call of a function. ``trigger`` is what started it."""
 
     event: Mapping[str, Any]
     trigger: str = "http"
@@ -33,9 +33,9 @@ class Invocation:
 
 
 class Worker:
-    """One process, started with its first call or before it; what its start takes is not that call's time.
+    """One process, started with its first call or before. The time of its start does not count for the call.
 
-    A call that takes too long, or kills it, costs the process; the next one gets a new one.
+    A call that times out, or crashes the process, is followed by a new process.
     """
 
     def __init__(self, function: Function, environment: Mapping[str, str], *, is_warm: bool) -> None:
@@ -47,7 +47,7 @@ class Worker:
             self._start()
 
     def call(self, invocation: Invocation) -> dict[str, Any]:
-        """What the handler answered, or why there is no answer."""
+        """Return the handler's answer, or the reason if there is none."""
         if self._process is None:
             self._start()
         elif self._process.poll() is not None:
@@ -61,16 +61,16 @@ class Worker:
             os.write(self._write, json.dumps(job).encode() + b"\n")
         except BrokenPipeError:
             self._restart()
-            return {"error": "the worker was gone"}
+            return {"error": "the worker has ended"}
         line = self._line(self._function.timeout_seconds)
         if line:
             answer: dict[str, Any] = json.loads(line)
             return answer
         self._restart()
-        return {"error": "timed out" if line is None else "the worker died"}
+        return {"error": "timed out" if line is None else "the worker crashed"}
 
     def stop(self, grace_seconds: float) -> None:
-        """Let the running call end, for so long."""
+        """Let the running call end within the grace time, then end the process."""
         if self._process is None:
             return
         os.close(self._write)
@@ -82,7 +82,7 @@ class Worker:
         self._read.close()
 
     def _line(self, seconds: float) -> bytes | None:
-        """The next line of it, empty where it has died; None where none came in time."""
+        """Return the next line of the process, empty if it has ended, or None if no line arrives in time."""
         ready, _, _ = select.select([self._read], [], [], seconds)
         return self._read.readline() if ready else None
 
@@ -109,7 +109,8 @@ class Worker:
 class Pool:
     """The workers of one function behind one queue.
 
-    is_warm: they are started now, not when they are needed. report: told of every invocation when it has ended.
+    With ``is_warm``, they start at once instead of at their first call. ``report`` is called for each invocation that
+    has ended.
     """
 
     def __init__(
@@ -136,19 +137,19 @@ class Pool:
             thread.start()
 
     def put(self, invocation: Invocation) -> Invocation:
-        """Queue an invocation."""
+        """Queue an invocation and return it."""
         with self._changed:
             self._pending += 1
         self._jobs.put(invocation)
         return invocation
 
     def is_idle(self, within_seconds: float) -> bool:
-        """Whether nothing is queued or running any more, within that time."""
+        """Return whether all queued and running invocations end within that time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._pending == 0, within_seconds)
 
     def stop(self) -> None:
-        """Let what runs end, then end the workers."""
+        """Let running invocations end, then end the workers."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:

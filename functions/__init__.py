@@ -1,1 +1,1 @@
-"""Lambda handlers, one folder a function: parse the envelope, one use-case, shape the reply."""
+"""Lambda handlers, one folder for each function: parse the event, call one use case, shape the reply."""

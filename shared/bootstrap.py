@@ -1,6 +1,6 @@
 """The composition root: the only module that knows every adapter.
 
-Everything is made when first needed and kept for the life of the container; nothing is touched on import.
+Objects are made at their first use and kept for the life of the container. Importing this module makes none.
 """
 
 import base64
@@ -36,6 +36,7 @@ _CONFIG = Config(
     read_timeout=10,
     user_agent=USER_AGENT,
 )
+_FAILED_WAKEUPS = {"schedule": "wakeup not scheduled", "send": "wakeup not sent"}
 _clocks: list[Clock] = []
 _ports: list[Ports] = []
 
@@ -62,17 +63,17 @@ class _Caller(ServiceCaller, Protocol):
 
 
 def use_clock(clock: Clock) -> None:
-    """Have every port use this clock; for the local stack, before anything is made."""
+    """Make every port use this clock. The local stack calls it before anything else is made."""
     _clocks.append(clock)
 
 
 def use_ports(chosen: Ports) -> None:
-    """Have every handler use these ports; for tests, before and after which ``forget`` is called."""
+    """Make every handler use these ports. Tests call it, with ``forget`` before and after."""
     _ports.append(chosen)
 
 
 def forget() -> None:
-    """Be as a fresh container: nothing chosen, nothing made."""
+    """Return to the state of a fresh container, with no choices and no objects."""
     _clocks.clear()
     _ports.clear()
     for made in (settings, hasher, _up_since, _wired, _caller, _session, _client):
@@ -81,12 +82,12 @@ def forget() -> None:
 
 @cache
 def settings() -> Settings:
-    """The deployment's settings. Raises: ConfigError."""
+    """Return the settings of the deployment. Raises: ConfigError."""
     return read_settings(os.environ)
 
 
 def deployment() -> Deployment:
-    """Return what the API needs to know of this deployment."""
+    """Return the facts about this deployment that the API needs."""
     chosen = settings()
     return Deployment(
         environment=chosen.environment,
@@ -100,21 +101,22 @@ def deployment() -> Deployment:
 
 @cache
 def hasher() -> SecretHasher:
-    """Hashes secrets under the deployment's pepper."""
+    """Return the hasher of secrets, which uses the deployment's pepper."""
     return PepperedHasher(settings().pepper.encode())
 
 
 def ports() -> Ports:
-    """The ports in use: on real things, unless others were chosen."""
+    """Return the ports in use: the real ones, unless others were chosen."""
     return _ports[-1] if _ports else _wired()
 
 
 def begin_invocation() -> Ports:
-    """The ports for one invocation of a function that calls services.
+    """Return the ports for one invocation of a function that calls services.
 
-    Connections kept from before are closed: they may have died unnoticed while the container was frozen, and a
-    call sent into a dead one would be in doubt. Tokens are kept.
+    Connections from earlier invocations are closed, tokens are kept.
     """
+    # A kept connection may have been closed unnoticed while the container was frozen. A call sent into it would be
+    # in doubt.
     if not _ports:
         _caller().close()
     return ports()
@@ -173,8 +175,9 @@ def _wired() -> _Wiring:
 
 @cache
 def _caller() -> _Caller:
-    """Made by functions that call services only: what it is made of takes a tenth of a second to import."""
-    from shared.adapters.http.service_caller import HttpServiceCaller  # noqa: PLC0415 - as told
+    """Return the caller of services."""
+    # Only functions that call services pay for this import, which takes a tenth of a second.
+    from shared.adapters.http.service_caller import HttpServiceCaller  # noqa: PLC0415 - see above
 
     return HttpServiceCaller(seconds=monotonic, allowed=settings().allowed_networks)
 
@@ -189,16 +192,16 @@ def _sealer() -> Sealer:
 
 @cache
 def _session() -> boto3.Session:
-    """One for all clients: what it has read of botocore's data, the second client need not read again."""
+    """Return the session that all clients share, so that botocore's data files are read once."""
     return boto3.Session()
 
 
 @cache
 def _client(service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-    """A client, made once: making one is most of a cold start. Repeats what the service asks to repeat."""
+    """Return a client, made at its first use, since that is most of a cold start."""
     return _session().client(service, config=_CONFIG)
 
 
-def _report(what: str, sid: str, error: Exception) -> None:
-    """A doorbell that could not be arranged: the sweeper will find whom it was for."""
-    Logger().warning("doorbell", extra={"what": what, "sid": sid, "error": str(error)})
+def _report(action: str, sid: str, error: Exception) -> None:
+    """Log a wakeup that failed. The sweeper will find its instance."""
+    Logger().warning(_FAILED_WAKEUPS[action], extra={"sid": sid, "error": str(error)})

@@ -1,6 +1,6 @@
-"""The deployment's settings, read from the environment once and frozen.
+"""The settings of the deployment, read from the environment once and frozen.
 
-Source: template.yaml sets every one of them; docs/operations.md says what they do.
+Source: template.yaml sets each of them; docs/operations.md describes them.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ MAX_HORIZON_DAYS = 3650
 
 
 class ConfigError(Exception):
-    """A setting is missing or cannot be read; the function must not start."""
+    """A setting is missing or invalid. The function must not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +35,17 @@ class TableNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a deployment is set to.
+    """The settings of a deployment.
 
-    stage: which deployment in its AWS account this is.
-    environment: which base URLs and authorizations of strategies hold.
-    settings_key: encrypts strategy settings: the id of a KMS key, or ``local:`` and 32 bytes in base64.
-    pepper: goes into the hash of every secret. allowed_networks: internal targets services may have.
-    horizon: how far ahead wakeups are armed; None for any distance.
-    controllers: the module that registers named controllers; empty for none.
-    connector_timezone: in which the process dialect reads dates where neither request nor strategy names a zone.
-    joc_allow_unscoped: a command of the orders dialect that names no orders, workflows or folders means them all.
-    joc_force_comments: each command of the orders dialect has to say why.
+    ``stage`` distinguishes deployments in one AWS account. ``environment`` selects base URLs and authorizations of
+    strategies. ``settings_key`` encrypts the settings of strategies: the id of a KMS key, or ``local:`` and 32 bytes
+    in base64. ``pepper`` is part of the hash of every secret. ``allowed_networks`` are internal networks that
+    services may be called in. ``horizon`` is how far ahead wakeups are scheduled, or None for any distance.
+    ``controllers`` is the module that registers named controllers, or empty.
+
+    ``connector_timezone`` is the time zone in which the process dialect reads dates if neither request nor strategy
+    names one. With ``joc_allow_unscoped``, a command of the orders dialect that names no orders, workflows or folders
+    applies to all. With ``joc_force_comments``, each command of the orders dialect must state a reason.
     """
 
     stage: str
@@ -67,7 +67,10 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings an environment holds. Raises: ConfigError: naming every variable that is wrong."""
+    """Return the settings in an environment.
+
+    Raises: ConfigError: names every variable that is missing or invalid.
+    """
     problems: list[str] = []
 
     def text(name: str) -> str:
@@ -107,16 +110,16 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _flag(name: str, text: str, problems: list[str]) -> bool:
-    """Whether it is set; not, where nothing is said."""
+    """Return whether a switch is on. It is off if it is not set."""
     if text not in ("", "true", "false"):
         problems.append(f"{name}: {text!r} is neither true nor false")
     return text == "true"
 
 
 def _horizon(days: str, problems: list[str]) -> timedelta | None:
-    """So many days; none for 0."""
+    """Return the number of days as a duration, or None for 0."""
     if not days.isascii() or not days.isdigit() or int(days) > MAX_HORIZON_DAYS:
-        problems.append(f"HORIZON_DAYS: {days!r} is no whole number from 0 to {MAX_HORIZON_DAYS}")
+        problems.append(f"HORIZON_DAYS: {days!r} is not a whole number from 0 to {MAX_HORIZON_DAYS}")
         return None
     return timedelta(days=int(days)) or None
 
@@ -129,9 +132,9 @@ def _zone(name: str, problems: list[str]) -> str:
     return name
 
 
-def _networks(listed: str, problems: list[str]) -> tuple[Network, ...]:
+def _networks(cidrs: str, problems: list[str]) -> tuple[Network, ...]:
     found: list[Network] = []
-    for text in filter(None, (part.strip() for part in listed.split(","))):
+    for text in filter(None, (part.strip() for part in cidrs.split(","))):
         try:
             found.append(ip_network(text))
         except ValueError as error:

@@ -1,1 +1,1 @@
-"""What the engine costs in CPU time, side by side with a peer and with the barest of clients: ``make bench``."""
+"""The engine's CPU time, compared with a peer and with a bare AWS client: ``make bench``."""

@@ -1,7 +1,7 @@
-"""Measure CPU time side by side and hold the ratios against their budgets: ``python -m dev.bench``.
+"""Measures CPU time side by side and compares the ratios with their budgets: ``python -m dev.bench``.
 
-Times differ from machine to machine and from minute to minute, so what is compared takes turns in one run, and of
-each the median counts. Source: design section 12; docs/decisions/0027.
+Times differ between machines and from minute to minute. So the compared programs take turns in one run, and the
+median of each counts. Source: design section 12; docs/decisions/0027.
 """
 
 import argparse
@@ -19,14 +19,14 @@ MAX_OF_AN_API = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """One figure against another. budget: what it may come to; None where it is only reported."""
+    """One figure divided by another. ``budget`` is its maximum, or None if it is only reported."""
 
     what: str
     value: float
     budget: float | None = None
 
     def __str__(self) -> str:
-        """A line for people."""
+        """Return the line that is printed."""
         if self.budget is None:
             return f"{self.what}: {self.value:.2f}"
         kept = "kept" if self.value <= self.budget else "NOT kept"
@@ -34,7 +34,7 @@ class Ratio:
 
 
 def ratios(starts: Mapping[str, ColdStart], engines: Mapping[str, Mapping[str, float]]) -> list[Ratio]:
-    """What the budgets are about."""
+    """Return the ratios that have budgets, and some others to report."""
     apis = {f"{dialect.title()}Api" for dialect in PAGES}
     ours, peers = engines[OURS], engines[PEER]["cpu"]
     cold = [
@@ -64,26 +64,26 @@ def ratios(starts: Mapping[str, ColdStart], engines: Mapping[str, Mapping[str, f
     ]
 
 
-def _told(figure: str, value: float) -> str:
+def _figure_text(figure: str, value: float) -> str:
     return f"{value:.1f} {figure}" if figure == "trips" else f"{figure} {value * 1000:.2f} ms"
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument(
         "--rounds", type=int, default=3, help="of the workload; cold starts take thrice as many"
     )
-    asked = parser.parse_args()
-    starts = cold_starts(asked.rounds * 3)
-    engines = figures_of_all(asked.rounds, asked.tasks)
-    told = [f"{name}: {start.milliseconds:.0f} ms of CPU to start" for name, start in starts.items()]
-    told += [
-        f"{name}: " + ", ".join(_told(*figure) for figure in figures.items()) + " a task"
+    arguments = parser.parse_args()
+    starts = cold_starts(arguments.rounds * 3)
+    engines = figures_of_all(arguments.rounds, arguments.tasks)
+    lines = [f"{name}: {start.milliseconds:.0f} ms of CPU to start" for name, start in starts.items()]
+    lines += [
+        f"{name}: " + ", ".join(_figure_text(*figure) for figure in figures.items()) + " a task"
         for name, figures in engines.items()
     ]
-    print("\n".join([*told, "", *map(str, ratios(starts, engines))]))  # noqa: T201 - what it is for
+    print("\n".join([*lines, "", *map(str, ratios(starts, engines))]))  # noqa: T201 - the output
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a fresh interpreter spends until a function could take its first call, beside the barest of clients."""
+"""The CPU time of a fresh interpreter until a function can take its first call, compared with a bare AWS client."""
 
 import os
 import resource
@@ -17,14 +17,14 @@ BASELINE = "bare DynamoDB client"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """CPU milliseconds, and how many times those of the bare client, each the median of the rounds."""
+    """CPU milliseconds, and their ratio to those of the bare client. Each is the median of the rounds."""
 
     milliseconds: float
     ratio: float
 
 
 def cold_starts(rounds: int) -> dict[str, ColdStart]:
-    """What each function takes until it could take its first call. A ratio is of starts of the same round."""
+    """Return the cold start of each function. A ratio compares two starts of the same round."""
     key = "local:" + "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
     parameters = {"Stage": "bench", "Environment": "dev", "SettingsKeyArn": key, "Pepper": "p" * 32}
     functions = {

@@ -1,4 +1,4 @@
-"""Our step runner doing the workload: its handler, as deployed, over real adapters and an emulated DynamoDB."""
+"""Runs the workload on our step runner: its deployed handler with real adapters and an emulated DynamoDB."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ from shared.domain.strategy.model import Json
 
 WARM_UP = 20
 AHEAD = timedelta(hours=1)
-"""How far ahead the instances begin: nothing rings by itself while this runs."""
+"""How far ahead the instances begin, so that no schedule fires during the measurement."""
 
 
 @dataclass
@@ -44,20 +44,20 @@ class Context:
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:bench"
 
     def get_remaining_time_in_millis(self) -> int:
-        """As much as there is on AWS."""
+        """Return the full time of an invocation on AWS."""
         return 900_000
 
 
 class Meter:
-    """The CPU seconds that a method takes, of whatever object, and how often it was called."""
+    """The CPU seconds spent in a method of a class, over all its instances, and the number of calls."""
 
-    def __init__(self, of: type, name: str) -> None:
+    def __init__(self, owner: type, name: str) -> None:
         self.cpu, self.times = 0.0, 0
-        self._of, self._name = of, name
+        self._owner, self._name = owner, name
 
     def watch(self) -> None:
-        """Begin."""
-        method = getattr(self._of, self._name)
+        """Begin to measure."""
+        method = getattr(self._owner, self._name)
 
         def measured(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - botocore has no types
             before = time.process_time()
@@ -67,11 +67,11 @@ class Meter:
                 self.cpu += time.process_time() - before
                 self.times += 1
 
-        setattr(self._of, self._name, measured)
+        setattr(self._owner, self._name, measured)
 
 
 def settings(port: int) -> dict[str, Json]:
-    """A task of three calls a month."""
+    """Return the settings of a strategy with three calls a month."""
     keys = [f"step-{number}" for number in range(STEPS)]
     return {
         "schedule": {
@@ -110,7 +110,7 @@ def settings(port: int) -> dict[str, Json]:
 
 
 def deployed(folder: Path, emulator: Emulator) -> None:
-    """An empty deployment on the emulator, with its environment in ours."""
+    """Create an empty deployment on the emulator, and set its environment variables in this process."""
     key = base64.b64encode(b"k" * 32).decode()
     parameters = {
         "Stage": "bench",
@@ -134,16 +134,18 @@ def deployed(folder: Path, emulator: Emulator) -> None:
 
 
 def instances(ports: Ports, port: int, tasks: range, at: datetime) -> list[InstanceSid]:
-    """One for each task, all due at an instant."""
+    """Start one instance for each task, all due at an instant, and return their sids."""
     new = NewStrategy(account_id=AccountId("bench"), name="work", settings=settings(port))
     head, _ = create_strategy(ports, bootstrap.hasher(), new, environment="dev")
     strategy = ports.strategies.load(head.sid, head.version)
-    asked = [StartInstance(strategy_id="work", attributes={"task": task}, start_date=at) for task in tasks]
-    return [start_instance(ports, strategy, one).instance.sid for one in asked]
+    arguments = [
+        StartInstance(strategy_id="work", attributes={"task": task}, start_date=at) for task in tasks
+    ]
+    return [start_instance(ports, strategy, request).instance.sid for request in arguments]
 
 
 def check(ports: Ports, sids: list[InstanceSid]) -> None:
-    """Every task is done, once, and its next cycle is planned."""
+    """Check that every task was done and its next cycle is planned. Exit if not."""
     for sid in sids:
         instance = ports.instances.load(sid)
         if instance is None or instance.status is not InstanceStatus.ACTIVE or instance.plan.cycle != 2:
@@ -151,21 +153,21 @@ def check(ports: Ports, sids: list[InstanceSid]) -> None:
 
 
 def main() -> None:
-    """Do the tasks one after the other; write down the CPU seconds: ours, of those the AWS client's, and so on."""
-    asked = engine_arguments()
+    """Do the tasks one after another and write the measured CPU seconds."""
+    arguments = engine_arguments()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         emulator = Emulator(folder, url="http://127.0.0.1:9", runner="none", dead_letters="none")
         try:
             deployed(folder, emulator)
-            figures = measured(emulator, asked.tasks, asked.port)
+            figures = measured(emulator, arguments.tasks, arguments.port)
         finally:
             emulator.stop()
-    asked.result.write_text(json.dumps(figures))
+    arguments.result.write_text(json.dumps(figures))
 
 
 def measured(emulator: Emulator, tasks: int, port: int) -> Mapping[str, float]:
-    """The figures of so many tasks."""
+    """Return the figures for so many tasks."""
     from functions.step_runner.handler import lambda_handler  # noqa: PLC0415 - reads the environment
 
     clock = ManualClock(datetime.now(UTC).replace(microsecond=0))

@@ -1,4 +1,7 @@
-"""DBOS Transact on SQLite doing the workload: a workflow of three steps a task. Run in an environment of its own."""
+"""Runs the workload on DBOS Transact with SQLite: one workflow of three steps for each task.
+
+It has its own environment.
+"""
 
 import http.client
 import json
@@ -11,42 +14,42 @@ from dbos import DBOS
 from dev.bench.work import STEPS, engine_arguments
 
 WARM_UP = 20
-asked = engine_arguments()
+arguments = engine_arguments()
 local = threading.local()
 
 
 def exchanged(method: str, body: str = "") -> tuple[int, object]:
-    """Status and answer, over the cheapest client of the standard library and one connection a thread."""
+    """Return status and answer of a request, sent with the standard library over one connection for each thread."""
     if not hasattr(local, "connection"):
-        local.connection = http.client.HTTPConnection("127.0.0.1", asked.port, timeout=30)
+        local.connection = http.client.HTTPConnection("127.0.0.1", arguments.port, timeout=30)
     local.connection.request(method, "/step", body, {"Content-Type": "application/json"})
     answer = local.connection.getresponse()
     return answer.status, json.loads(answer.read())
 
 
 class RefusedError(Exception):
-    """The service did not take the call."""
+    """The service did not accept the call."""
 
 
 @DBOS.step(retries_allowed=True, interval_seconds=0.1, max_attempts=4, backoff_rate=1.0)  # type: ignore[untyped-decorator] # not installed here
 def step(task: int, number: int) -> object:
-    """One call."""
+    """Make one call."""
     body = json.dumps({"task": task, "step": number})
-    status, told = exchanged("POST", body)
+    status, lines = exchanged("POST", body)
     if status != http.client.OK:
         raise RefusedError(str(status))
-    return told
+    return lines
 
 
 @DBOS.workflow()  # type: ignore[untyped-decorator] # as above
 def work(task: int) -> None:
-    """One task."""
+    """Do one task."""
     for number in range(STEPS):
         step(task, number)
 
 
 def main() -> None:
-    """Start the tasks all at once, as it does best; write down the CPU seconds, of all threads."""
+    """Start all tasks at once, which is fastest for it, and write the CPU seconds of all threads."""
     with tempfile.TemporaryDirectory() as folder:
         DBOS(
             config={
@@ -59,14 +62,14 @@ def main() -> None:
         DBOS.launch()
         for task in range(WARM_UP):
             DBOS.start_workflow(work, -1 - task * 10).get_result()
-        exchanged("GET")  # it begins to count
+        exchanged("GET")  # resets the counts
         before = time.process_time()
-        begun = [DBOS.start_workflow(work, task) for task in range(asked.tasks)]
+        begun = [DBOS.start_workflow(work, task) for task in range(arguments.tasks)]
         for handle in begun:
             handle.get_result()
         figures = {"cpu": time.process_time() - before}
         DBOS.destroy()
-    asked.result.write_text(json.dumps(figures))
+    arguments.result.write_text(json.dumps(figures))
 
 
 if __name__ == "__main__":

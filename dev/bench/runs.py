@@ -1,4 +1,4 @@
-"""The workload done by each engine in turn, and what the service they call makes of it."""
+"""Runs the workload on each engine in turn, and checks the calls that the service received."""
 
 import json
 import statistics
@@ -21,24 +21,30 @@ ENGINES: Mapping[str, list[str]] = {
 
 
 class WrongWorkError(Exception):
-    """An engine called the service otherwise than it should have: its figures are worth nothing."""
+    """The calls of an engine were not those of the workload, so its figures do not count."""
 
 
 def figures_of_all(rounds: int, tasks: int) -> dict[str, dict[str, float]]:
-    """The figures of each engine a task, times in seconds; the median of the rounds. Raises: WrongWorkError."""
+    """Return the figures of each engine for one task: times in seconds, the median of the rounds.
+
+    Raises: WrongWorkError.
+    """
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ENGINES}
     with service() as port:
         for _ in range(rounds):
             for name in ENGINES:
                 found[name].append(figures_of(name, tasks, port))
     return {
-        name: {figure: statistics.median(one[figure] for one in figures) / tasks for figure in figures[0]}
+        name: {
+            figure: statistics.median(measured[figure] for measured in figures) / tasks
+            for figure in figures[0]
+        }
         for name, figures in found.items()
     }
 
 
 def figures_of(name: str, tasks: int, port: int) -> dict[str, float]:
-    """What an engine has measured of itself, for all tasks. Raises: WrongWorkError."""
+    """Return the figures that an engine measured, for all tasks. Raises: WrongWorkError."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         arguments = [f"--tasks={tasks}", f"--port={port}", f"--result={result}"]
@@ -53,7 +59,7 @@ def figures_of(name: str, tasks: int, port: int) -> dict[str, float]:
 
 @contextmanager
 def service() -> Iterator[int]:
-    """The service's port, while it runs."""
+    """Run the service during the block and return its port."""
     command = [sys.executable, "-m", "dev.bench.work"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:

@@ -1,7 +1,7 @@
-"""The workload that engines are measured by, and the service it calls; nothing but the standard library.
+"""The workload of the benchmark and the service it calls. It uses only the standard library.
 
-Of every task three calls, each result kept. Every tenth task's second call is refused once and made again.
-``python -m dev.bench.work`` serves on a free port, told as the first line, until its standard input ends.
+Each task makes three calls and keeps each result. The second call of every tenth task is refused once and repeated.
+``python -m dev.bench.work`` serves on a free port, prints the port, and ends with its standard input.
 """
 
 import argparse
@@ -19,7 +19,10 @@ REFUSED_EVERY = 10
 
 
 class Service(BaseHTTPRequestHandler):
-    """Takes ``{"task": number, "step": number}`` and keeps count; ``GET`` tells what it counted, and forgets."""
+    """Counts calls of the form ``{"task": number, "step": number}``.
+
+    ``GET`` returns the counts and resets them.
+    """
 
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16
@@ -29,8 +32,8 @@ class Service(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a call."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        task, step = int(asked["task"]), int(asked["step"])
+        arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        task, step = int(arguments["task"]), int(arguments["step"])
         with self.lock:
             refuses = step == REFUSED_STEP and task % REFUSED_EVERY == 0 and task not in self.refused
             self.counts["refused" if refuses else "done"] += 1
@@ -39,15 +42,15 @@ class Service(BaseHTTPRequestHandler):
         self._answer(503 if refuses else 200, {"task": task, "step": step, "ok": not refuses})
 
     def do_GET(self) -> None:
-        """Tell what was counted since the last time."""
+        """Return the counts since the last ``GET``."""
         with self.lock:
-            told = dict(self.counts)
+            lines = dict(self.counts)
             self.counts.clear()
             self.refused.clear()
-        self._answer(200, told)
+        self._answer(200, lines)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
     def _answer(self, status: int, body: object) -> None:
         data = json.dumps(body).encode()
@@ -59,12 +62,12 @@ class Service(BaseHTTPRequestHandler):
 
 
 def expected(tasks: int) -> dict[str, int]:
-    """What the service counts when so many tasks, numbered from 0, were done once each."""
+    """Return the counts of the service after so many tasks, numbered from 0, were done once each."""
     return {"done": tasks * STEPS, "refused": -(-tasks // REFUSED_EVERY)}
 
 
 def engine_arguments() -> argparse.Namespace:
-    """What an engine is started with."""
+    """Return the command-line arguments of an engine."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tasks", type=int, required=True)
     parser.add_argument("--port", type=int, required=True, help="of the service")
@@ -77,7 +80,7 @@ def main() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_port, flush=True)  # noqa: T201 - told to whoever started it
+    print(server.server_port, flush=True)  # noqa: T201 - the parent process reads it
     sys.stdin.buffer.read()
     server.shutdown()
 

@@ -1,1 +1,1 @@
-"""In-memory adapters: for tests and simulations, held honest by the contract suite."""
+"""In-memory adapters for tests and simulations. The contract tests compare them with the real ones."""

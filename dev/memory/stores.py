@@ -1,4 +1,4 @@
-"""Stores in memory, with the same promises as the real ones.
+"""Stores in memory that keep the same contract as the real ones.
 
 Source: shared/application/ports.py; tests/contract.
 """
@@ -32,7 +32,7 @@ from shared.domain.strategy.parse import stored_definition
 
 @dataclass(slots=True)
 class MemoryInstances:
-    """An ``InstanceStore``. writes: how many writes were asked of it."""
+    """An ``InstanceStore``."""
 
     instances: dict[InstanceSid, Instance] = field(default_factory=dict)
     journal: dict[tuple[InstanceSid, int, int, int], JournalEntry] = field(default_factory=dict)
@@ -99,8 +99,10 @@ class MemoryInstances:
         )
 
     def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
-        seqs = sorted((below for of, below in self.records if of == sid and below < seq), reverse=True)
-        return [self.records[sid, below] for below in seqs[:limit]]
+        seqs = sorted(
+            (number for owner, number in self.records if owner == sid and number < seq), reverse=True
+        )
+        return [self.records[sid, number] for number in seqs[:limit]]
 
     def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
         keys = sorted(key for key in self.journal if key[0] == sid and first <= key[1] <= last)
@@ -123,7 +125,7 @@ class MemoryInstances:
         return [sid for _, sid in sorted(entries)[:limit]]
 
     def sweep_entries(self, of_partition: str) -> list[tuple[datetime, InstanceSid]]:
-        """All entries of a partition, with their instants."""
+        """Return all entries of a partition of the due index, with their instants."""
         return [
             (at, instance.sid)
             for instance in self.instances.values()
@@ -194,7 +196,11 @@ class MemoryOperations:
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
         stored: list[Operation] = [*self.release_jobs.values(), *self.bulks.values()]
-        entries = [(at, one.sid) for one in stored if (at := one.sweep_at) is not None and at <= until]
+        entries = [
+            (at, operation.sid)
+            for operation in stored
+            if (at := operation.sweep_at) is not None and at <= until
+        ]
         return [sid for _, sid in sorted(entries)[:limit]]
 
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
@@ -213,7 +219,10 @@ class MemoryOperations:
 
 @dataclass(slots=True)
 class MemoryAccess:
-    """An ``AccessStore``. paused_queues: the accounts whose due events wait. operations: where drains go."""
+    """An ``AccessStore``.
+
+    ``paused_queues`` are the accounts whose due events are blocked. ``operations`` receives the release jobs.
+    """
 
     all_keys: dict[str, AccessKey] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
@@ -246,7 +255,7 @@ class MemoryAccess:
     def open_session(self, session: Session) -> None:
         self.sessions[session.token_hash] = session
 
-    def move_session(self, session: Session) -> None:
+    def extend_session(self, session: Session) -> None:
         if session.token_hash in self.sessions:
             self.sessions[session.token_hash] = session
 
@@ -289,12 +298,15 @@ class MemoryAudit:
             for place, entry in numbered
             if place.at.date() == day and since <= place.at and place < before
         ]
-        return sorted(found, key=lambda one: one[0], reverse=True)[:limit]
+        return sorted(found, key=lambda item: item[0], reverse=True)[:limit]
 
 
 @dataclass(slots=True)
 class MemoryStrategies:
-    """A ``StrategyStore``. access: where queue flags are. paused_strategies: those that hold their events."""
+    """A ``StrategyStore``.
+
+    ``access`` holds the queue flags. ``paused_strategies`` are strategies whose due events are blocked.
+    """
 
     environment: str = "dev"
     access: MemoryAccess = field(default_factory=MemoryAccess)
@@ -306,7 +318,7 @@ class MemoryStrategies:
 
     @property
     def paused_queues(self) -> set[AccountId]:
-        """The accounts whose due events wait."""
+        """The accounts whose due events are blocked."""
         return self.access.paused_queues
 
     def add(self, strategy: Strategy) -> None:
@@ -358,7 +370,7 @@ class MemoryStrategies:
             raise UnknownStrategyError(f"{sid} version {version}") from None
 
     def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
-        known = sorted((number for of, number in self.saved if of == sid), reverse=True)
+        known = sorted((number for owner, number in self.saved if owner == sid), reverse=True)
         older = [number for number in known if before is None or number < before]
         return [self.saved[sid, number].version for number in older[:limit]]
 
@@ -376,8 +388,8 @@ class MemoryStrategies:
             for head in self.heads.values()
             if head.account_id == account and head.deleted_at is None and _is_in(head.folder, folder)
         ]
-        behind = [one for one in folder_entries if one.folder_name > after]
-        return sorted(behind, key=lambda one: one.folder_name)[:limit]
+        behind = [entry for entry in folder_entries if entry.folder_name > after]
+        return sorted(behind, key=lambda entry: entry.folder_name)[:limit]
 
     def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
         if self.heads.get(head.sid) != before:

@@ -1,4 +1,4 @@
-"""A clock, doorbells and names in memory, moved by whoever tests with them.
+"""A clock, wakeups and ids in memory, controlled by the test.
 
 Source: shared/application/ports.py.
 """
@@ -14,7 +14,7 @@ from shared.domain.ids import InstanceSid, OperationSid
 
 @dataclass(slots=True)
 class ManualClock:
-    """A ``Clock`` that stands still until it is moved; ``sleep`` moves it."""
+    """A ``Clock`` that changes only when it is set. ``sleep`` advances it."""
 
     at: datetime
 
@@ -28,7 +28,7 @@ class ManualClock:
 
 @dataclass(slots=True)
 class MemoryWakeups:
-    """``Wakeups`` kept in lists: ``armed`` by name, ``invoked`` and ``operations`` in order."""
+    """``Wakeups`` in lists: ``armed`` by name, ``invoked`` and ``operations`` in order."""
 
     armed: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
     invoked: list[InstanceSid] = field(default_factory=list)
@@ -46,7 +46,7 @@ class MemoryWakeups:
 
 @dataclass(slots=True)
 class SequentialIds:
-    """``Ids`` that count: names are the same in every run of a test."""
+    """``Ids`` that count, so that they are the same in every run of a test."""
 
     count: int = 0
 
@@ -68,7 +68,7 @@ class SequentialIds:
 
 @dataclass(slots=True, kw_only=True)
 class MemoryPorts:
-    """All ports in memory; the caller is the test's own."""
+    """All ports in memory. The test provides the caller of services."""
 
     caller: ServiceCaller
     clock: ManualClock
@@ -81,12 +81,12 @@ class MemoryPorts:
 
     @property
     def operations(self) -> MemoryOperations:
-        """Where drains and bulk operations are kept."""
+        """The store of release jobs and bulk operations."""
         return self.access.operations
 
     @property
     def audit(self) -> MemoryAudit:
-        """All that the stores have written down."""
+        """The audit entries of all stores."""
         return MemoryAudit(
             lists=[
                 self.instances.audit,
@@ -97,5 +97,5 @@ class MemoryPorts:
         )
 
     def __post_init__(self) -> None:
-        """Let the strategies see the queue flags."""
+        """Give the strategies access to the queue flags."""
         self.strategies = MemoryStrategies(access=self.access)

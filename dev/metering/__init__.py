@@ -1,1 +1,1 @@
-"""Counts round trips and capacity units of AWS calls by the published rules."""
+"""Counts the round trips and capacity units of AWS calls by the published rules."""

@@ -1,4 +1,4 @@
-"""What items weigh, and what reading and writing them costs, by AWS's published rules.
+"""The sizes of items, and the costs of reading and writing them, by AWS's published rules.
 
 Source: Amazon DynamoDB Developer Guide: "DynamoDB item sizes and formats", "DynamoDB read and write
 operations", "Provisioned throughput considerations for Global Secondary Indexes".
@@ -15,15 +15,15 @@ _ELEMENT_BYTES = 1
 
 
 def item_bytes(item: Mapping[str, Mapping[str, Any]]) -> int:
-    """The size of an item: its attributes' names and values."""
+    """Return the size of an item: the names and values of its attributes."""
     return sum(len(name.encode()) + value_bytes(value) for name, value in item.items())
 
 
 def value_bytes(stored: Mapping[str, Any]) -> int:  # noqa: PLR0911 - one for each kind
-    """The size of an attribute value.
+    """Return the size of an attribute value.
 
-    Texts are as long as in UTF-8; a number takes a byte for two significant digits and one more; truths and
-    nothing take one; lists and maps take three, and one for each element beside what it weighs itself.
+    A text has its length in UTF-8. A number has one byte for two significant digits and one more. Booleans and nulls
+    have one byte. Lists and maps have three bytes, and one more for each element besides its own size.
     """
     ((kind, value),) = stored.items()
     match kind:
@@ -42,31 +42,31 @@ def value_bytes(stored: Mapping[str, Any]) -> int:  # noqa: PLR0911 - one for ea
         case "SS" | "NS" | "BS":
             return sum(value_bytes({kind[0]: element}) for element in value)
         case _:
-            raise ValueError(f"no kind of attribute: {kind}")
+            raise ValueError(f"unknown attribute type: {kind}")
 
 
 def number_bytes(number: str) -> int:
-    """One byte for two significant digits, without the zeros on either side; one more; one for a minus."""
+    """Return the size of a number: one byte for two significant digits, one more, and one for a minus sign."""
     digits = number.lstrip("-").lower().partition("e")[0].replace(".", "").strip("0")
     return (len(digits) + 1) // 2 + 1 + number.startswith("-")
 
 
 def write_units(size: int) -> int:
-    """What writing an item costs outside a transaction: one unit for each kilobyte begun."""
+    """Return the cost of a write outside a transaction: one unit for each kilobyte begun."""
     return max(1, -(-size // WRITE_UNIT_BYTES))
 
 
 def read_units(size: int, *, strong: bool) -> float:
-    """What reading so many bytes costs: one unit for each 4 KB begun, half of it where it may be stale."""
+    """Return the cost of reading so many bytes: one unit for each 4 KB begun, or half if the read is not strong."""
     units = max(1, -(-size // READ_UNIT_BYTES))
     return units if strong else units / 2
 
 
 def index_write_units(before: tuple[Any, int] | None, after: tuple[Any, int] | None) -> int:
-    """What a write to a table costs in one of its indexes that holds keys only.
+    """Return the cost of a write to a table in one KEYS_ONLY index.
 
-    before, after: the entry's key and size, None where there is none.
-    A new entry or one that goes costs one write, a moved one two, one that stays nothing.
+    ``before`` and ``after`` are key and size of the index entry, or None if there is none. A new or deleted entry
+    costs one write, a moved entry two, and an unchanged entry nothing.
     """
     gone = 0 if before is None else write_units(before[1])
     come = 0 if after is None else write_units(after[1])
@@ -74,5 +74,5 @@ def index_write_units(before: tuple[Any, int] | None, after: tuple[Any, int] | N
 
 
 def total_bytes(items: Iterable[Mapping[str, Mapping[str, Any]]]) -> int:
-    """The size of several items together."""
+    """Return the size of several items together."""
     return sum(item_bytes(item) for item in items)

@@ -1,12 +1,12 @@
-"""Counts what the requests of botocore clients cost, by AWS's published rules.
+"""Counts the costs of the requests of botocore clients, by AWS's published rules.
 
-Emulators report consumed capacity wrongly or not at all; this counts from the requests themselves. It is for
-tests and benchmarks: it keeps the size and the index keys of every item it saw written, and grows with them.
+Emulators report consumed capacity wrongly or not at all, so the costs are computed from the requests. The meter is
+for tests and benchmarks: it keeps the size and the index keys of every item that it saw written, so it grows with
+them.
 
-It takes for granted that all writes to the metered tables go through watched clients (an item written
-otherwise counts as absent, one ended by its time to live as still there), and that all indexes hold keys
-only, as ``tables.LAYOUTS`` has them. What it cannot count (updates by expression, projections, filters) it
-refuses.
+All writes to the metered tables must go through watched clients. An item written otherwise counts as absent, and an
+expired item as existing. All indexes must be KEYS_ONLY, as in ``tables.LAYOUTS``. Requests whose cost it cannot
+compute (update expressions, projections, filters) raise UnmeteredError.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from dev.metering.item_size import index_write_units, item_bytes, read_units, to
 from shared.adapters.dynamodb.tables import LAYOUTS, Layout, Tables
 
 TRANSACTION_FACTOR = 2
-"""DynamoDB reads and writes the items of a transaction twice; entries in indexes are written once."""
+"""DynamoDB reads and writes the items of a transaction twice. Index entries are written once."""
 
 _FREE = frozenset({"CreateTable", "DescribeTable", "DeleteTable", "ListTables", "UpdateTimeToLive"})
 _UNCOUNTABLE = ("ProjectionExpression", "AttributesToGet", "FilterExpression", "Select")
@@ -28,12 +28,15 @@ Item = Mapping[str, Mapping[str, Any]]
 
 
 class UnmeteredError(Exception):
-    """A request whose cost this meter cannot know."""
+    """The meter cannot compute the cost of a request."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Usage:
-    """What requests cost. calls: by ``service.Operation``. trips: by service, repeats included."""
+    """The costs of requests.
+
+    ``calls`` are counted by ``service.Operation``, ``trips`` by service, repeats included.
+    """
 
     write_units: int = 0
     read_units: float = 0
@@ -43,14 +46,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class _Shadow:
-    """What is remembered of an item: its size, and key and size of its entry in each index."""
+    """The size of an item, and key and size of its entry in each index."""
 
     size: int
     entries: Mapping[str, tuple[Any, int]]
 
 
 class Meter:
-    """Counts what its watched clients do. Not thread-safe."""
+    """Counts the costs of its watched clients. It is not thread-safe."""
 
     def __init__(self, tables: Tables | None = None) -> None:
         names = tables or Tables()
@@ -60,7 +63,7 @@ class Meter:
         self._open: list[Usage] = []
 
     def watch(self, client: Any) -> None:  # noqa: ANN401 - any low-level client; botocore has no types
-        """Count what this client does from now on."""
+        """Count the requests of this client from now on."""
         service = client.meta.service_model.service_name
         events = client.meta.events
         events.register_first(f"before-parameter-build.{service}", _keep_params)
@@ -69,7 +72,7 @@ class Meter:
 
     @contextmanager
     def counting(self) -> Iterator[Usage]:
-        """What is used while the block runs."""
+        """Return the usage during the block."""
         usage = Usage()
         self._open.append(usage)
         try:
@@ -101,24 +104,29 @@ class Meter:
             usage.read_units += read
             usage.write_units += written
 
-    def _cost(self, operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[float, int]:
-        if any(name in asked for name in _UNCOUNTABLE):
-            raise UnmeteredError(f"{operation} with a projection or a filter")
+    def _cost(
+        self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> tuple[float, int]:
+        if any(name in request for name in _UNCOUNTABLE):
+            raise UnmeteredError(f"the cost of {operation} with a projection or a filter is unknown")
         refused = answer.get("Error", {}).get("Code")
         match operation:
             case "PutItem":
-                return 0, self._put(asked, refused)
+                return 0, self._put(request, refused)
             case "DeleteItem":
-                return 0, self._deleted(asked, refused)
+                return 0, self._deleted(request, refused)
             case "TransactWriteItems":
-                return 0, self._transaction(asked, refused)
+                return 0, self._transaction(request, refused)
             case "GetItem" | "Query" | "BatchGetItem" | "TransactGetItems":
-                return (0, 0) if refused else (_read(operation, asked, answer), 0)
+                return (0, 0) if refused else (_read_cost(operation, request, answer), 0)
             case _:
-                raise UnmeteredError(operation)
+                raise UnmeteredError(f"the cost of {operation} is unknown")
 
     def _put(self, put: Mapping[str, Any], refused: str | None, factor: int = 1) -> int:
-        """A condition that fails costs as much as the larger of both items, but nothing in the indexes."""
+        """Return the units of a write.
+
+        If its condition fails, the larger of both items counts, without the indexes.
+        """
         table, item = put["TableName"], put["Item"]
         key = table, _key(self._layout(table), item)
         before = self._items.get(key)
@@ -139,11 +147,14 @@ class Meter:
         self._items.pop(key, None)
         return units + _index_units(before, None)
 
-    def _transaction(self, asked: Mapping[str, Any], refused: str | None) -> int:
-        """Every item twice. Where a condition fails, each write is charged as if it had been tried."""
+    def _transaction(self, request: Mapping[str, Any], refused: str | None) -> int:
+        """Return the units of a transaction: each item counts twice.
+
+        If a condition fails, every write is charged as tried.
+        """
         failed = "ConditionalCheckFailedException" if refused == "TransactionCanceledException" else refused
         units = 0
-        for write in asked["TransactItems"]:
+        for write in request["TransactItems"]:
             match write:
                 case {"Put": put}:
                     units += self._put(put, failed, TRANSACTION_FACTOR)
@@ -155,14 +166,14 @@ class Meter:
                     )
                     units += TRANSACTION_FACTOR * write_units(shadow.size if shadow else 0)
                 case _:
-                    raise UnmeteredError(f"{', '.join(write)} in a transaction")
+                    raise UnmeteredError(f"the cost of {', '.join(write)} in a transaction is unknown")
         return units
 
     def _layout(self, table: str) -> Layout:
         try:
             return self._layouts[table]
         except KeyError:
-            raise UnmeteredError(f"table {table} is not known") from None
+            raise UnmeteredError(f"unknown table {table}") from None
 
 
 def _keep_params(*, params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
@@ -174,7 +185,7 @@ def _key(layout: Layout, item: Item) -> tuple[str, ...]:
 
 
 def _entries(layout: Layout, item: Item) -> dict[str, tuple[Any, int]]:
-    """Key and size of the item's entry in each index that has one: the index's own key and the table's."""
+    """Return key and size of the item's entry in each index: the index's own key and the table's."""
     entries = {}
     for index, key in layout.indexes:
         if all(name in item for name in key):
@@ -189,14 +200,14 @@ def _index_units(before: _Shadow | None, after: _Shadow | None) -> int:
     return sum(index_write_units(old.get(index), new.get(index)) for index in {*old, *new})
 
 
-def _read(operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
+def _read_cost(operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
     match operation:
         case "GetItem":
             return read_units(
-                item_bytes(answer.get("Item", {})), strong=bool(asked.get("ConsistentRead", False))
+                item_bytes(answer.get("Item", {})), strong=bool(request.get("ConsistentRead", False))
             )
         case "Query":
-            strong = bool(asked.get("ConsistentRead", False))
+            strong = bool(request.get("ConsistentRead", False))
             return read_units(total_bytes(answer["Items"]), strong=strong)
         case "TransactGetItems":
             sizes = [item_bytes(found.get("Item", {})) for found in answer["Responses"]]
@@ -204,19 +215,22 @@ def _read(operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -
         case _:
             return sum(
                 _batch_units(keys, answer["Responses"].get(table, [])) - _unread(answer, table, keys)
-                for table, keys in asked["RequestItems"].items()
+                for table, keys in request["RequestItems"].items()
             )
 
 
-def _batch_units(asked: Mapping[str, Any], found: list[Item]) -> float:
-    """Each item is rounded up by itself; one that is not there costs as much as a small one."""
-    strong = bool(asked.get("ConsistentRead", False))
-    absent = len(asked["Keys"]) - len(found)
+def _batch_units(request: Mapping[str, Any], found: list[Item]) -> float:
+    """Return the units of a batch.
+
+    Each item is rounded up on its own; a missing item costs as much as a small one.
+    """
+    strong = bool(request.get("ConsistentRead", False))
+    absent = len(request["Keys"]) - len(found)
     units = sum(read_units(item_bytes(item), strong=strong) for item in found)
     return units + absent * read_units(0, strong=strong)
 
 
-def _unread(answer: Mapping[str, Any], table: str, asked: Mapping[str, Any]) -> float:
-    """What was left for another request costs nothing in this one."""
+def _unread(answer: Mapping[str, Any], table: str, request: Mapping[str, Any]) -> float:
+    """Return the units of items left unread, which cost nothing in this request."""
     left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
-    return len(left) * read_units(0, strong=bool(asked.get("ConsistentRead", False)))
+    return len(left) * read_units(0, strong=bool(request.get("ConsistentRead", False)))

@@ -1,1 +1,1 @@
-"""Carries on work on many instances."""
+"""The bulk runner function."""

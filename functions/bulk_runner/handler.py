@@ -1,6 +1,6 @@
-"""The bulk runner: carries on one operation on many instances.
+"""The bulk runner: runs one operation on many instances.
 
-Rung by the API that began it, by itself and by the sweeper with ``{"sid": <operation>}``.
+The API, the sweeper and the bulk runner itself invoke it with ``{"sid": <operation>}``.
 """
 
 from datetime import timedelta
@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.bootstrap import ports
 from shared.domain.ids import OperationSid
 
@@ -18,17 +18,19 @@ logger = Logger()
 
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Carry on for as long as this invocation lasts; how many instances were freed, or commanded.
+    """Run the operation while the time lasts. Return how many instances were released or commanded.
 
-    Raising lets the platform redeliver; the sweeper comes in any case.
+    If this raises, Lambda retries it, and the sweeper comes in any case.
     """
     sid = OperationSid(event["sid"])
-    progress = carry_on(
+    progress = run_operation(
         ports(),
         sid,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
     )
     for instance, why in progress.failed.items():
-        logger.error("not done", extra={"operation": sid, "instance": instance, "why": why})
-    logger.info("carried on", extra={"operation": sid, "done": progress.done, "failed": len(progress.failed)})
+        logger.error("instance not processed", extra={"operation": sid, "instance": instance, "why": why})
+    logger.info(
+        "operation advanced", extra={"operation": sid, "done": progress.done, "failed": len(progress.failed)}
+    )
     return {"done": progress.done, "failed": len(progress.failed)}

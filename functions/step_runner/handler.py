@@ -1,6 +1,6 @@
-"""The step runner: runs what is due on one instance.
+"""The step runner: runs the due events of one instance.
 
-Rung by EventBridge Scheduler, the sweeper and other functions with ``{"sid": <instance>}``.
+EventBridge Scheduler, the sweeper and other functions invoke it with ``{"sid": <instance>}``.
 """
 
 from datetime import timedelta
@@ -18,7 +18,7 @@ logger = Logger()
 
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Run the instance's due events. Raising lets the platform redeliver; the sweeper comes in any case."""
+    """Run the instance's due events. If this raises, Lambda retries it, and the sweeper comes in any case."""
     sid = InstanceSid(event["sid"])
     claimed = run_due_events(
         begin_invocation(),
@@ -26,5 +26,5 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         job=context.aws_request_id,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
     )
-    logger.info("looked", extra={"instance": sid, "claimed": claimed})
+    logger.info("run finished", extra={"instance": sid, "claimed": claimed})
     return {"claimed": claimed}

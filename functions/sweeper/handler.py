@@ -1,4 +1,4 @@
-"""The sweeper: every minute, rings for whatever nothing else has looked at in time."""
+"""The sweeper: every minute, wakes the runner for instances and operations whose wakeup was lost."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.application.sweep import ring_operations, sweep
+from shared.application.sweep import sweep, wake_operations
 from shared.bootstrap import ports, settings
 from shared.domain.instance.due import SHARDS
 
@@ -14,7 +14,7 @@ logger = Logger()
 metrics = Metrics(namespace="Ritornello")
 
 MAX_ENTRIES_PER_SHARD = 500
-"""So many entries of a shard are looked at in one sweep; the rest have their turn in the next."""
+"""How many entries of a partition one sweep checks. The next sweep checks the rest."""
 
 MAX_OPERATIONS = 500
 
@@ -22,17 +22,20 @@ MAX_OPERATIONS = 500
 @metrics.log_metrics
 @logger.inject_lambda_context
 def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    """Sweep every shard and ring for what operations are due; how many instances were rung for."""
+    """Sweep every shard and wake the bulk runner for due operations.
+
+    Return how many instances and operations were woken.
+    """
     swept = [sweep(ports(), shard, limit=MAX_ENTRIES_PER_SHARD) for shard in range(SHARDS)]
-    operations = ring_operations(ports(), limit=MAX_OPERATIONS)
-    rung = sum(one.rung for one in swept)
-    failed = {sid: why for one in swept for sid, why in one.failed.items()}
+    operations = wake_operations(ports(), limit=MAX_OPERATIONS)
+    wakeups = sum(shard.wakeups for shard in swept)
+    failed = {sid: why for shard in swept for sid, why in shard.failed.items()}
     for sid, why in failed.items():
-        logger.error("not swept", extra={"instance": sid, "why": why})
+        logger.error("instance not swept", extra={"instance": sid, "why": why})
     metrics.add_dimension("stage", settings().stage)
-    metrics.add_metric("SweptInstances", MetricUnit.Count, rung)
+    metrics.add_metric("SweptInstances", MetricUnit.Count, wakeups)
     metrics.add_metric("FailedInstances", MetricUnit.Count, len(failed))
-    latest = max(one.latest for one in swept).total_seconds()
+    latest = max(shard.latest for shard in swept).total_seconds()
     metrics.add_metric("LongestWait", MetricUnit.Seconds, latest)
-    logger.info("swept", extra={"rung": rung, "failed": len(failed), "operations": operations})
-    return {"rung": rung, "failed": len(failed), "operations": operations}
+    logger.info("sweep finished", extra={"wakeups": wakeups, "failed": len(failed), "operations": operations})
+    return {"wakeups": wakeups, "failed": len(failed), "operations": operations}

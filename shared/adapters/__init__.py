@@ -1,1 +1,1 @@
-"""Adapters: the ports of the application on real things."""
+"""Adapters: implementations of the application's ports."""

@@ -1,7 +1,7 @@
-"""Doorbells on EventBridge Scheduler and Lambda.
+"""Wakeups through EventBridge Scheduler and Lambda.
 
-Best effort by contract: a failure of either service is reported and not raised, since the due index
-brings the sweeper in any case. Source: shared/application/ports.py (Wakeups); design section 3, item 1.
+They are best effort: a failure of either service is reported and not raised, because the due index brings the sweeper
+in any case. Source: shared/application/ports.py (Wakeups); design section 3, item 1.
 """
 
 import json
@@ -16,20 +16,20 @@ from shared.application.ports import Clock
 from shared.domain.ids import InstanceSid, OperationSid
 
 SOONEST = timedelta(seconds=60)
-"""A schedule is armed at least this far ahead: the service's own precision is a minute."""
+"""A schedule is created at least this far ahead, because EventBridge Scheduler is precise to a minute."""
 
 _ONE_SECOND = timedelta(seconds=1)
 
 
 class SchedulerClient(Protocol):
-    """What is used of boto3's ``scheduler`` client."""
+    """The part of boto3's ``scheduler`` client that is used."""
 
     def create_schedule(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
         """Create a schedule."""
 
 
 class LambdaClient(Protocol):
-    """What is used of boto3's ``lambda`` client."""
+    """The part of boto3's ``lambda`` client that is used."""
 
     def invoke(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
         """Invoke a function."""
@@ -37,7 +37,10 @@ class LambdaClient(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeupTargets:
-    """What a ring needs. report: told of a ring that could not be arranged (what, for which sid, why)."""
+    """The resources that a wakeup needs.
+
+    ``report`` is called for a wakeup that failed, with ``schedule`` or ``send``, the sid, and the error.
+    """
 
     group: str
     runner_arn: str
@@ -48,7 +51,7 @@ class WakeupTargets:
 
 
 class AwsWakeups:
-    """``Wakeups``: one-time schedules that delete themselves, and asynchronous invokes."""
+    """``Wakeups`` as one-time schedules that delete themselves, and asynchronous invocations."""
 
     def __init__(
         self,
@@ -59,7 +62,10 @@ class AwsWakeups:
         clock: Clock,
         soonest: timedelta = SOONEST,
     ) -> None:
-        """Clients are made when first needed: making one is most of a cold start."""
+        """Keep the factories of the clients.
+
+        A client is made at its first use, since that is most of a cold start.
+        """
         self._targets = targets
         self._scheduler = scheduler
         self._invoker = invoker
@@ -85,10 +91,12 @@ class AwsWakeups:
                 },
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ConflictException":  # our own name: armed already
-                self._targets.report("arm", sid, error)
+            if (
+                error.response["Error"]["Code"] != "ConflictException"
+            ):  # scheduled already, under our own name
+                self._targets.report("schedule", sid, error)
         except BotoCoreError as error:
-            self._targets.report("arm", sid, error)
+            self._targets.report("schedule", sid, error)
 
     def invoke(self, sid: InstanceSid) -> None:
         self._invoke(self._targets.runner_arn, sid)
@@ -104,10 +112,10 @@ class AwsWakeups:
                 Payload=json.dumps({"sid": sid}).encode(),
             )
         except (ClientError, BotoCoreError) as error:
-            self._targets.report("invoke", sid, error)
+            self._targets.report("send", sid, error)
 
 
 def _rounded_up(at: datetime) -> datetime:
-    """The whole second at or after an instant, so that a ring is never early."""
+    """Return the whole second at or after an instant, so that a wakeup is never early."""
     whole = at.astimezone(UTC).replace(microsecond=0)
     return whole if whole == at else whole + _ONE_SECOND

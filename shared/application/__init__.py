@@ -1,1 +1,1 @@
-"""Use-cases: load, decide, commit, ring. No rules of their own."""
+"""Use cases: load, decide, commit, schedule the wakeup. The rules are in ``shared/domain``."""

@@ -1,4 +1,4 @@
-"""Taking the answer to an asynchronous call: the body is filed first, then the event takes it, once.
+"""Receive the answer to an asynchronous call: store its body first, then have the event take it once.
 
 Source: contracts/core.md section 3.7; design section 3, item 11.
 """
@@ -19,7 +19,10 @@ from shared.domain.strategy.model import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentAnswer:
-    """An answer as it was sent. body: None where none was. key: tells it from another to the same sending."""
+    """An answer as its sender sent it.
+
+    ``key`` distinguishes it from other answers to the same call. ``body`` is None if none was sent.
+    """
 
     correlation_id: CorrelationId
     key: str
@@ -30,11 +33,12 @@ class SentAnswer:
 def answer_event(
     ports: Ports, sid: InstanceSid, seq: int, sent: SentAnswer, *, known: Instance | None = None
 ) -> Verdict | None:
-    """Take an answer to a call and return the verdict; None if nothing was ever sent under its correlation id.
+    """Take an answer to a call and return the verdict, or None if nothing was ever sent under its correlation id.
 
-    Refused, and nothing stored, if no answer to that call counts, or none any more.
-    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
-    Raises: ContentionError: the event has not taken it; it may be sent again.
+    The verdict is Refused, and nothing is stored, if no answer to that call counts, or none any more.
+    ``known`` is the instance if the caller has just loaded it by a strong read. It is loaded again only after a lost
+    race.
+    Raises: ContentionError: the event did not take the answer; it may be sent again.
     """
     answer = Answer(
         correlation_id=sent.correlation_id,
@@ -49,8 +53,8 @@ def answer_event(
             return None
         event_history = ports.instances.event_history(sid, seq)
         if instance.event(seq) is None:
-            return _to_a_closed_one(instance, event_history, sent.correlation_id)
-        verdict = _taken(
+            return _refuse_closed(instance, event_history, sent.correlation_id)
+        verdict = _take(
             ports, instance, TakeAnswer(seq=seq, answer=answer, event_history=event_history, by=sent.by)
         )
         match verdict:
@@ -64,26 +68,30 @@ def answer_event(
                 return verdict
             case _:
                 continue
-    raise ContentionError(f"instance {sid} changed {MAX_RACES} times under one answer")
+    raise ContentionError(
+        f"instance {sid} changed {MAX_RACES} times while an answer was taken; send it again"
+    )
 
 
-def _taken(ports: Ports, instance: Instance, command: TakeAnswer) -> Verdict | None:
-    """The answer filed and taken; None where another writer was faster."""
+def _take(ports: Ports, instance: Instance, command: TakeAnswer) -> Verdict | None:
+    """Store the answer and have the event take it. Return None if another writer was faster."""
     event = instance.event(command.seq)
     awaited = (
         event
         and answer_state(event, command.event_history, command.answer.correlation_id) is AnswerState.AWAITED
     )
     if awaited:
+        # Before the commit: an event that has taken an answer must find its body.
         ports.instances.put_answer(instance, command.seq, command.answer)
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     return try_commit(ports, strategy, instance, command)
 
 
-def _to_a_closed_one(
+def _refuse_closed(
     instance: Instance, event_history: EventHistory, correlation_id: CorrelationId
 ) -> Refused | None:
-    """Stale, if the event has sent anything under that id; its last step may be in its record alone."""
+    """Return the refusal for an answer to a closed event, or None if the event sent nothing under that id."""
+    # The last step of a closed event may be in its record alone.
     record = event_history.record
     if record is None:
         return None

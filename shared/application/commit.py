@@ -1,4 +1,4 @@
-"""Commit, then schedule the wakeup: the one way a decision takes effect.
+"""Commit a decision, then schedule the wakeup. Every decision takes effect here.
 
 Source: design section 2 and section 3, items 1 and 6.
 """
@@ -15,11 +15,11 @@ from shared.domain.lifecycle.decide import decide
 from shared.domain.strategy.model import Strategy
 
 MAX_RACES = 20
-"""After so many lost races in a row something else is wrong."""
+"""After this many lost races in a row, something else is wrong."""
 
 
 class ContentionError(Exception):
-    """An instance kept changing under a command; nothing was written, the command may be repeated."""
+    """An instance kept changing while a command was decided. Nothing was written; the command may be repeated."""
 
 
 def execute(
@@ -30,10 +30,11 @@ def execute(
     known: Instance | None = None,
     is_meant: Callable[[Instance], bool] | None = None,
 ) -> Verdict | None:
-    """Load, decide and commit, until no other writer is faster; return None if there is no such instance.
+    """Load, decide and commit, until no other writer is faster. Return None if there is no such instance.
 
-    known: the instance as loaded before. is_meant: whether the command applies to the instance as it is now; else it is
-    Refused. Raises: ContentionError.
+    ``known`` is the instance if it was loaded before. If ``is_meant`` returns False for the instance as it is now,
+    the command is Refused.
+    Raises: ContentionError.
     """
     for _ in range(MAX_RACES):
         instance = known or ports.instances.load(sid)
@@ -42,13 +43,15 @@ def execute(
             return None
         if is_meant is not None and not is_meant(instance):
             return Refused(
-                instance=instance, why="it is no longer as it was selected", rule=RefusalRule.SELECTION
+                instance=instance,
+                why="the instance no longer matches the selection",
+                rule=RefusalRule.SELECTION,
             )
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         verdict = try_commit(ports, strategy, instance, command)
         if verdict is not None:
             return verdict
-    raise ContentionError(f"instance {sid} changed {MAX_RACES} times under one command")
+    raise ContentionError(f"instance {sid} changed {MAX_RACES} times during one command; repeat it")
 
 
 def try_commit(ports: Ports, strategy: Strategy, instance: Instance, command: Command) -> Verdict | None:
@@ -62,24 +65,25 @@ def try_commit(ports: Ports, strategy: Strategy, instance: Instance, command: Co
 
 
 def save(ports: Ports, applied: Applied) -> bool:
-    """Store a decision; return whether it is stored. A write whose reply was lost is recognised."""
+    """Store a decision and return whether it is stored. A write whose reply was lost is recognized."""
     try:
         ports.instances.commit(
             applied.instance, records=applied.records, audit=applied.audit, reopened=applied.reopened
         )
     except StaleRevError:
+        # The rev is also stale if this very write was stored and its reply was lost.
         return ports.instances.load(applied.instance.sid) == applied.instance
     return True
 
 
 def schedule_wakeup(ports: Ports, instance: Instance) -> None:
-    """Schedule the wakeup of the instance's next event, or wake a runner if it is due within seconds."""
+    """Schedule the wakeup of the instance's next event, or wake a runner if the event is due within seconds."""
     now = ports.clock.now()
     match next_action(instance, now):
         case Due():
             ports.wakeups.invoke(instance.sid)
         case Scheduled() if instance.sweep.schedule_at is not None:
-            pass  # beyond the horizon: the sweeper comes for it in time
+            pass  # beyond the horizon: the sweeper schedules it in time
         case Scheduled(at=at, wakeup_name=wakeup_name):
             if at - now <= EARLY:
                 ports.wakeups.invoke(instance.sid)

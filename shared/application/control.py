@@ -1,4 +1,4 @@
-"""Operators' commands: decide, store with audit, wake a runner. Source: design section 8."""
+"""Commands of operators: decide, store with an audit entry, wake a runner. Source: design section 8."""
 
 from shared.application.commit import execute
 from shared.application.ports import Ports
@@ -15,7 +15,8 @@ def control(
 ) -> Verdict | None:
     """Execute a command and return its verdict, or None if there is no such instance. Repeating it is safe.
 
-    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
+    ``known`` is the instance if the caller has just loaded it by a strong read. It is loaded again only after a lost
+    race.
     Raises: ContentionError: nothing was written.
     """
     verdict = execute(ports, sid, command, known=known)
@@ -39,9 +40,10 @@ def control_event(
     *,
     known: Instance | None = None,
 ) -> Verdict | None:
-    """Execute a command to one event, open or closed, and return its verdict; None if there is no such event.
+    """Execute a command on one event, open or closed, and return its verdict. Return None if there is no such event.
 
-    known: as for ``control``. Raises: ContentionError: nothing was written.
+    ``known`` is the same as for ``control``.
+    Raises: ContentionError: nothing was written.
     """
     verdict = control(ports, sid, command, known=known)
     if not isinstance(verdict, Refused) or verdict.rule is not RefusalRule.FINISHED:

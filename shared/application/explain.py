@@ -1,6 +1,6 @@
-"""Finding what there is to tell from, for a question about an instance and an instant.
+"""Collect the facts that answer a question about an instance and an instant.
 
-However long the history, it is read by key and in bounds: a few records to find the place, and those around it.
+Reads are by key and limited, however long the history is: a few records to find the position, and those around it.
 Source: contracts/core.md section 5; docs/decisions/0021.
 """
 
@@ -17,22 +17,22 @@ from shared.domain.planning.forecast import ForeseenCycle, forecast_until
 from shared.domain.steps.history import PastEvent, past_event
 
 BEFORE, AFTER = 60, 40
-"""So many events are looked at that were created before the instant, and after it."""
+"""How many events are read that were created before the instant, and after it."""
 
 FIRST = 20
-"""And so many of those that came with the instance: some of them are planned far ahead."""
+"""How many of the events that were created with the instance are read, since some of them are planned far ahead."""
 
 MAX_CYCLES = 400
-"""A time beyond so many coming cycles is too far ahead to tell."""
+"""An instant beyond this many coming cycles is too far ahead to explain."""
 
 AROUND = timedelta(days=2)
-"""How far from the instant the audit trail is read, where the instance itself has forgotten."""
+"""How far from the instant the audit trail is read if the instance itself no longer knows."""
 
 MAX_ENTRIES = 100
 
 
-def explained(ports: Ports, instance: Instance, at: datetime) -> Explanation:
-    """Why something did or did not run on an instance at an instant, which may lie ahead."""
+def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
+    """Explain why something ran or did not run on an instance at an instant, which may be in the future."""
     now = ports.clock.now()
     records = _records_around(ports, instance, at)
     about_the_past = instance.created_at <= at <= now
@@ -56,7 +56,7 @@ def explained(ports: Ports, instance: Instance, at: datetime) -> Explanation:
 def _events(
     ports: Ports, instance: Instance, records: dict[int, EventRecord], about: tuple[int, ...]
 ) -> tuple[PastEvent, ...]:
-    """The events around; with their steps those that are meant."""
+    """Return the events around the instant; those in ``about`` have their steps."""
     found: list[PastEvent | None] = []
     for seq in sorted({*records, *(event.seq for event in instance.events)}):
         event_history = (
@@ -69,10 +69,11 @@ def _events(
 
 
 def _records_around(ports: Ports, instance: Instance, at: datetime) -> dict[int, EventRecord]:
-    """The records of the events created around an instant, and of the first ones."""
+    """Return the records of the events created around an instant, and of the first events, by event number."""
     last = instance.next_seq - 1
     top = last
     if last > BEFORE + AFTER:
+        # Numbers rise with creation, so a binary search finds the position.
         top = min(_created_by(ports, instance, at) + AFTER, last)
     found = ports.instances.records_before(instance.sid, top + 1, limit=BEFORE + AFTER)
     if found and found[-1].event.seq > 1:
@@ -83,7 +84,7 @@ def _records_around(ports: Ports, instance: Instance, at: datetime) -> dict[int,
 
 
 def _created_by(ports: Ports, instance: Instance, at: datetime) -> int:
-    """The number of the last event created by an instant, 0 where there is none: they are numbered as created."""
+    """Return the number of the last event created by an instant, or 0 if there is none."""
     low, high = 0, instance.next_seq - 1
     while low < high:
         middle = (low + high + 1) // 2
@@ -95,7 +96,7 @@ def _created_by(ports: Ports, instance: Instance, at: datetime) -> int:
 
 
 def _created_at(ports: Ports, instance: Instance, seq: int) -> datetime:
-    """When the event of that number was created, or the last one before it that has a record."""
+    """Return when the event with that number was created, or the last event before it that has a record."""
     event = instance.event(seq)
     if event is not None:
         return event.created_at
@@ -104,13 +105,13 @@ def _created_at(ports: Ports, instance: Instance, seq: int) -> datetime:
 
 
 def _ahead(ports: Ports, instance: Instance, at: datetime, *, now: datetime) -> tuple[ForeseenCycle, ...]:
-    """The coming cycles up to beyond the minute that is asked about."""
+    """Return the coming cycles, up to beyond the minute in question."""
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     return forecast_until(strategy, instance, max(at, now) + A_MINUTE, most=MAX_CYCLES, now=now)
 
 
 def _audit(ports: Ports, instance: Instance, at: datetime) -> tuple[AuditEntry, ...]:
-    """Entries about the instance from just before and just after an instant, as far as a few readings find them."""
+    """Return audit entries about the instance from just before an instant, or else from just after it."""
     before = audit_page(
         ports, _window(instance, since=at - AROUND), before=from_the_end(at), limit=MAX_ENTRIES
     )

@@ -1,4 +1,4 @@
-"""Some of a strategy's instances, found by what they are, youngest first. Source: contracts/automation.md A.1."""
+"""Find instances of a strategy by version, status and date, youngest first. Source: contracts/automation.md A.1."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 
 MAX_SCANNED = 10_000
-"""So many instances are looked at for one answer."""
+"""How many instances one query scans at most."""
 
-_TOGETHER = 100
+_PAGE = 100
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
 
-class TooManyToLookAtError(RitornelloError):
-    """More instances would have to be looked at than is done for one answer."""
+class TooManyScannedError(RitornelloError):
+    """The query would have to scan more instances than one request may."""
 
-    code = "TOO_MANY_TO_LOOK_AT"
+    code = "TOO_MANY_SCANNED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
-    """Which instances: of a strategy, of a version or any, created within bounds, which are included."""
+class InstanceQuery:
+    """Which instances to find. ``version`` is None for any version; both creation dates are included."""
 
     strategy: StrategySid
     statuses: Sequence[InstanceStatus] = tuple(InstanceStatus)
@@ -34,41 +34,48 @@ class Sought:
     created_to: datetime | None = None
 
 
-def found(ports: Ports, sought: Sought, *, offset: int, limit: int) -> list[Instance]:
-    """So many of them behind the first ``offset``. One that changes its status just now may be missed.
+def find_instances(
+    ports: Ports, query: InstanceQuery, *, offset: int, limit: int, max_scanned: int = MAX_SCANNED
+) -> list[Instance]:
+    """Return up to ``limit`` matching instances after the first ``offset``.
 
-    Raises: TooManyToLookAtError: those before them, or between them, are too many.
+    An instance that changes its status during the query may be missed.
+    Raises: TooManyScannedError: more than ``max_scanned`` instances would have to be scanned.
     """
-    return list(islice(_matching(ports, sought), offset, offset + limit))
+    return list(islice(_matching(ports, query, max_scanned), offset, offset + limit))
 
 
-def _matching(ports: Ports, sought: Sought) -> Iterator[Instance]:
-    before = _beginning(sought)
-    for _ in range(MAX_SCANNED // _TOGETHER):
-        listed = ports.instances.of_strategy(sought.strategy, sought.statuses, before=before, limit=_TOGETHER)
-        for instance in _loaded(ports, listed):
-            if sought.created_from is not None and instance.created_at < sought.created_from:
+def _matching(ports: Ports, query: InstanceQuery, max_scanned: int) -> Iterator[Instance]:
+    before = _beginning(query)
+    for _ in range(max_scanned // _PAGE):
+        page_keys = ports.instances.of_strategy(query.strategy, query.statuses, before=before, limit=_PAGE)
+        for instance in _loaded(ports, page_keys):
+            # Keys are sorted by creation, so nothing older can match.
+            if query.created_from is not None and instance.created_at < query.created_from:
                 return
-            if instance.status in sought.statuses and sought.version in (None, instance.strategy_version):
+            if instance.status in query.statuses and query.version in (None, instance.strategy_version):
                 yield instance
-        if len(listed) < _TOGETHER:
+        if len(page_keys) < _PAGE:
             return
-        before = listed[-1]
-    if ports.instances.of_strategy(sought.strategy, sought.statuses, before=before, limit=1):
-        raise TooManyToLookAtError(f"more than {MAX_SCANNED} instances would have to be looked at")
+        before = page_keys[-1]
+    if ports.instances.of_strategy(query.strategy, query.statuses, before=before, limit=1):
+        raise TooManyScannedError(f"the query scans more than {max_scanned} instances; narrow its dates")
 
 
-def _beginning(sought: Sought) -> PageKey | None:
-    """The place before which those stand that were created up to ``created_to``: dates are in whole milliseconds."""
-    at = sought.created_to
+def _beginning(query: InstanceQuery) -> PageKey | None:
+    """Return the key before which the instances created up to ``created_to`` are listed.
+
+    Stored dates are in milliseconds.
+    """
+    at = query.created_to
     if at is None:
         return None
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return PageKey(created_at=whole + _ONE_MILLISECOND, sid="")
 
 
-def _loaded(ports: Ports, listed: Sequence[PageKey]) -> list[Instance]:
-    """The listed instances as they are now, in their order."""
-    sids = [InstanceSid(one.sid) for one in listed]
+def _loaded(ports: Ports, page_keys: Sequence[PageKey]) -> list[Instance]:
+    """Return the listed instances as they are now, in the same order."""
+    sids = [InstanceSid(key.sid) for key in page_keys]
     known = {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}
     return [known[sid] for sid in sids if sid in known]

@@ -1,4 +1,4 @@
-"""Flags that hold back due events, however many instances there are: an account's queue, a strategy.
+"""Flags that block due events of any number of instances: the queue of an account, or a strategy.
 
 Source: contracts/core.md, Q1 to Q3 and section 5; design section 3, item 3.
 """
@@ -17,12 +17,12 @@ ACTIVE, PAUSED = "active", "paused"
 
 
 def queue_state(ports: Ports, account: AccountId) -> str:
-    """``active`` or ``paused``."""
+    """Return ``active`` or ``paused``."""
     return PAUSED if ports.access.queue_paused(account) else ACTIVE
 
 
 def pause_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
-    """Nothing new starts; what runs goes on to its end. Repeating it changes nothing."""
+    """Start no new events of an account; events that run continue to their end. Repeating it changes nothing."""
     if ports.access.queue_paused(account):
         return
     audit = audit_entry(
@@ -32,33 +32,33 @@ def pause_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
 
 
 def resume_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
-    """Due events start again, those that were held at a set pace. Repeating it changes nothing.
+    """Start due events of an account again, and release its blocked instances at a fixed rate.
 
-    Flag and drains are stored together, so nothing that was held is forgotten; the drains are due at once,
-    and where nothing rings for them the sweeper does.
+    Repeating it changes nothing.
     """
     if not ports.access.queue_paused(account):
         return
     now = ports.clock.now()
     audit = audit_entry(account, "queue", "resume-queue", by=by, now=now, states=(PAUSED, ACTIVE))
-    begun = release_jobs(account, BlockedBy.QUEUE, account, by=by, now=now)
-    ports.access.set_queue_paused(account, paused=False, audit=audit, release_jobs=begun)
-    for release_job in begun:
+    # Stored with the flag, so no blocked instance is forgotten. If no wakeup arrives, the sweeper runs the jobs.
+    jobs = release_jobs(account, BlockedBy.QUEUE, account, by=by, now=now)
+    ports.access.set_queue_paused(account, paused=False, audit=audit, release_jobs=jobs)
+    for release_job in jobs:
         ports.wakeups.invoke_operation(release_job.sid)
 
 
 def pause_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
-    """The same for everything under one strategy. Raises: ContentionError: nothing was changed."""
-    return _flagged(ports, head, paused=True, by=by)
+    """Start no new events of a strategy. Raises: ContentionError: nothing was changed."""
+    return _set_paused(ports, head, paused=True, by=by)
 
 
 def resume_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
-    """The same for everything under one strategy. Raises: ContentionError: nothing was changed."""
-    return _flagged(ports, head, paused=False, by=by)
+    """Start due events of a strategy again, as ``resume_queue`` does. Raises: ContentionError: nothing was changed."""
+    return _set_paused(ports, head, paused=False, by=by)
 
 
-def _flagged(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) -> StrategyHead:
-    """The head with its flag as wanted; who loses a race against another change looks again."""
+def _set_paused(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) -> StrategyHead:
+    """Return the head with its flag set or cleared. After a lost race, decide again on the head as it is then."""
     command, states = (
         ("pause-strategy", (ACTIVE, PAUSED)) if paused else ("resume-strategy", (PAUSED, ACTIVE))
     )
@@ -66,15 +66,15 @@ def _flagged(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) -> St
         if head.is_paused is paused:
             return head
         now = ports.clock.now()
-        begun = () if paused else release_jobs(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
+        jobs = () if paused else release_jobs(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
         after = replace(head, is_paused=paused, updated_at=now)
         audit = audit_entry(head.account_id, head.sid, command, by=by, now=now, states=states)
         try:
-            ports.strategies.set_paused(after, before=head, audit=audit, release_jobs=begun)
+            ports.strategies.set_paused(after, before=head, audit=audit, release_jobs=jobs)
         except StaleRevError:
             head = ports.strategies.head(head.sid) or head
             continue
-        for release_job in begun:
+        for release_job in jobs:
             ports.wakeups.invoke_operation(release_job.sid)
         return after
-    raise ContentionError(f"strategy {head.sid} changed {MAX_RACES} times under one command")
+    raise ContentionError(f"strategy {head.sid} changed {MAX_RACES} times during one command; repeat it")

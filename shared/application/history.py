@@ -1,4 +1,4 @@
-"""Pages of an instance's history, newest event first. Source: contracts/core.md section 5."""
+"""Read pages of an instance's history, newest event first. Source: contracts/core.md section 5."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,25 +9,23 @@ from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, last_finished_run, past_event
 
 MAX_STEPS = 1000
-"""A page ends before the event with which it would hold more steps, unless it is the first."""
+"""A page ends before an event that would bring it above this many steps, unless that event is the first."""
 
-LOOKED_BACK = (10, 40, 150)
-"""So many records are read at once, then further back: in most instances the last run is among the first of them."""
+PAGE_SIZES = (10, 40, 150)
+"""How many records are read at once when looking for the last run. In most instances it is among the first ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPage:
-    """Some events, and the number below which the next page begins; None on the last."""
+    """Events, and the number below which the next page begins. ``after`` is None on the last page."""
 
     events: tuple[PastEvent, ...]
     after: int | None
 
 
 def history_page(ports: Ports, instance: Instance, *, before: int | None, limit: int) -> HistoryPage:
-    """The latest events of an instance, open and closed, with a number below ``before``, and all their steps.
-
-    Numbers have no holes, so a page is a range of them.
-    """
+    """Return the latest events with a number below ``before``, open and closed, with all their steps."""
+    # Numbers have no gaps, so a page is a range of them.
     top = instance.next_seq if before is None else before
     low = max(top - limit, 1)
     found: list[PastEvent] = []
@@ -41,31 +39,31 @@ def history_page(ports: Ports, instance: Instance, *, before: int | None, limit:
 
 
 def past_events(ports: Ports, instance: Instance, first: int, last: int) -> list[PastEvent]:
-    """The events of these numbers, both included, highest first, with all their steps."""
+    """Return the events with these numbers, both included, highest first, with all their steps."""
     if last < first:
         return []
     records = ports.instances.records_before(instance.sid, last + 1, limit=last + 1 - first)
-    of = {record.event.seq: record for record in records}
+    record_of = {record.event.seq: record for record in records}
     entries: dict[int, list[JournalEntry]] = defaultdict(list)
     for entry in ports.instances.journal_between(instance.sid, first, last):
         entries[entry.seq].append(entry)
     found = (
-        past_event(instance, seq, EventHistory(entries=tuple(entries[seq]), record=of.get(seq)))
+        past_event(instance, seq, EventHistory(entries=tuple(entries[seq]), record=record_of.get(seq)))
         for seq in range(last, first - 1, -1)
     )
     return [event for event in found if event is not None]
 
 
 def last_outcome(ports: Ports, instance: Instance) -> EventRecord | None:
-    """The main event that finished last, well or in vain; None where none has, as far as is looked back.
+    """Return the record of the main event that finished last, processed or failed, or None if none has.
 
-    That is over 200 closed events: one with more of others behind its last run is as one that has never run.
+    It searches 200 records. An instance with more other closed events after its last run counts as one without a run.
     """
     before = instance.next_seq
-    for many in LOOKED_BACK:
-        records = ports.instances.records_before(instance.sid, before, limit=many)
+    for size in PAGE_SIZES:
+        records = ports.instances.records_before(instance.sid, before, limit=size)
         found = last_finished_run(instance, records)
-        if found is not None or len(records) < many:
+        if found is not None or len(records) < size:
             return found
         before = records[-1].event.seq
     return None

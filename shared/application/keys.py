@@ -8,7 +8,7 @@ from shared.domain.instance.verdict import Actor, audit_entry
 
 
 class OwnKeyError(RitornelloError):
-    """A key cannot remove itself: so an account never loses its last administrator. Nothing was changed."""
+    """A key cannot remove itself, so an account never loses its last administrator. Nothing was changed."""
 
     code = "OWN_KEY"
 
@@ -16,7 +16,7 @@ class OwnKeyError(RitornelloError):
 def create_key(
     ports: Ports, hasher: SecretHasher, account: AccountId, role: Role, *, description: str, by: Actor
 ) -> tuple[AccessKey, str]:
-    """A stored key and the token to show once: ``<keyId>.<secret>``. Its secret is kept nowhere."""
+    """Store a new key. Return it with its token, ``<keyId>.<secret>``, to show once: the secret is not stored."""
     now, secret = ports.clock.now(), ports.ids.secret()
     key = AccessKey(
         key_id=ports.ids.token(),
@@ -33,7 +33,7 @@ def create_key(
 
 
 def remove_key(ports: Ports, key: AccessKey, *, by: Actor) -> None:
-    """The key opens nothing from now on. Raises: OwnKeyError: it is the one that asks."""
+    """Remove a key; it is refused from now on. Raises: OwnKeyError: the key would remove itself."""
     if key.key_id == by.name:
         raise OwnKeyError("a key cannot remove itself")
     audit = audit_entry(

@@ -1,4 +1,4 @@
-"""Moving one instance to another version of its strategy, with a preview of its dates.
+"""Move one instance to another version of its strategy, or preview its new dates.
 
 Source: design section 7; contracts/core.md section 5.
 """
@@ -19,12 +19,15 @@ from shared.domain.planning.forecast import forecast
 from shared.domain.strategy.model import Strategy
 
 CYCLES = 12
-"""So many coming cycles are compared."""
+"""How many coming cycles are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrated:
-    """What a migration comes to, or came to. canceled: events without a task in the new version."""
+    """The result of a migration or of its preview.
+
+    ``before`` is the version before it. ``canceled`` are events whose task does not exist in the new version.
+    """
 
     verdict: Verdict
     before: int
@@ -41,9 +44,10 @@ def migrate_instance(
     dry_run: bool,
     known: Instance | None = None,
 ) -> Migrated | None:
-    """Move an instance, or with ``dry_run`` only preview that; return None if there is no such instance.
+    """Move an instance, or with ``dry_run`` only preview that. Return None if there is no such instance.
 
-    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
+    ``known`` is the instance if the caller has just loaded it by a strong read. It is loaded again only after a lost
+    race.
     Raises: UnknownStrategyError: there is no such version. ContentionError: nothing was written.
     """
     for _ in range(MAX_RACES):
@@ -66,7 +70,7 @@ def migrate_instance(
         if save(ports, verdict):
             wake_runner(ports, verdict)
             return found
-    raise ContentionError(f"instance {sid} changed {MAX_RACES} times under one migration")
+    raise ContentionError(f"instance {sid} changed {MAX_RACES} times during one migration; repeat it")
 
 
 def _changes(

@@ -1,4 +1,4 @@
-"""The runs of an account that have ended, latest first, whatever instance they were of."""
+"""Read the finished runs of an account, latest first, over all its instances."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 
 MAX_MONTHS = 25
-"""So far back it is looked: two years, whatever day of a month it is."""
+"""How many months back runs are read: two years, on any day of a month."""
 
 
 PAGE = 100
-"""So many records of an instance are read together."""
+"""How many records of an instance are read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """Runs that ended in a time. since: included; None: as far back as is looked. until: not included."""
+    """A time range. ``since`` is included, or None for as far back as runs are read; ``until`` is not included."""
 
     account: AccountId
     since: datetime | None
@@ -27,36 +27,37 @@ class Past:
 
 
 def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord]:
-    """The records of main events that had begun, latest first; ``most`` records at most are looked at for them."""
-    month, looked_at = _first_of(past.until), 0
+    """Yield the records of main events that had begun, latest first. At most ``most`` records are read to find them."""
+    month, scanned = _first_of(past.until), 0
     since = past.since or datetime.min.replace(tzinfo=UTC)
     for _ in range(MAX_MONTHS):
         records = ports.instances.records_of_month(
-            past.account, month, since=since, until=past.until, limit=most - looked_at
+            past.account, month, since=since, until=past.until, limit=most - scanned
         )
         for record in records:
-            looked_at += 1
+            scanned += 1
             if is_run(record):
                 yield record
-        if looked_at >= most or datetime(month.year, month.month, 1, tzinfo=UTC) <= since:
+        if scanned >= most or datetime(month.year, month.month, 1, tzinfo=UTC) <= since:
             return
         month = (month - timedelta(days=1)).replace(day=1)
 
 
 def runs_of(ports: Ports, instance: Instance, *, most: int) -> Iterator[EventRecord]:
-    """The same of one instance; while an event is on it, a record of it is of a runner that had lost its claim."""
-    below, looked_at = instance.next_seq, 0
-    while looked_at < most:
-        limit = min(PAGE, most - looked_at)
+    """Yield the same records for one instance."""
+    below, scanned = instance.next_seq, 0
+    while scanned < most:
+        limit = min(PAGE, most - scanned)
         records = ports.instances.records_before(instance.sid, below, limit=limit)
-        yield from (one for one in records if is_run(one) and instance.event(one.event.seq) is None)
+        # The record of an open event is that of a runner that had lost its claim; it does not count.
+        yield from (r for r in records if is_run(r) and instance.event(r.event.seq) is None)
         if len(records) < limit:
             return
-        below, looked_at = records[-1].event.seq, looked_at + limit
+        below, scanned = records[-1].event.seq, scanned + limit
 
 
 def is_run(record: EventRecord) -> bool:
-    """Whether a record is of a cycle's own run, and not of one that never began."""
+    """Return whether a record is that of a cycle's own run that had begun."""
     return record.event.is_main and record.event.has_begun
 
 

@@ -1,6 +1,6 @@
-"""What the use-cases need of the world. Anyone can implement these without asking.
+"""The ports: interfaces that the use cases need, documented so that anyone can implement them.
 
-A method that writes may have written although it raised (a lost reply); every use-case is made for that.
+A method that writes may have written although it raised, if its reply was lost. Every use case allows for that.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,16 +21,16 @@ from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyV
 
 
 class StaleRevError(Exception):
-    """Another writer was first, or this very write had already happened. Nothing was written now."""
+    """Another writer was faster, or this very write had already been stored. Nothing was written now."""
 
 
 class OverloadedError(Exception):
-    """A store refuses for now, since too much is asked of it. Nothing was written."""
+    """A store refuses requests for now because it is overloaded. Nothing was written."""
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class PageKey:
-    """A place in a list that is ordered by age; unique, and the same whatever is written meanwhile."""
+    """A position in a list that is ordered by creation. It is unique and never changes."""
 
     created_at: datetime
     sid: str
@@ -38,7 +38,7 @@ class PageKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderEntry:
-    """A strategy in its folder. folder_name: its place among those of its account, which never changes."""
+    """A strategy in its folder. ``folder_name`` is its position in the list of its account and never changes."""
 
     sid: StrategySid
     folder_name: str
@@ -49,10 +49,10 @@ Operation = ReleaseJob | BulkOperation
 
 
 class InstanceStore(Protocol):
-    """Where instances, their journals and records are kept."""
+    """Store of instances, their journals and their records."""
 
     def load(self, sid: InstanceSid) -> Instance | None:
-        """The instance as last stored, by a strongly consistent read; None where there is none."""
+        """Return the instance as last stored, by a strongly consistent read, or None if there is none."""
 
     def create(
         self,
@@ -61,9 +61,9 @@ class InstanceStore(Protocol):
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
     ) -> None:
-        """Store a new instance, with its records and audit entry or not at all.
+        """Store a new instance, its records and its audit entry, all or nothing.
 
-        Raises: StaleRevError: one of that sid exists. Nothing was written.
+        Raises: StaleRevError: an instance with that sid exists. Nothing was written.
         """
 
     def commit(
@@ -76,64 +76,64 @@ class InstanceStore(Protocol):
     ) -> None:
         """Replace the instance whose stored rev is ``instance.rev - 1``.
 
-        Records and audit entry are stored with it or not at all. All fields survive a round trip; its
-        sweep entry moves with it. reopened: the record of an event that is open again; in the same write it
-        is removed, and its ``last`` joins the journal.
+        Records and audit entry are stored with it, all or nothing. All fields survive a round trip, and the sweep
+        entry moves with the instance. ``reopened`` is the record of an event that is open again: the same write
+        removes it and adds its ``last`` to the journal.
         Raises: StaleRevError: the stored rev is another one. Nothing was written.
         """
 
     def append(self, instance: Instance, entry: JournalEntry) -> None:
-        """Store a journal entry under (event, run, visit), unless one with a higher fence stands there."""
+        """Store a journal entry under (event, run, visit), unless an entry with a higher fence is stored there."""
 
     def put_answer(self, instance: Instance, seq: int, answer: Answer) -> None:
-        """Store an answer to an asynchronous call of an event, under its key; storing it again changes nothing."""
+        """Store an answer to an asynchronous call of an event, under its key. Storing it again changes nothing."""
 
     def put_record(self, instance: Instance, record: EventRecord) -> None:
-        """Store the record of an event of an instance, unless one with a higher fence stands there."""
+        """Store the record of an event, unless a record with a higher fence is stored there."""
 
     def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
-        """The journal of an event in order of (run, visit), the answers to it, and its record.
+        """Return the journal of an event in order of (run, visit), the answers to it, and its record.
 
-        By strongly consistent reads.
+        Reads are strongly consistent.
         """
 
     def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
-        """The records of an instance's events with a number below ``seq``, highest first, at most ``limit``.
+        """Return up to ``limit`` records of an instance's events with a number below ``seq``, highest first.
 
-        By strongly consistent reads. An open event may have one that does not count: of a runner that had lost
-        its lease.
+        Reads are strongly consistent. An open event may have a record that does not count, if a runner wrote it after
+        it lost its lease.
         """
 
     def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
-        """The journals of the events of these numbers, both included, in order of (event, run, visit).
+        """Return the journals of the events with these numbers, both included, in order of (event, run, visit).
 
-        By strongly consistent reads.
+        Reads are strongly consistent.
         """
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
     ) -> Iterator[EventRecord]:
-        """The latest records of an account's events that closed in a month (UTC), latest first, at most ``limit``.
+        """Yield up to ``limit`` records of an account's events that closed in a month (UTC), latest first.
 
-        month: any day of it. since (included), until (not included): when they closed. Only so many are read as are
-        asked for, some at a time. An index, as below.
+        ``month`` is any day of the month. Events closed from ``since`` (included) until ``until`` (not included)
+        count. Records are read in batches, as the caller consumes them. The index is eventually consistent.
         """
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        """Instances of a partition whose sweep entry is due, earliest first.
+        """Return the instances of a partition whose sweep entry is due, earliest first.
 
-        An index: it may lag behind, so who acts on it loads the instance first.
+        The index is eventually consistent, so a caller loads the instance before it acts on it.
         """
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
-        """Those of these instances that there are, at most 100, in any order, as last stored."""
+        """Return those of at most 100 instances that exist, as last stored, in any order."""
 
     def of_strategy(
         self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
     ) -> list[PageKey]:
-        """The youngest instances of a strategy with one of these statuses, older than ``before``.
+        """Return the youngest instances of a strategy with one of these statuses, older than ``before``.
 
-        An index: an instance may stand there for a moment under a status it has left, or not yet.
+        The index is eventually consistent: for a moment it may list an instance under a status it has left.
         """
 
     def oldest_of_strategy(
@@ -145,21 +145,22 @@ class InstanceStore(Protocol):
         until: datetime,
         limit: int,
     ) -> list[PageKey]:
-        """The oldest instances of a strategy with one of these statuses, oldest first.
+        """Return the oldest instances of a strategy with one of these statuses, oldest first.
 
-        Only those behind ``after``, and created up to ``until``, which is in whole milliseconds. An index, as above.
+        Only instances after ``after`` and created up to ``until`` count; ``until`` is in whole milliseconds. The
+        index is eventually consistent.
         """
 
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
-        """The youngest instances of an account, older than ``before``. An index, as above."""
+        """Return the youngest instances of an account, older than ``before``. The index is eventually consistent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedSettings:
     """Encrypted settings, each part in base64.
 
-    iv: the nonce. hash: SHA-256 of the encrypted text. key: the data key they are encrypted with, itself
-    encrypted; None where one key stands for all.
+    ``iv`` is the nonce and ``hash`` the SHA-256 of the encrypted text. ``key`` is the encrypted data key, or None if
+    one key encrypts all settings.
     """
 
     iv: str
@@ -169,26 +170,26 @@ class SealedSettings:
 
 
 class SealBrokenError(RitornelloError):
-    """Encrypted settings cannot be opened: altered, moved elsewhere, or sealed under another key."""
+    """Encrypted settings cannot be decrypted: they were altered, moved elsewhere, or encrypted under another key."""
 
     code = "SEAL_BROKEN"
 
 
 class Sealer(Protocol):
-    """Encrypts settings at rest."""
+    """Encryption of settings at rest."""
 
     def seal(self, plaintext: bytes, *, context: str) -> SealedSettings:
-        """The settings encrypted; they open only under the same context, a text that says whose they are."""
+        """Encrypt settings. They decrypt only with the same ``context``, a text that identifies their owner."""
 
     def open(self, sealed: SealedSettings, *, context: str) -> bytes:
-        """What was sealed. Raises: SealBrokenError."""
+        """Decrypt settings. Raises: SealBrokenError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedSettings:
-    """The settings of one version: plain, encrypted, and what is known of the version.
+    """The settings of one version, plain and encrypted, with the facts about the version.
 
-    source: what they were made from, where a dialect has made them from a document of its own.
+    ``source`` is the document they were made from, if a dialect made them from one.
     """
 
     version: StrategyVersion
@@ -198,19 +199,17 @@ class SavedSettings:
 
 
 class NameTakenError(Exception):
-    """The account has another strategy of that name. Nothing was written."""
+    """The account has another strategy with that name. Nothing was written."""
 
 
 class StrategyStore(Protocol):
-    """Where strategies and flags are kept. Settings are encrypted at rest."""
+    """Store of strategies and their flags. Settings are encrypted at rest."""
 
     def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
-        """Store a new strategy with its first version, which was checked before.
+        """Store a new strategy with its first version. The settings are valid; ``source`` is stored with them.
 
-        source: what the settings were made from; it is kept with them.
-
-        Storing the same head again changes nothing. Raises: NameTakenError; StaleRevError: there is
-        another strategy of that sid.
+        Storing the same head again changes nothing.
+        Raises: NameTakenError. StaleRevError: another strategy has that sid.
         """
 
     def replace(
@@ -222,19 +221,19 @@ class StrategyStore(Protocol):
         audit: AuditEntry,
         source: Json = None,
     ) -> None:
-        """Store a further version, ``head.version``, and the head with it.
+        """Store version ``head.version`` and the head.
 
-        Raises: StaleRevError: the stored head is not ``before`` any more. Nothing was written.
+        Raises: StaleRevError: the stored head is no longer ``before``. Nothing was written.
         """
 
     def delete(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
-        """Store the head of a deleted strategy: it leaves the lists and its name is free.
+        """Store the head of a deleted strategy: it leaves the lists, and its name is free.
 
-        Its versions stay, for the instances that ran under them. Raises: StaleRevError, as above.
+        Its versions stay for the instances that ran under them. Raises: StaleRevError, as for ``replace``.
         """
 
     def relabel(self, head: StrategyHead, *, before: StrategyHead, audit: AuditEntry) -> None:
-        """Store the head of a strategy whose labels have changed. Raises: StaleRevError, as above."""
+        """Store the head of a strategy whose labels have changed. Raises: StaleRevError, as for ``replace``."""
 
     def set_paused(
         self,
@@ -244,90 +243,93 @@ class StrategyStore(Protocol):
         audit: AuditEntry,
         release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
-        """Store the head of a strategy that was paused or resumed, with the drains of what it held.
+        """Store the head of a strategy that was paused or resumed, and the release jobs, all or nothing.
 
-        All together or not at all; drains of the same sids are replaced. Raises: StaleRevError, as above.
+        Release jobs with the same sids are replaced. Raises: StaleRevError, as for ``replace``.
         """
 
     def settings(self, sid: StrategySid, version: int) -> SavedSettings:
-        """The settings of a version as they were sent, and as they are stored.
+        """Return the settings of a version as they were sent and as they are stored.
 
         Raises: UnknownStrategyError.
         """
 
     def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
-        """The latest versions of a strategy before a number, latest first."""
+        """Return the latest versions of a strategy with a number below ``before``, latest first."""
 
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
-        """The youngest strategies of an account, older than ``before``, youngest first. An index."""
+        """Return the youngest strategies of an account, older than ``before``, youngest first.
+
+        The index is eventually consistent.
+        """
 
     def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[FolderEntry]:
-        """The strategies of an account in a folder or below it, behind a place, by folder and name. An index.
+        """Return the strategies of an account in a folder or below it, by folder and name. Eventually consistent.
 
-        folder: ``/`` is all of them. after: the empty text for the first ones.
+        The folder ``/`` contains all of them. ``after`` is a ``folder_name``, or the empty text for the first page.
         """
 
     def head(self, sid: StrategySid) -> StrategyHead | None:
-        """What holds for all versions of a strategy, by a strongly consistent read; None if unknown.
+        """Return the head of a strategy by a strongly consistent read, or None if it is unknown.
 
-        A deleted one is still known by its sid.
+        The head holds the facts that all versions share. A deleted strategy still has one.
         """
 
     def named(self, account: AccountId, name: str) -> StrategyHead | None:
-        """The strategy an account has under a name."""
+        """Return the head of the strategy with that name in the account, or None."""
 
     def load(self, sid: StrategySid, version: int) -> Strategy:
-        """One version of a strategy; versions never change, so it may come from a cache.
+        """Return one version of a strategy. Versions never change, so it may come from a cache.
 
         Raises: UnknownStrategyError.
         """
 
     def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
-        """What holds due events back, queue or strategy; by strongly consistent reads."""
+        """Return which flag blocks due events, queue or strategy, or None. Reads are strongly consistent."""
 
 
 class SecretHasher(Protocol):
-    """Hashes secrets under the deployment's pepper."""
+    """Hashes of secrets, made with the deployment's pepper."""
 
     def hash(self, secret: str) -> str:
-        """The hash under which a secret is kept."""
+        """Return the hash under which a secret is stored."""
 
     def matches(self, secret: str, secret_hash: str) -> bool:
-        """Whether a secret is the one of a hash, in constant time."""
+        """Return whether a secret has that hash, in constant time."""
 
 
 class AccessStore(Protocol):
-    """Where access keys and the accounts' queue flags are kept."""
+    """Store of access keys, sessions and the queue flags of accounts."""
 
     def key(self, key_id: str) -> AccessKey | None:
-        """An access key; None where there is none."""
+        """Return an access key, or None if there is none."""
 
     def put_key(self, key: AccessKey, *, audit: AuditEntry | None = None) -> None:
-        """Store an access key; one of the same id is replaced."""
+        """Store an access key. A key with the same id is replaced."""
 
     def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
-        """Remove an access key; it opens nothing from now on. Removing it again changes nothing."""
+        """Remove an access key; it is refused from now on. Removing it again changes nothing."""
 
     def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
-        """The youngest keys of an account, older than ``before``, youngest first."""
+        """Return the youngest keys of an account, older than ``before``, youngest first."""
 
     def session(self, token_hash: str) -> Session | None:
-        """The session of a token, by a strongly consistent read; None where there is none.
+        """Return the session of a token by a strongly consistent read, or None if there is none.
 
-        One that has expired stays for a while, so that its end can be told from a token nobody knows.
+        An expired session stays for a while, so that an expired token can be distinguished from an unknown one.
         """
 
     def open_session(self, session: Session) -> None:
         """Store a new session."""
 
-    def move_session(self, session: Session) -> None:
-        """Store a session that is there already; one that has been closed meanwhile stays closed."""
+    def extend_session(self, session: Session) -> None:
+        """Store a session that exists already. If it was closed in the meantime, it stays closed."""
 
     def close_session(self, token_hash: str) -> None:
         """Remove a session. Removing it again changes nothing."""
 
     def queue_paused(self, account: AccountId) -> bool:
-        """Whether all due events of an account wait; by a strongly consistent read."""
+        """Return whether all due events of an account are blocked, by a strongly consistent read."""
 
     def set_queue_paused(
         self,
@@ -337,52 +339,55 @@ class AccessStore(Protocol):
         audit: AuditEntry | None = None,
         release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
-        """Pause or resume all due events of an account: one flag, however many instances.
+        """Pause or resume all due events of an account with one flag, however many instances it has.
 
-        Audit entry and drains are stored with it or not at all; drains of the same sids are replaced.
+        Audit entry and release jobs are stored with it, all or nothing. Release jobs with the same sids are replaced.
         """
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class AuditPosition:
-    """A place in the audit trail of an account; unique. key: tells entries of one instant apart."""
+    """A unique position in the audit trail of an account. ``key`` distinguishes entries of the same instant."""
 
     at: datetime
     key: str
 
 
 class AuditStore(Protocol):
-    """Where it is written down who did what. Entries are stored with what they are about, by its own store."""
+    """The audit trail. Other stores write its entries, together with the change an entry is about."""
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
     ) -> list[tuple[AuditPosition, AuditEntry]]:
-        """The latest entries of a day (UTC), not before ``since``, before a place; latest first."""
+        """Return the latest entries of a day (UTC), since ``since`` and before a position, latest first."""
 
 
 class OperationStore(Protocol):
-    """Where work on many instances is kept."""
+    """Store of work on many instances."""
 
     def load(self, sid: OperationSid) -> Operation | None:
-        """The operation as last stored; None where there is none, or it is a drain that is done."""
+        """Return the operation as last stored. Return None if there is none, or if it is a finished release job."""
 
     def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
-        """Store a new operation. Raises: StaleRevError: there is one of that sid. Nothing was written."""
+        """Store a new operation. Raises: StaleRevError: an operation with that sid exists. Nothing was written."""
 
     def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
-        """Replace the operation whose stored rev is ``operation.rev - 1``, with the audit entry or not at all.
+        """Replace the operation whose stored rev is ``operation.rev - 1``, with the audit entry, all or nothing.
 
         Raises: StaleRevError. Nothing was written.
         """
 
     def remove(self, release_job: ReleaseJob) -> None:
-        """Remove the drain whose stored rev is ``release_job.rev``. Raises: StaleRevError."""
+        """Remove the release job whose stored rev is ``release_job.rev``. Raises: StaleRevError."""
 
     def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
-        """Operations that are to go on, the longest due first. An index: it may lag behind."""
+        """Return operations that are due, longest due first. The index is eventually consistent."""
 
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
-        """The youngest bulk operations of an account, older than ``before``, youngest first. An index."""
+        """Return the youngest bulk operations of an account, older than ``before``, youngest first.
+
+        The index is eventually consistent.
+        """
 
 
 class UnknownStrategyError(Exception):
@@ -390,108 +395,111 @@ class UnknownStrategyError(Exception):
 
 
 class ServiceCaller(Protocol):
-    """Calls services."""
+    """Calls of services."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        """Send it once and tell what came of it; at most one repeat, after a token was refused.
+        """Send a request once and return its outcome. It is sent a second time only if the service refused a token.
 
-        Never raises for what a service or network does.
+        It never raises for an error of the service or the network.
         """
 
 
 class Controllers(Protocol):
-    """The functions that the deployer has registered for steps to name."""
+    """The functions that the deployer registered, by the names that steps use."""
 
     @property
     def names(self) -> Collection[str]:
         """The registered names."""
 
     def run(self, name: str, variables: Mapping[str, Any]) -> Json:
-        """What a controller orders, as JSON, given the variables of a callback.
+        """Return the directives of a controller as JSON, given the variables of a callback.
 
-        It may be asked again about the same step, after a crash. Raises: ControllerError: it is unknown, it
-        raised, or its answer is no JSON.
+        After a crash it may be called again for the same step.
+        Raises: ControllerError: the controller is not registered, it raised, or its result is not JSON.
         """
 
 
 class Wakeups(Protocol):
-    """Rings doorbells. Best effort: a failure is noted by the adapter and not raised."""
+    """Wakeups of runners, best effort: the adapter reports a failure and does not raise it."""
 
     def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
-        """Ring once at an instant (UTC). A name already armed stays as it is, whatever its instant."""
+        """Schedule one wakeup of an instance for an instant (UTC).
+
+        If a wakeup with that name is scheduled already, it stays as it is, even if its instant differs.
+        """
 
     def invoke(self, sid: InstanceSid) -> None:
-        """Ring at once, without waiting for what comes of it."""
+        """Wake the step runner for an instance now, and return without waiting for it."""
 
     def invoke_operation(self, sid: OperationSid) -> None:
-        """Have an operation carried on, without waiting for what comes of it."""
+        """Wake the bulk runner for an operation now, and return without waiting for it."""
 
 
 class Clock(Protocol):
     """The only source of time."""
 
     def now(self) -> datetime:
-        """The present instant, aware, UTC, in whole milliseconds."""
+        """Return the current instant: aware, UTC, in whole milliseconds."""
 
     def sleep(self, seconds: float) -> None:
-        """Return once ``seconds`` have passed by ``now``; zero or less returns at once."""
+        """Return when ``seconds`` have passed on this clock. Zero or less returns at once."""
 
 
 class Ids(Protocol):
-    """The only source of entropy."""
+    """The only source of randomness."""
 
     def instance_sid(self) -> InstanceSid:
-        """A new sid, unique and sortable by time."""
+        """Return a new sid that is unique and sortable by time."""
 
     def token(self) -> str:
-        """An unguessable text of 22 or more URL-safe characters."""
+        """Return a random text of 22 or more URL-safe characters."""
 
     def secret(self) -> str:
-        """32 unguessable bytes as URL-safe text."""
+        """Return 32 random bytes as URL-safe text."""
 
     def shard(self) -> int:
-        """A partition of the due index, 0 to 15, evenly spread."""
+        """Return a shard of the due index, 0 to 15, evenly distributed."""
 
 
 class Ports(Protocol):
-    """All of them."""
+    """All ports."""
 
     @property
     def instances(self) -> InstanceStore:
-        """Where instances are kept."""
+        """Store of instances."""
 
     @property
     def strategies(self) -> StrategyStore:
-        """Where strategies are kept."""
+        """Store of strategies."""
 
     @property
     def access(self) -> AccessStore:
-        """Where access keys are kept."""
+        """Store of access keys."""
 
     @property
     def audit(self) -> AuditStore:
-        """Where it is written down who did what."""
+        """Audit trail."""
 
     @property
     def operations(self) -> OperationStore:
-        """Where operations are kept."""
+        """Store of operations."""
 
     @property
     def caller(self) -> ServiceCaller:
-        """Who calls services."""
+        """Calls of services."""
 
     @property
     def controllers(self) -> Controllers:
-        """Who runs named controllers."""
+        """Named controllers."""
 
     @property
     def wakeups(self) -> Wakeups:
-        """Who rings."""
+        """Wakeups of runners."""
 
     @property
     def clock(self) -> Clock:
-        """Who knows the time."""
+        """Time."""
 
     @property
     def ids(self) -> Ids:
-        """Who makes names."""
+        """Random ids."""

@@ -1,7 +1,7 @@
-"""Taking a strategy, or a version of one, out of use together with what still runs under it.
+"""Delete a strategy, or one version of it, and cancel its instances.
 
-The strategy goes first, so that nothing new begins under it; its instances are canceled by a bulk operation. Whoever
-dies in between can do all of it again. Source: contracts/automation.md A.5; design section 8.
+The strategy is deleted first, so that nothing new starts under it. Then a bulk operation cancels its instances.
+If this fails in between, it may be repeated as a whole. Source: contracts/automation.md A.5; design section 8.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import replace
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.ports import Ports, StaleRevError
 from shared.application.start import Repeatable
-from shared.application.strategies import ChangedMeanwhileError, remove_strategy
+from shared.application.strategies import CHANGED, ChangedMeanwhileError, remove_strategy
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.selection import OfStrategy
 from shared.domain.instance.verdict import Actor, audit_entry
@@ -19,9 +19,10 @@ from shared.domain.strategy.model import StrategyHead
 
 
 def retire_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> BulkOperation:
-    """The strategy deleted, and its instances canceled: at once where they are few, else by the operation.
+    """Delete the strategy and return the operation that cancels its instances, finished if they are few.
 
-    One that was being started at this very moment goes on. Retiring it again finds the operation as it is.
+    An instance that is being started at the same moment is not canceled. Repeating it returns the operation as it is
+    now.
     Raises: ChangedMeanwhileError: nothing was changed.
     """
     if head.deleted_at is None:
@@ -32,7 +33,7 @@ def retire_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> BulkOpera
 def retire_version(
     ports: Ports, head: StrategyHead, version: int, *, labels: Mapping[str, str], by: Actor
 ) -> BulkOperation:
-    """The strategy under labels that tell a version is gone, and that version's instances canceled, as above.
+    """Store labels that mark a version as deleted, and return the operation that cancels that version's instances.
 
     Raises: ChangedMeanwhileError: nothing was changed.
     """
@@ -45,15 +46,15 @@ def retire_version(
             ports.strategies.relabel(after, before=head, audit=audit)
         except StaleRevError as error:
             if ports.strategies.head(head.sid) != after:  # else only the reply was lost
-                raise ChangedMeanwhileError("the strategy has been changed meanwhile") from error
+                raise ChangedMeanwhileError(CHANGED) from error
     return _cancel(ports, head, version, by=by)
 
 
 def _cancel(ports: Ports, head: StrategyHead, version: int | None, *, by: Actor) -> BulkOperation:
-    asked = BulkRequest(
+    request = BulkRequest(
         account=head.account_id,
         selection=OfStrategy(strategy=head.sid, version=version),
         command=Cancel(by=by),
         repeatable=Repeatable(key=f"retire {head.sid} {version}", body_hash="retire"),
     )
-    return begin_bulk(ports, asked)
+    return begin_bulk(ports, request)

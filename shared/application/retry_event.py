@@ -1,4 +1,4 @@
-"""Running a failed event again. Source: contracts/core.md section 5; docs/decisions/0020."""
+"""Run a failed event again. Source: contracts/core.md section 5; docs/decisions/0020."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from shared.domain.lifecycle.commands import Redrive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryEvent:
-    """Which event, by its instance and number. from_step: executed again with all that follows it."""
+    """Which event to retry. If ``from_step`` is given, it is executed again with all steps after it."""
 
     sid: InstanceSid
     seq: int
@@ -21,38 +21,39 @@ class RetryEvent:
     from_step: str | None = None
 
 
-def retry_event(ports: Ports, asked: RetryEvent, *, known: Instance | None = None) -> Verdict | None:
+def retry_event(ports: Ports, request: RetryEvent, *, known: Instance | None = None) -> Verdict | None:
     """Retry an event and return the verdict, or None if there is no such event.
 
-    Repeating it is safe while the event is under way.
-    known: the instance, if the caller has just loaded it by a strong read; it is loaded again only after a lost race.
+    Repeating it is safe while the event runs.
+    ``known`` is the instance if the caller has just loaded it by a strong read. It is loaded again only after a lost
+    race.
     Raises: ContentionError: nothing was written.
     """
     for _ in range(MAX_RACES):
-        instance, known = known or ports.instances.load(asked.sid), None
-        command = None if instance is None else _redrive(ports, instance, asked)
+        instance, known = known or ports.instances.load(request.sid), None
+        command = None if instance is None else _redrive(ports, instance, request)
         if instance is None or command is None:
             return None
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         verdict = try_commit(ports, strategy, instance, command)
         if verdict is not None:
             return wake_runner(ports, verdict)
-    raise ContentionError(f"instance {asked.sid} changed {MAX_RACES} times under one command")
+    raise ContentionError(f"instance {request.sid} changed {MAX_RACES} times during one command; repeat it")
 
 
-def _redrive(ports: Ports, instance: Instance, asked: RetryEvent) -> Redrive | None:
-    """The command, with what is stored of the event; None where there is none of that number."""
-    event_history = ports.instances.event_history(asked.sid, asked.seq)
-    event = instance.event(asked.seq)
+def _redrive(ports: Ports, instance: Instance, request: RetryEvent) -> Redrive | None:
+    """Return the command, with the stored history of the event, or None if there is no event with that number."""
+    event_history = ports.instances.event_history(request.sid, request.seq)
+    event = instance.event(request.seq)
     if event is None and event_history.record is not None:
         event = event_history.record.event
     if event is None:
         return None
     steps = frozenset[str]()
-    if asked.from_step is not None:
+    if request.from_step is not None:
         version = event.claim.version or instance.strategy_version
         task = ports.strategies.load(instance.strategy_sid, version).definition.tasks.get(event.task)
         steps = frozenset(task.steps if task else ())
     return Redrive(
-        seq=asked.seq, event_history=event_history, by=asked.by, from_step=asked.from_step, steps=steps
+        seq=request.seq, event_history=event_history, by=request.by, from_step=request.from_step, steps=steps
     )

@@ -1,7 +1,7 @@
-"""Sessions: a key shown once, a token from then on. Source: design section 9.
+"""Sessions: a caller shows a key once and uses a token from then on. Source: design section 9.
 
-Only a hash of the token is kept. What a session may do is what its key may do at that moment: its role is read with
-every request, and a key that was removed leaves nothing.
+Only a hash of the token is stored. A session may do what its key may do at that moment: the key is read with every
+request, so its current role counts, and after its removal the session is worth nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -11,38 +11,38 @@ from shared.application.ports import Ports, SecretHasher
 from shared.domain.access import AccessKey, Session
 from shared.domain.ids import AccountId
 
-IDLE = timedelta(seconds=1800)
-"""A session that is not used for so long has expired."""
+IDLE_TIMEOUT = timedelta(seconds=1800)
+"""A session expires when it is not used for this long."""
 
-MOVED_ON = timedelta(minutes=1)
-"""The end of a session that is in use is moved on at most so often: a request costs no write of its own."""
+EXTENDED_EVERY = timedelta(minutes=1)
+"""The end of a session in use is moved at most this often, so that not every request costs a write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
-    """A session that was not used for too long. key_id: the key it stood for."""
+    """A session that was not used for too long. ``key_id`` is its key."""
 
     key_id: str
 
 
 def open_session(ports: Ports, hasher: SecretHasher, account: AccountId, key_id: str) -> str:
-    """A new session of a key that has been shown; its token, which is kept nowhere."""
+    """Store a new session of a key that has been checked. Return its token, which is not stored."""
     now, token = ports.clock.now(), ports.ids.secret()
     session = Session(
         token_hash=_hash(hasher, token),
         account_id=account,
         key_id=key_id,
         opened_at=now,
-        idle_until=now + IDLE,
+        idle_until=now + IDLE_TIMEOUT,
     )
     ports.access.open_session(session)
     return token
 
 
 def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey | Expired | None:
-    """The key a token stands for, as it is now; None for a token nobody knows and for one whose key is gone.
+    """Return the key of a token as it is now. Return None if the token is unknown or its key is gone.
 
-    It counts as used. Its end may be up to a minute nearer than half an hour from its last use.
+    The session counts as used. It may end up to a minute earlier than half an hour after its last use.
     """
     session = ports.access.session(_hash(hasher, token))
     if session is None:
@@ -53,13 +53,13 @@ def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey 
     key = ports.access.key(session.key_id)
     if key is None or key.account_id != session.account_id:
         return None
-    if now + IDLE - session.idle_until >= MOVED_ON:
-        ports.access.move_session(replace(session, idle_until=now + IDLE))
+    if now + IDLE_TIMEOUT - session.idle_until >= EXTENDED_EVERY:
+        ports.access.extend_session(replace(session, idle_until=now + IDLE_TIMEOUT))
     return key
 
 
 def close_session(ports: Ports, hasher: SecretHasher, token: str) -> None:
-    """The token opens nothing from now on. Repeating it changes nothing."""
+    """End the session of a token. Repeating it changes nothing."""
     ports.access.close_session(_hash(hasher, token))
 
 

@@ -1,4 +1,4 @@
-"""Starting an instance of a strategy. Source: contracts/core.md section 3.3; design section 8."""
+"""Start an instance of a strategy. Source: contracts/core.md section 3.3; design section 8."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from shared.domain.strategy.model import Json, Strategy
 
 
 class KeyReusedError(RitornelloError):
-    """The Idempotency-Key has been used for another request. Nothing was stored."""
+    """The Idempotency-Key was used for another request. Nothing was stored."""
 
     code = "KEY_REUSED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeatable:
-    """A creating request that may be sent again. key: the caller's. body_hash: tells it from another one."""
+    """The identity of a creating request that may be sent again: the caller's ``key``, and a hash of the body."""
 
     key: str
     body_hash: str
@@ -31,10 +31,10 @@ class Repeatable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartInstance:
-    """What a caller asks for. start_date: None for now. by: the id of their access key.
+    """A request to start an instance.
 
-    order_id: what it is called among orders, which its sid is derived from.
-    actor: why it is started, where somebody has said so: then there is an audit entry of it.
+    ``start_date`` is None for now. ``by`` is the id of the caller's access key. The instance's sid is derived from
+    ``order_id`` if it is given. If ``actor`` is given, an audit entry is stored.
     """
 
     strategy_id: str
@@ -50,42 +50,41 @@ class StartInstance:
     actor: Actor | None = None
 
 
-def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Applied | AlreadyThere:
-    """A stored instance with its first events, and its first wakeup armed.
+def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> Applied | AlreadyThere:
+    """Store an instance with its first events and schedule its first wakeup.
 
-    A repeatable request that was heard before is AlreadyThere, with the instance as it is now; its wakeup
-    is armed again, since the first sending may have died before that.
+    If a repeatable request was received before, return AlreadyThere with the instance as it is now.
     Raises: InvalidInputError; KeyReusedError. Nothing was stored.
     """
-    sid = _sid(ports, strategy.account_id, asked)
-    if asked.repeatable is not None:
-        known = _known(ports, sid, asked.repeatable)
+    sid = _sid(ports, strategy.account_id, request)
+    if request.repeatable is not None:
+        known = _known(ports, sid, request.repeatable)
         if known is not None:
             return known
     new = NewInstance(
         sid=sid,
         origin=Origin(
-            strategy_id=asked.strategy_id,
-            created_by=asked.by,
-            request_hash=None if asked.repeatable is None else asked.repeatable.body_hash,
-            order_id=asked.order_id,
-            worker=asked.worker,
+            strategy_id=request.strategy_id,
+            created_by=request.by,
+            request_hash=None if request.repeatable is None else request.repeatable.body_hash,
+            order_id=request.order_id,
+            worker=request.worker,
         ),
         shard=ports.ids.shard(),
-        attributes=asked.attributes,
-        description=asked.description,
-        start_date=asked.start_date,
-        end_date=asked.end_date,
-        schedule=asked.schedule,
+        attributes=request.attributes,
+        description=request.description,
+        start_date=request.start_date,
+        end_date=request.end_date,
+        schedule=request.schedule,
     )
     started = start(strategy, new, now=ports.clock.now())
     try:
         ports.instances.create(
-            started.instance, records=started.records, audit=_audit(started.instance, asked.actor)
+            started.instance, records=started.records, audit=_audit(started.instance, request.actor)
         )
     except StaleRevError:
         if ports.instances.load(sid) != started.instance:  # else only the reply was lost
-            known = None if asked.repeatable is None else _known(ports, sid, asked.repeatable)
+            known = None if request.repeatable is None else _known(ports, sid, request.repeatable)
             if known is None:
                 raise
             return known
@@ -93,11 +92,11 @@ def start_instance(ports: Ports, strategy: Strategy, asked: StartInstance) -> Ap
     return started
 
 
-def _sid(ports: Ports, account: AccountId, asked: StartInstance) -> InstanceSid:
-    if asked.order_id is not None:
-        return order_sid(account, asked.order_id)
-    if asked.repeatable is not None:
-        return InstanceSid(sid_of_request(account, "instance", asked.repeatable.key))
+def _sid(ports: Ports, account: AccountId, request: StartInstance) -> InstanceSid:
+    if request.order_id is not None:
+        return order_sid(account, request.order_id)
+    if request.repeatable is not None:
+        return InstanceSid(sid_of_request(account, "instance", request.repeatable.key))
     return ports.ids.instance_sid()
 
 
@@ -110,11 +109,12 @@ def _audit(instance: Instance, by: Actor | None) -> AuditEntry | None:
     )
 
 
-def _known(ports: Ports, sid: InstanceSid, asked: Repeatable) -> AlreadyThere | None:
+def _known(ports: Ports, sid: InstanceSid, request: Repeatable) -> AlreadyThere | None:
     instance = ports.instances.load(sid)
     if instance is None:
         return None
-    if instance.origin.request_hash != asked.body_hash:
+    if instance.origin.request_hash != request.body_hash:
         raise KeyReusedError("the Idempotency-Key was used with another body")
+    # The first request may have failed before it scheduled the wakeup.
     schedule_wakeup(ports, instance)
     return AlreadyThere(instance=instance)

@@ -1,4 +1,4 @@
-"""Saving strategies. Source: contracts/core.md sections 1.1 and 5."""
+"""Save, change and delete strategies. Source: contracts/core.md sections 1.1 and 5."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +12,11 @@ from shared.domain.instance.verdict import Actor, audit_entry
 from shared.domain.strategy.model import Json, StrategyHead
 from shared.domain.strategy.parse import read_definition
 
+CHANGED = "the strategy was changed in the meantime; read it and try again"
+
 
 class ChangedMeanwhileError(RitornelloError):
-    """Somebody else has changed the strategy since it was read. Nothing was stored."""
+    """The strategy was changed after the caller read it. Nothing was stored."""
 
     code = "CHANGED_MEANWHILE"
 
@@ -27,9 +29,11 @@ class StillInUseError(RitornelloError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewStrategy:
-    """What is asked for. secret: plain; None for a strategy that needs none. by: the id of the caller's key.
+    """A request to save a strategy.
 
-    source, labels: what a dialect made the settings from, and what it wants to know without opening them.
+    ``secret`` is plain, or None if the strategy needs none. ``by`` is the id of the caller's key. ``source`` is the
+    document a dialect made the settings from. ``labels`` are values that a dialect reads without decrypting the
+    settings.
     """
 
     account_id: AccountId
@@ -46,7 +50,10 @@ class NewStrategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
-    """What a strategy is to become. description, secret (plain), labels: None leaves them. source: as above."""
+    """A request to save another version.
+
+    ``description``, ``secret`` (plain) and ``labels`` stay as they are if None.
+    """
 
     settings: Mapping[str, Json]
     description: str | None = None
@@ -58,10 +65,10 @@ class NewVersion:
 def create_strategy(
     ports: Ports, hasher: SecretHasher, new: NewStrategy, *, environment: str
 ) -> tuple[StrategyHead, bool]:
-    """A stored strategy, version 1, and whether it is new.
+    """Store version 1 of a strategy. Return its head, and whether it is new.
 
-    A repeatable request that was heard before finds the strategy as it is now.
-    Raises: InvalidInputError: its settings are wrong; NameTakenError; KeyReusedError. Nothing was stored.
+    If a repeatable request was received before, return the strategy as it is now.
+    Raises: InvalidInputError: the settings are wrong. NameTakenError. KeyReusedError. Nothing was stored.
     """
     sid = StrategySid(ports.ids.instance_sid())
     if new.repeatable is not None:
@@ -104,9 +111,9 @@ def create_strategy(
 def replace_settings(
     ports: Ports, hasher: SecretHasher, head: StrategyHead, new: NewVersion, *, by: Actor, environment: str
 ) -> StrategyHead:
-    """The strategy with a further version; a new secret holds at once, the old one no longer.
+    """Store another version of the strategy and return its head. A new secret replaces the old one at once.
 
-    head: as it was read for this request. Instances stay on the version they have.
+    ``head`` is the head as the request read it. Instances stay on the version they have.
     Raises: InvalidInputError; ChangedMeanwhileError. Nothing was stored.
     """
     now = ports.clock.now()
@@ -131,28 +138,28 @@ def replace_settings(
         ports.strategies.replace(after, new.settings, before=head, audit=audit, source=new.source)
     except StaleRevError as error:
         if ports.strategies.head(head.sid) != after:  # else only the reply was lost
-            raise ChangedMeanwhileError("the strategy has been changed meanwhile") from error
+            raise ChangedMeanwhileError(CHANGED) from error
     return after
 
 
 def delete_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
-    """The strategy gone: no list shows it, its name is free, no instance of it can be started.
+    """Delete the strategy: no list shows it, its name is free, and no instance of it can be started.
 
-    Its finished instances can still be read. One that was being started at this very moment, and that the
-    index did not show yet, goes on under the version it has. Deleting it again changes nothing.
+    Finished instances can still be read. An instance that is being started at the same moment may not be in the index
+    yet; it continues on its version. Deleting a strategy again changes nothing.
     Raises: StillInUseError; ChangedMeanwhileError. Nothing was changed.
     """
     if head.deleted_at is not None:
         return head
-    listed = ports.instances.of_strategy(head.sid, UNFINISHED, before=None, limit=100)
-    found = ports.instances.load_many([InstanceSid(one.sid) for one in listed])
+    page_keys = ports.instances.of_strategy(head.sid, UNFINISHED, before=None, limit=100)
+    found = ports.instances.load_many([InstanceSid(key.sid) for key in page_keys])
     if any(instance.status in UNFINISHED for instance in found):
         raise StillInUseError("the strategy has unfinished instances")
     return remove_strategy(ports, head, by=by)
 
 
 def remove_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyHead:
-    """The strategy gone as above, whatever still runs under it. Raises: ChangedMeanwhileError."""
+    """Delete the strategy even if it has unfinished instances. Raises: ChangedMeanwhileError."""
     now = ports.clock.now()
     after = replace(head, deleted_at=now, updated_at=now)
     states = (f"version {head.version}", None)
@@ -161,12 +168,12 @@ def remove_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
         ports.strategies.delete(after, before=head, audit=audit)
     except StaleRevError as error:
         if ports.strategies.head(head.sid) != after:  # else only the reply was lost
-            raise ChangedMeanwhileError("the strategy has been changed meanwhile") from error
+            raise ChangedMeanwhileError(CHANGED) from error
     return after
 
 
-def _known(ports: Ports, sid: StrategySid, asked: Repeatable) -> StrategyHead | None:
+def _known(ports: Ports, sid: StrategySid, repeatable: Repeatable) -> StrategyHead | None:
     head = ports.strategies.head(sid)
-    if head is not None and head.request_hash != asked.body_hash:
+    if head is not None and head.request_hash != repeatable.body_hash:
         raise KeyReusedError("the Idempotency-Key was used with another body")
     return head

@@ -1,4 +1,4 @@
-"""The safety net: checks instances whose wakeup was lost.
+"""The sweep: wake a runner for instances whose wakeup was lost.
 
 Source: design section 3, items 2 and 3.
 """
@@ -26,20 +26,20 @@ from shared.domain.lifecycle.commands import RecordSweep
 class Swept:
     """The result of a sweep.
 
-    rung: how many instances a wakeup was sent for. latest: how long the latest of them had been waiting.
-    failed: instances that could not be checked, and why; the next sweep tries again.
+    ``wakeups`` is the number of instances a wakeup was sent or scheduled for. ``latest`` is how long the latest of
+    them had waited. ``failed`` are instances that could not be checked, with the reason; the next sweep tries them
+    again.
     """
 
-    rung: int = 0
+    wakeups: int = 0
     latest: timedelta = timedelta()
     failed: dict[InstanceSid, str] = field(default_factory=dict)
 
 
 def sweep(ports: Ports, shard: int, *, limit: int) -> Swept:
-    """Wake a runner for every instance of a shard that is due; schedule wakeups that have come within the horizon.
+    """Wake a runner for every instance of a shard that is due, and schedule wakeups that are now within the horizon.
 
-    The sweep entry is moved on by a back-off first, so a runner that crashes at once is tried again, ever less often.
-    An instance that cannot be read does not stop the sweep. limit: how many of each kind at most.
+    An instance that cannot be read does not stop the sweep. ``limit`` is the maximum for each of the two partitions.
     """
     swept, now = Swept(), ports.clock.now()
     for partition in (swept_partition(shard), far_partition(shard)):
@@ -51,8 +51,8 @@ def sweep(ports: Ports, shard: int, *, limit: int) -> Swept:
     return swept
 
 
-def ring_operations(ports: Ports, *, limit: int) -> int:
-    """Have every operation that is due carried on; how many."""
+def wake_operations(ports: Ports, *, limit: int) -> int:
+    """Wake the bulk runner for every operation that is due, and return how many there were."""
     due = ports.operations.due(until=ports.clock.now(), limit=limit)
     for sid in due:
         ports.wakeups.invoke_operation(sid)
@@ -69,6 +69,7 @@ def _wake(ports: Ports, sid: InstanceSid, swept: Swept) -> None:
     if at is None or at > now or not (is_far or isinstance(found, Due | PlanExpired)):
         return
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    # First the back-off: a runner that crashes at once is woken again, but less and less often.
     verdict = try_commit(ports, strategy, instance, RecordSweep())
     if verdict is None:
         return
@@ -77,4 +78,4 @@ def _wake(ports: Ports, sid: InstanceSid, swept: Swept) -> None:
     else:
         ports.wakeups.invoke(sid)
         swept.latest = max(swept.latest, now - at)
-    swept.rung += 1
+    swept.wakeups += 1

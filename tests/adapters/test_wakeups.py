@@ -109,7 +109,7 @@ class TestArming:
 
         rig.wakeups().arm("i-1-1-1", NOON, SID)
 
-        assert rig.reports == [("arm", "i-1")]
+        assert rig.reports == [("schedule", "i-1")]
 
 
 class TestInvokingAnOperation:
@@ -142,4 +142,4 @@ class TestInvoking:
 
         rig.wakeups().invoke(SID)
 
-        assert rig.reports == [("invoke", "i-1")]
+        assert rig.reports == [("send", "i-1")]

@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dev.memory.world import MemoryPorts
-from shared.application.audit import MAX_READINGS, Window, audit_page, from_the_end
+from shared.application.audit import MAX_READS, Window, audit_page, from_the_end
 from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId, event_sid
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
-from tests.application.bulk.test_release import a_world
+from tests.application.bulk.release_worlds import a_world
 
 ACCOUNT = AccountId("acme")
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -62,7 +62,7 @@ class TestPages:
         found = pages(a_trail(1, 24.0 * 290), 9)
 
         assert [page for page in found if page] == [[1], [24.0 * 290]]
-        assert len(found) == -(-301 // MAX_READINGS)
+        assert len(found) == -(-301 // MAX_READS)
 
     def test_only_what_is_about_one_thing(self) -> None:
         ports = a_trail(*range(1, 12), target="other")

@@ -8,7 +8,7 @@ import pytest
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control
-from shared.application.explain import AFTER, BEFORE, explained
+from shared.application.explain import AFTER, BEFORE, explain_at
 from shared.application.flags import pause_queue
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
@@ -68,7 +68,7 @@ class Story:
 
     def why(self, at: datetime) -> Explanation:
         self.store.readings.clear()
-        return explained(self.ports, self.instance, at)
+        return explain_at(self.ports, self.instance, at)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Instances of a strategy found by what they are, youngest first. Source: contracts/automation.md A.1."""
+"""Finding instances of a strategy, youngest first. Source: contracts/automation.md A.1."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -6,18 +6,20 @@ from datetime import timedelta
 import pytest
 
 from dev.memory.stores import MemoryInstances
-from shared.application import find_instances
+from dev.memory.world import MemoryPorts
 from shared.application.control import control
-from shared.application.find_instances import Sought, TooManyToLookAtError, found
+from shared.application.find_instances import InstanceQuery, TooManyScannedError, find_instances
 from shared.application.ports import PageKey
-from shared.domain.ids import StrategySid
+from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.lifecycle.commands import Pause
 from tests.application.bulk.bulk_worlds import ANN, GYM, NOON, a_world, joined
 
+ALL = InstanceQuery(strategy=GYM)
+
 
 class Lagging(MemoryInstances):
-    """An index that shows instances under every status, whatever they are now."""
+    """A store whose index lists instances under every status."""
 
     def of_strategy(
         self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
@@ -26,75 +28,81 @@ class Lagging(MemoryInstances):
         return MemoryInstances.of_strategy(self, strategy, tuple(InstanceStatus), before=before, limit=limit)
 
 
-def sids(instances: list[Instance]) -> list[str]:
-    return [instance.sid for instance in instances]
+class Unloadable(MemoryInstances):
+    """A store whose index still lists the first instance, which can no longer be loaded."""
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+        first = min(self.instances)
+        return [instance for instance in MemoryInstances.load_many(self, sids) if instance.sid != first]
 
 
-class TestWhatIsFound:
-    """Of a version, a status, created within bounds; some behind some."""
+def sids(
+    ports: MemoryPorts, query: InstanceQuery, *, offset: int = 0, limit: int = 9, max_scanned: int = 10_000
+) -> list[str]:
+    found = find_instances(ports, query, offset=offset, limit=limit, max_scanned=max_scanned)
+    return [instance.sid for instance in found]
 
-    def test_the_youngest_first(self) -> None:
+
+class TestQueries:
+    """A query selects by version, by status and by creation date; ``offset`` and ``limit`` select a page."""
+
+    def test_instances_are_returned_youngest_first(self) -> None:
         ports = a_world()
         members = joined(ports, 5)
 
-        assert sids(found(ports, Sought(strategy=GYM), offset=0, limit=9)) == members[::-1]
-        assert sids(found(ports, Sought(strategy=GYM), offset=1, limit=2)) == [members[3], members[2]]
-        assert found(ports, Sought(strategy=GYM), offset=5, limit=9) == []
-        assert found(ports, Sought(strategy=StrategySid("other")), offset=0, limit=9) == []
+        assert sids(ports, ALL) == members[::-1]
+        assert sids(ports, ALL, offset=1, limit=2) == [members[3], members[2]]
+        assert sids(ports, ALL, offset=5) == []
+        assert sids(ports, InstanceQuery(strategy=StrategySid("other"))) == []
 
-    def test_of_a_version(self) -> None:
+    def test_a_version_selects_only_its_instances(self) -> None:
         ports = a_world()
         joined(ports, 2)
         newer = joined(ports, 2, version=2)
 
-        assert sids(found(ports, Sought(strategy=GYM, version=2), offset=0, limit=9)) == newer[::-1]
+        assert sids(ports, InstanceQuery(strategy=GYM, version=2)) == newer[::-1]
 
-    def test_of_a_status(self) -> None:
+    def test_the_current_status_counts_and_not_that_of_the_index(self) -> None:
         ports = a_world(Lagging())
         members = joined(ports, 3)
         control(ports, members[1], Pause(by=ANN))
-        sought = Sought(strategy=GYM, statuses=(InstanceStatus.PAUSED,))
 
-        assert sids(found(ports, sought, offset=0, limit=9)) == [members[1]]
+        assert sids(ports, InstanceQuery(strategy=GYM, statuses=(InstanceStatus.PAUSED,))) == [members[1]]
 
-    def test_created_within_bounds(self) -> None:
+    def test_both_creation_dates_are_included(self) -> None:
         ports = a_world()
         members = joined(ports, 5)  # a millisecond apart
         at = [NOON + timedelta(milliseconds=number) for number in range(5)]
 
-        within = Sought(strategy=GYM, created_from=at[1], created_to=at[3])
-        finer = Sought(strategy=GYM, created_to=at[3] + timedelta(microseconds=400))
+        within = InstanceQuery(strategy=GYM, created_from=at[1], created_to=at[3])
+        finer = InstanceQuery(strategy=GYM, created_to=at[3] + timedelta(microseconds=400))
 
-        assert sids(found(ports, within, offset=0, limit=9)) == members[3:0:-1]
-        assert sids(found(ports, finer, offset=0, limit=9)) == members[3::-1]
+        assert sids(ports, within) == members[3:0:-1]
+        assert sids(ports, finer) == members[3::-1]
 
-    def test_more_than_are_looked_at_together(self) -> None:
+    def test_results_span_several_pages_of_the_index(self) -> None:
         ports = a_world()
         members = joined(ports, 230)
 
-        assert sids(found(ports, Sought(strategy=GYM), offset=0, limit=500)) == members[::-1]
-        assert sids(found(ports, Sought(strategy=GYM), offset=199, limit=2)) == [members[30], members[29]]
+        assert sids(ports, ALL, limit=500) == members[::-1]
+        assert sids(ports, ALL, offset=199, limit=2) == [members[30], members[29]]
 
-    def test_what_is_gone_since_is_left_out(self) -> None:
-        ports = a_world()
+    def test_an_instance_that_cannot_be_loaded_is_left_out(self) -> None:
+        ports = a_world(Unloadable())
         members = joined(ports, 2)
-        listed = ports.instances.of_strategy(GYM, tuple(InstanceStatus), before=None, limit=9)
-        del ports.instances.instances[members[0]]
 
-        assert sids(find_instances._loaded(ports, listed)) == [members[1]]
+        assert sids(ports, ALL) == [members[1]]
 
-    def test_a_walk_is_not_endless(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(find_instances, "MAX_SCANNED", 200)
+    def test_a_query_that_scans_too_many_instances_is_refused(self) -> None:
         ports = a_world()
         joined(ports, 230)
 
-        with pytest.raises(TooManyToLookAtError):
-            found(ports, Sought(strategy=GYM, version=7), offset=0, limit=1)
-        assert len(found(ports, Sought(strategy=GYM), offset=0, limit=200)) == 200
+        with pytest.raises(TooManyScannedError, match="scans more than 200 instances"):
+            sids(ports, InstanceQuery(strategy=GYM, version=7), limit=1, max_scanned=200)
+        assert len(sids(ports, ALL, limit=200, max_scanned=200)) == 200
 
-    def test_as_many_as_are_looked_at_are_not_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(find_instances, "MAX_SCANNED", 200)
+    def test_a_query_may_scan_exactly_the_maximum(self) -> None:
         ports = a_world()
         joined(ports, 200)
 
-        assert found(ports, Sought(strategy=GYM, version=7), offset=0, limit=1) == []
+        assert sids(ports, InstanceQuery(strategy=GYM, version=7), max_scanned=200) == []

@@ -11,8 +11,9 @@ from shared.application.list_instances import page_of_account, page_of_strategy
 from shared.application.ports import PageKey
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
-from tests.application.bulk.test_release import ACCOUNT, NOON, a_world
-from tests.contract.test_instance_store import an_instance
+from tests.application.bulk.bulk_worlds import ACCOUNT, NOON
+from tests.application.bulk.release_worlds import a_world
+from tests.contract.instances import an_instance
 
 ACTIVE, PAUSED = InstanceStatus.ACTIVE, InstanceStatus.PAUSED
 

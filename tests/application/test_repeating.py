@@ -30,7 +30,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy, StrategyHead
-from tests.contract.test_strategy_store import settings
+from tests.contract.strategies import settings
 
 ANN = Actor(name="ann")
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -25,7 +25,7 @@ from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.application.bulk.select import SelectionScan, next_batch
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
-from shared.application.explain import explained
+from shared.application.explain import explain_at
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.history import history_page
 from shared.application.list_instances import page_of_account, page_of_strategy
@@ -55,7 +55,7 @@ from tests.engines import DynamoDb, on_dynamodb
 DOC, REST = (Path(__file__).parents[2] / "docs" / "performance.md").read_text().split("## Whatever the size")
 WHATEVER_THE_SIZE, REQUESTS_TEXT = REST.split("## Requests of the core dialect")
 ROW = re.compile(
-    r"^\| (?P<what>[^|]+?) \| (?P<writes>\d+) \| (?P<trips>\d+) \| (?P<rings>\d+) \|", re.MULTILINE
+    r"^\| (?P<what>[^|]+?) \| (?P<writes>\d+) \| (?P<trips>\d+) \| (?P<schedules>\d+) \|", re.MULTILINE
 )
 READ_ROW = re.compile(
     r"^\| (?P<what>[^|]+?) \| (?P<reads>[\d.]+) \| (?P<writes>\d+) \| (?P<trips>\d+) \|$", re.MULTILINE
@@ -64,7 +64,7 @@ READS, REQUESTS = (
     {m["what"]: (float(m["reads"]), int(m["writes"]), int(m["trips"])) for m in READ_ROW.finditer(text)}
     for text in (WHATEVER_THE_SIZE, REQUESTS_TEXT)
 )
-TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["rings"])) for m in ROW.finditer(DOC)}
+TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["schedules"])) for m in ROW.finditer(DOC)}
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ANN = Actor(name="key-1")
 
@@ -105,16 +105,16 @@ class Rig:
 
     @property
     def wakeups(self) -> AwsWakeups:
-        doorbell = WakeupTargets(
+        targets = WakeupTargets(
             group="g",
             runner_arn="r",
             bulk_runner_arn="bulk",
             role_arn="o",
             dead_letter_arn="d",
-            report=lambda *_: pytest.fail("no bell"),
+            report=lambda *_: pytest.fail("a wakeup failed"),
         )
         return AwsWakeups(
-            doorbell, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=self.clock
+            targets, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=self.clock
         )
 
     def saved(self, steps: int) -> StrategySid:
@@ -174,12 +174,12 @@ class Rig:
     @contextmanager
     def measuring(self) -> Iterator[Callable[[], tuple[int, int, int]]]:
         """Write units, round trips to AWS and Scheduler calls while the block runs."""
-        rings, invokes = self.scheduler.times, self.invoker.times
+        schedules, invokes = self.scheduler.times, self.invoker.times
         with self.meter.counting() as usage:
             yield lambda: (
                 usage.write_units,
-                sum(usage.trips.values()) + self.scheduler.times - rings + self.invoker.times - invokes,
-                self.scheduler.times - rings,
+                sum(usage.trips.values()) + self.scheduler.times - schedules + self.invoker.times - invokes,
+                self.scheduler.times - schedules,
             )
 
 
@@ -319,7 +319,7 @@ class TestTheTable:
             "list 25 events of an instance": rig.reads(
                 lambda: history_page(rig, instance, before=None, limit=25)
             ),
-            "explain an instance": rig.reads(lambda: explained(rig, instance, NOON)),
+            "explain an instance": rig.reads(lambda: explain_at(rig, instance, NOON)),
             "sweep a shard without anything due": rig.reads(lambda: sweep(rig, 0, limit=500)),
             "find a slice of 25 instances of a strategy": rig.reads(
                 lambda: next_batch(
@@ -327,7 +327,7 @@ class TestTheTable:
                     SelectionScan(
                         account=account, selection=OfStrategy(strategy=strategy.sid), begun_at=NOON
                     ),
-                    wanted=25,
+                    size=25,
                 )
             ),
             "cancel 25 instances in bulk": rig.reads(

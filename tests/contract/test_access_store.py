@@ -66,14 +66,14 @@ class TestSessions:
     def test_its_end_is_moved_on(self, stores: Stores) -> None:
         stores.access.open_session(full.SESSION)
         moved = replace(full.SESSION, idle_until=full.at(3))
-        stores.access.move_session(moved)
+        stores.access.extend_session(moved)
         assert stores.access.session(full.SESSION.token_hash) == moved
 
     def test_closed_it_stays_closed_whoever_still_moves_it_on(self, stores: Stores) -> None:
         stores.access.open_session(full.SESSION)
         for _ in range(2):
             stores.access.close_session(full.SESSION.token_hash)
-        stores.access.move_session(full.SESSION)
+        stores.access.extend_session(full.SESSION)
         assert stores.access.session(full.SESSION.token_hash) is None
 
     def test_it_is_no_key_and_no_key_is_one(self, stores: Stores) -> None:

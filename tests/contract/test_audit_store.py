@@ -8,7 +8,7 @@ from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
-from tests.contract.test_instance_store import an_instance, changed
+from tests.contract.instances import an_instance, changed
 from tests.engines import Stores
 from tests.full import at
 

@@ -11,8 +11,8 @@ from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.strategy.model import StrategyHead
 from tests import full
-from tests.contract.test_instance_store import an_instance, changed
-from tests.contract.test_strategy_store import settings
+from tests.contract.instances import an_instance, changed
+from tests.contract.strategies import settings
 from tests.engines import Stores
 from tests.full import at
 

@@ -1,8 +1,6 @@
 """What a ``StrategyStore`` promises, on every engine."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +12,11 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Strategy
 from shared.domain.strategy.parse import stored_definition
 from tests import full
+from tests.contract.strategies import settings
 from tests.engines import ENVIRONMENT, Stores
 
 HEAD = replace(full.HEAD, deleted_at=None)
 OTHER = StrategySid("01890a5d-ac96-774b-bcce-b302099a0002")
-EVENTS = Path(__file__).parents[2] / "events"
-
-
-def settings(of: str = "gym-membership") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((EVENTS / f"{of}.json").read_text())["settings"]
-    return found
 
 
 class TestAHead:

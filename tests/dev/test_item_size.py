@@ -45,7 +45,7 @@ class TestSizes:
         assert item_bytes({"sid": {"S": "i-1"}, "größe": {"N": "12"}}) == 3 + 3 + 7 + 2
 
     def test_of_no_known_kind(self) -> None:
-        with pytest.raises(ValueError, match="no kind of attribute: X"):
+        with pytest.raises(ValueError, match="unknown attribute type: X"):
             value_bytes({"X": "1"})
 
 

@@ -313,5 +313,5 @@ class TestWhatItCannotCount:
 
     def test_a_table_it_does_not_know(self, moto: DynamoDb) -> None:
         Meter(Tables()).watch(moto.client)
-        with pytest.raises(UnmeteredError, match="is not known"):
+        with pytest.raises(UnmeteredError, match="unknown table"):
             put(moto, weighing(100, pk="a", sk="b"))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from dev.books import Books, disagreements
 from dev.client import Api, Processes, example
+from dev.history_reader import HistoryReader, contradictions
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import EventRecord, JournalEntry
 
@@ -43,7 +43,7 @@ def ledger(processes: Processes) -> list[dict[str, Any]]:
 
 def first_charge(processes: Processes, sid: str) -> tuple[EventRecord | None, tuple[JournalEntry, ...]]:
     """The record of the first charge, if it has ended, and its steps."""
-    _, record, entries = next(iter(Books.of(processes.stack).events(sid)))
+    _, record, entries = next(iter(HistoryReader.of(processes.stack).events(sid)))
     return record, entries
 
 
@@ -65,7 +65,7 @@ def assert_right(processes: Processes, sids: list[str]) -> list[int]:
     assert record is not None
     assert record.event.status is EventStatus.PROCESSED
     assert [entry.intent.step for entry in entries] == ["charge", "crm-paid", "mail-receipt"]
-    assert disagreements(Books.of(processes.stack), sids, ledger(processes)) == []
+    assert contradictions(HistoryReader.of(processes.stack), sids, ledger(processes)) == []
     arrived = Counter(line["key"] for line in ledger(processes))
     for entry in entries:
         times = arrived[str(entry.intent.call_key)]

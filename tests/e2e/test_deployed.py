@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from dev.books import disagreements
 from dev.client import KEY, Api, Processes, RefusedError, example
 from dev.deployment import Deployment
 from dev.emulator import free_port
+from dev.history_reader import contradictions
 from dev.ministack import Ministack
 from dev.packages import built_here
 from shared.api.automation.routes import NOT_SERVED
@@ -203,12 +203,12 @@ class TestOneDeployment:
         )
 
     def test_a_schedule_rings_and_is_gone(self, club: Club) -> None:
-        doorbell = f"{club.ben.events['send-reminder']}-1"
-        assert doorbell in club.armed
+        wakeup = f"{club.ben.events['send-reminder']}-1"
+        assert wakeup in club.armed
         club.await_end(club.ben, "send-reminder", seconds=A_RING)
 
         assert club.calls(club.ben) == ["reminder"]
-        assert doorbell not in club.deployment.schedules()
+        assert wakeup not in club.deployment.schedules()
         reminder = club.event(club.ben.events["send-reminder"])
         assert 0 <= reminder["executionDelta"] < GRACE.total_seconds() * 1000, (
             "the sweeper may have come first"
@@ -218,7 +218,9 @@ class TestOneDeployment:
         club.await_end(club.cleo, "send-welcome", "charge-fee", seconds=A_RING)
 
         assert club.calls(club.cleo) == ["welcome", "/4020/charges", "paid", "receipt"]
-        (denied,) = (line for line in club.deployment.denials("CoreApi") if line["message"] == "doorbell")
+        (denied,) = (
+            line for line in club.deployment.denials("CoreApi") if line["message"] == "wakeup not sent"
+        )
         assert (denied["what"], denied["sid"]) == ("invoke", club.cleo.sid)
         assert "not authorized to perform: lambda:InvokeFunction" in denied["error"]
 
@@ -301,5 +303,5 @@ class TestOneDeployment:
         club.await_end(club.cleo, "charge-fee", seconds=A_RING)
 
         sids = [member.sid for member in (club.ann, club.ben, club.cleo)]
-        assert disagreements(club.deployment.books, sids, club.ledger()) == []
+        assert contradictions(club.deployment.history, sids, club.ledger()) == []
         assert club.deployment.unforeseen_denials() == []

@@ -28,7 +28,7 @@ class TestTheSchedulerAlone:
         record = await_end(processes, sid, 200)
 
         assert record.event.status is EventStatus.PROCESSED
-        await_all(lambda: started(processes).get("doorbell events") == 1, 10)
+        await_all(lambda: started(processes).get("wakeup events") == 1, 10)
 
     @pytest.mark.timeout(200)
     def test_a_schedule_armed_before_a_jump_rings_at_the_right_time_after_it(

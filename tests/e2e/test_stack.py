@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dev.books import Books, disagreements
 from dev.client import Api, Processes, RefusedError, advance
+from dev.history_reader import HistoryReader, contradictions
 from tests.e2e.gym import assert_right, await_all, await_end, gym, join, ledger, now_of
 
 SLOW = 0.15
@@ -68,7 +68,7 @@ class TestAPausedQueue:
 
         for sid in sids:
             await_end(processes, sid, 240)
-        assert disagreements(Books.of(processes.stack), sids, ledger(processes)) == []
+        assert contradictions(HistoryReader.of(processes.stack), sids, ledger(processes)) == []
         assert {held_by(api, sid) for sid in sids} == {None}
 
 

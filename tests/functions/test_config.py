@@ -2,27 +2,11 @@
 
 from datetime import timedelta
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 
-from dev.template import Template
 from shared.config import ConfigError, read_settings
-
-ROOT = Path(__file__).parents[2]
-PARAMETERS = {
-    "Stage": "test",
-    "Environment": "dev",
-    "SettingsKeyArn": "arn:key",
-    "Pepper": "p" * 32,
-    "AllowedCidrs": "10.0.0.0/8, fd00::/8",
-}
-
-
-def environment() -> dict[str, str]:
-    """What the template sets for a function."""
-    template = Template(ROOT / "template.yaml", PARAMETERS)
-    return dict(next(iter(template.functions())).environment)
+from tests.functions.environments import environment
 
 
 class TestSettings:

@@ -60,8 +60,8 @@ class TestOneDeployment:
 
         # Its service is at a loopback address, which no deployment lets calls go to: the shipment fails.
         deployment.at = start + timedelta(minutes=4)
-        assert sweeper({}, Context())["rung"] == 1
-        assert sweeper({}, Context())["rung"] == 0
+        assert sweeper({}, Context())["wakeups"] == 1
+        assert sweeper({}, Context())["wakeups"] == 0
         assert step_runner({"sid": sid}, Context()) == {"claimed": 1}  # type: ignore[arg-type]
         assert step_runner({"sid": sid}, Context()) == {"claimed": 0}  # type: ignore[arg-type]
 
@@ -129,7 +129,7 @@ class TestWhatCannotBeRead:
 
         assert sum(one["failed"] for one in freed) == 1
         told = {(record.message, record.__dict__.get("instance")) for record in caplog.records}
-        assert {("not swept", sids[0]), ("not done", sids[1])} <= told
+        assert {("instance not swept", sids[0]), ("instance not processed", sids[1])} <= told
 
 
 def quick() -> Context:

@@ -13,7 +13,7 @@ from dev.key import main
 from dev.template import Template
 from shared import bootstrap
 from shared.domain.access import Role
-from tests.functions.test_config import PARAMETERS, ROOT
+from tests.functions.environments import PARAMETERS, ROOT
 
 NAME = "ritornello-test-core-api"
 

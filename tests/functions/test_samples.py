@@ -117,7 +117,7 @@ class TestTheSamples:
         assert invoked("step_runner") == {"claimed": 1}
 
     def test_the_sweeper_finds_nothing_to_do(self) -> None:
-        assert invoked("sweeper") == {"rung": 0, "failed": 0, "operations": 0}
+        assert invoked("sweeper") == {"wakeups": 0, "failed": 0, "operations": 0}
 
     def test_the_bulk_runner_frees_what_the_queue_has_held(self) -> None:
         ports = bootstrap.ports()

@@ -71,7 +71,7 @@ def assert_effect_once(world: World, path: str, events: list[EventRecord]) -> No
         assert len(keys) == 1, f"event {record.event.seq} took effect at {path} under {sorted(keys)}"
 
 
-def assert_books_agree(world: World) -> None:
+def assert_history_consistent(world: World) -> None:
     """No event is both finished and open, and sequence numbers have no holes."""
     instance = only_instance(world)
     still_open = {event.seq for event in instance.events}
@@ -141,16 +141,16 @@ def assert_every_cycle_accounted_for(world: World) -> None:
     )
 
 
-def assert_orders_applied_once(world: World) -> None:
+def assert_directives_applied_once(world: World) -> None:
     """What a depot's controller ordered was done as a whole: for each parcel that is counted, a survey was created."""
-    assert_orders_counted(world, "shipped")
+    assert_directives_counted(world, "shipped")
     instance = only_instance(world)
     asked = [record for record in records_of(world, "survey") if record.event.kind is EventKind.ADDED]
     waiting = [event for event in instance.events if event.kind is EventKind.ADDED]
     assert len(asked) + len(waiting) == instance.attributes["shipped"]
 
 
-def assert_orders_counted(world: World, attribute: str) -> None:
+def assert_directives_counted(world: World, attribute: str) -> None:
     """Each journalled step that ordered one more of an attribute has had it.
 
     Not so where somebody else than its runner has closed or killed its event, nor where it was written down after

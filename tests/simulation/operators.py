@@ -29,7 +29,7 @@ WITHDRAWALS = 0.5
 """How often operators take something off instead of deciding what waits."""
 
 
-def weather(rng: random.Random, *, stall: float = 0.03, double_bell: float = 0.2) -> Faults:
+def weather(rng: random.Random, *, stall: float = 0.03, double_wakeup: float = 0.2) -> Faults:
     """Bad for the first few hundred points."""
     return Faults(
         rng=rng,
@@ -37,10 +37,10 @@ def weather(rng: random.Random, *, stall: float = 0.03, double_bell: float = 0.2
         kill=0.02,
         stall=stall,
         lost_reply=0.03,
-        lost_bell=0.1,
-        double_bell=double_bell,
-        late_bell=0.1,
-        early_bell=0.1,
+        lost_wakeup=0.1,
+        double_wakeup=double_wakeup,
+        late_wakeup=0.1,
+        early_wakeup=0.1,
         service_error=0.05,
         service_silence=0.08,
     )

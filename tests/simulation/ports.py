@@ -138,7 +138,7 @@ class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
     def run(self, sid: InstanceSid) -> Process:
         """Invoke a step runner now."""
 
-    def carry_on(self, sid: OperationSid) -> Process:
+    def run_operation(self, sid: OperationSid) -> Process:
         """Invoke a bulk runner now."""
 
 
@@ -167,4 +167,4 @@ class SweeperPorts:
 
     def invoke_operation(self, sid: OperationSid) -> None:
         self._world.io("invoke_operation")
-        self._world.carry_on(sid)
+        self._world.run_operation(sid)

@@ -18,10 +18,10 @@ from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
 from tests.simulation.laws import (
     assert_at_rest,
-    assert_books_agree,
+    assert_directives_counted,
     assert_history_complete,
+    assert_history_consistent,
     assert_no_unmarked_double,
-    assert_orders_counted,
     only_instance,
     records_of,
 )
@@ -153,12 +153,12 @@ def assert_paid_once(world: World, gateway: Gateway) -> None:
     assert len(seqs) == len(set(seqs)), f"money was taken twice: {gateway.confirmed}"
     done = [r.event.seq for r in records_of(world, "collect") if r.event.status is EventStatus.PROCESSED]
     assert set(done) <= set(seqs)
-    assert_orders_counted(world, "paid")
+    assert_directives_counted(world, "paid")
 
 
 def assert_lawful(world: World, gateway: Gateway) -> None:
     assert_at_rest(world)
-    assert_books_agree(world)
+    assert_history_consistent(world)
     assert_history_complete(world)
     assert_no_unmarked_double(world)
     assert_paid_once(world, gateway)
@@ -243,10 +243,10 @@ def storm(seed: int) -> tuple[World, Gateway]:
         kill=0.02,
         stall=0.05,
         lost_reply=0.03,
-        lost_bell=0.1,
-        double_bell=0.2,
-        late_bell=0.1,
-        early_bell=0.1,
+        lost_wakeup=0.1,
+        double_wakeup=0.2,
+        late_wakeup=0.1,
+        early_wakeup=0.1,
         service_error=0.05,
         service_silence=0.1,
     )

@@ -15,11 +15,11 @@ from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.simulation.chance import any_strategy
 from tests.simulation.laws import (
     assert_at_rest,
-    assert_books_agree,
+    assert_directives_counted,
     assert_every_cycle_accounted_for,
     assert_history_complete,
+    assert_history_consistent,
     assert_no_unmarked_double,
-    assert_orders_counted,
     only_instance,
     valid_records,
 )
@@ -85,11 +85,11 @@ def a_story(seed: int) -> tuple[World, random.Random]:
 def assert_lawful(world: World) -> None:
     """Everything that must hold of any strategy once the storm is over."""
     assert_at_rest(world)
-    assert_books_agree(world)
+    assert_history_consistent(world)
     assert_history_complete(world)
     assert_no_unmarked_double(world)
     assert_every_cycle_accounted_for(world)
-    assert_orders_counted(world, "n")
+    assert_directives_counted(world, "n")
 
 
 class TestAnyStrategy:

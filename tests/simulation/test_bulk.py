@@ -11,7 +11,7 @@ from itertools import combinations
 
 import pytest
 
-from shared.application.bulk.start import BulkRequest, OperationOverError, begin_bulk, order
+from shared.application.bulk.start import BulkRequest, OperationOverError, begin_bulk, command_operation
 from shared.application.control import control
 from shared.application.start import Repeatable, StartInstance, start_instance
 from shared.domain.bulk.operation import BulkOperation, BulkStatus, Counts, OperationCommand
@@ -159,7 +159,7 @@ class TestStorms:
     """Crashes, stalls, lost replies and lost bells, while people give orders to operation and instances."""
 
     def weather(self, rng: random.Random, *, stall: float = 0.01) -> Faults:
-        return Faults(rng=rng, until=500, kill=0.01, stall=stall, lost_reply=0.03, lost_bell=0.1)
+        return Faults(rng=rng, until=500, kill=0.01, stall=stall, lost_reply=0.03, lost_wakeup=0.1)
 
     def test_the_operation_comes_to_its_end(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -214,6 +214,6 @@ def begin_stormily(world: World, command: Cancel | CancelTasks | Pause) -> None:
 
 def apply_command(world: World, told: OperationCommand) -> None:
     try:
-        order(world, the_operation(world), told, by=BEN)
+        command_operation(world, the_operation(world), told, by=BEN)
     except OperationOverError:
         return

@@ -8,9 +8,9 @@ import pytest
 
 from tests.simulation.laws import (
     assert_at_rest,
-    assert_books_agree,
     assert_effect_once,
     assert_history_complete,
+    assert_history_consistent,
     assert_no_unmarked_double,
     only_instance,
     records_of,
@@ -39,7 +39,7 @@ def assert_done_right(world: World) -> None:
     assert [record.event.status for record in records_of(world, "send-welcome")] == ["PROCESSED"]
     assert only_instance(world).plan.cycle == 3
     assert_at_rest(world)
-    assert_books_agree(world)
+    assert_history_consistent(world)
     assert_history_complete(world)
     assert_no_unmarked_double(world)
     assert_effect_once(world, "/charges", charges)

@@ -20,7 +20,7 @@ from shared.domain.instance.journal import EventHistory, EventRecord, JournalEnt
 from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.verdict import AuditEntry
 from tests.simulation.laws import only_instance
-from tests.simulation.test_storms import CALM, assert_lawful, storm
+from tests.simulation.storms import CALM, assert_lawful, storm
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
 
@@ -29,7 +29,7 @@ MOST_SEEDS = 200
 
 def stormy_end(seed: int, sabotage: Callable[[World], None]) -> World:
     """A storm with two more runners a day than anybody asked for, on a world somebody has tampered with."""
-    world = storm(seed, stall=0.15, double_bell=0.9)
+    world = storm(seed, stall=0.15, double_wakeup=0.9)
     sabotage(world)
     for day in range(12):
         world.run_until(datetime(2026, 2, 26, tzinfo=UTC) + timedelta(days=day, hours=8))

@@ -15,11 +15,11 @@ from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.factories import settings, step, strategy_from, task
 from tests.simulation.laws import (
     assert_at_rest,
-    assert_books_agree,
     assert_effect_at_most_once,
     assert_effect_once,
     assert_every_cycle_accounted_for,
     assert_history_complete,
+    assert_history_consistent,
     assert_no_unmarked_double,
     only_instance,
     records_of,
@@ -82,7 +82,7 @@ def assert_done_right(world: World) -> None:
     assert [record.event.attempt for record in charges] == [1, 2, 1]
     assert_told(world, "COMPLETED")
     assert_at_rest(world)
-    assert_books_agree(world)
+    assert_history_consistent(world)
     assert_every_cycle_accounted_for(world)
     assert_history_complete(world)
     assert_no_unmarked_double(world)

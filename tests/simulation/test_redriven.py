@@ -26,16 +26,16 @@ from shared.domain.strategy.model import Json
 from tests.lifecycle_factories import strategy
 from tests.simulation.laws import (
     assert_at_rest,
-    assert_books_agree,
     assert_effect_at_most_once,
     assert_every_cycle_accounted_for,
     assert_history_complete,
+    assert_history_consistent,
     assert_no_unmarked_double,
     only_instance,
     records_of,
 )
 from tests.simulation.watch import Watch
-from tests.simulation.world import Faults, World, everything_sent
+from tests.simulation.world import Faults, World, calls_to
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
 ANN = Actor(name="ann")
@@ -131,11 +131,11 @@ def assert_done_right(world: World, *, charged_under: int) -> None:
     instance = only_instance(world)
     assert (instance.status, instance.plan.cycle, instance.events) == (InstanceStatus.CANCELED, 1, ())
     assert_at_rest(world)
-    assert_books_agree(world)
+    assert_history_consistent(world)
     assert_history_complete(world)
     assert_no_unmarked_double(world)
     assert_every_cycle_accounted_for(world)
-    keys = {sending.key for sending in everything_sent(world.ledger, "/charges")}
+    keys = {sending.key for sending in calls_to(world.ledger, "/charges")}
     assert len(keys) == charged_under
     assert_effect_at_most_once(world, "/charges")
     assert_effect_at_most_once(world, "/reserves")
@@ -174,10 +174,10 @@ class TestASingleCrash:
         (record,) = records_of(world, "bill")
         assert (record.event.status, record.event.run) == (EventStatus.PROCESSED, 2)
         sid = only_instance(world).sid
-        reserved = {sending.key for sending in everything_sent(world.ledger, "/reserves")}
+        reserved = {sending.key for sending in calls_to(world.ledger, "/reserves")}
         assert reserved == {call_key(event_sid(sid, 1), run=run, visit=1) for run in (1, 2)}
         assert_at_rest(world)
-        assert_books_agree(world)
+        assert_history_consistent(world)
         assert_history_complete(world)
         assert_no_unmarked_double(world)
 
@@ -218,7 +218,7 @@ class TestAStaleRecord:
         world.run_until(START + timedelta(days=1))
 
         assert_done_right(world, charged_under=1)
-        assert len(everything_sent(world.ledger, "/reserves")) == 1
+        assert len(calls_to(world.ledger, "/reserves")) == 1
 
 
 class TestTheGuards:

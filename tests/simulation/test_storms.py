@@ -1,60 +1,17 @@
 """Everything at once: crashes, stalls, lost replies, bad doorbells, failing services, operators."""
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.lifecycle.commands import Cancel
 from tests.simulation.laws import (
-    assert_at_rest,
-    assert_books_agree,
-    assert_effect_at_most_once,
-    assert_effect_once,
-    assert_every_cycle_accounted_for,
-    assert_history_complete,
-    assert_no_unmarked_double,
-    assert_orders_applied_once,
     only_instance,
-    records_of,
     valid_records,
 )
-from tests.simulation.operators import ANN, all_clear, command, near_something, operate, weather
-from tests.simulation.stories import declined, gym_world, join, parcel_world, subscribe
-from tests.simulation.watch import Watch
-from tests.simulation.world import World
-
-CALM = datetime(2026, 6, 20, 12, tzinfo=UTC)
-
-
-def storm(
-    seed: int, *, stall: float = 0.03, double_bell: float = 0.2, horizon: timedelta | None = None
-) -> World:
-    """A gym or a depot in bad weather, under watch."""
-    rng = random.Random(seed)
-    faults = weather(rng, stall=stall, double_bell=double_bell)
-    world = gym_world(faults, requestDelayTime=250) if seed % 2 else parcel_world(faults)
-    world.strategy = replace(world.strategy, horizon=horizon)
-    world.answers = declined(rng.randint(0, 2))
-    Watch(world).install()
-    (join if seed % 2 else subscribe)(world)
-    return world
-
-
-def assert_lawful(world: World) -> None:
-    """Everything that must hold of a gym or a depot once the storm is over."""
-    assert_at_rest(world)
-    assert_books_agree(world)
-    assert_history_complete(world)
-    assert_no_unmarked_double(world)
-    assert_every_cycle_accounted_for(world)
-    for path in ("/charges", "/reservations", "/packages", "/surveys"):
-        assert_effect_at_most_once(world, path)
-    if world.strategy.name == "parcels":
-        assert_orders_applied_once(world)
-    done = [r for r in records_of(world, "charge-fee") if r.event.status is EventStatus.PROCESSED]
-    assert_effect_once(world, "/charges", done)
+from tests.simulation.operators import ANN, all_clear, command, near_something, operate
+from tests.simulation.storms import CALM, assert_lawful, storm
 
 
 class TestBadWeather:
@@ -69,7 +26,7 @@ class TestBadWeather:
 
     def test_without_doorbells_the_sweeper_alone_is_enough(self, seed: int) -> None:
         world = storm(seed)
-        world.doorbells = False
+        world.delivers_wakeups = False
 
         world.run_until(CALM)
 
@@ -85,7 +42,7 @@ class TestBadWeather:
         assert_lawful(world)
 
     def test_with_more_runners_than_anybody_asked_for(self, seed: int) -> None:
-        world = storm(seed, double_bell=0.9, stall=0.15)
+        world = storm(seed, double_wakeup=0.9, stall=0.15)
         for day in range(110):
             world.run_until(datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day, hours=8))
             world.run(only_instance(world).sid)

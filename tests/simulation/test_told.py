@@ -25,7 +25,7 @@ def gym_at_its_first_charge() -> World:
     """A member's first charge is due; nobody rings, runners come only as they are told to."""
     world = gym_world()
     join(world)
-    world.doorbells = world.sweeper = False
+    world.delivers_wakeups = world.sweeper = False
     world.run_until(datetime(2026, 3, 1, tzinfo=UTC))
     world.run(only_instance(world).sid)  # the welcome and the reminder
     world.run_until(DUE)
@@ -87,13 +87,13 @@ class TestTwoZombies:
         world = gym_at_its_first_charge()
         world.answers = Fading()
         sid, jobs = only_instance(world).sid, world.jobs
-        world.held[f"job-{jobs + 1}", "append"] = timedelta(seconds=400)
-        world.held[f"job-{jobs + 2}", "append"] = timedelta(seconds=600)
+        world.delays[f"job-{jobs + 1}", "append"] = timedelta(seconds=400)
+        world.delays[f"job-{jobs + 2}", "append"] = timedelta(seconds=600)
         for seconds in (0, 150, 420):
             world.run_until(DUE + timedelta(seconds=seconds))
             world.run(sid)
         world.run_until(DUE + timedelta(hours=1))
-        assert world.held == {}
+        assert world.delays == {}
         assert world.answers.charges == 2
         return world
 
@@ -135,14 +135,14 @@ class TestARefusalThatComesTooLate:
         world = gym_at_its_first_charge()
         world.answers = service = Recovering()
         sid, jobs = only_instance(world).sid, world.jobs
-        world.held[f"job-{jobs + 1}", "append"] = timedelta(seconds=400)
-        world.held[f"job-{jobs + 2}", "append"] = timedelta(seconds=600)
+        world.delays[f"job-{jobs + 1}", "append"] = timedelta(seconds=400)
+        world.delays[f"job-{jobs + 2}", "append"] = timedelta(seconds=600)
         for seconds in (0, 150, 420):
             world.run_until(DUE + timedelta(seconds=seconds))
             world.run(sid)
         world.sweeper = True
         world.run_until(DUE + timedelta(days=1))
-        assert world.held == {}
+        assert world.delays == {}
         assert records_of(world, "charge-fee")
         return set(service.taken)
 
@@ -167,7 +167,7 @@ class TestAPlanBeyondTheHorizon:
         assert only_instance(world).sweep.schedule_at is None  # the welcome is due in minutes
         world.run_until(DUE - timedelta(days=2))
         assert only_instance(world).sweep.schedule_at is not None
-        assert world.bells == {}
+        assert world.schedules == {}
         world.run_until(DUE + timedelta(minutes=1))
         return records_of(world, "charge-fee")
 

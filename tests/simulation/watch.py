@@ -13,7 +13,7 @@ from tests.simulation.world import NOT_SENT, World
 class Claim:
     """A claim as it was stored. spared: it is of an event that may run after cancelation."""
 
-    held: bool
+    is_blocked: bool
     spared: bool
     calls_since_stop: int = 0
 
@@ -47,7 +47,7 @@ class Watch:
         event = instance.executing
         if event is not None and instance.fence > self.fence:
             assert not stopped or event.after_cancellation, "claimed although stopped"
-            self.claims[self._job()] = Claim(held=self._flag_is_up(), spared=event.after_cancellation)
+            self.claims[self._job()] = Claim(is_blocked=self._flag_is_up(), spared=event.after_cancellation)
         elif event is not None and event.after_cancellation and self._job() in self.claims:
             self.claims[self._job()].spared = True  # its own controller has canceled the instance
         self.fence = instance.fence
@@ -55,7 +55,9 @@ class Watch:
     def called(self, request: ServiceRequest) -> None:
         """Called as a call is about to be sent."""
         claim = self.claims[self._job()]
-        assert not claim.held, f"{request.url} called although strategy or queue was paused before the claim"
+        assert not claim.is_blocked, (
+            f"{request.url} called although strategy or queue was paused before the claim"
+        )
         if self.was_stopped and not claim.spared:
             claim.calls_since_stop += 1
             assert claim.calls_since_stop == 1, "a second step started on a stopped instance"

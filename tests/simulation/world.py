@@ -8,10 +8,10 @@ from datetime import date, datetime, timedelta
 from dev.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
 from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.application.ports import Controllers, PageKey, StaleRevError
 from shared.application.runner.loop import run_due_events
-from shared.application.sweep import ring_operations, sweep
+from shared.application.sweep import sweep, wake_operations
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import far_partition, swept_partition
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
@@ -40,10 +40,10 @@ class Faults:
     kill: float = 0.0
     stall: float = 0.0
     lost_reply: float = 0.0
-    lost_bell: float = 0.0
-    double_bell: float = 0.0
-    late_bell: float = 0.0
-    early_bell: float = 0.0
+    lost_wakeup: float = 0.0
+    double_wakeup: float = 0.0
+    late_wakeup: float = 0.0
+    early_wakeup: float = 0.0
     service_error: float = 0.0
     service_silence: float = 0.0
     kill_at: frozenset[int] = frozenset()
@@ -78,21 +78,21 @@ class World:
     strategy: Strategy
     now_at: datetime
     faults: Faults
-    doorbells: bool = True
+    delivers_wakeups: bool = True
     sweeper: bool = True
     store: MemoryInstances = field(default_factory=MemoryInstances)
     flags: MemoryStrategies = field(default_factory=MemoryStrategies)
     controllers: Controllers = field(default_factory=NoControllers)
     names: SequentialIds = field(default_factory=SequentialIds)
     stage: Stage = field(default_factory=Stage)
-    bells: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
+    schedules: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
     ledger: list[Sending] = field(default_factory=list)
     answers: Callable[[ServiceRequest], CallOutcome] = lambda _: Answered(status=200, body={"id": "1"})
     jobs: int = 0
-    rings: int = 0
+    wakeup_count: int = 0
     watchers: list[Callable[[ServiceRequest], None]] = field(default_factory=list)
     commit_watchers: list[Callable[[Instance], None]] = field(default_factory=list)
-    held: dict[tuple[str, str], timedelta] = field(default_factory=dict)
+    delays: dict[tuple[str, str], timedelta] = field(default_factory=dict)
     versions: dict[int, Strategy] = field(default_factory=dict)
     too_late: list[JournalEntry] = field(default_factory=list)
     next_sweep: datetime = field(init=False)
@@ -266,27 +266,27 @@ class World:
 
     def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
         self.io("arm")
-        if not self.doorbells or self.faults.happens(self.faults.lost_bell):
+        if not self.delivers_wakeups or self.faults.happens(self.faults.lost_wakeup):
             return
-        if self.faults.happens(self.faults.late_bell):
+        if self.faults.happens(self.faults.late_wakeup):
             at += timedelta(seconds=self.faults.rng.randint(60, 4000))
-        elif self.faults.happens(self.faults.early_bell):
+        elif self.faults.happens(self.faults.early_wakeup):
             at -= timedelta(seconds=self.faults.rng.randint(1, 4000))
-        self.bells.setdefault(name, (at, sid))
-        if self.faults.happens(self.faults.double_bell):
-            self.bells.setdefault(f"{name}-again", (at + timedelta(seconds=1), sid))
+        self.schedules.setdefault(name, (at, sid))
+        if self.faults.happens(self.faults.double_wakeup):
+            self.schedules.setdefault(f"{name}-again", (at + timedelta(seconds=1), sid))
         self.io("armed")
 
     def invoke(self, sid: InstanceSid) -> None:
         self.io("invoke")
-        if self.doorbells and not self.faults.happens(self.faults.lost_bell):
+        if self.delivers_wakeups and not self.faults.happens(self.faults.lost_wakeup):
             self.run(sid)
         self.io("invoked")
 
     def invoke_operation(self, sid: OperationSid) -> None:
         self.io("invoke_operation")
-        if self.doorbells and not self.faults.happens(self.faults.lost_bell):
-            self.carry_on(sid)
+        if self.delivers_wakeups and not self.faults.happens(self.faults.lost_wakeup):
+            self.run_operation(sid)
 
     # --- the story ---------------------------------------------------------------------------------------
 
@@ -300,9 +300,9 @@ class World:
             process.doomed = True
         if self.faults.happens(self.faults.stall):
             process.wakes_at = self.now_at + timedelta(seconds=self.faults.rng.randint(1, 600))
-        held = self.held.pop((process.name, label), None)
-        if held is not None:
-            process.wakes_at = self.now_at + held
+        delays = self.delays.pop((process.name, label), None)
+        if delays is not None:
+            process.wakes_at = self.now_at + delays
         self.stage.point(label)
 
     def may_lose_reply(self) -> None:
@@ -336,7 +336,7 @@ class World:
                 self.now_at = max(self.now_at, end)
                 return
             self.now_at = max(self.now_at, at)
-            self._ring_bells()
+            self._deliver_wakeups()
             self._sweep()
         raise AssertionError("the world does not come to rest")
 
@@ -344,17 +344,17 @@ class World:
         """Let every process end, without letting time pass for anybody else."""
         self.run_until(self.now_at)
 
-    def carry_on(self, sid: OperationSid) -> Process:
+    def run_operation(self, sid: OperationSid) -> Process:
         """Invoke a bulk runner now."""
         started = self.now_at
         return self.do(
             f"bulk {sid}",
-            lambda: carry_on(self, sid, time_left=lambda: started + LAMBDA - self.now_at),
+            lambda: run_operation(self, sid, time_left=lambda: started + LAMBDA - self.now_at),
         )
 
     def _next_instant(self) -> datetime | None:
         instants = [process.wakes_at for process in self.stage.processes]
-        instants += [at for at, _ in self.bells.values()]
+        instants += [at for at, _ in self.schedules.values()]
         if self.sweeper:
             instants += [self._on_the_minute(max(at, self.next_sweep)) for at in self._to_be_swept()]
         return min(instants, default=None)
@@ -374,11 +374,11 @@ class World:
             else at.replace(second=0, microsecond=0) + SWEEP_PERIOD
         )
 
-    def _ring_bells(self) -> None:
-        for name, (at, sid) in sorted(self.bells.items(), key=lambda item: item[1][0]):
+    def _deliver_wakeups(self) -> None:
+        for name, (at, sid) in sorted(self.schedules.items(), key=lambda item: item[1][0]):
             if at <= self.now_at:
-                del self.bells[name]
-                self.rings += 1
+                del self.schedules[name]
+                self.wakeup_count += 1
                 self.run(sid)
 
     def _sweep(self) -> None:
@@ -386,13 +386,13 @@ class World:
         if not self.sweeper or self.now_at < self.next_sweep or not due:
             return
         self.next_sweep = self.now_at + SWEEP_PERIOD
-        self.do("sweep", self._sweep_ringing)
+        self.do("sweep", self._run_sweep)
 
-    def _sweep_ringing(self) -> None:
+    def _run_sweep(self) -> None:
         """The sweeper's own rings are not doorbells: they work where those are switched off."""
         ports = SweeperPorts(self)
         assert sweep(ports, 0, limit=100).failed == {}
-        ring_operations(ports, limit=100)
+        wake_operations(ports, limit=100)
 
     def _note(self, request: ServiceRequest, *, took_effect: bool, status: str) -> None:
         self.ledger.append(
@@ -407,6 +407,6 @@ class World:
         )
 
 
-def everything_sent(sendings: Iterable[Sending], path: str) -> list[Sending]:
+def calls_to(sendings: Iterable[Sending], path: str) -> list[Sending]:
     """The calls to a path, in order."""
     return [sending for sending in sendings if sending.url.endswith(path)]

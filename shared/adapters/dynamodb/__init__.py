@@ -1,1 +1,1 @@
-"""The stores on DynamoDB: items, their documents, and the conditional writes that keep them true."""
+"""The stores on DynamoDB: items, their documents, and conditional writes."""

@@ -1,4 +1,4 @@
-"""Access keys and the accounts' queue flags on DynamoDB."""
+"""Access keys, sessions and the queue flags of accounts on DynamoDB."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,14 +35,16 @@ from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
 _BEHIND_ALL = "~"
-"""Sorts behind every instant: those begin with a digit."""
+"""Sorts after every instant, since instants begin with a digit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDbAccess:
-    """An ``AccessStore``. Keys are read strongly: a new one works at once, a removed one no longer.
+    """An ``AccessStore``.
 
-    Beside each key stands an item under its account, by which the account's keys are listed.
+    Reads of keys are strongly consistent: a new key works at once, a removed key no longer.
+
+    Each key has a second item under its account, for the list of the account's keys.
     """
 
     client: DynamoDbClient
@@ -55,19 +57,19 @@ class DynamoDbAccess:
 
     def put_key(self, key: AccessKey, *, audit: AuditEntry | None = None) -> None:
         item = item_of(key.account_id, access_key(key.key_id), doc=to_text(ACCESS_KEY.write(key)))
-        listed = item_of(key.account_id, owned_key(key.account_id, _place(key)))
-        self._write([self._put(item), self._put(listed)], audit)
+        index_item = item_of(key.account_id, owned_key(key.account_id, _place(key)))
+        self._write([self._put(item), self._put(index_item)], audit)
 
     def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
         keys = (access_key(key.key_id), owned_key(key.account_id, _place(key)))
-        deletes = [{"Delete": {"TableName": self.tables.access, "Key": to_attributes(one)}} for one in keys]
+        deletes = [{"Delete": {"TableName": self.tables.access, "Key": to_attributes(item)}} for item in keys]
         self._write(deletes, audit)
 
     def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
         last = OWNED_KEY + _BEHIND_ALL if before is None else owned_key(account, before)["sk"]
-        listed = query_all(
+        index_item = query_all(
             self.client,
-            most=limit + 1,  # the place before which they are to be may itself be among them
+            most=limit + 1,  # BETWEEN includes ``before`` itself
             TableName=self.tables.access,
             KeyConditionExpression="pk = :account AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues=to_attributes(
@@ -76,9 +78,9 @@ class DynamoDbAccess:
             ScanIndexForward=False,
             ConsistentRead=True,
         )
-        places = [place_of(item["sk"]["S"].removeprefix(OWNED_KEY)) for item in listed]
-        wanted = [place for place in places if before is None or place < before][:limit]
-        keys = [to_attributes(access_key(place.sid)) for place in wanted]
+        places = [place_of(item["sk"]["S"].removeprefix(OWNED_KEY)) for item in index_item]
+        chosen = [place for place in places if before is None or place < before][:limit]
+        keys = [to_attributes(access_key(place.sid)) for place in chosen]
         found = read_batch(self.client, {self.tables.access: keys})[self.tables.access]
         return sorted(map(_key_of, found), key=_place, reverse=True)
 
@@ -90,7 +92,7 @@ class DynamoDbAccess:
     def open_session(self, session: Session) -> None:
         self.client.put_item(TableName=self.tables.access, Item=session_item(session))
 
-    def move_session(self, session: Session) -> None:
+    def extend_session(self, session: Session) -> None:
         try:
             self.client.put_item(
                 TableName=self.tables.access,
@@ -129,9 +131,11 @@ class DynamoDbAccess:
         return {"Put": {"TableName": self.tables.access, "Item": item}}
 
     def _write(self, writes: list[dict[str, Any]], audit: AuditEntry | None) -> None:
-        """All together, with the audit entry."""
-        told = [] if audit is None else [{"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}]
-        self.client.transact_write_items(TransactItems=[*writes, *told])
+        """Write all of it, with the audit entry, or nothing."""
+        audit_puts = (
+            [] if audit is None else [{"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}]
+        )
+        self.client.transact_write_items(TransactItems=[*writes, *audit_puts])
 
 
 def _key_of(item: Item) -> AccessKey:

@@ -1,8 +1,7 @@
-"""Between Python's plain values and the attribute values DynamoDB's low-level client speaks.
+"""Conversion between plain Python values and the attribute values of DynamoDB's low-level client.
 
-Only what items here are made of: texts, whole numbers, truths, nothing, and a map of those. Everything with
-more structure is one JSON text (``documents.py``); that is faster than boto3's own serializer, and it knows
-floats.
+Items contain only texts, whole numbers, booleans, nulls and a map of those. All other structure is in one JSON text
+(``documents.py``). That is faster than boto3's own serializer, and it supports floats.
 """
 
 from collections.abc import Mapping
@@ -11,25 +10,25 @@ from typing import Any
 from shared.domain.errors import StoredShapeError
 
 Scalar = str | int | bool | None
-"""What an attribute holds."""
+"""The value of an attribute."""
 
 Plain = Scalar | Mapping[str, Scalar]
-"""What an attribute holds, or a map of that."""
+"""The value of an attribute, or a map of such values."""
 
 AttributeValue = dict[str, Any]
-"""One attribute as the client speaks it: ``{"S": "text"}``."""
+"""An attribute in the client's form: ``{"S": "text"}``."""
 
 Attributes = dict[str, AttributeValue]
-"""An item, or a key, as the client speaks it."""
+"""An item, or a key, in the client's form."""
 
 
 def to_attributes(item: Mapping[str, Plain]) -> Attributes:
-    """An item for the client. Raises: TypeError: a value is none of the plain ones."""
+    """Return an item in the client's form. Raises: TypeError: a value is not plain."""
     return {name: attribute(value) for name, value in item.items()}
 
 
 def attribute(value: Plain) -> AttributeValue:
-    """One value for the client. Raises: TypeError: it is none of the plain ones."""
+    """Return one value in the client's form. Raises: TypeError: the value is not plain."""
     match value:
         case str():
             return {"S": value}
@@ -46,7 +45,7 @@ def attribute(value: Plain) -> AttributeValue:
 
 
 def from_attributes(item: Mapping[str, AttributeValue]) -> dict[str, Any]:
-    """The item a client answered with. Raises: StoredShapeError: an attribute is of another kind."""
+    """Return the plain values of an item. Raises: StoredShapeError: an attribute has an unknown type."""
     return {name: _value(name, stored) for name, stored in item.items()}
 
 
@@ -63,11 +62,11 @@ def _value(name: str, stored: AttributeValue) -> Any:  # noqa: ANN401 - what is 
         case {"M": dict(members)}:
             return from_attributes(members)
         case _:
-            raise StoredShapeError(f"attribute {name} is of a kind that is not known: {sorted(stored)}")
+            raise StoredShapeError(f"attribute {name} has an unknown type: {sorted(stored)}")
 
 
 def _whole(name: str, number: str) -> int:
     try:
         return int(number)
     except ValueError:
-        raise StoredShapeError(f"attribute {name} is no whole number") from None
+        raise StoredShapeError(f"attribute {name} is not a whole number") from None

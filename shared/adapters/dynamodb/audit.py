@@ -1,4 +1,4 @@
-"""The audit trail on DynamoDB: the entries of an account's day, spread over a few partitions."""
+"""The audit trail on DynamoDB. The entries of an account's day are distributed over a few partitions."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -11,8 +11,8 @@ from shared.adapters.dynamodb.tables import (
     OWNER_SHARDS,
     Tables,
     account_day,
+    audit_position_of,
     audit_position_text,
-    place_noted,
 )
 from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId
@@ -29,23 +29,23 @@ class DynamoDbAudit:
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
     ) -> list[tuple[AuditPosition, AuditEntry]]:
-        of = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
         found: list[tuple[AuditPosition, AuditEntry]] = []
         for shard in range(OWNER_SHARDS):
             values = {
-                ":day": account_day(account, of, shard),
+                ":day": account_day(account, midnight, shard),
                 ":since": audit_position_text(AuditPosition(at=since, key="")),
                 ":before": audit_position_text(before),
             }
             items = query_all(
                 self.client,
-                most=limit + 1,  # the place before which they are to be may itself be among them
+                most=limit + 1,  # BETWEEN includes ``before`` itself
                 TableName=self.tables.audit,
                 KeyConditionExpression="accountDay = :day AND sk BETWEEN :since AND :before",
                 ExpressionAttributeValues=to_attributes(values),
                 ScanIndexForward=False,
                 ConsistentRead=True,
             )
-            found += [(place_noted(item["sk"]["S"]), audit_of(item)) for item in items]
-        ordered = sorted((one for one in found if one[0] < before), key=lambda one: one[0], reverse=True)
+            found += [(audit_position_of(item["sk"]["S"]), audit_of(item)) for item in items]
+        ordered = sorted((item for item in found if item[0] < before), key=lambda item: item[0], reverse=True)
         return ordered[:limit]

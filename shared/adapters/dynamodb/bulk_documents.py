@@ -1,4 +1,4 @@
-"""The document of a bulk operation, field by field, as ``documents.py`` tells the others."""
+"""The stored document of a bulk operation, in the form of ``documents.py``."""
 
 from shared.adapters.dynamodb.forms import FLAG, INSTANT, TEXT, WHOLE, named, several
 from shared.adapters.dynamodb.shapes import Member, Shape, either

@@ -1,7 +1,7 @@
-"""The documents that are stored: each class of the domain, field by field, under its names in storage.
+"""The stored documents: each class of the domain with its fields and their stored names.
 
-A renamed field keeps its stored name. A new field needs a default, and then documents written before it read
-as if they had it; anything else needs a new ``SCHEMA`` and a reader for the old one.
+A field that is renamed in code keeps its stored name. A new field needs a default, which older documents then read
+as. Any other change needs a new ``SCHEMA`` and a reader for the old one.
 """
 
 from shared.adapters.dynamodb.forms import (
@@ -56,7 +56,7 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SCHEMA = 1
-"""Which shapes these are; it stands in every item."""
+"""The version of these documents, stored in every item."""
 
 STEP_ERROR = Shape(
     StepError,
@@ -387,7 +387,7 @@ VERSION = Shape(
     outside=("sid", "version"),
 )
 
-DRAIN = Shape(
+RELEASE_JOB = Shape(
     ReleaseJob,
     {
         "blocked_by": Member("blockedBy", named(BlockedBy)),

@@ -1,4 +1,4 @@
-"""How single values are written as JSON, and read back exactly or not at all."""
+"""Write single values as JSON, and read them back exactly or not at all."""
 
 import json
 import re
@@ -22,16 +22,16 @@ _ANCHOR = re.compile(
 
 
 class Form(Protocol[T]):
-    """Writes one kind of value as JSON and reads it back.
+    """Writes a kind of value as JSON and reads it back.
 
-    owner: sid of the instance that the document is about, where there is one.
+    ``owner`` is the sid of the instance that the document belongs to, or empty.
     """
 
     def write(self, value: T, owner: str, /) -> Json:
-        """The value as JSON."""
+        """Return the value as JSON."""
 
     def read(self, stored: Json, owner: str, /) -> T:
-        """The value that was written. Raises: StoredShapeError: this was not written by ``write``."""
+        """Return the value that was written. Raises: StoredShapeError: ``write`` did not write this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +56,29 @@ def _exactly(kind: type[T], called: str) -> Simple[T]:
 
 
 ANY: Simple[Json] = Simple(_as_is, _as_is)
-"""Any JSON value, a response for instance."""
+"""Any JSON value, for example a response."""
 TEXT = _exactly(str, "a text")
 WHOLE = _exactly(int, "a whole number")
 FLAG = _exactly(bool, "true or false")
 OBJECT: Simple[dict[str, Json]] = Simple(lambda value, _: dict(value), _exactly(dict, "an object").read)
-"""A mapping of texts to any JSON values."""
+"""A mapping from texts to any JSON values."""
 
 
 def named(kind: type[StrEnum]) -> Simple[StrEnum]:
-    """A member of an enumeration, by its value."""
+    """Return the form of a member of an enumeration, stored as its value."""
     members = {member.value: member for member in kind}
 
     def read(stored: Json, _: str) -> StrEnum:
         found = members.get(stored) if isinstance(stored, str) else None
         if found is None:
-            raise StoredShapeError(f"is no {kind.__name__}: {str(stored)[:40]!r}")
+            raise StoredShapeError(f"is not a valid {kind.__name__}: {str(stored)[:40]!r}")
         return found
 
     return Simple(lambda member, _: member.value, read)
 
 
 def several(form: Form[T]) -> Simple[tuple[T, ...]]:
-    """A tuple of values of one form."""
+    """Return the form of a tuple of values with one form."""
 
     def read(stored: Json, owner: str) -> tuple[T, ...]:
         if not isinstance(stored, list):
@@ -103,7 +103,7 @@ def _write_own(value: str, owner: str) -> str:
     if owner and value.startswith(f"{owner}-"):
         return value[len(owner) :]
     if value.startswith("-"):
-        raise StoredShapeError(f"is no id: {value[:40]!r}")
+        raise StoredShapeError(f"is not an id: {value[:40]!r}")
     return value
 
 
@@ -113,24 +113,24 @@ def _read_own(stored: Json, owner: str) -> str:
 
 
 OWN: Simple[str] = Simple(_write_own, _read_own)
-"""An id that begins with its owner's sid and a dash, and is stored without that sid; or any other id."""
+"""An id, stored without its owner's sid if it begins with that sid and a dash."""
 
 
 def instant_text(at: datetime) -> str:
-    """An instant in UTC, exactly: with milliseconds, or microseconds where it has any."""
+    """Return an instant in UTC, in milliseconds, or in microseconds if it has any."""
     below = at.microsecond % 1000
     text = format_instant(at)
     return f"{text[:-1]}{below:03}Z" if below else text
 
 
 def read_instant(stored: Json) -> datetime:
-    """The instant of such a text. Raises: StoredShapeError: it is none."""
+    """Return the instant of such a text. Raises: StoredShapeError: the text is not an instant."""
     if isinstance(stored, str) and _INSTANT.fullmatch(stored):
         try:
             return datetime.fromisoformat(stored)
         except ValueError:
             pass
-    raise StoredShapeError("is no instant in UTC")
+    raise StoredShapeError("is not an instant in UTC")
 
 
 INSTANT: Simple[datetime] = Simple(lambda at, _: instant_text(at), lambda stored, _: read_instant(stored))
@@ -145,7 +145,7 @@ def _write_anchor(anchor: Anchor, _: str) -> str:
 def _read_anchor(stored: Json, _: str) -> Anchor:
     found = _ANCHOR.fullmatch(stored) if isinstance(stored, str) else None
     if found is None:
-        raise StoredShapeError("is no local date and time")
+        raise StoredShapeError("is not a local date and time")
     year, month, day, hour, minute, second, microsecond = (int(part or 0) for part in found.groups())
     return Anchor(
         year=year, month=month, day=day, hour=hour, minute=minute, second=second, microsecond=microsecond
@@ -153,11 +153,11 @@ def _read_anchor(stored: Json, _: str) -> Anchor:
 
 
 ANCHOR: Simple[Anchor] = Simple(_write_anchor, _read_anchor)
-"""A local date as it was asked for, which no calendar needs to have: 31 February, 24:00."""
+"""A local date as it was requested. It need not exist in a calendar: 31 February, 24:00."""
 
 
 def to_text(document: Json) -> str:
-    """A document as compact JSON. Half a surrogate pair, which UTF-8 cannot hold, is escaped."""
+    """Return a document as compact JSON. An unpaired surrogate, which UTF-8 cannot encode, is escaped."""
     text = _ENCODER.encode(document)
     try:
         text.encode()
@@ -167,8 +167,8 @@ def to_text(document: Json) -> str:
 
 
 def from_text(text: str) -> Json:
-    """The document of a JSON text. Raises: StoredShapeError: it is none."""
+    """Return the document of a JSON text. Raises: StoredShapeError: the text is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
-        raise StoredShapeError("is no JSON document") from None
+        raise StoredShapeError("is not a JSON document") from None

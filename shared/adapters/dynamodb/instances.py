@@ -1,7 +1,7 @@
-"""Instances, their journals, records and audit on DynamoDB.
+"""Instances, journals and records on DynamoDB.
 
-The instance is one item, replaced whole if its ``rev`` is still the one the change was decided on. What
-closes or is audited with it goes into the same transaction, the instance first.
+An instance is one item, replaced as a whole if its ``rev`` is still the one the change was decided on. Records and
+the audit entry of the change are written in the same transaction, after the instance.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 
 MAX_READ = 100
-"""So many items are read together."""
+"""How many items are read at once."""
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
 
@@ -61,8 +61,8 @@ _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
 class DynamoDbInstances:
     """An ``InstanceStore``.
 
-    Where a reply gets lost the client sends again, so a commit may meet its own write: that is a
-    StaleRevError too, and who gets one looks whether what is stored is what it meant to store.
+    If a reply is lost, the client sends the write again, and it may find its own first write. That raises
+    StaleRevError too, so the caller compares the stored instance with the one it meant to store.
     """
 
     client: DynamoDbClient
@@ -164,14 +164,14 @@ class DynamoDbInstances:
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
     ) -> Iterator[EventRecord]:
-        listed: list[Item] = []
+        index_entries: list[Item] = []
         for shard in range(SHARDS):
             values = {
                 ":month": account_month(account, month, shard),
                 ":since": format_instant(since),
                 ":until": sweep_instant(until),
             }
-            listed += query_all(
+            index_entries += query_all(
                 self.client,
                 most=limit,
                 TableName=self.tables.events,
@@ -180,12 +180,12 @@ class DynamoDbInstances:
                 ExpressionAttributeValues=to_attributes(values),
                 ScanIndexForward=False,
             )
-            listed = sorted(listed, key=_closed, reverse=True)[:limit]
+            index_entries = sorted(index_entries, key=_closed, reverse=True)[:limit]
         table = self.tables.events
-        for start in range(0, len(listed), MAX_READ):
+        for start in range(0, len(index_entries), MAX_READ):
             keys = [
                 {name: item[name] for name in ("instanceSid", "sk")}
-                for item in listed[start : start + MAX_READ]
+                for item in index_entries[start : start + MAX_READ]
             ]
             found = [record_of(item) for item in read_batch(self.client, {table: keys})[table]]
             meant = [record for record in found if since <= record.finished_at < until]
@@ -233,13 +233,13 @@ class DynamoDbInstances:
             return []
         found: set[PageKey] = set()
         for status in statuses:
-            values = {":of": strategy_status(strategy, status), ":first": first or "0", ":last": last}
+            values = {":status": strategy_status(strategy, status), ":first": first or "0", ":last": last}
             items = query_all(
                 self.client,
-                most=limit + 1,  # the place behind which they are to be may itself be among them
+                most=limit + 1,  # BETWEEN includes ``after`` itself
                 TableName=self.tables.instances,
                 IndexName=BY_STRATEGY,
-                KeyConditionExpression="strategyStatus = :of AND createdSid BETWEEN :first AND :last",
+                KeyConditionExpression="strategyStatus = :status AND createdSid BETWEEN :first AND :last",
                 ExpressionAttributeValues=to_attributes(values),
             )
             found |= {place_of(item["createdSid"]["S"]) for item in items}
@@ -248,7 +248,7 @@ class DynamoDbInstances:
     def _youngest(
         self, index: str, attribute: str, partitions: Sequence[str], before: PageKey | None, limit: int
     ) -> list[PageKey]:
-        """The youngest entries of several partitions together. One may stand in two for a moment: it counts once."""
+        """Return the youngest entries of several partitions together. An entry that is in two of them counts once."""
         found: set[PageKey] = set()
         for partition in partitions:
             values = {":partition": partition}
@@ -271,14 +271,14 @@ class DynamoDbInstances:
     def _beside(
         self, instance: Instance, records: Sequence[EventRecord], audit: AuditEntry | None
     ) -> list[dict[str, Any]]:
-        """What is written in one transaction with the instance; never more than DynamoDB's 100 items.
+        """Return the writes that belong in one transaction with the instance.
 
-        They are records of the at most 50 events it can have and of a skipped range, and one audit entry.
-        A record's condition cannot refuse what the instance's lets pass. Every fence was first stored on the
-        instance, which never lowers it; so a stored record with a higher fence than this one's comes with a
-        higher ``rev`` too, and then it is the instance's condition that fails. Were it otherwise, the error
-        is raised as it is: somebody has written here who does not keep to the protocol.
+        An instance has at most 50 unfinished events. So there are at most 50 records, one record of skipped cycles
+        and one audit entry: fewer than DynamoDB's limit of 100 items.
         """
+        # The condition of a record cannot fail if that of the instance holds: every fence is stored on the instance
+        # first, which never lowers it, so a record with a higher fence implies a higher rev of the instance. If it
+        # failed all the same, another program would have written here, and the error is raised as it is.
         writes = [
             {"Put": _fenced(self.tables.events, record_item(instance, record), record.fence)}
             for record in records
@@ -289,7 +289,7 @@ class DynamoDbInstances:
         return writes
 
     def _reopening(self, instance: Instance, record: EventRecord) -> list[dict[str, Any]]:
-        """What is written where an event is open again: its record goes, the record's step joins the journal."""
+        """Return the writes for a reopened event: its record is deleted, and the record's step joins the journal."""
         key = {"instanceSid": instance.sid, "sk": record_key(record.event.seq)}
         writes = [{"Delete": {"TableName": self.tables.events, "Key": to_attributes(key)}}]
         if record.last is not None:
@@ -298,7 +298,8 @@ class DynamoDbInstances:
         return writes
 
     def _write(self, put: dict[str, Any], beside: list[dict[str, Any]]) -> None:
-        """The instance alone, which costs half, or all together. Raises: StaleRevError."""
+        """Write the instance, with the other writes if there are any. Raises: StaleRevError."""
+        # A transaction costs twice as much, so an instance without other writes is written without one.
         try:
             if beside:
                 self.client.transact_write_items(TransactItems=[{"Put": put}, *beside])
@@ -310,7 +311,7 @@ class DynamoDbInstances:
             raise
 
     def _put_fenced(self, item: Attributes, fence: int) -> None:
-        """The item, unless one with a higher fence stands there."""
+        """Write the item, unless an item with a higher fence is stored there."""
         try:
             self.client.put_item(**_fenced(self.tables.events, item, fence))
         except ClientError as error:
@@ -319,12 +320,12 @@ class DynamoDbInstances:
 
 
 def _closed(item: Item) -> tuple[str, str, str]:
-    """When a record of the index closed, and what tells it from others of that instant."""
+    """Return the sort key of an index entry: when the record's event closed, with a tie-breaker."""
     return item["finishedAt"]["S"], item["instanceSid"]["S"], item["sk"]["S"]
 
 
 def _ended(record: EventRecord) -> tuple[datetime, str, int]:
-    """The same of a record itself."""
+    """Return the same sort key for a record."""
     return record.finished_at, record.instance_sid, record.event.seq
 
 

@@ -1,4 +1,4 @@
-"""The items of the tables: keys, what indexes sort by, and one document with the rest.
+"""The items of the tables: keys, attributes for indexes, and one document with the rest.
 
 Source: design section 2.
 """
@@ -9,7 +9,16 @@ from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
 from shared.adapters.dynamodb.bulk_documents import BULK
-from shared.adapters.dynamodb.documents import ANSWER, AUDIT, DRAIN, ENTRY, INSTANCE, RECORD, SCHEMA, SESSION
+from shared.adapters.dynamodb.documents import (
+    ANSWER,
+    AUDIT,
+    ENTRY,
+    INSTANCE,
+    RECORD,
+    RELEASE_JOB,
+    SCHEMA,
+    SESSION,
+)
 from shared.adapters.dynamodb.forms import from_text, to_text
 from shared.adapters.dynamodb.shapes import Shape
 from shared.adapters.dynamodb.tables import (
@@ -41,30 +50,33 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AuditEntry
 
 SESSION_KEPT = timedelta(days=1)
-"""How long after its end a session can still be told from one that never was."""
+"""How long a session is kept after its end, so that an expired token can be distinguished from an unknown one."""
 
 BULK_KIND = "bulk"
-"""Tells bulk operations from drains."""
+"""The kind of a bulk operation's item. The item of a release job has no kind."""
 
 
 def item_of(account: AccountId, key: Mapping[str, str], **members: Any) -> Attributes:  # noqa: ANN401 - plain values
-    """An item, with what every item carries."""
+    """Return an item with the attributes that every item has."""
     return to_attributes({**key, "accountId": account, "schema": SCHEMA, **members})
 
 
 def read(item: Mapping[str, AttributeValue], *needed: str) -> dict[str, Any]:
-    """The plain values of an item. Raises: StoredShapeError: another schema, or one is missing."""
+    """Return the plain values of an item.
+
+    Raises: StoredShapeError: another schema, or an attribute is missing.
+    """
     found = from_attributes(item)
     if found.get("schema") != SCHEMA:
-        raise StoredShapeError(f"an item of schema {found.get('schema')!r}, where {SCHEMA} is known")
+        raise StoredShapeError(f"an item has schema {found.get('schema')!r} instead of {SCHEMA}")
     missing = [name for name in ("accountId", *needed) if name not in found]
     if missing:
-        raise StoredShapeError(f"an item without {', '.join(missing)}")
+        raise StoredShapeError(f"an item has no {', '.join(missing)}")
     return found
 
 
 def instance_item(instance: Instance) -> Attributes:
-    """The aggregate. Its sweep entry is there only while there is something to look for."""
+    """Return the item of an instance. It has a sweep entry only if the sweeper has to check the instance."""
     members: dict[str, str | int] = {
         "rev": instance.rev,
         "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
@@ -79,7 +91,7 @@ def instance_item(instance: Instance) -> Attributes:
 
 
 def instance_of(item: Mapping[str, AttributeValue]) -> Instance:
-    """The instance an item holds."""
+    """Return the instance of an item."""
     found = read(item, "sid", "rev", "strategyStatus", "createdSid", "doc")
     return INSTANCE.read(
         from_text(found["doc"]),
@@ -93,31 +105,31 @@ def instance_of(item: Mapping[str, AttributeValue]) -> Instance:
 
 
 def entry_item(instance: Instance, entry: JournalEntry) -> Attributes:
-    """A journal entry of an instance."""
+    """Return the item of a journal entry."""
     key = {"instanceSid": instance.sid, "sk": journal_key(entry.seq, entry.run, entry.intent.visit)}
     return item_of(instance.account_id, key, fence=entry.fence, doc=to_text(ENTRY.write(entry, instance.sid)))
 
 
 def entry_of(item: Mapping[str, AttributeValue]) -> JournalEntry:
-    """The journal entry an item holds."""
+    """Return the journal entry of an item."""
     found = read(item, "instanceSid", "doc")
     return ENTRY.read(from_text(found["doc"]), found["instanceSid"])
 
 
 def answer_item(instance: Instance, seq: int, answer: Answer) -> Attributes:
-    """An answer to a call of an event of an instance."""
+    """Return the item of an answer to a call of an event."""
     key = {"instanceSid": instance.sid, "sk": answer_item_key(seq, answer.key)}
     return item_of(instance.account_id, key, doc=to_text(ANSWER.write(answer, instance.sid)))
 
 
 def answer_of(item: Mapping[str, AttributeValue]) -> Answer:
-    """The answer an item holds."""
+    """Return the answer of an item."""
     found = read(item, "instanceSid", "sk", "doc")
     return ANSWER.read(from_text(found["doc"]), found["instanceSid"], key=found["sk"].rpartition("#")[2])
 
 
 def record_item(instance: Instance, record: EventRecord) -> Attributes:
-    """The record of a closed event of an instance."""
+    """Return the item of a closed event's record."""
     return item_of(
         instance.account_id,
         {"instanceSid": instance.sid, "sk": record_key(record.event.seq)},
@@ -129,24 +141,27 @@ def record_item(instance: Instance, record: EventRecord) -> Attributes:
 
 
 def record_of(item: Mapping[str, AttributeValue]) -> EventRecord:
-    """The record an item holds."""
+    """Return the record of an item."""
     found = read(item, "instanceSid", "fence", "doc")
     sid = found["instanceSid"]
     return RECORD.read(from_text(found["doc"]), sid, instance_sid=sid, fence=found["fence"])
 
 
 def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> Attributes:
-    """An audit entry; the revision it led to, or else what was done, makes its key unique."""
-    told = f"{audit.target}#{audit.command if rev is None else rev}"
+    """Return the item of an audit entry.
+
+    The new ``rev`` of the target, or else the command, makes its key unique.
+    """
+    unique_key = f"{audit.target}#{audit.command if rev is None else rev}"
     key = {
         "accountDay": account_day(audit.account_id, audit.at, shard),
-        "sk": audit_position_text(AuditPosition(at=audit.at, key=told)),
+        "sk": audit_position_text(AuditPosition(at=audit.at, key=unique_key)),
     }
     return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)))
 
 
 def session_item(session: Session) -> Attributes:
-    """A session. It expires a while after its idle end, so that it can be told that it has ended."""
+    """Return the item of a session. DynamoDB deletes it ``SESSION_KEPT`` after the session's end."""
     return item_of(
         session.account_id,
         session_key(session.token_hash),
@@ -156,25 +171,28 @@ def session_item(session: Session) -> Attributes:
 
 
 def session_of(item: Mapping[str, AttributeValue], token_hash: str) -> Session:
-    """The session an item holds."""
+    """Return the session of an item."""
     found = read(item, "doc")
     return SESSION.read(from_text(found["doc"]), token_hash=token_hash, account_id=found["accountId"])
 
 
 def release_job_item(release_job: ReleaseJob) -> Attributes:
-    """A drain. Items without a kind are drains."""
+    """Return the item of a release job."""
     return item_of(
         release_job.account_id,
         {"sid": release_job.sid},
         rev=release_job.rev,
         sweepPartition=OPERATIONS,
         sweepAt=sweep_instant(release_job.sweep_at),
-        doc=to_text(DRAIN.write(release_job)),
+        doc=to_text(RELEASE_JOB.write(release_job)),
     )
 
 
 def bulk_item(bulk: BulkOperation) -> Attributes:
-    """A bulk operation. It stands in the due index while it is to go on, and expires after its end."""
+    """Return the item of a bulk operation.
+
+    It is in the due index until it ends, and expires some time after its end.
+    """
     members: dict[str, str | int] = {
         "kind": BULK_KIND,
         "rev": bulk.rev,
@@ -190,19 +208,19 @@ def bulk_item(bulk: BulkOperation) -> Attributes:
 
 
 def operation_item(operation: Operation) -> Attributes:
-    """An operation of either kind."""
+    """Return the item of an operation of either kind."""
     return release_job_item(operation) if isinstance(operation, ReleaseJob) else bulk_item(operation)
 
 
 def operation_of(item: Mapping[str, AttributeValue]) -> Operation:
-    """The operation an item holds."""
+    """Return the operation of an item."""
     found = read(item, "sid", "rev", "doc")
-    shape: Shape[ReleaseJob] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else DRAIN
+    shape: Shape[ReleaseJob] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else RELEASE_JOB
     outside = {"sid": found["sid"], "account_id": found["accountId"], "rev": found["rev"]}
     return shape.read(from_text(found["doc"]), **outside)
 
 
 def audit_of(item: Mapping[str, AttributeValue]) -> AuditEntry:
-    """The audit entry an item holds."""
+    """Return the audit entry of an item."""
     found = read(item, "doc")
     return AUDIT.read(from_text(found["doc"]), account_id=found["accountId"])

@@ -1,4 +1,4 @@
-"""Operations on DynamoDB: one item each, found by when they are to go on."""
+"""Operations on DynamoDB: one item each, with an index by the time at which they are due."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,7 +66,7 @@ class DynamoDbOperations:
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
-        listed = query_all(
+        index_entries = query_all(
             self.client,
             most=limit,
             TableName=self.tables.operations,
@@ -75,22 +75,23 @@ class DynamoDbOperations:
             ExpressionAttributeValues=to_attributes(values),
             ScanIndexForward=False,
         )
-        table, keys = self.tables.operations, [{"sid": item["sid"]} for item in listed]
+        table, keys = self.tables.operations, [{"sid": item["sid"]} for item in index_entries]
         found = [operation_of(item) for item in read_batch(self.client, {table: keys})[table]]
-        bulks = [one for one in found if isinstance(one, BulkOperation)]
+        bulks = [operation for operation in found if isinstance(operation, BulkOperation)]
         return sorted(bulks, key=lambda bulk: (bulk.started_at, bulk.sid), reverse=True)
 
-    def _write(self, what: dict[str, dict[str, Any]], audit: AuditEntry | None) -> None:
-        """One item alone, which costs half, or with the audit entry. Raises: StaleRevError."""
-        ((kind, request),) = what.items()
+    def _write(self, write: dict[str, dict[str, Any]], audit: AuditEntry | None) -> None:
+        """Write one item, with the audit entry if there is one. Raises: StaleRevError."""
+        ((kind, request),) = write.items()
         request = {"TableName": self.tables.operations, **request}
+        # A transaction costs twice as much, so a single item is written without one.
         alone = self.client.put_item if kind == "Put" else self.client.delete_item
         try:
             if audit is None:
                 alone(**request)
             else:
-                told = {"TableName": self.tables.audit, "Item": audit_item(audit)}
-                self.client.transact_write_items(TransactItems=[{kind: request}, {"Put": told}])
+                audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+                self.client.transact_write_items(TransactItems=[{kind: request}, {"Put": audit_put}])
         except ClientError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
@@ -98,7 +99,7 @@ class DynamoDbOperations:
 
 
 def _at_rev(rev: int) -> dict[str, Any]:
-    """The condition that the stored item is of a rev."""
+    """Return the condition that the stored item has a rev."""
     return {
         "ConditionExpression": "rev = :before",
         "ExpressionAttributeValues": to_attributes({":before": rev}),

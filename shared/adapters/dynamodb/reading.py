@@ -1,4 +1,4 @@
-"""Reading many items: whole batches, and pages of a query."""
+"""Reads of many items: whole batches, and all pages of a query."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,38 +7,43 @@ from shared.adapters.dynamodb.attributes import Attributes, AttributeValue
 from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.domain.errors import RitornelloError
 
-MAX_READINGS = 5
-"""How often items that DynamoDB leaves unread are asked for."""
+MAX_READS = 5
+"""How often a batch is read if DynamoDB leaves items of it unread."""
 
 Item = Mapping[str, AttributeValue]
 
 
 class UnreadError(RitornelloError):
-    """DynamoDB left items unread again and again; nothing is known of them."""
+    """DynamoDB left items unread again and again. It is unknown if they exist."""
 
     code = "UNREAD"
 
 
 def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> dict[str, list[Item]]:
-    """The items of these keys, by table, at most 100 in all, by strongly consistent reads. Raises: UnreadError."""
-    asked: Mapping[str, Mapping[str, Any]] = {
+    """Return the items with these keys, by table, by strongly consistent reads.
+
+    At most 100 keys are allowed in all.
+
+    Raises: UnreadError.
+    """
+    unread: Mapping[str, Mapping[str, Any]] = {
         table: {"Keys": some, "ConsistentRead": True} for table, some in keys.items() if some
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
     readings = 0
-    while asked:
-        if readings == MAX_READINGS:
-            raise UnreadError(f"left unread {MAX_READINGS} times: {', '.join(sorted(asked))}")
-        answer = client.batch_get_item(RequestItems=asked)
+    while unread:
+        if readings == MAX_READS:
+            raise UnreadError(f"DynamoDB left items unread {MAX_READS} times: {', '.join(sorted(unread))}")
+        answer = client.batch_get_item(RequestItems=unread)
         readings += 1
         for table, items in answer["Responses"].items():
             found[table] += items
-        asked = answer.get("UnprocessedKeys", {})
+        unread = answer.get("UnprocessedKeys", {})
     return found
 
 
 def query_all(client: DynamoDbClient, *, most: int | None = None, **query: Any) -> list[Item]:  # noqa: ANN401 - members of a query
-    """All items of a query, or the first ones of it."""
+    """Return all items of a query, or the first ``most``."""
     items: list[Item] = []
     while most is None or len(items) < most:
         limit = {} if most is None else {"Limit": most - len(items)}

@@ -1,8 +1,8 @@
-"""How dataclasses are written as JSON objects, and read back exactly.
+"""Write dataclasses as JSON objects, and read them back exactly.
 
-A ``Shape`` is the form of a dataclass, told as a table of its fields. What has its usual value is left out,
-so documents stay small; what cannot be read back for sure is refused: a missing or unknown member, another
-type, an enum value nobody knows.
+A ``Shape`` describes a dataclass field by field. A field with its usual value is left out, so documents stay small. A
+document that cannot be read back with certainty is refused: a missing or unknown member, a wrong type, an unknown
+enum value.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where a field stands in the document.
+    """The name and form of a field in the document.
 
-    It is left out where it has its usual value: that of the field ``same_as``, or ``usual``, or its default.
+    A field is left out if it has its usual value: the value of the field ``same_as``, or ``usual``, or its default.
     """
 
     name: str
@@ -32,11 +32,9 @@ class Member:
 class Shape(Generic[T]):
     """The form of a dataclass.
 
-    parts: fields that hold a value object whose members stand in the same object. So how a class is divided
-    into parts changes no document. A part that may be None needs a member that is always written.
-    outside: fields that are kept elsewhere, as attributes of the item.
-
-    Every field must be listed; a forgotten one would be lost in storage without a word.
+    ``parts`` are fields with a value object, whose members are in the same JSON object. So dividing a class into
+    parts changes no document. A part that may be None needs a member that is always written. ``outside`` are fields
+    that are stored as attributes of the item.
     """
 
     def __init__(
@@ -49,10 +47,10 @@ class Shape(Generic[T]):
     ) -> None:
         parts = parts or {}
         defaults = {field.name: _default(field) for field in fields(kind)}  # type: ignore[arg-type]
+        # Every field must be listed: a forgotten one would be lost in storage without an error.
         if set(defaults) != {*members, *parts, *outside}:
-            raise TypeError(
-                f"{kind.__name__}: {sorted(set(defaults) ^ {*members, *parts, *outside})} not told"
-            )
+            difference = sorted(set(defaults) ^ {*members, *parts, *outside})
+            raise TypeError(f"{kind.__name__}: shape and class differ in {difference}")
         self._kind = kind
         self._rows = [
             (field, m.name, m.form.write, defaults[field] if m.usual is None else m.usual, m.same_as)
@@ -72,12 +70,12 @@ class Shape(Generic[T]):
             raise TypeError(f"{kind.__name__}: a part would be lost if all its members were left out")
 
     def write(self, value: T, owner: str = "", /) -> dict[str, Json]:
-        """The document: members whose values are not the usual ones."""
+        """Return the document: the members whose values are not the usual ones."""
         document: dict[str, Json] = {}
         for field, name, write, usual, same_as in self._rows:
-            found = getattr(value, field)
-            if found != (usual if same_as is None else getattr(value, same_as)):
-                document[name] = None if found is None else write(found, owner)
+            member = getattr(value, field)
+            if member != (usual if same_as is None else getattr(value, same_as)):
+                document[name] = None if member is None else write(member, owner)
         for field, part in self._parts.items():
             found = getattr(value, field)
             if found is not None:
@@ -85,7 +83,7 @@ class Shape(Generic[T]):
         return document
 
     def read(self, stored: Json, owner: str = "", /, **outside: object) -> T:
-        """The value of a document, with what is kept outside of it. Raises: StoredShapeError."""
+        """Return the value of a document and of the fields stored outside it. Raises: StoredShapeError."""
         if not isinstance(stored, dict):
             raise StoredShapeError(f"{self._kind.__name__} is not an object but {type(stored).__name__}")
         found: dict[str, Any] = {**self._usual, **outside}
@@ -113,7 +111,7 @@ class Shape(Generic[T]):
 
 
 def either(**shapes: tuple[type[Any], Shape[Any]]) -> Simple[Any]:
-    """A value of one of several classes, each under a name of its own."""
+    """Return the form of a value that has one class out of several, each under its own name."""
     names = {kind: name for name, (kind, _) in shapes.items()}
 
     def write(value: object, owner: str) -> Json:
@@ -123,7 +121,7 @@ def either(**shapes: tuple[type[Any], Shape[Any]]) -> Simple[Any]:
     def read(stored: Json, owner: str) -> object:
         if isinstance(stored, dict) and len(stored) == 1 and (name := next(iter(stored))) in shapes:
             return shapes[name][1].read(stored[name], owner)
-        raise StoredShapeError(f"is none of {', '.join(shapes)}")
+        raise StoredShapeError(f"is not one of {', '.join(shapes)}")
 
     return Simple(write, read)
 

@@ -1,4 +1,4 @@
-"""Strategies on DynamoDB: a head, immutable versions with encrypted settings, names that are taken."""
+"""Strategies on DynamoDB: a head, immutable versions with encrypted settings, and reserved names."""
 
 import json
 from collections import OrderedDict
@@ -46,19 +46,20 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
 
-CACHED_VERSIONS = 64
-"""So many versions, the ones used last, are kept read in a process."""
+MAX_CACHED_VERSIONS = 64
+"""How many versions a process keeps in its cache. The least recently used is evicted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDbStrategies:
-    """A ``StrategyStore``. environment, horizon: of this deployment; they are no part of what is stored."""
+    """A ``StrategyStore``. ``environment`` and ``horizon`` belong to the deployment and are not stored."""
 
     client: DynamoDbClient
     sealer: Sealer
     environment: str
     horizon: timedelta | None = None
     tables: Tables = field(default_factory=Tables)
+    max_cached: int = MAX_CACHED_VERSIONS
     _cache: OrderedDict[tuple[StrategySid, int], Strategy] = field(default_factory=OrderedDict)
 
     def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
@@ -77,7 +78,7 @@ class DynamoDbStrategies:
         except ClientError as error:
             if not any(failed_conditions(error)):
                 raise
-            self._recognise(head, error)
+            self._check_created(head, error)
 
     def replace(
         self,
@@ -133,7 +134,7 @@ class DynamoDbStrategies:
         strategy = self._cache.get((sid, version))
         if strategy is None:
             strategy = self._cache[sid, version] = self._loaded(sid, version)
-            if len(self._cache) > CACHED_VERSIONS:
+            if len(self._cache) > self.max_cached:
                 self._cache.popitem(last=False)
         self._cache.move_to_end((sid, version))
         return strategy
@@ -177,7 +178,7 @@ class DynamoDbStrategies:
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
-        listed = query_all(
+        index_entries = query_all(
             self.client,
             most=limit,
             TableName=self.tables.strategies,
@@ -186,13 +187,13 @@ class DynamoDbStrategies:
             ExpressionAttributeValues=to_attributes(values),
             ScanIndexForward=False,
         )
-        keys = [{"sid": item["sid"], "sk": item["sk"]} for item in listed]
+        keys = [{"sid": item["sid"], "sk": item["sk"]} for item in index_entries]
         items = read_batch(self.client, {self.tables.strategies: keys})[self.tables.strategies]
         heads = [head for head in map(_head_of, items) if head.deleted_at is None]
         return sorted(heads, key=_place, reverse=True)
 
     def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[FolderEntry]:
-        # Those in the folder itself sort before all those below it.
+        # Strategies of the folder itself sort before those of its subfolders.
         found: list[FolderEntry] = []
         for prefix in ("/",) if folder == "/" else (f"{folder}#", f"{folder}/"):
             values = {
@@ -204,7 +205,7 @@ class DynamoDbStrategies:
                 continue
             items = query_all(
                 self.client,
-                most=limit + 1,  # the place behind which they are to be may itself be among them
+                most=limit + 1,  # BETWEEN includes ``after`` itself
                 TableName=self.tables.strategies,
                 IndexName=BY_OWNER,
                 KeyConditionExpression="accountId = :account AND folderName BETWEEN :first AND :last",
@@ -213,13 +214,16 @@ class DynamoDbStrategies:
             places = [
                 FolderEntry(sid=item["sid"]["S"], folder_name=item["folderName"]["S"]) for item in items
             ]
-            found += [one for one in places if one.folder_name > after]
+            found += [entry for entry in places if entry.folder_name > after]
         return found[:limit]
 
     def _exchange(
         self, head: StrategyHead, before: StrategyHead, audit: AuditEntry, beside: list[dict[str, Any]]
     ) -> None:
-        """The head replaced as long as it is ``before``, with what belongs to that. Raises: StaleRevError."""
+        """Replace the head if the stored head is still ``before``, together with the other writes.
+
+        Raises: StaleRevError.
+        """
         old = _head_item(before)
         put = {
             "TableName": self.tables.strategies,
@@ -227,16 +231,16 @@ class DynamoDbStrategies:
             "ConditionExpression": "version = :version AND paused = :paused AND doc = :doc",
             "ExpressionAttributeValues": {f":{name}": old[name] for name in ("version", "paused", "doc")},
         }
-        told = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+        audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit)}
         try:
-            self.client.transact_write_items(TransactItems=[{"Put": put}, *beside, {"Put": told}])
+            self.client.transact_write_items(TransactItems=[{"Put": put}, *beside, {"Put": audit_put}])
         except ClientError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
             raise
 
-    def _recognise(self, head: StrategyHead, error: ClientError) -> None:
-        """Nothing, where a refused creation had already happened. Raises: NameTakenError, StaleRevError."""
+    def _check_created(self, head: StrategyHead, error: ClientError) -> None:
+        """Return if a refused creation had already been stored. Raises: NameTakenError, StaleRevError."""
         if self.head(head.sid) == head:
             return
         owner = self.named(head.account_id, head.name)
@@ -260,18 +264,18 @@ class DynamoDbStrategies:
         )
 
     def _opened(self, item: Item, sealed: SealedSettings) -> tuple[Mapping[str, Json], Json]:
-        """The settings of a version's item, and what they were made from. Raises: SealBrokenError, StoredShapeError."""
+        """Return the settings of a version's item, and their source. Raises: SealBrokenError, StoredShapeError."""
         found = read(item, "sid", "sk")
         context = _context(AccountId(found["accountId"]), found["sid"], version_number(found["sk"]))
         kept = from_text(self.sealer.open(sealed, context=context).decode())
-        # Settings have no members of these names; with a source they are one.
+        # Settings have no members with these names, so the two forms cannot be confused.
         match kept:
             case {"settings": dict(settings), "source": source}:
                 return settings, source
             case dict(settings):
                 return settings, None
             case _:
-                raise StoredShapeError("settings are no object")
+                raise StoredShapeError("settings are not an object")
 
     def _version_item(
         self, head: StrategyHead, settings: Mapping[str, Json], source: Json, *, by: str | None
@@ -307,20 +311,20 @@ class DynamoDbStrategies:
 
 
 def _context(account: AccountId, sid: StrategySid, version: int) -> str:
-    """What settings belong to; they open nowhere else."""
+    """Return the encryption context of settings. They decrypt with no other."""
     return json.dumps([account, sid, version])
 
 
 def _head_item(head: StrategyHead) -> Attributes:
-    """A head; the indexes hold it for as long as it is not deleted."""
-    listed = {"folderName": f"{head.folder}#{head.name}", "createdSid": place_text(_place(head))}
+    """Return the item of a head. A deleted strategy is not in the indexes."""
+    index_entries = {"folderName": f"{head.folder}#{head.name}", "createdSid": place_text(_place(head))}
     return item_of(
         head.account_id,
         head_key(head.sid),
         version=head.version,
         paused=head.is_paused,
         doc=to_text(HEAD.write(head)),
-        **(listed if head.deleted_at is None else {}),
+        **(index_entries if head.deleted_at is None else {}),
     )
 
 
@@ -349,4 +353,4 @@ def _sealed_of(settings: object) -> SealedSettings:
         case {"iv": str(iv), "hash": str(hash_), "encryptedText": str(text), "key": str() | None as key}:
             return SealedSettings(iv=iv, hash=hash_, encrypted_text=text, key=key)
         case _:
-            raise StoredShapeError("settings are not sealed as they should be")
+            raise StoredShapeError("settings are not stored in the sealed form")

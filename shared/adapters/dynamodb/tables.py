@@ -1,6 +1,6 @@
-"""The tables: their names, their keys, and how the keys of each thing are made.
+"""The tables: their names, and the keys of every kind of item.
 
-Every item carries ``accountId`` and ``schema``. Source: design section 2.
+Every item has ``accountId`` and ``schema``. Source: design section 2.
 """
 
 from dataclasses import dataclass, fields
@@ -14,7 +14,7 @@ from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.model import InstanceStatus
 
 OWNER_SHARDS = 8
-"""Over how many partitions the instances and the audit of one account are spread."""
+"""The number of partitions for the instances, and for the audit trail, of one account."""
 
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
@@ -28,15 +28,15 @@ BY_AGE = "byAge"
 BY_ACCOUNT = "byAccount"
 
 OPERATIONS = "operations"
-"""The one partition of the operations' due index: there are few of them."""
+"""The partition of the due index of operations. One is enough, since there are few operations."""
 
 EXPIRY = {"access": "expiresAt", "operations": "expiresAt"}
-"""Tables whose items may end by themselves, and the attribute that says when (seconds since 1970)."""
+"""Tables with items that expire, and the attribute that holds the time of expiry in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """What each table is called in this deployment."""
+    """The names of the tables in this deployment."""
 
     strategies: str = "strategies"
     instances: str = "instances"
@@ -48,7 +48,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """A table's own key and its indexes': partition and, where there is one, sort attribute."""
+    """The key attributes of a table and of its indexes: the partition key, then the sort key if there is one."""
 
     key: tuple[str, ...]
     indexes: tuple[tuple[str, tuple[str, str]], ...] = ()
@@ -78,41 +78,41 @@ LAYOUTS = {
     "access": Layout(key=("pk", "sk")),
     "audit": Layout(key=("accountDay", "sk")),
 }
-"""How every table is keyed. All indexes hold keys only; all key attributes are texts."""
+"""The layout of every table. All indexes are KEYS_ONLY, and all key attributes are texts."""
 
 
 def table_definitions(tables: Tables) -> list[dict[str, Any]]:
-    """What ``CreateTable`` is to be asked, for each table."""
+    """Return the parameters of ``CreateTable`` for each table."""
     return [_definition(getattr(tables, field.name), LAYOUTS[field.name]) for field in fields(tables)]
 
 
 def journal_prefix(seq: int) -> str:
-    """What the sort keys of an event's journal begin with."""
+    """Return the prefix of the sort keys of an event's journal."""
     return f"s#{seq:08}#"
 
 
 def journal_key(seq: int, run: int, visit: int) -> str:
-    """The sort key of a journal entry; they sort by event, run and visit."""
+    """Return the sort key of a journal entry. Entries sort by event, run and visit."""
     return f"{journal_prefix(seq)}{run:04}#{visit:04}"
 
 
 def answer_item_key(seq: int, key: str) -> str:
-    """The sort key of an answer to a call of an event; they sort after its journal."""
+    """Return the sort key of an answer to a call of an event. Answers sort after the event's journal."""
     return f"{answer_prefix(seq)}{key}"
 
 
 def answer_prefix(seq: int) -> str:
-    """What the sort keys of the answers to an event begin with."""
+    """Return the prefix of the sort keys of the answers to an event."""
     return f"{journal_prefix(seq)}answer#"
 
 
 def record_key(seq: int) -> str:
-    """The sort key of a closed event's record."""
+    """Return the sort key of a closed event's record."""
     return f"e#{seq:08}"
 
 
 def version_key(version: int) -> str:
-    """The sort key of a version of a strategy; they sort by number."""
+    """Return the sort key of a version of a strategy. Versions sort by number."""
     return f"v#{version:08}"
 
 
@@ -120,93 +120,93 @@ LATEST_VERSION = 99_999_999
 
 
 def version_number(key: str) -> int:
-    """The number of a version by its sort key."""
+    """Return the number of the version with that sort key."""
     return int(key.partition("#")[2])
 
 
 def name_key(account: AccountId, name: str) -> dict[str, str]:
-    """The key under which a strategy's name is reserved."""
+    """Return the key under which a strategy's name is reserved."""
     return {"sid": f"account#{account}", "sk": f"name#{name}"}
 
 
 def head_key(sid: StrategySid) -> dict[str, str]:
-    """The key of a strategy's head."""
+    """Return the key of a strategy's head."""
     return {"sid": sid, "sk": HEAD_KEY}
 
 
 def flags_key(account: AccountId) -> dict[str, str]:
-    """The key of an account's flags."""
+    """Return the key of an account's flags."""
     return {"pk": f"account#{account}", "sk": FLAGS_KEY}
 
 
 def access_key(key_id: str) -> dict[str, str]:
-    """The key of an access key."""
+    """Return the key of an access key's item."""
     return {"pk": f"key#{key_id}", "sk": "key"}
 
 
 OWNED_KEY = "key#"
-"""What the sort keys begin with under which an account's access keys are listed."""
+"""The prefix of the sort keys under which an account's access keys are listed."""
 
 
 def session_key(token_hash: str) -> dict[str, str]:
-    """The key of a session."""
+    """Return the key of a session."""
     return {"pk": f"session#{token_hash}", "sk": "session"}
 
 
 def owned_key(account: AccountId, place: PageKey) -> dict[str, str]:
-    """The key under which an access key is listed for its account; they sort by age."""
+    """Return the key under which an access key is listed for its account. The keys sort by age."""
     return {"pk": f"account#{account}", "sk": f"{OWNED_KEY}{place_text(place)}"}
 
 
 def sweep_instant(at: datetime) -> str:
-    """An instant as the due index sorts it: in milliseconds, never before the true one."""
+    """Return an instant as the due index sorts it: in milliseconds, rounded up."""
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return format_instant(whole if whole == at else whole + _ONE_MILLISECOND)
 
 
 LAST_OF_ALL = "\U0010ffff"
-"""Sorts behind every other text."""
+"""Sorts after every other text."""
 
 
 def place_text(place: PageKey) -> str:
-    """Where something stands among others by age; unique."""
+    """Return the sort key of a position in a list by age. It is unique."""
     return f"{instant_text(place.created_at)}#{place.sid}"
 
 
 def place_of(text: str) -> PageKey:
-    """The place of such a text."""
+    """Return the position with that sort key."""
     at, _, sid = text.partition("#")
     return PageKey(created_at=read_instant(at), sid=sid)
 
 
 def audit_position_text(place: AuditPosition) -> str:
-    """Where an audit entry stands among those of its partition."""
+    """Return the sort key of an audit entry."""
     return f"{format_instant(place.at)}#{place.key}"
 
 
-def place_noted(text: str) -> AuditPosition:
-    """The place of such a text."""
+def audit_position_of(text: str) -> AuditPosition:
+    """Return the position with that sort key."""
     at, _, key = text.partition("#")
     return AuditPosition(at=read_instant(at), key=key)
 
 
 def owner_shard(account: AccountId, shard: int) -> str:
-    """A partition of an account's index of instances."""
+    """Return a partition of an account's index of instances."""
     return f"{account}#{shard % OWNER_SHARDS}"
 
 
 def strategy_status(strategy: StrategySid, status: InstanceStatus) -> str:
-    """The partition of the instances of a strategy that have a status."""
+    """Return the partition of a strategy's instances with a status."""
     return f"{strategy}#{status.value}"
 
 
 def account_month(account: AccountId, month: date, shard: int) -> str:
-    """The partition of an account's index in which the records of a month (UTC) and an instance's shard stand."""
+    """Return the partition of an account's records that closed in a month (UTC), for a shard of its instances."""
     return f"{account}#{month:%Y-%m}#{shard}"
 
 
 def account_day(account: AccountId, at: datetime, shard: int) -> str:
-    """A partition of an account's audit of one day."""
+    """Return a partition of an account's audit entries of one day (UTC)."""
     return f"{account}#{at.astimezone(UTC):%Y-%m-%d}#{shard % OWNER_SHARDS}"
 
 

@@ -1,1 +1,1 @@
-"""Outgoing calls to services, and where they may not go. Start with ``service_caller.py``."""
+"""Outgoing calls to services, and the addresses they may not reach. Start with ``service_caller.py``."""

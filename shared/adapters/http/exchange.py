@@ -84,7 +84,7 @@ def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | 
     except NotSentError as error:
         return Unreachable(why=str(error))
     except _BROKEN as error:
-        return TimedOut(why=_told(error, sending.seconds))
+        return TimedOut(why=_message(error, sending.seconds))
 
 
 def read_json(text: str) -> Json:
@@ -170,7 +170,7 @@ def _charset(content_type: str) -> str:
     return name if name in _CHARSETS else "utf-8-sig"
 
 
-def _told(error: BaseException, seconds: float) -> str:
+def _message(error: BaseException, seconds: float) -> str:
     """Return what failed after sending began, by the kind of the root cause."""
     # The kind only, because messages of the library may contain the URL and so a secret.
     while error.__context__ is not None:

@@ -38,7 +38,7 @@ class _Connection(HTTPConnection):
 
     def __init__(self, *args: Any, egress: Egress, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's
         super().__init__(*args, **kwargs)
-        self._way_out = egress
+        self._egress = egress
         self._until: float | None = None
         self._used_at = -math.inf
 
@@ -48,7 +48,7 @@ class _Connection(HTTPConnection):
         try:
             super().connect()
         except OSError as error:
-            raise NotSentError(f"{self.host}: {_told(error)}") from error
+            raise NotSentError(f"{self.host}: {_message(error)}") from error
         self._limit(self._until)
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's
@@ -58,27 +58,27 @@ class _Connection(HTTPConnection):
 
     def getresponse(self) -> Any:  # noqa: ANN401 - urllib3's response
         self._until = None
-        self._used_at = self._way_out.seconds()
+        self._used_at = self._egress.seconds()
         return super().getresponse()
 
     @property
     def is_connected(self) -> bool:
         """Return whether the next request may use this connection: it is open and was not idle for long."""
-        idle = self._way_out.seconds() - self._used_at
+        idle = self._egress.seconds() - self._used_at
         return idle <= MAX_IDLE_SECONDS and super().is_connected
 
     def _new_conn(self) -> socket.socket:
-        until = min(self._until or 0.0, self._way_out.seconds() + CONNECT_SECONDS)
-        found = self._way_out.connected(self._dns_host.strip("[]"), self.port, until)
-        found.settimeout(max(0.001, until - self._way_out.seconds()))  # what TLS may take
+        until = min(self._until or 0.0, self._egress.seconds() + CONNECT_SECONDS)
+        found = self._egress.connected(self._dns_host.strip("[]"), self.port, until)
+        found.settimeout(max(0.001, until - self._egress.seconds()))  # what TLS may take
         return found
 
     def _ends_at(self) -> float:
-        return self._way_out.seconds() + (self.timeout or 0.0)
+        return self._egress.seconds() + (self.timeout or 0.0)
 
     def _limit(self, until: float) -> None:
         timed = cast(TimedSocket, self.sock)
-        timed.seconds = self._way_out.seconds
+        timed.seconds = self._egress.seconds
         timed.until = until
 
 
@@ -98,15 +98,15 @@ class _Adapter(HTTPAdapter):
     """The adapter that ``requests`` sends through. It never retries."""
 
     def __init__(self, egress: Egress, ca_file: str | None) -> None:
-        self._way_out = egress
+        self._egress = egress
         self._ca_file = ca_file
         super().__init__(pool_connections=_HOSTS_KEPT, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as requests has it
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": partial(_Pool, egress=self._way_out),
-            "https": partial(_TlsPool, egress=self._way_out),
+            "http": partial(_Pool, egress=self._egress),
+            "https": partial(_TlsPool, egress=self._egress),
         }
 
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
@@ -124,7 +124,7 @@ class _Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """A session that follows no redirect, and reads no body to find out where one would lead."""
+    """A session that follows no redirect, and does not read a redirect's body."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the answer never matters
         return None
@@ -150,7 +150,7 @@ def guarded_session(egress: Egress, *, ca_file: str | None = None) -> requests.S
     return session
 
 
-def _told(error: OSError) -> str:
+def _message(error: OSError) -> str:
     """Return why there is no connection, without anything from the request."""
     if isinstance(error, TimeoutError):
         return "connecting timed out"

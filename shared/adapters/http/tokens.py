@@ -71,7 +71,7 @@ class TokenCache:
         return self._unless_refused(credential, None)
 
     def renewed(self, credential: Credential, refused: Token) -> Token | NoToken:
-        """Return another token in place of one that the service refused."""
+        """Return a new token instead of the token that the service refused."""
         return self._unless_refused(credential, refused)
 
     def _unless_refused(self, credential: Credential, refused: Token | None) -> Token | NoToken:
@@ -96,7 +96,7 @@ class TokenCache:
 
     def _fetched(self, credential: Credential) -> Token | NoToken:
         request = credential.request
-        asked_at = self._seconds()
+        requested_at = self._seconds()
         reply = self._exchange(
             Sending(
                 method=request.method,
@@ -109,7 +109,7 @@ class TokenCache:
         )
         match reply:
             case Reply():
-                return _token_in(reply, credential.path, asked_at)
+                return _token_in(reply, credential.path, requested_at)
             case TimedOut(why=why) | Unreachable(why=why) | AddressRefused(why=why):
                 return NoToken(f"no token: {why}")
             case _:
@@ -123,14 +123,14 @@ def _key(credential: Credential) -> bytes:
     return hashlib.sha256(json.dumps([*parts, credential.path], sort_keys=True).encode()).digest()
 
 
-def _token_in(reply: Reply, path: str | None, asked_at: float) -> Token | NoToken:
+def _token_in(reply: Reply, path: str | None, requested_at: float) -> Token | NoToken:
     """Return the token of a response: at its path, or the whole text if there is no path."""
     if not 200 <= reply.status < 300:  # noqa: PLR2004 - the 2xx class
         return NoToken(f"no token: the authorization returned HTTP {reply.status}")
     if reply.unusable is not None:
         return NoToken(f"no token: the body of the authorization's response is {reply.unusable}")
     if path is None:
-        return _token(reply.text.strip(), asked_at + DEFAULT_SECONDS)
+        return _token(reply.text.strip(), requested_at + DEFAULT_SECONDS)
     try:
         around = body = read_json(reply.text)
     except (ValueError, RecursionError):
@@ -140,7 +140,7 @@ def _token_in(reply: Reply, path: str | None, asked_at: float) -> Token | NoToke
         around = _member(around, part)
     lifetimes = [_seconds_in(_member(place, "expires_in")) for place in (around, body)]
     lasts = next((seconds - SPARE_SECONDS for seconds in lifetimes if seconds is not None), DEFAULT_SECONDS)
-    return _token(_member(around, name), asked_at + lasts)
+    return _token(_member(around, name), requested_at + lasts)
 
 
 def _token(found: Json, lasts_until: float) -> Token | NoToken:

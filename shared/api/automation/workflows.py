@@ -21,7 +21,7 @@ from shared.api.automation.versions import is_definition, latest_version, versio
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.control import control
-from shared.application.find_instances import Sought, TooManyToLookAtError, found
+from shared.application.find_instances import InstanceQuery, TooManyScannedError, find_instances
 from shared.application.ports import UnknownStrategyError
 from shared.application.start import Repeatable, StartInstance, start_instance
 from shared.domain.calendar.instance_schedule import OwnSchedule
@@ -37,7 +37,7 @@ def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) 
     version = latest_version(head) if query.version is None else query.version
     if version in versions_deleted(head):
         return Answer(body=[])
-    sought = Sought(
+    sought = InstanceQuery(
         strategy=head.sid,
         statuses=tuple(InstanceStatus) if query.status is None else (INSTANCES_OF[query.status],),
         version=version,
@@ -45,8 +45,8 @@ def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) 
         created_to=query.startTimeTo,
     )
     try:
-        instances = found(request.ports, sought, offset=query.offset, limit=query.limit)
-    except TooManyToLookAtError as error:
+        instances = find_instances(request.ports, sought, offset=query.offset, limit=query.limit)
+    except TooManyScannedError as error:
         raise too_much("Too many workflows: narrow startTimeFrom and startTimeTo.") from error
     now = request.now
     return Answer(body=page([workflow_shape(instance, head, now=now) for instance in instances]))

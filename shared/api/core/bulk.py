@@ -27,8 +27,8 @@ from shared.api.http.cursor import page_key_of, page_key_text
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.application.bulk.select import MAX_LOADED, readable
-from shared.application.bulk.start import BulkRequest, begin_bulk, dry_run, order
+from shared.application.bulk.select import MAX_LOADED, load_readable
+from shared.application.bulk.start import BulkRequest, begin_bulk, command_operation, dry_run
 from shared.application.ports import PageKey
 from shared.domain.access import Role
 from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, MigrateTo, OperationCommand
@@ -99,7 +99,7 @@ def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
 
 
 def _command_operation(request: Request, bulk: BulkOperation, command: OperationCommand) -> Answer:
-    return Answer(body=bulk_shape(order(request.ports, bulk, command, by=request.actor)))
+    return Answer(body=bulk_shape(command_operation(request.ports, bulk, command, by=request.actor)))
 
 
 def read_beginning(request: Request, model: type[BeginOperation]) -> Beginning:
@@ -186,7 +186,7 @@ def _check_secrets(request: Request, named: Sequence[InstanceSid]) -> None:
     authorizer = Authorizer(request)
     opened: set[StrategySid] = set()
     for start in range(0, len(named), MAX_LOADED):
-        found = readable(request.ports, named[start : start + MAX_LOADED]).values()
+        found = load_readable(request.ports, named[start : start + MAX_LOADED]).values()
         for instance in found:
             if instance.account_id != request.principal.account_id or instance.strategy_sid in opened:
                 continue

@@ -12,7 +12,7 @@ from shared.api.core.render_history import explanation_shape, past_event_shape
 from shared.api.core.schemas import ExplainQuery, PageQuery
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.application.explain import explained
+from shared.application.explain import explain_at
 from shared.application.history import history_page
 from shared.domain.errors import Problem
 
@@ -38,4 +38,4 @@ def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery
     at = query.at or request.now
     if not EARLIEST <= at <= LATEST:
         raise bad_request([Problem(pointer="/at", rule="range", message="must be between 2000 and 2999")])
-    return Answer(body=explanation_shape(named.instance, explained(request.ports, named.instance, at)))
+    return Answer(body=explanation_shape(named.instance, explain_at(request.ports, named.instance, at)))

@@ -13,7 +13,7 @@ from shared.api.orders.errors import Code, JocError
 from shared.api.orders.schemas import DatedOrders, Folder, ModifyOrders, OrdersFilter, WorkflowId
 from shared.api.orders.states import LIVE, State, phases_of
 from shared.api.orders.workflows import version_number, workflow_at
-from shared.application.bulk.select import MAX_LOADED, readable
+from shared.application.bulk.select import MAX_LOADED, load_readable
 from shared.domain.bulk.selection import Filter, OfFolder, OfIds, OfStrategy, Part, Selection, united
 from shared.domain.ids import AccountId, InstanceSid, order_sid
 from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
@@ -70,7 +70,7 @@ def named(request: Request, order_ids: Sequence[str]) -> list[Instance]:
     sids = list(dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids))
     found: dict[InstanceSid, Instance] = {}
     for start in range(0, len(sids), MAX_LOADED):
-        found |= readable(request.ports, sids[start : start + MAX_LOADED])
+        found |= load_readable(request.ports, sids[start : start + MAX_LOADED])
     return [found[sid] for sid in sids if sid in found and found[sid].account_id == account]
 
 

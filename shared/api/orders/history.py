@@ -15,7 +15,7 @@ from shared.api.orders.globs import matches
 from shared.api.orders.render import FAILED, SUCCESSFUL, fitting, history_shape, history_state, started_at
 from shared.api.orders.schemas import DEFAULT_LIMIT, Folder, HistoryFilter, SummaryFilter
 from shared.api.orders.workflows import Paths
-from shared.application.bulk.select import MAX_LOADED, readable
+from shared.application.bulk.select import MAX_LOADED, load_readable
 from shared.application.past_runs import Past, past_runs, runs_of
 from shared.domain.bulk.selection import is_below
 from shared.domain.calendar.dates import format_instant
@@ -111,7 +111,7 @@ def _joined(request: Request, records: Iterable[EventRecord]) -> Iterator[Run]:
     """The records with their instances, a hundred together."""
     records = iter(records)
     while some := list(islice(records, MAX_LOADED)):
-        found = readable(request.ports, list(dict.fromkeys(record.instance_sid for record in some)))
+        found = load_readable(request.ports, list(dict.fromkeys(record.instance_sid for record in some)))
         for record in some:
             instance = found.get(record.instance_sid)
             if instance is not None and _has_ended(instance, record):

@@ -11,7 +11,7 @@ from shared.api.orders.render import fitting, order_shape
 from shared.api.orders.schemas import DEFAULT_LIMIT, GetOrder, OrdersFilter, SnapshotFilter
 from shared.api.orders.states import LIVE, SHOWN, State
 from shared.api.orders.workflows import Paths
-from shared.application.bulk.select import SelectionScan, instances_of
+from shared.application.bulk.select import SelectionScan, selected_instances
 from shared.domain.bulk.selection import Filter
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase, phase_of, planned_date
@@ -93,4 +93,4 @@ def _walked(
     if selection is None:
         return iter(())
     walk = SelectionScan(account=request.principal.account_id, selection=selection, begun_at=request.now)
-    return instances_of(request.ports, walk, most=most)
+    return selected_instances(request.ports, walk, most=most)

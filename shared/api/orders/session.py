@@ -6,7 +6,7 @@ Source: contracts/orders.md, head of the page; design section 9.
 from shared.api.http.request import Incoming, Request
 from shared.api.http.route import Answer, Principal, Route
 from shared.api.orders.errors import LOGIN_TIMEOUT, SecurityError, call_of, security_shape
-from shared.application.sessions import IDLE, Expired, close_session, key_of_session, open_session
+from shared.application.sessions import IDLE_TIMEOUT, Expired, close_session, key_of_session, open_session
 
 TOKEN_HEADER = "X-Access-Token"  # noqa: S105 - the name of a header
 TOKEN_PARAMETER = "accessToken"  # noqa: S105 - the name of a parameter
@@ -45,7 +45,7 @@ def log_in(request: Request) -> Answer:
         "isPermitted": True,
         "accessToken": token,
         "role": principal.role.value,
-        "sessionTimeout": round(IDLE.total_seconds() * 1000),
+        "sessionTimeout": round(IDLE_TIMEOUT.total_seconds() * 1000),
     }
     return Answer(body=body, headers={TOKEN_HEADER: token})
 

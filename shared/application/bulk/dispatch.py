@@ -1,4 +1,4 @@
-"""The one way in which any operation is carried on. Source: design sections 3, item 3, and 8."""
+"""Run any operation: a release job or a bulk operation. Source: design sections 3, item 3, and 8."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -6,7 +6,7 @@ from typing import assert_never
 
 from shared.application.bulk.progress import BatchProgress
 from shared.application.bulk.release import run_release_job
-from shared.application.bulk.worker import command_on
+from shared.application.bulk.worker import run_bulk_operation
 from shared.application.ports import Ports
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
@@ -14,8 +14,11 @@ from shared.domain.ids import OperationSid
 from shared.domain.instance.due import EARLY
 
 
-def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:
-    """Take an operation in hand for as long as this invocation lasts. Safe at any time, any number of times."""
+def run_operation(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:
+    """Run an operation until it ends or the invocation's time is up. It is safe to call this any number of times.
+
+    If the operation is unknown or not due, return without doing anything.
+    """
     operation = ports.operations.load(sid)
     at = None if operation is None else operation.sweep_at
     if operation is None or at is None or at > ports.clock.now() + EARLY:
@@ -24,6 +27,6 @@ def carry_on(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedel
         case ReleaseJob():
             return run_release_job(ports, operation, time_left=time_left)
         case BulkOperation():
-            return command_on(ports, operation, time_left=time_left)
+            return run_bulk_operation(ports, operation, time_left=time_left)
         case _:
             assert_never(operation)

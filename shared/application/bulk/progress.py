@@ -1,4 +1,4 @@
-"""One invocation's share of an operation: how long it lasts, and what it comes to."""
+"""The progress of one invocation of the bulk runner."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -6,14 +6,15 @@ from datetime import timedelta
 from shared.domain.ids import InstanceSid
 
 RESERVE = timedelta(seconds=20)
-"""What an invocation keeps of its time to write down how far it got."""
+"""The time an invocation keeps for saving its progress."""
 
 
 @dataclass(slots=True, kw_only=True)
 class BatchProgress:
-    """What one invocation came to.
+    """The result of one invocation.
 
-    done: how many instances it freed, or commanded. failed: those it could not read or decide on, and why.
+    ``done`` is how many instances were released or commanded. ``failed`` are those that could not be, with the
+    reason.
     """
 
     done: int = 0

@@ -1,4 +1,4 @@
-"""Freeing what a resumed flag has held: a set pace, one partition a drain, safe to kill anywhere.
+"""Release the instances that a resumed flag had blocked, at a fixed rate, with one release job for each partition.
 
 Source: design section 3, item 3.
 """
@@ -18,87 +18,90 @@ from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Unblock
 
 BATCH = 25
-"""So many are freed between two looks at the clock."""
+"""How many instances are released between two readings of the clock."""
 
 LAG_SECONDS = 1.0
-"""How long an index may still show what has just been freed."""
+"""How long the due index may still list an instance that has just been released."""
 
 
 def run_release_job(
     ports: Ports, release_job: ReleaseJob, *, time_left: Callable[[], timedelta]
 ) -> BatchProgress:
-    """Take a drain in hand for as long as this invocation lasts. Safe at any time, any number of times.
+    """Run a release job until its partition is empty or the time is up. It is safe to call this any number of times.
 
-    One that has lost its operation to another, because it was started anew, stops at its next write. An instance
-    that cannot be freed stays held.
+    If the job was begun again in the meantime, this invocation stops at its next write. An instance that cannot be
+    read or decided on stays blocked.
     """
-    drained = BatchProgress()
+    progress = BatchProgress()
     try:
-        if _is_held(ports, release_job):
+        if _is_flag_set(ports, release_job):
             ports.operations.remove(release_job)
-            return drained
-        release_job = _in_hand(ports, release_job)
-        release_job, is_empty = _freed(ports, release_job, drained, time_left)
-        after = after_batch(release_job, freed=drained.done, is_empty=is_empty, now=ports.clock.now())
+            return progress
+        release_job = _take(ports, release_job)
+        release_job, is_empty = _free_batches(ports, release_job, progress, time_left)
+        after = after_batch(release_job, freed=progress.done, is_empty=is_empty, now=ports.clock.now())
         if after is None:
             ports.operations.remove(release_job)
         else:
             ports.operations.commit(after)
     except StaleRevError:
-        return drained
-    if not is_empty and drained.done:
+        return progress
+    if not is_empty and progress.done:
         ports.wakeups.invoke_operation(release_job.sid)
-    return drained
+    return progress
 
 
-def _is_held(ports: Ports, release_job: ReleaseJob) -> bool:
-    """Whether the flag was set again."""
+def _is_flag_set(ports: Ports, release_job: ReleaseJob) -> bool:
+    """Return whether the flag was set again."""
     if release_job.blocked_by is BlockedBy.QUEUE:
         return ports.access.queue_paused(release_job.account_id)
     head = ports.strategies.head(StrategySid(release_job.owner))
     return head is not None and head.is_paused
 
 
-def _in_hand(ports: Ports, release_job: ReleaseJob) -> ReleaseJob:
-    """The drain, stored as worked on. Raises: StaleRevError: it was started anew, or somebody else has it."""
+def _take(ports: Ports, release_job: ReleaseJob) -> ReleaseJob:
+    """Store that this invocation works on the job, and return the job.
+
+    Raises: StaleRevError: the job was begun again, or another invocation works on it.
+    """
     taken = taken_in_hand(release_job, now=ports.clock.now())
     ports.operations.commit(taken)
     return taken
 
 
-def _freed(
-    ports: Ports, release_job: ReleaseJob, drained: BatchProgress, time_left: Callable[[], timedelta]
+def _free_batches(
+    ports: Ports, release_job: ReleaseJob, progress: BatchProgress, time_left: Callable[[], timedelta]
 ) -> tuple[ReleaseJob, bool]:
-    """Free batch after batch; the drain, and whether its partition was found empty before the time was up.
+    """Release batch after batch. Return the job, and whether its partition was empty before the time was up.
 
-    Raises: StaleRevError: as above.
+    Raises: StaleRevError: as for ``_take``.
     """
     handled: set[InstanceSid] = set()
     said_so = ports.clock.now()
     while time_left() > RESERVE:
         begun = ports.clock.now()
         if begun - said_so >= SAY_SO:
-            release_job, said_so = _in_hand(ports, release_job), begun
-        until, most = begun + GRACE, BATCH + len(handled) + len(drained.failed)
+            release_job, said_so = _take(ports, release_job), begun
+        until, most = begun + GRACE, BATCH + len(handled) + len(progress.failed)
         found = ports.instances.due(release_job.partition, until=until, limit=most)
-        batch = [sid for sid in found if sid not in handled and sid not in drained.failed]
+        batch = [sid for sid in found if sid not in handled and sid not in progress.failed]
         if not batch and not any(sid in handled for sid in found):
             return release_job, True
         handled = set(batch) or handled
         for sid in batch:
-            _free(ports, sid, drained)
+            _free(ports, sid, progress)
         passed = (ports.clock.now() - begun).total_seconds()
         ports.clock.sleep(max(len(batch) * SHARDS / FREED_PER_SECOND, 0 if batch else LAG_SECONDS) - passed)
     return release_job, False
 
 
-def _free(ports: Ports, sid: InstanceSid, drained: BatchProgress) -> None:
-    """One instance freed and rung for. One that cannot be read or decided on holds up none of the others."""
+def _free(ports: Ports, sid: InstanceSid, progress: BatchProgress) -> None:
+    """Release one instance and schedule its wakeup. If it cannot be read or decided on, the others continue."""
     try:
         verdict = execute(ports, sid, Unblock())
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
-        drained.failed[sid] = f"{type(error).__name__}: {error}"
+        progress.failed[sid] = f"{type(error).__name__}: {error}"
         return
     if isinstance(verdict, Applied):
         schedule_wakeup(ports, verdict.instance)
-        drained.done += 1
+        progress.done += 1

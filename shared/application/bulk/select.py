@@ -1,7 +1,7 @@
-"""Walking through the instances of a selection, oldest first, on the indexes there are.
+"""Scan the instances of a selection, oldest first, on the existing indexes.
 
-An index may lag by a moment: an instance created in the last one before the operation began, or changing its
-status just as the walk comes by, may be missed. One that is found is loaded, and selected by what it is then.
+The indexes are eventually consistent. An instance may be missed if it was created just before the operation began, or
+if it changes its status while the scan passes. Every instance is loaded, and selected by its state at that time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,21 +42,24 @@ from shared.domain.lifecycle.commands import Command, Execute, Migrate
 from shared.domain.lifecycle.decide import decide
 
 MAX_SCANNED = 500
-"""So many instances, or strategies of a folder, are looked at before it is written down how far that came."""
+"""How many instances, or strategies of a folder, are scanned before the cursor is saved."""
 
 MAX_COUNTED = 1000
-"""A dry run counts so far and no further."""
+"""A dry run stops counting at this number."""
 
 MAX_LOADED = 100
-"""So many instances are loaded together."""
+"""How many instances are loaded at once."""
 
 FOLDER_PAGE = 25
-"""So many strategies of a folder are listed together."""
+"""How many strategies of a folder are listed at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionScan:
-    """A walk through an account's instances. begun_at: later ones are not meant. cursor: where it goes on."""
+    """A scan of an account's instances.
+
+    Instances created after ``begun_at`` are not selected. ``cursor`` is the position at which the scan continues.
+    """
 
     account: AccountId
     selection: Selection
@@ -65,16 +68,16 @@ class SelectionScan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """The next slice. instances: those of it that could be read, as they were then."""
+class ScannedBatch:
+    """The next batch, and those of its instances that could be read, as they were then."""
 
     batch: Batch
     instances: Mapping[InstanceSid, Instance]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """How many a selection is of, so far as was counted, and the first ones of it."""
+class SelectionCount:
+    """The number of selected instances, as far as they were counted, and the first of them."""
 
     count: int
     is_exact: bool
@@ -83,53 +86,53 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """One step of the walk. sid: of an instance that is selected. cursor: behind it."""
+    """One step of the scan. ``sid`` is None if the instance is not selected. ``cursor`` is the position after it."""
 
     cursor: Cursor
     sid: InstanceSid | None = None
     instance: Instance | None = None
 
 
-def next_batch(ports: Ports, scan: SelectionScan, *, wanted: int) -> Found:
-    """The next instances of a selection, ``wanted`` at most: fewer where only so many are looked at for it."""
+def next_batch(ports: Ports, scan: SelectionScan, *, size: int) -> ScannedBatch:
+    """Return the next ``size`` instances of a selection, or fewer if ``MAX_SCANNED`` is reached first."""
     sids: list[InstanceSid] = []
     loaded: dict[InstanceSid, Instance] = {}
     cursor = scan.cursor
-    for looked, step in enumerate(_steps(ports, scan, page=wanted), start=1):
+    for scanned, step in enumerate(_steps(ports, scan, page=size), start=1):
         cursor = step.cursor
         sids += [] if step.sid is None else [step.sid]
         loaded |= {} if step.instance is None else {step.instance.sid: step.instance}
-        if len(sids) == wanted or looked == MAX_SCANNED:
-            return Found(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=False), instances=loaded)
-    return Found(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=True), instances=loaded)
+        if len(sids) == size or scanned == MAX_SCANNED:
+            return ScannedBatch(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=False), instances=loaded)
+    return ScannedBatch(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=True), instances=loaded)
 
 
-def instances_of(ports: Ports, scan: SelectionScan, *, most: int) -> Iterator[Instance]:
-    """The instances of a selection as they are now, a page at a time; ``most`` are looked at for them at most.
+def selected_instances(ports: Ports, scan: SelectionScan, *, most: int) -> Iterator[Instance]:
+    """Yield the instances of a selection as they are now. At most ``most`` instances are scanned.
 
-    Those that cannot be read are left out.
+    Instances that cannot be read are left out.
     """
     for step in islice(_steps(ports, scan, page=MAX_LOADED), most):
         if step.instance is not None:
             yield step.instance
 
 
-def count(ports: Ports, scan: SelectionScan, *, most: int) -> Counted:
-    """How many instances of the account a selection is of; the first ``most`` of them are told."""
+def count(ports: Ports, scan: SelectionScan, *, most: int) -> SelectionCount:
+    """Count the instances of a selection and return the count with the first ``most`` of them."""
     number, first = 0, list[Instance]()
-    for looked, step in enumerate(_steps(ports, scan, page=MAX_LOADED), start=1):
+    for scanned, step in enumerate(_steps(ports, scan, page=MAX_LOADED), start=1):
         if step.sid is not None and (step.instance is not None or not isinstance(scan.selection, OfIds)):
             number += 1
             first += [] if step.instance is None or len(first) == most else [step.instance]
-        if looked == MAX_COUNTED:
-            return Counted(count=number, is_exact=False, first=tuple(first))
-    return Counted(count=number, is_exact=True, first=tuple(first))
+        if scanned == MAX_COUNTED:
+            return SelectionCount(count=number, is_exact=False, first=tuple(first))
+    return SelectionCount(count=number, is_exact=True, first=tuple(first))
 
 
-def addressed(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
-    """A bulk operation's command as it is for one instance.
+def command_for(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
+    """Return a bulk operation's command in the form for one instance.
 
-    Refused where its strategy has no such version, or nothing of it waits for what is named.
+    It is Refused if the instance's strategy has no such version, or if no event of the instance waits as named.
     """
     match command:
         case MigrateTo(version=version, by=by):
@@ -137,25 +140,27 @@ def addressed(ports: Ports, command: BulkCommand, instance: Instance) -> Command
                 return Migrate(to=ports.strategies.load(instance.strategy_sid, version), by=by)
             except UnknownStrategyError:
                 return Refused(
-                    instance=instance, why=f"its strategy has no version {version}", rule=RefusalRule.STATE
+                    instance=instance, why=f"the strategy has no version {version}", rule=RefusalRule.STATE
                 )
         case RunWaiting(what=what, by=by):
             event = waiting_event(instance, what, now=ports.clock.now())
             if event is None:
-                return Refused(instance=instance, why="nothing of it waits for that", rule=RefusalRule.STATE)
+                return Refused(
+                    instance=instance, why="no event of the instance waits for that", rule=RefusalRule.STATE
+                )
             return Execute(seq=event.seq, by=by)
         case _:
             return command
 
 
-def foreseen(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> ItemResult:
-    """What a command would come to on an instance now; nothing is stored."""
+def preview(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> ItemResult:
+    """Return the result that a command would have on an instance now. Nothing is stored."""
     try:
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        asked = addressed(ports, command, instance)
-        if isinstance(asked, Refused):
-            return result_of(instance.sid, asked, operation)
-        verdict = decide(strategy, instance, asked, now=ports.clock.now())
+        command_or_refusal = command_for(ports, command, instance)
+        if isinstance(command_or_refusal, Refused):
+            return result_of(instance.sid, command_or_refusal, operation)
+        verdict = decide(strategy, instance, command_or_refusal, now=ports.clock.now())
     except (RitornelloError, UnknownStrategyError) as error:
         return ItemResult(
             sid=instance.sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}"
@@ -163,19 +168,19 @@ def foreseen(ports: Ports, instance: Instance, command: BulkCommand, operation: 
     return result_of(instance.sid, verdict, operation)
 
 
-def readable(ports: Ports, sids: Sequence[InstanceSid]) -> dict[InstanceSid, Instance]:
-    """Those of these instances that there are and that can be read."""
+def load_readable(ports: Ports, sids: Sequence[InstanceSid]) -> dict[InstanceSid, Instance]:
+    """Return those of these instances that exist and can be read."""
     try:
         return {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}
     except RitornelloError:
-        found = [_readable(ports, sid) for sid in sids]
+        found = [_load_or_none(ports, sid) for sid in sids]
         return {instance.sid: instance for instance in found if instance is not None}
 
 
 def _steps(ports: Ports, scan: SelectionScan, *, page: int) -> Iterator[_Candidate]:
     match scan.selection:
         case OfIds(ids=ids):
-            yield from _named(ports, scan, ids, page=page)
+            yield from _of_ids(ports, scan, ids, page=page)
         case OfStrategy() | OfFolder() as part:
             yield from _of_part(ports, part, scan, page=page)
         case OfAny(parts=parts):
@@ -185,7 +190,7 @@ def _steps(ports: Ports, scan: SelectionScan, *, page: int) -> Iterator[_Candida
 
 
 def _of_parts(ports: Ports, parts: Sequence[Part], scan: SelectionScan, *, page: int) -> Iterator[_Candidate]:
-    """One part after another; between two of them the cursor stands at the beginning of the next."""
+    """Scan one part after another. Between two parts, the cursor points to the beginning of the next."""
     for number in range(scan.cursor.part, len(parts)):
         cursor = scan.cursor if number == scan.cursor.part else Cursor(part=number)
         for step in _of_part(ports, parts[number], replace(scan, cursor=cursor), page=page):
@@ -196,7 +201,7 @@ def _of_parts(ports: Ports, parts: Sequence[Part], scan: SelectionScan, *, page:
 def _of_part(ports: Ports, part: Part, scan: SelectionScan, *, page: int) -> Iterator[_Candidate]:
     match part:
         case OfStrategy(strategy=strategy, version=version, instance_filter=instance_filter):
-            # Where others stand in between, more are looked at than found.
+            # With a filter, more instances are scanned than selected, so larger pages save reads.
             few = page if version is None and instance_filter is None else MAX_LOADED
             yield from _of_strategy(ports, strategy, part, scan, page=few)
         case OfFolder(instance_filter=instance_filter):
@@ -205,13 +210,13 @@ def _of_part(ports: Ports, part: Part, scan: SelectionScan, *, page: int) -> Ite
             assert_never(part)
 
 
-def _named(
+def _of_ids(
     ports: Ports, scan: SelectionScan, ids: Sequence[InstanceSid], *, page: int
 ) -> Iterator[_Candidate]:
-    """One of another account is found by nobody; whoever commands it is told that there is none."""
+    """Yield the instances with these ids. An instance of another account is yielded as if it did not exist."""
     for start in range(scan.cursor.passed, len(ids), page):
         some = ids[start : start + page]
-        loaded = readable(ports, some)
+        loaded = load_readable(ports, some)
         for number, sid in enumerate(some, start=start + 1):
             instance = loaded.get(sid)
             own = instance is not None and instance.account_id == scan.account
@@ -224,31 +229,34 @@ def _of_folder(ports: Ports, selection: OfFolder, scan: SelectionScan, *, page: 
         yield from _of_strategy(ports, cursor.strategy, selection, scan, page=page)
         yield _Candidate(cursor=Cursor(folder_name=cursor.folder_name))
     while True:
-        folder_entries = ports.strategies.in_folder(
+        entries = ports.strategies.in_folder(
             scan.account, selection.folder, after=cursor.folder_name, limit=FOLDER_PAGE
         )
-        for one in folder_entries:
-            if selection.is_flat and not one.folder_name.startswith(f"{selection.folder}#"):
-                return  # those in the folder itself come before all those below it
-            cursor = Cursor(folder_name=one.folder_name, strategy=one.sid)
-            yield from _of_strategy(ports, one.sid, selection, replace(scan, cursor=cursor), page=page)
-            yield _Candidate(cursor=Cursor(folder_name=one.folder_name))
-        if len(folder_entries) < FOLDER_PAGE:
+        for entry in entries:
+            if selection.is_flat and not entry.folder_name.startswith(f"{selection.folder}#"):
+                return  # entries of the folder itself sort before those of its subfolders
+            cursor = Cursor(folder_name=entry.folder_name, strategy=entry.sid)
+            yield from _of_strategy(ports, entry.sid, selection, replace(scan, cursor=cursor), page=page)
+            yield _Candidate(cursor=Cursor(folder_name=entry.folder_name))
+        if len(entries) < FOLDER_PAGE:
             return
 
 
 def _of_strategy(
     ports: Ports, strategy: StrategySid, selection: Part, scan: SelectionScan, *, page: int
 ) -> Iterator[_Candidate]:
-    """An instance that cannot be read is taken as selected: whoever commands it will tell why it failed."""
+    """Yield the instances of one strategy.
+
+    An instance that cannot be read counts as selected, so that its failure is reported.
+    """
     until = created_until(selection, scan.begun_at)
-    after = _first_place(selection, scan.cursor)
+    after = _start_key(selection, scan.cursor)
     while True:
-        listed = ports.instances.oldest_of_strategy(
+        page_keys = ports.instances.oldest_of_strategy(
             strategy, selection.statuses, after=after, until=until, limit=page
         )
-        loaded = readable(ports, [InstanceSid(one.sid) for one in listed])
-        for after in listed:
+        loaded = load_readable(ports, [InstanceSid(key.sid) for key in page_keys])
+        for after in page_keys:
             sid = InstanceSid(after.sid)
             instance = loaded.get(sid)
             cursor = replace(scan.cursor, created_at=after.created_at, sid=sid)
@@ -256,19 +264,19 @@ def _of_strategy(
                 yield _Candidate(cursor=cursor, sid=sid, instance=instance)
             else:
                 yield _Candidate(cursor=cursor)
-        if len(listed) < page:
+        if len(page_keys) < page:
             return
 
 
-def _first_place(selection: Part, cursor: Cursor) -> PageKey | None:
-    """The place behind which the walk goes on: the one it has come to, or just before the first date asked for."""
+def _start_key(selection: Part, cursor: Cursor) -> PageKey | None:
+    """Return the key after which the scan continues: the cursor's, or the one before the first date."""
     if cursor.created_at is not None and cursor.sid is not None:
         return PageKey(created_at=cursor.created_at, sid=cursor.sid)
     since = created_since(selection)
     return None if since is None else PageKey(created_at=since, sid="")
 
 
-def _readable(ports: Ports, sid: InstanceSid) -> Instance | None:
+def _load_or_none(ports: Ports, sid: InstanceSid) -> Instance | None:
     try:
         return ports.instances.load(sid)
     except RitornelloError:

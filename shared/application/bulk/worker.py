@@ -1,6 +1,6 @@
-"""Carrying on a bulk operation: slice after slice, at a set pace, safe to kill anywhere.
+"""Run a bulk operation: batch after batch, at a fixed rate, safe against a crash at any point.
 
-Source: design section 8; shared/domain/bulk/operation.py says why nothing is done or counted twice.
+Source: design section 8; shared/domain/bulk/operation.py explains why nothing is done or counted twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
-from shared.application.bulk.select import SelectionScan, addressed, next_batch
+from shared.application.bulk.select import SelectionScan, command_for, next_batch
 from shared.application.commit import MAX_RACES, ContentionError, execute, schedule_wakeup
 from shared.application.ports import OverloadedError, Ports, StaleRevError, UnknownStrategyError
 from shared.domain.bulk.operation import (
@@ -32,28 +32,31 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AlreadyThere, Refused, Verdict
 
 BREATHER_SECONDS = 5.0
-"""How long an operation waits when a store is asked too much."""
+"""How long an operation pauses when a store is overloaded."""
 
 Wake = Callable[[Instance], None]
-"""Tells somebody that an instance was changed and may have something to run."""
+"""Wakes a runner for an instance that was changed and may have an event to run."""
 
 
-def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], timedelta]) -> BatchProgress:
-    """Take an operation in hand for as long as this invocation lasts; then a fresh one goes on.
+def run_bulk_operation(
+    ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], timedelta]
+) -> BatchProgress:
+    """Run a bulk operation until it ends or the invocation's time is up. Another invocation continues it.
 
-    Where it was paused or canceled over a dead runner's slice, what was done of it is counted and no more is done.
+    If the operation was paused or canceled while a crashed runner had a batch, the changes of that batch are counted
+    and no more instances are commanded.
     """
     progress = BatchProgress()
-    at_work = _taken(ports, bulk)
-    if at_work is None:
+    bulk_taken = _take(ports, bulk)
+    if bulk_taken is None:
         return progress
-    if at_work.status is not BulkStatus.ACTIVE:
-        done = [sid for sid in at_work.batch_sids if _has_changed(ports, at_work, sid)]
+    if bulk_taken.status is not BulkStatus.ACTIVE:
+        done = [sid for sid in bulk_taken.batch_sids if _has_changed(ports, bulk_taken, sid)]
         results = [ItemResult(sid=sid, outcome=ItemOutcome.CHANGED) for sid in done]
-        _stored(ports, at_work, results, follows=None, goes_on=False)
+        _save_results(ports, bulk_taken, results, follows=None, goes_on=False)
         return progress
-    after = work(
-        ports, at_work, progress, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports)
+    after = run_batches(
+        ports, bulk_taken, progress, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports)
     )
     moved = after is not None and (after.cursor, after.counts) != (bulk.cursor, bulk.counts)
     if after is not None and after.status is BulkStatus.ACTIVE and moved:
@@ -61,7 +64,7 @@ def command_on(ports: Ports, bulk: BulkOperation, *, time_left: Callable[[], tim
     return progress
 
 
-def work(
+def run_batches(
     ports: Ports,
     bulk: BulkOperation,
     progress: BatchProgress,
@@ -70,16 +73,15 @@ def work(
     time_left: Callable[[], timedelta],
     wake: Wake,
 ) -> BulkOperation | None:
-    """The operation once this invocation is through with it; None where another one has it now.
+    """Command batch after batch and return the operation, or None if another invocation has it now.
 
-    One write for each slice: what became of it, and the next. bulk: as taken in hand. loaded: instances in hand
-    that have just been read.
+    ``bulk`` is the operation as this invocation took it. ``loaded`` are instances of its batch that were just read.
     """
     current: BulkOperation | None = bulk
     while current is not None and current.status is BulkStatus.ACTIVE and current.worker is not None:
         begun = ports.clock.now()
-        results = _commanded(ports, current, loaded, wake, time_left)
-        _tell(progress, results)
+        results = _command_batch(ports, current, loaded, wake, time_left)
+        _count_results(progress, results)
         goes_on, follows = time_left() > RESERVE, None
         if goes_on and len(results) == len(current.batch_sids) and not current.at_end:
             scan = SelectionScan(
@@ -88,10 +90,11 @@ def work(
                 begun_at=current.started_at,
                 cursor=current.cursor,
             )
-            found = next_batch(ports, scan, wanted=BATCH_SIZE)
-            follows, loaded = found.batch, found.instances
+            scanned = next_batch(ports, scan, size=BATCH_SIZE)
+            follows, loaded = scanned.batch, scanned.instances
         is_through = len(results) == len(at_hand(current))
-        current = _stored(ports, current, results, follows=follows, goes_on=goes_on)
+        # One write saves the results of this batch and begins the next.
+        current = _save_results(ports, current, results, follows=follows, goes_on=goes_on)
         if current is not None and current.worker is not None:
             passed = (ports.clock.now() - begun).total_seconds()
             ports.clock.sleep(
@@ -100,8 +103,8 @@ def work(
     return current
 
 
-def _taken(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
-    """The operation, stored as in this invocation's hand; None where another one was faster."""
+def _take(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
+    """Store that this invocation works on the operation. Return None if another one was faster."""
     after = taken(bulk, worker=ports.ids.token(), now=ports.clock.now())
     try:
         ports.operations.commit(after)
@@ -110,7 +113,7 @@ def _taken(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
     return after
 
 
-def _stored(
+def _save_results(
     ports: Ports,
     bulk: BulkOperation,
     results: list[ItemResult],
@@ -118,9 +121,9 @@ def _stored(
     follows: Batch | None,
     goes_on: bool,
 ) -> BulkOperation | None:
-    """The operation with what this invocation has done; None where another one has taken it over.
+    """Save the results and return the operation, or None if another invocation has taken it over.
 
-    An operator's order that came in between holds, and what was done is counted all the same.
+    A command of an operator that was stored in between stays in force, and the results are counted as well.
     """
     for _ in range(MAX_RACES):
         after = reported(bulk, results, follows=follows, goes_on=goes_on, now=ports.clock.now())
@@ -133,26 +136,26 @@ def _stored(
             if not isinstance(stored, BulkOperation) or stored.worker != bulk.worker:
                 return None
             if (stored.batch_sids, stored.counts) != (bulk.batch_sids, bulk.counts):
-                return stored  # the reply was lost, and an order has come since
+                return stored  # the reply was lost, and a command was stored since
             bulk = stored
         else:
             return after
-    raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times under its runner")
+    raise ContentionError(f"operation {bulk.sid} changed {MAX_RACES} times while its runner saved results")
 
 
-def _commanded(
+def _command_batch(
     ports: Ports,
     bulk: BulkOperation,
     loaded: Mapping[InstanceSid, Instance],
     wake: Wake,
     time_left: Callable[[], timedelta],
 ) -> list[ItemResult]:
-    """What the instances at hand came to: all of them, unless time is up or a store is asked too much just now.
+    """Command the instances of the batch and return their results.
 
-    Once the slice is no longer this invocation's alone, it commands no more of it.
+    It stops early if the time is up, if a store is overloaded, or if another invocation may take over the batch.
     """
     if is_given_up(bulk):
-        why = f"{bulk.crashes} runners in a row have died at it"
+        why = f"{bulk.crashes} runners in a row crashed at this instance"
         return [
             ItemResult(sid=sid, outcome=ItemOutcome.CHANGED)
             if _has_changed(ports, bulk, sid)
@@ -174,11 +177,11 @@ def _commanded(
 def _command(
     ports: Ports, bulk: BulkOperation, sid: InstanceSid, known: Instance | None, wake: Wake
 ) -> ItemResult:
-    """One instance commanded. One that cannot be read or decided on holds up none of the others."""
+    """Command one instance. If it cannot be read or decided on, the others continue."""
     try:
         instance = known or ports.instances.load(sid)
         is_meant = instance is not None and is_of(bulk, instance)
-        verdict = None if instance is None or not is_meant else _settled(ports, bulk, instance)
+        verdict = None if instance is None or not is_meant else _execute(ports, bulk, instance)
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
         return ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}")
     result = result_of(sid, verdict, bulk.sid)
@@ -187,23 +190,23 @@ def _command(
     return result
 
 
-def _settled(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict | None:
+def _execute(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict | None:
     if bulk.sid in instance.operations:
         return AlreadyThere(instance=instance)
-    asked = addressed(ports, bulk.command, instance)
-    if isinstance(asked, Refused):
-        return asked
-    return execute(ports, instance.sid, asked, known=instance, is_meant=partial(_is_meant, ports, bulk))
+    command = command_for(ports, bulk.command, instance)
+    if isinstance(command, Refused):
+        return command
+    return execute(ports, instance.sid, command, known=instance, is_meant=partial(_is_meant, ports, bulk))
 
 
 def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:
-    """Whether an instance is still as it was selected, or was changed by the operation since."""
+    """Return whether an instance still matches the selection, or was already changed by this operation."""
     is_done = bulk.sid in instance.operations
     return is_done or is_still_selected(bulk.selection, instance, now=ports.clock.now())
 
 
 def _has_changed(ports: Ports, bulk: BulkOperation, sid: InstanceSid) -> bool:
-    """Whether an instance was changed by the operation, as far as it can be read."""
+    """Return whether the operation has changed an instance. An instance that cannot be read counts as unchanged."""
     try:
         instance = ports.instances.load(sid)
     except RitornelloError:
@@ -211,7 +214,7 @@ def _has_changed(ports: Ports, bulk: BulkOperation, sid: InstanceSid) -> bool:
     return instance is not None and bulk.sid in instance.operations
 
 
-def _tell(progress: BatchProgress, results: list[ItemResult]) -> None:
+def _count_results(progress: BatchProgress, results: list[ItemResult]) -> None:
     progress.done += len(results)
     progress.failed |= {
         result.sid: result.why or "" for result in results if result.outcome is ItemOutcome.FAILED

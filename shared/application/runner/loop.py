@@ -1,6 +1,6 @@
-"""The step runner: runs the due events of one instance, step by step.
+"""The step runner: run the due events of one instance, step by step.
 
-Check, claim, check the flags, then step after step, conclude, and check again. Source: design section 3.
+Check, claim, check the flags, run step after step, conclude, and check again. Source: design section 3.
 """
 
 from dataclasses import replace
@@ -21,13 +21,13 @@ from shared.domain.lifecycle.commands import Block, Claim, Finish, Unblock
 from shared.domain.lifecycle.decide import decide
 
 MAX_CHECKS = 100
-"""How often an invocation checks the instance before it leaves the rest to a fresh one."""
+"""How often an invocation checks the instance before it leaves the rest to another one."""
 
 
 def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeLeft) -> int:
-    """Run what is due on an instance, then schedule the next wakeup; return how many events were claimed.
+    """Run the due events of an instance, then schedule the next wakeup. Return how many events were claimed.
 
-    job: names this invocation. Safe to call at any time, any number of times, from anywhere.
+    ``job`` identifies this invocation. It is safe to call this at any time and any number of times.
     """
     claims = 0
     instance = ports.instances.load(sid)
@@ -54,7 +54,10 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
 
 
 def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run | Stopped:
-    """Claim a due event. Stopped: with the instance as it is now, None if another runner has it."""
+    """Claim a due event and return its run.
+
+    Return Stopped if the event was not claimed, with the instance as it is now, or None if another runner has it.
+    """
     version = event.claim.version or instance.strategy_version
     strategy = ports.strategies.load(instance.strategy_sid, version)
     is_new = event.run == 1 and event.progress.first_action is None
@@ -71,13 +74,14 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run |
     if claimed is None or then is None:
         return Stopped(instance=after)
 
-    # After the claim, so that a flag that is set while no runner has a claim stops every later call.
+    # Read after the claim: a flag that is set while no runner has a claim then stops every later call.
     flag = ports.strategies.blocked_by(after.account_id, after.strategy_sid)
     if flag is not None:
         return _block(ports, after, Block(before=event, fence=after.fence, blocked_by=flag))
 
     if event.status is EventStatus.EXECUTING or event.progress.call_in_doubt:
-        # Runners that lost their claim may still be running: what this one builds on must not change any more.
+        # A runner that lost its claim may still run. Rewriting the entry under this fence keeps it from
+        # changing the step on which this run builds.
         entry = entry_to_refence(event_history, claimed, fence=after.fence)
         if entry is not None:
             ports.instances.append(after, entry)
@@ -96,7 +100,7 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run |
 
 
 def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:
-    """Give the claim back; unblock the instance at once if the flag has been cleared meanwhile."""
+    """Give the claim back. Unblock the instance at once if the flag was cleared in the meantime."""
     verdict = execute(ports, claimed.sid, command)
     if verdict is None or ports.strategies.blocked_by(claimed.account_id, claimed.strategy_sid):
         return Stopped(instance=None)

@@ -1,4 +1,4 @@
-"""A run on its way: where it stands, and how each of its moves is saved.
+"""The state of a run, and the functions that save each change of it.
 
 Source: design section 3, items 4, 8 and 11.
 """
@@ -24,9 +24,9 @@ from shared.domain.strategy.model import Strategy
 class Run:
     """A run of a claimed event.
 
-    instance, event: as last loaded or saved. fence: of the claim.
-    trail: what is stored of the event so far. then: what the run does next.
-    last: the last step of the run, if it goes into the event's record instead of the journal.
+    ``instance`` and ``event`` are as last loaded or saved; ``fence`` is that of the claim. ``event_history`` is the
+    stored history of the event so far, and ``then`` is what the run does next. ``last`` is the last step of the run
+    if it goes into the event's record instead of the journal.
     """
 
     strategy: Strategy
@@ -39,17 +39,17 @@ class Run:
 
     @property
     def known_visits(self) -> int:
-        """How many steps of the run are journalled."""
+        """Return how many steps of the run are in the journal."""
         return len(chain(self.event_history, self.event.run))
 
     @property
     def in_doubt(self) -> bool:
-        """Whether a call of the event was, or may have been, sent more than once or without an answer."""
+        """Return whether a call of the event was, or may have been, sent more than once or without an answer."""
         last = () if self.last is None else (self.last,)
         return any_in_doubt(self.strategy, self.event, (*self.event_history.entries, *last))
 
     def context(self, ports: Ports) -> StepContext:
-        """Return what the next step is decided on, at this instant."""
+        """Return the context in which the next step is decided, at the current instant."""
         return StepContext(
             strategy=self.strategy,
             instance=self.instance,
@@ -62,7 +62,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """The run does not continue in this invocation. instance: None if another runner or invocation has it now."""
+    """The run does not continue in this invocation. ``instance`` is None if another runner or invocation has it now."""
 
     instance: Instance | None
 
@@ -78,10 +78,10 @@ def record_step(
     digest: str | None = None,
     status: int | None = None,
 ) -> Run | Stopped:
-    """Journal a step with what follows it, apply the directives of its controller, and refresh the instance.
+    """Write a step and what follows it to the journal, apply its directives, and refresh the instance.
 
-    A step that closes its event goes into the event's record instead, which saves a write.
-    digest: of the request that was sent. status: the HTTP status of the answer.
+    A step that closes its event is kept for the event's record instead, which saves a write.
+    ``digest`` is that of the request that was sent, and ``status`` the HTTP status of the answer.
     """
     entry = JournalEntry(
         seq=run.event.seq,
@@ -111,19 +111,19 @@ def record_step(
 
 
 def apply(ports: Ports, run: Run, command: Command) -> Run | Stopped:
-    """Execute a command on the instance; the run continues if its claim still holds."""
+    """Execute a command on the instance. The run continues if its claim is still valid."""
     verdict = execute(ports, run.instance.sid, command, known=run.instance)
     return refresh(run, None if verdict is None else verdict.instance)
 
 
 def stop_run(ports: Ports, run: Run, command: Stop | Wait) -> Stopped:
-    """End the run here for now, with its progress kept."""
+    """Save the progress and end the run in this invocation."""
     verdict = execute(ports, run.instance.sid, command, known=run.instance)
     return Stopped(instance=verdict.instance if isinstance(verdict, Applied) else None)
 
 
 def refresh(run: Run, instance: Instance | None) -> Run | Stopped:
-    """Return the run on the instance as it is now, if the claim still holds."""
+    """Return the run with the instance as it is now, or Stopped if the claim is lost."""
     event = None if instance is None else instance.claimed_event(run.event.seq, run.fence)
     if instance is None or event is None:
         return Stopped(instance=None)
@@ -131,7 +131,7 @@ def refresh(run: Run, instance: Instance | None) -> Run | Stopped:
 
 
 def _forgo_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
-    """Continue without the answer to an asynchronous call, or from the answer if that was faster."""
+    """Continue without the answer to an asynchronous call, or with the answer if it has already arrived."""
     command = ForgoAnswer(seq=run.event.seq, fence=run.fence, correlation_id=intent.correlation_id)
     now_at = apply(ports, run, command)
     if isinstance(now_at, Stopped) or not now_at.event.has_answer_to(intent.correlation_id):
@@ -140,7 +140,7 @@ def _forgo_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
 
 
 def _closes(then: Then) -> bool:
-    """Whether the end of a run closes its event in any case."""
+    """Return whether the end of a run closes its event in any case."""
     if not isinstance(then, RunEnd):
         return False
     exhausted = then.how is Ending.EXHAUSTED and then.failure is not None and not then.failure.pauses

@@ -1,4 +1,4 @@
-"""One step of a run: stop or wait if it must, else call, judge, journal. And the end of a run.
+"""One step of a run: stop or wait if it must, else call, judge and record. And the end of a run.
 
 Source: design section 3, items 4 to 8 and 10.
 """
@@ -36,15 +36,15 @@ from shared.domain.steps.request_digest import digest_of
 from shared.domain.strategy.model import InDoubt
 
 RESERVE = timedelta(seconds=20)
-"""What an invocation keeps of its time to set an event down."""
+"""The time an invocation keeps for saving its progress."""
 
 TimeLeft = Callable[[], timedelta]
-"""How much longer this invocation may run."""
+"""Returns how much longer this invocation may run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When this invocation must end. has_executed: it has executed a step or a run already."""
+    """When this invocation must end, and whether it has executed a step or a run already."""
 
     time_left: TimeLeft
     has_executed: bool
@@ -53,9 +53,9 @@ class Deadline:
 def next_step(  # noqa: PLR0911 - one return for each way a step can go
     ports: Ports, run: Run, intent: Intent, *, call_in_doubt: bool, deadline: Deadline
 ) -> Run | Stopped:
-    """Execute one step and find what follows it, or set the event down if the step may not run here and now.
+    """Execute one step and choose what follows it, or stop the run if the step may not run here and now.
 
-    call_in_doubt: the call of the step may already have been sent.
+    ``call_in_doubt`` says that the call of the step may already have been sent.
     """
     now, seq, fence = ports.clock.now(), run.event.seq, run.fence
     has_answer = run.event.has_answer_to(intent.correlation_id)
@@ -94,8 +94,8 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
 
 
 def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
-    """Save the event's record, if the event closes, then the instance; repeat until no other writer is faster."""
-    stands_at = position(run.event_history, run.event) if end.how is Ending.IN_DOUBT else None
+    """Save the event's record if the event closes, then the instance. Repeat until no other writer is faster."""
+    next_call = position(run.event_history, run.event) if end.how is Ending.IN_DOUBT else None
     command = Conclude(
         seq=run.event.seq,
         fence=run.fence,
@@ -103,7 +103,7 @@ def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
         in_doubt=run.in_doubt,
         known_visits=run.known_visits,
         last=run.last,
-        doubted_call=stands_at.correlation_id if isinstance(stands_at, Intent) else None,
+        doubted_call=next_call.correlation_id if isinstance(next_call, Intent) else None,
     )
     at: Run | Stopped = run
     while isinstance(at, Run):
@@ -117,7 +117,8 @@ def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
 
 
 def _save_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
-    """Whether the verdict is saved, after the record of the run's own event: a crash between loses nothing."""
+    """Save the record of the run's own event, then the verdict. Return whether the verdict is saved."""
+    # The record first: after a crash in between, the next runner finds the event still open and concludes it.
     for record in verdict.records:
         if record.event.seq == seq:
             ports.instances.put_record(verdict.instance, record)
@@ -148,7 +149,7 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
 
 
 def _await_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
-    """Set the event down until its answer comes, or continue if the answer was faster."""
+    """Pause the event until its answer arrives, or continue if it has already arrived."""
     command = AwaitAnswer(
         seq=run.event.seq,
         fence=run.fence,
@@ -163,9 +164,9 @@ def _await_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
 
 
 def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
-    """Judge the answer to an asynchronous call, or the lack of one, and choose what follows.
+    """Judge the answer to an asynchronous call, or its absence after the deadline, and choose what follows.
 
-    If the answer was faster than the reply to the call, the sending is recorded first.
+    If the answer arrived before the reply to the call, the call is recorded first.
     """
     started_at = ports.clock.now()
     if not intent.awaits:
@@ -173,7 +174,7 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         return record_step(ports, run, intent, outcome, waiting, started_at=started_at)
     answer = answer_to(run.event_history, run.event, intent)
     if answer is None and run.event.has_answer_to(intent.correlation_id):
-        # It was taken after the trail was read.
+        # The event took the answer after its history was read.
         answers = ports.instances.event_history(run.instance.sid, run.event.seq).answers
         run = replace(run, event_history=replace(run.event_history, answers=answers))
         answer = answer_to(run.event_history, run.event, intent)
@@ -184,7 +185,7 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
 
 
 def _with_lease(ports: Ports, run: Run, intent: Intent, needed: timedelta) -> Run | Stopped:
-    """Return the run under a lease that lasts for the step."""
+    """Return the run under a lease that is long enough for the step."""
     now, lease = ports.clock.now(), run.instance.lease
     if lease is not None and lease.until - now >= needed:
         return run
@@ -193,11 +194,10 @@ def _with_lease(ports: Ports, run: Run, intent: Intent, needed: timedelta) -> Ru
 
 
 def _hand_over(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
-    """Set the event down for a fresh invocation.
-
-    That one is not invoked if this one has executed nothing: it would have no more time either. The sweeper does it.
-    """
+    """Stop the run and leave the event to another invocation."""
     stopped = stop_run(ports, run, _wait(run, until=None))
+    # An invocation that has executed nothing had all its time and it was not enough. Another one would have no more,
+    # so it is left to the sweeper, which backs off.
     if stopped.instance is not None and deadline.has_executed:
         ports.wakeups.invoke(run.instance.sid)
     return Stopped(instance=None)

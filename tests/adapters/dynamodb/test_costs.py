@@ -31,7 +31,7 @@ from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import StrategyHead
 from tests import full
-from tests.contract.test_strategy_store import settings
+from tests.contract.strategies import settings
 from tests.engines import DynamoDb, on_dynamodb
 
 START = datetime(2026, 1, 31, 10, tzinfo=UTC)

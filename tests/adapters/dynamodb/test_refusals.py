@@ -7,10 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shared.adapters.dynamodb.access import DynamoDbAccess
-from shared.adapters.dynamodb.client import MAX_SENDINGS
+from shared.adapters.dynamodb.client import MAX_ATTEMPTS
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.operations import DynamoDbOperations
-from shared.adapters.dynamodb.reading import MAX_READINGS, UnreadError
+from shared.adapters.dynamodb.reading import MAX_READS, UnreadError
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
 from shared.application.ports import OverloadedError, StaleRevError
@@ -47,7 +47,7 @@ class TestConflicts:
         client, sent = answering(session, refused("TransactionConflictException"))
         with pytest.raises(ClientError, match="TransactionConflictException"):
             DynamoDbInstances(client=client).commit(full.INSTANCE)
-        assert len(sent) == MAX_SENDINGS
+        assert len(sent) == MAX_ATTEMPTS
 
     def test_a_journal_entry_that_meets_one_is_not_taken_for_stored(self, session: boto3.Session) -> None:
         client, _ = answering(session, refused("TransactionConflictException"))
@@ -70,7 +70,7 @@ class TestThrottling:
         client, sent = answering(session, refused(code))
         with pytest.raises(OverloadedError, match=code):
             DynamoDbInstances(client=client).commit(full.INSTANCE)
-        assert len(sent) == MAX_SENDINGS
+        assert len(sent) == MAX_ATTEMPTS
 
     def test_so_it_is_for_a_strategy_a_key_and_an_operation(self, session: boto3.Session) -> None:
         client, _ = answering(session, refused("ThrottlingException"))
@@ -153,7 +153,7 @@ class TestFlagsLeftUnread:
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
         with pytest.raises(UnreadError):
             store.blocked_by(full.ACCOUNT, full.STRATEGY)
-        assert len(sent) == MAX_READINGS
+        assert len(sent) == MAX_READS
 
     def test_settings_that_are_no_object_are_refused(self, session: boto3.Session) -> None:
         sealed = a_sealer().seal(b"[]", context=json.dumps(["acme", full.STRATEGY, 1]))
@@ -168,7 +168,7 @@ class TestFlagsLeftUnread:
         }
         client, _ = answering(session, (200, {"Item": item}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
-        with pytest.raises(StoredShapeError, match="no object"):
+        with pytest.raises(StoredShapeError, match="settings are not an object"):
             store.load(full.STRATEGY, 1)
 
     def test_settings_that_are_not_sealed_are_refused(self, session: boto3.Session) -> None:
@@ -182,5 +182,5 @@ class TestFlagsLeftUnread:
         }
         client, _ = answering(session, (200, {"Item": item}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
-        with pytest.raises(StoredShapeError, match="not sealed"):
+        with pytest.raises(StoredShapeError, match="not stored in the sealed form"):
             store.load(full.STRATEGY, 1)

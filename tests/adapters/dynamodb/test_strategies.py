@@ -1,4 +1,4 @@
-"""What is particular to strategies on DynamoDB: what is cached, what is encrypted, what is read at once."""
+"""Strategies on DynamoDB: the cache of versions, the encryption of settings, the reading of flags."""
 
 import json
 from dataclasses import replace
@@ -7,18 +7,21 @@ from typing import Any
 import pytest
 
 from dev.metering.meter import Meter
-from shared.adapters.dynamodb import strategies as module
-from shared.adapters.dynamodb.strategies import CACHED_VERSIONS, DynamoDbStrategies
+from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.application.ports import SealBrokenError
 from shared.domain.ids import StrategySid
 from tests import full
-from tests.contract.test_strategy_store import settings
+from tests.contract.strategies import settings
 from tests.engines import DynamoDb, a_sealer
 
 
-def a_store(dynamodb: DynamoDb) -> DynamoDbStrategies:
+def a_store(dynamodb: DynamoDb, *, max_cached: int = 64) -> DynamoDbStrategies:
     return DynamoDbStrategies(
-        client=dynamodb.client, sealer=a_sealer(), environment="dev", tables=dynamodb.tables
+        client=dynamodb.client,
+        sealer=a_sealer(),
+        environment="dev",
+        tables=dynamodb.tables,
+        max_cached=max_cached,
     )
 
 
@@ -29,9 +32,9 @@ def version_item(dynamodb: DynamoDb) -> dict[str, Any]:
 
 
 class TestSettings:
-    """Nobody reads them from the table, and nobody moves them about in it."""
+    """Settings are stored encrypted, and decrypt only under their own account, strategy and version."""
 
-    def test_nothing_of_them_is_stored_plain(self, moto: DynamoDb) -> None:
+    def test_settings_are_stored_encrypted(self, moto: DynamoDb) -> None:
         a_store(moto).create(full.HEAD, settings())
         stored = json.dumps(version_item(moto))
         assert "charge-fee" in json.dumps(settings())
@@ -39,7 +42,9 @@ class TestSettings:
         assert set(version_item(moto)["settings"]["M"]) == {"iv", "hash", "encryptedText", "key"}
 
     @pytest.mark.parametrize("other", [{"sk": {"S": "v#00000002"}}, {"sid": {"S": "other"}}])
-    def test_copied_to_another_place_they_do_not_open(self, moto: DynamoDb, other: dict[str, Any]) -> None:
+    def test_settings_copied_to_another_version_or_strategy_do_not_decrypt(
+        self, moto: DynamoDb, other: dict[str, Any]
+    ) -> None:
         store = a_store(moto)
         store.create(full.HEAD, settings())
         copy = {**version_item(moto), **other}
@@ -47,7 +52,7 @@ class TestSettings:
         with pytest.raises(SealBrokenError):
             store.load(StrategySid(copy["sid"]["S"]), int(copy["sk"]["S"][2:]))
 
-    def test_given_to_another_account_they_do_not_open(self, moto: DynamoDb) -> None:
+    def test_settings_moved_to_another_account_do_not_decrypt(self, moto: DynamoDb) -> None:
         store = a_store(moto)
         store.create(full.HEAD, settings())
         stolen = {**version_item(moto), "accountId": {"S": "other"}}
@@ -57,7 +62,7 @@ class TestSettings:
 
 
 class TestTheCache:
-    """Versions never change, so each is read once; no more are kept than fit."""
+    """Versions never change, so each is read once and cached, up to a maximum number."""
 
     def test_a_version_is_read_once(self, moto: DynamoDb) -> None:
         store, meter = a_store(moto), Meter(moto.tables)
@@ -67,9 +72,8 @@ class TestTheCache:
         assert store.load(full.STRATEGY, 1) is first
         assert meter.total.calls == {"dynamodb.GetItem": 1}
 
-    def test_those_used_longest_ago_go_first(self, moto: DynamoDb, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "CACHED_VERSIONS", 2)
-        store, meter = a_store(moto), Meter(moto.tables)
+    def test_the_least_recently_used_version_is_evicted(self, moto: DynamoDb) -> None:
+        store, meter = a_store(moto, max_cached=2), Meter(moto.tables)
         sids = [StrategySid(f"s-{number}") for number in range(3)]
         for sid in sids:
             store.create(replace(full.HEAD, sid=sid, name=sid), settings())
@@ -83,14 +87,11 @@ class TestTheCache:
         store.load(sids[1], 1)
         assert meter.total.trips == {"dynamodb": 1}
 
-    def test_it_holds_a_fair_number(self) -> None:
-        assert CACHED_VERSIONS == 64
-
 
 class TestFlags:
-    """Both are seen in one request."""
+    """The flags of the queue and of the strategy are read in one request."""
 
-    def test_one_trip_and_two_units(self, moto: DynamoDb) -> None:
+    def test_both_flags_cost_one_trip_and_two_read_units(self, moto: DynamoDb) -> None:
         store, meter = a_store(moto), Meter(moto.tables)
         store.create(full.HEAD, settings())
         meter.watch(moto.client)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.application.bulk.progress import BatchProgress
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.start import StartInstance, start_instance
@@ -111,7 +111,7 @@ def begun(
 def progress(ports: MemoryPorts, sid: OperationSid, *, lasts: timedelta = A_LIFE) -> BatchProgress:
     """One invocation of the bulk runner."""
     ends = ports.clock.at + lasts
-    return carry_on(ports, sid, time_left=lambda: ends - ports.clock.at)
+    return run_operation(ports, sid, time_left=lambda: ends - ports.clock.at)
 
 
 def stored(ports: MemoryPorts, sid: OperationSid) -> BulkOperation:

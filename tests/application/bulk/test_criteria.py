@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dev.memory.world import MemoryPorts
-from shared.application.bulk.select import SelectionScan, instances_of
+from shared.application.bulk.select import SelectionScan, selected_instances
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
 from shared.application.start import Repeatable, StartInstance, start_instance
@@ -80,7 +80,7 @@ class TestASieve:
         after = done(ports, batch_sids)
 
         assert (after.counts.changed, after.counts.refused) == (BATCH_SIZE + 1, 1)
-        assert after.problems[0].why == "it is no longer as it was selected"
+        assert after.problems[0].why == "the instance no longer matches the selection"
         assert statuses(ports, sids[:1]) == {"ACTIVE"}
 
     def test_what_the_operation_itself_has_changed_counts_as_changed(self) -> None:
@@ -182,7 +182,7 @@ class TestRunningWhatWaits:
         bulk = begun(ports, OfIds(ids=tuple(sids)), RUN)
 
         assert (bulk.counts.changed, bulk.counts.refused) == (1, 1)
-        assert bulk.problems[0].why == "nothing of it waits for that"
+        assert bulk.problems[0].why == "no event of the instance waits for that"
         assert ports.instances.instances[sids[1]].events[0].status is EventStatus.QUEUED
         assert ports.wakeups.invoked == [sids[1]]
         assert [(e.command, e.operation) for e in ports.instances.audit[1:]] == [("execute", bulk.sid)]
@@ -242,16 +242,18 @@ class TestReadingASelection:
         sids = joined(ports, 130)
         pause(ports, *sids[100:102])
 
-        assert [one.sid for one in instances_of(ports, self.scan(ports), most=999)] == sids
-        assert [one.sid for one in instances_of(ports, self.scan(ports, PAUSED), most=999)] == sids[100:102]
+        assert [one.sid for one in selected_instances(ports, self.scan(ports), most=999)] == sids
+        assert [one.sid for one in selected_instances(ports, self.scan(ports, PAUSED), most=999)] == sids[
+            100:102
+        ]
 
     def test_only_so_many_are_looked_at(self) -> None:
         ports = a_world()
         sids = joined(ports, 5)
         pause(ports, *sids[3:])
 
-        assert [one.sid for one in instances_of(ports, self.scan(ports), most=2)] == sids[:2]
-        assert list(instances_of(ports, self.scan(ports, PAUSED), most=3)) == []
+        assert [one.sid for one in selected_instances(ports, self.scan(ports), most=2)] == sids[:2]
+        assert list(selected_instances(ports, self.scan(ports, PAUSED), most=3)) == []
 
     def test_what_cannot_be_read_is_left_out(self) -> None:
         store = Marred()
@@ -259,7 +261,7 @@ class TestReadingASelection:
         sids = joined(ports, 3)
         store.broken = {sids[1]}
 
-        assert [one.sid for one in instances_of(ports, self.scan(ports), most=9)] == [sids[0], sids[2]]
+        assert [one.sid for one in selected_instances(ports, self.scan(ports), most=9)] == [sids[0], sids[2]]
 
 
 class TestStartingUnderAnOrdersName:

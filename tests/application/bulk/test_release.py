@@ -1,95 +1,30 @@
-"""Freeing what a resumed flag has held, and the sweeper's part in it. Source: design section 3, item 3."""
+"""Freeing what a resumed flag has blocked_sids, and the sweeper's part in it. Source: design section 3, item 3."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from dev.memory.stores import MemoryInstances
-from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.bulk.dispatch import carry_on
+from dev.memory.world import MemoryPorts
+from shared.application.bulk.dispatch import run_operation
 from shared.application.bulk.release import LAG_SECONDS
 from shared.application.flags import pause_queue, resume_queue
-from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.application.sweep import ring_operations, sweep
+from shared.application.sweep import sweep, wake_operations
 from shared.domain.bulk.release import FREED_PER_SECOND, IN_HAND, QUIET, SAY_SO, ReleaseJob, release_jobs
-from shared.domain.errors import StoredShapeError
-from shared.domain.ids import AccountId, InstanceSid, OperationSid
+from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import SHARDS
-from shared.domain.instance.model import BlockedBy, Instance
-from shared.domain.instance.verdict import Actor
-from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.instance.model import BlockedBy
 from shared.domain.strategy.model import StrategyHead
-from tests.simulation.stories import example
-
-ANN = Actor(name="ann")
-ACCOUNT = AccountId("a-1")
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-OURS = OperationSid("release-queue-a-1-0")
-A_LIFE = timedelta(minutes=15)
-
-
-class Shop:
-    """Takes every order."""
-
-    def call(self, request: ServiceRequest) -> CallOutcome:
-        return Answered(status=201, body={"id": request.call_key})
-
-
-@dataclass(slots=True)
-class Marred(MemoryInstances):
-    """A store of which some instances cannot be read any more."""
-
-    broken: set[InstanceSid] = field(default_factory=set)
-
-    def load(self, sid: InstanceSid) -> Instance | None:
-        if sid in self.broken:
-            raise StoredShapeError("is nothing that is known today")
-        return MemoryInstances.load(self, sid)
-
-
-@dataclass(slots=True)
-class Lagging(MemoryInstances):
-    """An index that goes on showing what it showed when it was asked first, for some more looks."""
-
-    looks: int = 0
-    shown: list[InstanceSid] = field(default_factory=list)
-
-    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        if self.looks == 0:
-            return MemoryInstances.due(self, partition, until=until, limit=limit)
-        self.looks -= 1
-        self.shown = self.shown or MemoryInstances.due(self, partition, until=until, limit=limit)
-        return self.shown
-
-
-def a_world(instances: MemoryInstances | None = None) -> MemoryPorts:
-    ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON), instances=instances or MemoryInstances())
-    ports.strategies.add(example("water-filter-refill"))
-    return ports
-
-
-def blocked(ports: MemoryPorts, count: int) -> list[InstanceSid]:
-    """So many instances whose due events the paused queue holds."""
-    pause_queue(ports, ACCOUNT, by=ANN)
-    (strategy,) = ports.strategies.strategies.values()
-    asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c"})
-    sids = [start_instance(ports, strategy, asked).instance.sid for _ in range(count)]
-    for sid in sids:
-        run_due_events(ports, sid, job="j", time_left=lambda: A_LIFE)
-    assert held(ports) == set(sids)
-    ports.wakeups.invoked.clear()
-    return sids
-
-
-def held(ports: MemoryPorts) -> set[InstanceSid]:
-    return {sid for sid, instance in ports.instances.instances.items() if instance.blocked_by is not None}
-
-
-def progress(ports: MemoryPorts, *, lasts: timedelta = A_LIFE, sid: OperationSid = OURS) -> int:
-    """One invocation of the bulk runner."""
-    ends = ports.clock.at + lasts
-    return carry_on(ports, sid, time_left=lambda: ends - ports.clock.at).done
+from tests.application.bulk.bulk_worlds import A_LIFE, ACCOUNT, NOON, Marred
+from tests.application.bulk.release_worlds import (
+    ANN,
+    OURS,
+    Lagging,
+    a_world,
+    blocked,
+    blocked_sids,
+    progress,
+)
 
 
 class TestResumingTheQueue:
@@ -110,8 +45,8 @@ class TestResumingTheQueue:
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.operations.clear()
 
-        assert ring_operations(ports, limit=100) == SHARDS
-        assert ring_operations(ports, limit=3) == 3
+        assert wake_operations(ports, limit=100) == SHARDS
+        assert wake_operations(ports, limit=3) == 3
         assert set(ports.wakeups.operations) == set(ports.operations.release_jobs)
 
 
@@ -125,7 +60,7 @@ class TestADrain:
 
         assert progress(ports) == 60
 
-        assert held(ports) == set()
+        assert blocked_sids(ports) == set()
         assert sorted(ports.wakeups.invoked) == sorted(sids)
 
     def test_it_keeps_to_its_pace(self) -> None:
@@ -146,24 +81,24 @@ class TestADrain:
         assert progress(ports, lasts=timedelta(seconds=21)) == 25
 
         assert ports.wakeups.operations == [OURS]
-        assert (ports.operations.release_jobs[OURS].freed, len(held(ports))) == (25, 35)
+        assert (ports.operations.release_jobs[OURS].freed, len(blocked_sids(ports))) == (25, 35)
         assert progress(ports) == 35
         assert ports.operations.release_jobs[OURS].freed == 60
 
-    def test_it_looks_again_every_minute_and_ends_after_ten_of_quiet(self) -> None:
+    def test_it_stale_reads_again_every_minute_and_ends_after_ten_of_quiet(self) -> None:
         ports = a_world()
         resume = NOON + timedelta(seconds=1)
         blocked(ports, 0)
         ports.clock.at = resume
         resume_queue(ports, ACCOUNT, by=ANN)
-        looks = 0
+        stale_reads = 0
         while OURS in ports.operations.release_jobs:
             ports.clock.at = ports.operations.release_jobs[OURS].sweep_at
             progress(ports)
-            looks += 1
+            stale_reads += 1
 
         assert ports.clock.at == resume + QUIET
-        assert looks == 11
+        assert stale_reads == 11
 
     def test_one_parked_late_is_found_by_a_later_look(self) -> None:
         ports = a_world()
@@ -188,7 +123,7 @@ class TestADrain:
             ports.clock.at += timedelta(seconds=20)
             return A_LIFE
 
-        assert carry_on(ports, OURS, time_left=left).done == 200
+        assert run_operation(ports, OURS, time_left=left).done == 200
         assert min(seen) > timedelta(seconds=30)
         assert ports.operations.release_jobs[OURS].freed == 200
         assert timedelta(0) < SAY_SO < IN_HAND
@@ -220,7 +155,7 @@ class TestWhatStopsADrain:
         assert progress(ports) == 0
 
         assert OURS not in ports.operations.release_jobs
-        assert len(held(ports)) == 1
+        assert len(blocked_sids(ports)) == 1
 
     def test_a_strategy_that_is_paused_again(self) -> None:
         ports = a_world()
@@ -259,7 +194,7 @@ class TestWhatStopsADrain:
                 ports.operations.release_jobs[OURS] = anew[0]
             return A_LIFE
 
-        assert carry_on(ports, OURS, time_left=left).done == 30
+        assert run_operation(ports, OURS, time_left=left).done == 30
         assert ports.operations.release_jobs[OURS] == anew[0]
 
 
@@ -273,7 +208,7 @@ class TestWhatGoesWrong:
         instances.broken = {sids[0], sids[30]}
         resume_queue(ports, ACCOUNT, by=ANN)
 
-        drained = carry_on(ports, OURS, time_left=lambda: A_LIFE - (ports.clock.at - NOON))
+        drained = run_operation(ports, OURS, time_left=lambda: A_LIFE - (ports.clock.at - NOON))
 
         assert drained.done == 58
         assert drained.failed == dict.fromkeys(
@@ -285,7 +220,7 @@ class TestWhatGoesWrong:
         ports = a_world(instances)
         sids = blocked(ports, 3)
         resume_queue(ports, ACCOUNT, by=ANN)
-        instances.looks = 3
+        instances.stale_reads = 3
 
         assert progress(ports) == 3
 
@@ -302,7 +237,7 @@ class TestWhatGoesWrong:
         pause_queue(ports, ACCOUNT, by=ANN)
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.invoked.clear()
-        instances.looks, instances.shown = 1, [free]
+        instances.stale_reads, instances.shown = 1, [free]
 
         assert progress(ports) == 0
 
@@ -322,7 +257,7 @@ class TestTheSweeper:
 
         swept = sweep(ports, 0, limit=10)
 
-        assert (swept.rung, list(swept.failed)) == (2, [sids[1]])
+        assert (swept.wakeups, list(swept.failed)) == (2, [sids[1]])
         assert ports.wakeups.invoked == [sids[0], sids[2]]
         assert swept.latest == timedelta(minutes=1)
 
@@ -337,14 +272,14 @@ class TestTheSweeper:
         assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [])
 
         ports.clock.at = far - timedelta(days=21)
-        assert sweep(ports, 0, limit=10).rung == 0
+        assert sweep(ports, 0, limit=10).wakeups == 0
         ports.clock.at = far - timedelta(days=15)
         swept = sweep(ports, 0, limit=10)
 
-        assert (swept.rung, swept.latest) == (1, timedelta())
+        assert (swept.wakeups, swept.latest) == (1, timedelta())
         assert ports.wakeups.armed == {f"{sid}-1-1": (far, sid)}
         assert ports.wakeups.invoked == []
-        assert sweep(ports, 0, limit=10).rung == 0
+        assert sweep(ports, 0, limit=10).wakeups == 0
 
 
 def started(ports: MemoryPorts, dates: Sequence[datetime]) -> list[InstanceSid]:

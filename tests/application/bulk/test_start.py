@@ -10,7 +10,7 @@ from dev.memory.stores import MemoryInstances
 from dev.memory.world import MemoryPorts
 from shared.application.audit import Window, audit_page, from_the_end
 from shared.application.bulk.select import MAX_COUNTED
-from shared.application.bulk.start import BulkRequest, OperationOverError, dry_run, order
+from shared.application.bulk.start import BulkRequest, OperationOverError, command_operation, dry_run
 from shared.application.start import KeyReusedError, Repeatable
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
@@ -378,7 +378,7 @@ class TestMigrating:
         bulk = begun(ports, command=MigrateTo(version=7, by=ANN))
 
         assert bulk.counts == Counts(refused=3)
-        assert bulk.problems[0].why == "its strategy has no version 7"
+        assert bulk.problems[0].why == "the strategy has no version 7"
         assert {ports.instances.instances[sid].strategy_version for sid in sids} == {1}
 
     def test_it_can_be_tried(self) -> None:
@@ -404,14 +404,14 @@ class TestOrders:
         sids = joined(ports, 60)
         bulk = begun(ports)
         progress(ports, bulk.sid, lasts=timedelta(seconds=20.05))
-        order(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
+        command_operation(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
         done = stored(ports, bulk.sid).counts.done
         assert 0 < done < 60
 
         ports.clock.at += timedelta(hours=1)
         assert progress(ports, bulk.sid).done == 0
         ports.wakeups.operations.clear()
-        order(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
+        command_operation(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
         assert ports.wakeups.operations == [bulk.sid]
         progress(ports, bulk.sid)
 
@@ -424,7 +424,7 @@ class TestOrders:
         bulk = begun(ports)
         progress(ports, bulk.sid, lasts=timedelta(seconds=20.05))
 
-        after = order(ports, stored(ports, bulk.sid), OperationCommand.CANCEL, by=BEN)
+        after = command_operation(ports, stored(ports, bulk.sid), OperationCommand.CANCEL, by=BEN)
 
         ports.clock.at += timedelta(hours=1)
         assert progress(ports, bulk.sid).done == 0
@@ -435,9 +435,9 @@ class TestOrders:
     def test_repeated_it_changes_nothing(self) -> None:
         ports = a_world()
         joined(ports, 30)
-        bulk = order(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
+        bulk = command_operation(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
 
-        assert order(ports, bulk, OperationCommand.PAUSE, by=BEN) is bulk
+        assert command_operation(ports, bulk, OperationCommand.PAUSE, by=BEN) is bulk
 
         commands = [entry.command for entry in ports.operations.audit]
         assert commands == ["bulk-cancel", "pause-operation"]
@@ -446,9 +446,9 @@ class TestOrders:
         ports = a_world()
         joined(ports, 30)
         bulk = begun(ports)
-        bulk = order(ports, bulk, OperationCommand.PAUSE, by=Actor(name="ben", reason="too fast"))
-        bulk = order(ports, bulk, OperationCommand.RESUME, by=BEN)
-        order(ports, bulk, OperationCommand.CANCEL, by=BEN)
+        bulk = command_operation(ports, bulk, OperationCommand.PAUSE, by=Actor(name="ben", reason="too fast"))
+        bulk = command_operation(ports, bulk, OperationCommand.RESUME, by=BEN)
+        command_operation(ports, bulk, OperationCommand.CANCEL, by=BEN)
 
         told = [
             (e.target, e.command, e.by, e.from_state, e.to_state, e.reason) for e in ports.operations.audit
@@ -465,7 +465,7 @@ class TestOrders:
         joined(ports, 1)
 
         with pytest.raises(OperationOverError, match="the operation is COMPLETED"):
-            order(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
+            command_operation(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
 
     def test_the_trail_tells_all_that_an_operation_did(self) -> None:
         ports = a_world()

@@ -10,12 +10,12 @@ import pytest
 from dev.memory.stores import MemoryOperations
 from dev.memory.world import MemoryPorts
 from shared.application.bulk.select import MAX_SCANNED
-from shared.application.bulk.start import order
+from shared.application.bulk.start import command_operation
 from shared.application.bulk.worker import BREATHER_SECONDS
 from shared.application.commit import ContentionError
 from shared.application.ports import Operation, OverloadedError, StaleRevError
 from shared.application.start import Repeatable
-from shared.application.sweep import ring_operations
+from shared.application.sweep import wake_operations
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
     GIVEN_UP,
@@ -100,7 +100,7 @@ def taken_up(ports: MemoryPorts, sid: OperationSid) -> int:
     """The sweeper finds it within two minutes, and a runner takes it up; how many it commanded."""
     ports.clock.at += TWO_MINUTES
     ports.wakeups.operations.clear()
-    ring_operations(ports, limit=9)
+    wake_operations(ports, limit=9)
     assert ports.wakeups.operations == [sid]
     return progress(ports, sid).done
 
@@ -178,7 +178,7 @@ class TestARunnerThatDies:
         after = stored(ports, bulk.sid)
         assert (after.status, after.counts) == (BulkStatus.COMPLETED, Counts(changed=59, failed=1))
         (problem,) = after.problems
-        assert (problem.sid, problem.why) == (sids[30], "5 runners in a row have died at it")
+        assert (problem.sid, problem.why) == (sids[30], "5 runners in a row crashed at this instance")
 
 
 class TestOrdersMeanwhile:
@@ -199,7 +199,7 @@ class TestOrdersMeanwhile:
             nonlocal commits
             commits += 1
             if commits == at_slice + 1:
-                order(ports, stored(ports, bulk.sid), told, by=BEN)
+                command_operation(ports, stored(ports, bulk.sid), told, by=BEN)
             else:
                 operations.meddle = count
 
@@ -221,7 +221,7 @@ class TestOrdersMeanwhile:
     def test_resumed_it_does_the_rest(self) -> None:
         ports, bulk = self.ordered_meanwhile(OperationCommand.PAUSE)
 
-        order(ports, bulk, OperationCommand.RESUME, by=BEN)
+        command_operation(ports, bulk, OperationCommand.RESUME, by=BEN)
         progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
@@ -238,7 +238,7 @@ class TestOrdersMeanwhile:
         instances.lives = 30
         dies(ports, bulk.sid)
         instances.broken = {sids[40]}
-        order(ports, stored(ports, bulk.sid), told, by=BEN)
+        command_operation(ports, stored(ports, bulk.sid), told, by=BEN)
         assert stored(ports, bulk.sid).counts == Counts(changed=25)
 
         taken_up(ports, bulk.sid)
@@ -255,10 +255,10 @@ class TestOrdersMeanwhile:
         bulk = begun(ports)
         instances.lives = 30
         dies(ports, bulk.sid)
-        order(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
+        command_operation(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
         taken_up(ports, bulk.sid)
 
-        order(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
+        command_operation(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
         assert progress(ports, bulk.sid).done == 30
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
@@ -386,7 +386,7 @@ class TestLostReplies:
                 MemoryOperations.commit(self, operation, audit=audit)
                 self.writes += 1
                 if self.writes == 3:
-                    order(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
+                    command_operation(ports, stored(ports, bulk.sid), OperationCommand.PAUSE, by=BEN)
                     raise StaleRevError
 
         ports.access.operations = PausedAtOnce(bulks=ports.operations.bulks)
@@ -395,7 +395,7 @@ class TestLostReplies:
         assert stored(ports, bulk.sid).counts == Counts(changed=25)
         ports.clock.at += TWO_MINUTES
         progress(ports, bulk.sid)
-        order(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
+        command_operation(ports, stored(ports, bulk.sid), OperationCommand.RESUME, by=BEN)
         progress(ports, bulk.sid)
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
@@ -406,7 +406,7 @@ class TestLostReplies:
         joined(ports, 60)
         bulk = begun(ports)
 
-        assert order(ports, bulk, OperationCommand.PAUSE, by=BEN) == stored(ports, bulk.sid)
+        assert command_operation(ports, bulk, OperationCommand.PAUSE, by=BEN) == stored(ports, bulk.sid)
 
     def test_a_sid_that_is_anothers_is_no_lost_reply(self) -> None:
         ports = a_world()
@@ -451,8 +451,8 @@ class TestContention:
         bulk = begun(ports)
         ports.access.operations = Busy(bulks=ports.operations.bulks)
 
-        with pytest.raises(ContentionError, match="under one order"):
-            order(ports, bulk, OperationCommand.PAUSE, by=BEN)
+        with pytest.raises(ContentionError, match="times during one command"):
+            command_operation(ports, bulk, OperationCommand.PAUSE, by=BEN)
 
     def test_a_report_that_never_gets_through(self) -> None:
         class Busy(MemoryOperations):
@@ -471,7 +471,7 @@ class TestContention:
         bulk = begun(ports)
         ports.access.operations = Busy(bulks=ports.operations.bulks)
 
-        with pytest.raises(ContentionError, match="under its runner"):
+        with pytest.raises(ContentionError, match="while its runner saved results"):
             progress(ports, bulk.sid)
 
     def test_an_order_to_one_that_is_gone_gives_up(self) -> None:
@@ -481,7 +481,7 @@ class TestContention:
         ports.operations.bulks.clear()
 
         with pytest.raises(ContentionError):
-            order(ports, bulk, OperationCommand.PAUSE, by=BEN)
+            command_operation(ports, bulk, OperationCommand.PAUSE, by=BEN)
 
 
 class TestInstancesThatFail:

@@ -206,7 +206,7 @@ class TestARunner:
         assert stored(ports, sid).status is InstanceStatus.ACTIVE
         ports.clock.at += AN_HOUR
 
-        assert sweep(ports, 0, limit=10).rung == 1
+        assert sweep(ports, 0, limit=10).wakeups == 1
         assert run(ports, sid) == 0
 
         assert stored(ports, sid).status is InstanceStatus.COMPLETED
@@ -302,7 +302,7 @@ class TestAPausedFlag:
 
         assert service.asked == []
         assert stored(ports, sid).blocked_by is BlockedBy.STRATEGY
-        assert sweep(ports, 0, limit=10).rung == 0
+        assert sweep(ports, 0, limit=10).wakeups == 0
 
     def test_a_flag_that_clears_while_parking_frees_at_once(self) -> None:
         ports, service = a_world()
@@ -324,12 +324,12 @@ class TestTheSweeper:
         ports.wakeups.invoked.clear()
         ports.clock.at += timedelta(seconds=180)
 
-        rung = [sweep(ports, 0, limit=10).rung]
+        wakeups = [sweep(ports, 0, limit=10).wakeups]
         for seconds in (59, 1, 119, 1):
             ports.clock.at += timedelta(seconds=seconds)
-            rung.append(sweep(ports, 0, limit=10).rung)
+            wakeups.append(sweep(ports, 0, limit=10).wakeups)
 
-        assert rung == [1, 0, 1, 0, 1]
+        assert wakeups == [1, 0, 1, 0, 1]
         assert ports.wakeups.invoked == [sid] * 3
 
     def test_an_index_that_lags_behind_rings_for_nothing(self) -> None:
@@ -338,7 +338,7 @@ class TestTheSweeper:
         ports.wakeups.invoked.clear()
         ports.instances = Lagging(ports.instances, [sid, InstanceSid("gone")])
 
-        assert sweep(ports, 0, limit=10).rung == 0
+        assert sweep(ports, 0, limit=10).wakeups == 0
 
         assert ports.wakeups.invoked == []
 
@@ -349,7 +349,7 @@ class TestTheSweeper:
         ports.clock.at += AN_HOUR
         ports.instances = Contended(ports.instances)
 
-        assert sweep(ports, 0, limit=10).rung == 0
+        assert sweep(ports, 0, limit=10).wakeups == 0
 
 
 class TestACallInDoubt:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.domain.bulk.operation import BulkStatus
 from shared.domain.instance.model import InstanceStatus
 from tests.dialects.automation.client import Client, branch, call, definition, step, wait
@@ -259,7 +259,7 @@ class TestDeleting:
         (bulk,) = automation.ports.operations.bulks.values()
         assert bulk.status is BulkStatus.ACTIVE
         assert automation.ports.wakeups.operations == [bulk.sid]
-        carry_on(automation.ports, bulk.sid, time_left=lambda: timedelta(minutes=15))
+        run_operation(automation.ports, bulk.sid, time_left=lambda: timedelta(minutes=15))
         assert {automation.instance(sid).status for sid in made} == {InstanceStatus.CANCELED}
 
     def test_cut_off_in_the_middle_it_can_be_done_again(self, automation: Client) -> None:

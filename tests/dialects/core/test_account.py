@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.domain.bulk.release import QUIET
 from tests.dialects.core.client import Client
 
@@ -12,7 +12,7 @@ from tests.dialects.core.client import Client
 def release_job(client: Client) -> None:
     """Let every drain have a turn."""
     for sid in list(client.ports.operations.release_jobs):
-        carry_on(client.ports, sid, time_left=lambda: timedelta(minutes=15))
+        run_operation(client.ports, sid, time_left=lambda: timedelta(minutes=15))
 
 
 class TestTheQueue:

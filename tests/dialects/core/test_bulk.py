@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.ids import OperationSid
 from tests.dialects.core.client import GYM, WATER, Client
@@ -34,7 +34,7 @@ def bulk(client: Client, selection: Json = OF_WATER, command: Json = CANCEL, **m
 
 def carry_through(client: Client, sid: str) -> Json:
     """Let a runner have it; what it is then."""
-    carry_on(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
+    run_operation(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
     found: Json = client("GET", f"/bulk-operation/{sid}")[1]
     return found
 

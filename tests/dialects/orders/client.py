@@ -9,7 +9,7 @@ from typing import Any
 from dev.memory.world import MemoryPorts
 from functions.orders_api.handler import lambda_handler
 from shared.adapters.crypto import SecretHasher
-from shared.application.bulk.dispatch import carry_on
+from shared.application.bulk.dispatch import run_operation
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.strategies import NewStrategy, create_strategy
@@ -126,7 +126,7 @@ class Joc:
     def carry_through(self) -> None:
         """Let a bulk runner have every operation."""
         for sid in list(self.ports.operations.bulks):
-            carry_on(self.ports, OperationSid(sid), time_left=lambda: LIFE)
+            run_operation(self.ports, OperationSid(sid), time_left=lambda: LIFE)
 
 
 PLAIN = settings(task("charge", step("only")))

@@ -1,4 +1,4 @@
-"""The engine's books, read from its own tables: what ran, step by step, and what the services saw of it."""
+"""Reads what the engine has stored about its instances, and compares it with the calls that the services received."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,22 +20,22 @@ from shared.domain.instance.model import Instance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A step as it stands in the books."""
+    """A stored step of an event, and when it was executed."""
 
     at: datetime
     event: Event
     entry: JournalEntry
 
 
-class Books:
+class HistoryReader:
     """Reads instances, journals and records with the engine's own adapter."""
 
     def __init__(self, store: DynamoDbInstances) -> None:
         self._store = store
 
     @classmethod
-    def of(cls, stack: Api) -> "Books":
-        """The local stack's."""
+    def of(cls, stack: Api) -> "HistoryReader":
+        """Return a reader of the local stack."""
         database = stack.call("GET", "/_local/database")
         client = boto3.client(
             "dynamodb",
@@ -47,14 +47,14 @@ class Books:
         return cls(DynamoDbInstances(client=client, tables=Tables(**database["tables"])))
 
     def instance(self, sid: str) -> Instance:
-        """An instance."""
-        found = self._store.load(InstanceSid(sid))
-        if found is None:
+        """Return an instance. Raises: LookupError: there is none."""
+        instance = self._store.load(InstanceSid(sid))
+        if instance is None:
             raise LookupError(sid)
-        return found
+        return instance
 
     def events(self, sid: str) -> Iterator[tuple[Event, EventRecord | None, tuple[JournalEntry, ...]]]:
-        """Every event of an instance, finished or not, with its record and all steps of all of its runs."""
+        """Yield every event of an instance, open or closed, with its record and all steps of all its runs."""
         instance = self.instance(sid)
         for seq in range(1, instance.next_seq):
             event_history = self._store.event_history(instance.sid, seq)
@@ -65,7 +65,7 @@ class Books:
                 yield event, record, (*event_history.entries, *last)
 
     def lines(self, sid: str) -> list[Line]:
-        """Every step of an instance, in the order it was executed."""
+        """Return every step of an instance, in the order of execution."""
         found = [
             Line(at=entry.started_at, event=event, entry=entry)
             for event, _, entries in self.events(sid)
@@ -76,32 +76,32 @@ class Books:
         )
 
 
-def disagreements(books: Books, sids: list[str], ledger: list[dict[str, Any]]) -> list[str]:
-    """Where the downstream's ledger and the engine's record tell different stories, call by call."""
+def contradictions(history: HistoryReader, sids: list[str], ledger: list[dict[str, Any]]) -> list[str]:
+    """Return the calls for which the downstream's ledger and the engine's history contradict each other."""
     sent = Counter(line["key"] for line in ledger if line["key"])
     answers = {line["key"]: line["answer"]["status"] for line in ledger if line["key"]}
-    told: list[str] = []
+    problems: list[str] = []
     known: set[str] = set()
     for sid in sids:
-        for event, record, entries in books.events(sid):
+        for event, record, entries in history.events(sid):
             for entry in entries:
                 key = str(entry.intent.call_key)
                 known.add(key)
-                told += _about(event, record, entry, sent[key], answers.get(key))
-    told += [f"{key} was sent and nothing in the books says so" for key in sent if key not in known]
-    return told
+                problems += _about(event, record, entry, sent[key], answers.get(key))
+    problems += [f"{key} was received but is not in the history" for key in sent if key not in known]
+    return problems
 
 
 def _about(
     event: Event, record: EventRecord | None, entry: JournalEntry, times: int, status: int | None
 ) -> Iterator[str]:
     if entry.digest is None:
-        return  # it called nothing: a controller alone, or hearing the answer to an earlier call
+        return  # the step made no call: a controller, or the answer to an earlier call
     key, outcome = entry.intent.call_key, entry.outcome
     marked = event.in_doubt or (record is not None and record.in_doubt)
     if times == 0:
-        yield f"{key} stands in the books and never arrived"
+        yield f"{key} is in the history but was never received"
     if times > 1 and not marked:
-        yield f"{key} arrived {times} times and nothing says so"
+        yield f"{key} was received {times} times and is not marked as in doubt"
     if status is not None and not outcome.unanswered and outcome.success != (200 <= status < 300):
-        yield f"{key} was answered {status} and stands as {'done' if outcome.success else 'failed'}"
+        yield f"{key} was answered {status} and is recorded as {'done' if outcome.success else 'failed'}"

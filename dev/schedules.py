@@ -1,7 +1,7 @@
-"""The schedules of the emulator, seen in simulated time.
+"""The schedules of the emulator, in simulated time.
 
-The emulator holds real times. The simulated instant stands in each schedule's description, where it survives
-everything, and the schedules are rewritten whenever the offset has moved.
+The emulator knows real times only. The simulated instant is stored in each schedule's description, where it survives
+a restart, and the schedules are rewritten when the offset has changed.
 """
 
 import json
@@ -15,8 +15,11 @@ from dev.clock import ClockFile
 _AT = "%Y-%m-%dT%H:%M:%S"
 
 
-class Doorbells:
-    """All armed schedules of one group. lock: held by whoever reads the offset to arm, or moves it."""
+class Schedules:
+    """All schedules of one group.
+
+    ``lock`` is held while the offset is read to create a schedule, or while it changes.
+    """
 
     def __init__(self, scheduler: Any, group: str, clock: ClockFile) -> None:  # noqa: ANN401 - a boto3 client
         self._scheduler = scheduler
@@ -30,7 +33,7 @@ class Doorbells:
         self.rewrite()
 
     def arm(self, name: str, request: dict[str, Any]) -> None:
-        """Create a schedule asked for in simulated time. Raises: the emulator's own ClientError."""
+        """Create a schedule requested in simulated time. Raises: ClientError: as the emulator's own."""
         at = datetime.strptime(request["ScheduleExpression"], f"at({_AT})").replace(tzinfo=UTC)
         with self.lock:
             self._scheduler.create_schedule(
@@ -44,18 +47,16 @@ class Doorbells:
             self._armed[name] = at
 
     def earliest(self) -> tuple[datetime, str] | None:
-        """The next one to ring, by simulated time."""
+        """Return the next schedule, by simulated time, or None."""
         with self.lock:
             return min(((at, name) for name, at in self._armed.items()), default=None)
 
     def take(self, name: str) -> dict[str, Any] | None:
-        """The input of a schedule that is gone with this; None where it has rung already.
-
-        The delete decides between a jump and the emulator, so nothing rings twice.
-        """
+        """Delete a schedule and return its input, or None if the emulator has run it already."""
         with self.lock:
             found = self._get(name)
             self._armed.pop(name, None)
+            # The delete decides between the clock's advance and the emulator, so no wakeup is sent twice.
             try:
                 self._scheduler.delete_schedule(Name=name, GroupName=self._group)
             except self._scheduler.exceptions.ResourceNotFoundException:
@@ -63,7 +64,7 @@ class Doorbells:
         return None if found is None else json.loads(found["Target"]["Input"])
 
     def rewrite(self) -> None:
-        """Every schedule to its simulated instant less the offset; safe to repeat."""
+        """Set every schedule to its simulated instant minus the offset. It may be repeated."""
         with self.lock:
             for name, at in list(self._armed.items()):
                 found = self._get(name)
@@ -77,10 +78,10 @@ class Doorbells:
     def _load(self) -> None:
         pages = self._scheduler.get_paginator("list_schedules").paginate(GroupName=self._group)
         for page in pages:
-            for listed in page["Schedules"]:
-                found = self._get(listed["Name"])
+            for entry in page["Schedules"]:
+                found = self._get(entry["Name"])
                 if found is not None:
-                    self._armed[listed["Name"]] = datetime.strptime(found["Description"], _AT).replace(
+                    self._armed[entry["Name"]] = datetime.strptime(found["Description"], _AT).replace(
                         tzinfo=UTC
                     )
 

@@ -1,0 +1,20 @@
+"""The environment that the template sets for a function."""
+
+from pathlib import Path
+
+from dev.template import Template
+
+ROOT = Path(__file__).parents[2]
+PARAMETERS = {
+    "Stage": "test",
+    "Environment": "dev",
+    "SettingsKeyArn": "arn:key",
+    "Pepper": "p" * 32,
+    "AllowedCidrs": "10.0.0.0/8, fd00::/8",
+}
+
+
+def environment() -> dict[str, str]:
+    """What the template sets for a function."""
+    template = Template(ROOT / "template.yaml", PARAMETERS)
+    return dict(next(iter(template.functions())).environment)
