@@ -18,12 +18,12 @@ from shared.domain.bulk.operation import (
     BulkStatus,
     ItemOutcome,
     ItemResult,
-    at_hand,
+    assign_worker,
     is_given_up,
-    is_of,
-    reported,
+    is_in_scope,
+    next_sids,
+    report_results,
     result_of,
-    taken,
 )
 from shared.domain.bulk.selection import Batch, is_still_selected
 from shared.domain.errors import RitornelloError
@@ -90,7 +90,7 @@ def work(
             )
             found = next_batch(ports, scan, wanted=BATCH_SIZE)
             follows, loaded = found.batch, found.instances
-        is_through = len(results) == len(at_hand(current))
+        is_through = len(results) == len(next_sids(current))
         current = _stored(ports, current, results, follows=follows, goes_on=goes_on)
         if current is not None and current.worker is not None:
             passed = (ports.clock.now() - begun).total_seconds()
@@ -102,7 +102,7 @@ def work(
 
 def _taken(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
     """The operation, stored as in this invocation's hand; None where another one was faster."""
-    after = taken(bulk, worker=ports.ids.token(), now=ports.clock.now())
+    after = assign_worker(bulk, worker=ports.ids.token(), now=ports.clock.now())
     try:
         ports.operations.commit(after)
     except StaleRevError:
@@ -123,7 +123,7 @@ def _stored(
     An operator's order that came in between holds, and what was done is counted all the same.
     """
     for _ in range(MAX_RACES):
-        after = reported(bulk, results, follows=follows, goes_on=goes_on, now=ports.clock.now())
+        after = report_results(bulk, results, follows=follows, goes_on=goes_on, now=ports.clock.now())
         try:
             ports.operations.commit(after)
         except StaleRevError:
@@ -157,10 +157,10 @@ def _commanded(
             ItemResult(sid=sid, outcome=ItemOutcome.CHANGED)
             if _has_changed(ports, bulk, sid)
             else ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=why)
-            for sid in at_hand(bulk)
+            for sid in next_sids(bulk)
         ]
     results: list[ItemResult] = []
-    for sid in at_hand(bulk):
+    for sid in next_sids(bulk):
         is_ours = bulk.sweep_at is not None and ports.clock.now() < bulk.sweep_at
         if not is_ours or time_left() <= RESERVE:
             break
@@ -177,7 +177,7 @@ def _command(
     """One instance commanded. One that cannot be read or decided on holds up none of the others."""
     try:
         instance = known or ports.instances.load(sid)
-        is_meant = instance is not None and is_of(bulk, instance)
+        is_meant = instance is not None and is_in_scope(bulk, instance)
         verdict = None if instance is None or not is_meant else _settled(ports, bulk, instance)
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
         return ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}")

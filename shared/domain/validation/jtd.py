@@ -1,7 +1,6 @@
-"""JSON Type Definition: what is wrong with a value under a schema, place by place.
+"""JSON Type Definition: the errors of a value under a schema.
 
-Source: RFC 8927 section 3.3, whose error indicators are given exactly; the messages and the limit on depth
-are ours.
+Source: RFC 8927 section 3.3. The error indicators follow it exactly; the messages and the limit on depth are ours.
 """
 
 import re
@@ -24,7 +23,7 @@ _LAST_MINUTE_OF_DAY: Final = 24 * 60 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A value under a schema: both, their pointers, the definitions, and how deep the value lies."""
+    """A value under a schema, with both pointers, the definitions, and the depth of the value."""
 
     schema: Mapping[str, Any]
     value: object
@@ -32,10 +31,10 @@ class _Place:
     schema_path: str
     definitions: Mapping[str, Any]
     depth: int = 0
-    tag: str | None = None  # the member a tagged union has already judged
+    tag: str | None = None  # the member that a tagged union has already checked
 
     def under(self, schema: Mapping[str, Any], path: str, *, tag: str | None = None) -> "_Place":
-        """The same value under another schema."""
+        """Return the same value under another schema."""
         return _Place(
             schema=schema,
             value=self.value,
@@ -47,7 +46,7 @@ class _Place:
         )
 
     def below(self, key: object, value: object, schema: Mapping[str, Any], path: str) -> "_Place":
-        """A member or element of the value under a part of the schema."""
+        """Return a member or element of the value under a part of the schema."""
         return _Place(
             schema=schema,
             value=value,
@@ -66,10 +65,10 @@ _Found: TypeAlias = Iterator[JtdError]
 
 
 def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
-    """Every error of a value, in the order of the schema, then of the value; none if the schema accepts it.
+    """Return every error of a value, in the order of the schema, then of the value.
 
-    ``schema`` is a correct one: ``schema_problems`` finds nothing. What lies more than ``MAX_DEPTH`` levels
-    inside the value and would have to be looked at is an error there.
+    ``schema`` must be one that ``schema_problems`` accepts. A part of the value that lies deeper than ``MAX_DEPTH``
+    is an error if the schema would check it.
     """
     definitions = schema.get("definitions", {})
     root = _Place(schema=schema, value=value, instance_path="", schema_path="", definitions=definitions)
@@ -77,19 +76,22 @@ def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
 
 
 def is_timestamp(text: str) -> bool:
-    """Whether a text is an RFC 3339 date and time: real dates only, a leap second only as UTC ends a day."""
-    found = _TIMESTAMP.fullmatch(text)
-    if found is None or int(found["day"]) > monthrange(int(found["year"]), int(found["month"]))[1]:
+    """Return whether a text is an RFC 3339 timestamp with a real date.
+
+    A leap second is accepted only at the end of a day in UTC.
+    """
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None or int(match["day"]) > monthrange(int(match["year"]), int(match["month"]))[1]:
         return False
-    if found["second"] != "60":
+    if match["second"] != "60":
         return True
-    ahead = int(f"{found['sign'] or '+'}1") * (int(found["ahead_h"] or 0) * 60 + int(found["ahead_m"] or 0))
-    return (int(found["hour"]) * 60 + int(found["minute"]) - ahead) % (24 * 60) == _LAST_MINUTE_OF_DAY
+    ahead = int(f"{match['sign'] or '+'}1") * (int(match["ahead_h"] or 0) * 60 + int(match["ahead_m"] or 0))
+    return (int(match["hour"]) * 60 + int(match["minute"]) - ahead) % (24 * 60) == _LAST_MINUTE_OF_DAY
 
 
 def _errors(at: _Place) -> _Found:
     if at.depth > MAX_DEPTH:
-        yield at.error("", f"lies more than {MAX_DEPTH} levels deep")
+        yield at.error("", f"must nest at most {MAX_DEPTH} levels deep")
         return
     while not (at.value is None and at.schema.get("nullable") is True):
         if "ref" not in at.schema:
@@ -151,7 +153,7 @@ def _properties(at: _Place) -> _Found:
     if at.schema.get("additionalProperties") is not True:
         for name in at.value:
             if name not in required and name not in optional and name != at.tag:
-                yield at.error("", f"{name!r} is not a member the schema knows", member=name)
+                yield at.error("", f"the schema has no member {name!r}", member=name)
 
 
 def _values(at: _Place) -> _Found:

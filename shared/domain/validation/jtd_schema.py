@@ -1,4 +1,4 @@
-"""Which JSON values are correct JSON Type Definition schemas, and what is wrong with the others.
+"""The grammar of JSON Type Definition schemas.
 
 Source: RFC 8927 section 2 (the whole grammar); the limits on depth and loops are ours.
 """
@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final, TypeAlias
 
 MAX_DEPTH: Final = 32
-"""Schemas nest, refs follow one another, and values are looked into, at most this many levels deep."""
+"""The most levels that schemas may nest, refs may follow each other, and values are checked."""
 
 INTEGERS: Final = {
     "int8": (-(2**7), 2**7 - 1),
@@ -37,9 +37,9 @@ _FORM_OF: Final = {
 
 @dataclass(frozen=True, slots=True)
 class JtdError:
-    """One error: where in the value, where in the schema (both RFC 6901 pointers), and what was expected.
+    """One error: the place in the value and in the schema (both RFC 6901 pointers), and the expectation.
 
-    An error of a schema as such has the value's path ``""``. Source: RFC 8927 section 3.2.
+    If a schema itself is wrong, ``instance_path`` is ``""``. Source: RFC 8927 section 3.2.
     """
 
     instance_path: str
@@ -49,7 +49,7 @@ class JtdError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A member of a schema: its value, its pointer, the names that refs may use, its depth."""
+    """A member of a schema: its value, its pointer, the definitions that refs may name, and its depth."""
 
     value: object
     path: str
@@ -68,15 +68,15 @@ _Found: TypeAlias = Iterator[JtdError]
 
 
 def escaped(name: str) -> str:
-    """A member name as a token of a JSON pointer. Source: RFC 6901 section 3."""
+    """Return a member name as a token of a JSON pointer. Source: RFC 6901 section 3."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
 def schema_problems(schema: object) -> tuple[JtdError, ...]:
-    """Everything that keeps a value from being a correct schema, in the order it stands; empty if it is one.
+    """Return every problem of a value as a schema, in its order; empty if the schema is correct.
 
-    Beyond the RFC: refs that lead to themselves without looking into the value are refused (no value could
-    ever be judged by them), and so is what nests deeper than ``MAX_DEPTH``.
+    Beyond the RFC, two things are refused: refs that lead to themselves without going into the value, because no
+    value could be checked by them; and nesting deeper than ``MAX_DEPTH``.
     """
     definitions = schema.get("definitions") if isinstance(schema, dict) else None
     names = definitions if isinstance(definitions, dict) else {}
@@ -89,12 +89,12 @@ def _schema(at: _Place, *, root: bool = False) -> _Found:
         yield at.problem("a schema must be an object")
         return
     if at.depth > MAX_DEPTH:
-        yield at.problem(f"schemas nest at most {MAX_DEPTH} levels deep")
+        yield at.problem(f"must nest at most {MAX_DEPTH} levels deep")
         return
     for keyword, value in schema.items():
         member = at.below(keyword, value)
         if keyword == "definitions" and not root:
-            yield member.problem("definitions may stand only in the root schema")
+            yield member.problem("definitions are allowed only in the root schema")
         elif check := _CHECKS.get(keyword):
             yield from check(member)
         else:
@@ -103,14 +103,14 @@ def _schema(at: _Place, *, root: bool = False) -> _Found:
 
 
 def _together(at: _Place, schema: Mapping[str, object]) -> _Found:
-    """What the keywords of one schema require of each other."""
+    """Yield the problems between the keywords of one schema."""
     forms = sorted({_FORM_OF[keyword] for keyword in schema if keyword in _FORM_OF})
     if len(forms) > 1:
         yield at.problem(f"a schema has one form, this mixes {' and '.join(forms)}")
     if "additionalProperties" in schema and not {"properties", "optionalProperties"} & schema.keys():
-        yield at.problem("additionalProperties needs properties or optionalProperties beside it")
+        yield at.problem("additionalProperties needs properties or optionalProperties")
     if ("discriminator" in schema) is not ("mapping" in schema):
-        yield at.problem("discriminator and mapping must stand together")
+        yield at.problem("discriminator and mapping must be given together")
     required, optional = schema.get("properties"), schema.get("optionalProperties")
     if isinstance(required, dict) and isinstance(optional, dict):
         for name in required:
@@ -124,7 +124,10 @@ def _together(at: _Place, schema: Mapping[str, object]) -> _Found:
 
 
 def _mapped(at: _Place, tag: object) -> _Found:
-    """A variant of a tagged union is an object, never null, and leaves the tag to the union."""
+    """Yield the problems of a variant of a tagged union.
+
+    A variant is an object, not nullable, and does not declare the tag.
+    """
     if not isinstance(at.value, dict):
         return
     if not {"properties", "optionalProperties"} & at.value.keys():
@@ -143,17 +146,17 @@ def _mapped(at: _Place, tag: object) -> _Found:
 
 def _loops(definitions: Mapping[str, object]) -> _Found:
     for name in definitions:
-        event_history = [name]
-        while (target := _target(definitions.get(event_history[-1]))) is not None:
+        path = [name]
+        while (target := _target(definitions.get(path[-1]))) is not None:
             if target == name:
                 yield JtdError(
-                    "", f"/definitions/{escaped(name)}/ref", f"{name!r} refers to nothing but itself"
+                    "", f"/definitions/{escaped(name)}/ref", f"definition {name!r} refers only to itself"
                 )
-            elif len(event_history) == MAX_DEPTH:
-                message = f"refs follow one another at most {MAX_DEPTH} times"
+            elif len(path) == MAX_DEPTH:
+                message = f"refs must follow each other at most {MAX_DEPTH} times"
                 yield JtdError("", f"/definitions/{escaped(name)}/ref", message)
-            elif target not in event_history:
-                event_history.append(target)
+            elif target not in path:
+                path.append(target)
                 continue
             break
 
@@ -176,8 +179,8 @@ def _type(at: _Place) -> _Found:
 
 
 def _enum(at: _Place) -> _Found:
-    if not isinstance(at.value, list) or not at.value or not all(isinstance(one, str) for one in at.value):
-        yield at.problem("enum must be a list of at least one string, and of strings only")
+    if not isinstance(at.value, list) or not at.value or not all(isinstance(text, str) for text in at.value):
+        yield at.problem("enum must be a list of strings with at least one entry")
     elif len(set(at.value)) < len(at.value):
         yield at.problem("enum must not list a string twice")
 

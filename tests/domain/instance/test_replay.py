@@ -5,9 +5,9 @@ from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.replay import (
     chain,
-    heard,
     passed_in_run,
     position,
+    resumable_history,
     stack,
     stored_results,
     unanswered_sending,
@@ -82,7 +82,7 @@ class TestWhatIsHeard:
         given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
         of = an_entry(**given)
         event_history = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
-        return of in heard(event_history, event).entries
+        return of in resumable_history(event_history, event).entries
 
     def test_a_late_refusal_does_not_count(self) -> None:
         assert not self.counts()
@@ -117,7 +117,7 @@ class TestWhatIsHeard:
     def test_an_event_that_does_not_know_its_fence_takes_what_is_there(self) -> None:
         late = an_entry(intent=CHARGE, outcome=an_error(402))
 
-        assert heard(a_trail(late), an_event(first_action=CHARGE)).entries == (late,)
+        assert resumable_history(a_trail(late), an_event(first_action=CHARGE)).entries == (late,)
 
 
 class TestPosition:
@@ -223,7 +223,8 @@ class TestStack:
 
         assert stack(event_history, an_event(), RECEIPT) == {
             "charge": StepResult(
-                success=False, error=StepError(message="answered 402", status=402, data={"code": "declined"})
+                success=False,
+                error=StepError(message="api/call returned HTTP 402", status=402, data={"code": "declined"}),
             ),
             "mail": StepResult(success=True, response="sent"),
         }

@@ -124,7 +124,7 @@ class TestScope:
         assert variables(event=an_event(), date=other, cycle=9)["cycle"] == 9
 
     def test_the_stack_by_step(self) -> None:
-        error = StepError(message="answered 402", status=402, data={"code": 12})
+        error = StepError(message="shop/charge returned HTTP 402", status=402, data={"code": 12})
         stack = {
             "charge": StepResult(success=False, error=error),
             "quote": StepResult(success=True, response={"fee": 39}, from_cache=True),
@@ -138,7 +138,7 @@ class TestScope:
                 "success": False,
                 "response": None,
                 "cached": None,
-                "error": {"message": "answered 402", "status": 402, "data": {"code": 12.0}},
+                "error": {"message": "shop/charge returned HTTP 402", "status": 402, "data": {"code": 12.0}},
                 "inDoubt": False,
                 "fromCache": False,
             },

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from shared.domain.explain.event import Told
-from shared.domain.explain.instance import Known, explain
+from shared.domain.explain.event import Finding
+from shared.domain.explain.instance import Evidence, explain
 from shared.domain.explain.reasons import Reason
 from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
 from shared.domain.instance.due import GRACE, Idle, Scheduled, next_action, sweep_at
 from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.model import BlockedBy, InstanceStatus
-from shared.domain.instance.replay import answer_to, heard, position
+from shared.domain.instance.replay import answer_to, position, resumable_history
 from shared.domain.instance.run import Ending, Intent
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.lifecycle.async_answer import AnswerState, answer_state
@@ -200,7 +200,7 @@ class TestTaking:
         answer(of)
         second = answer(of, correlation_id, key="k-2")
         assert isinstance(second, Refused)
-        assert second.why == "no answer to this correlation id is awaited any more"
+        assert second.why == "the call with this correlation id no longer waits for an answer"
         assert only(of).answered == AnswerMark(correlation_id=correlation_id, key="k-1")
 
     def test_one_that_overtakes_the_reply_is_noted_and_the_event_runs_on(self) -> None:
@@ -245,7 +245,7 @@ class TestTaking:
         of.claim(of.main, NOON)
         verdict = answer(of)
         assert isinstance(verdict, Refused)
-        assert verdict.why == "no answer to this correlation id is awaited any more"
+        assert verdict.why == "the call with this correlation id no longer waits for an answer"
 
     def test_one_set_down_by_an_operator_is_left_so(self) -> None:
         of = a_call()
@@ -369,7 +369,7 @@ class TestForgoing:
         answer(of)
         of.step(DECLINED, NOON)
         assert len(of.event_history(1).entries) == 1
-        kept = heard(of.event_history(1), only(of))
+        kept = resumable_history(of.event_history(1), only(of))
         assert kept.entries == ()
         assert position(kept, only(of)) == only(of).progress.first_action
 
@@ -377,9 +377,9 @@ class TestForgoing:
         of = a_call()
         answer(of)
         of.step(DONE, NOON)
-        assert heard(of.event_history(1), only(of)) == of.event_history(1)
+        assert resumable_history(of.event_history(1), only(of)) == of.event_history(1)
         of.step(DONE, NOON)
-        assert heard(of.event_history(1), only(of)) == of.event_history(1)
+        assert resumable_history(of.event_history(1), only(of)) == of.event_history(1)
 
     def test_an_answer_is_found_by_its_mark(self) -> None:
         of = a_call()
@@ -403,7 +403,9 @@ class TestDoubt:
 
     def in_doubt(self, of: Life) -> Conclude:
         end = ended(Ending.IN_DOUBT, NOON)
-        return Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0, doubted_call=sending(of))
+        return Conclude(
+            seq=1, fence=1, end=end, in_doubt=True, known_visits=0, correlation_in_doubt=sending(of)
+        )
 
     def test_event_and_instance_go_on(self) -> None:
         of = a_call(inDoubt="pause")
@@ -476,11 +478,11 @@ class TestWhatIsToldOfIt:
     def test_it_is_explained_while_it_lasts_and_afterwards(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
         question = NOON + timedelta(minutes=30)
-        assert self.told(of, question).reason is Reason.WAITING_FOR_ANSWER
+        assert self.finding(of, question).reason is Reason.WAITING_FOR_ANSWER
         answer(of)
         of.claim(only(of), NOON + timedelta(hours=1))
         of.step(DONE, NOON + timedelta(hours=1))
-        found = self.told(of, question, now=NOON + timedelta(hours=2))
+        found = self.finding(of, question, now=NOON + timedelta(hours=2))
         assert (found.reason, found.until) == (Reason.WAITING_FOR_ANSWER, at("2026-01-31T18:00"))
 
     def test_it_is_explained_where_its_journal_cannot_be_read_that_far(self) -> None:
@@ -488,20 +490,20 @@ class TestWhatIsToldOfIt:
         past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
         later = NOON + timedelta(hours=2)
-        known = Known(instance=of.instance, now=later, events=(replace(past, steps=()),))
-        found = explain(known, [1], later).told
+        known = Evidence(instance=of.instance, now=later, events=(replace(past, steps=()),))
+        found = explain(known, [1], later).finding
         assert (found.reason, found.since) == (Reason.WAITING_FOR_ANSWER, NOON)
         assert found.until == at("2026-01-31T18:00")
 
-    def told(self, of: Life, when: datetime, now: datetime | None = None) -> Told:
+    def finding(self, of: Life, when: datetime, now: datetime | None = None) -> Finding:
         past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
-        known = Known(instance=of.instance, now=now or when, events=(past,))
-        return explain(known, [1], when).told
+        known = Evidence(instance=of.instance, now=now or when, events=(past,))
+        return explain(known, [1], when).finding
 
     def test_it_cannot_be_retried(self) -> None:
         of = waiting()
         command = Redrive(seq=1, event_history=of.event_history(1), by=ANN, steps=frozenset({"call", "note"}))
         verdict = of.decide(command, NOON)
         assert isinstance(verdict, Refused)
-        assert verdict.why == "the event waits for the answer to its call"
+        assert verdict.why == "the event is waiting for the answer to its call"

@@ -75,7 +75,7 @@ class TestCancelingWhatIsFresh:
         verdict = told(instance, FRESH_ONLY)
 
         assert isinstance(verdict, Refused)
-        assert (verdict.why, verdict.rule) == ("an event of it has begun", "begun")
+        assert (verdict.why, verdict.rule) == ("the instance has already started an event", "begun")
 
     def test_kill_changes_nothing_of_that(self) -> None:
         assert isinstance(told(running(a_running_event()), replace(FRESH_ONLY, kill=True)), Refused)

@@ -6,7 +6,7 @@ from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
-from shared.domain.lifecycle.cancel_events import asked_of_a_closed_one
+from shared.domain.lifecycle.cancel_events import decide_closed_event
 from shared.domain.lifecycle.commands import Cancel, CancelEvent, CancelTasks, Execute, Pause
 from shared.domain.strategy.model import Json
 from tests.lifecycle_factories import ANN, DAILY, Life, at, ended, life, new, reminded, shown, strategy
@@ -106,7 +106,7 @@ class TestAClosedEvent:
         of = life()
         of.run(of.main, NOON)
 
-        verdict = asked_of_a_closed_one(of.instance, of.record("bill"), command(seq=1, by=ANN))
+        verdict = decide_closed_event(of.instance, of.record("bill"), command(seq=1, by=ANN))
 
         assert isinstance(verdict, Refused)
         assert verdict.why == "the event is PROCESSED"
@@ -116,8 +116,8 @@ class TestAClosedEvent:
         withdrawn(of, "bill")
         record = of.record("bill")
 
-        again = asked_of_a_closed_one(of.instance, record, CancelEvent(seq=1, by=ANN))
-        run = asked_of_a_closed_one(of.instance, record, Execute(seq=1, by=ANN))
+        again = decide_closed_event(of.instance, record, CancelEvent(seq=1, by=ANN))
+        run = decide_closed_event(of.instance, record, Execute(seq=1, by=ANN))
 
         assert again == AlreadyThere(instance=of.instance)
         assert isinstance(run, Refused)

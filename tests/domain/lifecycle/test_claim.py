@@ -182,7 +182,7 @@ class TestLatePlansBeforeAClaim:
         of.claim(of.main, at("2026-02-02"))
         assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
         assert (of.audit[-1].by, of.audit[-1].command) == ("engine", "claim")
-        assert of.audit[-1].reason == "more than 1000 planned dates have passed"
+        assert of.audit[-1].reason == "more than 1000 planned dates were missed"
 
     def test_an_overdue_leading_up_event_of_an_overdue_main_is_skipped(self) -> None:
         of = life(strategy(reminded(), initial_delay={"unit": "days", "amount": 7}))

@@ -157,7 +157,7 @@ class TestRetry:
         event = of.main
         assert (event.status, event.attempt, event.run, event.wakeup_seq) == (EventStatus.PENDING, 2, 2, 2)
         assert (event.date, event.due_at) == (LATER, LATER)
-        assert event.last_error == "answered 402"
+        assert event.last_error == "shop/charge returned HTTP 402"
         assert (of.instance.lease, of.instance.status) == (None, InstanceStatus.ACTIVE)
 
     def test_the_plan_stays_where_it_was(self) -> None:
@@ -204,7 +204,7 @@ class TestExhausted:
         assert (stop_of(of.instance).at, stop_of(of.instance).drained_at) == (NOON, NOON)
         assert (stop_of(of.instance).by, stop_of(of.instance).for_event) == ("engine", 1)
         (entry,) = of.audit
-        assert (entry.command, entry.reason) == ("exhausted", "bill: answered 402")
+        assert (entry.command, entry.reason) == ("exhausted", "bill: shop/charge returned HTTP 402")
 
     def test_on_an_instance_paused_by_an_operator_his_reason_stands(self) -> None:
         of = running()
@@ -218,10 +218,13 @@ class TestExhausted:
         of = running(life(strategy(parts=PART)))
         of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
         assert of.closed == [("bill", "FAILED")]
-        assert of.record("bill").why == "answered 402"
+        assert of.record("bill").why == "shop/charge returned HTTP 402"
         assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
         assert of.open == [("part", "2026-01-31T12:00")]
-        assert (of.audit[-1].command, of.audit[-1].reason) == ("exhausted", "bill: answered 402")
+        assert (of.audit[-1].command, of.audit[-1].reason) == (
+            "exhausted",
+            "bill: shop/charge returned HTTP 402",
+        )
 
     def test_any_other_event_fails_alone(self) -> None:
         of = running_greeting()
@@ -305,7 +308,7 @@ class TestLateRunners:
 
     def test_a_failed_run_that_does_not_say_why_is_a_mistake_of_ours(self) -> None:
         of = running()
-        with pytest.raises(ValueError, match="says why"):
+        with pytest.raises(ValueError, match="must have a failure"):
             of.conclude(RunEnd(how=Ending.RETRY, attempt=1), NOON)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from shared.domain.calendar.dates import moment_at
-from shared.domain.instance.attributes import attribute_problem, merged
+from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.verdict import Change
 from shared.domain.lifecycle.apply_directives import apply_directives
-from shared.domain.steps.directives import DirectiveError, checked, has_room
+from shared.domain.steps.directives import DirectiveError, check_directives, has_room
 from shared.domain.strategy.model import Strategy
 from tests.factories import (
     HOUR,
@@ -32,7 +32,7 @@ LATER = NOON + timedelta(minutes=5)
 
 
 def check(ordered: dict[str, Any], instance: Instance | None = None, strategy: Strategy = STRATEGY) -> Any:
-    return checked(strategy, instance or an_instance(), ordered, now=NOON)
+    return check_directives(strategy, instance or an_instance(), ordered, now=NOON)
 
 
 def refusal(ordered: dict[str, Any], instance: Instance | None = None, strategy: Strategy = STRATEGY) -> str:
@@ -45,7 +45,7 @@ def applied(instance: Instance, ordered: dict[str, Any], strategy: Strategy = ST
     """The instance after orders of its running event, checked and then applied five minutes later."""
     event = instance.executing
     assert event is not None
-    clean = checked(strategy, instance, ordered, now=NOON)
+    clean = check_directives(strategy, instance, ordered, now=NOON)
     return apply_directives(strategy, instance, event, clean, now=LATER)
 
 
@@ -69,7 +69,7 @@ class TestChecked:
     @pytest.mark.parametrize("name", ["cancelInstance", "pauseInstance", "fail"])
     def test_notes_are_texts(self, name: str) -> None:
         assert check({name: "enough"}) == {name: "enough"}
-        assert refusal({name: True}) == f"{name} takes a text"
+        assert refusal({name: True}) == f"{name} must be a string"
 
     def test_long_notes_are_cut(self) -> None:
         assert check({"fail": "x" * 1001}) == {"fail": "x" * 1000}
@@ -95,7 +95,7 @@ class TestAttributes:
     MEMBER = an_instance(attributes={"fee": 39.5, "vip": True})
 
     def test_merged(self) -> None:
-        assert merged(self.MEMBER, {"fee": 40, "vip": None, "new": "x"}) == {"fee": 40, "new": "x"}
+        assert merge_attributes(self.MEMBER, {"fee": 40, "vip": None, "new": "x"}) == {"fee": 40, "new": "x"}
 
     def test_a_whole_number_is_a_float64_too(self) -> None:
         assert check({"attributes": {"fee": 40}}, self.MEMBER, self.SCHEMA) == {"attributes": {"fee": 40}}
@@ -113,16 +113,16 @@ class TestAttributes:
     def test_they_are_flat(self, value: Any) -> None:
         why = refusal({"attributes": {"a": value}})
 
-        assert why == "attributes: 'a' is not a text, a number or a boolean"
+        assert why == "attributes: 'a' must be a string, a number or a boolean"
 
     def test_they_take_16_kb_at_most(self) -> None:
         full = an_instance(attributes={"a": "x" * (16 * 1024 - 8)})
         assert check({"attributes": {}}, full) == {"attributes": {}}
 
-        assert refusal({"attributes": {"b": 1}}, full) == "attributes: they take more than 16 KB"
+        assert refusal({"attributes": {"b": 1}}, full) == "attributes: must take at most 16 KB"
 
     def test_they_are_an_object(self) -> None:
-        assert refusal({"attributes": ["fee"]}) == "attributes takes an object"
+        assert refusal({"attributes": ["fee"]}) == "attributes must be an object"
 
     def test_attribute_problem_finds_none_in_good_ones(self) -> None:
         assert attribute_problem(STRATEGY, {"a": "x", "b": 1, "c": 1.5, "d": True}) is None
@@ -136,7 +136,7 @@ class TestAttributes:
 
 
 class TestCreateEvents:
-    """createEvents takes {task, date?, data?, manualTrigger?}; the date is now unless one is given."""
+    """createEvents: each entry must be {task, date?, data?, manualTrigger?}; the date is now unless one is given."""
 
     def test_in_full(self) -> None:
         order = {
@@ -180,15 +180,18 @@ class TestCreateEvents:
     @pytest.mark.parametrize(
         ("order", "why"),
         [
-            ("mail", "createEvents takes {task, date?, data?, manualTrigger?}"),
-            ({"task": "mail", "when": "now"}, "createEvents takes {task, date?, data?, manualTrigger?}"),
+            ("mail", "createEvents: each entry must be {task, date?, data?, manualTrigger?}"),
+            (
+                {"task": "mail", "when": "now"},
+                "createEvents: each entry must be {task, date?, data?, manualTrigger?}",
+            ),
             ({}, "createEvents: there is no task None"),
             ({"task": "call"}, "createEvents: there is no task 'call'"),
             ({"task": ["mail"]}, "createEvents: there is no task ['mail']"),
-            ({"task": "mail", "data": "a"}, "createEvents: data is a map of texts"),
-            ({"task": "mail", "data": {"a": 1}}, "createEvents: data is a map of texts"),
-            ({"task": "mail", "data": {"a": "x" * 4096}}, "createEvents: data takes at most 4 KB"),
-            ({"task": "mail", "manualTrigger": "yes"}, "createEvents: manualTrigger is a boolean"),
+            ({"task": "mail", "data": "a"}, "createEvents: data must be an object of strings"),
+            ({"task": "mail", "data": {"a": 1}}, "createEvents: data must be an object of strings"),
+            ({"task": "mail", "data": {"a": "x" * 4096}}, "createEvents: data must take at most 4 KB"),
+            ({"task": "mail", "manualTrigger": "yes"}, "createEvents: manualTrigger must be true or false"),
             (
                 {"task": "mail", "date": "tomorrow"},
                 "createEvents: 'tomorrow' is not a date and time with an offset such as 2026-01-31T10:00:00Z",
@@ -199,7 +202,7 @@ class TestCreateEvents:
         assert refusal({"createEvents": [order]}) == why
 
     def test_it_takes_a_list(self) -> None:
-        assert refusal({"createEvents": {"task": "mail"}}) == "createEvents takes a list"
+        assert refusal({"createEvents": {"task": "mail"}}) == "createEvents must be a list"
 
     def test_applied(self) -> None:
         order = {"task": "mail", "date": "2026-03-01T09:00:00Z", "data": {"a": "b"}}
@@ -252,7 +255,9 @@ class TestRoom:
 
     def test_one_for_which_the_room_has_gone_since_is_left_out(self) -> None:
         instance = self.crowded(28)
-        clean = checked(STRATEGY, self.crowded(27), {"createEvents": [{"task": "mail"}] * 2}, now=NOON)
+        clean = check_directives(
+            STRATEGY, self.crowded(27), {"createEvents": [{"task": "mail"}] * 2}, now=NOON
+        )
         change = apply_directives(STRATEGY, instance, instance.events[0], clean, now=LATER)
 
         assert len(change.instance.events) == 30
@@ -264,8 +269,8 @@ class TestCancelTasks:
 
     def test_takes_task_keys(self) -> None:
         assert check({"cancelTasks": ["mail", "mail", "charge"]}) == {"cancelTasks": ["mail", "charge"]}
-        assert refusal({"cancelTasks": "mail"}) == "cancelTasks takes a list of task keys"
-        assert refusal({"cancelTasks": [1]}) == "cancelTasks takes a list of task keys"
+        assert refusal({"cancelTasks": "mail"}) == "cancelTasks must be a list of task keys"
+        assert refusal({"cancelTasks": [1]}) == "cancelTasks must be a list of task keys"
         assert refusal({"cancelTasks": ["call"]}) == "cancelTasks: there is no task 'call'"
 
     def test_their_events_are_closed(self) -> None:

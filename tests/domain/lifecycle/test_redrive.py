@@ -171,7 +171,7 @@ class TestAFailedEventOfALivingInstance:
         closed = replace(of.record("greet").event, kind=EventKind.MAIN)
         record = replace(of.record("greet"), event=closed)
         verdict = of.decide(Redrive(seq=1, event_history=EventHistory(record=record), by=ANN), LATER)
-        assert told(verdict) == "the plan has gone on without the event"
+        assert told(verdict) == "the plan has continued without the event"
 
 
 class TestAFailedMainEvent:
@@ -277,14 +277,14 @@ class TestGoodResults:
         verdict = of.redrive("bill", LATER, from_step="none")
         assert isinstance(verdict, Refused)
         assert [(p.pointer, p.rule, p.message) for p in verdict.problems] == [
-            ("/fromStep", "reference", "the task 'bill' has no step 'none'")
+            ("/fromStep", "reference", "task 'bill' has no step 'none'")
         ]
 
     def test_a_step_its_last_run_did_not_come_to_is_refused(self) -> None:
         of = failed()
         assert (
             told(of.redrive("bill", LATER, from_step="tell"))
-            == "the last run of the event did not come to 'tell'"
+            == "the last run of the event did not reach step 'tell'"
         )
 
     def test_a_step_it_passed_has_been_come_to(self) -> None:
@@ -364,7 +364,7 @@ class TestARunThatWasCutOff:
 
     def test_it_cannot_begin_elsewhere(self) -> None:
         of = self.given_up()
-        why = "the run of the event was cut off and goes on: retry it as a whole"
+        why = "the run was interrupted by crashes and continues: retry it without fromStep"
         assert told(of.redrive("greet", LATER, from_step="pay")) == why
 
     def test_a_paused_main_event_goes_on_likewise_with_its_instance(self) -> None:
@@ -375,7 +375,7 @@ class TestARunThatWasCutOff:
             of.claim(of.running, of.instance.lease.until)
         assert of.main.paused_for is PausedFor.POISONED
         assert told(of.redrive("bill", LATER, from_step="pay")) == (
-            "the run of the event was cut off and goes on: retry it as a whole"
+            "the run was interrupted by crashes and continues: retry it without fromStep"
         )
         of.redrive("bill", LATER)
         assert (of.main.status, of.main.run, of.main.progress.call_in_doubt) == (EventStatus.QUEUED, 1, True)
@@ -407,7 +407,7 @@ class TestAnOpenEvent:
         of.redrive("bill", LATER, from_step="call")
         assert of.main.reuse.redriven_from == (RedrivenFrom(step="call", run=2),)
         assert told(self.exhausted().redrive("bill", LATER, from_step="tell")).endswith(
-            "did not come to 'tell'"
+            "did not reach step 'tell'"
         )
 
     def test_an_instance_that_an_operator_paused_stays_paused(self) -> None:
@@ -430,7 +430,7 @@ class TestAnOpenEvent:
     def test_nor_from_a_step_it_never_came_to(self) -> None:
         of = life(strategy(steps=THREE_STEPS, retry=retries(3)))
         run(of, "bill", DONE, DECLINED)
-        assert told(of.redrive("bill", LATER, from_step="tell")).endswith("did not come to 'tell'")
+        assert told(of.redrive("bill", LATER, from_step="tell")).endswith("did not reach step 'tell'")
 
     @pytest.mark.parametrize("status", [EventStatus.QUEUED, EventStatus.EXECUTING])
     def test_what_is_queued_or_executing_is_there_already(self, status: EventStatus) -> None:
@@ -441,7 +441,7 @@ class TestAnOpenEvent:
         assert of.event("bill").status is status
         assert isinstance(of.redrive("bill", LATER), AlreadyThere)
         assert isinstance(of.redrive("bill", LATER, from_step="call"), AlreadyThere)
-        assert told(of.redrive("bill", LATER, from_step="pay")) == "the event is under way"
+        assert told(of.redrive("bill", LATER, from_step="pay")) == "the event is already queued or running"
 
     def test_one_that_has_not_begun_has_not_failed(self) -> None:
         assert told(life().redrive("bill", LATER)) == "the event has not failed"
@@ -466,7 +466,7 @@ class TestAnOpenEvent:
         of = life()
         of.claim(of.main, NOON)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
-        assert told(of.redrive("bill", LATER)) == "the event waits for a decision about its call"
+        assert told(of.redrive("bill", LATER)) == "the event has a call in doubt: resolve it first"
         assert isinstance(of.decide(Resolve(seq=1, resolution=Resolution.FAIL, by=ANN), LATER), Applied)
 
     def test_one_set_down_by_a_pause_goes_on_with_its_instance(self) -> None:
@@ -474,7 +474,7 @@ class TestAnOpenEvent:
         of.claim(of.main, NOON)
         of.decide(Pause(by=ANN, kill=True), NOON)
         assert of.main.paused_for is PausedFor.OPERATOR
-        assert told(of.redrive("bill", LATER)) == "the event goes on when its instance is resumed"
+        assert told(of.redrive("bill", LATER)) == "the event continues when its instance is resumed"
 
 
 class TestWhatIsNotRunAgain:

@@ -189,7 +189,7 @@ class TestCrashes:
         assert (of.instance.lease, of.instance.fence) == (None, 6)
         assert stop_of(of.instance).drained_at == stop_of(of.instance).at == at("2026-01-31T12:06:40")
         assert (stop_of(of.instance).by, stop_of(of.instance).for_event) == ("engine", 1)
-        assert of.instance.stop_note == "bill: its runner died 5 times without progress"
+        assert of.instance.stop_note == "bill: the runner crashed 5 times without progress"
 
     def test_and_the_audit_says_so(self) -> None:
         of = claimed(life())
@@ -197,7 +197,7 @@ class TestCrashes:
         (entry,) = of.audit
         assert (entry.by, entry.command) == ("engine", "claim")
         assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
-        assert entry.reason == "bill: its runner died 5 times without progress"
+        assert entry.reason == "bill: the runner crashed 5 times without progress"
 
     def test_a_resume_tries_it_again(self) -> None:
         of = claimed(life())
@@ -216,7 +216,7 @@ class TestCrashes:
         die(of, 5)
         record = of.record("remind")
         assert record.event.status is EventStatus.FAILED
-        assert record.why == "its runner died 5 times without progress"
+        assert record.why == "the runner crashed 5 times without progress"
         assert record.in_doubt
         assert of.instance.status is InstanceStatus.ACTIVE
 

@@ -129,7 +129,7 @@ class TestTheEndDate:
 
         assert of.instance.status is InstanceStatus.COMPLETED
         assert of.closed == [("remind", "CANCELED"), ("bill", "CANCELED")]
-        assert of.record("bill").why == "behind the end date"
+        assert of.record("bill").why == "after the end date"
 
     def test_a_planned_cycle_exactly_at_it_comes(self) -> None:
         of = self.plan()

@@ -152,7 +152,7 @@ class TestHeadersAndParameters:
     def test_lists_and_maps_have_none(self, place: str) -> None:
         why = refusal({place: {"a": "{{stack.quote.response}}"}}, response={"b": 1})
 
-        assert why == "action post: a dict cannot stand in a header, parameter or URL"
+        assert why == "action post: a dict cannot be used in a header, parameter or URL"
 
     @pytest.mark.parametrize("value", ["a\r\nX-Admin: 1", "a\nb", "a\rb", "a\x7fb", "\x1b[0m"])
     def test_control_characters_are_refused(self, value: str) -> None:

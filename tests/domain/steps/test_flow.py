@@ -156,7 +156,7 @@ class TestARuleThatCannotBeEvaluated:
 
         assert run.at == "EXHAUSTED"
         assert run.end.failure == Failure(
-            step="charge", failed_at=NOON, error=StepError(message="answered 503", status=503)
+            step="charge", failed_at=NOON, error=StepError(message="api/call returned HTTP 503", status=503)
         )
         (note,) = run.last.notes
         assert note.startswith("rule of charge: ")
@@ -232,7 +232,7 @@ class TestAfterAnError:
 
         assert run.end.how is Ending.EXHAUSTED
         assert run.end.failure == Failure(
-            step="charge", failed_at=NOON, error=StepError(message="answered 402", status=402)
+            step="charge", failed_at=NOON, error=StepError(message="api/call returned HTTP 402", status=402)
         )
 
 
@@ -265,7 +265,7 @@ class TestBeforeARetry:
         failure = Failure(
             step="charge",
             failed_at=NOON,
-            error=StepError(message="answered 402", status=402),
+            error=StepError(message="api/call returned HTTP 402", status=402),
             retry_at=NOON + HOUR,
         )
         assert (run.at, run.intent.path, run.intent.failure) == ("mail", Path.BEFORE_RETRY, failure)
@@ -526,7 +526,7 @@ class TestDelay:
         run.succeeds()
 
         assert run.intent.not_before == NOON + HOUR
-        assert run.last.notes == ("delay of wait: from: attribute 'trialEnds' holds no date",)
+        assert run.last.notes == ("delay of wait: from: attribute 'trialEnds' is not a date",)
 
     def test_one_that_leads_past_every_date_is_none(self) -> None:
         never = {"unit": "years", "amount": 999_999}

@@ -7,7 +7,7 @@ import pytest
 from shared.domain.instance.event import Resolution
 from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
 from shared.domain.steps.flow import StepContext
-from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, settle, undecided
+from shared.domain.steps.in_doubt import AwaitOperator, EndStep, SendAgain, decide_doubt, end_in_doubt
 from shared.domain.strategy.model import Json
 from tests.factories import changed
 from tests.lifecycle_factories import at, life, retries, strategy
@@ -39,27 +39,27 @@ class TestWithoutADecision:
 
     def test_it_is_sent_again_under_the_same_key(self) -> None:
         context, intent = cut_off()
-        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["get", "put", "delete"])
     @pytest.mark.parametrize("policy", ["pause", "fail"])
     def test_a_safe_one_always_is(self, verb: str, policy: str) -> None:
         context, intent = cut_off(method={"method": verb, "inDoubt": policy})
-        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["post", "patch"])
     def test_pause_leaves_it_to_an_operator(self, verb: str) -> None:
         context, intent = cut_off(method={"method": verb, "inDoubt": "pause"})
-        settled = settle(context, intent)
-        assert isinstance(settled, Undecided)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, AwaitOperator)
         assert (settled.end.how, settled.end.attempt) == (Ending.IN_DOUBT, 1)
         assert settled.end.failure is not None
         assert (settled.end.failure.step, settled.end.failure.failed_at) == ("call", NOON)
 
     def test_fail_counts_it_as_failed_without_an_answer(self) -> None:
         context, intent = cut_off(method={"inDoubt": "fail"})
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert (settled.outcome.success, settled.outcome.unanswered) == (False, True)
         assert isinstance(settled.then, RunEnd)
         assert settled.then.how is Ending.EXHAUSTED
@@ -70,14 +70,14 @@ class TestWithoutADecision:
             {"key": "next", "action": "post"},
         ]
         context, intent = cut_off(method={"inDoubt": "fail"}, steps=steps)
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert isinstance(settled.then, Intent)
         assert settled.then.step == "next"
 
     def test_a_step_without_a_call_is_simply_done_again(self) -> None:
         context, intent = cut_off(steps=[{"key": "call", "controllerCallback": "{}"}])
-        assert settle(context, intent) == SendAgain(intent)
+        assert decide_doubt(context, intent) == SendAgain(intent)
 
 
 class TestDecided:
@@ -86,13 +86,13 @@ class TestDecided:
     @pytest.mark.parametrize("policy", ["retry", "pause", "fail"])
     def test_retry_sends_it_again_under_the_same_key(self, policy: str) -> None:
         context, intent = cut_off(method={"inDoubt": policy}, resolution=Resolution.RETRY)
-        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
 
     def test_skip_goes_on_as_after_success(self) -> None:
         steps = [{"key": "call", "action": "post", "nextStep": "next"}, {"key": "next", "action": "post"}]
         context, intent = cut_off(steps=steps, resolution=Resolution.SKIP)
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert settled.outcome.error == StepError(message="skipped by an operator")
         assert not settled.outcome.success
         assert isinstance(settled.then, Intent)
@@ -104,13 +104,15 @@ class TestDecided:
             {"key": "next", "action": "post"},
         ]
         context, intent = cut_off(steps=steps, retry=retries(), resolution=Resolution.FAIL)
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert settled.outcome.error == StepError(message="failed by an operator")
         assert isinstance(settled.then, RunEnd)
         assert settled.then.how is Ending.RETRY
 
     def test_a_call_that_gets_no_answer_again_is_undecided_again(self) -> None:
         context, intent = cut_off()
-        end = undecided(context, replace(intent, attempt=3, resets=("call",)), StepError(message="no answer"))
+        end = end_in_doubt(
+            context, replace(intent, attempt=3, resets=("call",)), StepError(message="no answer")
+        )
         assert (end.how, end.attempt, end.resets) == (Ending.IN_DOUBT, 3, ("call",))

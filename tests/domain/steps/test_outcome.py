@@ -19,11 +19,11 @@ from shared.domain.steps.controllers import ControllerError
 from shared.domain.steps.flow import StepContext
 from shared.domain.steps.outcome import (
     doubt_policy,
+    fail_call,
     in_doubt,
-    judged,
+    judge_call,
     longest,
     no_controller,
-    not_possible,
     request_of,
 )
 from shared.domain.strategy.model import InDoubt, Strategy
@@ -83,7 +83,7 @@ def came_to(
 ) -> Outcome:
     """What the step ``charge`` comes to, with this answer to its call."""
     strategy = strategy_of(step("charge", action="call", **members), method=method)
-    return judged(at(strategy, attributes={"fee": 39}), intent, call)
+    return judge_call(at(strategy, attributes={"fee": 39}), intent, call)
 
 
 def controlled(callback: str, call: CallOutcome | None = None) -> Outcome:
@@ -114,7 +114,7 @@ class TestClassification:
     def test_not_possible(self) -> None:
         why = StepError(message="action call: no")
 
-        assert not_possible(INTENT, CallNotPossibleError(why)) == Outcome(success=False, error=why)
+        assert fail_call(INTENT, CallNotPossibleError(why)) == Outcome(success=False, error=why)
 
     def test_in_doubt(self) -> None:
         assert in_doubt("the runner died") == Outcome(
@@ -124,7 +124,7 @@ class TestClassification:
     def test_a_step_without_a_call_succeeds(self) -> None:
         strategy = strategy_of(step("charge", controllerCallback="{}"))
 
-        assert judged(at(strategy), INTENT, None) == a_success()
+        assert judge_call(at(strategy), INTENT, None) == a_success()
 
     def test_a_body_nested_too_deep_is_an_error(self) -> None:
         body: list[Any] = []
@@ -135,7 +135,7 @@ class TestClassification:
         assert came_to(Answered(status=200, body=[body])) == Outcome(
             success=False,
             error=StepError(
-                message="answered 200 with a body that cannot be used: /: nests at most 128 levels deep",
+                message="api/call returned HTTP 200 with an unusable body: /: must nest at most 128 levels deep",
                 status=200,
             ),
         )
@@ -143,14 +143,14 @@ class TestClassification:
     @pytest.mark.parametrize(
         ("body", "why"),
         [
-            ({"a": "\ud83d"}, "/a: must hold no half of a surrogate pair"),
+            ({"a": "\ud83d"}, "/a: must not contain half of a surrogate pair"),
             ({"a": [float("inf")]}, "/a/0: must be a number that a double can hold"),
         ],
     )
     def test_so_is_one_that_no_expression_could_read(self, body: Any, why: str) -> None:
         assert came_to(Answered(status=500, body=body)) == Outcome(
             success=False,
-            error=StepError(message=f"answered 500 with a body that cannot be used: {why}", status=500),
+            error=StepError(message=f"api/call returned HTTP 500 with an unusable body: {why}", status=500),
         )
 
     @pytest.mark.parametrize("status", [200, 404, 500])
@@ -162,7 +162,7 @@ class TestClassification:
             ) == Outcome(
                 success=False,
                 error=StepError(
-                    message=f"answered {status} with a body that cannot be used: more than 128 KB",
+                    message=f"api/call returned HTTP {status} with an unusable body: more than 128 KB",
                     status=status,
                 ),
             )
@@ -181,7 +181,7 @@ class TestARepeat:
     def test_not_possible(self) -> None:
         why = StepError(message="action call: no")
 
-        assert not_possible(self.REPEAT, CallNotPossibleError(why)).unanswered
+        assert fail_call(self.REPEAT, CallNotPossibleError(why)).unanswered
 
     @pytest.mark.parametrize("status", [200, 409, 500])
     def test_answered(self, status: int) -> None:
@@ -191,9 +191,9 @@ class TestARepeat:
         retry = {"times": 9, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
         for call in (TimedOut(why="late"), Unreachable(why="refused"), AddressRefused(why="internal")):
-            run.goes(judged(run.context, run.intent, call)).retry()
+            run.goes(judge_call(run.context, run.intent, call)).retry()
             assert (run.intent.call_key, run.intent.repeat) == ("i-1-1-1", True)
-        run.goes(judged(run.context, run.intent, Answered(status=500))).retry()
+        run.goes(judge_call(run.context, run.intent, Answered(status=500))).retry()
         assert (run.intent.call_key, run.intent.repeat) == ("i-1-5-1", False)
 
     @pytest.mark.parametrize("status", [404, 410])
@@ -324,7 +324,7 @@ class TestController:
             )
         ).succeeds({"fee": 39})
 
-        assert judged(run.context, run.intent, None) == a_success([39, "i-1-1-2", None])
+        assert judge_call(run.context, run.intent, None) == a_success([39, "i-1-1-2", None])
 
 
 def run_named(name: str, seen: Mapping[str, Any]) -> Any:
@@ -343,7 +343,7 @@ def run_named(name: str, seen: Mapping[str, Any]) -> Any:
 class TestANamedController:
     """It hears what a callback hears and orders what a callback orders, before the callback does."""
 
-    def judged(self, controller: str, callback: str | None = None) -> Outcome:
+    def judge_call(self, controller: str, callback: str | None = None) -> Outcome:
         more = {} if callback is None else {"controllerCallback": callback}
         settings_of = settings(task("charge", step("only", action="post", **more)))
         run = Journey(settings_of, attributes={"fee": 39.0})
@@ -352,31 +352,31 @@ class TestANamedController:
         named = replace(tasks["charge"], steps={"only": only})
         definition = replace(run.strategy.definition, tasks={"charge": named})
         run.strategy = replace(run.strategy, definition=definition)
-        return judged(run.context, run.intent, Answered(status=200, body={"n": 1}), run=run_named)
+        return judge_call(run.context, run.intent, Answered(status=200, body={"n": 1}), run=run_named)
 
     def test_its_response_and_orders(self) -> None:
         orders = {"attributes": {"fee": 50.0, "plan": "gold"}}
-        assert self.judged("double") == a_success(2, directives=orders)
+        assert self.judge_call("double") == a_success(2, directives=orders)
 
     def test_it_may_order_nothing(self) -> None:
-        assert self.judged("silent") == a_success({"n": 1})
+        assert self.judge_call("silent") == a_success({"n": 1})
 
     def test_the_callback_sees_its_response_and_has_the_last_word(self) -> None:
         callback = '{"response": response + 1.0, "attributes": {"fee": 60.0}, "pauseInstance": "x"}'
         orders = {"attributes": {"fee": 60, "plan": "gold"}, "pauseInstance": "x"}
-        assert self.judged("double", callback) == a_success(3, directives=orders)
+        assert self.judge_call("double", callback) == a_success(3, directives=orders)
 
     def test_a_callback_that_fails_takes_its_orders_back(self) -> None:
         for callback in ('{"fail": "no"}', '{"response": response.missing}'):
-            outcome = self.judged("double", callback)
+            outcome = self.judge_call("double", callback)
             assert (outcome.success, outcome.directives) == (False, None)
 
     def test_what_goes_wrong_with_it_fails_the_step(self) -> None:
         for name, why in (
             ("raises", "controller raises: LookupError: no such customer"),
-            ("odd", "controller odd: a controller answers with an object of directives"),
+            ("odd", "controller odd: a controller must return an object of directives"),
         ):
-            assert self.judged(name).error == StepError(message=why)
+            assert self.judge_call(name).error == StepError(message=why)
 
     def test_where_none_is_registered_the_step_fails(self) -> None:
         with pytest.raises(ControllerError, match="controller 'x' is not registered"):
@@ -390,7 +390,7 @@ class TestRoom:
     def judge(self, body: Any, *stored: Outcome, status: int = 200, **members: Any) -> Outcome:
         strategy = strategy_of(step("charge", action="call", **members))
         entries = [an_entry(run=number, outcome=outcome) for number, outcome in enumerate(stored, start=1)]
-        return judged(at(strategy, *entries), INTENT, Answered(status=status, body=body))
+        return judge_call(at(strategy, *entries), INTENT, Answered(status=status, body=body))
 
     def test_up_to_192_kb(self) -> None:
         assert self.judge("x" * (100 * KB - 2), a_success("x" * (92 * KB - 2))).success
@@ -402,7 +402,9 @@ class TestRoom:
 
         assert outcome == Outcome(
             success=False,
-            error=StepError(message="RESPONSE_TOO_LARGE: the responses of an event take 192 KB at most"),
+            error=StepError(
+                message="RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB"
+            ),
         )
 
     def test_a_success_without_a_response_always_has_room(self) -> None:
@@ -417,7 +419,7 @@ class TestRoom:
         body = "x" * (48 * KB - 2)
 
         assert self.judge(body + "x", an_error(500, body), status=503) == an_error(
-            503, notes=("RESPONSE_TOO_LARGE: the body of the error was left out",)
+            503, notes=("RESPONSE_TOO_LARGE: the body of the error was dropped",)
         )
 
     def test_an_error_without_a_body_stays_as_it_is(self) -> None:
@@ -427,10 +429,10 @@ class TestRoom:
         retry = {"times": 100, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
         for _ in range(60):
-            failed = judged(run.context, run.intent, Answered(status=503, body="x" * 10 * KB))
+            failed = judge_call(run.context, run.intent, Answered(status=503, body="x" * 10 * KB))
             run.goes(failed).retry()
 
-        assert judged(run.context, run.intent, Answered(status=200, body="x" * 90 * KB)).success
+        assert judge_call(run.context, run.intent, Answered(status=200, body="x" * 90 * KB)).success
 
 
 class TestRequest:
@@ -515,4 +517,4 @@ def test_rules_are_not_asked_here() -> None:
     rules = [rule("callback", "mail", "attributes.missing == 1.0")]
     run = Journey(settings(task("charge", step("charge", nextStepRules=rules), step("mail"))))
 
-    assert judged(run.context, run.intent, Answered(status=200)) == a_success()
+    assert judge_call(run.context, run.intent, Answered(status=200)) == a_success()

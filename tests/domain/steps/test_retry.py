@@ -12,7 +12,7 @@ from shared.domain.steps.retry import NO_RETRY, delay_of, failure, policy_of
 from shared.domain.strategy.model import Delta, RetryConfig
 from tests.factories import HOUR, NOON, a_definition, a_step, a_strategy, a_task, an_event, an_instance
 
-ERROR = StepError(message="answered 503", status=503)
+ERROR = StepError(message="shop/charge returned HTTP 503", status=503)
 MADRID = a_strategy(definition=a_definition(timezone="Europe/Madrid"))
 
 
@@ -173,7 +173,7 @@ class TestDate:
         failed, note = decided(RetryConfig(times=1, retry_after=days(2, from_attribute="payday")))
 
         assert failed.retry_at == NOON + timedelta(days=2)
-        assert note == "from: attribute 'payday' holds no date"
+        assert note == "from: attribute 'payday' is not a date"
 
     def test_past_every_date_the_attempts_are_used_up(self) -> None:
         policy = RetryConfig(
