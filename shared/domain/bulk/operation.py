@@ -54,7 +54,7 @@ class MigrateTo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWaiting:
-    """Run each instance's current event now, if it waits in the way of ``what``."""
+    """Run each instance's current event now, if it waits in that way."""
 
     what: Waiting
     by: Actor
@@ -182,6 +182,7 @@ def begin(bulk: BulkOperation, only: Batch | None, *, worker: str) -> BulkOperat
     if only is None:
         return bulk
     whole = replace(bulk, batch_sids=only.sids, cursor=only.cursor, at_end=True)
+    # An empty selection has nothing to command.
     if not only.sids:
         return _over(whole, BulkStatus.COMPLETED, now=bulk.started_at)
     return replace(whole, worker=worker, sweep_at=bulk.started_at + HELD_FOR)
@@ -229,6 +230,7 @@ def report_results(
     after = replace(
         _with_results(bulk, results),
         batch_sids=left,
+        # The rest of a batch at which workers crashed continues one by one.
         crashes=min(bulk.crashes, ONE_BY_ONE) if left else 0,
         rev=bulk.rev + 1,
         updated_at=now,
@@ -319,6 +321,7 @@ def _with_results(bulk: BulkOperation, results: Sequence[ItemResult]) -> BulkOpe
     return replace(
         bulk,
         counts=counts,
+        # Each result is kept only while all results fit into one batch.
         results=(*bulk.results, *results) if counts.done <= BATCH_SIZE else (),
         problems=(*bulk.problems, *bad[:room]),
         left_out=bulk.left_out + len(bad[room:]),

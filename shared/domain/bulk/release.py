@@ -91,6 +91,7 @@ def after_batch(release_job: ReleaseJob, *, freed: int, is_empty: bool, now: dat
     if not is_empty:
         return replace(after, empty_since=None, sweep_at=now)
     since = now if freed or release_job.empty_since is None else release_job.empty_since
+    # A runner that read the flag before it was cleared may still block its instance.
     if now - since >= QUIET:
         return None
     return replace(after, empty_since=since, sweep_at=now + PAUSE_BETWEEN_LOOKS)

@@ -85,6 +85,7 @@ def _final_outcome(instance: Instance, record: EventRecord) -> Finding:
     event, since = record.event, record.finished_at
     match record.closed_by:
         case ClosedBy.LATE_PLAN:
+            # Its author is the one whose resume skipped the date, if any.
             return Finding(reason=Reason.SKIPPED, since=since, by=record.by, why=record.reason or record.why)
         case ClosedBy.MIGRATION:
             why = record.reason or record.why
@@ -111,7 +112,7 @@ def _why_ended(instance: Instance, record: EventRecord) -> str | None:
 
 
 def _in_run(question: Question, past: PastEvent) -> Finding | None:
-    """Return what the event's run was doing by its steps, or None if it was not running or waiting."""
+    """Return the activity of the event's run by its steps, or None if it was not running or waiting."""
     entries = [step.entry for step in past.steps if step.entry is not None]
     begun = [entry for entry in entries if entry.started_at <= question.at]
     if not begun:
@@ -175,7 +176,7 @@ def _had_failed(question: Question, past: PastEvent) -> Finding | None:
 def _by_status(question: Question, event: Event) -> Finding | None:
     """Return the finding for the event's status, if it is unchanged since the instant; None if it just waits."""
     if event.updated_at > question.at or event.status.is_final:
-        return _was_on_hold(question, event)
+        return _was_onhold(question, event)
     match event.status:
         case EventStatus.EXECUTING:
             return Finding(reason=Reason.EXECUTING, since=event.times.executed_at)
@@ -187,7 +188,7 @@ def _by_status(question: Question, event: Event) -> Finding | None:
             return None
 
 
-def _was_on_hold(question: Question, event: Event) -> Finding | None:
+def _was_onhold(question: Question, event: Event) -> Finding | None:
     if event.times.off_hold_at is None or event.times.off_hold_at <= question.at:
         return None
     return Finding(reason=Reason.ON_HOLD, since=event.created_at, until=event.times.off_hold_at)

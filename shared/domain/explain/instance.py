@@ -87,6 +87,7 @@ def subjects(instance: Instance, records: Iterable[EventRecord], at: datetime) -
     These are the events planned for that minute, last begun in it, or skipped with a range of dates around it. If there
     are none, these are the events whose date had passed and that had not closed.
     """
+    # The record of an event that is open again does not count.
     closed = [record for record in records if instance.event(record.event.seq) is None]
     pairs = [(record.event, record) for record in closed] + [(event, None) for event in instance.events]
     minute = at.replace(second=0, microsecond=0)

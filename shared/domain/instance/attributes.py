@@ -40,6 +40,7 @@ def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str
         return "must take at most 16 KB"
     rule = strategy.definition.instance_validation
     if rule is not None:
+        # The first problem is enough: it becomes part of a single message.
         for problem in violations(rule, dict(attributes)):
             return f"{problem.pointer or '/'}: {problem.message}"
     return None

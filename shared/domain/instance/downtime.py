@@ -20,8 +20,7 @@ class StatusAt:
     """The status of an instance at a past instant.
 
     ``status`` is None if the history does not reach back far enough. ``since``, ``by`` and ``why`` describe the
-    pause, cancelation or completion. ``downtime`` is what kept due events from running at that instant, or None if
-    nothing did.
+    pause, cancelation or completion. ``downtime`` is the downtime at that instant, None if there was none.
     """
 
     status: InstanceStatus | None
@@ -43,14 +42,18 @@ def status_at(instance: Instance, at: datetime, audit: Sequence[AuditEntry] = ()
         downtime = Downtime(since=stop.at, by=stop.by, why=stop.note) if is_paused else None
         return StatusAt(status=instance.status, since=stop.at, by=stop.by, why=stop.note, downtime=downtime)
     # A pause wins over a block at the same time: ``_downtimes`` lists pauses first.
-    found = next((downtime for downtime in _downtimes(instance) if _covers(downtime, at)), None)
-    if found is not None and found.blocked_by is None:
+    past_downtime = next((downtime for downtime in _downtimes(instance) if _covers(downtime, at)), None)
+    if past_downtime is not None and past_downtime.blocked_by is None:
         return StatusAt(
-            status=InstanceStatus.PAUSED, since=found.since, by=found.by, why=found.why, downtime=found
+            status=InstanceStatus.PAUSED,
+            since=past_downtime.since,
+            by=past_downtime.by,
+            why=past_downtime.why,
+            downtime=past_downtime,
         )
-    if found is None and is_forgotten(instance, at):
+    if past_downtime is None and is_forgotten(instance, at):
         return _by_audit(audit, at)
-    return StatusAt(status=InstanceStatus.ACTIVE, downtime=found)
+    return StatusAt(status=InstanceStatus.ACTIVE, downtime=past_downtime)
 
 
 def is_forgotten(instance: Instance, at: datetime) -> bool:
@@ -92,12 +95,14 @@ def _by_audit(audit: Sequence[AuditEntry], at: datetime) -> StatusAt:
     known = [entry for entry in sorted(audit, key=lambda entry: entry.at) if entry.to_state is not None]
     before = [entry for entry in known if entry.at <= at]
     if not before:
+        # The first later entry has the status before it.
         after = next((entry for entry in known if entry.at > at), None)
         return StatusAt(status=None if after is None else _status(after.from_state))
     status = _status(before[-1].to_state)
     if status is not InstanceStatus.PAUSED:
         return StatusAt(status=status)
     began = next((entry for entry in reversed(before) if entry.from_state != entry.to_state), None)
+    # The pause began before the entries that were read, so its author is unknown.
     if began is None:
         return StatusAt(status=status, downtime=Downtime(since=before[0].at))
     downtime = Downtime(since=began.at, by=began.by, why=began.reason)

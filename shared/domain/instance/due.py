@@ -12,6 +12,7 @@ from shared.domain.ids import wakeup_name
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 
+# EventBridge Scheduler invokes within a minute of the date. A wakeup that is later than this counts as lost.
 GRACE = timedelta(seconds=180)
 """How long after its date an event is left to its wakeup before the sweeper acts."""
 
@@ -80,6 +81,7 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
     if instance.lease is not None and running is not None:
         if instance.lease.until > now:
             return Leased(until=instance.lease.until)
+        # The lease has expired although the event has not ended: its runner has crashed.
         return Due(event=running, abandoned=True)
     event = next_event(instance)
     if event is not None:
@@ -124,6 +126,7 @@ def sweep_at(instance: Instance) -> datetime | None:
 def _undisturbed(instance: Instance) -> datetime | None:
     running = instance.executing
     if instance.lease is not None and running is not None:
+        # A lease shorter than the grace leaves the due index as it is, which saves a write per claim.
         return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
     if event is not None:

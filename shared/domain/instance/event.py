@@ -236,6 +236,7 @@ class Event:
         self, status: EventStatus, due_at: datetime, *, pause: EventPause | None = None, now: datetime
     ) -> "Event":
         """Return the event waiting until ``due_at``, under a new wakeup name."""
+        # The name must be new: if a schedule of the same name exists, this wakeup counts as scheduled.
         return replace(
             self, status=status, pause=pause, due_at=due_at, wakeup_seq=self.wakeup_seq + 1, updated_at=now
         )

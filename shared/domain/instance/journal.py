@@ -16,7 +16,7 @@ from shared.domain.strategy.model import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One executed step: its intent, its outcome, and what was chosen next.
+    """One executed step: its intent, its outcome, and the chosen next action.
 
     It is stored under (event, run, visit). An entry never replaces one with a higher ``fence``. ``digest`` is the
     hash of the request that was sent, or about to be sent, None if no request was built. ``answered`` is the HTTP

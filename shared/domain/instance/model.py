@@ -11,6 +11,7 @@ from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, St
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.strategy.model import Json, OnResume
 
+# The instance is a single item that every command reads and writes, so its lists are short.
 MAX_ADDED_KEYS = 16
 """How many add-event requests an instance remembers, to recognise repeats."""
 
@@ -215,7 +216,7 @@ class Instance:
         return next((event for event in self.events if event.seq == seq), None)
 
     def event_sid(self, event: Event) -> EventSid:
-        """Return the sid of one of its events."""
+        """Return the sid of an event of the instance."""
         return event_sid(self.sid, event.seq)
 
     @property
@@ -225,7 +226,7 @@ class Instance:
 
     @property
     def has_begun(self) -> bool:
-        """Return whether a runner has ever claimed one of its events."""
+        """Return whether a runner has ever claimed an event of the instance."""
         return self.has_run or any(event.has_begun for event in self.events)
 
     @property
@@ -257,6 +258,7 @@ class Instance:
 
         Also return None while an event is claimed, because the claim checks whether the flag is still paused.
         """
+        # The instance then belongs to the partition that the sweeper reads, in case the runner crashes.
         return None if self.blocked is None or self.lease is not None else self.blocked.by
 
     @property
@@ -305,6 +307,7 @@ class Instance:
 
         An event that waits for an answer starts if the wait has a time limit.
         """
+        # A paused event starts by itself only when the time for its answer is over.
         lapses = event.pause is not None and event.pause.answer_by is not None
         waits = event.status in (EventStatus.PENDING, EventStatus.QUEUED) or lapses
         return waits and self.lets_run(event)

@@ -153,6 +153,7 @@ def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
         case EventStatus.PAUSED:
             return Phase.AWAITING_ANSWER if event.paused_for is PausedFor.ANSWER else Phase.BETWEEN_STEPS
         case EventStatus.PENDING if event.has_begun:
+            # A retry begins a new run, which has no first action yet; a delay waits inside its run.
             return Phase.RETRYING if event.progress.first_action is None else Phase.DELAYED
         case EventStatus.QUEUED if event.has_begun:
             return Phase.BETWEEN_STEPS

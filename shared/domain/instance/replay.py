@@ -58,9 +58,11 @@ def _is_overtaken(entry: JournalEntry, event: Event) -> bool:
     """Return whether the entry was written after its claim was lost, or its directives were not applied in time."""
     if entry.run != event.run:
         return False
+    # Written by a runner that had already lost its claim.
     is_late = entry.intent.visit > event.progress.known_visits and entry.fence < event.claim.fence
     if not entry.outcome.directives:
         return is_late and not entry.outcome.success
+    # Directives count only if they were applied while their runner had the event.
     is_at_rest = event.status is not EventStatus.EXECUTING
     return (is_late or is_at_rest) and (entry.run, entry.intent.visit) > event.applied
 
@@ -128,6 +130,7 @@ def stored_results(
     """
     main = path is Path.MAIN
     first = since if main else event.reuse.side_results_from
+    # Only the last execution of a step counts, so later runs replace earlier ones.
     last: dict[str, StepResult] = {}
     unanswered: dict[str, bool] = {}
     for entries in _chains(event_history, first, event.run - 1):
@@ -220,5 +223,6 @@ def _linked(by_visit: Mapping[int, JournalEntry]) -> tuple[JournalEntry, ...]:
 
 
 def _follows(before: JournalEntry, entry: JournalEntry) -> bool:
+    # A falling fence shows a runner that wrote after it had lost its lease (ADR 3).
     chosen = before.then
     return isinstance(chosen, Intent) and chosen.step == entry.intent.step and entry.fence >= before.fence

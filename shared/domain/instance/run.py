@@ -110,7 +110,7 @@ class RunEnd:
 
 
 Then = Intent | RunEnd
-"""What follows a step: another step, or the end of the run."""
+"""The next action after a step: another step, or the end of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ def scope(
     intent: Intent | None = None,
     stack: Mapping[str, StepResult] | None = None,
 ) -> Scope:
-    """Return the variables for an instance, or for a step of one of its events.
+    """Return the variables for an instance, an event, or a step.
 
     ``cycle`` and ``date`` are those being planned; the defaults are the instance's cycle and the event's date.
     ``intent`` is the step about to be executed or, for its rules, just executed. It provides the attempt and the
@@ -82,6 +82,7 @@ def span_of(delta: Delta, variables: Scope | None) -> tuple[Span, str | None]:
 
     If ``variables`` is None, the callback is not evaluated and the delta's own unit and amount are returned.
     """
+    # The fallback if the callback fails.
     own = Span(unit=delta.unit, amount=delta.amount, reset_to=delta.reset_to)
     if delta.retry_event_callback is None or variables is None:
         return own, None
@@ -103,6 +104,7 @@ def _span_from(answer: Mapping[str, Json], own: Span) -> Span:
     unit, amount = answer.get("unit", own.unit), answer.get("amount", own.amount)
     if unit not in list(Unit):  # a list, because a set would have to hash the value, which may be unhashable
         raise DateError(f"{unit!r} is not a unit")
+    # A bool is an int in Python, but not a number in JSON.
     if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
         raise DateError(f"{amount!r} is not a whole number of {unit}")
     reset_to = _reset_from(answer["resetTo"]) if "resetTo" in answer else own.reset_to

@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One entry of the audit trail: who changed what, when and why.
+    """One entry of the audit trail: the author, time and reason of a change.
 
     ``target`` is the sid of an instance, a strategy or an operation, ``queue``, or the id of an access key. ``event``
     is the instance's event that the command named, if any. ``operation`` is the bulk operation that sent the command.

@@ -19,6 +19,7 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
     A repeated request returns AlreadyThere; ``added_by`` returns the event that the first one added.
     """
     known = _known_request(instance, command)
+    # A repeat is answered first, because the instance may have changed since the first request.
     if known is not None:
         if known.body == command.body:
             return AlreadyThere(instance=instance)

@@ -48,6 +48,7 @@ def apply_directives(
 
 def _cancel(strategy: Strategy, instance: Instance, running: Event, note: str, *, now: datetime) -> Change:
     """Cancel the instance. The event that gave the directive runs to its end; its siblings are canceled."""
+    # Otherwise the cancelation would close this event as well.
     spared = instance.with_event(replace(running, after_cancellation=True))
     by = Actor(name="controller", reason=note)
     return cancel_instance(strategy, spared, CancelReason.CONTROLLER_HELPER, by=by, now=now)

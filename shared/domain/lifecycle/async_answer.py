@@ -106,6 +106,7 @@ def await_answer(instance: Instance, command: AwaitAnswer, *, now: datetime) -> 
         return AlreadyThere(instance=instance)
     event = event.after_visits(command.known_visits).with_doubt(command.in_doubt)
     if instance.status.is_final and not instance.lets_run(event):
+        # Canceled while the call was being sent.
         stopped = stop_event(instance, event, now=now)
         return Applied(instance=stopped.instance, records=stopped.records)
     until = command.intent.answer_by

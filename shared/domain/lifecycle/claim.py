@@ -1,4 +1,4 @@
-"""Claiming an instance to run its due event, or doing what must be done before it can run.
+"""Claiming an instance to run its due event, or to repair it before an event can run.
 
 Source: design section 3, items 3, 6, 7 and 9; section 4, missed dates.
 """
@@ -28,7 +28,7 @@ MAX_SHARED_LEASE = timedelta(seconds=120)
 
 
 def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: datetime) -> Verdict:
-    """Claim the due event under a new fence and lease, or do what must be done instead.
+    """Claim the due event under a new fence and lease, or repair the instance first.
 
     The event is claimed if the verdict's instance has a lease. Otherwise the plan has caught up with missed dates, or
     the event of a crashed runner was closed or paused. Return AlreadyThere if there is nothing to run.
@@ -104,6 +104,7 @@ def _claimed(
     if event.progress.first_action is None:
         event = _with_new_run(strategy, instance, event, command, now=now)
     visits, fence = len(chain(command.event_history, event.run)), instance.fence + 1
+    # The event stays bound to the version of its first claim, so a migration does not change a begun flow.
     started = replace(
         event,
         status=EventStatus.EXECUTING,

@@ -132,8 +132,7 @@ class Redrive:
     """Run a failed event again and reuse the results of its successful steps.
 
     With ``from_step``, that step and all following steps are executed again; None reuses all successes.
-    ``event_history`` must be read before the instance. ``steps`` are the steps of the event's task, in the version
-    that the event is bound to.
+    ``steps`` are the steps of the event's task, in the version that the event is bound to.
     """
 
     seq: int
@@ -147,8 +146,8 @@ class Redrive:
 class Claim:
     """Claim the due event for a runner.
 
-    ``event_history`` is what is stored about the event, read before. ``token`` is unguessable and used in correlation
-    ids. ``job`` names the runner's invocation.
+    ``event_history`` is the stored history of the event. ``token`` is unguessable and used in correlation ids. ``job``
+    names the runner's invocation.
     """
 
     seq: int

@@ -48,6 +48,7 @@ def apply_run_end(
 ) -> Applied:
     """Return the instance after a run of an event has ended. If the event closed, its record is the first one."""
     before = event.progress
+    # Doubt, resolution and delay belong to a step that the run has passed.
     progress = RunProgress(
         first_action=before.first_action, known_visits=before.known_visits, crashes=before.crashes
     )
@@ -131,7 +132,7 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
 
 
 def paused_by_engine(instance: Instance, event: Event, note: str, *, now: datetime) -> Instance:
-    """Return the instance PAUSED because of one of its events."""
+    """Return the instance PAUSED because of an event."""
     stop = Stoppage(at=now, by=ENGINE.name, note=note, for_event=event.seq)
     return instance.stopped(InstanceStatus.PAUSED, stop)
 
@@ -179,6 +180,7 @@ def _exhausted(
     change = _closed(instance, event, EventStatus.FAILED, now=now, why=failed.error.message)
     if not event.is_main or instance.status.is_final:
         return change.then(complete_if_done(change.instance, now=now))
+    # A recurring schedule continues after a failed run, instead of canceling the instance.
     if instance.plan.schedule is not None and instance.plan.schedule.goes_on:
         change = change.then(_without_leading_ups(change.instance, now=now))
         return change.then(plan_next(strategy, change.instance, now=now).change)

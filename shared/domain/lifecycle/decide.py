@@ -53,7 +53,7 @@ from shared.domain.strategy.model import Strategy
 
 
 def decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:
-    """Return what a command does to an instance under its strategy, at an instant."""
+    """Return the verdict on a command to an instance under its strategy, at an instant."""
     if _done_before(instance, command):
         return AlreadyThere(instance=instance)
     verdict = _dispatch(strategy, instance, command, now=now)
@@ -65,7 +65,7 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
 def _with_bookkeeping(
     strategy: Strategy, before: Instance, applied: Applied, command: Command, *, now: datetime
 ) -> Applied:
-    """Return the verdict with what every change updates, whatever the command."""
+    """Return the verdict with the fields updated that every change updates."""
     after = applied.instance
     blocked = _still_blocked(before, after, command, now=now)
     # Any change but the sweeper's own resets the back-off.

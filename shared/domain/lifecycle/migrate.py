@@ -51,7 +51,7 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     """Move the instance to another version. Begun events end on their version, and the next cycle uses the new one.
 
     Planned events keep their dates. Events that have not begun are canceled if the new version has no such task. If
-    one of them is a main event, its cycle is skipped and the new version plans the next cycle at once.
+    a main event is among them, its cycle is skipped and the new version plans the next cycle at once.
     """
     to = command.to
     if to.version == instance.strategy_version:

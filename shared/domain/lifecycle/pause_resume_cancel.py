@@ -100,6 +100,7 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
         return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
+            # A waiting retry has no first action: it starts a new run and has no delay to skip.
             is_delayed = event.status is EventStatus.PENDING and event.progress.first_action is not None
             called = queued(event, now=now)
             called = replace(called, progress=replace(called.progress, delay_skipped=is_delayed))
@@ -247,6 +248,7 @@ def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa
     if not kill or event is None:
         return Change(instance=instance)
     fenced = replace(instance, fence=instance.fence + 1)
+    # The runner may be in the middle of a call, and may have journaled more steps than the instance knows of.
     progress = replace(event.progress, call_in_doubt=True, resolution=None, known_visits=ANY_VISITS)
     killed = replace(event, progress=progress)
     return stop_event(fenced, killed, now=now)

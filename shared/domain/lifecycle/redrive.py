@@ -126,6 +126,7 @@ def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: d
         return Refused(
             instance=instance, why="the instance has too many unfinished events", rule=RefusalRule.ROOM
         )
+    # A record without an end was written after repeated crashes, inside the run.
     if record.end is None:
         refused, again = _cut_off(instance, command), event
     else:

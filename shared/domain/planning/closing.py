@@ -92,6 +92,7 @@ def cancel_instance(
     runner at its next check (``draining`` until then), or at once with ``kill``. The on-cancel events are created,
     dated from ``now``.
     """
+    # A runner with a live lease closes its event itself, after the current step.
     live = instance.lease is not None and instance.lease.until > now
     running = instance.lease.seq if instance.lease is not None and live and not kill else None
     doomed = [e for e in instance.events if not e.after_cancellation and e.seq != running]

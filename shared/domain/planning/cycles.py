@@ -62,6 +62,7 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
     calendar = calendar_for(strategy, instance, cycle=1, date=instance.start_date, now=now)
     if instance.plan.schedule is not None:
         return _own_first(strategy, instance, instance.plan.schedule, calendar)
+    # ``scheduleAfter`` applies from cycle 2 on.
     moment, problem = _moment(strategy, instance.start_date, cycle=1), None
     if strategy.definition.initial_delay is not None:
         moment, problem = _dated(
@@ -95,6 +96,7 @@ def following(
         dated = _date_from_callback(
             strategy, instance, calendar.next_cycle_date_callback, dated, cycle=number, now=now
         )
+    # A plan whose dates do not rise would never end.
     if dated.at <= moment.at:
         raise CycleError(f"cycle {number} would be at {dated.at.isoformat()}, not after cycle {cycle}")
     return CycleDate(cycle=number, moment=dated, calendar=calendar, problem=problem)

@@ -197,6 +197,7 @@ def cancel_events(
     change = close_all(instance, doomed, now=now, why=why, cause=cause, by=by)
     if not any(event.is_main for event in doomed):
         return Replanned(change=change)
+    # Leading-up events have no purpose without their main event.
     left = unbegun_leading_ups(change.instance)
     why = "its main event was canceled"
     change = change.then(close_all(change.instance, left, now=now, why=why, cause=ClosedBy.MAIN_EVENT, by=by))
@@ -283,6 +284,7 @@ def _replace_main(
 
 def _record_skipped(strategy: Strategy, instance: Instance, skipped: Skipped, *, now: datetime) -> Change:
     """Record a range of dates that never became events, as one closed event."""
+    # One record for the whole range, because a long pause may skip a thousand dates.
     reached = replace(instance, plan=replace(instance.plan, cycle=skipped.first_cycle))
     with_event = add_event(reached, EventKind.MAIN, skipped.task, skipped.first_at, now=now)
     event = with_event.events[-1]

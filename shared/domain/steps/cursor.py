@@ -68,7 +68,7 @@ class FlowCursor:
     ``results`` is the stack.
 
     ``passed`` lists the steps passed with reused results since ``after``. ``seen`` has all such steps of this run on
-    this path; if a loop returns to one of them, it is executed. ``reached`` has the steps that the run has reached on
+    this path; if a loop returns to such a step, it is executed. ``reached`` has the steps that the run has reached on
     its main path; it is filled only for redriven events. ``notes`` describe expressions that failed.
     """
 

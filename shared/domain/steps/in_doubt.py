@@ -1,4 +1,4 @@
-"""The handling of a call in doubt: one that may or may not have reached its service.
+"""The handling of a call in doubt, which may or may not have reached its service.
 
 Source: design section 3, item 7; contracts/core.md section 5 (``resolve``).
 """

@@ -46,7 +46,7 @@ def _flag(_: Field, value: Json) -> Sequence[Fault]:
 
 
 def _whole(field: Field, value: Json) -> Sequence[Fault]:
-    """Check a whole number. 3.0 is whole; a boolean is not a number."""
+    # JSON has no integer type, so 3.0 is a whole number. A bool is an int in Python, but not a number in JSON.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return (Fault("type", "must be a whole number"),)
     if field.low <= value <= field.high:

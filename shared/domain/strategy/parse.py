@@ -40,6 +40,7 @@ def read_definition(
     Raises: InvalidInputError: with every problem, sorted by JSON pointer. If the settings cannot be read at all
         (``unreadable``), only that is reported.
     """
+    # A document that could not be stored or sent again is not examined further.
     notes = Notes(unreadable(settings, pointer))
     _raise_problems(notes)
     if json_size(settings) > MAX_SETTINGS_BYTES:

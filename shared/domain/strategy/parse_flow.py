@@ -23,7 +23,7 @@ def check_flow(
     """Note every step that cannot be reached, and every loop without a wait at its first step.
 
     ``reader`` reads the task, ``positions`` has the position of each key in ``steps``, and ``later`` says whether
-    each action is asynchronous. Rules of every kind count. Only one of several loops with a common step is noted, and
+    each action is asynchronous. Rules of every kind count. If several loops share a step, only one is noted, and
     at most a hundred loops in all.
     """
     steps = {key: step for key, step in task.steps.items() if key}
@@ -46,6 +46,7 @@ def _waits(step: Step, later: Mapping[str, bool | None]) -> bool:
 
 
 def _targets(step: Step) -> list[str]:
+    # A final step follows only its rules for errors and retries.
     targets = [rule.next_step for rule in step.rules if not (step.final and rule.kind is RuleKind.CALLBACK)]
     if step.next_step is not None and not step.final:
         targets.append(step.next_step)

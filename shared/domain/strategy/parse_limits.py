@@ -70,6 +70,7 @@ def _is_text(value: str) -> bool:
 
 def _is_double(value: float) -> bool:
     try:
+        # Raises OverflowError for an int beyond the range of a double.
         return math.isfinite(value)
     except OverflowError:
         return False

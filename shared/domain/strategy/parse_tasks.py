@@ -64,6 +64,7 @@ def _step(
         delay=reader.part("delay", delta),
         wait_for_answer=reader.part("waitForAnswer", delta),
     )
+    # An unknown method (None) is already reported and must not cause a second problem.
     calls_and_waits = step.action is not None and later.get(step.action) is not False
     waits_for_answer = calls_and_waits or step.wait_for_answer is not None
     if reader.has("resumeControllerCallback") and not waits_for_answer:

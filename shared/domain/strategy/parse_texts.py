@@ -81,6 +81,7 @@ def _schema_in(text: str) -> Mapping[str, Json] | None:
     """Return the JSON object in a text, or None."""
     try:
         parsed = json.loads(text)
+    # Not JSON, or nested too deep for the parser: it is an expression then, and reported as such.
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, Mapping) else None

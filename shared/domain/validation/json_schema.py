@@ -94,6 +94,7 @@ def _ungrammatical(schema: object) -> dict[str, str]:
 
 
 def _too_deep(value: object) -> bool:
+    # Level by level, because recursion would exceed the stack on the values that this must reject.
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [part for parent in level for part in members(parent)]

@@ -61,13 +61,13 @@ class _Place:
         return JtdError(instance_path, f"{self.schema_path}{schema_path}", message)
 
 
-_Found: TypeAlias = Iterator[JtdError]
+_Errors: TypeAlias = Iterator[JtdError]
 
 
 def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
     """Return every error of a value, in the order of the schema, then of the value.
 
-    ``schema`` must be one that ``schema_problems`` accepts. A part of the value that lies deeper than ``MAX_DEPTH``
+    ``schema_problems`` must accept the schema. A part of the value that lies deeper than ``MAX_DEPTH``
     is an error if the schema would check it.
     """
     definitions = schema.get("definitions", {})
@@ -89,22 +89,23 @@ def is_timestamp(text: str) -> bool:
     return (int(match["hour"]) * 60 + int(match["minute"]) - ahead) % (24 * 60) == _LAST_MINUTE_OF_DAY
 
 
-def _errors(at: _Place) -> _Found:
-    if at.depth > MAX_DEPTH:
-        yield at.error("", f"must nest at most {MAX_DEPTH} levels deep")
+def _errors(place: _Place) -> _Errors:
+    if place.depth > MAX_DEPTH:
+        yield place.error("", f"must nest at most {MAX_DEPTH} levels deep")
         return
-    while not (at.value is None and at.schema.get("nullable") is True):
-        if "ref" not in at.schema:
-            form = next((form for keyword, form in _FORMS.items() if keyword in at.schema), None)
-            yield from form(at) if form else ()
+    # Refs are followed in a loop; ``schema_problems`` has excluded endless ones.
+    while not (place.value is None and place.schema.get("nullable") is True):
+        if "ref" not in place.schema:
+            form = next((form for keyword, form in _FORMS.items() if keyword in place.schema), None)
+            yield from form(place) if form else ()
             return
-        ref = at.schema["ref"]
-        at = at.under(at.definitions[ref], f"/definitions/{escaped(ref)}")
+        ref = place.schema["ref"]
+        place = place.under(place.definitions[ref], f"/definitions/{escaped(ref)}")
 
 
-def _type(at: _Place) -> _Found:
-    if not _is_of(at.schema["type"], at.value):
-        yield at.error("/type", f"must be of type {at.schema['type']}")
+def _type(place: _Place) -> _Errors:
+    if not _is_of(place.schema["type"], place.value):
+        yield place.error("/type", f"must be of type {place.schema['type']}")
 
 
 def _is_of(kind: str, value: object) -> bool:
@@ -123,63 +124,65 @@ def _is_of(kind: str, value: object) -> bool:
     return (isinstance(value, int) or value.is_integer()) and least <= value <= most
 
 
-def _enum(at: _Place) -> _Found:
-    if not isinstance(at.value, str) or at.value not in at.schema["enum"]:
-        yield at.error("/enum", f"must be one of {', '.join(map(repr, at.schema['enum']))}")
+def _enum(place: _Place) -> _Errors:
+    if not isinstance(place.value, str) or place.value not in place.schema["enum"]:
+        yield place.error("/enum", f"must be one of {', '.join(map(repr, place.schema['enum']))}")
 
 
-def _elements(at: _Place) -> _Found:
-    if not isinstance(at.value, list):
-        yield at.error("/elements", "must be a list")
+def _elements(place: _Place) -> _Errors:
+    if not isinstance(place.value, list):
+        yield place.error("/elements", "must be a list")
         return
-    for index, element in enumerate(at.value):
-        yield from _errors(at.below(index, element, at.schema["elements"], "/elements"))
+    for index, element in enumerate(place.value):
+        yield from _errors(place.below(index, element, place.schema["elements"], "/elements"))
 
 
-def _properties(at: _Place) -> _Found:
-    required, optional = at.schema.get("properties"), at.schema.get("optionalProperties", {})
-    if not isinstance(at.value, dict):
-        yield at.error("/optionalProperties" if required is None else "/properties", "must be an object")
+def _properties(place: _Place) -> _Errors:
+    required, optional = place.schema.get("properties"), place.schema.get("optionalProperties", {})
+    if not isinstance(place.value, dict):
+        yield place.error("/optionalProperties" if required is None else "/properties", "must be an object")
         return
     required = required or {}
     for name, schema in required.items():
-        if name in at.value:
-            yield from _errors(at.below(name, at.value[name], schema, f"/properties/{escaped(name)}"))
+        if name in place.value:
+            yield from _errors(place.below(name, place.value[name], schema, f"/properties/{escaped(name)}"))
         else:
-            yield at.error(f"/properties/{escaped(name)}", f"must have the member {name!r}")
+            yield place.error(f"/properties/{escaped(name)}", f"must have the member {name!r}")
     for name, schema in optional.items():
-        if name in at.value:
-            yield from _errors(at.below(name, at.value[name], schema, f"/optionalProperties/{escaped(name)}"))
-    if at.schema.get("additionalProperties") is not True:
-        for name in at.value:
-            if name not in required and name not in optional and name != at.tag:
-                yield at.error("", f"the schema has no member {name!r}", member=name)
+        if name in place.value:
+            yield from _errors(
+                place.below(name, place.value[name], schema, f"/optionalProperties/{escaped(name)}")
+            )
+    if place.schema.get("additionalProperties") is not True:
+        for name in place.value:
+            if name not in required and name not in optional and name != place.tag:
+                yield place.error("", f"the schema has no member {name!r}", member=name)
 
 
-def _values(at: _Place) -> _Found:
-    if not isinstance(at.value, dict):
-        yield at.error("/values", "must be an object")
+def _values(place: _Place) -> _Errors:
+    if not isinstance(place.value, dict):
+        yield place.error("/values", "must be an object")
         return
-    for name, value in at.value.items():
-        yield from _errors(at.below(name, value, at.schema["values"], "/values"))
+    for name, value in place.value.items():
+        yield from _errors(place.below(name, value, place.schema["values"], "/values"))
 
 
-def _discriminator(at: _Place) -> _Found:
-    tag, mapping = at.schema["discriminator"], at.schema["mapping"]
-    if not isinstance(at.value, dict):
-        yield at.error("/discriminator", "must be an object")
-    elif tag not in at.value:
-        yield at.error("/discriminator", f"must have the member {tag!r}")
-    elif not isinstance(variant := at.value[tag], str):
-        yield at.error("/discriminator", "must be a string", member=tag)
+def _discriminator(place: _Place) -> _Errors:
+    tag, mapping = place.schema["discriminator"], place.schema["mapping"]
+    if not isinstance(place.value, dict):
+        yield place.error("/discriminator", "must be an object")
+    elif tag not in place.value:
+        yield place.error("/discriminator", f"must have the member {tag!r}")
+    elif not isinstance(variant := place.value[tag], str):
+        yield place.error("/discriminator", "must be a string", member=tag)
     elif variant not in mapping:
-        yield at.error("/mapping", f"must be one of {', '.join(map(repr, mapping))}", member=tag)
+        yield place.error("/mapping", f"must be one of {', '.join(map(repr, mapping))}", member=tag)
     else:
-        path = f"{at.schema_path}/mapping/{escaped(variant)}"
-        yield from _properties(at.under(mapping[variant], path, tag=tag))
+        path = f"{place.schema_path}/mapping/{escaped(variant)}"
+        yield from _properties(place.under(mapping[variant], path, tag=tag))
 
 
-_FORMS: Final[Mapping[str, Callable[[_Place], _Found]]] = {
+_FORMS: Final[Mapping[str, Callable[[_Place], _Errors]]] = {
     "type": _type,
     "enum": _enum,
     "elements": _elements,

@@ -64,7 +64,7 @@ class _Place:
         return JtdError("", self.path, message)
 
 
-_Found: TypeAlias = Iterator[JtdError]
+_Problems: TypeAlias = Iterator[JtdError]
 
 
 def escaped(name: str) -> str:
@@ -83,68 +83,68 @@ def schema_problems(schema: object) -> tuple[JtdError, ...]:
     return tuple(chain(_schema(_Place(value=schema, path="", names=names), root=True), _loops(names)))
 
 
-def _schema(at: _Place, *, root: bool = False) -> _Found:
-    schema = at.value
+def _schema(place: _Place, *, root: bool = False) -> _Problems:
+    schema = place.value
     if not isinstance(schema, dict):
-        yield at.problem("a schema must be an object")
+        yield place.problem("a schema must be an object")
         return
-    if at.depth > MAX_DEPTH:
-        yield at.problem(f"must nest at most {MAX_DEPTH} levels deep")
+    if place.depth > MAX_DEPTH:
+        yield place.problem(f"must nest at most {MAX_DEPTH} levels deep")
         return
     for keyword, value in schema.items():
-        member = at.below(keyword, value)
+        member = place.below(keyword, value)
         if keyword == "definitions" and not root:
             yield member.problem("definitions are allowed only in the root schema")
         elif check := _CHECKS.get(keyword):
             yield from check(member)
         else:
             yield member.problem(f"{keyword!r} is not a keyword of JSON Type Definition")
-    yield from _together(at, schema)
+    yield from _together(place, schema)
 
 
-def _together(at: _Place, schema: Mapping[str, object]) -> _Found:
+def _together(place: _Place, schema: Mapping[str, object]) -> _Problems:
     """Yield the problems between the keywords of one schema."""
     forms = sorted({_FORM_OF[keyword] for keyword in schema if keyword in _FORM_OF})
     if len(forms) > 1:
-        yield at.problem(f"a schema has one form, this mixes {' and '.join(forms)}")
+        yield place.problem(f"a schema has one form, this mixes {' and '.join(forms)}")
     if "additionalProperties" in schema and not {"properties", "optionalProperties"} & schema.keys():
-        yield at.problem("additionalProperties needs properties or optionalProperties")
+        yield place.problem("additionalProperties needs properties or optionalProperties")
     if ("discriminator" in schema) is not ("mapping" in schema):
-        yield at.problem("discriminator and mapping must be given together")
+        yield place.problem("discriminator and mapping must be given together")
     required, optional = schema.get("properties"), schema.get("optionalProperties")
     if isinstance(required, dict) and isinstance(optional, dict):
         for name in required:
             if name in optional:
-                place = at.below("optionalProperties", optional).below(name, None)
-                yield place.problem(f"{name!r} is in properties as well")
+                duplicate = place.below("optionalProperties", optional).below(name, None)
+                yield duplicate.problem(f"{name!r} is in properties as well")
     tag, mapping = schema.get("discriminator"), schema.get("mapping")
     if isinstance(mapping, dict):
         for name, mapped in mapping.items():
-            yield from _mapped(at.below("mapping", mapping).below(name, mapped), tag)
+            yield from _mapped(place.below("mapping", mapping).below(name, mapped), tag)
 
 
-def _mapped(at: _Place, tag: object) -> _Found:
+def _mapped(place: _Place, tag: object) -> _Problems:
     """Yield the problems of a variant of a tagged union.
 
     A variant is an object, not nullable, and does not declare the tag.
     """
-    if not isinstance(at.value, dict):
+    if not isinstance(place.value, dict):
         return
-    if not {"properties", "optionalProperties"} & at.value.keys():
-        yield at.problem("a schema in mapping must be of the properties form")
-    if at.value.get("nullable") is True:
-        yield at.below("nullable", None).problem("a schema in mapping must not be nullable")
+    if not {"properties", "optionalProperties"} & place.value.keys():
+        yield place.problem("a schema in mapping must be of the properties form")
+    if place.value.get("nullable") is True:
+        yield place.below("nullable", None).problem("a schema in mapping must not be nullable")
     for keyword in ("properties", "optionalProperties"):
-        members = at.value.get(keyword)
+        members = place.value.get(keyword)
         if isinstance(tag, str) and isinstance(members, dict) and tag in members:
             yield (
-                at.below(keyword, members)
+                place.below(keyword, members)
                 .below(tag, None)
                 .problem("the discriminator must not be listed again")
             )
 
 
-def _loops(definitions: Mapping[str, object]) -> _Found:
+def _loops(definitions: Mapping[str, object]) -> _Problems:
     for name in definitions:
         path = [name]
         while (target := _target(definitions.get(path[-1]))) is not None:
@@ -166,53 +166,57 @@ def _target(definition: object) -> str | None:
     return ref if isinstance(ref, str) else None
 
 
-def _ref(at: _Place) -> _Found:
-    if not isinstance(at.value, str):
-        yield at.problem("ref must be a string")
-    elif at.value not in at.names:
-        yield at.problem(f"there is no definition {at.value!r}")
+def _ref(place: _Place) -> _Problems:
+    if not isinstance(place.value, str):
+        yield place.problem("ref must be a string")
+    elif place.value not in place.names:
+        yield place.problem(f"there is no definition {place.value!r}")
 
 
-def _type(at: _Place) -> _Found:
-    if at.value not in TYPES:
-        yield at.problem(f"type must be one of {', '.join(TYPES)}")
+def _type(place: _Place) -> _Problems:
+    if place.value not in TYPES:
+        yield place.problem(f"type must be one of {', '.join(TYPES)}")
 
 
-def _enum(at: _Place) -> _Found:
-    if not isinstance(at.value, list) or not at.value or not all(isinstance(text, str) for text in at.value):
-        yield at.problem("enum must be a list of strings with at least one entry")
-    elif len(set(at.value)) < len(at.value):
-        yield at.problem("enum must not list a string twice")
+def _enum(place: _Place) -> _Problems:
+    if (
+        not isinstance(place.value, list)
+        or not place.value
+        or not all(isinstance(text, str) for text in place.value)
+    ):
+        yield place.problem("enum must be a list of strings with at least one entry")
+    elif len(set(place.value)) < len(place.value):
+        yield place.problem("enum must not list a string twice")
 
 
-def _deeper(at: _Place) -> _Found:
-    yield from _schema(_Place(value=at.value, path=at.path, names=at.names, depth=at.depth + 1))
+def _deeper(place: _Place) -> _Problems:
+    yield from _schema(_Place(value=place.value, path=place.path, names=place.names, depth=place.depth + 1))
 
 
-def _schemas(at: _Place) -> _Found:
-    if not isinstance(at.value, dict):
-        yield at.problem("must be an object whose members are schemas")
+def _schemas(place: _Place) -> _Problems:
+    if not isinstance(place.value, dict):
+        yield place.problem("must be an object whose members are schemas")
         return
-    for name, value in at.value.items():
-        yield from _schema(at.below(name, value, deeper=1))
+    for name, value in place.value.items():
+        yield from _schema(place.below(name, value, deeper=1))
 
 
-def _boolean(at: _Place) -> _Found:
-    if not isinstance(at.value, bool):
-        yield at.problem("must be true or false")
+def _boolean(place: _Place) -> _Problems:
+    if not isinstance(place.value, bool):
+        yield place.problem("must be true or false")
 
 
-def _string(at: _Place) -> _Found:
-    if not isinstance(at.value, str):
-        yield at.problem("must be a string")
+def _string(place: _Place) -> _Problems:
+    if not isinstance(place.value, str):
+        yield place.problem("must be a string")
 
 
-def _object(at: _Place) -> _Found:
-    if not isinstance(at.value, dict):
-        yield at.problem("must be an object")
+def _object(place: _Place) -> _Problems:
+    if not isinstance(place.value, dict):
+        yield place.problem("must be an object")
 
 
-_CHECKS: Final[Mapping[str, Callable[[_Place], _Found]]] = {
+_CHECKS: Final[Mapping[str, Callable[[_Place], _Problems]]] = {
     "definitions": _schemas,
     "nullable": _boolean,
     "metadata": _object,

@@ -38,7 +38,7 @@ def check_schema(schema: object, *, pointer: str) -> list[Problem]:
 def violations(schema: Any, value: object, *, pointer: str = "") -> list[Problem]:  # noqa: ANN401 - checked JSON
     """Return the problems of a JSON value under a schema, at most ``MAX_PROBLEMS``; empty if it is valid.
 
-    ``schema`` must be one that ``check_schema`` accepts. ``pointer`` is the place of the value, and each problem's
+    ``check_schema`` must accept the schema. ``pointer`` is the place of the value, and each problem's
     pointer begins with it. The message names the place in the schema. The rules are ``jtd`` and ``json-schema``.
     """
     if _is_json_schema(schema):
