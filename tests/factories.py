@@ -218,7 +218,7 @@ def a_success(response: Json = None, **members: Any) -> Outcome:
 
 def an_error(status: int = 500, data: Json = None, **members: Any) -> Outcome:
     """What an answer with that status comes to."""
-    error = StepError(message=f"answered {status}", status=status, data=data)
+    error = StepError(message=f"api/call returned HTTP {status}", status=status, data=data)
     return Outcome(success=False, error=error, **members)
 
 

@@ -17,14 +17,14 @@ from shared.domain.lifecycle.commands import Claim, Command, Conclude, Redrive
 from shared.domain.lifecycle.decide import decide
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.steps.flow import StepContext, advance
-from shared.domain.steps.outcome import sent
+from shared.domain.steps.outcome import begin_wait
 from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
 
 EXAMPLES = Path(__file__).parents[1] / "events"
 ANN = Actor(name="ann", reason="asked by phone")
 DONE = Outcome(success=True, response={"id": "r-1"})
-DECLINED = Outcome(success=False, error=StepError(message="answered 402", status=402))
+DECLINED = Outcome(success=False, error=StepError(message="shop/charge returned HTTP 402", status=402))
 SILENT = Outcome(success=False, error=StepError(message="no answer"), unanswered=True)
 
 MONTHLY: Json = {"unit": "months", "amount": 1}
@@ -145,7 +145,7 @@ def ended(how: Ending, now: datetime, *, pauses: bool = False, attempt: int = 1)
     failure = Failure(
         step="call",
         failed_at=now,
-        error=StepError(message="answered 402", status=402),
+        error=StepError(message="shop/charge returned HTTP 402", status=402),
         retry_at=now + timedelta(hours=1) if how is Ending.RETRY else None,
         pauses=pauses,
     )
@@ -221,7 +221,7 @@ class Life:
             token=token,
         )
         is_sending = outcome.success and intent.answers_later and not intent.awaits
-        outcome, then = (sent if is_sending else advance)(context, intent, outcome)
+        outcome, then = (begin_wait if is_sending else advance)(context, intent, outcome)
         entry = JournalEntry(
             seq=event.seq,
             run=event.run,

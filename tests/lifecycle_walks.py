@@ -11,7 +11,7 @@ from shared.domain.instance.due import next_event, partition, sweep_at
 from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import Answer, EventRecord
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, BlockedBy, Instance, InstanceStatus
-from shared.domain.instance.replay import heard, position
+from shared.domain.instance.replay import position, resumable_history
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.commands import (
@@ -161,7 +161,7 @@ class RandomLife:
             event = self.rng.choice(self.of.instance.events)
         if event is None:
             return
-        event_history = heard(self.of.event_history(event.seq), event)
+        event_history = resumable_history(self.of.event_history(event.seq), event)
         claim = Claim(seq=event.seq, event_history=event_history, token=f"t{self.rng.random()}", job="j")
         if isinstance(self.decide(claim), Applied) and self.of.instance.executing is not None:
             self.before_claim = event
@@ -206,7 +206,7 @@ class RandomLife:
             end=end,
             in_doubt=in_doubt,
             known_visits=visits,
-            doubted_call=doubted,
+            correlation_in_doubt=doubted,
         )
         self.decide(command)
 

@@ -6,7 +6,7 @@ from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import Idle, next_action
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Applied, RefusalRule, Refused, Verdict
-from shared.domain.lifecycle.cancel_events import asked_of_a_closed_one
+from shared.domain.lifecycle.cancel_events import decide_closed_event
 from shared.domain.lifecycle.commands import CancelEvent, Command, Execute, Resolve
 
 
@@ -49,4 +49,4 @@ def control_event(
     if not isinstance(verdict, Refused) or verdict.rule is not RefusalRule.FINISHED:
         return verdict
     record = ports.instances.event_history(sid, command.seq).record
-    return None if record is None else asked_of_a_closed_one(verdict.instance, record, command)
+    return None if record is None else decide_closed_event(verdict.instance, record, command)

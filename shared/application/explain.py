@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.application.audit import Window, audit_page, from_the_end
 from shared.application.ports import Ports
-from shared.domain.explain.instance import A_MINUTE, Explanation, Known, explain, subjects
+from shared.domain.explain.instance import A_MINUTE, Evidence, Explanation, explain, subjects
 from shared.domain.instance.downtime import is_forgotten
 from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import Instance
@@ -39,7 +39,7 @@ def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
     about = subjects(instance, records.values(), at) if about_the_past else ()
     ahead = _ahead(ports, instance, at, now=now)
     return explain(
-        Known(
+        Evidence(
             instance=instance,
             now=now,
             events=_events(ports, instance, records, about),

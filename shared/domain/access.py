@@ -8,7 +8,7 @@ from shared.domain.ids import AccountId
 
 
 class Role(StrEnum):
-    """What a key may do. Each role includes the ones below it."""
+    """The permissions of an access key. Each role includes the ones below it."""
 
     ADMIN = "admin"
     """Definitions and keys."""
@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A login: its token stands for the key it was opened with, and expires with it.
+    """A login. Its token has the permissions of the key it was opened with, and expires with that key.
 
     ``token_hash`` is the HMAC-SHA256 of the token under the pepper, in hex. The session expires at ``idle_until``,
     which each use moves.

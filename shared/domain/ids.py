@@ -28,7 +28,7 @@ def event_sid(instance: InstanceSid, seq: int) -> EventSid:
 def sid_of_request(account: AccountId, kind: str, key: str) -> str:
     """Return the sid of the item that a request with an ``Idempotency-Key`` creates: the same for every repeat.
 
-    It is a UUID of version 8 (RFC 9562). ``kind`` names what is created, so one key can serve for several kinds.
+    It is a UUID of version 8 (RFC 9562). ``kind`` names the kind of item, so one key can serve for several kinds.
     """
     digest = sha256(f"{kind}:{len(account)}:{account}:{key}".encode()).digest()[:16]
     value = int.from_bytes(digest, "big") & ~(0xF << 76) | 0x8 << 76

@@ -82,8 +82,8 @@ class TestALongHistory:
     @pytest.mark.parametrize("day", [0, 1, 57, 149, 200, 333, 398, 399])
     def test_each_day_is_found(self, long_story: Story, day: int) -> None:
         found = long_story.why(START + day * DAY)
-        assert found.told.reason.value == "RAN"
-        assert [answer.about.cycle for answer in found.events if answer.about.event.is_main] == [day + 1]
+        assert found.finding.reason.value == "RAN"
+        assert [answer.planned.cycle for answer in found.events if answer.planned.event.is_main] == [day + 1]
 
     @pytest.mark.parametrize("day", [0, 149, 399])
     def test_in_bounds(self, long_story: Story, day: int) -> None:
@@ -93,22 +93,22 @@ class TestALongHistory:
 
     def test_what_came_with_the_instance_for_much_later_is_found_too(self, long_story: Story) -> None:
         found = long_story.why(START + 150 * DAY)
-        assert [answer.about.event.task for answer in found.events] == ["bill", "greet"]
+        assert [answer.planned.event.task for answer in found.events] == ["bill", "greet"]
 
     def test_the_dates_on_either_side_are_told(self, long_story: Story) -> None:
         found = long_story.why(START + 200.5 * DAY)
-        assert found.told.reason.value == "NOT_PLANNED"
+        assert found.finding.reason.value == "NOT_PLANNED"
         assert found.before is not None
         assert found.after is not None
         assert (found.before.cycle, found.after.cycle) == (201, 202)
 
     def test_ahead_the_plan_is_foreseen(self, long_story: Story) -> None:
         found = long_story.why(START + 500 * DAY)
-        assert [answer.about.cycle for answer in found.events] == [501]
-        assert found.told.reason.value == "NOT_YET_DUE"
+        assert [answer.planned.cycle for answer in found.events] == [501]
+        assert found.finding.reason.value == "NOT_YET_DUE"
 
     def test_but_not_for_ever(self, long_story: Story) -> None:
-        assert long_story.why(START + 5000 * DAY).told.reason.value == "UNKNOWN"
+        assert long_story.why(START + 5000 * DAY).finding.reason.value == "UNKNOWN"
 
     def test_an_open_event_that_is_older_than_most_is_found(self) -> None:
         story = Story(120)
@@ -116,7 +116,7 @@ class TestALongHistory:
         for day in range(120, 260):
             story.on(START + day * DAY)
         found = story.why(START + 200.5 * DAY)
-        assert [(a.about.event.task, a.told.reason.value) for a in found.events] == [("part", "ON_HOLD")]
+        assert [(a.planned.event.task, a.finding.reason.value) for a in found.events] == [("part", "ON_HOLD")]
 
 
 class TestWhatIsReadOnlyWhereNeeded:
@@ -126,7 +126,7 @@ class TestWhatIsReadOnlyWhereNeeded:
         story = Story(1)
         pause_queue(story.ports, story.instance.account_id, by=ANN)
         story.ports.clock.at = START + DAY
-        assert story.why(START + DAY).told.reason.value == "HELD_BY_QUEUE"
+        assert story.why(START + DAY).finding.reason.value == "HELD_BY_QUEUE"
 
     def forgetful(self) -> Story:
         story = Story(1)
@@ -138,13 +138,13 @@ class TestWhatIsReadOnlyWhereNeeded:
 
     def test_the_audit_tells_what_the_instance_has_forgotten(self) -> None:
         found = self.forgetful().why(START + timedelta(hours=2, minutes=15))
-        assert (found.told.reason.value, found.told.by) == ("PAUSED", "ann")
+        assert (found.finding.reason.value, found.finding.by) == ("PAUSED", "ann")
 
     def test_by_what_came_after_where_nothing_came_before(self) -> None:
         found = self.forgetful().why(START + timedelta(minutes=15))
-        assert found.stood is not None
-        assert found.stood.status is InstanceStatus.ACTIVE
+        assert found.status is not None
+        assert found.status.status is InstanceStatus.ACTIVE
 
     def test_before_there_was_an_instance_nothing_is_asked(self) -> None:
         found = self.forgetful().why(START - DAY)
-        assert found.told.reason.value == "CREATED_LATER"
+        assert found.finding.reason.value == "CREATED_LATER"

@@ -114,7 +114,7 @@ class Gateway:
     twice: float = 0.0
     decided: dict[str, dict[str, Any]] = field(default_factory=dict)
     confirmed: dict[str, int] = field(default_factory=dict)
-    heard: list[bool] = field(default_factory=list)
+    resumable_history: list[bool] = field(default_factory=list)
 
     def __call__(self, request: ServiceRequest) -> CallOutcome:
         if not request.url.endswith("/payments"):
@@ -135,7 +135,7 @@ class Gateway:
         return Answered(status=202, body={"status": "PENDING"})
 
     def _heard(self, verdict: Verdict) -> None:
-        self.heard.append(isinstance(verdict, Applied))
+        self.resumable_history.append(isinstance(verdict, Applied))
 
 
 def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:

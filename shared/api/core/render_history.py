@@ -1,8 +1,8 @@
 """History and explanations in the core dialect's shapes. Source: contracts/core.md section 5."""
 
 from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
-from shared.domain.explain.event import Told
-from shared.domain.explain.instance import Answer, Explanation, Planned
+from shared.domain.explain.event import Finding
+from shared.domain.explain.instance import EventExplanation, Explanation, PlannedEvent
 from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
@@ -30,8 +30,8 @@ def explanation_shape(instance: Instance, found: Explanation) -> Shape:
     """Why something did or did not run."""
     return given(
         at=date_text(found.at),
-        **_told(found.told),
-        instance=None if found.stood is None else _stood(found.stood),
+        **_told(found.finding),
+        instance=None if found.status is None else _stood(found.status),
         events=[_answer(instance, answer) for answer in found.events],
         before=None if found.before is None else _planned(instance, found.before),
         after=None if found.after is None else _planned(instance, found.after),
@@ -82,7 +82,7 @@ def _request(digest: str, target: Target | None) -> Shape:
     return {"digest": digest, **went}
 
 
-def _told(told: Told) -> Shape:
+def _told(told: Finding) -> Shape:
     return given(
         reason=told.reason.value,
         since=date_text(told.since),
@@ -97,13 +97,13 @@ def _stood(stood: StatusAt) -> Shape:
     return given(status=status, since=date_text(stood.since), by=stood.by, why=stood.why)
 
 
-def _answer(instance: Instance, answer: Answer) -> Shape:
-    event, past = answer.about.event, answer.about.past
+def _answer(instance: Instance, answer: EventExplanation) -> Shape:
+    event, past = answer.planned.event, answer.planned.past
     record = None if past is None else past.record
     skipped = None if record is None else record.skipped_cycles
     return {
-        **_planned(instance, answer.about),
-        **_told(answer.told),
+        **_planned(instance, answer.planned),
+        **_told(answer.finding),
         **given(
             attempt=event.attempt if event.has_begun else None,
             executedAt=date_text(event.times.executed_at),
@@ -114,7 +114,7 @@ def _answer(instance: Instance, answer: Answer) -> Shape:
     }
 
 
-def _planned(instance: Instance, one: Planned) -> Shape:
+def _planned(instance: Instance, one: PlannedEvent) -> Shape:
     """An event by its planned date; without a sid it is only foreseen."""
     event = one.event
     return given(

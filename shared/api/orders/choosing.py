@@ -14,7 +14,7 @@ from shared.api.orders.schemas import DatedOrders, Folder, ModifyOrders, OrdersF
 from shared.api.orders.states import LIVE, State, phases_of
 from shared.api.orders.workflows import version_number, workflow_at
 from shared.application.bulk.select import MAX_LOADED, load_readable
-from shared.domain.bulk.selection import Filter, OfFolder, OfIds, OfStrategy, Part, Selection, united
+from shared.domain.bulk.selection import Filter, OfFolder, OfIds, OfStrategy, Part, Selection, combine_parts
 from shared.domain.ids import AccountId, InstanceSid, order_sid
 from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, phase_of
@@ -139,7 +139,7 @@ def placed(
             )
     if not parts:
         return None
-    found = united(parts)
+    found = combine_parts(parts)
     return found.parts[0] if len(found.parts) == 1 else found
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from shared.application.bulk.progress import RESERVE, BatchProgress
 from shared.application.commit import ContentionError, execute, schedule_wakeup
 from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
-from shared.domain.bulk.release import FREED_PER_SECOND, SAY_SO, ReleaseJob, after_batch, taken_in_hand
+from shared.domain.bulk.release import FREED_PER_SECOND, SAY_SO, ReleaseJob, after_batch, own_job
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS
@@ -64,7 +64,7 @@ def _take(ports: Ports, release_job: ReleaseJob) -> ReleaseJob:
 
     Raises: StaleRevError: the job was begun again, or another invocation works on it.
     """
-    taken = taken_in_hand(release_job, now=ports.clock.now())
+    taken = own_job(release_job, now=ports.clock.now())
     ports.operations.commit(taken)
     return taken
 

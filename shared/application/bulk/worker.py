@@ -18,12 +18,12 @@ from shared.domain.bulk.operation import (
     BulkStatus,
     ItemOutcome,
     ItemResult,
-    at_hand,
+    assign_worker,
     is_given_up,
-    is_of,
-    reported,
+    is_in_scope,
+    next_sids,
+    report_results,
     result_of,
-    taken,
 )
 from shared.domain.bulk.selection import Batch, is_still_selected
 from shared.domain.errors import RitornelloError
@@ -92,7 +92,7 @@ def run_batches(
             )
             scanned = next_batch(ports, scan, size=BATCH_SIZE)
             follows, loaded = scanned.batch, scanned.instances
-        is_through = len(results) == len(at_hand(current))
+        is_through = len(results) == len(next_sids(current))
         # One write saves the results of this batch and begins the next.
         current = _save_results(ports, current, results, follows=follows, goes_on=goes_on)
         if current is not None and current.worker is not None:
@@ -105,7 +105,7 @@ def run_batches(
 
 def _take(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
     """Store that this invocation works on the operation. Return None if another one was faster."""
-    after = taken(bulk, worker=ports.ids.token(), now=ports.clock.now())
+    after = assign_worker(bulk, worker=ports.ids.token(), now=ports.clock.now())
     try:
         ports.operations.commit(after)
     except StaleRevError:
@@ -126,7 +126,7 @@ def _save_results(
     A command of an operator that was stored in between stays in force, and the results are counted as well.
     """
     for _ in range(MAX_RACES):
-        after = reported(bulk, results, follows=follows, goes_on=goes_on, now=ports.clock.now())
+        after = report_results(bulk, results, follows=follows, goes_on=goes_on, now=ports.clock.now())
         try:
             ports.operations.commit(after)
         except StaleRevError:
@@ -160,10 +160,10 @@ def _command_batch(
             ItemResult(sid=sid, outcome=ItemOutcome.CHANGED)
             if _has_changed(ports, bulk, sid)
             else ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=why)
-            for sid in at_hand(bulk)
+            for sid in next_sids(bulk)
         ]
     results: list[ItemResult] = []
-    for sid in at_hand(bulk):
+    for sid in next_sids(bulk):
         is_ours = bulk.sweep_at is not None and ports.clock.now() < bulk.sweep_at
         if not is_ours or time_left() <= RESERVE:
             break
@@ -180,7 +180,7 @@ def _command(
     """Command one instance. If it cannot be read or decided on, the others continue."""
     try:
         instance = known or ports.instances.load(sid)
-        is_meant = instance is not None and is_of(bulk, instance)
+        is_meant = instance is not None and is_in_scope(bulk, instance)
         verdict = None if instance is None or not is_meant else _execute(ports, bulk, instance)
     except (RitornelloError, UnknownStrategyError, ContentionError) as error:
         return ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}")

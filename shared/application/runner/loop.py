@@ -14,7 +14,7 @@ from shared.domain.instance.due import EARLY, Due, PlanExpired, Scheduled, next_
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import entry_to_refence, heard, position
+from shared.domain.instance.replay import entry_to_refence, position, resumable_history
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Block, Claim, Finish, Unblock
@@ -62,7 +62,9 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run |
     strategy = ports.strategies.load(instance.strategy_sid, version)
     is_new = event.run == 1 and event.progress.first_action is None
     event_history = (
-        EventHistory() if is_new else heard(ports.instances.event_history(instance.sid, event.seq), event)
+        EventHistory()
+        if is_new
+        else resumable_history(ports.instances.event_history(instance.sid, event.seq), event)
     )
     command = Claim(seq=event.seq, event_history=event_history, token=ports.ids.token(), job=job)
     verdict = decide(strategy, instance, command, now=ports.clock.now())

@@ -11,7 +11,7 @@ from shared.application.ports import Ports
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import chain, heard
+from shared.domain.instance.replay import chain, resumable_history
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, Then
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Apply, Command, ForgoAnswer, Stop, Wait
@@ -136,7 +136,7 @@ def _forgo_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     now_at = apply(ports, run, command)
     if isinstance(now_at, Stopped) or not now_at.event.has_answer_to(intent.correlation_id):
         return now_at
-    return replace(now_at, event_history=heard(now_at.event_history, now_at.event), then=intent)
+    return replace(now_at, event_history=resumable_history(now_at.event_history, now_at.event), then=intent)
 
 
 def _closes(then: Then) -> bool:

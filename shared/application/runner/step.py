@@ -20,17 +20,17 @@ from shared.domain.lifecycle.commands import AwaitAnswer, Conclude, Renew, Stop,
 from shared.domain.lifecycle.decide import decide
 from shared.domain.steps.call import Answered, CallNotPossibleError
 from shared.domain.steps.flow import advance
-from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, settle, undecided
+from shared.domain.steps.in_doubt import AwaitOperator, EndStep, SendAgain, decide_doubt, end_in_doubt
 from shared.domain.steps.outcome import (
-    answered,
+    begin_wait,
+    begin_wait_after_early_answer,
     doubt_policy,
-    judged,
-    lapsed,
+    fail_call,
+    judge_answer,
+    judge_call,
+    judge_timeout,
     longest,
-    not_possible,
     request_of,
-    sent,
-    sent_already,
 )
 from shared.domain.steps.request_digest import digest_of
 from shared.domain.strategy.model import InDoubt
@@ -75,10 +75,10 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
         return stop_run(ports, run, _wait(run, until=intent.not_before))
 
     if call_in_doubt:
-        match settle(run.context(ports), intent):
-            case Undecided(end=end):
+        match decide_doubt(run.context(ports), intent):
+            case AwaitOperator(end=end):
                 return replace(run, then=end)
-            case Settled(outcome=outcome, then=then):
+            case EndStep(outcome=outcome, then=then):
                 return record_step(ports, run, intent, outcome, then, started_at=ports.clock.now())
             case SendAgain(intent=again):
                 intent = again
@@ -103,7 +103,7 @@ def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
         in_doubt=run.in_doubt,
         known_visits=run.known_visits,
         last=run.last,
-        doubted_call=next_call.correlation_id if isinstance(next_call, Intent) else None,
+        correlation_in_doubt=next_call.correlation_id if isinstance(next_call, Intent) else None,
     )
     at: Run | Stopped = run
     while isinstance(at, Run):
@@ -133,16 +133,16 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     try:
         request = request_of(run.context(ports), intent)
     except CallNotPossibleError as error:
-        request, impossible = None, not_possible(intent, error)
+        request, impossible = None, fail_call(intent, error)
     if request is not None:
         ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
         call, digest = ports.caller.call(request), digest_of(request)
     context = run.context(ports)
-    outcome = impossible or judged(context, intent, call, run=ports.controllers.run)
+    outcome = impossible or judge_call(context, intent, call, run=ports.controllers.run)
     if outcome.unanswered and doubt_policy(run.strategy, context.task.steps[intent.step]) is InDoubt.PAUSE:
         why = outcome.error or StepError(message="no answer")
-        return replace(run, then=undecided(context, intent, why))
-    follow = sent if outcome.success and intent.answers_later else advance
+        return replace(run, then=end_in_doubt(context, intent, why))
+    follow = begin_wait if outcome.success and intent.answers_later else advance
     outcome, then = follow(context, intent, outcome)
     status = call.status if isinstance(call, Answered) else None
     return record_step(ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status)
@@ -170,7 +170,7 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     """
     started_at = ports.clock.now()
     if not intent.awaits:
-        outcome, waiting = sent_already(run.context(ports), intent)
+        outcome, waiting = begin_wait_after_early_answer(run.context(ports), intent)
         return record_step(ports, run, intent, outcome, waiting, started_at=started_at)
     answer = answer_to(run.event_history, run.event, intent)
     if answer is None and run.event.has_answer_to(intent.correlation_id):
@@ -179,7 +179,7 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         run = replace(run, event_history=replace(run.event_history, answers=answers))
         answer = answer_to(run.event_history, run.event, intent)
     context = run.context(ports)
-    outcome = lapsed(intent) if answer is None else answered(context, intent, answer)
+    outcome = judge_timeout(intent) if answer is None else judge_answer(context, intent, answer)
     outcome, then = advance(context, intent, outcome)
     return record_step(ports, run, intent, outcome, then, started_at=started_at)
 

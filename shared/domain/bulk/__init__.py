@@ -1,1 +1,1 @@
-"""One command for many instances, and the release of what a paused flag has blocked. Start with ``operation.py``."""
+"""Bulk operations, and the release of instances that a paused flag has blocked. Start with ``operation.py``."""

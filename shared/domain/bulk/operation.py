@@ -1,8 +1,8 @@
-"""A bulk operation: one command to many instances, carried on slice by slice until it has come to its end.
+"""A bulk operation: one command to many instances, executed batch by batch.
 
-A slice is written down before any of its instances is commanded, and what each of them came to together with the
-next slice. So whoever takes over from a dead runner knows which ones may have been commanded; each of those says
-itself whether it was (``Instance.operations``). Nothing is commanded twice, and every count is right.
+A batch is saved before any of its instances is commanded, and its results are saved together with the next batch. If
+a worker crashes, the next worker therefore knows which instances may have been commanded. Each instance remembers the
+operations that changed it (``Instance.operations``), so no command is applied twice and every count is right.
 Source: design section 8; docs/decisions/0019-bulk-operations.md.
 """
 
@@ -20,33 +20,33 @@ from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 
 BATCH_SIZE = 25
-"""So many instances are taken in hand together; so many a request commands itself."""
+"""How many instances a batch has, and how many a request may command itself."""
 
 COMMANDED_PER_SECOND = 400
-"""How many instances an operation commands a second at most."""
+"""The most instances that an operation commands per second."""
 
 MAX_IDS = 1000
-"""So many instances can be named by their ids."""
+"""The most instances that can be selected by their ids."""
 
 MAX_PROBLEMS = 100
-"""So many instances that could not be changed are told one by one; of the rest, how many there are."""
+"""How many instances that could not be changed are listed. The others are only counted."""
 
 HELD_FOR = timedelta(minutes=1)
-"""How long an invocation has a slice to itself; with the sweeper's minute, a dead one is followed in two."""
+"""How long a worker owns a batch. With the sweeper's minute, a crashed worker is replaced within two minutes."""
 
 ONE_BY_ONE = 2
-"""After so many dead runners a slice is gone through instance by instance."""
+"""After this many crashes, the instances of a batch are commanded one by one."""
 
 GIVEN_UP = 5
-"""After so many, the instance they died at is told as failed and left alone."""
+"""After this many crashes, the instance at which they happened is reported as failed and skipped."""
 
 KEPT = timedelta(days=90)
-"""How long after its end an operation can still be asked for."""
+"""How long an operation can be read after its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrateTo:
-    """Each goes on under another version of its own strategy."""
+    """Migrate each instance to this version of its own strategy."""
 
     version: int
     by: Actor
@@ -54,45 +54,45 @@ class MigrateTo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWaiting:
-    """The current event of each is to run now, where it waits for what is named."""
+    """Run each instance's current event now, if it waits in that way."""
 
     what: Waiting
     by: Actor
 
 
 BulkCommand = Pause | Resume | Cancel | CancelTasks | MigrateTo | RunWaiting
-"""What many instances can be commanded; its actor names the operation."""
+"""The commands of a bulk operation. Their actor names the operation."""
 
 
 class BulkStatus(StrEnum):
-    """Where an operation stands."""
+    """The status of an operation."""
 
     ACTIVE = "ACTIVE"
-    """It is carried on. Put there at its beginning and by resume."""
+    """The operation is executed. Set at its start and by ``resume``."""
     PAUSED = "PAUSED"
-    """An operator has stopped it; left by resume and cancel."""
+    """Stopped by an operator. Left by ``resume`` and ``cancel``."""
     CANCELED = "CANCELED"
-    """Final: an operator has ended it. What it has changed stays changed."""
+    """Final: ended by an operator. Instances that it has changed stay changed."""
     COMPLETED = "COMPLETED"
     """Final: every instance of its selection has been commanded."""
 
 
 class ItemOutcome(StrEnum):
-    """What the command came to on one instance."""
+    """The outcome of the command on one instance."""
 
     CHANGED = "changed"
     ALREADY_THERE = "already-there"
     REFUSED = "refused"
-    """Its state does not allow the command."""
+    """The state of the instance does not allow the command."""
     UNKNOWN = "unknown"
     """The account has no such instance."""
     FAILED = "failed"
-    """It could not be read or decided on; it is as it was."""
+    """The instance could not be read or decided. It is unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemResult:
-    """What the command came to on one instance, and why it did not change it."""
+    """The result of the command on one instance. ``why`` explains why it was not changed."""
 
     sid: InstanceSid
     outcome: ItemOutcome
@@ -101,7 +101,7 @@ class ItemResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many instances came to what."""
+    """The number of instances by outcome."""
 
     changed: int = 0
     already_there: int = 0
@@ -111,11 +111,11 @@ class Counts:
 
     @property
     def done(self) -> int:
-        """All of them."""
+        """Return the number of all instances with an outcome."""
         return self.changed + self.already_there + self.refused + self.unknown + self.failed
 
     def plus(self, results: Sequence[ItemResult]) -> "Counts":
-        """With these as well."""
+        """Return the counts with ``results`` added."""
         outcome = [result.outcome for result in results]
         return Counts(
             changed=self.changed + outcome.count(ItemOutcome.CHANGED),
@@ -128,16 +128,19 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkOperation:
-    """One command to all instances of a selection that there were when it began.
+    """One command to all instances of a selection that existed at ``started_at``.
 
-    started_at: when that was. sweep_at: when it is to go on if nobody has moved it; None: never by itself.
-    cursor, at_end: where the walk goes on behind the slice in hand, and whether nothing follows it.
-    in_hand: the slice: some of it may have been commanded, none of it is counted.
-    worker: a name of the invocation that has it, unlike any other's; None: nobody. crashes: how many have died
-    over the slice in hand.
-    results: what every instance came to, for as long as there are no more than one slice of them.
-    problems: of which instances the command was refused, unknown or failed; left_out: how many more there were.
-    rev: rises with each stored change. request_hash: of the body it was begun by, where that may be repeated.
+    ``sweep_at`` is when a new worker must continue if the current one does not; None for never. ``batch_sids`` is the
+    current batch: some of it may have been commanded, none of it is counted. ``cursor`` is the position after the
+    batch, and ``at_end`` means that no batch follows.
+
+    ``worker`` is the unique name of the invocation that owns the batch, None if there is none. ``crashes`` counts the
+    workers that crashed during the current batch. ``results`` holds the result of every instance, as long as there
+    are at most as many as a batch has. ``problems`` lists the instances that were refused, unknown or failed, and
+    ``left_out`` counts those beyond the limit.
+
+    ``rev`` rises with each saved change. ``request_hash`` is the hash of the creating body, if the request may be
+    repeated.
     """
 
     sid: OperationSid
@@ -163,7 +166,7 @@ class BulkOperation:
 
 
 class OperationCommand(StrEnum):
-    """What an operator can tell an operation."""
+    """An operator's command to an operation."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -171,42 +174,44 @@ class OperationCommand(StrEnum):
 
 
 def begin(bulk: BulkOperation, only: Batch | None, *, worker: str) -> BulkOperation:
-    """An operation as it is stored first.
+    """Return the operation as it is first saved.
 
-    only: the whole selection, where it is small enough for the request, ``worker``, to command it itself; None: a
-    runner is to take it.
+    ``only`` is the whole selection if it is small enough for the request to command it itself as ``worker``. If
+    ``only`` is None, a bulk runner takes the operation.
     """
     if only is None:
         return bulk
     whole = replace(bulk, batch_sids=only.sids, cursor=only.cursor, at_end=True)
+    # An empty selection has nothing to command.
     if not only.sids:
         return _over(whole, BulkStatus.COMPLETED, now=bulk.started_at)
     return replace(whole, worker=worker, sweep_at=bulk.started_at + HELD_FOR)
 
 
-def taken(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
-    """The operation while an invocation has it; one that had it before and left a slice in hand has died."""
-    died = bulk.worker is not None and bool(bulk.batch_sids)
+def assign_worker(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
+    """Return the operation owned by ``worker``. If the last owner left a batch, it has crashed."""
+    crashed = bulk.worker is not None and bool(bulk.batch_sids)
     return replace(
         bulk,
         worker=worker,
-        crashes=bulk.crashes + 1 if died else bulk.crashes,
+        crashes=bulk.crashes + 1 if crashed else bulk.crashes,
         sweep_at=now + HELD_FOR,
         rev=bulk.rev + 1,
     )
 
 
-def at_hand(bulk: BulkOperation) -> tuple[InstanceSid, ...]:
-    """The instances to be commanded before anything is written down again."""
+def next_sids(bulk: BulkOperation) -> tuple[InstanceSid, ...]:
+    """Return the instances to command before the operation is saved again."""
+    # One by one, the crash count shows which instance crashes the workers.
     return bulk.batch_sids[:1] if bulk.crashes >= ONE_BY_ONE else bulk.batch_sids
 
 
 def is_given_up(bulk: BulkOperation) -> bool:
-    """Whether too many runners have died at the instance at hand."""
+    """Return whether too many workers have crashed at the next instance."""
     return bulk.crashes >= GIVEN_UP
 
 
-def reported(
+def report_results(
     bulk: BulkOperation,
     results: Sequence[ItemResult],
     *,
@@ -214,16 +219,18 @@ def reported(
     goes_on: bool,
     now: datetime,
 ) -> BulkOperation:
-    """The operation after an invocation has told what some of the slice in hand came to.
+    """Return the operation after a worker has reported the results of some instances of its batch.
 
-    follows: the slice it takes next, if nothing of this one is left. goes_on: it has the time to.
-    Paused meanwhile, what is left stays in hand for whoever resumes it; canceled meanwhile, it is dropped.
+    ``follows`` is the next batch, taken if nothing of the current one is left. ``goes_on`` means that the worker has
+    time to continue. If the operation was paused meanwhile, the rest of the batch is kept for a resume; if it was
+    canceled, the rest is dropped.
     """
-    told = {result.sid for result in results}
-    left = tuple(sid for sid in bulk.batch_sids if sid not in told)
+    result_sids = {result.sid for result in results}
+    left = tuple(sid for sid in bulk.batch_sids if sid not in result_sids)
     after = replace(
-        _counted(bulk, results),
+        _with_results(bulk, results),
         batch_sids=left,
+        # The rest of a batch at which workers crashed continues one by one.
         crashes=min(bulk.crashes, ONE_BY_ONE) if left else 0,
         rev=bulk.rev + 1,
         updated_at=now,
@@ -241,11 +248,7 @@ def reported(
 
 
 def apply_command(bulk: BulkOperation, command: OperationCommand, *, now: datetime) -> BulkOperation | None:
-    """The operation as an operator wants it: itself where it is that already, None where it is over.
-
-    Whoever works on it finishes its slice and counts it; where nobody lives to do so, the sweeper brings somebody
-    who counts what was done of it.
-    """
+    """Return the operation after an operator's command, or None if the operation has ended."""
     statuses = {
         OperationCommand.PAUSE: BulkStatus.PAUSED,
         OperationCommand.RESUME: BulkStatus.ACTIVE,
@@ -261,26 +264,25 @@ def apply_command(bulk: BulkOperation, command: OperationCommand, *, now: dateti
     if command is OperationCommand.CANCEL:
         after = replace(after, finished_at=now)
     if bulk.worker is not None:
+        # The worker finishes its batch and counts it. If it has crashed, the sweeper starts another one to count.
         return after
     return replace(
         after, sweep_at=None, batch_sids=() if command is OperationCommand.CANCEL else bulk.batch_sids
     )
 
 
-def is_of(bulk: BulkOperation, instance: Instance) -> bool:
-    """Whether an instance is the account's and was there when the operation began."""
+def is_in_scope(bulk: BulkOperation, instance: Instance) -> bool:
+    """Return whether the instance belongs to the account and existed when the operation started."""
     return instance.account_id == bulk.account_id and instance.created_at <= bulk.started_at
 
 
 def result_of(sid: InstanceSid, verdict: Verdict | None, operation: OperationSid) -> ItemResult:
-    """What a verdict means to the operation; None: there is no such instance.
-
-    AlreadyThere through the operation itself is its own change, whose runner died before it could tell.
-    """
+    """Return the result of a verdict; None means that there is no such instance."""
     match verdict:
         case Applied():
             return ItemResult(sid=sid, outcome=ItemOutcome.CHANGED)
         case AlreadyThere(instance=instance):
+            # A worker may have crashed after the change and before it was counted.
             ours = operation in instance.operations
             return ItemResult(sid=sid, outcome=ItemOutcome.CHANGED if ours else ItemOutcome.ALREADY_THERE)
         case Refused(why=why):
@@ -292,7 +294,7 @@ def result_of(sid: InstanceSid, verdict: Verdict | None, operation: OperationSid
 
 
 def name_of(command: BulkCommand) -> str:
-    """What a command is called on the wire and in the audit trail."""
+    """Return the command's name on the wire and in the audit trail."""
     match command:
         case Pause():
             return "pause"
@@ -310,7 +312,7 @@ def name_of(command: BulkCommand) -> str:
             assert_never(command)
 
 
-def _counted(bulk: BulkOperation, results: Sequence[ItemResult]) -> BulkOperation:
+def _with_results(bulk: BulkOperation, results: Sequence[ItemResult]) -> BulkOperation:
     counts = bulk.counts.plus(results)
     bad = [
         result for result in results if result.outcome not in (ItemOutcome.CHANGED, ItemOutcome.ALREADY_THERE)
@@ -319,6 +321,7 @@ def _counted(bulk: BulkOperation, results: Sequence[ItemResult]) -> BulkOperatio
     return replace(
         bulk,
         counts=counts,
+        # Each result is kept only while all results fit into one batch.
         results=(*bulk.results, *results) if counts.done <= BATCH_SIZE else (),
         problems=(*bulk.problems, *bad[:room]),
         left_out=bulk.left_out + len(bad[room:]),

@@ -1,7 +1,7 @@
-"""Work on many instances, carried on piece by piece until it is done.
+"""Release jobs: they unblock the instances of a paused queue or strategy after it is resumed.
 
-A drain frees what a paused queue or strategy blocked, once it is resumed: one for each partition of blocked
-instances, so that they go on side by side. Source: design section 3, item 3, and section 8.
+Each partition of blocked instances has its own job, so that the partitions are released in parallel.
+Source: design section 3, item 3, and section 8.
 """
 
 from dataclasses import dataclass, replace
@@ -13,28 +13,28 @@ from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Actor
 
 FREED_PER_SECOND = 400
-"""How many instances are freed a second, by all drains of a flag together."""
+"""How many instances are unblocked per second, by all release jobs of a flag together."""
 
 PAUSE_BETWEEN_LOOKS = timedelta(minutes=1)
-"""How long a drain that found nothing waits before it looks again."""
+"""How long a job waits before it checks an empty partition again."""
 
 QUIET = timedelta(minutes=10)
-"""How long a partition must stay empty to be drained: by then every runner has seen the flag cleared."""
+"""How long a partition must stay empty before its job ends: by then every runner has seen the cleared flag."""
 
 IN_HAND = timedelta(minutes=2)
-"""A drain taken in hand is left alone for so long; whoever works on it says so again in time."""
+"""How long a worker owns a job. It renews this while it works."""
 
 SAY_SO = timedelta(minutes=1)
-"""How long after that whoever works on it says so again."""
+"""How long after the last renewal a worker renews its ownership."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseJob:
-    """The freeing of one partition of blocked instances.
+    """The release of one partition of blocked instances.
 
-    owner: the account whose queue, or the strategy, that blocked them. sweep_at: when it is to go on.
-    freed: how many so far. empty_since: since when its partition has been found empty.
-    rev: rises with each stored change; a drain started anew begins above any rev of the one before.
+    ``owner`` is the account (queue) or the strategy that blocked them. ``sweep_at`` is when the job must continue.
+    ``freed`` counts the instances released so far. ``empty_since`` is since when the partition has been empty.
+    ``rev`` rises with each saved change.
     """
 
     sid: OperationSid
@@ -51,14 +51,14 @@ class ReleaseJob:
 
     @property
     def partition(self) -> str:
-        """The partition of the due index it frees."""
+        """Return the partition of the due index that the job releases."""
         return blocked_partition(self.blocked_by, self.owner, self.shard)
 
 
 def release_jobs(
     account: AccountId, flag: BlockedBy, owner: str, *, by: Actor, now: datetime
 ) -> tuple[ReleaseJob, ...]:
-    """The drains of a flag that has been cleared, due at once. Their sids are the flag's own."""
+    """Return the release jobs of a cleared flag, due at once. Their sids are derived from the flag."""
     return tuple(
         ReleaseJob(
             sid=OperationSid(f"release-{flag.value}-{owner}-{shard}"),
@@ -69,26 +69,29 @@ def release_jobs(
             started_at=now,
             started_by=by.name,
             sweep_at=now,
+            # A restarted job must begin above any ``rev`` of the job before it, whose late writes must fail.
             rev=round(now.timestamp() * 1000),
         )
         for shard in range(SHARDS)
     )
 
 
-def taken_in_hand(release_job: ReleaseJob, *, now: datetime) -> ReleaseJob:
-    """The drain while an invocation works on it."""
+def own_job(release_job: ReleaseJob, *, now: datetime) -> ReleaseJob:
+    """Return the job owned by the current invocation."""
     return replace(release_job, sweep_at=now + IN_HAND, rev=release_job.rev + 1)
 
 
 def after_batch(release_job: ReleaseJob, *, freed: int, is_empty: bool, now: datetime) -> ReleaseJob | None:
-    """The drain after an invocation has freed so many; None where it is done.
+    """Return the job after an invocation has released ``freed`` instances, or None if it is done.
 
-    is_empty: nothing was left to free; else the invocation ran out of time and the next goes on at once.
+    ``is_empty`` means that nothing was left. Otherwise the invocation ran out of time, and the next continues at
+    once.
     """
     after = replace(release_job, freed=release_job.freed + freed, rev=release_job.rev + 1)
     if not is_empty:
         return replace(after, empty_since=None, sweep_at=now)
     since = now if freed or release_job.empty_since is None else release_job.empty_since
+    # A runner that read the flag before it was cleared may still block its instance.
     if now - since >= QUIET:
         return None
     return replace(after, empty_since=since, sweep_at=now + PAUSE_BETWEEN_LOOKS)

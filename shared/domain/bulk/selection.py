@@ -1,10 +1,10 @@
-"""Which instances a bulk operation is for, and how far the walk through them has come.
+"""The selection of a bulk operation, and the position of the scan through it.
 
-A sieve looks closer than an index can: it holds an instance's present state against what was asked for, when the
-walk comes by and again when the instance is commanded.
+A filter checks the current state of an instance, which no index has. It is applied when the scan reaches the
+instance, and again when the instance is commanded.
 
-The walk goes from the oldest to the youngest. Neither the date an instance was created nor the folder and name
-of its strategy ever change, so a place in it stays a place, whatever the commands do meanwhile.
+The scan goes from the oldest instance to the newest. Neither an instance's creation date nor the folder and name of
+its strategy ever change, so a position stays valid while the commands change the instances.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ _ONE_MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What is asked of an instance besides whose it is.
+    """Conditions on the state of an instance.
 
-    phases: where it may stand; None: anywhere. planned_from (included), planned_until (not included): what it was
-    planned for; None for any time. One that waits for a call has no such date, and does not pass where either is
-    given; one that never had any date passes. at_rest: nothing of it may be in flight though it is stopped.
+    ``phases`` are the allowed phases, None for all. ``planned_from`` (inclusive) and ``planned_until`` (exclusive)
+    bound its planned date, None for no bound. With a bound, an instance that waits on call, and so has no date, does
+    not pass. An instance that never had a date passes. ``at_rest`` excludes stopped instances with a step in flight.
     """
 
     phases: tuple[Phase, ...] | None = None
@@ -35,7 +35,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfIds:
-    """Instances that are named, each once."""
+    """Instances selected by their ids, each once."""
 
     ids: tuple[InstanceSid, ...]
 
@@ -44,8 +44,8 @@ class OfIds:
 class OfStrategy:
     """Instances of a strategy.
 
-    version: on which they are; None for any. created_from, created_to: when they were created, both included;
-    None for any time. sieve: what else is asked of them.
+    ``version`` is their version, None for any. ``created_from`` and ``created_to`` are inclusive bounds of their
+    creation date, None for no bound. ``instance_filter`` has further conditions.
     """
 
     strategy: StrategySid
@@ -58,9 +58,9 @@ class OfStrategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfFolder:
-    """Instances of all strategies in a folder or below it; ``/`` is all there are. The rest as above.
+    """Instances of all strategies in a folder or below it; ``/`` selects all.
 
-    is_flat: what lies below the folder is left out.
+    ``is_flat`` excludes subfolders. The other fields are as in ``OfStrategy``.
     """
 
     folder: str
@@ -72,49 +72,53 @@ class OfFolder:
 
 
 Part = OfStrategy | OfFolder
-"""What an index can be walked along for."""
+"""A selection that is scanned along one index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfAny:
-    """Instances of any of several parts, one part after another; no instance may be of two of them."""
+    """Instances of several parts, one part after another. The parts must not overlap."""
 
     parts: tuple[Part, ...]
 
 
 Selection = OfIds | OfStrategy | OfFolder | OfAny
-"""Which instances."""
+"""The instances of a bulk operation."""
 
 
-def united(parts: Sequence[Part]) -> OfAny:
-    """The parts as one selection, without those that lie in others: parts that differ in their place alone."""
-    kept = list(dict.fromkeys(parts))
-    return OfAny(parts=tuple(one for one in kept if not any(_covers(other, one) for other in kept)))
+def combine_parts(parts: Sequence[Part]) -> OfAny:
+    """Return the parts as one selection, without parts that another one includes."""
+    unique = list(dict.fromkeys(parts))
+    return OfAny(parts=tuple(part for part in unique if not any(_covers(other, part) for other in unique)))
 
 
-def _covers(wider: Part, one: Part) -> bool:
-    match wider, one:
+def _covers(wider: Part, narrower: Part) -> bool:
+    """Return whether ``wider`` includes ``narrower``, if both differ only in strategy, version or folder."""
+    match wider, narrower:
         case OfStrategy(), OfStrategy():
-            return wider.version is None and one.version is not None and wider.strategy == one.strategy
-        case OfFolder(is_flat=False), OfFolder() if wider is not one:
-            same = wider.folder == one.folder and one.is_flat
-            return same or (wider.folder != one.folder and is_below(wider.folder, one.folder))
+            is_version_covered = wider.version is None and narrower.version is not None
+            return is_version_covered and wider.strategy == narrower.strategy
+        case OfFolder(is_flat=False), OfFolder() if wider is not narrower:
+            is_flat_part = wider.folder == narrower.folder and narrower.is_flat
+            return is_flat_part or (
+                wider.folder != narrower.folder and is_below(wider.folder, narrower.folder)
+            )
         case _:
             return False
 
 
-def is_below(folder: str, one: str) -> bool:
-    """Whether a folder is another one or lies below it."""
-    return one == folder or one.startswith(folder if folder == "/" else f"{folder}/")
+def is_below(folder: str, other: str) -> bool:
+    """Return whether ``other`` is ``folder`` or lies below it."""
+    return other == folder or other.startswith(folder if folder == "/" else f"{folder}/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How far the walk has come.
+    """The position of a scan.
 
-    part: of several, which one it is in. passed: of ids, how many. folder_name: of a folder, the last strategy
-    reached, by folder and name; strategy: its sid while its instances are walked through. created_at, sid: the last
-    instance looked at.
+    ``part`` is the index of the current part, and ``passed`` the number of ids passed. In a folder, ``folder_name``
+    is the folder and name of the last strategy reached, and ``strategy`` its sid while its instances are scanned.
+    ``created_at`` and ``sid`` belong to the last instance scanned.
     """
 
     part: int = 0
@@ -126,12 +130,12 @@ class Cursor:
 
 
 START = Cursor()
-"""Where every walk begins."""
+"""The position at which every scan starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The next instances of a selection, and where the walk goes on behind them; at_end: nowhere."""
+    """The next instances of a selection, and the position after them. ``at_end`` means that none follow."""
 
     sids: tuple[InstanceSid, ...]
     cursor: Cursor
@@ -139,7 +143,10 @@ class Batch:
 
 
 def is_selected(selection: Part, instance: Instance, *, now: datetime) -> bool:
-    """Whether an instance of the strategy, created at the time, is also of status and version and passes the sieve."""
+    """Return whether an instance matches the selection's status, version and filter.
+
+    Its strategy and creation date must match already.
+    """
     of_version = isinstance(selection, OfFolder) or selection.version in (None, instance.strategy_version)
     is_meant = of_version and instance.status in selection.statuses
     return is_meant and (
@@ -148,13 +155,13 @@ def is_selected(selection: Part, instance: Instance, *, now: datetime) -> bool:
 
 
 def is_still_selected(selection: Selection, instance: Instance, *, now: datetime) -> bool:
-    """Whether an instance that was selected still passes the sieve, where there is one."""
+    """Return whether a selected instance still passes the selection's filter."""
     instance_filter = filter_of(selection)
     return instance_filter is None or passes(instance_filter, instance, now=now)
 
 
 def filter_of(selection: Selection) -> Filter | None:
-    """The sieve of a selection; of several parts it is the same."""
+    """Return the filter of a selection, or None. All parts of a selection have the same one."""
     match selection:
         case OfIds():
             return None
@@ -165,7 +172,7 @@ def filter_of(selection: Selection) -> Filter | None:
 
 
 def passes(instance_filter: Filter, instance: Instance, *, now: datetime) -> bool:
-    """Whether an instance is as a sieve asks, at an instant."""
+    """Return whether an instance passes a filter at an instant."""
     phase = phase_of(instance, now=now)
     if instance_filter.phases is not None and phase not in instance_filter.phases:
         return False
@@ -183,14 +190,18 @@ def passes(instance_filter: Filter, instance: Instance, *, now: datetime) -> boo
 
 
 def created_since(selection: Part) -> datetime | None:
-    """Since when instances were created, in whole milliseconds, as they are; None: ever."""
+    """Return the lower bound of the creation date, or None if there is none."""
     since = selection.created_from
     if since is None or since.microsecond % 1000 == 0:
         return since
+    # Creation dates are whole milliseconds, so the bound is rounded up to one.
     return since.replace(microsecond=since.microsecond // 1000 * 1000) + _ONE_MILLISECOND
 
 
 def created_until(selection: Part, begun_at: datetime) -> datetime:
-    """Up to when instances were created: those that come about later are not meant, in whole milliseconds."""
+    """Return the upper bound of the creation date, in whole milliseconds.
+
+    Instances created after the operation began are never selected.
+    """
     until = begun_at if selection.created_to is None else min(begun_at, selection.created_to)
     return until.replace(microsecond=until.microsecond // 1000 * 1000)

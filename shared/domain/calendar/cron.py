@@ -2,7 +2,7 @@
 
 A fixed-time expression leaves out at least one hour. Each of its times fires once on each of its days, whatever the
 clocks do: a time in a gap fires at the first instant after the gap, and of a time that occurs twice the first counts.
-An interval expression fires in every hour. It fires at every instant at which the clocks show one of its times, so
+An interval expression fires in every hour. It fires at every instant at which the clocks show any of its times, so
 that it ticks evenly through a change by whole hours.
 Source: design section 4; contracts/core.md section 4.1; docs/decisions/0018.
 """
@@ -109,7 +109,7 @@ def _fired_before(at: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _tick(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:
-    """Return the first instant, from this one on, at which the clocks show one of the times."""
+    """Return the first instant, from this one on, at which the clocks show any of the times."""
     # Between two changes of the clocks, local time advances evenly, so each such stretch is searched by itself.
     while True:
         local = cron.times.first_from(_shown(at, zone))
@@ -145,7 +145,7 @@ def _change_within(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _shown(at: datetime, zone: ZoneInfo) -> datetime:
-    """Return what the clocks of a zone show at an instant, as a naive datetime."""
+    """Return the local time of a zone at an instant, as a naive datetime."""
     return at.astimezone(zone).replace(tzinfo=None)
 
 

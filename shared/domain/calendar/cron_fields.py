@@ -56,12 +56,12 @@ class Word:
 
     def entries(self) -> list["Word"]:
         """Return the entries of a list."""
-        found: list[Word] = []
+        entries: list[Word] = []
         offset = self.offset
         for text in self.text.split(","):
-            found.append(Word(text=text, offset=offset))
+            entries.append(Word(text=text, offset=offset))
             offset += len(text) + 1
-        return found
+        return entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +103,18 @@ def words(text: str) -> list[Word]:
     for offset, letter in enumerate(text):
         if not letter.isascii() or not (letter.isprintable() or letter == "\t"):
             raise CronError(Fault(message=f"{letter!r} is not allowed here", offset=offset))
-    return [Word(text=found[0].upper(), offset=found.start()) for found in _WORD.finditer(text)]
+    return [Word(text=match[0].upper(), offset=match.start()) for match in _WORD.finditer(text)]
 
 
 def read_list(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> list[T]:
-    """Return the value of each entry of a list, and append what is wrong to ``faults``."""
-    found: list[T] = []
+    """Return the value of each entry of a list, and append problems to ``faults``."""
+    values: list[T] = []
     for entry in word.entries():
         try:
-            found.append(read(entry))
+            values.append(read(entry))
         except CronError as error:
             faults.extend(error.faults)
-    return found
+    return values
 
 
 def numbers(of: Field, entry: Word) -> frozenset[int]:
@@ -122,18 +122,18 @@ def numbers(of: Field, entry: Word) -> frozenset[int]:
 
     ``5/2`` continues from 5 to the end of the field. A range beyond the end wraps around.
     """
-    found = _NUMBERS.fullmatch(entry.text)
-    if found is None:
+    match = _NUMBERS.fullmatch(entry.text)
+    if match is None:
         raise entry.fault(f"{entry.text!r} cannot be {of.name}" if entry.text else "an entry is missing")
-    first, last, step = found["first"], found["last"], _step(of, found["step"], entry)
+    first, last, step = match["first"], match["last"], _step(of, match["step"], entry)
     low = of.low if first is None else of.number(first, entry)
-    if found["step"] is not None and first in of.names and not of.names_step:
+    if match["step"] is not None and first in of.names and not of.names_step:
         if last is not None:
             raise entry.fault("a step cannot follow a range of names; write their numbers")
         step = of.size  # Quartz ignores what follows a name
     if last is not None:
         high = _rising(of, low, of.number(last, entry), entry)
-    elif first is None or found["step"] is not None:
+    elif first is None or match["step"] is not None:
         low, high = of.low + (low - of.low) % of.size, of.low + of.size - 1
     else:
         high = low

@@ -15,7 +15,7 @@ MAX_GAP_YEARS = 40
 
 HOURS_OF_A_DAY = 24
 LAST = -1
-"""``OnWeekdays.nth`` for the last one of a month."""
+"""The value of ``OnWeekdays.nth`` for the last such weekday of a month."""
 
 _ONE_SECOND = timedelta(seconds=1)
 
@@ -105,7 +105,7 @@ DayRule = OnDays | FromLastDay | NearestWorkday | OnWeekdays
 class LocalTimes:
     """The local times an expression names, whatever the zone; numbers rise.
 
-    A day counts if one of the rules in ``days`` names it. ``years`` is None for any year.
+    A day counts if any rule in ``days`` matches it. ``years`` is None for any year.
     """
 
     seconds: tuple[int, ...] = (0,)

@@ -1,4 +1,4 @@
-"""Local dates in an IANA zone, and the instants they stand for.
+"""Local dates in an IANA zone, and their instants.
 
 Some wall-clock dates do not exist: 31 February, or 02:30 in the night when the clocks go forward. A ``Moment``
 therefore keeps two values: the anchor, which is the local date before any clamp or gap, and ``at``, the instant.
@@ -129,7 +129,7 @@ def moment_at(at: datetime, zone: ZoneInfo) -> Moment:
 
 
 def moment_of(anchor: Anchor, zone: ZoneInfo) -> Moment:
-    """Return the moment that a local date stands for.
+    """Return the moment of a local date.
 
     The day is clamped to the month; hour 24 is hour 0 of the next day; a time in a gap becomes the first instant after
     the gap; of a time that occurs twice the first counts.
@@ -150,7 +150,7 @@ def later(base: Moment, span: Span, zone: ZoneInfo) -> Moment:
 
     Years and months count from the anchor's month and keep its day and time: 31 Jan, 28 Feb, 31 Mar.
     Days count from the clamped anchor and keep its time: 02:30 is 02:30 again on the day after a gap.
-    Hours, minutes and seconds elapse from the instant, and the anchor becomes what the clocks then show.
+    Hours, minutes and seconds elapse from the instant, and the anchor becomes the local time then.
     Raises: DateError: if the date is outside the years 1 to 9999.
     """
     return _moved(base, span, span.amount, zone)
@@ -173,14 +173,14 @@ def parse_instant(text: str) -> datetime:
     Seconds may be left out; digits below a microsecond are dropped; a leap second is the next second.
     Raises: DateError: if the text has no offset, is a date alone, or names a day that the month does not have.
     """
-    if (found := _INSTANT.fullmatch(text)) is None:
+    if (match := _INSTANT.fullmatch(text)) is None:
         raise DateError(f"{text[:64]!r} is not a date and time with an offset such as 2026-01-31T10:00:00Z")
-    leap = found["second"] == "60"
-    second, fraction = "59" if leap else found["second"] or "00", (found["fraction"] or "")[:6].ljust(6, "0")
-    offset = found["offset"].upper().replace("Z", "+00:00")
+    leap = match["second"] == "60"
+    second, fraction = "59" if leap else match["second"] or "00", (match["fraction"] or "")[:6].ljust(6, "0")
+    offset = match["offset"].upper().replace("Z", "+00:00")
     with _Calendar():
         at = datetime.fromisoformat(
-            f"{found['date']}T{found['minute']}:{second}.{fraction}{offset}"
+            f"{match['date']}T{match['minute']}:{second}.{fraction}{offset}"
         ).astimezone(UTC)
         if leap and (at.hour, at.minute) != (23, 59):
             raise DateError(f"{text!r} is not a leap second: leap seconds end a day of UTC")

@@ -1,6 +1,6 @@
-"""When one instance runs, where that is not for its strategy's calendars to say.
+"""An instance's own schedule, instead of the dates of its strategy's calendars.
 
-What each cycle runs stays the strategy's: the task of the calendar chosen for it.
+The strategy's calendars still choose the task of each cycle.
 Source: contracts/mapping.md D.5; contracts/process.md C.5; docs/decisions/0024.
 """
 
@@ -15,15 +15,15 @@ from shared.domain.calendar.dates import zone_named
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnSchedule:
-    """Once, at the instance's start date, or by a cron expression of its own.
+    """A single date, the instance's start date, or a cron expression of its own.
 
-    cron: the expression, checked before; None for a single date. timezone: in which it is read; None: the strategy's.
-    once: only the first fire of the expression counts.
-    at_once: its first cycle has the start date, whatever the expression says.
-    opens_at: nothing of it comes before then, but for a run at once; None: the start date.
-    on_call: its only event is on hold, without a date, until an operator runs it.
-    retry_times: how often a failed attempt is tried again; None: as the strategy says.
-    goes_on: a run whose attempts are used up fails, and the plan goes on.
+    ``cron`` is the checked expression, None for a single date, and ``timezone`` its zone, None for the strategy's. With
+    ``once`` only the first fire counts. With ``at_once`` the first cycle has the start date. Other cycles are not
+    before ``opens_at``, None for the start date. With ``on_call`` its only event is on hold, without a date, until an
+    operator runs it.
+
+    ``retry_times`` overrides the number of retries, None for the strategy's. With ``goes_on`` a run without attempts
+    left fails and the plan continues.
     """
 
     cron: str | None = None
@@ -37,19 +37,20 @@ class OwnSchedule:
 
     @property
     def expression(self) -> Cron | None:
-        """The expression, read."""
+        """Return the parsed expression, or None."""
         return None if self.cron is None else _read(self.cron)
 
     @property
     def is_single(self) -> bool:
-        """Whether it has one cycle."""
+        """Return whether it has only one cycle."""
         return self.once or self.cron is None
 
     def zone(self, usual: ZoneInfo) -> ZoneInfo:
-        """The zone of its dates. usual: the strategy's."""
+        """Return the zone of its dates; ``usual`` is the strategy's."""
         return usual if self.timezone is None else zone_named(self.timezone)
 
 
+# Parsing is costly, and each command of an instance needs the expression.
 @lru_cache(maxsize=256)
 def _read(text: str) -> Cron:
     return read_cron(text)

@@ -97,13 +97,13 @@ def _day_rules(day: Word, weekday: Word, faults: list[Fault]) -> tuple[DayRule, 
 
 
 def _day_rule(entry: Word) -> DayRule:
-    if found := _FROM_LAST.fullmatch(entry.text):
-        back = int(found["back"] or 0)
+    if match := _FROM_LAST.fullmatch(entry.text):
+        back = int(match["back"] or 0)
         if back > _MAX_BACK:
             raise entry.fault(f"L- goes back 0 to {_MAX_BACK} days, not {back}")
-        return FromLastDay(back, found["weekday"] is not None)
-    if found := _NEAREST.fullmatch(entry.text):
-        return NearestWorkday(_DAY.number(found["day"], entry))
+        return FromLastDay(back, match["weekday"] is not None)
+    if match := _NEAREST.fullmatch(entry.text):
+        return NearestWorkday(_DAY.number(match["day"], entry))
     return OnDays(numbers(_DAY, entry))
 
 

@@ -51,7 +51,7 @@ def unix_cron(fields: Sequence[Word]) -> LocalTimes:
 
 
 def _day_rules(day: Word, weekday: Word, faults: list[Fault]) -> tuple[DayRule, ...]:
-    """If both day fields restrict the day, one of them is enough; a field that says ``*`` does not restrict it."""
+    """If both day fields restrict the day, either is enough; a field that says ``*`` does not restrict it."""
     days = OnDays(_numbers_of(_DAY, day, faults))
     weekdays = OnWeekdays(frozenset(number + 1 for number in _numbers_of(_WEEKDAY, weekday, faults)))
     if _is_open(day):

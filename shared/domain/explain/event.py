@@ -1,4 +1,4 @@
-"""Why one event of an instance had, or had not, run at an instant.
+"""The reason why one event of an instance had, or had not, run at an instant.
 
 Source: contracts/core.md section 5 (``explain``); docs/decisions/0021.
 """
@@ -17,8 +17,8 @@ from shared.domain.steps.history import PastEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A reason, with its evidence: since and until when it held, by whom and why it came about."""
+class Finding:
+    """A reason with its evidence: from when until when it applied, who caused it, and why."""
 
     reason: Reason
     since: datetime | None = None
@@ -29,118 +29,130 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked about an event: the state of things at ``at``, which is ``now`` or before it.
+    """A question about an event at the instant ``at``, which is ``now`` or earlier.
 
-    stood: where its instance stood then. blocked_by: the flag that is up now, if one is.
+    ``status`` is the status of its instance at that instant. ``blocked_by`` is the flag that is paused now, if any.
     """
 
     instance: Instance
-    stood: StatusAt
+    status: StatusAt
     at: datetime
     now: datetime
     blocked_by: BlockedBy | None = None
 
 
-def told(asked: Question, past: PastEvent) -> Told:
-    """Why the event had or had not run by then."""
+def explain_event(question: Question, past: PastEvent) -> Finding:
+    """Return why the event had, or had not, run at the instant."""
     record, event = past.record, past.event
     if record is not None:
-        fate = _fate(asked.instance, record)
-        never_ran = fate.reason in (Reason.SKIPPED, Reason.SUPERSEDED)
-        if record.finished_at <= asked.at or never_ran:
-            return fate
-    if event.created_at > asked.at:
-        return stood_still(asked.stood) or Told(reason=Reason.CREATED_LATER, since=event.created_at)
+        outcome = _final_outcome(question.instance, record)
+        never_ran = outcome.reason in (Reason.SKIPPED, Reason.SUPERSEDED)
+        if record.finished_at <= question.at or never_ran:
+            return outcome
+    if event.created_at > question.at:
+        return downtime_finding(question.status) or Finding(
+            reason=Reason.CREATED_LATER, since=event.created_at
+        )
+    # The most specific evidence first: the steps around the instant, then the event's status, then its instance's.
     return (
-        _under_way(asked, past)
-        or _as_it_stands(asked, event)
-        or _had_failed(asked, past)
-        or stood_still(asked.stood)
-        or _waiting(asked, past)
+        _in_run(question, past)
+        or _by_status(question, event)
+        or _had_failed(question, past)
+        or downtime_finding(question.status)
+        or _waiting(question, past)
     )
 
 
-def stood_still(stood: StatusAt) -> Told | None:
-    """What kept the instance from running anything then; None where nothing is known to have."""
-    downtime = stood.downtime
+def downtime_finding(status: StatusAt) -> Finding | None:
+    """Return the downtime that kept the instance from running due events, or None if none is known."""
+    downtime = status.downtime
     if downtime is None:
         return None
     if downtime.blocked_by is not None:
-        return replace(held(downtime.blocked_by), since=downtime.since, until=downtime.until)
-    return Told(
-        reason=Reason.PAUSED, since=stood.since, until=downtime.until, by=downtime.by, why=downtime.why
+        return replace(flag_finding(downtime.blocked_by), since=downtime.since, until=downtime.until)
+    return Finding(
+        reason=Reason.PAUSED, since=status.since, until=downtime.until, by=downtime.by, why=downtime.why
     )
 
 
-def held(flag: BlockedBy) -> Told:
-    """A flag that is up now."""
-    return Told(reason=Reason.HELD_BY_QUEUE if flag is BlockedBy.QUEUE else Reason.HELD_BY_STRATEGY)
+def flag_finding(flag: BlockedBy) -> Finding:
+    """Return the finding for a flag that is paused now."""
+    return Finding(reason=Reason.HELD_BY_QUEUE if flag is BlockedBy.QUEUE else Reason.HELD_BY_STRATEGY)
 
 
-def _fate(instance: Instance, record: EventRecord) -> Told:
-    """What a closed event came to in the end."""
+def _final_outcome(instance: Instance, record: EventRecord) -> Finding:
+    """Return how a closed event ended."""
     event, since = record.event, record.finished_at
     match record.closed_by:
         case ClosedBy.LATE_PLAN:
-            return Told(reason=Reason.SKIPPED, since=since, by=record.by, why=record.reason or record.why)
+            # Its author is the one whose resume skipped the date, if any.
+            return Finding(reason=Reason.SKIPPED, since=since, by=record.by, why=record.reason or record.why)
         case ClosedBy.MIGRATION:
-            return Told(reason=Reason.SUPERSEDED, since=since, by=record.by, why=record.reason or record.why)
+            why = record.reason or record.why
+            return Finding(reason=Reason.SUPERSEDED, since=since, by=record.by, why=why)
         case ClosedBy.INSTANCE:
             by = None if instance.stop is None else instance.stop.by
-            return Told(reason=Reason.CANCELED, since=since, by=by, why=_ended(instance, record))
+            return Finding(reason=Reason.CANCELED, since=since, by=by, why=_why_ended(instance, record))
         case ClosedBy.OPERATOR | ClosedBy.CONTROLLER | ClosedBy.MAIN_EVENT | ClosedBy.END_DATE:
             why = record.why if record.reason is None else f"{record.why}: {record.reason}"
             by = "controller" if record.closed_by is ClosedBy.CONTROLLER else record.by
-            return Told(reason=Reason.CANCELED, since=since, by=by, why=why)
+            return Finding(reason=Reason.CANCELED, since=since, by=by, why=why)
         case ClosedBy.RUN | ClosedBy.CRASHES:
             reason = {EventStatus.PROCESSED: Reason.RAN, EventStatus.FAILED: Reason.FAILED}.get(
                 event.status, Reason.CANCELED
             )
-            return Told(reason=reason, since=since, why=record.why)
+            return Finding(reason=reason, since=since, why=record.why)
         case _:
             assert_never(record.closed_by)
 
 
-def _ended(instance: Instance, record: EventRecord) -> str | None:
-    """Why its instance closed it, with what was given for that."""
+def _why_ended(instance: Instance, record: EventRecord) -> str | None:
+    """Return why the event closed with its instance, with the reason given for that."""
     return record.why if instance.stop_note in (None, record.why) else f"{record.why}: {instance.stop_note}"
 
 
-def _under_way(asked: Question, past: PastEvent) -> Told | None:
-    """What its own run was at, as far as its steps tell; None where it was not, or had been set down."""
+def _in_run(question: Question, past: PastEvent) -> Finding | None:
+    """Return the activity of the event's run by its steps, or None if it was not running or waiting."""
     entries = [step.entry for step in past.steps if step.entry is not None]
-    begun = [entry for entry in entries if entry.started_at <= asked.at]
+    begun = [entry for entry in entries if entry.started_at <= question.at]
     if not begun:
         return None
     last = begun[-1]
-    if last.finished_at > asked.at:
-        return Told(reason=Reason.EXECUTING, since=_run_began(entries, last), until=_run_ended(past, last))
-    is_hurried = (
-        past.event.progress.delay_skipped and last is entries[-1] and past.event.updated_at <= asked.at
+    if last.finished_at > question.at:
+        return _executing(past, entries, last)
+    # An operator's ``execute`` ends the wait, although the journal still has its date.
+    is_delay_skipped = (
+        past.event.progress.delay_skipped and last is entries[-1] and past.event.updated_at <= question.at
     )
-    waits = None if is_hurried else _waits_after(last, asked.at)
+    waits = None if is_delay_skipped else _waits_after(last, question.at)
     if waits is not None:
         return waits
-    resumed = entries[len(begun)] if len(begun) < len(entries) else None
-    goes_on = isinstance(last.then, Intent) and resumed is not None and resumed.run == last.run
-    if goes_on and stood_still(asked.stood) is None:
-        return Told(reason=Reason.EXECUTING, since=_run_began(entries, last), until=_run_ended(past, last))
+    following = entries[len(begun)] if len(begun) < len(entries) else None
+    continues = isinstance(last.then, Intent) and following is not None and following.run == last.run
+    if continues and downtime_finding(question.status) is None:
+        return _executing(past, entries, last)
     return None
 
 
-def _waits_after(last: JournalEntry, at: datetime) -> Told | None:
-    """A date that what follows a step waits for."""
+def _executing(past: PastEvent, entries: list[JournalEntry], entry: JournalEntry) -> Finding:
+    """Return the finding for an event that was executing the run of a journal entry."""
+    began_at = next(other.started_at for other in entries if other.run == entry.run)
+    return Finding(reason=Reason.EXECUTING, since=began_at, until=_run_ended_at(past, entry))
+
+
+def _waits_after(last: JournalEntry, at: datetime) -> Finding | None:
+    """Return the wait that follows a step, or None if it does not last until the instant."""
     then = last.then
     if isinstance(then, Intent):
         if then.awaits:
-            return Told(reason=Reason.WAITING_FOR_ANSWER, since=last.finished_at, until=then.answer_by)
+            return Finding(reason=Reason.WAITING_FOR_ANSWER, since=last.finished_at, until=then.answer_by)
         if then.not_before is None or then.not_before <= at:
             return None
-        return Told(reason=Reason.WAITING_FOR_DELAY, since=last.finished_at, until=then.not_before)
+        return Finding(reason=Reason.WAITING_FOR_DELAY, since=last.finished_at, until=then.not_before)
     failure = then.failure
     if then.how is not Ending.RETRY or failure is None or failure.retry_at is None or failure.retry_at <= at:
         return None
-    return Told(
+    return Finding(
         reason=Reason.WAITING_FOR_RETRY,
         since=failure.failed_at,
         until=failure.retry_at,
@@ -148,75 +160,75 @@ def _waits_after(last: JournalEntry, at: datetime) -> Told | None:
     )
 
 
-def _had_failed(asked: Question, past: PastEvent) -> Told | None:
-    """The failure it had come to by then, where it was run again only later."""
-    if past.event.updated_at <= asked.at and past.record is None:
+def _had_failed(question: Question, past: PastEvent) -> Finding | None:
+    """Return the failure of an event that was redriven after the instant, else None."""
+    if past.event.updated_at <= question.at and past.record is None:
         return None
     entries = [step.entry for step in past.steps if step.entry is not None]
-    ends = [entry for entry in entries if entry.finished_at <= asked.at]
-    then = ends[-1].then if ends else None
-    failed = isinstance(then, RunEnd) and then.how is Ending.EXHAUSTED and then.failure
-    if not failed or failed.pauses:
+    ended = [entry for entry in entries if entry.finished_at <= question.at]
+    then = ended[-1].then if ended else None
+    failure = then.failure if isinstance(then, RunEnd) and then.how is Ending.EXHAUSTED else None
+    if failure is None or failure.pauses:
         return None
-    return Told(reason=Reason.FAILED, since=failed.failed_at, why=failed.error.message)
+    return Finding(reason=Reason.FAILED, since=failure.failed_at, why=failure.error.message)
 
 
-def _as_it_stands(asked: Question, event: Event) -> Told | None:
-    """What its status says, where that has not changed since then; None where it merely waits."""
-    if event.updated_at > asked.at or event.status.is_final:
-        return _off_hold_since(asked, event)
+def _by_status(question: Question, event: Event) -> Finding | None:
+    """Return the finding for the event's status, if it is unchanged since the instant; None if it just waits."""
+    if event.updated_at > question.at or event.status.is_final:
+        return _was_onhold(question, event)
     match event.status:
         case EventStatus.EXECUTING:
-            return Told(reason=Reason.EXECUTING, since=event.times.executed_at)
+            return Finding(reason=Reason.EXECUTING, since=event.times.executed_at)
         case EventStatus.ONHOLD:
-            return Told(reason=Reason.ON_HOLD, since=event.created_at, why=event.problem)
+            return Finding(reason=Reason.ON_HOLD, since=event.created_at, why=event.problem)
         case EventStatus.PAUSED if event.paused_for is not None:
-            return _paused(asked, event, event.paused_for)
+            return _paused(question, event, event.paused_for)
         case _:
             return None
 
 
-def _off_hold_since(asked: Question, event: Event) -> Told | None:
-    if event.times.off_hold_at is None or event.times.off_hold_at <= asked.at:
+def _was_onhold(question: Question, event: Event) -> Finding | None:
+    if event.times.off_hold_at is None or event.times.off_hold_at <= question.at:
         return None
-    return Told(reason=Reason.ON_HOLD, since=event.created_at, until=event.times.off_hold_at)
+    return Finding(reason=Reason.ON_HOLD, since=event.created_at, until=event.times.off_hold_at)
 
 
-def _paused(asked: Question, event: Event, what_for: PausedFor) -> Told:
-    """Whom it waits for. Its instance's pause says who did it; alone on a final instance, its own error does."""
-    instance = stood_still(asked.stood) or Told(reason=Reason.PAUSED, since=event.updated_at)
-    why = instance.why or event.last_error
-    match what_for:
+def _paused(question: Question, event: Event, paused_for: PausedFor) -> Finding:
+    """Return the finding for a PAUSED event.
+
+    The instance's pause has the actor. On a final instance there is none, and the event's own error is the reason.
+    """
+    pause = downtime_finding(question.status) or Finding(reason=Reason.PAUSED, since=event.updated_at)
+    match paused_for:
         case PausedFor.ANSWER:
             answer_by = None if event.pause is None else event.pause.answer_by
-            return Told(reason=Reason.WAITING_FOR_ANSWER, since=event.updated_at, until=answer_by)
+            return Finding(reason=Reason.WAITING_FOR_ANSWER, since=event.updated_at, until=answer_by)
         case PausedFor.IN_DOUBT:
-            return replace(instance, reason=Reason.IN_DOUBT, since=event.updated_at, why=event.last_error)
+            return replace(pause, reason=Reason.IN_DOUBT, since=event.updated_at, why=event.last_error)
         case PausedFor.EXHAUSTED | PausedFor.POISONED | PausedFor.OPERATOR:
-            return replace(instance, reason=Reason.PAUSED, why=why)
+            return replace(pause, reason=Reason.PAUSED, why=pause.why or event.last_error)
         case _:
-            assert_never(what_for)
+            assert_never(paused_for)
 
 
-def _waiting(asked: Question, past: PastEvent) -> Told:
-    """An event that was open then, and that nothing we know of kept from running."""
+def _waiting(question: Question, past: PastEvent) -> Finding:
+    """Return the finding for an event that was open, with nothing known that kept it from running."""
     event = past.event
-    if past.record is None and event.updated_at <= asked.at:
-        if event.due_at > asked.at:
-            return Told(reason=Reason.NOT_YET_DUE, until=event.due_at)
-        if asked.at == asked.now and asked.blocked_by is not None:
-            return held(asked.blocked_by)
-        running = asked.instance.executing
-        if asked.at == asked.now and running is not None:
-            return Told(reason=Reason.IN_LINE, since=running.times.executed_at)
-        return Told(reason=Reason.DUE, since=event.due_at)
-    return Told(reason=Reason.UNKNOWN)
+    if past.record is None and event.updated_at <= question.at:
+        if event.due_at > question.at:
+            return Finding(reason=Reason.NOT_YET_DUE, until=event.due_at)
+        # Flags and leases have no history, so they explain only the present.
+        if question.at == question.now and question.blocked_by is not None:
+            return flag_finding(question.blocked_by)
+        running = question.instance.executing
+        if question.at == question.now and running is not None:
+            return Finding(reason=Reason.IN_LINE, since=running.times.executed_at)
+        return Finding(reason=Reason.DUE, since=event.due_at)
+    return Finding(reason=Reason.UNKNOWN)
 
 
-def _run_began(entries: list[JournalEntry], of: JournalEntry) -> datetime:
-    return next(entry.started_at for entry in entries if entry.run == of.run)
-
-
-def _run_ended(past: PastEvent, of: JournalEntry) -> datetime | None:
-    last = [step.entry for step in past.steps if step.entry is not None and step.run == of.run][-1]
+def _run_ended_at(past: PastEvent, entry: JournalEntry) -> datetime | None:
+    """Return when the run of a journal entry ended, or None if its last known step was not its end."""
+    last = [step.entry for step in past.steps if step.entry is not None and step.run == entry.run][-1]
     return None if isinstance(last.then, Intent) else last.finished_at

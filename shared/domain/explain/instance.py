@@ -1,6 +1,6 @@
-"""Why something did or did not run on an instance at an instant.
+"""The reason why something did, or did not, run on an instance at an instant.
 
-Pure: told from the instance, its events around that time, what its strategy foresees, and the flags of now.
+It is derived from the instance, its events around that time, its forecast, and the flags that are paused now.
 Source: contracts/core.md section 5; docs/api/core.md (what ``at`` means); docs/decisions/0021.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.explain.event import Question, Told, held, stood_still, told
+from shared.domain.explain.event import Finding, Question, downtime_finding, explain_event, flag_finding
 from shared.domain.explain.reasons import Reason
 from shared.domain.instance.downtime import StatusAt, status_at
 from shared.domain.instance.due import GRACE
@@ -22,16 +22,16 @@ from shared.domain.steps.history import PastEvent
 A_MINUTE = timedelta(minutes=1)
 
 MAX_SUBJECTS = 20
-"""So many events are told about at most."""
+"""The most events that an explanation is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What there is to tell from.
+class Evidence:
+    """The facts that an explanation is derived from.
 
-    events: open and closed, those around the time at least. ahead: what is foreseen, up to beyond the time where
-    that has not come; all of it where ``plan_ends``. blocked_by: the flag that is up now. audit: entries about the
-    instance around the time.
+    ``events`` are open and closed events, at least those around the instant. ``ahead`` are the forecast cycles, at
+    least up to an instant in the future; with ``plan_ends`` they are all that follow. ``blocked_by`` is the flag that
+    is paused now. ``audit`` are entries about the instance from around the instant.
     """
 
     instance: Instance
@@ -44,8 +44,8 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """An event and its planned date. past: None for one that is only foreseen."""
+class PlannedEvent:
+    """An event with its cycle. ``past`` is None if it is only forecast."""
 
     event: Event
     cycle: int
@@ -53,159 +53,173 @@ class Planned:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not closed."""
+        """Return whether it has not closed."""
         return self.past is None or self.past.record is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Why one event had or had not run."""
+class EventExplanation:
+    """The reason why one event had, or had not, run."""
 
-    about: Planned
-    told: Told
+    planned: PlannedEvent
+    finding: Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why something did or did not run.
+    """The reason why something did, or did not, run.
 
-    told: of the first of the events, or, where none was meant to run then, of the instance. before, after: the
-    nearest planned dates of other events, as far as they are known.
+    ``finding`` is that of the first event or, if no event was to run then, of the instance. ``before`` and ``after``
+    are the nearest planned events, as far as they are known.
     """
 
     at: datetime
-    told: Told
-    stood: StatusAt | None
-    events: tuple[Answer, ...] = ()
-    before: Planned | None = None
-    after: Planned | None = None
+    finding: Finding
+    status: StatusAt | None
+    events: tuple[EventExplanation, ...] = ()
+    before: PlannedEvent | None = None
+    after: PlannedEvent | None = None
 
 
 def subjects(instance: Instance, records: Iterable[EventRecord], at: datetime) -> tuple[int, ...]:
-    """The numbers of the events that a question about an instant is about, main events first.
+    """Return the numbers of the events that a question about an instant refers to, main events first.
 
-    Those planned for that minute, begun last in it, or standing for skipped dates around it; where there are none,
-    those whose date had come by then and that had not closed yet.
+    These are the events planned for that minute, last begun in it, or skipped with a range of dates around it. If there
+    are none, these are the events whose date had passed and that had not closed.
     """
+    # The record of an event that is open again does not count.
     closed = [record for record in records if instance.event(record.event.seq) is None]
     pairs = [(record.event, record) for record in closed] + [(event, None) for event in instance.events]
     minute = at.replace(second=0, microsecond=0)
-    found = [event for event, record in pairs if _is_meant(event, record, minute)]
-    if not found:
-        found = [event for event, record in pairs if _was_open(event, record, at)]
-    found.sort(key=lambda event: (not event.is_main, -event.seq))
-    return tuple(event.seq for event in found[:MAX_SUBJECTS])
+    events = [event for event, record in pairs if _belongs_to(event, record, minute)]
+    if not events:
+        events = [event for event, record in pairs if _was_open(event, record, at)]
+    events.sort(key=lambda event: (not event.is_main, -event.seq))
+    return tuple(event.seq for event in events[:MAX_SUBJECTS])
 
 
-def explain(known: Known, about: Sequence[int], at: datetime) -> Explanation:
-    """The answer. about: the events that are meant, by ``subjects``, none where ``at`` is still to come."""
-    before, after = _neighbours(known, at)
-    if at < known.instance.created_at:
-        created = Told(reason=Reason.CREATED_LATER, since=known.instance.created_at)
-        return Explanation(at=at, told=created, stood=None, after=after)
-    if at > known.now:
-        return _ahead(known, at, before, after)
-    stood = status_at(known.instance, at, known.audit)
-    answers = tuple(_answers(known, about, at))
-    first = answers[0].told if answers else _nothing_meant(known, stood, at, after)
-    return Explanation(at=at, told=first, stood=stood, events=answers, before=before, after=after)
+def explain(evidence: Evidence, event_seqs: Sequence[int], at: datetime) -> Explanation:
+    """Return the explanation for an instant.
+
+    ``event_seqs`` are the events to explain, as ``subjects`` returns them; none if ``at`` is in the future.
+    """
+    before, after = _neighbours(evidence, at)
+    if at < evidence.instance.created_at:
+        created = Finding(reason=Reason.CREATED_LATER, since=evidence.instance.created_at)
+        return Explanation(at=at, finding=created, status=None, after=after)
+    if at > evidence.now:
+        return _ahead(evidence, at, before, after)
+    status = status_at(evidence.instance, at, evidence.audit)
+    events = tuple(_explained_events(evidence, event_seqs, at))
+    finding = events[0].finding if events else _without_event(evidence, status, at, after)
+    return Explanation(at=at, finding=finding, status=status, events=events, before=before, after=after)
 
 
-def _answers(known: Known, about: Sequence[int], at: datetime) -> Iterator[Answer]:
-    """What is meant for a minute is looked at when it should have begun at the latest, had nothing been wrong."""
+def _explained_events(
+    evidence: Evidence, event_seqs: Sequence[int], at: datetime
+) -> Iterator[EventExplanation]:
     minute = at.replace(second=0, microsecond=0)
-    by_seq = {past.event.seq: past for past in known.events}
-    for seq in about:
+    by_seq = {past.event.seq: past for past in evidence.events}
+    for seq in event_seqs:
         past = by_seq.get(seq)
         if past is None:
             continue
-        meant = _is_meant(past.event, past.record, minute)
-        then = min(minute + A_MINUTE + GRACE, known.now) if meant else at
-        asked = Question(
-            instance=known.instance,
-            stood=status_at(known.instance, then, known.audit),
-            at=then,
-            now=known.now,
-            blocked_by=known.blocked_by,
+        # An event of this minute is judged when it should have begun at the latest, even after a lost wakeup.
+        belongs = _belongs_to(past.event, past.record, minute)
+        judged_at = min(minute + A_MINUTE + GRACE, evidence.now) if belongs else at
+        question = Question(
+            instance=evidence.instance,
+            status=status_at(evidence.instance, judged_at, evidence.audit),
+            at=judged_at,
+            now=evidence.now,
+            blocked_by=evidence.blocked_by,
         )
-        yield Answer(about=_planned(past), told=told(asked, past))
+        yield EventExplanation(planned=_planned(past), finding=explain_event(question, past))
 
 
-def _nothing_meant(known: Known, stood: StatusAt, at: datetime, after: Planned | None) -> Told:
-    """No event was to run then: where the instance stood says why, or nothing was planned."""
-    kept = stood_still(stood)
-    if kept is not None:
-        return kept
-    if stood.status is InstanceStatus.CANCELED:
-        return Told(reason=Reason.CANCELED, since=stood.since, by=stood.by, why=stood.why)
-    if stood.status is InstanceStatus.COMPLETED:
-        return Told(reason=Reason.COMPLETED, since=stood.since, by=stood.by, why=stood.why)
-    if at == known.now and known.blocked_by is not None:
-        return held(known.blocked_by)
-    if stood.status is None:
-        return Told(reason=Reason.UNKNOWN)
-    ended = known.instance.plan.has_ended and after is None
-    return Told(reason=Reason.PLAN_ENDED if ended else Reason.NOT_PLANNED)
+def _without_event(evidence: Evidence, status: StatusAt, at: datetime, after: PlannedEvent | None) -> Finding:
+    """Return why no event was to run at the instant: by the instance's status, or because none was planned."""
+    downtime = downtime_finding(status)
+    if downtime is not None:
+        return downtime
+    if status.status is InstanceStatus.CANCELED:
+        return Finding(reason=Reason.CANCELED, since=status.since, by=status.by, why=status.why)
+    if status.status is InstanceStatus.COMPLETED:
+        return Finding(reason=Reason.COMPLETED, since=status.since, by=status.by, why=status.why)
+    if at == evidence.now and evidence.blocked_by is not None:
+        return flag_finding(evidence.blocked_by)
+    if status.status is None:
+        return Finding(reason=Reason.UNKNOWN)
+    has_ended = evidence.instance.plan.has_ended and after is None
+    return Finding(reason=Reason.PLAN_ENDED if has_ended else Reason.NOT_PLANNED)
 
 
-def _ahead(known: Known, at: datetime, before: Planned | None, after: Planned | None) -> Explanation:
-    """The same for a time that has not come: as things stand now, and as the plan is foreseen."""
-    instance = known.instance
-    stood = status_at(instance, known.now)
+def _ahead(
+    evidence: Evidence, at: datetime, before: PlannedEvent | None, after: PlannedEvent | None
+) -> Explanation:
+    """Return the explanation for a future instant, by the present state and the forecast."""
+    instance = evidence.instance
+    status = status_at(instance, evidence.now)
     minute = at.replace(second=0, microsecond=0)
-    meant = [
-        one for one in _all_planned(known) if one.is_open and minute <= one.event.date < minute + A_MINUTE
+    planned = [
+        planned
+        for planned in _all_planned(evidence)
+        if planned.is_open and minute <= planned.event.date < minute + A_MINUTE
     ]
-    meant.sort(key=lambda one: not one.event.is_main)
-    kept = stood_still(stood) or (None if known.blocked_by is None else held(known.blocked_by))
-    answers = tuple(Answer(about=one, told=_not_yet(one.event, kept)) for one in meant[:MAX_SUBJECTS])
-    if answers:
-        first = answers[0].told
+    planned.sort(key=lambda planned: not planned.event.is_main)
+    flag = None if evidence.blocked_by is None else flag_finding(evidence.blocked_by)
+    obstacle = downtime_finding(status) or flag
+    events = tuple(
+        EventExplanation(planned=event, finding=_not_yet(event.event, obstacle))
+        for event in planned[:MAX_SUBJECTS]
+    )
+    if events:
+        finding = events[0].finding
     elif instance.status.is_final:
-        first = _nothing_meant(known, stood, at, after)
+        finding = _without_event(evidence, status, at, after)
     else:
-        first = kept or _not_foreseen(known, after)
-    return Explanation(at=at, told=first, stood=stood, events=answers, before=before, after=after)
+        finding = obstacle or _not_forecast(evidence, after)
+    return Explanation(at=at, finding=finding, status=status, events=events, before=before, after=after)
 
 
-def _not_yet(event: Event, kept: Told | None) -> Told:
+def _not_yet(event: Event, obstacle: Finding | None) -> Finding:
     if event.status is EventStatus.ONHOLD:
-        return Told(reason=Reason.ON_HOLD, since=event.created_at, why=event.problem)
-    return kept or Told(reason=Reason.NOT_YET_DUE, until=event.date)
+        return Finding(reason=Reason.ON_HOLD, since=event.created_at, why=event.problem)
+    return obstacle or Finding(reason=Reason.NOT_YET_DUE, until=event.date)
 
 
-def _not_foreseen(known: Known, after: Planned | None) -> Told:
+def _not_forecast(evidence: Evidence, after: PlannedEvent | None) -> Finding:
     if after is not None:
-        return Told(reason=Reason.NOT_PLANNED)
-    return Told(reason=Reason.PLAN_ENDED if known.plan_ends else Reason.UNKNOWN)
+        return Finding(reason=Reason.NOT_PLANNED)
+    return Finding(reason=Reason.PLAN_ENDED if evidence.plan_ends else Reason.UNKNOWN)
 
 
-def _neighbours(known: Known, at: datetime) -> tuple[Planned | None, Planned | None]:
-    """The planned events nearest to the minute of an instant, before it and after it."""
+def _neighbours(evidence: Evidence, at: datetime) -> tuple[PlannedEvent | None, PlannedEvent | None]:
+    """Return the planned events nearest to the minute of an instant, before it and after it."""
     minute = at.replace(second=0, microsecond=0)
-    planned = sorted(_all_planned(known), key=lambda one: one.event.planned_at)
-    before = [one for one in planned if one.event.planned_at < minute]
-    after = (one for one in planned if one.event.planned_at >= minute + A_MINUTE)
+    planned = sorted(_all_planned(evidence), key=lambda planned: planned.event.planned_at)
+    before = [earlier for earlier in planned if earlier.event.planned_at < minute]
+    after = (later for later in planned if later.event.planned_at >= minute + A_MINUTE)
     return (before[-1] if before else None), next(after, None)
 
 
-def _all_planned(known: Known) -> Iterator[Planned]:
-    """What is known to have been planned, and what is foreseen beyond that."""
-    for past in known.events:
+def _all_planned(evidence: Evidence) -> Iterator[PlannedEvent]:
+    """Yield the known events, and the forecast ones that are not among them."""
+    for past in evidence.events:
         yield _planned(past)
-    planned = {event.seq for event in known.instance.events}
-    for foreseen in known.ahead:
-        for event in (*foreseen.leading_up, foreseen.main):
-            if event.seq not in planned:
-                yield Planned(event=event, cycle=foreseen.cycle)
+    known_seqs = {event.seq for event in evidence.instance.events}
+    for cycle in evidence.ahead:
+        for event in (*cycle.leading_up, cycle.main):
+            if event.seq not in known_seqs:
+                yield PlannedEvent(event=event, cycle=cycle.cycle)
 
 
-def _planned(past: PastEvent) -> Planned:
-    return Planned(event=past.event, cycle=past.event.created_cycle, past=past)
+def _planned(past: PastEvent) -> PlannedEvent:
+    return PlannedEvent(event=past.event, cycle=past.event.created_cycle, past=past)
 
 
-def _is_meant(event: Event, record: EventRecord | None, minute: datetime) -> bool:
-    """Whether it was planned for a minute, began last in it, or stands for skipped dates around it."""
+def _belongs_to(event: Event, record: EventRecord | None, minute: datetime) -> bool:
+    """Return whether it was planned for a minute, last begun in it, or skipped with dates around it."""
     end = minute + A_MINUTE
     begun = event.times.executed_at
     if minute <= event.planned_at < end or (begun is not None and minute <= begun < end):

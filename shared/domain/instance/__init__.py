@@ -1,1 +1,1 @@
-"""The aggregate: an instance with its unfinished events, and what a command returns. Start with ``model.py``."""
+"""The aggregate: an instance with its unfinished events, and the results of commands. Start with ``model.py``."""

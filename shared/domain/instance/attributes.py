@@ -1,4 +1,4 @@
-"""What the attributes of an instance may hold, and how they are changed.
+"""The attributes of an instance: their limits, and how a change is merged.
 
 Source: design section 6; contracts/core.md section 2.
 """
@@ -13,38 +13,45 @@ from shared.domain.strategy.model import Json, Strategy, json_size
 from shared.domain.validation.schema import violations
 
 MAX_ATTRIBUTES_BYTES = 16 * 1024
-"""What the attributes of an instance may take, as JSON."""
+"""The largest size of an instance's attributes as compact JSON, in bytes."""
 
 
-def merged(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, Json]:
-    """The instance's attributes with others laid over them; null removes one."""
+def merge_attributes(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the instance's attributes overlaid with ``attributes``; a null value removes its name."""
     both = {**instance.attributes, **attributes}
     return {name: value for name, value in both.items() if value is not None}
 
 
-def unfit(strategy: Strategy, attributes: Mapping[str, Json]) -> list[str]:
-    """The names of attributes whose values are not of a kind that the strategy allows."""
+def invalid_attributes(strategy: Strategy, attributes: Mapping[str, Json]) -> list[str]:
+    """Return the names of attributes whose values the strategy does not allow.
+
+    Unless the strategy sets ``any_attributes``, a value must be a string, a number or a boolean.
+    """
     if strategy.definition.any_attributes:
         return []
     return [name for name, value in attributes.items() if not isinstance(value, str | bool | int | float)]
 
 
 def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str | None:
-    """Why these cannot be an instance's attributes, or None."""
-    for name in unfit(strategy, attributes):
-        return f"{name!r} is not a text, a number or a boolean"
+    """Return why ``attributes`` are not valid for the strategy, or None if they are."""
+    for name in invalid_attributes(strategy, attributes):
+        return f"{name!r} must be a string, a number or a boolean"
     if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
-        return "they take more than 16 KB"
+        return "must take at most 16 KB"
     rule = strategy.definition.instance_validation
     if rule is not None:
+        # The first problem is enough: it becomes part of a single message.
         for problem in violations(rule, dict(attributes)):
             return f"{problem.pointer or '/'}: {problem.message}"
     return None
 
 
 def date_attribute(instance: Instance, name: str) -> datetime:
-    """The date an attribute of the instance holds. Raises: DateError: it is missing or no date."""
+    """Return the date that an attribute of the instance holds.
+
+    Raises: DateError: if the attribute is missing or is not a date.
+    """
     value = instance.attributes.get(name)
     if not isinstance(value, str):
-        raise DateError(f"attribute {name!r} holds no date")
+        raise DateError(f"attribute {name!r} is not a date")
     return parse_instant(value)

@@ -1,6 +1,7 @@
-"""The downtimes of an instance: when it did not run what was due, and why.
+"""The downtimes of an instance: when it did not run due events, and why.
 
-They are kept on the instance, so that ``explain`` can answer later. Source: contracts/core.md section 5.
+The instance stores its last downtimes, so ``explain`` can answer questions about the past.
+Source: contracts/core.md section 5.
 """
 
 from collections.abc import Sequence
@@ -11,15 +12,15 @@ from shared.domain.instance.model import MAX_DOWNTIMES, Blocked, Downtime, Insta
 from shared.domain.instance.verdict import AuditEntry
 
 MAX_WHY_CHARACTERS = 200
-"""How much of the reason for a pause is kept; the audit trail has all of it."""
+"""How many characters of a pause's reason are kept; the audit trail has the full text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusAt:
-    """The status of an instance at an instant.
+    """The status of an instance at a past instant.
 
-    status: None if the history does not tell. since, by, why: of a pause, a cancelation or a completion.
-    downtime: what kept the instance from running what was due then; None if nothing is known to have.
+    ``status`` is None if the history does not reach back far enough. ``since``, ``by`` and ``why`` describe the
+    pause, cancelation or completion. ``downtime`` is the downtime at that instant, None if there was none.
     """
 
     status: InstanceStatus | None
@@ -32,32 +33,41 @@ class StatusAt:
 def status_at(instance: Instance, at: datetime, audit: Sequence[AuditEntry] = ()) -> StatusAt:
     """Return the status at a past instant of the instance's life.
 
-    audit: entries about the instance from around then, in any order; needed only if ``is_forgotten``.
+    ``audit`` holds entries about the instance from around the instant, in any order. It is needed only if
+    ``is_forgotten`` returns True.
     """
     stop = instance.stop
     if stop is not None and stop.at <= at:
         is_paused = instance.status is InstanceStatus.PAUSED
         downtime = Downtime(since=stop.at, by=stop.by, why=stop.note) if is_paused else None
         return StatusAt(status=instance.status, since=stop.at, by=stop.by, why=stop.note, downtime=downtime)
-    found = next((downtime for downtime in _downtimes(instance) if _covers(downtime, at)), None)
-    if found is not None and found.blocked_by is None:
+    # A pause wins over a block at the same time: ``_downtimes`` lists pauses first.
+    past_downtime = next((downtime for downtime in _downtimes(instance) if _covers(downtime, at)), None)
+    if past_downtime is not None and past_downtime.blocked_by is None:
         return StatusAt(
-            status=InstanceStatus.PAUSED, since=found.since, by=found.by, why=found.why, downtime=found
+            status=InstanceStatus.PAUSED,
+            since=past_downtime.since,
+            by=past_downtime.by,
+            why=past_downtime.why,
+            downtime=past_downtime,
         )
-    if found is None and is_forgotten(instance, at):
+    if past_downtime is None and is_forgotten(instance, at):
         return _by_audit(audit, at)
-    return StatusAt(status=InstanceStatus.ACTIVE, downtime=found)
+    return StatusAt(status=InstanceStatus.ACTIVE, downtime=past_downtime)
 
 
 def is_forgotten(instance: Instance, at: datetime) -> bool:
-    """Whether the instant is before the downtimes that the instance remembers."""
+    """Return whether the instant is before the downtimes that the instance still remembers."""
     return len(instance.downtimes) == MAX_DOWNTIMES and at < instance.downtimes[0].since
 
 
 def record_downtime(
     before: Instance, after: Instance, blocked: Blocked | None, *, now: datetime
 ) -> tuple[Downtime, ...]:
-    """Return the downtimes after a change, with those that it ends. blocked: the block after the change."""
+    """Return the downtimes after a change, including those that the change ends.
+
+    ``blocked`` is the instance's block after the change.
+    """
     ended: list[Downtime] = []
     if before.blocked is not None and blocked is not before.blocked:
         ended.append(Downtime(blocked_by=before.blocked.by, since=before.blocked.since, until=now))
@@ -65,11 +75,12 @@ def record_downtime(
     if stop is not None and before.status is InstanceStatus.PAUSED and after.status is not before.status:
         why = None if stop.note is None else stop.note[:MAX_WHY_CHARACTERS]
         ended.append(Downtime(since=stop.at, until=now, by=stop.by, why=why))
+    # Only the last ones are kept: the instance must stay within one small item. Older ones are read from the audit.
     return (*before.downtimes, *ended)[-MAX_DOWNTIMES:]
 
 
 def _downtimes(instance: Instance) -> list[Downtime]:
-    """The downtimes it remembers, pauses first, and a block that lasts."""
+    """Return the remembered downtimes and a current block, pauses first."""
     blocked = instance.blocked
     current = [] if blocked is None else [Downtime(blocked_by=blocked.by, since=blocked.since)]
     return sorted((*instance.downtimes, *current), key=lambda downtime: downtime.blocked_by is not None)
@@ -80,16 +91,18 @@ def _covers(downtime: Downtime, at: datetime) -> bool:
 
 
 def _by_audit(audit: Sequence[AuditEntry], at: datetime) -> StatusAt:
-    """Return the status that audit entries from around an instant show: each has the status before and after it."""
+    """Return the status at an instant from the statuses before and after in nearby audit entries."""
     known = [entry for entry in sorted(audit, key=lambda entry: entry.at) if entry.to_state is not None]
     before = [entry for entry in known if entry.at <= at]
     if not before:
+        # The first later entry has the status before it.
         after = next((entry for entry in known if entry.at > at), None)
         return StatusAt(status=None if after is None else _status(after.from_state))
     status = _status(before[-1].to_state)
     if status is not InstanceStatus.PAUSED:
         return StatusAt(status=status)
     began = next((entry for entry in reversed(before) if entry.from_state != entry.to_state), None)
+    # The pause began before the entries that were read, so its author is unknown.
     if began is None:
         return StatusAt(status=status, downtime=Downtime(since=before[0].at))
     downtime = Downtime(since=began.at, by=began.by, why=began.reason)

@@ -1,6 +1,6 @@
-"""What there is to do on an instance, and when the sweeper must check it.
+"""The next action on an instance, and when the sweeper must check it.
 
-A wakeup only says "check this instance". ``sweep_at`` bounds how late a lost one can make an event.
+A wakeup only says "check this instance". If a wakeup is lost, ``sweep_at`` bounds how late the event can be.
 Source: design section 3, items 1 to 3.
 """
 
@@ -12,34 +12,36 @@ from shared.domain.ids import wakeup_name
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 
+# EventBridge Scheduler invokes within a minute of the date. A wakeup that is later than this counts as lost.
 GRACE = timedelta(seconds=180)
-"""How long after its date the sweeper leaves an event to its wakeup."""
+"""How long after its date an event is left to its wakeup before the sweeper acts."""
 
+# datetime cannot represent a later instant than this one plus the grace.
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0) - GRACE
 
 LEASE_MARGIN = timedelta(seconds=20)
-"""How much longer a lease is than the work it covers."""
+"""How much longer a lease lasts than the work it covers."""
 
 SWEEP_MARGIN = timedelta(seconds=5)
-"""How long after a lease's end the sweeper waits."""
+"""How long the sweeper waits after the end of a lease."""
 
 EARLY = timedelta(seconds=5)
-"""A runner woken at most this early waits; a wakeup due within it is an invoke, not a schedule."""
+"""A runner that is woken at most this early waits. A wakeup due within this time is an invocation, not a schedule."""
 
 FIRST_BACK_OFF = timedelta(seconds=60)
-"""When the sweeper checks again after its first wakeup without effect; then after twice as long."""
+"""When the sweeper checks again after its first wakeup without effect; each further wait is twice as long."""
 
 MAX_BACK_OFF = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """No event can start by itself; only a command or the end date changes that."""
+    """No event can start by itself. Only a command or the end date changes that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased:
-    """A runner holds the lease until then."""
+    """A runner holds the lease until ``until``."""
 
     until: datetime
 
@@ -54,7 +56,7 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """An event is due. abandoned: its runner has crashed, and its lease has passed."""
+    """An event is due. ``abandoned`` means that its runner has crashed and the lease has expired."""
 
     event: Event
     abandoned: bool = False
@@ -62,23 +64,24 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class PlanExpired:
-    """The end date of an instance without dated events has come."""
+    """The end date has passed and no dated event is left."""
 
 
 NextAction = Idle | Leased | Scheduled | Due | PlanExpired
-"""What there is to do on an instance."""
+"""The next action on an instance."""
 
 
 def next_action(instance: Instance, now: datetime) -> NextAction:
-    """Return what there is to do on an instance.
+    """Return the next action on an instance.
 
-    Events run one at a time, in the order of their due dates, a cycle's main event after its leading-up events.
-    The event of a crashed runner comes first.
+    Events run one at a time, in the order of their due dates. If dates are equal, a cycle's main event runs after its
+    leading-up events. The event of a crashed runner comes first.
     """
     running = instance.executing
     if instance.lease is not None and running is not None:
         if instance.lease.until > now:
             return Leased(until=instance.lease.until)
+        # The lease has expired although the event has not ended: its runner has crashed.
         return Due(event=running, abandoned=True)
     event = next_event(instance)
     if event is not None:
@@ -90,7 +93,7 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
 
 
 def next_event(instance: Instance) -> Event | None:
-    """Return the event that starts next if nothing changes; None if none can start by itself."""
+    """Return the event that starts next if nothing changes, or None if no event can start by itself."""
     startable = [event for event in instance.events if instance.lets_start(event)]
     return min(startable, key=_order, default=None)
 
@@ -101,7 +104,7 @@ def wakeup_name_of(instance: Instance, event: Event) -> str:
 
 
 def ends_at(instance: Instance) -> datetime | None:
-    """Return the end date of an active instance if no dated event is ahead of it."""
+    """Return the end date of an active instance if it has no unfinished dated event, else None."""
     if instance.status is not InstanceStatus.ACTIVE or instance.plan.end_date is None:
         return None
     dated = any(event.status is not EventStatus.ONHOLD for event in instance.events)
@@ -109,19 +112,21 @@ def ends_at(instance: Instance) -> datetime | None:
 
 
 def sweep_at(instance: Instance) -> datetime | None:
-    """Return when the sweeper must check the instance if nothing else has changed it.
+    """Return when the sweeper must check the instance if nothing else changes it.
 
-    None if only a command can change anything.
+    Return None if only a command can change the instance.
     """
     base = _undisturbed(instance)
     if base is None or instance.sweep.next_at is None:
         return base
+    # The back-off can only postpone the check: a sweep before the due date would find nothing to do.
     return max(base, instance.sweep.next_at)
 
 
 def _undisturbed(instance: Instance) -> datetime | None:
     running = instance.executing
     if instance.lease is not None and running is not None:
+        # A lease shorter than the grace leaves the due index as it is, which saves a write per claim.
         return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
     if event is not None:
@@ -130,35 +135,39 @@ def _undisturbed(instance: Instance) -> datetime | None:
 
 
 def _graced(at: datetime) -> datetime:
-    """An instant and its grace; at the end of the last year there is, as much of it as there is."""
+    """Return an instant plus the grace, capped at the last representable instant."""
     return min(at, _LATEST) + GRACE
 
 
 def back_off(attempts: int) -> timedelta:
-    """Return how long to wait after so many wakeups without effect: 1 min, 2, 4, ... at most an hour."""
+    """Return the wait after ``attempts`` wakeups without effect: 1 min, 2, 4, ... up to an hour."""
     return min(FIRST_BACK_OFF * (1 << min(attempts - 1, 10)), MAX_BACK_OFF)
 
 
 SHARDS = 16
-"""How many partitions the due index has for all instances, and for those that each flag blocks."""
+"""How many partitions the due index has for all instances, and how many for each flag that blocks instances."""
 
 
 def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: datetime) -> datetime | None:
-    """Return when to schedule the wakeup of its next event, if that lies beyond the horizon; else None.
+    """Return when to schedule the wakeup of the next event if it lies beyond ``horizon``, else None.
 
-    That is one horizon before the event, less up to a quarter, so that a million plans for the same morning are not
-    scheduled in the same minute.
+    That is one horizon before the event, plus up to a quarter of the horizon.
     """
-    found = next_action(instance, now)
-    if horizon is None or not isinstance(found, Scheduled) or found.at - now <= horizon:
+    action = next_action(instance, now)
+    if horizon is None or not isinstance(action, Scheduled) or action.at - now <= horizon:
         return None
+    # The sid spreads the times: a million plans for the same morning must not be scheduled in the same minute.
     spread = int.from_bytes(sha256(instance.sid.encode()).digest()[:4], "big") / (1 << 32)
-    at = found.at - horizon + spread * horizon / 4
+    at = action.at - horizon + spread * horizon / 4
     return at.replace(microsecond=0)
 
 
 def partition(instance: Instance) -> str:
-    """Return its partition of the due index: of its shard, near or far, or of the flag that blocks it."""
+    """Return the instance's partition of the due index.
+
+    It is the flag's partition if a flag blocks the instance. Otherwise it is the shard's near partition, or its far
+    one if the wakeup is not scheduled yet.
+    """
     if instance.blocked_by is None:
         near = instance.sweep.schedule_at is None
         return swept_partition(instance.shard) if near else far_partition(instance.shard)
@@ -167,17 +176,17 @@ def partition(instance: Instance) -> str:
 
 
 def swept_partition(shard: int) -> str:
-    """The partition the sweeper reads for a shard."""
+    """Return the partition that the sweeper reads for a shard."""
     return f"{shard}"
 
 
 def far_partition(shard: int) -> str:
-    """Return the partition of a shard's instances whose wakeups are not scheduled yet; the sweeper reads it too."""
+    """Return the partition of a shard's instances whose wakeups are not scheduled yet. The sweeper reads it too."""
     return f"far#{shard}"
 
 
 def blocked_partition(flag: BlockedBy, owner: str, shard: int) -> str:
-    """Return the partition of what a flag blocks: the queue of an account, or a strategy."""
+    """Return the partition of the instances that a flag blocks. ``owner`` is the account (queue) or the strategy."""
     return f"blocked#{flag.value}:{owner}#{shard}"
 
 

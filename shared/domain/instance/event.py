@@ -1,4 +1,4 @@
-"""An unfinished event of an instance, and the states it moves through."""
+"""An unfinished event of an instance, and its states."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,82 +10,92 @@ from shared.domain.instance.run import Then
 
 
 class EventStatus(StrEnum):
-    """Where an event stands. Source: contracts/core.md section 3.4."""
+    """The status of an event. Source: contracts/core.md section 3.4."""
 
     ONHOLD = "ONHOLD"
-    """Waits for an operator's ``execute``. Put there at creation by ``manualTrigger``, or by a ``createIf``
-    that could not be evaluated; left by execute (QUEUED) and by whatever closes it (CANCELED)."""
+    """Waits for an operator's ``execute``. Set at creation by ``manualTrigger``, or if ``createIf`` could not be
+    evaluated. Left by ``execute`` (QUEUED) and when the event is closed (CANCELED).
+    """
     PENDING = "PENDING"
-    """Waits for its date. Put there at creation, by a retry, by a step's delay and by a release for a paused
-    queue or strategy; left by a claim (EXECUTING), by execute (QUEUED) and by whatever closes it."""
+    """Waits for its date. Set at creation, by a retry, by a step's delay, and when a paused queue or strategy is
+    released. Left by a claim (EXECUTING), by ``execute`` (QUEUED), and when the event is closed.
+    """
     QUEUED = "QUEUED"
-    """Wants to run now. Put there by execute, by a resume that restarts it, by a resolve, by a redrive and by
-    a run that goes on in a fresh invocation; left by a claim (EXECUTING) and by whatever closes it (CANCELED)."""
+    """Ready to run now. Set by ``execute``, by a resume that restarts the event, by ``resolve``, by a redrive, and when
+    a run continues in a new invocation. Left by a claim (EXECUTING) and when the event is closed (CANCELED).
+    """
     EXECUTING = "EXECUTING"
-    """A step runner holds the lease. Put there by a claim; left when the run ends, waits or stops, or, once
-    the lease has passed, by the next claim."""
+    """A runner holds the lease. Set by a claim. Left when the run ends, waits or stops, or by the next claim after the
+    lease has expired.
+    """
     PAUSED = "PAUSED"
-    """Waits for somebody (``paused_for``). Put there by an asynchronous call, by used-up attempts, by a call in
-    doubt, by a pause of its instance between two steps, or by crashes; left by an answer, resume, resolve or
-    redrive (QUEUED), by a claim once the time for an answer is over, and by whatever closes it (CANCELED)."""
+    """Waits for an answer or an operator (``paused_for``). Set by an asynchronous call, when the attempts are used
+    up, by a call in doubt, by a pause of the instance between two steps, and by repeated crashes. Left by an answer,
+    ``resume``, ``resolve`` or a redrive (QUEUED), by a claim after the answer is overdue, and when the event is
+    closed (CANCELED).
+    """
     PROCESSED = "PROCESSED"
-    """Final: its task ended. Put there by the conclusion of a run."""
+    """Final: the task ended. Set when a run is concluded."""
     FAILED = "FAILED"
-    """Closed: out of attempts or crashes. Put there by the conclusion of a run or by a claim; left by a redrive
-    (QUEUED)."""
+    """Closed: the attempts are used up, or its runners crashed too often. Set when a run is concluded, or by a claim.
+    Left by a redrive (QUEUED).
+    """
     CANCELED = "CANCELED"
-    """Final: stopped or skipped. Put there by commands, by its instance's end, or by the late-plan rule."""
+    """Final: stopped or skipped. Set by commands, by the end of the instance, or by the rule for missed dates."""
 
     @property
     def is_final(self) -> bool:
-        """Whether it has closed: nothing but the redrive of a FAILED one leaves it."""
+        """Return whether the event has closed. Only a redrive reopens a closed event, and only a FAILED one."""
         return self in (EventStatus.PROCESSED, EventStatus.FAILED, EventStatus.CANCELED)
 
 
 class PausedFor(StrEnum):
-    """Whom a PAUSED event waits for."""
+    """The reason why an event is PAUSED."""
 
     ANSWER = "ANSWER"
-    """An asynchronous call was sent: its answer, or the end of the time for it, lets the event go on."""
+    """An asynchronous call was sent. The event continues when the answer arrives or its time limit passes."""
     EXHAUSTED = "EXHAUSTED"
-    """Its attempts are used up: a resume of the instance starts a new run with attempt 1."""
+    """The attempts are used up. A resume of the instance starts a new run with attempt 1."""
     OPERATOR = "OPERATOR"
-    """Its instance was paused between two of its steps: a resume goes on where it stopped."""
+    """The instance was paused between two steps. A resume continues with the next step."""
     IN_DOUBT = "IN_DOUBT"
-    """A call may or may not have reached its service: ``resolve`` decides."""
+    """A call may or may not have reached its service. ``resolve`` decides."""
     POISONED = "POISONED"
-    """Its runner died five times without progress: a resume tries once more."""
+    """Its runner crashed five times without progress. A resume tries again."""
 
 
 class EventKind(StrEnum):
-    """Why an event exists."""
+    """The reason why an event exists."""
 
     MAIN = "MAIN"
-    """It carries the cycle."""
+    """The main event of a cycle."""
     LEADING_UP = "LEADING_UP"
-    """It runs ahead of a cycle's main event."""
+    """Runs before a cycle's main event."""
     ON_CREATE = "ON_CREATE"
-    """It came with the instance."""
+    """Created together with the instance."""
     ON_CANCEL = "ON_CANCEL"
-    """It came with the instance's cancelation, and may run although the instance is canceled."""
+    """Created when the instance was canceled. It runs although the instance is canceled."""
     ADDED = "ADDED"
-    """An operator or a controller added it."""
+    """Added by an operator or a controller."""
 
 
 class Resolution(StrEnum):
-    """What an operator decides about a call in doubt."""
+    """An operator's decision about a call in doubt."""
 
     RETRY = "retry"
-    """It is sent again under the same key."""
+    """Send the call again under the same key."""
     SKIP = "skip"
-    """Its step counts as not successful, and the run goes on as after success."""
+    """Record the step as not successful, and continue as after a success."""
     FAIL = "fail"
-    """Its attempt fails."""
+    """Fail the attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerMark:
-    """Which answer the event has taken. correlation_id: to which sending. key: where it is on file."""
+    """The answer that an event has taken.
+
+    ``correlation_id`` names the call that was answered. ``key`` is the key under which the answer is stored.
+    """
 
     correlation_id: CorrelationId
     key: str
@@ -93,7 +103,7 @@ class AnswerMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedrivenFrom:
-    """A step that an operator had executed again with all that a run does after it. run: the first to do so."""
+    """A step from which an operator has redriven the event. ``run`` is the first run that executed the step again."""
 
     step: str
     run: int
@@ -105,7 +115,7 @@ ANY_VISITS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPause:
-    """What a PAUSED event waits for. answer_by: until when it waits for an answer; None if there is no limit."""
+    """Details of a PAUSED event. ``answer_by`` is when it stops waiting for an answer, or None for no limit."""
 
     waits_for: PausedFor
     answer_by: datetime | None = None
@@ -113,11 +123,11 @@ class EventPause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTimes:
-    """When an event was last moved on; each None until then.
+    """When an event last reached certain points; each is None before that.
 
-    off_hold_at: an operator ran it while it was ONHOLD.
-    begun_at: its first claim, unless that was undone because a flag blocked it.
-    scheduled_at: its date came, or it was queued. executed_at: its current run began.
+    ``off_hold_at`` is when an operator executed the event while it was ONHOLD. ``begun_at`` is its first claim,
+    unless that claim was undone because a flag blocked the instance. ``scheduled_at`` is when its date arrived or it
+    was queued. ``executed_at`` is when its current run began.
     """
 
     off_hold_at: datetime | None = None
@@ -130,8 +140,8 @@ class EventTimes:
 class LastClaim:
     """The last claim of an event.
 
-    fence: the instance's at the claim; 0 if there was none. job: the runner's invocation.
-    version: the strategy version that the event is bound to from its first claim on.
+    ``fence`` is the instance's fence at the claim, 0 if there was none. ``job`` is the runner's invocation.
+    ``version`` is the strategy version that the event is bound to from its first claim on.
     """
 
     fence: int = 0
@@ -141,14 +151,14 @@ class LastClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:
-    """How far the current run of an event has come. A new run starts with an empty one.
+    """The progress of an event's current run. A new run starts with an empty progress.
 
-    first_action: what the run does first; None until a claim starts the run.
-    known_visits: how many steps of the run were journalled at the claim, or when the run was set down;
-    ``ANY_VISITS`` if nobody could know.
-    The rest is about the step after these. crashes: how many runners have crashed there.
-    call_in_doubt: its call may already have been sent. delay_skipped: an operator has cut short its delay.
-    resolution: what an operator decided about its call in doubt.
+    ``first_action`` is the first thing the run does, None until a claim starts the run. ``known_visits`` is how many
+    steps of the run were in the journal at the claim, or when the run was interrupted; ``ANY_VISITS`` if unknown.
+
+    The other fields describe the step after these. ``crashes`` counts the runners that crashed at it.
+    ``call_in_doubt`` means that its call may have been sent. ``delay_skipped`` means that an operator skipped its
+    delay. ``resolution`` is an operator's decision about its call in doubt.
     """
 
     first_action: Then | None = None
@@ -159,7 +169,7 @@ class RunProgress:
     resolution: Resolution | None = None
 
     def after_visits(self, visits: int) -> "RunProgress":
-        """Return the progress after so many steps; past a step, what was known about it no longer counts."""
+        """Return the progress after ``visits`` steps; facts about an earlier step are dropped."""
         if visits <= self.known_visits:
             return self
         return RunProgress(first_action=self.first_action, known_visits=visits)
@@ -167,11 +177,10 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultReuse:
-    """From which runs on stored results of steps count.
+    """The runs from which stored step results may be reused.
 
-    side_results_from: the first run whose side-path results count.
-    redriven_from: the steps an operator had executed again, each with the run that began with it: from that
-    step on, results of earlier runs do not count.
+    ``side_results_from`` is the first run whose side-path results are reused. ``redriven_from`` lists the steps from
+    which an operator redrove the event; from such a step on, results of earlier runs are not reused.
     """
 
     side_results_from: int = 1
@@ -180,19 +189,20 @@ class ResultReuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One scheduled run of one task, as the aggregate holds it until it closes.
+    """One scheduled run of one task, stored on the instance until it closes.
 
-    seq: its number on the instance, from 1. date: when it is planned; a retry moves it.
-    first_date: the date before a retry moved it; None if none has.
-    due_at: when it may start: its date, the end of a step's delay, when it was queued, or ``answer_by``.
-    wakeup_seq: rises with each new ``due_at``; part of the wakeup's name.
-    run: from 1, never reset. attempt: from 1, the counter of the retry budget.
-    resets: the steps that have already set ``attempt`` back.
-    applied: (run, visit) of the last journal entry whose directives were applied.
-    in_doubt: a call of it was, or may have been, sent more than once or without an answer.
-    answered: the last answer to an asynchronous call that was taken.
-    last_error: why the last attempt failed, for people.
-    problem: what could not be evaluated when it was created.
+    ``seq`` is its number on the instance, from 1. ``date`` is when it is planned; a retry moves it. ``first_date`` is
+    the date before any retry, None if it was never retried. ``due_at`` is when it may start: the date, the end of a
+    step's delay, the time it was queued, or ``answer_by``. ``wakeup_seq`` rises with each new ``due_at`` and is part
+    of the wakeup's name.
+
+    ``run`` counts from 1 and is never reset. ``attempt`` counts from 1 within the retry budget; ``resets`` lists the
+    steps that have already reset it. ``applied`` is the (run, visit) of the last journal entry whose directives were
+    applied. ``in_doubt`` means that a call was, or may have been, sent more than once or without an answer.
+    ``answered`` is the last answer to an asynchronous call that was taken.
+
+    ``last_error`` is why the last attempt failed, as text. ``problem`` is an expression error from when it was
+    created.
     """
 
     seq: int
@@ -225,48 +235,49 @@ class Event:
     def waiting(
         self, status: EventStatus, due_at: datetime, *, pause: EventPause | None = None, now: datetime
     ) -> "Event":
-        """Itself waiting until ``due_at``, under a wakeup of its own."""
+        """Return the event waiting until ``due_at``, under a new wakeup name."""
+        # The name must be new: if a schedule of the same name exists, this wakeup counts as scheduled.
         return replace(
             self, status=status, pause=pause, due_at=due_at, wakeup_seq=self.wakeup_seq + 1, updated_at=now
         )
 
     def queued(self, *, now: datetime) -> "Event":
-        """Itself QUEUED: it wants to run now."""
+        """Return the event QUEUED, so that it runs now."""
         times = replace(self.times, scheduled_at=now)
         return replace(self.waiting(EventStatus.QUEUED, now, now=now), times=times)
 
     def paused(self, waits_for: PausedFor) -> "Event":
-        """Itself PAUSED without a time limit."""
+        """Return the event PAUSED without a time limit."""
         return replace(self, status=EventStatus.PAUSED, pause=EventPause(waits_for=waits_for))
 
     def after_visits(self, visits: int) -> "Event":
-        """Itself, known to have done so many steps of its run."""
+        """Return the event with ``visits`` steps of its run known to be done."""
         return replace(self, progress=self.progress.after_visits(visits))
 
     def with_doubt(self, in_doubt: bool) -> "Event":  # noqa: FBT001 - a field of a command
-        """Itself, with a call in doubt if ``in_doubt``; once it has one, that stays."""
+        """Return the event, marked in doubt if ``in_doubt`` is set. The mark is never removed."""
         return replace(self, in_doubt=self.in_doubt or in_doubt)
 
     @property
     def paused_for(self) -> PausedFor | None:
-        """What it waits for while it is PAUSED."""
+        """Return why the event is PAUSED, or None if it is not."""
         return None if self.pause is None else self.pause.waits_for
 
     def has_answer_to(self, correlation_id: CorrelationId) -> bool:
-        """Whether the answer to a sending has been taken."""
+        """Return whether the event has taken an answer to this call."""
         return self.answered is not None and self.answered.correlation_id == correlation_id
 
     @property
     def planned_at(self) -> datetime:
-        """When it was planned for before any retry."""
+        """Return when the event was planned before any retry."""
         return self.first_date or self.date
 
     @property
     def is_main(self) -> bool:
-        """Whether it carries the cycle."""
+        """Return whether it is the main event of a cycle."""
         return self.kind is EventKind.MAIN
 
     @property
     def has_begun(self) -> bool:
-        """Whether a runner has ever claimed it for a run."""
+        """Return whether a runner has ever claimed it."""
         return self.times.begun_at is not None

@@ -1,7 +1,7 @@
-"""What a run leaves behind: its journal, and the record of an event that closed.
+"""The stored trace of a run: its journal, and the record of a closed event.
 
-The journal is what a crash is repaired from, so everything a later runner must not decide again is
-in it. Source: design section 3, items 4 to 8.
+After a crash the next runner continues from the journal. It therefore holds every decision that must not be made
+again. Source: design section 3, items 4 to 8.
 """
 
 from dataclasses import dataclass, replace
@@ -16,11 +16,11 @@ from shared.domain.strategy.model import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One executed step: the intent it had, what came of it, what was chosen next.
+    """One executed step: its intent, its outcome, and the chosen next action.
 
-    Kept under (event, run, visit). An entry with a lower ``fence`` never replaces one with a higher.
-    digest: of the request that was sent, or was about to be; None where none was built.
-    answered: the HTTP status of the answer, None where there was none.
+    It is stored under (event, run, visit). An entry never replaces one with a higher ``fence``. ``digest`` is the
+    hash of the request that was sent, or about to be sent, None if no request was built. ``answered`` is the HTTP
+    status of the answer, None if there was none.
     """
 
     seq: int
@@ -36,40 +36,42 @@ class JournalEntry:
 
 
 class ClosedBy(StrEnum):
-    """What closed an event."""
+    """The cause that closed an event."""
 
     RUN = "RUN"
-    """Its own run came to its end: PROCESSED, or FAILED."""
+    """Its run ended: PROCESSED or FAILED."""
     CRASHES = "CRASHES"
-    """Its runners died too often without progress: FAILED."""
+    """Its runners crashed too often without progress: FAILED."""
     INSTANCE = "INSTANCE"
     """Its instance was canceled or completed."""
     MAIN_EVENT = "MAIN_EVENT"
-    """The main event it led up to has closed."""
+    """It was a leading-up event, and its main event closed."""
     LATE_PLAN = "LATE_PLAN"
-    """Its date had passed, and the rule for late plans skipped it."""
+    """Its date had passed, and the rule for missed dates skipped it."""
     END_DATE = "END_DATE"
     """The plan ends before its date."""
     OPERATOR = "OPERATOR"
-    """An operator canceled it, or its task."""
+    """An operator canceled the event or its task."""
     CONTROLLER = "CONTROLLER"
     """A controller canceled its task."""
     MIGRATION = "MIGRATION"
-    """Its instance was moved to a version of the strategy that has no place for it."""
+    """Its instance was migrated to a strategy version without its task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """A closed event, kept for good, unless it is run again.
+    """A closed event. It is kept for good, unless the event is redriven.
 
-    event: as it closed, with a final status. fence: of the claim or command that closed it.
-    last: the run's last step where the journal does not hold it.
-    end: how its last run ended, None where something other than its run closed it.
-    in_doubt: a call of this event was, or may have been, sent more than once or without an answer.
-    why: for an event that did not end by its own run: skipped, canceled by whom, poisoned.
-    closed_by: what closed it. by: who did, None for the engine. reason: what they gave for it.
-    skipped_cycles: for a range of skipped dates, the cycles it stands for (first, last).
-    skipped_until: the last of these dates; the first is the event's.
+    ``event`` is the event with its final status. ``fence`` is the fence of the claim or command that closed it.
+    ``last`` is the run's last step if the journal does not hold it. ``end`` is how its last run ended, None if the
+    run did not close it. ``in_doubt`` means that a call was, or may have been, sent more than once or without an
+    answer.
+
+    ``closed_by`` is the cause, ``by`` the actor (None for the engine), and ``reason`` the actor's reason. ``why``
+    explains in words why the event was skipped, canceled or given up.
+
+    A record of a range of skipped dates has ``skipped_cycles`` (first, last) and ``skipped_until``, the last date.
+    The first date is the event's.
     """
 
     instance_sid: InstanceSid
@@ -89,10 +91,10 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a service sent to a correlation id. It counts once the event has taken it (``Event.answered``).
+    """A service's answer to a correlation id. It counts after the event has taken it (``Event.answered``).
 
-    key: of correlation id and body, so that two answers never overwrite each other. body: None where none was sent.
-    by: the access key's id.
+    ``key`` is derived from correlation id and body, so different answers never overwrite each other. ``body`` is None
+    if none was sent. ``by`` is the id of the access key.
     """
 
     correlation_id: CorrelationId
@@ -104,14 +106,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventHistory:
-    """All that is stored of one event besides the aggregate: its journal, its record if closed, answers to it."""
+    """Everything stored about one event besides the instance: journal, record if closed, and answers."""
 
     entries: tuple[JournalEntry, ...] = ()
     record: EventRecord | None = None
     answers: tuple[Answer, ...] = ()
 
     def with_entry(self, entry: JournalEntry) -> "EventHistory":
-        """Itself with one more entry, in place of what stood for the same visit."""
+        """Return the history with ``entry`` added; it replaces an entry of the same visit."""
         place = (entry.run, entry.intent.visit)
         others = tuple(other for other in self.entries if (other.run, other.intent.visit) != place)
         return replace(self, entries=(*others, entry))
@@ -119,10 +121,10 @@ class EventHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """One element of ``stack``: what callbacks and templates see of a step.
+    """One element of ``stack``: the result of a step as callbacks and templates see it.
 
-    cached: of an asynchronous step, the reply that came before the answer.
-    unanswered: its call may have reached the service and no answer came.
+    ``cached`` is the immediate reply to an asynchronous call, before its answer. ``unanswered`` means that the call
+    may have reached the service without an answer.
     """
 
     success: bool

@@ -1,4 +1,4 @@
-"""The instance: the one aggregate, in which everything that may not contradict itself is kept together."""
+"""The instance: the aggregate that holds all data that must change together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,44 +11,46 @@ from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, St
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.strategy.model import Json, OnResume
 
+# The instance is a single item that every command reads and writes, so its lists are short.
 MAX_ADDED_KEYS = 16
-"""How many requests that have added events are remembered, to recognise a repeated one."""
+"""How many add-event requests an instance remembers, to recognise repeats."""
 
 MAX_DOWNTIMES = 4
 """How many downtimes an instance remembers."""
 
 MAX_OPERATIONS = 4
-"""How many bulk operations that have changed an instance are remembered."""
+"""How many bulk operations an instance remembers, so that each changes it only once."""
 
 MAX_UNFINISHED_EVENTS = 50
-"""An aggregate holds at most this many unfinished events."""
+"""The most unfinished events that an instance may have."""
 
 
 class InstanceStatus(StrEnum):
-    """Where an instance stands. Source: design section 1."""
+    """The status of an instance. Source: design section 1."""
 
     ACTIVE = "ACTIVE"
-    """It runs. Put there at creation and by resume; left by pause, cancel and completion."""
+    """Its events run. Set at creation and by ``resume``. Left by ``pause``, ``cancel`` and completion."""
     PAUSED = "PAUSED"
-    """Nothing of it starts. Put there by pause, by a controller, by used-up attempts under
-    ``pauseBeforeCancel``, by a call in doubt and by crashes; left by resume and cancel."""
+    """No event starts. Set by ``pause``, by a controller, by used-up attempts under ``pauseBeforeCancel``, by a call in
+    doubt, and by repeated crashes. Left by ``resume`` and ``cancel``.
+    """
     CANCELED = "CANCELED"
-    """Final. Put there by cancel, by a controller, by used-up attempts or by a cycle that cannot be dated."""
+    """Final. Set by ``cancel``, by a controller, by used-up attempts, or if the next cycle cannot be dated."""
     COMPLETED = "COMPLETED"
-    """Final. Put there when the plan has ended and the last dated event has closed."""
+    """Final. Set when the plan has ended and the last dated event has closed."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing leaves it any more."""
+        """Return whether the status can never change again."""
         return self in (InstanceStatus.CANCELED, InstanceStatus.COMPLETED)
 
 
 UNFINISHED = (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
-"""The statuses that something leaves."""
+"""The statuses that can still change."""
 
 
 class CancelReason(StrEnum):
-    """Who or what canceled an instance. Source: contracts/core.md section 2.3."""
+    """The cause that canceled an instance. Source: contracts/core.md section 2.3."""
 
     HTTP_REQUEST = "HTTP_REQUEST"
     CONTROLLER_HELPER = "CONTROLLER_HELPER"
@@ -58,14 +60,14 @@ class CancelReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to run one event, held by one runner until ``until``."""
+    """One runner's right to run one event until ``until``."""
 
     seq: int
     until: datetime
 
 
 class BlockedBy(StrEnum):
-    """Which paused flag keeps a due event of an active instance from starting."""
+    """The paused flag that keeps a due event of an active instance from starting."""
 
     QUEUE = "queue"
     STRATEGY = "strategy"
@@ -73,7 +75,7 @@ class BlockedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
-    """A due event waits under a paused flag. since: when a runner first found the flag up."""
+    """A due event waits because a flag is paused. ``since`` is when a runner first found the flag paused."""
 
     by: BlockedBy
     since: datetime
@@ -81,10 +83,10 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downtime:
-    """A time in which an instance did not run what was due.
+    """A period in which an instance did not run due events.
 
-    blocked_by: the paused flag; None for a pause of the instance itself.
-    until: None while it lasts. by, why: who paused the instance, and the reason they gave.
+    ``blocked_by`` is the paused flag, or None if the instance itself was paused. ``until`` is None while the period
+    lasts. ``by`` and ``why`` are who paused the instance, and the reason they gave.
     """
 
     blocked_by: BlockedBy | None = None
@@ -98,8 +100,8 @@ class Downtime:
 class Stoppage:
     """How an instance that is not ACTIVE was stopped: paused, canceled or completed.
 
-    for_event: the event whose end or doubt paused it.
-    drained_at: when the last running event came to rest; None while one is still in flight.
+    ``for_event`` is the event whose failure or call in doubt paused the instance. ``drained_at`` is when its last
+    running event stopped, None while a step is still in flight.
     """
 
     at: datetime
@@ -112,13 +114,12 @@ class Stoppage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """When an instance runs, and how far its plan has come.
+    """The plan of an instance, and how far it has advanced.
 
-    schedule: when the instance runs; None if the calendars of its strategy decide.
-    cycle: the number of the planned cycle, from 1. moment: its planned date, and the local date and time it was
-    computed from; retries do not move it.
-    end_date: no cycle is planned after it. has_ended: no further cycle follows.
-    on_late: how the last resume wants passed dates to be treated, until the plan has caught up.
+    ``schedule`` is the instance's own schedule, None if the strategy's calendars apply. ``cycle`` is the number of
+    the planned cycle, from 1. ``moment`` is its planned date, with the local date and time it was computed from;
+    retries do not move it. No cycle is planned after ``end_date``. ``has_ended`` means that no further cycle follows.
+    ``on_late`` is the last resume's rule for missed dates, until the plan has caught up.
     """
 
     schedule: OwnSchedule | None = None
@@ -131,10 +132,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """When the sweeper must check an instance, if that is not at its due date. Every other change resets it.
+    """When the sweeper must check an instance, if not at its due date. Every other change resets it.
 
-    attempts: how often the sweeper has sent a wakeup without effect. next_at: when it checks again.
-    schedule_at: when to schedule the wakeup of an event beyond the deployment's horizon; None if within it.
+    ``attempts`` counts the sweeper's wakeups without effect, and ``next_at`` is its next check. ``schedule_at`` is
+    when to schedule the wakeup of an event beyond the deployment's horizon, None if the event is within it.
     """
 
     attempts: int = 0
@@ -146,9 +147,9 @@ class Sweep:
 class Origin:
     """The request that created an instance.
 
-    strategy_id: the strategy as the caller named it. created_by: the access key's id.
-    request_hash: of the body, if the request may be repeated.
-    order_id: the name among orders, from which the sid is derived. worker: who the caller wants to do the work.
+    ``strategy_id`` is the strategy as the caller named it. ``created_by`` is the id of the access key.
+    ``request_hash`` is the hash of the body, if the request may be repeated. ``order_id`` is the order's name, from
+    which the sid is derived. ``worker`` is the worker that the caller named.
     """
 
     strategy_id: str
@@ -160,7 +161,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """A request that has added an event. key, body: hashes of its Idempotency-Key and of what it asked for."""
+    """An add-event request. ``key`` and ``body`` are the hashes of its Idempotency-Key and its content."""
 
     seq: int
     key: str
@@ -171,16 +172,16 @@ class Added:
 class Instance:
     """One subscription, order or process under a strategy version.
 
-    shard: 0 to 15, its partition of the due index.
-    stop: None while it is ACTIVE.
-    events: its unfinished events. next_seq: the number of the next one.
-    has_run: an event of it that had begun is no longer on it.
-    fence: rises with each claim and kill; a writer with a lower one is too late.
-    rev: rises with each stored change.
-    blocked: see ``blocked_by``. downtimes: the last ones that have ended, latest last.
-    added: the last requests that have added events and may be sent again.
-    operations: the last bulk operations that have changed it; each does so once.
-    outputs: the latest of each name that its events have produced.
+    ``shard`` is its partition of the due index, 0 to 15. ``stop`` is None while it is ACTIVE. ``events`` are its
+    unfinished events, and ``next_seq`` is the number of the next one. ``has_run`` means that an event that had begun
+    is no longer on it.
+
+    ``fence`` rises with each claim and kill, and writes with a lower fence are rejected. ``rev`` rises with each
+    saved change. ``blocked`` is the current block (see ``blocked_by``). ``downtimes`` are the last ones that have
+    ended, latest last.
+
+    ``added`` are the last add-event requests, which may be repeated. ``operations`` are the last bulk operations that
+    changed it. ``outputs`` holds the latest value of each output of its events.
     """
 
     sid: InstanceSid
@@ -211,35 +212,35 @@ class Instance:
     outputs: Mapping[str, Json] = field(default_factory=dict)
 
     def event(self, seq: int) -> Event | None:
-        """Its unfinished event of that number."""
+        """Return the unfinished event with that number, or None."""
         return next((event for event in self.events if event.seq == seq), None)
 
     def event_sid(self, event: Event) -> EventSid:
-        """The sid of one of its events."""
+        """Return the sid of an event of the instance."""
         return event_sid(self.sid, event.seq)
 
     @property
     def main_event(self) -> Event | None:
-        """Its unfinished main event."""
+        """Return its unfinished main event, or None."""
         return next((event for event in self.events if event.is_main), None)
 
     @property
     def has_begun(self) -> bool:
-        """Whether a runner has ever set out on any of its events."""
+        """Return whether a runner has ever claimed an event of the instance."""
         return self.has_run or any(event.has_begun for event in self.events)
 
     @property
     def cancel_reason(self) -> CancelReason | None:
-        """Who or what canceled it."""
+        """Return the cause that canceled it, or None."""
         return None if self.stop is None else self.stop.cancel_reason
 
     @property
     def stop_note(self) -> str | None:
-        """Why it was stopped, for people."""
+        """Return why it was stopped, as text for users."""
         return None if self.stop is None else self.stop.note
 
     def is_paused_for(self, event: Event) -> bool:
-        """Whether it is PAUSED because of what one of its events came to."""
+        """Return whether it is PAUSED because of this event."""
         return (
             self.status is InstanceStatus.PAUSED
             and self.stop is not None
@@ -248,54 +249,65 @@ class Instance:
 
     @property
     def is_draining(self) -> bool:
-        """Whether it is stopped while an event that ran when it was stopped is still in flight."""
+        """Return whether it is stopped while an event that was running then is still in flight."""
         return self.stop is not None and self.stop.drained_at is None
 
     @property
     def blocked_by(self) -> BlockedBy | None:
-        """The paused flag its due event waits under; None while a claim tries whether the flag is still up."""
+        """Return the paused flag that blocks it, or None.
+
+        Also return None while an event is claimed, because the claim checks whether the flag is still paused.
+        """
+        # The instance then belongs to the partition that the sweeper reads, in case the runner crashes.
         return None if self.blocked is None or self.lease is not None else self.blocked.by
 
     @property
     def executing(self) -> Event | None:
-        """The event the lease is for; a lease ends with its event at the latest."""
+        """Return the event that the lease covers, or None."""
         return None if self.lease is None else self.event(self.lease.seq)
 
     def is_claimed(self, seq: int, fence: int) -> bool:
-        """Whether the claim of that fence still holds it for that event."""
+        """Return whether the claim with that fence still holds the event."""
         return self.lease is not None and self.lease.seq == seq and self.fence == fence
 
     def claimed_event(self, seq: int, fence: int) -> Event | None:
-        """The event if the claim of that fence still holds it."""
+        """Return the event if the claim with that fence still holds it, else None."""
         return self.event(seq) if self.is_claimed(seq, fence) else None
 
     def with_event(self, changed: Event) -> "Instance":
-        """Itself with the event of the same number replaced."""
+        """Return the instance with the event of the same number replaced."""
         return replace(self, events=tuple(changed if e.seq == changed.seq else e for e in self.events))
 
     def without(self, closed: frozenset[int]) -> "Instance":
-        """Itself without the events of these numbers."""
+        """Return the instance without the events with these numbers."""
         return replace(self, events=tuple(e for e in self.events if e.seq not in closed))
 
     def stopped(self, status: InstanceStatus, stop: Stoppage) -> "Instance":
-        """Itself PAUSED, CANCELED or COMPLETED."""
+        """Return the instance PAUSED, CANCELED or COMPLETED."""
         return replace(self, status=status, stop=stop, updated_at=stop.at)
 
     def at_rest(self, *, now: datetime) -> "Instance":
-        """Itself with the lease given back; if it is stopped, it has drained by now."""
+        """Return the instance with the lease released. If it is stopped, ``drained_at`` is set."""
         stop = self.stop
         if stop is not None and stop.drained_at is None:
             stop = replace(stop, drained_at=now)
         return replace(self, lease=None, stop=stop, updated_at=now)
 
     def lets_run(self, event: Event) -> bool:
-        """Whether its status lets this event run: any while ACTIVE, only spared ones once final."""
+        """Return whether the instance's status allows this event to run.
+
+        An ACTIVE instance allows every event. A final instance allows only events with ``after_cancellation``.
+        """
         if self.status.is_final:
             return event.after_cancellation
         return self.status is InstanceStatus.ACTIVE
 
     def lets_start(self, event: Event) -> bool:
-        """Whether this event starts by itself when it is due; one that waits for an answer, when it waits no more."""
+        """Return whether this event starts by itself when it is due.
+
+        An event that waits for an answer starts if the wait has a time limit.
+        """
+        # A paused event starts by itself only when the time for its answer is over.
         lapses = event.pause is not None and event.pause.answer_by is not None
         waits = event.status in (EventStatus.PENDING, EventStatus.QUEUED) or lapses
         return waits and self.lets_run(event)

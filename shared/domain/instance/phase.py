@@ -1,4 +1,4 @@
-"""Where an instance stands, told finely enough for every dialect to say it in words of its own.
+"""The phase of an instance: a status fine enough for every dialect to map to its own.
 
 Source: contracts/mapping.md D.3.
 """
@@ -13,45 +13,45 @@ from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
 
 
 class Phase(StrEnum):
-    """A row of the table of statuses."""
+    """One row of the status table."""
 
     UNDATED = "UNDATED"
-    """Active; nothing of it has a date: it is to be run by hand, or its window has no fire left."""
+    """Active without a date: it waits to be run by hand, or its schedule has no further date."""
     AHEAD = "AHEAD"
-    """Active; its next event is to come, none is open."""
+    """Active; its next event is planned, and no event has begun."""
     OVERDUE = "OVERDUE"
-    """Active; its next event's date has come, but it has not started."""
+    """Active; the date of its next event has passed, but the event has not started."""
     RUNNING = "RUNNING"
-    """An event executes a step."""
+    """An event is executing a step."""
     BETWEEN_STEPS = "BETWEEN_STEPS"
-    """An event is open and goes on as soon as it can."""
+    """An event has begun and continues as soon as it can."""
     RETRYING = "RETRYING"
     """An event has failed and waits for its next attempt."""
     DELAYED = "DELAYED"
-    """An event waits for a step's delay to pass."""
+    """An event waits for a step's delay."""
     AWAITING_ANSWER = "AWAITING_ANSWER"
-    """An event has sent an asynchronous call and waits for its answer."""
+    """An event has sent an asynchronous call and waits for the answer."""
     ON_HOLD = "ON_HOLD"
     """An event waits for an operator to run it."""
     PAUSED = "PAUSED"
-    """It was told to pause."""
+    """Paused by an operator."""
     STUCK = "STUCK"
-    """It is paused since an event used up its attempts, is in doubt or crashes its runners."""
+    """Paused by the engine: an event used up its attempts, has a call in doubt, or crashes its runners."""
     CANCELED = "CANCELED"
-    """It was told to end."""
+    """Canceled by an operator."""
     FAULTED = "FAULTED"
-    """It ended by itself, because something failed or its own logic said so."""
+    """Canceled by the engine or a controller, after a failure or by its own logic."""
     COMPLETED = "COMPLETED"
-    """It came to its end."""
+    """Its plan has ended."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing leaves it any more."""
+        """Return whether the phase can never change again."""
         return self in (Phase.CANCELED, Phase.FAULTED, Phase.COMPLETED)
 
     @property
     def status(self) -> InstanceStatus:
-        """The status of every instance that stands there."""
+        """Return the status of every instance in this phase."""
         match self:
             case Phase.PAUSED | Phase.STUCK:
                 return InstanceStatus.PAUSED
@@ -64,7 +64,7 @@ class Phase(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether a run of the active instance has begun and not ended."""
+        """Return whether a run of the active instance has begun and not ended."""
         return self in _OPEN
 
 
@@ -72,13 +72,13 @@ _OPEN = (Phase.RUNNING, Phase.BETWEEN_STEPS, Phase.RETRYING, Phase.DELAYED, Phas
 
 
 def phase_of(instance: Instance, *, now: datetime) -> Phase:
-    """Where an instance stands at an instant."""
+    """Return the phase of an instance at an instant."""
     match instance.status:
         case InstanceStatus.COMPLETED:
             return Phase.COMPLETED
         case InstanceStatus.CANCELED:
-            asked = instance.cancel_reason is CancelReason.HTTP_REQUEST
-            return Phase.CANCELED if asked else Phase.FAULTED
+            by_operator = instance.cancel_reason is CancelReason.HTTP_REQUEST
+            return Phase.CANCELED if by_operator else Phase.FAULTED
         case InstanceStatus.PAUSED:
             stop = instance.stop
             return Phase.PAUSED if stop is None or stop.for_event is None else Phase.STUCK
@@ -90,7 +90,10 @@ def phase_of(instance: Instance, *, now: datetime) -> Phase:
 
 
 def planned_date(instance: Instance) -> datetime | None:
-    """When its cycle was planned for, before any retry; without a plan, what is next of it; None for neither."""
+    """Return the date its current cycle was planned for, before any retry.
+
+    Without a plan, return the date of its current event, or None if there is none.
+    """
     if instance.main_event is not None:
         return instance.main_event.planned_at
     if instance.plan.moment is not None:
@@ -100,37 +103,37 @@ def planned_date(instance: Instance) -> datetime | None:
 
 
 def waits_for_call(instance: Instance) -> bool:
-    """Whether it is on call and nobody has run it yet: then it has no date, whatever has become of it meanwhile."""
+    """Return whether it runs on call and its main event still waits to be run. It then has no date."""
     main, schedule = instance.main_event, instance.plan.schedule
     is_on_call = schedule is not None and schedule.on_call
     return is_on_call and main is not None and main.status is EventStatus.ONHOLD
 
 
 class Waiting(StrEnum):
-    """What an operator can run an event ahead of."""
+    """The kinds of waiting that an operator can end by running the event now."""
 
     FOR_DATE = "FOR_DATE"
-    """Its date, its next attempt, the end of a step's delay, or a call where it is on call."""
+    """The event waits for its date, its next attempt, the end of a step's delay, or, if on call, to be run."""
     FOR_OPERATOR = "FOR_OPERATOR"
-    """It is on hold."""
+    """The event is on hold."""
 
 
 WAITING_PHASES = {
     Waiting.FOR_DATE: (Phase.UNDATED, Phase.AHEAD, Phase.RETRYING, Phase.DELAYED),
     Waiting.FOR_OPERATOR: (Phase.ON_HOLD,),
 }
-"""Where an instance stands while its current event waits for that."""
+"""The phases of an instance whose current event waits in that way."""
 
 
 def waiting_event(instance: Instance, what: Waiting, *, now: datetime) -> Event | None:
-    """The instance's current event, where it waits for that; else None."""
+    """Return the instance's current event if it waits in that way, else None."""
     return current_event(instance) if phase_of(instance, now=now) in WAITING_PHASES[what] else None
 
 
 def current_event(instance: Instance) -> Event | None:
-    """The unfinished event that says where an instance stands.
+    """Return the unfinished event that determines the instance's phase, or None.
 
-    The one that executes, else the first that has begun, else the next that starts by itself, else one on hold.
+    That is the executing event, else the first that has begun, else the next that starts by itself, else one on hold.
     """
     if instance.executing is not None:
         return instance.executing
@@ -144,11 +147,13 @@ def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
         case EventStatus.ONHOLD:
             return Phase.UNDATED if event.is_main and waits_for_call(instance) else Phase.ON_HOLD
         case EventStatus.EXECUTING:
-            lives = instance.lease is not None and instance.lease.until > now
-            return Phase.RUNNING if lives else Phase.BETWEEN_STEPS
+            # A lease that has expired means that the runner crashed: the sweeper will have it taken over.
+            is_leased = instance.lease is not None and instance.lease.until > now
+            return Phase.RUNNING if is_leased else Phase.BETWEEN_STEPS
         case EventStatus.PAUSED:
             return Phase.AWAITING_ANSWER if event.paused_for is PausedFor.ANSWER else Phase.BETWEEN_STEPS
         case EventStatus.PENDING if event.has_begun:
+            # A retry begins a new run, which has no first action yet; a delay waits inside its run.
             return Phase.RETRYING if event.progress.first_action is None else Phase.DELAYED
         case EventStatus.QUEUED if event.has_begun:
             return Phase.BETWEEN_STEPS

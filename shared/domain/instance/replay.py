@@ -1,6 +1,6 @@
-"""Reading a trail back: where a run stands, what its steps came to, what need not be called again.
+"""Replay of an event's history: the position of a run, the results of its steps, and which results can be reused.
 
-Nothing is evaluated here: stored outcomes and chosen next steps are followed as they stand.
+Replay evaluates no expressions. It follows the stored outcomes and the stored choices of next steps.
 Source: design section 3, items 7 and 8; section 5.
 """
 
@@ -13,21 +13,21 @@ from shared.domain.instance.run import Intent, Outcome, Path, RunEnd, Then
 
 
 def chain(event_history: EventHistory, run: int) -> tuple[JournalEntry, ...]:
-    """The entries of one run that follow from each other, from its first step on.
+    """Return the entries of one run that follow from each other, from its first step on.
 
-    An entry of a runner that had lost its lease hangs in the air: its step was not the one chosen, or
-    its fence is lower than the one before it. The chain ends before it.
+    The chain ends before an entry whose step was not the chosen one, or whose fence is lower than its predecessor's.
+    Such an entry was written by a runner that had lost its lease.
     """
     return _linked({entry.intent.visit: entry for entry in event_history.entries if entry.run == run})
 
 
-def counted(event_history: EventHistory, event: Event) -> EventHistory:
-    """What counts of a trail for an open event.
+def valid_history(event_history: EventHistory, event: Event) -> EventHistory:
+    """Return the history without the entries that do not count for an open event.
 
-    What a runner has written down after another had claimed the event does not where it is no success: the other
-    may have sent the same call since, and had it done. Nor does what ordered anything and was not handed over before
-    somebody else had the event: it was decided on attributes that others may have changed since. Such a step is
-    done once more, its call sent under its key.
+    Two kinds of entries written after the runner lost the event are dropped; the step is then executed again, and its
+    call is sent under the same key.
+    - Failed steps: the other runner may have sent the same call since, with success.
+    - Steps with directives that were not applied in time: they were decided on attributes that may have changed.
     """
     return replace(
         event_history,
@@ -35,17 +35,18 @@ def counted(event_history: EventHistory, event: Event) -> EventHistory:
     )
 
 
-def heard(event_history: EventHistory, event: Event) -> EventHistory:
-    """The trail as a run goes on from it: what counts of it.
+def resumable_history(event_history: EventHistory, event: Event) -> EventHistory:
+    """Return the history from which the run continues.
 
-    An answer may be taken in the moment in which its sending is judged without it. Nothing has followed from
-    that judgement then (the runner tells the instance first), and so it does not count.
+    If the answer to an asynchronous call was taken while its runner recorded the call as unanswered, that entry is
+    dropped. Nothing has followed from it, because the runner commits ``ForgoAnswer`` on the instance first.
     """
-    event_history = counted(event_history, event)
+    event_history = valid_history(event_history, event)
     entries = chain(event_history, event.run)
     last = entries[-1] if entries else None
     if last is None or not last.intent.answers_later or not event.has_answer_to(last.intent.correlation_id):
         return event_history
+    # A sending that is still waiting, and an answer that was taken and processed, both stay.
     if is_sent(last) or (last.intent.awaits and not last.outcome.unanswered):
         return event_history
     return replace(
@@ -54,61 +55,64 @@ def heard(event_history: EventHistory, event: Event) -> EventHistory:
 
 
 def _is_overtaken(entry: JournalEntry, event: Event) -> bool:
-    """Whether its claim had lost the event before it was written down, or before its orders were handed over."""
+    """Return whether the entry was written after its claim was lost, or its directives were not applied in time."""
     if entry.run != event.run:
         return False
+    # Written by a runner that had already lost its claim.
     is_late = entry.intent.visit > event.progress.known_visits and entry.fence < event.claim.fence
     if not entry.outcome.directives:
         return is_late and not entry.outcome.success
+    # Directives count only if they were applied while their runner had the event.
     is_at_rest = event.status is not EventStatus.EXECUTING
     return (is_late or is_at_rest) and (entry.run, entry.intent.visit) > event.applied
 
 
 def answer_to(event_history: EventHistory, event: Event, intent: Intent) -> Answer | None:
-    """The answer to the sending of an intent that the event has taken, where the trail holds it."""
+    """Return the answer to an intent's call that the event has taken, or None if the history does not hold it."""
     mark = event.answered
     if mark is None or mark.correlation_id != intent.correlation_id:
         return None
     return next((answer for answer in event_history.answers if answer.key == mark.key), None)
 
 
-def left_unanswered(entries: Iterable[JournalEntry]) -> bool:
-    """Whether a call among these steps was, or may have been, sent more than once or without an answer."""
+def has_unanswered_call(entries: Iterable[JournalEntry]) -> bool:
+    """Return whether a call of these steps was, or may have been, sent more than once or without an answer."""
     return any(entry.intent.repeat or (entry.outcome.unanswered and not is_sent(entry)) for entry in entries)
 
 
 def is_sent(entry: JournalEntry) -> bool:
-    """Whether it is the sending of an asynchronous call whose answer is a visit of its own."""
+    """Return whether the entry is the sending of an asynchronous call. Its answer is a visit of its own."""
     return isinstance(entry.then, Intent) and entry.then.awaits
 
 
 def last_run(event_history: EventHistory, record: EventRecord) -> tuple[JournalEntry, ...]:
-    """The steps of a closed event's last run.
+    """Return the steps of a closed event's last run.
 
-    What its record holds counts; a runner that had lost its lease may have journalled that step as well.
+    The record's last step replaces a journal entry of the same visit, which a runner without the lease may have
+    written.
     """
     entries = chain(event_history, record.event.run)
     return entries if record.last is None else (*entries[: record.last.intent.visit - 1], record.last)
 
 
 def position(event_history: EventHistory, event: Event) -> Then | None:
-    """What the event's current run was about to do: a step, or its end; None before its first run."""
+    """Return the next action of the event's current run: a step or the end. None before its first run."""
     entries = chain(event_history, event.run)
     return entries[-1].then if entries else event.progress.first_action
 
 
 def entry_to_refence(event_history: EventHistory, event: Event, *, fence: int) -> JournalEntry | None:
-    """Return the last entry a claim continues from, to be stored again under the claim's own fence.
+    """Return the last entry a claim continues from, to be stored again under the claim's fence, or None if not needed.
 
-    Needed if earlier runners may still be running: of two that have lost their leases, the later one could replace
-    what the earlier one wrote, after this claim has built on it.
+    It is needed if earlier runners may still be running. If two of them have lost their leases, the later one could
+    replace an entry of the earlier one after this claim has built on it.
     """
     followed = chain(event_history, event.run)
     return replace(followed[-1], fence=fence) if followed and followed[-1].fence < fence else None
 
 
 def unapplied(event_history: EventHistory, event: Event) -> tuple[JournalEntry, ...]:
-    """Entries of the current run whose directives the aggregate has not been given."""
+    """Return the entries of the current run whose directives have not been applied to the instance."""
     return tuple(
         entry
         for entry in chain(event_history, event.run)
@@ -119,19 +123,20 @@ def unapplied(event_history: EventHistory, event: Event) -> tuple[JournalEntry, 
 def stored_results(
     event_history: EventHistory, event: Event, path: Path, *, since: int = 1
 ) -> Mapping[str, StepResult]:
-    """What a retry need not call again: steps whose last execution in an earlier run was a success.
+    """Return the results that a retry reuses: steps whose last execution in an earlier run succeeded.
 
-    Main-path ones count on the main path, side-path ones on side paths, and those only since the last
-    restart after used-up attempts. since: the first run that counts on the main path.
+    On the main path, results of main-path steps are reused from the run ``since`` on. On side paths, results of
+    side-path steps are reused, but only since the last restart after used-up attempts.
     """
     main = path is Path.MAIN
     first = since if main else event.reuse.side_results_from
+    # Only the last execution of a step counts, so later runs replace earlier ones.
     last: dict[str, StepResult] = {}
     unanswered: dict[str, bool] = {}
     for entries in _chains(event_history, first, event.run - 1):
         for entry in entries:
             if (entry.intent.path is Path.MAIN) == main:
-                lay_on(last, entry.intent, entry.outcome)
+                put_result(last, entry.intent, entry.outcome)
                 unanswered[entry.intent.step] = entry.outcome.unanswered
     return {
         step: replace(result, from_cache=True)
@@ -141,17 +146,17 @@ def stored_results(
 
 
 def stack(event_history: EventHistory, event: Event, intent: Intent) -> dict[str, StepResult]:
-    """What the steps of the current run came to, up to an intent, stored results it passed included."""
+    """Return the results of the current run's steps before an intent, including reused results."""
     results: dict[str, StepResult] = {}
     for entry in chain(event_history, event.run):
         _pass(results, event_history, event, entry.intent)
-        lay_on(results, entry.intent, entry.outcome)
+        put_result(results, entry.intent, entry.outcome)
     _pass(results, event_history, event, intent)
     return results
 
 
-def lay_on(results: dict[str, StepResult], intent: Intent, outcome: Outcome) -> None:
-    """Put what a step came to on the stack; with an answer, the reply it follows stays beside it."""
+def put_result(results: dict[str, StepResult], intent: Intent, outcome: Outcome) -> None:
+    """Put the result of a step on the stack. If it is an answer, the earlier reply is kept as ``cached``."""
     before = results.get(intent.step)
     results[intent.step] = StepResult(
         success=outcome.success,
@@ -163,7 +168,7 @@ def lay_on(results: dict[str, StepResult], intent: Intent, outcome: Outcome) -> 
 
 
 def unanswered_sending(event_history: EventHistory, event: Event, step: str) -> Intent | None:
-    """The intent of the step's last sending, where no definite answer to it ever came."""
+    """Return the intent of the step's last call if it never got a definite answer, else None."""
     last = None
     for entries in _chains(event_history, 1, event.run):
         for entry in entries:
@@ -173,24 +178,22 @@ def unanswered_sending(event_history: EventHistory, event: Event, step: str) -> 
 
 
 def passed_in_run(event_history: EventHistory, event: Event, intent: Intent) -> frozenset[str]:
-    """The steps that the current run has passed from stored results on the path of an intent, up to it."""
+    """Return the steps that the current run passed with reused results on the intent's path, up to the intent."""
     intents = [entry.intent for entry in chain(event_history, event.run)] + [intent]
     return frozenset(step for each in intents if each.path is intent.path for step in each.passed)
 
 
-def come_to(
+def reached_steps(
     event_history: EventHistory, event: Event, run: int, intent: Intent | None = None
 ) -> frozenset[str]:
-    """The steps that a run has come to on its main path, executed or passed; up to an intent, where one is given."""
+    """Return the steps that a run has reached on its main path, executed or passed; up to ``intent`` if it is given."""
     entries = chain(event_history, run)
     intents = [entry.intent for entry in entries] + ([] if intent is None else [intent])
-    found = {step for each in intents if each.path is Path.MAIN for step in (*each.passed, each.step)}
+    steps = {step for each in intents if each.path is Path.MAIN for step in (*each.passed, each.step)}
     then = entries[-1].then if entries else event.progress.first_action
-    return (
-        frozenset(found | set(then.passed))
-        if intent is None and isinstance(then, RunEnd)
-        else frozenset(found)
-    )
+    if intent is None and isinstance(then, RunEnd):
+        steps.update(then.passed)
+    return frozenset(steps)
 
 
 def _pass(results: dict[str, StepResult], event_history: EventHistory, event: Event, intent: Intent) -> None:
@@ -202,7 +205,7 @@ def _pass(results: dict[str, StepResult], event_history: EventHistory, event: Ev
 
 
 def _chains(event_history: EventHistory, first: int, last: int) -> list[tuple[JournalEntry, ...]]:
-    """The chain of each run from ``first`` to ``last``, in one pass over the trail."""
+    """Return the chain of each run from ``first`` to ``last``, in one pass over the history."""
     runs: dict[int, dict[int, JournalEntry]] = {run: {} for run in range(first, last + 1)}
     for entry in event_history.entries:
         if entry.run in runs:
@@ -220,5 +223,6 @@ def _linked(by_visit: Mapping[int, JournalEntry]) -> tuple[JournalEntry, ...]:
 
 
 def _follows(before: JournalEntry, entry: JournalEntry) -> bool:
+    # A falling fence shows a runner that wrote after it had lost its lease (ADR 3).
     chosen = before.then
     return isinstance(chosen, Intent) and chosen.step == entry.intent.step and entry.fence >= before.fence

@@ -1,4 +1,4 @@
-"""One run of an event: what it sets out to do, what its steps come to, how it ends.
+"""One run of an event: its intents, the outcomes of its steps, and its end.
 
 Source: design section 3, items 4 to 8; contracts/core.md sections 3.5 and 3.6.
 """
@@ -13,21 +13,21 @@ from shared.domain.strategy.model import Json
 
 
 class Path(StrEnum):
-    """Which way through a task a step is executed on."""
+    """The path through a task on which a step is executed."""
 
     MAIN = "MAIN"
-    """From ``initialStep`` to the end of the task."""
+    """The path from ``initialStep`` to the end of the task."""
     BEFORE_RETRY = "BEFORE_RETRY"
-    """The side path of ``onBeforeRetry``: entered when an attempt failed and another will follow."""
+    """The side path of ``onBeforeRetry``. It is entered when an attempt failed and another attempt follows."""
     BEFORE_PAUSE = "BEFORE_PAUSE"
-    """The side path of ``onBeforePause``: entered when the attempts are used up and the event will pause."""
+    """The side path of ``onBeforePause``. It is entered when the attempts are used up and the event will pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepError:
-    """Why a step did not succeed.
+    """Why a step failed.
 
-    message: for a person. status: the HTTP status, where there was an answer. data: its body.
+    ``message`` is for users. ``status`` and ``data`` are the HTTP status and body, if the service answered.
     """
 
     message: str
@@ -37,10 +37,10 @@ class StepError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An attempt that failed, and what was decided about it there and then.
+    """A failed attempt and the decision about it.
 
-    retry_at: when the next attempt is due; None where the attempts are used up.
-    pauses: used-up attempts pause the event instead of failing it.
+    ``retry_at`` is when the next attempt is due, or None if the attempts are used up. ``pauses`` means that used-up
+    attempts pause the event instead of failing it.
     """
 
     step: str
@@ -52,19 +52,19 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """A step that is about to be executed, written before it is.
+    """A step about to be executed, stored before it is executed.
 
-    visit: from 1, the how-manieth step execution of the run.
-    call_key, correlation_id: of the first sending, kept over every repeat until a definite answer.
-    repeat: an earlier sending under this key may have reached the service.
-    not_before: a step with ``delay`` waits until then.
-    passed: steps taken from stored results on the way to this one, in order.
-    branches: steps still to be run when this branch ends (the last one next).
-    attempt, resets: the attempt counter and the steps that have set it back, as of this step.
-    failure: on a side path, the failed attempt that led here.
-    answers_later: the answer to its call is sent to us, under its correlation id.
-    awaits: it was sent already, in the visit before; what is left of the step is to wait for the answer and hear it.
-    answer_by: until when it waits; None for as long as it takes.
+    ``visit`` numbers the step executions of the run, from 1. ``call_key`` and ``correlation_id`` belong to the first
+    sending, and every repeat keeps them until a definite answer arrives. ``repeat`` means that an earlier sending may
+    have reached the service. ``not_before`` is the end of the step's ``delay``.
+
+    ``passed`` lists the steps with reused results before this one, in order. ``branches`` are the steps to run after
+    this branch ends, the last one first. ``attempt`` is the attempt counter at this step, and ``resets`` the steps
+    that have reset it. ``failure`` is, on a side path, the failed attempt that led here.
+
+    ``answers_later`` means that the answer is sent to the engine under the correlation id. ``awaits`` means that the
+    call was sent in the previous visit, and this visit waits for the answer and processes it. ``answer_by`` is when
+    the wait ends, or None for no limit.
     """
 
     visit: int
@@ -85,21 +85,21 @@ class Intent:
 
 
 class Ending(StrEnum):
-    """How a run came to rest."""
+    """How a run ended."""
 
     SUCCEEDED = "SUCCEEDED"
-    """The task ended: the event closes PROCESSED."""
+    """The task ended. The event closes as PROCESSED."""
     RETRY = "RETRY"
-    """The attempt failed and another one is due at ``failure.retry_at``."""
+    """The attempt failed, and another attempt is due at ``failure.retry_at``."""
     EXHAUSTED = "EXHAUSTED"
-    """The attempts are used up: paused or failed, as ``failure.pauses`` says."""
+    """The attempts are used up. The event pauses if ``failure.pauses``, else it fails."""
     IN_DOUBT = "IN_DOUBT"
-    """A call may or may not have reached its service, and its method says an operator decides."""
+    """A call may or may not have reached its service, and its method leaves the decision to an operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """The end of a run, with what its conclusion needs. outputs: of a task that succeeded."""
+    """The end of a run. ``outputs`` are the rendered outputs of a task that succeeded."""
 
     how: Ending
     attempt: int
@@ -110,16 +110,16 @@ class RunEnd:
 
 
 Then = Intent | RunEnd
-"""What follows a step."""
+"""The next action after a step: another step, or the end of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one step execution came to.
+    """The outcome of one step execution.
 
-    unanswered: the call may have reached the service and no answer came (yet).
-    directives: what its controller ordered, to be applied to the instance once.
-    notes: rules and callbacks that could not be evaluated and were passed over.
+    ``unanswered`` means that the call may have reached the service and no answer has arrived. ``directives`` are the
+    controller's directives, applied to the instance once. ``notes`` describe expressions that failed and were
+    ignored.
     """
 
     success: bool

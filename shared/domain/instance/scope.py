@@ -1,9 +1,8 @@
-"""What user logic sees, and what its answers mean.
+"""The variables that expressions see, and the conversion of their results.
 
-Every callback and template is evaluated over the same variables; what is not there is null or empty.
-``response`` is a value only where one thing is looked at: for a controller, the answer to the step's call;
-for a ``requestValidation``, the body about to be sent. Rules find responses on the ``stack``.
-Source: design section 6.
+Every callback and template sees the same variables; those without a value are null or empty. ``response`` is set in
+two cases. For a controller it is the answer to the step's call, and for a ``requestValidation`` it is the body about
+to be sent. Rules read responses from ``stack``. Source: design section 6.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from shared.domain.strategy.variables import RESET_BOUNDS, VARIABLES
 from shared.expressions import EvaluationError, ResultType, as_data, evaluate
 
 Scope = dict[str, Any]
-"""The value of every variable, for one evaluation."""
+"""The value of every variable for one evaluation."""
 
 
 def scope(
@@ -36,10 +35,11 @@ def scope(
     intent: Intent | None = None,
     stack: Mapping[str, StepResult] | None = None,
 ) -> Scope:
-    """The variables as they stand for an instance, and for a step of one of its events.
+    """Return the variables for an instance, an event, or a step.
 
-    cycle, date: the ones being planned; by default the instance's cycle and the event's date.
-    intent: the step about to be executed, or, for its rules, just executed; it tells attempt and keys.
+    ``cycle`` and ``date`` are those being planned; the defaults are the instance's cycle and the event's date.
+    ``intent`` is the step about to be executed or, for its rules, just executed. It provides the attempt and the
+    keys.
     """
     attributes = as_data(dict(instance.attributes))
     when = date or (event.date if event else now)
@@ -58,30 +58,31 @@ def scope(
 
 
 def with_response(variables: Scope, response: Json) -> Scope:
-    """The same variables with ``response`` set: a controller's answer, a ``requestValidation``'s body."""
+    """Return the variables with ``response`` set."""
     return {**variables, "response": as_data(response)}
 
 
 def is_true(source: str, variables: Scope) -> bool:
-    """What a condition says. Raises: EvaluationError."""
+    """Return the value of a condition. Raises: EvaluationError."""
     return cast(bool, evaluate(source, variables, variables=VARIABLES, returns=ResultType.BOOL))
 
 
 def instant(source: str, variables: Scope) -> datetime:
-    """What a date callback returns. Raises: EvaluationError."""
+    """Return the date that a date callback computes. Raises: EvaluationError."""
     return cast(datetime, evaluate(source, variables, variables=VARIABLES, returns=ResultType.TIMESTAMP))
 
 
 def directives(source: str, variables: Scope) -> dict[str, Json]:
-    """What a controller callback orders. Raises: EvaluationError."""
+    """Return the directives that a controller callback computes. Raises: EvaluationError."""
     return cast(dict[str, Json], evaluate(source, variables, variables=VARIABLES, returns=ResultType.MAP))
 
 
 def span_of(delta: Delta, variables: Scope | None) -> tuple[Span, str | None]:
-    """The distance a delta stands for, and a note where its callback could not supply it.
+    """Return the span of a delta, and a note if its callback failed.
 
-    variables: None for the delta's own unit and amount, whatever its callback would say.
+    If ``variables`` is None, the callback is not evaluated and the delta's own unit and amount are returned.
     """
+    # The fallback if the callback fails.
     own = Span(unit=delta.unit, amount=delta.amount, reset_to=delta.reset_to)
     if delta.retry_event_callback is None or variables is None:
         return own, None
@@ -93,16 +94,17 @@ def span_of(delta: Delta, variables: Scope | None) -> tuple[Span, str | None]:
 
 
 def _span_from(answer: Mapping[str, Json], own: Span) -> Span:
-    """``{unit, amount, resetTo?}`` as a span; what is left out is the delta's own.
+    """Return ``{unit, amount, resetTo?}`` as a span; missing members default to the delta's own.
 
-    Raises: DateError: any other shape.
+    Raises: DateError: if the value has any other shape.
     """
     unknown = sorted(set(answer) - {"unit", "amount", "resetTo"})
     if unknown:
         raise DateError(f"unknown member {unknown[0]!r}")
     unit, amount = answer.get("unit", own.unit), answer.get("amount", own.amount)
-    if unit not in list(Unit):  # a list compares, where a set would have to hash what may be a list itself
+    if unit not in list(Unit):  # a list, because a set would have to hash the value, which may be unhashable
         raise DateError(f"{unit!r} is not a unit")
+    # A bool is an int in Python, but not a number in JSON.
     if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
         raise DateError(f"{amount!r} is not a whole number of {unit}")
     reset_to = _reset_from(answer["resetTo"]) if "resetTo" in answer else own.reset_to

@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """Consecutive planned dates that will not run. task: of the first one."""
+    """A range of consecutive planned dates that will not run. ``task`` is the task of the first one."""
 
     task: str
     first_cycle: int

@@ -1,4 +1,4 @@
-"""What a command comes to: a verdict, the state after it, and what is to be stored with it."""
+"""The result of a command: a verdict with the new state and everything to store with it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,10 +14,11 @@ from shared.domain.instance.skipped import Skipped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who commands: an access key's id or ``engine``, with an optional reason for the audit trail.
+    """The author of a command: the id of an access key, or ``engine``, with an optional reason.
 
-    operation: the bulk operation through which they do. minutes_spent, ticket: what it cost them, and where it is
-    dealt with, as they say. options: of the command, as its caller named them, whether or not they change anything.
+    ``operation`` is the bulk operation that sent the command. ``minutes_spent`` and ``ticket`` are the caller's own
+    records of effort and ticket number. ``options`` are the command's options as the caller named them, whether or
+    not they have an effect.
     """
 
     name: str
@@ -29,30 +30,28 @@ class Actor:
 
 
 ENGINE = Actor(name="engine")
-"""The engine itself, where a run or a rule changes an instance's status."""
+"""The engine itself, for changes made by a run or a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """An instance after a change, and the events that closed with it."""
+    """An instance after a change, and the records of the events that the change closed."""
 
     instance: Instance
     records: tuple[EventRecord, ...] = ()
 
     def then(self, other: "Change") -> "Change":
-        """Both changes; ``other`` was made on top of this one."""
+        """Return both changes as one; ``other`` was made on top of this one."""
         return Change(instance=other.instance, records=self.records + other.records)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """Who changed what, when, from which state to which, and why.
+    """One entry of the audit trail: the author, time and reason of a change.
 
-    target: the sid of an instance, a strategy or an operation, ``queue``, or an access key's id.
-    event: which of the instance's events was meant, where it was one.
-    operation: the bulk operation through which it was done.
-    from_state, to_state: statuses; of a strategy its versions; None where there is nothing before or after.
-    minutes_spent, ticket, options: as the actor told them.
+    ``target`` is the sid of an instance, a strategy or an operation, ``queue``, or the id of an access key. ``event``
+    is the instance's event that the command named, if any. ``operation`` is the bulk operation that sent the command.
+    ``from_state`` and ``to_state`` are statuses, or versions of a strategy; None if there is nothing before or after.
     """
 
     account_id: AccountId
@@ -72,12 +71,12 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The command changed the instance.
+    """The command changed the instance. Instance, records and audit entry are saved together or not at all.
 
-    records: events that closed with it. audit: who did it, where somebody must be able to ask.
-    skipped: planned dates that will not run because of it. canceled_events: how many it closed or stops.
-    reopened: the record of an event that is open again: it goes, and its last step joins the journal.
-    Instance, records and audit are stored together or not at all.
+    ``records`` are the events that closed. ``audit`` is set if the change must be traceable. ``skipped`` are the
+    planned dates that will not run because of it. ``canceled_events`` counts the events it closed or stops.
+    ``reopened`` is the record of an event that is open again: the record is deleted, and its last step moves to the
+    journal.
     """
 
     instance: Instance
@@ -90,43 +89,43 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlreadyThere:
-    """The instance is what the command wants. Nothing is to be written."""
+    """The instance is already in the requested state. Nothing is written."""
 
     instance: Instance
 
 
 class RefusalRule(StrEnum):
-    """Why a command is refused. Each dialect that answers refusals has one table from here to its answer."""
+    """The reason why a command is refused. Each dialect maps it to a response in one table."""
 
     STATE = "state"
     """The status of the instance or the event does not allow the command."""
     FINISHED = "finished"
     """The event is closed."""
     UNKNOWN = "unknown"
-    """There is no such event, or no call with such a correlation id."""
+    """There is no such event, or no call with that correlation id."""
     BEGUN = "begun"
-    """An event has begun, and the command is only for instances of which none has."""
+    """The command requires that no event has begun, but one has."""
     SELECTION = "selection"
-    """The instance no longer fits the selection of the bulk operation."""
+    """The instance no longer matches the bulk operation's selection."""
     ROOM = "room"
-    """The instance has as many unfinished events as it may have."""
+    """The instance already has the maximum number of unfinished events."""
     INPUT = "input"
-    """The command's own values are invalid; ``problems`` lists why."""
+    """The command's own values are invalid; ``problems`` lists them."""
     ATTRIBUTES = "attributes"
-    """The attributes do not fit the schema of the version to migrate to."""
+    """The attributes do not match the schema of the version to migrate to."""
     SHIFT = "shift"
-    """The plan cannot be moved by the length of the pause."""
+    """The plan cannot be shifted by the length of the pause."""
     TOO_MANY_MISSED = "too-many-missed"
-    """More dates have passed than are caught up."""
+    """More dates were missed than the engine catches up."""
     KEY_REUSED = "key-reused"
-    """The Idempotency-Key was used with another body."""
+    """The Idempotency-Key was used before with another body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The instance does not allow the command. Nothing is to be written.
+    """The instance does not allow the command. Nothing is written.
 
-    problems: what is wrong with the command's values, if ``rule`` is ``INPUT``.
+    ``problems`` lists the invalid values if ``rule`` is ``INPUT``.
     """
 
     instance: Instance
@@ -136,7 +135,7 @@ class Refused:
 
 
 Verdict = Applied | AlreadyThere | Refused
-"""What a command came to."""
+"""The result of a command."""
 
 
 def audit_entry(
@@ -148,7 +147,10 @@ def audit_entry(
     now: datetime,
     states: tuple[str | None, str | None] = (None, None),
 ) -> AuditEntry:
-    """The audit entry of a change to something that is no instance. states: before and after."""
+    """Return the audit entry of a change to something other than an instance.
+
+    ``states`` are the states before and after.
+    """
     return AuditEntry(
         account_id=account,
         target=target,
@@ -173,11 +175,9 @@ def audited(
     now: datetime,
     event: Event | None = None,
 ) -> Applied:
-    """A change with its audit entry. event: the one that was meant, where it was one.
-
-    The instance notes the bulk operation it was changed through, which so finds it done whoever dies.
-    """
+    """Return a change with its audit entry. ``event`` is the event that the command named, if any."""
     after = change.instance
+    # A bulk worker that crashes is replaced by another, which finds the operation here and does not repeat it.
     if by.operation is not None:
         after = replace(after, operations=(*after.operations, by.operation)[-MAX_OPERATIONS:])
     return Applied(

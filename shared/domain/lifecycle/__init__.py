@@ -1,1 +1,1 @@
-"""Every change of an instance: one function a command, dispatched by ``decide``. Start with ``decide.py``."""
+"""Every change of an instance: one function per command, dispatched by ``decide``. Start with ``decide.py``."""

@@ -1,4 +1,4 @@
-"""An event that an operator adds by hand. Source: contracts/core.md section 5; design section 8."""
+"""Adding an event by hand. Source: contracts/core.md section 5; design section 8."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -14,11 +14,12 @@ from shared.domain.strategy.model import Strategy, json_size
 
 
 def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datetime) -> Verdict:
-    """The instance with one more event; it runs beside the plan, which it does not move.
+    """Add one event to the instance. The event runs beside the plan and does not move it.
 
-    A request that is heard again is AlreadyThere; ``added_by`` tells which event it has added.
+    A repeated request returns AlreadyThere; ``added_by`` returns the event that the first one added.
     """
-    known = next((one for one in instance.added if one.key == command.key), None)
+    known = _known_request(instance, command)
+    # A repeat is answered first, because the instance may have changed since the first request.
     if known is not None:
         if known.body == command.body:
             return AlreadyThere(instance=instance)
@@ -31,7 +32,7 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
     problems = _problems(strategy, command)
     if problems:
         return Refused(
-            instance=instance, why="what is asked for is not valid", rule=RefusalRule.INPUT, problems=problems
+            instance=instance, why="the request is not valid", rule=RefusalRule.INPUT, problems=problems
         )
     if not has_room(instance):
         return Refused(
@@ -56,9 +57,13 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
 
 
 def added_by(instance: Instance, command: AddEvent) -> int:
-    """The number of the event that a command has added to an instance, now or when it was first heard."""
-    known = next((one.seq for one in instance.added if one.key == command.key), None)
-    return instance.next_seq - 1 if known is None else known
+    """Return the number of the event that this command, or its first repeat, added to the instance."""
+    known = _known_request(instance, command)
+    return instance.next_seq - 1 if known is None else known.seq
+
+
+def _known_request(instance: Instance, command: AddEvent) -> Added | None:
+    return next((request for request in instance.added if request.key == command.key), None)
 
 
 def _problems(strategy: Strategy, command: AddEvent) -> tuple[Problem, ...]:

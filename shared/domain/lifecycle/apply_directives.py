@@ -1,4 +1,4 @@
-"""What a controller may order, and how its orders change an instance.
+"""Applying a controller's directives to an instance.
 
 Source: design section 6 (directives) and section 3, item 8.
 """
@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.calendar.dates import parse_instant
-from shared.domain.instance.attributes import merged
+from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
@@ -22,17 +22,21 @@ from shared.domain.strategy.model import Json, Strategy
 def apply_directives(
     strategy: Strategy, instance: Instance, running: Event, ordered: Mapping[str, Json], *, now: datetime
 ) -> Change:
-    """The instance after a running event's orders; in a final one only attributes still change.
+    """Return the instance after the directives of a running event. On a final instance only attributes change.
 
-    An event for which the room, or in another version the task, has gone since its order was checked is left out.
+    The directives were checked before they were journaled, but the instance may have changed since. An event is
+    therefore not created if there is no room left, or if the current version has no such task.
     """
     if "attributes" in ordered:
-        instance = replace(instance, attributes=merged(instance, ordered["attributes"]), updated_at=now)
+        instance = replace(
+            instance, attributes=merge_attributes(instance, ordered["attributes"]), updated_at=now
+        )
     change = Change(instance=instance)
     if instance.status.is_final:
         return change
     for entry in ordered.get("createEvents", ()):
         change = Change(instance=_created(strategy, change.instance, entry, now=now))
+    # The order matters (ADR 8): a canceled instance neither cancels tasks nor pauses.
     if "cancelInstance" in ordered:
         return change.then(_cancel(strategy, change.instance, running, ordered["cancelInstance"], now=now))
     if "cancelTasks" in ordered:
@@ -43,14 +47,15 @@ def apply_directives(
 
 
 def _cancel(strategy: Strategy, instance: Instance, running: Event, note: str, *, now: datetime) -> Change:
-    """The event that orders it goes on to its own end; its siblings are canceled."""
+    """Cancel the instance. The event that gave the directive runs to its end; its siblings are canceled."""
+    # Otherwise the cancelation would close this event as well.
     spared = instance.with_event(replace(running, after_cancellation=True))
     by = Actor(name="controller", reason=note)
     return cancel_instance(strategy, spared, CancelReason.CONTROLLER_HELPER, by=by, now=now)
 
 
 def _paused(instance: Instance, note: str, *, now: datetime) -> Instance:
-    """PAUSED, unless it is already, or the plan could not go on without a canceled main event."""
+    """Pause the instance unless it is already PAUSED, or ended when its main event was canceled."""
     if instance.status is not InstanceStatus.ACTIVE:
         return instance
     stop = Stoppage(at=now, by="controller", note=note)
@@ -60,7 +65,7 @@ def _paused(instance: Instance, note: str, *, now: datetime) -> Instance:
 def _canceled(
     strategy: Strategy, instance: Instance, running: Event, tasks: list[str], *, now: datetime
 ) -> Change:
-    """The events of these tasks closed, but for one in flight; without its main event the plan goes on."""
+    """Cancel the events of these tasks, except those in flight. If the main event is canceled, the plan continues."""
     doomed = [e for e in instance.events if e.task in tasks and _can_be_closed(e, running)]
     why, cause = "canceled by a controller", ClosedBy.CONTROLLER
     return cancel_events(strategy, instance, doomed, now=now, why=why, cause=cause).change

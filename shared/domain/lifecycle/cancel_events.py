@@ -1,4 +1,4 @@
-"""Taking single events off an instance, while the rest of it goes on.
+"""Canceling single events while the rest of the instance continues.
 
 Source: contracts/core.md sections 3.4 and 3.9.
 """
@@ -18,9 +18,9 @@ from shared.domain.strategy.model import Strategy
 
 
 def cancel_event(strategy: Strategy, instance: Instance, command: CancelEvent, *, now: datetime) -> Verdict:
-    """CANCELED, whatever it waits for; with a main event its cycle is skipped.
+    """Cancel one event in any status. If it is a main event, its cycle is skipped.
 
-    One in flight is not waited for: its runner's late result is discarded, its record says ``inDoubt``.
+    A running event closes at once: the late result of its runner is discarded, and its record says ``inDoubt``.
     """
     event = instance.event(command.seq)
     if event is None:
@@ -31,7 +31,7 @@ def cancel_event(strategy: Strategy, instance: Instance, command: CancelEvent, *
 
 
 def cancel_tasks(strategy: Strategy, instance: Instance, command: CancelTasks, *, now: datetime) -> Verdict:
-    """Every unfinished event of these tasks CANCELED; AlreadyThere where there is none."""
+    """Cancel every unfinished event of these tasks, or return AlreadyThere if there is none."""
     doomed = [event for event in instance.events if event.task in command.tasks]
     if not doomed:
         return AlreadyThere(instance=instance)
@@ -41,10 +41,10 @@ def cancel_tasks(strategy: Strategy, instance: Instance, command: CancelTasks, *
     return replace(applied, skipped=withdrawn.skipped, canceled_events=len(doomed))
 
 
-def asked_of_a_closed_one(
+def decide_closed_event(
     instance: Instance, record: EventRecord, command: Execute | CancelEvent | Resolve
 ) -> AlreadyThere | Refused:
-    """What such a command comes to where the event has closed: nothing leaves a final status."""
+    """Return the verdict on a command for a closed event. No such command reopens it."""
     status = record.event.status
     if isinstance(command, CancelEvent) and status is EventStatus.CANCELED:
         return AlreadyThere(instance=instance)

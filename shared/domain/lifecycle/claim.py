@@ -1,6 +1,6 @@
-"""Claiming an instance to run the event that is due, or doing what must be done instead.
+"""Claiming an instance to run its due event, or to repair it before an event can run.
 
-Source: design section 3, items 3, 6, 7 and 9; section 4, late plans.
+Source: design section 3, items 3, 6, 7 and 9; section 4, missed dates.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from shared.domain.instance.run import Intent, Then
 from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
 from shared.domain.lifecycle.commands import Block, Claim, Renew
 from shared.domain.lifecycle.conclude import stop_event
-from shared.domain.lifecycle.takeover import taken_over
+from shared.domain.lifecycle.takeover import take_over
 from shared.domain.planning.closing import close_all
 from shared.domain.planning.cycles import CycleError
 from shared.domain.planning.plan import Replanned, catch_up, cycle_failed, overdue_leading_ups
@@ -24,21 +24,21 @@ from shared.domain.steps.outcome import longest
 from shared.domain.strategy.model import Strategy
 
 MAX_SHARED_LEASE = timedelta(seconds=120)
-"""A lease covers several short steps up to this long, and always the whole of the next one."""
+"""The longest time that a lease covers for several short steps. It always covers the next step in full."""
 
 
 def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: datetime) -> Verdict:
-    """Claim the due event under a new fence and lease, or do what must be done instead.
+    """Claim the due event under a new fence and lease, or repair the instance first.
 
     The event is claimed if the verdict's instance has a lease. Otherwise the plan has caught up with missed dates, or
-    the event of a crashed runner was closed or set down. AlreadyThere: there is nothing to run.
+    the event of a crashed runner was closed or paused. Return AlreadyThere if there is nothing to run.
     """
-    found = next_action(instance, now)
-    if not isinstance(found, Due) or found.event.seq != command.seq:
+    action = next_action(instance, now)
+    if not isinstance(action, Due) or action.event.seq != command.seq:
         return AlreadyThere(instance=instance)
-    event = found.event
-    if found.abandoned:
-        applied, taken = taken_over(strategy, instance, event, command.event_history, now=now)
+    event = action.event
+    if action.abandoned:
+        applied, taken = take_over(strategy, instance, event, command.event_history, now=now)
         if taken is None:
             return applied
         return replace(applied, instance=_claimed(strategy, applied.instance, taken, command, now=now))
@@ -50,9 +50,9 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
 
 
 def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: datetime) -> datetime:
-    """Return the end of a lease taken now: the longest the next steps can take, and a margin.
+    """Return the end of a lease taken now: the longest time that the next steps can take, and a margin.
 
-    At most two minutes for several short steps, always the whole of the next one.
+    Several short steps count at most two minutes together. The next step always counts in full.
     """
     if not isinstance(then, Intent):
         return now + LEASE_MARGIN
@@ -63,7 +63,7 @@ def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: dat
 
 
 def renew(instance: Instance, command: Renew) -> Verdict:
-    """The lease lasts longer. Source: design section 3, item 3."""
+    """Extend the lease. Source: design section 3, item 3."""
     if not instance.is_claimed(command.seq, command.fence):
         return AlreadyThere(instance=instance)
     return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))
@@ -76,10 +76,11 @@ def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
     if claimed is None:
         return AlreadyThere(instance=instance)
     if before.status is EventStatus.EXECUTING:
-        # It was taken over from a crashed runner: what that one may have done stays known.
+        # The event was taken over from a crashed runner, whose possible calls must stay known.
         before = replace(claimed, status=EventStatus.QUEUED)
     if instance.status.is_final and not instance.lets_run(before):
-        stopped = stop_event(instance, before, now=now)  # canceled since the claim, which spared it
+        # The instance was canceled since the claim, and the cancel left the running event to its runner.
+        stopped = stop_event(instance, before, now=now)
         return Applied(instance=stopped.instance, records=stopped.records)
     at_rest = instance.with_event(replace(before, updated_at=now)).at_rest(now=now)
     blocked = instance.blocked
@@ -89,9 +90,9 @@ def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
 
 
 def unblock(strategy: Strategy, instance: Instance, *, now: datetime) -> Verdict:
-    """End the block of an instance whose flag was cleared; dates that have passed fall under the rule for them."""
+    """End the block of an instance whose flag was cleared, and apply the rule for missed dates."""
     if instance.blocked_by is None or instance.status is InstanceStatus.PAUSED:
-        return AlreadyThere(instance=instance)  # a resume looks at what has passed itself
+        return AlreadyThere(instance=instance)  # the resume of a PAUSED instance handles missed dates itself
     replanned = _late_dates(strategy, replace(instance, updated_at=now), now=now)
     free = replace(replanned.change.instance, blocked=None)
     return Applied(instance=free, records=replanned.change.records, skipped=replanned.skipped)
@@ -103,6 +104,7 @@ def _claimed(
     if event.progress.first_action is None:
         event = _with_new_run(strategy, instance, event, command, now=now)
     visits, fence = len(chain(command.event_history, event.run)), instance.fence + 1
+    # The event stays bound to the version of its first claim, so a migration does not change a begun flow.
     started = replace(
         event,
         status=EventStatus.EXECUTING,
@@ -121,7 +123,7 @@ def _claimed(
 def _with_new_run(
     strategy: Strategy, instance: Instance, event: Event, command: Claim, *, now: datetime
 ) -> Event:
-    """The event with what its next run does first."""
+    """Return the event with the first action of its next run."""
     context = StepContext(
         strategy=strategy,
         instance=instance,
@@ -139,7 +141,7 @@ def _with_new_run(
 
 
 def _caught_up(strategy: Strategy, instance: Instance, event: Event, *, now: datetime) -> Verdict | None:
-    """The rule for late plans, before an event that has not begun; None where it changes nothing."""
+    """Apply the rule for missed dates before an event that has not begun; None if that changes nothing."""
     replanned = _late_dates(strategy, instance, now=now)
     change = replanned.change
     doomed = overdue_leading_ups(change.instance, now=now)

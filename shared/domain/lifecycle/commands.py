@@ -1,4 +1,4 @@
-"""Everything that can be asked of an instance."""
+"""The commands that ``decide`` accepts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from shared.domain.strategy.model import Json, OnResume, Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """No event of it starts. kill: a step in flight is not waited for; its late result is discarded."""
+    """Start no further event. With ``kill``, a step in flight is interrupted and its late result discarded."""
 
     by: Actor
     kill: bool = False
@@ -23,7 +23,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """It continues. on_late: how dates that have passed are treated; None: as the strategy says."""
+    """Continue the instance. ``on_late`` is the rule for missed dates; None for the strategy's own."""
 
     by: Actor
     on_late: OnResume | None = None
@@ -31,9 +31,9 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """It never runs again. kill: a step in flight is not waited for, its late result is discarded.
+    """End the instance for good. With ``kill``, a step in flight is interrupted and its late result discarded.
 
-    unless_begun: only where no event of it has ever begun.
+    With ``unless_begun``, the command is refused if any event has begun.
     """
 
     by: Actor
@@ -43,7 +43,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execute:
-    """An event on hold is to run now."""
+    """Run a waiting event now."""
 
     seq: int
     by: Actor
@@ -51,9 +51,10 @@ class Execute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddEvent:
-    """One more event, of any task.
+    """Add an event of any task.
 
-    date: None for now. key: of a request that may be sent again, and body: tells it from another one; hashes.
+    ``date`` is None for now. ``key`` identifies a request that may be repeated, and ``body`` detects a different
+    request with the same key. Both are hashes.
     """
 
     task: str
@@ -67,7 +68,7 @@ class AddEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelEvent:
-    """One event is not to run; one in flight is not waited for, its late result is discarded."""
+    """Cancel one event. If it is running, its late result is discarded."""
 
     seq: int
     by: Actor
@@ -75,7 +76,7 @@ class CancelEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelTasks:
-    """No event of these tasks that there is now is to run; the rest goes on."""
+    """Cancel all current events of these tasks. The rest of the instance continues."""
 
     tasks: tuple[str, ...]
     by: Actor
@@ -83,10 +84,10 @@ class CancelTasks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What is known of it changes.
+    """Change the instance's data.
 
-    description: None leaves it. attributes: laid over its own, null removes one.
-    sets_end_date: whether ``end_date`` is meant; then None removes it.
+    ``description`` None keeps the description. ``attributes`` are merged, and a null removes one. ``end_date`` is
+    changed only if ``sets_end_date`` is True; None then removes it.
     """
 
     by: Actor
@@ -98,7 +99,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrate:
-    """It goes on under another version of its strategy, ``to``."""
+    """Continue the instance under version ``to`` of its strategy."""
 
     to: Strategy
     by: Actor
@@ -106,7 +107,7 @@ class Migrate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolve:
-    """An event paused for a call in doubt is decided, and its instance, paused for it, goes on."""
+    """Decide an event paused for a call in doubt. If its instance was paused for it, it becomes ACTIVE."""
 
     seq: int
     resolution: Resolution
@@ -115,9 +116,9 @@ class Resolve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeAnswer:
-    """An answer to an asynchronous call has come and is on file.
+    """Take a stored answer to an asynchronous call.
 
-    answer: of event ``seq``. trail: what is stored of that event, read after the instance.
+    ``answer`` belongs to event ``seq``. ``event_history`` must be read after the instance.
     """
 
     seq: int
@@ -128,10 +129,10 @@ class TakeAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redrive:
-    """An event that has failed is to run again, keeping what its steps have achieved.
+    """Run a failed event again and reuse the results of its successful steps.
 
-    from_step: that step, and all the run does after it, is executed again; None keeps all successes.
-    trail: what is stored of the event, read before. steps: of its task, in the version it is bound to.
+    With ``from_step``, that step and all following steps are executed again; None reuses all successes.
+    ``steps`` are the steps of the event's task, in the version that the event is bound to.
     """
 
     seq: int
@@ -143,10 +144,10 @@ class Redrive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A runner wants to run the event that is due.
+    """Claim the due event for a runner.
 
-    trail: what is stored of that event, read before. token: unguessable, for correlation ids.
-    job: names the runner's invocation.
+    ``event_history`` is the stored history of the event. ``token`` is unguessable and used in correlation ids. ``job``
+    names the runner's invocation.
     """
 
     seq: int
@@ -157,7 +158,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renew:
-    """The runner needs the lease until then."""
+    """Extend the runner's lease to ``until``."""
 
     seq: int
     fence: int
@@ -166,9 +167,9 @@ class Renew:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """The runner gives back a claim it has not begun, because a flag is up.
+    """Return an unused claim because a flag is paused.
 
-    before: the event as it was before the claim, so that the claim leaves no trace.
+    ``before`` is the event as it was before the claim, so that the claim leaves no trace.
     """
 
     before: Event
@@ -178,12 +179,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unblock:
-    """The flag that blocked it was cleared."""
+    """End the block of an instance whose flag was cleared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apply:
-    """The runner hands over what a controller ordered, once journalled."""
+    """Apply the directives of a journaled step."""
 
     seq: int
     fence: int
@@ -192,10 +193,10 @@ class Apply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """The runner found its instance stopped between two steps.
+    """Stop the event between two steps because its instance was stopped.
 
-    known_visits: how many steps of the run are on file; None: more than when it was claimed.
-    in_doubt: a call of it was, or may have been, sent more than once or without an answer; so below.
+    ``known_visits`` is how many steps of the run are stored; None means more than at the claim. ``in_doubt`` means,
+    here and below, that a call was, or may have been, sent more than once or without an answer.
     """
 
     seq: int
@@ -206,7 +207,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """The runner sets the event down until then: its next step has a delay, or (None) goes on elsewhere."""
+    """Release the event until ``until``, when the delay of its next step ends. None continues in a new invocation."""
 
     seq: int
     fence: int
@@ -217,9 +218,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitAnswer:
-    """The runner has sent an asynchronous call, journalled that, and sets the event down until its answer comes.
+    """Release the event until the answer to its asynchronous call arrives. The call is sent and journaled.
 
-    intent: of the visit in which it is waited for. known_visits: how many steps of the run are on file.
+    ``intent`` is the visit that waits for the answer. ``known_visits`` is how many steps of the run are stored.
     """
 
     seq: int
@@ -231,7 +232,7 @@ class AwaitAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgoAnswer:
-    """The runner has judged an asynchronous call without its answer: none that comes later counts."""
+    """Judge an asynchronous call without its answer. Later answers do not count."""
 
     seq: int
     fence: int
@@ -240,10 +241,10 @@ class ForgoAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclude:
-    """The runner has come to the end of the run. last: its last step, where the journal does not hold it.
+    """Conclude the run.
 
-    known_visits: how many steps of the run are on file.
-    doubted_call: under which correlation id the call went out that the run ends in doubt about.
+    ``last`` is its last step if the journal does not hold it. ``known_visits`` is how many steps of the run are
+    stored. ``correlation_in_doubt`` is the correlation id of the call if the run ends with that call in doubt.
     """
 
     seq: int
@@ -252,17 +253,17 @@ class Conclude:
     in_doubt: bool
     known_visits: int
     last: JournalEntry | None = None
-    doubted_call: CorrelationId | None = None
+    correlation_in_doubt: CorrelationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSweep:
-    """The sweeper has sent a wakeup for it and checks again after a back-off."""
+    """Record that the sweeper sent a wakeup. It checks again after a back-off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """Its end date has come and no dated event is left."""
+    """Complete the instance: its end date has passed and no dated event is left."""
 
     by: Actor = ENGINE
 
@@ -293,4 +294,4 @@ Command = (
     | RecordSweep
     | Finish
 )
-"""Everything that can be asked of an instance."""
+"""Every command on an instance."""

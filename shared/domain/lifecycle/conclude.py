@@ -1,4 +1,4 @@
-"""What the end of a run does to its event, its instance and its plan.
+"""The effects of a run's end on its event, its instance and its plan.
 
 Source: design section 3, items 5 and 6; section 5; contracts/core.md section 3.6.
 """
@@ -22,19 +22,19 @@ from shared.domain.strategy.model import Json, Strategy, json_size
 
 
 def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: datetime) -> Verdict:
-    """The run's end, applied by the runner that holds the claim.
+    """Apply the end of a run for the runner that holds the claim.
 
-    Where the event closed, the first record is its own.
-
-    AlreadyThere: the fence has moved, the runner is too late and nothing may be written.
+    If the event closed, its record is the first one. Return AlreadyThere if the fence has moved: the runner is too
+    late and must write nothing.
     """
     event = instance.claimed_event(command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
     event = event.with_doubt(command.in_doubt)
-    if command.doubted_call is not None and event.has_answer_to(command.doubted_call):
+    if command.correlation_in_doubt is not None and event.has_answer_to(command.correlation_in_doubt):
         return _no_doubt(instance, event, now=now)
     if command.end.how is Ending.IN_DOUBT:
+        # The event pauses inside its run, so the next claim must know how many steps were done.
         event = replace(event, progress=replace(event.progress, known_visits=command.known_visits))
     verdict = apply_run_end(strategy, instance, event, command.end, now=now)
     own, *others = verdict.records or (None,)
@@ -46,8 +46,9 @@ def conclude(strategy: Strategy, instance: Instance, command: Conclude, *, now: 
 def apply_run_end(
     strategy: Strategy, instance: Instance, event: Event, end: RunEnd, *, now: datetime
 ) -> Applied:
-    """The instance after a run of an event has ended; where the event closed, its record comes first."""
+    """Return the instance after a run of an event has ended. If the event closed, its record is the first one."""
     before = event.progress
+    # Doubt, resolution and delay belong to a step that the run has passed.
     progress = RunProgress(
         first_action=before.first_action, known_visits=before.known_visits, crashes=before.crashes
     )
@@ -70,26 +71,26 @@ def apply_run_end(
 
 
 def apply(strategy: Strategy, instance: Instance, command: Apply, *, now: datetime) -> Verdict:
-    """What a controller ordered, once: the event notes the journal entry it came from."""
+    """Apply a controller's directives once. The event stores the journal entry that they came from."""
     event = instance.claimed_event(command.seq, command.fence)
     mark = (command.entry.run, command.entry.intent.visit)
     if event is None or event.applied >= mark:
         return AlreadyThere(instance=instance)
-    change = carried_out(strategy, instance, event, command.entry, now=now)
-    return by_orders(instance, change, now=now)
+    change = apply_entry(strategy, instance, event, command.entry, now=now)
+    return audit_directives(instance, change, now=now)
 
 
-def carried_out(
+def apply_entry(
     strategy: Strategy, instance: Instance, event: Event, entry: JournalEntry, *, now: datetime
 ) -> Change:
-    """The instance after what a step of an event has ordered; the event notes that it has it."""
+    """Return the instance after the directives of one step, with the step recorded as ``applied``."""
     marked = replace(event, applied=(entry.run, entry.intent.visit), updated_at=now)
     ordered = entry.outcome.directives or {}
     return apply_directives(strategy, instance.with_event(marked), marked, ordered, now=now)
 
 
-def by_orders(before: Instance, change: Change, *, now: datetime) -> Applied:
-    """A change that a controller has ordered; audited where it stops the instance."""
+def audit_directives(before: Instance, change: Change, *, now: datetime) -> Applied:
+    """Return a change made by directives. It is audited if it stops the instance."""
     if change.instance.status is before.status:
         return Applied(instance=change.instance, records=change.records)
     by = Actor(name="controller", reason=change.instance.stop_note)
@@ -97,7 +98,7 @@ def by_orders(before: Instance, change: Change, *, now: datetime) -> Applied:
 
 
 def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
-    """A pause or cancel takes hold between two steps."""
+    """Let a pause or a cancel take effect between two steps."""
     event = instance.claimed_event(command.seq, command.fence)
     if event is None or instance.lets_run(event):
         return AlreadyThere(instance=instance)
@@ -107,7 +108,7 @@ def stop(instance: Instance, command: Stop, *, now: datetime) -> Verdict:
 
 
 def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
-    """The event set down because its instance is stopped: paused with its progress kept, or canceled."""
+    """Release the event of a stopped instance: paused with its progress kept, or canceled."""
     event = replace(event, in_doubt=event.in_doubt or event.progress.call_in_doubt, updated_at=now)
     if instance.status.is_final:
         return _stopped_with(instance, event, now=now)
@@ -115,7 +116,7 @@ def stop_event(instance: Instance, event: Event, *, now: datetime) -> Change:
 
 
 def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
-    """The event set down with its progress kept: until a step's delay is over, or for a fresh invocation."""
+    """Release the event with its progress kept, until a step's delay ends or for a new invocation."""
     event = instance.claimed_event(command.seq, command.fence)
     if event is None:
         return AlreadyThere(instance=instance)
@@ -131,7 +132,7 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
 
 
 def paused_by_engine(instance: Instance, event: Event, note: str, *, now: datetime) -> Instance:
-    """PAUSED because of what one of its events came to."""
+    """Return the instance PAUSED because of an event."""
     stop = Stoppage(at=now, by=ENGINE.name, note=note, for_event=event.seq)
     return instance.stopped(InstanceStatus.PAUSED, stop)
 
@@ -148,13 +149,13 @@ def _processed(
 
 
 def _outputs(instance: Instance, outputs: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The instance's outputs with an event's laid over them; the event's alone where both take too much."""
+    """Return the instance's outputs merged with the event's, or only the event's if both together are too large."""
     both = {**instance.outputs, **outputs}
     return both if json_size(both) <= MAX_OUTPUTS_BYTES else outputs
 
 
 def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
-    """PENDING again, a new run with its stored successes; the plan does not move."""
+    """Return the event PENDING for its next attempt, in a new run; the plan does not move."""
     if instance.status.is_final and not instance.lets_run(event):
         return _stopped_with(instance, event, now=now)
     at = failed.retry_at or now
@@ -179,6 +180,7 @@ def _exhausted(
     change = _closed(instance, event, EventStatus.FAILED, now=now, why=failed.error.message)
     if not event.is_main or instance.status.is_final:
         return change.then(complete_if_done(change.instance, now=now))
+    # A recurring schedule continues after a failed run, instead of canceling the instance.
     if instance.plan.schedule is not None and instance.plan.schedule.goes_on:
         change = change.then(_without_leading_ups(change.instance, now=now))
         return change.then(plan_next(strategy, change.instance, now=now).change)
@@ -187,7 +189,7 @@ def _exhausted(
 
 
 def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
-    """Event and instance wait for an operator; the event alone where a final instance lets it run on."""
+    """Pause event and instance until an operator decides; on a final instance only the event."""
     event = replace(event, in_doubt=True, last_error=failed.error.message)
     if instance.status.is_final and not instance.lets_run(event):
         return _stopped_with(instance, event, now=now)
@@ -198,15 +200,15 @@ def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetim
 
 
 def _no_doubt(instance: Instance, event: Event, *, now: datetime) -> Applied:
-    """The answer to the call came while its runner was about to give up: the event goes on from it."""
+    """Queue the event: the answer arrived while its runner was about to end the run with the call in doubt."""
     return Applied(instance=instance.with_event(event.queued(now=now)).at_rest(now=now))
 
 
 def _paused(
-    instance: Instance, event: Event, what_for: PausedFor, failed: Failure, *, now: datetime
+    instance: Instance, event: Event, paused_for: PausedFor, failed: Failure, *, now: datetime
 ) -> Change:
-    """Event and instance wait for somebody."""
-    waiting = instance.with_event(event.paused(what_for))
+    """Pause the event and, if it is ACTIVE, the instance."""
+    waiting = instance.with_event(event.paused(paused_for))
     if instance.status is InstanceStatus.ACTIVE:
         note = f"{event.task}: {failed.error.message}"
         waiting = paused_by_engine(waiting, event, note, now=now)
@@ -222,12 +224,12 @@ def _closed(
     why: str | None = None,
     cause: ClosedBy = ClosedBy.RUN,
 ) -> Change:
-    """The event closed by its own runner."""
+    """Close the event for its own runner."""
     return close(instance, event, status, now=now, why=why, cause=cause, by_runner=True)
 
 
 def _stopped_with(instance: Instance, event: Event, *, now: datetime) -> Change:
-    """The event closed because its instance has ended and it may not run on by itself."""
+    """Close the event because its instance has ended and does not allow it to run."""
     why = f"instance {instance.status.value}"
     return _closed(instance, event, EventStatus.CANCELED, now=now, why=why, cause=ClosedBy.INSTANCE)
 
@@ -239,5 +241,5 @@ def _without_leading_ups(instance: Instance, *, now: datetime) -> Change:
 
 def _failure(end: RunEnd) -> Failure:
     if end.failure is None:
-        raise ValueError(f"a run that ended {end.how} says why")
+        raise ValueError(f"a run that ended {end.how} must have a failure")
     return end.failure

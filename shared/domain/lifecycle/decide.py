@@ -1,6 +1,6 @@
 """``decide(strategy, instance, command, now)``: the result of every command. Pure and total.
 
-The verdict's instance is saved only if the stored one still has the ``rev`` it was decided on; the loser of a race
+The verdict's instance is saved only if the stored one still has the ``rev`` it was decided on. The loser of a race
 loads and decides again. Source: design section 2.
 """
 
@@ -53,7 +53,7 @@ from shared.domain.strategy.model import Strategy
 
 
 def decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:
-    """Return what a command does to an instance under its strategy, at an instant."""
+    """Return the verdict on a command to an instance under its strategy, at an instant."""
     if _done_before(instance, command):
         return AlreadyThere(instance=instance)
     verdict = _dispatch(strategy, instance, command, now=now)
@@ -65,10 +65,10 @@ def decide(strategy: Strategy, instance: Instance, command: Command, *, now: dat
 def _with_bookkeeping(
     strategy: Strategy, before: Instance, applied: Applied, command: Command, *, now: datetime
 ) -> Applied:
-    """Return the verdict with what every change updates, whatever the command."""
+    """Return the verdict with the fields updated that every change updates."""
     after = applied.instance
     blocked = _still_blocked(before, after, command, now=now)
-    # Any change but the sweeper's own starts the back-off anew.
+    # Any change but the sweeper's own resets the back-off.
     sweep = after.sweep if isinstance(command, RecordSweep) else Sweep()
     kept = replace(
         after,
@@ -142,7 +142,7 @@ def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: 
 
 
 def _done_before(instance: Instance, command: Command) -> bool:
-    """Whether the command comes from a bulk operation that has changed the instance already: each does so once."""
+    """Return whether the command comes from a bulk operation that has already changed the instance."""
     match command:
         case (
             Pause(by=by)
@@ -152,23 +152,25 @@ def _done_before(instance: Instance, command: Command) -> bool:
             | Migrate(by=by)
             | Execute(by=by)
         ):
+            # After a crash, the next worker of the operation sends its batch again: the command must apply once.
             return by.operation is not None and by.operation in instance.operations
         case _:
             return False
 
 
 def _has_lost_a_begun_event(before: Instance, after: Instance) -> bool:
-    """Whether an event that had begun is no longer on the instance."""
+    """Return whether an event that had begun is no longer on the instance."""
     return any(event.has_begun and after.event(event.seq) is None for event in before.events)
 
 
 def _still_blocked(before: Instance, after: Instance, command: Command, *, now: datetime) -> Blocked | None:
-    """Return the block that lasts after a change, if there is something to block: a due event, or a pause over it.
+    """Return the block that lasts after a change, or None.
 
-    Otherwise the next date would stand in a partition of the due index that is no longer read once the flag is
-    cleared. A claim does not end the block: if the flag is still up, the runner gives the claim back, and the same
-    block continues. What follows a claim otherwise shows that the flag is down.
+    The block lasts only while a due event waits, or while the instance is PAUSED.
     """
+    # Without a due event the block must end: its partition of the due index is not read once the flag is cleared, so
+    # the next date would be lost. A claim does not end the block: if the flag is still paused, the runner returns the
+    # claim and the same block continues. Any other command after a claim shows that the flag was cleared.
     if isinstance(command, Claim) and after.lease is not None:
         return after.blocked
     is_over = before.lease is not None and not isinstance(command, Block)
@@ -177,9 +179,9 @@ def _still_blocked(before: Instance, after: Instance, command: Command, *, now: 
 
 
 def record_sweep(instance: Instance, *, now: datetime) -> Verdict:
-    """The sweeper has sent a wakeup; it checks again after a back-off unless something happens before.
+    """Record that the sweeper sent a wakeup. It checks again after a back-off unless something changes before.
 
-    An instance whose event has come within the horizon starts anew: its wakeup was not scheduled before.
+    If the event has come within the horizon, the attempts start at zero, because its wakeup was not scheduled before.
     """
     if instance.sweep.schedule_at is not None:
         return Applied(instance=replace(instance, sweep=Sweep()))
@@ -189,7 +191,7 @@ def record_sweep(instance: Instance, *, now: datetime) -> Verdict:
 
 
 def finish(instance: Instance, command: Finish, *, now: datetime) -> Verdict:
-    """COMPLETED, where its end date has come and only events on hold are left."""
+    """Complete the instance if its end date has passed and only events on hold are left."""
     if not isinstance(next_action(instance, now), PlanExpired):
         return AlreadyThere(instance=instance)
     ended = replace(instance, plan=replace(instance.plan, has_ended=True), updated_at=now)

@@ -1,4 +1,4 @@
-"""Moving an instance to another version of its strategy, and what that does to its dates.
+"""Migrating an instance to another version of its strategy, and the effect on its dates.
 
 Source: design section 7; contracts/core.md section 5.
 """
@@ -22,7 +22,7 @@ from shared.domain.strategy.model import Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedDate:
-    """A date of a plan. main: it carries its cycle."""
+    """A planned date. ``main`` is True if it is a main event."""
 
     cycle: int
     task: str
@@ -32,7 +32,7 @@ class PlannedDate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovedDate:
-    """A date that stays in its cycle and becomes another. before: what it was."""
+    """A date of a cycle that moves. ``before`` is the old date."""
 
     now: PlannedDate
     before: datetime
@@ -40,7 +40,7 @@ class MovedDate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanChanges:
-    """What becomes of the coming dates of a plan."""
+    """The differences between two forecasts of a plan."""
 
     appear: tuple[PlannedDate, ...] = ()
     vanish: tuple[PlannedDate, ...] = ()
@@ -48,10 +48,10 @@ class PlanChanges:
 
 
 def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: datetime) -> Verdict:
-    """On another version: what has begun ends on the one it is bound to, the next cycle is planned by the new one.
+    """Move the instance to another version. Begun events end on their version, and the next cycle uses the new one.
 
-    What is planned already keeps its date. Events that have not begun and whose task is gone are canceled; with a
-    main event its cycle is skipped, and the next one is planned by the new version at once.
+    Planned events keep their dates. Events that have not begun are canceled if the new version has no such task. If
+    a main event is among them, its cycle is skipped and the new version plans the next cycle at once.
     """
     to = command.to
     if to.version == instance.strategy_version:
@@ -65,6 +65,7 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
         why = f"the attributes do not fit version {to.version}: {problem}"
         return Refused(instance=instance, why=why, rule=RefusalRule.ATTRIBUTES)
     moved = replace(instance, strategy_version=to.version, updated_at=now)
+    # The anchor day and time are local, so they must be taken anew in another zone.
     if to.definition.timezone != strategy.definition.timezone and instance.plan.moment is not None:
         moment = moment_at(instance.plan.moment.at, to.definition.zone)
         moved = replace(moved, plan=replace(moved.plan, moment=moment))
@@ -78,7 +79,7 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
 
 
 def plan_changes(before: Sequence[ForeseenCycle], after: Sequence[ForeseenCycle]) -> PlanChanges:
-    """How one forecast differs from another: a date is the same one if cycle, task and kind are."""
+    """Return the differences between two forecasts. A date is the same if cycle, task and kind are the same."""
     old, new = dict(_dates(before)), dict(_dates(after))
     return PlanChanges(
         appear=tuple(date for key, date in new.items() if key not in old),
@@ -92,16 +93,16 @@ def plan_changes(before: Sequence[ForeseenCycle], after: Sequence[ForeseenCycle]
 
 
 def _is_orphaned(event: Event, to: Strategy) -> bool:
-    """Whether it has not begun, so that it would run on the new version, which has no task for it."""
+    """Return whether the event would run on the new version, which has no such task."""
     return not event.has_begun and event.task not in to.definition.tasks
 
 
 def _dates(cycles: Sequence[ForeseenCycle]) -> Iterator[tuple[tuple[int, str, bool, int], PlannedDate]]:
-    """The dates of a forecast by what makes each the same one; the k-th of a kind where there are several."""
-    for one in cycles:
+    """Yield the dates of a forecast with their identity; equal kinds within a cycle are numbered."""
+    for cycle in cycles:
         seen: dict[tuple[str, bool], int] = {}
-        for event in (*one.leading_up, one.main):
+        for event in (*cycle.leading_up, cycle.main):
             kind = (event.task, event.is_main)
             seen[kind] = seen.get(kind, 0) + 1
-            date = PlannedDate(cycle=one.cycle, task=event.task, main=event.is_main, date=event.date)
-            yield (one.cycle, *kind, seen[kind]), date
+            date = PlannedDate(cycle=cycle.cycle, task=event.task, main=event.is_main, date=event.date)
+            yield (cycle.cycle, *kind, seen[kind]), date

@@ -1,4 +1,4 @@
-"""What operators do to an instance: pause, resume, cancel, run now, decide a doubt.
+"""Operators' commands: pause, resume, cancel, execute and resolve.
 
 Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4.
 """
@@ -25,7 +25,7 @@ from shared.domain.instance.verdict import (
 from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.planning.closing import cancel_instance, close, complete_if_done
-from shared.domain.planning.cycles import CycleError, TooManyMissedError, goes_by_cron
+from shared.domain.planning.cycles import CycleError, TooManyMissedError, is_dated_by_cron
 from shared.domain.planning.plan import (
     Replanned,
     catch_up,
@@ -38,7 +38,7 @@ from shared.domain.strategy.model import OnResume, Strategy
 
 
 def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
-    """PAUSED: events stay as they are and do not start; a running one stops after its current step."""
+    """Pause the instance: its events keep their state and do not start. A running one stops after its current step."""
     match instance.status:
         case InstanceStatus.ACTIVE:
             drained_at = now if instance.lease is None else None
@@ -56,10 +56,11 @@ def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
 
 
 def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: datetime) -> Verdict:
-    """CANCELED for good; unfinished events close, on-cancel events are created."""
+    """Cancel the instance for good: unfinished events close, and on-cancel events are created."""
     match instance.status:
         case InstanceStatus.ACTIVE | InstanceStatus.PAUSED if command.unless_begun and instance.has_begun:
-            return Refused(instance=instance, why="an event of it has begun", rule=RefusalRule.BEGUN)
+            why = "the instance has already started an event"
+            return Refused(instance=instance, why=why, rule=RefusalRule.BEGUN)
         case InstanceStatus.ACTIVE | InstanceStatus.PAUSED:
             open_before = sum(not event.after_cancellation for event in instance.events)
             change = cancel_instance(
@@ -77,7 +78,7 @@ def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: date
 
 
 def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: datetime) -> Verdict:
-    """ACTIVE again; dates that passed meanwhile fall under the rule for late plans."""
+    """Make the instance ACTIVE again, and apply the rule for missed dates."""
     match instance.status:
         case InstanceStatus.ACTIVE:
             return AlreadyThere(instance=instance)
@@ -86,19 +87,20 @@ def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: date
                 instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
             )
         case InstanceStatus.PAUSED:
-            active = restarted(activated(instance, now=now), now=now)
+            active = restart_paused_events(activate(instance, now=now), now=now)
             return apply_resume(strategy, instance, active, command.on_late, "resume", by=command.by, now=now)
         case _:
             assert_never(instance.status)
 
 
 def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
-    """An event that waits for its date, the end of a step's delay or an operator wants to run now."""
+    """Queue an event that waits for its date, for the end of a step's delay, or for an operator."""
     event = instance.event(command.seq)
     if event is None:
         return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
     match event.status:
         case EventStatus.ONHOLD | EventStatus.PENDING:
+            # A waiting retry has no first action: it starts a new run and has no delay to skip.
             is_delayed = event.status is EventStatus.PENDING and event.progress.first_action is not None
             called = queued(event, now=now)
             called = replace(called, progress=replace(called.progress, delay_skipped=is_delayed))
@@ -115,7 +117,7 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
 
 
 def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: datetime) -> Verdict:
-    """A call in doubt is decided: the event runs on, and its instance, where it was paused for it."""
+    """Decide a call in doubt: the event continues, and so does the instance if it was paused for it."""
     event = instance.event(command.seq)
     if event is None:
         return Refused(instance=instance, why="the event is finished", rule=RefusalRule.FINISHED)
@@ -127,10 +129,10 @@ def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: da
     resolved = replace(resolved, progress=replace(resolved.progress, resolution=command.resolution))
     after = replace(instance.with_event(resolved), updated_at=now)
     name = f"resolve {command.resolution.value}"
-    return decided(strategy, instance, after, event, name, by=command.by, now=now)
+    return apply_decision(strategy, instance, after, event, name, by=command.by, now=now)
 
 
-def decided(
+def apply_decision(
     strategy: Strategy,
     before: Instance,
     after: Instance,
@@ -140,16 +142,16 @@ def decided(
     by: Actor,
     now: datetime,
 ) -> Verdict:
-    """What is known about a call in doubt of an event lets its instance go on, where it was paused for it."""
+    """Make the instance ACTIVE if it was paused for the event's call in doubt, and audit the command."""
     if before.is_paused_for(event):
-        active = activated(after, now=now)
+        active = activate(after, now=now)
         resumed = apply_resume(strategy, before, active, None, command, by=by, now=now)
-        return about(resumed, before.event_sid(event))
+        return with_audited_event(resumed, before.event_sid(event))
     return audited(before, Change(instance=after), command=command, by=by, now=now, event=event)
 
 
-def about(verdict: Verdict, event: EventSid) -> Verdict:
-    """The verdict with the event that was meant in its audit entry."""
+def with_audited_event(verdict: Verdict, event: EventSid) -> Verdict:
+    """Return the verdict with the event in its audit entry."""
     if not isinstance(verdict, Applied) or verdict.audit is None:
         return verdict
     return replace(verdict, audit=replace(verdict.audit, event=event))
@@ -165,13 +167,12 @@ def apply_resume(
     by: Actor,
     now: datetime,
 ) -> Verdict:
-    """An instance made ACTIVE again, dates that passed meanwhile treated by the rule for late plans."""
+    """Return the verdict on an instance made ACTIVE again, after the rule for missed dates."""
     active = replace(active, plan=replace(active.plan, on_late=on_late or before.plan.on_late))
     policy = late_rule(strategy, active)
-    if policy is OnResume.SHIFT and goes_by_cron(strategy.definition, before):
-        return Refused(
-            instance=before, why="a plan by cron cannot be shifted off its dates", rule=RefusalRule.SHIFT
-        )
+    if policy is OnResume.SHIFT and is_dated_by_cron(strategy.definition, before):
+        # Its dates are fixed by the expression; a shifted date would not match it.
+        return Refused(instance=before, why="a plan dated by cron cannot be shifted", rule=RefusalRule.SHIFT)
     try:
         replanned = _late_plan(strategy, before, active, policy, by=by, now=now)
     except TooManyMissedError as error:
@@ -187,7 +188,10 @@ def apply_resume(
 
 
 def _caught_up(change: Change, *, now: datetime) -> Change:
-    """Without a passed date that is still to run, how such dates are treated is no longer this resume's to say."""
+    """Drop this resume's rule for missed dates once the plan has caught up.
+
+    The rule is kept while a missed date is still to run, unless it is ``shift``.
+    """
     main = change.instance.main_event
     if main is not None and main.date < now and change.instance.plan.on_late is not OnResume.SHIFT:
         return change
@@ -205,13 +209,13 @@ def _late_plan(
     return catch_up(strategy, active, now=now, on_late=on_late, while_stopped=while_stopped, by=by)
 
 
-def activated(instance: Instance, *, now: datetime) -> Instance:
-    """The instance made ACTIVE again."""
+def activate(instance: Instance, *, now: datetime) -> Instance:
+    """Return the instance ACTIVE, without its stop and block."""
     return replace(instance, status=InstanceStatus.ACTIVE, stop=None, blocked=None, updated_at=now)
 
 
-def restarted(instance: Instance, *, now: datetime) -> Instance:
-    """The instance with its paused events running on; others wait for an answer or a decision."""
+def restart_paused_events(instance: Instance, *, now: datetime) -> Instance:
+    """Return the instance with its paused events queued, except those that wait for an answer or a decision."""
     for event in instance.events:
         match event.paused_for:
             case PausedFor.EXHAUSTED:
@@ -226,31 +230,32 @@ def restarted(instance: Instance, *, now: datetime) -> Instance:
 
 
 def with_new_run(event: Event) -> Event:
-    """The event as its next run sets out: attempt 1, its stored successes kept, but for those of side paths."""
+    """Return the event at the start of a new run: attempt 1, without the stored results of side paths."""
     run = event.run + 1
     reuse = replace(event.reuse, side_results_from=run)
     return replace(event, attempt=1, run=run, progress=RunProgress(), reuse=reuse)
 
 
 def queued(event: Event, *, now: datetime) -> Event:
-    """The event QUEUED by an operator or an answer; crashes before that no longer count."""
+    """Return the event QUEUED by an operator or an answer; earlier crashes no longer count."""
     called = event.queued(now=now)
     return replace(called, progress=replace(called.progress, crashes=0))
 
 
 def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command
-    """With ``kill``, the event in flight set down at once and its runner made harmless."""
+    """With ``kill``, release the running event at once and move the fence, so that its runner's writes fail."""
     event = instance.executing
     if not kill or event is None:
         return Change(instance=instance)
     fenced = replace(instance, fence=instance.fence + 1)
+    # The runner may be in the middle of a call, and may have journaled more steps than the instance knows of.
     progress = replace(event.progress, call_in_doubt=True, resolution=None, known_visits=ANY_VISITS)
     killed = replace(event, progress=progress)
     return stop_event(fenced, killed, now=now)
 
 
 def _killed_again(instance: Instance, kill: bool, command: Pause | Cancel, *, now: datetime) -> Verdict:  # noqa: FBT001 - a field of the command
-    """An instance that is stopped already: nothing, unless a step still in flight is to be killed."""
+    """Return AlreadyThere for a stopped instance, unless a step in flight is to be killed."""
     event = instance.executing
     if not kill or event is None or event.after_cancellation:
         return AlreadyThere(instance=instance)

@@ -1,4 +1,4 @@
-"""Running a failed event again, keeping what its steps have achieved.
+"""Running a failed event again with the results of its successful steps.
 
 Source: contracts/core.md section 5 (``retry``); docs/decisions/0020.
 """
@@ -11,7 +11,7 @@ from shared.domain.errors import Problem
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RedrivenFrom
 from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import come_to
+from shared.domain.instance.replay import reached_steps
 from shared.domain.instance.verdict import (
     AlreadyThere,
     Applied,
@@ -23,20 +23,20 @@ from shared.domain.instance.verdict import (
 )
 from shared.domain.lifecycle.commands import Redrive
 from shared.domain.lifecycle.pause_resume_cancel import (
-    about,
-    activated,
+    activate,
     apply_resume,
     queued,
-    restarted,
+    restart_paused_events,
+    with_audited_event,
     with_new_run,
 )
 from shared.domain.steps.directives import has_room
-from shared.domain.steps.history import with_last
+from shared.domain.steps.history import with_last_step
 from shared.domain.strategy.model import Strategy
 
 
 def redrive(strategy: Strategy, instance: Instance, command: Redrive, *, now: datetime) -> Verdict:
-    """The event QUEUED for another run, whether it has closed FAILED or is open and waits after a failure."""
+    """Queue another run of an event that has closed FAILED, or that is open and waits after a failure."""
     event, record = instance.event(command.seq), command.event_history.record
     if event is not None:
         return _open(strategy, instance, event, command, now=now)
@@ -53,7 +53,9 @@ def _open(
             step = command.from_step
             if step is None or RedrivenFrom(step=step, run=event.run) in event.reuse.redriven_from:
                 return AlreadyThere(instance=instance)
-            return Refused(instance=instance, why="the event is under way", rule=RefusalRule.STATE)
+            return Refused(
+                instance=instance, why="the event is already queued or running", rule=RefusalRule.STATE
+            )
         case EventStatus.PENDING if event.has_begun and event.progress.first_action is None:
             refused = _cannot_begin(instance, event, command.event_history, command, last_run=event.run - 1)
             return refused or _queued(instance, _from(event, command), command, now=now)
@@ -67,12 +69,12 @@ def _paused(
     strategy: Strategy,
     instance: Instance,
     event: Event,
-    what_for: PausedFor,
+    paused_for: PausedFor,
     command: Redrive,
     *,
     now: datetime,
 ) -> Verdict:
-    match what_for:
+    match paused_for:
         case PausedFor.EXHAUSTED:
             refused = _cannot_begin(instance, event, command.event_history, command, last_run=event.run)
             again = _from(with_new_run(event), command)
@@ -81,49 +83,54 @@ def _paused(
         case PausedFor.OPERATOR:
             return Refused(
                 instance=instance,
-                why="the event goes on when its instance is resumed",
+                why="the event continues when its instance is resumed",
                 rule=RefusalRule.STATE,
             )
         case PausedFor.ANSWER:
             return Refused(
-                instance=instance, why="the event waits for the answer to its call", rule=RefusalRule.STATE
+                instance=instance,
+                why="the event is waiting for the answer to its call",
+                rule=RefusalRule.STATE,
             )
         case PausedFor.IN_DOUBT:
             return Refused(
-                instance=instance, why="the event waits for a decision about its call", rule=RefusalRule.STATE
+                instance=instance,
+                why="the event has a call in doubt: resolve it first",
+                rule=RefusalRule.STATE,
             )
         case _:
-            assert_never(what_for)
+            assert_never(paused_for)
     if refused is not None:
         return refused
     if not instance.is_paused_for(event):
         return _queued(instance, again, command, now=now)
     after = instance.with_event(queued(again, now=now))
-    active = restarted(activated(after, now=now), now=now)
+    active = restart_paused_events(activate(after, now=now), now=now)
     resumed = apply_resume(strategy, instance, active, None, _name(command), by=command.by, now=now)
-    return about(resumed, instance.event_sid(event))
+    return with_audited_event(resumed, instance.event_sid(event))
 
 
 def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: datetime) -> Verdict:
-    """The event back on its instance under the same number; its record goes when that is stored.
+    """Reopen a closed event under its number. Its record is deleted in the same write.
 
-    On a final instance it runs alone, as what is spared by a cancelation does.
+    On a final instance the event runs alone; no cycle follows.
     """
     event = record.event
     if event.status is not EventStatus.FAILED:
         return Refused(instance=instance, why=f"the event is {event.status.value}", rule=RefusalRule.FINISHED)
     if event.is_main and not instance.status.is_final:
         return Refused(
-            instance=instance, why="the plan has gone on without the event", rule=RefusalRule.STATE
+            instance=instance, why="the plan has continued without the event", rule=RefusalRule.STATE
         )
     if not has_room(instance):
         return Refused(
             instance=instance, why="the instance has too many unfinished events", rule=RefusalRule.ROOM
         )
+    # A record without an end was written after repeated crashes, inside the run.
     if record.end is None:
         refused, again = _cut_off(instance, command), event
     else:
-        event_history = with_last(command.event_history, record)
+        event_history = with_last_step(command.event_history, record)
         refused = _cannot_begin(instance, event, event_history, command, last_run=event.run)
         again = _from(with_new_run(event), command)
     if refused is not None:
@@ -145,11 +152,11 @@ def _queued(instance: Instance, event: Event, command: Redrive, *, now: datetime
 
 
 def _from(event: Event, command: Redrive) -> Event:
-    """The event, whose next run executes again what the command says."""
+    """Return the event with the step recorded from which its next run executes again."""
     step = command.from_step
     if step is None:
         return event
-    others = tuple(again for again in event.reuse.redriven_from if again.step != step)
+    others = tuple(earlier for earlier in event.reuse.redriven_from if earlier.step != step)
     redriven_from = (*others, RedrivenFrom(step=step, run=event.run))
     return replace(event, reuse=replace(event.reuse, redriven_from=redriven_from))
 
@@ -157,36 +164,39 @@ def _from(event: Event, command: Redrive) -> Event:
 def _cannot_begin(
     instance: Instance, event: Event, event_history: EventHistory, command: Redrive, *, last_run: int
 ) -> Refused | None:
-    """What is wrong with the step a run is to begin with again: none of its task's, or not reached before."""
+    """Return the refusal if the task has no such step, or if the last run did not reach it; else None."""
     step = command.from_step
     if step is None:
         return None
     if step not in command.steps:
         problem = Problem(
-            pointer="/fromStep", rule="reference", message=f"the task {event.task!r} has no step {step!r}"
+            pointer="/fromStep", rule="reference", message=f"task {event.task!r} has no step {step!r}"
         )
-        why = "what is asked for is not valid"
+        why = "the request is not valid"
         return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=(problem,))
-    if step not in come_to(event_history, event, last_run):
+    if step not in reached_steps(event_history, event, last_run):
         return Refused(
             instance=instance,
-            why=f"the last run of the event did not come to {step!r}",
+            why=f"the last run of the event did not reach step {step!r}",
             rule=RefusalRule.STATE,
         )
     return None
 
 
 def _cut_off(instance: Instance, command: Redrive) -> Refused | None:
-    """A run that its dead runners left goes on where it was: what they may have called is decided there first."""
+    """Refuse ``from_step`` for a run that was interrupted by crashes.
+
+    Such a run continues from its step, because its call may be in doubt and is decided there first.
+    """
     if command.from_step is None:
         return None
     return Refused(
         instance=instance,
-        why="the run of the event was cut off and goes on: retry it as a whole",
+        why="the run was interrupted by crashes and continues: retry it without fromStep",
         rule=RefusalRule.STATE,
     )
 
 
 def _name(command: Redrive) -> str:
-    """As the audit trail has it."""
+    """Return the command's name in the audit trail."""
     return "retry" if command.from_step is None else f"retry from {command.from_step}"

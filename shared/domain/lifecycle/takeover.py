@@ -13,9 +13,9 @@ from shared.domain.instance.replay import chain, position, unapplied
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Applied, Change
 from shared.domain.lifecycle.conclude import (
+    apply_entry,
     apply_run_end,
-    by_orders,
-    carried_out,
+    audit_directives,
     paused_by_engine,
     stop_event,
 )
@@ -24,30 +24,30 @@ from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
 
 MAX_CRASHES = 5
-"""How often runners may crash at one step before the run is no longer repeated by itself."""
+"""How many runners may crash at one step before the run is no longer repeated."""
 
 
-def taken_over(
+def take_over(
     strategy: Strategy, instance: Instance, event: Event, event_history: EventHistory, *, now: datetime
 ) -> tuple[Applied, Event | None]:
-    """Return the verdict on the instance, and the event to be claimed, which continues where its runner crashed.
+    """Return the verdict on the instance, and the event to claim, or None if it does not continue.
 
-    The directives of its last step are applied first, since no other runner does that. The event is None if it is not
-    to continue; then the fence has moved, so that the old runner can do no harm if it is still running.
+    The directives of the last step are applied first, since no other runner will do that.
     """
     record = event_history.record
+    # If the event does not continue, the fence must move, so that writes of the old runner fail if it still runs.
     fenced = replace(instance, fence=instance.fence + 1)
     if record is not None and record.end is not None and record.fence == instance.fence:
         applied = apply_run_end(strategy, fenced, event, record.end, now=now)
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
-        # its own record stands, with the run's last step in it
+        # The stored record stays: it holds the run's last step.
         return replace(applied, records=others), None
     event = _left_behind(strategy, event, event_history, now=now)
     change = Change(instance=fenced)
     for entry in unapplied(event_history, event):
-        change = change.then(carried_out(strategy, change.instance, event, entry, now=now))
+        change = change.then(apply_entry(strategy, change.instance, event, entry, now=now))
         event = change.instance.event(event.seq) or event
-    handed_over = by_orders(instance, change, now=now)
+    handed_over = audit_directives(instance, change, now=now)
     if not change.instance.lets_run(event):
         change = change.then(stop_event(change.instance, event, now=now))
     elif event.progress.crashes >= MAX_CRASHES:
@@ -58,7 +58,7 @@ def taken_over(
 
 
 def _left_behind(strategy: Strategy, event: Event, event_history: EventHistory, *, now: datetime) -> Event:
-    """Return the event with what its crashed runner achieved: its progress, one more crash, and what is in doubt."""
+    """Return the event with its crashed runner's progress, one more crash, and its calls in doubt."""
     event = event.after_visits(len(chain(event_history, event.run)))
     call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, event_history, now=now)
     event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, event_history.entries))
@@ -67,8 +67,8 @@ def _left_behind(strategy: Strategy, event: Event, event_history: EventHistory, 
 
 
 def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
-    """A main event is paused with its instance; any other, and any of a final instance, has failed."""
-    why = f"its runner died {MAX_CRASHES} times without progress"
+    """Pause a main event with its instance. Any other event, or any event of a final instance, fails."""
+    why = f"the runner crashed {MAX_CRASHES} times without progress"
     event = replace(event, last_error=why, updated_at=now)
     if event.is_main and not instance.status.is_final:
         paused = instance.with_event(event.paused(PausedFor.POISONED))
@@ -81,7 +81,7 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
 
 
 def _may_have_called(strategy: Strategy, event: Event, event_history: EventHistory, *, now: datetime) -> bool:
-    """Whether the crashed runner may have sent a call whose answer is not known."""
+    """Return whether the crashed runner may have sent a call whose answer is unknown."""
     then = position(event_history, event)
     if not isinstance(then, Intent) or then.awaits:
         return False

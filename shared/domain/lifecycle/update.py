@@ -1,14 +1,14 @@
-"""Changing what is known of an instance: description, attributes, end date.
+"""Changing an instance's description, attributes and end date.
 
-Dates that are planned already stay as they are; changed attributes count from the next cycle on. Only an end
-date reaches back: a planned cycle that has not begun and lies behind it does not come.
+Planned dates stay as they are, and changed attributes apply from the next cycle on. Only an end date affects the open
+cycle: if the cycle has not begun and lies after the end date, it is canceled.
 Source: contracts/core.md section 4, row 17, and section 5.
 """
 
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.instance.attributes import merged
+from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, AlreadyThere, Change, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Update
@@ -19,41 +19,41 @@ from shared.domain.strategy.model import Strategy
 
 
 def update(strategy: Strategy, instance: Instance, command: Update, *, now: datetime) -> Verdict:
-    """The instance as asked for, checked as a new one would be; AlreadyThere where that changes nothing."""
+    """Apply the changes, checked like a new instance; return AlreadyThere if nothing changes."""
     if instance.status.is_final:
         return Refused(
             instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
         )
-    wanted = _wanted(instance, command)
-    if wanted == instance:
+    changed = _with_changes(instance, command)
+    if changed == instance:
         return AlreadyThere(instance=instance)
-    problems = start_problems(strategy, wanted)
+    problems = start_problems(strategy, changed)
     if problems:
-        why = "what is asked for is not valid"
+        why = "the request is not valid"
         return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=tuple(problems))
-    planned = Replanned(change=Change(instance=replace(wanted, updated_at=now)))
-    if wanted.plan.end_date != instance.plan.end_date:
+    planned = Replanned(change=Change(instance=replace(changed, updated_at=now)))
+    if changed.plan.end_date != instance.plan.end_date:
         planned = _with_end(strategy, planned.change.instance, by=command.by, now=now)
     change = planned.change.then(complete_if_done(planned.change.instance, now=now))
     applied = audited(instance, change, command="update", by=command.by, now=now)
     return replace(applied, skipped=planned.skipped)
 
 
-def _wanted(instance: Instance, command: Update) -> Instance:
+def _with_changes(instance: Instance, command: Update) -> Instance:
     attributes = command.attributes
     return replace(
         instance,
         description=instance.description if command.description is None else command.description,
-        attributes=instance.attributes if attributes is None else merged(instance, attributes),
+        attributes=instance.attributes if attributes is None else merge_attributes(instance, attributes),
         plan=replace(instance.plan, end_date=command.end_date) if command.sets_end_date else instance.plan,
     )
 
 
 def _with_end(strategy: Strategy, instance: Instance, *, by: Actor, now: datetime) -> Replanned:
-    """The plan under another end date: it ends sooner, or goes on where the old date had ended it."""
+    """Apply another end date: the plan ends earlier, or continues if the old date had ended it."""
     main, end = instance.main_event, instance.plan.end_date
     if main is not None and end is not None and main.date > end and is_planned(main):
-        change = end_before(strategy, instance, main, now=now, why="behind the end date", by=by)
+        change = end_before(strategy, instance, main, now=now, why="after the end date", by=by)
         return Replanned(change=change)
     if main is None and instance.plan.has_ended:
         return continue_plan(

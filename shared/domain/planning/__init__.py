@@ -1,1 +1,1 @@
-"""Which cycles and events an instance has next, and how a plan begins and ends. Start with ``cycles.py``."""
+"""Planning: the next cycles and events of an instance, and the begin and end of a plan. Start with ``cycles.py``."""

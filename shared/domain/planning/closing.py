@@ -1,4 +1,4 @@
-"""How events close and instances end.
+"""Closing events, and canceling or completing instances.
 
 Source: contracts/core.md sections 3.6 and 3.8; design section 3, item 6.
 """
@@ -29,11 +29,10 @@ def close(
     by: Actor = ENGINE,
     by_runner: bool = False,
 ) -> Change:
-    """The event leaves the aggregate with a final status, and the lease for it ends.
+    """Close an event: it leaves the instance with a final status, and its lease ends.
 
-    Where another than its runner closes it, the fence moves: a late result is discarded, and the record says
-    that the last call is in doubt; so it does of one that waits for an answer.
-    by_runner: the fence stays, the record carries it.
+    If a command closes a running event, the fence moves and the record is in doubt. With ``by_runner`` the event's
+    own runner closes it: the fence stays, and the record has it.
     """
     running = instance.lease is not None and instance.lease.seq == event.seq
     in_flight = running and not by_runner
@@ -41,7 +40,9 @@ def close(
     if running:
         after = after.at_rest(now=now)
     if in_flight:
+        # The late result of its runner must not be saved.
         after = replace(after, fence=instance.fence + 1)
+    # A call that was sent and has no answer yet is in doubt, too.
     unanswered = event.paused_for is PausedFor.ANSWER
     progress = replace(event.progress, call_in_doubt=event.progress.call_in_doubt or in_flight)
     closed = replace(event, status=status, updated_at=now, pause=None, progress=progress)
@@ -68,7 +69,7 @@ def close_all(
     cause: ClosedBy,
     by: Actor = ENGINE,
 ) -> Change:
-    """Several events leave the aggregate as CANCELED."""
+    """Close several events as CANCELED."""
     change = Change(instance=instance)
     for event in events:
         closed = close(change.instance, event, EventStatus.CANCELED, now=now, why=why, cause=cause, by=by)
@@ -85,12 +86,13 @@ def cancel_instance(
     now: datetime,
     kill: bool = False,
 ) -> Change:
-    """The flow never runs again.
+    """Cancel the instance for good.
 
-    Every unfinished event that may not run after cancelation closes; one in flight is closed by its
-    runner at its next look (``draining`` until then), or at once with ``kill``. The on-cancel events are
-    created, dated from ``now``.
+    Every unfinished event closes, except those that may run after a cancelation. A running event is closed by its
+    runner at its next check (``draining`` until then), or at once with ``kill``. The on-cancel events are created,
+    dated from ``now``.
     """
+    # A runner with a live lease closes its event itself, after the current step.
     live = instance.lease is not None and instance.lease.until > now
     running = instance.lease.seq if instance.lease is not None and live and not kill else None
     doomed = [e for e in instance.events if not e.after_cancellation and e.seq != running]
@@ -107,13 +109,11 @@ def cancel_instance(
 
 
 def complete_if_done(instance: Instance, *, now: datetime) -> Change:
-    """COMPLETED, where the plan has ended and no dated event is left; events on hold are canceled.
-
-    An instance with a cron expression of its own lasts to its end date, where it has one, unless its one run is over.
-    """
+    """Complete the instance if its plan has ended and no dated event is left. Events on hold are canceled."""
     dated_left = any(event.status is not EventStatus.ONHOLD for event in instance.events)
     if instance.status is not InstanceStatus.ACTIVE or not instance.plan.has_ended or dated_left:
         return Change(instance=instance)
+    # An own cron schedule lasts until its end date, even if no cycle is planned any more.
     if _is_open(instance, now=now):
         return Change(instance=instance)
     on_hold = list(instance.events)
@@ -139,14 +139,14 @@ def lifecycle_events(
     base: datetime,
     now: datetime,
 ) -> Instance:
-    """The instance with the on-create or on-cancel events that ``createIf`` lets come about.
+    """Return the instance with the on-create or on-cancel events that ``createIf`` allows.
 
-    A ``createIf`` that cannot be evaluated creates its event ONHOLD, with the problem on it. A date that
-    cannot be computed falls back to ``base``, with the problem on it.
+    If ``createIf`` cannot be evaluated, the event is created ONHOLD. If the date cannot be computed, it is ``base``.
+    In both cases the event has the ``problem``.
     """
     for entry in entries:
-        wanted, unclear = _wanted(strategy, instance, entry, now=now)
-        if not wanted:
+        is_created, unclear = _is_created(strategy, instance, entry, now=now)
+        if not is_created:
             continue
         try:
             date, problem = delayed(strategy, instance, entry.delay_by, base, now=now)
@@ -176,7 +176,7 @@ def add_event(
     data: dict[str, str] | None = None,
     problem: str | None = None,
 ) -> Instance:
-    """The instance with one more event."""
+    """Return the instance with one more event."""
     event = Event(
         seq=instance.next_seq,
         kind=kind,
@@ -194,7 +194,7 @@ def add_event(
     return replace(instance, events=(*instance.events, event), next_seq=instance.next_seq + 1)
 
 
-def _wanted(
+def _is_created(
     strategy: Strategy, instance: Instance, entry: LifecycleTask, *, now: datetime
 ) -> tuple[bool, str | None]:
     if entry.create_if is None:

@@ -1,4 +1,4 @@
-"""Which dates a plan has. Simulation, forecast and the running engine all ask here.
+"""The dates of a plan. Simulation, forecast and the running engine use the same functions.
 
 Source: design section 4; contracts/core.md sections 3.1 and 3.2.
 """
@@ -19,24 +19,24 @@ from shared.domain.strategy.model import Calendar, Definition, Delta, OnResume, 
 from shared.expressions import EvaluationError
 
 MAX_MISSED_DATES = 1000
-"""At most so many passed dates are walked to find where a late plan goes on."""
+"""The most missed dates that are examined to find the date from which a plan continues."""
 
 
 class CycleError(RitornelloError):
-    """The next cycle cannot be dated; the instance ends with CREATE_CYCLE_ERROR."""
+    """The next cycle cannot be dated. The instance is canceled with CREATE_CYCLE_ERROR."""
 
     code = "CREATE_CYCLE_ERROR"
 
 
 class TooManyMissedError(CycleError):
-    """More dates have passed unrun than are walked."""
+    """More dates were missed than are examined."""
 
     code = "TOO_MANY_MISSED_DATES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleDate:
-    """A dated cycle. problem: a callback that could not be evaluated and was passed over."""
+    """A dated cycle. ``problem`` describes a callback that failed and was ignored."""
 
     cycle: int
     moment: Moment
@@ -46,22 +46,23 @@ class CycleDate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """Where a plan goes on. coming: None where it has ended. skipped: the passed dates left out."""
+    """How a plan continues. ``coming`` is None if it has ended. ``skipped`` are the missed dates that do not run."""
 
     coming: CycleDate | None
     skipped: Skipped | None = None
 
 
 def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
-    """Cycle 1: the start date plus ``initialDelay``; ``scheduleAfter`` does not count yet.
+    """Return cycle 1, or None if the instance's own schedule has no date.
 
-    A cron calendar has it at its first fire at or after that. An instance with a schedule of its own has it at the
-    start date or the first fire of that; None where it never fires.
-    Raises: CycleError.
+    Its date is the start date plus ``initialDelay``, or a cron calendar's first fire at or after that. With an own
+    schedule, it is the start date or the first fire of the schedule.
+    Raises: CycleError: if it cannot be dated.
     """
     calendar = calendar_for(strategy, instance, cycle=1, date=instance.start_date, now=now)
     if instance.plan.schedule is not None:
         return _own_first(strategy, instance, instance.plan.schedule, calendar)
+    # ``scheduleAfter`` applies from cycle 2 on.
     moment, problem = _moment(strategy, instance.start_date, cycle=1), None
     if strategy.definition.initial_delay is not None:
         moment, problem = _dated(
@@ -75,10 +76,10 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
 def following(
     strategy: Strategy, instance: Instance, *, cycle: int, moment: Moment, now: datetime
 ) -> CycleDate | None:
-    """The cycle after ``cycle``, whose planned date was ``moment``: strictly later.
+    """Return the cycle after ``cycle``, with a date strictly after ``moment``, the planned date of ``cycle``.
 
-    None where a cron expression, or the instance's own schedule, has fired for the last time: the plan ends with
-    that. Raises: CycleError.
+    Return None if a cron expression, or the instance's own schedule, has no further date: the plan ends.
+    Raises: CycleError: if the cycle cannot be dated.
     """
     number = cycle + 1
     if instance.plan.schedule is not None:
@@ -95,6 +96,7 @@ def following(
         dated = _date_from_callback(
             strategy, instance, calendar.next_cycle_date_callback, dated, cycle=number, now=now
         )
+    # A plan whose dates do not rise would never end.
     if dated.at <= moment.at:
         raise CycleError(f"cycle {number} would be at {dated.at.isoformat()}, not after cycle {cycle}")
     return CycleDate(cycle=number, moment=dated, calendar=calendar, problem=problem)
@@ -103,7 +105,7 @@ def following(
 def coming_cycles(
     strategy: Strategy, instance: Instance, first: CycleDate | None, *, now: datetime
 ) -> Iterator[CycleDate]:
-    """``first`` and the cycles after it, up to the instance's end date. Raises: CycleError.
+    """Yield ``first`` and the cycles after it, up to the instance's end date. Raises: CycleError.
 
     Callbacks see the instance as it will be then, with its cycle and date.
     """
@@ -124,10 +126,10 @@ def outlook(
     on_late: OnResume,
     walked: int = 0,
 ) -> Outlook:
-    """Where the plan goes on from ``coming`` (None: nowhere), by the rule for dates that have passed.
+    """Return how the plan continues from ``coming`` under a rule for missed dates.
 
-    A date equal to ``now`` has not passed. Under ``last`` a date that cannot be computed ends the walk: the
-    one before it is the latest. walked: passed dates already counted. Raises: CycleError, TooManyMissedError.
+    A date equal to ``now`` is not missed. ``walked`` counts missed dates that were examined before.
+    Raises: CycleError, TooManyMissedError.
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
     dated = next(cycles, None)
@@ -136,13 +138,14 @@ def outlook(
     missed: list[CycleDate] = []
     while dated is not None and dated.moment.at < now:
         if walked + len(missed) == MAX_MISSED_DATES:
-            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates have passed")
+            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
         missed.append(dated)
         try:
             dated = next(cycles, None)
         except CycleError:
             if on_late is OnResume.SKIP:
                 raise
+            # Only ``skip`` needs this date. Otherwise the one before it runs, and the error recurs after it.
             dated = None
     if on_late is OnResume.SKIP or not missed:
         return Outlook(coming=dated, skipped=_range(missed))
@@ -164,10 +167,10 @@ def _range(skipped: list[CycleDate]) -> Skipped | None:
 def calendar_for(
     strategy: Strategy, instance: Instance, *, cycle: int, date: datetime, now: datetime
 ) -> Calendar:
-    """The calendar of a cycle: by its exact number, else by callback, else the first with neither.
+    """Return the calendar of a cycle: by its exact number, else by callback, else the first with neither.
 
-    date: the planned date before it (the start date for the first), which is what the callbacks see.
-    Raises: CycleError: none matches, or a callback cannot be evaluated.
+    ``date`` is the previous planned date (the start date for cycle 1), which the callbacks see.
+    Raises: CycleError: if no calendar matches, or a callback cannot be evaluated.
     """
     calendars = strategy.definition.calendars
     for calendar in calendars:
@@ -187,10 +190,11 @@ def calendar_for(
     raise CycleError(f"no calendar for cycle {cycle}")
 
 
-def goes_by_cron(definition: Definition, instance: Instance) -> bool:
-    """Whether a cron expression may have dated an instance's cycle; the callbacks that chose are not asked."""
+def is_dated_by_cron(definition: Definition, instance: Instance) -> bool:
+    """Return whether a cron expression has, or may have, dated the instance's open cycle."""
     if instance.plan.schedule is not None:
         return instance.plan.schedule.cron is not None
+    # The callbacks are not evaluated again: they could choose differently today. Any candidate with cron counts.
     exact = [calendar for calendar in definition.calendars if calendar.run_on_cycle == instance.plan.cycle]
     others = [calendar for calendar in definition.calendars if calendar.run_on_cycle is None]
     plain = [calendar for calendar in others if calendar.run_on_cycle_callback is None]
@@ -201,7 +205,7 @@ def goes_by_cron(definition: Definition, instance: Instance) -> bool:
 def scope_for(
     delta: Delta, strategy: Strategy, instance: Instance, *, cycle: int, date: datetime, now: datetime
 ) -> dict[str, object] | None:
-    """The variables of a delta's callback; None where it has none, since building them costs."""
+    """Return the variables of a delta's callback, or None if it has no callback, because building them is costly."""
     if delta.retry_event_callback is None:
         return None
     return scope(strategy, instance, now=now, cycle=cycle, date=date)
@@ -210,10 +214,8 @@ def scope_for(
 def _own_first(
     strategy: Strategy, instance: Instance, schedule: OwnSchedule, calendar: Calendar
 ) -> CycleDate | None:
-    """The first date of an instance's own schedule, None where it never fires.
-
-    What leads up to a single date is left out: one run of one task is what such an instance is for.
-    """
+    """Return the first date of an instance's own schedule, or None if it has no date."""
+    # An instance with a single date is for one run of one task, so leading-up tasks are left out.
     if schedule.is_single:
         calendar = replace(calendar, leading_up_tasks=())
     begins = instance.start_date if schedule.at_once else schedule.opens_at or instance.start_date
@@ -229,7 +231,7 @@ def _own_first(
 def _own_fire(
     strategy: Strategy, instance: Instance, schedule: OwnSchedule, *, after: datetime | None
 ) -> Moment | None:
-    """The first fire of an instance's own expression, strictly after a date of its plan; None: there is none."""
+    """Return the first fire of an instance's own expression after a planned date, or None."""
     if schedule.expression is None or (schedule.is_single and after is not None):
         return None
     zone, opens_at = schedule.zone(strategy.definition.zone), schedule.opens_at or instance.start_date
@@ -242,32 +244,30 @@ def _own_fire(
 
 
 def _first_fire(strategy: Strategy, cron: Cron, base: datetime, *, cycle: int) -> Moment:
-    """The first fire at or after an instant. Raises: CycleError: there is none."""
+    """Return the first fire at or after an instant. Raises: CycleError: if there is none."""
     try:
         fire = first_fire(cron, base, strategy.definition.zone)
     except DateError as error:
         raise CycleError(f"cycle {cycle}: {error}") from error
     if fire is None:
-        raise CycleError(f"cycle {cycle}: {cron.text!r} does not fire any more")
+        raise CycleError(f"cycle {cycle}: cron {cron.text!r} has no further date")
     return fire
 
 
 def _next_date(
     strategy: Strategy, instance: Instance, calendar: Calendar, before: Moment, *, cycle: int, now: datetime
 ) -> tuple[Moment | None, str | None]:
-    """What a calendar makes of the planned date before; None once its expression has fired for the last time.
-
-    One that has not fired since the start date is no end but an error.
-    """
+    """Return a calendar's date after the previous one, or None after the last fire of its expression."""
     if calendar.schedule_after is not None:
         return _dated(strategy, instance, calendar.schedule_after, before, cycle=cycle, now=now)
     if calendar.cron is None:
-        raise CycleError(f"cycle {cycle}: calendar {calendar.key} gives no date")
+        raise CycleError(f"cycle {cycle}: calendar {calendar.key} has neither scheduleAfter nor cron")
     try:
         fire = next_fire(calendar.cron, before.at, strategy.definition.zone)
     except DateError as error:
         raise CycleError(f"cycle {cycle}: {error}") from error
     if fire is None:
+        # No fire at all since the start date is an error, not the end of the plan.
         _first_fire(strategy, calendar.cron, instance.start_date, cycle=cycle)
     return fire, None
 
@@ -290,7 +290,7 @@ def _dated(
 def _date_from_callback(
     strategy: Strategy, instance: Instance, source: str, computed: Moment, *, cycle: int, now: datetime
 ) -> Moment:
-    """The callback's date; the plan's asked day and time are kept only where it returns the computed date."""
+    """Return the callback's date. The plan's anchor is kept only if the callback returns the computed date."""
     variables = scope(strategy, instance, now=now, cycle=cycle, date=computed.at)
     try:
         at = instant(source, variables)

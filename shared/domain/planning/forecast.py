@@ -1,6 +1,6 @@
-"""What a plan will bring: for a fictitious instance, and for a living one.
+"""The future of a plan, for a fictitious instance or an existing one.
 
-The dates come from the functions the engine itself plans with; nothing here computes one.
+The dates come from the functions with which the engine plans.
 Source: contracts/core.md section 1.1 (S4) and section 5; design section 4.
 """
 
@@ -21,7 +21,7 @@ from shared.domain.strategy.model import Json, OnResume, Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeseenCycle:
-    """A cycle to come: its main event and the leading-up ones before it."""
+    """A future cycle: its main event, and its leading-up events."""
 
     cycle: int
     main: Event
@@ -30,9 +30,10 @@ class ForeseenCycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """What a strategy would do. on_create: every entry, ``createIf`` not evaluated.
+    """The plan of a fictitious instance.
 
-    ended: why no further cycle follows, None where one does.
+    ``on_create`` has an event for every entry, because ``createIf`` is not evaluated. ``ended`` is why no further
+    cycle follows, or None if one does.
     """
 
     on_create: tuple[Event, ...]
@@ -43,11 +44,11 @@ class Simulated:
 def simulate(
     strategy: Strategy, *, start_date: datetime, cycles: int, attributes: Mapping[str, Json]
 ) -> Simulated:
-    """The first cycles of a fictitious instance, its start date taken as now.
+    """Return the first cycles of a fictitious instance, with its start date as now.
 
-    A date can only be late where ``initialDelay`` resets cycle 1 to a moment before that; it falls under the rule
-    for late plans, as it would in a living instance.
-    Raises: InvalidInputError: the attributes do not fit, or the first cycle cannot be dated.
+    A date is missed only if ``initialDelay`` moves cycle 1 before the start date; the rule for missed dates then
+    applies.
+    Raises: InvalidInputError: if the attributes are not valid, or the first cycle cannot be dated.
     """
     new = NewInstance(
         sid=InstanceSid("simulation"),
@@ -72,10 +73,10 @@ def simulate(
 def forecast(
     strategy: Strategy, instance: Instance, *, cycles: int, now: datetime
 ) -> tuple[ForeseenCycle, ...]:
-    """The coming cycles of a living instance, the open one first; each taken to run on its date.
+    """Return the coming cycles of an instance, the open one first, as if each ran on its date.
 
-    Dates that have passed fall under the rule for late plans, a paused instance taken to be resumed now.
-    Empty where the plan has ended.
+    Missed dates fall under their rule, as if a paused instance were resumed now. Return an empty tuple if the plan
+    has ended.
     """
     caught_up = _caught_up(strategy, instance, now=now)
     return () if caught_up is None else _foreseen(strategy, caught_up, cycles, now=now)[0]
@@ -84,13 +85,13 @@ def forecast(
 def forecast_until(
     strategy: Strategy, instance: Instance, until: datetime, *, most: int, now: datetime
 ) -> tuple[ForeseenCycle, ...]:
-    """As ``forecast``, up to and including the first cycle whose date lies beyond an instant; so many at most."""
+    """Return the same as ``forecast``, up to the first cycle after ``until``, but at most ``most`` cycles."""
     caught_up = _caught_up(strategy, instance, now=now)
     return () if caught_up is None else _foreseen(strategy, caught_up, most, until=until, now=now)[0]
 
 
 def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Instance | None:
-    """The instance after the rule for late plans; None where it has no plan any more."""
+    """Return the instance after the rule for missed dates, or None if it has no plan any more."""
     if instance.status.is_final:
         return None
     try:
@@ -100,29 +101,26 @@ def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Inst
 
 
 def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[Event, ...]:
-    """The main events of an active instance whose dates have passed and that run all the same, one after another.
-
-    At most a thousand are told.
-    """
+    """Return the missed main events of an active instance that still run, at most a thousand."""
     main = instance.main_event
     if main is None or main.date >= now:
         return ()
     most = MAX_MISSED_DATES if late_rule(strategy, instance) is OnResume.ALL else 1
     cycles, _ = _foreseen(strategy, instance, most, now=now)
-    return tuple(one.main for one in cycles if one.main.date < now)
+    return tuple(cycle.main for cycle in cycles if cycle.main.date < now)
 
 
 def _why_ended(after: Instance) -> str | None:
-    """Why no further cycle follows, None where one does."""
+    """Return why no further cycle follows, or None if one does."""
     if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR:
         return after.stop_note
-    return "its cron expression fires no more" if after.plan.has_ended else None
+    return "the cron expression has no further date" if after.plan.has_ended else None
 
 
 def _foreseen(
     strategy: Strategy, instance: Instance, cycles: int, *, now: datetime, until: datetime | None = None
 ) -> tuple[tuple[ForeseenCycle, ...], Instance]:
-    """So many cycles, the open one first, each taken to run on its date; and the instance after them."""
+    """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them."""
     foreseen: list[ForeseenCycle] = []
     at = now
     while (main := instance.main_event) is not None and len(foreseen) < cycles:

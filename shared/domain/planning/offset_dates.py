@@ -1,4 +1,4 @@
-"""Dates of the events around a plan: ahead of a cycle, after creation, after cancelation.
+"""The dates of events beside the main event: before a cycle, after creation, after cancelation.
 
 Source: design section 4; contracts/core.md sections 3.1 to 3.3.
 """
@@ -17,10 +17,9 @@ from shared.domain.strategy.model import Delta, LeadingUpTask, Strategy
 def leading_up_date(
     strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
 ) -> tuple[datetime, str | None]:
-    """When a leading-up task of a cycle runs: ``scheduleBefore`` ahead of the main event's date.
+    """Return the date of a leading-up task, ``scheduleBefore`` ahead of the main event, and a note about errors.
 
-    Answers the date and a note where something could not be evaluated; never raises for user data:
-    without a usable date it runs with the main event.
+    It never raises for user data: if no date results, the task runs with the main event.
     """
     zone = strategy.definition.zone
     base = moment_at(main.moment.at, zone)
@@ -39,9 +38,9 @@ def leading_up_date(
 def delayed(
     strategy: Strategy, instance: Instance, delta: Delta | None, base: datetime, *, now: datetime
 ) -> tuple[datetime, str | None]:
-    """``base`` plus a delta, and a note where its callback could not be evaluated.
+    """Return ``base`` plus a delta, and a note if the delta's callback failed.
 
-    Raises: DateError: the ``from`` attribute is not a date, or the result cannot be represented.
+    Raises: DateError: if the ``from`` attribute is not a date, or the result cannot be represented.
     """
     if delta is None:
         return base, None

@@ -1,4 +1,4 @@
-"""How a plan goes on: opening cycles, and catching up where dates have passed unrun.
+"""The continuation of a plan: opening cycles, and catching up after missed dates.
 
 Source: design section 4; contracts/core.md section 3.2.
 """
@@ -31,21 +31,21 @@ from shared.domain.strategy.model import OnResume, Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
-    """A plan that went on, and which of its dates were left out."""
+    """A continued plan, and the dates that were skipped."""
 
     change: Change
     skipped: Skipped | None = None
 
 
 def late_rule(strategy: Strategy, instance: Instance) -> OnResume:
-    """What becomes of passed dates: as its last resume said until the plan has caught up, else as the strategy says."""
+    """Return the rule for missed dates: the last resume's until the plan has caught up, else the strategy's."""
     return instance.plan.on_late or strategy.definition.on_resume
 
 
 def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Instance:
-    """The instance with a cycle's main event and the leading-up events before it.
+    """Return the instance with a cycle's main event and its leading-up events.
 
-    A leading-up date that has passed runs at once, but is left out where the main date has passed too.
+    A leading-up event whose date has passed runs at once, unless the main date has passed too: then it is left out.
     """
     on_call = instance.plan.schedule is not None and instance.plan.schedule.on_call
     on_hold = strategy.definition.manual_trigger or on_call
@@ -70,9 +70,10 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
 
 
 def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
-    """The cycle after the instance's current one, whose main event has closed.
+    """Plan the cycle after the current one, whose main event has closed.
 
-    No next cycle ends the plan; one that cannot be dated cancels the instance with CREATE_CYCLE_ERROR.
+    Without a next cycle the plan ends. If the next cycle cannot be dated, the instance is canceled with
+    CREATE_CYCLE_ERROR.
     """
     if instance.plan.moment is None or instance.plan.has_ended:
         return Replanned(change=complete_if_done(instance, now=now))
@@ -80,7 +81,7 @@ def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Repla
 
 
 def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
-    """The cycle after the last that was planned, or the first one, of an instance without an open cycle."""
+    """Plan the next cycle, or the first one, of an instance without an open cycle."""
     moment = instance.plan.moment
     try:
         if moment is None:
@@ -94,7 +95,7 @@ def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> R
 
 
 def continue_from(strategy: Strategy, instance: Instance, ahead: Outlook, *, now: datetime) -> Replanned:
-    """The plan continued as an outlook says: skipped dates recorded, then the next cycle or the end."""
+    """Continue the plan as an outlook says: record skipped dates, then open the next cycle or end the plan."""
     change = Change(instance=instance)
     if ahead.skipped is not None:
         change = _record_skipped(strategy, instance, ahead.skipped, now=now)
@@ -111,12 +112,13 @@ def catch_up(
     while_stopped: bool | None = None,
     by: Actor = ENGINE,
 ) -> Replanned:
-    """The rule for late plans, on an open main event that has not begun.
+    """Apply the rule for missed dates to an open main event that has not begun.
 
-    It is replaced only if a later planned date has passed as well, or, under ``skip``, if it fell due
-    while something was paused; one that is merely late stays, and so does one that an operator has in hand
-    (on hold, or told to run). on_late, while_stopped: the rule, and whether it fell due while something was paused;
-    None: as the instance says. by: whose resume it is, where it is one. Raises: CycleError.
+    The event is replaced if a later planned date has passed as well, or, under ``skip``, if it fell due while
+    something was paused. An event that is merely late still runs. So does an event on hold, or queued by an operator.
+
+    ``on_late`` is the rule, and ``while_stopped`` says whether the event fell due while something was paused; None
+    derives both from the instance. ``by`` is the actor of a resume. Raises: CycleError.
     """
     on_late = on_late or late_rule(strategy, instance)
     while_stopped = fell_due_while_stopped(instance) if while_stopped is None else while_stopped
@@ -127,6 +129,7 @@ def catch_up(
     if main.date >= now or on_late is OnResume.ALL:
         return unchanged
     must_go = on_late is OnResume.SKIP and while_stopped
+    # Unless the event must be skipped, an error in the date after it is no reason to give it up.
     later = _later(strategy, instance, moment, now=now, needed=must_go)
     if later is not None and later.moment.at < now:
         ahead = outlook(strategy, instance, later, now=now, on_late=on_late, walked=1)
@@ -146,7 +149,7 @@ def catch_up(
 
 
 def fell_due_while_stopped(instance: Instance) -> bool:
-    """Whether the open main event's date came while the instance was paused or blocked."""
+    """Return whether the open main event's date passed while the instance was paused or blocked."""
     main, stop = instance.main_event, instance.stop
     passed = main is not None and stop is not None and stop.at <= main.date
     return passed or instance.blocked_by is not None
@@ -155,9 +158,9 @@ def fell_due_while_stopped(instance: Instance) -> bool:
 def shift(
     strategy: Strategy, instance: Instance, span: timedelta, *, now: datetime, by: Actor = ENGINE
 ) -> Change:
-    """The plan moved by elapsed time, with what of its open cycle has not begun; asked for anew.
+    """Move the plan and the planned events of its open cycle by elapsed time.
 
-    A cycle moved beyond the end date does not come. Raises: DateError: a date cannot be represented.
+    A cycle that is moved past the end date is closed. Raises: DateError: if a date cannot be represented.
     """
     moment, zone = instance.plan.moment, strategy.definition.zone
     if moment is None:
@@ -168,13 +171,13 @@ def shift(
     main, end = moved.main_event, moved.plan.end_date
     if main is None or end is None or main.date <= end or not is_planned(main):
         return Change(instance=moved)
-    return end_before(strategy, moved, main, now=now, why="moved beyond the end date", by=by)
+    return end_before(strategy, moved, main, now=now, why="shifted past the end date", by=by)
 
 
 def end_before(
     strategy: Strategy, instance: Instance, main: Event, *, now: datetime, why: str, by: Actor
 ) -> Change:
-    """The plan ended before its open cycle, which has not begun: that one closes."""
+    """End the plan and close its open cycle, which has not begun."""
     doomed = [*unbegun_leading_ups(instance), main]
     change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.END_DATE, by=by)
     return change.then(_opened(strategy, change.instance, None, now=now))
@@ -190,10 +193,11 @@ def cancel_events(
     cause: ClosedBy,
     by: Actor = ENGINE,
 ) -> Replanned:
-    """These events closed. With its main event a cycle is skipped, and the plan goes on with the next."""
+    """Cancel these events. If a main event is among them, its cycle is skipped and the plan continues."""
     change = close_all(instance, doomed, now=now, why=why, cause=cause, by=by)
     if not any(event.is_main for event in doomed):
         return Replanned(change=change)
+    # Leading-up events have no purpose without their main event.
     left = unbegun_leading_ups(change.instance)
     why = "its main event was canceled"
     change = change.then(close_all(change.instance, left, now=now, why=why, cause=ClosedBy.MAIN_EVENT, by=by))
@@ -202,11 +206,9 @@ def cancel_events(
 
 
 def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
-    """Leading-up events that have not begun although their main event's date has passed too.
-
-    By more than a lost doorbell can cost: within that, they still run, one after the other.
-    """
+    """Return the leading-up events that have not begun although their main event is overdue too."""
     main = instance.main_event
+    # A lost wakeup can make a main event late by up to the grace. Within it, both still run, one after the other.
     if main is None or main.date >= now - GRACE or main.status is EventStatus.ONHOLD:
         return []
     waiting = [event for event in unbegun_leading_ups(instance) if event.status is EventStatus.PENDING]
@@ -214,18 +216,18 @@ def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
 
 
 def unbegun_leading_ups(instance: Instance) -> list[Event]:
-    """Leading-up events that no runner has set out on."""
+    """Return the leading-up events that no runner has claimed."""
     return [event for event in instance.events if event.kind is EventKind.LEADING_UP and not event.has_begun]
 
 
 def is_planned(event: Event) -> bool:
-    """Whether it waits for a date of the plan, and for nothing else."""
+    """Return whether the event belongs to the plan and waits only for its date, or on hold."""
     of_plan = event.kind in (EventKind.MAIN, EventKind.LEADING_UP)
     return of_plan and not event.has_begun and event.status in (EventStatus.PENDING, EventStatus.ONHOLD)
 
 
 def cycle_failed(strategy: Strategy, instance: Instance, error: CycleError, *, now: datetime) -> Change:
-    """The instance canceled because its next cycle cannot be dated."""
+    """Cancel the instance because its next cycle cannot be dated."""
     by = Actor(name=ENGINE.name, reason=str(error))
     return cancel_instance(strategy, instance, CancelReason.CREATE_CYCLE_ERROR, by=by, now=now)
 
@@ -233,9 +235,9 @@ def cycle_failed(strategy: Strategy, instance: Instance, error: CycleError, *, n
 def _later(
     strategy: Strategy, instance: Instance, moment: Moment, *, now: datetime, needed: bool
 ) -> CycleDate | None:
-    """The cycle after the open one, None where the plan ends before it.
+    """Return the cycle after the open one, or None if the plan ends before it.
 
-    Where it is not needed, one that cannot be dated is no reason to give up the open one.
+    An error in its date is raised only if ``needed``; otherwise None is returned.
     """
     try:
         coming = following(strategy, instance, cycle=instance.plan.cycle, moment=moment, now=now)
@@ -247,12 +249,13 @@ def _later(
 
 
 def _opened(strategy: Strategy, instance: Instance, coming: CycleDate | None, *, now: datetime) -> Change:
-    """The instance with its next cycle opened, or with its plan ended. With a future date it has caught up."""
+    """Open the next cycle, or end the plan if there is none."""
     plan = instance.plan
     if coming is None:
         ended = replace(plan, has_ended=True, on_late=None)
         return complete_if_done(replace(instance, plan=ended, updated_at=now), now=now)
     if coming.moment.at >= now:
+        # The plan has caught up, so the last resume's rule no longer applies.
         instance = replace(instance, plan=replace(plan, on_late=None))
     return Change(instance=open_cycle(strategy, instance, coming, now=now))
 
@@ -267,7 +270,7 @@ def _replace_main(
     now: datetime,
     by: Actor,
 ) -> Replanned:
-    """The open main event closed for the whole skipped range, and the plan continued after it."""
+    """Close the open main event for the whole skipped range, and continue the plan after the range."""
     late = ClosedBy.LATE_PLAN
     why = "skipped: its date has passed"
     change = close(instance, main, EventStatus.CANCELED, now=now, why=why, cause=late, by=by)
@@ -280,7 +283,8 @@ def _replace_main(
 
 
 def _record_skipped(strategy: Strategy, instance: Instance, skipped: Skipped, *, now: datetime) -> Change:
-    """One record for a range of dates that never became events."""
+    """Record a range of dates that never became events, as one closed event."""
+    # One record for the whole range, because a long pause may skip a thousand dates.
     reached = replace(instance, plan=replace(instance.plan, cycle=skipped.first_cycle))
     with_event = add_event(reached, EventKind.MAIN, skipped.task, skipped.first_at, now=now)
     event = with_event.events[-1]
@@ -290,7 +294,7 @@ def _record_skipped(strategy: Strategy, instance: Instance, skipped: Skipped, *,
 
 
 def _with_range(strategy: Strategy, change: Change, skipped: Skipped) -> Change:
-    """The closing of one main event made to stand for a range: its cycles are used up."""
+    """Let the record of one main event represent a range of cycles."""
     cycles = (skipped.first_cycle, skipped.last_cycle)
     records = tuple(
         replace(record, skipped_cycles=cycles, skipped_until=skipped.last_at) for record in change.records

@@ -1,4 +1,4 @@
-"""How an instance comes about.
+"""Creating an instance.
 
 Source: contracts/core.md section 3.3; design section 4.
 """
@@ -10,7 +10,7 @@ from datetime import datetime
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, InvalidInputError, Problem
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.attributes import MAX_ATTRIBUTES_BYTES, date_attribute, unfit
+from shared.domain.instance.attributes import MAX_ATTRIBUTES_BYTES, date_attribute, invalid_attributes
 from shared.domain.instance.due import beyond_horizon
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.model import Instance, Origin, Plan, Sweep
@@ -25,7 +25,7 @@ from shared.domain.validation.schema import violations
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInstance:
-    """What is asked for. start_date: None for now."""
+    """The request for a new instance. ``start_date`` is None for now."""
 
     sid: InstanceSid
     origin: Origin
@@ -38,10 +38,11 @@ class NewInstance:
 
 
 def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
-    """The instance with its on-create events and its first cycle.
+    """Create the instance with its on-create events and its first cycle.
 
-    A start date in the past is a late plan. Raises: InvalidInputError: with every problem; its pointers lead
-    into the creating body (``/attributes/...``, ``/endDate``).
+    If the start date is in the past, the rule for missed dates applies.
+    Raises: InvalidInputError: with every problem; the pointers refer to the request body (``/attributes/...``,
+        ``/endDate``).
     """
     instance = blank_instance(strategy, new, now=now)
     problems = start_problems(strategy, instance)
@@ -63,9 +64,9 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
 
 
 def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
-    """The instance with its first cycle; dates before ``now`` fall under the rule for late plans.
+    """Plan the first cycle. Dates before ``now`` fall under the rule for missed dates.
 
-    Raises: InvalidInputError: that cycle cannot be dated, or too many have passed.
+    Raises: InvalidInputError: if the cycle cannot be dated, or too many dates were missed.
     """
     try:
         dated = first_cycle(strategy, instance, now=now)
@@ -79,7 +80,7 @@ def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> R
 
 
 def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
-    """Everything that keeps an instance from being started."""
+    """Return every problem that prevents the start of an instance."""
     problems = attribute_problems(strategy, instance.attributes)
     if instance.plan.schedule is None:
         problems += _from_problems(strategy, instance)
@@ -89,14 +90,14 @@ def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
 
 
 def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> list[Problem]:
-    """Everything that keeps these from being an instance's attributes, below ``/attributes``."""
+    """Return every problem of the attributes, with pointers below ``/attributes``."""
     problems = [
         Problem(
             pointer=f"/attributes/{escaped(name)}",
             rule="type",
             message="must be a string, a number or a boolean",
         )
-        for name in unfit(strategy, attributes)
+        for name in invalid_attributes(strategy, attributes)
     ]
     if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
         problems.append(Problem(pointer="/attributes", rule="too-long", message="must take at most 16 KB"))
@@ -107,7 +108,7 @@ def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> li
 
 
 def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> Instance:
-    """The instance as asked for, before anything is planned."""
+    """Return the instance before anything is planned."""
     return Instance(
         sid=new.sid,
         account_id=strategy.account_id,
@@ -125,7 +126,7 @@ def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> In
 
 
 def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
-    """Attributes that the plan counts from and that hold no date."""
+    """Return a problem for each attribute that the plan counts from and that is not a date."""
     problems: list[Problem] = []
     for name in dict.fromkeys(delta.from_attribute for delta in _deltas(strategy) if delta.from_attribute):
         try:
@@ -133,18 +134,20 @@ def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
         except DateError:
             pointer = f"/attributes/{escaped(name)}"
             problems.append(
-                Problem(pointer=pointer, rule="date", message="must be a date: the plan counts from it")
+                Problem(
+                    pointer=pointer, rule="date", message="must be a date, because the plan counts from it"
+                )
             )
     return problems
 
 
 def _deltas(strategy: Strategy) -> list[Delta]:
     definition = strategy.definition
-    found: list[Delta | None] = [
+    deltas: list[Delta | None] = [
         definition.initial_delay,
         *(entry.delay_by for entry in definition.on_create_tasks),
     ]
     for calendar in definition.calendars:
-        found.append(calendar.schedule_after)
-        found.extend(entry.schedule_before for entry in calendar.leading_up_tasks)
-    return [delta for delta in found if delta is not None]
+        deltas.append(calendar.schedule_after)
+        deltas.extend(entry.schedule_before for entry in calendar.leading_up_tasks)
+    return [delta for delta in deltas if delta is not None]

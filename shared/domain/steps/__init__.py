@@ -1,1 +1,1 @@
-"""One run of an event: which step is next, what to call, what its outcome means. Start with ``cursor.py``."""
+"""One run of an event: the next step, its call, and its outcome. Start with ``cursor.py``."""

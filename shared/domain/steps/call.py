@@ -1,4 +1,4 @@
-"""One call of a service: what is sent, and what may come back.
+"""One call of a service: the request, and its possible outcomes.
 
 Source: contracts/core.md sections 2.2 and 3.5; design section 3, item 7.
 """
@@ -18,18 +18,19 @@ from shared.domain.validation.schema import violations
 from shared.expressions import EvaluationError, render
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-"""Carries the call key, unless the action sets the header itself."""
+"""The header that carries the call key, unless the action sets it itself."""
 
 _URL_PART = re.compile(r"(?<=/):([\w-]+)")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_PROBLEMS_TOLD = 3
+_MAX_LISTED_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """How to come by the token of a call.
+    """How to fetch the token of a call.
 
-    request: ready to be sent, its URL filled. path: leads to the token in the answer. scheme: goes before it.
+    ``request`` is ready to be sent. ``path`` leads to the token in the answer, and ``scheme`` is put before the
+    token.
     """
 
     request: Authorization = field(repr=False)
@@ -39,11 +40,12 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRequest:
-    """A call ready to be sent. body: a JSON value, None for no body. timeout_seconds: for the whole call.
+    """A call ready to be sent.
 
-    Its repr leaves out what may hold secrets.
+    ``body`` is a JSON value, None for no body. ``timeout_seconds`` limits the whole call.
     """
 
+    # Fields that may hold secrets are not in the repr, which could reach a log or a traceback.
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
@@ -56,9 +58,10 @@ class ServiceRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The service answered. body: the decoded JSON, or the text where it is none.
+    """The service answered.
 
-    unusable: what is wrong with a body that was not taken, told after "it is"; None where it was.
+    ``body`` is the decoded JSON, or the text if it is not JSON. ``unusable`` says why the body was rejected, None if
+    it was not.
     """
 
     status: int
@@ -68,31 +71,31 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedOut:
-    """The call was sent, in part at least, and no answer came: it may have reached the service."""
+    """The call was sent, at least in part, and no answer arrived. It may have reached the service."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreachable:
-    """Nothing reached the service: no address, no connection, no token."""
+    """Nothing reached the service: no address, no connection, or no token."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressRefused:
-    """The call was not allowed out: its target is an internal address."""
+    """The call was not sent, because its target is an internal address."""
 
     why: str
 
 
 CallOutcome = Answered | TimedOut | Unreachable | AddressRefused
-"""What a call came to."""
+"""The outcome of a call."""
 
 
 class CallNotPossibleError(Exception):
-    """The call cannot be built or its request is invalid: the step fails, nothing is sent."""
+    """The call cannot be built, or its request is invalid. The step fails and nothing is sent."""
 
     def __init__(self, error: StepError) -> None:
         super().__init__(error.message)
@@ -100,13 +103,13 @@ class CallNotPossibleError(Exception):
 
 
 def method_of(strategy: Strategy, action: Action) -> tuple[Service, Method]:
-    """The service and the method an action calls."""
+    """Return the service and the method that an action calls."""
     service = strategy.definition.services[action.service]
     return service, service.methods[action.method]
 
 
 def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:
-    """The call of a step, its templates rendered and its request checked.
+    """Return the call of a step, with its templates rendered and its request validated.
 
     A ``requestValidation`` in CEL sees the body about to be sent as ``response``.
     Raises: CallNotPossibleError.
@@ -117,10 +120,11 @@ def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope
         raise CallNotPossibleError(StepError(message=f"action {action.key}: {error}")) from error
 
 
-def told(problems: list[Problem]) -> str:
-    """The first problems of a value that breaks its schema, in one line."""
-    first = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems[:_PROBLEMS_TOLD])
-    return first if len(problems) <= _PROBLEMS_TOLD else f"{first}; and {len(problems) - _PROBLEMS_TOLD} more"
+def summarize(problems: list[Problem]) -> str:
+    """Return the first problems of a value that breaks its schema, in one line."""
+    listed = problems[:_MAX_LISTED_PROBLEMS]
+    text = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in listed)
+    return text if len(problems) == len(listed) else f"{text}; and {len(problems) - len(listed)} more"
 
 
 def _prepared(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:
@@ -161,22 +165,28 @@ def _credential(strategy: Strategy, service: Service, variables: Scope) -> Crede
 
 
 def _texts(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
-    """Rendered header, parameter or URL values; what is null is left out."""
+    """Return rendered header, parameter or URL values. Null values are left out."""
     rendered = {name: render(value, variables, variables=VARIABLES) for name, value in values.items()}
     return {name: _text(value) for name, value in rendered.items() if value is not None}
 
 
 def _text(value: Json) -> str:
-    """A value inside a header, a query or a URL. Raises: EvaluationError: it has no text form."""
+    """Return a value as text for a header, a query or a URL.
+
+    Raises: EvaluationError: if it is a list, an object or null.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return _sendable(str(value))
-    raise EvaluationError(f"a {type(value).__name__} cannot stand in a header, parameter or URL")
+    raise EvaluationError(f"a {type(value).__name__} cannot be used in a header, parameter or URL")
 
 
 def _sendable(text: str) -> str:
-    """The text, if it has bytes. Raises: EvaluationError: it holds half of a surrogate pair."""
+    """Return the text.
+
+    Raises: EvaluationError: if it holds half of a surrogate pair, which has no UTF-8 form.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -191,9 +201,10 @@ def _body(data: Json, variables: Scope) -> Json:
 
 
 def _headers(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
-    """Rendered headers. Raises: EvaluationError: one that could not be sent, or would end the header."""
+    """Return rendered headers. Raises: EvaluationError: if a value cannot be sent in a header."""
     headers = _texts(values, variables)
     for name, value in headers.items():
+        # A line break would end the header and let the value add headers of its own.
         if _CONTROL_CHARACTER.search(value):
             raise EvaluationError(f"header {name} holds a control character")
         if not value.isascii() and max(value) > "\xff":
@@ -202,13 +213,14 @@ def _headers(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
 
 
 def _filled(url: str, parts: Mapping[str, str]) -> str:
-    """The URL with its ``:name`` parts filled and percent-encoded.
+    """Return the URL with its ``:name`` parts filled and percent-encoded.
 
-    Raises: EvaluationError: a part without a value, or with one that would lead elsewhere.
+    Raises: EvaluationError: if a part has no value.
     """
 
     def fill(part: re.Match[str]) -> str:
         value = parts.get(part[1], "")
+        # Dots are not percent-encoded, so these values would change the path.
         if value in ("", ".", ".."):
             raise EvaluationError(f"{part[0]} of the URL has no usable value")
         return quote(value, safe="")
@@ -217,7 +229,10 @@ def _filled(url: str, parts: Mapping[str, str]) -> str:
 
 
 def _check_request(method: Method, body: Json, variables: Scope) -> None:
-    """Raises: EvaluationError: the method does not allow this body."""
+    """Validate the body.
+
+    Raises: EvaluationError: if ``requestValidation`` does not allow it.
+    """
     rule = method.request_validation
     if isinstance(rule, str):
         if not is_true(rule, with_response(variables, body)):
@@ -225,4 +240,4 @@ def _check_request(method: Method, body: Json, variables: Scope) -> None:
     elif rule is not None:
         problems = violations(rule, body)
         if problems:
-            raise EvaluationError(f"requestValidation: {told(problems)}")
+            raise EvaluationError(f"requestValidation: {summarize(problems)}")

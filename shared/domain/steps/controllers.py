@@ -1,6 +1,6 @@
-"""Named controllers: functions that the deployer of the engine has registered.
+"""Named controllers: Python functions that the deployer has registered.
 
-They see the same variables as a callback and order the same directives. Source: design section 6.
+They see the same variables as a callback and return the same directives. Source: design section 6.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from shared.domain.strategy.model import Json
 
 
 class ControllerError(RitornelloError):
-    """A named controller failed, or answered what no JSON can say: a step error."""
+    """A named controller failed, or its result is not JSON. The step fails."""
 
     code = "CONTROLLER"
 
 
 RunController = Callable[[str, Scope], Json]
-"""Calls a controller by its name with the variables; what it answers, as JSON. Raises: ControllerError."""
+"""Calls a controller by name with the variables and returns its result as JSON. Raises: ControllerError."""

@@ -1,6 +1,6 @@
-"""A position in a task's flow, moved past steps with stored results to the next step to execute, or to the end.
+"""The flow cursor: it moves through a task's flow to the next step to execute, or to the end.
 
-``flow.py`` says where it begins.
+Steps with reusable results are passed. ``flow.py`` creates the cursor.
 Source: contracts/core.md sections 3.5 and 3.6; design section 5.
 """
 
@@ -16,26 +16,26 @@ from shared.domain.instance.replay import stored_results, unanswered_sending
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError, Then
 from shared.domain.instance.scope import Scope, scope
 from shared.domain.steps.retry import due_after, failure, policy_of
-from shared.domain.steps.rules import first_match, ways_on
+from shared.domain.steps.rules import first_match, next_steps
 from shared.domain.strategy.model import Json, RuleKind, Step, Strategy, Task, answers_later, json_size
 from shared.domain.strategy.variables import VARIABLES
 from shared.expressions import EvaluationError, render
 
 MAX_OUTPUTS_BYTES = 2 * 1024
-"""What the outputs of an event, and those of an instance, may take together, as JSON."""
+"""The largest size of an event's outputs, and of an instance's, as compact JSON in bytes."""
 
 MAX_VISITS = 200
-"""A run executes at most so many steps; then its attempt fails."""
+"""The most steps that a run may execute; after that its attempt fails."""
 
 MAX_BRANCHES = 32
-"""At most so many branches wait to be run one after another."""
+"""The most branches that may wait for their turn in a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """What a step of a run is decided on: its event with what is stored of it, at one instant.
+    """The input of every decision about a step: its event with its history, at one instant.
 
-    token: unguessable, for the correlation id of the next intent.
+    ``token`` is unguessable and used in the correlation id of the next intent.
     """
 
     strategy: Strategy
@@ -47,11 +47,11 @@ class StepContext:
 
     @property
     def task(self) -> Task:
-        """The task of the event."""
+        """Return the task of the event."""
         return self.strategy.definition.tasks[self.event.task]
 
     def scope_at(self, intent: Intent | None, results: Mapping[str, StepResult]) -> Scope:
-        """The variables at a step, over the given stack."""
+        """Return the variables at a step, with the given results as its stack."""
         return scope(
             self.strategy, self.instance, now=self.now, event=self.event, intent=intent, stack=results
         )
@@ -59,16 +59,17 @@ class StepContext:
 
 @dataclass(slots=True, kw_only=True)
 class FlowCursor:
-    """A position in the flow of a run, from its start or an executed step to the next step or the end.
+    """A position in the flow of a run.
 
-    Its methods take the result of a step and return the key of the next step, None for the end.
+    The methods take the result of a step and return the key of the next step, or None at the end.
 
-    after: the step just executed. unanswered: no definite answer to it came.
-    visit: of the next step. path, attempt, resets, branches, failure: as an ``Intent`` has them.
-    results: the stack. passed: steps taken from stored results since ``after``.
-    seen: all such steps of this run on this path; a loop that comes back to one executes it.
-    come_to: the steps this run has come to on its main path; known only where it matters (``event.again``).
-    notes: what could not be evaluated.
+    ``after`` is the step just executed, and ``unanswered`` means that it got no definite answer. ``visit`` is the
+    number of the next step. ``path``, ``attempt``, ``resets``, ``branches`` and ``failure`` are as in ``Intent``.
+    ``results`` is the stack.
+
+    ``passed`` lists the steps passed with reused results since ``after``. ``seen`` has all such steps of this run on
+    this path; if a loop returns to such a step, it is executed. ``reached`` has the steps that the run has reached on
+    its main path; it is filled only for redriven events. ``notes`` describe expressions that failed.
     """
 
     context: StepContext
@@ -83,16 +84,16 @@ class FlowCursor:
     results: dict[str, StepResult] = field(default_factory=dict)
     passed: tuple[str, ...] = ()
     seen: frozenset[str] = frozenset()
-    come_to: frozenset[str] = frozenset()
+    reached: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
-    def decided(self, outcome: Outcome, target: str | None) -> tuple[Outcome, Then]:
-        """The outcome as it is to be stored, and what follows it."""
+    def finish_step(self, outcome: Outcome, target: str | None) -> tuple[Outcome, Then]:
+        """Return the outcome to be stored, with the notes, and the next action."""
         then = self.follow(target)
         return replace(outcome, notes=outcome.notes + self.notes), then
 
     def follow(self, target: str | None) -> Then:
-        """The intent for a step, or what follows it where an earlier run has already done it."""
+        """Return the intent for a step, or the action after it if its stored result can be reused."""
         while target is not None:
             step = self.context.task.steps[target]
             stored = self._stored(step)
@@ -106,11 +107,12 @@ class FlowCursor:
         return self._end()
 
     def succeeded(self, step: Step) -> str | None:
-        """Where the step leads; at the end of a branch, the branch that waits.
+        """Return the next step after a success; at the end of a branch, the first step of the next branch.
 
-        Raises: EvaluationError: a rule cannot be evaluated.
+        Raises: EvaluationError: if a rule cannot be evaluated.
         """
-        targets = ways_on(step, self._variables)
+        targets = next_steps(step, self._variables)
+        # The last entry is next, so the chosen branches are pushed in reverse order.
         waiting = (*self.branches, *reversed(targets))
         if len(waiting) > MAX_BRANCHES + 1:
             raise EvaluationError(f"more than {MAX_BRANCHES} branches wait")
@@ -118,14 +120,18 @@ class FlowCursor:
         return waiting[-1] if waiting else None
 
     def failed(self, step: Step, error: StepError) -> str | None:
-        """The first matching ``onError`` rule, else on if it is optional, else the attempt has failed."""
+        """Return the next step after an error.
+
+        It is the first matching ``onError`` rule's step. Without one, an optional step continues, and any other step
+        fails the attempt.
+        """
         target = self._first_match(step, RuleKind.ON_ERROR)
         if target is not None:
             return target
-        return self.passed_over(step, error) if step.optional else self.attempt_failed(step, error)
+        return self.pass_step(step, error) if step.optional else self.attempt_failed(step, error)
 
-    def passed_over(self, step: Step, error: StepError) -> str | None:
-        """As after success; where a rule cannot be evaluated then, the attempt has failed."""
+    def pass_step(self, step: Step, error: StepError) -> str | None:
+        """Continue as after a success. If a rule cannot be evaluated, the attempt fails."""
         try:
             return self.succeeded(step)
         except EvaluationError as problem:
@@ -133,7 +139,8 @@ class FlowCursor:
             return self.attempt_failed(step, error)
 
     def attempt_failed(self, step: Step, error: StepError) -> str | None:
-        """On to the side path of the failed step, or to the end. On a side path errors are only recorded."""
+        """Continue on the side path of the failed step, or end the run."""
+        # On a side path the attempt has already failed, so a further error ends the run.
         if self.failure is not None:
             return None
         self.failure, note = failure(
@@ -165,19 +172,19 @@ class FlowCursor:
         )
 
     def _since(self, step: Step) -> int:
-        """The first run whose results count at a step: from one that was redriven from on, only those since."""
-        come_to = self.come_to | {step.key}
+        """Return the first run whose results are reused at a step. After a redriven step it is the redrive's run."""
+        reached = self.reached | {step.key}
         return max(
-            (again.run for again in self.context.event.reuse.redriven_from if again.step in come_to),
+            (redriven.run for redriven in self.context.event.reuse.redriven_from if redriven.step in reached),
             default=1,
         )
 
     def _pass(self, step: Step, stored: StepResult) -> str | None:
-        """Past a step with a stored success. It stays one on the stack, even if its rules now fail."""
+        """Pass a step with a stored success. The result stays a success, even if a rule of the step now fails."""
         self.results[step.key] = stored
         self.passed += (step.key,)
         self.seen |= {step.key}
-        self.come_to |= {step.key}
+        self.reached |= {step.key}
         try:
             return self.succeeded(step)
         except EvaluationError as problem:
@@ -209,7 +216,7 @@ class FlowCursor:
         return unanswered_sending(self.context.event_history, self.context.event, step.key)
 
     def _not_before(self, step: Step, intent: Intent) -> datetime | None:
-        """When a step with ``delay`` acts; at once where no such date exists."""
+        """Return the end of the step's ``delay``, or None if it has none or no date results."""
         if step.delay is None:
             return None
         variables = self.context.scope_at(intent, self.results)
@@ -234,18 +241,21 @@ class FlowCursor:
         )
 
     def _outputs(self) -> dict[str, Json]:
-        """The outputs of the task. One that cannot be rendered is left out; together they take 2 KB at most."""
-        found: dict[str, Json] = {}
+        """Return the rendered outputs of the task.
+
+        An output that cannot be rendered is left out. If all together exceed 2 KB, all are left out.
+        """
+        outputs: dict[str, Json] = {}
         variables = self._variables() if self.context.task.outputs else {}
         for name, template in self.context.task.outputs.items():
             try:
-                found[name] = render(template, variables, variables=VARIABLES)
+                outputs[name] = render(template, variables, variables=VARIABLES)
             except EvaluationError as error:
                 self.notes += (f"output {name}: {error}",)
-        if json_size(found) > MAX_OUTPUTS_BYTES:
-            self.notes += ("outputs: they take more than 2 KB and are left out",)
+        if json_size(outputs) > MAX_OUTPUTS_BYTES:
+            self.notes += ("outputs: dropped, because they take more than 2 KB",)
             return {}
-        return found
+        return outputs
 
     def _first_match(self, step: Step, kind: RuleKind) -> str | None:
         target, notes = first_match(step, kind, self._variables)
@@ -257,5 +267,5 @@ class FlowCursor:
 
 
 def rule_failed(step: Step, problem: EvaluationError) -> StepError:
-    """What a step came to of which a ``callback`` rule cannot be evaluated."""
+    """Return the error of a step with a ``callback`` rule that cannot be evaluated."""
     return StepError(message=f"rule of {step.key}: {problem}")

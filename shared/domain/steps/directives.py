@@ -1,25 +1,25 @@
-"""What a controller may order: its directives, checked before they are stored. Source: design section 6."""
+"""The directives of a controller, checked before they are stored. Source: design section 6."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
 from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.errors import DateError, RitornelloError
-from shared.domain.instance.attributes import attribute_problem, merged
+from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, Instance
 from shared.domain.strategy.model import Json, Strategy, json_size
 
 ROOM_FOR_THE_PLAN = 21
-"""Places on the aggregate kept free for a cycle's main event and its leading-up events (20 at most)."""
+"""Room kept free on the instance for a cycle's main event and up to 20 leading-up events."""
 
 
 MAX_DATA_BYTES = 4 * 1024
-"""What the data of an event that a controller creates may take, as JSON."""
+"""The largest size of the data of an added event as compact JSON, in bytes."""
 
 
 MAX_NOTE_CHARACTERS = 1000
-"""A note, or the message of ``fail``, is cut to so many."""
+"""The length to which a note, or the message of ``fail``, is cut."""
 
 
 _KNOWN = frozenset(
@@ -31,21 +31,22 @@ _EVENT_MEMBERS = frozenset({"task", "date", "data", "manualTrigger"})
 
 
 class DirectiveError(RitornelloError):
-    """A controller ordered something that is not possible: a step error."""
+    """A controller's directives are not valid. The step fails."""
 
     code = "DIRECTIVE"
 
 
-def checked(
+def check_directives(
     strategy: Strategy, instance: Instance, ordered: Mapping[str, Json], *, now: datetime
 ) -> dict[str, Json]:
-    """The orders in a form that can be stored and applied later: ``date`` given, unknown ones refused.
+    """Return the directives in a form that can be stored and applied later.
 
-    Raises: DirectiveError.
+    Raises: DirectiveError: if a directive is unknown or invalid.
     """
     unknown = sorted(set(ordered) - _KNOWN)
     if unknown:
         raise DirectiveError(f"unknown directive {unknown[0]!r}")
+    # A null directive is absent, but a null ``response`` replaces the response.
     clean = {name: value for name, value in ordered.items() if value is not None or name == "response"}
     for name in ("cancelInstance", "pauseInstance", "fail"):
         if name in clean:
@@ -59,15 +60,15 @@ def checked(
     return clean
 
 
-def together(earlier: Mapping[str, Json] | None, later: Json) -> dict[str, Json]:
-    """The orders of two controllers of one step: the later one's where both say something, attributes by name.
+def merge_directives(earlier: Mapping[str, Json] | None, later: Json) -> dict[str, Json]:
+    """Return the directives of two controllers of one step merged; the later ones win, attributes by name.
 
-    Raises: DirectiveError: the later ones are no orders.
+    Raises: DirectiveError: if ``later`` is not an object.
     """
     if later is None:
         return dict(earlier or {})
     if not isinstance(later, Mapping):
-        raise DirectiveError("a controller answers with an object of directives")
+        raise DirectiveError("a controller must return an object of directives")
     both = {**(earlier or {}), **later}
     old, new = (earlier or {}).get("attributes"), later.get("attributes")
     if isinstance(old, Mapping) and isinstance(new, Mapping):
@@ -76,7 +77,7 @@ def together(earlier: Mapping[str, Json] | None, later: Json) -> dict[str, Json]
 
 
 def has_room(instance: Instance, more: int = 1) -> bool:
-    """Whether the aggregate can take so many more events besides its plan's."""
+    """Return whether the instance has room for ``more`` events besides those of its plan."""
     others = [event for event in instance.events if not _is_of_the_open_cycle(instance, event)]
     return len(others) + more <= MAX_UNFINISHED_EVENTS - ROOM_FOR_THE_PLAN
 
@@ -88,14 +89,14 @@ def _is_of_the_open_cycle(instance: Instance, event: Event) -> bool:
 
 def _note(name: str, value: Json) -> str:
     if not isinstance(value, str):
-        raise DirectiveError(f"{name} takes a text")
+        raise DirectiveError(f"{name} must be a string")
     return value[:MAX_NOTE_CHARACTERS]
 
 
 def _attributes(strategy: Strategy, instance: Instance, value: Json) -> dict[str, Json]:
     if not isinstance(value, Mapping):
-        raise DirectiveError("attributes takes an object")
-    problem = attribute_problem(strategy, merged(instance, value))
+        raise DirectiveError("attributes must be an object")
+    problem = attribute_problem(strategy, merge_attributes(instance, value))
     if problem is not None:
         raise DirectiveError(f"attributes: {problem}")
     return dict(value)
@@ -103,7 +104,7 @@ def _attributes(strategy: Strategy, instance: Instance, value: Json) -> dict[str
 
 def _events(strategy: Strategy, instance: Instance, value: Json, *, now: datetime) -> list[dict[str, Json]]:
     if not isinstance(value, list):
-        raise DirectiveError("createEvents takes a list")
+        raise DirectiveError("createEvents must be a list")
     if not has_room(instance, len(value)):
         raise DirectiveError("createEvents: the instance has too many unfinished events")
     return [_event(strategy, entry, now=now) for entry in value]
@@ -111,17 +112,17 @@ def _events(strategy: Strategy, instance: Instance, value: Json, *, now: datetim
 
 def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]:
     if not isinstance(entry, Mapping) or not set(entry) <= _EVENT_MEMBERS:
-        raise DirectiveError("createEvents takes {task, date?, data?, manualTrigger?}")
+        raise DirectiveError("createEvents: each entry must be {task, date?, data?, manualTrigger?}")
     task = entry.get("task")
     if not isinstance(task, str) or task not in strategy.definition.tasks:
         raise DirectiveError(f"createEvents: there is no task {task!r}")
     data, on_hold = entry.get("data") or {}, entry.get("manualTrigger") or False
     if not isinstance(data, Mapping) or not all(isinstance(text, str) for text in data.values()):
-        raise DirectiveError("createEvents: data is a map of texts")
+        raise DirectiveError("createEvents: data must be an object of strings")
     if json_size(dict(data)) > MAX_DATA_BYTES:
-        raise DirectiveError("createEvents: data takes at most 4 KB")
+        raise DirectiveError("createEvents: data must take at most 4 KB")
     if not isinstance(on_hold, bool):
-        raise DirectiveError("createEvents: manualTrigger is a boolean")
+        raise DirectiveError("createEvents: manualTrigger must be true or false")
     return {
         "task": task,
         "date": _date(entry.get("date"), now),
@@ -132,6 +133,7 @@ def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]
 
 def _date(value: Json, now: datetime) -> str:
     if value is None:
+        # Resolved now: the directives may be applied later, by the runner that takes over after a crash.
         return format_instant(now)
     try:
         return format_instant(value if isinstance(value, datetime) else parse_instant(str(value)))
@@ -141,7 +143,7 @@ def _date(value: Json, now: datetime) -> str:
 
 def _tasks(strategy: Strategy, value: Json) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(task, str) for task in value):
-        raise DirectiveError("cancelTasks takes a list of task keys")
+        raise DirectiveError("cancelTasks must be a list of task keys")
     for task in value:
         if task not in strategy.definition.tasks:
             raise DirectiveError(f"cancelTasks: there is no task {task!r}")

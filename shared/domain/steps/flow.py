@@ -1,12 +1,12 @@
-"""The flow through a task: which step comes next, and how a run ends.
+"""The flow through a task: the next step, and the end of a run.
 
 Source: contracts/core.md sections 3.5 and 3.6; design section 5.
 """
 
 from dataclasses import replace
 
-from shared.domain.instance.attributes import merged
-from shared.domain.instance.replay import come_to, lay_on, passed_in_run, stack
+from shared.domain.instance.attributes import merge_attributes
+from shared.domain.instance.replay import passed_in_run, put_result, reached_steps, stack
 from shared.domain.instance.run import Intent, Outcome, StepError, Then
 from shared.domain.steps.cursor import MAX_BRANCHES, MAX_VISITS, FlowCursor, StepContext, rule_failed
 from shared.expressions import EvaluationError
@@ -15,49 +15,52 @@ __all__ = ["MAX_BRANCHES", "MAX_VISITS", "StepContext", "advance", "fail", "firs
 
 
 def first_action(context: StepContext) -> Then:
-    """Return what a new run does first, from ``initialStep`` on, past the results that earlier runs have stored."""
+    """Return the first action of a new run: the first step from ``initialStep`` on without a reusable result."""
     cursor = FlowCursor(context=context, attempt=context.event.attempt, resets=context.event.resets)
     return cursor.follow(context.task.initial_step)
 
 
 def advance(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
-    """Return the outcome of a step as it is to be stored, and what follows it.
+    """Return the outcome of a step as it is to be stored, and the next action.
 
-    What could not be evaluated is noted on the outcome. If that was a ``callback`` rule, the step has failed and its
-    directives are dropped.
+    Expression errors are noted on the outcome. If a ``callback`` rule failed, the step has failed and its directives
+    are dropped.
     """
     step = context.task.steps[intent.step]
     if outcome.success:
         cursor = _cursor_after(context, intent, outcome)
         try:
-            return cursor.decided(outcome, cursor.succeeded(step))
+            return cursor.finish_step(outcome, cursor.succeeded(step))
         except EvaluationError as problem:
             error = rule_failed(step, problem)
             outcome = replace(outcome, success=False, error=error, directives=None)
     cursor = _cursor_after(context, intent, outcome)
-    return cursor.decided(outcome, cursor.failed(step, _error_of(outcome)))
+    return cursor.finish_step(outcome, cursor.failed(step, _error_of(outcome)))
 
 
 def skip(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
-    """Return what follows a step that an operator skipped: the same as after success, though it was none."""
+    """Return the next action after a step that an operator skipped: the same as after a success."""
     cursor = _cursor_after(context, intent, outcome)
-    return cursor.decided(outcome, cursor.passed_over(context.task.steps[intent.step], _error_of(outcome)))
+    return cursor.finish_step(outcome, cursor.pass_step(context.task.steps[intent.step], _error_of(outcome)))
 
 
 def fail(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
-    """Return what follows a step if its attempt is to fail, whatever its rules say."""
+    """Return the next action if the attempt must fail, regardless of the step's rules."""
     cursor = _cursor_after(context, intent, outcome)
-    return cursor.decided(outcome, cursor.attempt_failed(context.task.steps[intent.step], _error_of(outcome)))
+    return cursor.finish_step(
+        outcome, cursor.attempt_failed(context.task.steps[intent.step], _error_of(outcome))
+    )
 
 
 def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> FlowCursor:
-    """Return the cursor behind a step, with its result on the stack and the attributes its controller has set."""
+    """Return the cursor after a step, with its result on the stack."""
     ordered = outcome.directives or {}
     if "attributes" in ordered:
-        attributes = merged(context.instance, ordered["attributes"])
+        # The rules of the step see the attributes that its controller set, before they are applied (ADR 8).
+        attributes = merge_attributes(context.instance, ordered["attributes"])
         context = replace(context, instance=replace(context.instance, attributes=attributes))
     results = stack(context.event_history, context.event, intent)
-    lay_on(results, intent, outcome)
+    put_result(results, intent, outcome)
     return FlowCursor(
         context=context,
         after=intent,
@@ -70,7 +73,7 @@ def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> Flo
         failure=intent.failure,
         results=results,
         seen=passed_in_run(context.event_history, context.event, intent),
-        come_to=come_to(context.event_history, context.event, context.event.run, intent)
+        reached=reached_steps(context.event_history, context.event, context.event.run, intent)
         if context.event.reuse.redriven_from
         else frozenset(),
     )

@@ -1,6 +1,6 @@
-"""What became of an event, step by step, over all of its runs.
+"""The past of an event: every step of all its runs.
 
-Read from the journal as it stands; nothing is evaluated. Source: contracts/core.md section 5.
+It is read from the journal; nothing is evaluated. Source: contracts/core.md section 5.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,31 +15,31 @@ from shared.domain.instance.run import Ending, Intent, Path, RunEnd, Then
 
 
 class StepOutcome(StrEnum):
-    """What a step came to."""
+    """The outcome of a step in the history."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     UNANSWERED = "UNANSWERED"
-    """No definite answer came: it may have taken effect."""
+    """The call got no definite answer and may have taken effect."""
     SENT = "SENT"
-    """Its asynchronous call was sent; hearing the answer is a step of its own."""
+    """An asynchronous call was sent. Processing its answer is a step of its own."""
     AWAITED = "AWAITED"
-    """The answer to its call has not come yet."""
+    """The step waits for the answer to its call."""
     FROM_CACHE = "FROM_CACHE"
-    """It was passed: its success in an earlier run still counts."""
+    """The step was passed, because the result of an earlier run is reused."""
     UNDER_WAY = "UNDER_WAY"
-    """A runner is at it."""
+    """A runner is executing the step."""
     CUT_OFF = "CUT_OFF"
-    """Its runner died or was stopped at it, or an operator has to decide about it: its call may have been sent."""
+    """The runner crashed or was stopped during the step, or an operator must decide. Its call may have been sent."""
 
 
 _SIDE_PATHS = {Ending.RETRY: Path.BEFORE_RETRY, Ending.EXHAUSTED: Path.BEFORE_PAUSE}
-"""On which path a run was when it ended so."""
+"""The side path of a run by how the run ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenStep:
-    """One step of a run. intent: of its execution, None where it was passed. entry: None where it has not ended."""
+    """One step of a run. ``intent`` is None if the step was passed, ``entry`` is None if it has not ended."""
 
     step: str
     run: int
@@ -52,7 +52,7 @@ class TakenStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastEvent:
-    """An event as it stands, and how it got there. record: None while it is open."""
+    """An event with its steps. ``record`` is None while the event is open."""
 
     event: Event
     record: EventRecord | None
@@ -60,22 +60,20 @@ class PastEvent:
 
 
 def past_event(instance: Instance, seq: int, event_history: EventHistory) -> PastEvent | None:
-    """An event of an instance with all its steps, None where there is none of that number.
-
-    What stands on the instance is the truth; a record beside it is of a runner that had lost its lease.
-    """
+    """Return an event of an instance with all its steps, or None if there is no such event."""
     event = instance.event(seq)
+    # For an open event a record does not count: it was written by a runner that had lost its lease.
     record = event_history.record if event is None else None
     if record is not None:
         event = record.event
-        event_history = with_last(event_history, record)
+        event_history = with_last_step(event_history, record)
     if event is None:
         return None
     return PastEvent(event=event, record=record, steps=tuple(_steps(event_history, event)))
 
 
-def with_last(event_history: EventHistory, record: EventRecord) -> EventHistory:
-    """The trail of a closed event with the step that stands in its record."""
+def with_last_step(event_history: EventHistory, record: EventRecord) -> EventHistory:
+    """Return the history of a closed event with its record's last step as a journal entry."""
     last = () if record.last is None else (record.last,)
     return replace(event_history, entries=(*event_history.entries, *last))
 
@@ -87,6 +85,7 @@ def _steps(event_history: EventHistory, event: Event) -> Iterator[TakenStep]:
             yield from _passed(entry.intent, run)
             yield _executed(entry)
         if run == event.run:
+            # While it executes, the journal may be ahead of what the instance knows of the run.
             runs = event.status is EventStatus.EXECUTING
             known = event.after_visits(len(entries)) if runs else event
             yield from _ahead(position(event_history, event), known)
@@ -95,7 +94,7 @@ def _steps(event_history: EventHistory, event: Event) -> Iterator[TakenStep]:
 
 
 def _ahead(then: Then | None, event: Event) -> Iterator[TakenStep]:
-    """What the last run has passed since its last executed step, and the step it is at, or was left at."""
+    """Yield the steps passed since the last executed one, and the current step if it was started."""
     if then is None:
         return
     yield from _passed(then, event.run)
@@ -139,9 +138,9 @@ def _executed(entry: JournalEntry) -> TakenStep:
 
 
 def last_finished_run(instance: Instance, records: Sequence[EventRecord]) -> EventRecord | None:
-    """Of some closed events the main one whose run finished last, well or in vain; None where there is none.
+    """Return the main event whose run finished last, whether it succeeded or failed, or None.
 
-    What was skipped or canceled has not run. A record beside an event that is open does not count.
+    Skipped and canceled events have not run. The record of an event that is open again does not count.
     """
     finished = [
         record

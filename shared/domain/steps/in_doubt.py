@@ -1,4 +1,4 @@
-"""A call that may or may not have reached its service: what becomes of it.
+"""The handling of a call in doubt, which may or may not have reached its service.
 
 Source: design section 3, item 7; contracts/core.md section 5 (``resolve``).
 """
@@ -9,43 +9,46 @@ from typing import assert_never
 
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import JournalEntry
-from shared.domain.instance.replay import left_unanswered
+from shared.domain.instance.replay import has_unanswered_call
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.steps.flow import StepContext, advance, fail, skip
 from shared.domain.steps.outcome import doubt_policy, in_doubt
 from shared.domain.strategy.model import InDoubt, Strategy
 
-_UNKNOWN = "the runner died or was stopped during the call: it may have reached its service"
+_UNKNOWN = "the runner crashed or was stopped during the call, which may have reached the service"
 
 
 @dataclass(frozen=True, slots=True)
 class SendAgain:
-    """The call is sent again under the same key."""
+    """Send the call again under the same key."""
 
     intent: Intent
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """The step is over without another call: journal this, then go on."""
+class EndStep:
+    """End the step without another call: journal this outcome and continue."""
 
     outcome: Outcome
     then: Then
 
 
 @dataclass(frozen=True, slots=True)
-class Undecided:
-    """An operator decides: the run ends here for now."""
+class AwaitOperator:
+    """End the run until an operator decides."""
 
     end: RunEnd
 
 
-Settlement = SendAgain | Settled | Undecided
-"""What becomes of a call in doubt."""
+DoubtDecision = SendAgain | EndStep | AwaitOperator
+"""The decision about a call in doubt."""
 
 
-def settle(context: StepContext, intent: Intent) -> Settlement:
-    """What becomes of the step a run was cut off at: as the operator decided, else as its method says."""
+def decide_doubt(context: StepContext, intent: Intent) -> DoubtDecision:
+    """Return how the step continues at which a run was interrupted.
+
+    An operator's resolution decides; without one, the method's ``inDoubt`` setting.
+    """
     step = context.task.steps[intent.step]
     if step.action is None:
         return SendAgain(intent)
@@ -53,37 +56,37 @@ def settle(context: StepContext, intent: Intent) -> Settlement:
         case Resolution.RETRY:
             return SendAgain(replace(intent, repeat=True))
         case Resolution.SKIP:
-            return Settled(*skip(context, intent, in_doubt("skipped by an operator")))
+            return EndStep(*skip(context, intent, in_doubt("skipped by an operator")))
         case Resolution.FAIL:
-            return Settled(*fail(context, intent, in_doubt("failed by an operator")))
+            return EndStep(*fail(context, intent, in_doubt("failed by an operator")))
         case None:
             return _by_policy(context, intent, doubt_policy(context.strategy, step))
         case _:
             assert_never(context.event.progress.resolution)
 
 
-def undecided(context: StepContext, intent: Intent, error: StepError) -> RunEnd:
-    """The end of a run whose call an operator must decide about."""
+def end_in_doubt(context: StepContext, intent: Intent, error: StepError) -> RunEnd:
+    """Return the end of a run that leaves the decision about its call to an operator."""
     failure = Failure(step=intent.step, failed_at=context.now, error=error)
     return RunEnd(how=Ending.IN_DOUBT, attempt=intent.attempt, resets=intent.resets, failure=failure)
 
 
 def any_in_doubt(strategy: Strategy, event: Event, entries: Iterable[JournalEntry]) -> bool:
-    """Whether a call among these steps was, or may have been, sent more than once or without an answer.
+    """Return whether a call of these steps was, or may have been, sent more than once or without an answer.
 
-    A step that calls nobody and waits for an answer all the same has nothing to be in doubt about.
+    A step without an action sends no call, even if it waits for an answer.
     """
     steps = strategy.definition.tasks[event.task].steps
-    return left_unanswered(entry for entry in entries if steps[entry.intent.step].action is not None)
+    return has_unanswered_call(entry for entry in entries if steps[entry.intent.step].action is not None)
 
 
-def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> Settlement:
+def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> DoubtDecision:
     match policy:
         case InDoubt.RETRY:
             return SendAgain(replace(intent, repeat=True))
         case InDoubt.FAIL:
-            return Settled(*advance(context, intent, in_doubt(_UNKNOWN)))
+            return EndStep(*advance(context, intent, in_doubt(_UNKNOWN)))
         case InDoubt.PAUSE:
-            return Undecided(undecided(context, intent, StepError(message=_UNKNOWN)))
+            return AwaitOperator(end_in_doubt(context, intent, StepError(message=_UNKNOWN)))
         case _:
             assert_never(policy)

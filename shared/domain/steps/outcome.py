@@ -1,4 +1,4 @@
-"""What one step comes to: its answer judged, its controller heard.
+"""The outcome of one step: its answer is classified, and its controllers are called.
 
 Source: contracts/core.md section 3.5; design sections 3.7, 5 and 6.
 """
@@ -11,7 +11,7 @@ from typing import assert_never
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.journal import Answer, EventHistory
-from shared.domain.instance.replay import lay_on, stack
+from shared.domain.instance.replay import put_result, stack
 from shared.domain.instance.run import Intent, Outcome, StepError
 from shared.domain.instance.scope import Scope, directives, with_response
 from shared.domain.steps.call import (
@@ -24,16 +24,17 @@ from shared.domain.steps.call import (
     Unreachable,
     method_of,
     prepare,
-    told,
+    summarize,
 )
 from shared.domain.steps.controllers import ControllerError, RunController
-from shared.domain.steps.directives import DirectiveError, checked, together
+from shared.domain.steps.directives import DirectiveError, check_directives, merge_directives
 from shared.domain.steps.flow import StepContext
 from shared.domain.steps.retry import due_after
 from shared.domain.strategy.model import (
     InDoubt,
     Json,
     Method,
+    Service,
     Step,
     Strategy,
     answer_within,
@@ -45,24 +46,24 @@ from shared.domain.validation.schema import violations
 from shared.expressions import EvaluationError
 
 MAX_STORED_BYTES = 192 * 1024
-"""What the stored responses of one event may take together, as JSON."""
+"""The largest total size of an event's stored responses as compact JSON, in bytes."""
 
 MAX_ERROR_BYTES = 96 * 1024
-"""Bodies of errors are stored only up to here, so that failures leave room for the success after them."""
+"""The total size up to which bodies of errors are stored, so that a later success still has room."""
 
 TOKEN_TIMEOUT_SECONDS = 30
-"""The longest a token may take to fetch."""
+"""The longest time that fetching a token may take."""
 
 _GONE = (404, 410)
 
 
 def no_controller(name: str, _: Scope) -> Json:
-    """Where none is registered. Raises: ControllerError."""
+    """Reject every name, for deployments without controllers. Raises: ControllerError."""
     raise ControllerError(f"controller {name!r} is not registered")
 
 
 def request_of(context: StepContext, intent: Intent) -> ServiceRequest | None:
-    """The call a step makes, or None where it has only a controller.
+    """Return the call of a step, or None if the step has only a controller.
 
     Raises: CallNotPossibleError.
     """
@@ -74,16 +75,16 @@ def request_of(context: StepContext, intent: Intent) -> ServiceRequest | None:
     return prepare(context.strategy, definition.actions[action], intent, variables)
 
 
-def judged(
+def judge_call(
     context: StepContext, intent: Intent, call: CallOutcome | None, *, run: RunController = no_controller
 ) -> Outcome:
-    """What a step came to, given the answer to its call (None: it makes none), its controllers included.
+    """Return the outcome of a step after its call and its controllers. ``call`` is None if the step makes no call.
 
-    The named one comes first; the callback sees its response. run: calls a named controller.
+    The named controller runs first, through ``run``; the callback sees its response.
     """
     step = context.task.steps[intent.step]
-    method = method_called(context.strategy, step)
-    outcome = Outcome(success=True) if method is None or call is None else _classified(method, intent, call)
+    target = _target_of(context.strategy, step)
+    outcome = Outcome(success=True) if target is None or call is None else _classified(*target, intent, call)
     if outcome.success and step.controller is not None:
         name = step.controller
         outcome = _controlled(
@@ -97,10 +98,10 @@ def judged(
     return _within_bounds(context.event_history, outcome)
 
 
-def sent(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
-    """The step of an asynchronous call after its sending, and the visit in which its answer is waited for and heard.
+def begin_wait(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
+    """Return the outcome of an asynchronous step after its sending, and the visit that waits for the answer.
 
-    ``answerWithin`` is counted from now. Where it leads to no date the step waits without limit.
+    ``answerWithin`` counts from now. If it leads to no date, the step waits without a limit.
     """
     within = answer_within(context.strategy, context.task.steps[intent.step])
     until, note = None, None
@@ -114,15 +115,15 @@ def sent(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcom
     return replace(outcome, unanswered=True, notes=outcome.notes + notes), waiting
 
 
-def sent_already(context: StepContext, intent: Intent) -> tuple[Outcome, Intent]:
-    """As above, of a sending whose answer came before its reply."""
-    return sent(context, intent, Outcome(success=True, notes=("its answer came before its reply",)))
+def begin_wait_after_early_answer(context: StepContext, intent: Intent) -> tuple[Outcome, Intent]:
+    """Return the same as ``begin_wait`` if the answer arrived before the reply."""
+    return begin_wait(context, intent, Outcome(success=True, notes=("the answer arrived before the reply",)))
 
 
-def answered(context: StepContext, intent: Intent, answer: Answer) -> Outcome:
-    """What an asynchronous step came to, given its answer: a body takes the place of the reply, no body keeps it.
+def judge_answer(context: StepContext, intent: Intent, answer: Answer) -> Outcome:
+    """Return the outcome of an asynchronous step after its answer. A body replaces the reply; no body keeps it.
 
-    ``resumeControllerCallback`` has the last word.
+    ``resumeControllerCallback`` can still change the outcome.
     """
     step = context.task.steps[intent.step]
     results = stack(context.event_history, context.event, intent)
@@ -134,30 +135,31 @@ def answered(context: StepContext, intent: Intent, answer: Answer) -> Outcome:
     return _within_bounds(context.event_history, outcome)
 
 
-def lapsed(intent: Intent) -> Outcome:
-    """What an asynchronous step came to whose answer did not come in time."""
+def judge_timeout(intent: Intent) -> Outcome:
+    """Return the outcome of an asynchronous step without an answer in time."""
     until = "" if intent.answer_by is None else f" by {format_instant(intent.answer_by)}"
     return in_doubt(f"no answer{until}")
 
 
-def not_possible(intent: Intent, error: CallNotPossibleError) -> Outcome:
-    """What a step came to whose call could not be made; an earlier sending of it is still unanswered."""
+def fail_call(intent: Intent, error: CallNotPossibleError) -> Outcome:
+    """Return the outcome of a step whose call could not be made."""
+    # An earlier sending of the same call, if there was one, still has no answer (ADR 4).
     return Outcome(success=False, error=error.error, unanswered=intent.repeat)
 
 
 def in_doubt(message: str) -> Outcome:
-    """What a step came to whose call may or may not have reached its service, and is not sent again."""
+    """Return the outcome of a step with a call in doubt that is not sent again."""
     return Outcome(success=False, error=StepError(message=message), unanswered=True)
 
 
 def doubt_policy(strategy: Strategy, step: Step) -> InDoubt:
-    """What to do about a call of this step without a known answer."""
+    """Return the policy for a call of this step without a known answer."""
     method = method_called(strategy, step)
     return InDoubt.RETRY if method is None or method.is_safe_to_repeat else method.in_doubt
 
 
 def longest(strategy: Strategy, step: Step) -> timedelta:
-    """The longest a step takes once it acts: request delay, then token and call, each repeated once."""
+    """Return the longest time that a step takes once it acts: request delay, token and call, each with one repeat."""
     if step.action is None:
         return timedelta(seconds=1)
     service, method = method_of(strategy, strategy.definition.actions[step.action])
@@ -165,47 +167,55 @@ def longest(strategy: Strategy, step: Step) -> timedelta:
     return strategy.definition.request_delay + timedelta(seconds=2 * (token + method.timeout_seconds))
 
 
-def _classified(method: Method, intent: Intent, call: CallOutcome) -> Outcome:
-    """What an answer, or the lack of one, means.
+def _target_of(strategy: Strategy, step: Step) -> tuple[Service, Method] | None:
+    return None if step.action is None else method_of(strategy, strategy.definition.actions[step.action])
 
-    A repeat that did not get out says nothing about the sending before it: that one stays unanswered.
-    """
+
+def _classified(service: Service, method: Method, intent: Intent, call: CallOutcome) -> Outcome:
+    """Return the outcome of a call by its answer, or by the lack of one."""
     match call:
         case Answered(status=status, unusable=str(unusable)):
-            return _unusable(status, unusable)
+            return _unusable(service, method, status, unusable)
         case Answered(status=status, body=body):
-            return _answered(method, intent, status, body)
+            return _answered(service, method, intent, status, body)
         case TimedOut(why=why):
             return in_doubt(f"no answer: {why}")
         case Unreachable(why=why) | AddressRefused(why=why):
+            # A repeat that was not sent says nothing about the first sending, which stays unanswered (ADR 4).
             return Outcome(success=False, error=StepError(message=why), unanswered=intent.repeat)
         case _:
             assert_never(call)
 
 
-def _unusable(status: int, why: str) -> Outcome:
-    """A definite answer, and never a success: nobody can tell what it said."""
-    message = f"answered {status} with a body that cannot be used: {why}"
+def _unusable(service: Service, method: Method, status: int, why: str) -> Outcome:
+    """Return the failure for a body that cannot be read. It is a definite answer, but never a success."""
+    message = f"{_returned(service, method, status)} with an unusable body: {why}"
     return Outcome(success=False, error=StepError(message=message, status=status))
 
 
-def _answered(method: Method, intent: Intent, status: int, body: Json) -> Outcome:
+def _returned(service: Service, method: Method, status: int) -> str:
+    return f"{service.key}/{method.key} returned HTTP {status}"
+
+
+def _answered(service: Service, method: Method, intent: Intent, status: int, body: Json) -> Outcome:
     unsound = unreadable(body, "")
     if unsound:
-        return _unusable(status, told(unsound))
+        return _unusable(service, method, status, summarize(unsound))
     if method.method == "delete" and intent.repeat and status in _GONE and not method.whole_answer:
+        # The first sending has deleted it.
         return Outcome(success=True, response=body)
     if not 200 <= status < 300 and not method.whole_answer:  # noqa: PLR2004 - the 2xx class
-        return Outcome(success=False, error=StepError(message=f"answered {status}", status=status, data=body))
+        error = StepError(message=_returned(service, method, status), status=status, data=body)
+        return Outcome(success=False, error=error)
     problems = [] if method.response_validation is None else violations(method.response_validation, body)
     if problems:
-        error = StepError(message=f"responseValidation: {told(problems)}", status=status, data=body)
+        error = StepError(message=f"responseValidation: {summarize(problems)}", status=status, data=body)
         return Outcome(success=False, error=error)
     return Outcome(success=True, response=_whole(status, body) if method.whole_answer else body)
 
 
 def _whole(status: int, body: Json) -> Json:
-    """An answer with its status. reason: its standard name, empty where it has none."""
+    """Return an answer with its status. ``reason`` is the status's standard name, or empty."""
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:
@@ -214,17 +224,17 @@ def _whole(status: int, body: Json) -> Json:
 
 
 def _controlled(
-    context: StepContext, intent: Intent, outcome: Outcome, ask: Callable[[Scope], Json], *, name: str
+    context: StepContext, intent: Intent, outcome: Outcome, call: Callable[[Scope], Json], *, name: str
 ) -> Outcome:
-    """The outcome after a controller: its ``response`` in place of the answer, its orders beside earlier ones."""
+    """Return the outcome after a controller: its ``response`` replaces the answer, its directives are added."""
     results = stack(context.event_history, context.event, intent)
     if intent.awaits:
-        lay_on(results, intent, outcome)
+        put_result(results, intent, outcome)
     variables = context.scope_at(intent, results)
     try:
-        answer = ask(with_response(variables, outcome.response))
-        ordered = checked(
-            context.strategy, context.instance, together(outcome.directives, answer), now=context.now
+        answer = call(with_response(variables, outcome.response))
+        ordered = check_directives(
+            context.strategy, context.instance, merge_directives(outcome.directives, answer), now=context.now
         )
     except (EvaluationError, DirectiveError, ControllerError) as problem:
         error = StepError(message=f"{name}: {problem}")
@@ -236,23 +246,25 @@ def _controlled(
 
 
 def _within_bounds(event_history: EventHistory, outcome: Outcome) -> Outcome:
-    """The outcome, if there is room to store it.
+    """Return the outcome if there is room to store it.
 
-    Else a success becomes an error, and an error loses the body that came with it.
+    Otherwise a success becomes an error, and an error loses its body.
     """
     own = _size(outcome)
     size = own + sum(_size(entry.outcome) for entry in event_history.entries)
     if outcome.error is not None and own and size > MAX_ERROR_BYTES:
-        note = "RESPONSE_TOO_LARGE: the body of the error was left out"
+        note = "RESPONSE_TOO_LARGE: the body of the error was dropped"
         return replace(
             outcome, response=None, error=replace(outcome.error, data=None), notes=(*outcome.notes, note)
         )
     if not own or size <= MAX_STORED_BYTES:
         return outcome
-    error = StepError(message="RESPONSE_TOO_LARGE: the responses of an event take 192 KB at most")
+    error = StepError(message="RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB")
     return replace(outcome, success=False, response=None, error=error, directives=None)
 
 
 def _size(outcome: Outcome) -> int:
-    held = [value for value in (outcome.response, outcome.error and outcome.error.data) if value is not None]
-    return sum(json_size(value) for value in held)
+    bodies = [
+        value for value in (outcome.response, outcome.error and outcome.error.data) if value is not None
+    ]
+    return sum(json_size(body) for body in bodies)

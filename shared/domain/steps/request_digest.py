@@ -1,7 +1,6 @@
-"""What is kept of a request for the history: enough to tell whether two were the same.
+"""The digest of a request in the history. It shows whether two requests were equal.
 
-Paths, queries, headers and bodies may all hold secrets, so nothing of them is kept but a hash; headers are left
-out even of that, since they change with every token. Source: contracts/core.md section 5 (an instance's events).
+Source: contracts/core.md section 5 (an instance's events).
 """
 
 import json
@@ -13,13 +12,15 @@ from urllib.parse import urlsplit
 from shared.domain.steps.call import ServiceRequest, method_of
 from shared.domain.strategy.model import Strategy
 
+# Paths, queries, headers and bodies may hold secrets, so only a hash of them is stored. Headers are not even hashed,
+# because they change with every token.
 DIGEST_BYTES = 16
-"""So much is kept of a hash: 128 bits, and a record stays within a kilobyte."""
+"""How many bytes of the hash are stored: 128 bits, so that a record stays within a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a step's calls go. host: with its port, empty where this environment has no URL for it."""
+    """The target of a step's calls. ``host`` includes the port; it is empty if this environment has no URL."""
 
     action: str
     method: str
@@ -27,22 +28,22 @@ class Target:
 
 
 def target_of(strategy: Strategy, task: str, step: str) -> Target | None:
-    """Where the calls of a step go, as its definition says; None where it makes none."""
-    known = strategy.definition.tasks.get(task)
-    found = None if known is None else known.steps.get(step)
-    if found is None or found.action is None:
+    """Return the target of a step's calls by its definition, or None if the step makes none."""
+    task_definition = strategy.definition.tasks.get(task)
+    step_definition = None if task_definition is None else task_definition.steps.get(step)
+    if step_definition is None or step_definition.action is None:
         return None
-    service, method = method_of(strategy, strategy.definition.actions[found.action])
+    service, method = method_of(strategy, strategy.definition.actions[step_definition.action])
     host = urlsplit(service.base_urls.get(strategy.environment, "")).netloc
-    return Target(action=found.action, method=method.method, host=host)
+    return Target(action=step_definition.action, method=method.method, host=host)
 
 
 def digest_of(request: ServiceRequest) -> str:
-    """The first 128 bits of the SHA-256 of method, URL, query and body, in base64url."""
-    told = json.dumps(
+    """Return the first 128 bits of the SHA-256 of method, URL, query and body, in base64url."""
+    text = json.dumps(
         [request.method, request.url, request.params, request.body],
         ensure_ascii=False,
         separators=(",", ":"),
         sort_keys=True,
     )
-    return urlsafe_b64encode(sha256(told.encode()).digest()[:DIGEST_BYTES]).decode().rstrip("=")
+    return urlsafe_b64encode(sha256(text.encode()).digest()[:DIGEST_BYTES]).decode().rstrip("=")

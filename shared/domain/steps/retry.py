@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again, and what happens when the attempts are used up.
+"""Retries: when a failed attempt is repeated, and what happens when the attempts are used up.
 
 Source: contracts/core.md section 3.6; design section 5.
 """
@@ -15,19 +15,19 @@ from shared.domain.instance.scope import Scope, span_of
 from shared.domain.strategy.model import Delta, RetryConfig, Step, Strategy, Task
 
 MAX_REASON = 1000
-"""What is told of a failure in the places it travels to, in characters."""
+"""How many characters of an error message are kept in a ``Failure``, which every later intent repeats."""
 
 AT_ONCE = Delta(unit=Unit.MINUTES, amount=0)
 
 NO_RETRY = RetryConfig(times=0)
-"""What holds where neither the step nor its task says anything."""
+"""The retry configuration if neither the step nor its task has one."""
 
 
 def policy_of(instance: Instance, task: Task, step: Step) -> RetryConfig:
-    """The step's own retry configuration, else its task's, else no retry.
+    """Return the step's own retry configuration, else its task's, else no retry.
 
-    How often is for the instance's own schedule to say first, and under one that goes on nothing pauses. Where
-    nothing says how long to wait before a retry, it follows at once.
+    The instance's own schedule overrides ``times``, and if it sets ``goes_on``, nothing pauses. If no delay is
+    configured, a retry follows at once.
     """
     policy = step.retry_config or task.retry_config or NO_RETRY
     own = instance.plan.schedule
@@ -40,10 +40,10 @@ def policy_of(instance: Instance, task: Task, step: Step) -> RetryConfig:
 
 
 def delay_of(policy: RetryConfig, attempt: int) -> Delta | None:
-    """The distance to the attempt after ``attempt``, or None when the attempts are used up.
+    """Return the delay before the attempt after ``attempt``, or None if the attempts are used up.
 
-    The k-th retry waits ``retryAfter`` where that has a callback, else ``retryStrategy[k-1]``, else
-    ``retryAfter``. times=2, retryAfter=1 hour: fail, 1 h, fail, 1 h, fail, None: three runs in all.
+    The k-th retry waits ``retryAfter`` if that has a callback, else ``retryStrategy[k-1]``, else ``retryAfter``.
+    With times=2 and retryAfter=1 hour: fail, 1 h, fail, 1 h, fail, None. That is three runs.
     """
     if attempt > policy.times:
         return None
@@ -66,34 +66,35 @@ def failure(
     variables: Scope,
     now: datetime,
 ) -> tuple[Failure, str | None]:
-    """The failed attempt and what was decided about it; and a note where something could not be evaluated.
+    """Return the failed attempt with the decision about it, and a note if an expression failed.
 
-    The next attempt is counted from the failure, so it never moves the plan, and is never before it. Where
-    it cannot be dated the attempts are used up. An event of a final instance fails; it cannot pause.
-    The failure travels with every later intent, so it carries no body: that stays with the step's own entry.
+    If the next attempt cannot be dated, the attempts are used up. An event of a final instance fails instead of
+    pausing.
     """
-    told = StepError(message=error.message[:MAX_REASON], status=error.status)
+    # Every later intent repeats the failure, so the body stays with the step's own journal entry.
+    short_error = StepError(message=error.message[:MAX_REASON], status=error.status)
     pauses = policy.pause_before_cancel and not instance.status.is_final
-    used_up = Failure(step=step.key, failed_at=now, error=told, pauses=pauses)
+    used_up = Failure(step=step.key, failed_at=now, error=short_error, pauses=pauses)
     delay = delay_of(policy, attempt)
     if delay is None:
         return used_up, None
     at, note = due_after(strategy, instance, delay, variables, now=now)
     if at is None:
         return used_up, note
-    return Failure(step=step.key, failed_at=now, error=told, retry_at=max(at, now)), note
+    # Counted from the failure, so a retry never moves the plan; and never before it, whatever a callback returns.
+    return Failure(step=step.key, failed_at=now, error=short_error, retry_at=max(at, now)), note
 
 
 def due_after(
     strategy: Strategy, instance: Instance, delta: Delta, variables: Scope, *, now: datetime
 ) -> tuple[datetime | None, str | None]:
-    """When a distance counted from now is over, None where no such date exists; and a note on what failed.
+    """Return the date a delta after now, or None if no such date exists, and a note about errors.
 
-    A ``from`` attribute without a date counts as now. A callback that fails, or whose answer leads to no
-    date, leaves the delta's own unit and amount.
+    If the ``from`` attribute is not a date, the delta counts from now. If the callback fails or leads to no date, the
+    delta's own unit and amount are used.
     """
     zone = strategy.definition.zone
-    asked, note = span_of(delta, variables)
+    computed, note = span_of(delta, variables)
     notes = [] if note is None else [note]
     base = now
     if delta.from_attribute is not None:
@@ -102,7 +103,7 @@ def due_after(
         except DateError as error:
             notes.append(f"from: {error}")
     own, _ = span_of(delta, None)
-    for span in dict.fromkeys((asked, own)):
+    for span in dict.fromkeys((computed, own)):
         try:
             return later(moment_at(base, zone), span, zone).at, "; ".join(notes) or None
         except DateError as error:

@@ -1,4 +1,4 @@
-"""What the next-step rules of a step say.
+"""The evaluation of a step's next-step rules.
 
 Source: contracts/core.md section 3.5; design section 5.
 """
@@ -11,11 +11,11 @@ from shared.domain.strategy.model import NextStepRule, RuleKind, Step
 from shared.expressions import EvaluationError
 
 
-def ways_on(step: Step, variables: Callable[[], Scope]) -> tuple[str, ...]:
-    """Where a step leads after success: nowhere if ``final``, else by ``callback`` rules, else ``nextStep``.
+def next_steps(step: Step, variables: Callable[[], Scope]) -> tuple[str, ...]:
+    """Return the next steps after a success: none if ``final``, else by ``callback`` rules, else ``nextStep``.
 
-    The first true rule counts, or, under ``every_rule``, all true ones in their order.
-    Raises: EvaluationError: a rule that had to be asked cannot be evaluated.
+    The first true rule counts. With ``every_rule``, all true rules count in their order.
+    Raises: EvaluationError: if a rule that is needed cannot be evaluated.
     """
     if step.final:
         return ()
@@ -27,7 +27,7 @@ def ways_on(step: Step, variables: Callable[[], Scope]) -> tuple[str, ...]:
 def first_match(
     step: Step, kind: RuleKind, variables: Callable[[], Scope]
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Where the first matching rule of a kind leads, or None; one that cannot be evaluated is noted."""
+    """Return the next step of the first matching rule of a kind, or None, and a note for each rule that fails."""
     notes: list[str] = []
     for rule in step.rules_of(kind):
         try:
@@ -39,5 +39,6 @@ def first_match(
 
 
 def _holds(rule: NextStepRule, variables: Callable[[], Scope]) -> bool:
-    """A rule without a condition always holds. The variables are made only where one is asked."""
+    """Return whether a rule applies; a rule without a condition always does."""
+    # Building the variables copies attributes and results, so it is done only for a rule with a condition.
     return rule.if_callback is None or is_true(rule.if_callback, variables())

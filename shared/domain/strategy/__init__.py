@@ -1,1 +1,1 @@
-"""A definition of a flow, and how settings are read. Start with ``model.py``, ``settings.py`` and ``parse.py``."""
+"""The definition of a flow, and the parsing of settings. Start with ``model.py``, ``settings.py`` and ``parse.py``."""

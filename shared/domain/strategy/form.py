@@ -1,6 +1,6 @@
-"""The checks of form: whether one value keeps to the declaration of its field.
+"""The checks of form: whether a single value matches the declaration of its field.
 
-What concerns an object as a whole is checked in ``reader.py``.
+Checks of an object as a whole are in ``reader.py``.
 """
 
 import re
@@ -13,7 +13,7 @@ from shared.domain.validation.jtd_schema import escaped
 
 
 class Fault(NamedTuple):
-    """What is wrong with a value. below: the pointer from the value to the place in it."""
+    """One problem of a value. ``below`` is the pointer from the value to the faulty part."""
 
     rule: str
     message: str
@@ -21,12 +21,12 @@ class Fault(NamedTuple):
 
 
 def faults_of(field: Field, value: Json) -> Sequence[Fault]:
-    """Return what is wrong with the value of a field. An object of a declared shape is checked when it is read."""
+    """Return the problems of a field's value. An object of a declared shape is checked when it is read."""
     return _CHECKS[field.kind](field, value)
 
 
 def keys_of(entries: list[Json], member: str) -> list[str]:
-    """Return what identifies each entry of a list, or an empty string if the entry has no such text."""
+    """Return the key of each entry of a list, or an empty string if the entry has none."""
     keys = [entry.get(member) if isinstance(entry, Mapping) else None for entry in entries]
     return [key if isinstance(key, str) else "" for key in keys]
 
@@ -46,7 +46,7 @@ def _flag(_: Field, value: Json) -> Sequence[Fault]:
 
 
 def _whole(field: Field, value: Json) -> Sequence[Fault]:
-    """Check a whole number: 3.0 is one, no boolean is."""
+    # JSON has no integer type, so 3.0 is a whole number. A bool is an int in Python, but not a number in JSON.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return (Fault("type", "must be a whole number"),)
     if field.low <= value <= field.high:

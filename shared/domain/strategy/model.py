@@ -1,6 +1,6 @@
-"""A strategy: what a company's flow is, as immutable data.
+"""A strategy: the definition of a flow as immutable data.
 
-Everything here was checked when the strategy was saved (``parse.py``); the engine only reads it.
+Everything was checked when the strategy was saved (``parse.py``); the engine only reads it.
 Source: contracts/core.md section 2.2 and 4.1.
 """
 
@@ -21,36 +21,36 @@ Json = Any
 
 
 def json_size(value: Json) -> int:
-    """How many bytes a JSON value takes, written compactly in UTF-8."""
+    """Return the size of a JSON value in bytes, written compactly in UTF-8."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 class OnResume(StrEnum):
-    """What becomes of planned dates that have passed unrun. Source: design section 4, late plans."""
+    """The rule for missed dates. Source: design section 4, missed dates."""
 
     LAST = "last"
-    """The latest missed date runs once, at once; the ones before it are skipped."""
+    """The latest missed date runs once, at once. Earlier ones are skipped."""
     ALL = "all"
     """Every missed date runs, one after another."""
     SKIP = "skip"
-    """None runs; the plan goes on with its first future date."""
+    """No missed date runs. The plan continues with its first future date."""
     SHIFT = "shift"
-    """The whole plan moves by the length of the standstill. Only for a resume."""
+    """The whole plan moves by the length of the downtime. Only for a resume."""
 
 
 class InDoubt(StrEnum):
-    """What to do about a POST or PATCH that may or may not have reached its service."""
+    """The policy for a POST or PATCH that may or may not have reached its service."""
 
     RETRY = "retry"
     """Send it again under the same call key."""
     PAUSE = "pause"
     """Pause event and instance until an operator decides."""
     FAIL = "fail"
-    """Count it as failed, without sending it again at once."""
+    """Count the attempt as failed, without sending the call again at once."""
 
 
 class RuleKind(StrEnum):
-    """When a next-step rule is looked at."""
+    """When a next-step rule is evaluated."""
 
     ON_ERROR = "onError"
     ON_BEFORE_RETRY = "onBeforeRetry"
@@ -60,10 +60,10 @@ class RuleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A distance in time as a strategy states it; ``amount`` >= 0.
+    """A distance in time as settings declare it; ``amount`` >= 0.
 
-    from_attribute: the instance attribute to count from instead of the usual anchor.
-    retry_event_callback: CEL that supplies unit and amount (and resetTo) in their place.
+    ``from_attribute`` is the instance attribute to count from, instead of the usual base date.
+    ``retry_event_callback`` is CEL that returns unit and amount (and resetTo) instead.
     """
 
     unit: Unit
@@ -75,7 +75,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeadingUpTask:
-    """A task run ahead of a cycle's main one."""
+    """A task that runs before a cycle's main task."""
 
     task: str
     schedule_before: Delta
@@ -83,10 +83,7 @@ class LeadingUpTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """Which task a cycle runs and when it comes: so far after the one before, or by a cron expression.
-
-    One of the two is given.
-    """
+    """The task of a cycle, and its date: either ``schedule_after`` the previous cycle, or by ``cron``."""
 
     key: str
     task: str
@@ -100,7 +97,7 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleTask:
-    """A task run at creation or cancelation of an instance."""
+    """A task that runs when an instance is created or canceled."""
 
     task: str
     delay_by: Delta | None = None
@@ -125,9 +122,9 @@ class Authorization:
 class Method:
     """One endpoint of a service.
 
-    request_validation, response_validation: a schema (a mapping), or for requests a CEL string.
-    answers_later: its reply only says that it was heard; what came of it is sent to us, within ``answer_within``.
-    whole_answer: any answer is a success, and its response is ``{status, reason, body}``.
+    ``request_validation`` and ``response_validation`` are schemas (mappings); the former may be a CEL string.
+    ``answers_later`` means that its reply is only an acknowledgement, and the answer is sent to the engine within
+    ``answer_within``. With ``whole_answer`` any answer is a success, and the response is ``{status, reason, body}``.
     """
 
     key: str
@@ -143,13 +140,13 @@ class Method:
 
     @property
     def is_safe_to_repeat(self) -> bool:
-        """Whether sending it twice is the same as sending it once, by HTTP's own rules."""
+        """Return whether sending it twice has the same effect as once, by the rules of HTTP."""
         return self.method in ("get", "put", "delete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """An HTTP API: where it is in each environment, how to authenticate, what it offers."""
+    """An HTTP API: its URL in each environment, its authorization and its methods."""
 
     key: str
     base_urls: Mapping[str, str]
@@ -161,7 +158,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryConfig:
-    """How often and when a failed attempt is tried again: 1 + ``times`` runs in all."""
+    """How often and when a failed attempt is repeated: 1 + ``times`` runs in all."""
 
     times: int
     retry_after: Delta | None = None
@@ -171,7 +168,7 @@ class RetryConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextStepRule:
-    """A conditional way on from a step."""
+    """A conditional next step."""
 
     kind: RuleKind
     next_step: str
@@ -180,12 +177,12 @@ class NextStepRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One action and/or controller of a task, and where to go from it.
+    """One action, controller or delay of a task, and its next steps.
 
-    controller: the name of a function that the deployer has registered; it is asked before ``controller_callback``.
-    resume_controller_callback: hears the answer to an asynchronous method, before it counts.
-    every_rule: all true ``callback`` rules are followed, one after another, not only the first.
-    wait_for_answer: it calls nothing and waits for so long for an answer that somebody sends by themselves.
+    ``controller`` is the name of a registered function; it runs before ``controller_callback``.
+    ``resume_controller_callback`` processes the answer to an asynchronous method. With ``every_rule``, all true
+    ``callback`` rules are followed in turn, instead of only the first. A step with ``wait_for_answer`` calls nothing
+    and waits that long for an answer.
     """
 
     key: str
@@ -205,13 +202,13 @@ class Step:
     wait_for_answer: Delta | None = None
 
     def rules_of(self, kind: RuleKind) -> tuple[NextStepRule, ...]:
-        """Its rules of one kind, in their order."""
+        """Return the step's rules of one kind, in order."""
         return tuple(rule for rule in self.rules if rule.kind is kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A flow of steps. outputs: templates by name, rendered when an event of it has succeeded."""
+    """A flow of steps. ``outputs`` are templates by name, rendered when an event of the task has succeeded."""
 
     key: str
     initial_step: str
@@ -222,7 +219,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One parameterised call of a service method; strings may hold templates."""
+    """One parameterised call of a service method. Its strings may be templates."""
 
     key: str
     service: str
@@ -235,10 +232,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """The settings of a strategy, read and checked.
+    """The settings of a strategy, parsed and checked.
 
-    names_timezone: whether they say which; else it is UTC.
-    any_attributes: its instances' attributes may be any JSON values, not only texts, numbers and booleans.
+    ``names_timezone`` is False if the settings name no time zone and UTC applies. With ``any_attributes``, attributes
+    may be any JSON values instead of only strings, numbers and booleans.
     """
 
     calendars: tuple[Calendar, ...]
@@ -258,18 +255,18 @@ class Definition:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of all its date arithmetic."""
+        """Return the zone of all its date arithmetic."""
         return zone_named(self.timezone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyHead:
-    """What holds for all versions of a strategy. (account, name) is unique.
+    """The properties that all versions of a strategy share. (account, name) is unique.
 
-    is_paused: its due events wait. secret_hash: of its Strategy-Secret; None where it has and needs none.
-    created_by: the access key's id. request_hash: of the body it was created by, where that may be repeated.
-    deleted_at: since when it is gone for everybody but the instances it still has.
-    labels: what a dialect wants to know of it without opening its settings.
+    ``is_paused`` blocks its due events. ``secret_hash`` is the hash of its Strategy-Secret, None if it has none.
+    ``created_by`` is the id of the access key. ``request_hash`` is the hash of the creating body, if the request may
+    be repeated. After ``deleted_at`` only its remaining instances can use it. ``labels`` hold data that a dialect
+    needs without decrypting the settings.
     """
 
     sid: StrategySid
@@ -290,7 +287,7 @@ class StrategyHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyVersion:
-    """What is known of one version of a strategy without reading it. created_by: the access key's id."""
+    """The metadata of one version of a strategy. ``created_by`` is the id of the access key."""
 
     sid: StrategySid
     version: int
@@ -301,9 +298,9 @@ class StrategyVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """One version of a strategy as it stands in one deployment.
+    """One version of a strategy in one deployment.
 
-    environment: which of its base URLs hold. horizon: how far ahead wakeups are armed; None for any distance.
+    ``environment`` selects its base URLs. ``horizon`` is how far ahead wakeups are scheduled, None for no limit.
     """
 
     sid: StrategySid
@@ -316,7 +313,7 @@ class Strategy:
 
 
 def method_called(strategy: Strategy, step: Step) -> Method | None:
-    """The method a step calls; None where it calls none."""
+    """Return the method that a step calls, or None if it calls none."""
     if step.action is None:
         return None
     action = strategy.definition.actions[step.action]
@@ -324,12 +321,12 @@ def method_called(strategy: Strategy, step: Step) -> Method | None:
 
 
 def answers_later(strategy: Strategy, step: Step) -> bool:
-    """Whether what a step comes to is sent to us later."""
+    """Return whether the answer of a step is sent to the engine later."""
     method = method_called(strategy, step)
     return step.wait_for_answer is not None or (method is not None and method.answers_later)
 
 
 def answer_within(strategy: Strategy, step: Step) -> Delta | None:
-    """How long a step waits for its answer; None without limit."""
+    """Return how long a step waits for its answer, or None for no limit."""
     method = method_called(strategy, step)
     return step.wait_for_answer if method is None else method.answer_within

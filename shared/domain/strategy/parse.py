@@ -1,7 +1,7 @@
-"""Reading a strategy's settings: from the document a customer sends to what the engine runs.
+"""Parsing a strategy's settings: from the document that a customer sends to the definition that the engine runs.
 
-``read_definition`` is the only way in; a document it accepts can be run. ``settings.py`` declares the fields, and the
-other ``parse_*`` modules read the parts. A part that refers to others is given the keys there are.
+``read_definition`` is the only entry; a document that it accepts can be run. ``settings.py`` declares the fields, and
+the other ``parse_*`` modules read the parts. A part that refers to other parts gets their keys.
 Source: contracts/core.md sections 2.2, 4 and 4.1.
 """
 
@@ -22,7 +22,7 @@ from shared.domain.strategy.reader import Notes, Reader
 from shared.domain.strategy.settings import MAX_SETTINGS_BYTES, SETTINGS
 
 MAX_PROBLEMS = 1000
-"""Further problems are not listed: an answer must stay small."""
+"""The most problems in one answer, which must stay small."""
 
 
 def read_definition(
@@ -33,12 +33,14 @@ def read_definition(
     now: datetime | None = None,
     controllers: Container[str] = (),
 ) -> Definition:
-    """Return the definition that these settings describe, fit to run in an environment with these controllers.
+    """Return the definition of these settings, checked against the environment and the registered controllers.
 
-    pointer: of the settings in what was sent. now: a cron expression must fire after it; None for any time.
-    Raises: InvalidInputError: with every problem, each at its JSON pointer and sorted by it. If the settings
-    cannot be read at all (``unreadable``), only that is reported.
+    ``pointer`` is the pointer of the settings in the request body. A cron expression must fire after ``now``; None
+    skips that check.
+    Raises: InvalidInputError: with every problem, sorted by JSON pointer. If the settings cannot be read at all
+        (``unreadable``), only that is reported.
     """
+    # A document that could not be stored or sent again is not examined further.
     notes = Notes(unreadable(settings, pointer))
     _raise_problems(notes)
     if json_size(settings) > MAX_SETTINGS_BYTES:
@@ -50,11 +52,11 @@ def read_definition(
 
 
 def stored_definition(settings: Mapping[str, Json]) -> Definition:
-    """Return the definition of settings that ``read_definition`` accepted when they were saved.
+    """Return the definition of stored settings, which ``read_definition`` accepted when they were saved.
 
-    What takes time to check, the environment and the controllers are not checked again.
-    Raises: RitornelloError: the settings are not of today's shape.
+    Raises: RitornelloError: if the settings do not have today's shape.
     """
+    # Slow checks, the environment and the controllers are not checked again: this runs on every load.
     notes = Notes()
     definition = _definition(Reader(settings, "", notes, SETTINGS), None, None, None)
     for problem in notes.problems:
@@ -105,7 +107,7 @@ def _answers_later(services: Mapping[str, Service], action: Action) -> bool | No
 
 
 class _Config(TypedDict, total=False):
-    """What ``config`` adds to a definition."""
+    """The fields of a definition that come from ``config``."""
 
     timezone: str
     names_timezone: bool

@@ -1,4 +1,4 @@
-"""Checks of a flow of steps as a whole: steps that cannot be reached, loops without a wait.
+"""The checks of a task's flow: steps that cannot be reached, and loops without a wait.
 
 Source: design section 5.
 """
@@ -14,23 +14,24 @@ from shared.domain.strategy.reader import Reader
 _MAX_LOOPS = 100
 
 _MAX_STEPS_SHOWN = 10
-"""Steps of a loop that a message names."""
+"""How many steps of a loop a message names."""
 
 
 def check_flow(
     reader: Reader, task: Task, positions: Mapping[str, int], *, later: Mapping[str, bool | None]
 ) -> None:
-    """Note every step that cannot be reached, and every loop without a wait at the first of its steps.
+    """Note every step that cannot be reached, and every loop without a wait at its first step.
 
-    reader: of the task. positions: the position of each key in ``steps``. later: whether each action is asynchronous.
-    All rules lead to steps, also those for errors and retries. Of loops that share a step one is noted, and at
-    most a hundred in all.
+    ``reader`` reads the task, ``positions`` has the position of each key in ``steps``, and ``later`` says whether
+    each action is asynchronous. Rules of every kind count. If several loops share a step, only one is noted, and
+    at most a hundred loops in all.
     """
     steps = {key: step for key, step in task.steps.items() if key}
     if task.initial_step in steps:
         for key in steps.keys() - _reached(steps, task.initial_step):
-            message = f"no way leads to the step {key!r}"
+            message = f"step {key!r} cannot be reached"
             reader.problem("steps", "unreachable", message, below=f"/{positions[key]}/key")
+    # A loop without a wait would call services as fast as it can, without an end.
     waitless = {key: step for key, step in steps.items() if not _waits(step, later)}
     for loop in islice(_loops(waitless), _MAX_LOOPS):
         start = min(range(len(loop)), key=lambda index: positions[loop[index]])
@@ -45,6 +46,7 @@ def _waits(step: Step, later: Mapping[str, bool | None]) -> bool:
 
 
 def _targets(step: Step) -> list[str]:
+    # A final step follows only its rules for errors and retries.
     targets = [rule.next_step for rule in step.rules if not (step.final and rule.kind is RuleKind.CALLBACK)]
     if step.next_step is not None and not step.final:
         targets.append(step.next_step)

@@ -1,4 +1,4 @@
-"""Reading distances in time, and the calendars made of them.
+"""Parsing distances in time, and calendars.
 
 Source: contracts/core.md sections 2.2 (TimeDelta), 3.1, 3.2 and 4.1; design section 4.
 """
@@ -18,7 +18,7 @@ from shared.domain.strategy.variables import RESET_BOUNDS
 from shared.expressions import ResultType
 from shared.expressions.problems import caret_at_offset
 
-_STAND_IN = Delta(unit=Unit.DAYS, amount=1)
+_PLACEHOLDER = Delta(unit=Unit.DAYS, amount=1)
 _UTC = zone_named("UTC")
 _NEW_YEAR = moment_at(datetime(2026, 1, 1, tzinfo=UTC), _UTC)
 
@@ -28,11 +28,11 @@ def schedule(
 ) -> tuple[Delta | None, tuple[Calendar, ...]]:
     """Return the initial delay and the calendars.
 
-    If a calendar can be seen to date a cycle no later than the one before it, that is a problem.
-    now: a cron expression must fire after it; None for any time.
+    A cron expression must fire after ``now``; None skips that check.
     """
     initial_delay = reader.part("initialDelay", delta)
     calendars = reader.parts("calendars", partial(_calendar, tasks=tasks, now=now))
+    # Each planned date must be later than the one before it. Settings that break this for certain are refused here.
     for index, calendar in enumerate(calendars):
         reason = _why_not_rising(calendar, calendars)
         if reason is not None:
@@ -53,7 +53,7 @@ def lifecycle_task(reader: Reader, *, tasks: Container[str]) -> LifecycleTask:
 def delta(reader: Reader) -> Delta:
     """Read a distance in time, or return a harmless one if anything in it is wrong.
 
-    Unit and amount are required even beside a callback: they are used if the callback fails.
+    Unit and amount are required even with a callback, because they are used if the callback fails.
     """
     distance = Delta(
         unit=reader.choice("unit", Unit),
@@ -62,7 +62,7 @@ def delta(reader: Reader) -> Delta:
         reset_to=reader.part("resetTo", _reset_to) or KEEP_ALL,
         retry_event_callback=callback(reader, "retryEventCallback", ResultType.MAP),
     )
-    return distance if reader.is_sound else _STAND_IN
+    return distance if reader.is_sound else _PLACEHOLDER
 
 
 def bare_delta(reader: Reader) -> Delta:
@@ -71,7 +71,7 @@ def bare_delta(reader: Reader) -> Delta:
 
 
 def passes_time(distance: Delta) -> bool:
-    """Whether a delta may lead to another date than its anchor; False if it certainly cannot."""
+    """Return whether a delta may lead to another date than its base date."""
     return (
         distance.amount > 0
         or distance.reset_to != KEEP_ALL
@@ -117,27 +117,27 @@ def _check_fires(reader: Reader, cron: Cron, now: datetime | None) -> None:
     if not cron.fires_from(None):
         reader.problem("cron", "never-fires", "never fires: there is no such date")
     elif not cron.fires_from(now):
-        reader.problem("cron", "never-fires", "fires no more: its last date has passed")
+        reader.problem("cron", "never-fires", "has no further date: the last one has passed")
 
 
 def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:
     return LeadingUpTask(
         task=reader.reference("task", tasks, "there is no task"),
-        schedule_before=reader.part("scheduleBefore", delta) or _STAND_IN,
+        schedule_before=reader.part("scheduleBefore", delta) or _PLACEHOLDER,
     )
 
 
 def _why_not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str | None:
-    """Return why a cycle would not be later than the one before it, or None if that cannot be seen.
+    """Return why a cycle would not be later than the previous one, or None if that is not certain.
 
-    Two cases can be seen: a delta of zero, unless it dates no cycle (cycle 1 is at the start date); and a delta that
-    leads back to its own date if it follows itself, for example one day and then the 5th of the month.
+    Two cases are certain: a delta of zero, unless it dates no cycle (cycle 1 is at the start date); and a delta that
+    follows itself and leads back to its own date, for example one day and then the 5th of the month.
     """
     distance = calendar.schedule_after
     if distance is None or calendar.next_cycle_date_callback is not None or calendar.run_on_cycle == 1:
         return None
     if not passes_time(distance):
-        return "a cycle must be later than the one before it, this is 0 later"
+        return "each cycle must be later than the one before it; a delta of 0 is not"
     computed = distance.from_attribute is not None or distance.retry_event_callback is not None
     if computed or not _follows_itself(calendar, calendars):
         return None
@@ -147,12 +147,12 @@ def _why_not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str 
     except DateError as error:
         return f"no cycle can be dated with this: {error}"
     if again.at <= once.at:
-        return "a cycle must be later than the one before it, this comes back to the same date"
+        return "each cycle must be later than the one before it; this delta returns to the same date"
     return None
 
 
 def _follows_itself(calendar: Calendar, calendars: tuple[Calendar, ...]) -> bool:
-    """Whether every cycle is this calendar's in the end: it is the first with neither number nor callback."""
+    """Return whether this calendar dates all cycles from some cycle on."""
     unconditional = [c for c in calendars if c.run_on_cycle is None and c.run_on_cycle_callback is None]
     return calendar in unconditional[:1] and all(c.run_on_cycle_callback is None for c in calendars)
 

@@ -1,4 +1,4 @@
-"""Reading services and the actions that call them.
+"""Parsing services, and the actions that call them.
 
 Source: contracts/core.md sections 2.2, 4 (12, 13, 27) and 4.1; design section 6.
 """
@@ -18,7 +18,7 @@ _PART = re.compile(r":[A-Za-z0-9_-]+")
 
 
 def service(reader: Reader, *, environment: str | None) -> Service:
-    """Read a service. It needs a base URL for the environment (None: not checked), but no authorization."""
+    """Read a service. It needs a base URL for ``environment``, unless that is None."""
     base_urls = dict(reader.parts("baseUrls", _base_url))
     if base_urls and environment is not None and environment not in base_urls:
         reader.problem("baseUrls", "environment", f"has no URL for the environment {environment!r}")
@@ -36,7 +36,7 @@ def service(reader: Reader, *, environment: str | None) -> Service:
 
 
 def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
-    """Read a call of one of these services; its attributes fill each ``:name`` part of the method's URL."""
+    """Read an action. Its attributes must fill every ``:name`` part of the method's URL."""
     service_key = reader.reference("service", services, "there is no service")
     called = services.get(service_key) if service_key else None
     if called is None:  # then the methods are unknown, too
@@ -61,7 +61,7 @@ def _base_url(reader: Reader) -> tuple[str, str]:
 
 
 def _authorization(reader: Reader) -> tuple[str, Authorization]:
-    """Read how to fetch the token; the attributes fill the ``:name`` parts of the URL."""
+    """Read how to fetch a token. The attributes must fill the ``:name`` parts of the URL."""
     authorization = Authorization(
         url=_url(reader, query=True),
         method=reader.choice("method", HttpMethod).value,
@@ -76,7 +76,9 @@ def _authorization(reader: Reader) -> tuple[str, Authorization]:
 
 
 def _method(reader: Reader) -> Method:
-    later = reader.flag_may_be_set("async")  # a wrong type is reported by itself
+    later = reader.flag_may_be_set(
+        "async"
+    )  # a wrong type is already reported, and the rules below must not add to it
     if reader.has("answerWithin") and not later:
         reader.problem("answerWithin", "exclusive", "is for asynchronous methods: async is not true")
     if reader.flag("wholeAnswer") and later:
@@ -105,11 +107,11 @@ def _url(reader: Reader, *, query: bool) -> str:
 
 
 def _why_no_url(url: str, *, query: bool) -> Iterator[str]:
-    """Yield what is wrong with a URL, the most helpful reason first."""
+    """Yield the problems of a URL, the most helpful one first."""
     if not url.startswith(("http://", "https://")):
         yield "must start with http:// or https://"
     if not _URL.fullmatch(url):
-        yield "must hold only the characters of a URL, any other as %XX"
+        yield "must contain only URL characters; encode any other as %XX"
     try:
         parts = urlsplit(url)
         has_host = parts.hostname and parts.port != 0
@@ -119,22 +121,22 @@ def _why_no_url(url: str, *, query: bool) -> Iterator[str]:
         if not has_host:
             yield "must name a host"
         if "@" in parts.netloc:
-            yield "must not carry a user name or password"
+            yield "must not contain a user name or password"
         if "#" in url:
-            yield "must not carry a fragment"
+            yield "must not contain a fragment"
         if "?" in url and not query:
-            yield "must not carry a query"
+            yield "must not contain a query"
 
 
 def _path(reader: Reader) -> str:
-    """Read a resource path, in which each ``:name`` part is a whole segment."""
+    """Read a resource path. Each ``:name`` part must be a whole segment."""
     url = reader.text("url")
     if url and not url.startswith("/"):
         reader.problem("url", "url", "must start with /")
     elif url and (not _URL.fullmatch(url) or "#" in url):
-        reader.problem("url", "url", "must hold only the characters of a URL path, any other as %XX")
+        reader.problem("url", "url", "must contain only URL path characters; encode any other as %XX")
     elif not all(_PART.fullmatch(part) for part in _parts(url)):
-        reader.problem("url", "url", "a :name part is a whole segment of letters, digits, _ and -")
+        reader.problem("url", "url", "a :name part must be a whole segment of letters, digits, _ and -")
     else:
         return url
     return ""
@@ -145,9 +147,10 @@ def _parts(url: str) -> Iterator[str]:
 
 
 def _require_parts(reader: Reader, url: str) -> None:
-    """Note each ``:name`` part of a URL that no attribute fills. Attributes of a wrong type are noted elsewhere."""
+    """Note each ``:name`` part of a URL that no attribute fills."""
+    # Attributes that are not an object are already reported.
     attributes = reader.raw("attributes") or {}
     for part in dict.fromkeys(_parts(url)) if isinstance(attributes, Mapping) else ():
         if attributes.get(part[1:]) is None:
-            message = f"must hold {part[1:]!r}, which fills {part} in the URL {url!r}"
+            message = f"must have {part[1:]!r}, which fills {part} in the URL {url!r}"
             reader.problem("attributes", "required", message)

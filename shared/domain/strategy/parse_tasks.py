@@ -1,4 +1,4 @@
-"""Reading tasks: their steps, the rules between them, their retries.
+"""Parsing tasks: their steps, rules and retries.
 
 Source: contracts/core.md sections 2.2, 3.5, 3.6 and 4.1; design section 5.
 """
@@ -21,10 +21,10 @@ def task(
     later: Mapping[str, bool | None],
     controllers: Container[str] | None,
 ) -> Task:
-    """Read a flow of steps, in which every step can be reached and every loop waits.
+    """Read a task. Every step must be reachable, and every loop must wait.
 
-    later: whether the method of each action is asynchronous; None if it is unknown.
-    controllers: the registered names; None: not checked.
+    ``later`` says whether each action's method is asynchronous, None if the method is unknown. ``controllers`` are
+    the registered names; None skips that check.
     """
     positions = reader.keys("steps")
     read_step = partial(_step, actions=actions, later=later, controllers=controllers, steps=positions)
@@ -64,6 +64,7 @@ def _step(
         delay=reader.part("delay", delta),
         wait_for_answer=reader.part("waitForAnswer", delta),
     )
+    # An unknown method (None) is already reported and must not cause a second problem.
     calls_and_waits = step.action is not None and later.get(step.action) is not False
     waits_for_answer = calls_and_waits or step.wait_for_answer is not None
     if reader.has("resumeControllerCallback") and not waits_for_answer:
@@ -81,7 +82,7 @@ def _controller(reader: Reader, known: Container[str] | None) -> str | None:
 
 
 def _refuse_next_steps(reader: Reader, step: Step) -> None:
-    """Note the next steps of a final step. Its other rules are used if it fails."""
+    """Note the next steps of a final step. Rules for errors and retries are allowed: they apply if it fails."""
     if reader.has("nextStep"):
         reader.problem("nextStep", "exclusive", "is never reached: the step is final")
     for index, rule in enumerate(step.rules):
@@ -102,17 +103,18 @@ def _rule(reader: Reader, *, steps: Container[str]) -> NextStepRule:
 
 
 def _retry_config(reader: Reader) -> RetryConfig:
-    """Read retries. The k-th one has the k-th delay of ``retryStrategy``, or ``retryAfter`` beyond its end.
+    """Read a retry configuration.
 
-    If ``times`` is left out, it is the length of ``retryStrategy``.
+    The k-th retry has the k-th delay of ``retryStrategy``, or ``retryAfter`` if the list is shorter. If ``times`` is
+    left out, it is the length of ``retryStrategy``.
     """
     strategy = reader.parts("retryStrategy", bare_delta)
     times = reader.optional_whole("times")
     if times and not reader.has("retryAfter"):
         if not reader.has("retryStrategy"):
-            reader.problem("times", "no-delay", "needs retryAfter or retryStrategy beside it")
+            reader.problem("times", "no-delay", "needs retryAfter or retryStrategy")
         elif len(strategy) < times:
-            message = f"holds {len(strategy)} of {times} delays, and there is no retryAfter for the others"
+            message = f"has {len(strategy)} of {times} delays, and there is no retryAfter for the others"
             reader.problem("retryStrategy", "no-delay", message)
     return RetryConfig(
         times=len(strategy) if times is None else times,

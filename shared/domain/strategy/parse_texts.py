@@ -1,6 +1,6 @@
-"""Reading what is code or holds some: callbacks, templates, schemas.
+"""Parsing code in settings: callbacks, templates and schemas.
 
-They are compiled only when settings are saved, not each time stored ones are read.
+It is compiled only when settings are saved, not each time they are loaded.
 Source: contracts/core.md sections 2.2 and 4; design section 6.
 """
 
@@ -17,11 +17,11 @@ from shared.expressions import ResultType, template_problems
 from shared.expressions import check as check_expression
 
 MAX_DATA_DEPTH = 32
-"""Levels that ``data`` may nest."""
+"""The most levels that ``data`` may nest."""
 
 
 def callback(reader: Reader, name: str, returns: ResultType) -> str | None:
-    """Read a CEL expression that returns this type, or None."""
+    """Read a CEL expression that returns this type, or return None."""
     source = reader.optional_text(name)
     if source is not None:
         _compile_later(reader, name, source, returns)
@@ -36,17 +36,17 @@ def templates(reader: Reader, name: str) -> dict[str, str]:
 
 
 def data(reader: Reader) -> Mapping[str, Json] | None:
-    """Read the ``data``: an object of JSON values with templates in its strings, or None. Its nulls are data."""
+    """Read the ``data``: an object of JSON values whose strings are templates, or None. Nulls are kept."""
     members = reader.json("data")
     if members is not None and is_deeper(members, MAX_DATA_DEPTH):
-        reader.problem("data", "too-deep", f"nests at most {MAX_DATA_DEPTH} levels deep")
+        reader.problem("data", "too-deep", f"must nest at most {MAX_DATA_DEPTH} levels deep")
         return None
     _check_templates_later(reader, "data", members)
     return members
 
 
 def schema(reader: Reader, name: str) -> Mapping[str, Json] | None:
-    """Read a schema, or None."""
+    """Read a schema, or return None."""
     document = reader.json(name)
 
     def check() -> None:
@@ -59,9 +59,9 @@ def schema(reader: Reader, name: str) -> Mapping[str, Json] | None:
 
 
 def request_validation(reader: Reader) -> Mapping[str, Json] | str | None:
-    """Read the ``requestValidation``: a schema, as an object or as JSON text; any other text is a callback.
+    """Read the ``requestValidation``: a schema, as an object or as JSON text, or a callback.
 
-    JSON text that is no object is no schema, so ``true`` is the callback that allows everything.
+    Text that is not a JSON object is a callback: ``true`` allows every request.
     """
     name = "requestValidation"
     text = reader.optional_text(name)
@@ -71,25 +71,26 @@ def request_validation(reader: Reader) -> Mapping[str, Json] | str | None:
     if parsed is not None:
         reader.later(lambda: _check_schema_text(reader, name, parsed))
         return parsed
-    if len(text) > MAX_TEXT_LENGTH:  # the limit of every expression; a schema may be longer
+    if len(text) > MAX_TEXT_LENGTH:  # the limit of every expression; only a schema may be longer
         reader.problem(name, "too-long", f"must have at most {MAX_TEXT_LENGTH} characters")
         return None
     return callback(reader, name, ResultType.BOOL)
 
 
 def _schema_in(text: str) -> Mapping[str, Json] | None:
-    """Return the object that a JSON text holds, or None."""
+    """Return the JSON object in a text, or None."""
     try:
         parsed = json.loads(text)
+    # Not JSON, or nested too deep for the parser: it is an expression then, and reported as such.
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, Mapping) else None
 
 
 def _check_schema_text(reader: Reader, name: str, parsed: Mapping[str, Json]) -> None:
-    """Note what is wrong with a schema in a text. The message names their places."""
+    """Note the problems of a schema in a text. The messages have the pointers within it."""
     for problem in unreadable(parsed, "") or check_schema(parsed, pointer=""):
-        message = f"in its JSON at {problem.pointer!r}: {problem.message}"
+        message = f"in the JSON text at {problem.pointer!r}: {problem.message}"
         reader.problem(name, problem.rule, message)
 
 

@@ -1,8 +1,7 @@
 """Reading a JSON document by its declaration, with every problem reported at once.
 
-A ``Reader`` reads one object of the document. It never raises: what is wrong is noted with its JSON pointer, and a
-harmless value stands in for it, so that reading continues and the other problems are found too.
-A null member counts as absent.
+A ``Reader`` reads one object of the document and never raises. It notes each problem with its JSON pointer and
+returns a harmless value instead, so that reading continues and finds the other problems. A null member is absent.
 """
 
 from collections.abc import Callable, Container, Mapping
@@ -23,10 +22,9 @@ E = TypeVar("E", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The problems of a document, and checks that are left for later.
+    """The problems of a document, and its postponed checks.
 
-    checks: what takes time or needs the whole document; each notes its own problems. A document that was checked
-    when it was stored is read without them.
+    ``checks`` are slow or need the whole document. Each notes its own problems. They do not run for stored documents.
     """
 
     problems: list[Problem] = dataclass_field(default_factory=list)
@@ -40,9 +38,9 @@ class Notes:
 
 
 class Reader:
-    """One object of a document: a value, its pointer, and the shape that it should have.
+    """Reads one object of a document: a value with its pointer and its declared shape.
 
-    Its form is checked at once. If the value is no object, only that is noted: nothing in it is missing or unknown.
+    The form is checked at once. If the value is not an object, only that is noted.
     """
 
     def __init__(self, value: Json, pointer: str, notes: Notes, shape: Shape) -> None:
@@ -60,30 +58,31 @@ class Reader:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing has been noted about this object or what it holds, as far as that was read."""
+        """Return whether no problem has been noted about this object or its parts, as far as they were read."""
         return len(self._notes.problems) == self._problems_before
 
     def pointer_to(self, name: str, below: str = "") -> str:
-        """Return the pointer of a member, or of a place below it."""
+        """Return the pointer of a member, or of a part of it."""
         return f"{self._pointer}/{escaped(name)}{below}"
 
     def problem(
         self, name: str, rule: str, message: str, *, below: str = "", caret: str | None = None
     ) -> None:
-        """Note that something is wrong with a member, or at a place below it."""
+        """Note a problem of a member, or of a part of it."""
         self.note(Problem(pointer=self.pointer_to(name, below), rule=rule, message=message, caret=caret))
 
     def note(self, problem: Problem) -> None:
-        """Note a problem whose pointer is that of the whole document."""
+        """Note a problem whose pointer starts at the whole document."""
+        # A value that is not an object has no members, so nothing in it can be missing or unknown.
         if self._is_object:
             self._notes.problems.append(problem)
 
     def later(self, check: Callable[[], None]) -> None:
-        """Leave a check until everything has been read."""
+        """Postpone a check until everything has been read."""
         self._notes.checks.append(check)
 
     def has(self, name: str) -> bool:
-        """Whether a member is given."""
+        """Return whether a member is given."""
         return self._members.get(name) is not None
 
     def require(self, name: str) -> None:
@@ -92,7 +91,7 @@ class Reader:
             self.problem(name, "required", "is required")
 
     def raw(self, name: str) -> Json:
-        """Return a member as it was sent, whatever is wrong with it."""
+        """Return a member as it was sent, unchecked."""
         return self._members.get(name)
 
     def text(self, name: str) -> str:
@@ -105,11 +104,11 @@ class Reader:
         return value if isinstance(value, str) else None
 
     def reference(self, name: str, known: Container[str], missing: str) -> str:
-        """Return a required key, which must be known; the message about another one is ``missing`` with the key."""
+        """Return a required key of another part. If it is not in ``known``, the problem is ``missing`` and the key."""
         return self.optional_reference(name, known, missing) or ""
 
     def optional_reference(self, name: str, known: Container[str], missing: str) -> str | None:
-        """Return a key, which must be known, or None; ``missing`` as above."""
+        """Return a key of another part, or None; otherwise like ``reference``."""
         key = self.optional_text(name)
         if key is not None and key not in known:
             self.problem(name, "reference", f"{missing} {key!r}")
@@ -120,7 +119,7 @@ class Reader:
         return self._value(name) is True
 
     def flag_may_be_set(self, name: str) -> bool:
-        """Whether a boolean is true, or something else than a boolean was sent in its place."""
+        """Return whether a boolean is true, or is not a boolean."""
         return self.flag(name) or name in self._faulty
 
     def whole(self, name: str) -> int:
@@ -138,17 +137,17 @@ class Reader:
         return next(iter(choices)) if value is None else choices(value)
 
     def part(self, name: str, read: Callable[["Reader"], T]) -> T | None:
-        """Return what a nested object is read into, or None."""
+        """Return a nested object as ``read`` returns it, or None."""
         value = self._members.get(name)
         return None if value is None else self._nested(value, name, "", read)
 
     def parts(self, name: str, read: Callable[["Reader"], T]) -> tuple[T, ...]:
-        """Return what each object of a list is read into."""
+        """Return the objects of a list as ``read`` returns them."""
         entries = enumerate(self._entries(name))
         return tuple(self._nested(entry, name, f"/{index}", read) for index, entry in entries)
 
     def keys(self, name: str) -> dict[str, int]:
-        """Return the keys of a list's entries, each with its first position, whatever else is wrong with them."""
+        """Return the keys of a list's entries, each with its first position, even of faulty entries."""
         positions: dict[str, int] = {}
         for index, key in enumerate(keys_of(self._entries(name), self._shape.fields[name].unique)):
             positions.setdefault(key, index)
@@ -163,12 +162,12 @@ class Reader:
         return {key: value for key, value in members.items() if isinstance(value, str)}
 
     def json(self, name: str) -> Mapping[str, Json] | None:
-        """Return an object of anything as it was sent, or None."""
+        """Return an object of any content as it was sent, or None."""
         value = self._members.get(name)
         return value if isinstance(value, Mapping) else None
 
     def finish(self) -> None:
-        """Check which members go together, when all have been read."""
+        """Check the rules between members, after all have been read."""
         shape = self._shape
         if shape.any_of and not any(self.has(name) for name in shape.any_of):
             self.problem(shape.any_of[0], "required", shape.needs)

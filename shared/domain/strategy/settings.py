@@ -1,8 +1,8 @@
-"""The declaration of a strategy's settings: each field with its type, bounds, default, and what it does.
+"""The declaration of a strategy's settings: each field with its type, bounds, default and effect.
 
-The reader checks form and bounds by it. The JSON Schema in the OpenAPI document, the reference in
-docs/api/core.md and the schema for editors are made from it. What one part says of another (references, reachability of
-steps, expressions, dates) is checked by the ``parse*`` modules.
+The reader checks form and bounds by it. The JSON Schema in the OpenAPI document, the reference in docs/api/core.md
+and the schema for editors are generated from it. References, reachability, expressions and dates are checked by the
+``parse*`` modules.
 Source: contracts/core.md sections 2.2 and 4.1; the bounds are ours.
 """
 
@@ -34,19 +34,19 @@ MAX_LIFECYCLE_TASKS = 25
 MAX_LEADING_UP_TASKS = 20
 MAX_CYCLE = 1_000_000_000
 MAX_AMOUNT = 1_000_000
-"""Units of a distance in time."""
+"""The largest amount of a distance in time, in its unit."""
 MAX_RETRIES = 1000
 MAX_URL_LENGTH = 1000
 
 URL_CHARACTERS = r"A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]"
-"""The characters of RFC 3986 within a pair of square brackets, except ``?`` and ``#``."""
+"""The characters of RFC 3986, without ``?`` and ``#``."""
 
 HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 """A token of RFC 9110 section 5.6.2."""
 
 
 class HttpMethod(StrEnum):
-    """The methods that services are called with."""
+    """The HTTP methods that actions can use."""
 
     GET = "get"
     DELETE = "delete"

@@ -1,7 +1,7 @@
-"""What a settings document is declared with: fields and the shapes (objects) that they make up.
+"""The building blocks of a declaration: fields, and the shapes (objects) that consist of them.
 
-A declaration is plain data. ``settings.py`` holds the one of a strategy's settings, ``reader.py`` checks values
-against it; the JSON Schema and the reference table are made from it.
+A declaration is plain data. ``settings.py`` declares a strategy's settings, and ``reader.py`` checks values against
+the declaration. The JSON Schema and the reference table are generated from it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ MAX_KEY_LENGTH = 100
 
 
 class Kind(StrEnum):
-    """What a field holds."""
+    """The kinds of fields."""
 
     TEXT = auto()  # a string; the bounds count its characters
     FLAG = auto()  # a boolean
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Exclusive(NamedTuple):
-    """A field that must not be given beside another, and the message if it is."""
+    """A field that must not be given together with another, and the message if it is."""
 
     field: str
     beside: str
@@ -38,8 +38,8 @@ class Exclusive(NamedTuple):
 class Shape(NamedTuple):
     """An object with its fields by name.
 
-    required: the names of the required fields.
-    any_of: at least one of these fields must be given, else the first is missing, with the message ``needs``.
+    ``required`` are the names of the required fields. At least one of ``any_of`` must be given; if not, the first one
+    is reported as missing with the message ``needs``.
     """
 
     name: str
@@ -57,11 +57,12 @@ _NO_SHAPE = Shape(name="", does="", fields={})
 class Field(NamedTuple):
     """One member of an object.
 
-    does: what it does, for people. low, high: the bounds, both included.
-    hint: is added to the message about another choice.
-    pattern: of the names in an object of strings; or of a string, then only for the schema, because the reader
-    explains in its own words what is wrong with a URL.
-    shape: of a part or of the entries of a list. unique: the member that identifies each entry of a list.
+    ``does`` describes it to users. ``low`` and ``high`` are inclusive bounds. ``hint`` is appended to the message
+    about an unknown choice. ``shape`` is the shape of a part, or of the entries of a list. ``unique`` is the member
+    that identifies each entry of a list.
+
+    ``pattern`` applies to the names in an object of strings, or to a string. Of a string it is only used in the JSON
+    Schema, because the reader explains problems of a URL in more detail.
     """
 
     kind: Kind
@@ -78,7 +79,7 @@ class Field(NamedTuple):
 
     @property
     def required(self) -> "Field":
-        """The same field as a required one."""
+        """Return the same field as a required one."""
         return self._replace(is_required=True)
 
 
@@ -104,12 +105,12 @@ def text(
     default: str | None = None,
     pattern: str | None = None,
 ) -> Field:
-    """Declare a string of so many characters; by default it must not be empty."""
+    """Declare a string with bounds on its length. By default it must not be empty."""
     return Field(Kind.TEXT, does, low=low, high=high, default=default, pattern=pattern)
 
 
 def key(does: str) -> Field:
-    """Declare the name of something, or a reference to such a name."""
+    """Declare a name, or a reference to a name."""
     return text(does, high=MAX_KEY_LENGTH)
 
 
@@ -152,17 +153,17 @@ def parts(of: Shape, does: str, *, low: int = 0, high: float = inf, unique: str 
 
 
 def templates(does: str, *, names: str | None = None) -> Field:
-    """Declare an object whose values are templates. names: the pattern of its members' names."""
+    """Declare an object whose values are templates. ``names`` is the pattern of its members' names."""
     return Field(Kind.TEXTS, f"{does} The values are templates.", pattern=names)
 
 
 def json(does: str) -> Field:
-    """Declare an object of anything, for example a schema."""
+    """Declare an object of any content, for example a schema."""
     return Field(Kind.JSON, does)
 
 
 def all_shapes(root: Shape) -> dict[str, Shape]:
-    """Return a shape and all that it is made of, by name, each before what it holds."""
+    """Return a shape and all its parts by name, each before its own parts."""
     shapes = {root.name: root}
     for field in root.fields.values():
         if field.kind in (Kind.PART, Kind.PARTS):

@@ -1,4 +1,4 @@
-"""The variables that user logic may name, by their types. Source: design section 6."""
+"""The variables of expressions, and their types. Source: design section 6."""
 
 from collections.abc import Mapping
 
@@ -24,4 +24,4 @@ RESET_BOUNDS: Mapping[str, tuple[int, int]] = {
     "hour": (0, 24),
     "minute": (0, 59),
 }
-"""What each part of a ``resetTo`` may be."""
+"""The inclusive bounds of each part of a ``resetTo``."""

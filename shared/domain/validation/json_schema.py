@@ -1,7 +1,7 @@
-"""JSON Schema 2020-12 of untrusted authors: nothing is fetched, nothing runs away.
+"""JSON Schema 2020-12 for schemas of untrusted authors: nothing is fetched, and work is limited.
 
-The library behind it is native code that cannot be stopped once it runs. So patterns match in linear time,
-depth is limited, references stay inside the schema, and the work is counted before it is begun.
+The library is native code that cannot be interrupted. Patterns are therefore matched in linear time, depth is
+limited, references must stay inside the schema, and the work is counted before it starts.
 Source: contracts/core.md section 4 (1).
 """
 
@@ -24,72 +24,80 @@ from shared.domain.validation.jtd_schema import JtdError as SchemaError
 from shared.domain.validation.jtd_schema import escaped
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+# A deeper schema or value would overflow the library's stack and end the process.
 MAX_DEPTH: Final = 100
-"""Neither a schema nor a value nests deeper: the library would end the process with its stack."""
+"""The most levels that a schema or a value may nest."""
 
 _PATTERN_BYTES: Final = 8 << 20  # for all patterns of a schema: [\\p{L} ]{2,100} alone takes 5 MB
 
 
 def schema_problems(schema: Any) -> tuple[SchemaError, ...]:  # noqa: ANN401 - any JSON object
-    """What keeps a JSON object from being used as a schema, by its place; empty for a correct one."""
+    """Return the problems of a JSON object as a schema; empty if it is a correct one."""
     if _too_deep(schema):
-        return (SchemaError("", "", f"schemas nest at most {MAX_DEPTH} levels deep"),)
+        return (SchemaError("", "", f"must nest at most {MAX_DEPTH} levels deep"),)
     try:
-        found = {**_refused(schema), **_ungrammatical(schema)}
-        if not found:
+        problems = {**_refused(schema), **_ungrammatical(schema)}
+        if not problems:
             _compiled(json.dumps(schema, sort_keys=True))
     except jsonschema_rs.ValidationError as error:
-        unfit = "is no pattern, or not one for linear time and little memory"
-        found = {_pointer(error.instance_path): unfit if error.kind.name == "format" else error.message}
-    except ValueError as error:  # no JSON: half a surrogate pair, not a number
-        found = {"": str(error)}
-    return tuple(SchemaError("", place, message) for place, message in found.items())
+        bad_pattern = "must be a regular expression of moderate size, without look-around and back-references"
+        problems = {
+            _pointer(error.instance_path): bad_pattern if error.kind.name == "format" else error.message
+        }
+    except ValueError as error:  # not JSON: half of a surrogate pair, or NaN
+        problems = {"": str(error)}
+    return tuple(SchemaError("", place, message) for place, message in problems.items())
 
 
 def errors(schema: dict[str, Any], value: object) -> tuple[SchemaError, ...]:
-    """Where a JSON value breaks a schema in which ``schema_problems`` finds nothing.
+    """Return the errors of a JSON value under a schema that ``schema_problems`` accepts.
 
-    Values are not quoted in the messages. Formats are notes, not rules.
+    The messages do not quote the value. Formats are not checked.
     """
     if _too_deep(value):
-        return (SchemaError("", "", f"lies more than {MAX_DEPTH} levels deep"),)
+        return (SchemaError("", "", f"must nest at most {MAX_DEPTH} levels deep"),)
     text = json.dumps(schema, sort_keys=True)
     if multiplies(text) and Work(schema, _matcher()).of(schema, value) >= MAX_MEETINGS:
-        return (SchemaError("", "", f"would meet parts of the schema more than {MAX_MEETINGS} times"),)
+        return (SchemaError("", "", f"needs more than {MAX_MEETINGS} schema checks"),)
     try:
-        found = list(_compiled(text).iter_errors(value))
+        violations = list(_compiled(text).iter_errors(value))
     except UnicodeEncodeError:
-        return (SchemaError("", "", "must hold no half of a surrogate pair"),)
-    return tuple(SchemaError(_pointer(e.instance_path), _pointer(e.schema_path), e.message) for e in found)
+        return (SchemaError("", "", "must not contain half of a surrogate pair"),)
+    return tuple(
+        SchemaError(_pointer(error.instance_path), _pointer(error.schema_path), error.message)
+        for error in violations
+    )
 
 
 def _refused(schema: dict[str, Any]) -> dict[str, str]:
-    """What we do not take although it is JSON Schema, by its place."""
-    found, work = {}, Work(schema, _matcher())
+    """Return the parts of a schema that are valid JSON Schema but not supported, by their place."""
+    problems, work = {}, Work(schema, _matcher())
     if schema.get("$schema", DIALECT) not in (DIALECT, f"{DIALECT}#"):
-        found["/$schema"] = f"the dialect must be {DIALECT}"
+        problems["/$schema"] = f"the dialect must be {DIALECT}"
     for place, owner, keyword, value in keywords(schema):
         if keyword in ("$ref", "$dynamicRef") and isinstance(value, str) and not value.startswith("#"):
-            found[place] = f"references must stay inside the schema and begin with #, this is {value!r}"
+            problems[place] = f"references must stay inside the schema and begin with #, this is {value!r}"
         elif keyword == "$id" and isinstance(value, str) and place != "/$id":
-            found[place] = "only the root of a schema may have an $id"
+            problems[place] = "only the root of a schema may have an $id"
         elif multiplies(f'"{keyword}"') and work.of(owner, None) >= MAX_MEETINGS:
-            found[place] = "leads back to itself, or on to too much, without looking into the value"
-    return found
+            problems[place] = "must not refer to itself, or expand too far, without going into the value"
+    return problems
 
 
 def _ungrammatical(schema: object) -> dict[str, str]:
-    """What the schema of schemas says, once for each place: it comes to some places by several ways."""
-    found: dict[str, str] = {}
+    """Return the errors of a schema under the meta-schema, one for each place."""
+    problems: dict[str, str] = {}
     for error in _schema_of_schemas().iter_errors(schema):
-        found.setdefault(_pointer(error.instance_path), error.message)
-    return found
+        # The meta-schema reaches some places by several paths and would report them several times.
+        problems.setdefault(_pointer(error.instance_path), error.message)
+    return problems
 
 
 def _too_deep(value: object) -> bool:
+    # Level by level, because recursion would exceed the stack on the values that this must reject.
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        level = [part for one in level for part in members(one)]
+        level = [part for parent in level for part in members(parent)]
     return bool(level)
 
 
@@ -114,7 +122,7 @@ def _compiled(schema: str) -> jsonschema_rs.Validator:
 
 
 def _linear(count: int) -> jsonschema_rs.RegexOptions:
-    """The engine that never backtracks; it refuses look-around, back-references and what takes its share."""
+    """Return options for the engine without backtracking, look-around, back-references and large patterns."""
     return jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES // max(count, 1), dfa_size_limit=1 << 20)
 
 
@@ -127,5 +135,5 @@ def _matcher() -> Callable[[str, str], bool]:
 
 
 def _refuse(uri: str) -> NoReturn:
-    """The library asks here before it would fetch: it never may, whatever a schema refers to."""
+    """Reject every reference that the library would fetch."""
     raise ValueError(f"{uri} is outside the schema")

@@ -1,9 +1,8 @@
-"""How much work a JSON Schema would make of a value, counted without doing it.
+"""The cost of validating a value by a JSON Schema, counted without validating it.
 
-The library takes every way through a schema, and ways multiply: two references to a definition that has two
-references, and so on; definitions that refer to one another; one unevaluated keyword inside another. Ten
-lines of schema can keep it busy for hours. Here each part of the schema is counted once for each part of the
-value, so the counting itself stays small.
+The library follows every path through a schema, and paths multiply: two references to a definition that has two
+references, definitions that refer to each other, or an unevaluated keyword inside another. A schema of ten lines can
+keep it busy for hours. Here each part of the schema is counted once for each part of the value, so counting is cheap.
 Source: contracts/core.md section 4 (1); the limits are ours.
 """
 
@@ -13,10 +12,10 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 MAX_MEETINGS: Final = 1_000_000
-"""A part of a schema meets a part of a value at most this often, which takes about 20 ms."""
+"""The most checks of a part of a schema against a part of a value; they take about 20 ms."""
 
 _MAX_PATH_LENGTH: Final = 300
-_TIMES_FOR_UNEVALUATED: Final = 3  # measured: 2.7 times the work for what stands beside the keyword
+_TIMES_FOR_UNEVALUATED: Final = 3  # measured: 2.7 times the work of the other keywords beside it
 _MULTIPLYING: Final = ('"$ref"', '"$dynamicRef"', '"unevaluatedProperties"', '"unevaluatedItems"')
 _DATA: Final = ("const", "enum", "default", "examples")
 _ONE_ON_THE_VALUE: Final = ("not", "if", "then", "else")
@@ -26,12 +25,12 @@ _Pairs: TypeAlias = Iterator[tuple[object, object]]
 
 
 def multiplies(text: str) -> bool:
-    """Whether a schema, given as JSON text, has a keyword by which work can multiply."""
+    """Return whether a schema, as JSON text, has a keyword that can multiply work."""
     return any(keyword in text for keyword in _MULTIPLYING)
 
 
 def keywords(schema: object, place: str = "") -> Iterator[tuple[str, object, str, object]]:
-    """Every member of a schema and of its parts: place, owner, name, value; plain data is left out."""
+    """Yield every member of a schema and of its parts, except plain data: place, owner, name, value."""
     if isinstance(schema, list):
         for index, part in enumerate(schema):
             yield from keywords(part, f"{place}/{index}")
@@ -44,24 +43,26 @@ def keywords(schema: object, place: str = "") -> Iterator[tuple[str, object, str
 
 
 def patterns(schema: object) -> int:
-    """How many patterns a schema has, at most: what only looks like one is counted too."""
-    found = 0
+    """Return an upper bound of the number of patterns in a schema."""
+    count = 0
     for _, _, keyword, value in keywords(schema):
-        found += (
-            len(value) if keyword == "patternProperties" and isinstance(value, dict) else keyword == "pattern"
-        )
-    return found
+        if keyword == "patternProperties" and isinstance(value, dict):
+            count += len(value)
+        elif keyword == "pattern":
+            # A property of this name is counted too: a bound that is too high only shrinks each pattern's share.
+            count += 1
+    return count
 
 
 def members(value: object) -> Iterable[object]:
-    """The values directly inside a JSON value."""
+    """Return the values directly inside a JSON value."""
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
 
 
 class Work:
-    """Counts, for one schema, how often parts of it meet parts of values; up to ``MAX_MEETINGS``."""
+    """Counts the checks of parts of one schema against parts of values, up to ``MAX_MEETINGS``."""
 
     def __init__(self, schema: dict[str, Any], matches: Callable[[str, str], bool]) -> None:
         self._schema = schema
@@ -72,23 +73,25 @@ class Work:
             if keyword in ("$anchor", "$dynamicAnchor") and isinstance(name, str):
                 self._named.setdefault(name, []).append(owner)
 
-    def of(self, schema: object, value: object, way: int = 0) -> int:
-        """The meetings of a part of the schema with a value and what is inside it.
+    def of(self, schema: object, value: object, depth: int = 0) -> int:
+        """Return the number of checks of a part of the schema against a value and its parts.
 
-        ``MAX_MEETINGS`` stands for that and more: for a way without end, and for one longer than 300 steps.
-        With None for the value, what the schema does to any value before it looks inside.
+        ``MAX_MEETINGS`` means at least that many: an endless path, or a path of more than 300 steps, counts as this. If
+        the value is None, only checks are counted that do not depend on the value's parts.
         """
         if not isinstance(schema, dict):
             return 1
         key = id(schema), id(value)
         if key not in self._counted:
-            self._counted[key] = MAX_MEETINGS  # until it is known: what meets itself again has no end
-            if way < _MAX_PATH_LENGTH:
+            self._counted[key] = MAX_MEETINGS  # until it is known: a part that meets itself again has no end
+            if depth < _MAX_PATH_LENGTH:
                 beside = (
                     _TIMES_FOR_UNEVALUATED if any(name.startswith("unevaluated") for name in schema) else 1
                 )
-                total = 1 + sum(beside * self.of(part, value, way + 1) for part in self._on_the_value(schema))
-                total += sum(self.of(part, inner, way + 1) for part, inner in self._inside(schema, value))
+                total = 1 + sum(
+                    beside * self.of(part, value, depth + 1) for part in self._on_the_value(schema)
+                )
+                total += sum(self.of(part, inner, depth + 1) for part, inner in self._inside(schema, value))
                 self._counted[key] = min(total, MAX_MEETINGS)
         return self._counted[key]
 
@@ -121,13 +124,13 @@ class Work:
         return named or [schema[word] for word in others if word in schema]
 
     def _targets(self, reference: str) -> Iterator[object]:
-        """What a reference may mean: the place it points to, or every part that bears its name."""
-        way = unquote(reference).removeprefix("#")
-        if way and not way.startswith("/"):
-            yield from self._named.get(way, ())
+        """Yield the possible targets of a reference: the place it points to, or every part with its anchor."""
+        pointer = unquote(reference).removeprefix("#")
+        if pointer and not pointer.startswith("/"):
+            yield from self._named.get(pointer, ())
             return
         part: Any = self._schema
-        for token in way.split("/")[1:]:
+        for token in pointer.split("/")[1:]:
             name = token.replace("~1", "/").replace("~0", "~")
             if isinstance(part, list) and name.isdecimal() and int(name) < len(part):
                 part = part[int(name)]

@@ -1,7 +1,6 @@
-"""JSON Type Definition: what is wrong with a value under a schema, place by place.
+"""JSON Type Definition: the errors of a value under a schema.
 
-Source: RFC 8927 section 3.3, whose error indicators are given exactly; the messages and the limit on depth
-are ours.
+Source: RFC 8927 section 3.3. The error indicators follow it exactly; the messages and the limit on depth are ours.
 """
 
 import re
@@ -24,7 +23,7 @@ _LAST_MINUTE_OF_DAY: Final = 24 * 60 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A value under a schema: both, their pointers, the definitions, and how deep the value lies."""
+    """A value under a schema, with both pointers, the definitions, and the depth of the value."""
 
     schema: Mapping[str, Any]
     value: object
@@ -32,10 +31,10 @@ class _Place:
     schema_path: str
     definitions: Mapping[str, Any]
     depth: int = 0
-    tag: str | None = None  # the member a tagged union has already judged
+    tag: str | None = None  # the member that a tagged union has already checked
 
     def under(self, schema: Mapping[str, Any], path: str, *, tag: str | None = None) -> "_Place":
-        """The same value under another schema."""
+        """Return the same value under another schema."""
         return _Place(
             schema=schema,
             value=self.value,
@@ -47,7 +46,7 @@ class _Place:
         )
 
     def below(self, key: object, value: object, schema: Mapping[str, Any], path: str) -> "_Place":
-        """A member or element of the value under a part of the schema."""
+        """Return a member or element of the value under a part of the schema."""
         return _Place(
             schema=schema,
             value=value,
@@ -62,14 +61,14 @@ class _Place:
         return JtdError(instance_path, f"{self.schema_path}{schema_path}", message)
 
 
-_Found: TypeAlias = Iterator[JtdError]
+_Errors: TypeAlias = Iterator[JtdError]
 
 
 def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
-    """Every error of a value, in the order of the schema, then of the value; none if the schema accepts it.
+    """Return every error of a value, in the order of the schema, then of the value.
 
-    ``schema`` is a correct one: ``schema_problems`` finds nothing. What lies more than ``MAX_DEPTH`` levels
-    inside the value and would have to be looked at is an error there.
+    ``schema_problems`` must accept the schema. A part of the value that lies deeper than ``MAX_DEPTH``
+    is an error if the schema would check it.
     """
     definitions = schema.get("definitions", {})
     root = _Place(schema=schema, value=value, instance_path="", schema_path="", definitions=definitions)
@@ -77,32 +76,36 @@ def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
 
 
 def is_timestamp(text: str) -> bool:
-    """Whether a text is an RFC 3339 date and time: real dates only, a leap second only as UTC ends a day."""
-    found = _TIMESTAMP.fullmatch(text)
-    if found is None or int(found["day"]) > monthrange(int(found["year"]), int(found["month"]))[1]:
+    """Return whether a text is an RFC 3339 timestamp with a real date.
+
+    A leap second is accepted only at the end of a day in UTC.
+    """
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None or int(match["day"]) > monthrange(int(match["year"]), int(match["month"]))[1]:
         return False
-    if found["second"] != "60":
+    if match["second"] != "60":
         return True
-    ahead = int(f"{found['sign'] or '+'}1") * (int(found["ahead_h"] or 0) * 60 + int(found["ahead_m"] or 0))
-    return (int(found["hour"]) * 60 + int(found["minute"]) - ahead) % (24 * 60) == _LAST_MINUTE_OF_DAY
+    ahead = int(f"{match['sign'] or '+'}1") * (int(match["ahead_h"] or 0) * 60 + int(match["ahead_m"] or 0))
+    return (int(match["hour"]) * 60 + int(match["minute"]) - ahead) % (24 * 60) == _LAST_MINUTE_OF_DAY
 
 
-def _errors(at: _Place) -> _Found:
-    if at.depth > MAX_DEPTH:
-        yield at.error("", f"lies more than {MAX_DEPTH} levels deep")
+def _errors(place: _Place) -> _Errors:
+    if place.depth > MAX_DEPTH:
+        yield place.error("", f"must nest at most {MAX_DEPTH} levels deep")
         return
-    while not (at.value is None and at.schema.get("nullable") is True):
-        if "ref" not in at.schema:
-            form = next((form for keyword, form in _FORMS.items() if keyword in at.schema), None)
-            yield from form(at) if form else ()
+    # Refs are followed in a loop; ``schema_problems`` has excluded endless ones.
+    while not (place.value is None and place.schema.get("nullable") is True):
+        if "ref" not in place.schema:
+            form = next((form for keyword, form in _FORMS.items() if keyword in place.schema), None)
+            yield from form(place) if form else ()
             return
-        ref = at.schema["ref"]
-        at = at.under(at.definitions[ref], f"/definitions/{escaped(ref)}")
+        ref = place.schema["ref"]
+        place = place.under(place.definitions[ref], f"/definitions/{escaped(ref)}")
 
 
-def _type(at: _Place) -> _Found:
-    if not _is_of(at.schema["type"], at.value):
-        yield at.error("/type", f"must be of type {at.schema['type']}")
+def _type(place: _Place) -> _Errors:
+    if not _is_of(place.schema["type"], place.value):
+        yield place.error("/type", f"must be of type {place.schema['type']}")
 
 
 def _is_of(kind: str, value: object) -> bool:
@@ -121,63 +124,65 @@ def _is_of(kind: str, value: object) -> bool:
     return (isinstance(value, int) or value.is_integer()) and least <= value <= most
 
 
-def _enum(at: _Place) -> _Found:
-    if not isinstance(at.value, str) or at.value not in at.schema["enum"]:
-        yield at.error("/enum", f"must be one of {', '.join(map(repr, at.schema['enum']))}")
+def _enum(place: _Place) -> _Errors:
+    if not isinstance(place.value, str) or place.value not in place.schema["enum"]:
+        yield place.error("/enum", f"must be one of {', '.join(map(repr, place.schema['enum']))}")
 
 
-def _elements(at: _Place) -> _Found:
-    if not isinstance(at.value, list):
-        yield at.error("/elements", "must be a list")
+def _elements(place: _Place) -> _Errors:
+    if not isinstance(place.value, list):
+        yield place.error("/elements", "must be a list")
         return
-    for index, element in enumerate(at.value):
-        yield from _errors(at.below(index, element, at.schema["elements"], "/elements"))
+    for index, element in enumerate(place.value):
+        yield from _errors(place.below(index, element, place.schema["elements"], "/elements"))
 
 
-def _properties(at: _Place) -> _Found:
-    required, optional = at.schema.get("properties"), at.schema.get("optionalProperties", {})
-    if not isinstance(at.value, dict):
-        yield at.error("/optionalProperties" if required is None else "/properties", "must be an object")
+def _properties(place: _Place) -> _Errors:
+    required, optional = place.schema.get("properties"), place.schema.get("optionalProperties", {})
+    if not isinstance(place.value, dict):
+        yield place.error("/optionalProperties" if required is None else "/properties", "must be an object")
         return
     required = required or {}
     for name, schema in required.items():
-        if name in at.value:
-            yield from _errors(at.below(name, at.value[name], schema, f"/properties/{escaped(name)}"))
+        if name in place.value:
+            yield from _errors(place.below(name, place.value[name], schema, f"/properties/{escaped(name)}"))
         else:
-            yield at.error(f"/properties/{escaped(name)}", f"must have the member {name!r}")
+            yield place.error(f"/properties/{escaped(name)}", f"must have the member {name!r}")
     for name, schema in optional.items():
-        if name in at.value:
-            yield from _errors(at.below(name, at.value[name], schema, f"/optionalProperties/{escaped(name)}"))
-    if at.schema.get("additionalProperties") is not True:
-        for name in at.value:
-            if name not in required and name not in optional and name != at.tag:
-                yield at.error("", f"{name!r} is not a member the schema knows", member=name)
+        if name in place.value:
+            yield from _errors(
+                place.below(name, place.value[name], schema, f"/optionalProperties/{escaped(name)}")
+            )
+    if place.schema.get("additionalProperties") is not True:
+        for name in place.value:
+            if name not in required and name not in optional and name != place.tag:
+                yield place.error("", f"the schema has no member {name!r}", member=name)
 
 
-def _values(at: _Place) -> _Found:
-    if not isinstance(at.value, dict):
-        yield at.error("/values", "must be an object")
+def _values(place: _Place) -> _Errors:
+    if not isinstance(place.value, dict):
+        yield place.error("/values", "must be an object")
         return
-    for name, value in at.value.items():
-        yield from _errors(at.below(name, value, at.schema["values"], "/values"))
+    for name, value in place.value.items():
+        yield from _errors(place.below(name, value, place.schema["values"], "/values"))
 
 
-def _discriminator(at: _Place) -> _Found:
-    tag, mapping = at.schema["discriminator"], at.schema["mapping"]
-    if not isinstance(at.value, dict):
-        yield at.error("/discriminator", "must be an object")
-    elif tag not in at.value:
-        yield at.error("/discriminator", f"must have the member {tag!r}")
-    elif not isinstance(variant := at.value[tag], str):
-        yield at.error("/discriminator", "must be a string", member=tag)
+def _discriminator(place: _Place) -> _Errors:
+    tag, mapping = place.schema["discriminator"], place.schema["mapping"]
+    if not isinstance(place.value, dict):
+        yield place.error("/discriminator", "must be an object")
+    elif tag not in place.value:
+        yield place.error("/discriminator", f"must have the member {tag!r}")
+    elif not isinstance(variant := place.value[tag], str):
+        yield place.error("/discriminator", "must be a string", member=tag)
     elif variant not in mapping:
-        yield at.error("/mapping", f"must be one of {', '.join(map(repr, mapping))}", member=tag)
+        yield place.error("/mapping", f"must be one of {', '.join(map(repr, mapping))}", member=tag)
     else:
-        path = f"{at.schema_path}/mapping/{escaped(variant)}"
-        yield from _properties(at.under(mapping[variant], path, tag=tag))
+        path = f"{place.schema_path}/mapping/{escaped(variant)}"
+        yield from _properties(place.under(mapping[variant], path, tag=tag))
 
 
-_FORMS: Final[Mapping[str, Callable[[_Place], _Found]]] = {
+_FORMS: Final[Mapping[str, Callable[[_Place], _Errors]]] = {
     "type": _type,
     "enum": _enum,
     "elements": _elements,

@@ -1,4 +1,4 @@
-"""Which JSON values are correct JSON Type Definition schemas, and what is wrong with the others.
+"""The grammar of JSON Type Definition schemas.
 
 Source: RFC 8927 section 2 (the whole grammar); the limits on depth and loops are ours.
 """
@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final, TypeAlias
 
 MAX_DEPTH: Final = 32
-"""Schemas nest, refs follow one another, and values are looked into, at most this many levels deep."""
+"""The most levels that schemas may nest, refs may follow each other, and values are checked."""
 
 INTEGERS: Final = {
     "int8": (-(2**7), 2**7 - 1),
@@ -37,9 +37,9 @@ _FORM_OF: Final = {
 
 @dataclass(frozen=True, slots=True)
 class JtdError:
-    """One error: where in the value, where in the schema (both RFC 6901 pointers), and what was expected.
+    """One error: the place in the value and in the schema (both RFC 6901 pointers), and the expectation.
 
-    An error of a schema as such has the value's path ``""``. Source: RFC 8927 section 3.2.
+    If a schema itself is wrong, ``instance_path`` is ``""``. Source: RFC 8927 section 3.2.
     """
 
     instance_path: str
@@ -49,7 +49,7 @@ class JtdError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A member of a schema: its value, its pointer, the names that refs may use, its depth."""
+    """A member of a schema: its value, its pointer, the definitions that refs may name, and its depth."""
 
     value: object
     path: str
@@ -64,96 +64,99 @@ class _Place:
         return JtdError("", self.path, message)
 
 
-_Found: TypeAlias = Iterator[JtdError]
+_Problems: TypeAlias = Iterator[JtdError]
 
 
 def escaped(name: str) -> str:
-    """A member name as a token of a JSON pointer. Source: RFC 6901 section 3."""
+    """Return a member name as a token of a JSON pointer. Source: RFC 6901 section 3."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
 def schema_problems(schema: object) -> tuple[JtdError, ...]:
-    """Everything that keeps a value from being a correct schema, in the order it stands; empty if it is one.
+    """Return every problem of a value as a schema, in its order; empty if the schema is correct.
 
-    Beyond the RFC: refs that lead to themselves without looking into the value are refused (no value could
-    ever be judged by them), and so is what nests deeper than ``MAX_DEPTH``.
+    Beyond the RFC, two things are refused: refs that lead to themselves without going into the value, because no
+    value could be checked by them; and nesting deeper than ``MAX_DEPTH``.
     """
     definitions = schema.get("definitions") if isinstance(schema, dict) else None
     names = definitions if isinstance(definitions, dict) else {}
     return tuple(chain(_schema(_Place(value=schema, path="", names=names), root=True), _loops(names)))
 
 
-def _schema(at: _Place, *, root: bool = False) -> _Found:
-    schema = at.value
+def _schema(place: _Place, *, root: bool = False) -> _Problems:
+    schema = place.value
     if not isinstance(schema, dict):
-        yield at.problem("a schema must be an object")
+        yield place.problem("a schema must be an object")
         return
-    if at.depth > MAX_DEPTH:
-        yield at.problem(f"schemas nest at most {MAX_DEPTH} levels deep")
+    if place.depth > MAX_DEPTH:
+        yield place.problem(f"must nest at most {MAX_DEPTH} levels deep")
         return
     for keyword, value in schema.items():
-        member = at.below(keyword, value)
+        member = place.below(keyword, value)
         if keyword == "definitions" and not root:
-            yield member.problem("definitions may stand only in the root schema")
+            yield member.problem("definitions are allowed only in the root schema")
         elif check := _CHECKS.get(keyword):
             yield from check(member)
         else:
             yield member.problem(f"{keyword!r} is not a keyword of JSON Type Definition")
-    yield from _together(at, schema)
+    yield from _together(place, schema)
 
 
-def _together(at: _Place, schema: Mapping[str, object]) -> _Found:
-    """What the keywords of one schema require of each other."""
+def _together(place: _Place, schema: Mapping[str, object]) -> _Problems:
+    """Yield the problems between the keywords of one schema."""
     forms = sorted({_FORM_OF[keyword] for keyword in schema if keyword in _FORM_OF})
     if len(forms) > 1:
-        yield at.problem(f"a schema has one form, this mixes {' and '.join(forms)}")
+        yield place.problem(f"a schema has one form, this mixes {' and '.join(forms)}")
     if "additionalProperties" in schema and not {"properties", "optionalProperties"} & schema.keys():
-        yield at.problem("additionalProperties needs properties or optionalProperties beside it")
+        yield place.problem("additionalProperties needs properties or optionalProperties")
     if ("discriminator" in schema) is not ("mapping" in schema):
-        yield at.problem("discriminator and mapping must stand together")
+        yield place.problem("discriminator and mapping must be given together")
     required, optional = schema.get("properties"), schema.get("optionalProperties")
     if isinstance(required, dict) and isinstance(optional, dict):
         for name in required:
             if name in optional:
-                place = at.below("optionalProperties", optional).below(name, None)
-                yield place.problem(f"{name!r} is in properties as well")
+                duplicate = place.below("optionalProperties", optional).below(name, None)
+                yield duplicate.problem(f"{name!r} is in properties as well")
     tag, mapping = schema.get("discriminator"), schema.get("mapping")
     if isinstance(mapping, dict):
         for name, mapped in mapping.items():
-            yield from _mapped(at.below("mapping", mapping).below(name, mapped), tag)
+            yield from _mapped(place.below("mapping", mapping).below(name, mapped), tag)
 
 
-def _mapped(at: _Place, tag: object) -> _Found:
-    """A variant of a tagged union is an object, never null, and leaves the tag to the union."""
-    if not isinstance(at.value, dict):
+def _mapped(place: _Place, tag: object) -> _Problems:
+    """Yield the problems of a variant of a tagged union.
+
+    A variant is an object, not nullable, and does not declare the tag.
+    """
+    if not isinstance(place.value, dict):
         return
-    if not {"properties", "optionalProperties"} & at.value.keys():
-        yield at.problem("a schema in mapping must be of the properties form")
-    if at.value.get("nullable") is True:
-        yield at.below("nullable", None).problem("a schema in mapping must not be nullable")
+    if not {"properties", "optionalProperties"} & place.value.keys():
+        yield place.problem("a schema in mapping must be of the properties form")
+    if place.value.get("nullable") is True:
+        yield place.below("nullable", None).problem("a schema in mapping must not be nullable")
     for keyword in ("properties", "optionalProperties"):
-        members = at.value.get(keyword)
+        members = place.value.get(keyword)
         if isinstance(tag, str) and isinstance(members, dict) and tag in members:
             yield (
-                at.below(keyword, members)
+                place.below(keyword, members)
                 .below(tag, None)
                 .problem("the discriminator must not be listed again")
             )
 
 
-def _loops(definitions: Mapping[str, object]) -> _Found:
+def _loops(definitions: Mapping[str, object]) -> _Problems:
     for name in definitions:
-        event_history = [name]
-        while (target := _target(definitions.get(event_history[-1]))) is not None:
+        path = [name]
+        while (target := _target(definitions.get(path[-1]))) is not None:
             if target == name:
                 yield JtdError(
-                    "", f"/definitions/{escaped(name)}/ref", f"{name!r} refers to nothing but itself"
+                    "", f"/definitions/{escaped(name)}/ref", f"definition {name!r} refers only to itself"
                 )
-            elif len(event_history) == MAX_DEPTH:
-                message = f"refs follow one another at most {MAX_DEPTH} times"
+            elif len(path) == MAX_DEPTH:
+                message = f"refs must follow each other at most {MAX_DEPTH} times"
                 yield JtdError("", f"/definitions/{escaped(name)}/ref", message)
-            elif target not in event_history:
-                event_history.append(target)
+            elif target not in path:
+                path.append(target)
                 continue
             break
 
@@ -163,53 +166,57 @@ def _target(definition: object) -> str | None:
     return ref if isinstance(ref, str) else None
 
 
-def _ref(at: _Place) -> _Found:
-    if not isinstance(at.value, str):
-        yield at.problem("ref must be a string")
-    elif at.value not in at.names:
-        yield at.problem(f"there is no definition {at.value!r}")
+def _ref(place: _Place) -> _Problems:
+    if not isinstance(place.value, str):
+        yield place.problem("ref must be a string")
+    elif place.value not in place.names:
+        yield place.problem(f"there is no definition {place.value!r}")
 
 
-def _type(at: _Place) -> _Found:
-    if at.value not in TYPES:
-        yield at.problem(f"type must be one of {', '.join(TYPES)}")
+def _type(place: _Place) -> _Problems:
+    if place.value not in TYPES:
+        yield place.problem(f"type must be one of {', '.join(TYPES)}")
 
 
-def _enum(at: _Place) -> _Found:
-    if not isinstance(at.value, list) or not at.value or not all(isinstance(one, str) for one in at.value):
-        yield at.problem("enum must be a list of at least one string, and of strings only")
-    elif len(set(at.value)) < len(at.value):
-        yield at.problem("enum must not list a string twice")
+def _enum(place: _Place) -> _Problems:
+    if (
+        not isinstance(place.value, list)
+        or not place.value
+        or not all(isinstance(text, str) for text in place.value)
+    ):
+        yield place.problem("enum must be a list of strings with at least one entry")
+    elif len(set(place.value)) < len(place.value):
+        yield place.problem("enum must not list a string twice")
 
 
-def _deeper(at: _Place) -> _Found:
-    yield from _schema(_Place(value=at.value, path=at.path, names=at.names, depth=at.depth + 1))
+def _deeper(place: _Place) -> _Problems:
+    yield from _schema(_Place(value=place.value, path=place.path, names=place.names, depth=place.depth + 1))
 
 
-def _schemas(at: _Place) -> _Found:
-    if not isinstance(at.value, dict):
-        yield at.problem("must be an object whose members are schemas")
+def _schemas(place: _Place) -> _Problems:
+    if not isinstance(place.value, dict):
+        yield place.problem("must be an object whose members are schemas")
         return
-    for name, value in at.value.items():
-        yield from _schema(at.below(name, value, deeper=1))
+    for name, value in place.value.items():
+        yield from _schema(place.below(name, value, deeper=1))
 
 
-def _boolean(at: _Place) -> _Found:
-    if not isinstance(at.value, bool):
-        yield at.problem("must be true or false")
+def _boolean(place: _Place) -> _Problems:
+    if not isinstance(place.value, bool):
+        yield place.problem("must be true or false")
 
 
-def _string(at: _Place) -> _Found:
-    if not isinstance(at.value, str):
-        yield at.problem("must be a string")
+def _string(place: _Place) -> _Problems:
+    if not isinstance(place.value, str):
+        yield place.problem("must be a string")
 
 
-def _object(at: _Place) -> _Found:
-    if not isinstance(at.value, dict):
-        yield at.problem("must be an object")
+def _object(place: _Place) -> _Problems:
+    if not isinstance(place.value, dict):
+        yield place.problem("must be an object")
 
 
-_CHECKS: Final[Mapping[str, Callable[[_Place], _Found]]] = {
+_CHECKS: Final[Mapping[str, Callable[[_Place], _Problems]]] = {
     "definitions": _schemas,
     "nullable": _boolean,
     "metadata": _object,

@@ -1,7 +1,7 @@
-"""Attributes, requests and responses under the schemas of a strategy, in either of two schema languages.
+"""Validation of attributes, requests and responses by the schemas of a strategy, in either of two languages.
 
-JSON Schema 2020-12 where the root has a ``$schema`` or a ``type`` that only JSON Schema knows (``object``,
-``array``, ``integer``, ``number``, ``null``, or a list of types); JSON Type Definition everywhere else.
+A schema is JSON Schema 2020-12 if its root has a ``$schema`` or a ``type`` that only JSON Schema has (``object``,
+``array``, ``integer``, ``number``, ``null``, or a list of types). Otherwise it is JSON Type Definition.
 Source: contracts/core.md section 4 (1 and 2).
 """
 
@@ -13,45 +13,45 @@ from shared.domain.errors import Problem
 from shared.domain.validation import json_schema, jtd
 
 MAX_PROBLEMS: Final = 100
-"""More problems than this are not listed: nobody reads them, and an answer must stay small."""
+"""The most problems that are listed, so that an answer stays small."""
 
 _ONLY_JSON_SCHEMA_KNOWS: Final = ("object", "array", "integer", "number", "null")
 _MAX_MESSAGE_CHARACTERS: Final = 300
 
 
 def check_schema(schema: object, *, pointer: str) -> list[Problem]:
-    """What keeps a schema from being used, at most ``MAX_PROBLEMS``; empty for a correct one.
+    """Return the problems of a schema, at most ``MAX_PROBLEMS``; empty if it is correct.
 
-    pointer: where the schema stands; each problem's pointer is that and the place inside the schema.
-    Rules: ``jtd-schema``, ``json-schema-invalid``.
+    ``pointer`` is the place of the schema, and each problem's pointer begins with it.
+    The rules are ``jtd-schema`` and ``json-schema-invalid``.
     """
     if _is_json_schema(schema):
-        rule, found = "json-schema-invalid", json_schema.schema_problems(schema)
+        rule, errors = "json-schema-invalid", json_schema.schema_problems(schema)
     else:
-        rule, found = "jtd-schema", jtd.schema_problems(schema)
+        rule, errors = "jtd-schema", jtd.schema_problems(schema)
     return _cut(
-        Problem(pointer=pointer + one.schema_path, rule=rule, message=_short(one.message)) for one in found
+        Problem(pointer=pointer + error.schema_path, rule=rule, message=_short(error.message))
+        for error in errors
     )
 
 
 def violations(schema: Any, value: object, *, pointer: str = "") -> list[Problem]:  # noqa: ANN401 - checked JSON
-    """Where a JSON value breaks a schema, at most ``MAX_PROBLEMS``; empty if it keeps to it.
+    """Return the problems of a JSON value under a schema, at most ``MAX_PROBLEMS``; empty if it is valid.
 
-    schema: one in which ``check_schema`` finds nothing.
-    pointer: where the value stands; each problem's pointer is that and the place inside the value, and its
-    message names the place in the schema. Rules: ``jtd``, ``json-schema``.
+    ``check_schema`` must accept the schema. ``pointer`` is the place of the value, and each problem's
+    pointer begins with it. The message names the place in the schema. The rules are ``jtd`` and ``json-schema``.
     """
     if _is_json_schema(schema):
-        rule, found = "json-schema", json_schema.errors(schema, value)
+        rule, errors = "json-schema", json_schema.errors(schema, value)
     else:
-        rule, found = "jtd", jtd.errors(schema, value)
+        rule, errors = "jtd", jtd.errors(schema, value)
     return _cut(
         Problem(
-            pointer=pointer + one.instance_path,
+            pointer=pointer + error.instance_path,
             rule=rule,
-            message=f"{_short(one.message)} (schemaPath {one.schema_path or '/'})",
+            message=f"{_short(error.message)} (schemaPath {error.schema_path or '/'})",
         )
-        for one in found
+        for error in errors
     )
 
 

@@ -306,4 +306,4 @@ def test_a_cancel_of_fresh_ones_leaves_the_others() -> None:
     bulk = begun(ports, command=Cancel(by=ANN, unless_begun=True))
 
     assert (bulk.counts.changed, bulk.counts.refused) == (1, 1)
-    assert bulk.problems[0].why == "an event of it has begun"
+    assert bulk.problems[0].why == "the instance has already started an event"

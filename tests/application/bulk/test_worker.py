@@ -25,7 +25,7 @@ from shared.domain.bulk.operation import (
     Counts,
     ItemOutcome,
     OperationCommand,
-    taken,
+    assign_worker,
 )
 from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
@@ -328,7 +328,7 @@ class TestTwoRunners:
         ports.access.operations = operations
         joined(ports, 60)
         bulk = begun(ports)
-        others = taken(bulk, worker="the other", now=ports.clock.at)
+        others = assign_worker(bulk, worker="the other", now=ports.clock.at)
         operations.meddle = lambda: MemoryOperations.commit(operations, others)
 
         assert progress(ports, bulk.sid).done == 0

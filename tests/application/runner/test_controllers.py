@@ -132,7 +132,7 @@ class TestOutputs:
             run = Journey(settings(task("charge", outputs={"of": "{{stack.only.response}}"})))
             run.goes(a_success("x" * length))
             assert len(run.end.outputs) == kept
-            assert run.last.notes == (() if kept else ("outputs: they take more than 2 KB and are left out",))
+            assert run.last.notes == (() if kept else ("outputs: dropped, because they take more than 2 KB",))
 
     def test_a_task_that_fails_has_none(self) -> None:
         run = Journey(settings(task("charge", step("only", action="post"), outputs={"a": "b"})))

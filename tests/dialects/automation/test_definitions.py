@@ -417,7 +417,7 @@ class TestWhatIsRefused:
                 [step("r", "WaitForReply", {"from": "{{x}}", "channel": "sms"})],
                 "Step 'r': from: undeclared reference to 'x':\nx\n^",
             ),
-            ([wait("a"), wait("b")], "Step 'b': no way leads to the step 'b'."),
+            ([wait("a"), wait("b")], "Step 'b': step 'b' cannot be reached."),
             (
                 [branch("a", b=None), branch("b", a=None)],
                 "Step 'a': the step leads back to itself without a step that waits: a -> b -> a.",
@@ -449,7 +449,7 @@ class TestWhatIsRefused:
                 {"url": "https://x.example.com/?a={{data.a}}&a=1"},
                 "url: the names of a query with scripts in it",
             ),
-            ({"url": "https://me:pw@x.example.com/"}, "must not carry a user name or password."),
+            ({"url": "https://me:pw@x.example.com/"}, "must not contain a user name or password."),
             ({"method": None}, "method is required."),
             ({"method": "HEAD"}, "method must be one of GET, POST, PUT, PATCH, DELETE."),
             ({"headers": []}, "headers must be an object."),
@@ -482,7 +482,7 @@ class TestWhatIsRefused:
 
         found = automation.refusal("PUT", f"/definitions/{of}", definition(wait("a"), wait("b")))
 
-        assert found == (400, 5001, "Step 'b': no way leads to the step 'b'.")
+        assert found == (400, 5001, "Step 'b': step 'b' cannot be reached.")
 
     def test_every_problem_at_once(self, automation: Client) -> None:
         sent = definition(

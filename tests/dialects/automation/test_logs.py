@@ -218,7 +218,7 @@ class TestHowWorkflowsEnd:
         automation.run(one)
 
         assert told(automation, of, one) == ("Terminated", [("ask", "Failed")])
-        assert errors(automation, of, one) == [("ask", "answered 500")]
+        assert errors(automation, of, one) == [("ask", "s/m returned HTTP 500")]
 
     def test_by_too_many_steps(self, automation: Client) -> None:
         of = automation.saved(branch("again", pause=None), wait("pause", "00:00:01", nextStepId="again"))

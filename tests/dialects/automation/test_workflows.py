@@ -637,7 +637,7 @@ class TestStrategiesOfOtherDialects:
         assert found["logs"][0]["completedAt"] is None
         assert found["status"] == "Runnable"
         _, errors = automation("GET", f"/definitions/{sid}/workflows/{one}/errors")
-        assert [row["message"] for row in errors] == ["answered 503"]
+        assert [row["message"] for row in errors] == ["billing/charge returned HTTP 503"]
 
     def test_they_are_no_definitions(self, automation: Client) -> None:
         sid = automation.water()

@@ -48,7 +48,7 @@ class TestPlanning:
 
         _, answer = client("POST", f"/execution-strategy/{sid}/simulate-execution", body)
 
-        assert (answer["simulatedCycles"], answer["ended"]) == (1, "its cron expression fires no more")
+        assert (answer["simulatedCycles"], answer["ended"]) == (1, "the cron expression has no further date")
 
 
 class TestSaving:
@@ -83,7 +83,7 @@ class TestSaving:
 
 
 class TestResuming:
-    """Late dates fall under the usual rule, but a plan by cron cannot be shifted off its dates."""
+    """Late dates fall under the usual rule, but a plan dated by cron cannot be shifted."""
 
     def test_shift_is_unprocessable(self, client: Client) -> None:
         client.saved(by_cron("0 9 * * MON"))
@@ -93,7 +93,7 @@ class TestResuming:
 
         status, answer = client("POST", f"/execution-instance/{sid}/resume", {"onResume": "shift"})
 
-        assert (status, answer["message"]) == (422, ["a plan by cron cannot be shifted off its dates"])
+        assert (status, answer["message"]) == (422, ["a plan dated by cron cannot be shifted"])
         assert client("GET", f"/execution-instance/{sid}")[1]["status"] == "PAUSED"
 
     def test_the_others_are_as_ever(self, client: Client) -> None:

@@ -228,7 +228,7 @@ class TestAnswering:
 
         assert (before[0], before[1]["message"]) == (
             409,
-            ["no answer to this correlation id is awaited any more"],
+            ["the call with this correlation id no longer waits for an answer"],
         )
         assert (after[0], after[1]["message"]) == (409, ["the event is PROCESSED"])
 

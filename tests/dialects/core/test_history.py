@@ -196,7 +196,7 @@ class TestExplaining:
         answer = why(client, sid)
 
         assert (answer["reason"], answer["until"]) == ("WAITING_FOR_RETRY", "2026-01-01T13:00:00.000Z")
-        assert answer["why"] == "answered 402"
+        assert answer["why"] == "warehouse/create-shipment returned HTTP 402"
 
     def test_what_an_operator_paused(self, client: Client) -> None:
         sid = started(client, runs=False)
@@ -331,7 +331,7 @@ class TestRetrying:
         first = client("POST", f"/execution-event/{sid}-1/retry")
         assert client("POST", f"/execution-event/{sid}-1/retry") == first
         status, answer = client("POST", f"/execution-event/{sid}-1/retry", {"fromStep": "pack"})
-        assert (status, answer["message"]) == (409, ["the event is under way"])
+        assert (status, answer["message"]) == (409, ["the event is already queued or running"])
 
     @pytest.mark.parametrize(
         ("body", "pointer", "rule"),
@@ -354,7 +354,7 @@ class TestRetrying:
     def test_a_step_it_did_not_come_to_is_refused(self, client: Client) -> None:
         sid = started(client, DECLINED)
         status, answer = client("POST", f"/execution-event/{sid}-1/retry", {"fromStep": "ship"})
-        assert (status, answer["message"]) == (409, ["the last run of the event did not come to 'ship'"])
+        assert (status, answer["message"]) == (409, ["the last run of the event did not reach step 'ship'"])
 
     def test_what_has_run_is_refused(self, client: Client) -> None:
         sid = started(client)

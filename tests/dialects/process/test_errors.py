@@ -157,9 +157,9 @@ class TestTheBody:
             ),
             (
                 b'{"name": "x", "values": %s1%s}' % (b"[" * 200, b"]" * 200),
-                "Invalid request: nests at most 128 levels deep",
+                "Invalid request: must nest at most 128 levels deep",
             ),
-            (b'{"name": "\\ud83d"}', "Invalid name: must hold no half of a surrogate pair"),
+            (b'{"name": "\\ud83d"}', "Invalid name: must not contain half of a surrogate pair"),
         ],
     )
     def test_it_is_a_json_object(self, process: ProcessClient, raw: bytes, told: str) -> None:

@@ -256,7 +256,10 @@ class TestARecurringProcess:
         process.run(sid, datetime(2026, 1, 9, 9, tzinfo=UTC))
         assert process.status(sid)["status"] == "RUNNING"
         process.run(sid, datetime(2026, 1, 9, 10, tzinfo=UTC))
-        failed = {"status": "FAILED", "message": "Your transaction has failed: answered 500"}
+        failed = {
+            "status": "FAILED",
+            "message": "Your transaction has failed: robots/write returned HTTP 500",
+        }
         assert process.status(sid) == failed
 
         process.robots.status = 200
@@ -276,7 +279,7 @@ class TestAProcessThatFails:
         assert process.run(sid).status is InstanceStatus.CANCELED
         assert process.status(sid) == {
             "status": "FAILED",
-            "message": "Your transaction has failed: run: answered 503",
+            "message": "Your transaction has failed: run: robots/write returned HTTP 503",
         }
 
     def test_paused_with_its_attempts_used_up(self, process: ProcessClient) -> None:

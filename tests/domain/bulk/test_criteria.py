@@ -12,12 +12,12 @@ from shared.domain.bulk.selection import (
     OfFolder,
     OfIds,
     OfStrategy,
+    combine_parts,
     filter_of,
     is_below,
     is_selected,
     is_still_selected,
     passes,
-    united,
 )
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, StrategySid
@@ -150,26 +150,26 @@ class TestSeveralParts:
     OTHER = OfStrategy(strategy=TWO, version=1)
 
     def test_one_that_comes_twice_counts_once(self) -> None:
-        assert united([self.A, self.A]).parts == (self.A,)
-        assert united([self.OTHER, self.OTHER, self.ANY]).parts == (self.OTHER, self.ANY)
+        assert combine_parts([self.A, self.A]).parts == (self.A,)
+        assert combine_parts([self.OTHER, self.OTHER, self.ANY]).parts == (self.OTHER, self.ANY)
 
     def test_a_folder_is_in_the_one_above(self) -> None:
-        assert united([self.B, self.A]).parts == (self.A,)
-        assert united([self.FLAT, self.A, self.FLAT_B]).parts == (self.A,)
-        assert united([self.A, self.ROOT]).parts == (self.ROOT,)
+        assert combine_parts([self.B, self.A]).parts == (self.A,)
+        assert combine_parts([self.FLAT, self.A, self.FLAT_B]).parts == (self.A,)
+        assert combine_parts([self.A, self.ROOT]).parts == (self.ROOT,)
 
     def test_one_that_stands_alone_stays(self) -> None:
         sosx = OfFolder(folder="/ax")
-        assert united([self.A, sosx]).parts == (self.A, sosx)
-        assert united([self.FLAT, self.B]).parts == (self.FLAT, self.B)
-        assert united([self.FLAT, self.FLAT_B]).parts == (self.FLAT, self.FLAT_B)
+        assert combine_parts([self.A, sosx]).parts == (self.A, sosx)
+        assert combine_parts([self.FLAT, self.B]).parts == (self.FLAT, self.B)
+        assert combine_parts([self.FLAT, self.FLAT_B]).parts == (self.FLAT, self.FLAT_B)
 
     def test_a_version_is_in_all_of_them(self) -> None:
-        assert united([self.FIRST, self.ANY, self.SECOND, self.OTHER]).parts == (self.ANY, self.OTHER)
-        assert united([self.FIRST, self.SECOND]).parts == (self.FIRST, self.SECOND)
+        assert combine_parts([self.FIRST, self.ANY, self.SECOND, self.OTHER]).parts == (self.ANY, self.OTHER)
+        assert combine_parts([self.FIRST, self.SECOND]).parts == (self.FIRST, self.SECOND)
 
     def test_a_folder_and_a_strategy_are_two(self) -> None:
-        assert united([self.ROOT, self.ANY]).parts == (self.ROOT, self.ANY)
+        assert combine_parts([self.ROOT, self.ANY]).parts == (self.ROOT, self.ANY)
 
     @pytest.mark.parametrize(
         ("folder", "one", "lies"),

@@ -22,14 +22,14 @@ from shared.domain.bulk.operation import (
     MigrateTo,
     OperationCommand,
     apply_command,
-    at_hand,
+    assign_worker,
     begin,
     is_given_up,
-    is_of,
+    is_in_scope,
     name_of,
-    reported,
+    next_sids,
+    report_results,
     result_of,
-    taken,
 )
 from shared.domain.bulk.selection import Batch, Cursor, OfStrategy
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
@@ -84,7 +84,7 @@ def changed(*numbers: int) -> list[ItemResult]:
 
 
 def told(bulk: BulkOperation, results: Sequence[ItemResult], **more: Any) -> BulkOperation:
-    return reported(bulk, results, **{"follows": None, "goes_on": True, "now": LATER, **more})
+    return report_results(bulk, results, **{"follows": None, "goes_on": True, "now": LATER, **more})
 
 
 class TestItsBeginning:
@@ -113,7 +113,7 @@ class TestTakingItInHand:
     """An invocation has it to itself for a minute, each under a number of its own."""
 
     def test_it_is_left_alone_for_a_minute(self) -> None:
-        bulk = taken(a_bulk(), worker=ME, now=LATER)
+        bulk = assign_worker(a_bulk(), worker=ME, now=LATER)
 
         assert (bulk.sweep_at, bulk.worker) == (LATER + HELD_FOR, ME)
         assert bulk.rev == a_bulk().rev + 1
@@ -122,11 +122,11 @@ class TestTakingItInHand:
         )
 
     def test_one_left_with_a_slice_in_hand_has_lost_its_runner(self) -> None:
-        assert taken(working(1, 2), worker="other", now=LATER).crashes == 1
+        assert assign_worker(working(1, 2), worker="other", now=LATER).crashes == 1
 
     @pytest.mark.parametrize("left", [working(), a_bulk(batch_sids=sids(1), status=BulkStatus.ACTIVE)])
     def test_one_that_was_set_down_has_not(self, left: BulkOperation) -> None:
-        assert taken(left, worker=ME, now=LATER).crashes == 0
+        assert assign_worker(left, worker=ME, now=LATER).crashes == 0
 
 
 class TestReporting:
@@ -221,17 +221,17 @@ class TestARunnerThatDies:
     """After two deaths a slice is gone through one by one; one at which three more died is left alone."""
 
     def test_at_first_a_slice_is_done_together(self) -> None:
-        assert at_hand(working(1, 2, 3, crashes=1)) == sids(1, 2, 3)
+        assert next_sids(working(1, 2, 3, crashes=1)) == sids(1, 2, 3)
 
     def test_then_one_by_one_until_it_is_through(self) -> None:
         bulk = working(1, 2, 3, crashes=ONE_BY_ONE)
-        assert at_hand(bulk) == sids(1)
+        assert next_sids(bulk) == sids(1)
 
         bulk = told(bulk, changed(1), follows=a_slice(9))
-        assert (at_hand(bulk), bulk.crashes) == (sids(2), ONE_BY_ONE)
+        assert (next_sids(bulk), bulk.crashes) == (sids(2), ONE_BY_ONE)
 
         bulk = told(told(bulk, changed(2)), changed(3), follows=a_slice(4, 5))
-        assert (at_hand(bulk), bulk.crashes) == (sids(4, 5), 0)
+        assert (next_sids(bulk), bulk.crashes) == (sids(4, 5), 0)
 
     def test_at_last_the_one_they_die_at_is_given_up(self) -> None:
         assert not is_given_up(working(1, 2, crashes=GIVEN_UP - 1))
@@ -328,9 +328,9 @@ class TestWhatACommandCameTo:
     def test_only_instances_of_its_account_that_were_there_are_meant(self) -> None:
         instance = an_instance()
 
-        assert is_of(a_bulk(), instance)
-        assert not is_of(a_bulk(account_id=AccountId("other")), instance)
-        assert not is_of(a_bulk(), replace(instance, created_at=NOON + timedelta(milliseconds=1)))
+        assert is_in_scope(a_bulk(), instance)
+        assert not is_in_scope(a_bulk(account_id=AccountId("other")), instance)
+        assert not is_in_scope(a_bulk(), replace(instance, created_at=NOON + timedelta(milliseconds=1)))
 
     @pytest.mark.parametrize(
         ("command", "name"),

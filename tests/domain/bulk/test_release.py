@@ -9,8 +9,8 @@ from shared.domain.bulk.release import (
     QUIET,
     ReleaseJob,
     after_batch,
+    own_job,
     release_jobs,
-    taken_in_hand,
 )
 from shared.domain.ids import AccountId
 from shared.domain.instance.due import SHARDS, blocked_partition
@@ -42,7 +42,7 @@ class TestDrainsOfAFlag:
     def test_started_anew_they_are_the_same_ones_beyond_any_rev(self) -> None:
         first, again = a_drain(), release_jobs(AccountId("a-1"), BlockedBy.QUEUE, "a-1", by=ANN, now=LATER)[3]
 
-        at_work = after_batch(taken_in_hand(first, now=NOON), freed=1, is_empty=False, now=NOON)
+        at_work = after_batch(own_job(first, now=NOON), freed=1, is_empty=False, now=NOON)
 
         assert again.sid == first.sid
         assert at_work is not None
@@ -53,7 +53,7 @@ class TestATurn:
     """An invocation has it for longer than it can last; then it goes on, waits, or is done."""
 
     def test_taken_in_hand_it_is_left_alone(self) -> None:
-        release_job = taken_in_hand(a_drain(), now=NOON)
+        release_job = own_job(a_drain(), now=NOON)
 
         assert release_job.sweep_at == NOON + IN_HAND
         assert release_job.rev == a_drain().rev + 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.explain.instance import MAX_SUBJECTS, Explanation, Known, explain, subjects
+from shared.domain.explain.instance import MAX_SUBJECTS, Evidence, Explanation, explain, subjects
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import ClosedBy, EventHistory, EventRecord
 from shared.domain.instance.model import BlockedBy, InstanceStatus
@@ -54,15 +54,15 @@ def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -
     """The answer, with all that is stored of a life at hand."""
     asked, present = at(when), at(now)
     closed = {record.event.seq: record for record in of.records}
-    told = (
+    finding = (
         past_event(of.instance, seq, replace(of.event_history(seq), record=closed.get(seq)))
         for seq in range(1, of.instance.next_seq)
     )
     ahead = forecast_until(of.strategy, of.instance, max(asked, present), most=FAR, now=present)
-    known = Known(
+    known = Evidence(
         instance=of.instance,
         now=present,
-        events=tuple(event for event in told if event is not None),
+        events=tuple(event for event in finding if event is not None),
         ahead=ahead,
         plan_ends=len(ahead) < FAR,
         blocked_by=blocked_by,
@@ -74,7 +74,7 @@ def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -
 
 
 def reason(found: Explanation) -> str:
-    return found.told.reason.value
+    return found.finding.reason.value
 
 
 def begun(of: Life, now: str, *outcomes: Outcome) -> Life:
@@ -98,9 +98,9 @@ class TestWhatRan:
 
     def test_it_says_so_and_when(self) -> None:
         found = ask(begun(life(), "2026-01-31T00:00", DONE), "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.since) == ("RAN", at("2026-01-31"))
+        assert (reason(found), found.finding.since) == ("RAN", at("2026-01-31"))
         (answer,) = found.events
-        assert (answer.about.event.seq, answer.about.cycle, answer.about.event.task) == (1, 1, "bill")
+        assert (answer.planned.event.seq, answer.planned.cycle, answer.planned.event.task) == (1, 1, "bill")
         assert found.after is not None
         assert found.after.event.planned_at == at("2026-02-28")
 
@@ -119,7 +119,7 @@ class TestWhatRan:
         begun(of, "2026-01-31", DONE)
         begun(of, "2026-01-31", DECLINED)
         found = ask(of, "2026-01-31", now="2026-01-31T12:00")
-        assert [(a.about.event.task, a.told.reason.value) for a in found.events] == [
+        assert [(a.planned.event.task, a.finding.reason.value) for a in found.events] == [
             ("bill", "FAILED"),
             ("remind", "RAN"),
         ]
@@ -137,12 +137,16 @@ class TestWhatFailed:
 
     def test_it_says_why(self) -> None:
         found = ask(begun(life(), "2026-01-31", DECLINED), "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.why) == ("FAILED", "answered 402")
+        assert (reason(found), found.finding.why) == ("FAILED", "shop/charge returned HTTP 402")
 
     def test_the_instance_is_canceled_because_of_it(self) -> None:
         of = begun(life(), "2026-01-31", DECLINED)
         found = ask(of, "2026-02-28", now="2026-03-01")
-        assert (reason(found), found.told.by, found.told.why) == ("CANCELED", "engine", "bill: answered 402")
+        assert (reason(found), found.finding.by, found.finding.why) == (
+            "CANCELED",
+            "engine",
+            "bill: shop/charge returned HTTP 402",
+        )
 
 
 class TestWaitingForARetry:
@@ -154,18 +158,18 @@ class TestWaitingForARetry:
     @pytest.mark.parametrize("now", ["2026-01-31T00:30", "2026-01-31T00:59"])
     def test_while_it_waits(self, now: str) -> None:
         found = ask(self.of(), now, now=now)
-        assert (reason(found), found.told.until) == ("WAITING_FOR_RETRY", at("2026-01-31T01:00"))
-        assert (found.told.since, found.told.why) == (at("2026-01-31"), "answered 402")
+        assert (reason(found), found.finding.until) == ("WAITING_FOR_RETRY", at("2026-01-31T01:00"))
+        assert (found.finding.since, found.finding.why) == (at("2026-01-31"), "shop/charge returned HTTP 402")
 
     def test_asked_afterwards(self) -> None:
         of = begun(self.of(), "2026-01-31T01:00", DONE)
         found = ask(of, "2026-01-31T00:30", now="2026-02-10")
-        assert (reason(found), found.told.until) == ("WAITING_FOR_RETRY", at("2026-01-31T01:00"))
+        assert (reason(found), found.finding.until) == ("WAITING_FOR_RETRY", at("2026-01-31T01:00"))
 
     def test_at_its_planned_minute(self) -> None:
         of = begun(self.of(), "2026-01-31T01:00", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.events[0].about.event.planned_at) == (
+        assert (reason(found), found.events[0].planned.event.planned_at) == (
             "WAITING_FOR_RETRY",
             at("2026-01-31"),
         )
@@ -180,7 +184,7 @@ class TestExecuting:
     def test_now(self) -> None:
         of = begun(life(), "2026-01-31T00:01")
         found = ask(of, "2026-01-31T00:02", now="2026-01-31T00:02")
-        assert (reason(found), found.told.since) == ("EXECUTING", at("2026-01-31T00:01"))
+        assert (reason(found), found.finding.since) == ("EXECUTING", at("2026-01-31T00:01"))
 
     def slow(self) -> Life:
         """A step of ten minutes, and after half an hour another one."""
@@ -199,8 +203,8 @@ class TestExecuting:
 
     def test_in_the_midst_of_a_step(self) -> None:
         found = ask(self.slow(), "2026-01-31T00:05", now="2026-02-10")
-        assert (reason(found), found.told.since) == ("EXECUTING", at("2026-01-31"))
-        assert found.told.until == at("2026-01-31T00:30")
+        assert (reason(found), found.finding.since) == ("EXECUTING", at("2026-01-31"))
+        assert found.finding.until == at("2026-01-31T00:30")
 
     def test_between_two_steps(self) -> None:
         assert reason(ask(self.slow(), "2026-01-31T00:20", now="2026-02-10")) == "EXECUTING"
@@ -209,7 +213,7 @@ class TestExecuting:
         of = life(strategy(reminded(days=0)))
         begun(of, "2026-01-31")
         found = ask(of, "2026-01-31T00:00", now="2026-01-31T00:00:20")
-        assert [(a.about.event.task, a.told.reason.value) for a in found.events] == [
+        assert [(a.planned.event.task, a.finding.reason.value) for a in found.events] == [
             ("bill", "IN_LINE"),
             ("remind", "EXECUTING"),
         ]
@@ -229,7 +233,7 @@ class TestWaitingForADelay:
         assert isinstance(then, Intent)
         of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=1), at("2026-01-31"))
         found = ask(of, "2026-01-31T00:30", now="2026-01-31T00:30")
-        assert (reason(found), found.told.until) == ("WAITING_FOR_DELAY", at("2026-01-31T01:00"))
+        assert (reason(found), found.finding.until) == ("WAITING_FOR_DELAY", at("2026-01-31T01:00"))
 
 
 class TestPaused:
@@ -239,10 +243,10 @@ class TestPaused:
         of = life()
         of.decide(Pause(by=BOB), at("2026-01-30T23:00"))
         found = ask(of, "2026-01-31T02:00", now="2026-01-31T02:00")
-        assert (reason(found), found.told.by, found.told.why) == ("PAUSED", "bob", "moving house")
-        assert (found.told.since, found.told.until) == (at("2026-01-30T23:00"), None)
-        assert found.stood is not None
-        assert found.stood.status is InstanceStatus.PAUSED
+        assert (reason(found), found.finding.by, found.finding.why) == ("PAUSED", "bob", "moving house")
+        assert (found.finding.since, found.finding.until) == (at("2026-01-30T23:00"), None)
+        assert found.status is not None
+        assert found.status.status is InstanceStatus.PAUSED
 
     def test_where_nothing_was_planned_then(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
@@ -256,9 +260,9 @@ class TestPaused:
         of.decide(Resume(by=ANN), at("2026-02-03"))
         begun(of, "2026-02-03", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.by, found.told.until) == ("PAUSED", "bob", at("2026-02-03"))
+        assert (reason(found), found.finding.by, found.finding.until) == ("PAUSED", "bob", at("2026-02-03"))
         (answer,) = found.events
-        assert answer.about.event.times.executed_at == at("2026-02-03")
+        assert answer.planned.event.times.executed_at == at("2026-02-03")
 
     def test_a_date_caught_up_with_after_the_pause(self) -> None:
         of = life(daily(onResume="all"))
@@ -266,7 +270,7 @@ class TestPaused:
         of.decide(Resume(by=ANN), at("2026-02-03T12:00"))
         begun(of, "2026-02-03T12:00", DONE)
         found = ask(of, "2026-02-02", now="2026-02-03T12:00")
-        assert (reason(found), found.told.by) == ("PAUSED", "bob")
+        assert (reason(found), found.finding.by) == ("PAUSED", "bob")
 
     def test_canceled_later_it_was_paused_then(self) -> None:
         of = life()
@@ -278,7 +282,11 @@ class TestPaused:
     def test_out_of_attempts_it_says_so(self) -> None:
         of = begun(life(strategy(retry=retries(0, pause=True))), "2026-01-31", DECLINED)
         found = ask(of, "2026-01-31", now="2026-02-01")
-        assert (reason(found), found.told.by, found.told.why) == ("PAUSED", "engine", "bill: answered 402")
+        assert (reason(found), found.finding.by, found.finding.why) == (
+            "PAUSED",
+            "engine",
+            "bill: shop/charge returned HTTP 402",
+        )
 
     def test_set_down_between_two_steps(self) -> None:
         steps: Json = [{"key": "call", "action": "post", "nextStep": "b"}, {"key": "b", "action": "post"}]
@@ -294,8 +302,8 @@ class TestPaused:
         of = life()
         of.decide(Pause(by=BOB), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-01-30T12:00")
-        assert (reason(found), found.told.by) == ("PAUSED", "bob")
-        assert [answer.about.event.task for answer in found.events] == ["bill"]
+        assert (reason(found), found.finding.by) == ("PAUSED", "bob")
+        assert [answer.planned.event.task for answer in found.events] == ["bill"]
 
 
 class TestInDoubt:
@@ -305,7 +313,7 @@ class TestInDoubt:
         of = begun(life(), "2026-01-31")
         of.conclude(ended(Ending.IN_DOUBT, at("2026-01-31")), at("2026-01-31"))
         found = ask(of, "2026-01-31", now="2026-02-01")
-        assert (reason(found), found.told.why) == ("IN_DOUBT", "answered 402")
+        assert (reason(found), found.finding.why) == ("IN_DOUBT", "shop/charge returned HTTP 402")
 
     def test_alone_on_a_final_instance(self) -> None:
         of = life(strategy(parts={"onCancelTasks": [{"task": "part"}]}))
@@ -313,7 +321,7 @@ class TestInDoubt:
         of.claim(of.event("part"), at("2026-01-31"))
         of.conclude(ended(Ending.IN_DOUBT, at("2026-01-31T01:00")), at("2026-01-31T01:00"))
         found = ask(of, "2026-01-31T02:00", now="2026-02-01")
-        assert (reason(found), found.told.since) == ("IN_DOUBT", at("2026-01-31T01:00"))
+        assert (reason(found), found.finding.since) == ("IN_DOUBT", at("2026-01-31T01:00"))
 
 
 class TestCanceled:
@@ -323,22 +331,22 @@ class TestCanceled:
         of = life()
         of.decide(Cancel(by=BOB), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.by) == ("CANCELED", "bob")
-        assert found.told.why == "instance canceled: HTTP_REQUEST: moving house"
+        assert (reason(found), found.finding.by) == ("CANCELED", "bob")
+        assert found.finding.why == "instance canceled: HTTP_REQUEST: moving house"
 
     def test_the_instance_without_a_word(self) -> None:
         of = life()
         of.decide(Cancel(by=Actor(name="bob")), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert found.told.why == "instance canceled: HTTP_REQUEST"
+        assert found.finding.why == "instance canceled: HTTP_REQUEST"
 
     def test_one_on_hold_when_the_plan_ended(self) -> None:
         hold: Json = {"onCreateTasks": [{"task": "greet", "manualTrigger": True}]}
         of = begun(life(strategy(parts=hold), new(end_date="2026-02-15")), "2026-01-31", DONE)
         found = next(
-            a for a in ask(of, "2026-01-31", now="2026-02-10").events if a.about.event.task == "greet"
+            a for a in ask(of, "2026-01-31", now="2026-02-10").events if a.planned.event.task == "greet"
         )
-        assert (found.told.reason.value, found.told.by, found.told.why) == (
+        assert (found.finding.reason.value, found.finding.by, found.finding.why) == (
             "CANCELED",
             "engine",
             "the plan has ended",
@@ -348,7 +356,7 @@ class TestCanceled:
         of = begun(life(), "2026-01-31", DONE)
         of.decide(Cancel(by=BOB), at("2026-02-10"))
         found = ask(of, "2026-03-31", now="2026-04-01")
-        assert (reason(found), found.told.by, found.told.since) == ("CANCELED", "bob", at("2026-02-10"))
+        assert (reason(found), found.finding.by, found.finding.since) == ("CANCELED", "bob", at("2026-02-10"))
         assert found.before is not None
         assert found.before.event.planned_at == at("2026-02-28")
         ahead = ask(of, "2026-05-31", now="2026-04-01")
@@ -358,15 +366,15 @@ class TestCanceled:
         of = life()
         of.decide(CancelEvent(seq=1, by=BOB), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.by) == ("CANCELED", "bob")
-        assert found.told.why == "canceled by an operator: moving house"
+        assert (reason(found), found.finding.by) == ("CANCELED", "bob")
+        assert found.finding.why == "canceled by an operator: moving house"
 
     def test_its_task_and_what_led_up_to_it(self) -> None:
         of = life(strategy(reminded(days=3)), new("2026-02-10"))
         of.decide(CancelTasks(tasks=("bill",), by=Actor(name="bob")), at("2026-02-01"))
-        assert ask(of, "2026-02-10", now="2026-02-11").told.why == "canceled by an operator"
+        assert ask(of, "2026-02-10", now="2026-02-11").finding.why == "canceled by an operator"
         found = ask(of, "2026-02-07", now="2026-02-11")
-        assert (reason(found), found.told.why) == ("CANCELED", "its main event was canceled")
+        assert (reason(found), found.finding.why) == ("CANCELED", "its main event was canceled")
 
     def test_by_a_controller(self) -> None:
         of = life(strategy(reminded(days=0)))
@@ -375,15 +383,15 @@ class TestCanceled:
         entry = of.event_history(of.running.seq).entries[-1]
         of.decide(Apply(seq=of.running.seq, fence=1, entry=entry), at("2026-01-31"))
         found = ask(of, "2026-01-31", now="2026-02-11")
-        assert (reason(found), found.told.by) == ("CANCELED", "controller")
+        assert (reason(found), found.finding.by) == ("CANCELED", "controller")
 
     def test_behind_a_new_end_date(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         of.decide(Update(by=BOB, sets_end_date=True, end_date=at("2026-02-09")), at("2026-02-01"))
         assert of.instance.status is InstanceStatus.COMPLETED
         found = ask(of, "2026-02-28", now="2026-03-11")
-        assert (reason(found), found.told.by) == ("CANCELED", "bob")
-        assert found.told.why == "behind the end date: moving house"
+        assert (reason(found), found.finding.by) == ("CANCELED", "bob")
+        assert found.finding.why == "after the end date: moving house"
 
 
 class TestSkipped:
@@ -398,20 +406,24 @@ class TestSkipped:
     @pytest.mark.parametrize("when", ["2026-01-31", "2026-02-02", "2026-02-04", "2026-02-02T13:00"])
     def test_a_date_of_the_range(self, when: str) -> None:
         found = ask(self.resumed(OnResume.LAST), when, now="2026-02-10")
-        assert (reason(found), found.told.by, found.told.since) == ("SKIPPED", "bob", at("2026-02-05T12:00"))
+        assert (reason(found), found.finding.by, found.finding.since) == (
+            "SKIPPED",
+            "bob",
+            at("2026-02-05T12:00"),
+        )
         (answer,) = found.events
-        assert answer.about.past is not None
-        record = answer.about.past.record
+        assert answer.planned.past is not None
+        record = answer.planned.past.record
         assert record is not None
         assert (record.skipped_cycles, record.skipped_until) == ((1, 5), at("2026-02-04"))
-        assert found.told.why == "moving house"
+        assert found.finding.why == "moving house"
 
     def test_by_the_engine_itself(self) -> None:
         of = life(daily())
         of.claim(of.main, at("2026-02-05T12:00"))
         found = ask(of, "2026-02-02", now="2026-02-10")
-        assert (reason(found), found.told.by) == ("SKIPPED", None)
-        assert found.told.why == "skipped: its date has passed"
+        assert (reason(found), found.finding.by) == ("SKIPPED", None)
+        assert found.finding.why == "skipped: its date has passed"
 
     def test_while_it_is_still_paused_it_is_paused(self) -> None:
         of = life(daily())
@@ -432,7 +444,7 @@ class TestSuperseded:
         of.decide(CancelEvent(seq=1, by=BOB), at("2026-01-30"))
         of.records[0] = replace(of.records[0], closed_by=ClosedBy.MIGRATION, why="task gone", reason=None)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.by, found.told.why) == ("SUPERSEDED", "bob", "task gone")
+        assert (reason(found), found.finding.by, found.finding.why) == ("SUPERSEDED", "bob", "task gone")
 
 
 class TestHeld:
@@ -450,18 +462,18 @@ class TestHeld:
     )
     def test_now(self, flag: BlockedBy, why: str) -> None:
         found = ask(self.held(flag), "2026-01-31", now="2026-01-31T12:00", blocked_by=flag)
-        assert (reason(found), found.told.since) == (why, at("2026-01-31"))
+        assert (reason(found), found.finding.since) == (why, at("2026-01-31"))
 
     def test_asked_after_it_ran(self) -> None:
         of = self.held()
         of.decide(Unblock(), at("2026-02-02"))
         begun(of, "2026-02-02", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.until) == ("HELD_BY_QUEUE", at("2026-02-02"))
+        assert (reason(found), found.finding.until) == ("HELD_BY_QUEUE", at("2026-02-02"))
 
     def test_before_anybody_has_tried(self) -> None:
         found = ask(life(), "2026-01-31T00:00", now="2026-01-31T00:00", blocked_by=BlockedBy.STRATEGY)
-        assert (reason(found), found.told.since) == ("HELD_BY_STRATEGY", None)
+        assert (reason(found), found.finding.since) == ("HELD_BY_STRATEGY", None)
 
     def test_where_nothing_is_due(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
@@ -485,7 +497,7 @@ class TestOnHold:
         of.decide(Execute(seq=1, by=ANN), at("2026-02-02"))
         begun(of, "2026-02-02", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.until) == ("ON_HOLD", at("2026-02-02"))
+        assert (reason(found), found.finding.until) == ("ON_HOLD", at("2026-02-02"))
 
     def test_ahead(self) -> None:
         of = life(strategy(manualTrigger=True))
@@ -497,26 +509,26 @@ class TestDueAndNotYet:
 
     def test_its_date_has_come(self) -> None:
         found = ask(life(), "2026-01-31", now="2026-01-31T00:00:30")
-        assert (reason(found), found.told.since) == ("DUE", at("2026-01-31"))
+        assert (reason(found), found.finding.since) == ("DUE", at("2026-01-31"))
 
     def test_it_comes_within_this_minute(self) -> None:
         of = life(asked=new("2026-01-31T00:00:40"))
         found = ask(of, "2026-01-31T00:00:10", now="2026-01-31T00:00:10")
-        assert (reason(found), found.told.until) == ("NOT_YET_DUE", at("2026-01-31T00:00:40"))
+        assert (reason(found), found.finding.until) == ("NOT_YET_DUE", at("2026-01-31T00:00:40"))
 
     def test_it_lies_ahead(self) -> None:
         found = ask(life(), "2026-01-31", now="2026-01-30")
-        assert (reason(found), found.told.until) == ("NOT_YET_DUE", at("2026-01-31"))
+        assert (reason(found), found.finding.until) == ("NOT_YET_DUE", at("2026-01-31"))
 
     def test_a_cycle_that_is_only_foreseen(self) -> None:
         found = ask(life(), "2026-03-31", now="2026-01-31")
         (answer,) = found.events
-        assert (reason(found), answer.about.cycle, answer.about.past) == ("NOT_YET_DUE", 3, None)
-        assert answer.about.event.status is EventStatus.PENDING
+        assert (reason(found), answer.planned.cycle, answer.planned.past) == ("NOT_YET_DUE", 3, None)
+        assert answer.planned.event.status is EventStatus.PENDING
 
     def test_with_what_leads_up_to_it(self) -> None:
         found = ask(life(strategy(reminded(days=3))), "2026-03-28", now="2026-01-31")
-        assert [answer.about.event.task for answer in found.events] == ["remind"]
+        assert [answer.planned.event.task for answer in found.events] == ["remind"]
 
     def test_what_a_final_instance_still_runs(self) -> None:
         of = life(strategy(parts={"onCancelTasks": [{"task": "part", "delayBy": DAILY}]}))
@@ -529,7 +541,7 @@ class TestCreatedLater:
 
     def test_the_instance(self) -> None:
         found = ask(life(now="2026-01-31"), "2026-01-30", now="2026-02-10")
-        assert (reason(found), found.told.since, found.stood) == ("CREATED_LATER", at("2026-01-31"), None)
+        assert (reason(found), found.finding.since, found.status) == ("CREATED_LATER", at("2026-01-31"), None)
         assert found.after is not None
         assert found.after.event.planned_at == at("2026-01-31")
 
@@ -537,7 +549,7 @@ class TestCreatedLater:
         of = begun(life(), "2026-01-31", DONE)
         of.decide(AddEvent(task="greet", by=ANN, date=at("2026-02-01")), at("2026-02-05"))
         found = ask(of, "2026-02-01", now="2026-02-06")
-        assert (reason(found), found.told.since) == ("CREATED_LATER", at("2026-02-05"))
+        assert (reason(found), found.finding.since) == ("CREATED_LATER", at("2026-02-05"))
 
 
 class TestNotPlanned:
@@ -568,7 +580,7 @@ class TestNotPlanned:
         begun(of, "2026-01-31", DONE)
         assert of.instance.status is InstanceStatus.COMPLETED
         found = ask(of, "2026-02-28", now="2026-03-01")
-        assert (reason(found), found.told.why) == ("COMPLETED", "the plan has ended")
+        assert (reason(found), found.finding.why) == ("COMPLETED", "the plan has ended")
 
     def test_active_although_its_plan_has_ended(self) -> None:
         of = life(
@@ -604,16 +616,20 @@ class TestWhatNobodyKnows:
         of.decide(CancelEvent(seq=1, by=BOB), at("2026-01-30"))
         of.records[0] = replace(of.records[0], closed_by=ClosedBy.RUN, by=None, reason=None)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.by, found.told.why) == ("CANCELED", None, "canceled by an operator")
+        assert (reason(found), found.finding.by, found.finding.why) == (
+            "CANCELED",
+            None,
+            "canceled by an operator",
+        )
 
 
 class TestWhatChangesMeanwhile:
     """An event that was open when the instance was read and is nowhere when its journal is."""
 
     def test_is_left_out(self) -> None:
-        known = Known(instance=life().instance, now=at("2026-02-01"))
+        known = Evidence(instance=life().instance, now=at("2026-02-01"))
         found = explain(known, (1,), at("2026-01-31"))
-        assert (found.told.reason.value, found.events) == ("NOT_PLANNED", ())
+        assert (found.finding.reason.value, found.events) == ("NOT_PLANNED", ())
 
 
 class TestARedrivenEvent:
@@ -636,9 +652,9 @@ class TestARedrivenEvent:
         assert reason(ask(of, "2026-02-03", now="2026-02-05")) == "FAILED"
         begun(of, "2026-02-05", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.told.why, found.told.since) == (
+        assert (reason(found), found.finding.why, found.finding.since) == (
             "FAILED",
-            "answered 402",
+            "shop/charge returned HTTP 402",
             at("2026-01-31"),
         )
         assert reason(ask(of, "2026-02-05", now="2026-02-10")) == "RAN"

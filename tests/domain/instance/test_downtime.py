@@ -1,4 +1,4 @@
-"""When an instance did not run what was due, and why. Source: contracts/core.md section 5 (``explain``)."""
+"""The downtimes of an instance. Source: contracts/core.md section 5 (``explain``)."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +19,7 @@ def paused(of: Life, since: str, until: str, why: str = "asked by phone") -> Lif
 
 
 def blocked(of: Life, since: str, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
-    """The main event claimed and given back because a flag is up."""
+    """Claim the main event and return the claim because a flag is paused."""
     before = of.main
     of.claim(before, at(since))
     of.decide(Block(before=before, fence=of.instance.fence, blocked_by=flag), at(since))
@@ -31,10 +31,10 @@ def downtimes(of: Life) -> list[tuple[BlockedBy | None, datetime, datetime | Non
     return [(downtime.blocked_by, downtime.since, downtime.until) for downtime in of.instance.downtimes]
 
 
-class TestPausesAreRemembered:
-    """Who paused it, why, since when and until when."""
+class TestPauses:
+    """A pause is remembered with its author, reason, begin and end."""
 
-    def test_once_it_is_resumed(self) -> None:
+    def test_a_pause_is_remembered_once_the_instance_is_resumed(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03")
         assert of.instance.downtimes == (
             Downtime(
@@ -45,18 +45,18 @@ class TestPausesAreRemembered:
             ),
         )
 
-    def test_or_canceled(self) -> None:
+    def test_a_pause_is_remembered_once_the_instance_is_canceled(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
         of.decide(Cancel(by=ANN), at("2026-02-01"))
         assert downtimes(of) == [(None, at("2026-01-31"), at("2026-02-01"))]
 
-    def test_while_it_lasts_the_instances_own_fields_say_so(self) -> None:
+    def test_a_current_pause_is_only_in_the_stop(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
         assert of.instance.downtimes == ()
 
-    def test_the_last_four(self) -> None:
+    def test_the_last_four_downtimes_are_kept(self) -> None:
         of = life()
         for day in range(1, 7):
             paused(of, f"2026-02-0{day}", f"2026-02-0{day}T12:00")
@@ -69,32 +69,32 @@ class TestPausesAreRemembered:
         of = paused(life(), "2026-01-31", "2026-02-03", why="x" * 999)
         assert of.instance.downtimes[0].why == "x" * 200
 
-    def test_other_changes_leave_them(self) -> None:
+    def test_other_changes_keep_the_downtimes(self) -> None:
         of = paused(life(), "2026-01-31", "2026-02-03")
         of.applied(AddEvent(task="greet", by=ANN), at("2026-02-04"))
         assert len(of.instance.downtimes) == 1
 
 
-class TestBlocksAreRemembered:
-    """A flag that blocked a due event: since a runner found it up, until it was cleared."""
+class TestBlocks:
+    """A block is remembered from when a runner found the flag paused until it was cleared."""
 
-    def test_while_it_lasts(self) -> None:
+    def test_a_current_block_is_no_downtime_yet(self) -> None:
         of = blocked(life(), "2026-01-31")
         assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
 
-    def test_once_it_is_unblocked(self) -> None:
+    def test_a_block_is_remembered_once_it_ends(self) -> None:
         of = blocked(life(), "2026-01-31", BlockedBy.STRATEGY)
         of.decide(Unblock(), at("2026-02-02"))
         assert downtimes(of) == [(BlockedBy.STRATEGY, at("2026-01-31"), at("2026-02-02"))]
         assert of.instance.blocked is None
 
-    def test_a_claim_that_is_given_back_again_does_not_end_it(self) -> None:
+    def test_a_returned_claim_does_not_end_the_block(self) -> None:
         of = blocked(life(), "2026-01-31")
         blocked(of, "2026-02-01")
         assert of.instance.blocked == Blocked(by=BlockedBy.QUEUE, since=at("2026-01-31"))
         assert of.instance.downtimes == ()
 
-    def test_a_run_ends_it(self) -> None:
+    def test_a_run_ends_the_block(self) -> None:
         of = blocked(life(), "2026-01-31")
         of.run(of.main, at("2026-02-01"))
         assert downtimes(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
@@ -105,7 +105,7 @@ class TestBlocksAreRemembered:
         assert downtimes(of) == [(BlockedBy.QUEUE, at("2026-01-31"), at("2026-02-01"))]
         assert of.instance.blocked == Blocked(by=BlockedBy.STRATEGY, since=at("2026-02-01"))
 
-    def test_a_pause_of_a_blocked_instance_leaves_the_block_until_it_is_resumed(self) -> None:
+    def test_a_pause_of_a_blocked_instance_keeps_the_block_until_the_resume(self) -> None:
         of = blocked(life(), "2026-01-31")
         of.decide(Pause(by=ANN), at("2026-02-01"))
         assert of.instance.blocked is not None
@@ -113,25 +113,25 @@ class TestBlocksAreRemembered:
         assert [blocked_by for blocked_by, _, _ in downtimes(of)] == [BlockedBy.QUEUE, None]
 
 
-class TestTheStatusAtAnInstant:
-    """Known for any instant of its life that the instance or the audit trail remembers."""
+class TestStatusAt:
+    """The status is known for any instant that the instance or the audit trail covers."""
 
-    def test_it_is_active_unless_something_says_otherwise(self) -> None:
+    def test_an_instance_is_active_by_default(self) -> None:
         stood = status_at(life().instance, at("2026-02-01"))
         assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, None)
 
-    def test_in_a_pause_that_has_ended(self) -> None:
+    def test_an_instant_in_a_past_pause_is_paused(self) -> None:
         of = paused(life(), "2026-02-01", "2026-02-03")
         stood = status_at(of.instance, at("2026-02-02"))
         assert (stood.status, stood.by, stood.why) == (InstanceStatus.PAUSED, "ann", "asked by phone")
         assert stood.downtime == of.instance.downtimes[0]
 
     @pytest.mark.parametrize("day", ["2026-01-31T23:59", "2026-02-03"])
-    def test_before_and_after_it(self, day: str) -> None:
+    def test_instants_around_a_pause_are_active(self, day: str) -> None:
         of = paused(life(), "2026-02-01", "2026-02-03")
         assert status_at(of.instance, at(day)).status is InstanceStatus.ACTIVE
 
-    def test_in_one_that_lasts(self) -> None:
+    def test_an_instant_in_a_current_pause_is_paused(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-02-01"))
         stood = status_at(of.instance, at("2026-02-02"))
@@ -144,13 +144,13 @@ class TestTheStatusAtAnInstant:
         downtime = Downtime(blocked_by=BlockedBy.QUEUE, since=at("2026-01-31"))
         assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, downtime)
 
-    def test_paused_and_blocked_it_is_paused(self) -> None:
+    def test_a_pause_wins_over_a_block(self) -> None:
         of = blocked(life(), "2026-01-31")
         of.decide(Pause(by=ANN), at("2026-02-01"))
         of.decide(Resume(by=ANN), at("2026-02-03"))
         assert status_at(of.instance, at("2026-02-02")).status is InstanceStatus.PAUSED
 
-    def test_once_canceled(self) -> None:
+    def test_a_canceled_instance_is_canceled_from_then_on(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), at("2026-02-01"))
         stood = status_at(of.instance, at("2026-02-02"))
@@ -158,8 +158,8 @@ class TestTheStatusAtAnInstant:
         assert status_at(of.instance, at("2026-01-31")).status is InstanceStatus.ACTIVE
 
 
-class TestWhatItHasForgotten:
-    """Before the last four downtimes, the audit trail is asked."""
+class TestForgottenDowntimes:
+    """Before the last four downtimes, the audit trail is read."""
 
     def forgetful(self) -> Life:
         of = life(strategy())
@@ -167,13 +167,13 @@ class TestWhatItHasForgotten:
             paused(of, f"2026-02-0{day}", f"2026-02-0{day}T12:00")
         return of
 
-    def test_it_has_forgotten_what_was_before_its_last_four_downtimes(self) -> None:
+    def test_instants_before_the_last_four_downtimes_are_forgotten(self) -> None:
         of = self.forgetful()
         assert is_forgotten(of.instance, at("2026-02-02"))
         assert not is_forgotten(of.instance, at("2026-02-03"))
         assert not is_forgotten(paused(life(), "2026-02-01", "2026-02-03").instance, at("2026-01-31"))
 
-    def test_the_last_entry_before_tells(self) -> None:
+    def test_the_last_entry_before_the_instant_has_the_status(self) -> None:
         of = self.forgetful()
         stood = status_at(of.instance, at("2026-02-02T06:00"), of.audit[::-1])
         assert (stood.status, stood.since, stood.by) == (InstanceStatus.PAUSED, at("2026-02-02"), "ann")
@@ -182,12 +182,12 @@ class TestWhatItHasForgotten:
         stood = status_at(of.instance, at("2026-02-02T13:00"), of.audit)
         assert (stood.status, stood.downtime) == (InstanceStatus.ACTIVE, None)
 
-    def test_else_the_first_one_after(self) -> None:
+    def test_the_first_entry_after_the_instant_has_the_status_otherwise(self) -> None:
         of = self.forgetful()
         after = [entry for entry in of.audit if entry.at > at("2026-02-01T06:00")]
         assert status_at(of.instance, at("2026-02-01T06:00"), after).status is InstanceStatus.PAUSED
 
-    def test_one_that_changed_no_status_tells_it_but_not_since_when(self) -> None:
+    def test_an_entry_without_a_change_has_the_status_but_not_its_author(self) -> None:
         of = self.forgetful()
         execute = replace(
             of.audit[0], at=at("2026-02-02T01:00"), command="execute", from_state="PAUSED", to_state="PAUSED"

@@ -1,4 +1,4 @@
-"""When an instance must be looked at, and what is found there. Source: design section 3, items 1 to 3."""
+"""The next action on an instance, and when it must be swept. Source: design section 3, items 1 to 3."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,36 +29,36 @@ PART = {"onCancelTasks": [{"task": "part", "delayBy": {"unit": "days", "amount":
 
 
 class TestOrder:
-    """Events run one at a time, in the order of their due dates; a reminder before its charge."""
+    """ "Events of one instance run one at a time, in date order (a reminder before its charge)"."""
 
     def test_the_earliest_due_event_comes_first(self) -> None:
         of = life(strategy(reminded(days=3), initial_delay={"unit": "days", "amount": 7}))
         assert next_event(of.instance) == of.event("remind")
 
-    def test_on_the_same_date_a_leading_up_event_comes_before_the_main_one(self) -> None:
+    def test_a_leading_up_event_comes_before_the_main_event_of_the_same_date(self) -> None:
         of = life(strategy(reminded(days=0)))
         swapped = replace(of.instance, events=of.instance.events[::-1])
         assert next_event(swapped) == of.event("remind")
 
-    def test_of_equals_the_one_created_first_comes_first(self) -> None:
+    def test_the_event_created_first_comes_first_if_all_else_is_equal(self) -> None:
         on_create = {"onCreateTasks": [{"task": "greet"}, {"task": "part"}]}
         of = life(strategy(initial_delay={"unit": "days", "amount": 7}, parts=on_create))
         swapped = replace(of.instance, events=of.instance.events[::-1])
         assert next_event(swapped) == of.event("greet")
 
-    def test_an_event_on_hold_does_not_start_by_itself(self) -> None:
+    def test_an_onhold_event_does_not_start_by_itself(self) -> None:
         of = life(strategy(manualTrigger=True))
         assert of.main.status is EventStatus.ONHOLD
         assert next_event(of.instance) is None
 
-    def test_an_event_left_by_a_dead_runner_comes_before_everything_due(self) -> None:
+    def test_an_event_of_a_crashed_runner_comes_before_everything_due(self) -> None:
         of = life(strategy(reminded(days=3), initial_delay={"unit": "days", "amount": 7}))
         of.claim(of.event("remind"), at("2026-02-04"))
         assert next_action(of.instance, at("2026-02-09")) == Due(event=of.running, abandoned=True)
 
 
 class TestNextAction:
-    """Somebody who looks finds nothing, a runner at work, a later date, a due event, or the end."""
+    """The next action is none, a running lease, a later date, a due event, or the end of the plan."""
 
     def test_an_event_is_due_from_its_date_on(self) -> None:
         of = life(asked=new("2026-02-01T10:00"))
@@ -67,13 +67,13 @@ class TestNextAction:
         )
         assert next_action(of.instance, at("2026-02-01T10:00")) == Due(event=of.main)
 
-    def test_a_runner_is_left_alone_until_its_lease_has_passed(self) -> None:
+    def test_a_lease_is_respected_until_it_expires(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         assert next_action(of.instance, at("2026-01-31T00:01:19")) == Leased(until=at("2026-01-31T00:01:20"))
         assert next_action(of.instance, at("2026-01-31T00:01:20")) == Due(event=of.running, abandoned=True)
 
-    def test_a_lease_that_has_outlived_its_event_binds_nobody(self) -> None:
+    def test_a_lease_of_a_closed_event_blocks_nothing(self) -> None:
         of = life()
         stray = replace(of.instance, lease=Lease(seq=99, until=at("2026-03-01")))
         assert next_action(stray, at("2026-01-31")) == Due(event=of.main)
@@ -84,7 +84,7 @@ class TestNextAction:
         of.decide(Pause(by=ANN), at("2026-01-31"))
         assert next_action(of.instance, at("2026-02-01")) == Idle()
 
-    def test_a_final_one_starts_only_what_may_run_after_cancelation(self) -> None:
+    def test_a_final_instance_starts_only_on_cancel_events(self) -> None:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), at("2026-01-31"))
         assert next_action(of.instance, at("2026-01-31")) == Scheduled(
@@ -100,83 +100,83 @@ class TestNextAction:
 
 
 class TestEndDate:
-    """Where only the end date is ahead, it is what is looked out for."""
+    """Without a dated event, the end date is the next action."""
 
-    def test_it_is_over_once_the_date_has_come(self) -> None:
+    def test_the_plan_expires_at_its_end_date(self) -> None:
         of = life(strategy(manualTrigger=True), new(end_date="2026-06-30"))
         assert next_action(of.instance, at("2026-06-29")) == Idle()
         assert next_action(of.instance, at("2026-06-30")) == PlanExpired()
         assert sweep_at(of.instance) == at("2026-06-30")
 
-    def test_not_while_a_dated_event_is_left(self) -> None:
+    def test_the_plan_does_not_expire_before_its_last_dated_event(self) -> None:
         of = life(asked=new(end_date="2026-02-15"))
         paused = replace(of.main, status=EventStatus.PAUSED)
         assert next_action(of.instance.with_event(paused), at("2026-02-16")) == Idle()
         assert sweep_at(of.instance.with_event(paused)) is None
 
-    def test_not_while_paused(self) -> None:
+    def test_the_plan_does_not_expire_during_a_pause(self) -> None:
         of = life(strategy(manualTrigger=True), new(end_date="2026-06-30"))
         of.decide(Pause(by=ANN), at("2026-02-01"))
         assert next_action(of.instance, at("2026-07-01")) == Idle()
         assert sweep_at(of.instance) is None
 
-    def test_without_an_end_date_a_plan_on_hold_waits_for_an_operator_alone(self) -> None:
+    def test_an_onhold_plan_without_an_end_date_waits_for_an_operator_alone(self) -> None:
         of = life(strategy(manualTrigger=True))
         assert sweep_at(of.instance) is None
 
 
 class TestSweepAt:
-    """The sweeper must look 180 s after the next due date, or after a lease that lasts longer."""
+    """The sweeper must check 180 s after the next due date, or after a lease that lasts longer."""
 
-    def test_three_minutes_after_the_next_date(self) -> None:
+    def test_the_sweep_is_three_minutes_after_the_next_date(self) -> None:
         of = life(asked=new("2026-02-01T10:00"))
         assert shown(sweep_at(of.instance) or at("1970-01-01")) == ["2026-02-01T10:03"]
 
-    def test_it_stays_at_the_claim_because_grace_is_longer_than_the_lease(self) -> None:
+    def test_a_claim_leaves_the_sweep_because_the_grace_is_longer_than_the_lease(self) -> None:
         of = life()
         before = sweep_at(of.instance)
         of.claim(of.main, at("2026-01-31"))
         assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T00:01:20"))
         assert sweep_at(of.instance) == before == at("2026-01-31T00:03")
 
-    def test_a_lease_that_outlasts_it_is_waited_out_by_a_margin(self) -> None:
+    def test_a_longer_lease_is_awaited_with_a_margin(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         of.decide(Renew(seq=1, fence=1, until=at("2026-01-31T00:10")), at("2026-01-31T00:01"))
         assert sweep_at(of.instance) == at("2026-01-31T00:10:05")
 
-    def test_a_late_claim_is_looked_at_after_its_lease(self) -> None:
+    def test_a_late_claim_is_swept_after_its_lease(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31T08:00"))
         assert sweep_at(of.instance) == at("2026-01-31T08:01:25")
 
-    def test_a_step_that_waits_is_looked_at_three_minutes_after_its_delay(self) -> None:
+    def test_a_waiting_step_is_swept_three_minutes_after_its_delay(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         of.decide(Wait(seq=1, fence=1, until=at("2026-02-05"), known_visits=0), at("2026-01-31"))
         assert sweep_at(of.instance) == at("2026-02-05T00:03")
 
-    def test_a_runner_of_a_paused_instance_is_still_watched(self) -> None:
+    def test_a_running_event_of_a_paused_instance_is_swept(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         of.decide(Pause(by=ANN), at("2026-01-31"))
         assert sweep_at(of.instance) == at("2026-01-31T00:03")
 
-    def test_what_only_a_command_can_change_is_not_looked_at(self) -> None:
+    def test_a_paused_instance_is_not_swept(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), at("2026-01-31"))
         assert sweep_at(of.instance) is None
 
-    def test_a_canceled_instance_without_events_is_not_looked_at(self) -> None:
+    def test_a_canceled_instance_without_events_is_not_swept(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), at("2026-01-31"))
         assert sweep_at(of.instance) is None
 
 
-class TestTheEndOfAllDays:
-    """A date at the end of the last year there is has as much of its grace as there is."""
+class TestLastRepresentableDate:
+    """At the end of the last representable year the grace is cut short."""
 
-    def test_an_event_of_then(self) -> None:
+    def test_an_event_at_the_last_date_has_a_shorter_grace(self) -> None:
         of = life(strategy())
         last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
         then = replace(of.main, date=last, due_at=last)
@@ -185,7 +185,7 @@ class TestTheEndOfAllDays:
 
 
 class TestBackOff:
-    """After a wakeup without effect the sweeper checks again ever later; any other change ends that."""
+    """After a wakeup without effect the sweeper waits ever longer; any other change resets that."""
 
     @pytest.mark.parametrize(
         ("attempts", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (500, 60)]
@@ -193,19 +193,19 @@ class TestBackOff:
     def test_each_wait_is_twice_the_one_before_up_to_an_hour(self, attempts: int, minutes: int) -> None:
         assert back_off(attempts) == timedelta(minutes=minutes)
 
-    def test_a_recorded_sweep_moves_the_entry_on(self) -> None:
+    def test_a_recorded_sweep_postpones_the_next_one(self) -> None:
         of = life()
         of.decide(RecordSweep(), at("2026-01-31T00:04"))
         assert sweep_at(of.instance) == at("2026-01-31T00:05")
         of.decide(RecordSweep(), at("2026-01-31T00:05"))
         assert sweep_at(of.instance) == at("2026-01-31T00:07")
 
-    def test_never_to_before_it_was_due_anyway(self) -> None:
+    def test_a_sweep_is_never_before_the_due_date(self) -> None:
         of = life()
         of.decide(RecordSweep(), at("2026-01-31T00:01"))
         assert sweep_at(of.instance) == at("2026-01-31T00:03")
 
-    def test_any_other_change_begins_anew(self) -> None:
+    def test_any_other_change_resets_the_back_off(self) -> None:
         of = life()
         of.decide(RecordSweep(), at("2026-01-31T00:04"))
         of.claim(of.main, at("2026-01-31T00:04:30"))
@@ -213,7 +213,7 @@ class TestBackOff:
 
 
 class TestPartitions:
-    """An instance stands in the partition of its shard, or in one of the flag that blocks it."""
+    """An instance is in the partition of its shard, or of the flag that blocks it."""
 
     def blocked(self, by: BlockedBy) -> Life:
         of = life()

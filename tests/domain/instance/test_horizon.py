@@ -1,4 +1,4 @@
-"""Plans beyond the horizon are not armed yet; the sweeper comes for them in time. Source: design section 3, item 2."""
+"""Events beyond the horizon: the sweeper schedules their wakeups in time. Source: design section 3, item 2."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,14 +22,14 @@ NOON = at("2026-01-31T12:00")
 
 
 def planned(start: str) -> Life:
-    """A life under a horizon of 20 days, created on the 31st of January."""
+    """Return a life under a horizon of 20 days, created on 31 January."""
     return life(replace(strategy(), horizon=HORIZON), new(start))
 
 
 class TestAFarPlan:
-    """Its entry stands where the far ones stand, up to a quarter of the horizon nearer than that."""
+    """Its entry is in the far partition, at the horizon or up to a quarter of it later."""
 
-    def test_it_is_to_be_armed_within_the_horizon(self) -> None:
+    def test_a_far_event_is_scheduled_within_the_horizon(self) -> None:
         instance = planned("2026-06-01").instance
 
         assert instance.sweep.schedule_at is not None
@@ -45,13 +45,13 @@ class TestAFarPlan:
 
         assert len(found) > 190
 
-    def test_the_same_one_always_stands_at_the_same_place(self) -> None:
+    def test_an_instance_always_has_the_same_time(self) -> None:
         assert (
             planned("2026-06-01").instance.sweep.schedule_at
             == planned("2026-06-01").instance.sweep.schedule_at
         )
 
-    def test_it_stays_there_whatever_is_done_to_it(self) -> None:
+    def test_a_pause_and_resume_keep_the_time(self) -> None:
         of = planned("2026-06-01")
         before = of.instance.sweep.schedule_at
 
@@ -64,10 +64,10 @@ class TestAFarPlan:
 
 
 class TestANearPlan:
-    """Within the horizon, or without one, everything is as ever."""
+    """An event within the horizon, or without one, is scheduled at once."""
 
     @pytest.mark.parametrize("start", ["2026-02-20", "2026-01-31", "2026-02-01"])
-    def test_it_is_armed_at_once(self, start: str) -> None:
+    def test_a_near_event_is_scheduled_at_once(self, start: str) -> None:
         instance = planned(start).instance
 
         assert instance.sweep.schedule_at is None
@@ -79,9 +79,9 @@ class TestANearPlan:
 
 
 class TestComingWithinTheHorizon:
-    """The sweeper's look makes a far plan a near one, once."""
+    """A sweep moves a far event to the near partition, once."""
 
-    def test_it_becomes_a_near_one(self) -> None:
+    def test_a_sweep_makes_a_far_event_near(self) -> None:
         of = planned("2026-06-01")
         arm_at = of.instance.sweep.schedule_at
         assert arm_at is not None
@@ -92,7 +92,7 @@ class TestComingWithinTheHorizon:
         assert (of.instance.sweep.attempts, of.instance.sweep.next_at) == (0, None)
         assert sweep_at(of.instance) == at("2026-06-01") + GRACE
 
-    def test_with_a_shorter_horizon_it_stays_far(self) -> None:
+    def test_a_far_event_stays_far_under_a_shorter_horizon(self) -> None:
         of = planned("2026-06-01")
         of.strategy = replace(of.strategy, horizon=timedelta(days=2))
 

@@ -1,4 +1,4 @@
-"""Where an instance stands. Source: contracts/mapping.md D.3, row by row."""
+"""The phase of an instance. Source: contracts/mapping.md D.3, row by row."""
 
 from datetime import timedelta
 from typing import Any
@@ -64,7 +64,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_row(row: str) -> None:
+def test_an_instance_of_each_row_has_its_phase(row: str) -> None:
     instance, phase = ROWS[row]
 
     assert phase_of(instance, now=NOON) is phase
@@ -74,7 +74,7 @@ def test_every_phase_has_a_row() -> None:
     assert {phase for _, phase in ROWS.values()} == set(Phase)
 
 
-def test_one_whose_runner_has_died_is_between_steps() -> None:
+def test_an_event_of_a_crashed_runner_is_between_steps() -> None:
     assert phase_of(running(a_running_event()), now=NOON + 2 * HOUR) is Phase.BETWEEN_STEPS
 
 
@@ -85,20 +85,20 @@ def test_open_and_over_exclude_each_other(phase: Phase) -> None:
 
 
 class TestTheCurrentEvent:
-    """The one that executes, else one that has begun, else the next to start, else one on hold."""
+    """The executing event, else a begun one, else the next to start, else one on hold."""
 
     HOLD = an_event(1, status=EventStatus.ONHOLD)
     SOON = an_event(2, date=LATER)
     BEGUN_ONE = an_event(3, date=LATER + HOUR, run=2, **BEGUN)
 
-    def test_one_on_hold_comes_last(self) -> None:
+    def test_an_onhold_event_comes_last(self) -> None:
         assert current_event(an_instance(self.HOLD)) == self.HOLD
         assert current_event(an_instance(self.HOLD, self.SOON)) == self.SOON
 
-    def test_one_that_has_begun_comes_before_the_next(self) -> None:
+    def test_a_begun_event_comes_before_the_next_one(self) -> None:
         assert current_event(an_instance(self.HOLD, self.SOON, self.BEGUN_ONE)) == self.BEGUN_ONE
 
-    def test_one_that_executes_comes_first(self) -> None:
+    def test_an_executing_event_comes_first(self) -> None:
         executing = a_running_event(4)
 
         assert current_event(running(executing, self.BEGUN_ONE)) == executing

@@ -5,9 +5,9 @@ from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.replay import (
     chain,
-    heard,
     passed_in_run,
     position,
+    resumable_history,
     stack,
     stored_results,
     unanswered_sending,
@@ -23,9 +23,7 @@ RECEIPT = an_intent("receipt", visit=3)
 
 
 class TestChain:
-    """The entries of one run follow from each other. An entry whose step was not the one chosen, or whose
-    fence is lower than the one before it, was written by a runner that had lost its lease: it ends the chain.
-    """
+    """ "Follow entries only while fences do not fall and each step is the step chosen before (ADR 3)"."""
 
     def test_entries_in_the_order_of_their_visits(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL)
@@ -33,26 +31,26 @@ class TestChain:
 
         assert chain(a_trail(second, first), 1) == (first, second)
 
-    def test_only_of_the_run_asked_for(self) -> None:
+    def test_only_entries_of_the_run_count(self) -> None:
         first, retry = an_entry(intent=CHARGE), an_entry(intent=CHARGE, run=2)
 
         assert chain(a_trail(first, retry), 2) == (retry,)
         assert chain(a_trail(first, retry), 3) == ()
 
-    def test_a_lower_fence_ends_it(self) -> None:
+    def test_a_lower_fence_ends_the_chain(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
         zombie = an_entry(intent=MAIL, then=RECEIPT, fence=1)
         after = an_entry(intent=RECEIPT, fence=1)
 
         assert chain(a_trail(first, zombie, after), 1) == (first,)
 
-    def test_a_higher_fence_goes_on_from_a_lower_one(self) -> None:
+    def test_a_higher_fence_continues_the_chain(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=1)
         second = an_entry(intent=MAIL, fence=3)
 
         assert chain(a_trail(first, second), 1) == (first, second)
 
-    def test_a_step_that_was_not_chosen_ends_it(self) -> None:
+    def test_a_step_that_was_not_chosen_ends_the_chain(self) -> None:
         first = an_entry(intent=CHARGE, then=CRM, fence=2)
         zombie = an_entry(intent=MAIL, fence=2)
 
@@ -64,12 +62,13 @@ class TestChain:
 
         assert chain(a_trail(first, zombie), 1) == (first,)
 
-    def test_a_gap_ends_it(self) -> None:
+    def test_a_gap_ends_the_chain(self) -> None:
         assert chain(a_trail(an_entry(intent=MAIL)), 1) == ()
 
 
-class TestWhatIsHeard:
-    """What was written down after another had claimed the event, and may not be so any more, does not count.
+class TestValidEntries:
+    """ "An entry written after another runner claimed the event counts only if it is a success (ADR 28) without
+    directives (ADR 29)."
 
     Source: decisions 28 and 29.
     """
@@ -82,71 +81,71 @@ class TestWhatIsHeard:
         given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
         of = an_entry(**given)
         event_history = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
-        return of in heard(event_history, event).entries
+        return of in resumable_history(event_history, event).entries
 
-    def test_a_late_refusal_does_not_count(self) -> None:
+    def test_a_late_failure_does_not_count(self) -> None:
         assert not self.counts()
         assert not self.counts(outcome=NO_ANSWER)
 
-    def test_a_late_success_does(self) -> None:
+    def test_a_late_success_counts(self) -> None:
         assert self.counts(outcome=a_success())
 
-    def test_what_the_claim_knew_or_made_itself_does(self) -> None:
+    def test_entries_that_the_claim_knew_or_wrote_count(self) -> None:
         assert self.counts(intent=an_intent("mail", visit=1))
         assert self.counts(fence=3)
         assert self.counts(fence=4)
 
-    def test_what_an_earlier_run_came_to_does(self) -> None:
+    def test_entries_of_an_earlier_run_count(self) -> None:
         assert self.counts(run=1)
         assert self.counts(run=1, outcome=self.ORDERED)
 
-    def test_late_orders_do_not(self) -> None:
+    def test_late_directives_do_not_count(self) -> None:
         under_way = replace(self.CLAIMED, status=EventStatus.EXECUTING)
         assert not self.counts(under_way, outcome=self.ORDERED)
         assert self.counts(under_way, outcome=self.ORDERED, fence=3)
 
-    def test_nor_those_that_were_not_handed_over_before_the_event_was_set_down(self) -> None:
+    def test_directives_that_were_not_applied_before_a_release_do_not_count(self) -> None:
         assert not self.counts(outcome=self.ORDERED, fence=3)
         assert not self.counts(outcome=self.ORDERED, fence=3, intent=an_intent("mail", visit=1))
 
-    def test_what_was_handed_over_does(self) -> None:
+    def test_applied_directives_count(self) -> None:
         applied = replace(self.CLAIMED, applied=(2, 2))
         assert self.counts(applied, outcome=self.ORDERED)
         assert self.counts(replace(applied, status=EventStatus.EXECUTING), outcome=self.ORDERED)
 
-    def test_an_event_that_does_not_know_its_fence_takes_what_is_there(self) -> None:
+    def test_an_event_without_a_known_fence_counts_every_entry(self) -> None:
         late = an_entry(intent=CHARGE, outcome=an_error(402))
 
-        assert heard(a_trail(late), an_event(first_action=CHARGE)).entries == (late,)
+        assert resumable_history(a_trail(late), an_event(first_action=CHARGE)).entries == (late,)
 
 
 class TestPosition:
-    """Journalled outcomes and chosen next steps are followed as stored, never evaluated again."""
+    """ "Follow journalled outcomes and chosen next steps as stored; never evaluate them again"."""
 
-    def test_before_the_first_entry_it_is_what_the_run_set_out_to_do(self) -> None:
+    def test_the_first_position_is_the_first_action(self) -> None:
         assert position(a_trail(), an_event(first_action=CHARGE)) == CHARGE
         assert position(a_trail(an_entry(intent=CHARGE)), an_event(run=2, first_action=CRM)) == CRM
 
-    def test_before_the_first_run_there_is_none(self) -> None:
+    def test_an_event_before_its_first_run_has_no_position(self) -> None:
         assert position(a_trail(), an_event()) is None
 
-    def test_then_it_is_what_the_last_entry_chose(self) -> None:
+    def test_the_position_is_the_last_entrys_choice(self) -> None:
         event_history = a_trail(an_entry(intent=CHARGE, then=MAIL))
 
         assert position(event_history, an_event(first_action=CHARGE)) == MAIL
 
-    def test_to_the_end(self) -> None:
+    def test_the_last_position_is_the_run_end(self) -> None:
         event_history = a_trail(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
 
         assert position(event_history, an_event(first_action=CHARGE)) == an_end()
 
 
 class TestUnapplied:
-    """Directives are in the journal first; the event tells the last entry whose directives it was given."""
+    """Directives are in the journal first; the event has the last entry whose directives were applied."""
 
     ORDERS = a_success(directives={"cancelTasks": ["charge"]})
 
-    def test_entries_after_the_one_noted(self) -> None:
+    def test_entries_after_the_applied_one_are_unapplied(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, outcome=self.ORDERS, run=2)
         second = an_entry(intent=MAIL, then=RECEIPT, run=2)
         third = an_entry(intent=RECEIPT, outcome=self.ORDERS, run=2)
@@ -156,7 +155,7 @@ class TestUnapplied:
         assert unapplied(event_history, an_event(run=2, applied=(2, 1))) == (third,)
         assert unapplied(event_history, an_event(run=2, applied=(2, 3))) == ()
 
-    def test_not_of_a_runner_that_had_lost_its_lease(self) -> None:
+    def test_entries_of_a_runner_without_its_lease_do_not_count(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
         zombie = an_entry(intent=MAIL, outcome=self.ORDERS, fence=1)
 
@@ -164,10 +163,11 @@ class TestUnapplied:
 
 
 class TestStoredResults:
-    """What a retry need not call again: steps whose last execution in an earlier run was a success, of the
-    main path for the main path, of side paths for side paths."""
+    """ "A retry walks from `initialStep` and reuses stored successes: main-path results on the main path, side-path
+    results on side paths".
+    """
 
-    def test_successes_of_earlier_runs(self) -> None:
+    def test_successes_of_earlier_runs_are_reused(self) -> None:
         event_history = a_trail(
             an_entry(intent=CHARGE, then=MAIL, outcome=a_success({"id": 7})),
             an_entry(intent=MAIL, outcome=an_error()),
@@ -183,7 +183,7 @@ class TestStoredResults:
             "mail": StepResult(success=True, response="sent", from_cache=True),
         }
 
-    def test_the_last_execution_counts(self) -> None:
+    def test_only_the_last_execution_counts(self) -> None:
         event_history = a_trail(
             an_entry(intent=CHARGE, then=replace(CHARGE, visit=2), outcome=a_success()),
             an_entry(intent=replace(CHARGE, visit=2), outcome=an_error()),
@@ -191,7 +191,7 @@ class TestStoredResults:
 
         assert stored_results(event_history, an_event(run=2), Path.MAIN) == {}
 
-    def test_side_paths_are_kept_apart(self) -> None:
+    def test_main_and_side_paths_have_separate_results(self) -> None:
         side = replace(MAIL, path=Path.BEFORE_RETRY)
         event_history = a_trail(
             an_entry(intent=CHARGE, then=side, outcome=a_success()),
@@ -203,7 +203,7 @@ class TestStoredResults:
         assert list(stored_results(event_history, event, Path.BEFORE_RETRY)) == ["mail"]
         assert list(stored_results(event_history, event, Path.BEFORE_PAUSE)) == ["mail"]
 
-    def test_side_results_count_from_the_last_restart_on(self) -> None:
+    def test_side_results_are_reused_from_the_last_restart_on(self) -> None:
         side = replace(CHARGE, path=Path.BEFORE_RETRY)
         event_history = a_trail(an_entry(intent=side, run=1), an_entry(intent=CHARGE, run=2))
         restarted = an_event(run=3, side_results_from=3)
@@ -213,7 +213,7 @@ class TestStoredResults:
 
 
 class TestStack:
-    """The stack holds what the steps of the current run came to, and what they were passed with."""
+    """The stack has the results of the current run's steps, and the results it was passed with."""
 
     def test_results_of_the_current_run(self) -> None:
         event_history = a_trail(
@@ -223,12 +223,13 @@ class TestStack:
 
         assert stack(event_history, an_event(), RECEIPT) == {
             "charge": StepResult(
-                success=False, error=StepError(message="answered 402", status=402, data={"code": "declined"})
+                success=False,
+                error=StepError(message="api/call returned HTTP 402", status=402, data={"code": "declined"}),
             ),
             "mail": StepResult(success=True, response="sent"),
         }
 
-    def test_with_what_was_passed_on_the_way(self) -> None:
+    def test_the_stack_includes_reused_results(self) -> None:
         retry = an_intent("mail", passed=("charge",))
         receipt = an_intent("receipt", visit=2, passed=("crm",))
         event_history = a_trail(
@@ -244,7 +245,7 @@ class TestStack:
             "crm": StepResult(success=True, response=2, from_cache=True),
         }
 
-    def test_on_a_side_path_with_what_was_passed_before_it_and_on_it(self) -> None:
+    def test_the_stack_of_a_side_path_includes_results_of_both_paths(self) -> None:
         sent = replace(MAIL, path=Path.BEFORE_RETRY)
         event_history = a_trail(
             an_entry(intent=CHARGE, then=sent, outcome=a_success(1)),
@@ -259,12 +260,12 @@ class TestStack:
 
 
 class TestUnansweredSending:
-    """The intent of a step's last sending, as long as no definite answer to it came."""
+    """The intent of a step's last call, as long as it has no definite answer."""
 
-    def test_none_before_it_was_sent(self) -> None:
+    def test_a_step_that_was_never_sent_has_none(self) -> None:
         assert unanswered_sending(a_trail(), an_event(), "charge") is None
 
-    def test_the_last_one_counts_over_all_runs(self) -> None:
+    def test_the_last_call_over_all_runs_counts(self) -> None:
         asked = an_entry(intent=CHARGE, outcome=NO_ANSWER)
         answered = an_entry(intent=CHARGE, run=2, outcome=an_error())
 
@@ -274,9 +275,9 @@ class TestUnansweredSending:
 
 
 class TestPassedInRun:
-    """A loop must not pass a step twice: what the current run has passed on a path is told."""
+    """A loop must not pass a step twice, so the steps passed on a path are known."""
 
-    def test_by_path(self) -> None:
+    def test_passed_steps_are_known_by_path(self) -> None:
         main = an_intent("charge", passed=("login",))
         side = an_intent("mail", visit=2, path=Path.BEFORE_RETRY, passed=("crm",))
         event_history = a_trail(

@@ -26,12 +26,12 @@ def variables(**members: Any) -> dict[str, Any]:
 
 
 class TestScope:
-    """Every evaluation sees the same variables; what is not there is null or empty."""
+    """Every expression sees the same variables; those without a value are null or empty."""
 
-    def test_all_variables_are_there(self) -> None:
+    def test_every_variable_has_a_value(self) -> None:
         assert set(variables()) == set(VARIABLES)
 
-    def test_the_page_tells_all_of_them(self) -> None:
+    def test_the_documentation_lists_every_variable(self) -> None:
         (section,) = re.findall(r"^## Variables\n(.*?)^## ", PAGE.read_text(), re.DOTALL | re.MULTILINE)
         told = {name: (kind, re.findall(r"`(\w+)`", text)) for name, kind, text in ROW.findall(section)}
         failed = StepResult(success=False, error=StepError(message="no"))
@@ -45,14 +45,14 @@ class TestScope:
         assert sorted(told["event"][1]) == sorted(seen["event"])
         assert sorted(told["stack"][1]) == sorted([*result, *result["error"]])
 
-    def test_outside_an_event(self) -> None:
+    def test_the_event_is_empty_outside_an_event(self) -> None:
         bare = variables()
 
         assert (bare["event"], bare["stack"], bare["response"]) == ({}, {}, None)
         assert (bare["cycle"], bare["date"], bare["now"], bare["attempt"]) == (1, NOON, NOON, 1)
         assert bare["env"] == "dev"
 
-    def test_of_an_instance(self) -> None:
+    def test_the_instance_variable_has_all_members(self) -> None:
         zone = a_definition(timezone="Europe/Madrid").zone
         instance = an_instance(
             description="Ana",
@@ -80,7 +80,7 @@ class TestScope:
             "cancelReason": "MAX_ATTEMPTS",
         }
 
-    def test_of_an_instance_without_a_plan(self) -> None:
+    def test_the_instance_variable_without_a_plan_has_nulls(self) -> None:
         view = scope(STRATEGY, an_instance(moment=None), now=NOON)["instance"]
 
         assert [view[name] for name in ("endDate", "executionDate", "executionDay", "cancelReason")] == [
@@ -90,7 +90,7 @@ class TestScope:
             None,
         ]
 
-    def test_of_an_event(self) -> None:
+    def test_the_event_variable_has_all_members(self) -> None:
         event = an_event(7, kind=EventKind.ADDED, data={"invoice": "A-1"}, attempt=2, run=3, created_cycle=5)
         seen = variables(event=event)
 
@@ -109,7 +109,7 @@ class TestScope:
         }
         assert seen["attempt"] == 2
 
-    def test_of_a_step(self) -> None:
+    def test_a_step_provides_its_attempt_and_keys(self) -> None:
         seen = variables(event=an_event(attempt=3), intent=an_intent(attempt=1))
 
         assert (seen["event"]["attempt"], seen["attempt"]) == (1, 1)
@@ -123,8 +123,8 @@ class TestScope:
         assert variables(event=an_event(), date=other, cycle=9)["date"] == other
         assert variables(event=an_event(), date=other, cycle=9)["cycle"] == 9
 
-    def test_the_stack_by_step(self) -> None:
-        error = StepError(message="answered 402", status=402, data={"code": 12})
+    def test_the_stack_has_a_result_for_each_step(self) -> None:
+        error = StepError(message="shop/charge returned HTTP 402", status=402, data={"code": 12})
         stack = {
             "charge": StepResult(success=False, error=error),
             "quote": StepResult(success=True, response={"fee": 39}, from_cache=True),
@@ -138,7 +138,7 @@ class TestScope:
                 "success": False,
                 "response": None,
                 "cached": None,
-                "error": {"message": "answered 402", "status": 402, "data": {"code": 12.0}},
+                "error": {"message": "shop/charge returned HTTP 402", "status": 402, "data": {"code": 12.0}},
                 "inDoubt": False,
                 "fromCache": False,
             },
@@ -160,12 +160,14 @@ class TestScope:
             },
         }
 
-    def test_the_response_for_a_controller(self) -> None:
+    def test_a_controller_sees_the_response(self) -> None:
         assert with_response(variables(), {"n": 1})["response"] == {"n": 1.0}
 
 
 class TestNumbers:
-    """Numbers of attributes and responses are doubles, the engine's are ints; whole doubles leave as ints."""
+    """ "Numbers from attributes, responses and data are double, engine numbers int; a whole double leaves as an
+    integer".
+    """
 
     @pytest.mark.parametrize(
         "condition",
@@ -177,31 +179,31 @@ class TestNumbers:
             "double(cycle) * attributes.fee == 39.0",
         ],
     )
-    def test_in(self, condition: str) -> None:
+    def test_numbers_are_doubles_and_engine_numbers_ints(self, condition: str) -> None:
         assert is_true(condition, with_response(variables(), {"n": 1}))
 
-    def test_out(self) -> None:
+    def test_whole_doubles_leave_as_ints(self) -> None:
         answer = directives('{"fee": attributes.fee + 1.0, "half": attributes.fee / 2.0}', variables())
 
         assert answer == {"fee": 40, "half": 19.5}
         assert isinstance(answer["fee"], int)
 
 
-class TestAnswers:
-    """A condition answers a bool, a date callback an instant, a controller a map; else there is an error."""
+class TestResults:
+    """A condition returns a bool, a date callback an instant, a controller a map; anything else is an error."""
 
-    def test_a_condition(self) -> None:
+    def test_a_condition_returns_a_bool(self) -> None:
         assert is_true("cycle == 1", variables()) is True
         assert is_true("cycle == 2", variables()) is False
         with pytest.raises(EvaluationError, match="missing"):
             is_true("attributes.missing == 1.0", variables())
 
-    def test_an_instant(self) -> None:
+    def test_a_date_callback_returns_an_instant(self) -> None:
         assert instant('addDays(date, 1, "UTC")', variables()) == datetime(2026, 2, 1, 12, tzinfo=UTC)
         with pytest.raises(EvaluationError):
             instant("timestamp(attributes.missing)", variables())
 
-    def test_a_map(self) -> None:
+    def test_a_controller_returns_a_map(self) -> None:
         assert directives('{"cancelInstance": "cycle " + string(cycle)}', variables()) == {
             "cancelInstance": "cycle 1"
         }
@@ -210,8 +212,9 @@ class TestAnswers:
 
 
 class TestSpan:
-    """A delta's callback supplies unit and amount, and resetTo; what it leaves out, or where it fails, is the
-    delta's own."""
+    """A delta's callback supplies unit, amount and resetTo. Missing members, or all if it fails, are the delta's
+    own.
+    """
 
     OWN = Span(unit=Unit.HOURS, amount=3, reset_to=ResetTo(minute=0))
 
@@ -219,10 +222,10 @@ class TestSpan:
         delta = Delta(unit=Unit.HOURS, amount=3, reset_to=ResetTo(minute=0), retry_event_callback=callback)
         return span_of(delta, variables())
 
-    def test_without_a_callback(self) -> None:
+    def test_a_delta_without_a_callback_is_its_own_span(self) -> None:
         assert self.asked(None) == (self.OWN, None)
 
-    def test_without_variables_it_is_not_asked(self) -> None:
+    def test_the_callback_is_not_evaluated_without_variables(self) -> None:
         delta = Delta(unit=Unit.HOURS, amount=3, retry_event_callback="{}")
 
         assert span_of(delta, None) == (Span(unit=Unit.HOURS, amount=3), None)
@@ -239,7 +242,7 @@ class TestSpan:
             ("{}", OWN),
         ],
     )
-    def test_with_one(self, callback: str, expected: Span) -> None:
+    def test_the_callback_overrides_the_delta(self, callback: str, expected: Span) -> None:
         assert self.asked(callback) == (expected, None)
 
     @pytest.mark.parametrize(
@@ -259,7 +262,7 @@ class TestSpan:
             ('{"resetTo": {"week": 1}}', "resetTo.week cannot be 1"),
         ],
     )
-    def test_with_one_that_fails(self, callback: str, why: str) -> None:
+    def test_a_failing_callback_leaves_the_delta(self, callback: str, why: str) -> None:
         span, note = self.asked(callback)
 
         assert span == self.OWN

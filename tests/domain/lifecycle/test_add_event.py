@@ -1,4 +1,4 @@
-"""An event that an operator adds by hand. Source: contracts/core.md section 5; design section 8."""
+"""Adding an event by hand. Source: contracts/core.md section 5; design section 8."""
 
 from datetime import datetime
 
@@ -23,9 +23,9 @@ def adding(
 
 
 class TestAdding:
-    """It runs beside the plan, which it does not move."""
+    """An added event runs beside the plan and does not move it."""
 
-    def test_it_is_due_at_its_date(self) -> None:
+    def test_an_added_event_is_due_at_its_date(self) -> None:
         of = life(asked=new("2026-03-10"))
         plan = of.instance.plan.moment
 
@@ -40,28 +40,28 @@ class TestAdding:
         )
         assert of.instance.plan.moment == plan
 
-    def test_without_a_date_it_is_due_now(self) -> None:
+    def test_an_event_added_without_a_date_is_due_now(self) -> None:
         of = life(asked=new("2026-03-10"))
 
         of.decide(adding(), NOON)
 
         assert of.event("greet").due_at == NOON
 
-    def test_on_hold_it_waits_for_an_operator(self) -> None:
+    def test_an_event_added_onhold_waits_for_an_operator(self) -> None:
         of = life()
 
         of.decide(AddEvent(task="greet", by=ANN, on_hold=True), NOON)
 
         assert of.event("greet").status is EventStatus.ONHOLD
 
-    def test_so_does_any_under_a_manual_trigger(self) -> None:
+    def test_an_event_added_under_a_manual_trigger_is_onhold(self) -> None:
         of = life(strategy(manualTrigger=True))
 
         of.decide(adding(), NOON)
 
         assert of.event("greet").status is EventStatus.ONHOLD
 
-    def test_a_paused_instance_takes_it_and_stays_paused(self) -> None:
+    def test_a_paused_instance_takes_an_event_and_stays_paused(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), NOON)
 
@@ -69,7 +69,7 @@ class TestAdding:
 
         assert of.instance.status is InstanceStatus.PAUSED
 
-    def test_the_audit_trail_names_it(self) -> None:
+    def test_the_audit_entry_names_the_added_event(self) -> None:
         of = life()
 
         of.decide(adding(), NOON)
@@ -77,10 +77,10 @@ class TestAdding:
         assert (of.audit[-1].command, of.audit[-1].event) == ("add-event", f"{of.instance.sid}-2")
 
 
-class TestWhatIsRefused:
-    """A final instance, an unknown task, too much data, no room."""
+class TestRefusals:
+    """A final instance, an unknown task, too much data and a lack of room are refused."""
 
-    def test_a_final_instance(self) -> None:
+    def test_a_final_instance_is_refused(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), NOON)
 
@@ -89,7 +89,7 @@ class TestWhatIsRefused:
         assert isinstance(verdict, Refused)
         assert verdict.why == "the instance is CANCELED"
 
-    def test_everything_wrong_at_once(self) -> None:
+    def test_every_problem_is_reported_at_once(self) -> None:
         verdict = life().decide(AddEvent(task="none", by=ANN, data={"text": "x" * 5000}), NOON)
 
         assert isinstance(verdict, Refused)
@@ -98,7 +98,7 @@ class TestWhatIsRefused:
             ("/data", "too-long"),
         ]
 
-    def test_more_than_there_is_room_for(self) -> None:
+    def test_more_events_than_there_is_room_for_are_refused(self) -> None:
         of = life()
         for _ in range(MAX_UNFINISHED_EVENTS - ROOM_FOR_THE_PLAN):
             of.applied(adding(), NOON)
@@ -109,10 +109,10 @@ class TestWhatIsRefused:
         assert verdict.rule == "room"
 
 
-class TestAddingTwice:
-    """A request that is heard again adds nothing; with another body it is refused."""
+class TestRepeatedRequests:
+    """A repeated request adds nothing; the same key with another body is refused."""
 
-    def test_the_same_again(self) -> None:
+    def test_the_same_request_adds_nothing(self) -> None:
         of = life()
         of.decide(adding(key="k-1"), NOON)
         of.decide(adding(key="k-2"), NOON)
@@ -125,7 +125,7 @@ class TestAddingTwice:
             3,
         )
 
-    def test_with_another_body(self) -> None:
+    def test_the_same_key_with_another_body_is_refused(self) -> None:
         of = life()
         of.decide(adding(key="k-1"), NOON)
 
@@ -134,13 +134,13 @@ class TestAddingTwice:
         assert isinstance(verdict, Refused)
         assert verdict.rule == "key-reused"
 
-    def test_without_a_key_each_is_a_new_one(self) -> None:
+    def test_requests_without_a_key_add_an_event_each(self) -> None:
         of = life()
         for number in (2, 3):
             verdict = of.applied(adding(), NOON)
             assert added_by(verdict.instance, adding()) == number
 
-    def test_even_once_the_instance_is_final(self) -> None:
+    def test_a_repeat_is_recognised_after_the_instance_is_final(self) -> None:
         of = life()
         of.decide(adding(key="k-1"), NOON)
         of.decide(Cancel(by=ANN), NOON)
@@ -148,7 +148,7 @@ class TestAddingTwice:
         assert isinstance(of.decide(adding(key="k-1"), NOON), AlreadyThere)
 
     @pytest.mark.parametrize(("ago", "kind"), [(MAX_ADDED_KEYS - 1, AlreadyThere), (MAX_ADDED_KEYS, Applied)])
-    def test_the_last_sixteen_are_remembered(self, ago: int, kind: type) -> None:
+    def test_the_last_sixteen_requests_are_remembered(self, ago: int, kind: type) -> None:
         of: Life = life()
         of.decide(adding(key="first"), NOON)
         for number in range(ago):

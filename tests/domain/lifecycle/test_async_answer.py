@@ -1,4 +1,4 @@
-"""Asynchronous calls: who waits for an answer, which answer counts, what it sets going.
+"""Asynchronous calls: waiting for an answer, and taking it.
 
 Source: contracts/core.md section 3.7; design section 3, items 7 and 11.
 """
@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from shared.domain.explain.event import Told
-from shared.domain.explain.instance import Known, explain
+from shared.domain.explain.event import Finding
+from shared.domain.explain.instance import Evidence, explain
 from shared.domain.explain.reasons import Reason
 from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
 from shared.domain.instance.due import GRACE, Idle, Scheduled, next_action, sweep_at
 from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.model import BlockedBy, InstanceStatus
-from shared.domain.instance.replay import answer_to, heard, position
+from shared.domain.instance.replay import answer_to, position, resumable_history
 from shared.domain.instance.run import Ending, Intent
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.lifecycle.async_answer import AnswerState, answer_state
@@ -59,14 +59,14 @@ STEPS: Json = [
 
 
 def a_call(*, retry: Json = None, steps: Json = None, parts: Json = None, **method: Any) -> Life:
-    """A bill whose only call is asynchronous, claimed at noon."""
+    """Return the life of a bill whose only call is asynchronous, claimed at noon."""
     of = life(strategy(method={"async": True, **method}, retry=retry, steps=steps or STEPS, parts=parts))
     of.claim(of.main, NOON)
     return of
 
 
 def waiting(of: Life | None = None, **method: Any) -> Life:
-    """The call was sent and its event waits for the answer."""
+    """Send the call and let its event wait for the answer."""
     of = of or a_call(**method)
     then = of.step(DONE, NOON)
     assert isinstance(then, Intent)
@@ -75,7 +75,7 @@ def waiting(of: Life | None = None, **method: Any) -> Life:
 
 
 def sending(of: Life) -> CorrelationId:
-    """The correlation id of the event's last call."""
+    """Return the correlation id of the event's last call."""
     event = of.instance.event(1)
     assert event is not None
     then = position(of.event_history(1), event)
@@ -84,7 +84,7 @@ def sending(of: Life) -> CorrelationId:
 
 
 def answer(of: Life, correlation_id: str | None = None, *, key: str = "k-1") -> Verdict:
-    """Somebody answers, an hour after noon."""
+    """Send an answer an hour after noon."""
     sent = Answer(
         correlation_id=CorrelationId(correlation_id or sending(of)),
         key=key,
@@ -103,9 +103,9 @@ def only(of: Life) -> Event:
 
 
 class TestWaiting:
-    """Once its call is sent the event is PAUSED for an ANSWER, and holds nothing."""
+    """After its call is sent the event is PAUSED for an ANSWER, without a lease."""
 
-    def test_it_waits_without_limit(self) -> None:
+    def test_a_waiting_event_has_no_time_limit_by_default(self) -> None:
         of = waiting()
         assert (only(of).status, only(of).paused_for) == (EventStatus.PAUSED, PausedFor.ANSWER)
         assert of.instance.status is InstanceStatus.ACTIVE
@@ -113,14 +113,14 @@ class TestWaiting:
         assert next_action(of.instance, NOON + timedelta(days=900)) == Idle()
         assert sweep_at(of.instance) is None
 
-    def test_answer_within_limits_it(self) -> None:
+    def test_answer_within_limits_the_wait(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
         until = at("2026-01-31T18:00")
         assert only(of).pause == EventPause(waits_for=PausedFor.ANSWER, answer_by=until)
         assert next_action(of.instance, NOON) == Scheduled(at=until, wakeup_name="i-1-1-2")
         assert sweep_at(of.instance) == until + GRACE
 
-    def test_other_events_go_on(self) -> None:
+    def test_other_events_run_during_the_wait(self) -> None:
         greet = {"task": "greet", "delayBy": {"unit": "hours", "amount": 20}}
         of = life(strategy(method={"async": True}, steps=STEPS, parts={"onCreateTasks": [greet]}))
         of.claim(of.main, NOON)
@@ -133,7 +133,7 @@ class TestWaiting:
         assert of.running.task == "greet"
         assert of.main.paused_for is PausedFor.ANSWER
 
-    def test_a_pause_of_its_instance_leaves_it_waiting(self) -> None:
+    def test_a_pause_of_the_instance_leaves_the_event_waiting(self) -> None:
         of = a_call()
         then = of.step(DONE, NOON)
         assert isinstance(then, Intent)
@@ -146,7 +146,7 @@ class TestWaiting:
         of.applied(Resume(by=ANN), NOON)
         assert only(of).paused_for is PausedFor.ANSWER
 
-    def test_in_an_instance_canceled_meanwhile_it_closes_in_doubt(self) -> None:
+    def test_an_event_of_an_instance_canceled_during_the_call_closes_in_doubt(self) -> None:
         of = a_call()
         then = of.step(DONE, NOON)
         assert isinstance(then, Intent)
@@ -156,7 +156,7 @@ class TestWaiting:
 
         assert of.closed == [("bill", "CANCELED")]
 
-    def test_one_closed_while_it_waits_is_in_doubt(self) -> None:
+    def test_a_waiting_event_that_is_canceled_closes_in_doubt(self) -> None:
         of = waiting()
 
         of.applied(Cancel(by=ANN), NOON)
@@ -164,7 +164,7 @@ class TestWaiting:
         assert of.record("bill").in_doubt
         assert of.record("bill").event.pause is None
 
-    def test_a_runner_whose_claim_has_gone_sets_nothing_down(self) -> None:
+    def test_a_runner_without_its_claim_changes_nothing(self) -> None:
         of = a_call()
         then = of.step(DONE, NOON)
         assert isinstance(then, Intent)
@@ -173,7 +173,7 @@ class TestWaiting:
 
 
 class TestTaking:
-    """The first answer counts; what waits for it goes on at once."""
+    """The first answer counts, and the event that waits for it continues at once."""
 
     def test_a_waiting_event_is_queued(self) -> None:
         of = waiting()
@@ -188,22 +188,22 @@ class TestTaking:
         assert event.date == at("2026-01-31")
         assert event.answered == AnswerMark(correlation_id=correlation_id, key="k-1")
 
-    def test_it_is_audited_with_its_event(self) -> None:
+    def test_the_audit_entry_of_an_answer_names_its_event(self) -> None:
         of = waiting()
         answer(of)
         entry = of.audit[-1]
         assert (entry.by, entry.command, entry.event) == ("gateway", "answer", "i-1-1")
 
-    def test_a_second_one_is_refused(self) -> None:
+    def test_a_second_answer_is_refused(self) -> None:
         of = waiting()
         correlation_id = sending(of)
         answer(of)
         second = answer(of, correlation_id, key="k-2")
         assert isinstance(second, Refused)
-        assert second.why == "no answer to this correlation id is awaited any more"
+        assert second.why == "the call with this correlation id no longer waits for an answer"
         assert only(of).answered == AnswerMark(correlation_id=correlation_id, key="k-1")
 
-    def test_one_that_overtakes_the_reply_is_noted_and_the_event_runs_on(self) -> None:
+    def test_an_answer_before_the_reply_is_stored_and_the_event_runs_on(self) -> None:
         of = a_call()
         assert isinstance(answer(of), Applied)
         assert only(of).status is EventStatus.EXECUTING
@@ -212,7 +212,7 @@ class TestTaking:
         await_it = AwaitAnswer(seq=1, fence=1, intent=then, known_visits=1)
         assert isinstance(of.decide(await_it, NOON), AlreadyThere), "nothing is left to wait for"
 
-    def test_it_is_taken_while_the_instance_is_paused_and_runs_after_its_resume(self) -> None:
+    def test_an_answer_during_a_pause_is_taken_and_runs_after_the_resume(self) -> None:
         of = waiting()
         of.applied(Pause(by=ANN), NOON)
 
@@ -224,13 +224,13 @@ class TestTaking:
         assert isinstance(of.claim(only(of), NOON + timedelta(hours=2)), Applied)
         assert of.running.seq == 1
 
-    def test_what_nobody_was_sent_is_unknown(self) -> None:
+    def test_an_unknown_correlation_id_is_refused(self) -> None:
         of = waiting()
         verdict = answer(of, "i-1-1.guessed")
         assert isinstance(verdict, Refused)
         assert verdict.rule == "unknown"
 
-    def test_a_closed_event_takes_none(self) -> None:
+    def test_a_closed_event_takes_no_answer(self) -> None:
         of = waiting()
         of.applied(Cancel(by=ANN), NOON)
         sent = Answer(correlation_id=CorrelationId("i-1-1.t0k3n"), key="k", at=NOON, by="gateway")
@@ -240,14 +240,14 @@ class TestTaking:
         assert isinstance(verdict, Refused)
         assert verdict.rule == "finished"
 
-    def test_a_step_that_is_not_asynchronous_waits_for_none(self) -> None:
+    def test_a_synchronous_step_takes_no_answer(self) -> None:
         of = life(strategy())
         of.claim(of.main, NOON)
         verdict = answer(of)
         assert isinstance(verdict, Refused)
-        assert verdict.why == "no answer to this correlation id is awaited any more"
+        assert verdict.why == "the call with this correlation id no longer waits for an answer"
 
-    def test_one_set_down_by_an_operator_is_left_so(self) -> None:
+    def test_an_event_paused_by_an_operator_stays_paused_after_an_answer(self) -> None:
         of = a_call()
         of.applied(Pause(by=ANN, kill=True), NOON)
         assert only(of).paused_for is PausedFor.OPERATOR
@@ -257,8 +257,10 @@ class TestTaking:
         assert (only(of).status, only(of).paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
 
 
-class TestALapse:
-    """Where no answer comes in time the attempt fails; the next one is sent under the same ids."""
+class TestTimeout:
+    """Without an answer in time the attempt fails. "So after a lapsed `answerWithin` the retry keeps key and
+    correlation id".
+    """
 
     def lapsed(self, retry: Json) -> Life:
         of = waiting(retry=retry, answerWithin=SIX_HOURS)
@@ -286,7 +288,7 @@ class TestALapse:
 
         assert (only(of).status, only(of).due_at) == (EventStatus.QUEUED, NOON + timedelta(hours=1))
 
-    def test_an_answer_after_the_last_attempt_waits_with_the_event(self) -> None:
+    def test_an_answer_after_the_last_attempt_is_taken_by_the_resumed_event(self) -> None:
         of = self.lapsed(retries(0, pause=True))
         assert only(of).paused_for is PausedFor.EXHAUSTED
 
@@ -294,7 +296,7 @@ class TestALapse:
 
         assert only(of).paused_for is PausedFor.EXHAUSTED
 
-    def test_while_the_attempt_is_failing_it_counts_if_another_may_follow(self) -> None:
+    def test_an_answer_while_the_attempt_fails_counts_if_another_may_follow(self) -> None:
         for retry, counts in ((retries(1), True), (retries(0, pause=True), True), (retries(0), False)):
             of = waiting(retry=retry, answerWithin=SIX_HOURS)
             correlation_id = sending(of)
@@ -304,7 +306,7 @@ class TestALapse:
                 answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.AWAITED
             ) == counts
 
-    def test_on_the_side_path_of_its_retry_it_counts(self) -> None:
+    def test_an_answer_on_the_side_path_of_a_retry_counts(self) -> None:
         steps = [
             {"key": "call", "action": "post", "nextStepRules": [{"if": "onBeforeRetry", "nextStep": "note"}]},
             {"key": "note", "controllerCallback": "{}", "final": True},
@@ -315,7 +317,7 @@ class TestALapse:
         of.step(SILENT, at("2026-01-31T18:00"))
         assert answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.AWAITED
 
-    def test_once_the_run_has_gone_on_without_it_it_is_stale(self) -> None:
+    def test_an_answer_after_the_run_has_continued_is_stale(self) -> None:
         steps = [
             {"key": "call", "action": "post", "nextStepRules": [{"if": "onError", "nextStep": "note"}]},
             {"key": "note", "controllerCallback": "{}", "final": True},
@@ -326,13 +328,13 @@ class TestALapse:
         of.step(SILENT, at("2026-01-31T18:00"))
         assert answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.STALE
 
-    def test_after_a_definite_failure_it_is_stale(self) -> None:
+    def test_an_answer_after_a_definite_failure_is_stale(self) -> None:
         of = a_call(retry=retries(1))
         correlation_id = sending(of)
         of.conclude(of.step(DECLINED, NOON), NOON)
         assert answer_state(only(of), of.event_history(1), correlation_id) is AnswerState.STALE
 
-    def test_a_paused_queue_holds_it(self) -> None:
+    def test_an_answer_under_a_paused_queue_is_taken_and_blocked(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
         before, six = only(of), at("2026-01-31T18:00")
         of.claim(before, six)
@@ -344,44 +346,46 @@ class TestALapse:
 
 
 class TestForgoing:
-    """A runner that has judged a call without its answer tells the instance, or finds that one was faster."""
+    """ "A runner that judges a call without its answer writes the instance first; of the two writes, the earlier
+    decides".
+    """
 
-    def test_it_changes_nothing_but_the_rev(self) -> None:
+    def test_forgoing_an_answer_changes_only_the_rev(self) -> None:
         of = a_call(retry=retries(1))
         rev, correlation_id = of.instance.rev, sending(of)
         forgone = of.applied(ForgoAnswer(seq=1, fence=1, correlation_id=correlation_id), NOON)
         assert forgone.instance.rev == rev + 1
         assert forgone.audit is None
 
-    def test_an_answer_that_was_faster_is_found(self) -> None:
+    def test_forgoing_after_an_answer_finds_the_answer(self) -> None:
         of = a_call(retry=retries(1))
         answer(of)
         command = ForgoAnswer(seq=1, fence=1, correlation_id=sending(of))
         assert isinstance(of.decide(command, NOON), AlreadyThere)
 
-    def test_a_runner_whose_claim_has_gone_forgoes_nothing(self) -> None:
+    def test_a_runner_without_its_claim_forgoes_nothing(self) -> None:
         of = a_call()
         command = ForgoAnswer(seq=1, fence=0, correlation_id=sending(of))
         assert isinstance(of.decide(command, NOON), AlreadyThere)
 
-    def test_what_was_judged_without_a_faster_answer_does_not_count(self) -> None:
+    def test_an_entry_judged_without_the_taken_answer_does_not_count(self) -> None:
         of = a_call(retry=retries(1))
         answer(of)
         of.step(DECLINED, NOON)
         assert len(of.event_history(1).entries) == 1
-        kept = heard(of.event_history(1), only(of))
+        kept = resumable_history(of.event_history(1), only(of))
         assert kept.entries == ()
         assert position(kept, only(of)) == only(of).progress.first_action
 
-    def test_what_was_judged_with_it_does(self) -> None:
+    def test_an_entry_judged_with_the_taken_answer_counts(self) -> None:
         of = a_call()
         answer(of)
         of.step(DONE, NOON)
-        assert heard(of.event_history(1), only(of)) == of.event_history(1)
+        assert resumable_history(of.event_history(1), only(of)) == of.event_history(1)
         of.step(DONE, NOON)
-        assert heard(of.event_history(1), only(of)) == of.event_history(1)
+        assert resumable_history(of.event_history(1), only(of)) == of.event_history(1)
 
-    def test_an_answer_is_found_by_its_mark(self) -> None:
+    def test_a_taken_answer_is_found_by_its_key(self) -> None:
         of = a_call()
         intent = only(of).progress.first_action
         assert isinstance(intent, Intent)
@@ -399,13 +403,15 @@ class TestForgoing:
 
 
 class TestDoubt:
-    """An answer decides a call in doubt, as an operator would."""
+    """ "An answer also decides an event that is PAUSED for IN_DOUBT"."""
 
     def in_doubt(self, of: Life) -> Conclude:
         end = ended(Ending.IN_DOUBT, NOON)
-        return Conclude(seq=1, fence=1, end=end, in_doubt=True, known_visits=0, doubted_call=sending(of))
+        return Conclude(
+            seq=1, fence=1, end=end, in_doubt=True, known_visits=0, correlation_in_doubt=sending(of)
+        )
 
-    def test_event_and_instance_go_on(self) -> None:
+    def test_event_and_instance_continue_after_an_answer(self) -> None:
         of = a_call(inDoubt="pause")
         of.applied(self.in_doubt(of), NOON)
         assert (only(of).paused_for, of.instance.status) == (PausedFor.IN_DOUBT, InstanceStatus.PAUSED)
@@ -415,7 +421,7 @@ class TestDoubt:
         assert (only(of).status, of.instance.status) == (EventStatus.QUEUED, InstanceStatus.ACTIVE)
         assert (of.audit[-1].command, of.audit[-1].event) == ("answer", "i-1-1")
 
-    def test_one_that_comes_as_the_runner_gives_up_lets_it_go_on(self) -> None:
+    def test_an_answer_while_the_run_ends_in_doubt_queues_the_event(self) -> None:
         of = a_call(inDoubt="pause")
         command = self.in_doubt(of)
         answer(of)
@@ -425,7 +431,7 @@ class TestDoubt:
         assert (only(of).status, of.instance.status) == (EventStatus.QUEUED, InstanceStatus.ACTIVE)
         assert of.instance.lease is None
 
-    def test_a_runner_that_died_while_its_event_waited_to_be_set_down_may_have_called_nothing(self) -> None:
+    def test_a_runner_that_crashed_before_releasing_a_waiting_event_leaves_no_doubt(self) -> None:
         of = a_call()
         of.step(DONE, NOON)
         lease = of.instance.lease
@@ -433,7 +439,7 @@ class TestDoubt:
         of.decide(Claim(seq=1, event_history=of.event_history(1), token="t", job="j"), lease.until)
         assert not only(of).progress.call_in_doubt
 
-    def test_the_answer_to_a_call_whose_refusal_was_written_down_too_late_is_awaited(self) -> None:
+    def test_the_answer_to_a_call_whose_failure_was_written_too_late_is_awaited(self) -> None:
         of = a_call(retry=retries())
         of.step(DECLINED, NOON)
         (refusal,) = of.event_history(1).entries
@@ -448,9 +454,9 @@ class TestDoubt:
 
 
 class TestIds:
-    """A correlation id leads to its event; an answer is kept under what it says."""
+    """A correlation id names its event; an answer's key is derived from its content."""
 
-    def test_the_event_is_what_stands_before_the_dot(self) -> None:
+    def test_the_event_sid_precedes_the_dot(self) -> None:
         assert event_of_correlation("i-1-7.t0k3n.x") == "i-1-7"
         assert event_of_correlation("nonsense") == "nonsense"
 
@@ -461,10 +467,10 @@ class TestIds:
         assert one != answer_key(CorrelationId(other[0]), other[1])
 
 
-class TestWhatIsToldOfIt:
-    """History, explain and retry know that it waits."""
+class TestWaitingElsewhere:
+    """History, explain and retry show that the event waits."""
 
-    def test_the_history_tells_sending_and_waiting_apart(self) -> None:
+    def test_the_history_distinguishes_sending_and_waiting(self) -> None:
         of = waiting()
         past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
@@ -473,35 +479,35 @@ class TestWhatIsToldOfIt:
             ("call", "AWAITED"),
         ]
 
-    def test_it_is_explained_while_it_lasts_and_afterwards(self) -> None:
+    def test_a_wait_is_explained_while_it_lasts_and_afterwards(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
         question = NOON + timedelta(minutes=30)
-        assert self.told(of, question).reason is Reason.WAITING_FOR_ANSWER
+        assert self.finding(of, question).reason is Reason.WAITING_FOR_ANSWER
         answer(of)
         of.claim(only(of), NOON + timedelta(hours=1))
         of.step(DONE, NOON + timedelta(hours=1))
-        found = self.told(of, question, now=NOON + timedelta(hours=2))
+        found = self.finding(of, question, now=NOON + timedelta(hours=2))
         assert (found.reason, found.until) == (Reason.WAITING_FOR_ANSWER, at("2026-01-31T18:00"))
 
-    def test_it_is_explained_where_its_journal_cannot_be_read_that_far(self) -> None:
+    def test_a_wait_is_explained_without_its_journal(self) -> None:
         of = waiting(answerWithin=SIX_HOURS)
         past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
         later = NOON + timedelta(hours=2)
-        known = Known(instance=of.instance, now=later, events=(replace(past, steps=()),))
-        found = explain(known, [1], later).told
+        known = Evidence(instance=of.instance, now=later, events=(replace(past, steps=()),))
+        found = explain(known, [1], later).finding
         assert (found.reason, found.since) == (Reason.WAITING_FOR_ANSWER, NOON)
         assert found.until == at("2026-01-31T18:00")
 
-    def told(self, of: Life, when: datetime, now: datetime | None = None) -> Told:
+    def finding(self, of: Life, when: datetime, now: datetime | None = None) -> Finding:
         past = past_event(of.instance, 1, of.event_history(1))
         assert past is not None
-        known = Known(instance=of.instance, now=now or when, events=(past,))
-        return explain(known, [1], when).told
+        known = Evidence(instance=of.instance, now=now or when, events=(past,))
+        return explain(known, [1], when).finding
 
-    def test_it_cannot_be_retried(self) -> None:
+    def test_a_waiting_event_cannot_be_retried(self) -> None:
         of = waiting()
         command = Redrive(seq=1, event_history=of.event_history(1), by=ANN, steps=frozenset({"call", "note"}))
         verdict = of.decide(command, NOON)
         assert isinstance(verdict, Refused)
-        assert verdict.why == "the event waits for the answer to its call"
+        assert verdict.why == "the event is waiting for the answer to its call"

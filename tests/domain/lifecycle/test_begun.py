@@ -1,4 +1,6 @@
-"""Whether anything of an instance has ever begun, and a cancel that asks for that. Source: contracts/orders.md B.3."""
+"""Whether an event of an instance has ever begun, and a cancel that depends on it. Source: contracts/orders.md
+B.3.
+"""
 
 from dataclasses import replace
 
@@ -32,68 +34,68 @@ def told(instance: Instance, command: Command) -> Verdict:
 
 
 class TestHavingBegun:
-    """An event on it has begun, or one that had is no longer on it."""
+    """An instance has begun if an event on it has begun, or if a begun event has left it."""
 
-    def test_a_new_one_has_not(self) -> None:
+    def test_a_new_instance_has_not_begun(self) -> None:
         assert not an_instance(an_event()).has_begun
 
-    def test_one_that_runs_or_ran_has(self) -> None:
+    def test_an_instance_with_a_running_or_past_event_has_begun(self) -> None:
         assert running(a_running_event()).has_begun
         assert an_instance(has_run=True).has_begun
 
-    def test_an_event_that_had_begun_leaves_its_mark(self) -> None:
+    def test_a_begun_event_that_leaves_is_recorded(self) -> None:
         verdict = told(an_instance(BEGUN), CancelEvent(seq=1, by=ANN))
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.has_run
 
-    def test_one_that_never_did_leaves_none(self) -> None:
+    def test_an_event_that_never_began_is_not_recorded(self) -> None:
         verdict = told(an_instance(an_event(date=NOON + HOUR)), CancelEvent(seq=1, by=ANN))
 
         assert isinstance(verdict, Applied)
         assert not verdict.instance.has_run
 
-    def test_while_it_is_on_the_instance_it_speaks_for_itself(self) -> None:
+    def test_a_begun_event_on_the_instance_needs_no_record(self) -> None:
         verdict = told(an_instance(BEGUN), Pause(by=ANN))
 
         assert isinstance(verdict, Applied)
         assert (verdict.instance.has_run, verdict.instance.has_begun) == (False, True)
 
 
-class TestCancelingWhatIsFresh:
-    """Refused once anything has begun; else as any cancel."""
+class TestCancelUnlessBegun:
+    """The command is refused if any event has begun; otherwise it works like any cancel."""
 
     @pytest.mark.parametrize("status", [InstanceStatus.ACTIVE, InstanceStatus.PAUSED])
-    def test_a_fresh_one_is_canceled(self, status: InstanceStatus) -> None:
+    def test_a_fresh_instance_is_canceled(self, status: InstanceStatus) -> None:
         verdict = told(an_instance(an_event(), status=status), FRESH_ONLY)
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.status is InstanceStatus.CANCELED
 
     @pytest.mark.parametrize("instance", [an_instance(BEGUN), an_instance(an_event(), has_run=True)])
-    def test_one_that_has_begun_is_not(self, instance: Instance) -> None:
+    def test_an_instance_that_has_begun_is_refused(self, instance: Instance) -> None:
         verdict = told(instance, FRESH_ONLY)
 
         assert isinstance(verdict, Refused)
-        assert (verdict.why, verdict.rule) == ("an event of it has begun", "begun")
+        assert (verdict.why, verdict.rule) == ("the instance has already started an event", "begun")
 
-    def test_kill_changes_nothing_of_that(self) -> None:
+    def test_kill_does_not_override_the_refusal(self) -> None:
         assert isinstance(told(running(a_running_event()), replace(FRESH_ONLY, kill=True)), Refused)
 
-    def test_what_is_canceled_already_is_there(self) -> None:
+    def test_a_canceled_instance_is_already_there(self) -> None:
         instance = an_instance(status=InstanceStatus.CANCELED, has_run=True)
 
         assert isinstance(told(instance, FRESH_ONLY), AlreadyThere)
 
-    def test_nor_is_what_is_still_in_flight_of_it_killed(self) -> None:
+    def test_a_running_event_of_a_canceled_instance_is_not_killed(self) -> None:
         draining = running(a_running_event(), status=InstanceStatus.CANCELED)
 
         assert isinstance(told(draining, replace(FRESH_ONLY, kill=True)), AlreadyThere)
         assert isinstance(told(draining, Cancel(by=ANN, kill=True)), Applied)
 
 
-class TestHurrying:
-    """Execute cuts a step's delay short: of that step, until it is behind the event."""
+class TestSkippedDelay:
+    """Execute skips the delay of the current step, and of no later step."""
 
     DELAYED = an_event(due_at=NOON + HOUR, first_action=an_intent(), begun_at=NOON, version=1)
 
@@ -106,18 +108,18 @@ class TestHurrying:
             (an_event(status=EventStatus.ONHOLD), False),
         ],
     )
-    def test_only_a_delay_is_cut_short(self, event: object, *, hurries: bool) -> None:
+    def test_only_a_delay_is_skipped(self, event: object, *, hurries: bool) -> None:
         verdict = told(an_instance(event), Execute(seq=1, by=ANN))  # type: ignore[arg-type]
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.events[0].status is EventStatus.QUEUED
         assert verdict.instance.events[0].progress.delay_skipped is hurries
 
-    def test_once_the_step_is_behind_it_that_is_over(self) -> None:
+    def test_the_mark_ends_with_its_step(self) -> None:
         assert changed(self.DELAYED, delay_skipped=True).after_visits(1).progress.delay_skipped is False
         assert changed(self.DELAYED, delay_skipped=True).after_visits(0).progress.delay_skipped is True
 
-    def test_through_an_operation_it_is_told_once(self) -> None:
+    def test_execute_by_an_operation_applies_once(self) -> None:
         by = replace(ANN, operation=OperationSid("b-1"))
         first = told(an_instance(self.DELAYED), Execute(seq=1, by=by))
         assert isinstance(first, Applied)

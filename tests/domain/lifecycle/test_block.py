@@ -1,4 +1,4 @@
-"""Instances blocked by a paused flag, and unblocked again. Source: design section 3, item 3."""
+"""Instances blocked by a paused flag, and their release. Source: design section 3, item 3."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def claimed(of: Life) -> Life:
 
 
 def blocked(of: Life, *, now: str = "2026-01-31T12:00") -> Life:
-    """A claim that was given back because the strategy is paused."""
+    """Return a claim because the strategy is paused."""
     before = of.main
     of.claim(before, at(now))
     of.decide(Block(before=before, fence=of.instance.fence, blocked_by=BlockedBy.STRATEGY), at(now))
@@ -41,7 +41,7 @@ def blocked(of: Life, *, now: str = "2026-01-31T12:00") -> Life:
 
 
 class TestBlock:
-    """A claim given back because of a paused flag leaves the event as it was, and the instance blocked."""
+    """A claim returned because of a paused flag leaves the event as it was, and blocks the instance."""
 
     def test_the_event_is_as_it_was(self) -> None:
         of = life()
@@ -50,7 +50,7 @@ class TestBlock:
         assert replace(of.main, updated_at=before.updated_at) == before
         assert (of.instance.lease, of.instance.blocked_by, of.instance.fence) == (None, BlockedBy.STRATEGY, 1)
 
-    def test_what_a_crashed_runner_may_have_done_stays_known(self) -> None:
+    def test_the_possible_call_of_a_crashed_runner_stays_known(self) -> None:
         of = claimed(life())
         before = of.running
         of.claim(before, LATER)
@@ -74,7 +74,7 @@ class TestBlock:
         verdict = of.decide(Block(before=of.main, fence=0, blocked_by=BlockedBy.QUEUE), LATER)
         assert verdict == AlreadyThere(instance=of.instance)
 
-    def test_on_an_instance_paused_meanwhile_the_event_waits_and_has_drained(self) -> None:
+    def test_an_event_of_an_instance_paused_meanwhile_waits_and_has_drained(self) -> None:
         of = life()
         before = of.main
         claimed(of).decide(Pause(by=ANN), NOON)
@@ -82,7 +82,7 @@ class TestBlock:
         assert of.main.status is EventStatus.PENDING
         assert (of.instance.blocked_by, stop_of(of.instance).drained_at) == (BlockedBy.QUEUE, LATER)
 
-    def test_on_one_canceled_meanwhile_it_closes(self) -> None:
+    def test_an_event_of_an_instance_canceled_meanwhile_closes(self) -> None:
         of = life()
         before = of.main
         claimed(of).decide(Cancel(by=ANN), NOON)
@@ -94,7 +94,7 @@ class TestBlock:
             LATER,
         )
 
-    def test_a_parting_event_keeps_the_moment_its_instance_had_drained(self) -> None:
+    def test_a_returned_on_cancel_event_keeps_drained_at(self) -> None:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), NOON)
         before = of.event("part")
@@ -105,7 +105,7 @@ class TestBlock:
 
 
 class TestAClaimOfABlockedInstance:
-    """The block is in suspense until the runner has seen whether the flag is still up."""
+    """A claim does not end a block until the runner has found the flag cleared."""
 
     def test_the_claimed_instance_is_not_blocked(self) -> None:
         of = claimed(blocked(life()))
@@ -114,17 +114,17 @@ class TestAClaimOfABlockedInstance:
             Blocked(by=BlockedBy.STRATEGY, since=NOON),
         )
 
-    def test_given_back_it_continues_the_same_block(self) -> None:
+    def test_a_returned_claim_continues_the_same_block(self) -> None:
         of = blocked(blocked(life()), now="2026-01-31T13:00")
         assert of.instance.blocked == Blocked(by=BlockedBy.STRATEGY, since=NOON)
 
-    def test_any_other_change_ends_the_block(self) -> None:
+    def test_another_command_after_the_claim_ends_the_block(self) -> None:
         of = claimed(blocked(life()))
         of.decide(Pause(by=ANN), LATER)
         assert of.instance.blocked is None
         assert [(one.blocked_by, one.until) for one in of.instance.downtimes] == [(BlockedBy.STRATEGY, LATER)]
 
-    def test_a_takeover_that_sets_the_event_down_ends_the_block(self) -> None:
+    def test_a_takeover_that_releases_the_event_ends_the_block(self) -> None:
         of = claimed(blocked(life()))
         main = changed(of.running, crashes=MAX_CRASHES - 1)
         of.instance = of.instance.with_event(main)
@@ -134,7 +134,7 @@ class TestAClaimOfABlockedInstance:
 
 
 class TestUnblock:
-    """What a flag blocked is free again once the flag is cleared."""
+    """A blocked instance is released after its flag is cleared."""
 
     def test_the_event_is_due_again(self) -> None:
         of = blocked(life())
@@ -143,24 +143,24 @@ class TestUnblock:
         of.claim(of.main, LATER)
         assert of.running.seq == 1
 
-    def test_an_instance_that_is_not_blocked_stays_as_it_is(self) -> None:
+    def test_an_instance_without_a_block_is_unchanged(self) -> None:
         of = life()
         assert of.decide(Unblock(), LATER) == AlreadyThere(instance=of.instance)
 
-    def test_a_claim_unblocks_too(self) -> None:
+    def test_a_claim_ends_the_block_too(self) -> None:
         of = blocked(life())
         of.claim(of.main, LATER)
         assert of.instance.blocked_by is None
 
     @pytest.mark.parametrize("unblock", [True, False], ids=["drained", "found by a stray wakeup"])
-    def test_once_its_plan_has_moved_on_it_is_not_blocked(self, unblock: bool) -> None:  # noqa: FBT001 - a case
+    def test_a_plan_that_moved_on_is_not_blocked(self, unblock: bool) -> None:  # noqa: FBT001 - a case
         of = blocked(life(strategy(onResume="skip")))
         verdict = of.decide(Unblock(), LATER) if unblock else of.claim(of.main, LATER)
         assert isinstance(verdict, Applied)
         assert of.open == [("bill", "2026-02-28T00:00")]
         assert of.instance.blocked_by is None
 
-    def test_a_paused_instance_stays_as_it_is_until_it_is_resumed(self) -> None:
+    def test_a_paused_instance_stays_blocked_until_its_resume(self) -> None:
         of = blocked(life(strategy(onResume="skip")))
         of.decide(Pause(by=ANN), NOON)
         assert of.decide(Unblock(), LATER) == AlreadyThere(instance=of.instance)
@@ -168,12 +168,12 @@ class TestUnblock:
         assert of.instance.blocked_by is None
         assert of.open == [("bill", "2026-02-28T00:00")]
 
-    def test_a_cycle_that_cannot_be_dated_cancels_and_says_so(self) -> None:
+    def test_a_cycle_that_cannot_be_dated_cancels_the_instance_with_an_audit_entry(self) -> None:
         of = blocked(life(strategy(calendar(runOnCycle=1), onResume="skip")))
         of.decide(Unblock(), LATER)
         assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
         assert (of.audit[-1].command, of.audit[-1].reason) == ("unblock", "no calendar for cycle 2")
 
-    def test_shown_dates_are_those_of_the_plan(self) -> None:
+    def test_a_blocked_instance_shows_the_dates_of_its_plan(self) -> None:
         of = blocked(life())
         assert shown(of.main.date) == ["2026-01-31T00:00"]

@@ -1,4 +1,4 @@
-"""Taking single events off an instance. Source: contracts/core.md sections 3.4 and 3.9."""
+"""Canceling single events. Source: contracts/core.md sections 3.4 and 3.9."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
-from shared.domain.lifecycle.cancel_events import asked_of_a_closed_one
+from shared.domain.lifecycle.cancel_events import decide_closed_event
 from shared.domain.lifecycle.commands import Cancel, CancelEvent, CancelTasks, Execute, Pause
 from shared.domain.strategy.model import Json
 from tests.lifecycle_factories import ANN, DAILY, Life, at, ended, life, new, reminded, shown, strategy
@@ -21,9 +21,9 @@ def withdrawn(of: Life, task: str) -> Applied:
 
 
 class TestCancellingOneEvent:
-    """Only that event closes; what led up to a main event goes with it, and the plan goes on."""
+    """Only the event closes. With a main event its leading-up events close too, and the plan continues."""
 
-    def test_the_rest_goes_on(self) -> None:
+    def test_the_rest_of_the_instance_continues(self) -> None:
         of = life(strategy(parts=GREET))
 
         applied = withdrawn(of, "greet")
@@ -34,7 +34,7 @@ class TestCancellingOneEvent:
         assert of.instance.status is InstanceStatus.ACTIVE
         assert of.main.seq == 2
 
-    def test_a_main_event_takes_its_reminder_with_it_and_its_cycle_is_skipped(self) -> None:
+    def test_a_main_event_closes_with_its_reminder_and_its_cycle_is_skipped(self) -> None:
         of = life(strategy(reminded(days=3)), new("2026-03-10"))
 
         withdrawn(of, "bill")
@@ -44,7 +44,7 @@ class TestCancellingOneEvent:
         assert shown(of.main.date) == ["2026-04-10T00:00"]
         assert of.record("remind").why == "its main event was canceled"
 
-    def test_the_audit_trail_names_the_event(self) -> None:
+    def test_the_audit_entry_names_the_canceled_event(self) -> None:
         of = life(strategy(parts=GREET))
 
         withdrawn(of, "greet")
@@ -59,7 +59,7 @@ class TestCancellingOneEvent:
 
         assert of.instance.status is InstanceStatus.COMPLETED
 
-    def test_one_in_flight_is_not_waited_for_and_its_late_result_counts_for_nothing(self) -> None:
+    def test_a_running_event_closes_at_once_and_its_late_result_is_discarded(self) -> None:
         of = life(strategy())
         of.claim(of.main, NOON)
         fence = of.instance.fence
@@ -71,7 +71,7 @@ class TestCancellingOneEvent:
         assert of.instance.lease is None
         assert of.instance.plan.cycle == 2
 
-    def test_one_that_waits_for_somebody_in_a_paused_instance_leaves_it_paused(self) -> None:
+    def test_an_event_in_doubt_of_a_paused_instance_leaves_it_paused(self) -> None:
         of = life(strategy())
         of.claim(of.main, NOON)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
@@ -82,7 +82,7 @@ class TestCancellingOneEvent:
         assert of.instance.status is InstanceStatus.PAUSED
         assert of.main.status is EventStatus.PENDING
 
-    def test_an_event_that_may_run_after_cancelation_can_be_canceled_too(self) -> None:
+    def test_an_on_cancel_event_can_be_canceled(self) -> None:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), NOON)
 
@@ -93,7 +93,7 @@ class TestCancellingOneEvent:
 
 
 class TestAClosedEvent:
-    """Nothing leaves a final status; cancelling what is canceled changes nothing."""
+    """No command leaves a final status; canceling a canceled event changes nothing."""
 
     def test_an_event_that_is_not_open_is_refused(self) -> None:
         verdict = life().decide(CancelEvent(seq=9, by=ANN), NOON)
@@ -102,31 +102,31 @@ class TestAClosedEvent:
         assert verdict.rule == "finished"
 
     @pytest.mark.parametrize("command", [CancelEvent, Execute])
-    def test_one_that_ran_is_refused(self, command: type[CancelEvent | Execute]) -> None:
+    def test_a_processed_event_is_refused(self, command: type[CancelEvent | Execute]) -> None:
         of = life()
         of.run(of.main, NOON)
 
-        verdict = asked_of_a_closed_one(of.instance, of.record("bill"), command(seq=1, by=ANN))
+        verdict = decide_closed_event(of.instance, of.record("bill"), command(seq=1, by=ANN))
 
         assert isinstance(verdict, Refused)
         assert verdict.why == "the event is PROCESSED"
 
-    def test_a_canceled_one_is_canceled_already_but_cannot_run(self) -> None:
+    def test_a_canceled_event_is_already_there_but_cannot_run(self) -> None:
         of = life()
         withdrawn(of, "bill")
         record = of.record("bill")
 
-        again = asked_of_a_closed_one(of.instance, record, CancelEvent(seq=1, by=ANN))
-        run = asked_of_a_closed_one(of.instance, record, Execute(seq=1, by=ANN))
+        again = decide_closed_event(of.instance, record, CancelEvent(seq=1, by=ANN))
+        run = decide_closed_event(of.instance, record, Execute(seq=1, by=ANN))
 
         assert again == AlreadyThere(instance=of.instance)
         assert isinstance(run, Refused)
 
 
 class TestCancellingTasks:
-    """The unfinished events of these tasks close, now; later ones of them still come."""
+    """The unfinished events of these tasks close. Later events of them still run."""
 
-    def test_they_are_counted_and_named(self) -> None:
+    def test_canceled_events_are_counted_and_named(self) -> None:
         of = life(strategy(reminded(days=3), parts=GREET), new("2026-03-10"))
 
         applied = of.applied(CancelTasks(tasks=("remind", "greet", "unknown"), by=ANN), NOON)
@@ -135,14 +135,14 @@ class TestCancellingTasks:
         assert of.audit[-1].command == "cancel-tasks greet,remind"
         assert of.open == [("bill", "2026-03-10T00:00")]
 
-    def test_with_the_main_task_the_cycle_is_skipped(self) -> None:
+    def test_canceling_the_main_task_skips_the_cycle(self) -> None:
         of = life(strategy(), new("2026-03-10"))
 
         of.decide(CancelTasks(tasks=("bill",), by=ANN), NOON)
 
         assert of.instance.plan.cycle == 2
 
-    def test_where_there_is_none_nothing_changes(self) -> None:
+    def test_a_task_without_events_changes_nothing(self) -> None:
         of = life()
 
         assert isinstance(of.decide(CancelTasks(tasks=("unknown",), by=ANN), NOON), AlreadyThere)

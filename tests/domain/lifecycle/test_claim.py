@@ -1,4 +1,4 @@
-"""Taking an instance to run what is due. Source: design section 3, items 3, 5, 6, 7 and 9."""
+"""Claiming an instance to run its due event. Source: design section 3, items 3, 5, 6, 7 and 9."""
 
 from datetime import timedelta
 
@@ -46,7 +46,7 @@ class TestClaiming:
         assert of.running.status is EventStatus.EXECUTING
         assert of.running.claim.job == "job-1"
 
-    def test_scheduled_and_executed_are_stamped_together(self) -> None:
+    def test_scheduled_at_and_executed_at_are_set_together(self) -> None:
         of = claimed(life())
         assert (of.running.times.scheduled_at, of.running.times.executed_at, of.running.times.begun_at) == (
             NOON,
@@ -54,13 +54,13 @@ class TestClaiming:
             NOON,
         )
 
-    def test_what_was_queued_keeps_the_moment_it_was_put_there(self) -> None:
+    def test_a_queued_event_keeps_its_scheduled_at(self) -> None:
         of = life()
         of.decide(Execute(seq=1, by=ANN), at("2026-01-31T11:00"))
         claimed(of)
         assert (of.running.times.scheduled_at, of.running.times.executed_at) == (at("2026-01-31T11:00"), NOON)
 
-    def test_a_retry_is_stamped_anew_but_has_begun_long_ago(self) -> None:
+    def test_a_retry_has_new_times_but_keeps_begun_at(self) -> None:
         of = life()
         of.run(of.main, NOON, ended(Ending.RETRY, NOON))
         of.claim(of.main, LATER)
@@ -70,7 +70,7 @@ class TestClaiming:
             NOON,
         )
 
-    def test_a_run_that_goes_on_keeps_its_stamps(self) -> None:
+    def test_a_continued_run_keeps_its_times(self) -> None:
         of = claimed(life())
         of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=0), NOON)
         of.claim(of.main, LATER)
@@ -83,25 +83,25 @@ class TestClaiming:
         of.claim(of.main, LATER)
         assert of.running.claim.version == 7
 
-    def test_it_sets_out_at_the_first_step_under_a_key_of_its_own(self) -> None:
+    def test_a_new_run_starts_at_the_first_step_under_a_new_key(self) -> None:
         of = claimed(life())
         first_action = of.running.progress.first_action
         assert isinstance(first_action, Intent)
         assert (first_action.step, first_action.visit, first_action.call_key) == ("call", 1, "i-1-1-1-1")
         assert first_action.correlation_id == "i-1-1.t0k3n"
 
-    def test_nothing_is_claimed_that_is_not_due_or_not_next(self) -> None:
+    def test_an_event_that_is_not_due_or_not_next_is_not_claimed(self) -> None:
         of = life(strategy(reminded(), initial_delay={"unit": "days", "amount": 7}))
         assert of.claim(of.main, NOON) == AlreadyThere(instance=of.instance)
         assert of.claim(of.main, at("2026-02-05")) == AlreadyThere(instance=of.instance)
 
-    def test_nothing_is_claimed_while_another_runner_holds_the_lease(self) -> None:
+    def test_nothing_is_claimed_during_the_lease_of_another_runner(self) -> None:
         of = claimed(life())
         assert of.claim(of.running, at("2026-01-31T12:01:19")) == AlreadyThere(instance=of.instance)
 
 
 def lease_of(*, method: Json = None, service: Json = None, steps: Json = None, delay: int = 0) -> timedelta:
-    """How long a fresh claim's lease is."""
+    """Return the length of a new claim's lease."""
     of = claimed(life(strategy(method=method, service=service, steps=steps, requestDelayTime=delay)))
     assert of.instance.lease is not None
     return of.instance.lease.until - NOON
@@ -114,7 +114,7 @@ AUTHORIZED: Json = {
 
 
 class TestLeaseLength:
-    """A lease covers the next step whole, several short ones up to two minutes, and a margin of 20 s."""
+    """A lease covers the next step in full, several short ones up to two minutes, and a margin of 20 s."""
 
     def test_a_call_may_take_its_timeout_twice(self) -> None:
         assert lease_of() == timedelta(seconds=60 + 20)
@@ -122,33 +122,33 @@ class TestLeaseLength:
     def test_a_token_may_take_thirty_seconds_twice(self) -> None:
         assert lease_of(service=AUTHORIZED) == timedelta(seconds=120 + 20)
 
-    def test_the_wait_before_each_call_counts(self) -> None:
+    def test_the_request_delay_of_each_call_counts(self) -> None:
         assert lease_of(delay=5000) == timedelta(seconds=65 + 20)
 
     def test_short_steps_share_a_lease(self) -> None:
         assert lease_of(method={"timeoutSeconds": 5}, steps=TWO_STEPS) == timedelta(seconds=20 + 20)
 
-    def test_of_two_minutes_at_most(self) -> None:
+    def test_short_steps_share_at_most_two_minutes(self) -> None:
         many = [{"key": f"s{n}", "action": "post", "nextStep": f"s{n + 1}"} for n in range(9)]
         many = [{"key": "call", "action": "post", "nextStep": "s0"}, *many, {"key": "s9", "action": "post"}]
         assert lease_of(method={"timeoutSeconds": 10}, steps=many) == timedelta(seconds=120 + 20)
 
-    def test_the_next_step_is_always_covered_whole(self) -> None:
+    def test_the_next_step_is_always_covered_in_full(self) -> None:
         assert lease_of(method={"timeoutSeconds": 300}, steps=TWO_STEPS) == timedelta(seconds=600 + 20)
 
     def test_a_step_without_a_call_takes_a_second(self) -> None:
         assert lease_of(steps=[{"key": "call", "controllerCallback": "{}"}]) == timedelta(seconds=1 + 20)
 
-    def test_a_run_that_only_has_to_be_concluded_takes_no_more_than_the_margin(self) -> None:
+    def test_a_run_that_only_has_to_be_concluded_takes_only_the_margin(self) -> None:
         of = claimed(life())
         assert lease_until(of.strategy, of.running, succeeded(), now=NOON) == at("2026-01-31T12:00:20")
 
-    def test_the_runner_renews_it(self) -> None:
+    def test_a_runner_renews_its_lease(self) -> None:
         of = claimed(life())
         of.decide(Renew(seq=1, fence=1, until=LATER), NOON)
         assert of.instance.lease == Lease(seq=1, until=LATER)
 
-    def test_but_not_one_that_has_lost_it(self) -> None:
+    def test_a_runner_that_lost_its_lease_cannot_renew_it(self) -> None:
         of = claimed(life())
         of.claim(of.running, LATER)
         assert of.decide(Renew(seq=1, fence=1, until=at("2026-02-01")), LATER) == AlreadyThere(
@@ -156,22 +156,22 @@ class TestLeaseLength:
         )
 
 
-class TestLatePlansBeforeAClaim:
-    """A plan that is late is caught up with before anything of it starts."""
+class TestMissedDatesBeforeAClaim:
+    """Missed dates are handled before any event of the plan starts."""
 
-    def test_the_latest_missed_date_takes_the_place_of_the_open_one(self) -> None:
+    def test_the_latest_missed_date_replaces_the_open_one(self) -> None:
         of = life(strategy(calendar(), onResume="last"))
         verdict = of.claim(of.main, at("2026-04-10"))
         assert isinstance(verdict, Applied)
         assert of.instance.executing is None
         assert of.open == [("bill", "2026-03-31T00:00")]
 
-    def test_one_that_is_merely_late_is_claimed(self) -> None:
+    def test_an_event_that_is_merely_late_is_claimed(self) -> None:
         of = life()
         of.claim(of.main, at("2026-02-20"))
         assert of.running.seq == 1
 
-    def test_one_that_is_merely_late_runs_although_its_next_date_cannot_be_computed(self) -> None:
+    def test_a_late_event_runs_although_its_next_date_cannot_be_computed(self) -> None:
         of = life(strategy(calendar(runOnCycle=1)))
         of.run(of.main, at("2026-01-31T00:00:00.005"))
         assert of.closed == [("bill", "PROCESSED")]
@@ -182,7 +182,7 @@ class TestLatePlansBeforeAClaim:
         of.claim(of.main, at("2026-02-02"))
         assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
         assert (of.audit[-1].by, of.audit[-1].command) == ("engine", "claim")
-        assert of.audit[-1].reason == "more than 1000 planned dates have passed"
+        assert of.audit[-1].reason == "more than 1000 planned dates were missed"
 
     def test_an_overdue_leading_up_event_of_an_overdue_main_is_skipped(self) -> None:
         of = life(strategy(reminded(), initial_delay={"unit": "days", "amount": 7}))
@@ -193,13 +193,13 @@ class TestLatePlansBeforeAClaim:
         of.claim(of.main, at("2026-02-07T00:03:00.001"))
         assert of.running.task == "bill"
 
-    def test_both_still_run_where_no_more_than_a_doorbell_was_lost(self) -> None:
+    def test_a_reminder_and_its_charge_still_run_after_a_lost_wakeup(self) -> None:
         of = life(strategy(reminded(days=0)))
         of.run(of.event("remind"), at("2026-01-31T00:03"))
         of.run(of.main, at("2026-01-31T00:03"))
         assert of.closed == [("remind", "PROCESSED"), ("bill", "PROCESSED")]
 
-    def test_a_leading_up_event_whose_main_waits_for_an_operator_runs(self) -> None:
+    def test_a_leading_up_event_of_an_onhold_main_event_runs(self) -> None:
         of = life(strategy(reminded(days=0), manualTrigger=True))
         of.decide(Execute(seq=of.event("remind").seq, by=ANN), at("2026-03-05"))
         of.claim(of.event("remind"), at("2026-03-05"))
@@ -207,9 +207,9 @@ class TestLatePlansBeforeAClaim:
 
 
 class TestAStaleClaim:
-    """A claim of an event that has closed, or of another, changes nothing."""
+    """A claim of a closed event, or of another event, changes nothing."""
 
-    def test_of_a_closed_event(self) -> None:
+    def test_a_claim_of_a_closed_event_changes_nothing(self) -> None:
         of = life()
         command = Claim(seq=1, event_history=EventHistory(), token="t0k3n", job="job-2")
         of.run(of.main, NOON)

@@ -1,4 +1,4 @@
-"""What the end of a run does. Source: design sections 3 and 5; contracts/core.md section 3.6."""
+"""The effects of a run's end. Source: design sections 3 and 5; contracts/core.md section 3.6."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -48,7 +48,7 @@ MEMBER: Json = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29
 
 
 def running(of: Life | None = None, *, task: str = "bill") -> Life:
-    """A life with a task's event claimed at noon."""
+    """Return a life with a task's event claimed at noon."""
     of = of or life()
     of.claim(of.event(task), NOON)
     assert of.running.task == task
@@ -56,22 +56,22 @@ def running(of: Life | None = None, *, task: str = "bill") -> Life:
 
 
 def running_part() -> Life:
-    """A canceled life whose parting event runs."""
+    """Return a canceled life whose on-cancel event runs."""
     of = life(strategy(parts=PART))
     of.decide(Cancel(by=ANN), NOON)
     return running(of, task="part")
 
 
 def running_greeting(**asked: str) -> Life:
-    """A life whose on-create event runs, its first bill being due in nine days."""
+    """Return a life whose on-create event runs; its first bill is due in nine days."""
     under = strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9})
     return running(life(under, new(**asked)), task="greet")
 
 
 class TestSucceeded:
-    """A main event that ended well closes PROCESSED, and the next cycle is planned."""
+    """A main event that succeeded closes PROCESSED, and the next cycle is planned."""
 
-    def test_its_record_comes_first_and_carries_the_claims_fence(self) -> None:
+    def test_the_record_of_the_event_comes_first_with_the_claims_fence(self) -> None:
         of = running()
         verdict = of.conclude(succeeded(), NOON)
         assert isinstance(verdict, Applied)
@@ -88,14 +88,14 @@ class TestSucceeded:
         assert (of.instance.plan.cycle, of.instance.lease, of.instance.fence) == (2, None, 2)
         assert [event.created_cycle for event in of.instance.events] == [2, 2]
 
-    def test_leading_up_events_that_have_not_begun_close_with_it(self) -> None:
+    def test_leading_up_events_that_have_not_begun_close_with_the_main_event(self) -> None:
         of = life(strategy(reminded(days=0), manualTrigger=True))
         of.decide(Execute(seq=of.main.seq, by=ANN), NOON)
         running(of).conclude(succeeded(), NOON)
         assert of.closed == [("bill", "PROCESSED"), ("remind", "CANCELED")]
         assert of.record("remind").why == "its main event has closed"
 
-    def test_one_that_has_begun_goes_on(self) -> None:
+    def test_a_leading_up_event_that_has_begun_continues(self) -> None:
         of = life(strategy(reminded(days=0)))
         now = at("2026-01-31")
         of.run(of.event("remind"), now, ended(Ending.RETRY, now))
@@ -106,7 +106,7 @@ class TestSucceeded:
             ("bill", "2026-02-28T00:00"),
         ]
 
-    def test_any_other_event_just_closes(self) -> None:
+    def test_an_on_create_event_closes_without_a_new_cycle(self) -> None:
         of = running_greeting()
         of.conclude(succeeded(), NOON)
         assert of.closed == [("greet", "PROCESSED")]
@@ -119,20 +119,20 @@ class TestSucceeded:
         (entry,) = of.audit
         assert (entry.by, entry.command, entry.reason) == ("engine", "succeeded", "the plan has ended")
 
-    def test_also_where_that_is_not_the_main_one(self) -> None:
+    def test_the_last_dated_event_completes_the_instance_even_if_it_is_not_main(self) -> None:
         of = running_greeting(end_date="2026-02-01")
         assert of.open == [("greet", "2026-01-31T00:00")]
         of.conclude(succeeded(), NOON)
         assert of.instance.status is InstanceStatus.COMPLETED
 
-    def test_on_a_paused_instance_the_next_cycle_is_planned_and_waits(self) -> None:
+    def test_a_paused_instance_plans_the_next_cycle_which_waits(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.conclude(succeeded(), LATER)
         assert of.open == [("bill", "2026-02-28T00:00")]
         assert (of.instance.status, stop_of(of.instance).drained_at) == (InstanceStatus.PAUSED, LATER)
 
-    def test_on_a_canceled_one_nothing_follows(self) -> None:
+    def test_a_canceled_instance_plans_no_cycle(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.conclude(succeeded(), LATER)
@@ -149,7 +149,7 @@ class TestSucceeded:
 
 
 class TestRetry:
-    """A failed attempt with another to come: PENDING again, a new run; the plan does not move."""
+    """A failed attempt with another one left: PENDING in a new run. The plan does not move."""
 
     def test_the_event_waits_for_its_next_attempt(self) -> None:
         of = running()
@@ -157,10 +157,10 @@ class TestRetry:
         event = of.main
         assert (event.status, event.attempt, event.run, event.wakeup_seq) == (EventStatus.PENDING, 2, 2, 2)
         assert (event.date, event.due_at) == (LATER, LATER)
-        assert event.last_error == "answered 402"
+        assert event.last_error == "shop/charge returned HTTP 402"
         assert (of.instance.lease, of.instance.status) == (None, InstanceStatus.ACTIVE)
 
-    def test_the_plan_stays_where_it_was(self) -> None:
+    def test_the_plan_does_not_move_after_a_failure(self) -> None:
         of = running()
         of.conclude(ended(Ending.RETRY, NOON), NOON)
         assert of.instance.plan.moment is not None
@@ -168,33 +168,33 @@ class TestRetry:
         of.run(of.main, LATER)
         assert of.open == [("bill", "2026-02-28T00:00")]
 
-    def test_the_attempt_goes_on_from_what_the_run_set_back(self) -> None:
+    def test_the_attempt_continues_from_a_reset_of_the_run(self) -> None:
         of = running()
         end = replace(ended(Ending.RETRY, NOON, attempt=3), resets=("call",))
         of.conclude(end, NOON)
         assert (of.main.attempt, of.main.run, of.main.resets) == (4, 2, ("call",))
 
-    def test_on_a_paused_instance_it_waits(self) -> None:
+    def test_an_event_of_a_paused_instance_waits_for_its_retry(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.conclude(ended(Ending.RETRY, NOON), NOON)
         assert (of.main.status, stop_of(of.instance).drained_at) == (EventStatus.PENDING, NOON)
 
-    def test_on_a_canceled_one_it_closes(self) -> None:
+    def test_an_event_of_a_canceled_instance_closes_instead_of_its_retry(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.conclude(ended(Ending.RETRY, NOON), NOON)
         assert of.closed == [("bill", "CANCELED")]
         assert of.record("bill").why == "instance CANCELED"
 
-    def test_a_parting_event_is_tried_again(self) -> None:
+    def test_an_on_cancel_event_is_retried(self) -> None:
         of = running_part()
         of.conclude(ended(Ending.RETRY, NOON), NOON)
         assert (of.event("part").status, of.event("part").attempt) == (EventStatus.PENDING, 2)
 
 
 class TestExhausted:
-    """Attempts used up: paused where the task says so, else failed."""
+    """Used-up attempts pause the event if `pauseBeforeCancel` is set; otherwise it fails."""
 
     def test_pause_before_cancel_pauses_event_and_instance(self) -> None:
         of = running()
@@ -204,9 +204,9 @@ class TestExhausted:
         assert (stop_of(of.instance).at, stop_of(of.instance).drained_at) == (NOON, NOON)
         assert (stop_of(of.instance).by, stop_of(of.instance).for_event) == ("engine", 1)
         (entry,) = of.audit
-        assert (entry.command, entry.reason) == ("exhausted", "bill: answered 402")
+        assert (entry.command, entry.reason) == ("exhausted", "bill: shop/charge returned HTTP 402")
 
-    def test_on_an_instance_paused_by_an_operator_his_reason_stands(self) -> None:
+    def test_an_operators_pause_keeps_its_reason(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.conclude(ended(Ending.EXHAUSTED, LATER, pauses=True), LATER)
@@ -218,18 +218,21 @@ class TestExhausted:
         of = running(life(strategy(parts=PART)))
         of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
         assert of.closed == [("bill", "FAILED")]
-        assert of.record("bill").why == "answered 402"
+        assert of.record("bill").why == "shop/charge returned HTTP 402"
         assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
         assert of.open == [("part", "2026-01-31T12:00")]
-        assert (of.audit[-1].command, of.audit[-1].reason) == ("exhausted", "bill: answered 402")
+        assert (of.audit[-1].command, of.audit[-1].reason) == (
+            "exhausted",
+            "bill: shop/charge returned HTTP 402",
+        )
 
-    def test_any_other_event_fails_alone(self) -> None:
+    def test_an_on_create_event_fails_without_its_instance(self) -> None:
         of = running_greeting()
         of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
         assert of.closed == [("greet", "FAILED")]
         assert of.instance.status is InstanceStatus.ACTIVE
 
-    def test_and_completes_its_instance_where_it_was_the_last(self) -> None:
+    def test_the_last_dated_event_completes_its_instance_when_it_fails(self) -> None:
         of = running_greeting(end_date="2026-02-01")
         of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
         assert of.instance.status is InstanceStatus.COMPLETED
@@ -241,7 +244,7 @@ class TestExhausted:
         assert of.record("part").event.status is EventStatus.FAILED
         assert of.instance.status is InstanceStatus.CANCELED
 
-    def test_a_main_event_of_an_instance_canceled_meanwhile_too(self) -> None:
+    def test_a_main_event_of_an_instance_canceled_meanwhile_just_fails(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
@@ -250,7 +253,7 @@ class TestExhausted:
 
 
 class TestInDoubt:
-    """A call whose method says `pause`: event and instance wait for an operator."""
+    """Under `inDoubt: "pause"` event and instance wait for an operator."""
 
     def test_event_and_instance_are_paused(self) -> None:
         of = running()
@@ -260,13 +263,13 @@ class TestInDoubt:
         assert (of.instance.status, stop_of(of.instance).for_event) == (InstanceStatus.PAUSED, 1)
         assert of.audit[-1].command == "in_doubt"
 
-    def test_a_parting_event_waits_alone(self) -> None:
+    def test_an_on_cancel_event_in_doubt_waits_alone(self) -> None:
         of = running_part()
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
         assert of.event("part").paused_for is PausedFor.IN_DOUBT
         assert (of.instance.status, of.instance.lease) == (InstanceStatus.CANCELED, None)
 
-    def test_an_event_that_cannot_go_on_closes_marked(self) -> None:
+    def test_an_event_that_cannot_continue_closes_in_doubt(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
@@ -276,15 +279,15 @@ class TestInDoubt:
 
 
 class TestLateRunners:
-    """A runner whose fence has moved is too late: nothing of it is written."""
+    """A runner whose fence has moved is too late: nothing of it is saved."""
 
-    def test_its_conclusion(self) -> None:
+    def test_a_late_conclusion_changes_nothing(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         late = Conclude(seq=1, fence=1, end=succeeded(), in_doubt=False, known_visits=0)
         assert of.decide(late, LATER) == AlreadyThere(instance=of.instance)
 
-    def test_its_setting_down(self) -> None:
+    def test_a_late_wait_or_stop_changes_nothing(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Pause(by=ANN), LATER)
@@ -292,27 +295,27 @@ class TestLateRunners:
         assert of.decide(Wait(seq=1, fence=1, until=None, known_visits=0), LATER) == there
         assert of.decide(Stop(seq=1, fence=1), LATER) == there
 
-    def test_its_orders(self) -> None:
+    def test_late_directives_change_nothing(self) -> None:
         of = running()
         entry = ordered(of, {"attributes": {"level": "gold"}})
         of.claim(of.running, LATER)
         assert of.decide(Apply(seq=1, fence=1, entry=entry), LATER) == AlreadyThere(instance=of.instance)
 
-    def test_of_another_event(self) -> None:
+    def test_a_conclusion_of_another_event_changes_nothing(self) -> None:
         of = running()
         other = Conclude(seq=2, fence=1, end=succeeded(), in_doubt=False, known_visits=0)
         assert of.decide(other, LATER) == AlreadyThere(instance=of.instance)
 
-    def test_a_failed_run_that_does_not_say_why_is_a_mistake_of_ours(self) -> None:
+    def test_a_failed_end_without_a_failure_is_rejected(self) -> None:
         of = running()
-        with pytest.raises(ValueError, match="says why"):
+        with pytest.raises(ValueError, match="must have a failure"):
             of.conclude(RunEnd(how=Ending.RETRY, attempt=1), NOON)
 
 
 class TestRecords:
-    """The record of an event that closed holds how its last run ended."""
+    """The record of a closed event has the end of its last run."""
 
-    def test_the_last_step_is_in_the_record(self) -> None:
+    def test_the_record_holds_the_last_step(self) -> None:
         of = running()
         of.step(DONE, NOON)
         (entry,) = of.event_history(1).entries
@@ -321,36 +324,36 @@ class TestRecords:
         assert verdict.records[0].last == entry
         assert verdict.records[0].in_doubt
 
-    def test_a_doubt_of_an_earlier_run_is_not_forgotten(self) -> None:
+    def test_the_record_keeps_the_doubt_of_an_earlier_run(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.conclude(succeeded(), LATER)
         assert of.record("bill").in_doubt
 
 
-class TestSettingDown:
-    """An event is set down between two steps: for a delay, for a fresh invocation, for a pause."""
+class TestReleasing:
+    """An event is released between two steps: for a delay, for a new invocation, or for a pause."""
 
-    def test_a_delay_makes_it_pending_until_then(self) -> None:
+    def test_a_delay_makes_the_event_pending_until_its_end(self) -> None:
         of = running()
         of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=1), NOON)
         assert (of.main.status, of.main.due_at, of.main.wakeup_seq) == (EventStatus.PENDING, LATER, 2)
         assert (of.main.progress.known_visits, of.main.run, of.instance.lease) == (1, 1, None)
         assert shown(of.main.date) == ["2026-01-31T00:00"]
 
-    def test_going_on_elsewhere_makes_it_queued_now(self) -> None:
+    def test_a_new_invocation_makes_the_event_queued_now(self) -> None:
         of = running()
         of.decide(Wait(seq=1, fence=1, until=None, known_visits=1), LATER)
         assert (of.main.status, of.main.due_at) == (EventStatus.QUEUED, LATER)
         assert of.main.times.scheduled_at == LATER
 
-    def test_a_doubt_that_nobody_has_settled_stays(self) -> None:
+    def test_an_undecided_doubt_stays(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LATER)
         assert (of.main.progress.call_in_doubt, of.main.progress.crashes) == (True, 1)
 
-    def test_a_settled_one_does_not(self) -> None:
+    def test_a_decided_doubt_ends(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
@@ -367,7 +370,7 @@ class TestSettingDown:
             Stop(seq=1, fence=1, known_visits=1, in_doubt=True),
         ],
     )
-    def test_a_call_of_it_that_is_in_doubt_is_remembered(self, command: Command) -> None:
+    def test_a_call_in_doubt_marks_the_event(self, command: Command) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.decide(command, NOON)
@@ -375,25 +378,25 @@ class TestSettingDown:
         of.decide(Cancel(by=ANN), LATER)
         assert of.record("bill").in_doubt
 
-    def test_on_a_paused_instance_it_waits_until_that_is_resumed(self) -> None:
+    def test_an_event_of_a_paused_instance_waits_for_the_resume(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.decide(Wait(seq=1, fence=1, until=None, known_visits=0), LATER)
         assert (of.main.status, stop_of(of.instance).drained_at) == (EventStatus.QUEUED, LATER)
 
-    def test_on_a_canceled_one_it_closes(self) -> None:
+    def test_an_event_of_a_canceled_instance_closes(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.decide(Wait(seq=1, fence=1, until=LATER, known_visits=0), NOON)
         assert of.closed == [("bill", "CANCELED")]
         assert of.instance.events == ()
 
-    def test_a_parting_event_may_wait(self) -> None:
+    def test_an_on_cancel_event_may_wait_for_a_delay(self) -> None:
         of = running_part()
         of.decide(Wait(seq=2, fence=of.instance.fence, until=LATER, known_visits=0), NOON)
         assert of.event("part").status is EventStatus.PENDING
 
-    def test_a_pause_takes_hold_between_two_steps_with_progress_kept(self) -> None:
+    def test_a_pause_takes_effect_between_two_steps_with_progress_kept(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.decide(Stop(seq=1, fence=1), LATER)
@@ -401,7 +404,7 @@ class TestSettingDown:
         assert (of.instance.lease, stop_of(of.instance).drained_at) == (None, LATER)
         assert of.main.progress.first_action is not None
 
-    def test_before_the_first_step_after_a_takeover_the_doubt_is_kept_for_later(self) -> None:
+    def test_a_stop_before_the_first_step_after_a_takeover_keeps_the_doubt(self) -> None:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Pause(by=ANN), LATER)
@@ -409,14 +412,14 @@ class TestSettingDown:
         of.decide(Resume(by=ANN), LATER)
         assert (of.main.status, of.main.progress.call_in_doubt) == (EventStatus.QUEUED, True)
 
-    def test_a_cancel_takes_hold_there_too(self) -> None:
+    def test_a_cancel_takes_effect_between_two_steps(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         of.decide(Stop(seq=1, fence=1), LATER)
         assert of.closed == [("bill", "CANCELED")]
         assert stop_of(of.instance).drained_at == LATER
 
-    def test_what_may_run_is_not_stopped(self) -> None:
+    def test_an_event_that_may_run_is_not_stopped(self) -> None:
         of = running()
         assert of.decide(Stop(seq=1, fence=1), LATER) == AlreadyThere(instance=of.instance)
         of = running_part()
@@ -425,15 +428,15 @@ class TestSettingDown:
 
 
 def ordered(of: Life, directives: Json) -> JournalEntry:
-    """The journal entry of the running event's first step, whose controller ordered something."""
+    """Return the journal entry of the running event's first step, with directives."""
     of.step(Outcome(success=True, directives=directives), NOON)
     return of.event_history(of.running.seq).entries[-1]
 
 
 class TestDirectives:
-    """What a controller ordered is applied once: the event notes the journal entry it came from."""
+    """Directives are applied once: the event stores the journal entry that they came from."""
 
-    def test_attributes_are_merged_and_the_entry_noted(self) -> None:
+    def test_attributes_are_merged_and_the_entry_is_recorded(self) -> None:
         of = running(life(asked=new(level="basic", fee=1)))
         entry = ordered(of, {"attributes": {"level": "gold"}})
         of.applied(Apply(seq=1, fence=1, entry=entry), NOON)
@@ -441,19 +444,19 @@ class TestDirectives:
         assert of.running.applied == (1, 1)
         assert of.audit == []
 
-    def test_not_a_second_time(self) -> None:
+    def test_directives_are_not_applied_a_second_time(self) -> None:
         of = running()
         command = Apply(seq=1, fence=1, entry=ordered(of, {"attributes": {"level": "gold"}}))
         of.decide(command, NOON)
         assert of.decide(command, NOON) == AlreadyThere(instance=of.instance)
 
-    def test_an_entry_without_orders_changes_nothing_but_the_note(self) -> None:
+    def test_an_entry_without_directives_is_only_recorded(self) -> None:
         of = running()
         of.step(DONE, NOON)
         of.applied(Apply(seq=1, fence=1, entry=of.event_history(1).entries[-1]), NOON)
         assert of.running.applied == (1, 1)
 
-    def test_a_canceled_instance_is_told_of_by_the_controller(self) -> None:
+    def test_a_cancel_by_a_controller_is_audited(self) -> None:
         of = running(life(strategy(parts=PART)))
         entry = ordered(of, {"cancelInstance": "policy lapsed"})
         of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
@@ -464,7 +467,7 @@ class TestDirectives:
         assert (of.audit[-1].by, of.audit[-1].command) == ("controller", "directives")
         assert of.audit[-1].reason == "policy lapsed"
 
-    def test_the_event_that_ordered_it_ends_processed(self) -> None:
+    def test_the_event_that_canceled_its_instance_ends_processed(self) -> None:
         of = running(life(strategy(parts=PART)))
         entry = ordered(of, {"cancelInstance": "policy lapsed"})
         of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
@@ -473,7 +476,7 @@ class TestDirectives:
         assert of.closed == [("bill", "PROCESSED")]
         assert (of.instance.is_draining, stop_of(of.instance).drained_at) == (False, LATER)
 
-    def test_a_paused_instance_is_told_of_too(self) -> None:
+    def test_a_pause_by_a_controller_is_audited(self) -> None:
         of = running()
         entry = ordered(of, {"pauseInstance": "card expired"})
         of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
@@ -481,10 +484,12 @@ class TestDirectives:
         assert of.audit[-1].to_state == InstanceStatus.PAUSED
 
 
-class TestTheGymsRetries:
-    """Every charge failing from 08:00:02 on: an hour, a day, three days, then event and instance pause."""
+class TestGymMembership:
+    """Every charge fails from 08:00:02 on: retries after an hour, a day and three days, then event and instance
+    pause.
+    """
 
-    def test_the_charge_is_tried_four_times_and_then_put_on_hold(self) -> None:
+    def test_the_charge_is_tried_four_times_and_then_paused(self) -> None:
         gym = example("gym-membership", requestDelayTime=0)
         of = life(gym, new("2026-02-24T18:45:10", **MEMBER), now="2026-02-24T18:30")
         of.run(of.event("send-welcome"), at("2026-02-24T18:50:10"))
@@ -511,7 +516,7 @@ class TestTheGymsRetries:
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.EXHAUSTED)
         assert of.instance.status is InstanceStatus.PAUSED
 
-    def test_a_resumed_charge_that_succeeds_leaves_the_rhythm_where_it_was(self) -> None:
+    def test_a_resumed_charge_that_succeeds_leaves_the_plan_where_it_was(self) -> None:
         gym = example("gym-membership")
         of = life(gym, new("2026-02-24T18:45:10", **MEMBER), now="2026-02-24T18:30")
         of.run(of.event("send-welcome"), at("2026-02-24T18:50:10"))
@@ -526,10 +531,10 @@ class TestTheGymsRetries:
         assert of.open == [("send-reminder", "2026-03-31T07:00"), ("charge-fee", "2026-04-03T07:00")]
 
 
-class TestTheWaterFilter:
-    """Without a retry one failed shipment fails the event and cancels the instance."""
+class TestWaterFilter:
+    """Without a retry, one failed shipment fails the event and cancels the instance."""
 
-    def test_one_failure_is_the_end(self) -> None:
+    def test_a_single_failure_cancels_the_instance(self) -> None:
         of = life(example("water-filter-refill"), new("2026-01-31T10:00"), now="2026-01-01")
         of.claim(of.main, at("2026-01-31T10:00"))
         of.conclude(of.step(DECLINED, at("2026-01-31T10:00:01")), at("2026-01-31T10:00:01"))
@@ -537,10 +542,10 @@ class TestTheWaterFilter:
         assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
 
 
-class TestAResolutionIsHeededOnce:
-    """What an operator decided counts for the call it is about, not for a later one."""
+class TestResolutionCountsOnce:
+    """An operator's resolution counts for its call, not for a later one."""
 
-    def test_it_is_gone_once_the_run_has_ended(self) -> None:
+    def test_the_resolution_is_gone_after_the_run_has_ended(self) -> None:
         of = running()
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
         doubtful = changed(of.main, status=EventStatus.QUEUED, pause=None, resolution=Resolution.RETRY)

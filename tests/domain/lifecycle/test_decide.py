@@ -1,4 +1,4 @@
-"""`decide` is total: any command on any state comes to a verdict. Source: design section 2."""
+"""`decide` is total: every command on every state has a verdict. Source: design section 2."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,9 +7,9 @@ from tests.lifecycle_walks import RandomLife
 
 
 class TestTotality:
-    """Whatever commands come, at whatever times: a verdict, a sound instance, and rev + 1 only if applied.
+    """Any commands at any times: a verdict, a sound instance, and rev + 1 only if applied.
 
-    What AlreadyThere and Refused answer is the very instance they were asked about.
+    AlreadyThere and Refused return the instance unchanged.
     """
 
     @settings(max_examples=150, deadline=None)

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from shared.domain.calendar.dates import moment_at
-from shared.domain.instance.attributes import attribute_problem, merged
+from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.verdict import Change
 from shared.domain.lifecycle.apply_directives import apply_directives
-from shared.domain.steps.directives import DirectiveError, checked, has_room
+from shared.domain.steps.directives import DirectiveError, check_directives, has_room
 from shared.domain.strategy.model import Strategy
 from tests.factories import (
     HOUR,
@@ -32,7 +32,7 @@ LATER = NOON + timedelta(minutes=5)
 
 
 def check(ordered: dict[str, Any], instance: Instance | None = None, strategy: Strategy = STRATEGY) -> Any:
-    return checked(strategy, instance or an_instance(), ordered, now=NOON)
+    return check_directives(strategy, instance or an_instance(), ordered, now=NOON)
 
 
 def refusal(ordered: dict[str, Any], instance: Instance | None = None, strategy: Strategy = STRATEGY) -> str:
@@ -42,10 +42,10 @@ def refusal(ordered: dict[str, Any], instance: Instance | None = None, strategy:
 
 
 def applied(instance: Instance, ordered: dict[str, Any], strategy: Strategy = STRATEGY) -> Change:
-    """The instance after orders of its running event, checked and then applied five minutes later."""
+    """Return the instance after directives that were checked and then applied five minutes later."""
     event = instance.executing
     assert event is not None
-    clean = checked(strategy, instance, ordered, now=NOON)
+    clean = check_directives(strategy, instance, ordered, now=NOON)
     return apply_directives(strategy, instance, event, clean, now=LATER)
 
 
@@ -57,24 +57,24 @@ def closed(change: Change) -> list[tuple[int, EventStatus]]:
     return [(record.event.seq, record.event.status) for record in change.records]
 
 
-class TestChecked:
-    """Orders are checked when they are given, and kept in a form that can be applied later."""
+class TestChecking:
+    """Directives are checked when they are given, and stored in a form that can be applied later."""
 
-    def test_unknown_ones_are_refused(self) -> None:
+    def test_unknown_directives_are_refused(self) -> None:
         assert refusal({"pauseInstance": "x", "restart": "now"}) == "unknown directive 'restart'"
 
-    def test_null_orders_nothing_but_a_null_response(self) -> None:
+    def test_null_directives_are_dropped_except_a_null_response(self) -> None:
         assert check({"response": None, "cancelInstance": None, "attributes": None}) == {"response": None}
 
     @pytest.mark.parametrize("name", ["cancelInstance", "pauseInstance", "fail"])
-    def test_notes_are_texts(self, name: str) -> None:
+    def test_notes_must_be_strings(self, name: str) -> None:
         assert check({name: "enough"}) == {name: "enough"}
-        assert refusal({name: True}) == f"{name} takes a text"
+        assert refusal({name: True}) == f"{name} must be a string"
 
     def test_long_notes_are_cut(self) -> None:
         assert check({"fail": "x" * 1001}) == {"fail": "x" * 1000}
 
-    def test_the_order_is_not_changed(self) -> None:
+    def test_the_order_of_directives_is_kept(self) -> None:
         ordered = {"createEvents": [{"task": "mail"}], "fail": None}
         check(ordered)
 
@@ -82,7 +82,7 @@ class TestChecked:
 
 
 class TestAttributes:
-    """attributes are merged into the instance's, null removing one; what comes out is checked again."""
+    """attributes are merged into the instance's; null removes one; the result is checked again."""
 
     SCHEMA = strategy_from(
         settings(
@@ -94,40 +94,40 @@ class TestAttributes:
     )
     MEMBER = an_instance(attributes={"fee": 39.5, "vip": True})
 
-    def test_merged(self) -> None:
-        assert merged(self.MEMBER, {"fee": 40, "vip": None, "new": "x"}) == {"fee": 40, "new": "x"}
+    def test_attributes_merge_by_name(self) -> None:
+        assert merge_attributes(self.MEMBER, {"fee": 40, "vip": None, "new": "x"}) == {"fee": 40, "new": "x"}
 
     def test_a_whole_number_is_a_float64_too(self) -> None:
         assert check({"attributes": {"fee": 40}}, self.MEMBER, self.SCHEMA) == {"attributes": {"fee": 40}}
 
-    def test_one_may_be_removed(self) -> None:
+    def test_a_null_removes_an_attribute(self) -> None:
         assert check({"attributes": {"vip": None}}, self.MEMBER, self.SCHEMA) == {"attributes": {"vip": None}}
 
-    def test_the_schema_of_the_strategy_holds(self) -> None:
+    def test_the_schema_of_the_strategy_is_enforced(self) -> None:
         assert refusal({"attributes": {"fee": "much"}}, self.MEMBER, self.SCHEMA).startswith(
             "attributes: /fee: "
         )
         assert refusal({"attributes": {"fee": None}}, self.MEMBER, self.SCHEMA).startswith("attributes: /: ")
 
     @pytest.mark.parametrize("value", [[1], {"a": 1}])
-    def test_they_are_flat(self, value: Any) -> None:
+    def test_attributes_must_be_flat(self, value: Any) -> None:
         why = refusal({"attributes": {"a": value}})
 
-        assert why == "attributes: 'a' is not a text, a number or a boolean"
+        assert why == "attributes: 'a' must be a string, a number or a boolean"
 
-    def test_they_take_16_kb_at_most(self) -> None:
+    def test_attributes_take_at_most_16_kb(self) -> None:
         full = an_instance(attributes={"a": "x" * (16 * 1024 - 8)})
         assert check({"attributes": {}}, full) == {"attributes": {}}
 
-        assert refusal({"attributes": {"b": 1}}, full) == "attributes: they take more than 16 KB"
+        assert refusal({"attributes": {"b": 1}}, full) == "attributes: must take at most 16 KB"
 
-    def test_they_are_an_object(self) -> None:
-        assert refusal({"attributes": ["fee"]}) == "attributes takes an object"
+    def test_attributes_must_be_an_object(self) -> None:
+        assert refusal({"attributes": ["fee"]}) == "attributes must be an object"
 
-    def test_attribute_problem_finds_none_in_good_ones(self) -> None:
+    def test_valid_attributes_have_no_problem(self) -> None:
         assert attribute_problem(STRATEGY, {"a": "x", "b": 1, "c": 1.5, "d": True}) is None
 
-    def test_applied(self) -> None:
+    def test_attributes_are_applied_to_the_instance(self) -> None:
         instance = running(a_running_event(), attributes={"fee": 39.5, "vip": True})
         change = applied(instance, {"attributes": {"fee": 40, "vip": None}})
 
@@ -136,9 +136,9 @@ class TestAttributes:
 
 
 class TestCreateEvents:
-    """createEvents takes {task, date?, data?, manualTrigger?}; the date is now unless one is given."""
+    """Each entry is {task, date?, data?, manualTrigger?}; the default date is now."""
 
-    def test_in_full(self) -> None:
+    def test_an_entry_with_all_members_is_normalised(self) -> None:
         order = {
             "task": "mail",
             "date": "2026-03-01T09:00:00+01:00",
@@ -157,19 +157,19 @@ class TestCreateEvents:
             ]
         }
 
-    def test_the_least(self) -> None:
+    def test_an_entry_with_only_a_task_has_defaults(self) -> None:
         order = {"task": "mail", "date": None, "data": None, "manualTrigger": None}
         asked = [{"task": "mail", "date": "2026-01-31T12:00:00.000Z", "data": {}, "manualTrigger": False}]
 
         assert check({"createEvents": [{"task": "mail"}]}) == {"createEvents": asked}
         assert check({"createEvents": [order]}) == {"createEvents": asked}
 
-    def test_a_date_may_be_one_of_python(self) -> None:
+    def test_a_date_may_be_a_python_datetime(self) -> None:
         order = {"task": "mail", "date": datetime(2026, 3, 1, tzinfo=UTC)}
 
         assert check({"createEvents": [order]})["createEvents"][0]["date"] == "2026-03-01T00:00:00.000Z"
 
-    def test_under_manual_trigger_they_wait_on_hold(self) -> None:
+    def test_events_under_a_manual_trigger_are_onhold(self) -> None:
         manual = strategy_from(settings(task("mail"), config={"manualTrigger": True}))
 
         (order,) = check({"createEvents": [{"task": "mail", "manualTrigger": False}]}, strategy=manual)[
@@ -180,28 +180,31 @@ class TestCreateEvents:
     @pytest.mark.parametrize(
         ("order", "why"),
         [
-            ("mail", "createEvents takes {task, date?, data?, manualTrigger?}"),
-            ({"task": "mail", "when": "now"}, "createEvents takes {task, date?, data?, manualTrigger?}"),
+            ("mail", "createEvents: each entry must be {task, date?, data?, manualTrigger?}"),
+            (
+                {"task": "mail", "when": "now"},
+                "createEvents: each entry must be {task, date?, data?, manualTrigger?}",
+            ),
             ({}, "createEvents: there is no task None"),
             ({"task": "call"}, "createEvents: there is no task 'call'"),
             ({"task": ["mail"]}, "createEvents: there is no task ['mail']"),
-            ({"task": "mail", "data": "a"}, "createEvents: data is a map of texts"),
-            ({"task": "mail", "data": {"a": 1}}, "createEvents: data is a map of texts"),
-            ({"task": "mail", "data": {"a": "x" * 4096}}, "createEvents: data takes at most 4 KB"),
-            ({"task": "mail", "manualTrigger": "yes"}, "createEvents: manualTrigger is a boolean"),
+            ({"task": "mail", "data": "a"}, "createEvents: data must be an object of strings"),
+            ({"task": "mail", "data": {"a": 1}}, "createEvents: data must be an object of strings"),
+            ({"task": "mail", "data": {"a": "x" * 4096}}, "createEvents: data must take at most 4 KB"),
+            ({"task": "mail", "manualTrigger": "yes"}, "createEvents: manualTrigger must be true or false"),
             (
                 {"task": "mail", "date": "tomorrow"},
                 "createEvents: 'tomorrow' is not a date and time with an offset such as 2026-01-31T10:00:00Z",
             ),
         ],
     )
-    def test_anything_else_is_refused(self, order: Any, why: str) -> None:
+    def test_invalid_entries_are_refused(self, order: Any, why: str) -> None:
         assert refusal({"createEvents": [order]}) == why
 
-    def test_it_takes_a_list(self) -> None:
-        assert refusal({"createEvents": {"task": "mail"}}) == "createEvents takes a list"
+    def test_create_events_must_be_a_list(self) -> None:
+        assert refusal({"createEvents": {"task": "mail"}}) == "createEvents must be a list"
 
-    def test_applied(self) -> None:
+    def test_events_are_created_on_the_instance(self) -> None:
         order = {"task": "mail", "date": "2026-03-01T09:00:00Z", "data": {"a": "b"}}
         change = applied(
             running(a_running_event(), cycle=3),
@@ -228,47 +231,50 @@ class TestCreateEvents:
 
 
 class TestRoom:
-    """An instance holds at most 50 unfinished events; 21 places are the plan's: 29 others."""
+    """ "29 places for events outside the plan"; 21 of the 50 are reserved for the plan."""
 
     def crowded(self, others: int) -> Instance:
         events = [mail(seq, date=NOON + HOUR) for seq in range(2, others + 2)]
         return running(a_running_event(), *events)
 
-    def test_twenty_nine(self) -> None:
+    def test_twenty_nine_events_fit_beside_the_plan(self) -> None:
         assert has_room(self.crowded(28))
         assert not has_room(self.crowded(29))
         assert has_room(self.crowded(27), 2)
         assert not has_room(self.crowded(28), 2)
 
-    def test_the_plans_own_do_not_count(self) -> None:
+    def test_events_of_the_plan_do_not_count(self) -> None:
         leading = [an_event(seq, kind=EventKind.LEADING_UP) for seq in range(2, 22)]
 
         assert has_room(an_instance(an_event(), *leading), 29)
 
-    def test_an_order_beyond_is_refused(self) -> None:
+    def test_a_directive_beyond_the_room_is_refused(self) -> None:
         why = refusal({"createEvents": [{"task": "mail"}] * 2}, self.crowded(28))
 
         assert why == "createEvents: the instance has too many unfinished events"
 
-    def test_one_for_which_the_room_has_gone_since_is_left_out(self) -> None:
+    def test_an_event_is_left_out_if_the_room_is_gone_when_it_is_applied(self) -> None:
         instance = self.crowded(28)
-        clean = checked(STRATEGY, self.crowded(27), {"createEvents": [{"task": "mail"}] * 2}, now=NOON)
+        clean = check_directives(
+            STRATEGY, self.crowded(27), {"createEvents": [{"task": "mail"}] * 2}, now=NOON
+        )
         change = apply_directives(STRATEGY, instance, instance.events[0], clean, now=LATER)
 
         assert len(change.instance.events) == 30
 
 
 class TestCancelTasks:
-    """cancelTasks closes the events of these tasks, never the running event nor one in flight. Without its
-    main event the plan goes on with the next cycle."""
+    """cancelTasks closes the events of these tasks, except running ones. Without its main event the plan continues
+    with the next cycle.
+    """
 
-    def test_takes_task_keys(self) -> None:
+    def test_cancel_tasks_takes_task_keys(self) -> None:
         assert check({"cancelTasks": ["mail", "mail", "charge"]}) == {"cancelTasks": ["mail", "charge"]}
-        assert refusal({"cancelTasks": "mail"}) == "cancelTasks takes a list of task keys"
-        assert refusal({"cancelTasks": [1]}) == "cancelTasks takes a list of task keys"
+        assert refusal({"cancelTasks": "mail"}) == "cancelTasks must be a list of task keys"
+        assert refusal({"cancelTasks": [1]}) == "cancelTasks must be a list of task keys"
         assert refusal({"cancelTasks": ["call"]}) == "cancelTasks: there is no task 'call'"
 
-    def test_their_events_are_closed(self) -> None:
+    def test_events_of_the_tasks_are_closed(self) -> None:
         instance = running(a_running_event(), mail(2), mail(3, task="survey"), mail(4))
         change = applied(instance, {"cancelTasks": ["mail"]})
 
@@ -277,19 +283,19 @@ class TestCancelTasks:
         assert [event.seq for event in change.instance.events] == [1, 3]
         assert change.instance.status is InstanceStatus.ACTIVE
 
-    def test_never_the_running_one(self) -> None:
+    def test_the_running_event_is_never_closed(self) -> None:
         instance = running(a_running_event())
         change = applied(instance, {"cancelTasks": ["charge"]})
 
         assert change.instance == instance
         assert change.records == ()
 
-    def test_never_one_in_flight(self) -> None:
+    def test_an_executing_event_is_never_closed(self) -> None:
         instance = running(a_running_event(), mail(status=EventStatus.EXECUTING))
 
         assert applied(instance, {"cancelTasks": ["mail"]}).records == ()
 
-    def test_without_its_main_event_the_next_cycle_is_planned(self) -> None:
+    def test_the_next_cycle_is_planned_without_the_main_event(self) -> None:
         instance = running(
             mail(1, status=EventStatus.EXECUTING, begun_at=NOON),
             an_event(2, date=NOON + HOUR),
@@ -306,7 +312,7 @@ class TestCancelTasks:
         assert (main.date, main.status) == (datetime(2026, 2, 28, 13, tzinfo=UTC), EventStatus.PENDING)
         assert [event.seq for event in change.instance.events] == [1, 4, 5]
 
-    def test_a_plan_that_cannot_go_on_ends_and_is_not_paused(self) -> None:
+    def test_a_plan_that_cannot_continue_ends_and_is_not_paused(self) -> None:
         document = settings(task("charge"), task("mail"))
         document["schedule"]["calendars"][0]["scheduleAfter"]["from"] = "missing"
         instance = running(mail(1, status=EventStatus.EXECUTING, begun_at=NOON), an_event(2))
@@ -319,13 +325,13 @@ class TestCancelTasks:
 
 
 class TestCancelInstance:
-    """The event that orders it goes on to its own end; its siblings are closed, on-cancel events created."""
+    """ "A running event that cancels its instance runs to its end (PROCESSED); its siblings are canceled"."""
 
     STRATEGY = strategy_from(
         settings(task("charge"), task("mail"), onCancelTasks=[{"task": "mail", "delayBy": hours(1)}])
     )
 
-    def test_the_running_event_may_run_on(self) -> None:
+    def test_the_running_event_may_continue(self) -> None:
         change = applied(
             running(a_running_event(), mail()), {"cancelInstance": "not in force"}, self.STRATEGY
         )
@@ -339,7 +345,7 @@ class TestCancelInstance:
         assert (farewell.kind, farewell.date) == (EventKind.ON_CANCEL, LATER + HOUR)
         assert closed(change) == [(2, EventStatus.CANCELED)]
 
-    def test_the_instance_says_who_and_why(self) -> None:
+    def test_the_instance_has_author_and_reason(self) -> None:
         after = applied(running(a_running_event()), {"cancelInstance": "not in force"}).instance
 
         assert (after.status, after.cancel_reason) == (
@@ -353,7 +359,7 @@ class TestCancelInstance:
         )
         assert after.is_draining
 
-    def test_it_goes_before_pausing_and_canceling_tasks(self) -> None:
+    def test_cancel_instance_applies_before_pausing_and_canceling_tasks(self) -> None:
         change = applied(
             running(mail(1, status=EventStatus.EXECUTING), an_event(2)),
             {"cancelInstance": "x", "pauseInstance": "y", "cancelTasks": ["charge"]},
@@ -363,7 +369,7 @@ class TestCancelInstance:
         assert change.instance.plan.cycle == 1
         assert closed(change) == [(2, EventStatus.CANCELED)]
 
-    def test_what_is_created_with_it_is_closed_with_it(self) -> None:
+    def test_an_event_created_with_the_cancel_is_closed(self) -> None:
         change = applied(
             running(a_running_event()), {"cancelInstance": "x", "createEvents": [{"task": "mail"}]}
         )
@@ -372,9 +378,9 @@ class TestCancelInstance:
 
 
 class TestPauseInstance:
-    """An active instance is paused, its running event draining; an instance that is PAUSED stays as it is."""
+    """An active instance is paused while its running event finishes; a PAUSED instance stays as it is."""
 
-    def test_an_active_one(self) -> None:
+    def test_an_active_instance_is_paused(self) -> None:
         before = running(a_running_event(), mail())
         after = applied(before, {"pauseInstance": "check first"}).instance
 
@@ -386,7 +392,7 @@ class TestPauseInstance:
         )
         assert after.is_draining
 
-    def test_one_that_is_paused_already(self) -> None:
+    def test_a_paused_instance_keeps_its_pause(self) -> None:
         before = running(a_running_event(), status=InstanceStatus.PAUSED, stop=a_stop(note="mine"))
         change = applied(before, {"pauseInstance": "check first"})
 
@@ -394,10 +400,10 @@ class TestPauseInstance:
 
 
 class TestAFinalInstance:
-    """In a final instance lifecycle directives do nothing; attributes still change."""
+    """ "In a final instance the lifecycle directives do nothing"."""
 
     @pytest.mark.parametrize("status", [InstanceStatus.CANCELED, InstanceStatus.COMPLETED])
-    def test_only_attributes_change(self, status: InstanceStatus) -> None:
+    def test_only_attributes_change_on_a_final_instance(self, status: InstanceStatus) -> None:
         before = running(a_running_event(after_cancellation=True), mail(), status=status)
         change = applied(
             before,

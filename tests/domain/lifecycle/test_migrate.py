@@ -1,4 +1,4 @@
-"""Another version of a strategy for an instance. Source: design section 7."""
+"""Migrating an instance to another version of its strategy. Source: design section 7."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -32,7 +32,7 @@ NOON = at("2026-01-31T12:00")
 
 
 def version(number: int, of: Strategy, *, without: tuple[str, ...] = ()) -> Strategy:
-    """A further version of a strategy, some of its tasks gone."""
+    """Return a further version of a strategy, without some of its tasks."""
     tasks = {key: task for key, task in of.definition.tasks.items() if key not in without}
     return replace(of, version=number, definition=replace(of.definition, tasks=tasks))
 
@@ -42,14 +42,14 @@ def migrated(of: Life, to: Strategy, now: str = "2026-01-15") -> Verdict:
 
 
 def begun(of: Strategy | None = None, **asked: Json) -> Life:
-    """Planned for the last of January, created on the 10th."""
+    """Return a life planned for the end of January, created on the 10th."""
     return life(of, new("2026-01-31", **asked), now="2026-01-10")
 
 
 class TestMoving:
-    """What is planned keeps its date; the next cycle is planned by the new version."""
+    """Planned events keep their dates; the new version plans the next cycle."""
 
-    def test_the_open_cycle_stays_and_the_next_one_is_the_new_version_s(self) -> None:
+    def test_the_open_cycle_stays_and_the_new_version_plans_the_next_one(self) -> None:
         of = begun()
         to = version(2, strategy(calendar(DAILY)))
 
@@ -62,30 +62,30 @@ class TestMoving:
         of.run(of.main, at("2026-01-31"))
         assert of.open == [("bill", "2026-02-01T00:00")]
 
-    def test_it_is_audited(self) -> None:
+    def test_a_migration_is_audited(self) -> None:
         of = begun()
         migrated(of, version(3, of.strategy))
         assert (of.audit[-1].by, of.audit[-1].command) == ("ann", "migrate 1 to 3")
 
-    def test_the_version_it_is_on_changes_nothing(self) -> None:
+    def test_migrating_to_the_current_version_changes_nothing(self) -> None:
         of = begun()
         assert isinstance(migrated(of, of.strategy), AlreadyThere)
 
     @pytest.mark.parametrize("way_back", [1, 7])
-    def test_an_earlier_one_will_do(self, way_back: int) -> None:
+    def test_an_earlier_version_is_allowed(self, way_back: int) -> None:
         of = begun()
         migrated(of, version(5, of.strategy))
         of.strategy = version(5, of.strategy)
         assert isinstance(migrated(of, version(way_back, of.strategy)), Applied)
 
-    def test_one_that_has_ended_is_left_alone(self) -> None:
+    def test_an_ended_instance_is_refused(self) -> None:
         of = begun()
         of.decide(Cancel(by=ANN), at("2026-01-15"))
         verdict = migrated(of, version(2, of.strategy))
         assert isinstance(verdict, Refused)
         assert verdict.why == "the instance is CANCELED"
 
-    def test_attributes_must_fit(self) -> None:
+    def test_attributes_must_fit_the_new_version(self) -> None:
         of = begun(level="gold")
         strict = strategy(parts={"instanceValidation": {"properties": {"level": {"type": "float64"}}}})
         verdict = migrated(of, version(2, strict))
@@ -93,24 +93,24 @@ class TestMoving:
         assert verdict.rule == "attributes"
         assert verdict.why.startswith("the attributes do not fit version 2: /level: ")
 
-    def test_in_another_zone_the_plan_keeps_its_instant_and_is_asked_for_anew(self) -> None:
+    def test_another_zone_keeps_the_instant_and_takes_a_new_anchor(self) -> None:
         of = begun(strategy(timezone="Europe/Madrid"))
         migrated(of, version(2, strategy(timezone="Asia/Manila")))
         plan = of.instance.plan.moment
         assert plan is not None
         assert (plan.at, plan.anchor.hour) == (at("2026-01-31"), 8)
 
-    def test_a_paused_one_stays_paused(self) -> None:
+    def test_a_paused_instance_stays_paused(self) -> None:
         of = begun()
         of.decide(Pause(by=ANN), at("2026-01-15"))
         migrated(of, version(2, of.strategy, without=("bill",)))
         assert of.instance.status is InstanceStatus.PAUSED
 
 
-class TestWhatHasBegun:
+class TestBegunEvents:
     """An event is bound to its version at its first claim and ends on it."""
 
-    def test_it_ends_on_its_own(self) -> None:
+    def test_a_begun_event_ends_on_its_own_version(self) -> None:
         of = begun(strategy(retry=retries(2)))
         of.run(of.main, at("2026-01-31"), ended(Ending.RETRY, at("2026-01-31")))
         to = version(2, of.strategy, without=("bill",))
@@ -118,7 +118,7 @@ class TestWhatHasBegun:
         assert of.main.claim.version == 1
         assert of.main.status is EventStatus.PENDING
 
-    def test_an_order_for_a_task_that_is_gone_is_left_out(self) -> None:
+    def test_a_directive_for_a_removed_task_is_left_out(self) -> None:
         of = begun()
         of.claim(of.main, at("2026-01-31"))
         orders = {
@@ -135,10 +135,10 @@ class TestWhatHasBegun:
         assert [event.task for event in of.instance.events] == ["bill"]
 
 
-class TestWhatIsGone:
-    """Events that have not begun and whose task is gone are canceled; a main one skips its cycle."""
+class TestRemovedTasks:
+    """Events that have not begun are canceled if their task is gone; a main event skips its cycle."""
 
-    def test_a_leading_up_one(self) -> None:
+    def test_a_leading_up_event_of_a_removed_task_is_canceled(self) -> None:
         of = begun(strategy(reminded()))
         to = version(2, strategy(calendar()), without=("remind",))
         verdict = migrated(of, to)
@@ -152,35 +152,35 @@ class TestWhatIsGone:
             "version 2 has no such task",
         )
 
-    def test_a_main_one_skips_its_cycle_and_the_new_version_plans_the_next(self) -> None:
+    def test_a_main_event_skips_its_cycle_and_the_new_version_plans_the_next(self) -> None:
         of = begun()
         to = version(2, strategy(calendar(DAILY, task="greet")), without=("bill",))
         migrated(of, to)
         assert of.open == [("greet", "2026-02-01T00:00")]
         assert (of.instance.plan.cycle, of.closed) == (2, [("bill", "CANCELED")])
 
-    def test_where_the_new_version_cannot_plan_it_the_instance_ends(self) -> None:
+    def test_the_instance_ends_if_the_new_version_cannot_plan_the_cycle(self) -> None:
         of = begun()
         to = version(2, strategy(calendar(task="greet", runOnCycle=7)), without=("bill",))
         migrated(of, to)
         assert of.instance.cancel_reason is CancelReason.CREATE_CYCLE_ERROR
 
-    def test_where_nothing_is_left_of_the_plan_it_completes(self) -> None:
+    def test_the_instance_completes_if_nothing_of_the_plan_is_left(self) -> None:
         of = begun(end_date="2026-02-15")
         to = version(2, strategy(calendar(task="greet")), without=("bill",))
         migrated(of, to)
         assert of.instance.status is InstanceStatus.COMPLETED
 
 
-class TestThePreview:
-    """What becomes of the coming dates."""
+class TestPreview:
+    """The changes of the coming dates."""
 
     def changes(self, of: Life, to: Strategy) -> PlanChanges:
         before = forecast(of.strategy, of.instance, cycles=3, now=NOON - timedelta(days=20))
         migrated(of, to)
         return plan_changes(before, forecast(to, of.instance, cycles=3, now=NOON - timedelta(days=20)))
 
-    def test_dates_move(self) -> None:
+    def test_moved_dates_are_listed(self) -> None:
         of = begun()
         found = self.changes(of, version(2, strategy(calendar({"unit": "days", "amount": 20}))))
         assert (found.appear, found.vanish) == ((), ())
@@ -189,7 +189,7 @@ class TestThePreview:
             (3, at("2026-03-12"), at("2026-03-31")),
         ]
 
-    def test_dates_appear_and_vanish(self) -> None:
+    def test_new_and_removed_dates_are_listed(self) -> None:
         of = begun(strategy(reminded()))
         twice = reminded(days=1)
         twice["leadingUpTasks"].append({"task": "greet", "scheduleBefore": {"unit": "days", "amount": 9}})
@@ -203,11 +203,11 @@ class TestThePreview:
         )
         assert {(one.cycle, one.task) for one in gone.vanish} == {(2, "greet"), (2, "remind")}
 
-    def test_nothing_changes_by_itself(self) -> None:
+    def test_equal_forecasts_have_no_changes(self) -> None:
         of = begun()
         assert self.changes(of, version(2, of.strategy)) == PlanChanges()
 
-    def test_a_date_tells_its_cycle_task_and_kind(self) -> None:
+    def test_a_date_has_its_cycle_task_and_kind(self) -> None:
         one = PlannedDate(cycle=1, task="bill", main=True, date=NOON)
         assert MovedDate(now=one, before=NOON).now is one
 

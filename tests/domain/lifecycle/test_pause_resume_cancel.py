@@ -1,4 +1,4 @@
-"""What operators do to an instance. Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4."""
+"""Operators' commands on an instance. Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,7 +66,7 @@ def completed() -> Life:
 
 
 def running(of: Life | None = None) -> Life:
-    """A life whose bill runs, claimed at noon."""
+    """Return a life whose bill runs, claimed at noon."""
     of = of or active()
     of.claim(of.main, NOON)
     assert of.instance.executing is not None
@@ -80,7 +80,7 @@ def in_doubt(of: Life | None = None) -> Life:
 
 
 class TestVerdicts:
-    """Every command on every status comes to one verdict."""
+    """Every command on every status has one verdict."""
 
     @pytest.mark.parametrize(
         ("command", "verdicts"),
@@ -106,20 +106,20 @@ class TestVerdicts:
     @pytest.mark.parametrize(
         "command", [Pause(by=ANN), Resume(by=ANN), Cancel(by=ANN)], ids=["pause", "resume", "cancel"]
     )
-    def test_a_second_time_it_is_already_there(self, make: Callable[[], Life], command: Command) -> None:
+    def test_a_repeated_command_is_already_there(self, make: Callable[[], Life], command: Command) -> None:
         of = make()
         first = of.decide(command, LATER)
         expected = Refused if isinstance(first, Refused) else AlreadyThere
         assert isinstance(of.decide(command, LATER), expected)
 
-    def test_a_refusal_says_what_stands_against_it(self) -> None:
+    def test_a_refusal_names_the_status(self) -> None:
         verdict = completed().decide(Cancel(by=ANN), LATER)
         assert isinstance(verdict, Refused)
         assert (verdict.why, verdict.rule) == ("the instance is COMPLETED", "state")
 
     @pytest.mark.parametrize("make", [canceled, completed])
     @pytest.mark.parametrize("command", [Pause(by=ANN), Resume(by=ANN)], ids=["pause", "resume"])
-    def test_what_is_final_is_neither_paused_nor_resumed(
+    def test_a_final_instance_is_neither_paused_nor_resumed(
         self, make: Callable[[], Life], command: Command
     ) -> None:
         of = make()
@@ -129,15 +129,15 @@ class TestVerdicts:
 
 
 class TestPause:
-    """Events stay as they are and do not start; a running one stops after its current step."""
+    """Events keep their state and do not start; a running one stops after its current step."""
 
-    def test_it_notes_who_and_why(self) -> None:
+    def test_a_pause_records_author_and_reason(self) -> None:
         of = paused()
         assert of.instance.status is InstanceStatus.PAUSED
         assert (stop_of(of.instance).at, stop_of(of.instance).by) == (NOON, "ann")
         assert (of.instance.stop_note, stop_of(of.instance).for_event) == ("asked by phone", None)
 
-    def test_pausing_twice_changes_nothing(self) -> None:
+    def test_pausing_a_paused_instance_changes_nothing(self) -> None:
         of = paused()
         assert of.decide(Pause(by=ANN), LATER) == AlreadyThere(instance=of.instance)
 
@@ -147,7 +147,7 @@ class TestPause:
         of.decide(Pause(by=ANN), NOON)
         assert of.instance.events == before
 
-    def test_with_nothing_running_it_has_drained_at_once(self) -> None:
+    def test_an_idle_instance_has_drained_at_once(self) -> None:
         of = paused()
         assert (of.instance.is_draining, stop_of(of.instance).drained_at) == (False, NOON)
 
@@ -157,7 +157,7 @@ class TestPause:
         assert (of.instance.is_draining, stop_of(of.instance).drained_at) == (True, None)
         assert of.running.status is EventStatus.EXECUTING
 
-    def test_the_audit_tells_of_it(self) -> None:
+    def test_a_pause_is_audited_with_both_statuses(self) -> None:
         (entry,) = paused().audit
         assert (entry.by, entry.command, entry.reason, entry.at) == ("ann", "pause", "asked by phone", NOON)
         assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
@@ -165,35 +165,35 @@ class TestPause:
 
 
 class TestKill:
-    """A step in flight is not waited for: the fence moves, and its late result is discarded."""
+    """The step in flight is interrupted: the fence moves, and its late result is discarded."""
 
-    def test_with_a_pause_the_event_waits_in_doubt(self) -> None:
+    def test_a_pause_with_kill_leaves_the_event_in_doubt(self) -> None:
         of = running()
         of.decide(Pause(by=ANN, kill=True), NOON)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert (of.main.progress.call_in_doubt, of.main.in_doubt) == (True, True)
         assert (of.instance.fence, of.instance.lease, stop_of(of.instance).drained_at) == (2, None, NOON)
 
-    def test_with_a_pause_and_nothing_running_it_is_a_pause(self) -> None:
+    def test_a_pause_with_kill_and_no_running_event_just_pauses(self) -> None:
         of = active()
         of.decide(Pause(by=ANN, kill=True), NOON)
         assert (of.instance.fence, of.main.status) == (0, EventStatus.PENDING)
 
-    def test_after_a_pause_it_still_kills(self) -> None:
+    def test_kill_works_after_a_pause(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.decide(Pause(by=ANN, kill=True), LATER)
         assert (of.main.paused_for, stop_of(of.instance).drained_at) == (PausedFor.OPERATOR, LATER)
         assert (of.audit[-1].command, of.audit[-1].to_state) == ("kill", InstanceStatus.PAUSED)
 
-    def test_with_a_cancel_the_event_closes_in_doubt(self) -> None:
+    def test_a_cancel_with_kill_closes_the_event_in_doubt(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN, kill=True), NOON)
         record = of.record("bill")
         assert (record.event.status, record.in_doubt, record.fence) == (EventStatus.CANCELED, True, 2)
         assert (of.instance.fence, of.instance.lease, stop_of(of.instance).drained_at) == (2, None, NOON)
 
-    def test_after_a_cancel_it_still_kills(self) -> None:
+    def test_kill_works_after_a_cancel(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), NOON)
         assert of.instance.is_draining
@@ -201,13 +201,13 @@ class TestKill:
         assert of.record("bill").why == "killed"
         assert (stop_of(of.instance).drained_at, of.audit[-1].command) == (LATER, "kill")
 
-    def test_a_parting_event_is_spared(self) -> None:
+    def test_an_on_cancel_event_is_not_killed(self) -> None:
         of = canceled()
         of.claim(of.event("part"), at("2026-02-01T12:00"))
         verdict = of.decide(Cancel(by=ANN, kill=True), at("2026-02-01T12:00"))
         assert verdict == AlreadyThere(instance=of.instance)
 
-    def test_an_operators_earlier_decision_is_asked_for_again(self) -> None:
+    def test_kill_discards_an_operators_earlier_resolution(self) -> None:
         of = in_doubt()
         of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), LATER)
         of.claim(of.main, LATER)
@@ -225,13 +225,13 @@ class TestCancel:
         assert verdict.canceled_events == 3
         assert of.record("bill").why == "instance canceled: HTTP_REQUEST"
 
-    def test_one_in_flight_is_counted_and_closed_by_its_runner(self) -> None:
+    def test_a_running_event_is_counted_and_closed_by_its_runner(self) -> None:
         of = running()
         verdict = of.applied(Cancel(by=ANN), NOON)
         assert (verdict.canceled_events, verdict.records) == (1, ())
         assert of.running.status is EventStatus.EXECUTING
 
-    def test_one_left_by_a_dead_runner_closes_at_once(self) -> None:
+    def test_an_event_of_a_crashed_runner_closes_at_once(self) -> None:
         of = running()
         of.decide(Cancel(by=ANN), LATER)
         assert of.closed == [("bill", "CANCELED")]
@@ -249,7 +249,7 @@ class TestCancel:
         assert of.open == [("part", "2026-02-01T12:00")]
         assert (part.after_cancellation, part.status) == (True, EventStatus.PENDING)
 
-    def test_canceling_twice_changes_nothing(self) -> None:
+    def test_canceling_a_canceled_instance_changes_nothing(self) -> None:
         of = canceled()
         assert of.decide(Cancel(by=ANN), LATER) == AlreadyThere(instance=of.instance)
 
@@ -266,9 +266,9 @@ class TestCancel:
 
 
 class TestResume:
-    """ACTIVE again: paused events go on, each as its reason says."""
+    """The instance is ACTIVE again, and paused events continue according to why they were paused."""
 
-    def test_nothing_of_the_pause_is_left(self) -> None:
+    def test_a_resume_clears_the_pause(self) -> None:
         of = paused()
         of.decide(Resume(by=ANN), LATER)
         assert of.instance.status is InstanceStatus.ACTIVE
@@ -288,7 +288,7 @@ class TestResume:
             2,
         )
 
-    def test_what_an_operator_paused_goes_on_where_it_stopped(self) -> None:
+    def test_an_event_paused_by_an_operator_continues_at_its_step(self) -> None:
         of = running()
         of.decide(Pause(by=ANN, kill=True), NOON)
         first_action = of.main.progress.first_action
@@ -299,13 +299,13 @@ class TestResume:
             first_action,
         )
 
-    def test_a_call_in_doubt_waits_on_for_its_decision(self) -> None:
+    def test_a_call_in_doubt_still_waits_for_its_decision(self) -> None:
         of = in_doubt()
         of.decide(Resume(by=ANN), LATER)
         assert of.instance.status is InstanceStatus.ACTIVE
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
 
-    def test_while_it_still_drains_the_runner_just_goes_on(self) -> None:
+    def test_a_draining_runner_continues_after_a_resume(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.decide(Resume(by=ANN), NOON)
@@ -323,9 +323,9 @@ class TestResume:
 
 
 class TestExecute:
-    """An event that waits for its date or for an operator wants to run now."""
+    """An event that waits for its date or for an operator runs now."""
 
-    def test_an_event_on_hold_is_queued(self) -> None:
+    def test_an_onhold_event_is_queued(self) -> None:
         of = life(strategy(manualTrigger=True))
         of.decide(Execute(seq=1, by=ANN), LATER)
         event = of.main
@@ -333,18 +333,18 @@ class TestExecute:
         assert (event.date, event.wakeup_seq) == (at("2026-01-31"), 2)
         assert of.audit[-1].command == "execute"
 
-    def test_one_that_waits_for_its_date_runs_ahead_of_it(self) -> None:
+    def test_an_event_that_waits_for_its_date_runs_before_it(self) -> None:
         of = life(asked=new("2026-03-01"))
         of.decide(Execute(seq=1, by=ANN), NOON)
         of.claim(of.main, NOON)
         assert of.running.seq == 1
 
-    def test_twice_is_already_there(self) -> None:
+    def test_executing_a_queued_event_is_already_there(self) -> None:
         of = active()
         of.decide(Execute(seq=1, by=ANN), NOON)
         assert of.decide(Execute(seq=1, by=ANN), NOON) == AlreadyThere(instance=of.instance)
 
-    def test_while_it_runs_too(self) -> None:
+    def test_executing_a_running_event_is_already_there(self) -> None:
         of = running()
         assert of.decide(Execute(seq=1, by=ANN), NOON) == AlreadyThere(instance=of.instance)
 
@@ -353,12 +353,12 @@ class TestExecute:
         assert isinstance(verdict, Refused)
         assert verdict.why == "the event is PAUSED"
 
-    def test_nor_a_finished_one(self) -> None:
+    def test_a_finished_event_is_refused(self) -> None:
         verdict = canceled().decide(Execute(seq=1, by=ANN), NOON)
         assert isinstance(verdict, Refused)
         assert (verdict.why, verdict.rule) == ("the event is finished", "finished")
 
-    def test_on_a_paused_instance_it_runs_when_that_is_resumed(self) -> None:
+    def test_an_event_of_a_paused_instance_runs_after_the_resume(self) -> None:
         of = paused()
         of.decide(Execute(seq=1, by=ANN), NOON)
         of.decide(Resume(by=ANN), LATER)
@@ -366,10 +366,10 @@ class TestExecute:
 
 
 class TestResolve:
-    """A call in doubt is decided, and the instance paused for it goes on."""
+    """A call in doubt is decided, and the instance that was paused for it continues."""
 
     @pytest.mark.parametrize("resolution", list(Resolution))
-    def test_event_and_instance_go_on_as_decided(self, resolution: Resolution) -> None:
+    def test_event_and_instance_continue_as_decided(self, resolution: Resolution) -> None:
         of = in_doubt()
         of.decide(Resolve(seq=1, resolution=resolution, by=ANN), LATER)
         assert of.instance.status is InstanceStatus.ACTIVE
@@ -380,7 +380,7 @@ class TestResolve:
         )
         assert of.audit[-1].command == f"resolve {resolution.value}"
 
-    def test_an_instance_paused_for_something_else_stays_so(self) -> None:
+    def test_an_instance_paused_for_another_reason_stays_paused(self) -> None:
         of = running()
         of.decide(Pause(by=ANN), NOON)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
@@ -398,12 +398,12 @@ class TestResolve:
         assert of.running.progress.resolution is Resolution.FAIL
 
     @pytest.mark.parametrize("make", [active, running, paused])
-    def test_what_is_not_in_doubt_is_refused(self, make: Callable[[], Life]) -> None:
+    def test_an_event_without_a_call_in_doubt_is_refused(self, make: Callable[[], Life]) -> None:
         verdict = make().decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), NOON)
         assert isinstance(verdict, Refused)
         assert verdict.why == "the event is not paused for a call in doubt"
 
-    def test_a_plan_too_late_to_walk_is_refused_and_says_so(self) -> None:
+    def test_a_plan_with_too_many_missed_dates_is_refused(self) -> None:
         every_minute = calendar({"unit": "minutes", "amount": 1})
         of = life(strategy(every_minute, parts=GREET, initial_delay={"unit": "days", "amount": 1}))
         of.claim(of.event("greet"), NOON)
@@ -415,12 +415,12 @@ class TestResolve:
         assert verdict.rule == "too-many-missed"
         assert of.instance.status is InstanceStatus.PAUSED
 
-    def test_deciding_twice_is_refused(self) -> None:
+    def test_a_second_decision_is_refused(self) -> None:
         of = in_doubt()
         of.decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), LATER)
         assert isinstance(of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), LATER), Refused)
 
-    def test_dates_that_passed_meanwhile_fall_under_the_rule_for_late_plans(self) -> None:
+    def test_missed_dates_fall_under_their_rule(self) -> None:
         greet = {"onCreateTasks": [{"task": "greet"}]}
         of = life(strategy(parts=greet, initial_delay={"unit": "days", "amount": 9}, onResume="skip"))
         of.claim(of.event("greet"), NOON)
@@ -430,8 +430,8 @@ class TestResolve:
         assert verdict.skipped is not None
 
 
-class TestARaceBetweenAPauseAndAStepsOrders:
-    """What a controller orders while its instance is being stopped still counts where it can."""
+class TestPauseAgainstDirectives:
+    """Directives of a step count as far as possible if its instance is stopped at the same time."""
 
     def test_attributes_change_on_a_canceled_instance(self) -> None:
         of = running(life(asked=new(level="basic")))
@@ -441,7 +441,7 @@ class TestARaceBetweenAPauseAndAStepsOrders:
         of.decide(Apply(seq=1, fence=1, entry=entry), NOON)
         assert of.instance.attributes == {"level": "gold"}
 
-    def test_a_paused_event_that_waits_keeps_its_place(self) -> None:
+    def test_a_waiting_event_of_a_paused_instance_keeps_its_place(self) -> None:
         of = running()
         of.step(DONE, NOON)
         of.decide(Pause(by=ANN), NOON)

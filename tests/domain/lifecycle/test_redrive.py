@@ -1,4 +1,4 @@
-"""Running a failed event again. Source: contracts/core.md section 5 (``retry``); docs/decisions/0020."""
+"""Redriving a failed event. Source: contracts/core.md section 5 (``retry``); docs/decisions/0020."""
 
 from dataclasses import replace
 
@@ -53,7 +53,7 @@ PART: Json = {"onCancelTasks": [{"task": "part", "delayBy": {"unit": "days", "am
 
 
 def run(of: Life, task: str, *outcomes: Outcome, now: str = "2026-01-31T12:00") -> RunEnd | None:
-    """The event of a task claimed and executed, its end concluded, where it comes to one."""
+    """Claim the event of a task, execute its steps, and conclude its end if it has one."""
     of.claim(of.event(task), at(now))
     for outcome in outcomes:
         then = of.step(outcome, at(now))
@@ -64,14 +64,14 @@ def run(of: Life, task: str, *outcomes: Outcome, now: str = "2026-01-31T12:00") 
 
 
 def failed(*outcomes: Outcome, retry: Json = None, steps: Json = None) -> Life:
-    """A bill that has failed, and with it its instance."""
+    """Return a life whose bill, and with it the instance, has failed."""
     of = life(strategy(steps=steps or THREE_STEPS, retry=retry, parts=PART))
     run(of, "bill", *(outcomes or (DONE, DECLINED)))
     return of
 
 
 def greeted(how: Ending = Ending.EXHAUSTED) -> Life:
-    """A living instance whose greeting has failed."""
+    """Return an active life whose greeting has failed."""
     of = life(strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}))
     of.claim(of.event("greet"), NOON)
     of.conclude(ended(how, NOON), NOON)
@@ -83,10 +83,10 @@ def told(verdict: Verdict) -> str:
     return verdict.why
 
 
-class TestAFailedEventOfALivingInstance:
-    """It is back on its instance under its number, queued for a new run with attempt 1."""
+class TestFailedEventOfAnActiveInstance:
+    """ "The same event is open again, QUEUED, run + 1, attempt 1"."""
 
-    def test_it_is_queued_and_due_now(self) -> None:
+    def test_a_redriven_event_is_queued_and_due_now(self) -> None:
         of = greeted()
         verdict = of.redrive("greet", LATER)
         event = of.event("greet")
@@ -96,7 +96,7 @@ class TestAFailedEventOfALivingInstance:
         assert (event.date, event.kind) == (at("2026-01-31"), EventKind.ON_CREATE)
         assert not event.after_cancellation
 
-    def test_its_record_goes(self) -> None:
+    def test_the_record_of_a_redriven_event_is_removed(self) -> None:
         of = greeted()
         record = of.record("greet")
         verdict = of.redrive("greet", LATER)
@@ -104,7 +104,7 @@ class TestAFailedEventOfALivingInstance:
         assert verdict.reopened == record
         assert verdict.records == ()
 
-    def test_and_the_audit_tells_who_and_which(self) -> None:
+    def test_the_audit_entry_names_author_and_event(self) -> None:
         of = greeted()
         of.redrive("greet", LATER)
         entry = of.audit[-1]
@@ -112,7 +112,7 @@ class TestAFailedEventOfALivingInstance:
         assert entry.event == of.instance.event_sid(of.event("greet"))
         assert (entry.from_state, entry.to_state) == ("ACTIVE", "ACTIVE")
 
-    def test_it_runs_at_the_next_claim_and_closes_anew(self) -> None:
+    def test_a_redriven_event_runs_at_the_next_claim_and_closes_again(self) -> None:
         of = greeted()
         of.redrive("greet", LATER)
         run(of, "greet", DONE, now="2026-01-31T15:00")
@@ -125,7 +125,7 @@ class TestAFailedEventOfALivingInstance:
         of.redrive("greet", LATER)
         assert [event.seq for event in of.instance.events] == [1, 2]
 
-    def test_what_was_in_doubt_stays_marked(self) -> None:
+    def test_a_doubt_of_the_failed_run_stays_marked(self) -> None:
         of = life(strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}))
         of.claim(of.event("greet"), NOON)
         of.decide(
@@ -134,7 +134,7 @@ class TestAFailedEventOfALivingInstance:
         of.redrive("greet", LATER)
         assert of.event("greet").in_doubt
 
-    def test_on_a_paused_instance_it_waits_for_the_resume(self) -> None:
+    def test_an_event_of_a_paused_instance_waits_for_the_resume(self) -> None:
         of = greeted()
         of.decide(Pause(by=ANN), NOON)
         assert isinstance(of.redrive("greet", LATER), Applied)
@@ -142,7 +142,7 @@ class TestAFailedEventOfALivingInstance:
         of.decide(Resume(by=ANN), LATER)
         assert isinstance(of.claim(of.event("greet"), LATER), Applied)
 
-    def test_it_needs_room(self) -> None:
+    def test_a_redrive_without_room_is_refused(self) -> None:
         of = greeted()
         filler = [replace(of.main, seq=seq, kind=EventKind.ADDED) for seq in range(3, 32)]
         of.instance = replace(of.instance, events=(*of.instance.events, *filler), next_seq=32)
@@ -150,7 +150,7 @@ class TestAFailedEventOfALivingInstance:
         assert isinstance(verdict, Refused)
         assert verdict.rule == "room"
 
-    def test_a_reminder_of_an_earlier_cycle_takes_room_that_is_not_the_plans(self) -> None:
+    def test_a_reminder_of_an_earlier_cycle_uses_room_outside_the_plan(self) -> None:
         of = life(strategy(reminded(days=0)))
         of.claim(of.event("remind"), at("2026-01-31T00:01"))
         of.conclude(ended(Ending.EXHAUSTED, NOON), NOON)
@@ -166,18 +166,18 @@ class TestAFailedEventOfALivingInstance:
         assert isinstance(one_more, Refused)
         assert one_more.rule == "room"
 
-    def test_a_main_event_whose_plan_has_gone_on_stays_as_it_is(self) -> None:
+    def test_a_failed_main_event_of_a_continued_plan_is_refused(self) -> None:
         of = greeted()
         closed = replace(of.record("greet").event, kind=EventKind.MAIN)
         record = replace(of.record("greet"), event=closed)
         verdict = of.decide(Redrive(seq=1, event_history=EventHistory(record=record), by=ANN), LATER)
-        assert told(verdict) == "the plan has gone on without the event"
+        assert told(verdict) == "the plan has continued without the event"
 
 
-class TestAFailedMainEvent:
-    """Its instance is canceled and stays so; the event runs alone."""
+class TestFailedMainEvent:
+    """ "A final instance stays final: the event runs alone, no cycle follows"."""
 
-    def test_it_runs_although_its_instance_is_canceled(self) -> None:
+    def test_a_main_event_runs_although_its_instance_is_canceled(self) -> None:
         of = failed()
         of.redrive("bill", LATER)
         event = of.event("bill")
@@ -187,7 +187,7 @@ class TestAFailedMainEvent:
         assert of.instance.status is InstanceStatus.CANCELED
         assert (of.instance.plan.cycle, of.instance.main_event) == (1, None)
 
-    def test_a_retry_of_it_follows_as_its_task_says(self) -> None:
+    def test_a_redriven_event_is_retried_as_its_task_says(self) -> None:
         of = failed(retry=retries(1))
         run(of, "bill", DECLINED, now="2026-01-31T13:00")
         assert of.record("bill").event.run == 2
@@ -197,7 +197,7 @@ class TestAFailedMainEvent:
         assert (event.status, event.attempt, event.run) == (EventStatus.PENDING, 2, 4)
         assert event.due_at == at("2026-01-31T16:00")
 
-    def test_out_of_attempts_again_it_has_failed_again(self) -> None:
+    def test_a_redriven_event_fails_again_without_attempts(self) -> None:
         of = failed()
         of.redrive("bill", LATER)
         run(of, "bill", DECLINED, now="2026-01-31T15:00")
@@ -205,7 +205,7 @@ class TestAFailedMainEvent:
         assert (record.event.status, record.event.run) == (EventStatus.FAILED, 2)
         assert isinstance(of.redrive("bill", LATER), Applied)
 
-    def test_canceling_it_ends_it_and_plans_nothing(self) -> None:
+    def test_canceling_a_redriven_event_plans_no_cycle(self) -> None:
         of = failed()
         of.redrive("bill", LATER)
         of.applied(CancelEvent(seq=1, by=ANN), LATER)
@@ -225,8 +225,8 @@ class TestAFailedMainEvent:
         assert of.record("greet").event.status is EventStatus.PROCESSED
 
 
-class TestGoodResults:
-    """What has succeeded is not executed again, unless the operator says from where on."""
+class TestReusedResults:
+    """Successful steps are not executed again, unless the operator names a step."""
 
     def test_successes_are_passed(self) -> None:
         of = failed()
@@ -236,7 +236,7 @@ class TestGoodResults:
         assert isinstance(then, Intent)
         assert (then.step, then.passed) == ("pay", ("call",))
 
-    def test_from_a_step_on_all_is_executed_again(self) -> None:
+    def test_all_steps_from_the_named_one_are_executed_again(self) -> None:
         of = failed(DONE, DONE, DECLINED)
         of.redrive("bill", LATER, from_step="pay")
         event = of.event("bill")
@@ -250,19 +250,19 @@ class TestGoodResults:
         assert isinstance(following, Intent)
         assert following.step == "tell"
 
-    def test_the_audit_names_the_step(self) -> None:
+    def test_the_audit_entry_names_the_step(self) -> None:
         of = failed()
         of.redrive("bill", LATER, from_step="call")
         assert of.audit[-1].command == "retry from call"
 
-    def test_from_the_same_step_again_it_is_that_run_that_counts(self) -> None:
+    def test_a_second_redrive_from_the_same_step_executes_it_again(self) -> None:
         of = failed()
         of.redrive("bill", LATER, from_step="call")
         run(of, "bill", DECLINED, now="2026-01-31T15:00")
         of.redrive("bill", LATER, from_step="call")
         assert of.event("bill").reuse.redriven_from == (RedrivenFrom(step="call", run=3),)
 
-    def test_and_without_a_step_what_was_executed_again_counts(self) -> None:
+    def test_a_redrive_without_a_step_reuses_results_of_the_last_one(self) -> None:
         of = failed(DONE, DONE, DECLINED)
         of.redrive("bill", LATER, from_step="pay")
         run(of, "bill", DONE, DECLINED, now="2026-01-31T15:00")
@@ -272,28 +272,28 @@ class TestGoodResults:
         assert isinstance(then, Intent)
         assert (then.step, then.passed) == ("tell", ("call", "pay"))
 
-    def test_a_step_its_task_has_not_is_refused_as_input(self) -> None:
+    def test_an_unknown_step_is_refused_as_input(self) -> None:
         of = failed()
         verdict = of.redrive("bill", LATER, from_step="none")
         assert isinstance(verdict, Refused)
         assert [(p.pointer, p.rule, p.message) for p in verdict.problems] == [
-            ("/fromStep", "reference", "the task 'bill' has no step 'none'")
+            ("/fromStep", "reference", "task 'bill' has no step 'none'")
         ]
 
-    def test_a_step_its_last_run_did_not_come_to_is_refused(self) -> None:
+    def test_a_step_that_the_last_run_did_not_reach_is_refused(self) -> None:
         of = failed()
         assert (
             told(of.redrive("bill", LATER, from_step="tell"))
-            == "the last run of the event did not come to 'tell'"
+            == "the last run of the event did not reach step 'tell'"
         )
 
-    def test_a_step_it_passed_has_been_come_to(self) -> None:
+    def test_a_passed_step_counts_as_reached(self) -> None:
         of = failed()
         of.redrive("bill", LATER)
         run(of, "bill", DECLINED, now="2026-01-31T15:00")
         assert isinstance(of.redrive("bill", LATER, from_step="call"), Applied)
 
-    def test_the_step_that_stands_in_the_record_has_been_come_to(self) -> None:
+    def test_the_step_in_the_record_counts_as_reached(self) -> None:
         of = life(strategy(steps=THREE_STEPS))
         of.claim(of.main, NOON)
         end = of.step(DECLINED, NOON)
@@ -306,8 +306,8 @@ class TestGoodResults:
         assert of.event_history(1).entries == (last,)
 
 
-class TestMoney:
-    """A call that may have reached its service keeps its key; one with a definite answer gets a new one."""
+class TestCallKeys:
+    """A call that may have reached its service keeps its key; a call with a definite answer gets a new one."""
 
     def key_of_the_next_call(self, of: Life) -> str:
         of.redrive("bill", LATER)
@@ -316,19 +316,19 @@ class TestMoney:
         assert isinstance(then, Intent)
         return then.call_key
 
-    def test_without_an_answer(self) -> None:
+    def test_a_call_without_an_answer_keeps_its_key(self) -> None:
         of = failed(DONE, SILENT)
         assert self.key_of_the_next_call(of) == call_key(
             of.instance.event_sid(of.event("bill")), run=1, visit=2
         )
 
-    def test_with_a_failing_one(self) -> None:
+    def test_a_failed_call_gets_a_new_key(self) -> None:
         of = failed(DONE, DECLINED)
         assert self.key_of_the_next_call(of) == call_key(
             of.instance.event_sid(of.event("bill")), run=2, visit=1
         )
 
-    def test_from_a_step_before_it(self) -> None:
+    def test_an_unanswered_call_keeps_its_key_from_an_earlier_step(self) -> None:
         of = failed(DONE, SILENT)
         of.redrive("bill", LATER, from_step="call")
         of.claim(of.event("bill"), LATER)
@@ -339,8 +339,8 @@ class TestMoney:
         assert (then.step, then.call_key, then.repeat) == ("pay", call_key(sid, run=1, visit=2), True)
 
 
-class TestARunThatWasCutOff:
-    """Where five runners died, the run goes on where it was left: what they may have called is settled there first."""
+class TestInterruptedRun:
+    """ "A run cut off by crashes continues with its place and doubt, without `fromStep`"."""
 
     def given_up(self) -> Life:
         of = life(strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9}))
@@ -351,7 +351,7 @@ class TestARunThatWasCutOff:
         assert of.record("greet").event.status is EventStatus.FAILED
         return of
 
-    def test_it_keeps_its_run_its_place_and_its_doubt(self) -> None:
+    def test_an_interrupted_run_keeps_its_number_place_and_doubt(self) -> None:
         of = self.given_up()
         of.redrive("greet", LATER)
         event = of.event("greet")
@@ -362,12 +362,12 @@ class TestARunThatWasCutOff:
         assert isinstance(then, Intent)
         assert then.call_key == call_key(of.instance.event_sid(of.running), run=1, visit=1)
 
-    def test_it_cannot_begin_elsewhere(self) -> None:
+    def test_an_interrupted_run_refuses_from_step(self) -> None:
         of = self.given_up()
-        why = "the run of the event was cut off and goes on: retry it as a whole"
+        why = "the run was interrupted by crashes and continues: retry it without fromStep"
         assert told(of.redrive("greet", LATER, from_step="pay")) == why
 
-    def test_a_paused_main_event_goes_on_likewise_with_its_instance(self) -> None:
+    def test_a_paused_main_event_continues_with_its_instance(self) -> None:
         of = life()
         of.claim(of.main, NOON)
         for _ in range(5):
@@ -375,15 +375,15 @@ class TestARunThatWasCutOff:
             of.claim(of.running, of.instance.lease.until)
         assert of.main.paused_for is PausedFor.POISONED
         assert told(of.redrive("bill", LATER, from_step="pay")) == (
-            "the run of the event was cut off and goes on: retry it as a whole"
+            "the run was interrupted by crashes and continues: retry it without fromStep"
         )
         of.redrive("bill", LATER)
         assert (of.main.status, of.main.run, of.main.progress.call_in_doubt) == (EventStatus.QUEUED, 1, True)
         assert of.instance.status is InstanceStatus.ACTIVE
 
 
-class TestAnOpenEvent:
-    """One that waits after a failure runs now; any other is left alone."""
+class TestOpenEvent:
+    """An event that waits after a failure runs now; any other is refused."""
 
     def exhausted(self) -> Life:
         of = life(strategy(steps=THREE_STEPS, retry=retries(0, pause=True)))
@@ -391,7 +391,7 @@ class TestAnOpenEvent:
         assert of.main.paused_for is PausedFor.EXHAUSTED
         return of
 
-    def test_out_of_attempts_it_starts_anew_and_its_instance_goes_on(self) -> None:
+    def test_an_exhausted_event_starts_a_new_run_and_its_instance_continues(self) -> None:
         of = self.exhausted()
         verdict = of.redrive("bill", LATER)
         assert isinstance(verdict, Applied)
@@ -402,15 +402,15 @@ class TestAnOpenEvent:
         assert (entry.command, entry.from_state, entry.to_state) == ("retry", "PAUSED", "ACTIVE")
         assert entry.event == of.instance.event_sid(of.main)
 
-    def test_from_a_step_on(self) -> None:
+    def test_an_exhausted_event_can_start_from_a_step(self) -> None:
         of = self.exhausted()
         of.redrive("bill", LATER, from_step="call")
         assert of.main.reuse.redriven_from == (RedrivenFrom(step="call", run=2),)
         assert told(self.exhausted().redrive("bill", LATER, from_step="tell")).endswith(
-            "did not come to 'tell'"
+            "did not reach step 'tell'"
         )
 
-    def test_an_instance_that_an_operator_paused_stays_paused(self) -> None:
+    def test_an_instance_paused_by_an_operator_stays_paused(self) -> None:
         of = life(strategy(steps=THREE_STEPS, retry=retries(0, pause=True)))
         of.claim(of.main, NOON)
         of.step(DONE, NOON)
@@ -420,20 +420,20 @@ class TestAnOpenEvent:
         of.redrive("bill", LATER)
         assert (of.instance.status, of.main.status) == (InstanceStatus.PAUSED, EventStatus.QUEUED)
 
-    def test_what_waits_for_its_retry_is_tried_now_as_the_attempt_it_is(self) -> None:
+    def test_a_waiting_retry_runs_now_with_its_attempt(self) -> None:
         of = life(strategy(steps=THREE_STEPS, retry=retries(3)))
         run(of, "bill", DONE, DECLINED)
         of.redrive("bill", LATER, from_step="call")
         assert (of.main.status, of.main.run, of.main.attempt) == (EventStatus.QUEUED, 2, 2)
         assert (of.main.due_at, of.main.reuse.redriven_from) == (LATER, (RedrivenFrom(step="call", run=2),))
 
-    def test_nor_from_a_step_it_never_came_to(self) -> None:
+    def test_a_waiting_retry_refuses_a_step_it_never_reached(self) -> None:
         of = life(strategy(steps=THREE_STEPS, retry=retries(3)))
         run(of, "bill", DONE, DECLINED)
-        assert told(of.redrive("bill", LATER, from_step="tell")).endswith("did not come to 'tell'")
+        assert told(of.redrive("bill", LATER, from_step="tell")).endswith("did not reach step 'tell'")
 
     @pytest.mark.parametrize("status", [EventStatus.QUEUED, EventStatus.EXECUTING])
-    def test_what_is_queued_or_executing_is_there_already(self, status: EventStatus) -> None:
+    def test_a_queued_or_executing_event_is_already_there(self, status: EventStatus) -> None:
         of = failed()
         of.redrive("bill", LATER, from_step="call")
         if status is EventStatus.EXECUTING:
@@ -441,15 +441,15 @@ class TestAnOpenEvent:
         assert of.event("bill").status is status
         assert isinstance(of.redrive("bill", LATER), AlreadyThere)
         assert isinstance(of.redrive("bill", LATER, from_step="call"), AlreadyThere)
-        assert told(of.redrive("bill", LATER, from_step="pay")) == "the event is under way"
+        assert told(of.redrive("bill", LATER, from_step="pay")) == "the event is already queued or running"
 
-    def test_one_that_has_not_begun_has_not_failed(self) -> None:
+    def test_an_event_that_has_not_begun_is_refused(self) -> None:
         assert told(life().redrive("bill", LATER)) == "the event has not failed"
 
-    def test_nor_has_one_on_hold(self) -> None:
+    def test_an_onhold_event_is_refused(self) -> None:
         assert told(life(strategy(manualTrigger=True)).redrive("bill", LATER)) == "the event has not failed"
 
-    def test_nor_one_that_waits_for_a_delay(self) -> None:
+    def test_an_event_that_waits_for_a_delay_is_refused(self) -> None:
         slow: Json = [
             {"key": "call", "action": "post", "nextStep": "pay"},
             {"key": "pay", "action": "post", "delay": {"unit": "hours", "amount": 5}},
@@ -462,25 +462,25 @@ class TestAnOpenEvent:
         assert of.main.status is EventStatus.PENDING
         assert told(of.redrive("bill", LATER)) == "the event has not failed"
 
-    def test_a_call_in_doubt_is_decided_by_resolve(self) -> None:
+    def test_a_call_in_doubt_must_be_resolved_first(self) -> None:
         of = life()
         of.claim(of.main, NOON)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
-        assert told(of.redrive("bill", LATER)) == "the event waits for a decision about its call"
+        assert told(of.redrive("bill", LATER)) == "the event has a call in doubt: resolve it first"
         assert isinstance(of.decide(Resolve(seq=1, resolution=Resolution.FAIL, by=ANN), LATER), Applied)
 
-    def test_one_set_down_by_a_pause_goes_on_with_its_instance(self) -> None:
+    def test_an_event_paused_by_an_operator_is_refused(self) -> None:
         of = life(strategy(steps=THREE_STEPS))
         of.claim(of.main, NOON)
         of.decide(Pause(by=ANN, kill=True), NOON)
         assert of.main.paused_for is PausedFor.OPERATOR
-        assert told(of.redrive("bill", LATER)) == "the event goes on when its instance is resumed"
+        assert told(of.redrive("bill", LATER)) == "the event continues when its instance is resumed"
 
 
-class TestWhatIsNotRunAgain:
-    """Nothing leaves PROCESSED or CANCELED."""
+class TestNotRedriven:
+    """No command leaves PROCESSED or CANCELED."""
 
-    def test_what_has_run(self) -> None:
+    def test_a_processed_event_is_refused(self) -> None:
         of = life()
         of.run(of.main, NOON)
         record = of.records[0]
@@ -488,12 +488,12 @@ class TestWhatIsNotRunAgain:
         assert isinstance(verdict, Refused)
         assert (verdict.why, verdict.rule) == ("the event is PROCESSED", "finished")
 
-    def test_what_was_canceled(self) -> None:
+    def test_a_canceled_event_is_refused(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), NOON)
         assert told(of.redrive("bill", LATER)) == "the event is CANCELED"
 
-    def test_what_never_was(self) -> None:
+    def test_an_unknown_event_is_refused(self) -> None:
         assert (
             told(life().decide(Redrive(seq=9, event_history=EventHistory(), by=ANN), LATER))
             == "there is no such event"
@@ -501,9 +501,9 @@ class TestWhatIsNotRunAgain:
 
 
 class TestAStaleRecord:
-    """A record says only of the claim that wrote it that its run has ended."""
+    """ "A record counts only if its fence is the instance's"."""
 
-    def test_one_of_an_earlier_run_does_not_end_the_new_one(self) -> None:
+    def test_a_stale_record_does_not_end_the_new_run(self) -> None:
         of = failed()
         stale: EventRecord = of.record("bill")
         of.redrive("bill", LATER)
@@ -514,21 +514,21 @@ class TestAStaleRecord:
         assert (of.running.status, of.running.run) == (EventStatus.EXECUTING, 2)
         assert stale.fence < of.instance.fence
 
-    def test_the_new_record_replaces_it(self) -> None:
+    def test_the_new_record_replaces_the_old_one(self) -> None:
         of = failed()
         stale = of.record("bill")
         of.redrive("bill", LATER)
         of.run(of.event("bill"), LATER, succeeded())
         assert of.record("bill").fence > stale.fence
 
-    def test_even_where_nothing_was_claimed_since(self) -> None:
+    def test_a_stale_record_does_not_count_before_the_next_claim(self) -> None:
         of = failed()
         stale = of.record("bill")
         of.redrive("bill", LATER)
         of.decide(CancelEvent(seq=1, by=ANN), LATER)
         assert of.record("bill").fence >= stale.fence
 
-    def test_an_execute_of_it_finds_it_queued(self) -> None:
+    def test_an_execute_of_the_redriven_event_finds_it_queued(self) -> None:
         of = failed()
         of.redrive("bill", LATER)
         assert isinstance(of.decide(Execute(seq=1, by=ANN), LATER), AlreadyThere)

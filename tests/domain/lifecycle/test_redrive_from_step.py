@@ -1,4 +1,4 @@
-"""From the step an operator names on, a run executes everything again. Source: contracts/core.md section 5."""
+"""Redriving from a step: the run executes that step and all later ones again. Source: contracts/core.md section 5."""
 
 from shared.domain.strategy.model import NextStepRule, RetryConfig, RuleKind
 from tests.factories import (
@@ -31,23 +31,23 @@ LINE = (
 
 
 class TestFromAStepOn:
-    """Results of earlier runs count before it, and none from it on."""
+    """ "From `fromStep` on, earlier results do not count"."""
 
-    def test_what_comes_before_is_passed(self) -> None:
+    def test_steps_before_the_named_one_are_passed(self) -> None:
         of = journey(*LINE).succeeds(1, 2, 3).fails().redrive("b")
         assert (of.at, of.intent.passed) == ("b", ("a",))
         assert of.succeeds(4, 5, 6).executed == ["a", "b", "c", "d", "b", "c", "d"]
         assert of.at == "SUCCEEDED"
 
-    def test_without_one_all_successes_are_passed(self) -> None:
+    def test_all_successes_are_passed_without_a_step(self) -> None:
         of = journey(*LINE).succeeds(1, 2, 3).fails().redrive()
         assert (of.at, of.intent.passed) == ("d", ("a", "b", "c"))
 
-    def test_the_first_step_begins_all_over(self) -> None:
+    def test_the_first_step_repeats_the_whole_task(self) -> None:
         of = journey(*LINE).succeeds(1, 2, 3).fails().redrive("a")
         assert of.succeeds(4, 5, 6, 7).executed[4:] == ["a", "b", "c", "d"]
 
-    def test_a_way_the_last_run_did_not_take_is_executed_too(self) -> None:
+    def test_a_path_the_last_run_did_not_take_is_executed_too(self) -> None:
         steps = (
             step("a", nextStep="b"),
             step("b", nextStep="d", nextStepRules=[rule("onError", "x")]),
@@ -61,7 +61,7 @@ class TestFromAStepOn:
         of.redrive("b").goes(an_error())
         assert of.at == "x", "its success in the first run does not count after b"
 
-    def test_a_branch_that_runs_after_it_is_executed_again(self) -> None:
+    def test_a_branch_after_the_step_is_executed_again(self) -> None:
         fork = a_step(
             "a",
             every_rule=True,
@@ -75,15 +75,15 @@ class TestFromAStepOn:
         assert of.succeeds().at == "d"
 
 
-class TestTheRunsAfterIt:
-    """Retries and further redrives keep to it: what it executed again counts, what was before it there does not."""
+class TestLaterRuns:
+    """Later retries and redrives reuse the new results, and not the results from before."""
 
-    def test_a_retry_passes_what_was_executed_again(self) -> None:
+    def test_a_retry_passes_steps_executed_again(self) -> None:
         of = journey(*LINE, retry=ONCE_MORE).succeeds(1, 2, 3).fails().retry().fails().redrive("b")
         of.succeeds(4, 5).fails().retry()
         assert (of.at, of.intent.passed) == ("d", ("a", "b", "c"))
 
-    def test_and_executes_what_was_not_come_to(self) -> None:
+    def test_a_retry_executes_steps_that_were_not_reached(self) -> None:
         steps = (
             step("a", nextStep="b"),
             step("b", nextStep="c"),
@@ -101,7 +101,7 @@ class TestTheRunsAfterIt:
         assert of.context.event.reuse.redriven_from[1].run == 3
         assert of.succeeds(6).at == "d"
 
-    def test_a_redrive_without_a_step_keeps_it_in_force(self) -> None:
+    def test_a_redrive_without_a_step_keeps_the_earlier_one_in_force(self) -> None:
         steps = (
             step("a", nextStep="b"),
             step("b", nextStep="d", nextStepRules=[rule("onError", "x")]),

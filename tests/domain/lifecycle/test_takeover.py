@@ -1,4 +1,4 @@
-"""What is done about an event whose runner died. Source: design section 3, items 5, 6, 7 and 9."""
+"""Taking over the event of a crashed runner. Source: design section 3, items 5, 6, 7 and 9."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -44,9 +44,9 @@ def claimed(of: Life) -> Life:
 
 
 class TestTakingOver:
-    """A claim after a lapsed lease runs on from where the dead runner was, under a higher fence."""
+    """A claim after an expired lease continues where the crashed runner stopped, under a higher fence."""
 
-    def test_the_fence_rises_again_and_the_stamps_stay(self) -> None:
+    def test_the_fence_rises_and_the_times_stay(self) -> None:
         of = claimed(life())
         of.claim(of.running, LATER)
         assert of.instance.fence == 2
@@ -61,12 +61,12 @@ class TestTakingOver:
         of.claim(of.running, LATER)
         assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (True, True)
 
-    def test_a_step_without_a_call_is_not(self) -> None:
+    def test_a_step_without_a_call_is_not_in_doubt(self) -> None:
         of = claimed(life(strategy(steps=[{"key": "call", "controllerCallback": "{}"}])))
         of.claim(of.running, LATER)
         assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, False)
 
-    def test_a_step_whose_delay_is_not_over_has_not_been_sent(self) -> None:
+    def test_a_step_with_an_unfinished_delay_is_not_in_doubt(self) -> None:
         of = claimed(
             life(strategy(steps=[{"key": "call", "action": "post", "delay": {"unit": "days", "amount": 1}}]))
         )
@@ -90,7 +90,7 @@ class TestTakingOver:
         of.claim(of.running, at("2026-01-31T14:00"))
         assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, True)
 
-    def test_and_what_an_operator_decided_about_it(self) -> None:
+    def test_progress_ends_the_operators_resolution_too(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
         of.decide(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN), NOON)
@@ -100,7 +100,7 @@ class TestTakingOver:
         of.claim(of.running, LATER)
         assert of.running.progress.resolution is None
 
-    def test_a_call_that_was_left_without_an_answer_before_stays_in_doubt(self) -> None:
+    def test_an_unanswered_call_of_an_earlier_runner_stays_in_doubt(self) -> None:
         steps = [
             {"key": "call", "action": "post", "optional": True, "nextStep": "next"},
             {"key": "next", "controllerCallback": "{}"},
@@ -111,8 +111,8 @@ class TestTakingOver:
         assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, True)
 
 
-class TestOrdersLeftBehind:
-    """What a step had ordered when its runner died is carried out by the takeover, whatever becomes of the event."""
+class TestDirectivesLeftBehind:
+    """ "A takeover applies the crashed runner's directives in the write of its claim", also if the event stops."""
 
     def died(self, *, paused: bool = False, **ordered: Json) -> Life:
         of = claimed(life(strategy(steps=TWO_STEPS)))
@@ -122,7 +122,7 @@ class TestOrdersLeftBehind:
         of.claim(of.running, LATER)
         return of
 
-    def test_before_it_goes_on(self) -> None:
+    def test_directives_are_applied_before_the_event_continues(self) -> None:
         of = self.died(attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
         assert (of.instance.fence, of.running.applied, of.running.progress.crashes) == (2, (1, 1), 1)
@@ -130,13 +130,13 @@ class TestOrdersLeftBehind:
         assert of.instance.lease.until > LATER
         assert of.audit == []
 
-    def test_before_it_is_set_down(self) -> None:
+    def test_directives_are_applied_before_the_event_is_released(self) -> None:
         of = self.died(paused=True, attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert of.main.applied == (1, 1)
 
-    def test_where_they_pause_the_instance_it_is_set_down(self) -> None:
+    def test_an_event_that_paused_its_instance_is_paused(self) -> None:
         of = self.died(pauseInstance="look here")
         assert (of.instance.status, of.instance.stop_note) == (InstanceStatus.PAUSED, "look here")
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
@@ -144,7 +144,7 @@ class TestOrdersLeftBehind:
         assert [(entry.by, entry.command) for entry in of.audit] == [("controller", "directives")]
 
     @pytest.mark.parametrize("paused", [False, True])
-    def test_where_they_cancel_the_instance_it_goes_on(self, *, paused: bool) -> None:
+    def test_an_event_that_canceled_its_instance_continues(self, *, paused: bool) -> None:
         of = self.died(paused=paused, cancelInstance="enough")
         assert (of.instance.status, of.instance.stop_note) == (InstanceStatus.CANCELED, "enough")
         assert (of.running.after_cancellation, of.instance.fence) == (True, 2)
@@ -153,7 +153,7 @@ class TestOrdersLeftBehind:
         entry = of.audit[-1]
         assert (entry.by, entry.command, entry.reason) == ("controller", "directives", "enough")
 
-    def test_they_are_carried_out_once(self) -> None:
+    def test_directives_left_behind_are_applied_once(self) -> None:
         of = self.died(attributes={"paid": 1})
         of.decide(Update(by=ANN, attributes={"paid": 5}), LATER)
         of.claim(of.running, at("2026-01-31T14:00"))
@@ -166,21 +166,21 @@ def die(of: Life, times: int) -> None:
 
 
 class TestCrashes:
-    """A takeover without progress counts; at five the event is given up."""
+    """ "A claim that takes over a lapsed lease without progress adds one." At five the event is given up."""
 
-    def test_each_death_without_progress_counts(self) -> None:
+    def test_each_crash_without_progress_counts(self) -> None:
         of = claimed(life())
         die(of, 4)
         assert (of.running.progress.crashes, of.running.attempt, of.running.run) == (4, 1, 1)
 
-    def test_progress_makes_the_next_death_the_first(self) -> None:
+    def test_progress_resets_the_count(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         die(of, 4)
         of.step(DONE, NOON)
         die(of, 1)
         assert of.running.progress.crashes == 1
 
-    def test_the_fifth_pauses_a_main_event_with_its_instance(self) -> None:
+    def test_the_fifth_crash_pauses_a_main_event_with_its_instance(self) -> None:
         of = claimed(life())
         die(of, 5)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
@@ -189,17 +189,17 @@ class TestCrashes:
         assert (of.instance.lease, of.instance.fence) == (None, 6)
         assert stop_of(of.instance).drained_at == stop_of(of.instance).at == at("2026-01-31T12:06:40")
         assert (stop_of(of.instance).by, stop_of(of.instance).for_event) == ("engine", 1)
-        assert of.instance.stop_note == "bill: its runner died 5 times without progress"
+        assert of.instance.stop_note == "bill: the runner crashed 5 times without progress"
 
-    def test_and_the_audit_says_so(self) -> None:
+    def test_the_pause_after_five_crashes_is_audited(self) -> None:
         of = claimed(life())
         die(of, 5)
         (entry,) = of.audit
         assert (entry.by, entry.command) == ("engine", "claim")
         assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
-        assert entry.reason == "bill: its runner died 5 times without progress"
+        assert entry.reason == "bill: the runner crashed 5 times without progress"
 
-    def test_a_resume_tries_it_again(self) -> None:
+    def test_a_resume_tries_the_event_again(self) -> None:
         of = claimed(life())
         die(of, 5)
         of.decide(Resume(by=ANN), LATER)
@@ -210,13 +210,13 @@ class TestCrashes:
             True,
         )
 
-    def test_any_other_event_fails(self) -> None:
+    def test_a_reminder_fails_at_the_fifth_crash(self) -> None:
         of = life(strategy(reminded(days=0)))
         of.claim(of.event("remind"), at("2026-01-31T00:01"))
         die(of, 5)
         record = of.record("remind")
         assert record.event.status is EventStatus.FAILED
-        assert record.why == "its runner died 5 times without progress"
+        assert record.why == "the runner crashed 5 times without progress"
         assert record.in_doubt
         assert of.instance.status is InstanceStatus.ACTIVE
 
@@ -230,7 +230,7 @@ class TestCrashes:
         assert of.instance.status is InstanceStatus.COMPLETED
         assert of.audit[-1].to_state == InstanceStatus.COMPLETED
 
-    def test_and_so_does_an_event_of_a_final_instance(self) -> None:
+    def test_an_event_of_a_final_instance_fails_at_the_fifth_crash(self) -> None:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), NOON)
         of.claim(of.event("part"), NOON)
@@ -241,10 +241,10 @@ class TestCrashes:
 
 
 class TestRepair:
-    """A crash between the record and the advance is finished with by the next claimer."""
+    """A crash between the record and the write of the instance is repaired by the next claim."""
 
     def crashed_after_the_record(self) -> tuple[Life, Life]:
-        """A life whose runner died there, and one in which all went well."""
+        """Return a life whose runner crashed there, and a life without a crash."""
         crashed, whole = claimed(life()), claimed(life())
         whole.conclude(succeeded(), NOON)
         crashed.put_record(whole.record("bill"))
@@ -257,13 +257,13 @@ class TestRepair:
         assert crashed.instance.lease is None
         assert crashed.instance.fence == 2
 
-    def test_the_record_stands_and_is_not_written_again(self) -> None:
+    def test_the_record_is_not_written_again(self) -> None:
         crashed, _ = self.crashed_after_the_record()
         verdict = crashed.claim(crashed.running, LATER)
         assert isinstance(verdict, Applied)
         assert verdict.records == ()
 
-    def test_other_events_that_close_with_it_get_theirs(self) -> None:
+    def test_other_events_that_close_get_their_records(self) -> None:
         of = life(strategy(reminded(days=0), manualTrigger=True))
         of.decide(Execute(seq=of.main.seq, by=ANN), NOON)
         claimed(of)
@@ -274,23 +274,23 @@ class TestRepair:
         assert isinstance(verdict, Applied)
         assert [record.event.task for record in verdict.records] == ["remind"]
 
-    def test_a_record_of_another_fence_is_a_late_writers_and_does_not_count(self) -> None:
+    def test_a_record_of_another_fence_does_not_count(self) -> None:
         crashed, whole = self.crashed_after_the_record()
         crashed.put_record(replace(whole.record("bill"), fence=0))
         crashed.claim(crashed.running, LATER)
         assert crashed.running.status is EventStatus.EXECUTING
 
-    def test_a_record_that_no_run_wrote_does_not_count_either(self) -> None:
+    def test_a_record_without_a_run_end_does_not_count(self) -> None:
         crashed, whole = self.crashed_after_the_record()
         crashed.put_record(replace(whole.record("bill"), end=None))
         crashed.claim(crashed.running, LATER)
         assert crashed.running.status is EventStatus.EXECUTING
 
 
-class TestDeadRunnerOfAStoppedInstance:
-    """The event of a stopped instance whose runner crashed is paused or closed, and the fence moves."""
+class TestCrashedRunnerOfAStoppedInstance:
+    """The event of a stopped instance is paused or closed, and the fence moves."""
 
-    def test_paused_the_event_keeps_its_progress_and_its_doubt(self) -> None:
+    def test_an_event_of_a_paused_instance_keeps_its_progress_and_doubt(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         of.step(DONE, NOON)
         of.decide(Pause(by=ANN), NOON)
@@ -305,7 +305,7 @@ class TestDeadRunnerOfAStoppedInstance:
         assert (of.instance.lease, of.instance.fence) == (None, 2)
         assert not of.instance.is_draining
 
-    def test_canceled_the_event_closes(self) -> None:
+    def test_an_event_of_a_canceled_instance_closes(self) -> None:
         of = claimed(life())
         of.decide(Cancel(by=ANN), NOON)
         of.claim(of.running, LATER)
@@ -314,7 +314,7 @@ class TestDeadRunnerOfAStoppedInstance:
         assert record.in_doubt
         assert (of.instance.events, of.instance.fence, stop_of(of.instance).drained_at) == ((), 2, LATER)
 
-    def test_what_may_run_after_cancelation_is_run_on(self) -> None:
+    def test_an_on_cancel_event_continues(self) -> None:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), NOON)
         of.claim(of.event("part"), NOON)
@@ -323,20 +323,20 @@ class TestDeadRunnerOfAStoppedInstance:
         assert of.instance.fence == 2
 
 
-class TestADelayThatWasCutShort:
-    """The step may have been called although its delay is not over: it is in doubt, and not waited for again."""
+class TestSkippedDelay:
+    """A step whose delay was skipped may have been called, so it is in doubt and does not wait again."""
 
     SLOW: ClassVar[Json] = [{"key": "call", "action": "post", "delay": {"unit": "hours", "amount": 5}}]
 
     def delayed(self) -> Life:
-        """An event that waits in its first step's delay."""
+        """Return a life whose event waits for the delay of its first step."""
         of = claimed(life(strategy(steps=self.SLOW)))
         then = of.running.progress.first_action
         assert isinstance(then, Intent)
         of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=0), NOON)
         return of
 
-    def test_its_call_may_have_been_sent(self) -> None:
+    def test_the_call_of_a_skipped_delay_may_have_been_sent(self) -> None:
         of = self.delayed()
         of.applied(Execute(seq=1, by=ANN), NOON)
         of.claim(of.main, NOON)
@@ -347,7 +347,7 @@ class TestADelayThatWasCutShort:
             of.running.progress.crashes,
         ) == (True, True, 1)
 
-    def test_one_that_still_waited_has_sent_nothing(self) -> None:
+    def test_a_step_that_still_waited_has_sent_nothing(self) -> None:
         of = self.delayed()
         of.applied(Execute(seq=1, by=ANN), NOON)
         of.instance = replace(of.instance, events=(changed(of.main, delay_skipped=False),))

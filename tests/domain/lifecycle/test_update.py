@@ -1,4 +1,4 @@
-"""Changing what is known of an instance. Source: contracts/core.md section 4, row 17."""
+"""Changing an instance's data. Source: contracts/core.md section 4, row 17."""
 
 import pytest
 
@@ -40,10 +40,10 @@ def refusal(of: Life, command: Update) -> list[tuple[str, str]]:
     return [(problem.pointer, problem.rule) for problem in verdict.problems]
 
 
-class TestWhatIsKnown:
-    """Description and attributes change; null removes an attribute; nothing else moves."""
+class TestData:
+    """Description and attributes change; null removes an attribute; nothing else changes."""
 
-    def test_attributes_are_laid_over(self) -> None:
+    def test_attributes_are_merged_by_name(self) -> None:
         of = life(asked=new(level="gold", seats=2))
 
         of.decide(Update(by=ANN, description="d", attributes={"seats": None, "note": "n"}), NOON)
@@ -53,7 +53,7 @@ class TestWhatIsKnown:
         assert of.instance.updated_at == NOON
         assert (of.audit[-1].command, of.audit[-1].by) == ("update", "ann")
 
-    def test_what_is_not_given_stays(self) -> None:
+    def test_omitted_fields_stay_as_they_are(self) -> None:
         of = life(asked=new(end_date="2027-01-01", level="gold"))
         before = of.instance
 
@@ -63,20 +63,20 @@ class TestWhatIsKnown:
         assert of.instance.plan.end_date == before.plan.end_date
         assert of.instance.events == before.events
 
-    def test_the_same_again_changes_nothing(self) -> None:
+    def test_an_update_without_a_difference_changes_nothing(self) -> None:
         of = life(asked=new(level="gold"))
 
         verdict = of.decide(Update(by=ANN, description="", attributes={"level": "gold", "x": None}), NOON)
 
         assert isinstance(verdict, AlreadyThere)
 
-    def test_a_paused_one_may_be_changed(self) -> None:
+    def test_a_paused_instance_may_be_changed(self) -> None:
         of = life()
         of.decide(Pause(by=ANN), NOON)
 
         assert isinstance(of.decide(Update(by=ANN, description="d"), NOON), Applied)
 
-    def test_a_final_one_may_not(self) -> None:
+    def test_a_final_instance_may_not_be_changed(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), NOON)
 
@@ -86,10 +86,10 @@ class TestWhatIsKnown:
         assert (verdict.why, verdict.rule) == ("the instance is CANCELED", "state")
 
 
-class TestWhatIsChecked:
-    """It is checked as a new instance would be, all at once."""
+class TestChecks:
+    """The data is checked like that of a new instance, and every problem is reported."""
 
-    def test_every_problem_is_told(self) -> None:
+    def test_every_problem_of_an_update_is_reported(self) -> None:
         of = life(strategy(parts=SCHEMA), new("2026-01-31", level="gold"))
         command = Update(
             by=ANN,
@@ -106,7 +106,7 @@ class TestWhatIsChecked:
         ]
         assert of.instance.attributes == {"level": "gold"}
 
-    def test_an_attribute_the_plan_counts_from_stays_a_date(self) -> None:
+    def test_an_attribute_that_the_plan_counts_from_must_stay_a_date(self) -> None:
         after = {"unit": "months", "amount": 1, "from": "due"}
         of = life(strategy(calendar(after)), new(due="2026-01-31T00:00:00Z"))
 
@@ -114,7 +114,7 @@ class TestWhatIsChecked:
 
 
 class TestTheEndDate:
-    """No cycle is planned after it; what has begun goes on. The plan here begins a day after its start."""
+    """No cycle is planned after the end date; begun events continue. The plan here begins a day after its start."""
 
     START, SOON, LATER = "2026-03-10", "2026-03-10T12:00", "2026-05-01"
 
@@ -122,23 +122,23 @@ class TestTheEndDate:
         of = strategy(reminded(days=0), initial_delay=DAILY, parts=parts)
         return life(of, new(self.START, end_date=end_date))
 
-    def test_a_planned_cycle_behind_it_does_not_come(self) -> None:
+    def test_a_planned_cycle_after_the_end_date_is_canceled(self) -> None:
         of = self.plan()
 
         of.decide(ending(self.SOON), NOON)
 
         assert of.instance.status is InstanceStatus.COMPLETED
         assert of.closed == [("remind", "CANCELED"), ("bill", "CANCELED")]
-        assert of.record("bill").why == "behind the end date"
+        assert of.record("bill").why == "after the end date"
 
-    def test_a_planned_cycle_exactly_at_it_comes(self) -> None:
+    def test_a_planned_cycle_exactly_at_the_end_date_stays(self) -> None:
         of = self.plan()
 
         of.decide(ending("2026-03-11"), NOON)
 
         assert of.open == [("remind", "2026-03-11T00:00"), ("bill", "2026-03-11T00:00")]
 
-    def test_a_retry_behind_it_still_runs(self) -> None:
+    def test_a_retry_after_the_end_date_still_runs(self) -> None:
         of = life(strategy(retry=retries()))
         of.claim(of.main, NOON)
         of.conclude(ended(Ending.RETRY, NOON), NOON)
@@ -148,7 +148,7 @@ class TestTheEndDate:
         assert of.open == [("bill", "2026-01-31T13:00")]
         assert of.instance.status is InstanceStatus.ACTIVE
 
-    def test_with_other_events_left_the_instance_stays_until_they_close(self) -> None:
+    def test_the_instance_stays_until_its_other_events_close(self) -> None:
         of = self.plan(parts=GREET)
 
         of.decide(ending(self.SOON), NOON)
@@ -157,7 +157,7 @@ class TestTheEndDate:
         assert of.instance.plan.has_ended
 
     @pytest.mark.parametrize("until", [None, LATER])
-    def test_a_plan_that_it_had_ended_goes_on_without_it(self, until: str | None) -> None:
+    def test_a_plan_that_the_old_date_had_ended_continues(self, until: str | None) -> None:
         of = self.plan(end_date="2026-03-15", parts=GREET_LATER)
         of.run(of.event("remind"), at("2026-03-11"))
         of.run(of.main, at("2026-03-11"))
@@ -169,7 +169,7 @@ class TestTheEndDate:
         assert of.instance.plan.cycle == 2
         assert not of.instance.plan.has_ended
 
-    def test_a_plan_that_it_had_kept_from_beginning_begins(self) -> None:
+    def test_a_plan_that_the_old_date_had_prevented_begins(self) -> None:
         of = self.plan(end_date=self.SOON, parts=GREET_LATER)
         assert of.instance.plan.moment is None
 
@@ -177,7 +177,7 @@ class TestTheEndDate:
 
         assert (of.instance.plan.cycle, shown(of.main.date)) == (1, ["2026-03-11T00:00"])
 
-    def test_a_longer_one_that_still_ends_the_plan_changes_no_more_than_itself(self) -> None:
+    def test_a_later_date_that_still_ends_the_plan_changes_only_itself(self) -> None:
         of = self.plan(end_date=self.SOON, parts=GREET_LATER)
 
         of.decide(ending("2026-03-10T13:00"), NOON)
@@ -185,7 +185,7 @@ class TestTheEndDate:
         assert of.instance.plan.has_ended
         assert of.open == [("greet", "2027-03-10T00:00")]
 
-    def test_one_in_doubt_waits_on(self) -> None:
+    def test_an_event_in_doubt_still_waits(self) -> None:
         of = life(strategy())
         of.claim(of.main, NOON)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)

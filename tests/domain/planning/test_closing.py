@@ -41,7 +41,7 @@ class TestOnCancelEvents:
     def test_an_attribute_without_a_date_leaves_it_at_the_cancelation_and_says_so(self) -> None:
         of = canceled({"delayBy": {"unit": "days", "amount": 1, "from": "end"}})
         assert of.open == [("part", "2026-01-31T12:00")]
-        assert of.event("part").problem == "delayBy: attribute 'end' holds no date"
+        assert of.event("part").problem == "delayBy: attribute 'end' is not a date"
         assert of.event("part").status is EventStatus.PENDING
 
     def test_a_callback_may_supply_the_delay(self) -> None:

@@ -88,7 +88,7 @@ class TestFollowing:
         of = strategy(calendar({**MONTHLY, "from": "due"}))
         instance = life(of, new(due="2026-05-01T00:00:00Z")).instance
         without = replace(instance, attributes={})
-        with pytest.raises(CycleError, match="cycle 2: attribute 'due' holds no date"):
+        with pytest.raises(CycleError, match="cycle 2: attribute 'due' is not a date"):
             following(
                 of,
                 without,
@@ -313,7 +313,7 @@ class TestCron:
 
     def test_without_any_since_the_start_date_it_is_an_error(self) -> None:
         of = strategy(calendar(runOnCycle=1), by_cron("0 0 9 1 1 ? 2025", key="b"))
-        with pytest.raises(CycleError, match=r"cycle 2: '0 0 9 1 1 \? 2025' does not fire any more"):
+        with pytest.raises(CycleError, match=r"cycle 2: cron '0 0 9 1 1 \? 2025' has no further date"):
             dates_of(of, "2026-02-01", cycles=2)
 
     def test_a_year_beyond_all_reckoning_is_an_error(self) -> None:
@@ -330,7 +330,7 @@ class TestCron:
         of = strategy()
         dateless = replace(of.definition.calendars[0], schedule_after=None)
         of = replace(of, definition=replace(of.definition, calendars=(dateless,)))
-        with pytest.raises(CycleError, match="cycle 2: calendar plan gives no date"):
+        with pytest.raises(CycleError, match="cycle 2: calendar plan has neither scheduleAfter nor cron"):
             dates_of(of, "2026-01-31", cycles=2)
 
 

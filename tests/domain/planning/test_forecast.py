@@ -94,7 +94,7 @@ class TestSimulation:
     def test_and_so_it_does_where_cron_has_fired_for_the_last_time(self) -> None:
         found = simulated(strategy(by_cron("0 0 9 1 1 ? 2027")), "2026-01-31", cycles=3)
         assert dates(found.cycles) == [(1, ["2027-01-01T09:00"])]
-        assert found.ended == "its cron expression fires no more"
+        assert found.ended == "the cron expression has no further date"
 
     def test_attributes_that_do_not_fit_are_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="the plan counts from it"):

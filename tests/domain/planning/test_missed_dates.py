@@ -285,7 +285,7 @@ class TestShift:
         of = begun(weekly(remind=True), end_date="2026-01-10")
         self.shifted(of)
         assert of.closed == [("remind", "CANCELED"), ("bill", "CANCELED")]
-        assert of.record("bill").why == "moved beyond the end date"
+        assert of.record("bill").why == "shifted past the end date"
         assert of.instance.status is InstanceStatus.COMPLETED
 
     def test_one_moved_up_to_it_does(self) -> None:
@@ -334,7 +334,7 @@ class TestCron:
         of.decide(Pause(by=ANN), at("2026-01-02"))
         verdict = of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-20"))
         assert isinstance(verdict, Refused)
-        assert (verdict.rule, verdict.why) == ("shift", "a plan by cron cannot be shifted off its dates")
+        assert (verdict.rule, verdict.why) == ("shift", "a plan dated by cron cannot be shifted")
         assert of.instance.status is InstanceStatus.PAUSED
 
     def test_where_another_calendar_has_the_open_cycle_that_moves(self) -> None:
@@ -543,7 +543,7 @@ class TestAThousandDates:
         of.decide(Pause(by=ANN), at("2026-01-02"))
         verdict = of.decide(Resume(by=ANN, on_late=on_late), at("2026-01-05T16:40:01"))
         assert isinstance(verdict, Refused)
-        assert (verdict.rule, verdict.why) == ("too-many-missed", "more than 1000 planned dates have passed")
+        assert (verdict.rule, verdict.why) == ("too-many-missed", "more than 1000 planned dates were missed")
         assert of.instance.status is InstanceStatus.PAUSED
 
     def test_at_creation_a_thousand_are_found_too(self) -> None:

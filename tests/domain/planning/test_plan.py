@@ -54,7 +54,7 @@ class TestLeadingUpEvents:
         of.run(of.event("remind"), at("2026-01-31"))
         of.run(of.main, at("2026-01-31"))
         assert of.event("remind").date == at("2026-02-28")
-        assert of.event("remind").problem == "scheduleBefore: attribute 'due' holds no date"
+        assert of.event("remind").problem == "scheduleBefore: attribute 'due' is not a date"
 
     def test_the_next_ones_come_when_the_main_event_closes(self) -> None:
         of = life(strategy(reminded(days=0)))

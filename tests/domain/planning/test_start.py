@@ -183,7 +183,7 @@ class TestProblems:
         of = strategy(by_cron("0 0 9 1 1 ? 2025"))
         (problem,) = full_problems_of(of, new("2026-02-01"))
         assert (problem.pointer, problem.rule) == ("", "create-cycle")
-        assert problem.message == "cycle 1: '0 0 9 1 1 ? 2025' does not fire any more"
+        assert problem.message == "cycle 1: cron '0 0 9 1 1 ? 2025' has no further date"
         assert life(of, new("2024-12-01")).open == [("bill", "2025-01-01T09:00")]
 
     def test_a_start_date_so_far_back_that_too_many_dates_have_passed(self) -> None:

@@ -19,7 +19,7 @@ INTENT = an_intent("charge", attempt=2)
 def strategy_with(
     action: dict[str, Any], *, method: dict[str, Any] | None = None, **service: Any
 ) -> Strategy:
-    """A strategy whose action ``post`` posts to ``/things``, unless these say more."""
+    """Return a strategy whose action ``post`` posts to ``/things`` by default."""
     posting = {"key": "post", "url": "/things", "method": "post", **(method or {})}
     return strategy_from(
         settings(
@@ -67,9 +67,9 @@ def refusal(action: dict[str, Any], **members: Any) -> str:
 
 
 class TestRequest:
-    """A call has everything it takes to be sent: templates rendered, nothing left to decide."""
+    """A call is ready to be sent: its templates are rendered, and nothing is left to decide."""
 
-    def test_whole(self) -> None:
+    def test_a_request_has_all_rendered_parts(self) -> None:
         sent = request(
             {
                 "headers": {"X-Cycle": "${cycle}"},
@@ -114,10 +114,10 @@ class TestRequest:
         }
         assert isinstance(body["fee"], int)
 
-    def test_without_data_there_is_no_body(self) -> None:
+    def test_a_request_without_data_has_no_body(self) -> None:
         assert request({}).body is None
 
-    def test_what_cannot_be_rendered_fails_the_step(self) -> None:
+    def test_a_template_that_cannot_be_rendered_fails_the_step(self) -> None:
         assert refusal({"data": {"fee": "${attributes.fee}"}}).startswith("action post: ")
 
     def test_a_deployment_without_a_base_url_fails_the_step(self) -> None:
@@ -126,7 +126,7 @@ class TestRequest:
         with pytest.raises(CallNotPossibleError, match="service api has no URL for environment 'prod'"):
             prepare(strategy, strategy.definition.actions["post"], INTENT, variables(strategy))
 
-    def test_method_of(self) -> None:
+    def test_an_action_names_its_service_and_method(self) -> None:
         strategy = strategy_with({})
         service, method = method_of(strategy, strategy.definition.actions["post"])
 
@@ -134,25 +134,25 @@ class TestRequest:
 
 
 class TestHeadersAndParameters:
-    """What is null is left out; what could not be sent, or would end the header, is refused."""
+    """Null is left out. A value that cannot be sent, or would end the header, is refused."""
 
-    def test_null_is_left_out(self) -> None:
+    def test_null_values_are_left_out(self) -> None:
         sent = request({"headers": {"X-A": "{{attributes.a}}"}, "params": {"b": "{{attributes.b}}"}})
 
         assert "X-A" not in sent.headers
         assert sent.params == {}
 
-    def test_numbers_have_a_text(self) -> None:
+    def test_numbers_are_sent_as_text(self) -> None:
         assert request(
             {"params": {"fee": "{{attributes.fee}}", "rate": "{{attributes.rate}}"}},
             attributes={"fee": 39, "rate": 0.5},
         ).params == {"fee": "39", "rate": "0.5"}
 
     @pytest.mark.parametrize("place", ["headers", "params"])
-    def test_lists_and_maps_have_none(self, place: str) -> None:
+    def test_lists_and_maps_are_refused(self, place: str) -> None:
         why = refusal({place: {"a": "{{stack.quote.response}}"}}, response={"b": 1})
 
-        assert why == "action post: a dict cannot stand in a header, parameter or URL"
+        assert why == "action post: a dict cannot be used in a header, parameter or URL"
 
     @pytest.mark.parametrize("value", ["a\r\nX-Admin: 1", "a\nb", "a\rb", "a\x7fb", "\x1b[0m"])
     def test_control_characters_are_refused(self, value: str) -> None:
@@ -160,13 +160,13 @@ class TestHeadersAndParameters:
 
         assert why == "action post: header X-A holds a control character"
 
-    def test_a_tab_and_latin_1_are_not(self) -> None:
+    def test_tabs_and_latin_1_are_allowed(self) -> None:
         sent = request({"headers": {"X-A": "{{attributes.a}}"}}, attributes={"a": "\tcafé ÿ"})
 
         assert sent.headers["X-A"] == "\tcafé ÿ"
 
     @pytest.mark.parametrize("value", ["Ā", "€", "é日"])
-    def test_what_is_beyond_latin_1_is_refused(self, value: str) -> None:
+    def test_characters_beyond_latin_1_are_refused(self, value: str) -> None:
         why = refusal({"headers": {"X-A": "{{attributes.a}}"}}, attributes={"a": value})
 
         assert why == "action post: header X-A holds a character beyond Latin-1"
@@ -181,22 +181,22 @@ class TestHeadersAndParameters:
 class TestIdempotencyKey:
     """The call key is sent as Idempotency-Key unless the action sets that header."""
 
-    def test_it_is_the_key_of_the_intent(self) -> None:
+    def test_the_header_is_the_key_of_the_intent(self) -> None:
         assert request({}).headers == {"Idempotency-Key": "i-1-1-1"}
 
-    def test_a_header_of_the_action_stays_however_it_is_written(self) -> None:
+    def test_a_header_of_the_action_wins_in_any_case(self) -> None:
         assert request({"headers": {"idempotency-KEY": "own-{{event.idempotencyKey}}"}}).headers == {
             "idempotency-KEY": "own-i-1-1-1"
         }
 
-    def test_one_that_came_to_null_does_not_count(self) -> None:
+    def test_a_null_header_of_the_action_does_not_count(self) -> None:
         assert request({"headers": {"idempotency-key": "{{attributes.key}}"}}).headers == {
             "Idempotency-Key": "i-1-1-1"
         }
 
 
 class TestUrl:
-    """attributes fill the :name parts of the URL, percent-encoded; one without a usable value is refused."""
+    """attributes fill the :name parts of the URL, percent-encoded; a part without a usable value is refused."""
 
     def url(self, path: str, value: Any) -> str:
         return request(
@@ -215,18 +215,18 @@ class TestUrl:
             (True, "true"),
         ],
     )
-    def test_encoded(self, value: Any, encoded: str) -> None:
+    def test_values_in_a_url_are_percent_encoded(self, value: Any, encoded: str) -> None:
         assert self.url("/members/:id/state", value) == f"https://api.example.com/v1/members/{encoded}/state"
 
     @pytest.mark.parametrize("value", ["", ".", ".."])
-    def test_refused(self, value: str) -> None:
+    def test_empty_and_dot_values_are_refused(self, value: str) -> None:
         why = refusal(
             {"attributes": {"id": "{{attributes.id}}"}}, attributes={"id": value}, method={"url": "/m/:id"}
         )
 
         assert why == "action post: :id of the URL has no usable value"
 
-    def test_one_that_came_to_null_is_refused(self) -> None:
+    def test_a_null_value_in_a_url_is_refused(self) -> None:
         why = refusal({"attributes": {"id": "{{attributes.id}}"}}, method={"url": "/m/:id"})
 
         assert why == "action post: :id of the URL has no usable value"
@@ -239,8 +239,7 @@ class TestUrl:
 
 
 class TestRequestValidation:
-    """A request is checked before it is sent: by JTD, by JSON Schema, or by CEL, in which ``response`` is
-    the body about to be sent."""
+    """A request is validated before it is sent: by JTD, by JSON Schema, or by CEL with the body as ``response``."""
 
     def with_rule(self, rule: Any) -> dict[str, Any]:
         return {
@@ -260,7 +259,7 @@ class TestRequestValidation:
             "response.fee + 0.5 > 39.0 && attributes.fee == response.fee",
         ],
     )
-    def test_allowed(self, rule: Any) -> None:
+    def test_a_valid_request_is_allowed(self, rule: Any) -> None:
         assert request(**self.with_rule(rule)).body == {"fee": 39}
 
     @pytest.mark.parametrize(
@@ -277,13 +276,13 @@ class TestRequestValidation:
             ("response.fee < 9.0", "requestValidation does not allow this request"),
         ],
     )
-    def test_refused(self, rule: Any, why: str) -> None:
+    def test_an_invalid_request_is_refused(self, rule: Any, why: str) -> None:
         assert refusal(**self.with_rule(rule)).startswith(f"action post: {why}")
 
-    def test_one_that_cannot_be_evaluated_refuses(self) -> None:
+    def test_a_rule_that_cannot_be_evaluated_refuses(self) -> None:
         assert "missing" in refusal(**self.with_rule("response.missing == 1.0"))
 
-    def test_only_the_first_problems_are_told(self) -> None:
+    def test_only_the_first_problems_are_listed(self) -> None:
         names = [f"p{n}" for n in range(9)]
         schema = {"properties": {name: {"type": "string"} for name in names}, "additionalProperties": True}
         why = refusal(**self.with_rule(schema))
@@ -305,7 +304,7 @@ AUTHORIZATION = {
 
 
 class TestCredential:
-    """How to come by the token of a call, rendered for the environment of this deployment."""
+    """The request for a token, rendered for the environment of this deployment."""
 
     def credential(self, **entry: Any) -> Credential | None:
         return request(
@@ -316,7 +315,7 @@ class TestCredential:
             credentialType="Bearer",
         ).credential
 
-    def test_rendered(self) -> None:
+    def test_a_credential_has_all_rendered_parts(self) -> None:
         assert self.credential() == Credential(
             request=Authorization(
                 url="https://auth.example.com/a%20b/token",
@@ -330,16 +329,16 @@ class TestCredential:
             scheme="Bearer",
         )
 
-    def test_none_for_another_environment(self) -> None:
+    def test_another_environment_has_no_credential(self) -> None:
         assert self.credential(environment="prod") is None
 
-    def test_its_headers_are_checked_too(self) -> None:
+    def test_headers_of_a_credential_are_checked(self) -> None:
         with pytest.raises(CallNotPossibleError, match="header X-Env holds a control character"):
             self.credential(headers={"X-Env": "${'a' + '\\r\\n' + env}"})
 
 
 class TestGymMembership:
-    """The requests of the example strategy come out as a company would expect."""
+    """The requests of the example strategy."""
 
     STRATEGY = strategy_from(GYM)
 
@@ -354,7 +353,7 @@ class TestGymMembership:
         )
         return prepare(self.STRATEGY, self.STRATEGY.definition.actions[action], INTENT, seen)
 
-    def test_charge(self) -> None:
+    def test_the_charge_has_its_amount_and_credential(self) -> None:
         assert self.sent("charge-card") == ServiceRequest(
             method="post",
             url="http://127.0.0.1:4020/charges",
@@ -374,14 +373,14 @@ class TestGymMembership:
             ),
         )
 
-    def test_tell_the_crm(self) -> None:
+    def test_the_crm_call_fills_its_url(self) -> None:
         paid = self.sent("crm-mark-paid")
 
         assert (paid.method, paid.url) == ("put", "http://127.0.0.1:4022/members/m-1/state")
         assert paid.body == {"state": "paid", "chargeId": "ch-9"}
         assert self.sent("crm-mark-on-hold").body == {"state": "on-hold", "attempts": 2}
 
-    def test_mail(self) -> None:
+    def test_the_mails_have_their_data_and_parameters(self) -> None:
         assert self.sent("mail-failed").body == {
             "to": "ana@example.com",
             "template": "charge-failed",

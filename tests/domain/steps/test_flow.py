@@ -38,22 +38,22 @@ def true_of(target: str, condition: str = "true") -> NextStepRule:
 
 
 class TestAfterSuccess:
-    """A final step ends the task; else the first true callback rule leads on; else nextStep; else the end."""
+    """ "After success: `final` → end; else first true `callback` rule; else `nextStep`; else end"."""
 
-    def test_without_a_way_on_the_task_ends(self) -> None:
+    def test_a_step_without_a_next_one_ends_the_task(self) -> None:
         run = journey(step("charge")).succeeds()
 
         assert run.at == "SUCCEEDED"
         assert run.end.failure is None
 
-    def test_next_step_leads_on(self) -> None:
+    def test_next_step_is_executed_next(self) -> None:
         run = journey(step("charge", nextStep="mail"), step("mail")).succeeds()
 
         assert run.at == "mail"
         assert run.intent.visit == 2
         assert run.intent.path is Path.MAIN
 
-    def test_the_first_true_callback_rule_goes_before_next_step(self) -> None:
+    def test_the_first_true_callback_rule_wins_over_next_step(self) -> None:
         run = journey(
             step(
                 "charge",
@@ -70,7 +70,7 @@ class TestAfterSuccess:
 
         assert run.at == "crm"
 
-    def test_without_a_true_rule_next_step_leads_on(self) -> None:
+    def test_next_step_is_used_without_a_true_rule(self) -> None:
         run = journey(
             step("charge", nextStep="mail", nextStepRules=[rule("callback", "crm", "false")]),
             step("mail"),
@@ -79,13 +79,13 @@ class TestAfterSuccess:
 
         assert run.at == "mail"
 
-    def test_a_final_step_asks_no_rule(self) -> None:
+    def test_a_final_step_evaluates_no_rule(self) -> None:
         steps = (a_step("charge", final=True, rules=(true_of("mail"),)), a_step("mail"))
         run = Journey(a_strategy(definition=a_definition(a_task(*steps)))).succeeds()
 
         assert run.at == "SUCCEEDED"
 
-    def test_rules_see_the_key_and_the_attempt_of_the_step_they_belong_to(self) -> None:
+    def test_rules_see_the_key_and_the_attempt_of_their_step(self) -> None:
         run = journey(
             step(
                 "charge",
@@ -100,7 +100,7 @@ class TestAfterSuccess:
 
         assert run.at == "mail"
 
-    def test_rules_see_the_attributes_that_the_controller_of_their_step_has_set(self) -> None:
+    def test_rules_see_the_attributes_that_their_controller_has_set(self) -> None:
         run = journey(
             step("count", nextStepRules=[rule("callback", "mail", "attributes.count == 3.0")]),
             step("mail"),
@@ -109,7 +109,7 @@ class TestAfterSuccess:
 
         assert run.at == "mail"
 
-    def test_other_orders_change_nothing_for_rules(self) -> None:
+    def test_other_directives_change_nothing_for_rules(self) -> None:
         run = journey(
             step("stop", nextStepRules=[rule("callback", "mail", 'instance.status == "ACTIVE"')]),
             step("mail"),
@@ -119,9 +119,9 @@ class TestAfterSuccess:
 
 
 class TestARuleThatCannotBeEvaluated:
-    """A callback rule that cannot be evaluated makes its step fail; a failed step orders nothing."""
+    """A callback rule that cannot be evaluated makes its step fail. "A failed step gives no directives"."""
 
-    def test_the_step_fails(self) -> None:
+    def test_the_step_of_a_broken_rule_fails(self) -> None:
         run = journey(
             step("charge", nextStep="mail", nextStepRules=[rule("callback", "mail", FAILS_TO_EVALUATE)]),
             step("mail"),
@@ -134,7 +134,7 @@ class TestARuleThatCannotBeEvaluated:
         assert run.last.error is not None
         assert run.last.error.message.startswith("rule of charge: ")
 
-    def test_its_on_error_rules_are_asked(self) -> None:
+    def test_on_error_rules_of_the_failed_step_are_evaluated(self) -> None:
         run = journey(
             step(
                 "charge",
@@ -148,7 +148,7 @@ class TestARuleThatCannotBeEvaluated:
 
         assert run.at == "mail"
 
-    def test_an_optional_step_whose_rule_still_fails_has_failed_its_attempt(self) -> None:
+    def test_an_optional_step_with_a_broken_rule_fails_its_attempt(self) -> None:
         run = journey(
             step("charge", optional=True, nextStepRules=[rule("callback", "mail", FAILS_TO_EVALUATE)]),
             step("mail"),
@@ -156,15 +156,16 @@ class TestARuleThatCannotBeEvaluated:
 
         assert run.at == "EXHAUSTED"
         assert run.end.failure == Failure(
-            step="charge", failed_at=NOON, error=StepError(message="answered 503", status=503)
+            step="charge", failed_at=NOON, error=StepError(message="api/call returned HTTP 503", status=503)
         )
         (note,) = run.last.notes
         assert note.startswith("rule of charge: ")
 
 
 class TestAfterAnError:
-    """The first matching onError rule leads on and uses no attempt; else an optional step goes on as after
-    success; else the attempt fails."""
+    """ "After an error: first matching `onError` rule (no attempt used); else, if `optional`, continue; else the
+    attempt fails".
+    """
 
     def test_an_on_error_rule_handles_the_error(self) -> None:
         run = journey(
@@ -185,7 +186,7 @@ class TestAfterAnError:
         assert run.intent.attempt == 1
         assert run.intent.failure is None
 
-    def test_one_that_cannot_be_evaluated_does_not_match_and_is_noted(self) -> None:
+    def test_a_broken_on_error_rule_does_not_match_and_is_noted(self) -> None:
         run = journey(
             step(
                 "charge",
@@ -199,7 +200,7 @@ class TestAfterAnError:
         (note,) = run.last.notes
         assert note.startswith("onError rule of charge: ")
 
-    def test_an_on_error_rule_goes_before_optional(self) -> None:
+    def test_an_on_error_rule_wins_over_optional(self) -> None:
         run = journey(
             step("charge", optional=True, nextStep="mail", nextStepRules=[rule("onError", "crm")]),
             step("mail"),
@@ -208,7 +209,7 @@ class TestAfterAnError:
 
         assert run.at == "crm"
 
-    def test_an_optional_step_goes_on_as_after_success(self) -> None:
+    def test_an_optional_step_continues_as_after_success(self) -> None:
         run = journey(
             step(
                 "charge",
@@ -221,26 +222,27 @@ class TestAfterAnError:
         assert run.at == "mail"
         assert run.last == an_error(500)
 
-    def test_an_error_without_a_reason_has_one(self) -> None:
+    def test_an_error_without_a_reason_gets_one(self) -> None:
         run = journey(step("charge")).goes(Outcome(success=False))
 
         assert run.end.failure is not None
         assert run.end.failure.error == StepError(message="the step failed")
 
-    def test_otherwise_the_attempt_fails(self) -> None:
+    def test_a_failed_step_without_rules_fails_the_attempt(self) -> None:
         run = journey(step("charge", nextStep="mail"), step("mail")).fails(402)
 
         assert run.end.how is Ending.EXHAUSTED
         assert run.end.failure == Failure(
-            step="charge", failed_at=NOON, error=StepError(message="answered 402", status=402)
+            step="charge", failed_at=NOON, error=StepError(message="api/call returned HTTP 402", status=402)
         )
 
 
 class TestBeforeARetry:
-    """Where attempts are left, the first matching onBeforeRetry rule leads to a side path; then the run ends
-    RETRY with the date computed at the failure."""
+    """If attempts are left, the first matching onBeforeRetry rule leads to a side path; then the run ends RETRY,
+    dated at the failure.
+    """
 
-    def test_without_a_side_path_the_run_ends_at_once(self) -> None:
+    def test_a_run_without_a_side_path_ends_at_once(self) -> None:
         run = journey(step("charge"), retry=RETRY_TWICE).fails()
 
         assert run.end.how is Ending.RETRY
@@ -265,7 +267,7 @@ class TestBeforeARetry:
         failure = Failure(
             step="charge",
             failed_at=NOON,
-            error=StepError(message="answered 402", status=402),
+            error=StepError(message="api/call returned HTTP 402", status=402),
             retry_at=NOON + HOUR,
         )
         assert (run.at, run.intent.path, run.intent.failure) == ("mail", Path.BEFORE_RETRY, failure)
@@ -275,7 +277,7 @@ class TestBeforeARetry:
         run.succeeds()
         assert (run.end.how, run.end.failure) == (Ending.RETRY, failure)
 
-    def test_a_rule_that_cannot_be_evaluated_does_not_match_and_is_noted(self) -> None:
+    def test_a_broken_on_before_retry_rule_does_not_match_and_is_noted(self) -> None:
         run = journey(
             step("charge", nextStepRules=[rule("onBeforeRetry", "mail", FAILS_TO_EVALUATE)]),
             step("mail"),
@@ -286,7 +288,7 @@ class TestBeforeARetry:
         (note,) = run.last.notes
         assert note.startswith("onBeforeRetry rule of charge: ")
 
-    def test_a_retry_callback_that_cannot_be_evaluated_is_noted(self) -> None:
+    def test_a_broken_retry_callback_is_noted(self) -> None:
         after = {**hours(2), "retryEventCallback": '{"unit": attributes.missing}'}
         run = journey(step("charge"), retry={"times": 1, "retryAfter": after}).fails()
 
@@ -295,7 +297,7 @@ class TestBeforeARetry:
         (note,) = run.last.notes
         assert note.startswith("retryEventCallback: ")
 
-    def test_a_retry_callback_sees_the_attempt_that_failed_and_its_error(self) -> None:
+    def test_a_retry_callback_sees_the_failed_attempt_and_its_error(self) -> None:
         callback = '{"unit": "hours", "amount": attempt * 10 + int(stack.charge.error.status) - 500}'
         after = {**hours(1), "retryEventCallback": callback}
         run = journey(step("charge"), retry={"times": 2, "retryAfter": after}).fails(503)
@@ -313,7 +315,7 @@ class TestBeforeARetry:
         assert (run.event.attempt, run.event.run) == (3, 3)
         assert run.now == NOON + 2 * HOUR
 
-    def test_the_retry_config_of_the_step_goes_before_that_of_its_task(self) -> None:
+    def test_the_retry_config_of_the_step_wins_over_its_tasks(self) -> None:
         run = journey(
             step("charge", retryConfig={"times": 1, "retryAfter": hours(5)}), retry=RETRY_TWICE
         ).fails()
@@ -323,8 +325,9 @@ class TestBeforeARetry:
 
 
 class TestBeforeAPause:
-    """Where the attempts are used up under pauseBeforeCancel, the first matching onBeforePause rule leads to
-    a side path; then, and without pauseBeforeCancel at once, the run ends EXHAUSTED."""
+    """If the attempts are used up under pauseBeforeCancel, the first matching onBeforePause rule leads to a side
+    path. Then, or without pauseBeforeCancel at once, the run ends EXHAUSTED.
+    """
 
     STEPS = (
         step(
@@ -345,7 +348,7 @@ class TestBeforeAPause:
         assert run.end.failure.pauses
         assert run.end.failure.retry_at is None
 
-    def test_without_pause_before_cancel_there_is_none(self) -> None:
+    def test_a_run_without_pause_before_cancel_has_no_side_path(self) -> None:
         run = journey(*self.STEPS, retry={"times": 0}).fails()
 
         assert run.end.how is Ending.EXHAUSTED
@@ -365,14 +368,15 @@ class TestBeforeAPause:
 
 
 class TestSidePaths:
-    """A side path follows its steps to a final one or the end. It triggers neither retry nor pause; its
-    errors are recorded only."""
+    """A side path runs to a final step or its end. It triggers neither retry nor pause; its errors are only
+    recorded.
+    """
 
     def side(self, *steps: dict[str, Any]) -> Journey:
         first = step("charge", nextStepRules=[rule("onBeforeRetry", steps[0]["key"])])
         return journey(first, *steps, retry=RETRY_TWICE).fails(402)
 
-    def test_an_error_on_it_ends_it_and_the_attempt_has_failed_as_before(self) -> None:
+    def test_an_error_ends_the_side_path_and_keeps_the_first_failure(self) -> None:
         run = self.side(step("mail", nextStep="crm"), step("crm")).fails(500)
 
         assert run.end.how is Ending.RETRY
@@ -380,17 +384,17 @@ class TestSidePaths:
         assert run.end.failure.step == "charge"
         assert run.end.failure.error.status == 402
 
-    def test_a_final_step_ends_it(self) -> None:
+    def test_a_final_step_ends_the_side_path(self) -> None:
         run = self.side(step("mail", final=True)).succeeds()
 
         assert run.end.how is Ending.RETRY
 
-    def test_an_optional_step_goes_on(self) -> None:
+    def test_an_optional_step_continues_the_side_path(self) -> None:
         run = self.side(step("mail", optional=True, nextStep="crm"), step("crm")).fails()
 
         assert (run.at, run.intent.path) == ("crm", Path.BEFORE_RETRY)
 
-    def test_rules_lead_on(self) -> None:
+    def test_rules_apply_on_the_side_path(self) -> None:
         run = self.side(
             step(
                 "mail",
@@ -401,7 +405,7 @@ class TestSidePaths:
 
         assert run.fails().at == "crm"
 
-    def test_no_attempts_are_reset_on_it(self) -> None:
+    def test_no_attempts_are_reset_on_a_side_path(self) -> None:
         run = self.side(step("mail", resetAttempts=True))
 
         assert (run.intent.attempt, run.intent.resets) == (1, ())
@@ -412,7 +416,7 @@ class TestSidePaths:
 
 
 class TestBranches:
-    """Under every_rule all true callback rules are followed, one branch after another."""
+    """ "8x8 branches that are all true run one after another"."""
 
     def branching(self, *targets: str, **members: Any) -> Journey:
         fork = a_step("fork", every_rule=True, rules=tuple(true_of(target) for target in targets), **members)
@@ -425,14 +429,14 @@ class TestBranches:
         ]
         return Journey(a_strategy(definition=a_definition(a_task(fork, *others))))
 
-    def test_they_run_in_their_order(self) -> None:
+    def test_branches_run_in_their_order(self) -> None:
         run = self.branching("a", "b", "c").succeeds()
         assert (run.at, run.intent.branches) == ("a", ("c", "b"))
 
         run.succeeds(None, None)
         assert (run.at, run.intent.branches) == ("b", ("c",))
 
-    def test_a_final_step_ends_its_branch_only(self) -> None:
+    def test_a_final_step_ends_only_its_branch(self) -> None:
         run = self.branching("b", "a").succeeds(None, None)
 
         assert (run.at, run.intent.branches) == ("a", ())
@@ -443,12 +447,12 @@ class TestBranches:
 
         assert (run.at, run.intent.branches) == ("b", ("a",))
 
-    def test_a_failed_attempt_drops_them(self) -> None:
+    def test_a_failed_attempt_drops_the_branches(self) -> None:
         run = self.branching("a", "b").succeeds().fails()
 
         assert run.at == "EXHAUSTED"
 
-    def test_without_a_true_rule_next_step_leads_on(self) -> None:
+    def test_next_step_is_used_without_a_true_branch(self) -> None:
         assert self.branching(next_step="last").succeeds().at == "last"
 
     def test_a_rule_without_a_condition_is_true(self) -> None:
@@ -457,12 +461,12 @@ class TestBranches:
 
         assert run.at == "a"
 
-    def test_thirty_two_may_wait(self) -> None:
+    def test_thirty_two_branches_may_wait(self) -> None:
         run = self.branching(*["a"] * 33).succeeds()
 
         assert len(run.intent.branches) == 32
 
-    def test_thirty_three_may_not(self) -> None:
+    def test_thirty_three_branches_are_refused(self) -> None:
         run = self.branching(*["a"] * 34).succeeds()
 
         assert run.at == "EXHAUSTED"
@@ -470,9 +474,9 @@ class TestBranches:
 
 
 class TestVisits:
-    """A run executes at most 200 steps; then its attempt fails."""
+    """ "At most 200 visits a run, then the attempt fails"."""
 
-    def test_the_two_hundred_and_first_is_refused(self) -> None:
+    def test_the_two_hundred_and_first_step_fails_the_attempt(self) -> None:
         poll = step("poll", delay=hours(1), action="get", nextStep="poll")
         run = journey(poll, retry=RETRY_TWICE).succeeds(*[None] * 199)
         assert (run.at, run.intent.visit) == ("poll", 200)
@@ -483,7 +487,7 @@ class TestVisits:
         assert run.end.failure is not None
         assert run.end.failure.error == StepError(message="more than 200 steps in one run")
 
-    def test_its_side_path_is_not_executed_either(self) -> None:
+    def test_the_side_path_beyond_the_limit_is_not_executed(self) -> None:
         poll = step(
             "poll",
             delay=hours(1),
@@ -497,16 +501,16 @@ class TestVisits:
 
 
 class TestDelay:
-    """A step with delay does not act before it is over."""
+    """A step with delay acts after it."""
 
-    def test_counted_from_when_it_is_reached(self) -> None:
+    def test_a_delay_counts_from_when_its_step_is_reached(self) -> None:
         run = journey(step("charge", nextStep="wait"), step("wait", delay=hours(3)))
         assert run.intent.not_before is None
 
         run.now = NOON + HOUR
         assert run.succeeds().intent.not_before == NOON + 4 * HOUR
 
-    def test_counted_from_an_attribute(self) -> None:
+    def test_a_delay_can_count_from_an_attribute(self) -> None:
         run = journey(
             step("wait", delay={**hours(1), "from": "trialEnds"}),
             attributes={"trialEnds": "2026-02-10T08:00:00.000Z"},
@@ -514,21 +518,21 @@ class TestDelay:
 
         assert run.intent.not_before == NOON.replace(month=2, day=10, hour=9)
 
-    def test_with_a_callback_that_sees_the_attempt_of_the_step(self) -> None:
+    def test_a_delay_callback_sees_the_attempt_of_its_step(self) -> None:
         delay = {**hours(1), "retryEventCallback": '{"unit": "hours", "amount": 5 * attempt}'}
         run = journey(step("charge", nextStep="wait"), step("wait", delay=delay, resetAttempts=True))
         run = Journey(run.strategy, an_event(attempt=3)).succeeds()
 
         assert run.intent.not_before == NOON + 5 * HOUR
 
-    def test_what_cannot_be_evaluated_is_noted(self) -> None:
+    def test_a_delay_from_a_missing_date_counts_from_now_and_is_noted(self) -> None:
         run = journey(step("charge", nextStep="wait"), step("wait", delay={**hours(1), "from": "trialEnds"}))
         run.succeeds()
 
         assert run.intent.not_before == NOON + HOUR
-        assert run.last.notes == ("delay of wait: from: attribute 'trialEnds' holds no date",)
+        assert run.last.notes == ("delay of wait: from: attribute 'trialEnds' is not a date",)
 
-    def test_one_that_leads_past_every_date_is_none(self) -> None:
+    def test_a_delay_beyond_every_date_is_ignored_and_noted(self) -> None:
         never = {"unit": "years", "amount": 999_999}
         run = journey(step("charge", nextStep="wait"), step("wait", delay=never)).succeeds()
 
@@ -537,9 +541,10 @@ class TestDelay:
         assert note.startswith("delay of wait: 999999 years: ")
 
 
-class TestWhatAnOperatorDecides:
-    """A skipped step counts as not successful and the run goes on as after success; a failed one fails its
-    attempt, whatever its rules say."""
+class TestOperatorsDecisions:
+    """A skipped step is not successful and the run continues as after success; a failed step fails its attempt,
+    whatever its rules say.
+    """
 
     STEPS = (
         step("charge", nextStep="mail", nextStepRules=[rule("onError", "crm")]),
@@ -547,7 +552,7 @@ class TestWhatAnOperatorDecides:
         step("crm"),
     )
 
-    def test_skip_goes_on(self) -> None:
+    def test_a_skipped_step_continues_the_run(self) -> None:
         run = journey(*self.STEPS)
         outcome, then = skip(run.context, run.intent, NO_ANSWER)
 
@@ -555,7 +560,7 @@ class TestWhatAnOperatorDecides:
         assert isinstance(then, Intent)
         assert (then.step, then.visit) == ("mail", 2)
 
-    def test_skip_fails_the_attempt_where_a_rule_cannot_be_evaluated(self) -> None:
+    def test_a_skipped_step_with_a_broken_rule_fails_the_attempt(self) -> None:
         run = journey(
             step("charge", nextStepRules=[rule("callback", "mail", FAILS_TO_EVALUATE)]), step("mail")
         )
@@ -564,7 +569,7 @@ class TestWhatAnOperatorDecides:
         assert outcome.notes[0].startswith("rule of charge: ")
         assert getattr(then, "how", None) is Ending.EXHAUSTED
 
-    def test_fail_asks_no_on_error_rule(self) -> None:
+    def test_a_failed_step_evaluates_no_on_error_rule(self) -> None:
         run = journey(*self.STEPS, retry=RETRY_TWICE)
         _, then = fail(run.context, run.intent, NO_ANSWER)
 

@@ -39,7 +39,7 @@ steps = st.fixed_dictionaries(
 
 
 def reached(chosen: Mapping[str, dict[str, Any]]) -> list[str]:
-    """The keys that some way leads to from ``a``: a definition may hold no others."""
+    """Return the keys that can be reached from ``a``; a definition may have no others."""
     found: list[str] = []
     ahead = ["a"]
     while ahead:
@@ -53,7 +53,7 @@ def reached(chosen: Mapping[str, dict[str, Any]]) -> list[str]:
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """Settings of one task; what would loop without waiting is given a delay."""
+    """Return settings of one task; a loop without a wait gets a delay."""
     chosen = {key: draw(steps) for key in KEYS}
     retry = {
         "times": draw(st.integers(0, MOST_RETRIES)),
@@ -71,12 +71,11 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 class TestEveryRunEnds:
-    """Whatever the graph and the answers: a run ends within bounds, and reading its journal back leads to
-    where it stood."""
+    """Any graph and any answers: a run ends within bounds, and replaying its journal leads to the same position."""
 
     @given_settings(max_examples=60, deadline=None)
     @given(document=documents(), outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=12))
-    def test_and_its_journal_tells_where_it_stands(
+    def test_the_journal_leads_to_the_same_position(
         self, document: dict[str, Any], outcomes: list[Outcome]
     ) -> None:
         run = Journey(document)

@@ -13,8 +13,9 @@ def journey(*steps: dict[str, Any], retry: dict[str, Any] | None = RETRY_TWICE) 
 
 
 class TestRetries:
-    """A retry walks from initialStep and passes what earlier runs have stored, unless repeatOnRetry. Rules
-    are evaluated on what it passes."""
+    """ "A retry walks from `initialStep` and reuses stored successes (`fromCache`) unless `repeatOnRetry`". Rules
+    of passed steps are evaluated.
+    """
 
     def test_stored_successes_are_passed(self) -> None:
         run = journey(
@@ -30,7 +31,7 @@ class TestRetries:
         assert run.intent.call_key == "i-1-2-1"
         assert (run.intent.attempt, run.event.run) == (2, 2)
 
-    def test_a_step_that_repeats_on_retry_is_executed_again(self) -> None:
+    def test_a_step_with_repeat_on_retry_is_executed_again(self) -> None:
         run = journey(step("login", repeatOnRetry=True, nextStep="charge"), step("charge"))
         run.succeeds().fails().retry()
 
@@ -64,7 +65,7 @@ class TestRetries:
         assert run.end.how is Ending.SUCCEEDED
         assert run.end.passed == ("quote",)
 
-    def test_a_passed_step_whose_rule_cannot_be_evaluated_has_failed(self) -> None:
+    def test_a_passed_step_with_a_broken_rule_has_failed(self) -> None:
         run = journey(
             step(
                 "quote",
@@ -101,7 +102,7 @@ class TestRetries:
         assert run.intent.failure.step == "quote"
         assert run.intent.failure.error.message.startswith("rule of quote: ")
 
-    def test_only_its_last_execution_makes_a_step_stored(self) -> None:
+    def test_only_the_last_execution_of_a_step_is_reused(self) -> None:
         poll = step(
             "poll",
             delay=hours(1),
@@ -114,7 +115,7 @@ class TestRetries:
         assert run.at == "check"
         assert run.intent.passed == ("poll",)
 
-    def test_a_loop_that_comes_back_to_a_passed_step_executes_it(self) -> None:
+    def test_a_loop_that_returns_to_a_passed_step_executes_it(self) -> None:
         poll = step(
             "poll",
             delay=hours(1),
@@ -142,8 +143,9 @@ class TestRetries:
 
 
 class TestStoredResultsOfSidePaths:
-    """Main-path results count on the main path, side-path ones on side paths: a failure mail without
-    repeatOnRetry is sent once per event, and again after a restart from used-up attempts."""
+    """Side-path results count on side paths only: a failure mail is sent once per event, and again after a restart
+    from used-up attempts.
+    """
 
     def dunning(self, **mail: Any) -> Journey:
         return journey(
@@ -160,12 +162,12 @@ class TestStoredResultsOfSidePaths:
         assert run.end.passed == ("mail",)
         assert run.executed == ["charge", "mail", "charge"]
 
-    def test_one_that_repeats_on_retry_is_sent_each_time(self) -> None:
+    def test_a_mail_with_repeat_on_retry_is_sent_each_time(self) -> None:
         run = self.dunning(repeatOnRetry=True).fails().succeeds().retry().fails()
 
         assert run.at == "mail"
 
-    def test_one_that_was_not_sent_is_sent_next_time(self) -> None:
+    def test_a_mail_that_was_not_sent_is_sent_next_time(self) -> None:
         run = self.dunning().fails().fails(500).retry().fails()
 
         assert run.at == "mail"
@@ -179,7 +181,7 @@ class TestStoredResultsOfSidePaths:
         assert run.at == "mail"
         assert (run.event.attempt, run.event.run, run.event.reuse.side_results_from) == (1, 4, 4)
 
-    def test_a_restart_keeps_what_the_main_path_has_stored(self) -> None:
+    def test_a_restart_keeps_the_results_of_the_main_path(self) -> None:
         run = journey(
             step("login", nextStep="charge"),
             step("charge"),
@@ -190,7 +192,7 @@ class TestStoredResultsOfSidePaths:
         assert run.at == "charge"
         assert run.intent.passed == ("login",)
 
-    def test_a_step_of_both_paths_has_a_result_for_each(self) -> None:
+    def test_a_step_on_both_paths_has_a_result_for_each(self) -> None:
         run = journey(
             step("charge", nextStep="mail", nextStepRules=[rule("onBeforeRetry", "mail")]),
             step("mail"),
@@ -203,10 +205,9 @@ class TestStoredResultsOfSidePaths:
 
 
 class TestResetAttempts:
-    """resetAttempts sets the attempt back to 1 once per event and step: on first entering it, never on a
-    passed one, only on the main path."""
+    """ "`resetAttempts`: once per event and step, on first entering it, never on a cached pass"."""
 
-    def test_on_first_entering_it(self) -> None:
+    def test_attempts_reset_on_first_entering_the_step(self) -> None:
         run = journey(
             step("login", nextStep="charge"),
             step("charge", resetAttempts=True),
@@ -219,7 +220,7 @@ class TestResetAttempts:
         assert run.end.how is Ending.RETRY
         assert (run.end.attempt, run.end.resets) == (1, ("charge",))
 
-    def test_once_per_event(self) -> None:
+    def test_attempts_reset_once_per_event(self) -> None:
         run = journey(step("charge", resetAttempts=True))
 
         run.fails().retry()
@@ -227,7 +228,7 @@ class TestResetAttempts:
         run.fails().retry().fails()
         assert run.at == "EXHAUSTED"
 
-    def test_for_each_step(self) -> None:
+    def test_attempts_reset_for_each_step(self) -> None:
         run = journey(
             step("charge", resetAttempts=True, nextStep="mail"),
             step("mail", resetAttempts=True),
@@ -236,7 +237,7 @@ class TestResetAttempts:
 
         assert (run.intent.attempt, run.intent.resets) == (1, ("charge", "mail"))
 
-    def test_not_on_a_passed_step(self) -> None:
+    def test_attempts_do_not_reset_on_a_passed_step(self) -> None:
         run = journey(step("login", resetAttempts=True, nextStep="charge"), step("charge"))
         run.succeeds().fails().retry()
         run.instance = run.instance.with_event(replace(run.event, resets=()))
@@ -247,10 +248,11 @@ class TestResetAttempts:
 
 
 class TestCallKeys:
-    """A call key is <eventSid>-<run>-<visit>. Key and correlation id stay while the last sending of the step
-    is unanswered, also in a retry days later; after a definite answer they are new."""
+    """A call key is <eventSid>-<run>-<visit>. "The key (of the first sending, stored) changes only after a
+    definite answer".
+    """
 
-    def test_each_step_has_its_own(self) -> None:
+    def test_each_step_has_its_own_key(self) -> None:
         run = journey(step("charge", nextStep="mail"), step("mail"))
 
         assert (run.intent.call_key, run.intent.correlation_id) == ("i-1-1-1", "i-1.token0")
@@ -258,7 +260,7 @@ class TestCallKeys:
         assert (run.intent.call_key, run.intent.correlation_id) == ("i-1-1-2", "i-1.token1")
         assert run.intent.repeat is False
 
-    def test_a_retry_of_an_unanswered_call_keeps_it(self) -> None:
+    def test_a_retry_of_an_unanswered_call_keeps_the_key(self) -> None:
         run = journey(step("charge"), retry={"times": 3, "retryAfter": {"unit": "days", "amount": 3}})
         run.goes(NO_ANSWER).retry()
 
@@ -268,20 +270,20 @@ class TestCallKeys:
         run.goes(NO_ANSWER).retry()
         assert run.intent.call_key == "i-1-1-1"
 
-    def test_a_definite_answer_ends_it(self) -> None:
+    def test_a_definite_answer_ends_the_key(self) -> None:
         run = journey(step("charge"))
         run.goes(NO_ANSWER).retry().fails(500).retry()
 
         assert (run.intent.call_key, run.intent.correlation_id) == ("i-1-3-1", "i-1.token2")
         assert run.intent.repeat is False
 
-    def test_it_is_the_key_of_the_step_not_of_the_place(self) -> None:
+    def test_a_key_belongs_to_its_step_not_its_place(self) -> None:
         run = journey(step("login", repeatOnRetry=True, nextStep="charge"), step("charge"))
         run.succeeds().goes(NO_ANSWER).retry().succeeds()
 
         assert (run.at, run.intent.call_key, run.intent.repeat) == ("charge", "i-1-1-2", True)
 
-    def test_a_step_that_leads_to_itself_keeps_it_too(self) -> None:
+    def test_a_step_that_leads_to_itself_keeps_its_key(self) -> None:
         poll = step("poll", delay=hours(1), action="post", nextStepRules=[rule("onError", "poll")])
         run = journey(poll).goes(NO_ANSWER)
         assert (run.at, run.intent.call_key, run.intent.repeat) == ("poll", "i-1-1-1", True)

@@ -1,4 +1,4 @@
-"""What became of an event, step by step, over all of its runs. Source: contracts/core.md section 5."""
+"""The history of an event: every step of all its runs. Source: contracts/core.md section 5."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ STEPS: Json = [
 
 
 def run(of: Life, *outcomes: Outcome, now: str = "2026-01-31T12:00") -> Life:
-    """The main event claimed and executed; its end concluded, its last step in the record where it closes."""
+    """Claim and execute the main event, conclude its end, and keep its last step in the record if it closes."""
     of.claim(of.main, at(now))
     for outcome in outcomes:
         then = of.step(outcome, at(now))
@@ -74,17 +74,17 @@ def told(of: Life) -> list[tuple[str, int, str]]:
     return [(step.step, step.run, step.outcome.value) for step in past(of).steps]
 
 
-class TestTheStepsOfAnEvent:
-    """Every run, every step: executed, passed, under way or cut off."""
+class TestStepsOfAnEvent:
+    """Every step of every run is listed: executed, passed, running or interrupted."""
 
-    def test_of_one_that_has_run_the_last_step_is_the_records(self) -> None:
+    def test_the_last_step_of_a_closed_event_is_in_its_record(self) -> None:
         of = run(life(strategy(steps=STEPS)), DONE, DONE)
         assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "SUCCEEDED")]
         found = past(of)
         assert found.record == of.records[0]
         assert [step.entry is not None for step in found.steps] == [True, True]
 
-    def test_of_all_its_runs_with_their_side_paths_and_what_they_passed(self) -> None:
+    def test_all_runs_are_listed_with_side_paths_and_passed_steps(self) -> None:
         of = life(strategy(steps=STEPS, retry=retries(2)))
         run(of, DONE, DECLINED, DONE)
         run(of, SILENT, now="2026-01-31T13:00")
@@ -110,28 +110,28 @@ class TestTheStepsOfAnEvent:
             (3, Path.MAIN),
         ]
 
-    def test_what_was_passed_has_neither_call_nor_end(self) -> None:
+    def test_a_passed_step_has_neither_intent_nor_entry(self) -> None:
         of = life(strategy(steps=STEPS, retry=retries(2)))
         run(of, DONE, DECLINED, DONE)
         run(of, DONE, now="2026-01-31T13:00")
         cached = past(of).steps[3]
         assert (cached.step, cached.intent, cached.entry) == ("call", None, None)
 
-    def test_of_one_that_runs_the_step_it_is_at(self) -> None:
+    def test_the_current_step_of_a_running_event_is_under_way(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "UNDER_WAY")]
         at_it = past(of).steps[-1]
         assert (at_it.intent is not None, at_it.entry) == (True, None)
 
-    def test_of_one_taken_over_from_a_dead_runner_the_step_may_have_been_done(self) -> None:
+    def test_the_current_step_after_a_takeover_is_cut_off(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         assert of.instance.lease is not None
         of.claim(of.running, of.instance.lease.until)
         assert told(of)[-1] == ("tell", 1, "CUT_OFF")
 
-    def test_and_the_next_one_has_just_begun(self) -> None:
+    def test_the_step_after_a_takeover_is_under_way(self) -> None:
         of = life(strategy(steps=STEPS))
         of.claim(of.main, NOON)
         assert of.instance.lease is not None
@@ -139,32 +139,32 @@ class TestTheStepsOfAnEvent:
         of.step(DONE, LATER)
         assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "UNDER_WAY")]
 
-    def test_of_one_canceled_in_flight_the_step_may_have_been_done(self) -> None:
+    def test_the_step_of_an_event_canceled_in_flight_is_cut_off(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         of.decide(CancelEvent(seq=1, by=ANN), LATER)
         assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "CUT_OFF")]
 
-    def test_of_one_set_down_between_two_steps_the_next_has_not_begun(self) -> None:
+    def test_the_next_step_of_a_released_event_is_not_listed(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         of.decide(Wait(seq=1, fence=1, until=None, known_visits=1), LATER)
         assert told(of) == [("call", 1, "SUCCEEDED")]
 
-    def test_of_one_whose_call_an_operator_has_to_decide_about(self) -> None:
+    def test_a_step_in_doubt_is_cut_off(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
         assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "CUT_OFF")]
 
-    def test_of_one_that_has_not_begun_there_is_none(self) -> None:
+    def test_an_event_that_has_not_begun_has_no_steps(self) -> None:
         assert told(life()) == []
 
 
 class TestARunWithoutSteps:
-    """All its steps were passed from earlier runs: nothing of it is in the journal once the next run has begun."""
+    """A run in which every step was passed leaves no journal entry once the next run has begun."""
 
-    def test_is_left_out(self) -> None:
+    def test_a_run_without_executed_steps_is_left_out(self) -> None:
         of = life(strategy(steps=STEPS, retry=retries(2)))
         run(of, DONE, DECLINED, DONE)
         (first, *others) = of.event_history(1).entries
@@ -178,8 +178,8 @@ class TestARunWithoutSteps:
         ]
 
 
-class TestWhatStandsOnTheInstance:
-    """An open event is what its instance says; a record beside it is of a runner that had lost its lease."""
+class TestOpenEvents:
+    """For an open event the instance is the truth; a record was written by a runner without its lease."""
 
     def test_a_record_of_an_open_event_does_not_count(self) -> None:
         of = life(strategy(steps=STEPS))
@@ -191,10 +191,10 @@ class TestWhatStandsOnTheInstance:
         assert found is not None
         assert (found.record, found.event.status) == (None, EventStatus.EXECUTING)
 
-    def test_there_is_none_of_an_unknown_number(self) -> None:
+    def test_an_unknown_event_has_no_history(self) -> None:
         assert past_event(life().instance, 9, EventHistory()) is None
 
-    def test_a_paused_one_keeps_its_place(self) -> None:
+    def test_a_paused_event_keeps_its_place(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         of.decide(Pause(by=ANN, kill=True), LATER)
@@ -202,8 +202,8 @@ class TestWhatStandsOnTheInstance:
         assert (at_it.outcome, isinstance(at_it.intent, Intent)) == (StepOutcome.CUT_OFF, True)
 
 
-class TestTheRunThatFinishedLast:
-    """The main event that closed last by a run, well or in vain."""
+class TestLastFinishedRun:
+    """The main event whose run finished last, whether it succeeded or failed."""
 
     def closed(
         self, seq: int, status: EventStatus, hour: int, kind: EventKind = EventKind.MAIN
@@ -212,13 +212,13 @@ class TestTheRunThatFinishedLast:
         finished_at = at(f"2026-01-31T{hour}:00")
         return EventRecord(instance_sid=InstanceSid("i"), event=event, fence=1, finished_at=finished_at)
 
-    def test_by_when_it_finished(self) -> None:
+    def test_the_last_finished_main_event_is_returned(self) -> None:
         first = self.closed(1, EventStatus.PROCESSED, 15)
         second = self.closed(2, EventStatus.FAILED, 14)
 
         assert last_finished_run(an_instance(next_seq=3), [second, first]) == first
 
-    def test_nothing_else_counts(self) -> None:
+    def test_other_events_do_not_count(self) -> None:
         ran = self.closed(1, EventStatus.FAILED, 13)
         canceled = self.closed(2, EventStatus.CANCELED, 14)
         beside = self.closed(3, EventStatus.PROCESSED, 15, EventKind.LEADING_UP)

@@ -1,4 +1,4 @@
-"""A call that may or may not have reached its service. Source: design section 3, item 7."""
+"""Calls in doubt. Source: design section 3, item 7."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from shared.domain.instance.event import Resolution
 from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
 from shared.domain.steps.flow import StepContext
-from shared.domain.steps.in_doubt import SendAgain, Settled, Undecided, settle, undecided
+from shared.domain.steps.in_doubt import AwaitOperator, EndStep, SendAgain, decide_doubt, end_in_doubt
 from shared.domain.strategy.model import Json
 from tests.factories import changed
 from tests.lifecycle_factories import at, life, retries, strategy
@@ -18,7 +18,7 @@ NOON = at("2026-01-31T12:00")
 def cut_off(
     *, method: Json = None, steps: Json = None, retry: Json = None, resolution: Resolution | None = None
 ) -> tuple[StepContext, Intent]:
-    """A run that was cut off at its first call."""
+    """Return a run that was interrupted at its first call."""
     of = life(strategy(method=method, steps=steps, retry=retry))
     of.claim(of.main, NOON)
     event = changed(of.running, call_in_doubt=True, resolution=resolution)
@@ -34,65 +34,65 @@ def cut_off(
     return context, event.progress.first_action
 
 
-class TestWithoutADecision:
-    """The method says what becomes of its call."""
+class TestPolicy:
+    """The method's ``inDoubt`` setting decides about its call."""
 
-    def test_it_is_sent_again_under_the_same_key(self) -> None:
+    def test_a_call_is_sent_again_under_the_same_key_by_default(self) -> None:
         context, intent = cut_off()
-        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["get", "put", "delete"])
     @pytest.mark.parametrize("policy", ["pause", "fail"])
-    def test_a_safe_one_always_is(self, verb: str, policy: str) -> None:
+    def test_a_safe_method_is_always_repeated(self, verb: str, policy: str) -> None:
         context, intent = cut_off(method={"method": verb, "inDoubt": policy})
-        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["post", "patch"])
-    def test_pause_leaves_it_to_an_operator(self, verb: str) -> None:
+    def test_pause_leaves_the_decision_to_an_operator(self, verb: str) -> None:
         context, intent = cut_off(method={"method": verb, "inDoubt": "pause"})
-        settled = settle(context, intent)
-        assert isinstance(settled, Undecided)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, AwaitOperator)
         assert (settled.end.how, settled.end.attempt) == (Ending.IN_DOUBT, 1)
         assert settled.end.failure is not None
         assert (settled.end.failure.step, settled.end.failure.failed_at) == ("call", NOON)
 
-    def test_fail_counts_it_as_failed_without_an_answer(self) -> None:
+    def test_fail_records_a_failure_without_an_answer(self) -> None:
         context, intent = cut_off(method={"inDoubt": "fail"})
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert (settled.outcome.success, settled.outcome.unanswered) == (False, True)
         assert isinstance(settled.then, RunEnd)
         assert settled.then.how is Ending.EXHAUSTED
 
-    def test_and_its_rules_may_catch_that(self) -> None:
+    def test_on_error_rules_apply_to_the_failure(self) -> None:
         steps = [
             {"key": "call", "action": "post", "nextStepRules": [{"if": "onError", "nextStep": "next"}]},
             {"key": "next", "action": "post"},
         ]
         context, intent = cut_off(method={"inDoubt": "fail"}, steps=steps)
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert isinstance(settled.then, Intent)
         assert settled.then.step == "next"
 
-    def test_a_step_without_a_call_is_simply_done_again(self) -> None:
+    def test_a_step_without_a_call_is_executed_again(self) -> None:
         context, intent = cut_off(steps=[{"key": "call", "controllerCallback": "{}"}])
-        assert settle(context, intent) == SendAgain(intent)
+        assert decide_doubt(context, intent) == SendAgain(intent)
 
 
-class TestDecided:
-    """What an operator decided comes before what the method says."""
+class TestResolution:
+    """An operator's resolution wins over the method's setting."""
 
     @pytest.mark.parametrize("policy", ["retry", "pause", "fail"])
-    def test_retry_sends_it_again_under_the_same_key(self, policy: str) -> None:
+    def test_retry_sends_the_call_again_under_the_same_key(self, policy: str) -> None:
         context, intent = cut_off(method={"inDoubt": policy}, resolution=Resolution.RETRY)
-        assert settle(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
 
-    def test_skip_goes_on_as_after_success(self) -> None:
+    def test_skip_continues_as_after_success(self) -> None:
         steps = [{"key": "call", "action": "post", "nextStep": "next"}, {"key": "next", "action": "post"}]
         context, intent = cut_off(steps=steps, resolution=Resolution.SKIP)
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert settled.outcome.error == StepError(message="skipped by an operator")
         assert not settled.outcome.success
         assert isinstance(settled.then, Intent)
@@ -104,13 +104,15 @@ class TestDecided:
             {"key": "next", "action": "post"},
         ]
         context, intent = cut_off(steps=steps, retry=retries(), resolution=Resolution.FAIL)
-        settled = settle(context, intent)
-        assert isinstance(settled, Settled)
+        settled = decide_doubt(context, intent)
+        assert isinstance(settled, EndStep)
         assert settled.outcome.error == StepError(message="failed by an operator")
         assert isinstance(settled.then, RunEnd)
         assert settled.then.how is Ending.RETRY
 
-    def test_a_call_that_gets_no_answer_again_is_undecided_again(self) -> None:
+    def test_a_repeat_without_an_answer_is_in_doubt_again(self) -> None:
         context, intent = cut_off()
-        end = undecided(context, replace(intent, attempt=3, resets=("call",)), StepError(message="no answer"))
+        end = end_in_doubt(
+            context, replace(intent, attempt=3, resets=("call",)), StepError(message="no answer")
+        )
         assert (end.how, end.attempt, end.resets) == (Ending.IN_DOUBT, 3, ("call",))

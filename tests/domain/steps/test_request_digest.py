@@ -1,4 +1,4 @@
-"""What is kept of a call. Source: contracts/core.md section 5 (an instance's events)."""
+"""The stored digest of a call. Source: contracts/core.md section 5 (an instance's events)."""
 
 from base64 import urlsafe_b64encode
 from dataclasses import replace
@@ -25,10 +25,10 @@ def request(**members: Any) -> ServiceRequest:
     return ServiceRequest(**{**known, **members})
 
 
-class TestWhatIsKept:
-    """A hash and no more: nothing that may hold a secret."""
+class TestStoredDigest:
+    """Only a hash is stored, and nothing that may hold a secret."""
 
-    def test_of_a_call(self) -> None:
+    def test_the_digest_is_a_hash_of_the_request(self) -> None:
         told = (
             '["post","https://api.example.com:8443/bot123:t0ken/charges",{"key":"s3cr3t"},'
             '{"amount":12,"card":"s3cr3t"}]'
@@ -36,18 +36,18 @@ class TestWhatIsKept:
         assert digest_of(request()) == "Gy0dzLukBoAplNYrTXM50w"
         assert urlsafe_b64encode(sha256(told.encode()).digest()[:16]) == b"Gy0dzLukBoAplNYrTXM50w=="
 
-    def test_texts_of_any_script_have_one(self) -> None:
+    def test_texts_of_any_script_have_a_digest(self) -> None:
         assert digest_of(request(body={"name": "会员 é"})) != digest_of(request())
 
 
-class TestTheHash:
-    """The same for the same request, another one for another."""
+class TestEquality:
+    """Equal requests have equal digests, different ones have different digests."""
 
     def test_the_order_of_members_does_not_matter(self) -> None:
         other = request(body={"amount": 12, "card": "s3cr3t"}, params={"key": "s3cr3t"})
         assert digest_of(other) == digest_of(request())
 
-    def test_nor_do_the_headers_which_change_with_every_token(self) -> None:
+    def test_headers_do_not_matter(self) -> None:
         other = request(headers={"Authorization": "Bearer another"})
         assert digest_of(other) == digest_of(request())
 
@@ -62,23 +62,25 @@ class TestTheHash:
             {"body": None},
         ],
     )
-    def test_anything_else_does(self, change: dict[str, Any]) -> None:
+    def test_any_other_difference_matters(self, change: dict[str, Any]) -> None:
         assert digest_of(request(**change)) != digest_of(request())
 
 
-class TestWhereItWent:
-    """Action, HTTP method and host, from the definition the event is bound to; no path, which may hold a secret."""
+class TestTarget:
+    """Action, HTTP method and host from the definition that the event is bound to; no path, which may hold a
+    secret.
+    """
 
-    def test_of_a_step_with_an_action(self) -> None:
+    def test_a_step_with_an_action_has_a_target(self) -> None:
         of = strategy_from(settings(task("charge", step("pay", action="put"))))
         assert target_of(of, "charge", "pay") == Target(action="put", method="put", host="api.example.com")
 
-    def test_a_controller_calls_nobody(self) -> None:
+    def test_a_step_with_only_a_controller_has_no_target(self) -> None:
         of = strategy_from(settings(task("charge", step("pay", controllerCallback="{}"))))
         assert target_of(of, "charge", "pay") is None
 
     @pytest.mark.parametrize(("name", "key"), [("other", "pay"), ("charge", "other")])
-    def test_nor_does_a_step_that_is_not_there(self, name: str, key: str) -> None:
+    def test_an_unknown_step_has_no_target(self, name: str, key: str) -> None:
         assert target_of(strategy_from(settings(task("charge", step("pay")))), name, key) is None
 
     def test_the_host_is_the_environments(self) -> None:

@@ -12,7 +12,7 @@ from shared.domain.steps.retry import NO_RETRY, delay_of, failure, policy_of
 from shared.domain.strategy.model import Delta, RetryConfig
 from tests.factories import HOUR, NOON, a_definition, a_step, a_strategy, a_task, an_event, an_instance
 
-ERROR = StepError(message="answered 503", status=503)
+ERROR = StepError(message="shop/charge returned HTTP 503", status=503)
 MADRID = a_strategy(definition=a_definition(timezone="Europe/Madrid"))
 
 
@@ -37,36 +37,36 @@ def retry_at(policy: RetryConfig, **members: Any) -> datetime | None:
 
 
 class TestPolicy:
-    """The step's own retry configuration holds, else its task's, else there is no retry."""
+    """The step's own retry configuration applies, else its task's, else there is no retry."""
 
     OF_STEP = RetryConfig(times=1, retry_after=hours(1))
     OF_TASK = RetryConfig(times=2, retry_after=hours(2))
 
-    def test_of_the_step(self) -> None:
+    def test_the_policy_of_the_step_wins(self) -> None:
         own = a_step(retry_config=self.OF_STEP)
 
         assert policy_of(an_instance(), a_task(own, retry_config=self.OF_TASK), own) == self.OF_STEP
 
-    def test_of_the_task(self) -> None:
+    def test_the_policy_of_the_task_applies_otherwise(self) -> None:
         assert policy_of(an_instance(), a_task(retry_config=self.OF_TASK), a_step()) == self.OF_TASK
 
-    def test_of_neither(self) -> None:
+    def test_no_policy_means_no_retry(self) -> None:
         assert policy_of(an_instance(), a_task(), a_step()) == NO_RETRY
         assert delay_of(NO_RETRY, 1) is None
 
-    def test_the_instance_s_own_schedule_says_how_often_the_strategy_how_long_to_wait(self) -> None:
+    def test_an_own_schedule_sets_the_number_of_retries_and_the_strategy_the_delay(self) -> None:
         instance = an_instance(schedule=OwnSchedule(retry_times=5))
 
         policy = policy_of(instance, a_task(retry_config=self.OF_TASK), a_step())
 
         assert (policy.times, policy.retry_after) == (5, hours(2))
 
-    def test_where_nothing_says_how_long_to_wait_the_retry_follows_at_once(self) -> None:
+    def test_a_retry_without_a_delay_follows_at_once(self) -> None:
         instance = an_instance(schedule=OwnSchedule(retry_times=1))
 
         assert retry_at(policy_of(instance, a_task(), a_step())) == NOON
 
-    def test_where_some_distances_are_told_the_last_of_them_goes_on(self) -> None:
+    def test_the_last_delay_of_a_list_continues(self) -> None:
         steps = RetryConfig(times=2, retry_strategy=(hours(1), hours(3)))
         instance = an_instance(schedule=OwnSchedule(retry_times=5))
 
@@ -74,7 +74,7 @@ class TestPolicy:
 
         assert [delay_of(policy, attempt) for attempt in (1, 2, 5, 6)] == [hours(1), hours(3), hours(3), None]
 
-    def test_under_a_schedule_that_goes_on_nothing_pauses(self) -> None:
+    def test_a_schedule_with_goes_on_does_not_pause(self) -> None:
         pausing = RetryConfig(times=0, pause_before_cancel=True)
         going_on = an_instance(schedule=OwnSchedule(cron="0 0 9 * * ?", goes_on=True))
 
@@ -82,14 +82,14 @@ class TestPolicy:
 
 
 class TestDelay:
-    """The k-th retry waits retryEventCallback's, else retryStrategy[k-1], else retryAfter; then None."""
+    """The k-th retry waits retryEventCallback's delay, else retryStrategy[k-1], else retryAfter; then None."""
 
     def test_two_times_one_hour_is_three_runs(self) -> None:
         policy = RetryConfig(times=2, retry_after=hours(1))
 
         assert [delay_of(policy, attempt) for attempt in (1, 2, 3, 4)] == [hours(1), hours(1), None, None]
 
-    def test_the_strategy_goes_before_the_fixed_delay(self) -> None:
+    def test_the_strategy_wins_over_the_fixed_delay(self) -> None:
         policy = RetryConfig(times=3, retry_after=hours(12), retry_strategy=(hours(1), hours(2)))
 
         assert [delay_of(policy, attempt) for attempt in (1, 2, 3, 4)] == [
@@ -99,7 +99,7 @@ class TestDelay:
             None,
         ]
 
-    def test_a_callback_goes_before_the_strategy(self) -> None:
+    def test_a_callback_wins_over_the_strategy(self) -> None:
         asked = hours(12, retry_event_callback='{"amount": 1}')
         policy = RetryConfig(times=2, retry_after=asked, retry_strategy=(hours(1), hours(2)))
 
@@ -107,9 +107,9 @@ class TestDelay:
 
 
 class TestFailure:
-    """What follows a failed attempt is decided at the failure and counted from it: the plan never moves."""
+    """ "Never before the failure"; counted from the failure, so that retries "never move the plan"."""
 
-    def test_counted_from_the_failure(self) -> None:
+    def test_a_retry_counts_from_the_failure(self) -> None:
         late = NOON + timedelta(minutes=17)
 
         assert decided(RetryConfig(times=2, retry_after=hours(1)), now=late) == (
@@ -117,18 +117,18 @@ class TestFailure:
             None,
         )
 
-    def test_used_up(self) -> None:
+    def test_used_up_attempts_have_no_date(self) -> None:
         assert decided(RetryConfig(times=2, retry_after=hours(1)), attempt=3) == (
             Failure(step="only", failed_at=NOON, error=ERROR),
             None,
         )
 
-    def test_used_up_under_pause_before_cancel(self) -> None:
+    def test_used_up_attempts_pause_under_pause_before_cancel(self) -> None:
         used_up, _ = decided(RetryConfig(times=0, pause_before_cancel=True))
 
         assert used_up == Failure(step="only", failed_at=NOON, error=ERROR, pauses=True)
 
-    def test_while_attempts_are_left_it_does_not_pause(self) -> None:
+    def test_a_failure_with_attempts_left_does_not_pause(self) -> None:
         failed, _ = decided(RetryConfig(times=1, retry_after=hours(1), pause_before_cancel=True))
 
         assert failed.pauses is False
@@ -141,26 +141,26 @@ class TestFailure:
 
 
 class TestDate:
-    """The date is reckoned in the strategy's zone, with from and resetTo; it is never before the failure."""
+    """The date is computed in the strategy's zone, with from and resetTo. It is never before the failure."""
 
-    def test_days_keep_the_time_of_the_day(self) -> None:
+    def test_days_keep_the_time_of_day(self) -> None:
         before_summer_time = datetime(2026, 3, 28, 10, tzinfo=UTC)
 
         assert retry_at(RetryConfig(times=1, retry_after=days(1)), now=before_summer_time) == datetime(
             2026, 3, 29, 9, tzinfo=UTC
         )
 
-    def test_reset_to_an_hour_of_the_zone(self) -> None:
+    def test_reset_to_sets_an_hour_of_the_zone(self) -> None:
         policy = RetryConfig(times=1, retry_after=days(1, reset_to=ResetTo(hour=9, minute=0)))
 
         assert retry_at(policy) == datetime(2026, 2, 1, 8, tzinfo=UTC)
 
-    def test_one_that_has_passed_is_now(self) -> None:
+    def test_a_date_that_has_passed_becomes_now(self) -> None:
         policy = RetryConfig(times=1, retry_after=days(0, reset_to=ResetTo(hour=9)))
 
         assert retry_at(policy) == NOON
 
-    def test_counted_from_an_attribute(self) -> None:
+    def test_a_retry_can_count_from_an_attribute(self) -> None:
         policy = RetryConfig(times=1, retry_after=days(2, from_attribute="payday"))
         paid = an_instance(attributes={"payday": "2026-02-05T09:00:00Z"})
 
@@ -173,9 +173,9 @@ class TestDate:
         failed, note = decided(RetryConfig(times=1, retry_after=days(2, from_attribute="payday")))
 
         assert failed.retry_at == NOON + timedelta(days=2)
-        assert note == "from: attribute 'payday' holds no date"
+        assert note == "from: attribute 'payday' is not a date"
 
-    def test_past_every_date_the_attempts_are_used_up(self) -> None:
+    def test_attempts_are_used_up_if_no_date_is_possible(self) -> None:
         policy = RetryConfig(
             times=1, retry_after=Delta(unit=Unit.YEARS, amount=9999), pause_before_cancel=True
         )
@@ -187,12 +187,12 @@ class TestDate:
 
 
 class TestCallback:
-    """retryEventCallback supplies unit and amount; where it fails, the delta's own hold, noted."""
+    """retryEventCallback supplies unit and amount. If it fails, the delta's own apply, with a note."""
 
     def policy(self, callback: str) -> RetryConfig:
         return RetryConfig(times=5, retry_after=hours(3, retry_event_callback=callback))
 
-    def test_by_the_attempt_that_failed(self) -> None:
+    def test_a_callback_sees_the_failed_attempt(self) -> None:
         policy = self.policy('{"unit": "minutes", "amount": 30 * attempt}')
 
         assert [retry_at(policy, attempt=attempt) for attempt in (1, 2)] == [
@@ -200,14 +200,14 @@ class TestCallback:
             NOON + timedelta(minutes=60),
         ]
 
-    def test_a_failing_one(self) -> None:
+    def test_a_failing_callback_leaves_the_delta(self) -> None:
         failed, note = decided(self.policy('{"amount": attributes.missing}'))
 
         assert failed.retry_at == NOON + 3 * HOUR
         assert note is not None
         assert note.startswith("retryEventCallback: ")
 
-    def test_one_whose_answer_leads_past_every_date(self) -> None:
+    def test_a_callback_beyond_every_date_leaves_the_delta(self) -> None:
         failed, note = decided(self.policy('{"unit": "years", "amount": 9999}'))
 
         assert failed.retry_at == NOON + 3 * HOUR

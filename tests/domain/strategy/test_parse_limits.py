@@ -28,7 +28,7 @@ class TestSize:
         for _ in range(129):
             value = {"a": value}
         assert problems(value) == [
-            Problem(pointer="", rule="too-deep", message="nests at most 128 levels deep")
+            Problem(pointer="", rule="too-deep", message="must nest at most 128 levels deep")
         ]
         assert ("", "too-deep") not in broken_rules(value["a"])
 
@@ -44,10 +44,12 @@ class TestSize:
             Problem(
                 pointer="/actions/0/data",
                 rule="text",
-                message="the name 'a\\udfff' must hold no half of a surrogate pair",
+                message="the name 'a\\udfff' must not contain half of a surrogate pair",
             ),
             Problem(
-                pointer="/actions/0/data/b/0", rule="text", message="must hold no half of a surrogate pair"
+                pointer="/actions/0/data/b/0",
+                rule="text",
+                message="must not contain half of a surrogate pair",
             ),
         ]
 

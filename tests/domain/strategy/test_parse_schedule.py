@@ -74,7 +74,7 @@ class TestRising:
             Problem(
                 pointer=SCHEDULE_AFTER,
                 rule="not-rising",
-                message="a cycle must be later than the one before it, this is 0 later",
+                message="each cycle must be later than the one before it; a delta of 0 is not",
             )
         ]
 
@@ -117,7 +117,7 @@ class TestRising:
         ],
     )
     def test_what_comes_back_to_its_own_date(self, unit: str, amount: int, reset_to: dict[str, int]) -> None:
-        message = "a cycle must be later than the one before it, this comes back to the same date"
+        message = "each cycle must be later than the one before it; this delta returns to the same date"
         after = {"unit": unit, "amount": amount, "resetTo": reset_to}
         assert problems(changed(SCHEDULE_AFTER, after)) == [
             Problem(pointer=SCHEDULE_AFTER, rule="not-rising", message=message)
@@ -235,7 +235,7 @@ class TestCron:
             Problem(
                 pointer="/schedule/calendars/0/scheduleAfter",
                 rule="not-rising",
-                message="a cycle must be later than the one before it, this is 0 later",
+                message="each cycle must be later than the one before it; a delta of 0 is not",
             ),
         ]
 
@@ -280,7 +280,7 @@ class TestCron:
             Problem(
                 pointer="/schedule/calendars/0/cron",
                 rule="never-fires",
-                message="fires no more: its last date has passed",
+                message="has no further date: the last one has passed",
             )
         ]
         assert self.broken_rules("0 0 9 1 1 ? 2025-2027", now="2026-02-01") == []

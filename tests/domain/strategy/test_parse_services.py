@@ -63,20 +63,20 @@ class TestUrls:
             ("ftp://example.test", "must start with http:// or https://"),
             ("api.example.test", "must start with http:// or https://"),
             ("HTTPS://example.test", "must start with http:// or https://"),
-            ("https://exa mple.test", "must hold only the characters of a URL, any other as %XX"),
-            ("https://example.test/ñ", "must hold only the characters of a URL, any other as %XX"),
-            ("https://example.test/{{env}}", "must hold only the characters of a URL, any other as %XX"),
-            ("https://example.test\n", "must hold only the characters of a URL, any other as %XX"),
+            ("https://exa mple.test", "must contain only URL characters; encode any other as %XX"),
+            ("https://example.test/ñ", "must contain only URL characters; encode any other as %XX"),
+            ("https://example.test/{{env}}", "must contain only URL characters; encode any other as %XX"),
+            ("https://example.test\n", "must contain only URL characters; encode any other as %XX"),
             ("https://", "must name a host"),
             ("https:///path", "must name a host"),
             ("https://:443/path", "must name a host"),
             ("https://example.test:0", "must name a host"),
             ("https://[::1", "is not a URL: Invalid IPv6 URL"),
             ("https://example.test:65536", "is not a URL: Port out of range 0-65535"),
-            ("https://me:secret@example.test", "must not carry a user name or password"),
-            ("https://@example.test", "must not carry a user name or password"),
-            ("https://example.test/#top", "must not carry a fragment"),
-            ("https://example.test/#", "must not carry a fragment"),
+            ("https://me:secret@example.test", "must not contain a user name or password"),
+            ("https://@example.test", "must not contain a user name or password"),
+            ("https://example.test/#top", "must not contain a fragment"),
+            ("https://example.test/#", "must not contain a fragment"),
         ],
     )
     @pytest.mark.parametrize("pointer", [BASE_URL, TOKEN_URL])
@@ -89,7 +89,7 @@ class TestUrls:
     def test_a_query_only_where_the_token_is(self, url: str) -> None:
         assert problems(changed(TOKEN_URL, url, of=full())) == []
         assert problems(changed(BASE_URL, url, of=full())) == [
-            Problem(pointer=BASE_URL, rule="url", message="must not carry a query")
+            Problem(pointer=BASE_URL, rule="url", message="must not contain a query")
         ]
 
     def test_length(self) -> None:
@@ -112,12 +112,12 @@ class TestPaths:
             ("charges", "must start with /"),
             ("https://example.test/charges", "must start with /"),
             (":memberId", "must start with /"),
-            ("/a b", "must hold only the characters of a URL path, any other as %XX"),
-            ("/{{attributes.id}}", "must hold only the characters of a URL path, any other as %XX"),
-            ("/charges#top", "must hold only the characters of a URL path, any other as %XX"),
-            ("/:", "a :name part is a whole segment of letters, digits, _ and -"),
-            ("/members/:id.json", "a :name part is a whole segment of letters, digits, _ and -"),
-            ("/members/:id?expand=all", "a :name part is a whole segment of letters, digits, _ and -"),
+            ("/a b", "must contain only URL path characters; encode any other as %XX"),
+            ("/{{attributes.id}}", "must contain only URL path characters; encode any other as %XX"),
+            ("/charges#top", "must contain only URL path characters; encode any other as %XX"),
+            ("/:", "a :name part must be a whole segment of letters, digits, _ and -"),
+            ("/members/:id.json", "a :name part must be a whole segment of letters, digits, _ and -"),
+            ("/members/:id?expand=all", "a :name part must be a whole segment of letters, digits, _ and -"),
         ],
     )
     def test_bad_ones(self, url: str, message: str) -> None:
@@ -145,12 +145,12 @@ class TestParts:
             Problem(
                 pointer="/actions/0/attributes",
                 rule="required",
-                message=f"must hold 'memberId', which fills :memberId {url}",
+                message=f"must have 'memberId', which fills :memberId {url}",
             ),
             Problem(
                 pointer="/actions/0/attributes",
                 rule="required",
-                message=f"must hold 'card-1', which fills :card-1 {url}",
+                message=f"must have 'card-1', which fills :card-1 {url}",
             ),
         ]
 
@@ -169,7 +169,7 @@ class TestParts:
             Problem(
                 pointer="/services/0/authorization/0/attributes",
                 rule="required",
-                message="must hold 'tenant', which fills :tenant in the URL "
+                message="must have 'tenant', which fills :tenant in the URL "
                 "'https://login.example.test/:tenant/token?v=2'",
             )
         ]

@@ -140,8 +140,8 @@ class TestReach:
 
     def test_each_step_out_of_reach_is_reported(self) -> None:
         assert problems(steps(step("x", "a"), step("a", "b"), step("b"), step("y", "x"))) == [
-            Problem(pointer=f"{STEPS}/0/key", rule="unreachable", message="no way leads to the step 'x'"),
-            Problem(pointer=f"{STEPS}/3/key", rule="unreachable", message="no way leads to the step 'y'"),
+            Problem(pointer=f"{STEPS}/0/key", rule="unreachable", message="step 'x' cannot be reached"),
+            Problem(pointer=f"{STEPS}/3/key", rule="unreachable", message="step 'y' cannot be reached"),
         ]
 
     @pytest.mark.parametrize("kind", ["onError", "onBeforeRetry", "onBeforePause", "callback"])
@@ -241,7 +241,7 @@ class TestRetries:
             Problem(
                 pointer="/tasks/0/retryConfig/times",
                 rule="no-delay",
-                message="needs retryAfter or retryStrategy beside it",
+                message="needs retryAfter or retryStrategy",
             )
         ]
         assert broken_rules(retry(times=1, retryStrategy=[])) == [
@@ -253,7 +253,7 @@ class TestRetries:
             Problem(
                 pointer="/tasks/0/retryConfig/retryStrategy",
                 rule="no-delay",
-                message="holds 2 of 3 delays, and there is no retryAfter for the others",
+                message="has 2 of 3 delays, and there is no retryAfter for the others",
             )
         ]
 

@@ -118,7 +118,7 @@ class TestTemplates:
             (f"{place}/data{'/a' * 32}", "undeclared")
         ]
         assert problems(changed(f"{place}/data", {"a": data}, of=full())) == [
-            Problem(pointer=f"{place}/data", rule="too-deep", message="nests at most 32 levels deep")
+            Problem(pointer=f"{place}/data", rule="too-deep", message="must nest at most 32 levels deep")
         ]
 
 
@@ -173,7 +173,7 @@ class TestRequestValidation:
             Problem(
                 pointer=REQUEST,
                 rule="jtd-schema",
-                message="in its JSON at '/elements/type': type must be one of boolean, float32, float64, "
+                message="in the JSON text at '/elements/type': type must be one of boolean, float32, float64, "
                 "int8, uint8, int16, uint16, int32, uint32, string, timestamp",
             )
         ]

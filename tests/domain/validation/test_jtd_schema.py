@@ -144,7 +144,7 @@ class TestLoops:
 
 
 class TestDepth:
-    """A schema nests at most 32 levels deep; deeper parts are refused without being looked at."""
+    """A schema must nest at most 32 levels deep; deeper parts are refused without being looked at."""
 
     @staticmethod
     def nested(levels: int) -> dict[str, object]:
@@ -160,4 +160,4 @@ class TestDepth:
     @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 10_000])
     def test_one_level_more_is_refused(self, levels: int) -> None:
         (problem,) = schema_problems(self.nested(levels))
-        assert problem.message == "schemas nest at most 32 levels deep"
+        assert problem.message == "must nest at most 32 levels deep"

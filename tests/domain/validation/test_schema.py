@@ -75,7 +75,7 @@ class TestJtd:
             Problem(
                 pointer="/attributes/x",
                 rule="jtd",
-                message="'x' is not a member the schema knows (schemaPath /)",
+                message="the schema has no member 'x' (schemaPath /)",
             ),
         ]
 
@@ -216,7 +216,10 @@ class TestNothingRunsAway:
         schema = {"type": "object", "properties": {"a": {"pattern": pattern}}}
         assert places(check_schema(schema, pointer="")) == ["/properties/a/pattern"]
         (problem,) = check_schema({"type": "object", "patternProperties": {pattern: {}}}, pointer="/s")
-        assert problem.message == "is no pattern, or not one for linear time and little memory"
+        assert (
+            problem.message
+            == "must be a regular expression of moderate size, without look-around and back-references"
+        )
 
     def test_the_patterns_of_a_schema_share_their_memory(self) -> None:
         name = r"^[\p{L} ]{2,100}$"
@@ -276,7 +279,7 @@ class TestNothingRunsAway:
         doubled = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
         schema = {"type": "object", "$ref": "#/$defs/d0", "$defs": {**doubled, "d40": {}}}
         assert "/$ref" in places(check_schema(schema, pointer=""))
-        assert "more than 1000000 times" in violations(schema, {})[0].message
+        assert "more than 1000000 schema checks" in violations(schema, {})[0].message
 
     def test_references_that_double_as_the_value_deepens_stop_at_the_value(self) -> None:
         schema = {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}
@@ -291,7 +294,7 @@ class TestNothingRunsAway:
         assert problem == Problem(
             pointer="/data",
             rule="json-schema",
-            message="would meet parts of the schema more than 1000000 times (schemaPath /)",
+            message="needs more than 1000000 schema checks (schemaPath /)",
         )
 
     def test_a_long_chain_of_references_is_refused(self) -> None:
@@ -308,14 +311,14 @@ class TestNothingRunsAway:
         lists = {"type": "array", "items": {"$ref": "#"}}
         assert violations(lists, nested_list(99)) == []
         assert [problem.message for problem in violations(lists, nested_list(50_000))] == [
-            "lies more than 100 levels deep (schemaPath /)"
+            "must nest at most 100 levels deep (schemaPath /)"
         ]
 
     def test_a_schema_nests_a_hundred_levels(self) -> None:
         assert check_schema({"type": "object", "x-any": nested_list(98)}, pointer="") == []
         (problem,) = check_schema({"type": "object", "x-any": nested_list(50_000)}, pointer="/s")
         assert problem == Problem(
-            pointer="/s", rule="json-schema-invalid", message="schemas nest at most 100 levels deep"
+            pointer="/s", rule="json-schema-invalid", message="must nest at most 100 levels deep"
         )
 
     def test_unevaluated_keywords_inside_one_another_are_refused(self) -> None:
