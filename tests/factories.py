@@ -1,7 +1,7 @@
-"""What tests are made of: small, literal, valid by default.
+"""Factories for tests: small, literal values, valid by default.
 
-``a_...`` and ``an_...`` make domain values; ``settings``, ``step``, ``task``, ``rule`` make the documents a
-company would send, which ``strategy_from`` reads the way the engine does.
+``a_...`` and ``an_...`` return domain values. ``settings``, ``step``, ``task`` and ``rule`` return documents as
+a company would send them, and ``strategy_from`` parses them like the engine.
 """
 
 from dataclasses import fields, replace
@@ -24,7 +24,7 @@ from shared.domain.strategy.model import Calendar, Definition, Delta, Json, Step
 from shared.domain.strategy.parse import read_definition
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-"""The present of a test that does not care."""
+"""The default present of a test."""
 
 HOUR = timedelta(hours=1)
 
@@ -35,7 +35,7 @@ T = TypeVar("T", Instance, Event)
 
 
 def step(key: str, **members: Any) -> dict[str, Any]:
-    """A step that posts, unless it says what else it does."""
+    """Return a step that posts by default."""
     acts = {"action", "controllerCallback", "delay"} & set(members)
     return {"key": key, **({} if acts else {"action": "post"}), **members}
 
@@ -45,15 +45,15 @@ def rule(kind: str, next_step: str, condition: str | None = None) -> dict[str, A
 
 
 def task(key: str, *steps: dict[str, Any], **members: Any) -> dict[str, Any]:
-    """A task that begins with its first step; without steps, one that posts."""
+    """Return a task that begins with its first step; if no steps are given, it has a step that posts."""
     steps = steps or (step("only"),)
     return {"key": key, "initialStep": steps[0]["key"], "steps": list(steps), **members}
 
 
 def settings(*tasks: dict[str, Any], **members: Any) -> dict[str, Any]:
-    """A monthly plan of the first task, and a service with one action per HTTP method.
+    """Return a monthly plan of the first task, and a service with one action per HTTP method.
 
-    members: whole top-level members, in place of these.
+    ``members`` replace whole top-level members.
     """
     tasks = tasks or (task("charge"),)
     methods = ("get", "post", "put", "patch", "delete")
@@ -88,7 +88,7 @@ def hours(amount: int) -> dict[str, Any]:
 
 
 def strategy_from(document: dict[str, Any] | None = None, **members: Any) -> Strategy:
-    """The strategy these settings make; refused ones raise."""
+    """Return the strategy of these settings. Raises: InvalidInputError: if they are invalid."""
     definition = read_definition(document or settings(), environment="dev")
     return a_strategy(definition=definition, **members)
 
@@ -105,7 +105,7 @@ def a_strategy(**members: Any) -> Strategy:
 
 
 def a_definition(*tasks: Task, **members: Any) -> Definition:
-    """A monthly plan of the first task, without services."""
+    """Return a monthly plan of the first task, without services."""
     tasks = tasks or (a_task(),)
     calendar = Calendar(key="monthly", task=tasks[0].key, schedule_after=Delta(unit=Unit.MONTHS, amount=1))
     known: dict[str, Any] = {"calendars": (calendar,), "services": {}, "actions": {}}
@@ -113,14 +113,14 @@ def a_definition(*tasks: Task, **members: Any) -> Definition:
 
 
 def a_task(*steps: Step, **members: Any) -> Task:
-    """A task ``charge`` that begins with its first step."""
+    """Return a task ``charge`` that begins with its first step."""
     steps = steps or (a_step("only"),)
     known: dict[str, Any] = {"key": "charge", "initial_step": steps[0].key}
     return Task(**{**known, "steps": {each.key: each for each in steps}, **members})
 
 
 def a_step(key: str = "only", **members: Any) -> Step:
-    """A step with a controller that does nothing, unless it says what else it does."""
+    """Return a step with a controller that does nothing by default."""
     if not {"action", "controller_callback", "delay"} & set(members):
         members["controller_callback"] = "{}"
     return Step(key=key, **members)
@@ -136,7 +136,7 @@ PARTS: dict[type, tuple[str, ...]] = {
 
 
 def changed(value: T, **members: Any) -> T:
-    """The value with other members, given by their own names, whichever of its parts they stand in."""
+    """Return the value with members changed by their own names, in any of its value objects."""
     for name in PARTS[type(value)]:
         part = getattr(value, name)
         own = {field.name: members.pop(field.name) for field in fields(part) if field.name in members}
@@ -145,18 +145,18 @@ def changed(value: T, **members: Any) -> T:
 
 
 def a_stop(**members: Any) -> Stoppage:
-    """Stopped and drained at noon."""
+    """Return a stop at noon, already drained."""
     return Stoppage(**{"at": NOON, "by": "ann", "drained_at": NOON, **members})
 
 
 def stop_of(instance: Instance) -> Stoppage:
-    """How an instance that must not be ACTIVE was stopped."""
+    """Return how an instance that must not be ACTIVE was stopped."""
     assert instance.stop is not None
     return instance.stop
 
 
 def an_instance(*events: Event, **members: Any) -> Instance:
-    """ACTIVE, in its first cycle, which is planned for noon."""
+    """Return an ACTIVE instance in its first cycle, which is planned for noon."""
     instance = Instance(
         sid=InstanceSid("i"),
         account_id=AccountId("account"),
@@ -175,7 +175,7 @@ def an_instance(*events: Event, **members: Any) -> Instance:
 
 
 def an_event(seq: int = 1, **members: Any) -> Event:
-    """The main event of the first cycle: a ``charge`` at noon, PENDING."""
+    """Return the main event of the first cycle: a ``charge`` at noon, PENDING."""
     date = members.get("date", NOON)
     event = Event(
         seq=seq,
@@ -192,18 +192,18 @@ def an_event(seq: int = 1, **members: Any) -> Event:
 
 
 def a_running_event(seq: int = 1, **members: Any) -> Event:
-    """As ``an_event``, EXECUTING since noon."""
+    """Return ``an_event`` EXECUTING since noon."""
     return an_event(seq, **{"status": EventStatus.EXECUTING, "begun_at": NOON, "version": 1, **members})
 
 
 def running(event: Event, *others: Event, **members: Any) -> Instance:
-    """An instance whose lease is for the first of these events."""
+    """Return an instance whose lease covers the first of these events."""
     lease = Lease(seq=event.seq, until=NOON + HOUR)
     return an_instance(event, *others, **{"lease": lease, "fence": 1, **members})
 
 
 def an_intent(key: str = "only", **members: Any) -> Intent:
-    """The first of a run."""
+    """Return the first intent of a run."""
     known: dict[str, Any] = {
         "visit": 1,
         "call_key": CallKey("i-1-1-1"),
@@ -217,17 +217,17 @@ def a_success(response: Json = None, **members: Any) -> Outcome:
 
 
 def an_error(status: int = 500, data: Json = None, **members: Any) -> Outcome:
-    """What an answer with that status comes to."""
+    """Return the outcome of an answer with that status."""
     error = StepError(message=f"api/call returned HTTP {status}", status=status, data=data)
     return Outcome(success=False, error=error, **members)
 
 
 NO_ANSWER = Outcome(success=False, error=StepError(message="no answer: timeout"), unanswered=True)
-"""What a call without an answer comes to."""
+"""The outcome of a call without an answer."""
 
 
 def an_entry(key: str = "only", then: Then | None = None, **members: Any) -> JournalEntry:
-    """A successful step of run 1, the last of its task unless ``then`` says more."""
+    """Return a successful step of run 1, by default the last of its task."""
     known: dict[str, Any] = {
         "seq": 1,
         "run": 1,
@@ -241,19 +241,19 @@ def an_entry(key: str = "only", then: Then | None = None, **members: Any) -> Jou
     return JournalEntry(**{**known, **members})
 
 
-def a_trail(*entries: JournalEntry) -> EventHistory:
+def a_history(*entries: JournalEntry) -> EventHistory:
     return EventHistory(entries=entries)
 
 
 def an_end(**members: Any) -> RunEnd:
-    """SUCCEEDED in the first attempt."""
+    """Return an end that SUCCEEDED in the first attempt."""
     return RunEnd(**{"how": Ending.SUCCEEDED, "attempt": 1, **members})
 
 
 class Journey:
-    """The runs of one event, step by step: what a runner does, with a list for a store.
+    """The runs of one event, step by step, as a runner executes them, with a list as the store.
 
-    Every step that ``goes`` is journalled; ``retry`` and ``restart`` are decided by the domain itself.
+    Every step that ``goes`` is journaled; the domain itself decides about ``retry`` and ``restart``.
     """
 
     then: Then
@@ -286,7 +286,7 @@ class Journey:
 
     @property
     def context(self) -> StepContext:
-        """Where it stands: as the claim and the journal leave it."""
+        """Return the context of the next step by the claim and the journal."""
         return StepContext(
             strategy=self.strategy,
             instance=self.instance,
@@ -308,16 +308,16 @@ class Journey:
 
     @property
     def at(self) -> str:
-        """The key of the step it stands at, or how its run ended."""
+        """Return the key of the current step, or how its run ended."""
         return self.then.step if isinstance(self.then, Intent) else self.then.how.value
 
     @property
     def executed(self) -> list[str]:
-        """The steps executed so far, over all runs."""
+        """Return the steps executed so far, over all runs."""
         return [entry.intent.step for entry in self.entries]
 
     def goes(self, *outcomes: Outcome) -> "Journey":
-        """The next steps, each with what it came to."""
+        """Execute the next steps with these outcomes."""
         for outcome in outcomes:
             intent = self.intent
             self.decisions += 1
@@ -336,15 +336,15 @@ class Journey:
         return self
 
     def succeeds(self, *responses: Json) -> "Journey":
-        """The next steps all succeed, with these responses."""
+        """Let the next steps succeed with these responses."""
         return self.goes(*(a_success(response) for response in responses or (None,)))
 
     def fails(self, *statuses: int) -> "Journey":
-        """The next steps all fail, with these HTTP statuses."""
+        """Let the next steps fail with these HTTP statuses."""
         return self.goes(*(an_error(status) for status in statuses or (500,)))
 
     def retry(self) -> "Journey":
-        """The attempt has failed: the next run sets out when it is due."""
+        """Begin the next run when it is due, after a failed attempt."""
         assert self.end.failure is not None
         assert self.end.failure.retry_at is not None
         self._conclude()
@@ -352,7 +352,7 @@ class Journey:
         return self._claimed()
 
     def restart(self, *, at: datetime | None = None) -> "Journey":
-        """The attempts are used up and the event has paused: an operator resumes the instance."""
+        """Resume the instance after the attempts were used up and the event was paused."""
         self._conclude()
         self.now = at or self.now + HOUR
         verdict = resume(self.strategy, self.instance, Resume(by=Actor(name="key")), now=self.now)
@@ -361,7 +361,7 @@ class Journey:
         return self._claimed()
 
     def redrive(self, from_step: str | None = None) -> "Journey":
-        """The attempts are used up and the event has paused: an operator has it run again."""
+        """Redrive the event after the attempts were used up and the event was paused."""
         self._conclude()
         self.now += HOUR
         steps = frozenset(self.strategy.definition.tasks[self.event.task].steps)

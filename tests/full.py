@@ -1,6 +1,6 @@
-"""One of each thing that is stored, with every field set to something that is not its default.
+"""A sample of each stored value, with every field different from its default.
 
-``tests/adapters/dynamodb/test_documents.py`` fails when a field is forgotten here.
+``tests/adapters/dynamodb/test_documents.py`` fails if a field is missing here.
 """
 
 from dataclasses import replace
@@ -71,7 +71,7 @@ STRATEGY = StrategySid("01890a5d-ac96-774b-bcce-b302099a0001")
 
 
 def at(day: int, *, microsecond: int = 0) -> datetime:
-    """Ten o'clock of a day in January 2026."""
+    """Return ten o'clock of a day in January 2026."""
     return datetime(2026, 1, day, 10, 30, 15, microsecond, tzinfo=UTC)
 
 
@@ -389,7 +389,7 @@ BULKS = (
     replace(BULK, command=Pause(by=BY, kill=True)),
     replace(BULK, command=MigrateTo(by=BY, version=4)),
 )
-"""With every selection, and every command."""
+"""Bulk operations with every selection and every command."""
 
 EVERYTHING = (
     EVENT,

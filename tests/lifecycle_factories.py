@@ -33,22 +33,22 @@ HOURLY: Json = {"unit": "hours", "amount": 1}
 
 
 def at(text: str) -> datetime:
-    """``2026-01-31``, or with a time of day: an instant in UTC."""
+    """Return ``2026-01-31``, or a date with a time of day, as an instant in UTC."""
     return parse_instant(f"{text}Z" if "T" in text else f"{text}T00:00Z")
 
 
 def shown(*instants: datetime) -> list[str]:
-    """Instants as the tests write them."""
+    """Return instants as the tests write them."""
     return [format_instant(instant).removesuffix(".000Z").removesuffix(":00") for instant in instants]
 
 
 def calendar(after: Json = MONTHLY, **members: Json) -> Json:
-    """A calendar of ``bill``."""
+    """Return a calendar of ``bill``."""
     return {"key": "plan", "task": "bill", "scheduleAfter": after, **members}
 
 
 def by_cron(text: str, **members: Json) -> Json:
-    """A calendar of ``bill`` that an expression dates."""
+    """Return a calendar of ``bill`` dated by cron."""
     return {"key": "plan", "task": "bill", "cron": text, **members}
 
 
@@ -63,10 +63,10 @@ def strategy(
     parts: Json = None,
     **config: Json,
 ) -> Strategy:
-    """A strategy that bills every month, unless told otherwise.
+    """Return a strategy that bills every month by default.
 
-    Its tasks are ``bill`` (retry, steps: its own), ``remind``, ``greet`` and ``part``, one call each. parts:
-    other members of the settings.
+    Its tasks are ``bill`` (with ``retry`` and ``steps``), ``remind``, ``greet`` and ``part``, with one call
+    each. ``parts`` are other members of the settings.
     """
     call = {"key": "call", "action": "post"}
     settings: Json = {
@@ -95,7 +95,7 @@ def strategy(
 
 
 def example(name: str, **config: Json) -> Strategy:
-    """An example strategy, with members of its ``config`` replaced."""
+    """Return an example strategy with members of its ``config`` replaced."""
     settings = json.loads((EXAMPLES / f"{name}.json").read_text())["settings"]
     settings["config"].update(config)
     return _strategy(settings, name=name)
@@ -113,18 +113,18 @@ def _strategy(settings: Json, *, name: str = "shop", version: int = 1) -> Strate
 
 
 def reminded(*, days: int = 3, **members: Json) -> Json:
-    """A monthly calendar with a reminder so many days ahead."""
+    """Return a monthly calendar with a reminder some days before."""
     before = {"unit": "days", "amount": days}
     return calendar(**{"leadingUpTasks": [{"task": "remind", "scheduleBefore": before}], **members})
 
 
 def retries(times: int = 1, *, pause: bool = False) -> Json:
-    """Retries after an hour each."""
+    """Return retries after an hour each."""
     return {"times": times, "retryAfter": HOURLY, "pauseBeforeCancel": pause}
 
 
 def new(start_date: str | None = None, *, end_date: str | None = None, **attributes: Json) -> NewInstance:
-    """What is asked for when an instance is created."""
+    """Return the request for a new instance."""
     return NewInstance(
         sid=InstanceSid("i-1"),
         origin=Origin(strategy_id="shop"),
@@ -136,12 +136,12 @@ def new(start_date: str | None = None, *, end_date: str | None = None, **attribu
 
 
 def succeeded() -> RunEnd:
-    """A run that came to the end of its task."""
+    """Return the end of a run that reached the end of its task."""
     return RunEnd(how=Ending.SUCCEEDED, attempt=1)
 
 
 def ended(how: Ending, now: datetime, *, pauses: bool = False, attempt: int = 1) -> RunEnd:
-    """A run that failed; a retry is due in an hour."""
+    """Return the end of a failed run; a retry is due in an hour."""
     failure = Failure(
         step="call",
         failed_at=now,
@@ -154,7 +154,7 @@ def ended(how: Ending, now: datetime, *, pauses: bool = False, attempt: int = 1)
 
 @dataclass(slots=True)
 class Life:
-    """An instance, what is stored beside it, and everything that happened to it."""
+    """An instance, everything stored beside it, and everything that happened to it."""
 
     strategy: Strategy
     instance: Instance
@@ -163,7 +163,7 @@ class Life:
     audit: list[AuditEntry] = field(default_factory=list)
 
     def decide(self, command: Command, now: datetime) -> Verdict:
-        """What a command comes to; if applied, the life goes on from there."""
+        """Decide a command; if it is applied, the life continues with the result."""
         verdict = decide(self.strategy, self.instance, command, now=now)
         if isinstance(verdict, Applied):
             self.instance = verdict.instance
@@ -173,7 +173,7 @@ class Life:
         return verdict
 
     def _reopen(self, verdict: Applied) -> None:
-        """The record of an event that is open again goes, its last step joins the journal."""
+        """Remove the record of a reopened event, and move its last step to the journal."""
         record = verdict.reopened
         if record is not None:
             seq = record.event.seq
@@ -182,7 +182,7 @@ class Life:
             self.event_histories[seq] = EventHistory(entries=(*self.event_history(seq).entries, *last))
 
     def redrive(self, task: str, now: datetime, *, from_step: str | None = None) -> Verdict:
-        """An operator has the last event of a task run again."""
+        """Redrive the last event of a task."""
         seqs = [event.seq for event in self.instance.events if event.task == task]
         seqs += [record.event.seq for record in self.records if record.event.task == task]
         seq = max(seqs)
@@ -194,20 +194,20 @@ class Life:
         )
 
     def applied(self, command: Command, now: datetime) -> Applied:
-        """The same, for a command that has to be applied."""
+        """Decide a command that must be applied."""
         verdict = self.decide(command, now)
         assert isinstance(verdict, Applied), verdict
         return verdict
 
     def claim(self, event: Event, now: datetime) -> Verdict:
-        """A runner wants to run an event."""
+        """Claim an event for a runner."""
         command = Claim(
             seq=event.seq, event_history=self.event_history(event.seq), token="t0k3n", job="job-1"
         )
         return self.decide(command, now)
 
     def step(self, outcome: Outcome, now: datetime) -> Then:
-        """The running event's next step is executed and journalled."""
+        """Execute and journal the running event's next step."""
         event, event_history = self.running, self.event_history(self.running.seq)
         intent = position(event_history, event)
         assert isinstance(intent, Intent)
@@ -236,7 +236,7 @@ class Life:
         return then
 
     def conclude(self, end: Then, now: datetime) -> Verdict:
-        """The running event's run has ended."""
+        """Conclude the running event's run."""
         assert isinstance(end, RunEnd), end
         event = self.running
         command = Conclude(
@@ -249,57 +249,57 @@ class Life:
         return self.decide(command, now)
 
     def run(self, event: Event, now: datetime, end: RunEnd | None = None) -> Verdict:
-        """An event is claimed and its run ends at once; well, unless told otherwise."""
+        """Claim an event and end its run at once, by default with success."""
         self.claim(event, now)
         assert self.instance.executing is not None, "not claimed"
         return self.conclude(end or succeeded(), now)
 
     def event_history(self, seq: int) -> EventHistory:
-        """What is stored of an event."""
+        """Return the stored history of an event."""
         return self.event_histories.get(seq, EventHistory())
 
     def put_record(self, record: EventRecord) -> None:
-        """An event's record is stored, as a runner does just before it concludes."""
+        """Store an event's record, as a runner does just before it concludes."""
         seq = record.event.seq
         self.event_histories[seq] = replace(self.event_history(seq), record=record)
 
     @property
     def running(self) -> Event:
-        """The event a runner holds."""
+        """Return the event that a runner holds."""
         event = self.instance.executing
         assert event is not None
         return event
 
     @property
     def main(self) -> Event:
-        """The open main event."""
+        """Return the open main event."""
         event = self.instance.main_event
         assert event is not None
         return event
 
     def event(self, task: str) -> Event:
-        """The only open event of a task."""
+        """Return the only open event of a task."""
         (event,) = (event for event in self.instance.events if event.task == task)
         return event
 
     def record(self, task: str) -> EventRecord:
-        """The only record of a task's events."""
+        """Return the only record of a task's events."""
         (record,) = (record for record in self.records if record.event.task == task)
         return record
 
     @property
     def open(self) -> list[tuple[str, str]]:
-        """Task and date of every open event, in the order they were created."""
+        """Return task and date of every open event, in the order of creation."""
         return [(event.task, shown(event.date)[0]) for event in self.instance.events]
 
     @property
     def closed(self) -> list[tuple[str, str]]:
-        """Task and status of every closed event, in the order they closed."""
+        """Return task and status of every closed event, in the order of closing."""
         return [(record.event.task, record.event.status.value) for record in self.records]
 
 
-def life(of: Strategy | None = None, asked: NewInstance | None = None, *, now: str = "2026-01-31") -> Life:
-    """An instance, just created; by default of a monthly bill, from the day it is created on."""
+def life(of: Strategy | None = None, request: NewInstance | None = None, *, now: str = "2026-01-31") -> Life:
+    """Return the life of a new instance, by default of a monthly bill from the day of its creation."""
     under = of or strategy()
-    created = start(under, asked or new(), now=at(now))
+    created = start(under, request or new(), now=at(now))
     return Life(strategy=under, instance=created.instance, records=list(created.records))

@@ -1,4 +1,4 @@
-"""Lives led at random: whatever commands come, at whatever times, to whatever state."""
+"""Random lives: any commands at any times in any state."""
 
 import random
 import re
@@ -60,7 +60,7 @@ from tests.lifecycle_factories import (
 )
 
 Transition = tuple[str, str, str]
-"""From, to, and the command that did it; ``new`` is where an event comes from."""
+"""From, to, and the command that caused it; ``new`` is the state before an event exists."""
 
 _PARTS: Json = {
     "onCreateTasks": [{"task": "greet"}, {"task": "greet", "manualTrigger": True}],
@@ -107,7 +107,7 @@ _LEAPS = [
 
 @dataclass(slots=True)
 class RandomLife:
-    """One life, one generator; every decision on it is checked."""
+    """One life and one generator; every decision is checked."""
 
     rng: random.Random
     of: Life
@@ -118,21 +118,23 @@ class RandomLife:
 
     @classmethod
     def begun(cls, seed: int) -> "RandomLife":
-        """A life under one of the strategies, with or without an end."""
+        """Return a life under any of the strategies, with or without an end date."""
         rng = random.Random(seed)
         start = rng.choice(["2026-01-31", "2026-02-02", "2026-01-30T23:00", None])
-        asked = new(start, end_date=rng.choice([None, None, "2026-02-02T12:00", "2026-03-15"]), level="none")
-        of = life(rng.choice(_STRATEGIES)(), asked)
+        request = new(
+            start, end_date=rng.choice([None, None, "2026-02-02T12:00", "2026-03-15"]), level="none"
+        )
+        of = life(rng.choice(_STRATEGIES)(), request)
         this = cls(rng=rng, of=of, now=at("2026-01-31"))
         this.note_start(of)
         return this
 
     def note_start(self, of: Life) -> None:
-        """An instance was created."""
+        """Record that an instance was created."""
         self._note(None, of.instance, tuple(of.records), "start")
 
     def lead(self, steps: int) -> "RandomLife":
-        """So many things happen."""
+        """Let ``steps`` things happen."""
         for _ in range(steps):
             self.rng.choices([self._time_passes, self._runner, self._operator, self._sweeper], [3, 8, 3, 1])[
                 0
@@ -155,7 +157,7 @@ class RandomLife:
         self.rng.choice(actions)(event)
 
     def _claim(self) -> None:
-        """A runner claims what is next, or what it takes for it."""
+        """Claim the next event, or repair the instance first if needed."""
         event = next_event(self.of.instance) or self.of.instance.executing
         if self.of.instance.events and (event is None or self.rng.random() < 0.1):
             event = self.rng.choice(self.of.instance.events)
@@ -170,7 +172,7 @@ class RandomLife:
                 self.decide(Block(before=event, fence=self.of.instance.fence, blocked_by=held))
 
     def _die(self, _: Event) -> None:
-        """The runner dies; so do those after it, more often than not."""
+        """Crash the runner, and more often than not the ones after it."""
         while (lease := self.of.instance.lease) is not None and self.rng.random() < 0.9:
             self.now = max(self.now, lease.until)
             self._claim()
@@ -230,7 +232,7 @@ class RandomLife:
         self.decide(self.rng.choice(commands))
 
     def _crash_after_record(self, event: Event) -> None:
-        """The runner dies between the record and the advance."""
+        """Crash the runner between the record and the write of the instance."""
         command = Conclude(
             seq=event.seq, fence=self._fence(), end=self._any_end(), in_doubt=False, known_visits=0
         )
@@ -270,7 +272,7 @@ class RandomLife:
         self.decide(self.rng.choice(commands))
 
     def _answer(self) -> TakeAnswer:
-        """An answer to a call of some event, or to none."""
+        """Send an answer to a call of some event, or to no call."""
         seqs = [seq for seq, event_history in self.of.event_histories.items() if event_history.entries] or [1]
         seq = self.rng.choice(seqs)
         entries = self.of.event_history(seq).entries
@@ -279,7 +281,7 @@ class RandomLife:
         return TakeAnswer(seq=seq, answer=answer, event_history=self.of.event_history(seq), by=ANN)
 
     def _redrive(self) -> Redrive | None:
-        """Some event that has failed, has closed otherwise or has not failed, with what is stored of it."""
+        """Redrive some event that has failed, has closed otherwise or has not failed."""
         failed = [record.event.seq for record in self.of.records if record.event.status is EventStatus.FAILED]
         waiting = [event.seq for event in self.of.instance.events if event.has_begun]
         known = failed * 3 + waiting * 3 + list(range(1, self.of.instance.next_seq))
@@ -323,14 +325,14 @@ class RandomLife:
         self.decide(self.rng.choice(commands))
 
     def decide(self, command: Command) -> Applied | AlreadyThere | Refused:
-        """What the command comes to, checked."""
+        """Decide the command and check the result."""
         before = self.of.instance
         verdict = self.of.decide(command, self.now)
         if isinstance(verdict, Applied):
             assert verdict.instance.rev == before.rev + 1
             told = verdict.audit is not None and verdict.audit.to_state == verdict.instance.status
             assert told or verdict.instance.status is before.status, "a status changed and nobody says so"
-            self._note(before, verdict.instance, verdict.records, _told(command), verdict.reopened)
+            self._note(before, verdict.instance, verdict.records, _command_name(command), verdict.reopened)
         else:
             assert verdict.instance is before
         assert_sound(self.of.instance)
@@ -362,13 +364,13 @@ class RandomLife:
                 self.events.add((earlier.get(seq, "new"), status, cause))
 
 
-def _told(command: Command) -> str:
-    """A command as the documents name it."""
+def _command_name(command: Command) -> str:
+    """Return the command's name in the documentation."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(command).__name__).lower()
 
 
 def assert_sound(instance: Instance) -> None:
-    """What holds of every instance, whatever has been asked of it."""
+    """Assert the invariants of every instance."""
     running = [event.seq for event in instance.events if event.status is EventStatus.EXECUTING]
     assert running == ([] if instance.lease is None else [instance.lease.seq])
     for event in instance.events:

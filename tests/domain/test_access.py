@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Roles and their permissions."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from shared.domain.access import Role
 
 
 class TestRoles:
-    """Each role may also do what the ones below it may."""
+    """Each role includes the ones below it."""
 
     @pytest.mark.parametrize(
         ("role", "other", "may"),
@@ -19,5 +19,5 @@ class TestRoles:
             (Role.VIEWER, Role.VIEWER, True),
         ],
     )
-    def test_each_includes_the_ones_below_it(self, role: Role, other: Role, *, may: bool) -> None:
+    def test_a_role_includes_the_ones_below_it(self, role: Role, other: Role, *, may: bool) -> None:
         assert role.includes(other) is may

@@ -37,7 +37,7 @@ def problem(source: str, returns: ResultType = ResultType.ANY) -> ExpressionProb
 
 
 class TestSyntax:
-    """What is no CEL is refused, with the line and a caret under the place."""
+    """Text that is not CEL is refused, with its line and a caret under the position."""
 
     def test_an_unfinished_expression_points_behind_its_end(self) -> None:
         found = problem("cycle >")
@@ -60,24 +60,24 @@ class TestSyntax:
         assert problem("").caret == "\n^"
 
     @pytest.mark.parametrize("source", ["'\ud800'", "'a\0b'"], ids=["surrogate", "nul"])
-    def test_what_is_not_text_is_refused(self, source: str) -> None:
+    def test_surrogates_and_nul_are_refused(self, source: str) -> None:
         assert problem(source).rule == "syntax"
 
-    def test_a_report_without_a_place_has_no_caret(self) -> None:
+    def test_a_problem_without_a_position_has_no_caret(self) -> None:
         found = diagnose("x", "INTERNAL: out of luck [INTERNAL]", compiles=lambda _: False)
 
         assert found == ExpressionProblem("syntax", "out of luck", None)
 
 
 class TestNames:
-    """Variables and functions that nobody declared are found before anything runs."""
+    """Undeclared variables and functions are found before anything runs."""
 
-    def test_an_unknown_variable(self) -> None:
+    def test_an_unknown_variable_is_refused(self) -> None:
         assert problem("cicle == 1") == ExpressionProblem(
             "undeclared", "undeclared reference to 'cicle'", "cicle == 1\n^"
         )
 
-    def test_an_unknown_function(self) -> None:
+    def test_an_unknown_function_is_refused(self) -> None:
         assert problem("now()").message == "undeclared reference to 'now'"
 
     def test_the_unbounded_string_extension_is_not_loaded(self) -> None:
@@ -101,7 +101,7 @@ class TestTypes:
             problem("name + 1").message == "found no matching overload for '_+_' applied to '(string, int)'"
         )
 
-    def test_a_conversion_makes_them_mix(self) -> None:
+    def test_a_conversion_makes_int_and_double_mix(self) -> None:
         assert checked("double(cycle) + rate > 1.0", ResultType.BOOL) is None
 
     @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ class TestTypes:
             ("null", ResultType.ANY),
         ],
     )
-    def test_a_result_that_can_have_the_type_is_let_through(self, source: str, returns: ResultType) -> None:
+    def test_a_result_that_may_have_the_type_is_accepted(self, source: str, returns: ResultType) -> None:
         assert checked(source, returns) is None
 
     @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class TestSize:
     def test_a_source_of_4096_bytes_passes(self) -> None:
         assert checked("'" + "é" * 2047 + "'") is None
 
-    def test_a_longer_one_is_refused(self) -> None:
+    def test_a_longer_source_is_refused(self) -> None:
         assert problem("'" + "é" * 2048 + "'") == ExpressionProblem(
             "too-long", "longer than 4096 bytes", None
         )
@@ -154,27 +154,27 @@ class TestSize:
     def test_macros_may_multiply_256_fold(self) -> None:
         assert checked("[1]" + ".map(a, [a, a])" * 8) is None
 
-    def test_more_is_refused(self) -> None:
+    def test_macros_may_not_multiply_further(self) -> None:
         found = problem("[1]" + ".map(a, [a, a])" * 9)
 
         assert found.rule == "too-complex"
         assert found.message == "its macros may multiply a value more than 256 times over"
 
-    def test_fields_of_the_same_name_and_other_code_are_not_counted(self) -> None:
+    def test_equal_field_names_in_other_code_are_not_counted(self) -> None:
         source = "[response].map(a, [a.a.a, a]).exists(b, b == b) && a in attributes"
         found = check(source.replace("a in", "'a' in"), variables=VARIABLES, returns=ResultType.BOOL)
 
         assert found is None
 
-    def test_an_unfinished_macro_is_a_matter_of_syntax(self) -> None:
+    def test_an_unfinished_macro_is_a_syntax_error(self) -> None:
         assert problem("[1].map(a, a").rule == "syntax"
 
-    def test_a_field_named_like_a_macro_is_none(self) -> None:
+    def test_a_field_named_like_a_macro_is_no_macro(self) -> None:
         assert checked("attributes.map > 1 && attributes.all", ResultType.BOOL) is None
 
 
 class TestJavaScript:
-    """A JavaScript function is answered with the CEL form, a general hint where there is none."""
+    """A JavaScript function is answered with its CEL form, or with a general hint."""
 
     @pytest.mark.parametrize(
         ("source", "suggestion"),
@@ -203,23 +203,23 @@ class TestJavaScript:
             "(cycle) => cycle",
         ],
     )
-    def test_what_cannot_be_rewritten_gets_a_general_hint(self, source: str) -> None:
+    def test_javascript_without_a_cel_form_gets_a_general_hint(self, source: str) -> None:
         assert problem(source, ResultType.BOOL).message == (
             "this is JavaScript; a callback is one CEL expression over the declared variables, "
             "with == and !=, without function, => and return, e.g. `cycle % 12 == 0`"
         )
 
-    def test_the_caret_stands_under_the_sign(self) -> None:
+    def test_the_caret_is_under_the_javascript_sign(self) -> None:
         assert problem("(cycle) => cycle % 12 === 0").caret == "(cycle) => cycle % 12 === 0\n        ^"
 
-    def test_texts_that_look_like_it_are_fine(self) -> None:
+    def test_texts_similar_to_javascript_are_allowed(self) -> None:
         assert checked("name == '=> ===' // => ===", ResultType.BOOL) is None
 
 
-class TestEvaluateOfABrokenSource:
-    """Evaluating what does not compile raises the problem, as an evaluation error too."""
+class TestEvaluatingABrokenSource:
+    """Evaluating a source that does not compile raises its problem as an evaluation error."""
 
-    def test_the_problem_is_raised(self) -> None:
+    def test_the_problem_is_raised_as_an_error(self) -> None:
         with pytest.raises(ExpressionSyntaxError) as caught:
             evaluate("cycle +", {"cycle": 1}, variables=VARIABLES, returns=ResultType.ANY)
 

@@ -1,4 +1,4 @@
-"""Evaluating an expression: values in, values out, limits."""
+"""Evaluating an expression: its input, its result, its limits."""
 
 import resource
 from datetime import UTC, datetime, timedelta, timezone
@@ -53,19 +53,19 @@ def refusal(source: str, returns: ResultType = ResultType.ANY, **context: object
 
 
 class TestCallbacksOfTheExamples:
-    """The callbacks of the example strategies come to what their authors mean."""
+    """The callbacks of the example strategies return the intended results."""
 
-    def test_an_optional_flag(self) -> None:
+    def test_an_optional_flag_may_be_missing(self) -> None:
         source = "has(attributes.marketingOptIn) && attributes.marketingOptIn == true"
 
         assert value_of(source, ResultType.BOOL, attributes={"marketingOptIn": True}) is True
         assert value_of(source, ResultType.BOOL, attributes={}) is False
 
-    def test_every_twelfth_cycle(self) -> None:
+    def test_every_twelfth_cycle_is_chosen(self) -> None:
         assert value_of("cycle % 12 == 0", ResultType.BOOL, cycle=24) is True
         assert value_of("cycle % 12 == 0", ResultType.BOOL, cycle=25) is False
 
-    def test_the_preferred_day_of_the_month(self) -> None:
+    def test_the_preferred_day_of_the_month_is_used(self) -> None:
         source = (
             'has(attributes.preferredDay) ? withDay(date, int(attributes.preferredDay), "Asia/Manila") : date'
         )
@@ -76,17 +76,17 @@ class TestCallbacksOfTheExamples:
         ) == datetime(2027, 2, 28, 4, 0, tzinfo=UTC)
         assert value_of(source, ResultType.TIMESTAMP, date=date, attributes={}) == date
 
-    def test_a_delta_that_grows(self) -> None:
+    def test_a_delta_grows_with_the_attempt(self) -> None:
         source = '{"unit": dyn("minutes"), "amount": dyn(30 * event.attempt)}'
 
         assert value_of(source, ResultType.MAP, event={"attempt": 2}) == {"amount": 60, "unit": "minutes"}
 
-    def test_the_response_of_a_step_with_a_dash(self) -> None:
+    def test_a_step_key_with_a_dash_is_accessible(self) -> None:
         source = 'stack["check-policy"].response.state == "LAPSED"'
 
         assert value_of(source, ResultType.BOOL, stack={"check-policy": {"response": {"state": "LAPSED"}}})
 
-    def test_the_status_of_an_error(self) -> None:
+    def test_the_status_of_an_error_is_accessible(self) -> None:
         source = 'stack["check-policy"].error.status == 404'
 
         assert value_of(source, ResultType.BOOL, stack={"check-policy": {"error": {"status": 404}}}) is True
@@ -95,7 +95,7 @@ class TestCallbacksOfTheExamples:
             "Applying SELECT to non-message type"
         )
 
-    def test_directives_by_the_answer(self) -> None:
+    def test_directives_depend_on_the_answer(self) -> None:
         source = (
             'response.status == "CONFIRMED" ? {"response": dyn(response)} : '
             '{"fail": dyn("not confirmed: " + string(response.status))}'
@@ -106,21 +106,23 @@ class TestCallbacksOfTheExamples:
         }
         assert value_of(source, ResultType.MAP, response={"status": "NO"}) == {"fail": "not confirmed: NO"}
 
-    def test_a_new_price(self) -> None:
+    def test_a_new_price_is_computed(self) -> None:
         source = '{"attributes": {"premium": round(attributes.premium * 1.04, 2)}}'
 
         assert value_of(source, ResultType.MAP, attributes={"premium": 12.0}) == {
             "attributes": {"premium": 12.48}
         }
 
-    def test_a_constant_directive(self) -> None:
+    def test_a_constant_directive_is_returned(self) -> None:
         assert value_of('{"cancelInstance": "policy is not in force"}', ResultType.MAP) == {
             "cancelInstance": "policy is not in force"
         }
 
 
 class TestContext:
-    """Plain Python goes in; what the library would refuse or cut is converted or refused first."""
+    """Plain Python values are the input. Values that the library would refuse or cut are converted or refused
+    first.
+    """
 
     def test_dates_inside_maps_are_iso_texts(self) -> None:
         at = datetime(2026, 3, 1, 14, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
@@ -131,18 +133,18 @@ class TestContext:
     def test_a_date_in_an_untyped_variable_is_an_iso_text(self) -> None:
         assert value_of("response", response=NOON) == "2026-03-01T12:00:00.000Z"
 
-    def test_members_of_enums_and_other_mappings_are_taken(self) -> None:
+    def test_enum_members_and_other_mappings_are_accepted(self) -> None:
         context = MappingProxyType({"colour": Colour.RED})
 
         assert value_of("attributes.colour + '!'", attributes=context) == "red!"
 
-    def test_a_list_may_be_a_tuple(self) -> None:
+    def test_a_tuple_is_a_list(self) -> None:
         assert value_of("response[1]", response=("a", "b")) == "b"
 
-    def test_ints_and_floats_stay_what_they_are(self) -> None:
+    def test_ints_and_floats_keep_their_type(self) -> None:
         assert value_of("type(event.n) == int && type(event.x) == double", event={"n": 1, "x": 1.0}) is True
 
-    def test_undeclared_values_do_no_harm(self) -> None:
+    def test_undeclared_values_are_ignored(self) -> None:
         assert value_of("cycle", cycle=3, other=object()) == 3
 
     def test_a_declared_variable_without_a_value_fails_where_it_is_used(self) -> None:
@@ -165,7 +167,7 @@ class TestContext:
         ],
         ids=["object", "nan", "nul", "backslash-nul", "naive"],
     )
-    def test_what_cannot_be_passed_is_refused(self, response: object, message: str) -> None:
+    def test_values_that_cannot_be_passed_are_refused(self, response: object, message: str) -> None:
         assert refusal("true", response=response).startswith(message.removesuffix(": nan"))
 
     def test_half_a_surrogate_pair_is_refused(self) -> None:
@@ -186,7 +188,7 @@ class TestContext:
 
         assert refusal("true", response=nested).startswith("the context is not JSON: maximum recursion")
 
-    def test_256_kb_of_json_pass(self) -> None:
+    def test_a_context_of_256_kb_is_accepted(self) -> None:
         text = "é" * ((256 * 1024 - len('{"name":""}')) // 2)
 
         assert value_of("size(name)", name=text) == 131066
@@ -194,7 +196,7 @@ class TestContext:
 
 
 class TestResult:
-    """Plain Python comes out, of the wanted type."""
+    """Plain Python values of the wanted type are the result."""
 
     @pytest.mark.parametrize(
         ("source", "expected"),
@@ -214,7 +216,7 @@ class TestResult:
             ("[timestamp('2026-03-01T12:00:00.123456Z')]", ["2026-03-01T12:00:00.123Z"]),
         ],
     )
-    def test_values(self, source: str, expected: object) -> None:
+    def test_results_are_plain_python_values(self, source: str, expected: object) -> None:
         found = value_of(source)
 
         assert found == expected
@@ -235,7 +237,7 @@ class TestResult:
         assert list(found) == ["a", "b", "c", "x", "y", "z"]
 
     @pytest.mark.parametrize("source", ["1.0 / 0.0", "[0.0 / 0.0]"])
-    def test_no_number_is_an_error(self, source: str) -> None:
+    def test_nan_and_infinity_are_errors(self, source: str) -> None:
         assert refusal(source) == "a number of the result is NaN or infinite"
 
     @pytest.mark.parametrize(
@@ -247,10 +249,10 @@ class TestResult:
             ("dyn({1: 2})", "a key of a map is not text"),
         ],
     )
-    def test_what_has_no_json_form_is_an_error(self, source: str, message: str) -> None:
+    def test_results_without_a_json_form_are_errors(self, source: str, message: str) -> None:
         assert refusal(source) == message
 
-    def test_the_type_is_checked_when_it_was_not_known_before(self) -> None:
+    def test_a_type_that_was_unknown_before_is_checked(self) -> None:
         assert (
             refusal("response", ResultType.BOOL, response="yes")
             == "this must return bool, it returned string"
@@ -258,10 +260,10 @@ class TestResult:
         assert refusal("dyn(1)", ResultType.TIMESTAMP) == "this must return timestamp, it returned int"
         assert refusal("response", ResultType.MAP, response=[]) == "this must return map, it returned list"
 
-    def test_a_result_of_256_kb_at_most(self) -> None:
+    def test_a_result_takes_at_most_256_kb(self) -> None:
         assert refusal("[name, name]", name="x" * 140_000) == "the result is larger than 262144 bytes"
 
-    def test_what_shares_memory_is_measured_as_it_would_be_written(self) -> None:
+    def test_a_result_with_shared_memory_is_measured_as_written(self) -> None:
         source = "[response].map(a, [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a])" + ".map(a, [a,a,a,a])" * 2
 
         assert refusal(source, response=["x" * 1000] * 10) == "the result is larger than 262144 bytes"
@@ -276,7 +278,7 @@ class TestResult:
 
 
 class TestFailures:
-    """Whatever goes wrong in the library is one kind of error, without its codes."""
+    """Every error of the library is the same kind of error, without the library's codes."""
 
     @pytest.mark.parametrize(
         ("source", "message"),
@@ -303,9 +305,9 @@ class TestFailures:
 
 
 class TestLimits:
-    """Iterations, memory, time of a regular expression: bounded, and the process survives."""
+    """Iterations, memory and the time of a regular expression are bounded, and the process survives."""
 
-    def test_ten_thousand_iterations(self) -> None:
+    def test_an_evaluation_has_at_most_ten_thousand_iterations(self) -> None:
         assert refusal("response.all(x, response.all(y, true))", response=[1.0] * 110) == (
             "Iteration budget exceeded"
         )
@@ -323,25 +325,23 @@ class TestLimits:
         ],
         ids=["doubled", "added", "replaced"],
     )
-    def test_what_could_repeat_a_text_to_more_than_8_mb_is_refused_unrun(
-        self, source: str, name: str
-    ) -> None:
+    def test_repetitions_beyond_8_mb_are_refused_unevaluated(self, source: str, name: str) -> None:
         assert refusal(source, name=name) == (
             "what it repeats could grow too large for a context of this size"
         )
 
-    def test_less_is_run(self) -> None:
+    def test_smaller_repetitions_are_evaluated(self) -> None:
         source = "[name]" + ".map(a, a + a)" * 6 + ".map(a, size(a))"
 
         assert value_of(source, name="x" * 10_000) == [640_000]
 
-    def test_more_doublings_are_refused_unrun(self) -> None:
+    def test_more_doublings_are_refused_unevaluated(self) -> None:
         assert refusal("['x']" + ".map(a, a + a)" * 25).startswith("too-complex: ")
 
     def test_a_regular_expression_takes_linear_time(self) -> None:
         assert value_of("name.matches('^(a*)*b$')", name="a" * 200_000) is False
 
-    def test_the_old_limit_is_back_after_success_and_failure(self) -> None:
+    def test_the_old_memory_limit_is_restored_after_success_and_failure(self) -> None:
         before = resource.getrlimit(resource.RLIMIT_AS)
         value_of("1 + 1")
         refusal("1 / 0")
@@ -365,17 +365,17 @@ class TestLimits:
 class TestSelfTest:
     """At start-up a process proves that the limits hold."""
 
-    def test_it_passes_here(self) -> None:
+    def test_the_self_test_passes_here(self) -> None:
         self_test()
 
-    def test_it_passes_without_a_memory_cap_where_there_can_be_none(self, tmp_path: Path) -> None:
+    def test_the_self_test_passes_without_a_possible_memory_cap(self, tmp_path: Path) -> None:
         prove(statm=tmp_path / "statm")
 
-    def test_a_value_where_there_must_be_none_is_an_alarm(self) -> None:
+    def test_an_unexpected_value_is_an_alarm(self) -> None:
         with pytest.raises(LimitsNotHeldError, match="but there was a value"):
             require_refusal("1 + 1", {}, because="out of memory")
 
-    def test_another_reason_is_an_alarm(self) -> None:
+    def test_an_unexpected_error_is_an_alarm(self) -> None:
         with pytest.raises(LimitsNotHeldError, match="got 'divide by zero'"):
             require_refusal("1 / 0", {}, because="out of memory")
 
@@ -397,21 +397,21 @@ class TestAsData:
         with pytest.raises(EvaluationError, match="the data is nested too deep"):
             as_data(nested)
 
-    def test_what_no_double_can_hold_is_refused_where_it_is_used(self) -> None:
+    def test_numbers_beyond_a_double_are_refused_at_their_use(self) -> None:
         assert as_data(-(10**400)) == float("-inf")
         assert refusal("response", response=as_data(10**400)).startswith("the context is not JSON")
 
 
 class TestNestedErrorValues:
-    """An error value anywhere in a result is an error, whatever layer it is found in."""
+    """An error value anywhere in a result is an error, whatever layer it is in."""
 
-    def test_the_innermost_layer(self) -> None:
+    def test_an_error_value_in_the_innermost_layer_is_found(self) -> None:
         with pytest.raises(EvaluationError, match="broken"):
             to_json(_Value("LIST<DYN>", [_Value("ERROR", "broken")]), Meter())
 
 
 class _Value:
-    """A value as the library hands it out."""
+    """A value as the library returns it."""
 
     def __init__(self, kind: str, plain: object) -> None:
         self._kind, self._plain = kind, plain

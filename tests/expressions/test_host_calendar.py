@@ -22,7 +22,7 @@ def refusal(source: str, **context: object) -> str:
 
 
 class TestStringContains:
-    """Whether a text holds another; case counts unless it is to be ignored."""
+    """Whether a text contains another; case matters unless it is to be ignored."""
 
     @pytest.mark.parametrize(
         ("arguments", "found"),
@@ -36,15 +36,15 @@ class TestStringContains:
             ("'', 'a'", False),
         ],
     )
-    def test_a_text(self, arguments: str, *, found: bool) -> None:
+    def test_a_text_contains_another_text(self, arguments: str, *, found: bool) -> None:
         assert value_of(f"stringContains({arguments})") is found
 
-    def test_what_is_no_text_is_refused(self) -> None:
+    def test_values_that_are_no_text_are_refused(self) -> None:
         assert "stringContains" in refusal("stringContains(any, 'a')", any=7.0)
 
 
 class TestIsTimeOfDayBetween:
-    """Both times are included, to the second, in the zone; the later before the earlier spans midnight."""
+    """Both times are inclusive, to the second, in the zone. If the first is later, the span crosses midnight."""
 
     @pytest.mark.parametrize(
         ("at", "first", "last", "zone", "found"),
@@ -65,7 +65,9 @@ class TestIsTimeOfDayBetween:
             ("2020-10-15T12:00:00Z", "22:00", "06:00", "UTC", False),
         ],
     )
-    def test_an_instant(self, at: str, first: str, last: str, zone: str, *, found: bool) -> None:
+    def test_an_instant_is_within_the_times_of_its_zone(
+        self, at: str, first: str, last: str, zone: str, *, found: bool
+    ) -> None:
         assert value_of(f"isTimeOfDayBetween('{at}', '{first}', '{last}', '{zone}')") is found
 
     @pytest.mark.parametrize(
@@ -85,12 +87,12 @@ class TestIsTimeOfDayBetween:
             ),
         ],
     )
-    def test_what_is_refused(self, arguments: str, why: str) -> None:
+    def test_invalid_arguments_are_refused(self, arguments: str, why: str) -> None:
         assert why in refusal(f"isTimeOfDayBetween({arguments})")
 
 
 class TestIsDayOfWeek:
-    """The day of a date, or of an instant as it is written; any case."""
+    """The weekday of a date, or of an instant as written, in any case."""
 
     @pytest.mark.parametrize(
         ("on", "day", "found"),
@@ -105,7 +107,7 @@ class TestIsDayOfWeek:
             ("2021-05-25T00:30:00+14:00", "Tuesday", True),
         ],
     )
-    def test_a_date(self, on: str, day: str, *, found: bool) -> None:
+    def test_a_date_has_its_weekday(self, on: str, day: str, *, found: bool) -> None:
         assert value_of(f"isDayOfWeek('{on}', '{day}')") is found
 
     @pytest.mark.parametrize(
@@ -116,12 +118,12 @@ class TestIsDayOfWeek:
             ("'2021-05-25', 'Mon'", "'Mon' is not a day of the week"),
         ],
     )
-    def test_what_is_refused(self, arguments: str, why: str) -> None:
+    def test_invalid_days_are_refused(self, arguments: str, why: str) -> None:
         assert refusal(f"isDayOfWeek({arguments})") == f"isDayOfWeek: {why}"
 
 
 class TestIsCountryCode:
-    """The country whose numbering plan the number is of; it may be written in several ways."""
+    """The country of a number's numbering plan; the number may be written in several ways."""
 
     @pytest.mark.parametrize(
         ("number", "country", "found"),
@@ -156,15 +158,15 @@ class TestIsCountryCode:
             ("+6512345678" + "9" * 60, "SG", False),
         ],
     )
-    def test_a_number(self, number: str, country: str, *, found: bool) -> None:
+    def test_a_number_has_its_country(self, number: str, country: str, *, found: bool) -> None:
         assert value_of(f"isCountryCode('{number}', '{country}')") is found
 
     @pytest.mark.parametrize("country", ["", "S", "SGP", "65"])
-    def test_what_is_no_country_is_refused(self, country: str) -> None:
+    def test_texts_that_are_no_country_are_refused(self, country: str) -> None:
         assert "a country has two letters" in refusal(f"isCountryCode('+6512345678', '{country}')")
 
-    def test_the_table(self) -> None:
-        """Every beginning is of digits, every country of two letters; the plans of most of the world are there."""
+    def test_the_country_table_is_well_formed(self) -> None:
+        """Every prefix consists of digits and every country of two letters; most countries are listed."""
         assert all(
             one.isdigit() and country.isalpha() and len(country) == 2 for one, country in COUNTRY_OF.items()
         )
@@ -173,19 +175,19 @@ class TestIsCountryCode:
 
 
 class TestUuid:
-    """A UUID of version 8 made of a text."""
+    """A UUID of version 8 derived from a text."""
 
-    def test_it_is_of_the_text_alone(self) -> None:
+    def test_a_uuid_depends_only_on_its_text(self) -> None:
         first, again, other = (value_of(f"uuid('{text}')") for text in ("a", "a", "b"))
 
         assert first == again == "ca978112-ca1b-8dca-bac2-31b39a23dc4d"
         assert other == "3e23e816-0039-894a-b389-4f6564e1b134"
 
 
-class TestTheZones:
-    """Each Windows id stands for an IANA zone that there is."""
+class TestWindowsZones:
+    """Each Windows id maps to an existing IANA zone."""
 
-    def test_each_can_be_loaded(self) -> None:
+    def test_every_zone_can_be_loaded(self) -> None:
         for zone in WINDOWS_ZONES:
             assert ZoneInfo(zone.iana).key == zone.iana, zone.id
 
@@ -206,5 +208,5 @@ class TestTheZones:
             ("Manitoba Standard Time", "Manitoba (UTC-05:00)"),
         ],
     )
-    def test_what_they_are_called(self, name: str, shown: str) -> None:
+    def test_zones_have_their_display_names(self, name: str, shown: str) -> None:
         assert next(zone.name for zone in WINDOWS_ZONES if zone.id == name) == shown

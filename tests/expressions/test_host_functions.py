@@ -69,7 +69,7 @@ class TestAddMonths:
             ("2026-01-15T09:00:00Z", 6, "2026-07-15T08:00:00+00:00"),
         ],
     )
-    def test_dates(self, start: str, months: int, expected: str) -> None:
+    def test_months_are_added_with_clamped_days(self, start: str, months: int, expected: str) -> None:
         assert instant(f"addMonths({at(start)}, {months}, 'Europe/Madrid')") == expected
 
     @pytest.mark.parametrize("months", [12 * 8000, -12 * 2026, 9223372036854775807])
@@ -87,7 +87,7 @@ class TestAddDays:
             "2026-03-29T10:00:00+00:00"
         )
 
-    def test_backwards(self) -> None:
+    def test_negative_days_go_back(self) -> None:
         assert instant(f"addDays({at('2026-03-01T11:00:00Z')}, -1, 'UTC')") == "2026-02-28T11:00:00+00:00"
 
     def test_a_time_in_a_gap_moves_to_the_first_instant_after_it(self) -> None:
@@ -95,7 +95,7 @@ class TestAddDays:
             "2026-03-29T01:00:00+00:00"
         )
 
-    def test_a_time_that_comes_twice_is_the_first(self) -> None:
+    def test_the_first_occurrence_of_a_repeated_time_counts(self) -> None:
         assert instant(f"addDays({at('2026-10-24T00:30:00Z')}, 1, 'Europe/Madrid')") == (
             "2026-10-25T00:30:00+00:00"
         )
@@ -116,7 +116,7 @@ class TestAddDays:
 class TestStartOfDay:
     """The first instant of the local day."""
 
-    def test_midnight(self) -> None:
+    def test_midnight_is_the_start_of_the_day(self) -> None:
         assert instant(f"startOfDay({at('2026-07-01T22:30:00Z')}, 'Europe/Madrid')") == (
             "2026-07-01T22:00:00+00:00"
         )
@@ -135,7 +135,7 @@ class TestStartOfDay:
 
 
 class TestFormatDate:
-    """YYYY MM DD HH mm ss, everything else as it stands."""
+    """YYYY MM DD HH mm ss are replaced; anything else stays as it is."""
 
     def test_all_tokens_in_local_time(self) -> None:
         source = f"formatDate({at('2026-03-04T22:05:06Z')}, 'DD/MM/YYYY at HH:mm:ss', 'Asia/Manila')"
@@ -171,7 +171,7 @@ class TestText:
             ("replace('a.b.c', '.', '')", "abc"),
         ],
     )
-    def test_values(self, source: str, expected: object) -> None:
+    def test_text_functions_return_texts(self, source: str, expected: object) -> None:
         assert value_of(source) == expected
 
     @pytest.mark.parametrize(
@@ -191,15 +191,15 @@ class TestText:
             ("split('a,\\x00', ',')", "split: the result holds a NUL character"),
         ],
     )
-    def test_refusals(self, source: str, message: str) -> None:
+    def test_invalid_texts_are_refused(self, source: str, message: str) -> None:
         assert refusal(source, text="x" * 40_000, items=["a", 1]) == message
 
-    def test_a_list_found_out_when_it_runs_may_be_joined(self) -> None:
+    def test_a_list_with_a_dynamic_type_can_be_joined(self) -> None:
         assert value_of("join(items, '+')", items=["a", "b"]) == "a+b"
 
 
 class TestNumbers:
-    """Rounding as on paper; doubles stay doubles inside, whole ones leave as integers."""
+    """Rounding as on paper; doubles stay doubles inside, and whole ones leave as integers."""
 
     @pytest.mark.parametrize(
         ("source", "expected"),
@@ -220,7 +220,7 @@ class TestNumbers:
             ("abs(-9223372036854775807)", 9223372036854775807),
         ],
     )
-    def test_values(self, source: str, expected: float) -> None:
+    def test_numbers_are_rounded(self, source: str, expected: float) -> None:
         assert value_of(source) == expected
 
     @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ class TestNumbers:
             ("ceil(1.0 / 0.0)", "ceil: the number is NaN or infinite"),
         ],
     )
-    def test_refusals(self, source: str, message: str) -> None:
+    def test_invalid_numbers_are_refused(self, source: str, message: str) -> None:
         assert refusal(source) == message
 
     def test_the_smallest_integer_has_no_absolute_value(self) -> None:
@@ -255,7 +255,7 @@ class TestEncoding:
             ),
         ],
     )
-    def test_values(self, source: str, expected: str) -> None:
+    def test_texts_are_encoded_and_hashed(self, source: str, expected: str) -> None:
         assert value_of(source) == expected
 
     @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ class TestEncoding:
             ("base64Decode('YQBi')", "base64Decode: the result holds a NUL character"),
         ],
     )
-    def test_refusals(self, source: str, message: str) -> None:
+    def test_invalid_encodings_are_refused(self, source: str, message: str) -> None:
         assert refusal(source) == message
 
 
@@ -275,5 +275,5 @@ class TestDocumentation:
     """Every host function is listed with its types."""
 
     @pytest.mark.parametrize("signature", [function.signature for function in HOST_FUNCTIONS])
-    def test_each_overload_is_on_the_page(self, signature: str) -> None:
+    def test_every_overload_is_documented(self, signature: str) -> None:
         assert f"`{signature}`" in PAGE.read_text(encoding="utf-8")

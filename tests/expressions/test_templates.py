@@ -1,4 +1,4 @@
-"""Templates: what may be in a string, and what comes of it."""
+"""Templates: their syntax, and their results."""
 
 from datetime import UTC, datetime
 
@@ -75,7 +75,7 @@ class TestAlone:
             ('${ {"a": {"b": "}"}}.a }', {"b": "}"}),
         ],
     )
-    def test_values(self, template: str, expected: JsonValue) -> None:
+    def test_a_lone_placeholder_keeps_the_json_type(self, template: str, expected: JsonValue) -> None:
         found = rendered(template)
 
         assert found == expected
@@ -97,7 +97,7 @@ class TestAlone:
 
 
 class TestInsideText:
-    """Inside text every value has a written form."""
+    """Inside text every value has a text form."""
 
     @pytest.mark.parametrize(
         ("template", "expected"),
@@ -115,26 +115,26 @@ class TestInsideText:
             ("a { b } $ c", "a { b } $ c"),
         ],
     )
-    def test_values(self, template: str, expected: str) -> None:
+    def test_values_inside_text_have_a_text_form(self, template: str, expected: str) -> None:
         assert rendered(template) == expected
 
-    def test_what_was_filled_in_is_not_read_again(self) -> None:
+    def test_inserted_text_is_not_rendered_again(self) -> None:
         assert rendered("{{response}}") == "${cycle} {{cycle}}"
         assert rendered("x ${response}") == "x ${cycle} {{cycle}}"
 
 
 class TestEscape:
-    """A backslash makes a placeholder text."""
+    """A backslash turns a placeholder into text."""
 
-    def test_both_kinds(self) -> None:
+    def test_both_kinds_of_placeholders_can_be_escaped(self) -> None:
         assert rendered("\\${cycle} and \\{{cycle}} and {{cycle}}") == "${cycle} and {{cycle}} and 3"
 
-    def test_alone(self) -> None:
+    def test_a_lone_placeholder_can_be_escaped(self) -> None:
         assert rendered("\\{{cycle}}") == "{{cycle}}"
 
 
 class TestBraces:
-    """The closing brace is found past maps, texts and comments."""
+    """The closing brace is found after maps, texts and comments."""
 
     @pytest.mark.parametrize(
         ("template", "expected"),
@@ -147,14 +147,14 @@ class TestBraces:
             ("${ {'a': {'b': 1}}.a.b }!", "1!"),
         ],
     )
-    def test_values(self, template: str, expected: str) -> None:
+    def test_braces_inside_an_expression_are_skipped(self, template: str, expected: str) -> None:
         assert rendered(template) == expected
 
 
 class TestNesting:
-    """Values of maps and lists are filled in, keys and other values are left alone."""
+    """Strings in maps and lists are rendered; keys and other values stay as they are."""
 
-    def test_a_document(self) -> None:
+    def test_strings_of_a_document_are_rendered(self) -> None:
         value: JsonValue = {
             "{{cycle}}": ["{{cycle}}", {"deep": "n{{cycle}}"}],
             "fixed": [1, 2.0, True, None],
@@ -164,7 +164,7 @@ class TestNesting:
 
 
 class TestFailures:
-    """What has no value is an error; nothing is half rendered."""
+    """An expression without a value is an error; nothing is half rendered."""
 
     @pytest.mark.parametrize(
         ("value", "message"),
@@ -174,21 +174,21 @@ class TestFailures:
             ("${1.0 / 0.0}", "a number of the result is NaN or infinite"),
         ],
     )
-    def test_messages(self, value: str, message: str) -> None:
+    def test_failures_have_their_messages(self, value: str, message: str) -> None:
         assert refusal(value) == message
 
-    def test_an_expression_that_does_not_compile(self) -> None:
+    def test_an_expression_that_does_not_compile_fails(self) -> None:
         assert refusal("${cycle +}").startswith("syntax: mismatched input")
 
-    def test_a_document_of_256_kb_at_most(self) -> None:
+    def test_a_document_takes_at_most_256_kb(self) -> None:
         context: dict[str, object] = {"response": "é" * 20_000}
 
         assert refusal(["{{response}}"] * 7, context) == "the result is larger than 262144 bytes"
 
-    def test_a_value_without_json_form(self) -> None:
+    def test_a_value_without_a_json_form_fails(self) -> None:
         assert refusal("{{response}}", {"response": {1, 2}}) == "a set has no JSON form"
 
-    def test_a_value_nested_too_deep(self) -> None:
+    def test_a_value_nested_too_deep_fails(self) -> None:
         nested: object = []
         for _ in range(100_000):
             nested = [nested]
@@ -201,7 +201,7 @@ class TestFailures:
 class TestProblems:
     """Broken templates are found before anything runs, each with its pointer and a caret."""
 
-    def test_sound_templates_have_none(self) -> None:
+    def test_valid_templates_have_no_problems(self) -> None:
         assert problems({"a": ["{{instance.x}} ${cycle}", 1, None, "plain"], "b": "\\{{"}) == []
 
     def test_pointers_are_escaped(self) -> None:
@@ -217,7 +217,7 @@ class TestProblems:
     def test_the_whole_value_has_the_empty_pointer(self) -> None:
         assert [pointer for pointer, _ in problems("${nope}")] == [""]
 
-    def test_several_in_one_string(self) -> None:
+    def test_several_problems_of_a_string_are_reported(self) -> None:
         found = problems("{{nope}}\nand ${cycle +} {{also.nope}}")
 
         assert [problem.rule for _, problem in found] == ["undeclared", "syntax", "undeclared"]
@@ -231,14 +231,14 @@ class TestProblems:
             ("${ {'a': 1 }", "'${' is never closed", "${ {'a': 1 }\n^"),
         ],
     )
-    def test_open_placeholders(self, template: str, message: str, caret: str) -> None:
+    def test_open_placeholders_are_reported(self, template: str, message: str, caret: str) -> None:
         assert problems(template) == [("", ExpressionProblem("template", message, caret))]
 
     @pytest.mark.parametrize("template", ["{{}}", "{{ }}", "{{a..b}}", "{{.a}}", "{{a b}}", "{{{cycle}}}"])
-    def test_what_is_no_path(self, template: str) -> None:
+    def test_invalid_paths_are_reported(self, template: str) -> None:
         message = "a path is names separated by dots, e.g. {{instance.attributes.email}}"
 
         assert problems(template) == [("", ExpressionProblem("template", message, f"{template}\n^"))]
 
-    def test_an_expression_without_a_json_form(self) -> None:
+    def test_an_expression_without_a_json_form_is_reported(self) -> None:
         assert problems("${b'x'}")[0][1].rule == "type"

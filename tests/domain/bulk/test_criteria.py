@@ -1,4 +1,4 @@
-"""What a selection asks of an instance besides whose it is. Source: docs/decisions/0026; contracts/orders.md B.3."""
+"""The filter of a selection. Source: docs/decisions/0026; contracts/orders.md B.3."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -38,24 +38,24 @@ def is_through(instance: Instance, **instance_filter: Any) -> bool:
 
 
 class TestPhases:
-    """Where it stands, at the instant it is asked."""
+    """The phase of the instance at the given instant."""
 
-    def test_one_that_stands_elsewhere_does_not_pass(self) -> None:
+    def test_an_instance_in_another_phase_does_not_pass(self) -> None:
         assert is_through(AHEAD, phases=(Phase.AHEAD,))
         assert not is_through(AHEAD, phases=(Phase.OVERDUE,))
         assert passes(Filter(phases=(Phase.OVERDUE,)), AHEAD, now=SOON + HOUR)
 
-    def test_without_any_it_may_stand_anywhere(self) -> None:
+    def test_an_instance_in_any_phase_passes_without_phases(self) -> None:
         assert is_through(an_instance(status=InstanceStatus.CANCELED))
 
     @pytest.mark.parametrize("phase", Phase)
-    def test_each_is_of_one_status(self, phase: Phase) -> None:
+    def test_every_phase_has_one_status(self, phase: Phase) -> None:
         assert (phase.status.is_final, phase.status is InstanceStatus.PAUSED) == (
             phase.is_over,
             phase in (Phase.PAUSED, Phase.STUCK),
         )
 
-    def test_one_in_flight_is_not_at_rest(self) -> None:
+    def test_a_draining_instance_is_not_at_rest(self) -> None:
         stopped = running(a_running_event(), status=InstanceStatus.PAUSED, stop=a_stop(drained_at=None))
 
         assert is_through(stopped)
@@ -64,7 +64,7 @@ class TestPhases:
 
 
 class TestDates:
-    """What it was planned for: from the one on, before the other."""
+    """The planned date of the instance: from the first bound on, before the second."""
 
     @pytest.mark.parametrize(
         ("since", "until", "is_in"),
@@ -77,39 +77,41 @@ class TestDates:
             (SOON, SOON, False),
         ],
     )
-    def test_a_time(self, since: datetime | None, until: datetime | None, *, is_in: bool) -> None:
+    def test_the_first_bound_is_inclusive_the_second_exclusive(
+        self, since: datetime | None, until: datetime | None, *, is_in: bool
+    ) -> None:
         assert is_through(AHEAD, planned_from=since, planned_until=until) is is_in
 
-    def test_one_that_waits_for_a_call_does_not_pass(self) -> None:
+    def test_an_instance_on_call_does_not_pass_with_a_bound(self) -> None:
         assert is_through(ON_CALL)
         assert not is_through(ON_CALL, planned_until=SOON)
         assert not is_through(ON_CALL, planned_from=NOON - HOUR)
         paused = replace(ON_CALL, status=InstanceStatus.PAUSED)
         assert not is_through(paused, phases=(Phase.PAUSED,), planned_from=NOON - HOUR)
 
-    def test_one_that_never_had_a_date_passes(self) -> None:
+    def test_an_instance_without_any_date_passes(self) -> None:
         dateless = an_instance(status=InstanceStatus.PAUSED, moment=None)
 
         assert planned_date(dateless) is None
         assert is_through(dateless, planned_from=SOON)
 
-    def test_a_retry_does_not_move_it(self) -> None:
+    def test_a_retry_does_not_move_the_planned_date(self) -> None:
         moved = an_event(date=SOON + 9 * HOUR, first_date=SOON, begun_at=NOON)
 
         assert planned_date(an_instance(moved)) == SOON
 
-    def test_without_a_main_event_it_is_the_plans(self) -> None:
+    def test_the_planned_date_without_a_main_event_is_the_plans(self) -> None:
         assert planned_date(an_instance(status=InstanceStatus.COMPLETED)) == NOON
 
-    def test_without_a_plan_it_is_that_of_what_is_next(self) -> None:
+    def test_the_planned_date_without_a_plan_is_the_next_events(self) -> None:
         added = an_event(date=SOON, kind=EventKind.ADDED)
         assert planned_date(an_instance(added, moment=None)) == SOON
 
 
-class TestWhoHasOne:
-    """A strategy's, a folder's, or several of these; not those that are named."""
+class TestFilterOfASelection:
+    """Selections of strategies, folders or several parts have a filter; selections of ids have none."""
 
-    def test_it_is_looked_through_with_status_and_version(self) -> None:
+    def test_status_version_and_filter_must_match(self) -> None:
         assert is_selected(OfStrategy(strategy=ONE, instance_filter=AWAKE), AHEAD, now=NOON)
         assert not is_selected(OfStrategy(strategy=ONE, instance_filter=AWAKE), AHEAD, now=SOON + HOUR)
         assert not is_selected(OfStrategy(strategy=ONE, version=2, instance_filter=AWAKE), AHEAD, now=NOON)
@@ -127,7 +129,7 @@ class TestWhoHasOne:
             ),
         ],
     )
-    def test_what_was_selected_may_no_longer_be(self, selection: OfStrategy | OfFolder | OfAny) -> None:
+    def test_a_selected_instance_may_no_longer_pass(self, selection: OfStrategy | OfFolder | OfAny) -> None:
         assert filter_of(selection) == AWAKE
         assert is_still_selected(selection, AHEAD, now=NOON)
         assert not is_still_selected(selection, AHEAD, now=SOON + HOUR)
@@ -135,12 +137,12 @@ class TestWhoHasOne:
     @pytest.mark.parametrize(
         "selection", [OfIds(ids=(InstanceSid("i"),)), OfAny(parts=()), OfFolder(folder="/")]
     )
-    def test_without_one_it_still_is(self, selection: OfIds | OfFolder | OfAny) -> None:
+    def test_an_instance_stays_selected_without_a_filter(self, selection: OfIds | OfFolder | OfAny) -> None:
         assert is_still_selected(selection, AHEAD, now=SOON + HOUR)
 
 
 class TestSeveralParts:
-    """No instance is of two of them."""
+    """No instance is in two parts."""
 
     ROOT, A, B = (OfFolder(folder=folder) for folder in ("/", "/a", "/a/b"))
     FLAT = OfFolder(folder="/a", is_flat=True)
@@ -149,26 +151,26 @@ class TestSeveralParts:
     FIRST, SECOND = (OfStrategy(strategy=ONE, version=version) for version in (1, 2))
     OTHER = OfStrategy(strategy=TWO, version=1)
 
-    def test_one_that_comes_twice_counts_once(self) -> None:
+    def test_a_repeated_part_counts_once(self) -> None:
         assert combine_parts([self.A, self.A]).parts == (self.A,)
         assert combine_parts([self.OTHER, self.OTHER, self.ANY]).parts == (self.OTHER, self.ANY)
 
-    def test_a_folder_is_in_the_one_above(self) -> None:
+    def test_a_subfolder_is_part_of_its_folder(self) -> None:
         assert combine_parts([self.B, self.A]).parts == (self.A,)
         assert combine_parts([self.FLAT, self.A, self.FLAT_B]).parts == (self.A,)
         assert combine_parts([self.A, self.ROOT]).parts == (self.ROOT,)
 
-    def test_one_that_stands_alone_stays(self) -> None:
+    def test_a_separate_part_stays(self) -> None:
         sosx = OfFolder(folder="/ax")
         assert combine_parts([self.A, sosx]).parts == (self.A, sosx)
         assert combine_parts([self.FLAT, self.B]).parts == (self.FLAT, self.B)
         assert combine_parts([self.FLAT, self.FLAT_B]).parts == (self.FLAT, self.FLAT_B)
 
-    def test_a_version_is_in_all_of_them(self) -> None:
+    def test_a_version_is_part_of_its_strategy(self) -> None:
         assert combine_parts([self.FIRST, self.ANY, self.SECOND, self.OTHER]).parts == (self.ANY, self.OTHER)
         assert combine_parts([self.FIRST, self.SECOND]).parts == (self.FIRST, self.SECOND)
 
-    def test_a_folder_and_a_strategy_are_two(self) -> None:
+    def test_a_folder_and_a_strategy_stay_separate(self) -> None:
         assert combine_parts([self.ROOT, self.ANY]).parts == (self.ROOT, self.ANY)
 
     @pytest.mark.parametrize(
@@ -181,12 +183,12 @@ class TestSeveralParts:
             ("/a/b", "/a", False),
         ],
     )
-    def test_what_lies_below_what(self, folder: str, one: str, *, lies: bool) -> None:
+    def test_a_folder_contains_itself_and_its_subfolders(self, folder: str, one: str, *, lies: bool) -> None:
         assert is_below(folder, one) is lies
 
 
-class TestWhatWaits:
-    """The current event, where it waits for a date, a retry, a delay or a call; or for an operator."""
+class TestWaiting:
+    """The current event, if it waits for a date, a retry, a delay or a call; or for an operator."""
 
     BEGUN: Any = {"begun_at": NOON, "version": 1}  # noqa: RUF012 - never changed
 
@@ -200,7 +202,7 @@ class TestWhatWaits:
             (an_instance(an_event(status=EventStatus.ONHOLD)), Waiting.FOR_OPERATOR),
         ],
     )
-    def test_it_waits_for_one_of_them(self, instance: Instance, what: Waiting) -> None:
+    def test_a_waiting_event_waits_for_a_date_or_an_operator(self, instance: Instance, what: Waiting) -> None:
         (other,) = set(Waiting) - {what}
 
         assert waiting_event(instance, what, now=NOON) == instance.events[0]
@@ -210,6 +212,6 @@ class TestWhatWaits:
         "instance",
         [an_instance(), running(a_running_event()), an_instance(an_event(date=NOON - HOUR))],
     )
-    def test_nothing_waits(self, instance: Instance) -> None:
+    def test_an_instance_without_a_waiting_event_has_none(self, instance: Instance) -> None:
         assert phase_of(instance, now=NOON) not in (Phase.AHEAD, Phase.ON_HOLD)
         assert [waiting_event(instance, what, now=NOON) for what in Waiting] == [None, None]

@@ -1,4 +1,4 @@
-"""A bulk operation, from its beginning to its end. Source: design section 8; docs/decisions/0019."""
+"""A bulk operation from its begin to its end. Source: design section 8; docs/decisions/0019."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +45,7 @@ ANN = Actor(name="ann", operation=SID)
 
 
 def a_bulk(**members: Any) -> BulkOperation:
-    """One that has just begun and waits for a runner."""
+    """Return an operation that has just begun and waits for a runner."""
     known: dict[str, Any] = {
         "sid": SID,
         "account_id": AccountId("account"),
@@ -62,15 +62,15 @@ def sids(*numbers: int) -> tuple[InstanceSid, ...]:
     return tuple(InstanceSid(f"i-{number}") for number in numbers)
 
 
-def a_slice(*numbers: int, at_end: bool = False) -> Batch:
-    """These instances; the cursor stands behind the last of them."""
+def a_batch(*numbers: int, at_end: bool = False) -> Batch:
+    """Return a batch of these instances, with the cursor after the last one."""
     last = sids(*numbers[-1:])
     cursor = Cursor(created_at=NOON, sid=last[0] if last else None)
     return Batch(sids=sids(*numbers), cursor=cursor, at_end=at_end)
 
 
 def working(*batch_sids: int, **members: Any) -> BulkOperation:
-    """One that an invocation has, with these instances in hand."""
+    """Return an operation that a worker owns, with these instances in its batch."""
     known: dict[str, Any] = {
         "batch_sids": sids(*batch_sids),
         "worker": ME,
@@ -83,36 +83,36 @@ def changed(*numbers: int) -> list[ItemResult]:
     return [ItemResult(sid=sid, outcome=ItemOutcome.CHANGED) for sid in sids(*numbers)]
 
 
-def told(bulk: BulkOperation, results: Sequence[ItemResult], **more: Any) -> BulkOperation:
+def after_report(bulk: BulkOperation, results: Sequence[ItemResult], **more: Any) -> BulkOperation:
     return report_results(bulk, results, **{"follows": None, "goes_on": True, "now": LATER, **more})
 
 
-class TestItsBeginning:
-    """Small ones are taken in hand by the request, others wait for a runner, empty ones are done."""
+class TestBegin:
+    """A small operation is executed by its request, a large one waits for a runner, and an empty one is complete."""
 
-    def test_a_small_one_is_in_the_requests_hand(self) -> None:
-        bulk = begin(a_bulk(), a_slice(1, 2, at_end=True), worker=ME)
+    def test_a_small_operation_is_owned_by_its_request(self) -> None:
+        bulk = begin(a_bulk(), a_batch(1, 2, at_end=True), worker=ME)
 
         assert (bulk.batch_sids, bulk.at_end, bulk.worker) == (sids(1, 2), True, ME)
         assert bulk.sweep_at == NOON + HELD_FOR
         assert bulk.status is BulkStatus.ACTIVE
 
-    def test_a_large_one_waits_for_a_runner(self) -> None:
+    def test_a_large_operation_waits_for_a_runner(self) -> None:
         bulk = begin(a_bulk(), None, worker=ME)
 
         assert bulk == a_bulk()
         assert (bulk.batch_sids, bulk.worker, bulk.sweep_at) == ((), None, NOON)
 
-    def test_one_of_nothing_is_done(self) -> None:
-        bulk = begin(a_bulk(), a_slice(at_end=True), worker=ME)
+    def test_an_empty_operation_is_complete(self) -> None:
+        bulk = begin(a_bulk(), a_batch(at_end=True), worker=ME)
 
         assert (bulk.status, bulk.finished_at, bulk.sweep_at) == (BulkStatus.COMPLETED, NOON, None)
 
 
-class TestTakingItInHand:
-    """An invocation has it to itself for a minute, each under a number of its own."""
+class TestAssignment:
+    """A worker owns the operation for a minute, under a name of its own."""
 
-    def test_it_is_left_alone_for_a_minute(self) -> None:
+    def test_a_worker_owns_the_operation_for_a_minute(self) -> None:
         bulk = assign_worker(a_bulk(), worker=ME, now=LATER)
 
         assert (bulk.sweep_at, bulk.worker) == (LATER + HELD_FOR, ME)
@@ -121,77 +121,79 @@ class TestTakingItInHand:
             "the sweeper comes in two at the latest"
         )
 
-    def test_one_left_with_a_slice_in_hand_has_lost_its_runner(self) -> None:
+    def test_an_owned_batch_without_a_report_counts_a_crash(self) -> None:
         assert assign_worker(working(1, 2), worker="other", now=LATER).crashes == 1
 
     @pytest.mark.parametrize("left", [working(), a_bulk(batch_sids=sids(1), status=BulkStatus.ACTIVE)])
-    def test_one_that_was_set_down_has_not(self, left: BulkOperation) -> None:
+    def test_an_operation_without_a_batch_or_a_worker_counts_no_crash(self, left: BulkOperation) -> None:
         assert assign_worker(left, worker=ME, now=LATER).crashes == 0
 
 
 class TestReporting:
-    """What a slice came to is written down together with the next one."""
+    """The results of a batch are saved together with the next batch."""
 
-    def test_the_next_slice_is_in_hand_and_the_cursor_behind_it(self) -> None:
-        bulk = told(working(1, 2), changed(1, 2), follows=a_slice(3, 4))
+    def test_a_report_takes_the_next_batch_and_moves_the_cursor(self) -> None:
+        bulk = after_report(working(1, 2), changed(1, 2), follows=a_batch(3, 4))
 
         assert (bulk.batch_sids, bulk.cursor.sid, bulk.at_end) == (sids(3, 4), "i-4", False)
         assert (bulk.counts.changed, bulk.sweep_at) == (2, LATER + HELD_FOR)
         assert (bulk.rev, bulk.updated_at) == (working().rev + 1, LATER)
 
-    def test_the_last_slice_ends_it(self) -> None:
-        bulk = told(working(1, at_end=True), changed(1))
+    def test_the_last_batch_completes_the_operation(self) -> None:
+        bulk = after_report(working(1, at_end=True), changed(1))
 
         assert (bulk.status, bulk.finished_at, bulk.sweep_at) == (BulkStatus.COMPLETED, LATER, None)
         assert bulk.worker is None
 
-    def test_where_nothing_follows_it_ends_as_well(self) -> None:
-        assert told(working(1), changed(1), follows=a_slice(at_end=True)).status is BulkStatus.COMPLETED
+    def test_an_empty_next_batch_at_the_end_completes_the_operation(self) -> None:
+        assert (
+            after_report(working(1), changed(1), follows=a_batch(at_end=True)).status is BulkStatus.COMPLETED
+        )
 
-    def test_where_nothing_was_found_so_far_it_goes_on(self) -> None:
-        bulk = told(working(), [], follows=a_slice())
+    def test_an_empty_batch_before_the_end_continues(self) -> None:
+        bulk = after_report(working(), [], follows=a_batch())
 
         assert (bulk.status, bulk.batch_sids, bulk.worker) == (BulkStatus.ACTIVE, (), ME)
 
-    def test_out_of_time_it_is_due_at_once(self) -> None:
-        bulk = told(working(1), changed(1), goes_on=False)
+    def test_a_worker_out_of_time_leaves_the_operation_due_at_once(self) -> None:
+        bulk = after_report(working(1), changed(1), goes_on=False)
 
         assert (bulk.status, bulk.sweep_at, bulk.worker) == (BulkStatus.ACTIVE, LATER, None)
 
-    def test_what_was_not_told_of_stays_in_hand(self) -> None:
-        bulk = told(working(1, 2, 3), changed(1), follows=a_slice(9))
+    def test_instances_without_a_result_stay_in_the_batch(self) -> None:
+        bulk = after_report(working(1, 2, 3), changed(1), follows=a_batch(9))
 
         assert (bulk.batch_sids, bulk.counts.done) == (sids(2, 3), 1)
 
-    def test_paused_meanwhile_it_rests_with_what_is_left(self) -> None:
-        bulk = told(working(1, 2, status=BulkStatus.PAUSED), changed(1), follows=a_slice(3))
+    def test_an_operation_paused_meanwhile_keeps_the_rest(self) -> None:
+        bulk = after_report(working(1, 2, status=BulkStatus.PAUSED), changed(1), follows=a_batch(3))
 
         assert (bulk.status, bulk.batch_sids, bulk.counts.changed) == (BulkStatus.PAUSED, sids(2), 1)
         assert (bulk.sweep_at, bulk.worker, bulk.cursor) == (None, None, Cursor())
 
-    def test_canceled_meanwhile_it_keeps_nothing_in_hand(self) -> None:
-        bulk = told(working(1, 2, status=BulkStatus.CANCELED, finished_at=NOON), changed(1))
+    def test_an_operation_canceled_meanwhile_drops_the_rest(self) -> None:
+        bulk = after_report(working(1, 2, status=BulkStatus.CANCELED, finished_at=NOON), changed(1))
 
         assert (bulk.status, bulk.batch_sids, bulk.counts.changed) == (BulkStatus.CANCELED, (), 1)
         assert (bulk.sweep_at, bulk.finished_at) == (None, NOON)
 
 
 class TestCounting:
-    """Every outcome is counted, what went wrong is told with its reason, of many only how many."""
+    """Every outcome is counted. Failures are listed with their reason up to a limit, the others only counted."""
 
     EVERY = tuple(
         ItemResult(sid=sid, outcome=outcome)
         for sid, outcome in zip(sids(1, 2, 3, 4, 5), ItemOutcome, strict=True)
     )
 
-    def test_each_outcome_has_its_count(self) -> None:
-        bulk = told(working(1, 2, 3, 4, 5, 6), [*self.EVERY, *changed(6)])
+    def test_every_outcome_has_its_count(self) -> None:
+        bulk = after_report(working(1, 2, 3, 4, 5, 6), [*self.EVERY, *changed(6)])
 
         assert bulk.counts == Counts(changed=2, already_there=1, refused=1, unknown=1, failed=1)
         assert bulk.counts.done == 6
 
-    def test_refused_unknown_and_failed_ones_are_told(self) -> None:
-        bulk = told(working(1, 2, 3, 4, 5), self.EVERY)
+    def test_refused_unknown_and_failed_instances_are_reported(self) -> None:
+        bulk = after_report(working(1, 2, 3, 4, 5), self.EVERY)
 
         assert [problem.outcome for problem in bulk.problems] == [
             ItemOutcome.REFUSED,
@@ -200,90 +202,90 @@ class TestCounting:
         ]
         assert bulk.left_out == 0
 
-    def test_no_more_are_told_than_there_is_room_for(self) -> None:
+    def test_failures_beyond_the_limit_are_only_counted(self) -> None:
         bad = [ItemResult(sid=sid, outcome=ItemOutcome.FAILED, why="broken") for sid in sids(*range(60))]
-        once = told(working(*range(60)), bad)
+        once = after_report(working(*range(60)), bad)
         again = [replace(result, sid=InstanceSid(f"other-{result.sid}")) for result in bad]
 
-        twice = told(replace(once, batch_sids=tuple(result.sid for result in again)), again)
+        twice = after_report(replace(once, batch_sids=tuple(result.sid for result in again)), again)
 
         assert (len(twice.problems), twice.left_out) == (MAX_PROBLEMS, 20)
-        assert told(replace(twice, batch_sids=sids(1)), bad[1:2]).left_out == 21
+        assert after_report(replace(twice, batch_sids=sids(1)), bad[1:2]).left_out == 21
 
-    def test_what_each_came_to_is_kept_for_one_slice(self) -> None:
-        first = told(working(*range(BATCH_SIZE)), changed(*range(BATCH_SIZE)))
-        more = told(replace(first, batch_sids=sids(99)), changed(99))
+    def test_single_results_are_kept_for_one_batch(self) -> None:
+        first = after_report(working(*range(BATCH_SIZE)), changed(*range(BATCH_SIZE)))
+        more = after_report(replace(first, batch_sids=sids(99)), changed(99))
 
         assert (len(first.results), more.results) == (BATCH_SIZE, ())
 
 
-class TestARunnerThatDies:
-    """After two deaths a slice is gone through one by one; one at which three more died is left alone."""
+class TestCrashes:
+    """ "After two crashes a batch runs one by one; after three more" its first instance is reported as failed."""
 
-    def test_at_first_a_slice_is_done_together(self) -> None:
+    def test_a_batch_is_executed_together_at_first(self) -> None:
         assert next_sids(working(1, 2, 3, crashes=1)) == sids(1, 2, 3)
 
-    def test_then_one_by_one_until_it_is_through(self) -> None:
+    def test_a_batch_is_executed_one_by_one_after_two_crashes(self) -> None:
         bulk = working(1, 2, 3, crashes=ONE_BY_ONE)
         assert next_sids(bulk) == sids(1)
 
-        bulk = told(bulk, changed(1), follows=a_slice(9))
+        bulk = after_report(bulk, changed(1), follows=a_batch(9))
         assert (next_sids(bulk), bulk.crashes) == (sids(2), ONE_BY_ONE)
 
-        bulk = told(told(bulk, changed(2)), changed(3), follows=a_slice(4, 5))
+        bulk = after_report(after_report(bulk, changed(2)), changed(3), follows=a_batch(4, 5))
         assert (next_sids(bulk), bulk.crashes) == (sids(4, 5), 0)
 
-    def test_at_last_the_one_they_die_at_is_given_up(self) -> None:
+    def test_the_instance_of_five_crashes_is_given_up(self) -> None:
         assert not is_given_up(working(1, 2, crashes=GIVEN_UP - 1))
         bulk = working(1, 2, crashes=GIVEN_UP)
         assert is_given_up(bulk)
 
-        after = told(bulk, [ItemResult(sid=InstanceSid("i-1"), outcome=ItemOutcome.FAILED)])
+        after = after_report(bulk, [ItemResult(sid=InstanceSid("i-1"), outcome=ItemOutcome.FAILED)])
 
         assert (after.batch_sids, after.crashes, is_given_up(after)) == (sids(2), ONE_BY_ONE, False)
 
 
-class TestOrders:
-    """Pause, resume and cancel; each may be repeated, and what is over takes none."""
+class TestOperatorsCommands:
+    """Pause, resume and cancel change nothing if they are repeated, or if the operation has ended."""
 
     FINAL = (BulkStatus.CANCELED, BulkStatus.COMPLETED)
 
     @pytest.mark.parametrize(
-        ("order", "status"),
+        ("command", "status"),
         [
             (OperationCommand.PAUSE, BulkStatus.PAUSED),
             (OperationCommand.RESUME, BulkStatus.ACTIVE),
             (OperationCommand.CANCEL, BulkStatus.CANCELED),
         ],
     )
-    def test_repeated_it_changes_nothing(self, order: OperationCommand, status: BulkStatus) -> None:
+    def test_a_repeated_command_changes_nothing(self, command: OperationCommand, status: BulkStatus) -> None:
         bulk = a_bulk(status=status)
 
-        assert apply_command(bulk, order, now=LATER) is bulk
+        assert apply_command(bulk, command, now=LATER) is bulk
 
     @pytest.mark.parametrize("status", FINAL)
-    @pytest.mark.parametrize("order", OperationCommand)
-    def test_what_is_over_takes_none(self, status: BulkStatus, order: OperationCommand) -> None:
+    @pytest.mark.parametrize("command", OperationCommand)
+    def test_an_ended_operation_takes_no_command(self, status: BulkStatus, command: OperationCommand) -> None:
         bulk = a_bulk(status=status)
-        is_there = (order, status) == (OperationCommand.CANCEL, BulkStatus.CANCELED)
+        is_there = (command, status) == (OperationCommand.CANCEL, BulkStatus.CANCELED)
 
-        assert apply_command(bulk, order, now=LATER) is (bulk if is_there else None)
+        assert apply_command(bulk, command, now=LATER) is (bulk if is_there else None)
 
-    def test_paused_it_never_goes_on_by_itself(self) -> None:
+    def test_a_paused_operation_never_continues_by_itself(self) -> None:
         bulk = apply_command(a_bulk(batch_sids=sids(1)), OperationCommand.PAUSE, now=LATER)
 
         assert bulk is not None
         assert (bulk.status, bulk.sweep_at, bulk.batch_sids) == (BulkStatus.PAUSED, None, sids(1))
         assert (bulk.rev, bulk.updated_at) == (a_bulk().rev + 1, LATER)
 
-    @pytest.mark.parametrize("order", [OperationCommand.PAUSE, OperationCommand.CANCEL])
-    def test_while_somebody_works_on_it_it_waits_for_their_report(self, order: OperationCommand) -> None:
-        bulk = apply_command(working(1, 2), order, now=LATER)
+    @pytest.mark.parametrize("command", [OperationCommand.PAUSE, OperationCommand.CANCEL])
+    def test_a_paused_operation_waits_for_its_workers_report(self, command: OperationCommand) -> None:
+        bulk = apply_command(working(1, 2), command, now=LATER)
 
         assert bulk is not None
         assert (bulk.batch_sids, bulk.sweep_at, bulk.worker) == (sids(1, 2), NOON + HELD_FOR, ME)
 
-    def test_resumed_it_is_due_at_once(self) -> None:
+    def test_a_resumed_operation_is_due_at_once(self) -> None:
         bulk = apply_command(
             a_bulk(status=BulkStatus.PAUSED, sweep_at=None), OperationCommand.RESUME, now=LATER
         )
@@ -292,7 +294,7 @@ class TestOrders:
         assert (bulk.status, bulk.sweep_at) == (BulkStatus.ACTIVE, LATER)
 
     @pytest.mark.parametrize("status", [BulkStatus.ACTIVE, BulkStatus.PAUSED])
-    def test_canceled_it_is_over_and_drops_what_was_left(self, status: BulkStatus) -> None:
+    def test_a_canceled_operation_is_over_and_drops_its_batch(self, status: BulkStatus) -> None:
         bulk = apply_command(a_bulk(status=status, batch_sids=sids(1)), OperationCommand.CANCEL, now=LATER)
 
         assert bulk is not None
@@ -300,12 +302,12 @@ class TestOrders:
         assert (bulk.batch_sids, bulk.sweep_at) == ((), None)
 
 
-class TestWhatACommandCameTo:
-    """A change of its own is one, whoever tells of it; the rest is as the verdict says."""
+class TestResults:
+    """A change by the operation itself counts as changed; any other result is the verdict's."""
 
     I1 = InstanceSid("i-1")
 
-    def test_each_verdict_has_its_outcome(self) -> None:
+    def test_every_verdict_has_its_outcome(self) -> None:
         instance = an_instance()
         verdicts: list[Verdict | None] = [
             Applied(instance=instance),
@@ -325,7 +327,7 @@ class TestWhatACommandCameTo:
             (ItemOutcome.UNKNOWN, "there is no such instance"),
         ]
 
-    def test_only_instances_of_its_account_that_were_there_are_meant(self) -> None:
+    def test_only_existing_instances_of_the_account_are_in_scope(self) -> None:
         instance = an_instance()
 
         assert is_in_scope(a_bulk(), instance)
@@ -342,5 +344,5 @@ class TestWhatACommandCameTo:
             (MigrateTo(version=2, by=ANN), "migrate"),
         ],
     )
-    def test_each_command_has_its_name(self, command: BulkCommand, name: str) -> None:
+    def test_every_command_has_its_name(self, command: BulkCommand, name: str) -> None:
         assert name_of(command) == name

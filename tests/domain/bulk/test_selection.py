@@ -1,4 +1,4 @@
-"""Which instances are selected. Source: design section 8."""
+"""The selection of instances. Source: design section 8."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,50 +15,52 @@ STRATEGY = StrategySid("strategy")
 
 
 class TestStatusAndVersion:
-    """Of the statuses asked for, unfinished ones if none are; of the version asked for, any if none is."""
+    """Only the given statuses (by default the unfinished ones) and the given version (by default any) are
+    selected.
+    """
 
     @pytest.mark.parametrize("status", InstanceStatus)
-    def test_unfinished_ones_are_selected_where_nothing_else_is_said(self, status: InstanceStatus) -> None:
+    def test_unfinished_instances_are_selected_by_default(self, status: InstanceStatus) -> None:
         instance = an_instance(status=status)
 
         assert is_selected(OfStrategy(strategy=STRATEGY), instance, now=NOON) is not status.is_final
         assert is_selected(OfFolder(folder="/"), instance, now=NOON) is not status.is_final
 
-    def test_only_those_of_the_statuses_asked_for(self) -> None:
+    def test_only_instances_with_the_statuses_are_selected(self) -> None:
         canceled = OfStrategy(strategy=STRATEGY, statuses=(InstanceStatus.CANCELED,))
 
         assert is_selected(canceled, an_instance(status=InstanceStatus.CANCELED), now=NOON)
         assert not is_selected(canceled, an_instance(), now=NOON)
 
-    def test_only_those_of_the_version_asked_for(self) -> None:
+    def test_only_instances_of_the_version_are_selected(self) -> None:
         second = OfStrategy(strategy=STRATEGY, version=2)
 
         assert is_selected(second, an_instance(strategy_version=2), now=NOON)
         assert not is_selected(second, an_instance(strategy_version=1), now=NOON)
 
 
-class TestWhenTheyWereCreated:
-    """Never after the operation began; within the time asked for, its ends included."""
+class TestCreationDates:
+    """Instances created after the operation began are never selected; both bounds are inclusive."""
 
     MILLISECOND = timedelta(milliseconds=1)
     ALL = OfStrategy(strategy=STRATEGY)
 
-    def test_later_ones_are_never_meant(self) -> None:
+    def test_later_instances_are_never_selected(self) -> None:
         assert created_until(self.ALL, NOON) == NOON
         assert created_until(replace(self.ALL, created_to=NOON + self.MILLISECOND), NOON) == NOON
 
-    def test_up_to_the_date_asked_for(self) -> None:
-        asked = replace(self.ALL, created_to=NOON - self.MILLISECOND)
+    def test_the_upper_bound_is_inclusive(self) -> None:
+        request = replace(self.ALL, created_to=NOON - self.MILLISECOND)
 
-        assert created_until(asked, NOON) == NOON - self.MILLISECOND
+        assert created_until(request, NOON) == NOON - self.MILLISECOND
 
-    def test_since_the_date_asked_for(self) -> None:
+    def test_the_lower_bound_is_inclusive(self) -> None:
         assert created_since(self.ALL) is None
         assert created_since(replace(self.ALL, created_from=NOON)) == NOON
 
-    def test_dates_between_two_milliseconds_leave_out_what_lies_outside(self) -> None:
+    def test_bounds_between_milliseconds_are_rounded_inwards(self) -> None:
         between = NOON + timedelta(microseconds=500)
-        asked = replace(self.ALL, created_from=between, created_to=between)
+        request = replace(self.ALL, created_from=between, created_to=between)
 
-        assert created_since(asked) == NOON + self.MILLISECOND
-        assert created_until(asked, NOON + timedelta(days=1)) == NOON
+        assert created_since(request) == NOON + self.MILLISECOND
+        assert created_until(request, NOON + timedelta(days=1)) == NOON

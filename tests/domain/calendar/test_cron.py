@@ -21,7 +21,7 @@ LORD_HOWE = "Australia/Lord_Howe"  # 2026-04-05 02:00 +11:00 -> 01:30, 2026-10-0
 
 
 def fires(text: str, start: str, zone: str = "UTC", *, many: int = 3) -> list[str]:
-    """The first fires at or after a start, in UTC."""
+    """Return the first fires at or after a start, in UTC."""
     cron, fire = read_cron(text), first_fire(read_cron(text), at(start), zone_named(zone))
     found: list[datetime] = []
     while fire is not None and len(found) < many:
@@ -59,7 +59,7 @@ class TestUnix:
             ("\t0  0\t10 * *  ", ["2026-02-10T00:00", "2026-03-10T00:00", "2026-04-10T00:00"]),
         ],
     )
-    def test_it_fires(self, text: str, expected: list[str]) -> None:
+    def test_unix_cron_fires_at_its_times(self, text: str, expected: list[str]) -> None:
         assert fires(text, "2026-02-01") == expected
 
     @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ class TestUnix:
             ("0 0 *,10 * 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-16T00:00"]),
         ],
     )
-    def test_of_two_days_given_one_is_enough(self, text: str, expected: list[str]) -> None:
+    def test_either_day_field_is_enough_if_both_restrict(self, text: str, expected: list[str]) -> None:
         assert fires(text, "2026-02-01") == expected
 
-    def test_what_quartz_has_more_is_not_for_five_fields(self) -> None:
+    def test_quartz_syntax_is_refused_in_five_fields(self) -> None:
         message = "{!r} is for Quartz expressions, which have six or seven fields".format
         assert faults("0 0 L * *") == [(message("L"), 4)]
         assert faults("0 0 L-3 * FRIL") == [(message("L-3"), 4), (message("FRIL"), 10)]
@@ -101,14 +101,14 @@ class TestUnix:
             ("0 0 * * *;", ("'*;' cannot be the day of the week", 8)),
         ],
     )
-    def test_what_no_clock_shows(self, text: str, fault: tuple[str, int]) -> None:
+    def test_numbers_out_of_range_are_refused(self, text: str, fault: tuple[str, int]) -> None:
         assert faults(text) == [fault]
 
 
 class TestFields:
-    """Five fields are Unix cron, six or seven Quartz; blanks and tabs part them."""
+    """Five fields are Unix cron, six or seven are Quartz. Fields are separated by blanks and tabs."""
 
-    def test_their_number_decides(self) -> None:
+    def test_the_number_of_fields_decides(self) -> None:
         daily = {"minutes": (0,), "hours": (9,), "months": tuple(range(1, 13))}
 
         unix = LocalTimes(days=(OnWeekdays(frozenset({2})),), **daily)  # 1 is Monday
@@ -120,22 +120,22 @@ class TestFields:
     @pytest.mark.parametrize(
         ("text", "count"), [("", 0), ("@daily", 1), ("0 0 * *", 4), ("0 0 0 1 * ? 2026 x", 8)]
     )
-    def test_another_number_is_refused(self, text: str, count: int) -> None:
+    def test_another_number_of_fields_is_refused(self, text: str, count: int) -> None:
         assert faults(text) == [(f"must have 5 fields (Unix cron), or 6 or 7 (Quartz), not {count}", 0)]
 
     @pytest.mark.parametrize("letter", ["\n", "\u00a0", "\u0663", "\x00", "ß"])
-    def test_a_letter_that_does_not_belong_there_is_refused(self, letter: str) -> None:
+    def test_a_letter_that_is_not_allowed_is_refused(self, letter: str) -> None:
         assert faults(f"0 {letter} * * *") == [(f"{letter!r} is not allowed here", 2)]
 
-    def test_what_was_written_is_kept(self) -> None:
+    def test_the_text_is_kept_as_written(self) -> None:
         assert read_cron(" 0  9 * * mon").text == " 0  9 * * mon"
 
 
 class TestFirstAndNext:
-    """The first fire may be at the very instant, the next one is strictly later."""
+    """The first fire may be at the instant; the next one is strictly later."""
 
     @pytest.mark.parametrize("text", ["0 9 * * *", "0 0 9 * * ?", "0 * * * *", "0 0 * * * ?"])
-    def test_at_the_instant(self, text: str) -> None:
+    def test_the_first_fire_may_be_at_the_instant(self, text: str) -> None:
         cron, utc = read_cron(text), zone_named("UTC")
         fire, following = (
             first_fire(cron, at("2026-02-01T09:00"), utc),
@@ -150,51 +150,51 @@ class TestFirstAndNext:
         assert fires("0 9 * * *", "2026-02-01T09:00:00.001", many=1) == ["2026-02-02T09:00"]
         assert fires("* * * * *", "2026-02-01T09:00:59", many=1) == ["2026-02-01T09:01"]
 
-    def test_in_the_local_time_of_the_zone(self) -> None:
+    def test_times_are_local_in_the_zone(self) -> None:
         assert fires("0 9 * * 1", "2026-02-01", "Asia/Kathmandu", many=2) == [
             "2026-02-02T03:15",
             "2026-02-09T03:15",
         ]
         assert fires("0 0 9 L * ?", "2026-02-28T20:00", "Pacific/Kiritimati", many=1) == ["2026-03-30T19:00"]
 
-    def test_none_once_its_years_have_passed(self) -> None:
+    def test_an_expression_without_a_further_date_has_no_fire(self) -> None:
         assert fires("0 0 9 1 1 ? 2026-2028/2", "2026-01-01") == ["2026-01-01T09:00", "2028-01-01T09:00"]
         assert fires("0 0 * 1 1 ? 2026", "2026-01-01T22:30") == ["2026-01-01T23:00"]
 
     @pytest.mark.parametrize(
         "instant", ["0001-01-01T00:00:00Z", "9951-01-01T00:00:00Z", "2026-01-01T00:00:00"]
     )
-    def test_nothing_is_said_of_the_ends_of_all_time_and_of_naive_instants(self, instant: str) -> None:
+    def test_instants_near_the_limits_and_naive_instants_are_errors(self, instant: str) -> None:
         with pytest.raises(DateError):
             first_fire(read_cron("0 9 * * *"), datetime.fromisoformat(instant), zone_named("UTC"))
 
     @pytest.mark.parametrize("text", ["0 0 29 2 *", "0 0 0 29 2 ?", "* * * * *", "* * * * * ?"])
     @pytest.mark.parametrize("instant", ["0002-01-01", "9950-12-31T23:59:59"])
-    def test_in_between_something_is(self, text: str, instant: str) -> None:
+    def test_instants_within_the_limits_have_fires(self, text: str, instant: str) -> None:
         assert first_fire(read_cron(text), at(instant), zone_named("Asia/Tokyo")) is not None
 
 
-class TestNamedTimes:
-    """An expression that leaves out an hour: each of its times comes once on each of its days."""
+class TestFixedTimes:
+    """ "A fixed-time expression: each time fires once on each of its days, always"."""
 
     @pytest.mark.parametrize("text", ["30 2 * * *", "0 30 2 * * ?", "30 2 * 3 *", "0 30 2 8,9,10 3 ?"])
-    def test_a_time_in_a_gap_comes_at_the_first_instant_after_it(self, text: str) -> None:
+    def test_a_time_in_a_gap_fires_at_the_first_instant_after_it(self, text: str) -> None:
         assert fires(text, "2026-03-07T08:00", NEW_YORK) == [
             "2026-03-08T07:00",  # 03:00 EDT
             "2026-03-09T06:30",
             "2026-03-10T06:30",
         ]
 
-    def test_it_is_asked_for_as_it_is_named(self) -> None:
+    def test_the_anchor_of_a_time_in_a_gap_is_the_named_time(self) -> None:
         fire = first_fire(read_cron("30 2 * * *"), at("2026-03-08T06:00"), zone_named(NEW_YORK))
         assert fire is not None
         assert fire.anchor == Anchor(year=2026, month=3, day=8, hour=2, minute=30)
 
-    def test_it_comes_also_where_that_instant_is_the_first_that_counts(self) -> None:
+    def test_the_first_instant_after_a_gap_counts_for_a_search_from_there(self) -> None:
         assert fires("30 2 * * *", "2026-03-08T07:00", NEW_YORK, many=1) == ["2026-03-08T07:00"]
         assert fires("30 2 * * *", "2026-03-08T07:00:01", NEW_YORK, many=1) == ["2026-03-09T06:30"]
 
-    def test_several_in_one_gap_come_together(self) -> None:
+    def test_several_times_in_a_gap_fire_together(self) -> None:
         assert fires("*/15 2,3 * * *", "2026-03-08T06:00", NEW_YORK) == [
             "2026-03-08T07:00",
             "2026-03-08T07:15",
@@ -207,7 +207,7 @@ class TestNamedTimes:
         ]
 
     @pytest.mark.parametrize("text", ["30 1 * * *", "0 30 1 * * ?"])
-    def test_of_a_time_that_comes_twice_the_first_counts(self, text: str) -> None:
+    def test_the_first_occurrence_of_a_repeated_time_counts(self, text: str) -> None:
         assert fires(text, "2026-10-31T12:00", NEW_YORK) == [
             "2026-11-01T05:30",  # 01:30 EDT
             "2026-11-02T06:30",
@@ -215,11 +215,11 @@ class TestNamedTimes:
         ]
 
     @pytest.mark.parametrize("start", ["2026-11-01T05:31", "2026-11-01T06:00", "2026-11-01T06:30"])
-    def test_from_within_the_second_time_round_it_has_been(self, start: str) -> None:
+    def test_a_search_within_the_second_occurrence_skips_it(self, start: str) -> None:
         assert fires("30 1 * * *", start, NEW_YORK, many=1) == ["2026-11-02T06:30"]
         assert fires("0,30 1,2 * * *", start, NEW_YORK, many=1) == ["2026-11-01T07:00"]  # 02:00 EST
 
-    def test_a_day_left_out_of_a_calendar_comes_at_the_start_of_the_next(self) -> None:
+    def test_a_missing_day_fires_at_the_start_of_the_next(self) -> None:
         assert fires("0 9 * * *", "2011-12-29T20:00", "Pacific/Apia") == [
             "2011-12-30T10:00",  # 30 December, which Samoa did not have: 31 December, 00:00
             "2011-12-30T19:00",
@@ -227,15 +227,15 @@ class TestNamedTimes:
         ]
 
     @pytest.mark.parametrize("hour", [*range(24)])
-    def test_whatever_hour_it_names_it_fires_every_day(self, hour: int) -> None:
+    def test_a_time_fires_every_day_whatever_its_hour(self, hour: int) -> None:
         for start, days in (("2026-03-01", 15), ("2026-10-25", 15)):
             found = fires(f"15 {hour} * * *", f"{start}T12:00", NEW_YORK, many=days)
             local = [at(fire).astimezone(zone_named(NEW_YORK)).date() for fire in found]
             assert [(day - local[0]).days for day in local] == list(range(days))
 
 
-class TestRhythms:
-    """An expression that fires in every hour ticks on by the elapsed time."""
+class TestIntervals:
+    """ "An expression that fires in every hour is an interval expression: it ticks evenly"."""
 
     @pytest.mark.parametrize(
         ("text", "start", "minutes"),
@@ -250,13 +250,15 @@ class TestRhythms:
             ("7 */1 * * *", "2026-11-01T04:07", 60),
         ],
     )
-    def test_it_ticks_evenly_through_a_change(self, text: str, start: str, minutes: int) -> None:
+    def test_an_interval_ticks_evenly_through_a_clock_change(
+        self, text: str, start: str, minutes: int
+    ) -> None:
         found = [at(fire) for fire in fires(text, start, NEW_YORK, many=12)]
         assert [(fire - at(start)).total_seconds() / 60 for fire in found] == [
             minutes * number for number in range(12)
         ]
 
-    def test_a_change_by_half_an_hour_moves_it_with_the_clocks(self) -> None:
+    def test_a_change_by_half_an_hour_moves_the_ticks_with_the_clocks(self) -> None:
         assert fires("0 * * * *", "2026-10-03T14:00", LORD_HOWE) == [
             "2026-10-03T14:30",  # 01:00 +10:30
             "2026-10-03T16:00",  # 03:00 +11:00; 02:00 is in the gap
@@ -268,7 +270,7 @@ class TestRhythms:
             "2026-04-04T16:15",
         ]
 
-    def test_it_keeps_to_its_days(self) -> None:
+    def test_an_interval_keeps_to_its_days(self) -> None:
         assert fires("30 * 1 11 *", "2026-11-01T03:00", NEW_YORK, many=26)[:3] == [
             "2026-11-01T04:30",
             "2026-11-01T05:30",
@@ -279,20 +281,20 @@ class TestRhythms:
             "2027-11-01T04:30",
         ]
 
-    def test_an_hour_shown_again_after_the_last_of_all_times_still_ticks(self) -> None:
+    def test_a_repeated_hour_after_the_last_time_still_ticks(self) -> None:
         assert fires("0 0 * 28 10 ? 2023", "2023-10-28T19:30", "Asia/Beirut") == [
             "2023-10-28T20:00",  # 23:00 +03:00
             "2023-10-28T21:00",  # 23:00 +02:00
         ]
 
-    def test_its_date_is_asked_for_as_the_clocks_show_it(self) -> None:
+    def test_the_anchor_of_a_tick_is_the_local_time(self) -> None:
         fire = first_fire(read_cron("30 * * * *"), at("2026-11-01T06:00"), zone_named(NEW_YORK))
         assert fire is not None
         assert fire.anchor == Anchor(year=2026, month=11, day=1, hour=1, minute=30)
 
 
-class TestWhetherItFires:
-    """What never fires, or no more, can be seen."""
+class TestNeverFires:
+    """An expression that never fires, or no longer fires, is recognised."""
 
     @pytest.mark.parametrize(
         "text",
@@ -305,24 +307,24 @@ class TestWhetherItFires:
             "0 0 0 29 2 ? 2027",
         ],
     )
-    def test_no_such_date(self, text: str) -> None:
+    def test_an_impossible_date_never_fires(self, text: str) -> None:
         assert not read_cron(text).fires_from(None)
 
     @pytest.mark.parametrize("text", ["0 0 29 2 *", "0 0 0 ? 2 SUN#5", "0 0 0 1 1 ? 1970", "0 0 31 2 1"])
-    def test_one_date_is_enough(self, text: str) -> None:
+    def test_a_single_possible_date_is_enough(self, text: str) -> None:
         assert read_cron(text).fires_from(None)
 
-    def test_a_day_is_allowed_for_whatever_the_zone(self) -> None:
+    def test_a_margin_of_a_day_covers_every_zone(self) -> None:
         cron: Cron = read_cron("0 0 12 31 12 ? 2026")
         assert cron.fires_from(at("2027-01-01T11:00"))
         assert not cron.fires_from(at("2027-01-01T13:00"))
 
 
 class TestBounds:
-    """Whatever is written, the search for a fire comes to an end soon: it is counted in calls, not in time."""
+    """The search for a fire ends soon for any expression; the effort is counted in calls, not in time."""
 
     def calls(self, work: Callable[[], object]) -> int:
-        """How many functions are called while something is done."""
+        """Return how many functions are called during some work."""
         count = 0
 
         def counted(_: FrameType, event: str, __: object) -> None:
@@ -352,7 +354,7 @@ class TestBounds:
         ],
     )
     @pytest.mark.parametrize("instant", ["1896-03-01", "2026-01-01", "2096-03-01"])
-    def test_a_rare_fire_or_none(self, text: str, instant: str) -> None:
+    def test_a_rare_fire_or_none_is_found_within_bounds(self, text: str, instant: str) -> None:
         cron, zone = read_cron(text), zone_named(NEW_YORK)
         assert self.calls(lambda: cron.fires_from(None)) < 30_000
         assert self.calls(lambda: first_fire(cron, at(instant), zone)) < 200_000
@@ -368,7 +370,7 @@ class TestBounds:
             "9" * 500 + " * * * *",
         ],
     )
-    def test_whatever_is_read(self, text: str) -> None:
+    def test_every_text_is_read_within_bounds(self, text: str) -> None:
         def read() -> None:
             with suppress(CronError):
                 read_cron(text)

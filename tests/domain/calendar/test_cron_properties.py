@@ -1,4 +1,4 @@
-"""Cron against a clock that is looked at every minute, in zones that change theirs in every way."""
+"""Cron compared with a clock that is read every minute, in zones with every kind of clock change."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ NIGHTS = {
 
 @dataclass(frozen=True)
 class Part:
-    """A field: as it is written, and the numbers it stands for."""
+    """A field: its text, and its numbers."""
 
     text: str
     numbers: frozenset[int]
@@ -44,7 +44,7 @@ class Part:
 
 @st.composite
 def parts(draw: st.DrawFn, low: int, high: int, written: int | None = None) -> Part:
-    """A field of one or two entries, none of them an asterisk alone. written: no greater number is."""
+    """Generate a field of one or two entries, none of them a lone asterisk. No number exceeds ``written``."""
     top = high if written is None else written
     found = []
     for _ in range(draw(st.integers(1, 2))):
@@ -79,7 +79,7 @@ def fields(low: int, high: int) -> st.SearchStrategy[Part]:
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression whose numbers are known without reading it."""
+    """An expression whose numbers are known without parsing it."""
 
     minute: Part
     hour: Part
@@ -92,11 +92,11 @@ class Expression:
         return " ".join(part.text for part in (self.minute, self.hour, self.day, self.month, self.weekday))
 
     @property
-    def is_rhythm(self) -> bool:
+    def is_interval(self) -> bool:
         return len(self.hour.numbers) == 24
 
     def matches(self, local: datetime) -> bool:
-        """Whether a wall clock shows one of its times."""
+        """Return whether a wall clock shows any of its times."""
         if local.minute not in self.minute.numbers or local.hour not in self.hour.numbers:
             return False
         by_day = local.day in self.day.numbers
@@ -107,7 +107,7 @@ class Expression:
 
 
 def seldom(low: int, high: int) -> st.SearchStrategy[Part]:
-    """A field that is open four times out of five, so that most days have a fire."""
+    """Generate a field that is open four times out of five, so that most days have a fire."""
     whole = st.just(Part("*", frozenset(range(low, high + 1))))
     return st.integers(0, 4).flatmap(lambda drawn: parts(low, high) if drawn == 0 else whole)
 
@@ -124,7 +124,7 @@ expressions = st.builds(
 
 @cache
 def change_in(name: str, night: str) -> datetime:
-    """The minute at which the clocks of a zone change in the two days from there; else where they begin."""
+    """Return the minute at which the clocks of a zone change in the two days from there, else their begin."""
     zone, first = zone_named(name), datetime.fromisoformat(night).replace(tzinfo=UTC)
     offsets = [(first + number * MINUTE).astimezone(zone).utcoffset() for number in range(48 * 60)]
     found = [number for number, (one, other) in enumerate(pairwise(offsets), start=1) if one != other]
@@ -132,7 +132,7 @@ def change_in(name: str, night: str) -> datetime:
 
 
 def starts_from(name: str) -> st.SearchStrategy[tuple[str, datetime]]:
-    """A zone, and an instant at one of its changes, soon before or after it, or some hours before."""
+    """Generate a zone, and an instant near a clock change or some hours before it."""
     changes = [change_in(name, night) for night in NIGHTS[name]]
     minutes = st.just(0) | st.integers(-150, 150) | st.integers(-20 * 60, 60)
     seconds = st.sampled_from([0, 0, 1, 59])
@@ -150,20 +150,20 @@ def starts_from(name: str) -> st.SearchStrategy[tuple[str, datetime]]:
 starts = st.sampled_from(sorted(NIGHTS)).flatmap(starts_from)
 
 
-def looked_at(expression: Expression, zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
-    """The fires from a start to before an end, by looking at the clock every minute since the day before."""
+def by_minute(expression: Expression, zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
+    """Return the fires from a start to before an end, by reading the clock every minute since the day before."""
     first = start.replace(second=0) - DAY
     minutes = [first + number * MINUTE for number in range(int((end - first) / MINUTE) + 1)]
     shown = [minute.astimezone(zone).replace(tzinfo=None) for minute in minutes]
-    if expression.is_rhythm:
+    if expression.is_interval:
         fires = {at for at, local in zip(minutes, shown, strict=True) if expression.matches(local)}
     else:
-        fires = _named_times(expression, minutes, shown)
+        fires = _fixed_times(expression, minutes, shown)
     return sorted(at for at in fires if start <= at < end)
 
 
-def _named_times(expression: Expression, minutes: list[datetime], shown: list[datetime]) -> set[datetime]:
-    """Each matching local time at the first minute that shows it, or, if none does, that shows a later one."""
+def _fixed_times(expression: Expression, minutes: list[datetime], shown: list[datetime]) -> set[datetime]:
+    """Return the first minute of each matching local time, or of a later one if no minute shows it."""
     fires, highest = set(), shown[0] - MINUTE
     for at, local in zip(minutes, shown, strict=True):
         while highest < local:
@@ -173,15 +173,15 @@ def _named_times(expression: Expression, minutes: list[datetime], shown: list[da
     return fires
 
 
-class TestAgainstALookAtEveryMinute:
-    """First and next fires are exactly those that a look at the clock every minute finds."""
+class TestAgainstEveryMinute:
+    """First and next fires are exactly those that reading the clock every minute gives."""
 
     @settings(max_examples=120, deadline=None)
     @given(expression=expressions, place=starts)
-    def test_the_fires_of_a_day(self, expression: Expression, place: tuple[str, datetime]) -> None:
+    def test_the_fires_of_a_day_are_equal(self, expression: Expression, place: tuple[str, datetime]) -> None:
         name, start = place
         zone, cron, end = zone_named(name), read_cron(expression.text), start + DAY
-        expected = looked_at(expression, zone, start, end)
+        expected = by_minute(expression, zone, start, end)
         found: list[datetime] = []
         fire = first_fire(cron, start, zone)
         while fire is not None and fire.at < end:
@@ -191,10 +191,12 @@ class TestAgainstALookAtEveryMinute:
 
     @settings(max_examples=100, deadline=None)
     @given(expression=expressions, place=starts)
-    def test_the_next_one_after_an_instant(self, expression: Expression, place: tuple[str, datetime]) -> None:
+    def test_the_next_fire_after_an_instant_is_equal(
+        self, expression: Expression, place: tuple[str, datetime]
+    ) -> None:
         name, after = place
         zone = zone_named(name)
-        expected = [at for at in looked_at(expression, zone, after, after + DAY) if at > after]
+        expected = [at for at in by_minute(expression, zone, after, after + DAY) if at > after]
         fire = next_fire(read_cron(expression.text), after, zone)
         if expected:
             assert fire is not None
@@ -203,8 +205,8 @@ class TestAgainstALookAtEveryMinute:
             assert fire is None or fire.at >= after + DAY
 
 
-class TestAgainstALookAtEveryDay:
-    """Over three years the days of the fires are exactly those that a look at every day finds."""
+class TestAgainstEveryDay:
+    """Over three years the days of the fires are exactly those that checking every day gives."""
 
     @settings(max_examples=150, deadline=None)
     @given(
@@ -213,7 +215,9 @@ class TestAgainstALookAtEveryDay:
         weekday=fields(0, 6),
         start=st.dates(date(1999, 1, 1), date(2105, 1, 1)),
     )
-    def test_the_days(self, day: Part, month: Part, weekday: Part, start: date) -> None:
+    def test_the_days_of_three_years_are_equal(
+        self, day: Part, month: Part, weekday: Part, start: date
+    ) -> None:
         minute, hour = Part("30", frozenset({30})), Part("9", frozenset({9}))
         expression = Expression(minute=minute, hour=hour, day=day, month=month, weekday=weekday)
         utc, cron = zone_named("UTC"), read_cron(expression.text)
@@ -229,7 +233,7 @@ class TestAgainstALookAtEveryDay:
 
 
 class TestAroundEveryChange:
-    """Minute by minute before and after each change of the clocks, the first fire is the one to be found."""
+    """Minute by minute before and after each clock change, the first fire is the expected one."""
 
     @pytest.mark.parametrize(
         ("minute", "hour"),
@@ -246,13 +250,15 @@ class TestAroundEveryChange:
         ids=lambda part: part.text,
     )
     @pytest.mark.parametrize("name", sorted(NIGHTS))
-    def test_the_first_fire_from_every_seventh_minute(self, name: str, minute: Part, hour: Part) -> None:
+    def test_the_first_fire_from_every_seventh_minute_is_equal(
+        self, name: str, minute: Part, hour: Part
+    ) -> None:
         expression = Expression(minute=minute, hour=hour, day=ANY_DAY, month=ANY_MONTH, weekday=ANY_WEEKDAY)
         zone, cron = zone_named(name), read_cron(expression.text)
         for night in NIGHTS[name]:
             change = change_in(name, night)
             begin = change - timedelta(minutes=7 * 22)
-            expected = looked_at(expression, zone, begin, change + 2 * DAY)
+            expected = by_minute(expression, zone, begin, change + 2 * DAY)
             for number in range(44):
                 start = begin + number * 7 * MINUTE
                 fire = first_fire(cron, start, zone)
@@ -261,11 +267,11 @@ class TestAroundEveryChange:
 
 
 class TestQuartzAndUnix:
-    """What both can say, both say alike."""
+    """Expressions that both formats can state fire at the same times."""
 
     @settings(max_examples=100, deadline=None)
     @given(expression=expressions, place=starts, by_weekday=st.booleans())
-    def test_they_fire_together(
+    def test_both_formats_fire_together(
         self, expression: Expression, place: tuple[str, datetime], *, by_weekday: bool
     ) -> None:
         name, start = place
@@ -285,7 +291,7 @@ class TestQuartzAndUnix:
 
 
 class TestAgainstCroniter:
-    """For plain numbers, Unix cron finds the local times that croniter finds, one after another."""
+    """For plain numbers, Unix cron finds the local times that croniter finds."""
 
     @settings(max_examples=200, deadline=None)
     @given(
@@ -296,7 +302,7 @@ class TestAgainstCroniter:
         weekday=st.none() | st.sets(st.integers(0, 6), min_size=1, max_size=3),
         start=st.datetimes(*map(datetime.fromisoformat, ("1990-01-01", "2090-01-01"))),
     )
-    def test_the_next_five_times(
+    def test_the_next_five_times_are_equal(
         self,
         minute: set[int],
         hour: set[int],

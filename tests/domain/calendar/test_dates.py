@@ -29,7 +29,7 @@ PLAIN_UTC = ZoneInfo("UTC")
 
 
 def anchor(text: str) -> Anchor:
-    """``2026-02-31T24:00``: unlike a datetime, an asked date may be one that no clock shows."""
+    """Return ``2026-02-31T24:00`` as an anchor, which unlike a datetime may be a date that does not exist."""
     day, _, clock = text.partition("T")
     numbers = [int(part) for part in (*day.split("-"), *(clock.split(":") if clock else ()))]
     return Anchor(**dict(zip(("year", "month", "day", "hour", "minute", "second"), numbers, strict=False)))
@@ -39,7 +39,7 @@ def start(text: str, zone: ZoneInfo) -> Moment:
     return moment_at(parse_instant(text), zone)
 
 
-def walk(base: Moment, span: Span, zone: ZoneInfo, *, steps: int) -> list[str]:
+def steps_from(base: Moment, span: Span, zone: ZoneInfo, *, steps: int) -> list[str]:
     dates = []
     for _ in range(steps):
         base = later(base, span, zone)
@@ -54,22 +54,22 @@ HOUR = Span(unit=Unit.HOURS, amount=1)
 
 
 class TestMonthsAndYears:
-    """Months and years count from the asked month and keep the asked day and time; the day clamps."""
+    """Months and years count from the anchor month and keep the anchor day and time; the day clamps."""
 
     def test_the_31st_comes_back_after_february(self) -> None:
-        assert walk(start("2026-01-31T10:00:00Z", LISBON), MONTH, LISBON, steps=4) == [
+        assert steps_from(start("2026-01-31T10:00:00Z", LISBON), MONTH, LISBON, steps=4) == [
             "2026-02-28T10:00:00.000Z",
             "2026-03-31T09:00:00.000Z",
             "2026-04-30T09:00:00.000Z",
             "2026-05-31T09:00:00.000Z",
         ]
 
-    def test_a_clamped_month_still_asks_for_the_31st(self) -> None:
+    def test_a_clamped_month_still_has_the_31st_as_anchor(self) -> None:
         february = later(start("2026-01-31T10:00:00Z", LISBON), MONTH, LISBON)
         assert february.anchor == anchor("2026-02-31T10:00")
 
     def test_a_leap_day_comes_back_after_four_years(self) -> None:
-        assert walk(start("2024-02-29T06:30:15Z", PLAIN_UTC), YEAR, PLAIN_UTC, steps=4) == [
+        assert steps_from(start("2024-02-29T06:30:15Z", PLAIN_UTC), YEAR, PLAIN_UTC, steps=4) == [
             "2025-02-28T06:30:15.000Z",
             "2026-02-28T06:30:15.000Z",
             "2027-02-28T06:30:15.000Z",
@@ -91,7 +91,7 @@ class TestMonthsAndYears:
         before = earlier(start("2026-01-31T08:00:00Z", PLAIN_UTC), span, PLAIN_UTC)
         assert format_instant(before.at) == "2024-12-31T08:00:00.000Z"
 
-    def test_the_asked_time_survives_a_gap(self) -> None:
+    def test_the_anchor_time_survives_a_gap(self) -> None:
         base = moment_of(anchor("2026-02-28T01:30"), LISBON)
         in_the_gap = later(replace(base, anchor=anchor("2026-02-29T01:30")), MONTH, LISBON)
         assert format_instant(in_the_gap.at) == "2026-03-29T01:00:00.000Z"
@@ -99,17 +99,17 @@ class TestMonthsAndYears:
 
 
 class TestDays:
-    """Days count from the asked date, clamped to its month, and keep the asked time."""
+    """Days count from the anchor date, clamped to its month, and keep the anchor time."""
 
     def test_a_daily_time_comes_back_the_day_after_a_gap(self) -> None:
-        assert walk(moment_of(anchor("2026-03-27T02:30"), MADRID), DAY, MADRID, steps=3) == [
+        assert steps_from(moment_of(anchor("2026-03-27T02:30"), MADRID), DAY, MADRID, steps=3) == [
             "2026-03-28T01:30:00.000Z",
             "2026-03-29T01:00:00.000Z",  # 03:00 in Madrid: the clocks skip 02:30
             "2026-03-30T00:30:00.000Z",
         ]
 
     def test_a_daily_time_takes_the_first_occurrence_in_an_overlap(self) -> None:
-        assert walk(moment_of(anchor("2026-10-24T01:30"), LISBON), DAY, LISBON, steps=2) == [
+        assert steps_from(moment_of(anchor("2026-10-24T01:30"), LISBON), DAY, LISBON, steps=2) == [
             "2026-10-25T00:30:00.000Z",
             "2026-10-26T01:30:00.000Z",
         ]
@@ -120,7 +120,7 @@ class TestDays:
 
     def test_a_plan_at_hour_24_skips_no_day(self) -> None:
         midnight = moment_of(anchor("2026-05-30T24:00"), PLAIN_UTC)
-        assert walk(midnight, DAY, PLAIN_UTC, steps=2) == [
+        assert steps_from(midnight, DAY, PLAIN_UTC, steps=2) == [
             "2026-06-01T00:00:00.000Z",
             "2026-06-02T00:00:00.000Z",
         ]
@@ -134,32 +134,32 @@ class TestDays:
 
 
 class TestHoursAndMinutes:
-    """Hours and minutes elapse from the true instant; what is asked is what the clocks then show."""
+    """Hours and minutes elapse from the instant; the new anchor is the local time then."""
 
     def test_an_hour_elapses_across_a_gap(self) -> None:
         after = later(start("2026-03-29T00:30:00Z", LISBON), HOUR, LISBON)
         assert after == Moment(at=datetime(2026, 3, 29, 1, 30, tzinfo=UTC), anchor=anchor("2026-03-29T02:30"))
 
-    def test_hours_walk_evenly_through_an_overlap(self) -> None:
-        assert walk(start("2026-10-24T23:30:00Z", LISBON), HOUR, LISBON, steps=3) == [
+    def test_hours_elapse_evenly_through_an_overlap(self) -> None:
+        assert steps_from(start("2026-10-24T23:30:00Z", LISBON), HOUR, LISBON, steps=3) == [
             "2026-10-25T00:30:00.000Z",  # 01:30
             "2026-10-25T01:30:00.000Z",  # 01:30 again
             "2026-10-25T02:30:00.000Z",
         ]
 
-    def test_the_instant_is_counted_from_and_not_the_asked_time(self) -> None:
+    def test_hours_count_from_the_instant_and_not_the_anchor_time(self) -> None:
         bent = moment_of(anchor("2026-03-29T01:30"), LISBON)
         after = later(bent, Span(unit=Unit.MINUTES, amount=15), LISBON)
         assert after == Moment(at=datetime(2026, 3, 29, 1, 15, tzinfo=UTC), anchor=anchor("2026-03-29T02:15"))
 
-    def test_seconds_elapse(self) -> None:
+    def test_seconds_elapse_from_the_instant(self) -> None:
         after = later(start("2026-03-29T00:59:50Z", LISBON), Span(unit=Unit.SECONDS, amount=15), LISBON)
         assert after == Moment(
             at=datetime(2026, 3, 29, 1, 0, 5, tzinfo=UTC),
             anchor=replace(anchor("2026-03-29T02:00"), second=5),
         )
 
-    def test_minutes_earlier(self) -> None:
+    def test_minutes_count_back_from_the_instant(self) -> None:
         before = earlier(start("2026-01-01T00:10:00Z", MANILA), Span(unit=Unit.MINUTES, amount=20), MANILA)
         assert before == Moment(
             at=datetime(2025, 12, 31, 23, 50, tzinfo=UTC), anchor=anchor("2026-01-01T07:50")
@@ -172,7 +172,7 @@ class TestHoursAndMinutes:
 
 
 class TestReset:
-    """The reset comes last and overwrites the parts it names."""
+    """The reset comes last and overwrites the parts that it names."""
 
     @pytest.mark.parametrize(
         ("reset_to", "expected"),
@@ -188,25 +188,25 @@ class TestReset:
             (ResetTo(month=12, day=31, hour=24, minute=0), "2027-01-01T00:00:00.000Z"),
         ],
     )
-    def test_a_part_is_overwritten(self, reset_to: ResetTo, expected: str) -> None:
+    def test_a_named_part_is_overwritten(self, reset_to: ResetTo, expected: str) -> None:
         span = Span(unit=Unit.MONTHS, amount=1, reset_to=reset_to)
         assert format_instant(later(start("2026-01-20T10:20:30Z", PLAIN_UTC), span, PLAIN_UTC).at) == expected
 
-    def test_a_reset_of_the_hour_keeps_the_asked_day(self) -> None:
+    def test_a_reset_of_the_hour_keeps_the_anchor_day(self) -> None:
         span = Span(unit=Unit.MONTHS, amount=1, reset_to=ResetTo(hour=9, minute=0))
-        assert walk(start("2026-01-31T10:20:30Z", PLAIN_UTC), span, PLAIN_UTC, steps=2) == [
+        assert steps_from(start("2026-01-31T10:20:30Z", PLAIN_UTC), span, PLAIN_UTC, steps=2) == [
             "2026-02-28T09:00:00.000Z",
             "2026-03-31T09:00:00.000Z",
         ]
 
-    def test_a_reset_day_clamps_and_stays_asked(self) -> None:
+    def test_a_reset_day_clamps_and_stays_the_anchor(self) -> None:
         span = Span(unit=Unit.MONTHS, amount=1, reset_to=ResetTo(day=31))
         february = later(start("2026-01-05T10:00:00Z", PLAIN_UTC), span, PLAIN_UTC)
         assert february == Moment(at=datetime(2026, 2, 28, 10, tzinfo=UTC), anchor=anchor("2026-02-31T10:00"))
 
     def test_a_monthly_plan_at_hour_24_stays_on_the_last_day(self) -> None:
         span = Span(unit=Unit.MONTHS, amount=1, reset_to=ResetTo(day=31, hour=24, minute=0))
-        assert walk(start("2026-01-15T10:00:00Z", PLAIN_UTC), span, PLAIN_UTC, steps=3) == [
+        assert steps_from(start("2026-01-15T10:00:00Z", PLAIN_UTC), span, PLAIN_UTC, steps=3) == [
             "2026-03-01T00:00:00.000Z",
             "2026-04-01T00:00:00.000Z",
             "2026-05-01T00:00:00.000Z",
@@ -228,7 +228,7 @@ class TestReset:
 
 
 class TestNothingToCount:
-    """An amount of 0 without a reset changes nothing; with one, only the reset counts."""
+    """An amount of 0 without a reset changes nothing; with a reset, only the reset applies."""
 
     @pytest.mark.parametrize("unit", [Unit.YEARS, Unit.MONTHS, Unit.DAYS])
     def test_zero_calendar_units_are_the_anchor_itself(self, unit: Unit) -> None:
@@ -278,12 +278,12 @@ class TestGap:
         beirut = ZoneInfo("Asia/Beirut")  # 29 March 2026 begins at 01:00
         assert format_instant(moment_of(anchor("2026-03-28T24:00"), beirut).at) == "2026-03-28T22:00:00.000Z"
 
-    def test_what_was_asked_is_kept(self) -> None:
+    def test_the_anchor_of_a_time_in_a_gap_is_kept(self) -> None:
         assert moment_of(anchor("2026-03-29T01:30"), LISBON).anchor == anchor("2026-03-29T01:30")
 
 
 class TestOverlap:
-    """A local time that comes twice is the first of the two; an instant given as such stays exact."""
+    """ "In an overlap the first occurrence counts"; a given instant stays exact."""
 
     def test_the_first_occurrence_counts(self) -> None:
         assert format_instant(moment_of(anchor("2026-10-25T01:30"), LISBON).at) == "2026-10-25T00:30:00.000Z"
@@ -296,7 +296,7 @@ class TestOverlap:
 
 
 class TestShift:
-    """A shift is elapsed time, and what is asked is set anew."""
+    """A shift is elapsed time and sets a new anchor."""
 
     def test_a_shift_moves_the_instant(self) -> None:
         clamped = moment_of(anchor("2026-02-31T10:00"), LISBON)
@@ -331,7 +331,7 @@ class TestLimits:
             "2026-01-01T-1:00",
         ],
     )
-    def test_an_asked_date_out_of_the_calendar_is_refused(self, day: str) -> None:
+    def test_an_anchor_out_of_the_calendar_is_refused(self, day: str) -> None:
         with pytest.raises(DateError):
             moment_of(anchor(day), ZoneInfo("Asia/Tokyo"))
 

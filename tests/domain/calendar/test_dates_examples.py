@@ -1,4 +1,4 @@
-"""The example strategies, as far as they are date arithmetic."""
+"""The dates of the example strategies."""
 
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -34,9 +34,9 @@ def steps_of(base: Moment, span: Span, zone: ZoneInfo, *, steps: int) -> list[st
 
 
 class TestExamples:
-    """The example strategies fall on the dates their description gives."""
+    """The dates of the example strategies are those of their description."""
 
-    def test_water_filter_refill(self) -> None:
+    def test_the_water_filter_refill_dates(self) -> None:
         first = start("2026-01-31T10:00:00Z", LISBON)
         assert first.anchor.day == 31
         assert steps_of(first, MONTH, LISBON, steps=4) == [
@@ -46,7 +46,7 @@ class TestExamples:
             "2026-05-31T09:00:00.000Z",
         ]
 
-    def test_gym_membership(self) -> None:
+    def test_the_gym_membership_dates(self) -> None:
         at_nine = ResetTo(hour=9, minute=0)
         started = start("2026-02-24T18:45:10Z", MADRID)
         welcome = later(started, Span(unit=Unit.MINUTES, amount=5), MADRID)
@@ -66,7 +66,7 @@ class TestExamples:
             "2026-03-31T07:00:00.000Z",
         ]
 
-    def test_gym_membership_retries(self) -> None:
+    def test_the_gym_membership_retry_dates(self) -> None:
         failed = start("2026-03-03T08:00:02Z", MADRID)
         retries = [failed]
         for unit, amount in ((Unit.HOURS, 1), (Unit.DAYS, 1), (Unit.DAYS, 3)):
@@ -77,7 +77,7 @@ class TestExamples:
             "2026-03-07T09:00:02.000Z",
         ]
 
-    def test_pet_cover(self) -> None:
+    def test_the_pet_cover_dates(self) -> None:
         at_noon = ResetTo(hour=12, minute=0)
         due = later(
             start("2026-05-20T02:15:00Z", MANILA), Span(unit=Unit.DAYS, amount=0, reset_to=at_noon), MANILA

@@ -1,4 +1,4 @@
-"""What must hold in every zone of the IANA database, from 2020 to 2040."""
+"""Properties of dates in every zone of the IANA database, from 2020 to 2040."""
 
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,9 @@ def offset_at(at: datetime, zone: ZoneInfo) -> timedelta:
 
 @cache
 def changes(name: str) -> tuple[tuple[datetime, timedelta, timedelta], ...]:
-    """Each change of the zone's offset from FIRST to LAST: the instant, the offset before and after it."""
+    """Return each change of the zone's offset from FIRST to LAST: the instant, and the offsets before and after
+    it.
+    """
     zone, step, found = ZoneInfo(name), timedelta(days=14), []
     at, before = FIRST, offset_at(FIRST, zone)
     while at < LAST + timedelta(days=60):
@@ -60,7 +62,7 @@ def changes(name: str) -> tuple[tuple[datetime, timedelta, timedelta], ...]:
 
 
 def expected_at(local: datetime, zone: ZoneInfo) -> datetime:
-    """The rule by the list of changes: the earliest reading, or else the end of the gap."""
+    """Return the earliest reading of a local time, or else the end of its gap, by the list of changes."""
     offsets = {offset_at(FIRST, zone)} | {after for _, _, after in changes(zone.key)}
     readings = [local.replace(tzinfo=UTC) - offset for offset in offsets]
     exact = [at for at in readings if shown(at, zone) == local]
@@ -88,17 +90,17 @@ class TestEveryChangeOfEveryZone:
                     anchor = moment_at(at, zone).anchor
                     inside = shown(at, zone) - size / 2
                     assert moment_of(anchor, zone).at == at
-                    assert moment_of(_asked(inside), zone).at == at, (name, inside)
+                    assert moment_of(_wall_clock(inside), zone).at == at, (name, inside)
                 else:
                     overlaps += 1
                     twice = shown(at, zone) - size / 2
-                    assert moment_of(_asked(twice), zone).at == at + size / 2, (name, twice)
+                    assert moment_of(_wall_clock(twice), zone).at == at + size / 2, (name, twice)
         assert gaps > 3_000
         assert overlaps > 3_000
 
 
 class TestNoDrift:
-    """However many steps were taken, the asked day and time are those of the first."""
+    """After any number of steps, the anchor day and time are those of the first."""
 
     @QUICK
     @given(
@@ -108,7 +110,7 @@ class TestNoDrift:
         day=st.integers(1, 31),
         clock=clocks,
     )
-    def test_month_after_month_the_day_is_the_asked_one_clamped(
+    def test_monthly_steps_keep_the_anchor_day_clamped(
         self, zone: ZoneInfo, year: int, month: int, day: int, clock: tuple[int, int]
     ) -> None:
         moment = moment_of(Anchor(year=year, month=month, day=day, hour=clock[0], minute=clock[1]), zone)
@@ -121,7 +123,7 @@ class TestNoDrift:
 
     @QUICK
     @given(zone=zones, at=instants)
-    def test_day_after_day_the_time_is_the_asked_one(self, zone: ZoneInfo, at: datetime) -> None:
+    def test_daily_steps_keep_the_anchor_time(self, zone: ZoneInfo, at: datetime) -> None:
         moment = moment_at(at, zone)
         first = shown(at, zone)
         for steps in range(1, 25):
@@ -130,11 +132,11 @@ class TestNoDrift:
 
 
 class TestOrder:
-    """A positive span leads strictly forward, and hours lead back to where they came from."""
+    """A positive span is strictly later, and subtracting hours undoes adding them."""
 
     @QUICK
     @given(zone=zones, at=instants, span=spans)
-    def test_each_step_is_after_the_one_before(self, zone: ZoneInfo, at: datetime, span: Span) -> None:
+    def test_every_step_is_after_the_previous_one(self, zone: ZoneInfo, at: datetime, span: Span) -> None:
         moments = [moment_at(at, zone)]
         for _ in range(6):
             moments.append(later(moments[-1], span, zone))
@@ -147,17 +149,19 @@ class TestOrder:
         unit=st.sampled_from([Unit.HOURS, Unit.MINUTES]),
         amount=st.integers(0, 10_000),
     )
-    def test_hours_there_and_back(self, zone: ZoneInfo, at: datetime, unit: Unit, amount: int) -> None:
+    def test_hours_added_and_subtracted_return_to_the_start(
+        self, zone: ZoneInfo, at: datetime, unit: Unit, amount: int
+    ) -> None:
         base, span = moment_at(at, zone), Span(unit=unit, amount=amount)
         assert earlier(later(base, span, zone), span, zone) == base
 
 
 class TestRoundTrips:
-    """What an instant is asked as leads back to it, and so does its text."""
+    """The anchor of an instant leads back to it, and so does its text."""
 
     @QUICK
     @given(zone=zones, at=instants)
-    def test_the_asked_date_of_an_instant_stands_for_it(self, zone: ZoneInfo, at: datetime) -> None:
+    def test_the_anchor_of_an_instant_leads_back_to_it(self, zone: ZoneInfo, at: datetime) -> None:
         moment = moment_at(at, zone)
         if at.astimezone(zone).fold == 0:
             assert moment_of(moment.anchor, zone) == moment
@@ -166,9 +170,9 @@ class TestRoundTrips:
 
     @QUICK
     @given(at=instants)
-    def test_the_text_of_an_instant_is_read_as_it(self, at: datetime) -> None:
+    def test_the_text_of_an_instant_is_read_as_the_instant(self, at: datetime) -> None:
         assert parse_instant(format_instant(at)) == at
 
 
-def _asked(local: datetime) -> Anchor:
+def _wall_clock(local: datetime) -> Anchor:
     return moment_at(local.replace(tzinfo=UTC), ZoneInfo("UTC")).anchor

@@ -44,7 +44,7 @@ class TestZone:
             "x" * 5000,
         ],
     )
-    def test_any_other_text_is_refused(self, name: str) -> None:
+    def test_an_unknown_zone_name_is_refused(self, name: str) -> None:
         with pytest.raises(DateError, match="is not a time zone of the IANA database"):
             zone_named(name)
 

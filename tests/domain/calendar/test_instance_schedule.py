@@ -1,4 +1,4 @@
-"""An instance that its own schedule runs. Source: contracts/mapping.md D.5; contracts/process.md C.5."""
+"""An instance with its own schedule. Source: contracts/mapping.md D.5; contracts/process.md C.5."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -61,12 +61,12 @@ def started(schedule: OwnSchedule, **members: Any) -> Instance:
     return start(STRATEGY, new, now=NOW).instance
 
 
-def told(instance: Instance) -> list[tuple[str, datetime]]:
+def events_of(instance: Instance) -> list[tuple[str, datetime]]:
     return [(event.task, event.date) for event in instance.events]
 
 
 def after_its_run(instance: Instance, *, now: datetime | None = None, **end: Any) -> Instance:
-    """The instance after its main event has run."""
+    """Return the instance after its main event has run."""
     main = instance.main_event
     assert main is not None
     running = changed(main, status=EventStatus.EXECUTING, begun_at=main.date)
@@ -75,51 +75,51 @@ def after_its_run(instance: Instance, *, now: datetime | None = None, **end: Any
 
 
 class TestOnce:
-    """One run of the task of cycle 1, at the start date; then it is COMPLETED."""
+    """The task of cycle 1 runs once, at the start date; then the instance is COMPLETED."""
 
-    def test_at_its_date_without_what_leads_up_to_it(self) -> None:
+    def test_a_single_run_has_no_leading_up_events(self) -> None:
         instance = started(OwnSchedule(), start_date=at(9))
 
-        assert told(instance) == [("charge", at(9))]
+        assert events_of(instance) == [("charge", at(9))]
 
-    def test_then_it_is_completed(self) -> None:
+    def test_a_single_run_completes_the_instance(self) -> None:
         after = after_its_run(started(OwnSchedule()))
 
         assert (after.status, after.events) == (InstanceStatus.COMPLETED, ())
 
-    def test_with_attempts_used_up_it_is_canceled(self) -> None:
+    def test_a_single_run_without_attempts_left_cancels_the_instance(self) -> None:
         after = after_its_run(started(OwnSchedule()), how=MAX_ATTEMPTS.how, failure=MAX_ATTEMPTS.failure)
 
         assert (after.status, after.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
 
-    def test_at_the_first_fire_where_it_has_an_expression(self) -> None:
+    def test_a_single_run_by_cron_is_at_the_first_fire(self) -> None:
         schedule = OwnSchedule(cron="0 0 9 ? * FRI", once=True)
 
         instance = started(schedule, start_date=at(4))
 
-        assert told(instance) == [("charge", at(6))]
+        assert events_of(instance) == [("charge", at(6))]
         assert after_its_run(instance).status is InstanceStatus.COMPLETED
 
-    def test_not_before_it_opens(self) -> None:
+    def test_a_single_run_is_not_before_opens_at(self) -> None:
         instance = started(OwnSchedule(opens_at=at(9)), start_date=at(4))
 
-        assert told(instance) == [("charge", at(9))]
+        assert events_of(instance) == [("charge", at(9))]
 
-    def test_one_that_opens_after_its_end_does_not_run(self) -> None:
+    def test_a_single_run_after_the_end_date_does_not_run(self) -> None:
         instance = started(OwnSchedule(opens_at=NOW), start_date=NOW - DAY, end_date=NOW - DAY)
 
         assert (instance.status, instance.events) == (InstanceStatus.COMPLETED, ())
 
 
 class TestOnCall:
-    """On hold, without a date, until an operator runs it."""
+    """The event is on hold, without a date, until an operator runs it."""
 
-    def test_it_waits_on_hold(self) -> None:
+    def test_an_event_on_call_is_onhold(self) -> None:
         (event,) = started(OwnSchedule(on_call=True)).events
 
         assert event.status is EventStatus.ONHOLD
 
-    def test_it_runs_when_told_to_and_is_completed_then(self) -> None:
+    def test_an_executed_event_on_call_completes_the_instance(self) -> None:
         waiting = started(OwnSchedule(on_call=True))
 
         verdict = decide(STRATEGY, waiting, Execute(seq=1, by=BY), now=at(3))
@@ -130,17 +130,17 @@ class TestOnCall:
 
 
 class TestByExpression:
-    """Every fire of its expression in its window, read in its own zone."""
+    """Every fire of the expression within the window, in the schedule's own zone."""
 
     FRIDAYS = OwnSchedule(cron="0 0 9 ? * FRI")
 
-    def test_fire_after_fire_with_what_leads_up_to_each(self) -> None:
+    def test_every_fire_runs_with_its_leading_up_events(self) -> None:
         instance = started(self.FRIDAYS)
 
-        assert told(instance) == [("remind", at(6, 7)), ("charge", at(6))]
-        assert told(after_its_run(instance)) == [("remind", at(13, 7)), ("charge", at(13))]
+        assert events_of(instance) == [("remind", at(6, 7)), ("charge", at(6))]
+        assert events_of(after_its_run(instance)) == [("remind", at(13, 7)), ("charge", at(13))]
 
-    def test_a_fire_at_its_start_and_one_at_its_end_count(self) -> None:
+    def test_fires_at_both_ends_of_the_window_count(self) -> None:
         instance = started(self.FRIDAYS, start_date=at(6), end_date=at(13))
 
         assert instance.events[-1].date == at(6)
@@ -148,12 +148,12 @@ class TestByExpression:
         assert second.events[-1].date == at(13)
         assert after_its_run(second).status is InstanceStatus.COMPLETED
 
-    def test_in_its_own_zone(self) -> None:
+    def test_fires_are_in_the_schedules_own_zone(self) -> None:
         instance = started(replace(self.FRIDAYS, timezone="Europe/Istanbul"))
 
         assert instance.events[-1].date == at(6, 6)
 
-    def test_one_run_at_once_and_the_window_from_then_on(self) -> None:
+    def test_a_run_at_once_is_followed_by_the_fires_of_the_window(self) -> None:
         schedule = replace(self.FRIDAYS, at_once=True, opens_at=at(10))
 
         instance = started(schedule)
@@ -161,19 +161,19 @@ class TestByExpression:
         assert instance.events[-1].date == NOW
         assert after_its_run(instance).events[-1].date == at(13)
 
-    def test_the_window_s_first_moment_counts(self) -> None:
+    def test_a_fire_at_opens_at_counts(self) -> None:
         schedule = replace(self.FRIDAYS, at_once=True, opens_at=at(13))
 
         assert after_its_run(started(schedule)).events[-1].date == at(13)
 
-    def test_its_forecast_is_what_it_runs(self) -> None:
+    def test_the_forecast_has_the_dates_that_run(self) -> None:
         instance = started(self.FRIDAYS, end_date=at(20))
 
         foreseen = forecast(STRATEGY, instance, cycles=9, now=NOW)
 
         assert [one.main.date for one in foreseen] == [at(6), at(13), at(20)]
 
-    def test_it_cannot_be_shifted_off_its_dates(self) -> None:
+    def test_a_cron_schedule_cannot_be_shifted(self) -> None:
         paused = decide(STRATEGY, started(self.FRIDAYS), Pause(by=BY), now=NOW)
         assert isinstance(paused, Applied)
 
@@ -183,17 +183,17 @@ class TestByExpression:
 
 
 class TestAWindowWithoutAFire:
-    """It stands without an event until its end date, and is COMPLETED then."""
+    """ "If no fire is left, the instance is COMPLETED at `endDate`, or at once without one"."""
 
     NEVER = OwnSchedule(cron="0 6 6 ? * FRI")
 
-    def test_it_is_active_until_then(self) -> None:
+    def test_an_instance_without_a_fire_is_active_until_its_end_date(self) -> None:
         instance = started(self.NEVER, end_date=at(4))
 
         assert (instance.status, instance.events) == (InstanceStatus.ACTIVE, ())
         assert not isinstance(next_action(instance, at(4) - timedelta(seconds=1)), PlanExpired)
 
-    def test_it_is_completed_then(self) -> None:
+    def test_an_instance_without_a_fire_is_completed_at_its_end_date(self) -> None:
         instance = started(self.NEVER, end_date=at(4))
 
         assert isinstance(next_action(instance, at(4)), PlanExpired)
@@ -201,16 +201,16 @@ class TestAWindowWithoutAFire:
         assert isinstance(verdict, Applied)
         assert verdict.instance.status is InstanceStatus.COMPLETED
 
-    def test_it_can_be_canceled_before(self) -> None:
+    def test_an_instance_without_a_fire_can_be_canceled(self) -> None:
         verdict = decide(STRATEGY, started(self.NEVER, end_date=at(4)), Cancel(by=BY), now=NOW)
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.status is InstanceStatus.CANCELED
 
-    def test_without_an_end_it_is_completed_at_once(self) -> None:
+    def test_an_instance_without_a_fire_and_end_date_is_completed_at_once(self) -> None:
         assert started(OwnSchedule(cron="0 0 9 30 2 ?")).status is InstanceStatus.COMPLETED
 
-    def test_so_it_is_with_one_that_would_run_once(self) -> None:
+    def test_a_single_run_without_a_fire_is_active_until_its_end_date(self) -> None:
         instance = started(replace(self.NEVER, once=True), end_date=at(4))
 
         assert instance.status is InstanceStatus.ACTIVE
@@ -218,24 +218,24 @@ class TestAWindowWithoutAFire:
         assert isinstance(verdict, Applied)
         assert verdict.instance.status is InstanceStatus.COMPLETED
 
-    def test_one_that_has_run_once_waits_no_longer(self) -> None:
+    def test_a_single_run_that_has_run_is_completed_before_its_end_date(self) -> None:
         instance = started(replace(self.NEVER, once=True), end_date=at(20))
 
         assert after_its_run(instance).status is InstanceStatus.COMPLETED
 
-    def test_after_its_last_fire_it_stays_until_its_end(self) -> None:
+    def test_an_instance_after_its_last_fire_is_active_until_its_end_date(self) -> None:
         instance = after_its_run(started(self.NEVER, end_date=at(8)))
 
         assert (instance.status, instance.events) == (InstanceStatus.ACTIVE, ())
 
 
 class TestGoingOn:
-    """A run with its attempts used up fails, and the next one comes."""
+    """With ``goes_on``, a run without attempts left fails and the next one is planned."""
 
-    def test_the_next_fire_is_planned(self) -> None:
+    def test_the_next_fire_is_planned_after_a_failure(self) -> None:
         instance = started(OwnSchedule(cron="0 0 9 ? * FRI", goes_on=True))
 
         after = after_its_run(instance, how=MAX_ATTEMPTS.how, failure=MAX_ATTEMPTS.failure)
 
         assert after.status is InstanceStatus.ACTIVE
-        assert told(after) == [("remind", at(13, 7)), ("charge", at(13))]
+        assert events_of(after) == [("remind", at(13, 7)), ("charge", at(13))]

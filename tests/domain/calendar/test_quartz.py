@@ -13,7 +13,7 @@ MONDAY = "2020-11-16T16:56:00"
 
 
 def fires(text: str, start: str = MONDAY, *, many: int = 3) -> list[str]:
-    """The first local times at or after a start."""
+    """Return the first local times at or after a start."""
     times = read_cron(text).times
     at: datetime | None = datetime.fromisoformat(start)
     found: list[str] = []
@@ -24,14 +24,14 @@ def fires(text: str, start: str = MONDAY, *, many: int = 3) -> list[str]:
 
 
 def faults(text: str) -> list[tuple[str, int]]:
-    """What is wrong with a text, and where."""
+    """Return the message and place of each fault."""
     with pytest.raises(CronError) as refused:
         read_cron(text)
     return [(fault.message, fault.offset) for fault in refused.value.faults]
 
 
 class TestTheVectors:
-    """The fires that Quartz itself gives from Monday 2020-11-16 16:56, that instant included."""
+    """The fires that Quartz itself gives from Monday 2020-11-16 16:56, including that instant."""
 
     @pytest.mark.parametrize(
         ("text", "start", "expected"),
@@ -76,7 +76,7 @@ class TestTheVectors:
             ("0 0 9 30 2 ?", MONDAY, []),
         ],
     )
-    def test_it_fires_when_quartz_does(self, text: str, start: str, expected: list[str]) -> None:
+    def test_the_fires_are_those_of_quartz(self, text: str, start: str, expected: list[str]) -> None:
         assert fires(text, start) == expected
 
     @pytest.mark.parametrize(
@@ -96,17 +96,17 @@ class TestTheVectors:
             "0/70 6 6 ? * FRI",
         ],
     )
-    def test_it_refuses_what_quartz_does(self, text: str) -> None:
+    def test_expressions_that_quartz_refuses_are_refused(self, text: str) -> None:
         assert faults(text)
 
-    def test_two_letters_of_a_day_are_taken_too(self) -> None:
+    def test_two_letters_of_a_weekday_are_allowed(self) -> None:
         assert fires("0 6 6 ? * FR", many=1) == ["2020-11-20T06:06"]
         assert fires("0 6 6 ? * sa-Su", many=2) == ["2020-11-21T06:06", "2020-11-22T06:06"]
         assert fires("0 6 6 ? * FRL", many=1) == ["2020-11-27T06:06"]
 
 
 class TestDays:
-    """What else may stand for a day, and how it keeps to its month."""
+    """The special day entries, and how they keep to their month."""
 
     @pytest.mark.parametrize(
         ("text", "start", "expected"),
@@ -122,10 +122,10 @@ class TestDays:
             ("0 0 0 ? * SUN", "2021-02-26", ["2021-02-28", "2021-03-07", "2021-03-14"]),
         ],
     )
-    def test_days(self, text: str, start: str, expected: list[str]) -> None:
+    def test_day_entries_fire_on_their_days(self, text: str, start: str, expected: list[str]) -> None:
         assert fires(text, start) == expected
 
-    def test_the_longest_rest_is_the_one_that_is_looked_over(self) -> None:
+    def test_the_longest_gap_between_fires_is_within_the_search(self) -> None:
         rests = [
             later - earlier
             for weekday in range(1, 8)
@@ -137,7 +137,7 @@ class TestDays:
 
 
 class TestTimes:
-    """Seconds, minutes and hours are found in their order, and a fraction of a second rounds up."""
+    """Seconds, minutes and hours are found in order, and a fraction of a second rounds up."""
 
     @pytest.mark.parametrize(
         ("text", "start", "expected"),
@@ -155,15 +155,15 @@ class TestTimes:
             ("0 50-10/15 4 1 1 ?", "2021-01-01", ["2021-01-01T04:05", "2021-01-01T04:50"]),
         ],
     )
-    def test_times(self, text: str, start: str, expected: list[str]) -> None:
+    def test_times_are_found_in_order(self, text: str, start: str, expected: list[str]) -> None:
         assert fires(text, start, many=2) == expected
 
-    def test_nothing_is_found_beyond_the_last_year_there_is(self) -> None:
+    def test_nothing_is_found_after_the_last_year(self) -> None:
         assert fires("0 0 0 29 2 ?", "9996-03-01") == []
 
 
 class TestFaults:
-    """Each fault says what is wrong and where; those of all fields are told together."""
+    """Each fault has a message and a place; the faults of all fields are reported together."""
 
     @pytest.mark.parametrize(
         ("text", "fault"),
@@ -195,10 +195,10 @@ class TestFaults:
             ),
         ],
     )
-    def test_one(self, text: str, fault: tuple[str, int]) -> None:
+    def test_a_fault_has_its_message_and_place(self, text: str, fault: tuple[str, int]) -> None:
         assert faults(text) == [fault]
 
-    def test_all_of_them(self) -> None:
+    def test_the_faults_of_all_fields_are_reported(self) -> None:
         assert faults("61 x 6,24 ? 13 FRIDAY 1969") == [
             ("the second must be 0 to 59, not '61'", 0),
             ("the minute must be 0 to 59, not 'X'", 3),

@@ -1,4 +1,4 @@
-"""Why something did or did not run at a time. Source: contracts/core.md section 5; docs/decisions/0021."""
+"""The reason why something did or did not run. Source: contracts/core.md section 5; docs/decisions/0021."""
 
 from dataclasses import replace
 
@@ -47,18 +47,18 @@ from tests.lifecycle_factories import (
 
 BOB = Actor(name="bob", reason="moving house")
 FAR = 50
-"""So many cycles are foreseen in these tests."""
+"""How many cycles are forecast in these tests."""
 
 
 def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -> Explanation:
-    """The answer, with all that is stored of a life at hand."""
-    asked, present = at(when), at(now)
+    """Return the explanation, with everything stored about a life at hand."""
+    request, present = at(when), at(now)
     closed = {record.event.seq: record for record in of.records}
     finding = (
         past_event(of.instance, seq, replace(of.event_history(seq), record=closed.get(seq)))
         for seq in range(1, of.instance.next_seq)
     )
-    ahead = forecast_until(of.strategy, of.instance, max(asked, present), most=FAR, now=present)
+    ahead = forecast_until(of.strategy, of.instance, max(request, present), most=FAR, now=present)
     known = Evidence(
         instance=of.instance,
         now=present,
@@ -68,9 +68,9 @@ def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -
         blocked_by=blocked_by,
         audit=tuple(of.audit),
     )
-    is_past = of.instance.created_at <= asked <= present
-    about = subjects(of.instance, of.records, asked) if is_past else ()
-    return explain(known, about, asked)
+    is_past = of.instance.created_at <= request <= present
+    about = subjects(of.instance, of.records, request) if is_past else ()
+    return explain(known, about, request)
 
 
 def reason(found: Explanation) -> str:
@@ -78,7 +78,7 @@ def reason(found: Explanation) -> str:
 
 
 def begun(of: Life, now: str, *outcomes: Outcome) -> Life:
-    """What is due next claimed and executed, concluded where its run ends; a minute a step."""
+    """Claim and execute the next due event, one minute per step, and conclude its run if it ends."""
     startable = (e for e in of.instance.events if e.due_at <= at(now) and of.instance.lets_start(e))
     event = min(startable, key=lambda e: (e.due_at, e.is_main))
     of.claim(event, at(now))
@@ -93,10 +93,10 @@ def daily(**config: Json) -> Strategy:
     return strategy(calendar(DAILY), **config)
 
 
-class TestWhatRan:
-    """An event planned for that minute, or begun last in it, that has run."""
+class TestRan:
+    """An event planned for that minute, or last begun in it, has run."""
 
-    def test_it_says_so_and_when(self) -> None:
+    def test_a_run_is_explained_with_its_time(self) -> None:
         found = ask(begun(life(), "2026-01-31T00:00", DONE), "2026-01-31", now="2026-02-10")
         assert (reason(found), found.finding.since) == ("RAN", at("2026-01-31"))
         (answer,) = found.events
@@ -108,13 +108,13 @@ class TestWhatRan:
         found = ask(begun(life(), "2026-01-31T00:03", DONE), "2026-01-31T00:00:30", now="2026-02-10")
         assert reason(found) == "RAN"
 
-    def test_the_minute_of_a_retry_is_one_of_its_minutes(self) -> None:
+    def test_the_minute_of_a_retry_belongs_to_the_event(self) -> None:
         of = begun(life(strategy(retry=retries(1))), "2026-01-31", DECLINED)
         begun(of, "2026-01-31T01:00", DONE)
         assert reason(ask(of, "2026-01-31T01:00:20", now="2026-02-10")) == "RAN"
         assert reason(ask(of, "2026-01-31T01:30", now="2026-02-10")) == "NOT_PLANNED"
 
-    def test_of_several_in_that_minute_the_main_one_comes_first(self) -> None:
+    def test_the_main_event_of_a_minute_comes_first(self) -> None:
         of = life(strategy(reminded(days=0)))
         begun(of, "2026-01-31", DONE)
         begun(of, "2026-01-31", DECLINED)
@@ -125,21 +125,21 @@ class TestWhatRan:
         ]
         assert reason(found) == "FAILED"
 
-    def test_not_more_than_twenty_are_told_about(self) -> None:
+    def test_at_most_twenty_events_are_explained(self) -> None:
         of = life(strategy(initial_delay=DAILY))
         for _ in range(25):
             of.applied(AddEvent(task="greet", by=ANN), at("2026-01-31"))
         assert len(subjects(of.instance, of.records, at("2026-01-31"))) == MAX_SUBJECTS == 20
 
 
-class TestWhatFailed:
-    """Its attempts are used up, or its runners died."""
+class TestFailed:
+    """The attempts are used up, or the runners crashed."""
 
-    def test_it_says_why(self) -> None:
+    def test_a_failure_is_explained_with_its_error(self) -> None:
         found = ask(begun(life(), "2026-01-31", DECLINED), "2026-01-31", now="2026-02-10")
         assert (reason(found), found.finding.why) == ("FAILED", "shop/charge returned HTTP 402")
 
-    def test_the_instance_is_canceled_because_of_it(self) -> None:
+    def test_a_failure_explains_the_canceled_instance(self) -> None:
         of = begun(life(), "2026-01-31", DECLINED)
         found = ask(of, "2026-02-28", now="2026-03-01")
         assert (reason(found), found.finding.by, found.finding.why) == (
@@ -156,17 +156,17 @@ class TestWaitingForARetry:
         return begun(life(strategy(retry=retries(2))), "2026-01-31", DECLINED)
 
     @pytest.mark.parametrize("now", ["2026-01-31T00:30", "2026-01-31T00:59"])
-    def test_while_it_waits(self, now: str) -> None:
+    def test_a_waiting_retry_is_explained(self, now: str) -> None:
         found = ask(self.of(), now, now=now)
         assert (reason(found), found.finding.until) == ("WAITING_FOR_RETRY", at("2026-01-31T01:00"))
         assert (found.finding.since, found.finding.why) == (at("2026-01-31"), "shop/charge returned HTTP 402")
 
-    def test_asked_afterwards(self) -> None:
+    def test_a_past_wait_for_a_retry_is_explained(self) -> None:
         of = begun(self.of(), "2026-01-31T01:00", DONE)
         found = ask(of, "2026-01-31T00:30", now="2026-02-10")
         assert (reason(found), found.finding.until) == ("WAITING_FOR_RETRY", at("2026-01-31T01:00"))
 
-    def test_at_its_planned_minute(self) -> None:
+    def test_the_planned_minute_of_a_retried_event_is_explained(self) -> None:
         of = begun(self.of(), "2026-01-31T01:00", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.events[0].planned.event.planned_at) == (
@@ -174,20 +174,20 @@ class TestWaitingForARetry:
             at("2026-01-31"),
         )
 
-    def test_once_it_is_due_it_no_longer_waits_for_that(self) -> None:
+    def test_a_due_retry_no_longer_waits(self) -> None:
         assert reason(ask(self.of(), "2026-01-31T01:00", now="2026-01-31T01:00")) == "DUE"
 
 
 class TestExecuting:
-    """A runner was at it."""
+    """A runner was executing the event."""
 
-    def test_now(self) -> None:
+    def test_a_current_execution_is_explained(self) -> None:
         of = begun(life(), "2026-01-31T00:01")
         found = ask(of, "2026-01-31T00:02", now="2026-01-31T00:02")
         assert (reason(found), found.finding.since) == ("EXECUTING", at("2026-01-31T00:01"))
 
     def slow(self) -> Life:
-        """A step of ten minutes, and after half an hour another one."""
+        """Return a life with a step of ten minutes, and another step after half an hour."""
         of = life(
             strategy(
                 steps=[{"key": "call", "action": "post", "nextStep": "b"}, {"key": "b", "action": "post"}]
@@ -201,15 +201,15 @@ class TestExecuting:
         of.event_histories[1] = EventHistory(entries=(first, second))
         return of
 
-    def test_in_the_midst_of_a_step(self) -> None:
+    def test_an_instant_within_a_step_is_executing(self) -> None:
         found = ask(self.slow(), "2026-01-31T00:05", now="2026-02-10")
         assert (reason(found), found.finding.since) == ("EXECUTING", at("2026-01-31"))
         assert found.finding.until == at("2026-01-31T00:30")
 
-    def test_between_two_steps(self) -> None:
+    def test_an_instant_between_two_steps_is_executing(self) -> None:
         assert reason(ask(self.slow(), "2026-01-31T00:20", now="2026-02-10")) == "EXECUTING"
 
-    def test_behind_another_event_of_its_instance(self) -> None:
+    def test_an_event_behind_another_is_in_line(self) -> None:
         of = life(strategy(reminded(days=0)))
         begun(of, "2026-01-31")
         found = ask(of, "2026-01-31T00:00", now="2026-01-31T00:00:20")
@@ -220,9 +220,9 @@ class TestExecuting:
 
 
 class TestWaitingForADelay:
-    """The next step acts only later."""
+    """The next step waited for its delay."""
 
-    def test_it_says_until_when(self) -> None:
+    def test_a_delay_is_explained_with_its_end(self) -> None:
         steps: Json = [
             {"key": "call", "action": "post", "nextStep": "b"},
             {"key": "b", "action": "post", "delay": HOURLY},
@@ -237,9 +237,9 @@ class TestWaitingForADelay:
 
 
 class TestPaused:
-    """By whom, why, since when, and until when."""
+    """The author, reason, begin and end of the pause."""
 
-    def test_now(self) -> None:
+    def test_a_current_pause_is_explained(self) -> None:
         of = life()
         of.decide(Pause(by=BOB), at("2026-01-30T23:00"))
         found = ask(of, "2026-01-31T02:00", now="2026-01-31T02:00")
@@ -248,13 +248,13 @@ class TestPaused:
         assert found.status is not None
         assert found.status.status is InstanceStatus.PAUSED
 
-    def test_where_nothing_was_planned_then(self) -> None:
+    def test_a_pause_without_a_planned_event_is_explained(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         of.decide(Pause(by=BOB), at("2026-02-10"))
         found = ask(of, "2026-02-11", now="2026-02-12")
         assert (reason(found), found.events) == ("PAUSED", ())
 
-    def test_asked_after_it_was_resumed_and_ran(self) -> None:
+    def test_a_past_pause_is_explained_after_the_run(self) -> None:
         of = life()
         of.decide(Pause(by=BOB), at("2026-01-30T23:00"))
         of.decide(Resume(by=ANN), at("2026-02-03"))
@@ -264,7 +264,7 @@ class TestPaused:
         (answer,) = found.events
         assert answer.planned.event.times.executed_at == at("2026-02-03")
 
-    def test_a_date_caught_up_with_after_the_pause(self) -> None:
+    def test_a_date_caught_up_after_the_pause_was_paused(self) -> None:
         of = life(daily(onResume="all"))
         of.decide(Pause(by=BOB), at("2026-01-30T23:00"))
         of.decide(Resume(by=ANN), at("2026-02-03T12:00"))
@@ -272,14 +272,14 @@ class TestPaused:
         found = ask(of, "2026-02-02", now="2026-02-03T12:00")
         assert (reason(found), found.finding.by) == ("PAUSED", "bob")
 
-    def test_canceled_later_it_was_paused_then(self) -> None:
+    def test_an_event_canceled_later_was_paused_then(self) -> None:
         of = life()
         of.decide(Pause(by=BOB), at("2026-01-30T23:00"))
         of.decide(Cancel(by=ANN), at("2026-02-03"))
         assert reason(ask(of, "2026-01-31", now="2026-02-10")) == "PAUSED"
         assert reason(ask(of, "2026-02-04", now="2026-02-10")) == "CANCELED"
 
-    def test_out_of_attempts_it_says_so(self) -> None:
+    def test_a_pause_after_used_up_attempts_is_explained(self) -> None:
         of = begun(life(strategy(retry=retries(0, pause=True))), "2026-01-31", DECLINED)
         found = ask(of, "2026-01-31", now="2026-02-01")
         assert (reason(found), found.finding.by, found.finding.why) == (
@@ -288,7 +288,7 @@ class TestPaused:
             "bill: shop/charge returned HTTP 402",
         )
 
-    def test_set_down_between_two_steps(self) -> None:
+    def test_an_event_paused_between_two_steps_is_explained(self) -> None:
         steps: Json = [{"key": "call", "action": "post", "nextStep": "b"}, {"key": "b", "action": "post"}]
         of = life(strategy(steps=steps))
         begun(of, "2026-01-31", DONE)
@@ -298,7 +298,7 @@ class TestPaused:
         begun(of, "2026-02-02", DONE)
         assert reason(ask(of, "2026-02-01", now="2026-02-10")) == "PAUSED"
 
-    def test_what_lies_ahead_will_not_run_unless_it_is_resumed(self) -> None:
+    def test_a_future_event_of_a_paused_instance_is_paused(self) -> None:
         of = life()
         of.decide(Pause(by=BOB), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-01-30T12:00")
@@ -307,15 +307,15 @@ class TestPaused:
 
 
 class TestInDoubt:
-    """An operator has to decide about its call."""
+    """An operator must decide about the event's call."""
 
-    def test_with_its_instance(self) -> None:
+    def test_a_doubt_that_paused_the_instance_is_explained(self) -> None:
         of = begun(life(), "2026-01-31")
         of.conclude(ended(Ending.IN_DOUBT, at("2026-01-31")), at("2026-01-31"))
         found = ask(of, "2026-01-31", now="2026-02-01")
         assert (reason(found), found.finding.why) == ("IN_DOUBT", "shop/charge returned HTTP 402")
 
-    def test_alone_on_a_final_instance(self) -> None:
+    def test_a_doubt_on_a_final_instance_is_explained(self) -> None:
         of = life(strategy(parts={"onCancelTasks": [{"task": "part"}]}))
         of.decide(Cancel(by=ANN), at("2026-01-31"))
         of.claim(of.event("part"), at("2026-01-31"))
@@ -325,24 +325,24 @@ class TestInDoubt:
 
 
 class TestCanceled:
-    """The event, its task or the instance: by whom and why."""
+    """The event, its task or the instance was canceled, with author and reason."""
 
-    def test_the_instance(self) -> None:
+    def test_a_canceled_instance_is_explained(self) -> None:
         of = life()
         of.decide(Cancel(by=BOB), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.finding.by) == ("CANCELED", "bob")
         assert found.finding.why == "instance canceled: HTTP_REQUEST: moving house"
 
-    def test_the_instance_without_a_word(self) -> None:
+    def test_a_canceled_instance_without_a_reason_is_explained(self) -> None:
         of = life()
         of.decide(Cancel(by=Actor(name="bob")), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert found.finding.why == "instance canceled: HTTP_REQUEST"
 
-    def test_one_on_hold_when_the_plan_ended(self) -> None:
-        hold: Json = {"onCreateTasks": [{"task": "greet", "manualTrigger": True}]}
-        of = begun(life(strategy(parts=hold), new(end_date="2026-02-15")), "2026-01-31", DONE)
+    def test_an_onhold_event_canceled_with_the_plan_is_explained(self) -> None:
+        manual: Json = {"onCreateTasks": [{"task": "greet", "manualTrigger": True}]}
+        of = begun(life(strategy(parts=manual), new(end_date="2026-02-15")), "2026-01-31", DONE)
         found = next(
             a for a in ask(of, "2026-01-31", now="2026-02-10").events if a.planned.event.task == "greet"
         )
@@ -352,7 +352,7 @@ class TestCanceled:
             "the plan has ended",
         )
 
-    def test_where_nothing_was_planned_any_more(self) -> None:
+    def test_a_canceled_instance_without_a_planned_event_is_explained(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         of.decide(Cancel(by=BOB), at("2026-02-10"))
         found = ask(of, "2026-03-31", now="2026-04-01")
@@ -362,21 +362,21 @@ class TestCanceled:
         ahead = ask(of, "2026-05-31", now="2026-04-01")
         assert reason(ahead) == "CANCELED"
 
-    def test_the_event(self) -> None:
+    def test_a_canceled_event_is_explained(self) -> None:
         of = life()
         of.decide(CancelEvent(seq=1, by=BOB), at("2026-01-30"))
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.finding.by) == ("CANCELED", "bob")
         assert found.finding.why == "canceled by an operator: moving house"
 
-    def test_its_task_and_what_led_up_to_it(self) -> None:
+    def test_a_canceled_task_and_its_reminder_are_explained(self) -> None:
         of = life(strategy(reminded(days=3)), new("2026-02-10"))
         of.decide(CancelTasks(tasks=("bill",), by=Actor(name="bob")), at("2026-02-01"))
         assert ask(of, "2026-02-10", now="2026-02-11").finding.why == "canceled by an operator"
         found = ask(of, "2026-02-07", now="2026-02-11")
         assert (reason(found), found.finding.why) == ("CANCELED", "its main event was canceled")
 
-    def test_by_a_controller(self) -> None:
+    def test_a_cancel_by_a_controller_is_explained(self) -> None:
         of = life(strategy(reminded(days=0)))
         begun(of, "2026-01-31")
         of.step(Outcome(success=True, directives={"cancelTasks": ["bill"]}), at("2026-01-31"))
@@ -385,7 +385,7 @@ class TestCanceled:
         found = ask(of, "2026-01-31", now="2026-02-11")
         assert (reason(found), found.finding.by) == ("CANCELED", "controller")
 
-    def test_behind_a_new_end_date(self) -> None:
+    def test_an_event_after_a_new_end_date_is_explained(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         of.decide(Update(by=BOB, sets_end_date=True, end_date=at("2026-02-09")), at("2026-02-01"))
         assert of.instance.status is InstanceStatus.COMPLETED
@@ -395,7 +395,7 @@ class TestCanceled:
 
 
 class TestSkipped:
-    """The rule for late plans left its date out: which cycles, by whose resume."""
+    """The rule for missed dates skipped the date, with the cycles and the author of the resume."""
 
     def resumed(self, on_late: OnResume) -> Life:
         of = life(daily())
@@ -404,7 +404,7 @@ class TestSkipped:
         return of
 
     @pytest.mark.parametrize("when", ["2026-01-31", "2026-02-02", "2026-02-04", "2026-02-02T13:00"])
-    def test_a_date_of_the_range(self, when: str) -> None:
+    def test_a_date_of_the_skipped_range_is_explained(self, when: str) -> None:
         found = ask(self.resumed(OnResume.LAST), when, now="2026-02-10")
         assert (reason(found), found.finding.by, found.finding.since) == (
             "SKIPPED",
@@ -418,28 +418,28 @@ class TestSkipped:
         assert (record.skipped_cycles, record.skipped_until) == ((1, 5), at("2026-02-04"))
         assert found.finding.why == "moving house"
 
-    def test_by_the_engine_itself(self) -> None:
+    def test_a_date_skipped_by_the_engine_is_explained(self) -> None:
         of = life(daily())
         of.claim(of.main, at("2026-02-05T12:00"))
         found = ask(of, "2026-02-02", now="2026-02-10")
         assert (reason(found), found.finding.by) == ("SKIPPED", None)
         assert found.finding.why == "skipped: its date has passed"
 
-    def test_while_it_is_still_paused_it_is_paused(self) -> None:
+    def test_a_missed_date_is_paused_during_the_pause(self) -> None:
         of = life(daily())
         of.decide(Pause(by=ANN), at("2026-01-30"))
         assert reason(ask(of, "2026-02-02", now="2026-02-03")) == "PAUSED"
 
-    def test_a_reminder_that_comes_too_late(self) -> None:
+    def test_an_overdue_reminder_is_skipped(self) -> None:
         of = life(strategy(reminded(days=3)), new("2026-02-10"))
         of.claim(of.event("remind"), at("2026-02-11"))
         assert reason(ask(of, "2026-02-07", now="2026-02-12")) == "SKIPPED"
 
 
 class TestSuperseded:
-    """A version the instance was moved to has no place for it."""
+    """A migration moved the instance to a version without the event's task."""
 
-    def test_by_whom(self) -> None:
+    def test_a_superseded_event_is_explained_with_its_author(self) -> None:
         of = life()
         of.decide(CancelEvent(seq=1, by=BOB), at("2026-01-30"))
         of.records[0] = replace(of.records[0], closed_by=ClosedBy.MIGRATION, why="task gone", reason=None)
@@ -447,10 +447,10 @@ class TestSuperseded:
         assert (reason(found), found.finding.by, found.finding.why) == ("SUPERSEDED", "bob", "task gone")
 
 
-class TestHeld:
+class TestBlocked:
     """The queue or the strategy is, or was, paused."""
 
-    def held(self, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
+    def blocked(self, flag: BlockedBy = BlockedBy.QUEUE) -> Life:
         of = life()
         before = of.main
         of.claim(before, at("2026-01-31"))
@@ -460,92 +460,92 @@ class TestHeld:
     @pytest.mark.parametrize(
         ("flag", "why"), [(BlockedBy.QUEUE, "HELD_BY_QUEUE"), (BlockedBy.STRATEGY, "HELD_BY_STRATEGY")]
     )
-    def test_now(self, flag: BlockedBy, why: str) -> None:
-        found = ask(self.held(flag), "2026-01-31", now="2026-01-31T12:00", blocked_by=flag)
+    def test_a_current_block_is_explained(self, flag: BlockedBy, why: str) -> None:
+        found = ask(self.blocked(flag), "2026-01-31", now="2026-01-31T12:00", blocked_by=flag)
         assert (reason(found), found.finding.since) == (why, at("2026-01-31"))
 
-    def test_asked_after_it_ran(self) -> None:
-        of = self.held()
+    def test_a_past_block_is_explained_after_the_run(self) -> None:
+        of = self.blocked()
         of.decide(Unblock(), at("2026-02-02"))
         begun(of, "2026-02-02", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.finding.until) == ("HELD_BY_QUEUE", at("2026-02-02"))
 
-    def test_before_anybody_has_tried(self) -> None:
+    def test_a_due_event_under_a_paused_flag_is_blocked_before_any_claim(self) -> None:
         found = ask(life(), "2026-01-31T00:00", now="2026-01-31T00:00", blocked_by=BlockedBy.STRATEGY)
         assert (reason(found), found.finding.since) == ("HELD_BY_STRATEGY", None)
 
-    def test_where_nothing_is_due(self) -> None:
+    def test_a_paused_flag_explains_only_the_present(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         assert reason(ask(of, "2026-02-02", now="2026-02-02", blocked_by=BlockedBy.QUEUE)) == "HELD_BY_QUEUE"
         assert reason(ask(of, "2026-02-01", now="2026-02-02", blocked_by=BlockedBy.QUEUE)) == "NOT_PLANNED"
 
-    def test_what_lies_ahead(self) -> None:
+    def test_a_future_event_under_a_paused_flag_is_blocked(self) -> None:
         found = ask(life(), "2026-01-31", now="2026-01-30", blocked_by=BlockedBy.QUEUE)
         assert reason(found) == "HELD_BY_QUEUE"
 
 
-class TestOnHold:
-    """It waits, or waited, for an operator."""
+class TestOnhold:
+    """The event waits, or waited, for an operator."""
 
-    def test_now(self) -> None:
+    def test_a_current_wait_for_an_operator_is_explained(self) -> None:
         of = life(strategy(manualTrigger=True))
         assert reason(ask(of, "2026-01-31", now="2026-02-01")) == "ON_HOLD"
 
-    def test_asked_after_it_was_run(self) -> None:
+    def test_a_past_wait_for_an_operator_is_explained(self) -> None:
         of = life(strategy(manualTrigger=True))
         of.decide(Execute(seq=1, by=ANN), at("2026-02-02"))
         begun(of, "2026-02-02", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
         assert (reason(found), found.finding.until) == ("ON_HOLD", at("2026-02-02"))
 
-    def test_ahead(self) -> None:
+    def test_a_future_onhold_event_is_explained(self) -> None:
         of = life(strategy(manualTrigger=True))
         assert reason(ask(of, "2026-01-31", now="2026-01-30T12:00")) == "ON_HOLD"
 
 
-class TestDueAndNotYet:
-    """What is planned and has not begun."""
+class TestDue:
+    """The event is planned and has not begun."""
 
-    def test_its_date_has_come(self) -> None:
+    def test_an_event_after_its_date_is_due(self) -> None:
         found = ask(life(), "2026-01-31", now="2026-01-31T00:00:30")
         assert (reason(found), found.finding.since) == ("DUE", at("2026-01-31"))
 
-    def test_it_comes_within_this_minute(self) -> None:
-        of = life(asked=new("2026-01-31T00:00:40"))
+    def test_an_event_later_in_the_minute_is_not_yet_due(self) -> None:
+        of = life(request=new("2026-01-31T00:00:40"))
         found = ask(of, "2026-01-31T00:00:10", now="2026-01-31T00:00:10")
         assert (reason(found), found.finding.until) == ("NOT_YET_DUE", at("2026-01-31T00:00:40"))
 
-    def test_it_lies_ahead(self) -> None:
+    def test_a_future_event_is_not_yet_due(self) -> None:
         found = ask(life(), "2026-01-31", now="2026-01-30")
         assert (reason(found), found.finding.until) == ("NOT_YET_DUE", at("2026-01-31"))
 
-    def test_a_cycle_that_is_only_foreseen(self) -> None:
+    def test_a_forecast_cycle_is_not_yet_due(self) -> None:
         found = ask(life(), "2026-03-31", now="2026-01-31")
         (answer,) = found.events
         assert (reason(found), answer.planned.cycle, answer.planned.past) == ("NOT_YET_DUE", 3, None)
         assert answer.planned.event.status is EventStatus.PENDING
 
-    def test_with_what_leads_up_to_it(self) -> None:
+    def test_a_forecast_reminder_is_not_yet_due(self) -> None:
         found = ask(life(strategy(reminded(days=3))), "2026-03-28", now="2026-01-31")
         assert [answer.planned.event.task for answer in found.events] == ["remind"]
 
-    def test_what_a_final_instance_still_runs(self) -> None:
+    def test_an_on_cancel_event_of_a_canceled_instance_is_not_yet_due(self) -> None:
         of = life(strategy(parts={"onCancelTasks": [{"task": "part", "delayBy": DAILY}]}))
         of.decide(Cancel(by=ANN), at("2026-01-31"))
         assert reason(ask(of, "2026-02-01", now="2026-01-31T12:00")) == "NOT_YET_DUE"
 
 
 class TestCreatedLater:
-    """There was no such instance, or no such event, yet."""
+    """The instance, or the event, did not exist yet."""
 
-    def test_the_instance(self) -> None:
+    def test_an_instant_before_the_instance_is_explained(self) -> None:
         found = ask(life(now="2026-01-31"), "2026-01-30", now="2026-02-10")
         assert (reason(found), found.finding.since, found.status) == ("CREATED_LATER", at("2026-01-31"), None)
         assert found.after is not None
         assert found.after.event.planned_at == at("2026-01-31")
 
-    def test_an_event_added_for_a_time_that_had_passed(self) -> None:
+    def test_an_event_added_for_a_past_date_is_explained(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         of.decide(AddEvent(task="greet", by=ANN, date=at("2026-02-01")), at("2026-02-05"))
         found = ask(of, "2026-02-01", now="2026-02-06")
@@ -553,9 +553,9 @@ class TestCreatedLater:
 
 
 class TestNotPlanned:
-    """Nothing was to run then: the nearest planned dates before and after are told."""
+    """Nothing was to run; the nearest planned dates before and after are named."""
 
-    def test_between_two_cycles(self) -> None:
+    def test_an_instant_between_two_cycles_has_both_neighbours(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         found = ask(of, "2026-02-14", now="2026-02-20")
         assert (reason(found), found.events) == ("NOT_PLANNED", ())
@@ -564,25 +564,25 @@ class TestNotPlanned:
         assert (found.before.event.planned_at, found.before.cycle) == (at("2026-01-31"), 1)
         assert (found.after.event.planned_at, found.after.cycle) == (at("2026-02-28"), 2)
 
-    def test_ahead(self) -> None:
+    def test_a_future_instant_between_cycles_has_its_next_one(self) -> None:
         found = ask(life(), "2026-02-14", now="2026-01-31")
         assert reason(found) == "NOT_PLANNED"
         assert found.after is not None
         assert found.after.event.planned_at == at("2026-02-28")
 
-    def test_after_the_plan_has_ended(self) -> None:
-        of = life(asked=new(end_date="2026-03-15"))
+    def test_an_instant_after_the_end_of_the_plan_is_explained(self) -> None:
+        of = life(request=new(end_date="2026-03-15"))
         found = ask(of, "2026-03-31", now="2026-01-31")
         assert (reason(found), found.after) == ("PLAN_ENDED", None)
 
-    def test_where_what_is_left_is_no_date_of_the_plan(self) -> None:
+    def test_an_instant_after_the_completion_is_explained(self) -> None:
         of = life(strategy(retry=retries(1)), new(end_date="2026-02-15"))
         begun(of, "2026-01-31", DONE)
         assert of.instance.status is InstanceStatus.COMPLETED
         found = ask(of, "2026-02-28", now="2026-03-01")
         assert (reason(found), found.finding.why) == ("COMPLETED", "the plan has ended")
 
-    def test_active_although_its_plan_has_ended(self) -> None:
+    def test_an_active_instance_after_its_plan_is_explained(self) -> None:
         of = life(
             strategy(parts={"onCreateTasks": [{"task": "greet", "delayBy": DAILY}]}),
             new(end_date="2026-02-15"),
@@ -592,18 +592,18 @@ class TestNotPlanned:
         assert reason(ask(of, "2026-02-01T12:00", now="2026-01-31T12:00")) == "PLAN_ENDED"
         assert reason(ask(of, "2026-01-31T10:00", now="2026-01-31T12:00")) == "NOT_PLANNED"
 
-    def test_too_far_ahead_nobody_knows(self) -> None:
+    def test_a_date_beyond_the_forecast_is_unknown(self) -> None:
         assert reason(ask(life(), "2046-01-31", now="2026-01-31")) == "UNKNOWN"
 
 
-class TestWhatNobodyKnows:
-    """Where the history does not tell, it is said."""
+class TestUnknown:
+    """If the history does not reach back far enough, the reason is UNKNOWN."""
 
-    def test_an_event_that_ran_late_for_no_reason_on_file(self) -> None:
+    def test_a_late_run_without_a_known_cause_is_unknown(self) -> None:
         of = begun(life(), "2026-01-31T05:00", DONE)
         assert reason(ask(of, "2026-01-31", now="2026-02-10")) == "UNKNOWN"
 
-    def test_where_the_instance_stood_long_ago(self) -> None:
+    def test_a_forgotten_status_is_unknown(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
         for day in range(10, 15):
             of.decide(Pause(by=ANN), at(f"2026-02-{day}"))
@@ -611,7 +611,7 @@ class TestWhatNobodyKnows:
         of.audit = []
         assert reason(ask(of, "2026-02-05", now="2026-02-20")) == "UNKNOWN"
 
-    def test_a_record_of_before_it_said_what_closed_it(self) -> None:
+    def test_an_old_record_without_a_cause_is_unknown(self) -> None:
         of = life()
         of.decide(CancelEvent(seq=1, by=BOB), at("2026-01-30"))
         of.records[0] = replace(of.records[0], closed_by=ClosedBy.RUN, by=None, reason=None)
@@ -623,17 +623,17 @@ class TestWhatNobodyKnows:
         )
 
 
-class TestWhatChangesMeanwhile:
-    """An event that was open when the instance was read and is nowhere when its journal is."""
+class TestConcurrentChange:
+    """An event that was open when the instance was read, and has left when its journal is read."""
 
-    def test_is_left_out(self) -> None:
+    def test_an_event_without_data_is_left_out(self) -> None:
         known = Evidence(instance=life().instance, now=at("2026-02-01"))
         found = explain(known, (1,), at("2026-01-31"))
         assert (found.finding.reason.value, found.events) == ("NOT_PLANNED", ())
 
 
-class TestARedrivenEvent:
-    """It is told of as the open event it is again."""
+class TestRedrivenEvent:
+    """It is explained as the open event that it is again."""
 
     def again(self) -> Life:
         of = begun(life(), "2026-01-31", DECLINED)
@@ -644,10 +644,10 @@ class TestARedrivenEvent:
         )
         return of
 
-    def test_while_it_is_queued(self) -> None:
+    def test_a_queued_redriven_event_is_explained(self) -> None:
         assert reason(ask(self.again(), "2026-02-05", now="2026-02-05")) == "DUE"
 
-    def test_between_its_failure_and_the_redrive_it_had_failed(self) -> None:
+    def test_a_redriven_event_had_failed_before_its_redrive(self) -> None:
         of = self.again()
         assert reason(ask(of, "2026-02-03", now="2026-02-05")) == "FAILED"
         begun(of, "2026-02-05", DONE)

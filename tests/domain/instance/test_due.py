@@ -61,7 +61,7 @@ class TestNextAction:
     """The next action is none, a running lease, a later date, a due event, or the end of the plan."""
 
     def test_an_event_is_due_from_its_date_on(self) -> None:
-        of = life(asked=new("2026-02-01T10:00"))
+        of = life(request=new("2026-02-01T10:00"))
         assert next_action(of.instance, at("2026-02-01T09:59:59")) == Scheduled(
             at=at("2026-02-01T10:00"), wakeup_name="i-1-1-1"
         )
@@ -100,7 +100,7 @@ class TestNextAction:
 
 
 class TestEndDate:
-    """Without a dated event, the end date is the next action."""
+    """If there is no dated event, the end date is the next action."""
 
     def test_the_plan_expires_at_its_end_date(self) -> None:
         of = life(strategy(manualTrigger=True), new(end_date="2026-06-30"))
@@ -109,7 +109,7 @@ class TestEndDate:
         assert sweep_at(of.instance) == at("2026-06-30")
 
     def test_the_plan_does_not_expire_before_its_last_dated_event(self) -> None:
-        of = life(asked=new(end_date="2026-02-15"))
+        of = life(request=new(end_date="2026-02-15"))
         paused = replace(of.main, status=EventStatus.PAUSED)
         assert next_action(of.instance.with_event(paused), at("2026-02-16")) == Idle()
         assert sweep_at(of.instance.with_event(paused)) is None
@@ -129,7 +129,7 @@ class TestSweepAt:
     """The sweeper must check 180 s after the next due date, or after a lease that lasts longer."""
 
     def test_the_sweep_is_three_minutes_after_the_next_date(self) -> None:
-        of = life(asked=new("2026-02-01T10:00"))
+        of = life(request=new("2026-02-01T10:00"))
         assert shown(sweep_at(of.instance) or at("1970-01-01")) == ["2026-02-01T10:03"]
 
     def test_a_claim_leaves_the_sweep_because_the_grace_is_longer_than_the_lease(self) -> None:
@@ -139,7 +139,7 @@ class TestSweepAt:
         assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T00:01:20"))
         assert sweep_at(of.instance) == before == at("2026-01-31T00:03")
 
-    def test_a_longer_lease_is_awaited_with_a_margin(self) -> None:
+    def test_a_longer_lease_is_waited_for_with_a_margin(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         of.decide(Renew(seq=1, fence=1, until=at("2026-01-31T00:10")), at("2026-01-31T00:01"))
@@ -190,7 +190,7 @@ class TestBackOff:
     @pytest.mark.parametrize(
         ("attempts", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (500, 60)]
     )
-    def test_each_wait_is_twice_the_one_before_up_to_an_hour(self, attempts: int, minutes: int) -> None:
+    def test_every_wait_is_twice_the_one_before_up_to_an_hour(self, attempts: int, minutes: int) -> None:
         assert back_off(attempts) == timedelta(minutes=minutes)
 
     def test_a_recorded_sweep_postpones_the_next_one(self) -> None:
@@ -205,7 +205,7 @@ class TestBackOff:
         of.decide(RecordSweep(), at("2026-01-31T00:01"))
         assert sweep_at(of.instance) == at("2026-01-31T00:03")
 
-    def test_any_other_change_resets_the_back_off(self) -> None:
+    def test_every_other_change_resets_the_back_off(self) -> None:
         of = life()
         of.decide(RecordSweep(), at("2026-01-31T00:04"))
         of.claim(of.main, at("2026-01-31T00:04:30"))

@@ -75,7 +75,7 @@ class TestANearPlan:
         assert partition(instance) == swept_partition(instance.shard)
 
     def test_without_a_horizon_nothing_is_far(self) -> None:
-        assert life(asked=new("2030-01-01")).instance.sweep.schedule_at is None
+        assert life(request=new("2030-01-01")).instance.sweep.schedule_at is None
 
 
 class TestComingWithinTheHorizon:

@@ -14,7 +14,7 @@ from shared.domain.instance.replay import (
     unapplied,
 )
 from shared.domain.instance.run import Outcome, Path, StepError
-from tests.factories import NO_ANSWER, a_success, a_trail, an_end, an_entry, an_error, an_event, an_intent
+from tests.factories import NO_ANSWER, a_history, a_success, an_end, an_entry, an_error, an_event, an_intent
 
 CHARGE = an_intent("charge")
 MAIL = an_intent("mail", visit=2)
@@ -29,41 +29,41 @@ class TestChain:
         first = an_entry(intent=CHARGE, then=MAIL)
         second = an_entry(intent=MAIL, then=an_end())
 
-        assert chain(a_trail(second, first), 1) == (first, second)
+        assert chain(a_history(second, first), 1) == (first, second)
 
     def test_only_entries_of_the_run_count(self) -> None:
         first, retry = an_entry(intent=CHARGE), an_entry(intent=CHARGE, run=2)
 
-        assert chain(a_trail(first, retry), 2) == (retry,)
-        assert chain(a_trail(first, retry), 3) == ()
+        assert chain(a_history(first, retry), 2) == (retry,)
+        assert chain(a_history(first, retry), 3) == ()
 
     def test_a_lower_fence_ends_the_chain(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
         zombie = an_entry(intent=MAIL, then=RECEIPT, fence=1)
         after = an_entry(intent=RECEIPT, fence=1)
 
-        assert chain(a_trail(first, zombie, after), 1) == (first,)
+        assert chain(a_history(first, zombie, after), 1) == (first,)
 
     def test_a_higher_fence_continues_the_chain(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=1)
         second = an_entry(intent=MAIL, fence=3)
 
-        assert chain(a_trail(first, second), 1) == (first, second)
+        assert chain(a_history(first, second), 1) == (first, second)
 
     def test_a_step_that_was_not_chosen_ends_the_chain(self) -> None:
         first = an_entry(intent=CHARGE, then=CRM, fence=2)
         zombie = an_entry(intent=MAIL, fence=2)
 
-        assert chain(a_trail(first, zombie), 1) == (first,)
+        assert chain(a_history(first, zombie), 1) == (first,)
 
     def test_nothing_follows_the_end_of_a_run(self) -> None:
         first = an_entry(intent=CHARGE, then=an_end())
         zombie = an_entry(intent=MAIL)
 
-        assert chain(a_trail(first, zombie), 1) == (first,)
+        assert chain(a_history(first, zombie), 1) == (first,)
 
     def test_a_gap_ends_the_chain(self) -> None:
-        assert chain(a_trail(an_entry(intent=MAIL)), 1) == ()
+        assert chain(a_history(an_entry(intent=MAIL)), 1) == ()
 
 
 class TestValidEntries:
@@ -80,7 +80,7 @@ class TestValidEntries:
     def counts(self, event: Event = CLAIMED, **entry: Any) -> bool:
         given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
         of = an_entry(**given)
-        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
+        event_history = a_history(an_entry(intent=CHARGE, then=MAIL, run=2), of)
         return of in resumable_history(event_history, event).entries
 
     def test_a_late_failure_does_not_count(self) -> None:
@@ -116,26 +116,26 @@ class TestValidEntries:
     def test_an_event_without_a_known_fence_counts_every_entry(self) -> None:
         late = an_entry(intent=CHARGE, outcome=an_error(402))
 
-        assert resumable_history(a_trail(late), an_event(first_action=CHARGE)).entries == (late,)
+        assert resumable_history(a_history(late), an_event(first_action=CHARGE)).entries == (late,)
 
 
 class TestPosition:
     """ "Follow journalled outcomes and chosen next steps as stored; never evaluate them again"."""
 
     def test_the_first_position_is_the_first_action(self) -> None:
-        assert position(a_trail(), an_event(first_action=CHARGE)) == CHARGE
-        assert position(a_trail(an_entry(intent=CHARGE)), an_event(run=2, first_action=CRM)) == CRM
+        assert position(a_history(), an_event(first_action=CHARGE)) == CHARGE
+        assert position(a_history(an_entry(intent=CHARGE)), an_event(run=2, first_action=CRM)) == CRM
 
     def test_an_event_before_its_first_run_has_no_position(self) -> None:
-        assert position(a_trail(), an_event()) is None
+        assert position(a_history(), an_event()) is None
 
     def test_the_position_is_the_last_entrys_choice(self) -> None:
-        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL))
+        event_history = a_history(an_entry(intent=CHARGE, then=MAIL))
 
         assert position(event_history, an_event(first_action=CHARGE)) == MAIL
 
     def test_the_last_position_is_the_run_end(self) -> None:
-        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
+        event_history = a_history(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
 
         assert position(event_history, an_event(first_action=CHARGE)) == an_end()
 
@@ -149,7 +149,7 @@ class TestUnapplied:
         first = an_entry(intent=CHARGE, then=MAIL, outcome=self.ORDERS, run=2)
         second = an_entry(intent=MAIL, then=RECEIPT, run=2)
         third = an_entry(intent=RECEIPT, outcome=self.ORDERS, run=2)
-        event_history = a_trail(first, second, third)
+        event_history = a_history(first, second, third)
 
         assert unapplied(event_history, an_event(run=2, applied=(1, 7))) == (first, third)
         assert unapplied(event_history, an_event(run=2, applied=(2, 1))) == (third,)
@@ -159,7 +159,7 @@ class TestUnapplied:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
         zombie = an_entry(intent=MAIL, outcome=self.ORDERS, fence=1)
 
-        assert unapplied(a_trail(first, zombie), an_event()) == ()
+        assert unapplied(a_history(first, zombie), an_event()) == ()
 
 
 class TestStoredResults:
@@ -168,7 +168,7 @@ class TestStoredResults:
     """
 
     def test_successes_of_earlier_runs_are_reused(self) -> None:
-        event_history = a_trail(
+        event_history = a_history(
             an_entry(intent=CHARGE, then=MAIL, outcome=a_success({"id": 7})),
             an_entry(intent=MAIL, outcome=an_error()),
             an_entry(intent=an_intent("mail"), run=2, outcome=a_success("sent")),
@@ -184,7 +184,7 @@ class TestStoredResults:
         }
 
     def test_only_the_last_execution_counts(self) -> None:
-        event_history = a_trail(
+        event_history = a_history(
             an_entry(intent=CHARGE, then=replace(CHARGE, visit=2), outcome=a_success()),
             an_entry(intent=replace(CHARGE, visit=2), outcome=an_error()),
         )
@@ -193,7 +193,7 @@ class TestStoredResults:
 
     def test_main_and_side_paths_have_separate_results(self) -> None:
         side = replace(MAIL, path=Path.BEFORE_RETRY)
-        event_history = a_trail(
+        event_history = a_history(
             an_entry(intent=CHARGE, then=side, outcome=a_success()),
             an_entry(intent=side, outcome=a_success()),
         )
@@ -205,7 +205,7 @@ class TestStoredResults:
 
     def test_side_results_are_reused_from_the_last_restart_on(self) -> None:
         side = replace(CHARGE, path=Path.BEFORE_RETRY)
-        event_history = a_trail(an_entry(intent=side, run=1), an_entry(intent=CHARGE, run=2))
+        event_history = a_history(an_entry(intent=side, run=1), an_entry(intent=CHARGE, run=2))
         restarted = an_event(run=3, side_results_from=3)
 
         assert stored_results(event_history, restarted, Path.BEFORE_RETRY) == {}
@@ -216,7 +216,7 @@ class TestStack:
     """The stack has the results of the current run's steps, and the results it was passed with."""
 
     def test_results_of_the_current_run(self) -> None:
-        event_history = a_trail(
+        event_history = a_history(
             an_entry(intent=CHARGE, then=MAIL, outcome=an_error(402, {"code": "declined"})),
             an_entry(intent=MAIL, then=RECEIPT, outcome=a_success("sent")),
         )
@@ -232,7 +232,7 @@ class TestStack:
     def test_the_stack_includes_reused_results(self) -> None:
         retry = an_intent("mail", passed=("charge",))
         receipt = an_intent("receipt", visit=2, passed=("crm",))
-        event_history = a_trail(
+        event_history = a_history(
             an_entry(intent=CHARGE, then=CRM, outcome=a_success(1)),
             an_entry(intent=CRM, then=RECEIPT, outcome=a_success(2)),
             an_entry(intent=RECEIPT, outcome=an_error()),
@@ -247,7 +247,7 @@ class TestStack:
 
     def test_the_stack_of_a_side_path_includes_results_of_both_paths(self) -> None:
         sent = replace(MAIL, path=Path.BEFORE_RETRY)
-        event_history = a_trail(
+        event_history = a_history(
             an_entry(intent=CHARGE, then=sent, outcome=a_success(1)),
             an_entry(intent=sent, outcome=a_success(2)),
         )
@@ -263,15 +263,15 @@ class TestUnansweredSending:
     """The intent of a step's last call, as long as it has no definite answer."""
 
     def test_a_step_that_was_never_sent_has_none(self) -> None:
-        assert unanswered_sending(a_trail(), an_event(), "charge") is None
+        assert unanswered_sending(a_history(), an_event(), "charge") is None
 
     def test_the_last_call_over_all_runs_counts(self) -> None:
-        asked = an_entry(intent=CHARGE, outcome=NO_ANSWER)
+        request = an_entry(intent=CHARGE, outcome=NO_ANSWER)
         answered = an_entry(intent=CHARGE, run=2, outcome=an_error())
 
-        assert unanswered_sending(a_trail(asked), an_event(run=2), "charge") == CHARGE
-        assert unanswered_sending(a_trail(asked), an_event(run=2), "mail") is None
-        assert unanswered_sending(a_trail(asked, answered), an_event(run=3), "charge") is None
+        assert unanswered_sending(a_history(request), an_event(run=2), "charge") == CHARGE
+        assert unanswered_sending(a_history(request), an_event(run=2), "mail") is None
+        assert unanswered_sending(a_history(request, answered), an_event(run=3), "charge") is None
 
 
 class TestPassedInRun:
@@ -280,7 +280,7 @@ class TestPassedInRun:
     def test_passed_steps_are_known_by_path(self) -> None:
         main = an_intent("charge", passed=("login",))
         side = an_intent("mail", visit=2, path=Path.BEFORE_RETRY, passed=("crm",))
-        event_history = a_trail(
+        event_history = a_history(
             an_entry(intent=CHARGE, run=1),
             an_entry(intent=main, then=side, run=2),
         )

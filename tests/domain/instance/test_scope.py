@@ -182,7 +182,7 @@ class TestNumbers:
     def test_numbers_are_doubles_and_engine_numbers_ints(self, condition: str) -> None:
         assert is_true(condition, with_response(variables(), {"n": 1}))
 
-    def test_whole_doubles_leave_as_ints(self) -> None:
+    def test_whole_doubles_become_ints(self) -> None:
         answer = directives('{"fee": attributes.fee + 1.0, "half": attributes.fee / 2.0}', variables())
 
         assert answer == {"fee": 40, "half": 19.5}
@@ -218,12 +218,12 @@ class TestSpan:
 
     OWN = Span(unit=Unit.HOURS, amount=3, reset_to=ResetTo(minute=0))
 
-    def asked(self, callback: str | None) -> tuple[Span, str | None]:
+    def span_by(self, callback: str | None) -> tuple[Span, str | None]:
         delta = Delta(unit=Unit.HOURS, amount=3, reset_to=ResetTo(minute=0), retry_event_callback=callback)
         return span_of(delta, variables())
 
     def test_a_delta_without_a_callback_is_its_own_span(self) -> None:
-        assert self.asked(None) == (self.OWN, None)
+        assert self.span_by(None) == (self.OWN, None)
 
     def test_the_callback_is_not_evaluated_without_variables(self) -> None:
         delta = Delta(unit=Unit.HOURS, amount=3, retry_event_callback="{}")
@@ -243,7 +243,7 @@ class TestSpan:
         ],
     )
     def test_the_callback_overrides_the_delta(self, callback: str, expected: Span) -> None:
-        assert self.asked(callback) == (expected, None)
+        assert self.span_by(callback) == (expected, None)
 
     @pytest.mark.parametrize(
         ("callback", "why"),
@@ -263,7 +263,7 @@ class TestSpan:
         ],
     )
     def test_a_failing_callback_leaves_the_delta(self, callback: str, why: str) -> None:
-        span, note = self.asked(callback)
+        span, note = self.span_by(callback)
 
         assert span == self.OWN
         assert note is not None

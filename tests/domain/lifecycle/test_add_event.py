@@ -26,7 +26,7 @@ class TestAdding:
     """An added event runs beside the plan and does not move it."""
 
     def test_an_added_event_is_due_at_its_date(self) -> None:
-        of = life(asked=new("2026-03-10"))
+        of = life(request=new("2026-03-10"))
         plan = of.instance.plan.moment
 
         of.decide(adding(date=LATER), NOON)
@@ -41,7 +41,7 @@ class TestAdding:
         assert of.instance.plan.moment == plan
 
     def test_an_event_added_without_a_date_is_due_now(self) -> None:
-        of = life(asked=new("2026-03-10"))
+        of = life(request=new("2026-03-10"))
 
         of.decide(adding(), NOON)
 
@@ -110,7 +110,7 @@ class TestRefusals:
 
 
 class TestRepeatedRequests:
-    """A repeated request adds nothing; the same key with another body is refused."""
+    """If a request is repeated it adds nothing; if its key has another body, it is refused."""
 
     def test_the_same_request_adds_nothing(self) -> None:
         of = life()

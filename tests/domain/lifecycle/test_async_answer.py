@@ -258,7 +258,7 @@ class TestTaking:
 
 
 class TestTimeout:
-    """Without an answer in time the attempt fails. "So after a lapsed `answerWithin` the retry keeps key and
+    """If no answer arrives in time, the attempt fails. "So after a lapsed `answerWithin` the retry keeps key and
     correlation id".
     """
 
@@ -439,7 +439,7 @@ class TestDoubt:
         of.decide(Claim(seq=1, event_history=of.event_history(1), token="t", job="j"), lease.until)
         assert not only(of).progress.call_in_doubt
 
-    def test_the_answer_to_a_call_whose_failure_was_written_too_late_is_awaited(self) -> None:
+    def test_the_answer_to_a_call_whose_failure_was_written_too_late_counts(self) -> None:
         of = a_call(retry=retries())
         of.step(DECLINED, NOON)
         (refusal,) = of.event_history(1).entries
@@ -467,7 +467,7 @@ class TestIds:
         assert one != answer_key(CorrelationId(other[0]), other[1])
 
 
-class TestWaitingElsewhere:
+class TestWaitingInOtherViews:
     """History, explain and retry show that the event waits."""
 
     def test_the_history_distinguishes_sending_and_waiting(self) -> None:

@@ -29,7 +29,7 @@ FRESH_ONLY = Cancel(by=ANN, unless_begun=True)
 BEGUN = an_event(date=NOON + HOUR, begun_at=NOON, version=1)
 
 
-def told(instance: Instance, command: Command) -> Verdict:
+def verdict_of(instance: Instance, command: Command) -> Verdict:
     return decide(a_strategy(), instance, command, now=NOON)
 
 
@@ -44,54 +44,54 @@ class TestHavingBegun:
         assert an_instance(has_run=True).has_begun
 
     def test_a_begun_event_that_leaves_is_recorded(self) -> None:
-        verdict = told(an_instance(BEGUN), CancelEvent(seq=1, by=ANN))
+        verdict = verdict_of(an_instance(BEGUN), CancelEvent(seq=1, by=ANN))
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.has_run
 
     def test_an_event_that_never_began_is_not_recorded(self) -> None:
-        verdict = told(an_instance(an_event(date=NOON + HOUR)), CancelEvent(seq=1, by=ANN))
+        verdict = verdict_of(an_instance(an_event(date=NOON + HOUR)), CancelEvent(seq=1, by=ANN))
 
         assert isinstance(verdict, Applied)
         assert not verdict.instance.has_run
 
     def test_a_begun_event_on_the_instance_needs_no_record(self) -> None:
-        verdict = told(an_instance(BEGUN), Pause(by=ANN))
+        verdict = verdict_of(an_instance(BEGUN), Pause(by=ANN))
 
         assert isinstance(verdict, Applied)
         assert (verdict.instance.has_run, verdict.instance.has_begun) == (False, True)
 
 
 class TestCancelUnlessBegun:
-    """The command is refused if any event has begun; otherwise it works like any cancel."""
+    """The command is refused if any event has begun. If none has, it works like any cancel."""
 
     @pytest.mark.parametrize("status", [InstanceStatus.ACTIVE, InstanceStatus.PAUSED])
     def test_a_fresh_instance_is_canceled(self, status: InstanceStatus) -> None:
-        verdict = told(an_instance(an_event(), status=status), FRESH_ONLY)
+        verdict = verdict_of(an_instance(an_event(), status=status), FRESH_ONLY)
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.status is InstanceStatus.CANCELED
 
     @pytest.mark.parametrize("instance", [an_instance(BEGUN), an_instance(an_event(), has_run=True)])
     def test_an_instance_that_has_begun_is_refused(self, instance: Instance) -> None:
-        verdict = told(instance, FRESH_ONLY)
+        verdict = verdict_of(instance, FRESH_ONLY)
 
         assert isinstance(verdict, Refused)
         assert (verdict.why, verdict.rule) == ("the instance has already started an event", "begun")
 
     def test_kill_does_not_override_the_refusal(self) -> None:
-        assert isinstance(told(running(a_running_event()), replace(FRESH_ONLY, kill=True)), Refused)
+        assert isinstance(verdict_of(running(a_running_event()), replace(FRESH_ONLY, kill=True)), Refused)
 
     def test_a_canceled_instance_is_already_there(self) -> None:
         instance = an_instance(status=InstanceStatus.CANCELED, has_run=True)
 
-        assert isinstance(told(instance, FRESH_ONLY), AlreadyThere)
+        assert isinstance(verdict_of(instance, FRESH_ONLY), AlreadyThere)
 
     def test_a_running_event_of_a_canceled_instance_is_not_killed(self) -> None:
         draining = running(a_running_event(), status=InstanceStatus.CANCELED)
 
-        assert isinstance(told(draining, replace(FRESH_ONLY, kill=True)), AlreadyThere)
-        assert isinstance(told(draining, Cancel(by=ANN, kill=True)), Applied)
+        assert isinstance(verdict_of(draining, replace(FRESH_ONLY, kill=True)), AlreadyThere)
+        assert isinstance(verdict_of(draining, Cancel(by=ANN, kill=True)), Applied)
 
 
 class TestSkippedDelay:
@@ -109,7 +109,7 @@ class TestSkippedDelay:
         ],
     )
     def test_only_a_delay_is_skipped(self, event: object, *, hurries: bool) -> None:
-        verdict = told(an_instance(event), Execute(seq=1, by=ANN))  # type: ignore[arg-type]
+        verdict = verdict_of(an_instance(event), Execute(seq=1, by=ANN))  # type: ignore[arg-type]
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.events[0].status is EventStatus.QUEUED
@@ -121,9 +121,9 @@ class TestSkippedDelay:
 
     def test_execute_by_an_operation_applies_once(self) -> None:
         by = replace(ANN, operation=OperationSid("b-1"))
-        first = told(an_instance(self.DELAYED), Execute(seq=1, by=by))
+        first = verdict_of(an_instance(self.DELAYED), Execute(seq=1, by=by))
         assert isinstance(first, Applied)
 
-        again = told(replace(first.instance, events=(self.DELAYED,)), Execute(seq=1, by=by))
+        again = verdict_of(replace(first.instance, events=(self.DELAYED,)), Execute(seq=1, by=by))
 
         assert isinstance(again, AlreadyThere)

@@ -21,7 +21,7 @@ def withdrawn(of: Life, task: str) -> Applied:
 
 
 class TestCancellingOneEvent:
-    """Only the event closes. With a main event its leading-up events close too, and the plan continues."""
+    """Only the event closes. If it is a main event, its leading-up events close too, and the plan continues."""
 
     def test_the_rest_of_the_instance_continues(self) -> None:
         of = life(strategy(parts=GREET))

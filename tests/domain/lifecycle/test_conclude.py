@@ -62,10 +62,10 @@ def running_part() -> Life:
     return running(of, task="part")
 
 
-def running_greeting(**asked: str) -> Life:
+def running_greeting(**request: str) -> Life:
     """Return a life whose on-create event runs; its first bill is due in nine days."""
     under = strategy(parts=GREET, initial_delay={"unit": "days", "amount": 9})
-    return running(life(under, new(**asked)), task="greet")
+    return running(life(under, new(**request)), task="greet")
 
 
 class TestSucceeded:
@@ -113,7 +113,7 @@ class TestSucceeded:
         assert of.open == [("bill", "2026-02-09T00:00")]
 
     def test_the_last_dated_event_of_an_ended_plan_completes_the_instance(self) -> None:
-        of = running(life(asked=new(end_date="2026-02-15")))
+        of = running(life(request=new(end_date="2026-02-15")))
         of.conclude(succeeded(), NOON)
         assert of.instance.status is InstanceStatus.COMPLETED
         (entry,) = of.audit
@@ -149,7 +149,7 @@ class TestSucceeded:
 
 
 class TestRetry:
-    """A failed attempt with another one left: PENDING in a new run. The plan does not move."""
+    """If an attempt is left, the failed event is PENDING in a new run. The plan does not move."""
 
     def test_the_event_waits_for_its_next_attempt(self) -> None:
         of = running()
@@ -279,7 +279,7 @@ class TestInDoubt:
 
 
 class TestLateRunners:
-    """A runner whose fence has moved is too late: nothing of it is saved."""
+    """If the fence has moved, the runner is too late and nothing of it is saved."""
 
     def test_a_late_conclusion_changes_nothing(self) -> None:
         of = running()
@@ -437,7 +437,7 @@ class TestDirectives:
     """Directives are applied once: the event stores the journal entry that they came from."""
 
     def test_attributes_are_merged_and_the_entry_is_recorded(self) -> None:
-        of = running(life(asked=new(level="basic", fee=1)))
+        of = running(life(request=new(level="basic", fee=1)))
         entry = ordered(of, {"attributes": {"level": "gold"}})
         of.applied(Apply(seq=1, fence=1, entry=entry), NOON)
         assert of.instance.attributes == {"level": "gold", "fee": 1}
@@ -532,7 +532,7 @@ class TestGymMembership:
 
 
 class TestWaterFilter:
-    """Without a retry, one failed shipment fails the event and cancels the instance."""
+    """If no retry is configured, one failed shipment fails the event and cancels the instance."""
 
     def test_a_single_failure_cancels_the_instance(self) -> None:
         of = life(example("water-filter-refill"), new("2026-01-31T10:00"), now="2026-01-01")

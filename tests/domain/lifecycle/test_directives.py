@@ -159,10 +159,10 @@ class TestCreateEvents:
 
     def test_an_entry_with_only_a_task_has_defaults(self) -> None:
         order = {"task": "mail", "date": None, "data": None, "manualTrigger": None}
-        asked = [{"task": "mail", "date": "2026-01-31T12:00:00.000Z", "data": {}, "manualTrigger": False}]
+        request = [{"task": "mail", "date": "2026-01-31T12:00:00.000Z", "data": {}, "manualTrigger": False}]
 
-        assert check({"createEvents": [{"task": "mail"}]}) == {"createEvents": asked}
-        assert check({"createEvents": [order]}) == {"createEvents": asked}
+        assert check({"createEvents": [{"task": "mail"}]}) == {"createEvents": request}
+        assert check({"createEvents": [order]}) == {"createEvents": request}
 
     def test_a_date_may_be_a_python_datetime(self) -> None:
         order = {"task": "mail", "date": datetime(2026, 3, 1, tzinfo=UTC)}

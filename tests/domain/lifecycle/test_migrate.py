@@ -41,9 +41,9 @@ def migrated(of: Life, to: Strategy, now: str = "2026-01-15") -> Verdict:
     return of.decide(Migrate(to=to, by=ANN), at(now))
 
 
-def begun(of: Strategy | None = None, **asked: Json) -> Life:
+def begun(of: Strategy | None = None, **request: Json) -> Life:
     """Return a life planned for the end of January, created on the 10th."""
-    return life(of, new("2026-01-31", **asked), now="2026-01-10")
+    return life(of, new("2026-01-31", **request), now="2026-01-10")
 
 
 class TestMoving:
@@ -71,12 +71,12 @@ class TestMoving:
         of = begun()
         assert isinstance(migrated(of, of.strategy), AlreadyThere)
 
-    @pytest.mark.parametrize("way_back", [1, 7])
-    def test_an_earlier_version_is_allowed(self, way_back: int) -> None:
+    @pytest.mark.parametrize("number", [1, 7])
+    def test_an_earlier_version_is_allowed(self, number: int) -> None:
         of = begun()
         migrated(of, version(5, of.strategy))
         of.strategy = version(5, of.strategy)
-        assert isinstance(migrated(of, version(way_back, of.strategy)), Applied)
+        assert isinstance(migrated(of, version(number, of.strategy)), Applied)
 
     def test_an_ended_instance_is_refused(self) -> None:
         of = begun()
@@ -180,7 +180,7 @@ class TestPreview:
         migrated(of, to)
         return plan_changes(before, forecast(to, of.instance, cycles=3, now=NOON - timedelta(days=20)))
 
-    def test_moved_dates_are_listed(self) -> None:
+    def test_moved_dates_are_reported(self) -> None:
         of = begun()
         found = self.changes(of, version(2, strategy(calendar({"unit": "days", "amount": 20}))))
         assert (found.appear, found.vanish) == ((), ())
@@ -189,7 +189,7 @@ class TestPreview:
             (3, at("2026-03-12"), at("2026-03-31")),
         ]
 
-    def test_new_and_removed_dates_are_listed(self) -> None:
+    def test_new_and_removed_dates_are_reported(self) -> None:
         of = begun(strategy(reminded()))
         twice = reminded(days=1)
         twice["leadingUpTasks"].append({"task": "greet", "scheduleBefore": {"unit": "days", "amount": 9}})

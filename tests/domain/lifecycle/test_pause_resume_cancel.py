@@ -59,7 +59,7 @@ def canceled() -> Life:
 
 
 def completed() -> Life:
-    of = life(asked=new(end_date="2026-02-15"))
+    of = life(request=new(end_date="2026-02-15"))
     of.run(of.main, NOON)
     assert of.instance.status is InstanceStatus.COMPLETED
     return of
@@ -260,7 +260,7 @@ class TestCancel:
         assert stop_of(of.instance).for_event is None
 
     def test_the_end_date_is_left_alone(self) -> None:
-        of = life(asked=new(end_date="2027-01-01"))
+        of = life(request=new(end_date="2027-01-01"))
         of.decide(Cancel(by=ANN), NOON)
         assert of.instance.plan.end_date == at("2027-01-01")
 
@@ -314,7 +314,7 @@ class TestResume:
         assert of.closed == [("bill", "PROCESSED")]
 
     def test_a_plan_that_ended_meanwhile_is_completed(self) -> None:
-        of = running(life(asked=new(end_date="2026-02-15")))
+        of = running(life(request=new(end_date="2026-02-15")))
         of.decide(Pause(by=ANN), NOON)
         of.conclude(succeeded(), NOON)
         of.decide(Resume(by=ANN), LATER)
@@ -334,7 +334,7 @@ class TestExecute:
         assert of.audit[-1].command == "execute"
 
     def test_an_event_that_waits_for_its_date_runs_before_it(self) -> None:
-        of = life(asked=new("2026-03-01"))
+        of = life(request=new("2026-03-01"))
         of.decide(Execute(seq=1, by=ANN), NOON)
         of.claim(of.main, NOON)
         assert of.running.seq == 1
@@ -431,10 +431,10 @@ class TestResolve:
 
 
 class TestPauseAgainstDirectives:
-    """Directives of a step count as far as possible if its instance is stopped at the same time."""
+    """If an instance is stopped while a step gives directives, they count as far as possible."""
 
     def test_attributes_change_on_a_canceled_instance(self) -> None:
-        of = running(life(asked=new(level="basic")))
+        of = running(life(request=new(level="basic")))
         of.step(Outcome(success=True, directives={"attributes": {"level": "gold"}}), NOON)
         entry = of.event_history(1).entries[-1]
         of.decide(Cancel(by=ANN), NOON)

@@ -78,7 +78,7 @@ def greeted(how: Ending = Ending.EXHAUSTED) -> Life:
     return of
 
 
-def told(verdict: Verdict) -> str:
+def refusal(verdict: Verdict) -> str:
     assert isinstance(verdict, Refused), verdict
     return verdict.why
 
@@ -171,7 +171,7 @@ class TestFailedEventOfAnActiveInstance:
         closed = replace(of.record("greet").event, kind=EventKind.MAIN)
         record = replace(of.record("greet"), event=closed)
         verdict = of.decide(Redrive(seq=1, event_history=EventHistory(record=record), by=ANN), LATER)
-        assert told(verdict) == "the plan has continued without the event"
+        assert refusal(verdict) == "the plan has continued without the event"
 
 
 class TestFailedMainEvent:
@@ -283,7 +283,7 @@ class TestReusedResults:
     def test_a_step_that_the_last_run_did_not_reach_is_refused(self) -> None:
         of = failed()
         assert (
-            told(of.redrive("bill", LATER, from_step="tell"))
+            refusal(of.redrive("bill", LATER, from_step="tell"))
             == "the last run of the event did not reach step 'tell'"
         )
 
@@ -365,7 +365,7 @@ class TestInterruptedRun:
     def test_an_interrupted_run_refuses_from_step(self) -> None:
         of = self.given_up()
         why = "the run was interrupted by crashes and continues: retry it without fromStep"
-        assert told(of.redrive("greet", LATER, from_step="pay")) == why
+        assert refusal(of.redrive("greet", LATER, from_step="pay")) == why
 
     def test_a_paused_main_event_continues_with_its_instance(self) -> None:
         of = life()
@@ -374,7 +374,7 @@ class TestInterruptedRun:
             assert of.instance.lease is not None
             of.claim(of.running, of.instance.lease.until)
         assert of.main.paused_for is PausedFor.POISONED
-        assert told(of.redrive("bill", LATER, from_step="pay")) == (
+        assert refusal(of.redrive("bill", LATER, from_step="pay")) == (
             "the run was interrupted by crashes and continues: retry it without fromStep"
         )
         of.redrive("bill", LATER)
@@ -383,7 +383,7 @@ class TestInterruptedRun:
 
 
 class TestOpenEvent:
-    """An event that waits after a failure runs now; any other is refused."""
+    """If the event waits after a failure, it runs now; any other event is refused."""
 
     def exhausted(self) -> Life:
         of = life(strategy(steps=THREE_STEPS, retry=retries(0, pause=True)))
@@ -406,7 +406,7 @@ class TestOpenEvent:
         of = self.exhausted()
         of.redrive("bill", LATER, from_step="call")
         assert of.main.reuse.redriven_from == (RedrivenFrom(step="call", run=2),)
-        assert told(self.exhausted().redrive("bill", LATER, from_step="tell")).endswith(
+        assert refusal(self.exhausted().redrive("bill", LATER, from_step="tell")).endswith(
             "did not reach step 'tell'"
         )
 
@@ -430,7 +430,7 @@ class TestOpenEvent:
     def test_a_waiting_retry_refuses_a_step_it_never_reached(self) -> None:
         of = life(strategy(steps=THREE_STEPS, retry=retries(3)))
         run(of, "bill", DONE, DECLINED)
-        assert told(of.redrive("bill", LATER, from_step="tell")).endswith("did not reach step 'tell'")
+        assert refusal(of.redrive("bill", LATER, from_step="tell")).endswith("did not reach step 'tell'")
 
     @pytest.mark.parametrize("status", [EventStatus.QUEUED, EventStatus.EXECUTING])
     def test_a_queued_or_executing_event_is_already_there(self, status: EventStatus) -> None:
@@ -441,13 +441,15 @@ class TestOpenEvent:
         assert of.event("bill").status is status
         assert isinstance(of.redrive("bill", LATER), AlreadyThere)
         assert isinstance(of.redrive("bill", LATER, from_step="call"), AlreadyThere)
-        assert told(of.redrive("bill", LATER, from_step="pay")) == "the event is already queued or running"
+        assert refusal(of.redrive("bill", LATER, from_step="pay")) == "the event is already queued or running"
 
     def test_an_event_that_has_not_begun_is_refused(self) -> None:
-        assert told(life().redrive("bill", LATER)) == "the event has not failed"
+        assert refusal(life().redrive("bill", LATER)) == "the event has not failed"
 
     def test_an_onhold_event_is_refused(self) -> None:
-        assert told(life(strategy(manualTrigger=True)).redrive("bill", LATER)) == "the event has not failed"
+        assert (
+            refusal(life(strategy(manualTrigger=True)).redrive("bill", LATER)) == "the event has not failed"
+        )
 
     def test_an_event_that_waits_for_a_delay_is_refused(self) -> None:
         slow: Json = [
@@ -460,13 +462,13 @@ class TestOpenEvent:
         assert isinstance(then, Intent)
         of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=1), NOON)
         assert of.main.status is EventStatus.PENDING
-        assert told(of.redrive("bill", LATER)) == "the event has not failed"
+        assert refusal(of.redrive("bill", LATER)) == "the event has not failed"
 
     def test_a_call_in_doubt_must_be_resolved_first(self) -> None:
         of = life()
         of.claim(of.main, NOON)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
-        assert told(of.redrive("bill", LATER)) == "the event has a call in doubt: resolve it first"
+        assert refusal(of.redrive("bill", LATER)) == "the event has a call in doubt: resolve it first"
         assert isinstance(of.decide(Resolve(seq=1, resolution=Resolution.FAIL, by=ANN), LATER), Applied)
 
     def test_an_event_paused_by_an_operator_is_refused(self) -> None:
@@ -474,7 +476,7 @@ class TestOpenEvent:
         of.claim(of.main, NOON)
         of.decide(Pause(by=ANN, kill=True), NOON)
         assert of.main.paused_for is PausedFor.OPERATOR
-        assert told(of.redrive("bill", LATER)) == "the event continues when its instance is resumed"
+        assert refusal(of.redrive("bill", LATER)) == "the event continues when its instance is resumed"
 
 
 class TestNotRedriven:
@@ -491,11 +493,11 @@ class TestNotRedriven:
     def test_a_canceled_event_is_refused(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), NOON)
-        assert told(of.redrive("bill", LATER)) == "the event is CANCELED"
+        assert refusal(of.redrive("bill", LATER)) == "the event is CANCELED"
 
     def test_an_unknown_event_is_refused(self) -> None:
         assert (
-            told(life().decide(Redrive(seq=9, event_history=EventHistory(), by=ANN), LATER))
+            refusal(life().decide(Redrive(seq=9, event_history=EventHistory(), by=ANN), LATER))
             == "there is no such event"
         )
 

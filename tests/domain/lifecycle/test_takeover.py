@@ -44,7 +44,7 @@ def claimed(of: Life) -> Life:
 
 
 class TestTakingOver:
-    """A claim after an expired lease continues where the crashed runner stopped, under a higher fence."""
+    """A claim after an expired lease continues at the step of the crashed runner, under a higher fence."""
 
     def test_the_fence_rises_and_the_times_stay(self) -> None:
         of = claimed(life())
@@ -168,7 +168,7 @@ def die(of: Life, times: int) -> None:
 class TestCrashes:
     """ "A claim that takes over a lapsed lease without progress adds one." At five the event is given up."""
 
-    def test_each_crash_without_progress_counts(self) -> None:
+    def test_every_crash_without_progress_counts(self) -> None:
         of = claimed(life())
         die(of, 4)
         assert (of.running.progress.crashes, of.running.attempt, of.running.run) == (4, 1, 1)

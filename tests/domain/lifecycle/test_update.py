@@ -44,7 +44,7 @@ class TestData:
     """Description and attributes change; null removes an attribute; nothing else changes."""
 
     def test_attributes_are_merged_by_name(self) -> None:
-        of = life(asked=new(level="gold", seats=2))
+        of = life(request=new(level="gold", seats=2))
 
         of.decide(Update(by=ANN, description="d", attributes={"seats": None, "note": "n"}), NOON)
 
@@ -54,7 +54,7 @@ class TestData:
         assert (of.audit[-1].command, of.audit[-1].by) == ("update", "ann")
 
     def test_omitted_fields_stay_as_they_are(self) -> None:
-        of = life(asked=new(end_date="2027-01-01", level="gold"))
+        of = life(request=new(end_date="2027-01-01", level="gold"))
         before = of.instance
 
         of.decide(Update(by=ANN, description="d"), NOON)
@@ -64,7 +64,7 @@ class TestData:
         assert of.instance.events == before.events
 
     def test_an_update_without_a_difference_changes_nothing(self) -> None:
-        of = life(asked=new(level="gold"))
+        of = life(request=new(level="gold"))
 
         verdict = of.decide(Update(by=ANN, description="", attributes={"level": "gold", "x": None}), NOON)
 

@@ -1,4 +1,6 @@
-"""How events close and instances end. Source: contracts/core.md sections 3.6 and 3.8; design section 3."""
+"""Closing events, and canceling or completing instances. Source: contracts/core.md sections 3.6 and 3.8; design
+section 3.
+"""
 
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.model import InstanceStatus
@@ -12,7 +14,7 @@ NOON = at("2026-01-31T12:00")
 
 
 def canceled(entry: Json, *, attributes: Json = None, **config: Json) -> Life:
-    """A life canceled at noon, with one on-cancel task."""
+    """Return a life canceled at noon, with one on-cancel task."""
     of = life(
         strategy(parts={"onCancelTasks": [{"task": "part", **entry}]}, **config), new(**(attributes or {}))
     )
@@ -21,24 +23,24 @@ def canceled(entry: Json, *, attributes: Json = None, **config: Json) -> Life:
 
 
 class TestOnCancelEvents:
-    """Each on-cancel task becomes an event that may run after cancelation, if its `createIf` lets it."""
+    """Each on-cancel task creates an event that may run after the cancelation, if its `createIf` allows it."""
 
-    def test_dated_from_the_cancelation(self) -> None:
+    def test_the_delay_counts_from_the_cancelation(self) -> None:
         of = canceled({"delayBy": DAILY})
         event = of.event("part")
         assert of.open == [("part", "2026-02-01T12:00")]
         assert (event.kind, event.after_cancellation) == (EventKind.ON_CANCEL, True)
         assert (event.status, event.problem, event.created_cycle) == (EventStatus.PENDING, None, 1)
 
-    def test_without_a_delay_at_once(self) -> None:
+    def test_an_event_without_a_delay_is_due_at_once(self) -> None:
         assert canceled({}).open == [("part", "2026-01-31T12:00")]
 
-    def test_counted_from_an_attribute_where_the_delay_says_so(self) -> None:
+    def test_the_delay_can_count_from_an_attribute(self) -> None:
         delay = {"unit": "days", "amount": 1, "from": "end"}
         of = canceled({"delayBy": delay}, attributes={"end": "2026-05-01T00:00:00Z"})
         assert of.open == [("part", "2026-05-02T00:00")]
 
-    def test_an_attribute_without_a_date_leaves_it_at_the_cancelation_and_says_so(self) -> None:
+    def test_a_missing_attribute_leaves_the_cancelation_date_and_gets_a_note(self) -> None:
         of = canceled({"delayBy": {"unit": "days", "amount": 1, "from": "end"}})
         assert of.open == [("part", "2026-01-31T12:00")]
         assert of.event("part").problem == "delayBy: attribute 'end' is not a date"
@@ -48,34 +50,34 @@ class TestOnCancelEvents:
         delay = {**DAILY, "retryEventCallback": '{"unit": "hours", "amount": 2}'}
         assert canceled({"delayBy": delay}).open == [("part", "2026-01-31T14:00")]
 
-    def test_one_that_cannot_falls_back_to_the_delays_own_and_is_noted(self) -> None:
+    def test_a_broken_callback_leaves_the_delta_and_gets_a_note(self) -> None:
         delay = {**DAILY, "retryEventCallback": '{"unit": "weeks", "amount": 2}'}
         of = canceled({"delayBy": delay})
         assert of.open == [("part", "2026-02-01T12:00")]
         assert of.event("part").problem == "retryEventCallback: 'weeks' is not a unit"
 
-    def test_a_condition_that_holds_creates_it(self) -> None:
+    def test_a_true_condition_creates_the_event(self) -> None:
         of = canceled({"createIf": "attributes.optIn == true"}, attributes={"optIn": True})
         assert of.open == [("part", "2026-01-31T12:00")]
 
-    def test_one_that_does_not_hold_creates_nothing(self) -> None:
+    def test_a_false_condition_creates_nothing(self) -> None:
         of = canceled({"createIf": "attributes.optIn == true"}, attributes={"optIn": False})
         assert of.open == []
 
-    def test_one_that_cannot_be_evaluated_creates_it_on_hold_with_the_problem(self) -> None:
+    def test_a_broken_condition_creates_the_event_onhold_with_the_problem(self) -> None:
         of = canceled({"createIf": "attributes.optIn == true"})
         event = of.event("part")
         assert event.status is EventStatus.ONHOLD
         assert event.problem is not None
         assert event.problem.startswith("createIf: ")
 
-    def test_on_hold_where_the_entry_says_manual(self) -> None:
+    def test_a_manual_entry_is_onhold(self) -> None:
         assert canceled({"manualTrigger": True}).event("part").status is EventStatus.ONHOLD
 
-    def test_on_hold_where_everything_is_manual(self) -> None:
+    def test_every_event_of_a_manual_strategy_is_onhold(self) -> None:
         assert canceled({}, manualTrigger=True).event("part").status is EventStatus.ONHOLD
 
-    def test_an_operator_may_run_one_on_hold_although_the_instance_is_canceled(self) -> None:
+    def test_an_operator_may_run_an_onhold_event_of_a_canceled_instance(self) -> None:
         of = canceled({"manualTrigger": True})
         of.decide(Execute(seq=2, by=ANN), NOON)
         of.run(of.event("part"), NOON)
@@ -83,44 +85,44 @@ class TestOnCancelEvents:
 
 
 class TestCompletion:
-    """COMPLETED when the plan has ended and the last dated event has closed."""
+    """ "Without a next cycle, an instance is COMPLETED when its last dated event closes"."""
 
-    def on_hold(self, **asked: str) -> Life:
-        """A bill, and a greeting that waits for an operator."""
+    def with_onhold(self, **request: str) -> Life:
+        """Return a bill, and a greeting that waits for an operator."""
         parts = {"onCreateTasks": [{"task": "greet", "manualTrigger": True}]}
-        return life(strategy(parts=parts), new(**asked))
+        return life(strategy(parts=parts), new(**request))
 
-    def test_what_waits_for_an_operator_is_canceled_then(self) -> None:
-        of = self.on_hold(end_date="2026-02-15")
+    def test_an_onhold_event_is_canceled_at_completion(self) -> None:
+        of = self.with_onhold(end_date="2026-02-15")
         of.run(of.main, NOON)
         assert of.closed == [("bill", "PROCESSED"), ("greet", "CANCELED")]
         assert of.records[1].why == "the plan has ended"
         assert (of.instance.status, stop_of(of.instance).drained_at) == (InstanceStatus.COMPLETED, NOON)
         assert (stop_of(of.instance).by, of.instance.stop_note) == ("engine", "the plan has ended")
 
-    def test_not_while_the_plan_goes_on(self) -> None:
-        of = self.on_hold()
+    def test_an_instance_with_a_plan_is_not_completed(self) -> None:
+        of = self.with_onhold()
         of.run(of.main, NOON)
         assert of.instance.status is InstanceStatus.ACTIVE
 
-    def test_not_while_paused(self) -> None:
-        of = life(asked=new(end_date="2026-02-15"))
+    def test_a_paused_instance_is_not_completed(self) -> None:
+        of = life(request=new(end_date="2026-02-15"))
         of.claim(of.main, NOON)
         of.decide(Pause(by=ANN), NOON)
         of.conclude(succeeded(), NOON)
         assert of.instance.status is InstanceStatus.PAUSED
 
-    def test_a_completed_instance_is_asked_nothing_more(self) -> None:
-        of = life(asked=new(end_date="2026-02-15"))
+    def test_a_completed_instance_has_no_events(self) -> None:
+        of = life(request=new(end_date="2026-02-15"))
         of.run(of.main, NOON)
         assert of.instance.events == ()
         assert of.instance.plan.has_ended
 
 
 class TestFinish:
-    """Where only events on hold are left, the end date completes the instance."""
+    """If only events on hold are left, the end date completes the instance."""
 
-    def test_once_it_has_come(self) -> None:
+    def test_the_end_date_completes_the_instance(self) -> None:
         of = life(strategy(manualTrigger=True), new(end_date="2026-06-30"))
         of.decide(Finish(), at("2026-06-30"))
         assert of.instance.status is InstanceStatus.COMPLETED
@@ -128,24 +130,24 @@ class TestFinish:
         (entry,) = of.audit
         assert (entry.by, entry.command) == ("engine", "finish")
 
-    def test_not_before(self) -> None:
+    def test_nothing_is_completed_before_the_end_date(self) -> None:
         of = life(strategy(manualTrigger=True), new(end_date="2026-06-30"))
         assert of.decide(Finish(), at("2026-06-29")) == AlreadyThere(instance=of.instance)
 
-    def test_not_while_something_may_still_run(self) -> None:
-        of = life(asked=new("2026-06-01", end_date="2026-06-30"))
+    def test_an_instance_with_a_dated_event_is_not_completed(self) -> None:
+        of = life(request=new("2026-06-01", end_date="2026-06-30"))
         assert of.decide(Finish(), at("2026-07-01")) == AlreadyThere(instance=of.instance)
 
 
 class TestFinalStatuses:
-    """Nothing leaves a final status any more."""
+    """No status follows a final one."""
 
-    def test_of_an_event(self) -> None:
+    def test_event_statuses_that_are_final(self) -> None:
         assert [status.value for status in EventStatus if status.is_final] == [
             "PROCESSED",
             "FAILED",
             "CANCELED",
         ]
 
-    def test_of_an_instance(self) -> None:
+    def test_instance_statuses_that_are_final(self) -> None:
         assert [status.value for status in InstanceStatus if status.is_final] == ["CANCELED", "COMPLETED"]

@@ -1,4 +1,4 @@
-"""What a plan will bring. Source: contracts/core.md sections 1.1 (S4) and 5; design section 4."""
+"""Simulation and forecast. Source: design section 4; contracts/core.md sections 1.1 (S4) and 5."""
 
 import re
 from datetime import timedelta
@@ -41,7 +41,7 @@ def simulated(of: Strategy, start: str, *, cycles: int, **attributes: Json) -> S
 
 
 def dates(cycles: tuple[ForeseenCycle, ...]) -> list[tuple[int, list[str]]]:
-    """Of every cycle its number and its dates, the leading-up ones first."""
+    """Return the number and dates of each cycle, the leading-up ones first."""
     return [
         (foreseen.cycle, shown(*(event.date for event in (*foreseen.leading_up, foreseen.main))))
         for foreseen in cycles
@@ -49,9 +49,9 @@ def dates(cycles: tuple[ForeseenCycle, ...]) -> list[tuple[int, list[str]]]:
 
 
 class TestSimulation:
-    """A fictitious instance, its start date taken as now."""
+    """ "Simulation takes its `startDate` as now, so no date of it is missed"."""
 
-    def test_a_first_cycle_reset_to_before_the_start_is_late_as_in_a_living_instance(self) -> None:
+    def test_a_first_cycle_reset_to_before_the_start_is_missed(self) -> None:
         back = {"unit": "minutes", "amount": 1, "resetTo": {"day": 1}}
         of = strategy(calendar(DAILY), initial_delay=back)
 
@@ -61,7 +61,7 @@ class TestSimulation:
         assert dates(found.cycles) == [(30, ["2026-01-30T12:01"]), (31, ["2026-01-31T12:01"])]
         assert (lived.instance.plan.cycle, shown(lived.main.date)) == (30, ["2026-01-30T12:01"])
 
-    def test_the_gym(self) -> None:
+    def test_the_gym_membership_is_simulated(self) -> None:
         found = simulated(example("gym-membership"), "2026-02-24T18:45:10", cycles=3, **MEMBER)
         assert shown(*(event.date for event in found.on_create)) == ["2026-02-24T18:50:10"]
         assert dates(found.cycles) == [
@@ -71,7 +71,7 @@ class TestSimulation:
         ]
         assert found.ended is None
 
-    def test_the_water_filter(self) -> None:
+    def test_the_water_filter_is_simulated(self) -> None:
         found = simulated(example("water-filter-refill"), "2026-01-31T10:00", cycles=5)
         assert dates(found.cycles) == [
             (1, ["2026-01-31T10:00"]),
@@ -86,32 +86,32 @@ class TestSimulation:
         found = simulated(strategy(parts=parts), "2026-01-31", cycles=1)
         assert [(event.task, event.status) for event in found.on_create] == [("greet", EventStatus.PENDING)]
 
-    def test_where_the_plan_cannot_go_on_it_says_why(self) -> None:
+    def test_a_plan_that_cannot_continue_says_why(self) -> None:
         found = simulated(strategy(calendar(runOnCycle=1)), "2026-01-31", cycles=3)
         assert dates(found.cycles) == [(1, ["2026-01-31T00:00"])]
         assert found.ended == "no calendar for cycle 2"
 
-    def test_and_so_it_does_where_cron_has_fired_for_the_last_time(self) -> None:
+    def test_a_plan_after_its_last_fire_says_why(self) -> None:
         found = simulated(strategy(by_cron("0 0 9 1 1 ? 2027")), "2026-01-31", cycles=3)
         assert dates(found.cycles) == [(1, ["2027-01-01T09:00"])]
         assert found.ended == "the cron expression has no further date"
 
-    def test_attributes_that_do_not_fit_are_refused(self) -> None:
+    def test_invalid_attributes_are_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="the plan counts from it"):
             simulated(strategy(calendar({**MONTHLY, "from": "due"})), "2026-01-31", cycles=1)
 
-    def test_and_so_is_a_plan_without_a_first_cycle(self) -> None:
+    def test_a_plan_without_a_first_cycle_is_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="no calendar for cycle 1"):
             simulated(strategy(calendar(runOnCycle=2)), "2026-01-31", cycles=1)
 
 
 class TestForecast:
-    """The coming cycles of a living instance, the open one first."""
+    """The coming cycles of an existing instance, the open one first."""
 
     def foreseen(self, of: Life, *, now: str, cycles: int = 3) -> list[tuple[int, list[str]]]:
         return dates(forecast(of.strategy, of.instance, cycles=cycles, now=at(now)))
 
-    def test_from_the_open_cycle_on(self) -> None:
+    def test_the_forecast_begins_with_the_open_cycle(self) -> None:
         of = life(strategy(reminded()), new("2026-02-10"))
         assert self.foreseen(of, now="2026-02-01") == [
             (1, ["2026-02-07T00:00", "2026-02-10T00:00"]),
@@ -119,22 +119,22 @@ class TestForecast:
             (3, ["2026-04-07T00:00", "2026-04-10T00:00"]),
         ]
 
-    def test_it_changes_nothing(self) -> None:
-        of = life(asked=new("2026-02-10"))
+    def test_a_forecast_leaves_the_instance_unchanged(self) -> None:
+        of = life(request=new("2026-02-10"))
         before = of.instance
         self.foreseen(of, now="2026-05-01")
         assert of.instance == before
 
-    def test_no_more_than_asked_for(self) -> None:
-        of = life(asked=new("2026-02-10"))
+    def test_a_forecast_has_at_most_the_given_cycles(self) -> None:
+        of = life(request=new("2026-02-10"))
         assert [len(self.foreseen(of, now="2026-02-01", cycles=cycles)) for cycles in (0, 1, 2)] == [0, 1, 2]
 
-    def test_as_many_as_anybody_wants(self) -> None:
+    def test_a_forecast_can_have_any_number_of_cycles(self) -> None:
         of = life(strategy(calendar(DAILY)))
         assert len(self.foreseen(of, now="2026-01-31", cycles=1500)) == 1500
 
-    def test_up_to_the_end_date(self) -> None:
-        of = life(asked=new("2026-02-10", end_date="2026-03-31"))
+    def test_a_forecast_ends_at_the_end_date(self) -> None:
+        of = life(request=new("2026-02-10", end_date="2026-03-31"))
         assert self.foreseen(of, now="2026-02-01", cycles=9) == [
             (1, ["2026-02-10T00:00"]),
             (2, ["2026-03-10T00:00"]),
@@ -148,7 +148,7 @@ class TestForecast:
             (2, ["2026-02-28T00:00"]),
         ]
 
-    def test_a_run_that_outlasts_dates_is_followed_as_the_rule_says(self) -> None:
+    def test_dates_missed_during_a_run_fall_under_their_rule(self) -> None:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         assert self.foreseen(of, now="2026-04-15", cycles=2) == [
@@ -156,8 +156,8 @@ class TestForecast:
             (3, ["2026-03-31T00:00"]),
         ]
 
-    def test_an_open_event_that_is_too_late_gives_way(self) -> None:
-        of = life(asked=new("2026-02-10"))
+    def test_a_missed_open_event_is_replaced(self) -> None:
+        of = life(request=new("2026-02-10"))
         assert self.foreseen(of, now="2026-05-01", cycles=2) == [
             (3, ["2026-04-10T00:00"]),
             (4, ["2026-05-10T00:00"]),
@@ -168,40 +168,40 @@ class TestForecast:
         of.decide(Pause(by=ANN), at("2026-02-01"))
         assert self.foreseen(of, now="2026-02-15", cycles=1) == [(2, ["2026-03-10T00:00"])]
 
-    def test_a_parked_one_to_be_freed_now(self) -> None:
+    def test_a_blocked_instance_is_taken_to_be_released_now(self) -> None:
         of = life(strategy(onResume="skip"), new("2026-02-10"))
         before = of.main
         of.claim(before, at("2026-02-10"))
         of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), at("2026-02-10"))
         assert self.foreseen(of, now="2026-02-15", cycles=1) == [(2, ["2026-03-10T00:00"])]
 
-    def test_nothing_comes_of_a_plan_that_has_been_too_late_for_too_long(self) -> None:
+    def test_a_plan_with_too_many_missed_dates_has_no_forecast(self) -> None:
         of = life(strategy(calendar(DAILY)))
         assert self.foreseen(of, now="2030-01-01") == []
 
-    def test_nothing_comes_of_what_is_final(self) -> None:
+    def test_a_final_instance_has_no_forecast(self) -> None:
         of = life()
         of.decide(Cancel(by=ANN), at("2026-01-31"))
         assert self.foreseen(of, now="2026-01-31") == []
 
-    def test_nothing_comes_of_a_plan_that_has_ended(self) -> None:
+    def test_an_ended_plan_has_no_forecast(self) -> None:
         parts = {"onCreateTasks": [{"task": "greet"}]}
         of = life(strategy(initial_delay=DAILY, parts=parts), new(end_date="2026-01-31"))
         assert of.instance.status is InstanceStatus.ACTIVE
         assert self.foreseen(of, now="2026-01-31") == []
 
-    def test_a_plan_by_cron(self) -> None:
+    def test_a_cron_plan_is_forecast(self) -> None:
         of = life(strategy(by_cron("0 0 9 LW * ?")), new("2026-02-10"))
         assert self.foreseen(of, now="2026-02-10", cycles=2) == [
             (1, ["2026-02-27T09:00"]),
             (2, ["2026-03-31T09:00"]),
         ]
 
-    def test_one_to_its_last_fire(self) -> None:
+    def test_a_cron_plan_is_forecast_to_its_last_fire(self) -> None:
         of = life(strategy(by_cron("0 0 9 1 1 ? 2027-2028")))
         assert self.foreseen(of, now="2026-01-31") == [(1, ["2027-01-01T09:00"]), (2, ["2028-01-01T09:00"])]
 
-    def test_a_plan_that_breaks_off_is_foreseen_to_there(self) -> None:
+    def test_a_plan_that_breaks_off_is_forecast_to_there(self) -> None:
         of = life(strategy(calendar(runOnCycle=1)))
         assert self.foreseen(of, now="2026-01-31") == [(1, ["2026-01-31T00:00"])]
 
@@ -247,7 +247,7 @@ callbacks = st.lists(
 
 @st.composite
 def strategies(draw: st.DrawFn) -> Strategy:
-    """Strategies of all sorts that pass the checks on save."""
+    """Generate strategies that pass the checks on save."""
     entries = [calendar(**entry) for entry in draw(calendars)]
     entries += [calendar(after, runOnCycleCallback=source) for after, source in draw(callbacks)]
     entries += [
@@ -264,11 +264,11 @@ def strategies(draw: st.DrawFn) -> Strategy:
 
 
 class TestOneComputation:
-    """Simulation, forecast and the running engine plan the same dates."""
+    """ "One module computes dates: simulation, forecast and the running engine call the same functions"."""
 
     @settings(max_examples=100, deadline=None)
     @given(of=strategies(), days=st.integers(0, 1500), minutes=st.integers(0, 1439), late=st.integers(0, 50))
-    def test_the_engine_runs_what_was_simulated_and_foreseen(
+    def test_the_engine_runs_the_simulated_and_forecast_dates(
         self, of: Strategy, days: int, minutes: int, late: int
     ) -> None:
         start = at("2024-01-01") + timedelta(days=days, minutes=minutes)

@@ -1,4 +1,4 @@
-"""What becomes of dates that have passed unrun. Source: design section 4, late plans."""
+"""The rule for missed dates. Source: design section 4, missed dates."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ MINUTELY: Json = {"unit": "minutes", "amount": 1}
 
 
 def weekly(*, on_resume: str = "last", remind: bool = False, **config: Json) -> Strategy:
-    """Bills on 5, 12, 19, 26 January and so on, each with a reminder two days ahead if wanted."""
+    """Return bills on 5, 12, 19, 26 January and so on, optionally with a reminder two days before each."""
     ahead = {"leadingUpTasks": [{"task": "remind", "scheduleBefore": {"unit": "days", "amount": 2}}]}
     return strategy(calendar(WEEKLY, **(ahead if remind else {})), onResume=on_resume, **config)
 
@@ -42,17 +42,17 @@ def resumed(of: Life, *, paused: str, until: str, on_late: OnResume | None = Non
     return of.applied(Resume(by=ANN, on_late=on_late), at(until))
 
 
-def begun(of: Strategy | None = None, **asked: str) -> Life:
-    return life(of or weekly(), new("2026-01-05", **asked), now="2026-01-01")
+def begun(of: Strategy | None = None, **request: str) -> Life:
+    return life(of or weekly(), new("2026-01-05", **request), now="2026-01-01")
 
 
 def ranges(of: Life) -> list[tuple[int, int] | None]:
-    """The skipped cycles on record."""
+    """Return the skipped cycles on record."""
     return [record.skipped_cycles for record in of.records if record.event.is_main]
 
 
 class TestResumedBeforeTheDate:
-    """A pause that no date passed in changes nothing of the plan."""
+    """If no date is missed, a pause changes nothing of the plan."""
 
     @pytest.mark.parametrize("on_late", list(OnResume)[:3])
     def test_the_event_keeps_its_date(self, on_late: OnResume) -> None:
@@ -63,14 +63,14 @@ class TestResumedBeforeTheDate:
 
 
 class TestLast:
-    """`last`: the latest missed date runs once, at once; those before it are skipped."""
+    """`last`: "The latest missed date runs once, at once"."""
 
-    def test_one_missed_date_runs(self) -> None:
+    def test_a_single_missed_date_runs(self) -> None:
         of = begun()
         verdict = resumed(of, paused="2026-01-02", until="2026-01-08")
         assert (of.open, of.closed, verdict.skipped) == ([("bill", "2026-01-05T00:00")], [], None)
 
-    def test_of_three_the_latest_runs(self) -> None:
+    def test_the_latest_of_three_missed_dates_runs(self) -> None:
         of = begun()
         verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-19T00:00")]
@@ -79,26 +79,26 @@ class TestLast:
             task="bill", first_cycle=1, last_cycle=2, first_at=at("2026-01-05"), last_at=at("2026-01-12")
         )
 
-    def test_the_skipped_range_stands_on_the_record_of_the_event_that_was_replaced(self) -> None:
+    def test_the_record_of_the_replaced_event_has_the_skipped_range(self) -> None:
         of = begun()
         resumed(of, paused="2026-01-02", until="2026-01-20")
         (record,) = of.records
         assert (record.event.seq, record.event.status) == (1, EventStatus.CANCELED)
         assert (record.skipped_cycles, record.why) == ((1, 2), "skipped: its date has passed")
 
-    def test_the_plan_goes_on_from_there(self) -> None:
+    def test_the_plan_continues_from_the_latest_missed_date(self) -> None:
         of = begun()
         resumed(of, paused="2026-01-02", until="2026-01-20")
         of.run(of.main, at("2026-01-20"))
         assert of.open == [("bill", "2026-01-26T00:00")]
         assert of.instance.plan.cycle == 4
 
-    def test_a_date_that_comes_this_very_moment_has_not_passed(self) -> None:
+    def test_a_date_equal_to_now_is_not_missed(self) -> None:
         of = begun()
         resumed(of, paused="2026-01-02", until="2026-01-12")
         assert of.open == [("bill", "2026-01-05T00:00")]
 
-    def test_where_a_later_date_cannot_be_computed_the_one_before_it_is_the_latest(self) -> None:
+    def test_the_date_before_an_error_is_the_latest(self) -> None:
         third = calendar(
             WEEKLY, key="third", runOnCycle=3, nextCycleDateCallback="timestamp(string(attributes.due))"
         )
@@ -106,7 +106,7 @@ class TestLast:
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-12T00:00")]
 
-    def test_leading_up_events_of_skipped_cycles_go_and_overdue_ones_do_not_come(self) -> None:
+    def test_reminders_of_skipped_cycles_close_and_overdue_ones_are_left_out(self) -> None:
         of = begun(weekly(remind=True))
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-19T00:00")]
@@ -115,9 +115,9 @@ class TestLast:
 
 
 class TestAll:
-    """`all`: each missed date runs, one after another."""
+    """`all`: "Each runs, one after another"."""
 
-    def test_each_one_runs(self) -> None:
+    def test_every_missed_date_runs(self) -> None:
         of = begun(weekly(on_resume="all"))
         verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
         ran = []
@@ -133,7 +133,7 @@ class TestAll:
         assert (verdict.skipped, ranges(of)) == (None, [None, None, None])
 
     @pytest.mark.parametrize("usual", ["last", "skip"])
-    def test_a_resume_that_says_so_counts_until_the_plan_has_caught_up(self, usual: str) -> None:
+    def test_a_resume_with_all_counts_until_the_plan_has_caught_up(self, usual: str) -> None:
         of = begun(weekly(on_resume=usual))
         resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
         for date in ("2026-01-05T00:00", "2026-01-12T00:00", "2026-01-19T00:00"):
@@ -144,7 +144,7 @@ class TestAll:
         assert of.instance.plan.on_late is None
         assert ranges(of) == [None, None, None]
 
-    def test_a_second_pause_meanwhile_does_not_change_that(self) -> None:
+    def test_a_second_pause_keeps_the_rule_of_the_resume(self) -> None:
         of = begun(weekly(on_resume="last"))
         resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
         of.run(of.main, at("2026-01-20"))
@@ -163,12 +163,12 @@ class TestAll:
             ),
         )
 
-    def test_without_missed_dates_it_counts_for_nothing(self) -> None:
+    def test_a_resume_without_missed_dates_sets_no_rule(self) -> None:
         of = begun()
         resumed(of, paused="2026-01-02", until="2026-01-03", on_late=OnResume.ALL)
         assert of.instance.plan.on_late is None
 
-    def test_their_overdue_reminders_do_not(self) -> None:
+    def test_overdue_reminders_do_not_run(self) -> None:
         of = begun(weekly(on_resume="all", remind=True))
         resumed(of, paused="2026-01-02", until="2026-01-20")
         of.claim(of.event("remind"), at("2026-01-20"))
@@ -176,16 +176,16 @@ class TestAll:
         of.run(of.main, at("2026-01-20"))
         assert of.open == [("bill", "2026-01-12T00:00")]
 
-    def test_no_number_of_dates_is_too_many(self) -> None:
+    def test_every_number_of_missed_dates_may_run(self) -> None:
         of = begun(strategy(calendar(MINUTELY), onResume="all"))
         resumed(of, paused="2026-01-02", until="2026-03-01")
         assert of.open == [("bill", "2026-01-05T00:00")]
 
 
 class TestSkip:
-    """`skip`: none runs; the plan goes on with its first future date."""
+    """`skip`: "None runs; the plan continues with the first future date"."""
 
-    def test_of_three_none_runs(self) -> None:
+    def test_none_of_three_missed_dates_runs(self) -> None:
         of = begun(weekly(on_resume="skip"))
         verdict = resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-26T00:00")]
@@ -193,22 +193,22 @@ class TestSkip:
         assert verdict.skipped is not None
         assert verdict.skipped.last_at == at("2026-01-19")
 
-    def test_one_that_fell_due_during_the_pause_is_skipped(self) -> None:
+    def test_an_event_that_fell_due_during_the_pause_is_skipped(self) -> None:
         of = begun(weekly(on_resume="skip"))
         resumed(of, paused="2026-01-02", until="2026-01-06")
         assert (of.open, ranges(of)) == ([("bill", "2026-01-12T00:00")], [(1, 1)])
 
-    def test_one_that_was_merely_late_when_the_pause_came_runs(self) -> None:
+    def test_an_event_that_was_late_before_the_pause_runs(self) -> None:
         of = begun(weekly(on_resume="skip"))
         resumed(of, paused="2026-01-05T00:00:01", until="2026-01-06")
         assert (of.open, of.closed) == ([("bill", "2026-01-05T00:00")], [])
 
-    def test_but_not_if_a_later_date_has_passed_as_well(self) -> None:
+    def test_a_late_event_is_skipped_if_a_later_date_has_passed(self) -> None:
         of = begun(weekly(on_resume="skip"))
         resumed(of, paused="2026-01-05T00:00:01", until="2026-01-13")
         assert (of.open, ranges(of)) == ([("bill", "2026-01-19T00:00")], [(1, 2)])
 
-    def test_reminders_of_the_next_date_come(self) -> None:
+    def test_reminders_of_the_next_date_run(self) -> None:
         of = begun(weekly(on_resume="skip", remind=True))
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("remind", "2026-01-24T00:00"), ("bill", "2026-01-26T00:00")]
@@ -222,7 +222,7 @@ class TestSkip:
         )
         assert of.audit[-1].to_state == InstanceStatus.CANCELED
 
-    def test_also_further_down_the_plan(self) -> None:
+    def test_an_error_further_down_the_plan_cancels_the_instance(self) -> None:
         of = begun(
             strategy(calendar(WEEKLY, runOnCycle=1), calendar(WEEKLY, key="b", runOnCycle=2), onResume="skip")
         )
@@ -231,7 +231,7 @@ class TestSkip:
 
 
 class TestShift:
-    """`shift`: the plan moves by the standstill, and what of its open cycle has not begun moves with it."""
+    """`shift`: "The plan moves by the downtime", together with the events of its open cycle that have not begun."""
 
     def shifted(self, of: Life, *, paused: str = "2026-01-02", until: str = "2026-01-20") -> Applied:
         return resumed(of, paused=paused, until=until, on_late=OnResume.SHIFT)
@@ -246,7 +246,7 @@ class TestShift:
         ]
         assert (of.closed, verdict.skipped, of.instance.plan.cycle) == ([], None, 1)
 
-    def test_the_plan_goes_on_from_there_on_a_day_asked_for_anew(self) -> None:
+    def test_the_plan_continues_from_the_shifted_date_with_a_new_anchor_day(self) -> None:
         of = life(strategy(), new("2026-01-31"), now="2026-01-01")
         self.shifted(of, paused="2026-01-10", until="2026-01-13T06:00")
         assert of.open == [("bill", "2026-02-03T06:00")]
@@ -255,7 +255,7 @@ class TestShift:
         of.run(of.main, at("2026-02-03T06:00"))
         assert of.open == [("bill", "2026-03-03T06:00")]
 
-    def test_what_has_begun_stays_while_the_plan_behind_it_moves(self) -> None:
+    def test_a_begun_event_stays_while_the_plan_after_it_moves(self) -> None:
         of = begun()
         of.run(of.main, at("2026-01-06"), ended(Ending.RETRY, at("2026-01-06")))
         self.shifted(of, paused="2026-01-06T00:30", until="2026-01-07T00:30")
@@ -263,43 +263,43 @@ class TestShift:
         of.run(of.main, at("2026-01-07T00:30"))
         assert of.open == [("bill", "2026-01-13T00:00")]
 
-    def test_on_create_events_stay(self) -> None:
+    def test_on_create_events_are_not_shifted(self) -> None:
         parts = {"onCreateTasks": [{"task": "greet", "delayBy": DAILY}]}
         of = begun(strategy(calendar(WEEKLY), parts=parts))
         self.shifted(of, until="2026-01-03")
         assert of.open == [("greet", "2026-01-06T00:00"), ("bill", "2026-01-06T00:00")]
 
-    def test_what_an_operator_told_to_run_runs(self) -> None:
+    def test_an_event_queued_by_an_operator_is_not_shifted(self) -> None:
         of = begun()
         of.decide(Pause(by=ANN), at("2026-01-02"))
         of.decide(Execute(seq=1, by=ANN), at("2026-01-03"))
         of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-04"))
         assert of.main.due_at == at("2026-01-03")
 
-    def test_what_waits_for_an_operator_moves(self) -> None:
+    def test_an_onhold_event_is_shifted(self) -> None:
         of = begun(weekly(manualTrigger=True))
         self.shifted(of, until="2026-01-03")
         assert (of.open, of.main.status) == ([("bill", "2026-01-06T00:00")], EventStatus.ONHOLD)
 
-    def test_a_date_moved_beyond_the_end_date_does_not_come(self) -> None:
+    def test_a_date_shifted_past_the_end_date_is_closed(self) -> None:
         of = begun(weekly(remind=True), end_date="2026-01-10")
         self.shifted(of)
         assert of.closed == [("remind", "CANCELED"), ("bill", "CANCELED")]
         assert of.record("bill").why == "shifted past the end date"
         assert of.instance.status is InstanceStatus.COMPLETED
 
-    def test_one_moved_up_to_it_does(self) -> None:
+    def test_a_date_shifted_to_the_end_date_stays(self) -> None:
         of = begun(end_date="2026-01-06")
         self.shifted(of, until="2026-01-03")
         assert of.open == [("bill", "2026-01-06T00:00")]
 
-    def test_one_that_has_begun_runs_on_beyond_it(self) -> None:
+    def test_a_begun_event_runs_past_the_end_date(self) -> None:
         of = begun(end_date="2026-01-06")
         of.run(of.main, at("2026-01-06"), ended(Ending.RETRY, at("2026-01-06")))
         self.shifted(of, paused="2026-01-06T00:30", until="2026-01-20")
         assert of.open == [("bill", "2026-01-06T01:00")]
 
-    def test_a_plan_that_never_had_a_date_has_nothing_to_move(self) -> None:
+    def test_a_plan_without_a_date_is_not_shifted(self) -> None:
         parts = {"onCreateTasks": [{"task": "greet"}]}
         of = begun(strategy(initial_delay=DAILY, parts=parts), end_date="2026-01-05")
         self.shifted(of)
@@ -314,7 +314,7 @@ class TestShift:
 
 
 class TestCron:
-    """The rule for late plans is the same for plans by cron; only `shift` would move them off their dates."""
+    """The rule is the same for cron plans, except that `shift` is refused."""
 
     @pytest.mark.parametrize(
         ("on_resume", "goes_on", "skipped"),
@@ -324,12 +324,14 @@ class TestCron:
             ("skip", "2026-01-26T00:00", [(1, 3)]),
         ],
     )
-    def test_the_three_ways(self, on_resume: str, goes_on: str, skipped: list[tuple[int, int]]) -> None:
+    def test_the_rule_applies_to_cron(
+        self, on_resume: str, goes_on: str, skipped: list[tuple[int, int]]
+    ) -> None:
         of = begun(strategy(by_cron("0 0 * * MON"), onResume=on_resume))
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert (of.open, ranges(of)) == ([("bill", goes_on)], skipped)
 
-    def test_shift_is_refused(self) -> None:
+    def test_shift_of_a_cron_plan_is_refused(self) -> None:
         of = begun(strategy(by_cron("0 0 * * MON")))
         of.decide(Pause(by=ANN), at("2026-01-02"))
         verdict = of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-20"))
@@ -337,43 +339,43 @@ class TestCron:
         assert (verdict.rule, verdict.why) == ("shift", "a plan dated by cron cannot be shifted")
         assert of.instance.status is InstanceStatus.PAUSED
 
-    def test_where_another_calendar_has_the_open_cycle_that_moves(self) -> None:
+    def test_an_open_cycle_of_another_calendar_can_be_shifted(self) -> None:
         of = begun(strategy(calendar(runOnCycle=1), by_cron("0 0 * * MON", key="b")))
         resumed(of, paused="2026-01-02", until="2026-01-04", on_late=OnResume.SHIFT)
         assert of.open == [("bill", "2026-01-07T00:00")]
 
-    def test_where_a_callback_may_have_chosen_it_nothing_moves(self) -> None:
+    def test_a_cycle_that_a_callback_may_have_dated_by_cron_cannot_be_shifted(self) -> None:
         chosen = by_cron("0 0 * * MON", key="b", runOnCycleCallback="cycle > 1")
         of = begun(strategy(calendar(), chosen))
         of.decide(Pause(by=ANN), at("2026-01-02"))
         assert isinstance(of.decide(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-04")), Refused)
 
-    def test_one_that_is_never_chosen_is_no_hindrance(self) -> None:
+    def test_a_cron_calendar_that_is_never_chosen_allows_a_shift(self) -> None:
         of = begun(strategy(calendar(), by_cron("0 0 * * MON", key="b")))
         resumed(of, paused="2026-01-02", until="2026-01-04", on_late=OnResume.SHIFT)
         assert of.open == [("bill", "2026-01-07T00:00")]
 
     @pytest.mark.parametrize("on_resume", ["last", "all"])
-    def test_the_last_fire_of_all_runs_late_and_then_the_plan_is_done(self, on_resume: str) -> None:
+    def test_the_last_fire_runs_late_and_the_plan_ends(self, on_resume: str) -> None:
         of = begun(strategy(by_cron("0 0 0 5 1 ? 2026"), onResume=on_resume))
         resumed(of, paused="2026-01-02", until="2026-03-01")
         assert of.open == [("bill", "2026-01-05T00:00")]
         of.run(of.main, at("2026-03-01"))
         assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.COMPLETED, None)
 
-    def test_or_is_skipped_and_the_plan_is_done(self) -> None:
+    def test_the_last_fire_is_skipped_and_the_plan_ends(self) -> None:
         of = begun(strategy(by_cron("0 0 0 5,6 1 ? 2026"), onResume="skip"))
         resumed(of, paused="2026-01-02", until="2026-03-01")
         assert (of.instance.status, ranges(of)) == (InstanceStatus.COMPLETED, [(1, 2)])
 
-    def test_an_end_date_ends_it(self) -> None:
+    def test_an_end_date_ends_the_cron_plan(self) -> None:
         of = begun(strategy(by_cron("0 0 * * MON")), end_date="2026-01-12")
         of.run(of.main, at("2026-01-05"))
         assert of.open == [("bill", "2026-01-12T00:00")]
         of.run(of.main, at("2026-01-12"))
         assert of.instance.status is InstanceStatus.COMPLETED
 
-    def test_a_thousand_dates_are_walked_and_not_one_more(self) -> None:
+    def test_at_most_a_thousand_fires_are_examined(self) -> None:
         of = begun(strategy(by_cron("* * * * *")))
         resumed(of, paused="2026-01-02", until="2026-01-05T16:40")
         assert (of.open, ranges(of)) == ([("bill", "2026-01-05T16:39")], [(1, 999)])
@@ -384,37 +386,37 @@ class TestCron:
         assert verdict.rule == "too-many-missed"
 
 
-class TestWhoDecides:
-    """The resume call's own choice comes before the strategy's."""
+class TestPrecedence:
+    """If the resume call has a rule, it wins over the strategy's."""
 
-    def test_the_calls_choice(self) -> None:
+    def test_the_rule_of_the_call_applies(self) -> None:
         of = begun(weekly(on_resume="skip"))
         resumed(of, paused="2026-01-02", until="2026-01-20", on_late=OnResume.ALL)
         assert of.open == [("bill", "2026-01-05T00:00")]
 
-    def test_else_the_strategys(self) -> None:
+    def test_the_rule_of_the_strategy_applies_otherwise(self) -> None:
         of = begun(weekly(on_resume="skip"))
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-26T00:00")]
 
 
-class TestWhatStays:
-    """An open main event that has begun, that an operator has in hand, or that is merely late."""
+class TestKeptEvents:
+    """An open main event that has begun, is on hold or queued by an operator, or is merely late, stays."""
 
     @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
-    def test_one_that_has_begun_goes_on(self, on_resume: str) -> None:
+    def test_a_begun_event_continues(self, on_resume: str) -> None:
         of = begun(weekly(on_resume=on_resume))
         of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-05")))
         resumed(of, paused="2026-01-05T00:30", until="2026-01-20")
         assert of.open == [("bill", "2026-01-05T01:00")]
 
     @pytest.mark.parametrize("on_resume", ["last", "skip"])
-    def test_one_on_hold_waits_on(self, on_resume: str) -> None:
+    def test_an_onhold_event_still_waits(self, on_resume: str) -> None:
         of = begun(weekly(on_resume=on_resume, manualTrigger=True))
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-05T00:00")]
 
-    def test_one_told_to_run_runs(self) -> None:
+    def test_an_event_queued_by_an_operator_runs(self) -> None:
         of = begun(weekly(on_resume="skip"))
         of.decide(Pause(by=ANN), at("2026-01-02"))
         of.decide(Execute(seq=1, by=ANN), at("2026-01-06"))
@@ -428,7 +430,7 @@ class TestAfterAnOutage:
     """Nothing was paused, but nothing ran: the rule is applied before a claim."""
 
     @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
-    def test_an_event_merely_late_runs(self, on_resume: str) -> None:
+    def test_a_late_event_runs_after_an_outage(self, on_resume: str) -> None:
         of = begun(weekly(on_resume=on_resume))
         of.claim(of.main, at("2026-01-11"))
         assert of.running.seq == 1
@@ -437,7 +439,7 @@ class TestAfterAnOutage:
         ("on_resume", "goes_on", "skipped"),
         [("last", "2026-01-19T00:00", (1, 2)), ("skip", "2026-01-26T00:00", (1, 3))],
     )
-    def test_with_later_dates_missed_too_it_is_replaced(
+    def test_a_late_event_is_replaced_if_later_dates_were_missed(
         self, on_resume: str, goes_on: str, skipped: tuple[int, int]
     ) -> None:
         of = begun(weekly(on_resume=on_resume))
@@ -447,7 +449,7 @@ class TestAfterAnOutage:
         assert (of.open, ranges(of)) == ([("bill", goes_on)], [skipped])
         assert of.instance.lease is None
 
-    def test_a_date_beyond_the_end_date_is_no_later_date(self) -> None:
+    def test_a_date_after_the_end_date_is_no_later_date(self) -> None:
         of = begun(weekly(on_resume="skip"), end_date="2026-01-10")
         of.run(of.main, at("2026-01-20"))
         assert of.closed == [("bill", "PROCESSED")]
@@ -455,7 +457,7 @@ class TestAfterAnOutage:
 
 
 class TestAfterALongRun:
-    """A retry or a wait that outlasts the next dates: the rule is applied when the next cycle is planned."""
+    """If a retry or a wait outlasts the next dates, the rule is applied when the next cycle is planned."""
 
     @pytest.mark.parametrize(
         ("on_resume", "goes_on", "skipped"),
@@ -465,7 +467,7 @@ class TestAfterALongRun:
             ("skip", "2026-02-02T00:00", (2, 4)),
         ],
     )
-    def test_the_passed_dates_are_treated_as_the_strategy_says(
+    def test_missed_dates_fall_under_the_strategys_rule(
         self, on_resume: str, goes_on: str, skipped: tuple[int, int] | None
     ) -> None:
         of = begun(weekly(on_resume=on_resume))
@@ -474,7 +476,7 @@ class TestAfterALongRun:
         assert of.open == [("bill", goes_on)]
         assert [entry for entry in ranges(of) if entry] == ([] if skipped is None else [skipped])
 
-    def test_a_skipped_range_has_a_record_of_its_own(self) -> None:
+    def test_a_skipped_range_has_its_own_record(self) -> None:
         of = begun()
         of.claim(of.main, at("2026-01-05"))
         of.run(of.main, at("2026-01-30"))
@@ -487,15 +489,15 @@ class TestAfterALongRun:
         assert (record.why, record.event.times.begun_at) == ("skipped: its date had passed", None)
         assert of.main.seq == record.event.seq + 1
 
-    def test_too_many_cancel_the_instance(self) -> None:
+    def test_too_many_missed_dates_cancel_the_instance(self) -> None:
         of = begun(strategy(calendar(MINUTELY)))
         of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-05")))
         of.run(of.main, at("2026-01-08"))
         assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
 
 
-class TestAParkedEvent:
-    """What fell due while the queue or the strategy was paused falls under the rule too."""
+class TestBlockedEvent:
+    """An event that fell due while the queue or the strategy was paused falls under the rule too."""
 
     def blocked(self, on_resume: str) -> Life:
         of = begun(weekly(on_resume=on_resume))
@@ -508,7 +510,7 @@ class TestAParkedEvent:
         ("on_resume", "goes_on"),
         [("last", "2026-01-05T00:00"), ("all", "2026-01-05T00:00"), ("skip", "2026-01-12T00:00")],
     )
-    def test_freed_soon(self, on_resume: str, goes_on: str) -> None:
+    def test_an_event_released_soon_follows_the_rule(self, on_resume: str, goes_on: str) -> None:
         of = self.blocked(on_resume)
         of.decide(Unblock(), at("2026-01-06"))
         assert of.open == [("bill", goes_on)]
@@ -517,28 +519,28 @@ class TestAParkedEvent:
         ("on_resume", "goes_on"),
         [("last", "2026-01-19T00:00"), ("all", "2026-01-05T00:00"), ("skip", "2026-01-26T00:00")],
     )
-    def test_freed_after_more_dates_have_passed(self, on_resume: str, goes_on: str) -> None:
+    def test_an_event_released_after_more_dates_follows_the_rule(self, on_resume: str, goes_on: str) -> None:
         of = self.blocked(on_resume)
         of.decide(Unblock(), at("2026-01-20"))
         assert of.open == [("bill", goes_on)]
 
-    def test_paused_as_well_it_counts_as_fallen_due_meanwhile(self) -> None:
+    def test_a_blocked_event_of_a_paused_instance_fell_due_meanwhile(self) -> None:
         of = self.blocked("skip")
         resumed(of, paused="2026-01-06", until="2026-01-07")
         assert of.open == [("bill", "2026-01-12T00:00")]
 
 
 class TestAThousandDates:
-    """At most 1,000 missed dates are walked."""
+    """ "At most 1,000 dates are walked"."""
 
-    def test_a_thousand_are_found(self) -> None:
+    def test_a_thousand_missed_dates_are_allowed(self) -> None:
         of = begun(strategy(calendar(MINUTELY)))
         resumed(of, paused="2026-01-02", until="2026-01-05T16:40")
         assert of.open == [("bill", "2026-01-05T16:39")]
         assert ranges(of) == [(1, 999)]
 
     @pytest.mark.parametrize("on_late", [OnResume.LAST, OnResume.SKIP])
-    def test_one_more_is_refused_and_the_instance_stays_paused(self, on_late: OnResume) -> None:
+    def test_more_than_a_thousand_are_refused_and_the_instance_stays_paused(self, on_late: OnResume) -> None:
         of = begun(strategy(calendar(MINUTELY)))
         of.decide(Pause(by=ANN), at("2026-01-02"))
         verdict = of.decide(Resume(by=ANN, on_late=on_late), at("2026-01-05T16:40:01"))
@@ -546,44 +548,44 @@ class TestAThousandDates:
         assert (verdict.rule, verdict.why) == ("too-many-missed", "more than 1000 planned dates were missed")
         assert of.instance.status is InstanceStatus.PAUSED
 
-    def test_at_creation_a_thousand_are_found_too(self) -> None:
+    def test_a_thousand_missed_dates_are_allowed_at_creation(self) -> None:
         of = life(strategy(calendar(MINUTELY)), new("2026-01-05"), now="2026-01-05T16:40")
         assert of.open == [("bill", "2026-01-05T16:39")]
 
 
 class TestEndDate:
-    """No cycle is planned after the end date; the instance completes when its last dated event closes."""
+    """ "No cycle is planned after `endDate`"; the instance completes when its last dated event closes."""
 
-    def test_the_last_missed_date_before_it_runs(self) -> None:
+    def test_the_last_missed_date_before_the_end_date_runs(self) -> None:
         of = begun(weekly(), end_date="2026-01-15")
         resumed(of, paused="2026-01-02", until="2026-02-20")
         assert (of.open, ranges(of)) == ([("bill", "2026-01-12T00:00")], [(1, 1)])
         of.run(of.main, at("2026-02-20"))
         assert of.instance.status is InstanceStatus.COMPLETED
 
-    def test_where_all_are_skipped_it_completes_at_once(self) -> None:
+    def test_an_instance_with_all_dates_skipped_completes_at_once(self) -> None:
         of = begun(weekly(on_resume="skip"), end_date="2026-01-15")
         resumed(of, paused="2026-01-02", until="2026-02-20")
         assert of.instance.status is InstanceStatus.COMPLETED
         assert (of.instance.plan.cycle, ranges(of)) == (2, [(1, 2)])
 
-    def test_retries_beyond_it_still_run(self) -> None:
+    def test_retries_after_the_end_date_still_run(self) -> None:
         of = begun(weekly(), end_date="2026-01-06")
         of.run(of.main, at("2026-01-05T23:30"), ended(Ending.RETRY, at("2026-01-05T23:30")))
         of.run(of.main, at("2026-01-06T00:30"))
         assert of.closed == [("bill", "PROCESSED")]
         assert of.instance.status is InstanceStatus.COMPLETED
 
-    def test_a_start_in_the_past_with_everything_skipped_completes(self) -> None:
+    def test_a_past_start_with_everything_skipped_completes(self) -> None:
         of = life(weekly(on_resume="skip"), new("2026-01-05", end_date="2026-01-15"), now="2026-02-20")
         assert of.instance.status is InstanceStatus.COMPLETED
         assert (of.instance.plan.cycle, ranges(of)) == (2, [(1, 2)])
 
 
-class TestEveryPauseOfAReminder:
-    """A reminder before its charge, whatever is missed."""
+class TestReminders:
+    """A reminder runs before its charge, whatever is missed."""
 
-    def test_a_reminder_missed_in_a_pause_runs_at_once_where_its_main_is_still_ahead(self) -> None:
+    def test_a_missed_reminder_runs_at_once_before_a_future_charge(self) -> None:
         of = life(strategy(reminded()), new("2026-02-10"), now="2026-01-31")
         resumed(of, paused="2026-02-01", until="2026-02-09")
         assert of.open == [("remind", "2026-02-07T00:00"), ("bill", "2026-02-10T00:00")]

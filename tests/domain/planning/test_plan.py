@@ -1,4 +1,4 @@
-"""How a plan goes on: opening cycles. Source: design section 4; contracts/core.md section 3.2."""
+"""Opening cycles. Source: design section 4; contracts/core.md section 3.2."""
 
 from dataclasses import replace
 
@@ -14,36 +14,36 @@ NOON = at("2026-01-31T12:00")
 
 
 def leading(before: Json, **attributes: Json) -> Life:
-    """A bill on 31 March with one leading-up event."""
+    """Return a bill on 31 March with one leading-up event."""
     entry = {"task": "remind", "scheduleBefore": before}
     return life(strategy(calendar(leadingUpTasks=[entry])), new("2026-03-31T10:30:15", **attributes))
 
 
 class TestLeadingUpEvents:
-    """They come with their main event, each so far ahead of it."""
+    """Leading-up events are created with their main event, each at its distance before it."""
 
-    def test_each_is_an_event_of_its_own(self) -> None:
+    def test_a_leading_up_event_is_separate_from_the_main_event(self) -> None:
         of = life(strategy(reminded()), new("2026-03-01"))
         event = of.event("remind")
         assert (event.kind, event.is_main, event.created_cycle) == (EventKind.LEADING_UP, False, 1)
         assert event.status is EventStatus.PENDING
 
-    def test_counted_back_from_the_main_date(self) -> None:
+    def test_the_date_counts_back_from_the_main_date(self) -> None:
         assert leading({"unit": "months", "amount": 1}).event("remind").date == at("2026-02-28T10:30:15")
 
-    def test_then_reset(self) -> None:
+    def test_a_reset_applies_after_counting_back(self) -> None:
         before = {"unit": "days", "amount": 2, "resetTo": {"hour": 8}}
         assert leading(before).event("remind").date == at("2026-03-29T08:30")
 
-    def test_or_back_from_an_attribute(self) -> None:
+    def test_the_date_can_count_back_from_an_attribute(self) -> None:
         of = leading({**DAILY, "from": "due"}, due="2026-03-20T00:00:00Z")
         assert of.event("remind").date == at("2026-03-19")
 
-    def test_with_a_distance_a_callback_supplies(self) -> None:
+    def test_a_callback_may_supply_the_distance(self) -> None:
         of = leading({**DAILY, "retryEventCallback": '{"unit": "hours", "amount": 6}'})
         assert of.event("remind").date == at("2026-03-31T04:30:15")
 
-    def test_without_a_usable_date_it_runs_with_its_main_event_and_says_why(self) -> None:
+    def test_an_event_without_a_usable_date_runs_with_its_main_event_and_says_why(self) -> None:
         of = life(
             strategy(
                 calendar(leadingUpTasks=[{"task": "remind", "scheduleBefore": {**DAILY, "from": "due"}}])
@@ -56,7 +56,7 @@ class TestLeadingUpEvents:
         assert of.event("remind").date == at("2026-02-28")
         assert of.event("remind").problem == "scheduleBefore: attribute 'due' is not a date"
 
-    def test_the_next_ones_come_when_the_main_event_closes(self) -> None:
+    def test_the_next_leading_up_events_are_created_when_the_main_event_closes(self) -> None:
         of = life(strategy(reminded(days=0)))
         of.run(of.event("remind"), at("2026-01-31"))
         assert of.open == [("bill", "2026-01-31T00:00")]
@@ -65,9 +65,9 @@ class TestLeadingUpEvents:
 
 
 class TestTheMainEvent:
-    """Every cycle has one; its calendar says which task it runs."""
+    """Every cycle has a main event; its calendar determines the task."""
 
-    def test_the_task_is_that_of_the_cycles_own_calendar(self) -> None:
+    def test_the_task_is_that_of_the_cycles_calendar(self) -> None:
         of = life(strategy(calendar(), calendar(key="second", task="part", runOnCycle=2)))
         of.run(of.main, NOON)
         assert of.open == [("part", "2026-02-28T00:00")]
@@ -87,11 +87,11 @@ class TestTheMainEvent:
         assert seen == [1, 2, 3]
 
 
-class TestAPlanThatHasEnded:
-    """After the end nothing is planned."""
+class TestEndedPlan:
+    """Nothing is planned when the plan has ended."""
 
     def test_another_main_event_closing_plans_nothing(self) -> None:
-        of = life(asked=new("2026-03-01", end_date="2026-03-15"))
+        of = life(request=new("2026-03-01", end_date="2026-03-15"))
         ended = changed(of.instance, has_ended=True)
         assert plan_next(of.strategy, ended, now=at("2026-03-02")).change.instance == ended
 

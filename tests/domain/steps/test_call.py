@@ -134,7 +134,7 @@ class TestRequest:
 
 
 class TestHeadersAndParameters:
-    """Null is left out. A value that cannot be sent, or would end the header, is refused."""
+    """Null is left out. A value is refused if it cannot be sent, or if it would end the header."""
 
     def test_null_values_are_left_out(self) -> None:
         sent = request({"headers": {"X-A": "{{attributes.a}}"}, "params": {"b": "{{attributes.b}}"}})
@@ -282,7 +282,7 @@ class TestRequestValidation:
     def test_a_rule_that_cannot_be_evaluated_refuses(self) -> None:
         assert "missing" in refusal(**self.with_rule("response.missing == 1.0"))
 
-    def test_only_the_first_problems_are_listed(self) -> None:
+    def test_only_the_first_problems_are_reported(self) -> None:
         names = [f"p{n}" for n in range(9)]
         schema = {"properties": {name: {"type": "string"} for name in names}, "additionalProperties": True}
         why = refusal(**self.with_rule(schema))

@@ -119,7 +119,7 @@ class TestAfterSuccess:
 
 
 class TestARuleThatCannotBeEvaluated:
-    """A callback rule that cannot be evaluated makes its step fail. "A failed step gives no directives"."""
+    """If a callback rule cannot be evaluated, its step fails. "A failed step gives no directives"."""
 
     def test_the_step_of_a_broken_rule_fails(self) -> None:
         run = journey(
@@ -186,7 +186,7 @@ class TestAfterAnError:
         assert run.intent.attempt == 1
         assert run.intent.failure is None
 
-    def test_a_broken_on_error_rule_does_not_match_and_is_noted(self) -> None:
+    def test_a_broken_on_error_rule_does_not_match_and_gets_a_note(self) -> None:
         run = journey(
             step(
                 "charge",
@@ -277,7 +277,7 @@ class TestBeforeARetry:
         run.succeeds()
         assert (run.end.how, run.end.failure) == (Ending.RETRY, failure)
 
-    def test_a_broken_on_before_retry_rule_does_not_match_and_is_noted(self) -> None:
+    def test_a_broken_on_before_retry_rule_does_not_match_and_gets_a_note(self) -> None:
         run = journey(
             step("charge", nextStepRules=[rule("onBeforeRetry", "mail", FAILS_TO_EVALUATE)]),
             step("mail"),
@@ -288,7 +288,7 @@ class TestBeforeARetry:
         (note,) = run.last.notes
         assert note.startswith("onBeforeRetry rule of charge: ")
 
-    def test_a_broken_retry_callback_is_noted(self) -> None:
+    def test_a_broken_retry_callback_gets_a_note(self) -> None:
         after = {**hours(2), "retryEventCallback": '{"unit": attributes.missing}'}
         run = journey(step("charge"), retry={"times": 1, "retryAfter": after}).fails()
 
@@ -525,14 +525,14 @@ class TestDelay:
 
         assert run.intent.not_before == NOON + 5 * HOUR
 
-    def test_a_delay_from_a_missing_date_counts_from_now_and_is_noted(self) -> None:
+    def test_a_delay_from_a_missing_date_counts_from_now_and_gets_a_note(self) -> None:
         run = journey(step("charge", nextStep="wait"), step("wait", delay={**hours(1), "from": "trialEnds"}))
         run.succeeds()
 
         assert run.intent.not_before == NOON + HOUR
         assert run.last.notes == ("delay of wait: from: attribute 'trialEnds' is not a date",)
 
-    def test_a_delay_beyond_every_date_is_ignored_and_noted(self) -> None:
+    def test_a_delay_beyond_every_date_is_ignored_and_gets_a_note(self) -> None:
         never = {"unit": "years", "amount": 999_999}
         run = journey(step("charge", nextStep="wait"), step("wait", delay=never)).succeeds()
 

@@ -79,18 +79,18 @@ class TestEveryRunEnds:
         self, document: dict[str, Any], outcomes: list[Outcome]
     ) -> None:
         run = Journey(document)
-        self.walk_to_the_end(run, outcomes)
+        self.run_to_the_end(run, outcomes)
         runs = 1
         while run.end.how is Ending.RETRY:
             run.retry()
-            self.walk_to_the_end(run, outcomes)
+            self.run_to_the_end(run, outcomes)
             runs += 1
             assert runs <= MAX_RUNS
 
         assert run.end.how is Ending.SUCCEEDED or run.end.failure is not None
         assert run.event.attempt <= 1 + MOST_RETRIES
 
-    def walk_to_the_end(self, run: Journey, outcomes: list[Outcome]) -> None:
+    def run_to_the_end(self, run: Journey, outcomes: list[Outcome]) -> None:
         visits = 0
         while isinstance(run.then, Intent):
             assert position(run.event_history, run.event) == run.then

@@ -252,7 +252,7 @@ class TestCallKeys:
     definite answer".
     """
 
-    def test_each_step_has_its_own_key(self) -> None:
+    def test_every_step_has_its_own_key(self) -> None:
         run = journey(step("charge", nextStep="mail"), step("mail"))
 
         assert (run.intent.call_key, run.intent.correlation_id) == ("i-1-1-1", "i-1.token0")

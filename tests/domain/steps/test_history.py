@@ -70,7 +70,7 @@ def past(of: Life, seq: int = 1) -> PastEvent:
     return found
 
 
-def told(of: Life) -> list[tuple[str, int, str]]:
+def step_outcomes(of: Life) -> list[tuple[str, int, str]]:
     return [(step.step, step.run, step.outcome.value) for step in past(of).steps]
 
 
@@ -79,17 +79,17 @@ class TestStepsOfAnEvent:
 
     def test_the_last_step_of_a_closed_event_is_in_its_record(self) -> None:
         of = run(life(strategy(steps=STEPS)), DONE, DONE)
-        assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "SUCCEEDED")]
+        assert step_outcomes(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "SUCCEEDED")]
         found = past(of)
         assert found.record == of.records[0]
         assert [step.entry is not None for step in found.steps] == [True, True]
 
-    def test_all_runs_are_listed_with_side_paths_and_passed_steps(self) -> None:
+    def test_all_runs_appear_with_side_paths_and_passed_steps(self) -> None:
         of = life(strategy(steps=STEPS, retry=retries(2)))
         run(of, DONE, DECLINED, DONE)
         run(of, SILENT, now="2026-01-31T13:00")
         run(of, DONE, now="2026-01-31T14:00")
-        assert told(of) == [
+        assert step_outcomes(of) == [
             ("call", 1, "SUCCEEDED"),
             ("tell", 1, "FAILED"),
             ("mail", 1, "SUCCEEDED"),
@@ -117,10 +117,10 @@ class TestStepsOfAnEvent:
         cached = past(of).steps[3]
         assert (cached.step, cached.intent, cached.entry) == ("call", None, None)
 
-    def test_the_current_step_of_a_running_event_is_under_way(self) -> None:
+    def test_the_current_step_of_a_running_event_is_running(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
-        assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "UNDER_WAY")]
+        assert step_outcomes(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "UNDER_WAY")]
         at_it = past(of).steps[-1]
         assert (at_it.intent is not None, at_it.entry) == (True, None)
 
@@ -129,36 +129,36 @@ class TestStepsOfAnEvent:
         run(of, DONE)
         assert of.instance.lease is not None
         of.claim(of.running, of.instance.lease.until)
-        assert told(of)[-1] == ("tell", 1, "CUT_OFF")
+        assert step_outcomes(of)[-1] == ("tell", 1, "CUT_OFF")
 
-    def test_the_step_after_a_takeover_is_under_way(self) -> None:
+    def test_the_step_after_a_takeover_is_running(self) -> None:
         of = life(strategy(steps=STEPS))
         of.claim(of.main, NOON)
         assert of.instance.lease is not None
         of.claim(of.running, of.instance.lease.until)
         of.step(DONE, LATER)
-        assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "UNDER_WAY")]
+        assert step_outcomes(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "UNDER_WAY")]
 
     def test_the_step_of_an_event_canceled_in_flight_is_cut_off(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         of.decide(CancelEvent(seq=1, by=ANN), LATER)
-        assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "CUT_OFF")]
+        assert step_outcomes(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "CUT_OFF")]
 
-    def test_the_next_step_of_a_released_event_is_not_listed(self) -> None:
+    def test_the_next_step_of_a_released_event_is_not_reported(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         of.decide(Wait(seq=1, fence=1, until=None, known_visits=1), LATER)
-        assert told(of) == [("call", 1, "SUCCEEDED")]
+        assert step_outcomes(of) == [("call", 1, "SUCCEEDED")]
 
     def test_a_step_in_doubt_is_cut_off(self) -> None:
         of = life(strategy(steps=STEPS))
         run(of, DONE)
         of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
-        assert told(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "CUT_OFF")]
+        assert step_outcomes(of) == [("call", 1, "SUCCEEDED"), ("tell", 1, "CUT_OFF")]
 
     def test_an_event_that_has_not_begun_has_no_steps(self) -> None:
-        assert told(life()) == []
+        assert step_outcomes(life()) == []
 
 
 class TestARunWithoutSteps:

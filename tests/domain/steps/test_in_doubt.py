@@ -81,7 +81,7 @@ class TestPolicy:
 
 
 class TestResolution:
-    """An operator's resolution wins over the method's setting."""
+    """If an operator has decided, the resolution wins over the method's setting."""
 
     @pytest.mark.parametrize("policy", ["retry", "pause", "fail"])
     def test_retry_sends_the_call_again_under_the_same_key(self, policy: str) -> None:

@@ -30,8 +30,8 @@ from shared.domain.strategy.model import InDoubt, Strategy
 from tests.factories import (
     NOON,
     Journey,
+    a_history,
     a_success,
-    a_trail,
     an_entry,
     an_error,
     an_event,
@@ -72,13 +72,13 @@ def at(strategy: Strategy, *entries: JournalEntry, attributes: dict[str, Any] | 
         strategy=strategy,
         instance=an_instance(attributes=attributes or {}),
         event=an_event(),
-        event_history=a_trail(*entries),
+        event_history=a_history(*entries),
         now=NOON,
         token="token",
     )
 
 
-def came_to(
+def outcome_of(
     call: CallOutcome | None, *, intent: Intent = INTENT, method: dict[str, Any] | None = None, **members: Any
 ) -> Outcome:
     """Return the outcome of the step ``charge`` with this answer to its call."""
@@ -87,7 +87,7 @@ def came_to(
 
 
 def controlled(callback: str, call: CallOutcome | None = None) -> Outcome:
-    return came_to(call or Answered(status=200, body={"n": 1}), controllerCallback=callback)
+    return outcome_of(call or Answered(status=200, body={"n": 1}), controllerCallback=callback)
 
 
 class TestClassification:
@@ -97,20 +97,20 @@ class TestClassification:
 
     @pytest.mark.parametrize("status", [200, 201, 204, 299])
     def test_a_2xx_answer_is_a_success(self, status: int) -> None:
-        assert came_to(Answered(status=status, body={"id": 7})) == a_success({"id": 7})
+        assert outcome_of(Answered(status=status, body={"id": 7})) == a_success({"id": 7})
 
     @pytest.mark.parametrize("status", [100, 199, 300, 302, 400, 404, 410, 429, 500, 503])
     def test_other_answers_are_definite_errors(self, status: int) -> None:
-        assert came_to(Answered(status=status, body={"code": 1})) == an_error(status, {"code": 1})
+        assert outcome_of(Answered(status=status, body={"code": 1})) == an_error(status, {"code": 1})
 
     def test_a_timeout_leaves_the_call_unanswered(self) -> None:
-        assert came_to(TimedOut(why="30 s have passed")) == Outcome(
+        assert outcome_of(TimedOut(why="30 s have passed")) == Outcome(
             success=False, error=StepError(message="no answer: 30 s have passed"), unanswered=True
         )
 
     @pytest.mark.parametrize("call", [Unreachable(why="no address"), AddressRefused(why="no address")])
     def test_a_call_that_was_not_sent_is_a_definite_error(self, call: CallOutcome) -> None:
-        assert came_to(call) == Outcome(success=False, error=StepError(message="no address"))
+        assert outcome_of(call) == Outcome(success=False, error=StepError(message="no address"))
 
     def test_a_call_that_cannot_be_built_is_a_definite_error(self) -> None:
         why = StepError(message="action call: no")
@@ -131,9 +131,9 @@ class TestClassification:
         body: list[Any] = []
         for _ in range(128):
             body = [body]
-        assert came_to(Answered(status=200, body=body)).success
+        assert outcome_of(Answered(status=200, body=body)).success
 
-        assert came_to(Answered(status=200, body=[body])) == Outcome(
+        assert outcome_of(Answered(status=200, body=[body])) == Outcome(
             success=False,
             error=StepError(
                 message="api/call returned HTTP 200 with an unusable body: /: must nest at most 128 levels deep",
@@ -149,7 +149,7 @@ class TestClassification:
         ],
     )
     def test_a_body_that_no_expression_could_read_is_an_error(self, body: Any, why: str) -> None:
-        assert came_to(Answered(status=500, body=body)) == Outcome(
+        assert outcome_of(Answered(status=500, body=body)) == Outcome(
             success=False,
             error=StepError(message=f"api/call returned HTTP 500 with an unusable body: {why}", status=500),
         )
@@ -158,7 +158,7 @@ class TestClassification:
     def test_a_body_that_was_rejected_is_an_error(self, status: int) -> None:
         for method in ("post", "delete"):
             call = Answered(status=status, unusable="more than 128 KB")
-            assert came_to(
+            assert outcome_of(
                 call, intent=an_intent("charge", repeat=True), method={"method": method}
             ) == Outcome(
                 success=False,
@@ -178,7 +178,7 @@ class TestARepeat:
 
     @pytest.mark.parametrize("call", [Unreachable(why="refused"), AddressRefused(why="internal")])
     def test_a_repeat_that_was_not_sent_stays_unanswered(self, call: CallOutcome) -> None:
-        assert came_to(call, intent=self.REPEAT).unanswered
+        assert outcome_of(call, intent=self.REPEAT).unanswered
 
     def test_a_repeat_that_cannot_be_built_stays_unanswered(self) -> None:
         why = StepError(message="action call: no")
@@ -187,7 +187,7 @@ class TestARepeat:
 
     @pytest.mark.parametrize("status", [200, 409, 500])
     def test_a_definite_answer_to_a_repeat_ends_the_doubt(self, status: int) -> None:
-        assert came_to(Answered(status=status), intent=self.REPEAT).unanswered is False
+        assert outcome_of(Answered(status=status), intent=self.REPEAT).unanswered is False
 
     def test_the_key_stays_until_a_definite_answer(self) -> None:
         retry = {"times": 9, "retryAfter": hours(1)}
@@ -203,14 +203,16 @@ class TestARepeat:
         deleting = {"method": "delete", "responseValidation": {"properties": {"id": {"type": "string"}}}}
         gone = Answered(status=status, body={"code": "gone"})
 
-        assert came_to(gone, intent=self.REPEAT, method=deleting) == a_success({"code": "gone"})
-        assert came_to(gone, intent=INTENT, method=deleting) == an_error(status, {"code": "gone"})
+        assert outcome_of(gone, intent=self.REPEAT, method=deleting) == a_success({"code": "gone"})
+        assert outcome_of(gone, intent=INTENT, method=deleting) == an_error(status, {"code": "gone"})
 
     def test_gone_on_a_repeated_post_is_an_error(self) -> None:
-        assert came_to(Answered(status=404), intent=self.REPEAT, method={"method": "put"}) == an_error(404)
+        assert outcome_of(Answered(status=404), intent=self.REPEAT, method={"method": "put"}) == an_error(404)
 
     def test_another_error_on_a_repeated_delete_is_an_error(self) -> None:
-        assert came_to(Answered(status=500), intent=self.REPEAT, method={"method": "delete"}) == an_error(500)
+        assert outcome_of(Answered(status=500), intent=self.REPEAT, method={"method": "delete"}) == an_error(
+            500
+        )
 
 
 STATUS = {"properties": {"status": {"enum": ["CONFIRMED", "FAILED"]}}, "additionalProperties": True}
@@ -225,42 +227,44 @@ class TestWholeAnswers:
     @pytest.mark.parametrize(
         ("status", "reason"), [(200, "OK"), (404, "Not Found"), (503, "Service Unavailable"), (599, "")]
     )
-    def test_any_answer_is_a_success_with_its_status(self, status: int, reason: str) -> None:
+    def test_every_answer_is_a_success_with_its_status(self, status: int, reason: str) -> None:
         whole = {"status": status, "reason": reason, "body": {"id": 7}}
 
-        assert came_to(Answered(status=status, body={"id": 7}), method=WHOLE) == a_success(whole)
+        assert outcome_of(Answered(status=status, body={"id": 7}), method=WHOLE) == a_success(whole)
 
     def test_gone_on_a_repeated_delete_has_its_status(self) -> None:
-        outcome = came_to(Answered(status=410), intent=an_intent("charge", repeat=True), method=WHOLE)
+        outcome = outcome_of(Answered(status=410), intent=an_intent("charge", repeat=True), method=WHOLE)
 
         assert outcome == a_success({"status": 410, "reason": "Gone", "body": None})
 
     def test_a_call_without_an_answer_fails(self) -> None:
-        assert not came_to(TimedOut(why="timeout"), method=WHOLE).success
+        assert not outcome_of(TimedOut(why="timeout"), method=WHOLE).success
 
     def test_an_unusable_body_fails(self) -> None:
-        assert not came_to(Answered(status=200, unusable="too large"), method=WHOLE).success
+        assert not outcome_of(Answered(status=200, unusable="too large"), method=WHOLE).success
 
     def test_a_body_that_breaks_its_schema_fails(self) -> None:
         schema = {"properties": {"id": {"type": "string"}}}
 
-        outcome = came_to(Answered(status=404), method=WHOLE | {"responseValidation": schema})
+        outcome = outcome_of(Answered(status=404), method=WHOLE | {"responseValidation": schema})
 
         assert not outcome.success
 
 
 class TestResponseValidation:
-    """A success whose body breaks the schema is a definite error with status and body."""
+    """If the body of a success breaks the schema, the step has a definite error with status and body."""
 
     def test_a_valid_body_is_a_success(self) -> None:
         body = {"status": "CONFIRMED", "id": 7}
 
-        assert came_to(Answered(status=200, body=body), method={"responseValidation": STATUS}) == a_success(
-            body
-        )
+        assert outcome_of(
+            Answered(status=200, body=body), method={"responseValidation": STATUS}
+        ) == a_success(body)
 
     def test_an_invalid_body_is_an_error(self) -> None:
-        outcome = came_to(Answered(status=201, body={"status": "?"}), method={"responseValidation": STATUS})
+        outcome = outcome_of(
+            Answered(status=201, body={"status": "?"}), method={"responseValidation": STATUS}
+        )
 
         assert (outcome.success, outcome.unanswered, outcome.response) == (False, False, None)
         assert outcome.error is not None
@@ -268,7 +272,7 @@ class TestResponseValidation:
         assert outcome.error.message.startswith("responseValidation: /status: ")
 
     def test_the_body_of_an_error_is_not_checked(self) -> None:
-        assert came_to(
+        assert outcome_of(
             Answered(status=500, body="no JSON"), method={"responseValidation": STATUS}
         ) == an_error(500, "no JSON")
 
@@ -331,7 +335,7 @@ class TestController:
 
 
 def run_named(name: str, seen: Mapping[str, Any]) -> Any:
-    """Call one of the controllers that are registered here."""
+    """Call a controller by its name, as if it were registered."""
     match name:
         case "double":
             return {"response": seen["response"]["n"] * 2, "attributes": {"fee": 50.0, "plan": "gold"}}
@@ -429,7 +433,7 @@ class TestRoom:
     def test_an_error_without_a_body_stays_as_it_is(self) -> None:
         assert self.judge(None, a_success("x" * 150 * KB), status=503) == an_error(503)
 
-    def test_many_errors_leave_room_for_a_success(self) -> None:
+    def test_many_errors_keep_room_for_a_success(self) -> None:
         retry = {"times": 100, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
         for _ in range(60):

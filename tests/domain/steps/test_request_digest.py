@@ -62,7 +62,7 @@ class TestEquality:
             {"body": None},
         ],
     )
-    def test_any_other_difference_matters(self, change: dict[str, Any]) -> None:
+    def test_every_other_difference_matters(self, change: dict[str, Any]) -> None:
         assert digest_of(request(**change)) != digest_of(request())
 
 

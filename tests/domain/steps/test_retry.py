@@ -100,10 +100,10 @@ class TestDelay:
         ]
 
     def test_a_callback_wins_over_the_strategy(self) -> None:
-        asked = hours(12, retry_event_callback='{"amount": 1}')
-        policy = RetryConfig(times=2, retry_after=asked, retry_strategy=(hours(1), hours(2)))
+        request = hours(12, retry_event_callback='{"amount": 1}')
+        policy = RetryConfig(times=2, retry_after=request, retry_strategy=(hours(1), hours(2)))
 
-        assert [delay_of(policy, attempt) for attempt in (1, 2, 3)] == [asked, asked, None]
+        assert [delay_of(policy, attempt) for attempt in (1, 2, 3)] == [request, request, None]
 
 
 class TestFailure:
@@ -169,7 +169,7 @@ class TestDate:
             None,
         )
 
-    def test_an_attribute_without_a_date_counts_as_now_and_is_noted(self) -> None:
+    def test_an_attribute_without_a_date_counts_as_now_and_gets_a_note(self) -> None:
         failed, note = decided(RetryConfig(times=1, retry_after=days(2, from_attribute="payday")))
 
         assert failed.retry_at == NOON + timedelta(days=2)

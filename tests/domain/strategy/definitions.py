@@ -1,4 +1,4 @@
-"""Settings for tests to change, and the problems that they have."""
+"""Settings for tests to change, and their problems."""
 
 import json
 from copy import deepcopy
@@ -41,7 +41,7 @@ def minimal() -> dict[str, Any]:
 
 
 def full() -> dict[str, Any]:
-    """Return settings with every field, none at its default."""
+    """Return settings with every field, each different from its default."""
     return {
         "config": {
             "timezone": "Asia/Manila",
@@ -206,7 +206,7 @@ CONTROLLERS = ("charged",)
 
 
 def problems(settings: object, *, environment: str = "dev", pointer: str = "") -> list[Problem]:
-    """Return everything that is wrong with settings."""
+    """Return every problem of the settings."""
     try:
         read_definition(settings, environment=environment, pointer=pointer, controllers=CONTROLLERS)
     except InvalidInputError as error:
@@ -215,5 +215,5 @@ def problems(settings: object, *, environment: str = "dev", pointer: str = "") -
 
 
 def broken_rules(settings: object) -> list[tuple[str, str]]:
-    """Return where settings are wrong, and which rule is broken there."""
+    """Return the pointer and rule of every problem."""
     return [(problem.pointer, problem.rule) for problem in problems(settings)]

@@ -1,4 +1,4 @@
-"""The checks of form, a class for each kind of field: right values, wrong neighbours, edges."""
+"""The checks of form, a class for each kind of field: valid values, their invalid neighbours, bounds."""
 
 from enum import StrEnum
 from typing import Any
@@ -33,7 +33,7 @@ ENTRY = shape("Entry", "An entry.", {"key": key("Its name.")})
 
 
 class TestText:
-    """A text has so many characters; by default at least one and at most 4096."""
+    """The bounds of a text count its characters; the default is 1 to 4096."""
 
     @pytest.mark.parametrize("value", ["x", "xyz", "ñ€😀"])
     def test_bounds_are_included(self, value: str) -> None:
@@ -64,7 +64,7 @@ class TestFlag:
     """A flag is true or false."""
 
     @pytest.mark.parametrize("value", [True, False])
-    def test_booleans(self, value: object) -> None:
+    def test_both_booleans_are_valid(self, value: object) -> None:
         assert list(faults_of(flag(""), value)) == []
 
     @pytest.mark.parametrize("value", [0, 1, "true", "", [], {}])
@@ -89,10 +89,10 @@ class TestWhole:
 
 
 class TestChoice:
-    """A choice is one of the declared values, exactly as it is written."""
+    """A choice is a declared value, exactly as it is written."""
 
     @pytest.mark.parametrize("value", ["red", "blue"])
-    def test_declared_values(self, value: str) -> None:
+    def test_declared_values_are_valid(self, value: str) -> None:
         assert list(faults_of(choice(Colour, ""), value)) == []
 
     @pytest.mark.parametrize("value", ["Red", "green", "", True, 1, [], {}])
@@ -105,7 +105,9 @@ class TestChoice:
 
 
 class TestParts:
-    """A list has so many entries, and no two with the same key. The entries are checked when they are read."""
+    """The bounds of a list count its entries, and no two entries have the same key. Entries are checked when they
+    are read.
+    """
 
     def test_bounds_are_included(self) -> None:
         field = parts(ENTRY, "", low=1, high=2)
@@ -114,7 +116,7 @@ class TestParts:
         assert list(faults_of(field, [])) == [Fault("required", "must hold at least one entry")]
         assert list(faults_of(field, [{}, {}, {}])) == [Fault("too-many", "must hold at most 2 entries")]
 
-    def test_each_repeated_key_is_refused(self) -> None:
+    def test_every_repeated_key_is_refused(self) -> None:
         entries = [{"key": name} for name in "abaa"]
         assert list(faults_of(parts(ENTRY, ""), entries)) == [
             Fault("repeated-key", "'a' is given more than once", "/2/key"),
@@ -138,9 +140,9 @@ class TestParts:
 
 
 class TestTexts:
-    """An object of texts has texts, or nulls, under any names, unless the names are declared."""
+    """An object of texts has strings or nulls under any names, unless a pattern for names is declared."""
 
-    def test_texts_and_nulls(self) -> None:
+    def test_texts_and_nulls_are_valid(self) -> None:
         assert list(faults_of(templates(""), {"a b": "", "c": None})) == []
 
     def test_another_type_of_a_member_is_refused(self) -> None:
@@ -161,18 +163,18 @@ class TestTexts:
 
 
 class TestObjects:
-    """An object of anything is an object; one of a declared shape is checked by its own reader."""
+    """An object of any content must be an object; an object of a declared shape is checked by its own reader."""
 
     @pytest.mark.parametrize("value", [True, 1, "text", []])
-    def test_json(self, value: object) -> None:
+    def test_json_must_be_an_object(self, value: object) -> None:
         assert list(faults_of(json(""), {"any": [None]})) == []
         assert list(faults_of(json(""), value)) == [Fault("type", "must be an object")]
 
     @pytest.mark.parametrize("value", [{}, 1])
-    def test_part(self, value: object) -> None:
+    def test_a_part_is_checked_by_its_reader(self, value: object) -> None:
         assert list(faults_of(part(ENTRY, ""), value)) == []
 
-    def test_schema_or_expression(self) -> None:
+    def test_a_schema_or_expression_must_be_an_object_or_text(self) -> None:
         field = Field(Kind.SCHEMA_OR_EXPRESSION, "", low=1)
         assert list(faults_of(field, {})) == []
         assert list(faults_of(field, "x" * 5000)) == []
@@ -181,13 +183,13 @@ class TestObjects:
 
 
 class TestShape:
-    """A shape knows which of its fields are required, and what it is made of."""
+    """A shape has the names of its required fields, and the shapes of its parts."""
 
-    def test_required_fields(self) -> None:
+    def test_a_shape_knows_its_required_fields(self) -> None:
         declared = shape("A", "", {"a": key("").required, "b": key(""), "c": flag("")})
         assert declared.required == ("a",)
 
-    def test_all_shapes_come_once_each_before_what_it_holds(self) -> None:
+    def test_every_shape_is_listed_once_before_its_parts(self) -> None:
         middle = shape("Middle", "", {"entries": parts(ENTRY, "")}, exclusive=(Exclusive("a", "b", "no"),))
         root = shape("Root", "", {"middle": part(middle, ""), "entry": part(ENTRY, ""), "name": key("")})
         assert list(all_shapes(root)) == ["Root", "Middle", "Entry"]

@@ -1,4 +1,4 @@
-"""A definition as a whole: what is read comes out as what it says, now and when it is stored."""
+"""Parsing a whole definition, when it is saved and when it is loaded."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,13 +34,13 @@ TWO_HOURS = Delta(unit=Unit.HOURS, amount=2)
 
 
 class TestExamples:
-    """The example strategies are correct, and come out as what they say."""
+    """The example strategies are valid, and their definitions have the values of their settings."""
 
     @pytest.fixture
     def gym(self) -> Definition:
         return read_definition(example("gym-membership"), environment="dev")
 
-    def test_gym_config(self, gym: Definition) -> None:
+    def test_the_config_of_the_gym_is_parsed(self, gym: Definition) -> None:
         assert gym.timezone == "Europe/Madrid"
         assert gym.zone.key == "Europe/Madrid"
         assert gym.request_delay == timedelta(milliseconds=250)
@@ -49,7 +49,7 @@ class TestExamples:
         assert gym.instance_validation is not None
         assert gym.instance_validation["optionalProperties"] == {"marketingOptIn": {"type": "boolean"}}
 
-    def test_gym_schedule(self, gym: Definition) -> None:
+    def test_the_schedule_of_the_gym_is_parsed(self, gym: Definition) -> None:
         at_nine = ResetTo(hour=9, minute=0)
         assert gym.initial_delay == Delta(unit=Unit.DAYS, amount=7, reset_to=at_nine)
         assert gym.calendars == (
@@ -73,7 +73,7 @@ class TestExamples:
             ),
         )
 
-    def test_gym_services(self, gym: Definition) -> None:
+    def test_the_services_of_the_gym_are_parsed(self, gym: Definition) -> None:
         assert list(gym.services) == ["billing", "mailer", "crm"]
         billing = gym.services["billing"]
         assert billing.base_urls == {"dev": "http://127.0.0.1:4020"}
@@ -91,7 +91,7 @@ class TestExamples:
         }
         assert gym.services["crm"].authorization == {}
 
-    def test_gym_tasks(self, gym: Definition) -> None:
+    def test_the_tasks_of_the_gym_are_parsed(self, gym: Definition) -> None:
         assert list(gym.tasks) == ["charge-fee", "send-reminder", "send-welcome", "send-winback"]
         charge = gym.tasks["charge-fee"]
         assert charge.initial_step == "charge"
@@ -119,7 +119,7 @@ class TestExamples:
             key="mail-failed", action="mail-failed", optional=True, repeat_on_retry=True, final=True
         )
 
-    def test_gym_actions(self, gym: Definition) -> None:
+    def test_the_actions_of_the_gym_are_parsed(self, gym: Definition) -> None:
         assert len(gym.actions) == 8
         assert gym.actions["crm-mark-paid"] == Action(
             key="crm-mark-paid",
@@ -133,7 +133,7 @@ class TestExamples:
         ("environment", "url"),
         [("dev", "http://127.0.0.1:4010"), ("prod", "https://warehouse.example.test")],
     )
-    def test_water_filter_in_both_of_its_environments(self, environment: str, url: str) -> None:
+    def test_the_water_filter_is_valid_in_both_environments(self, environment: str, url: str) -> None:
         water = read_definition(example("water-filter-refill"), environment=environment)
         assert water.services["warehouse"].base_urls[environment] == url
         assert water.initial_delay is None
@@ -144,9 +144,9 @@ class TestExamples:
 
 
 class TestEveryField:
-    """Each field of the contract reaches the engine."""
+    """Each field of the contract is in the definition."""
 
-    def test_the_whole(self) -> None:
+    def test_every_field_is_parsed(self) -> None:
         assert read_definition(full(), environment="dev", controllers=CONTROLLERS) == Definition(
             timezone="Asia/Manila",
             names_timezone=True,
@@ -284,7 +284,7 @@ class TestEveryField:
             },
         )
 
-    def test_what_is_left_out_has_its_default(self) -> None:
+    def test_omitted_fields_have_their_defaults(self) -> None:
         definition = read_definition(minimal(), environment="dev")
         assert (definition.timezone, definition.names_timezone) == ("UTC", False)
         assert definition.request_delay == timedelta(0)
@@ -295,29 +295,29 @@ class TestEveryField:
 
 
 def test_utc_may_be_named_too() -> None:
-    """Whether a zone is named is known also where it is the usual one."""
+    """A named zone is distinguished from the default, even if it is UTC."""
     definition = read_definition({**minimal(), "config": {"timezone": "UTC"}}, environment="dev")
 
     assert (definition.timezone, definition.names_timezone) == ("UTC", True)
 
 
 class TestStored:
-    """What was accepted is read back, equal, without being checked again."""
+    """Stored settings are loaded to an equal definition, without being checked again."""
 
     @pytest.mark.parametrize(
         "settings", [minimal(), full(), example("gym-membership"), example("water-filter-refill")]
     )
-    def test_it_is_equal(self, settings: dict[str, Any]) -> None:
+    def test_a_stored_definition_is_equal(self, settings: dict[str, Any]) -> None:
         known = read_definition(settings, environment="dev", controllers=CONTROLLERS)
         assert stored_definition(settings) == known
 
-    def test_callbacks_and_environments_are_not_looked_at(self) -> None:
+    def test_callbacks_and_environments_are_not_checked_again(self) -> None:
         settings = changed("/schedule/calendars/0/runOnCycleCallback", "no CEL at all")
         settings["services"][0]["baseUrls"][0]["environment"] = "elsewhere"
         assert stored_definition(settings).calendars[0].run_on_cycle_callback == "no CEL at all"
 
     @pytest.mark.parametrize("settings", [changed("/config", {"onResume": "whenever"}), [], None])
-    def test_an_unknown_shape_is_refused_loudly(self, settings: Any) -> None:
+    def test_an_unknown_shape_raises_an_error(self, settings: Any) -> None:
         with pytest.raises(RitornelloError, match="stored settings cannot be read") as raised:
             stored_definition(settings)
         assert not isinstance(raised.value, InvalidInputError)

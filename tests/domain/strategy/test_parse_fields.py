@@ -1,4 +1,4 @@
-"""Types and bounds of single fields, wherever they stand."""
+"""Types and bounds of single fields at every place."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from tests.domain.strategy.definitions import broken_rules, changed, full, minim
 
 
 class TestTypes:
-    """A value of another type than its field's is reported where it stands, and nothing in it is missing."""
+    """A value of a wrong type is reported at its place, and nothing in it is reported as missing."""
 
     @pytest.mark.parametrize(
         ("pointer", "message"),
@@ -36,7 +36,7 @@ class TestTypes:
             ("/schedule/initialDelay/resetTo/day", "must be a whole number"),
         ],
     )
-    def test_another_type(self, pointer: str, message: str) -> None:
+    def test_a_wrong_type_is_reported(self, pointer: str, message: str) -> None:
         reported = problems(changed(pointer, 1.5, of=full()))
         assert reported == [Problem(pointer=pointer, rule="type", message=message)]
 
@@ -66,15 +66,15 @@ class TestTypes:
             ),
         ],
     )
-    def test_another_choice(self, pointer: str, message: str) -> None:
+    def test_an_unknown_choice_is_reported(self, pointer: str, message: str) -> None:
         reported = problems(changed(pointer, "POST", of=full()))
         assert reported == [Problem(pointer=pointer, rule="enum", message=message)]
 
 
 class TestDefaults:
-    """What is left out has its default."""
+    """Omitted fields have their defaults."""
 
-    def test_each_default(self) -> None:
+    def test_omitted_fields_have_their_defaults(self) -> None:
         definition = read_definition({**minimal(), "config": {}}, environment="dev")
         assert (definition.timezone, definition.names_timezone) == ("UTC", False)
         assert definition.request_delay == timedelta()
@@ -85,7 +85,7 @@ class TestDefaults:
 
 
 class TestNumbers:
-    """Numbers keep to their bounds, both included."""
+    """The bounds of numbers are inclusive."""
 
     @pytest.mark.parametrize(
         ("pointer", "low", "high"),
@@ -102,7 +102,7 @@ class TestNumbers:
             ("/tasks/0/retryConfig/retryStrategy/0/amount", 0, 1_000_000),
         ],
     )
-    def test_bounds(self, pointer: str, low: int, high: int) -> None:
+    def test_numbers_beyond_their_bounds_are_reported(self, pointer: str, low: int, high: int) -> None:
         settings = full()
         settings["schedule"]["calendars"][0]["scheduleAfter"]["amount"] = 1
         assert problems(changed(pointer, low, of=settings)) == []
@@ -113,7 +113,7 @@ class TestNumbers:
 
 
 class TestTexts:
-    """Texts have their longest length, and must not be empty, except descriptions."""
+    """Texts have a maximum length and must not be empty, except descriptions."""
 
     @pytest.mark.parametrize(
         ("pointer", "longest"),
@@ -130,7 +130,7 @@ class TestTexts:
             ("/onCreateTasks/0/createIf", 4096),
         ],
     )
-    def test_bounds(self, pointer: str, longest: int) -> None:
+    def test_texts_beyond_their_bounds_are_reported(self, pointer: str, longest: int) -> None:
         assert (pointer, "too-long") not in broken_rules(changed(pointer, "x" * longest, of=full()))
         message = f"must have at most {longest} characters"
         assert Problem(pointer=pointer, rule="too-long", message=message) in problems(
@@ -148,7 +148,7 @@ class TestTexts:
 
 
 class TestKeys:
-    """No two keys in one list are alike."""
+    """No two entries of a list have the same key."""
 
     @pytest.mark.parametrize(
         ("entries", "member", "value"),
@@ -163,7 +163,7 @@ class TestKeys:
             ("/actions", "key", "charge-card"),
         ],
     )
-    def test_a_repeated_key(self, entries: str, member: str, value: str) -> None:
+    def test_a_repeated_key_is_reported(self, entries: str, member: str, value: str) -> None:
         place: Any = full()
         for name in entries.split("/")[1:]:
             place = place[int(name)] if isinstance(place, list) else place[name]
@@ -174,19 +174,19 @@ class TestKeys:
 
 
 class TestConfig:
-    """Dates are reckoned in a zone of the IANA database; late plans follow a rule that can stand for long."""
+    """The zone is in the IANA database. The rule for missed dates is last, all or skip."""
 
     @pytest.mark.parametrize(
         "zone", ["Europe/Lisboa", "europe/madrid", "../etc/passwd", "localtime", "UTC+1"]
     )
-    def test_an_unknown_zone(self, zone: str) -> None:
+    def test_an_unknown_zone_is_reported(self, zone: str) -> None:
         message = f"{zone!r} is not a time zone of the IANA database"
         assert problems(changed("/config/timezone", zone)) == [
             Problem(pointer="/config/timezone", rule="zone", message=message)
         ]
 
     @pytest.mark.parametrize("rule", list(OnResume)[:3])
-    def test_rules_for_late_plans(self, rule: OnResume) -> None:
+    def test_last_all_and_skip_are_allowed(self, rule: OnResume) -> None:
         settings = changed("/config/onResume", rule.value)
         assert read_definition(settings, environment="dev").on_resume is rule
 
@@ -201,14 +201,14 @@ class TestLifecycleTasks:
     """At most 25 tasks on creation, and 25 on cancelation."""
 
     @pytest.mark.parametrize("name", ["onCreateTasks", "onCancelTasks"])
-    def test_at_most_25(self, name: str) -> None:
+    def test_at_most_25_tasks_are_allowed(self, name: str) -> None:
         assert problems({**minimal(), name: [{"task": "bill"}] * 25}) == []
         assert problems({**minimal(), name: [{"task": "bill"}] * 26}) == [
             Problem(pointer=f"/{name}", rule="too-many", message="must hold at most 25 entries")
         ]
 
     @pytest.mark.parametrize("name", ["onCreateTasks", "onCancelTasks"])
-    def test_their_task_exists(self, name: str) -> None:
+    def test_the_task_of_an_entry_must_exist(self, name: str) -> None:
         assert problems({**minimal(), name: [{"task": "bill"}, {"task": "bil"}]}) == [
             Problem(pointer=f"/{name}/1/task", rule="reference", message="there is no task 'bil'")
         ]

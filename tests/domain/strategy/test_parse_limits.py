@@ -1,4 +1,4 @@
-"""What no settings may exceed."""
+"""The limits of all settings."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from tests.domain.strategy.definitions import broken_rules, changed, problems
 
 
 class TestSize:
-    """Settings take at most 200 KB as JSON, and hold only what can be read, stored and sent."""
+    """Settings take at most 200 KB as JSON, and contain only values that can be read, stored and sent."""
 
-    def test_two_hundred_kilobytes(self) -> None:
+    def test_settings_take_at_most_200_kb(self) -> None:
         room = 200 * 1024 - len('{"data":{"x":""}}')
         data = {"x": "x" * room}
         too_long = Problem(pointer="", rule="too-long", message="must take at most 204800 bytes as JSON")
@@ -19,11 +19,11 @@ class TestSize:
         assert too_long in problems({"data": {"x": data["x"] + "x"}})
         assert too_long in problems({"data": {"x": "é" * (room // 2 + 1)}})
 
-    def test_other_problems_are_told_too(self) -> None:
+    def test_other_problems_of_large_settings_are_reported_too(self) -> None:
         settings = changed("/actions/0/data", {"x": "x" * 200 * 1024, "y": "{{nothing}}"})
         assert broken_rules(settings) == [("", "too-long"), ("/actions/0/data/y", "undeclared")]
 
-    def test_depth(self) -> None:
+    def test_settings_nest_at_most_128_levels(self) -> None:
         value: Any = 1
         for _ in range(129):
             value = {"a": value}
@@ -32,13 +32,13 @@ class TestSize:
         ]
         assert ("", "too-deep") not in broken_rules(value["a"])
 
-    def test_any_depth_is_told_without_falling_over(self) -> None:
+    def test_very_deep_settings_are_reported_without_a_crash(self) -> None:
         value: Any = []
         for _ in range(100_000):
             value = [value]
         assert broken_rules({"actions": value}) == [("", "too-deep")]
 
-    def test_text_that_is_none(self) -> None:
+    def test_text_with_half_a_surrogate_pair_is_reported(self) -> None:
         settings = changed("/actions/0/data", {"b": ["\ud800"], "a\udfff": 1, "\U0001f600": "\U0001f600"})
         assert problems(settings) == [
             Problem(
@@ -54,7 +54,7 @@ class TestSize:
         ]
 
     @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 10**309])
-    def test_numbers_that_no_double_can_hold(self, number: float) -> None:
+    def test_numbers_beyond_a_double_are_reported(self, number: float) -> None:
         assert problems(changed("/actions/0/data", {"a": number})) == [
             Problem(
                 pointer="/actions/0/data/a", rule="range", message="must be a number that a double can hold"

@@ -1,4 +1,4 @@
-"""The problems of settings: all of them, each where it is, in order."""
+"""The problems of settings: all of them, each at its place, in order."""
 
 import pytest
 
@@ -36,7 +36,7 @@ class TestEveryProblem:
             ("/tasks/0/steps/0/nextStep", "reference"),
         ]
 
-    def test_pointers_begin_where_the_settings_stand(self) -> None:
+    def test_pointers_begin_at_the_place_of_the_settings(self) -> None:
         settings = changed("/config", {"timezone": "Mars/Olympus", "a~b": 1})
         settings["services"][0]["methods"][0]["responseValidation"] = {"type": "text"}
         assert [problem.pointer for problem in problems(settings, pointer="/settings")] == [
@@ -45,11 +45,11 @@ class TestEveryProblem:
             "/settings/services/0/methods/0/responseValidation/type",
         ]
 
-    def test_the_error_says_it_all(self) -> None:
+    def test_the_error_message_lists_the_problems(self) -> None:
         with pytest.raises(InvalidInputError, match=r"^/a: is not a known field; /b: is not a known field$"):
             read_definition({**minimal(), "b": 1, "a": 1}, environment="dev")
 
-    def test_an_answer_lists_a_thousand_at_most(self) -> None:
+    def test_at_most_a_thousand_problems_are_reported(self) -> None:
         surplus = {f"x{number:04}": 1 for number in range(1001)}
         reported = broken_rules({**minimal(), **surplus})
         assert len(reported) == 1000
@@ -57,9 +57,9 @@ class TestEveryProblem:
 
 
 class TestParts:
-    """Schedule, services, tasks and actions are required, and nothing may stand there that is not known."""
+    """Schedule, services, tasks and actions are required, and unknown members are refused."""
 
-    def test_nothing_given(self) -> None:
+    def test_empty_settings_lack_every_required_part(self) -> None:
         assert broken_rules({}) == [
             ("/actions", "required"),
             ("/schedule", "required"),
@@ -68,11 +68,11 @@ class TestParts:
         ]
 
     @pytest.mark.parametrize("settings", [None, True, 0, "text", []])
-    def test_no_object(self, settings: object) -> None:
+    def test_settings_must_be_an_object(self, settings: object) -> None:
         assert problems(settings) == [Problem(pointer="", rule="type", message="must be an object")]
 
     @pytest.mark.parametrize("part", ["services", "tasks", "actions"])
-    def test_a_list_that_must_hold_something(self, part: str) -> None:
+    def test_services_tasks_and_actions_must_not_be_empty(self, part: str) -> None:
         assert (f"/{part}", "required") in broken_rules(changed(f"/{part}", []))
         assert (f"/{part}", "required") in broken_rules(changed(f"/{part}", REMOVED))
         assert (f"/{part}", "type") in broken_rules(changed(f"/{part}", {}))
@@ -86,7 +86,7 @@ class TestParts:
         assert reported == [Problem(pointer=pointer, rule="unknown-field", message="is not a known field")]
 
     @pytest.mark.parametrize("value", [REMOVED, None], ids=["left out", "null"])
-    def test_required_fields_are_missed(self, value: object) -> None:
+    def test_missing_required_fields_are_reported(self, value: object) -> None:
         required = [
             "/schedule/initialDelay/amount",
             "/schedule/initialDelay/unit",

@@ -1,4 +1,4 @@
-"""Properties of reading that hold for any JSON."""
+"""Properties of parsing that hold for any JSON."""
 
 import json
 from copy import deepcopy
@@ -24,7 +24,7 @@ def problems_of(document: Any) -> tuple[Problem, ...]:
 
 
 def exists(document: Any, pointer: str) -> bool:
-    """Whether a pointer leads to a place of the document, or to a member that its object lacks."""
+    """Return whether a pointer leads to a place of the document, or to a member that its object lacks."""
     tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
     for level, token in enumerate(tokens, start=1):
         if isinstance(document, list) and int(token) < len(document):
@@ -38,7 +38,7 @@ def exists(document: Any, pointer: str) -> bool:
 
 @QUICK
 @given(document=documents)
-def test_any_json_is_read_or_refused_with_problems(document: Any) -> None:
+def test_every_json_is_read_or_refused_with_problems(document: Any) -> None:
     assert problems_of(document)
 
 

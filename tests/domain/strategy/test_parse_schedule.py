@@ -1,4 +1,4 @@
-"""Calendars, deltas and the tasks around a cycle."""
+"""Parsing calendars, deltas, and the tasks around a cycle."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ def calendars(*entries: dict[str, object]) -> dict[str, Any]:
 
 
 class TestReferences:
-    """A calendar's task and its leading-up tasks are tasks of the definition."""
+    """The tasks of a calendar and its leading-up tasks must exist."""
 
-    def test_the_main_task(self) -> None:
+    def test_the_main_task_must_exist(self) -> None:
         assert problems(calendars(calendar(task="bil"))) == [
             Problem(pointer="/schedule/calendars/0/task", rule="reference", message="there is no task 'bil'")
         ]
 
-    def test_a_leading_up_task(self) -> None:
+    def test_a_leading_up_task_must_exist(self) -> None:
         before = {"unit": "days", "amount": 3}
         tasks = [{"task": name, "scheduleBefore": before} for name in ("bill", "remind", "")]
         assert broken_rules(calendars(calendar(leadingUpTasks=tasks))) == [
@@ -37,7 +37,7 @@ class TestReferences:
             ("/schedule/calendars/0/leadingUpTasks/2/task", "empty"),
         ]
 
-    def test_at_most_twenty_leading_up_tasks(self) -> None:
+    def test_at_most_twenty_leading_up_tasks_are_allowed(self) -> None:
         entry = {"task": "bill", "scheduleBefore": {"unit": "days", "amount": 3}}
         assert problems(calendars(calendar(leadingUpTasks=[entry] * 20))) == []
         assert problems(calendars(calendar(leadingUpTasks=[entry] * 21))) == [
@@ -50,13 +50,13 @@ class TestReferences:
 
 
 class TestRunOnCycle:
-    """A calendar has a cycle number or a callback; beside a number no callback would be asked."""
+    """A calendar has a cycle number or a callback; with a number the callback would never be evaluated."""
 
-    def test_each_alone(self) -> None:
+    def test_a_number_or_a_callback_is_allowed(self) -> None:
         assert problems(calendars(calendar(runOnCycle=12))) == []
         assert problems(calendars(calendar(runOnCycleCallback="cycle % 12 == 0"))) == []
 
-    def test_both(self) -> None:
+    def test_a_number_and_a_callback_are_refused(self) -> None:
         assert problems(calendars(calendar(runOnCycle=12, runOnCycleCallback="cycle % 12 == 0"))) == [
             Problem(
                 pointer="/schedule/calendars/0/runOnCycleCallback",
@@ -67,9 +67,9 @@ class TestRunOnCycle:
 
 
 class TestRising:
-    """A cycle is later than the one before it; what visibly stands still is refused."""
+    """ "The planned date of cycle n+1 is strictly after that of cycle n"; refused on save if it can be seen there."""
 
-    def test_nothing_later(self) -> None:
+    def test_a_delta_of_zero_is_refused(self) -> None:
         assert problems(changed(f"{SCHEDULE_AFTER}/amount", 0)) == [
             Problem(
                 pointer=SCHEDULE_AFTER,
@@ -78,7 +78,7 @@ class TestRising:
             )
         ]
 
-    def test_nothing_later_for_one_cycle(self) -> None:
+    def test_a_delta_of_zero_is_allowed_for_cycle_1_only(self) -> None:
         nothing = {"unit": "days", "amount": 0}
         first = calendar("first", runOnCycle=1, scheduleAfter=nothing)
         assert problems(calendars(first, calendar())) == []  # cycle 1 is not dated by it
@@ -102,7 +102,7 @@ class TestRising:
             },
         ],
     )
-    def test_what_cannot_be_seen_is_allowed(self, members: dict[str, object]) -> None:
+    def test_a_delta_that_may_rise_is_allowed(self, members: dict[str, object]) -> None:
         assert problems(calendars({**calendar(), **members})) == []
 
     @pytest.mark.parametrize(
@@ -116,7 +116,9 @@ class TestRising:
             ("minutes", 30, {"minute": 0}),
         ],
     )
-    def test_what_comes_back_to_its_own_date(self, unit: str, amount: int, reset_to: dict[str, int]) -> None:
+    def test_a_delta_that_returns_to_its_own_date_is_refused(
+        self, unit: str, amount: int, reset_to: dict[str, int]
+    ) -> None:
         message = "each cycle must be later than the one before it; this delta returns to the same date"
         after = {"unit": unit, "amount": amount, "resetTo": reset_to}
         assert problems(changed(SCHEDULE_AFTER, after)) == [
@@ -134,11 +136,11 @@ class TestRising:
             ("hours", 1, {"minute": 0}),
         ],
     )
-    def test_what_goes_on(self, unit: str, amount: int, reset_to: dict[str, int]) -> None:
+    def test_a_delta_that_rises_is_allowed(self, unit: str, amount: int, reset_to: dict[str, int]) -> None:
         after = {"unit": unit, "amount": amount, "resetTo": reset_to}
         assert problems(changed(SCHEDULE_AFTER, after)) == []
 
-    def test_another_calendar_in_between_may_carry_it_on(self) -> None:
+    def test_another_calendar_in_between_may_rise(self) -> None:
         back = {"unit": "days", "amount": 1, "resetTo": {"day": 5}}
         each = calendar("each", scheduleAfter=back)
         even = calendar("even", runOnCycleCallback="cycle % 2 == 0")
@@ -147,7 +149,7 @@ class TestRising:
         fifth = calendar("fifth", runOnCycle=5)
         assert broken_rules(calendars(each, fifth)) == [(SCHEDULE_AFTER, "not-rising")]
 
-    def test_what_leads_out_of_the_calendar(self) -> None:
+    def test_a_delta_out_of_the_calendar_is_refused(self) -> None:
         assert problems(changed(SCHEDULE_AFTER, {"unit": "years", "amount": 9000})) == [
             Problem(
                 pointer=SCHEDULE_AFTER,
@@ -166,14 +168,14 @@ class TestRising:
             ({"unit": "days", "amount": 0, "from": 1}, "/from", "type"),
         ],
     )
-    def test_what_is_wrong_already_is_not_judged(
+    def test_an_invalid_delta_is_reported_only_once(
         self, after: dict[str, object], where: str, rule: str
     ) -> None:
         assert broken_rules(changed(SCHEDULE_AFTER, after)) == [(SCHEDULE_AFTER + where, rule)]
 
 
 class TestDeltas:
-    """Unit and amount are needed wherever there is a delta, also beside a callback."""
+    """Unit and amount are required in every delta, even with a callback."""
 
     def test_a_callback_alone_is_not_enough(self) -> None:
         delta = {"retryEventCallback": '{"unit": "days", "amount": 1}'}
@@ -182,7 +184,7 @@ class TestDeltas:
             ("/schedule/initialDelay/unit", "required"),
         ]
 
-    def test_a_retry_delay_is_only_unit_and_amount(self) -> None:
+    def test_a_retry_delay_has_only_unit_and_amount(self) -> None:
         found = changed("/tasks/0/retryConfig/retryStrategy/0/from", "renewal", of=full())
         assert broken_rules(found) == [("/tasks/0/retryConfig/retryStrategy/0/from", "unknown-field")]
 
@@ -190,7 +192,7 @@ class TestDeltas:
         settings = changed("/schedule/initialDelay", {"unit": "days", "amount": 0, "from": ""})
         assert broken_rules(settings) == [("/schedule/initialDelay/from", "empty")]
 
-    def test_no_delay_is_a_delay(self) -> None:
+    def test_a_null_delay_is_not_a_delay(self) -> None:
         delay = read_definition(
             changed("/schedule/initialDelay", {"unit": "days", "amount": 0}, of=minimal()), environment="dev"
         ).initial_delay
@@ -199,7 +201,7 @@ class TestDeltas:
 
 
 class TestCron:
-    """A calendar is dated by an expression that fires, or by `scheduleAfter`; one of them, not both."""
+    """A calendar is dated by an expression that fires, or by `scheduleAfter`, but not by both."""
 
     def cron(self, text: object, **members: object) -> dict[str, Any]:
         return calendars({"key": "c", "task": "bill", "cron": text, **members})
@@ -212,12 +214,12 @@ class TestCron:
         return []
 
     @pytest.mark.parametrize("text", ["0 9 * * MON", "0 0 9 ? * MON", "0 0 9 L * ? 2026-2030"])
-    def test_it_takes_the_place_of_a_distance(self, text: str) -> None:
+    def test_cron_replaces_a_delta(self, text: str) -> None:
         (read,) = read_definition(self.cron(text), environment="dev").calendars
         assert read.cron == read_cron(text)
         assert read.schedule_after is None
 
-    def test_with_the_other_members_of_a_calendar(self) -> None:
+    def test_cron_is_allowed_with_the_other_members_of_a_calendar(self) -> None:
         ahead = [{"task": "bill", "scheduleBefore": {"unit": "days", "amount": 3}}]
         assert (
             problems(self.cron("0 9 * * *", runOnCycleCallback="cycle > 1", leadingUpTasks=ahead))
@@ -225,7 +227,7 @@ class TestCron:
             == []
         )
 
-    def test_both(self) -> None:
+    def test_cron_and_a_delta_are_refused(self) -> None:
         assert problems(self.cron("0 9 * * *", scheduleAfter={"unit": "days", "amount": 0})) == [
             Problem(
                 pointer="/schedule/calendars/0/cron",
@@ -239,17 +241,17 @@ class TestCron:
             ),
         ]
 
-    def test_neither(self) -> None:
+    def test_a_calendar_without_cron_and_delta_is_refused(self) -> None:
         assert broken_rules(calendars({"key": "c", "task": "bill"})) == [(SCHEDULE_AFTER, "required")]
         assert broken_rules(self.cron(None)) == [(SCHEDULE_AFTER, "required")]
 
     @pytest.mark.parametrize(
         ("text", "rule"), [(9, "type"), ("", "empty"), ("0 " * 257, "too-long"), (["0 9 * * *"], "type")]
     )
-    def test_what_is_no_expression_at_all(self, text: object, rule: str) -> None:
+    def test_values_that_are_no_expression_are_refused(self, text: object, rule: str) -> None:
         assert broken_rules(self.cron(text)) == [("/schedule/calendars/0/cron", rule)]
 
-    def test_every_fault_is_told_with_its_place(self) -> None:
+    def test_every_fault_is_reported_with_its_place(self) -> None:
         assert self.broken_rules("0 9,24\t* * FRIDAY") == [
             Problem(
                 pointer="/schedule/calendars/0/cron",
@@ -266,7 +268,7 @@ class TestCron:
         ]
 
     @pytest.mark.parametrize("text", ["0 0 31 2 *", "0 0 9 30 2 ?", "0 0 9 29 2 ? 2027"])
-    def test_a_date_that_never_is(self, text: str) -> None:
+    def test_an_expression_that_never_fires_is_refused(self, text: str) -> None:
         assert self.broken_rules(text) == [
             Problem(
                 pointer="/schedule/calendars/0/cron",
@@ -275,7 +277,7 @@ class TestCron:
             )
         ]
 
-    def test_years_that_have_passed(self) -> None:
+    def test_an_expression_without_a_further_date_is_refused(self) -> None:
         assert self.broken_rules("0 0 9 1 1 ? 2025", now="2026-02-01") == [
             Problem(
                 pointer="/schedule/calendars/0/cron",
@@ -286,6 +288,6 @@ class TestCron:
         assert self.broken_rules("0 0 9 1 1 ? 2025-2027", now="2026-02-01") == []
         assert self.broken_rules("0 0 9 1 1 ? 2025") == []
 
-    def test_what_was_stored_is_read_even_when_its_years_have_passed(self) -> None:
+    def test_a_stored_expression_is_read_after_its_last_date(self) -> None:
         (read,) = stored_definition(self.cron("0 0 9 1 1 ? 1999")).calendars
         assert read.cron == read_cron("0 0 9 1 1 ? 1999")

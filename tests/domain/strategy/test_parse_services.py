@@ -1,4 +1,4 @@
-"""Services, their methods and authorizations, and the actions that call them."""
+"""Parsing services, their methods and authorizations, and the actions that call them."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,9 +26,9 @@ PATH = "/services/0/methods/0/url"
 
 
 class TestEnvironment:
-    """A service has a base URL for the environment it runs in; it need not have an authorization for it."""
+    """A service needs a base URL for the deployment's environment, but no authorization."""
 
-    def test_no_base_url_for_it(self) -> None:
+    def test_a_missing_base_url_is_reported(self) -> None:
         assert problems(minimal(), environment="prod") == [
             Problem(
                 pointer="/services/0/baseUrls",
@@ -37,13 +37,13 @@ class TestEnvironment:
             )
         ]
 
-    def test_no_authorization_for_it(self) -> None:
+    def test_a_missing_authorization_is_allowed(self) -> None:
         settings = changed("/services/0/authorization/0/environment", "prod", of=full())
         assert problems(settings) == []
 
 
 class TestUrls:
-    """URLs are absolute http or https ones that name a host and hold no secret."""
+    """URLs are absolute http or https URLs with a host and without secrets."""
 
     @pytest.mark.parametrize(
         "url",
@@ -54,7 +54,7 @@ class TestUrls:
             "https://a-b.example.test/x%20y/~z",
         ],
     )
-    def test_good_ones(self, url: str) -> None:
+    def test_valid_urls_are_accepted(self, url: str) -> None:
         assert problems(changed(BASE_URL, url)) == []
 
     @pytest.mark.parametrize(
@@ -80,19 +80,19 @@ class TestUrls:
         ],
     )
     @pytest.mark.parametrize("pointer", [BASE_URL, TOKEN_URL])
-    def test_bad_ones(self, pointer: str, url: str, message: str) -> None:
+    def test_invalid_urls_are_refused(self, pointer: str, url: str, message: str) -> None:
         assert problems(changed(pointer, url, of=full())) == [
             Problem(pointer=pointer, rule="url", message=message)
         ]
 
     @pytest.mark.parametrize("url", ["https://example.test/?", "https://example.test/a?b=c"])
-    def test_a_query_only_where_the_token_is(self, url: str) -> None:
+    def test_only_a_token_url_may_have_a_query(self, url: str) -> None:
         assert problems(changed(TOKEN_URL, url, of=full())) == []
         assert problems(changed(BASE_URL, url, of=full())) == [
             Problem(pointer=BASE_URL, rule="url", message="must not contain a query")
         ]
 
-    def test_length(self) -> None:
+    def test_a_url_has_at_most_1000_characters(self) -> None:
         host = "https://example.test/"
         assert problems(changed(BASE_URL, host + "x" * (1000 - len(host)))) == []
         assert broken_rules(changed(BASE_URL, host + "x" * (1001 - len(host)))) == [(BASE_URL, "too-long")]
@@ -100,10 +100,10 @@ class TestUrls:
 
 
 class TestPaths:
-    """The URL of a method is a path from the base URL; its :name parts are whole segments."""
+    """The URL of a method is a path below the base URL; its :name parts are whole segments."""
 
     @pytest.mark.parametrize("url", ["/", "/charges", "/v1/charges?expand=all", "/items:batch", "/a//b/"])
-    def test_good_ones(self, url: str) -> None:
+    def test_valid_paths_are_accepted(self, url: str) -> None:
         assert problems(changed(PATH, url)) == []
 
     @pytest.mark.parametrize(
@@ -120,26 +120,26 @@ class TestPaths:
             ("/members/:id?expand=all", "a :name part must be a whole segment of letters, digits, _ and -"),
         ],
     )
-    def test_bad_ones(self, url: str, message: str) -> None:
+    def test_invalid_paths_are_refused(self, url: str, message: str) -> None:
         assert problems(changed(PATH, url)) == [Problem(pointer=PATH, rule="url", message=message)]
 
-    def test_an_empty_one(self) -> None:
+    def test_an_empty_path_is_refused(self) -> None:
         assert broken_rules(changed(PATH, "")) == [(PATH, "empty")]
 
 
 class TestParts:
-    """The attributes of an action fill every :name part of its method's URL; others may stand there too."""
+    """The attributes of an action fill every :name part of its method's URL; others are allowed."""
 
     def url(self, attributes: object) -> dict[str, Any]:
         return changed(
             "/actions/0/attributes", attributes, of=changed(PATH, "/members/:memberId/cards/:card-1")
         )
 
-    def test_all_filled(self) -> None:
+    def test_attributes_that_fill_every_part_are_accepted(self) -> None:
         assert problems(self.url({"memberId": "{{attributes.id}}", "card-1": "7", "more": "x"})) == []
 
     @pytest.mark.parametrize("attributes", [None, {}, {"memberId": None, "card": "x"}])
-    def test_none_filled(self, attributes: object) -> None:
+    def test_every_part_without_an_attribute_is_reported(self, attributes: object) -> None:
         url = "in the URL '/members/:memberId/cards/:card-1'"
         assert problems(self.url(attributes)) == [
             Problem(
@@ -154,16 +154,16 @@ class TestParts:
             ),
         ]
 
-    def test_a_part_twice_is_missed_once(self) -> None:
+    def test_a_repeated_part_is_reported_once(self) -> None:
         assert broken_rules(changed(PATH, "/:a/:a")) == [("/actions/0/attributes", "required")]
 
-    def test_attributes_of_a_wrong_type_are_not_missed_too(self) -> None:
+    def test_attributes_of_a_wrong_type_are_reported_once(self) -> None:
         assert broken_rules(self.url(["memberId"])) == [("/actions/0/attributes", "type")]
         assert broken_rules(self.url({"memberId": 1, "card-1": "7"})) == [
             ("/actions/0/attributes/memberId", "type")
         ]
 
-    def test_the_token_url_has_parts_too(self) -> None:
+    def test_parts_of_a_token_url_must_be_filled_too(self) -> None:
         settings = changed("/services/0/authorization/0/attributes", REMOVED, of=full())
         assert problems(settings) == [
             Problem(
@@ -176,30 +176,30 @@ class TestParts:
 
 
 class TestCredential:
-    """Where there is an authorization, credentialPath says where in its answer the token is."""
+    """If there is an authorization, credentialPath is the path to the token in its answer."""
 
-    def test_it_is_needed_beside_an_authorization(self) -> None:
+    def test_an_authorization_needs_a_credential_path(self) -> None:
         settings = full()
         del settings["services"][0]["credentialPath"]
         assert broken_rules(settings) == [("/services/0/credentialPath", "required")]
         settings["services"][0]["authorization"] = []
         assert problems(settings) == []
 
-    def test_it_is_not_empty(self) -> None:
+    def test_a_credential_path_must_not_be_empty(self) -> None:
         assert broken_rules(changed("/services/0/credentialPath", "", of=full())) == [
             ("/services/0/credentialPath", "empty")
         ]
 
 
 class TestReferences:
-    """An action calls a method of a service that there are."""
+    """An action refers to an existing method of an existing service."""
 
-    def test_an_unknown_service(self) -> None:
+    def test_an_unknown_service_is_reported(self) -> None:
         assert problems(changed("/actions/0/service", "biling")) == [
             Problem(pointer="/actions/0/service", rule="reference", message="there is no service 'biling'")
         ]
 
-    def test_an_unknown_method(self) -> None:
+    def test_an_unknown_method_is_reported(self) -> None:
         assert problems(changed("/actions/0/method", "refund")) == [
             Problem(
                 pointer="/actions/0/method",
@@ -208,7 +208,7 @@ class TestReferences:
             )
         ]
 
-    def test_a_method_of_another_service(self) -> None:
+    def test_a_method_of_another_service_is_reported(self) -> None:
         settings = full()
         mailer = {**minimal()["services"][0], "key": "mailer"}
         settings["services"].append({**mailer, "methods": [{"key": "send", "url": "/", "method": "post"}]})
@@ -217,7 +217,7 @@ class TestReferences:
 
     @pytest.mark.parametrize("name", ["service", "method"])
     @pytest.mark.parametrize(("value", "rule"), [("", "empty"), (5, "type"), ("x" * 101, "too-long")])
-    def test_what_is_no_key_at_all(self, name: str, value: object, rule: str) -> None:
+    def test_values_that_are_no_key_are_reported(self, name: str, value: object, rule: str) -> None:
         assert broken_rules(changed(f"/actions/0/{name}", value)) == [(f"/actions/0/{name}", rule)]
 
 
@@ -226,7 +226,7 @@ class TestHeaders:
 
     @pytest.mark.parametrize("place", ["/actions/0", "/services/0/authorization/0"])
     @pytest.mark.parametrize("name", ["", "X Trace", "X-Trace:", "Ünicode", "a\r\nb"])
-    def test_no_tokens(self, place: str, name: str) -> None:
+    def test_invalid_header_names_are_refused(self, place: str, name: str) -> None:
         assert problems(changed(f"{place}/headers/{name}", "x", of=full())) == [
             Problem(
                 pointer=f"{place}/headers/{name}",
@@ -241,16 +241,16 @@ class TestHeaders:
             ("/actions/0/headers/a~1b", "type"),
         ]
 
-    def test_tokens_and_nulls(self) -> None:
+    def test_valid_names_and_nulls_are_accepted(self) -> None:
         headers = {"X-Trace_1.2": "a", "!#$%&'*+-.^_`|~": "b", "not there": None}
         definition = read_definition(changed("/actions/0/headers", headers), environment="dev")
         assert definition.actions["charge-card"].headers == {"X-Trace_1.2": "a", "!#$%&'*+-.^_`|~": "b"}
 
 
 class TestLongestStep:
-    """A step fits one Lambda (900 s), with 20 s to set it down: the bounds of its parts see to it."""
+    """ "A step must fit one Lambda; this is checked on save": the bounds of its parts guarantee it."""
 
-    def test_the_longest_there_can_be(self) -> None:
+    def test_the_longest_possible_step_fits_a_lambda(self) -> None:
         definition = read_definition(full(), environment="dev", controllers=CONTROLLERS)
         assert definition.request_delay == timedelta(seconds=5)
         assert definition.services["billing"].methods["charge"].timeout_seconds == 300

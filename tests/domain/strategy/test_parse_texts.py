@@ -1,4 +1,4 @@
-"""Callbacks, templates and schemas are checked when a definition is saved."""
+"""Callbacks, templates and schemas are compiled when a definition is saved."""
 
 from typing import Any
 
@@ -27,10 +27,10 @@ CALLBACKS = [
 
 
 class TestCallbacks:
-    """A callback is CEL over the declared variables, and returns what its place asks for."""
+    """A callback is CEL over the declared variables, and returns the type that its place needs."""
 
     @pytest.mark.parametrize(("pointer", "_"), CALLBACKS)
-    def test_one_that_does_not_compile(self, pointer: str, _: str) -> None:
+    def test_a_callback_that_does_not_compile_is_reported(self, pointer: str, _: str) -> None:
         assert problems(changed(pointer, "cycle > 1 && nme == 2", of=full())) == [
             Problem(
                 pointer=pointer,
@@ -41,13 +41,13 @@ class TestCallbacks:
         ]
 
     @pytest.mark.parametrize(("pointer", "returns"), CALLBACKS)
-    def test_one_of_another_type(self, pointer: str, returns: str) -> None:
+    def test_a_callback_of_another_type_is_reported(self, pointer: str, returns: str) -> None:
         assert problems(changed(pointer, "attempt", of=full())) == [
             Problem(pointer=pointer, rule="type", message=f"this must return {returns}, it returns int")
         ]
 
     @pytest.mark.parametrize(("pointer", "_"), CALLBACKS)
-    def test_one_in_javascript(self, pointer: str, _: str) -> None:
+    def test_a_callback_in_javascript_is_reported(self, pointer: str, _: str) -> None:
         (found,) = problems(changed(pointer, "(cycle) => { return nothing }", of=full()))
         assert (found.pointer, found.rule) == (pointer, "javascript")
         assert found.caret == "(cycle) => { return nothing }\n        ^"
@@ -65,7 +65,7 @@ class TestCallbacks:
 
 
 class TestTemplates:
-    """Every string in headers, params, data and attributes is a template; a problem points to that string."""
+    """Every string in headers, params, data and attributes is a template; a problem points to its string."""
 
     @pytest.mark.parametrize("place", ["/actions/0", AUTHORIZATION])
     @pytest.mark.parametrize("below", ["/headers/X-A", "/params/p", "/attributes/a~1b", "/data/list/1/c~0d"])
@@ -78,7 +78,9 @@ class TestTemplates:
             ("a {{nothing.there}}", "undeclared", "a {{nothing.there}}\n  ^"),
         ],
     )
-    def test_one_that_is_wrong(self, place: str, below: str, text: str, rule: str, caret: str) -> None:
+    def test_a_broken_template_is_reported_at_its_string(
+        self, place: str, below: str, text: str, rule: str, caret: str
+    ) -> None:
         settings = full()
         entry = (
             settings["actions"][0] if place == "/actions/0" else settings["services"][0]["authorization"][0]
@@ -97,14 +99,14 @@ class TestTemplates:
             (place + below, rule, caret)
         ]
 
-    def test_each_placeholder_is_reported(self) -> None:
+    def test_every_broken_placeholder_is_reported(self) -> None:
         settings = changed("/actions/0/data", {"x": "{{one}} {{two}}"})
         assert broken_rules(settings) == [
             ("/actions/0/data/x", "undeclared"),
             ("/actions/0/data/x", "undeclared"),
         ]
 
-    def test_data_holds_any_json_and_its_nulls_stay(self) -> None:
+    def test_data_may_be_any_json_and_keeps_its_nulls(self) -> None:
         data = {"a": [None, True, 1.5, "x", {"b": None}], "c": None}
         definition = read_definition(changed("/actions/0/data", data), environment="dev")
         assert definition.actions["charge-card"].data == data
@@ -123,7 +125,7 @@ class TestTemplates:
 
 
 class TestSchemas:
-    """Schemas are correct ones, of JSON Type Definition or JSON Schema."""
+    """Schemas are valid JSON Type Definition or JSON Schema."""
 
     @pytest.mark.parametrize("pointer", ["/instanceValidation", REQUEST, RESPONSE])
     @pytest.mark.parametrize(
@@ -134,17 +136,19 @@ class TestSchemas:
             ({"type": "object", "required": "a"}, "/required", "json-schema-invalid"),
         ],
     )
-    def test_wrong_ones(self, pointer: str, schema: dict[str, object], below: str, rule: str) -> None:
+    def test_invalid_schemas_are_reported(
+        self, pointer: str, schema: dict[str, object], below: str, rule: str
+    ) -> None:
         assert broken_rules(changed(pointer, schema, of=full())) == [(pointer + below, rule)]
 
     @pytest.mark.parametrize("pointer", ["/instanceValidation", REQUEST, RESPONSE])
     @pytest.mark.parametrize("schema", [{}, {"values": {"type": "string"}}, {"type": "object"}])
-    def test_right_ones(self, pointer: str, schema: dict[str, object]) -> None:
+    def test_valid_schemas_are_accepted(self, pointer: str, schema: dict[str, object]) -> None:
         assert problems(changed(pointer, schema, of=full())) == []
 
 
 class TestRequestValidation:
-    """JSON text that holds an object is a schema; any other text is a callback."""
+    """JSON text with an object is a schema; any other text is a callback."""
 
     def read(self, value: object) -> object:
         settings = changed(REQUEST, value, of=full())
@@ -158,17 +162,17 @@ class TestRequestValidation:
     @pytest.mark.parametrize(
         "text", ['{"type": "object"}', ' { "type" :\n"object" } ', '{"type": "\\u006fbject"}']
     )
-    def test_a_schema_as_text(self, text: str) -> None:
+    def test_json_text_is_read_as_a_schema(self, text: str) -> None:
         assert self.read(text) == {"type": "object"}
 
     @pytest.mark.parametrize("text", ["true", "attributes.vip == true", '"a" in attributes'])
-    def test_a_callback(self, text: str) -> None:
+    def test_other_text_is_read_as_a_callback(self, text: str) -> None:
         assert self.read(text) == text
 
-    def test_a_long_schema_as_text(self) -> None:
+    def test_a_schema_as_text_may_be_long(self) -> None:
         assert self.read('{"enum": ["' + "x" * 5000 + '"]}') == {"enum": ["x" * 5000]}
 
-    def test_a_wrong_schema_as_text_has_the_pointer_of_the_text(self) -> None:
+    def test_problems_of_a_schema_as_text_have_the_pointer_of_the_text(self) -> None:
         assert problems(changed(REQUEST, '{"elements": {"type": "text"}}', of=full())) == [
             Problem(
                 pointer=REQUEST,
@@ -189,11 +193,11 @@ class TestRequestValidation:
             ("[" * 5000 + "]" * 5000, "too-long"),
         ],
     )
-    def test_text_that_is_neither(self, text: str, rule: str) -> None:
+    def test_text_that_is_neither_is_reported(self, text: str, rule: str) -> None:
         assert broken_rules(changed(REQUEST, text, of=full())) == [(REQUEST, rule)]
 
     @pytest.mark.parametrize("value", [True, 1, []])
-    def test_another_type(self, value: object) -> None:
+    def test_values_of_another_type_are_reported(self, value: object) -> None:
         assert problems(changed(REQUEST, value, of=full())) == [
             Problem(pointer=REQUEST, rule="type", message="must be a schema or an expression")
         ]

@@ -57,9 +57,9 @@ def entry_key(reader: Reader) -> str:
 
 
 class TestPointers:
-    """Pointers are those of RFC 6901: ~ is ~0, / is ~1."""
+    """Pointers follow RFC 6901: ~ is ~0, / is ~1."""
 
-    def test_a_member(self) -> None:
+    def test_the_name_of_a_member_is_escaped(self) -> None:
         reader, notes = reader_of({"a/b~c": 1}, "/settings")
         assert reader.pointer_to("a/b~c") == "/settings/a~1b~0c"
         assert reader.pointer_to("list", "/3/key") == "/settings/list/3/key"
@@ -67,7 +67,7 @@ class TestPointers:
             Problem(pointer="/settings/a~1b~0c", rule="unknown-field", message="is not a known field")
         ]
 
-    def test_a_place_below_a_member(self) -> None:
+    def test_a_pointer_can_lead_below_a_member(self) -> None:
         reader, notes = reader_of({"list": [{"key": "a"}, {"on": 1}], "texts": {"a/b": 1}}, "/settings")
         assert reader.parts("list", entry_key) == ("a", "")
         assert {(problem.pointer, problem.rule) for problem in notes.problems} == {
@@ -78,9 +78,9 @@ class TestPointers:
 
 
 class TestValues:
-    """Right values are returned as they are."""
+    """Valid values are returned as they are."""
 
-    def test_a_value_of_each_kind(self) -> None:
+    def test_a_value_of_each_kind_is_returned(self) -> None:
         reader, notes = reader_of(
             {
                 "text": "a",
@@ -110,18 +110,18 @@ class TestValues:
         assert reader.is_sound
         assert notes.all_problems() == ()
 
-    def test_keys_with_their_first_positions(self) -> None:
+    def test_keys_are_returned_with_their_first_positions(self) -> None:
         reader, _ = reader_of({"list": [{"key": "a"}, 5, {"key": "b"}, {"key": "a"}, {"key": 7}]})
         assert reader.keys("list") == {"a": 0, "b": 2}
 
 
-class TestStandIns:
-    """Reading never raises: the default, or a harmless value, stands in for what is absent or wrong."""
+class TestDefaults:
+    """Reading never raises: a missing or wrong value is replaced by its default or a harmless value."""
 
     @pytest.mark.parametrize(
         "value", [{}, dict.fromkeys(EVERYTHING.fields), dict.fromkeys(EVERYTHING.fields, 0.5), 5]
     )
-    def test_of_each_kind(self, value: object) -> None:
+    def test_every_kind_has_a_replacement(self, value: object) -> None:
         reader, _ = reader_of(value)
         assert (reader.text("text"), reader.optional_text("text"), reader.text("named")) == ("", None, "UTC")
         assert reader.reference("text", {"a"}, "there is no") == ""
@@ -138,13 +138,13 @@ class TestStandIns:
         assert reader.texts("texts") == {}
         assert reader.json("json") is None
 
-    def test_a_nested_object_of_another_type(self) -> None:
+    def test_a_nested_object_of_another_type_is_replaced(self) -> None:
         reader, notes = reader_of({"part": 5})
         assert reader.part("part", entry_key) == ""
         assert not reader.is_sound
         assert notes.problems == [Problem(pointer="/part", rule="type", message="must be an object")]
 
-    def test_a_value_of_another_type_in_place_of_a_flag_may_mean_true(self) -> None:
+    def test_a_flag_of_another_type_may_be_true(self) -> None:
         assert [reader_of(value)[0].flag_may_be_set("flag") for value in ({}, {"flag": False})] == [
             False,
             False,
@@ -158,14 +158,16 @@ class TestStandIns:
 class TestReferences:
     """A reference must be a known key."""
 
-    def test_an_unknown_key(self) -> None:
+    def test_an_unknown_key_is_reported(self) -> None:
         reader, notes = reader_of({"text": "b"})
         assert reader.reference("text", {"a"}, "there is no") == "b"
         assert notes.problems == [Problem(pointer="/text", rule="reference", message="there is no 'b'")]
 
 
 class TestWholeObjects:
-    """An object has its required members, at least one of some, and not both of others. Null counts as absent."""
+    """An object has its required members, at least one member if a group needs one, and no two that exclude
+    each other. Null counts as absent.
+    """
 
     SHAPE = shape(
         "Whole",
@@ -188,23 +190,23 @@ class TestWholeObjects:
         return [(problem.pointer, problem.rule, problem.message) for problem in notes.all_problems()]
 
     @pytest.mark.parametrize("value", [{}, {"needed": None, "entries": None, "or": None, "surplus": None}])
-    def test_nothing_given(self, value: object) -> None:
+    def test_missing_members_are_reported(self, value: object) -> None:
         assert self.problems(value) == [
             ("/either", "required", "is needed, or that"),
             ("/entries", "required", "must hold at least one entry"),
             ("/needed", "required", "is required"),
         ]
 
-    def test_one_of_some_is_enough(self) -> None:
+    def test_a_single_member_of_a_group_is_enough(self) -> None:
         assert self.problems({"needed": "a", "entries": [{}], "or": "b"}) == []
         assert self.problems({"needed": "a", "entries": [{}], "either": "b", "not": "c"}) == []
 
-    def test_both_of_two_that_exclude_each_other(self) -> None:
+    def test_members_that_exclude_each_other_are_reported(self) -> None:
         assert self.problems({"needed": "a", "entries": [{}], "or": "b", "not": "c"}) == [
             ("/not", "exclusive", "does not go with that")
         ]
 
-    def test_require_notes_what_is_not_given(self) -> None:
+    def test_require_reports_a_missing_member(self) -> None:
         reader, notes = reader_of({"text": "a"})
         reader.require("text")
         reader.require("json")
@@ -219,7 +221,7 @@ class TestWholeObjects:
 
 
 class TestChecks:
-    """Checks that take time run when everything has been read; their problems are sorted in."""
+    """Slow checks run when everything has been read; their problems are sorted in."""
 
     def test_problems_of_checks_are_sorted_in(self) -> None:
         reader, notes = reader_of({})

@@ -1,4 +1,4 @@
-"""Values under a schema. The titles are the sections of RFC 8927, and so are most examples."""
+"""Values under a schema. The class docstrings name the sections of RFC 8927, the source of most examples."""
 
 from itertools import product
 from typing import Any
@@ -18,7 +18,7 @@ def indicators(schema: dict[str, Any], value: object) -> Indicators:
 
 
 class TestNullable:
-    """3.3: whatever its form, a nullable schema accepts null, and judges everything else as without."""
+    """3.3: a nullable schema of any form accepts null, and checks any other value as usual."""
 
     @pytest.mark.parametrize(
         "form",
@@ -33,14 +33,14 @@ class TestNullable:
             {"ref": "text"},
         ],
     )
-    def test_null_is_accepted_only_where_it_is_allowed(self, form: dict[str, Any]) -> None:
+    def test_null_is_accepted_only_if_nullable(self, form: dict[str, Any]) -> None:
         root = {**form, "definitions": {"text": {"type": "string"}}}
         assert indicators({**root, "nullable": True}, None) == []
         assert len(indicators({**root, "nullable": False}, None)) == 1
         assert len(indicators(root, None)) == 1
         assert indicators({**root, "nullable": True}, 5) == indicators(root, 5) != []
 
-    def test_a_ref_is_nullable_if_what_it_names_is(self) -> None:
+    def test_a_ref_is_nullable_if_its_definition_is(self) -> None:
         schema = {"definitions": {"text": {"type": "string", "nullable": True}}, "ref": "text"}
         assert indicators(schema, None) == []
 
@@ -52,12 +52,12 @@ class TestEmpty:
     def test_everything_is_accepted(self, value: object) -> None:
         assert indicators({}, value) == []
 
-    def test_metadata_and_definitions_leave_a_form_empty(self) -> None:
+    def test_metadata_and_definitions_do_not_change_the_empty_form(self) -> None:
         assert indicators({"metadata": {"description": "any"}, "definitions": {"a": {}}}, 5) == []
 
 
 class TestRef:
-    """3.3.2: a ref is judged by the definition it names, and errors point into the definition."""
+    """3.3.2: a ref is checked by its definition, and errors point into the definition."""
 
     def test_an_error_points_into_the_definition(self) -> None:
         schema = {"definitions": {"a": {"type": "float32"}}, "ref": "a"}
@@ -142,7 +142,7 @@ class TestType:
             *product(("string", "uint8", "timestamp"), NOT_A_SCALAR),
         ],
     )
-    def test_any_other_value_is_an_error_at_type(self, kind: str, value: object) -> None:
+    def test_values_of_another_type_are_errors_at_type(self, kind: str, value: object) -> None:
         assert indicators({"type": kind}, value) == [("", "/type")]
 
     def test_the_message_names_the_type(self) -> None:
@@ -168,7 +168,7 @@ class TestTimestamp:
             "9999-12-31T23:59:59.123456789012-23:59",
         ],
     )
-    def test_a_date_and_time_that_exists_is_one(self, text: str) -> None:
+    def test_an_existing_date_and_time_is_a_timestamp(self, text: str) -> None:
         assert is_timestamp(text)
 
     @pytest.mark.parametrize(
@@ -201,26 +201,26 @@ class TestTimestamp:
             "１985-04-12T23:20:50Z",  # noqa: RUF001 - a digit, but not one of RFC 3339
         ],
     )
-    def test_anything_else_is_none(self, text: str) -> None:
+    def test_other_texts_are_no_timestamps(self, text: str) -> None:
         assert not is_timestamp(text)
 
 
 class TestEnum:
-    """3.3.4: one of the listed strings."""
+    """3.3.4: a string is valid if it is listed."""
 
     @pytest.mark.parametrize("value", ["PENDING", "DONE"])
-    def test_a_listed_string_is_accepted(self, value: str) -> None:
+    def test_a_string_of_the_enum_is_accepted(self, value: str) -> None:
         assert indicators({"enum": ["PENDING", "DONE"]}, value) == []
 
     @pytest.mark.parametrize("value", [0, 1, "pending", None, True, ["DONE"], {"DONE": 1}])
-    def test_anything_else_is_an_error_at_enum(self, value: object) -> None:
+    def test_other_values_are_errors_at_enum(self, value: object) -> None:
         assert indicators({"enum": ["PENDING", "DONE"]}, value) == [("", "/enum")]
 
 
 class TestElements:
-    """3.3.5: a list, each element under the schema of the elements."""
+    """3.3.5: a list is valid if every element is."""
 
-    def test_each_wrong_element_is_an_error(self) -> None:
+    def test_every_wrong_element_is_an_error(self) -> None:
         schema = {"elements": {"type": "float32"}}
         assert indicators(schema, []) == []
         assert indicators(schema, [1, 2, 3]) == []
@@ -230,10 +230,10 @@ class TestElements:
         ]
 
     @pytest.mark.parametrize("value", [None, True, 1, 3.14, "foo", {}])
-    def test_what_is_no_list_is_an_error_at_elements(self, value: object) -> None:
+    def test_values_that_are_no_list_are_errors_at_elements(self, value: object) -> None:
         assert indicators({"elements": {}}, value) == [("", "/elements")]
 
-    def test_lists_in_lists(self) -> None:
+    def test_lists_in_lists_are_checked(self) -> None:
         schema = {"elements": {"elements": {"type": "string"}}}
         assert indicators(schema, [[], ["a", 1], 5]) == [
             ("/1/1", "/elements/elements/type"),
@@ -242,7 +242,7 @@ class TestElements:
 
 
 class TestProperties:
-    """3.3.6: an object with all required members, perhaps optional ones, and others only where allowed."""
+    """3.3.6: an object is valid if it has all required members, and no additional ones unless they are allowed."""
 
     SCHEMA: dict[str, Any] = {  # noqa: RUF012 - never changed
         "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
@@ -263,7 +263,7 @@ class TestProperties:
             ("/e", ""),
         ]
 
-    def test_additional_members_are_accepted_where_allowed(self) -> None:
+    def test_additional_members_are_accepted_if_allowed(self) -> None:
         schema = {**self.SCHEMA, "additionalProperties": True}
         assert indicators(schema, {"a": "foo", "b": "bar", "e": 3}) == []
         assert indicators({**schema, "additionalProperties": False}, {"a": "foo", "b": "bar", "e": 3}) == [
@@ -274,26 +274,26 @@ class TestProperties:
         schema: dict[str, Any] = {"elements": {"optionalProperties": {"a": {}}}}
         assert indicators(schema, [{"x/y": 1}]) == [("/0/x~1y", "/elements")]
 
-    def test_additional_members_of_an_inner_object_are_judged_by_its_own_schema(self) -> None:
+    def test_additional_members_of_an_inner_object_follow_its_own_schema(self) -> None:
         schema = {"properties": {"in": {"properties": {}}}, "additionalProperties": True}
         assert indicators(schema, {"in": {"x": 1}, "y": 1}) == [("/in/x", "/properties/in")]
 
     @pytest.mark.parametrize("value", NOT_AN_OBJECT)
-    def test_what_is_no_object_is_an_error_at_the_keyword_given(self, value: object) -> None:
+    def test_values_that_are_no_object_are_errors_at_the_keyword(self, value: object) -> None:
         assert indicators(self.SCHEMA, value) == [("", "/properties")]
         assert indicators({"properties": {}}, value) == [("", "/properties")]
         assert indicators({"optionalProperties": {"a": {}}}, value) == [("", "/optionalProperties")]
 
-    def test_a_nullable_member_must_still_be_there(self) -> None:
+    def test_a_nullable_member_is_still_required(self) -> None:
         schema = {"properties": {"a": {"type": "string", "nullable": True}}}
         assert indicators(schema, {"a": None}) == []
         assert indicators(schema, {}) == [("", "/properties/a")]
 
 
 class TestValues:
-    """3.3.7: an object, each of its values under one schema."""
+    """3.3.7: an object is valid if all its values are."""
 
-    def test_each_wrong_value_is_an_error(self) -> None:
+    def test_every_wrong_value_is_an_error(self) -> None:
         schema = {"values": {"type": "float32"}}
         assert indicators(schema, {}) == []
         assert indicators(schema, {"a": 1, "b": 2}) == []
@@ -303,12 +303,12 @@ class TestValues:
         ]
 
     @pytest.mark.parametrize("value", NOT_AN_OBJECT)
-    def test_what_is_no_object_is_an_error_at_values(self, value: object) -> None:
+    def test_values_that_are_no_object_are_errors_at_values(self, value: object) -> None:
         assert indicators({"values": {}}, value) == [("", "/values")]
 
 
 class TestDiscriminator:
-    """3.3.8: an object whose tag says which of the mapped schemas judges the rest."""
+    """3.3.8: an object whose tag selects the schema for the rest."""
 
     SCHEMA: dict[str, Any] = {  # noqa: RUF012 - never changed
         "discriminator": "version",
@@ -321,7 +321,7 @@ class TestDiscriminator:
     @pytest.mark.parametrize(
         "value", [{"version": "v1", "a": 3}, {"version": "v2/x", "a": "foo"}, {"version": "v2/x"}]
     )
-    def test_the_tag_chooses_the_schema_and_is_no_additional_member(self, value: object) -> None:
+    def test_the_tag_selects_the_schema_and_is_no_additional_member(self, value: object) -> None:
         assert indicators(self.SCHEMA, value) == []
 
     @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ class TestDiscriminator:
             ({"version": "v1", "a": 1, "b": 2}, [("/b", "/mapping/v1")]),
         ],
     )
-    def test_each_way_to_fail_has_its_place(self, value: object, expected: Indicators) -> None:
+    def test_every_failure_has_its_place(self, value: object, expected: Indicators) -> None:
         assert indicators(self.SCHEMA, value) == expected
 
     def test_the_tag_is_known_only_to_its_own_object(self) -> None:
@@ -352,7 +352,7 @@ class TestDiscriminator:
 
 
 class TestDepth:
-    """What would have to be looked at more than 32 levels inside the value is an error there."""
+    """A part more than 32 levels inside the value is an error if it would be checked."""
 
     LIST: dict[str, Any] = {"definitions": {"list": {"elements": {"ref": "list"}}}, "ref": "list"}  # noqa: RUF012
 
@@ -367,8 +367,8 @@ class TestDepth:
         assert indicators(self.LIST, self.nested(MAX_DEPTH)) == []
 
     @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 50_000])
-    def test_one_level_more_is_an_error(self, levels: int) -> None:
+    def test_a_deeper_value_is_an_error(self, levels: int) -> None:
         assert indicators(self.LIST, self.nested(levels)) == [("/0" * 33, "/definitions/list/elements")]
 
-    def test_what_is_not_looked_at_may_be_deeper(self) -> None:
+    def test_parts_that_are_not_checked_may_be_deeper(self) -> None:
         assert indicators({"properties": {"any": {}}}, {"any": self.nested(900)}) == []

@@ -1,4 +1,4 @@
-"""Which schemas are correct. Source: RFC 8927 section 2."""
+"""The grammar of schemas. Source: RFC 8927 section 2."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def places(schema: object) -> list[str]:
 
 
 class TestCorrectSchemas:
-    """Every form of the RFC, alone and nested, with the keywords that go with all of them."""
+    """Every form of the RFC, alone and nested, with the keywords that all forms allow."""
 
     @pytest.mark.parametrize(
         "schema",
@@ -41,7 +41,7 @@ class TestCorrectSchemas:
 
 
 class TestIncorrectSchemas:
-    """Everything else is refused, each problem at its place."""
+    """Any other schema is refused, each problem at its place."""
 
     @pytest.mark.parametrize("schema", [None, True, 1, 3.14, "foo", []])
     def test_a_schema_is_an_object(self, schema: object) -> None:
@@ -98,7 +98,7 @@ class TestIncorrectSchemas:
             ({"additionalProperties": True}, ""),
         ],
     )
-    def test_the_problem_is_named_by_its_place(self, schema: object, place: str) -> None:
+    def test_a_problem_is_reported_at_its_place(self, schema: object, place: str) -> None:
         assert places(schema) == [place]
 
     @pytest.mark.parametrize(
@@ -113,38 +113,38 @@ class TestIncorrectSchemas:
             {"values": {}, "discriminator": "foo", "mapping": {}},
         ],
     )
-    def test_forms_are_not_mixed(self, schema: object) -> None:
+    def test_mixed_forms_are_refused(self, schema: object) -> None:
         (problem,) = schema_problems(schema)
         assert problem.schema_path == ""
         assert problem.message.startswith("a schema has one form, this mixes ")
 
-    def test_every_problem_is_named_at_once_in_the_order_of_the_schema(self) -> None:
+    def test_every_problem_is_reported_in_the_order_of_the_schema(self) -> None:
         schema = {"properties": {"b": {"type": "int64"}, "a": {"ref": "x"}}, "nullabel": True, "metadata": []}
         assert places(schema) == ["/properties/b/type", "/properties/a/ref", "/nullabel", "/metadata"]
 
-    def test_a_problem_says_what_was_expected(self) -> None:
+    def test_a_message_states_the_expectation(self) -> None:
         (problem,) = schema_problems({"elements": {"ref": "order"}})
         assert problem == JtdError("", "/elements/ref", "there is no definition 'order'")
 
 
 class TestLoops:
-    """Refs that lead round without ever looking into the value are refused."""
+    """Refs that lead to themselves without going into the value are refused."""
 
     def test_a_definition_of_itself_is_refused(self) -> None:
         assert places({"definitions": {"a": {"ref": "a"}}}) == ["/definitions/a/ref"]
 
-    def test_each_definition_of_a_loop_is_named(self) -> None:
+    def test_every_definition_of_a_loop_is_reported(self) -> None:
         loop = {"a": {"ref": "b"}, "b": {"ref": "c/d"}, "c/d": {"ref": "b", "nullable": True}}
         assert places({"definitions": loop, "ref": "a"}) == ["/definitions/b/ref", "/definitions/c~1d/ref"]
 
-    def test_a_long_way_round_is_refused(self) -> None:
+    def test_a_long_chain_of_refs_is_refused(self) -> None:
         steps = {f"d{n}": {"ref": f"d{n + 1}"} for n in range(MAX_DEPTH)}
         assert places({"definitions": {**steps, f"d{MAX_DEPTH}": {}}}) == ["/definitions/d0/ref"]
         assert places({"definitions": {**steps, f"d{MAX_DEPTH}": {}, "d0": {"ref": "d2"}}}) == []
 
 
 class TestDepth:
-    """A schema must nest at most 32 levels deep; deeper parts are refused without being looked at."""
+    """A schema must nest at most 32 levels deep; deeper parts are refused unchecked."""
 
     @staticmethod
     def nested(levels: int) -> dict[str, object]:
@@ -153,11 +153,11 @@ class TestDepth:
             schema = {"elements": schema} if level % 2 else {"properties": {"x": schema}}
         return schema
 
-    def test_the_limit_itself_is_looked_at(self) -> None:
+    def test_a_schema_at_the_limit_is_checked(self) -> None:
         (place,) = places(self.nested(MAX_DEPTH))
         assert place.endswith("/nonsense")
 
     @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 10_000])
-    def test_one_level_more_is_refused(self, levels: int) -> None:
+    def test_a_deeper_schema_is_refused(self, levels: int) -> None:
         (problem,) = schema_problems(self.nested(levels))
         assert problem.message == "must nest at most 32 levels deep"
