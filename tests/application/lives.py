@@ -1,4 +1,4 @@
-"""Lives under settings that differ in one field: what is called when, and what is planned."""
+"""Instances that run under settings with one difference: their calls and their plans."""
 
 from collections.abc import Collection, Mapping
 from copy import deepcopy
@@ -41,7 +41,7 @@ ATTRIBUTES: dict[str, str | bool | float] = {"vip": True, "due": "2026-01-10T08:
 
 @dataclass
 class Shop:
-    """Answers in turn, then OK; it is told by which moment each call came."""
+    """A service with prepared answers. ``asked`` holds the instant of each call."""
 
     answers: list[CallOutcome]
     clock: ManualClock
@@ -54,7 +54,7 @@ class Shop:
 
 @dataclass
 class Graded:
-    """``Controllers`` with one that grades what it sees."""
+    """``Controllers`` with one controller that grades its input."""
 
     names: Collection[str] = ("grade",)
 
@@ -90,7 +90,7 @@ class Life:
         self.until(to)
 
     def until(self, text: str) -> "Life":
-        """Let each due event run at its moment."""
+        """Run each due event at its instant."""
         end = datetime.fromisoformat(f"{text}:00+00:00")
         while (event := next_event(self.instance)) is not None and event.due_at <= end:
             self.ports.clock.at = max(self.ports.clock.at, event.due_at)
@@ -100,12 +100,12 @@ class Life:
         return self
 
     def told(self, command: Cancel | Pause | Resume) -> "Life":
-        """Have an operator do something."""
+        """Execute a command of an operator."""
         control(self.ports, self.sid, command)
         return self
 
     def answered(self, body: Json = None) -> "Life":
-        """The answer to the last call, which was asynchronous, comes."""
+        """Answer the last call, which was asynchronous."""
         correlation = CorrelationId(self.asked[-1].headers["X-Correlation-Id"])
         address = event_address(event_of_correlation(correlation))
         assert address is not None
@@ -124,7 +124,7 @@ class Life:
 
     @property
     def calls(self) -> list[str]:
-        """When what was called, as ``01-31 12:00 /charges``."""
+        """Return each call with its time, as ``01-31 12:00 /charges``."""
         return [
             f"{format_instant(at)[5:16].replace('T', ' ')} {path_of(request)}"
             for at, request in self.shop.asked
@@ -136,12 +136,12 @@ class Life:
 
     @property
     def plan(self) -> list[str]:
-        """Its open events, as ``bill SCHEDULED 01-31 12:00``."""
+        """Return the open events, as ``bill SCHEDULED 01-31 12:00``."""
         return [shown(event) for event in self.instance.events]
 
     @property
     def first(self) -> EventRecord:
-        """What became of its first event."""
+        """Return the record of the first event."""
         return self.ports.instances.records[(self.sid, 1)]
 
 
@@ -154,7 +154,7 @@ def shown(event: Event) -> str:
 
 
 def base() -> dict[str, Any]:
-    """One charge a month; a second task, service, action and step are there to be chosen."""
+    """Return settings with one charge a month, and a second task, service, action and step to choose."""
     settings = minimal()
     settings["services"][0]["methods"].append({"key": "refund", "url": "/refunds", "method": "post"})
     settings["services"].append(
@@ -178,7 +178,7 @@ def settings_with(pointer: str, value: Any, of: dict[str, Any] | None = None) ->
 def both(
     pointer: str, value: Any, *answers: CallOutcome, of: Any = None, to: str = "2026-01-01T12:00"
 ) -> tuple[Life, Life]:
-    """The life without the change, and the one with it."""
+    """Return the life without the change and the life with it."""
     document = base() if of is None else of
     return (
         Life(deepcopy(document), *answers, to=to),
@@ -187,7 +187,7 @@ def both(
 
 
 def two_steps(**first: Any) -> dict[str, Any]:
-    """The charge, then its refund."""
+    """Return settings with a charge followed by its refund."""
     steps = [
         {"key": "charge", "action": "charge-card", "nextStep": "back", **first},
         {"key": "back", "action": "refund-card"},

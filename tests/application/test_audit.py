@@ -17,7 +17,7 @@ LONG_AGO = NOON - timedelta(days=300)
 
 
 def a_history(*ages_in_hours: float, target: str = "i-1") -> MemoryPorts:
-    """A world in which something was done so long before noon."""
+    """Return a world with audit entries at these hours before noon."""
     ports = a_world()
     for hours in ages_in_hours:
         ports.instances.audit.append(entry(hours, target))
@@ -33,7 +33,7 @@ def entry(hours: float, target: str = "i-1") -> AuditEntry:
 def pages(
     ports: MemoryPorts, limit: int, *, since: datetime = LONG_AGO, target: str | None = None
 ) -> list[list[float]]:
-    """The hours before noon of every entry, page by page."""
+    """Return the hours before noon of every entry, page by page."""
     window, before = Window(account=ACCOUNT, since=since, target=target), from_the_end(NOON)
     found: list[list[float]] = []
     place: AuditPosition | None = before
@@ -45,14 +45,14 @@ def pages(
 
 
 class TestPages:
-    """Latest first, over days with and without entries, each entry once."""
+    """Entries are returned latest first and once, over days with and without entries."""
 
-    def test_over_several_days(self) -> None:
+    def test_pages_span_several_days(self) -> None:
         ports = a_history(1, 2, 30, 31, 32, 100)
 
         assert pages(ports, 2, since=NOON - timedelta(days=5)) == [[1, 2], [30, 31], [32, 100]]
 
-    def test_nothing_before_the_window(self) -> None:
+    def test_entries_before_the_window_are_left_out(self) -> None:
         assert pages(a_history(1, 49), 9, since=NOON - timedelta(days=2)) == [[1]]
 
     def test_an_empty_trail_is_one_empty_page(self) -> None:
@@ -64,7 +64,7 @@ class TestPages:
         assert [page for page in found if page] == [[1], [24.0 * 290]]
         assert len(found) == -(-301 // MAX_READS)
 
-    def test_only_what_is_about_one_thing(self) -> None:
+    def test_a_target_selects_its_entries(self) -> None:
         ports = a_history(*range(1, 12), target="other")
         ports.instances.audit += [entry(3.5), entry(9.5), entry(20)]
 

@@ -1,4 +1,7 @@
-"""Finding what there is to tell from, in bounds. Source: contracts/core.md section 5; docs/decisions/0021."""
+"""Collecting the facts of an explanation within bounds.
+
+Source: contracts/core.md section 5; docs/decisions/0021.
+"""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,7 +30,7 @@ FAR_GREETING: Json = {"onCreateTasks": [{"task": "greet", "delayBy": {"unit": "d
 
 
 class Shop:
-    """Takes every order."""
+    """A service that accepts every request."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         return Answered(status=201, body={"of": request.call_key})
@@ -35,7 +38,7 @@ class Shop:
 
 @dataclass(slots=True)
 class Counted(MemoryInstances):
-    """A store that counts what is read of its records. most: the longest list of them."""
+    """A store that counts the records it reads. ``readings`` has the number of each read."""
 
     readings: list[int] = field(default_factory=list)
 
@@ -46,7 +49,7 @@ class Counted(MemoryInstances):
 
 
 class Story:
-    """A bill a day for so many days, each run on its date; a greeting far ahead came with the instance."""
+    """A daily bill for some days, each run on its date, and a greeting planned far ahead."""
 
     def __init__(self, days: int) -> None:
         self.store = Counted()
@@ -77,37 +80,37 @@ def long_story() -> Story:
 
 
 class TestALongHistory:
-    """However long, the place is found by a few records, and a hundred or so around it are read."""
+    """A few records find the position in any history, and about a hundred around it are read."""
 
     @pytest.mark.parametrize("day", [0, 1, 57, 149, 200, 333, 398, 399])
-    def test_each_day_is_found(self, long_story: Story, day: int) -> None:
+    def test_any_day_of_a_long_history_is_explained(self, long_story: Story, day: int) -> None:
         found = long_story.why(START + day * DAY)
         assert found.finding.reason.value == "RAN"
         assert [answer.planned.cycle for answer in found.events if answer.planned.event.is_main] == [day + 1]
 
     @pytest.mark.parametrize("day", [0, 149, 399])
-    def test_in_bounds(self, long_story: Story, day: int) -> None:
+    def test_the_number_of_reads_is_limited(self, long_story: Story, day: int) -> None:
         long_story.why(START + day * DAY)
         assert len(long_story.store.readings) <= 12
         assert sum(long_story.store.readings) <= BEFORE + AFTER + 30
 
-    def test_what_came_with_the_instance_for_much_later_is_found_too(self, long_story: Story) -> None:
+    def test_an_event_planned_far_ahead_at_creation_is_found(self, long_story: Story) -> None:
         found = long_story.why(START + 150 * DAY)
         assert [answer.planned.event.task for answer in found.events] == ["bill", "greet"]
 
-    def test_the_dates_on_either_side_are_told(self, long_story: Story) -> None:
+    def test_the_dates_before_and_after_are_included(self, long_story: Story) -> None:
         found = long_story.why(START + 200.5 * DAY)
         assert found.finding.reason.value == "NOT_PLANNED"
         assert found.before is not None
         assert found.after is not None
         assert (found.before.cycle, found.after.cycle) == (201, 202)
 
-    def test_ahead_the_plan_is_foreseen(self, long_story: Story) -> None:
+    def test_a_future_instant_is_explained_by_the_forecast(self, long_story: Story) -> None:
         found = long_story.why(START + 500 * DAY)
         assert [answer.planned.cycle for answer in found.events] == [501]
         assert found.finding.reason.value == "NOT_YET_DUE"
 
-    def test_but_not_for_ever(self, long_story: Story) -> None:
+    def test_an_instant_too_far_ahead_is_unknown(self, long_story: Story) -> None:
         assert long_story.why(START + 5000 * DAY).finding.reason.value == "UNKNOWN"
 
     def test_an_open_event_that_is_older_than_most_is_found(self) -> None:
@@ -120,9 +123,9 @@ class TestALongHistory:
 
 
 class TestWhatIsReadOnlyWhereNeeded:
-    """Flags of now, and the audit trail where the instance has forgotten."""
+    """Flags are read for the present, and the audit trail if the instance no longer knows."""
 
-    def test_a_paused_queue(self) -> None:
+    def test_a_paused_queue_explains_a_blocked_event(self) -> None:
         story = Story(1)
         pause_queue(story.ports, story.instance.account_id, by=ANN)
         story.ports.clock.at = START + DAY
@@ -136,15 +139,15 @@ class TestWhatIsReadOnlyWhereNeeded:
                 control(story.ports, story.sid, command)
         return story
 
-    def test_the_audit_tells_what_the_instance_has_forgotten(self) -> None:
+    def test_the_audit_trail_explains_a_forgotten_pause(self) -> None:
         found = self.forgetful().why(START + timedelta(hours=2, minutes=15))
         assert (found.finding.reason.value, found.finding.by) == ("PAUSED", "ann")
 
-    def test_by_what_came_after_where_nothing_came_before(self) -> None:
+    def test_a_later_audit_entry_explains_the_status_before_it(self) -> None:
         found = self.forgetful().why(START + timedelta(minutes=15))
         assert found.status is not None
         assert found.status.status is InstanceStatus.ACTIVE
 
-    def test_before_there_was_an_instance_nothing_is_asked(self) -> None:
+    def test_an_instant_before_the_creation_is_explained(self) -> None:
         found = self.forgetful().why(START - DAY)
         assert found.finding.reason.value == "CREATED_LATER"

@@ -1,4 +1,4 @@
-"""What is simulated, what is forecast and what then runs are the same dates. Source: design section 4."""
+"""Simulation, forecast and run have the same dates. Source: design section 4."""
 
 import random
 from dataclasses import replace
@@ -93,7 +93,7 @@ Dates = list[tuple[int, str, str]]
 
 
 class Obliging:
-    """Every call is taken; a payment is confirmed when asked about."""
+    """A service that accepts every call and confirms every payment."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         status = "PENDING" if "/recurring" in request.url else "CONFIRMED"
@@ -111,7 +111,7 @@ def foreseen(cycles: tuple[ForeseenCycle, ...]) -> Dates:
 def lived(
     strategy: Strategy, start: datetime, attributes: dict[str, Json], **more: Any
 ) -> tuple[Dates, Dates, Instance]:
-    """What was forecast at creation, and what then ran; and the instance after that. more: that it is started with."""
+    """Return the forecast at creation, the dates that ran, and the instance after that."""
     ports = MemoryPorts(caller=Obliging(), clock=ManualClock(start))
     ports.strategies.add(strategy)
     asked = StartInstance(strategy_id=strategy.name, attributes=attributes, **{"start_date": start, **more})
@@ -138,7 +138,7 @@ def _mains(ports: MemoryPorts) -> list[int]:
 
 
 def _ran(ports: MemoryPorts, sid: InstanceSid) -> Instance:
-    """The instance after what was due has run, each call that waits for an answer answered."""
+    """Run all due events, answer each asynchronous call, and return the instance."""
     run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
     instance = ports.instances.load(sid)
     assert instance is not None
@@ -155,7 +155,7 @@ def _ran(ports: MemoryPorts, sid: InstanceSid) -> Instance:
 
 
 def a_strategy(rng: random.Random, zone: str) -> Strategy:
-    """Any plan that a company might have; its steps do nothing."""
+    """Return a random strategy whose steps do nothing."""
     task = {"initialStep": "s", "steps": [{"key": "s", "controllerCallback": "{}"}]}
     calendars = [_calendar(rng, "usual")]
     if rng.random() < 0.3:
@@ -212,7 +212,7 @@ def _delta(rng: random.Random) -> dict[str, Any]:
 
 
 def assert_agree(strategy: Strategy, start: datetime, attributes: dict[str, Json]) -> Dates:
-    """Simulation, forecast and the run of an instance agree; its dates. An early end is one for all three."""
+    """Assert that simulation, forecast and run of an instance agree. Return the dates."""
     simulated = simulate(strategy, start_date=start, cycles=CYCLES, attributes=attributes)
     told, ran, instance = lived(strategy, start, attributes)
     assert foreseen(simulated.cycles) == told == ran
@@ -222,7 +222,7 @@ def assert_agree(strategy: Strategy, start: datetime, attributes: dict[str, Json
 
 
 class TestTheSameDates:
-    """Over 24 cycles, whatever the plan."""
+    """The dates agree over 24 cycles, for any plan."""
 
     @pytest.mark.parametrize(
         ("name", "start", "attributes"),
@@ -241,13 +241,13 @@ class TestTheSameDates:
             ),
         ],
     )
-    def test_of_the_examples(self, name: str, start: str, attributes: dict[str, Json]) -> None:
+    def test_dates_of_the_examples_agree(self, name: str, start: str, attributes: dict[str, Json]) -> None:
         strategy = example(name, requestDelayTime=0)
         dates = assert_agree(strategy, datetime.fromisoformat(start).replace(tzinfo=UTC), attributes)
         assert len({cycle for cycle, _, _ in dates}) == CYCLES
 
     @pytest.mark.parametrize("zone", ZONES)
-    def test_of_any_strategy(self, zone: str) -> None:
+    def test_dates_of_random_strategies_agree(self, zone: str) -> None:
         assert len(set(ZONES)) == 40
         for number in range(STRATEGIES // len(ZONES)):
             rng = random.Random(f"{zone} {number}")
@@ -257,10 +257,10 @@ class TestTheSameDates:
 
 
 class TestOwnSchedules:
-    """An instance with a schedule of its own runs when its forecast says, whatever its strategy's calendars do."""
+    """An instance with its own schedule runs at its forecast dates, whatever its strategy's calendars say."""
 
     @pytest.mark.parametrize("zone", ZONES)
-    def test_of_any_kind(self, zone: str) -> None:
+    def test_dates_of_random_own_schedules_agree(self, zone: str) -> None:
         for number in range(SCHEDULES // len(ZONES)):
             rng = random.Random(f"own {zone} {number}")
             strategy = a_strategy(rng, rng.choice(ZONES))
@@ -274,7 +274,7 @@ class TestOwnSchedules:
 
 
 def a_schedule(rng: random.Random, zone: str, now: datetime) -> dict[str, Any]:
-    """Any schedule that a dialect might bring, and its dates. Windows open and close around now."""
+    """Return a random own schedule as a dialect might send it, with windows around now."""
     opens = now + timedelta(hours=rng.randint(-1000, 2000))
     schedule = OwnSchedule(
         cron=rng.choice([*OWN_CRONS, None]) if rng.random() < 0.2 else rng.choice(OWN_CRONS),
@@ -291,7 +291,7 @@ def a_schedule(rng: random.Random, zone: str, now: datetime) -> dict[str, Any]:
 
 
 def assert_keeps_to(asked: dict[str, Any], ran: Dates, now: datetime, instance: Instance) -> None:
-    """Nothing of the plan lies outside of the window, and each date of it is one of the expression's."""
+    """Assert that all dates are in the window and match the expression."""
     schedule: OwnSchedule = asked["schedule"]
     begins, ends = asked["start_date"] or now, asked["end_date"]
     mains = [parse_instant(date) for _, task, date in ran if task not in ("remind", "warn")]
@@ -307,8 +307,8 @@ def assert_keeps_to(asked: dict[str, Any], ran: Dates, now: datetime, instance: 
         assert instance.plan.has_ended
 
 
-def test_the_schedules_are_of_all_kinds() -> None:
-    """Rhythms and named times, windows with an end and without, single and recurring ones, some that never fire."""
+def test_random_schedules_include_all_kinds() -> None:
+    """The random schedules include fixed times and intervals, open and closed windows, single and recurring dates."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
     made = [a_schedule(random.Random(f"own {z} {n}"), z, now) for z in ZONES for n in range(5)]
     schedules = [one["schedule"] for one in made]
@@ -318,8 +318,8 @@ def test_the_schedules_are_of_all_kinds() -> None:
     assert 50 < sum(one["end_date"] is not None for one in made) < 150
 
 
-def test_the_strategies_are_of_all_kinds() -> None:
-    """Most plans last; months and clock changes are among them."""
+def test_random_strategies_include_all_kinds() -> None:
+    """Most random plans last long enough, and they include months and clock changes."""
     made = [a_strategy(random.Random(f"{zone} {n}"), zone) for zone in islice(ZONES, 20) for n in range(5)]
     assert sum(len(one.definition.calendars) > 1 for one in made) > 30
     assert sum(bool(c.leading_up_tasks) for one in made for c in one.definition.calendars) > 30

@@ -18,14 +18,14 @@ START = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 class Shop:
-    """Takes every order."""
+    """A service that accepts every request."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         return Answered(status=201, body={"of": request.call_key})
 
 
 def after_days(days: int) -> tuple[MemoryPorts, Instance]:
-    """A bill a day: each has run, the next one is open."""
+    """Return an instance with a daily bill after some days. All have run except the next one."""
     ports = MemoryPorts(caller=Shop(), clock=ManualClock(START))
     of = strategy(calendar(DAILY))
     ports.strategies.add(of)
@@ -42,9 +42,9 @@ def told(page: HistoryPage) -> list[tuple[int, str, int]]:
 
 
 class TestPages:
-    """Every event, open and closed, newest first; pages follow on each other without a hole."""
+    """Every event is returned, open and closed, newest first, on pages without gaps."""
 
-    def test_all_of_a_short_history(self) -> None:
+    def test_a_short_history_fits_on_one_page(self) -> None:
         ports, instance = after_days(3)
         page = history_page(ports, instance, before=None, limit=25)
         assert told(page) == [
@@ -55,7 +55,7 @@ class TestPages:
         ]
         assert page.after is None
 
-    def test_page_by_page(self) -> None:
+    def test_pages_follow_each_other_without_gaps(self) -> None:
         ports, instance = after_days(5)
         first = history_page(ports, instance, before=None, limit=2)
         second = history_page(ports, instance, before=first.after, limit=2)
@@ -64,7 +64,7 @@ class TestPages:
         assert [[one.event.seq for one in page.events] for page in pages] == [[6, 5], [4, 3], [2, 1]]
         assert [page.after for page in pages] == [5, 3, None]
 
-    def test_a_page_stays_in_place_whatever_happens_meanwhile(self) -> None:
+    def test_a_page_is_stable_while_events_are_added(self) -> None:
         ports, instance = after_days(5)
         first = history_page(ports, instance, before=None, limit=2)
         ports.clock.at = START + timedelta(days=5)
@@ -73,11 +73,11 @@ class TestPages:
         second = history_page(ports, later, before=first.after, limit=2)
         assert [one.event.seq for one in second.events] == [4, 3]
 
-    def test_behind_the_last_there_is_nothing(self) -> None:
+    def test_the_page_after_the_last_is_empty(self) -> None:
         ports, instance = after_days(1)
         assert history_page(ports, instance, before=1, limit=5) == HistoryPage(events=(), after=None)
 
-    def test_a_record_that_went_meanwhile_is_left_out(self) -> None:
+    def test_a_missing_record_is_left_out(self) -> None:
         ports, instance = after_days(3)
         del ports.instances.records[instance.sid, 2]
         assert [one.event.seq for one in history_page(ports, instance, before=None, limit=25).events] == [
@@ -88,9 +88,9 @@ class TestPages:
 
 
 class TestLargeEvents:
-    """A page ends early rather than hold too many steps; a single event always fits."""
+    """A page ends early if it would have too many steps. A single event always fits."""
 
-    def test_it_ends_before_the_event_that_would_be_too_much(self) -> None:
+    def test_a_page_ends_before_an_event_with_too_many_steps(self) -> None:
         ports, _ = after_days(0)
         events = tuple(an_event(seq, run=1) for seq in range(1, 6))
         instance = an_instance(*events, next_seq=6)
@@ -109,7 +109,7 @@ class TestLargeEvents:
 
 
 def _steps(seq: int, count: int) -> list[JournalEntry]:
-    """So many steps of one run."""
+    """Add steps to a run."""
     last = an_entry(seq=seq, intent=an_intent("only", visit=count))
     return [
         an_entry(then=an_intent("only", visit=visit + 1), seq=seq, intent=an_intent("only", visit=visit))
@@ -118,26 +118,26 @@ def _steps(seq: int, count: int) -> list[JournalEntry]:
 
 
 class TestTheLastRun:
-    """The main event that finished last, looked for over 200 closed events, in ever larger pieces."""
+    """The main event that finished last is searched in 200 closed events, in growing pages."""
 
     def beside(self, ports: MemoryPorts, instance: Instance, many: int) -> Instance:
-        """The instance after so many events that were added by hand."""
+        """Add ``many`` closed events to the instance that were added by hand."""
         for seq in range(instance.next_seq, instance.next_seq + many):
             event = an_event(seq, kind=EventKind.ADDED, status=EventStatus.PROCESSED)
             record = EventRecord(instance_sid=instance.sid, event=event, fence=9, finished_at=START)
             ports.instances.put_record(instance, record)
         return replace(instance, next_seq=instance.next_seq + many)
 
-    def test_of_an_instance_that_has_run(self) -> None:
+    def test_the_last_run_of_an_instance_is_found(self) -> None:
         found = last_outcome(*after_days(3))
 
         assert found is not None
         assert found.event.seq == 3
 
-    def test_there_may_be_none(self) -> None:
+    def test_an_instance_without_a_run_has_none(self) -> None:
         assert last_outcome(*after_days(0)) is None
 
-    def test_behind_others(self) -> None:
+    def test_the_last_run_is_found_behind_199_other_events(self) -> None:
         ports, instance = after_days(3)
 
         found = last_outcome(ports, self.beside(ports, instance, 199))
@@ -145,7 +145,7 @@ class TestTheLastRun:
         assert found is not None
         assert found.event.seq == 3
 
-    def test_too_far_behind_others(self) -> None:
+    def test_the_last_run_is_not_found_behind_200_other_events(self) -> None:
         ports, instance = after_days(3)
 
         assert last_outcome(ports, self.beside(ports, instance, 200)) is None

@@ -1,4 +1,4 @@
-"""Pages of instances that are filtered on the way. Source: contracts/core.md section 4, row 23."""
+"""Pages of instances that are filtered by status. Source: contracts/core.md section 4, row 23."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ ACTIVE, PAUSED = InstanceStatus.ACTIVE, InstanceStatus.PAUSED
 
 
 class Emptied(MemoryInstances):
-    """An index that lists what is not there any more."""
+    """A store whose index lists instances that no longer exist."""
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         assert sids
@@ -27,7 +27,7 @@ class Emptied(MemoryInstances):
 
 
 def found(statuses: list[InstanceStatus], limit: int) -> list[list[str]]:
-    """The paused ones of an account, page by page, where its instances, youngest first, have these statuses."""
+    """Return the paused instances of an account page by page, given the statuses of all its instances."""
     ports = a_world()
     for age, status in enumerate(statuses):
         instance = replace(
@@ -48,7 +48,7 @@ def found(statuses: list[InstanceStatus], limit: int) -> list[list[str]]:
 
 
 class TestPagesOfAStatus:
-    """Nothing is shown twice and nothing is left out, wherever the pages of the index happen to end."""
+    """No instance is listed twice or left out, wherever the pages of the index end."""
 
     @pytest.mark.parametrize(
         ("statuses", "pages"),
@@ -62,10 +62,12 @@ class TestPagesOfAStatus:
             ([ACTIVE, ACTIVE, ACTIVE, ACTIVE, PAUSED], [["i-4"]]),
         ],
     )
-    def test_they_are_found_in_order(self, statuses: list[InstanceStatus], pages: list[list[str]]) -> None:
+    def test_matching_instances_are_listed_in_order(
+        self, statuses: list[InstanceStatus], pages: list[list[str]]
+    ) -> None:
         assert found(statuses, limit=2) == pages
 
-    def test_one_that_is_gone_is_left_out(self) -> None:
+    def test_an_instance_that_no_longer_exists_is_left_out(self) -> None:
         ports = a_world(Emptied())
         ports.instances.create(replace(an_instance("i-1"), account_id=ACCOUNT))
 
@@ -73,7 +75,7 @@ class TestPagesOfAStatus:
 
         assert page.instances == ()
 
-    def test_of_a_strategy_that_has_none(self) -> None:
+    def test_a_strategy_without_instances_has_an_empty_page(self) -> None:
         page = page_of_strategy(a_world(), StrategySid("none"), None, before=None, limit=9)
 
         assert (page.instances, page.after) == ((), None)

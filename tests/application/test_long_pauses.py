@@ -1,4 +1,4 @@
-"""A pause of a hundred days, resumed in the four ways: what the answer lists is what then runs."""
+"""A pause of a hundred days, resumed in four ways. The events listed in the answer are the events that run."""
 
 from datetime import timedelta
 
@@ -27,14 +27,14 @@ FEBRUARY, MARCH, APRIL = (2, "2026-02-28T10:00"), (3, "2026-03-31T09:00"), (4, "
 
 
 class Shop:
-    """Takes every order."""
+    """A service that accepts every request."""
 
     def call(self, _: ServiceRequest) -> CallOutcome:
         return Answered(status=201, body={"id": "x"})
 
 
 def after_a_hundred_days(on_late: OnResume) -> tuple[MemoryPorts, InstanceSid, Applied]:
-    """A water filter every month; its first one shipped, then paused, then resumed."""
+    """Return a monthly plan that shipped once, was paused for a hundred days, and was resumed."""
     ports = MemoryPorts(caller=Shop(), clock=ManualClock(START))
     strategy = example("water-filter-refill")
     ports.strategies.add(strategy)
@@ -50,7 +50,7 @@ def after_a_hundred_days(on_late: OnResume) -> tuple[MemoryPorts, InstanceSid, A
 
 
 def run(ports: MemoryPorts, sid: InstanceSid) -> None:
-    """What is due now runs."""
+    """Run all due events."""
     run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
 
 
@@ -61,7 +61,7 @@ def listed(ports: MemoryPorts, verdict: Applied) -> list[tuple[int, str]]:
 
 
 def ran_then(ports: MemoryPorts) -> list[tuple[int, str]]:
-    """Cycle and date of what ran since the resume."""
+    """Return cycle and date of the events that ran since the resume."""
     records = sorted(ports.instances.records.values(), key=lambda record: record.event.seq)
     return [
         (record.event.created_cycle, format_instant(record.event.date)[:16])
@@ -82,7 +82,7 @@ class TestTheFourWays:
             (OnResume.SHIFT, [], None, (2, "2026-06-08T10:00")),
         ],
     )
-    def test_the_list_is_what_runs(
+    def test_the_listed_events_are_those_that_run(
         self,
         on_late: OnResume,
         runs: list[tuple[int, str]],

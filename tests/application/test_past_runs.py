@@ -1,4 +1,4 @@
-"""The runs of an account that have ended. Source: contracts/orders.md B.1, history."""
+"""The finished runs of an account. Source: contracts/orders.md B.1, history."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def ports() -> MemoryPorts:
 
 
 def ended(ports: MemoryPorts, seq: int, at: datetime, *, began: bool = True, main: bool = True) -> None:
-    """An event of the instance closes."""
+    """Close an event of the instance."""
     kind = EventKind.MAIN if main else EventKind.LEADING_UP
     begun_at = at if began else None
     event = an_event(seq, kind=kind, status=EventStatus.PROCESSED, begun_at=begun_at)
@@ -39,28 +39,28 @@ def told(ports: MemoryPorts, *, most: int = 100, **window: datetime | None) -> l
 
 
 class TestPastRuns:
-    """Latest first, month by month, no more than two years back."""
+    """Runs are returned latest first, month by month, for the last two years."""
 
-    def test_latest_first_over_the_months(self, ports: MemoryPorts) -> None:
+    def test_runs_are_returned_latest_first_over_months(self, ports: MemoryPorts) -> None:
         for seq, days in ((1, 800), (2, 730), (3, 60), (4, 20), (5, 1)):
             ended(ports, seq, NOON - timedelta(days=days))
 
         assert told(ports) == [5, 4, 3, 2]
 
-    def test_only_those_of_the_window(self, ports: MemoryPorts) -> None:
+    def test_only_runs_of_the_window_are_returned(self, ports: MemoryPorts) -> None:
         for seq, days in ((1, 60), (2, 50), (3, 1)):
             ended(ports, seq, NOON - timedelta(days=days))
 
         assert told(ports, since=NOON - timedelta(days=50)) == [3, 2]
         assert told(ports, until=NOON - timedelta(days=1)) == [2, 1]
 
-    def test_what_never_began_and_what_is_no_cycles_own_is_no_run(self, ports: MemoryPorts) -> None:
+    def test_events_that_never_began_or_are_not_main_are_no_runs(self, ports: MemoryPorts) -> None:
         ended(ports, 1, NOON - timedelta(days=1), began=False)
         ended(ports, 2, NOON - timedelta(days=1), main=False)
 
         assert told(ports) == []
 
-    def test_only_so_many_are_looked_at(self, ports: MemoryPorts) -> None:
+    def test_the_number_of_scanned_records_is_limited(self, ports: MemoryPorts) -> None:
         for seq in range(1, 6):
             ended(ports, seq, NOON - timedelta(days=40 - seq), main=seq != 4)
 
@@ -69,27 +69,27 @@ class TestPastRuns:
 
 
 class TestRunsOfOneInstance:
-    """Latest first, some at a time."""
+    """Runs of one instance are returned latest first, in pages."""
 
     def told(self, ports: MemoryPorts, *, most: int = 999, next_seq: int = 999) -> list[int]:
         instance = an_instance(an_event(7), next_seq=next_seq)
         return [record.event.seq for record in runs_of(ports, instance, most=most)]
 
     @pytest.mark.parametrize("count", [0, 1, PAGE - 1, PAGE, 2 * PAGE + 5])
-    def test_all_of_them(self, ports: MemoryPorts, count: int) -> None:
+    def test_all_runs_of_an_instance_are_returned(self, ports: MemoryPorts, count: int) -> None:
         for seq in range(11, 11 + count):
             ended(ports, seq, NOON)
 
         assert self.told(ports) == list(range(10 + count, 10, -1))
 
-    def test_only_so_many_are_looked_at(self, ports: MemoryPorts) -> None:
+    def test_the_number_of_scanned_records_is_limited(self, ports: MemoryPorts) -> None:
         for seq in range(11, 311):
             ended(ports, seq, NOON, main=seq != 309)
 
         assert self.told(ports, most=3) == [310, 308]
         assert len(self.told(ports, most=PAGE + 50)) == PAGE + 49
 
-    def test_what_never_began_or_is_open_again_is_no_run(self, ports: MemoryPorts) -> None:
+    def test_events_that_never_began_or_are_open_are_no_runs(self, ports: MemoryPorts) -> None:
         ended(ports, 6, NOON, began=False)
         ended(ports, 7, NOON)
         ended(ports, 8, NOON)

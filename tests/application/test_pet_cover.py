@@ -1,4 +1,4 @@
-"""The example pet-cover, as its description says: trial, monthly premium, asynchronous payment, yearly review."""
+"""The example pet-cover: trial, monthly premium, asynchronous payment, yearly review."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ ATTRIBUTES = {
 
 @dataclass
 class Services:
-    """The gateway takes requests, the policies have states, messages are sent. answers: by path, else as usual."""
+    """A gateway, a register of policies and a mailer. ``answers`` are prepared by path."""
 
     asked: list[ServiceRequest] = field(default_factory=list)
     answers: dict[str, list[CallOutcome]] = field(default_factory=dict)
@@ -54,12 +54,12 @@ class Services:
         return [request for request in self.asked if part in request.url]
 
     def kinds(self) -> list[str]:
-        """The messages sent, by their kind."""
+        """Return the kinds of the messages that were sent."""
         return [request.body["kind"] for request in self.to("/messages")]
 
 
 class Cover:
-    """One policy, from the day it is taken out."""
+    """One policy, from the day it begins."""
 
     def __init__(self, **attributes: Any) -> None:
         self.services = Services()
@@ -82,7 +82,7 @@ class Cover:
         return event
 
     def until(self, text: str) -> None:
-        """Each due event runs at its moment, the payments answered by nobody."""
+        """Run each due event at its instant, without answering payments."""
         end = at(text)
         while (event := next_event(self.instance)) is not None and event.due_at <= end:
             self.ports.clock.at = max(self.ports.clock.at, event.due_at)
@@ -90,7 +90,7 @@ class Cover:
         self.ports.clock.at = max(self.ports.clock.at, end)
 
     def answer(self, status: str = "CONFIRMED", *, index: int = -1) -> Verdict | None:
-        """The gateway answers a request it was sent, by default the last."""
+        """Send the gateway's answer to a payment, by default the last."""
         correlation = self.services.to("/recurring")[index].headers["X-Correlation-Id"]
         address = event_address(event_of_correlation(correlation))
         assert address is not None
@@ -106,7 +106,7 @@ class Cover:
         return sorted(found, key=lambda record: record.event.seq)
 
     def steps(self, task: str) -> list[str]:
-        """The steps of a task's first event over all its runs; an answer heard is one of its own."""
+        """Return the steps of a task's first event over all its runs."""
         seq = min(e.seq for e in self._events() if e.task == task)
         event_history = self.ports.instances.event_history(self.sid, seq)
         last = (
@@ -128,7 +128,7 @@ def dated(instance: Instance) -> list[tuple[str, str, str]]:
 
 
 def paid_up_to(text: str, **attributes: Any) -> Cover:
-    """Every premium until then was confirmed at once."""
+    """Return a policy whose premiums were all confirmed at once until then."""
     cover = Cover(**attributes)
     end = at(text)
     while (event := next_event(cover.instance)) is not None and event.due_at <= end:
@@ -140,20 +140,20 @@ def paid_up_to(text: str, **attributes: Any) -> Cover:
 
 
 class TestTheDates:
-    """As the description of the examples gives them."""
+    """The dates are those in the description of the example."""
 
-    def test_on_creation(self) -> None:
+    def test_events_are_created_with_the_policy(self) -> None:
         assert dated(Cover().instance) == [
             ("register-policy", "PENDING", "2026-05-01T08:01"),
             ("call-customer", "ONHOLD", "2026-05-01T08:00"),
             ("end-trial", "PENDING", "2026-05-20T04:00"),
         ]
 
-    def test_with_a_visit_to_the_vet(self) -> None:
+    def test_a_vet_visit_creates_an_event(self) -> None:
         tasks = dated(Cover(hasVetVisit=True).instance)
         assert ("book-vet", "PENDING", "2026-05-01T09:00") in tasks
 
-    def test_the_second_cycle(self) -> None:
+    def test_the_second_cycle_has_a_reminder(self) -> None:
         cover = paid_up_to("2026-05-20T04:00")
         assert dated(cover.instance)[1:] == [
             ("remind-premium", "PENDING", "2026-06-18T04:00"),
@@ -180,7 +180,7 @@ class TestTheDates:
 
 
 class TestTheReview:
-    """Once a year the premium rises by four per cent."""
+    """The premium rises by four per cent once a year."""
 
     def test_twelve_becomes_twelve_forty_eight(self) -> None:
         cover = paid_up_to("2027-04-20T02:30")
@@ -200,7 +200,7 @@ class TestThePayment:
         assert cover.instance.status is InstanceStatus.ACTIVE
         return cover
 
-    def test_a_confirmed_one_is_recorded(self) -> None:
+    def test_a_confirmed_payment_is_recorded(self) -> None:
         cover = self.charged()
 
         verdict = cover.answer()
@@ -225,7 +225,7 @@ class TestThePayment:
         assert isinstance(cover.answer("DECLINED"), Refused)
         assert cover.records("collect-premium")[0].event.status is EventStatus.PROCESSED
 
-    def test_one_that_overtakes_the_reply_counts_and_nothing_waits(self) -> None:
+    def test_an_answer_before_the_reply_to_the_call_counts(self) -> None:
         cover = Cover()
         cover.services.during = lambda request: "/recurring" in request.url and cover.answer()
 
@@ -235,7 +235,7 @@ class TestThePayment:
         assert record.event.status is EventStatus.PROCESSED
         assert len(cover.services.to("/recurring")) == 1
 
-    def test_one_that_overtakes_a_lost_reply_counts_and_nothing_is_repeated(self) -> None:
+    def test_an_answer_before_a_lost_reply_counts_and_nothing_is_repeated(self) -> None:
         cover = Cover()
         cover.services.answers["/recurring/R-1"] = [TimedOut(why="read timed out")]
         cover.services.during = lambda request: "/recurring" in request.url and cover.answer()
@@ -246,7 +246,7 @@ class TestThePayment:
         assert (record.event.status, record.event.run) == (EventStatus.PROCESSED, 1)
         assert len(cover.services.to("/recurring")) == 1
 
-    def test_one_not_confirmed_fails_the_attempt_and_the_retry_is_a_new_call(self) -> None:
+    def test_a_declined_payment_is_retried_with_a_new_call(self) -> None:
         cover = self.charged()
 
         cover.answer("DECLINED")
@@ -261,7 +261,7 @@ class TestThePayment:
         (record,) = cover.records("collect-premium")
         assert (record.event.status, record.event.attempt) == (EventStatus.PROCESSED, 2)
 
-    def test_its_budget_is_one_and_four_and_then_the_policy_is_on_hold(self) -> None:
+    def test_after_four_retries_the_policy_is_on_hold(self) -> None:
         cover = self.charged()
         dates = []
         for _ in range(4):
@@ -306,7 +306,7 @@ class TestThePayment:
 
 
 class TestTheEnd:
-    """A policy that is not in force is not charged, and the cover stops."""
+    """A policy that is not in force is not charged, and the cover ends."""
 
     def stopped(self, answer: CallOutcome) -> Cover:
         cover = Cover()
@@ -315,19 +315,19 @@ class TestTheEnd:
         cover.until("2026-06-20T05:00")
         return cover
 
-    def test_a_lapsed_one(self) -> None:
+    def test_a_lapsed_policy_is_not_charged(self) -> None:
         cover = self.stopped(Answered(status=200, body={"state": "LAPSED"}))
         assert cover.instance.cancel_reason is CancelReason.CONTROLLER_HELPER
         assert cover.services.to("/recurring") == []
         assert cover.records("collect-premium")[0].event.status is EventStatus.PROCESSED
         assert cover.services.to("/policies")[-1].body == {"state": "CLOSED", "reason": "CONTROLLER_HELPER"}
 
-    def test_an_unknown_one(self) -> None:
+    def test_an_unknown_policy_is_not_charged(self) -> None:
         cover = self.stopped(Answered(status=404))
         assert cover.instance.cancel_reason is CancelReason.CONTROLLER_HELPER
         assert cover.services.to("/recurring") == []
 
-    def test_the_call_to_the_customer_runs_when_somebody_says_so(self) -> None:
+    def test_the_manual_call_runs_on_command(self) -> None:
         cover = Cover()
         (call,) = [event for event in cover.instance.events if event.task == "call-customer"]
 

@@ -1,4 +1,4 @@
-"""Answers and migrations among other writers."""
+"""Answers and migrations with concurrent writers."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -28,7 +28,7 @@ NOON = at("2026-01-31T12:00")
 
 
 class Raced(MemoryInstances):
-    """Another writer is faster, so many times; it changes a description."""
+    """A store in which another writer is faster ``races`` times; it changes a description."""
 
     races: int = 0
     loads: int = 0
@@ -46,7 +46,7 @@ class Raced(MemoryInstances):
 
 
 def a_world() -> tuple[MemoryPorts, Raced, InstanceSid]:
-    """An instance of a strategy with two versions, whose first event waits for an answer."""
+    """Return an instance of a strategy with two versions, whose first event waits for an answer."""
     ports = MemoryPorts(caller=_Services(), clock=ManualClock(NOON))
     ports.instances = Raced()
     first = strategy(method={"async": True})
@@ -71,21 +71,21 @@ def sent(ports: MemoryPorts, sid: InstanceSid) -> SentAnswer:
 
 
 class TestAnAnswer:
-    """It is taken however often others are faster, within bounds."""
+    """An answer is taken after lost races, up to a maximum number."""
 
-    def test_after_some_races(self) -> None:
+    def test_an_answer_is_taken_after_lost_races(self) -> None:
         ports, store, sid = a_world()
         store.races = MAX_RACES - 1
         assert isinstance(answer_event(ports, sid, 1, sent(ports, sid)), Applied)
         assert len(store.answers) == 1
 
-    def test_endless_races_end_with_an_error(self) -> None:
+    def test_an_answer_that_loses_every_race_raises(self) -> None:
         ports, store, sid = a_world()
         store.races = MAX_RACES
         with pytest.raises(ContentionError):
             answer_event(ports, sid, 1, sent(ports, sid))
 
-    def test_to_nobody(self) -> None:
+    def test_an_answer_to_an_unknown_event_is_none(self) -> None:
         ports, _, sid = a_world()
         unknown = replace(sent(ports, sid), correlation_id=CorrelationId("i9-1.x"))
         assert answer_event(ports, InstanceSid("i9"), 1, unknown) is None
@@ -93,7 +93,7 @@ class TestAnAnswer:
 
 
 class TestAnInstanceThatTheCallerHasLoaded:
-    """It is decided on first, and loaded again only after a lost race."""
+    """The loaded instance is decided on first, and loaded again only after a lost race."""
 
     def test_a_command_loads_nothing_if_no_other_writer_is_faster(self) -> None:
         ports, store, sid = a_world()
@@ -102,7 +102,7 @@ class TestAnInstanceThatTheCallerHasLoaded:
         assert isinstance(control(ports, sid, Pause(by=ANN), known=known), Applied)
         assert store.loads == 0
 
-    def test_a_command_decides_anew_after_a_lost_race(self) -> None:
+    def test_a_command_decides_again_after_a_lost_race(self) -> None:
         ports, store, sid = a_world()
         known = store.load(sid)
         store.races, store.loads = 1, 0
@@ -111,7 +111,7 @@ class TestAnInstanceThatTheCallerHasLoaded:
         # One to see that it was no lost reply, one to decide on.
         assert store.loads == 2
 
-    def test_an_answer_and_a_migration_begin_with_it(self) -> None:
+    def test_an_answer_and_a_migration_begin_with_the_loaded_instance(self) -> None:
         ports, store, sid = a_world()
         answer, known = sent(ports, sid), store.load(sid)
         store.loads = 0
@@ -124,9 +124,9 @@ class TestAnInstanceThatTheCallerHasLoaded:
 
 
 class TestAMigration:
-    """It is decided anew, with its preview, however often others are faster, within bounds."""
+    """A migration and its preview are decided again after lost races, up to a maximum number."""
 
-    def test_after_some_races(self) -> None:
+    def test_a_migration_is_stored_after_lost_races(self) -> None:
         ports, store, sid = a_world()
         store.races = MAX_RACES - 1
         found = migrate_instance(ports, sid, 2, by=ANN, dry_run=False)
@@ -134,13 +134,13 @@ class TestAMigration:
         assert isinstance(found.verdict, Applied)
         assert store.instances[sid].strategy_version == 2
 
-    def test_endless_races_end_with_an_error(self) -> None:
+    def test_a_migration_that_loses_every_race_raises(self) -> None:
         ports, store, sid = a_world()
         store.races = MAX_RACES
         with pytest.raises(ContentionError):
             migrate_instance(ports, sid, 2, by=ANN, dry_run=False)
         assert store.instances[sid].strategy_version == 1
 
-    def test_of_nobody(self) -> None:
+    def test_a_migration_of_an_unknown_instance_is_none(self) -> None:
         ports, _, _ = a_world()
         assert migrate_instance(ports, InstanceSid("i9"), 2, by=ANN, dry_run=False) is None

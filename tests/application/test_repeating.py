@@ -1,7 +1,4 @@
-"""Creating requests and changes of strategies when somebody else is faster, or a reply gets lost.
-
-Source: design section 8.
-"""
+"""Repeated requests, changes of strategies during lost races, and lost replies. Source: design section 8."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,14 +38,14 @@ OTHER_BODY = Repeatable(key="k-1", body_hash="h-2")
 
 
 class Shop:
-    """Takes every order."""
+    """A service that accepts every request."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         return Answered(status=201, body={"id": request.call_key})
 
 
 class Beaten(MemoryInstances):
-    """A store in which the same request, sent twice, was a moment faster the other time."""
+    """A store in which the same request was faster the other time it was sent."""
 
     def create(
         self,
@@ -64,7 +61,7 @@ class Beaten(MemoryInstances):
 
 
 class BeatenStrategies(MemoryStrategies):
-    """As above; replies of further writes get lost, or somebody else was faster."""
+    """The same for strategies. Replies of further writes are lost, or another writer was faster."""
 
     faster: bool = False
 
@@ -97,15 +94,15 @@ def asked(repeatable: Repeatable | None = KEY) -> StartInstance:
 
 
 class TestSidsOfRequests:
-    """The same request has the same sid; another account, kind or key has another."""
+    """The same request has the same sid. Another account, kind or key has another."""
 
-    def test_it_is_a_uuid_of_version_8(self) -> None:
+    def test_the_sid_of_a_request_is_a_uuid_version_8(self) -> None:
         sid = sid_of_request(AccountId("a-1"), "instance", "k-1")
 
         assert sid == sid_of_request(AccountId("a-1"), "instance", "k-1")
         assert (len(sid), sid[14], sid[19] in "89ab") == (36, "8", True)
 
-    def test_nothing_else_has_it(self) -> None:
+    def test_another_account_kind_or_key_has_another_sid(self) -> None:
         found = {
             sid_of_request(AccountId(account), kind, key)
             for account in ("a", "b", "a:1:b")
@@ -117,9 +114,9 @@ class TestSidsOfRequests:
 
 
 class TestStartingTwice:
-    """Whoever comes second finds what the first has made."""
+    """The second request finds the instance of the first."""
 
-    def test_the_second_finds_the_first(self) -> None:
+    def test_the_second_start_returns_the_first_instance(self) -> None:
         ports = a_world()
         strategy = the_strategy(ports)
 
@@ -129,7 +126,7 @@ class TestStartingTwice:
         assert again == AlreadyThere(instance=first.instance)
         assert first.instance.origin.request_hash == "h-1"
 
-    def test_its_wakeup_is_arranged_again(self) -> None:
+    def test_a_repeated_start_schedules_the_wakeup_again(self) -> None:
         ports = a_world()
         strategy = the_strategy(ports)
         start_instance(ports, strategy, asked())
@@ -139,7 +136,7 @@ class TestStartingTwice:
 
         assert ports.wakeups.invoked == [again.instance.sid]
 
-    def test_one_that_loses_the_race_finds_the_winner(self) -> None:
+    def test_a_start_that_loses_the_race_returns_the_winner(self) -> None:
         ports = a_world()
         strategy = the_strategy(ports)
         ports.instances = Beaten()
@@ -165,7 +162,7 @@ class TestStartingTwice:
         with pytest.raises(StaleRevError):
             start_instance(ports, strategy, asked(None))
 
-    def test_one_that_vanished_is_an_error(self) -> None:
+    def test_an_instance_that_vanished_is_an_error(self) -> None:
         ports = a_world()
         strategy = the_strategy(ports)
         ports.instances = Vanishing()
@@ -175,7 +172,7 @@ class TestStartingTwice:
 
 
 class Vanishing(MemoryInstances):
-    """A store that says an instance exists and does not have it."""
+    """A store that refuses to create an instance and does not have it."""
 
     def create(
         self,
@@ -191,15 +188,15 @@ class Vanishing(MemoryInstances):
 
 
 class TestSavingTwice:
-    """The same for strategies."""
+    """The second request finds the strategy of the first."""
 
-    def test_the_second_finds_the_first(self) -> None:
+    def test_the_second_save_returns_the_first_strategy(self) -> None:
         ports = a_world()
 
         assert saved(ports, KEY) == saved(ports, KEY)
         assert len(ports.strategies.heads) == 1
 
-    def test_one_that_loses_the_race_finds_the_winner(self) -> None:
+    def test_a_save_that_loses_the_race_returns_the_winner(self) -> None:
         ports = a_world()
         ports.strategies = BeatenStrategies()
 
@@ -221,14 +218,14 @@ class TestSavingTwice:
 
 
 class TestPausingAStrategy:
-    """Who loses a race against another change looks again; a lost reply counts."""
+    """After a lost race the flag is set on the current head. A lost reply counts as stored."""
 
     def test_a_flag_whose_reply_was_lost_counts(self) -> None:
         ports, head = TestChangingAStrategy.beaten(faster=False)
 
         assert pause_strategy(ports, head, by=ANN).is_paused
 
-    def test_a_slower_one_tries_again(self) -> None:
+    def test_a_pause_is_retried_after_a_lost_race(self) -> None:
         ports = a_world()
         head = saved(ports)
         changed = replace(head, version=2)
@@ -249,14 +246,14 @@ class TestPausingAStrategy:
 
 
 class Restless(MemoryStrategies):
-    """A store in which somebody else is always faster."""
+    """A store in which another writer is always faster."""
 
     def _exchange(self, head: StrategyHead, before: StrategyHead, audit: AuditEntry) -> None:
         raise StaleRevError(head.sid, before.sid, audit.by)
 
 
 class TestChangingAStrategy:
-    """A lost reply counts; who was slower is told so."""
+    """A lost reply counts as stored. After a lost race the change is refused."""
 
     @staticmethod
     def beaten(*, faster: bool) -> tuple[MemoryPorts, StrategyHead]:
@@ -276,7 +273,7 @@ class TestChangingAStrategy:
 
         assert after.version == 2
 
-    def test_a_slower_one_is_refused(self) -> None:
+    def test_a_version_that_loses_the_race_is_refused(self) -> None:
         ports, head = self.beaten(faster=True)
 
         with pytest.raises(ChangedMeanwhileError):

@@ -1,4 +1,4 @@
-"""Strategies and versions taken out of use with what still runs under them. Source: contracts/automation.md A.5."""
+"""Deleting strategies and versions with their instances. Source: contracts/automation.md A.5."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ GONE = {"deletedVersions": "1"}
 
 
 class LostReplies(MemoryStrategies):
-    """Every change of a head is stored, and its reply lost."""
+    """A store that stores every change of a head and loses the reply."""
 
     __slots__ = ()
 
@@ -39,9 +39,9 @@ def head_in(ports: MemoryPorts) -> StrategyHead:
 
 
 class TestAStrategy:
-    """It goes first; its instances are canceled, all of them, whatever their version."""
+    """The strategy is deleted first; then all its instances are canceled, whatever their version."""
 
-    def test_few_are_canceled_at_once(self) -> None:
+    def test_few_instances_are_canceled_at_once(self) -> None:
         ports = a_world()
         members = [*joined(ports, 2), *joined(ports, 2, version=2)]
 
@@ -53,7 +53,7 @@ class TestAStrategy:
         assert ports.strategies.of_account(ACCOUNT, before=None, limit=9) == []
         assert [entry.command for entry in ports.strategies.audit] == ["delete-strategy"]
 
-    def test_many_are_canceled_by_the_operation(self) -> None:
+    def test_many_instances_are_canceled_by_the_operation(self) -> None:
         ports = a_world()
         members = joined(ports, 60)
 
@@ -64,7 +64,7 @@ class TestAStrategy:
         progress(ports, bulk.sid, lasts=timedelta(minutes=15))
         assert statuses(ports, members) == {"CANCELED"}
 
-    def test_again_it_finds_the_operation(self) -> None:
+    def test_retiring_again_returns_the_same_operation(self) -> None:
         ports = a_world()
         joined(ports, 1)
 
@@ -74,7 +74,7 @@ class TestAStrategy:
         assert again == first
         assert len(ports.strategies.audit) == 1
 
-    def test_cut_off_in_between_it_is_done_again(self) -> None:
+    def test_an_interrupted_retirement_is_completed(self) -> None:
         ports = a_world()
         members = joined(ports, 1)
         head = head_in(ports)
@@ -84,7 +84,7 @@ class TestAStrategy:
 
         assert statuses(ports, members) == {"CANCELED"}
 
-    def test_a_lost_reply_counts(self) -> None:
+    def test_a_deletion_whose_reply_was_lost_counts(self) -> None:
         ports = a_world()
         members = joined(ports, 1)
         ports.strategies.__class__ = LostReplies
@@ -93,7 +93,7 @@ class TestAStrategy:
 
         assert statuses(ports, members) == {"CANCELED"}
 
-    def test_changed_meanwhile_nothing_is_done(self) -> None:
+    def test_a_changed_strategy_is_not_retired(self) -> None:
         ports = a_world()
         members = joined(ports, 1)
         old = replace(head_in(ports), description="as it was")
@@ -106,9 +106,9 @@ class TestAStrategy:
 
 
 class TestAVersion:
-    """Its label goes on first; its instances are canceled, no others."""
+    """Its label is removed first; then its instances are canceled, and no others."""
 
-    def test_only_its_own(self) -> None:
+    def test_only_instances_of_the_version_are_canceled(self) -> None:
         ports = a_world()
         first, second = joined(ports, 2), joined(ports, 2, version=2)
 
@@ -122,7 +122,7 @@ class TestAVersion:
             ("delete-version", "version 1")
         ]
 
-    def test_again_it_finds_the_operation(self) -> None:
+    def test_retiring_a_version_again_returns_the_same_operation(self) -> None:
         ports = a_world()
         joined(ports, 1)
 
@@ -132,7 +132,7 @@ class TestAVersion:
         assert again == first
         assert len(ports.strategies.audit) == 1
 
-    def test_a_lost_reply_counts(self) -> None:
+    def test_a_relabeling_whose_reply_was_lost_counts(self) -> None:
         ports = a_world()
         members = joined(ports, 1)
         ports.strategies.__class__ = LostReplies
@@ -141,7 +141,7 @@ class TestAVersion:
 
         assert statuses(ports, members) == {"CANCELED"}
 
-    def test_changed_meanwhile_nothing_is_done(self) -> None:
+    def test_a_version_of_a_changed_strategy_is_not_retired(self) -> None:
         ports = a_world()
         members = joined(ports, 1)
         old = replace(head_in(ports), description="as it was")

@@ -1,4 +1,4 @@
-"""Running a failed event again: loaded, decided, stored whole, a runner woken. Source: docs/decisions/0020."""
+"""Retrying a failed event. Source: docs/decisions/0020."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ STEPS: Json = [
 
 
 class Shop:
-    """Answers as it is told to, one answer a call; then it takes every order."""
+    """A service with prepared answers, which accepts every request after those."""
 
     def __init__(self, *answers: CallOutcome) -> None:
         self.answers = list(answers)
@@ -41,7 +41,7 @@ class Shop:
 
 
 def failed(*answers: CallOutcome) -> tuple[MemoryPorts, InstanceSid]:
-    """An instance whose first event has failed."""
+    """Return an instance whose first event has failed."""
     ports = MemoryPorts(caller=Shop(*answers), clock=ManualClock(START))
     of = strategy(steps=STEPS)
     ports.strategies.add(of)
@@ -53,7 +53,7 @@ def failed(*answers: CallOutcome) -> tuple[MemoryPorts, InstanceSid]:
 
 
 def keys(ports: MemoryPorts) -> list[str]:
-    """Of the calls that were made."""
+    """Return the keys of the calls that were made."""
     assert isinstance(ports.caller, Shop)
     return ports.caller.keys
 
@@ -70,9 +70,9 @@ OK, NO = Answered(status=201, body={}), Answered(status=402, body={})
 
 
 class TestAFailedEvent:
-    """It is open again, its record gone, the record's step in the journal: all in one write."""
+    """One write opens the event again, removes its record, and adds the record's step to the journal."""
 
-    def test_it_is_open_again(self) -> None:
+    def test_a_retried_event_is_open_again(self) -> None:
         ports, sid = failed(OK, NO)
         record = ports.instances.records[sid, 1]
 
@@ -90,7 +90,7 @@ class TestAFailedEvent:
         assert ports.wakeups.invoked[-1] == sid
         assert ports.instances.audit[-1].command == "retry"
 
-    def test_and_runs_to_its_end(self) -> None:
+    def test_a_retried_event_runs_to_its_end(self) -> None:
         ports, sid = failed(OK, NO)
         retry(ports, sid)
 
@@ -109,13 +109,13 @@ class TestAFailedEvent:
         assert keys(ports)[1:] == [f"{sid}-1-1-2", f"{sid}-1-1-2"]
         assert ports.instances.records[sid, 1].in_doubt
 
-    def test_asked_twice_it_is_there_already(self) -> None:
+    def test_retrying_twice_changes_nothing(self) -> None:
         ports, sid = failed(OK, NO)
         retry(ports, sid)
         assert isinstance(retry(ports, sid), AlreadyThere)
         assert len([entry for entry in ports.instances.audit if entry.command == "retry"]) == 1
 
-    def test_from_a_step_of_its_own_version(self) -> None:
+    def test_the_step_must_exist_in_the_version_of_the_event(self) -> None:
         ports, sid = failed(OK, NO)
         retry(ports, sid, from_step="call")
         event = ports.instances.instances[sid].event(1)
@@ -125,7 +125,7 @@ class TestAFailedEvent:
         assert isinstance(refused, Refused)
         assert [problem.pointer for problem in refused.problems] == ["/fromStep"]
 
-    def test_a_task_that_its_version_has_not_has_no_steps(self) -> None:
+    def test_a_task_missing_in_the_version_is_refused(self) -> None:
         ports, sid = failed(OK, NO)
         record = ports.instances.records[sid, 1]
         gone = replace(record, event=replace(record.event, task="gone"))
@@ -134,19 +134,19 @@ class TestAFailedEvent:
 
 
 class TestWhatIsNotThere:
-    """None: no such instance, no such event."""
+    """An unknown instance or event returns None."""
 
-    def test_an_unknown_event(self) -> None:
+    def test_retrying_an_unknown_event_returns_none(self) -> None:
         ports, sid = failed(OK, NO)
         assert retry(ports, sid, seq=99) is None
 
-    def test_an_unknown_instance(self) -> None:
+    def test_retrying_an_unknown_instance_returns_none(self) -> None:
         ports, _ = failed(OK, NO)
         assert retry(ports, InstanceSid("none")) is None
 
 
 class Contended(MemoryInstances):
-    """A store in which somebody else is faster, so many times."""
+    """A store in which another writer is faster a number of times."""
 
     losses = 1
 
@@ -158,7 +158,7 @@ class Contended(MemoryInstances):
 
 
 class TestRaces:
-    """The loser reads all anew, its trail too."""
+    """After a lost race the instance and the event's history are read again."""
 
     def contended(self, losses: int) -> tuple[MemoryPorts, InstanceSid]:
         ports, sid = failed(OK, NO)
@@ -169,11 +169,11 @@ class TestRaces:
         ports.instances.losses = losses
         return ports, sid
 
-    def test_it_decides_again(self) -> None:
+    def test_a_retry_decides_again_after_a_lost_race(self) -> None:
         ports, sid = self.contended(3)
         assert isinstance(retry(ports, sid), Applied)
 
-    def test_but_not_for_ever(self) -> None:
+    def test_a_retry_that_loses_every_race_raises(self) -> None:
         ports, sid = self.contended(1000)
         with pytest.raises(ContentionError):
             retry(ports, sid)

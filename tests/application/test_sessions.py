@@ -29,15 +29,15 @@ def opened(ports: MemoryPorts) -> str:
 
 
 class TestASession:
-    """It stands for its key as that is now, until half an hour after its last use."""
+    """A session stands for its key as it is now, until half an hour after its last use."""
 
-    def test_it_stands_for_its_key(self, ports: MemoryPorts) -> None:
+    def test_a_token_returns_its_key(self, ports: MemoryPorts) -> None:
         token = opened(ports)
 
         assert key_of_session(ports, HASHER, token) == KEY
         assert key_of_session(ports, HASHER, token + "x") is None
 
-    def test_each_has_a_token_of_its_own(self, ports: MemoryPorts) -> None:
+    def test_each_session_has_its_own_token(self, ports: MemoryPorts) -> None:
         one, two = opened(ports), opened(ports)
         close_session(ports, HASHER, one)
 
@@ -45,7 +45,7 @@ class TestASession:
         assert key_of_session(ports, HASHER, two) == KEY
 
     @pytest.mark.parametrize(("seconds", "lives"), [(1799, True), (1800, False), (90_000, False)])
-    def test_it_ends_half_an_hour_after_its_last_use(
+    def test_a_session_ends_half_an_hour_after_its_last_use(
         self, ports: MemoryPorts, seconds: int, *, lives: bool
     ) -> None:
         token = opened(ports)
@@ -55,19 +55,19 @@ class TestASession:
 
         assert key_of_session(ports, HASHER, token) == (KEY if lives else Expired(key_id="k"))
 
-    def test_with_its_key_gone_it_stands_for_nobody(self, ports: MemoryPorts) -> None:
+    def test_a_session_of_a_removed_key_is_unknown(self, ports: MemoryPorts) -> None:
         token = opened(ports)
         del ports.access.all_keys["k"]
 
         assert key_of_session(ports, HASHER, token) is None
 
-    def test_nor_for_a_key_of_that_id_of_another_account(self, ports: MemoryPorts) -> None:
+    def test_a_session_needs_a_key_of_its_own_account(self, ports: MemoryPorts) -> None:
         token = opened(ports)
         ports.access.put_key(replace(KEY, account_id=AccountId("a-2")))
 
         assert key_of_session(ports, HASHER, token) is None
 
-    def test_closing_one_that_is_gone_changes_nothing(self, ports: MemoryPorts) -> None:
+    def test_closing_an_unknown_session_changes_nothing(self, ports: MemoryPorts) -> None:
         close_session(ports, HASHER, "made-up")
 
         assert ports.access.sessions == {}

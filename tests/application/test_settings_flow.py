@@ -1,4 +1,4 @@
-"""Each setting does something, here those of services, tasks, steps and actions.
+"""Every setting of services, tasks, steps and actions has an effect.
 
 Each test runs the same instance under two settings that differ only in the marked fields, and compares the results.
 tests/docs/test_settings_table.py checks that every setting has such a test.
@@ -26,16 +26,16 @@ from tests.domain.strategy.definitions import changed
 
 
 class TestServices:
-    """``services[]``: where they are and how their token is fetched."""
+    """``services[]``: the addresses of a service, and how its token is fetched."""
 
     @pytest.mark.setting("BaseUrl.url")
-    def test_base_url(self) -> None:
+    def test_the_base_url_is_the_beginning_of_every_address(self) -> None:
         before, after = both("/services/0/baseUrls/0/url", "https://other.example.test/v2")
         assert before.asked[0].url == "https://billing.example.test/charges"
         assert after.asked[0].url == "https://other.example.test/v2/charges"
 
     @pytest.mark.setting("BaseUrl.environment")
-    def test_base_url_environment(self) -> None:
+    def test_the_base_url_of_the_environment_is_used(self) -> None:
         urls = [
             {"environment": "dev", "url": "https://one.example.test"},
             {"environment": "prod", "url": "https://two.example.test"},
@@ -51,7 +51,7 @@ class TestServices:
         assert Life(swapped).asked[0].url == "https://two.example.test/charges"
 
     @pytest.mark.setting("Authorization.environment")
-    def test_authorization_environment(self) -> None:
+    def test_the_authorization_of_the_environment_is_used(self) -> None:
         before, after = both("/services/0/authorization/0/environment", "prod", of=authorized())
         assert before.asked[0].credential is not None
         assert after.asked[0].credential is None
@@ -73,7 +73,9 @@ class TestServices:
             ("data", {"grant": "{{env}}"}, "data"),
         ],
     )
-    def test_authorization_request(self, name: str, value: Any, member: str) -> None:
+    def test_each_part_of_the_authorization_is_in_the_request(
+        self, name: str, value: Any, member: str
+    ) -> None:
         before, after = both(f"/services/0/authorization/0/{name}", value, of=authorized())
         first, second = before.asked[0].credential, after.asked[0].credential
         assert first is not None
@@ -88,7 +90,7 @@ class TestServices:
         assert (getattr(first.request, member), getattr(second.request, member)) == told[name]
 
     @pytest.mark.setting("Authorization.attributes")
-    def test_authorization_attributes(self) -> None:
+    def test_authorization_attributes_fill_placeholders(self) -> None:
         before, after = both(
             "/services/0/authorization/0/attributes/tenant", "{{attributes.member}}", of=authorized()
         )
@@ -104,57 +106,59 @@ class TestServices:
             ("/services/0/authorization/0/noCache", ON, ("token", None, False), ("token", None, True)),
         ],
     )
-    def test_credential(self, pointer: str, value: Any, was: Any, became: Any) -> None:
+    def test_each_credential_setting_changes_the_credential(
+        self, pointer: str, value: Any, was: Any, became: Any
+    ) -> None:
         lives = both(pointer, value, of=authorized())
         credentials = [life.asked[0].credential for life in lives]
         assert [(c.path, c.scheme, c.request.no_cache) for c in credentials if c] == [was, became]
 
 
 class TestMethods:
-    """``services[].methods[]``."""
+    """``services[].methods[]``: how a method of a service is called."""
 
     @pytest.mark.setting("Method.url")
-    def test_url(self) -> None:
+    def test_url_is_the_path_of_the_call(self) -> None:
         before, after = both("/services/0/methods/0/url", "/payments")
         assert (before.paths, after.paths) == (["/charges"], ["/payments"])
 
     @pytest.mark.setting("Method.method")
-    def test_method(self) -> None:
+    def test_method_is_the_verb_of_the_call(self) -> None:
         before, after = both("/services/0/methods/0/method", "put")
         assert (before.asked[0].method, after.asked[0].method) == ("post", "put")
 
     @pytest.mark.setting("Method.async")
-    def test_async(self) -> None:
+    def test_async_pauses_the_event_until_its_answer(self) -> None:
         before, after = both("/services/0/methods/0/async", ON)
         assert before.plan == ["bill PENDING 02-01 12:00"]
         assert [line[:11] for line in after.plan] == ["bill PAUSED"]
 
     @pytest.mark.setting("Method.answerWithin")
-    def test_answer_within(self) -> None:
+    def test_without_an_answer_within_the_time_the_attempt_fails(self) -> None:
         later = settings_with("/services/0/methods/0/async", ON)
         before, after = both("/services/0/methods/0/answerWithin", DAY, of=later, to="2026-01-03T00:00")
         assert [line[:11] for line in before.plan] == ["bill PAUSED"]
         assert (after.instance.status, after.instance.cancel_reason) == ("CANCELED", "MAX_ATTEMPTS")
 
     @pytest.mark.setting("Method.requestValidation")
-    def test_request_validation(self) -> None:
+    def test_an_invalid_request_is_not_sent(self) -> None:
         before, after = both("/services/0/methods/0/requestValidation", "cycle > 1")
         assert before.paths == ["/charges"]
         assert (after.paths, after.instance.status) == ([], "CANCELED")
 
     @pytest.mark.setting("Method.responseValidation")
-    def test_response_validation(self) -> None:
+    def test_an_invalid_response_fails_the_attempt(self) -> None:
         before, after = both("/services/0/methods/0/responseValidation", {"properties": {"no": {}}})
         assert before.instance.status == "ACTIVE"
         assert after.instance.status == "CANCELED"
 
     @pytest.mark.setting("Method.timeoutSeconds")
-    def test_timeout_seconds(self) -> None:
+    def test_timeout_seconds_limit_the_call(self) -> None:
         before, after = both("/services/0/methods/0/timeoutSeconds", 7)
         assert (before.asked[0].timeout_seconds, after.asked[0].timeout_seconds) == (30, 7)
 
     @pytest.mark.setting("Method.inDoubt")
-    def test_in_doubt(self) -> None:
+    def test_in_doubt_decides_about_a_call_without_an_answer(self) -> None:
         before, after = both(
             "/services/0/methods/0/inDoubt", "pause", SILENT, of=retried(), to="2026-01-01T14:00"
         )
@@ -162,7 +166,7 @@ class TestMethods:
         assert (after.paths, after.instance.status) == (["/charges"], "PAUSED")
 
     @pytest.mark.setting("Method.wholeAnswer")
-    def test_whole_answer(self) -> None:
+    def test_with_whole_answer_an_error_status_is_a_success(self) -> None:
         of = two_steps(controllerCallback='{"attributes": {"status": response.status}}')
         before, after = both("/services/0/methods/0/wholeAnswer", ON, DECLINED, of=of)
         assert (before.paths, before.instance.status) == (["/charges"], "CANCELED")
@@ -170,10 +174,10 @@ class TestMethods:
 
 
 class TestTasks:
-    """``tasks[]``."""
+    """``tasks[]``: where a task begins, how it is retried, and its outputs."""
 
     @pytest.mark.setting("Task.initialStep")
-    def test_initial_step(self) -> None:
+    def test_a_task_begins_with_its_initial_step(self) -> None:
         ways = two_steps()
         ways["tasks"][0]["steps"] = [
             {
@@ -192,40 +196,40 @@ class TestTasks:
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
     @pytest.mark.setting("Task.retryConfig")
-    def test_retry_config(self) -> None:
+    def test_retry_config_of_a_task_retries_its_event(self) -> None:
         config = {"times": 1, "retryAfter": DAY}
         before, after = both("/tasks/0/retryConfig", config, DECLINED)
         assert before.instance.status == "CANCELED"
         assert (after.instance.status, after.plan) == ("ACTIVE", ["bill PENDING 01-02 12:00"])
 
     @pytest.mark.setting("Task.outputs")
-    def test_outputs(self) -> None:
+    def test_outputs_are_stored_with_the_instance(self) -> None:
         before, after = both("/tasks/0/outputs", {"paid": "${stack.charge.response.paid}"})
         assert (before.instance.outputs, after.instance.outputs) == ({}, {"paid": 5.0})
 
 
 class TestSteps:
-    """``tasks[].steps[]``."""
+    """``tasks[].steps[]``: the action, the controllers and the next step of each step."""
 
     @pytest.mark.setting("Step.action")
-    def test_action(self) -> None:
+    def test_action_is_the_call_of_the_step(self) -> None:
         before, after = both("/tasks/0/steps/0/action", "refund-card")
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
     @pytest.mark.setting("Step.controller")
-    def test_controller(self) -> None:
+    def test_a_named_controller_runs_with_its_step(self) -> None:
         before, after = both("/tasks/0/steps/0/controller", "grade")
         assert "grade" not in before.instance.attributes
         assert after.instance.attributes["grade"] == "A"
 
     @pytest.mark.setting("Step.controllerCallback")
-    def test_controller_callback(self) -> None:
+    def test_controller_callback_runs_with_its_step(self) -> None:
         before, after = both("/tasks/0/steps/0/controllerCallback", '{"attributes": {"paid": "yes"}}')
         assert "paid" not in before.instance.attributes
         assert after.instance.attributes["paid"] == "yes"
 
     @pytest.mark.setting("Step.resumeControllerCallback")
-    def test_resume_controller_callback(self) -> None:
+    def test_resume_controller_callback_runs_on_the_answer(self) -> None:
         later = settings_with("/services/0/methods/0/async", ON)
         later["actions"][0]["headers"] = {"X-Correlation-Id": "{{event.correlationId}}"}
         lives = both("/tasks/0/steps/0/resumeControllerCallback", '{"attributes": {"paid": "yes"}}', of=later)
@@ -234,14 +238,14 @@ class TestSteps:
         assert after.instance.attributes["paid"] == "yes"
 
     @pytest.mark.setting("Step.retryConfig")
-    def test_retry_config(self) -> None:
+    def test_retry_config_of_a_step_overrides_that_of_its_task(self) -> None:
         config = {"times": 1, "retryAfter": DAY}
         before, after = both("/tasks/0/steps/0/retryConfig", config, DECLINED, of=retried())
         assert before.plan == ["bill PENDING 01-01 13:00"]
         assert after.plan == ["bill PENDING 01-02 12:00"]
 
     @pytest.mark.setting("Step.resetAttempts")
-    def test_reset_attempts(self) -> None:
+    def test_reset_attempts_starts_the_count_again(self) -> None:
         steps = two_steps()
         steps["tasks"][0]["retryConfig"] = {"times": 1, "retryAfter": {"unit": "hours", "amount": 1}}
         outcomes = (DECLINED, OK, DECLINED)
@@ -253,7 +257,7 @@ class TestSteps:
         )
 
     @pytest.mark.setting("Step.final")
-    def test_final(self) -> None:
+    def test_a_final_step_ends_the_run(self) -> None:
         ends = two_steps(nextStep=None, nextStepRules=[{"if": "onError", "nextStep": "back"}], final=True)
         assert Life(ends).paths == ["/charges"]
         assert Life(two_steps()).paths == ["/charges", "/refunds"]
@@ -261,13 +265,13 @@ class TestSteps:
             Life(two_steps(final=True))
 
     @pytest.mark.setting("Step.optional")
-    def test_optional(self) -> None:
+    def test_a_failed_optional_step_is_passed_over(self) -> None:
         before, after = both("/tasks/0/steps/0/optional", ON, DECLINED, of=two_steps())
         assert (before.paths, before.instance.status) == (["/charges"], "CANCELED")
         assert (after.paths, after.instance.status) == (["/charges", "/refunds"], "ACTIVE")
 
     @pytest.mark.setting("Step.repeatOnRetry")
-    def test_repeat_on_retry(self) -> None:
+    def test_repeat_on_retry_executes_a_successful_step_again(self) -> None:
         steps = two_steps()
         steps["tasks"][0]["retryConfig"] = {"times": 1, "retryAfter": {"unit": "hours", "amount": 1}}
         before, after = both(
@@ -277,18 +281,18 @@ class TestSteps:
         assert after.paths == ["/charges", "/refunds", "/charges", "/refunds"]
 
     @pytest.mark.setting("Step.nextStep")
-    def test_next_step(self) -> None:
+    def test_next_step_follows_the_step(self) -> None:
         two = two_steps(nextStepRules=[{"if": "onError", "nextStep": "back"}])
         before, after = both("/tasks/0/steps/0/nextStep", None, of=two)
         assert (before.paths, after.paths) == (["/charges", "/refunds"], ["/charges"])
 
     @pytest.mark.setting("Step.delay")
-    def test_delay(self) -> None:
+    def test_delay_postpones_the_step(self) -> None:
         before, after = both("/tasks/0/steps/0/delay", DAY, to="2026-01-03T00:00")
         assert (before.calls, after.calls) == (["01-01 12:00 /charges"], ["01-02 12:00 /charges"])
 
     @pytest.mark.setting("Step.everyRule")
-    def test_every_rule(self) -> None:
+    def test_every_rule_executes_all_matching_rules(self) -> None:
         of = two_steps(
             nextStep=None,
             nextStepRules=[
@@ -303,7 +307,7 @@ class TestSteps:
         assert (after.paths, after.instance.attributes["noted"]) == (["/charges", "/refunds"], "yes")
 
     @pytest.mark.setting("Step.waitForAnswer")
-    def test_wait_for_answer(self) -> None:
+    def test_wait_for_answer_pauses_the_event_without_a_call(self) -> None:
         of = two_steps()
         of["tasks"][0]["steps"][1] = {"key": "back", "controllerCallback": '{"attributes": {"back": "yes"}}'}
         before, after = both("/tasks/0/steps/1/waitForAnswer", DAY, of=of)
@@ -312,7 +316,7 @@ class TestSteps:
 
 
 class TestNextStepRules:
-    """``tasks[].steps[].nextStepRules[]``."""
+    """``tasks[].steps[].nextStepRules[]``: when a rule applies, and which step it leads to."""
 
     @staticmethod
     def ruled(**rule: Any) -> dict[str, Any]:
@@ -324,7 +328,7 @@ class TestNextStepRules:
         return settings
 
     @pytest.mark.setting("NextStepRule.if")
-    def test_if(self) -> None:
+    def test_if_selects_when_the_rule_applies(self) -> None:
         before, after = both(
             "/tasks/0/steps/0/nextStepRules/0/if",
             "onBeforeRetry",
@@ -335,7 +339,7 @@ class TestNextStepRules:
         assert after.paths == ["/charges"]
 
     @pytest.mark.setting("NextStepRule.nextStep")
-    def test_next_step(self) -> None:
+    def test_next_step_of_a_rule_follows_the_step(self) -> None:
         of = self.ruled(**{"if": "onError"})
         of["tasks"][0]["steps"][0]["nextStepRules"].append({"if": "onBeforePause", "nextStep": "back"})
         before, after = both("/tasks/0/steps/0/nextStepRules/0/nextStep", "other", DECLINED, of=of)
@@ -343,44 +347,44 @@ class TestNextStepRules:
         assert (after.paths, after.instance.attributes["other"]) == (["/charges"], "yes")
 
     @pytest.mark.setting("NextStepRule.ifCallback")
-    def test_if_callback(self) -> None:
+    def test_if_callback_decides_whether_the_rule_applies(self) -> None:
         of = self.ruled(**{"if": "callback", "ifCallback": "cycle == 1"})
         before, after = both("/tasks/0/steps/0/nextStepRules/0/ifCallback", "cycle > 1", of=of)
         assert (before.paths, after.paths) == (["/charges", "/refunds"], ["/charges"])
 
 
 class TestActions:
-    """``actions[]``."""
+    """``actions[]``: which method is called, and with which data."""
 
     @pytest.mark.setting("Action.service")
-    def test_service(self) -> None:
+    def test_service_selects_the_service(self) -> None:
         before, after = both("/actions/0/service", "mailer")
         assert before.asked[0].url == "https://billing.example.test/charges"
         assert after.asked[0].url == "https://mail.example.test/mails"
 
     @pytest.mark.setting("Action.method")
-    def test_method(self) -> None:
+    def test_method_selects_the_method_of_the_service(self) -> None:
         before, after = both("/actions/0/method", "refund")
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
     @pytest.mark.setting("Action.headers")
-    def test_headers(self) -> None:
+    def test_headers_are_sent_with_the_call(self) -> None:
         before, after = both("/actions/0/headers", {"X-Cycle": "{{cycle}}"})
         assert "X-Cycle" not in before.asked[0].headers
         assert after.asked[0].headers["X-Cycle"] == "1"
 
     @pytest.mark.setting("Action.params")
-    def test_params(self) -> None:
+    def test_params_are_sent_with_the_call(self) -> None:
         before, after = both("/actions/0/params", {"cycle": "{{cycle}}"})
         assert (before.asked[0].params, after.asked[0].params) == ({}, {"cycle": "1"})
 
     @pytest.mark.setting("Action.data")
-    def test_data(self) -> None:
+    def test_data_is_the_body_of_the_call(self) -> None:
         before, after = both("/actions/0/data", {"member": "{{attributes.member}}"})
         assert (before.asked[0].body, after.asked[0].body) == (None, {"member": "m-1"})
 
     @pytest.mark.setting("Action.attributes")
-    def test_attributes(self) -> None:
+    def test_attributes_fill_placeholders_of_the_address(self) -> None:
         of = settings_with("/services/0/methods/0/url", "/members/:member/charges")
         of["actions"][0]["attributes"] = {"member": "m-0"}
         before, after = both("/actions/0/attributes/member", "{{attributes.member}}", of=of)
@@ -388,10 +392,10 @@ class TestActions:
 
 
 class TestRetryConfig:
-    """Retries, here those of a task whose charge is declined."""
+    """``retryConfig``: retries, for a task whose charge is declined."""
 
     @pytest.mark.setting("RetryConfig.times")
-    def test_times(self) -> None:
+    def test_times_is_the_number_of_retries(self) -> None:
         before, after = both(
             "/tasks/0/retryConfig/times", 2, DECLINED, DECLINED, of=retried(), to="2026-01-01T14:00"
         )
@@ -399,7 +403,7 @@ class TestRetryConfig:
         assert (after.instance.status, after.paths) == ("ACTIVE", ["/charges"] * 3)
 
     @pytest.mark.setting("RetryConfig.retryAfter")
-    def test_retry_after(self) -> None:
+    def test_retry_after_is_the_time_until_a_retry(self) -> None:
         before, after = both("/tasks/0/retryConfig/retryAfter", DAY, DECLINED, of=retried())
         assert (before.plan, after.plan) == (["bill PENDING 01-01 13:00"], ["bill PENDING 01-02 12:00"])
 
@@ -407,13 +411,13 @@ class TestRetryConfig:
     @pytest.mark.parametrize(
         ("name", "value", "due"), [("unit", "days", "01-03 12:00"), ("amount", 3, "01-01 15:00")]
     )
-    def test_retry_strategy(self, name: str, value: Any, due: str) -> None:
+    def test_retry_strategy_overrides_retry_after(self, name: str, value: Any, due: str) -> None:
         of = retried(retryStrategy=[{"unit": "hours", "amount": 2}])
         before, after = both(f"/tasks/0/retryConfig/retryStrategy/0/{name}", value, DECLINED, of=of)
         assert (before.plan, after.plan) == (["bill PENDING 01-01 14:00"], [f"bill PENDING {due}"])
 
     @pytest.mark.setting("RetryConfig.pauseBeforeCancel")
-    def test_pause_before_cancel(self) -> None:
+    def test_pause_before_cancel_pauses_instead_of_canceling(self) -> None:
         of = settings_with("/tasks/0/retryConfig", {"times": 0})
         before, after = both("/tasks/0/retryConfig/pauseBeforeCancel", ON, DECLINED, of=of)
         assert (before.instance.status, after.instance.status) == ("CANCELED", "PAUSED")

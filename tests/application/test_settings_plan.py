@@ -1,4 +1,4 @@
-"""Each setting does something, here those of dates, calendars and the strategy as a whole.
+"""Every setting of dates, calendars and the strategy as a whole has an effect.
 
 Each test runs the same instance under two settings that differ only in the marked fields, and compares the results.
 tests/docs/test_settings_table.py checks that every setting has such a test.
@@ -26,22 +26,22 @@ from tests.application.lives import (
 
 
 class TestConfig:
-    """``config``."""
+    """``config``: settings of the strategy as a whole."""
 
     @pytest.mark.setting("Config.requestDelayTime")
-    def test_request_delay_time(self) -> None:
+    def test_request_delay_time_precedes_each_call(self) -> None:
         before, after = both("/config/requestDelayTime", 5000)
         assert before.shop.asked[0][0] == START
         assert after.shop.asked[0][0] == START + timedelta(seconds=5)
 
     @pytest.mark.setting("Config.manualTrigger")
-    def test_manual_trigger(self) -> None:
+    def test_manual_trigger_puts_main_events_on_hold(self) -> None:
         before, after = both("/config/manualTrigger", ON)
         assert before.calls == ["01-01 12:00 /charges"]
         assert (after.calls, after.plan) == ([], ["bill ONHOLD 01-01 12:00"])
 
     @pytest.mark.setting("Config.anyAttributes")
-    def test_any_attributes(self) -> None:
+    def test_any_attributes_allows_structured_values(self) -> None:
         of = settings_with(
             "/tasks/0/steps/0/controllerCallback", '{"attributes": {"paid": [1, {"by": "card"}]}}'
         )
@@ -50,7 +50,7 @@ class TestConfig:
         assert after.instance.attributes["paid"] == [1, {"by": "card"}]
 
     @pytest.mark.setting("Config.timezone")
-    def test_timezone(self) -> None:
+    def test_timezone_is_that_of_local_times(self) -> None:
         nine = settings_with(
             "/schedule/initialDelay", {"unit": "days", "amount": 1, "resetTo": {"hour": 9, "minute": 0}}
         )
@@ -59,7 +59,7 @@ class TestConfig:
         assert after.plan == ["bill PENDING 01-02 01:00"]
 
     @pytest.mark.setting("Config.onResume")
-    def test_on_resume(self) -> None:
+    def test_on_resume_decides_which_missed_dates_run(self) -> None:
         lives = both("/config/onResume", "all")
         for life in lives:
             life.told(Pause(by=ANN))
@@ -70,34 +70,34 @@ class TestConfig:
         assert after.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges", "03-12 12:00 /charges"]
 
     @pytest.mark.setting("Settings.instanceValidation")
-    def test_instance_validation(self) -> None:
+    def test_attributes_of_an_instance_must_be_valid(self) -> None:
         assert Life(base()).calls == ["01-01 12:00 /charges"]
         with pytest.raises(InvalidInputError):
             Life(settings_with("/instanceValidation", {"properties": {"vip": {"type": "string"}}}))
 
 
 class TestSchedule:
-    """``schedule``."""
+    """``schedule``: the first date, and the calendars of the cycles."""
 
     @pytest.mark.setting("Schedule.initialDelay")
-    def test_initial_delay(self) -> None:
+    def test_initial_delay_postpones_the_first_cycle(self) -> None:
         before, after = both("/schedule/initialDelay", DAY, to="2026-01-03T00:00")
         assert before.calls == ["01-01 12:00 /charges"]
         assert after.calls == ["01-02 12:00 /charges"]
 
     @pytest.mark.setting("Calendar.task")
-    def test_task(self) -> None:
+    def test_task_of_a_calendar_runs_in_its_cycles(self) -> None:
         before, after = both("/schedule/calendars/0/task", "refund")
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
     @pytest.mark.setting("Calendar.scheduleAfter")
-    def test_schedule_after(self) -> None:
+    def test_schedule_after_is_the_time_between_cycles(self) -> None:
         before, after = both("/schedule/calendars/0/scheduleAfter", DAY)
         assert before.plan == ["bill PENDING 02-01 12:00"]
         assert after.plan == ["bill PENDING 01-02 12:00"]
 
     @pytest.mark.setting("Calendar.cron")
-    def test_cron(self) -> None:
+    def test_cron_gives_the_dates_of_the_cycles(self) -> None:
         daily = settings_with("/schedule/calendars/0", {"key": "daily", "task": "bill", "cron": "0 8 * * *"})
         before, after = both("/schedule/calendars/0/cron", "0 9 * * *", of=daily)
         assert (before.plan, after.plan) == (["bill PENDING 01-02 08:00"], ["bill PENDING 01-02 09:00"])
@@ -109,17 +109,17 @@ class TestSchedule:
         )
 
     @pytest.mark.setting("Calendar.runOnCycle")
-    def test_run_on_cycle(self) -> None:
+    def test_run_on_cycle_selects_the_cycle_of_a_calendar(self) -> None:
         before, after = both("/schedule/calendars/0/runOnCycle", 2, of=self.two_calendars())
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
     @pytest.mark.setting("Calendar.runOnCycleCallback")
-    def test_run_on_cycle_callback(self) -> None:
+    def test_run_on_cycle_callback_selects_the_cycles_of_a_calendar(self) -> None:
         before, after = both("/schedule/calendars/0/runOnCycleCallback", "cycle > 1", of=self.two_calendars())
         assert (before.paths, after.paths) == (["/charges"], ["/refunds"])
 
     @pytest.mark.setting("Calendar.nextCycleDateCallback")
-    def test_next_cycle_date_callback(self) -> None:
+    def test_next_cycle_date_callback_gives_the_next_date(self) -> None:
         before, after = both("/schedule/calendars/0/nextCycleDateCallback", 'date + duration("1h")')
         assert (before.plan, after.plan) == (["bill PENDING 02-01 12:00"], ["bill PENDING 02-01 13:00"])
 
@@ -130,13 +130,13 @@ class TestSchedule:
         )
 
     @pytest.mark.setting("LeadingUpTask.task")
-    def test_leading_up_task(self) -> None:
+    def test_leading_up_task_runs_before_the_main_event(self) -> None:
         before, after = both("/schedule/calendars/0/leadingUpTasks/0/task", "bill", of=self.led_up_to())
         assert before.plan == ["refund PENDING 01-31 12:00", "bill PENDING 02-01 12:00"]
         assert after.plan == ["bill PENDING 01-31 12:00", "bill PENDING 02-01 12:00"]
 
     @pytest.mark.setting("LeadingUpTask.scheduleBefore")
-    def test_schedule_before(self) -> None:
+    def test_schedule_before_is_the_time_before_the_main_event(self) -> None:
         two = {"unit": "days", "amount": 2}
         before, after = both(
             "/schedule/calendars/0/leadingUpTasks/0/scheduleBefore", two, of=self.led_up_to()
@@ -146,40 +146,40 @@ class TestSchedule:
 
 
 class TestOnCreateTasks:
-    """``onCreateTasks[]``."""
+    """``onCreateTasks[]``: events that are created with the instance."""
 
     @staticmethod
     def welcomed(**more: Any) -> dict[str, Any]:
         return settings_with("/onCreateTasks", [{"task": "refund", **more}])
 
     @pytest.mark.setting("LifecycleTask.task")
-    def test_task(self) -> None:
+    def test_an_on_create_task_runs_at_the_start(self) -> None:
         before, after = both("/onCreateTasks/0/task", "bill", of=self.welcomed())
         assert sorted(before.paths) == ["/charges", "/refunds"]
         assert sorted(after.paths) == ["/charges", "/charges"]
 
     @pytest.mark.setting("LifecycleTask.delayBy")
-    def test_delay_by(self) -> None:
+    def test_delay_by_postpones_an_on_create_task(self) -> None:
         before, after = both("/onCreateTasks/0/delayBy", DAY, of=self.welcomed(), to="2026-01-03T00:00")
         assert "01-01 12:00 /refunds" in before.calls
         assert "01-02 12:00 /refunds" in after.calls
 
     @pytest.mark.setting("LifecycleTask.manualTrigger")
-    def test_manual_trigger(self) -> None:
+    def test_manual_trigger_puts_an_on_create_event_on_hold(self) -> None:
         before, after = both("/onCreateTasks/0/manualTrigger", ON, of=self.welcomed())
         assert "/refunds" in before.paths
         assert "/refunds" not in after.paths
         assert "refund ONHOLD 01-01 12:00" in after.plan
 
     @pytest.mark.setting("LifecycleTask.createIf")
-    def test_create_if(self) -> None:
+    def test_create_if_decides_about_an_on_create_event(self) -> None:
         before, after = both("/onCreateTasks/0/createIf", "attributes.vip == false", of=self.welcomed())
         assert "/refunds" in before.paths
         assert after.paths == ["/charges"]
 
 
 class TestOnCancelTasks:
-    """``onCancelTasks[]``."""
+    """``onCancelTasks[]``: events that are created when the instance is canceled."""
 
     @staticmethod
     def canceled(pointer: str, value: Any) -> tuple[Life, Life]:
@@ -190,31 +190,31 @@ class TestOnCancelTasks:
         return lives
 
     @pytest.mark.setting("LifecycleTask.task")
-    def test_task(self) -> None:
+    def test_an_on_cancel_task_runs_after_the_cancellation(self) -> None:
         before, after = self.canceled("task", "bill")
         assert before.paths == ["/charges", "/refunds"]
         assert after.paths == ["/charges", "/charges"]
 
     @pytest.mark.setting("LifecycleTask.delayBy")
-    def test_delay_by(self) -> None:
+    def test_delay_by_postpones_an_on_cancel_task(self) -> None:
         before, after = self.canceled("delayBy", DAY)
         assert before.calls[1:] == ["01-01 12:00 /refunds"]
         assert after.calls[1:] == ["01-02 12:00 /refunds"]
 
     @pytest.mark.setting("LifecycleTask.manualTrigger")
-    def test_manual_trigger(self) -> None:
+    def test_manual_trigger_puts_an_on_cancel_event_on_hold(self) -> None:
         before, after = self.canceled("manualTrigger", ON)
         assert (before.paths, after.paths) == (["/charges", "/refunds"], ["/charges"])
         assert after.plan == ["refund ONHOLD 01-01 12:00"]
 
     @pytest.mark.setting("LifecycleTask.createIf")
-    def test_create_if(self) -> None:
+    def test_create_if_decides_about_an_on_cancel_event(self) -> None:
         before, after = self.canceled("createIf", "attributes.vip == false")
         assert (before.paths, after.paths, after.plan) == (["/charges", "/refunds"], ["/charges"], [])
 
 
 class TestTimeDelta:
-    """A distance in time, here that of ``scheduleAfter``, from 1 January at noon."""
+    """A time span, here ``scheduleAfter`` from 1 January at noon."""
 
     @pytest.mark.setting(
         "TimeDelta.unit",
@@ -235,19 +235,19 @@ class TestTimeDelta:
             ("resetTo", {"minute": 30}, "02-01 12:30"),
         ],
     )
-    def test_each_part(self, name: str, value: Any, due: str) -> None:
+    def test_each_part_of_a_time_span_moves_the_date(self, name: str, value: Any, due: str) -> None:
         before, after = both(f"/schedule/calendars/0/scheduleAfter/{name}", value)
         assert before.plan == ["bill PENDING 02-01 12:00"]
         assert after.plan == [f"bill PENDING {due}"]
 
     @pytest.mark.setting("ResetTo.month")
-    def test_reset_to_month(self) -> None:
+    def test_reset_to_month_moves_the_date_to_that_month(self) -> None:
         yearly = settings_with("/schedule/calendars/0/scheduleAfter/unit", "years")
         before, after = both("/schedule/calendars/0/scheduleAfter/resetTo", {"month": 7}, of=yearly)
         assert (before.plan, after.plan) == (["bill PENDING 01-01 12:00"], ["bill PENDING 07-01 12:00"])
 
     @pytest.mark.setting("TimeDelta.retryEventCallback")
-    def test_retry_event_callback(self) -> None:
+    def test_retry_event_callback_gives_the_time_until_a_retry(self) -> None:
         callback = '{"unit": "hours", "amount": attempt * 3}'
         before, after = both(
             "/tasks/0/retryConfig/retryAfter/retryEventCallback", callback, DECLINED, of=retried()

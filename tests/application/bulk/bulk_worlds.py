@@ -34,7 +34,7 @@ A_LIFE = timedelta(minutes=15)
 
 
 class Shop:
-    """Takes every order."""
+    """A service that accepts every request."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         return Answered(status=201, body={"id": request.call_key})
@@ -42,7 +42,7 @@ class Shop:
 
 @dataclass(slots=True)
 class Marred(MemoryInstances):
-    """A store of which some instances cannot be read any more."""
+    """A store that cannot read the instances in ``broken``."""
 
     broken: set[InstanceSid] = field(default_factory=set)
 
@@ -63,14 +63,14 @@ def the_gym() -> Strategy:
 
 
 def a_world(instances: MemoryInstances | None = None) -> MemoryPorts:
-    """A gym without members."""
+    """Return a gym without members."""
     ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON), instances=instances or MemoryInstances())
     open_gym(ports)
     return ports
 
 
 def open_gym(ports: MemoryPorts, sid: StrategySid = GYM, *, folder: str = "/", **members: Any) -> Strategy:
-    """A strategy of the account, in a folder."""
+    """Add a strategy to the account, in a folder."""
     strategy = replace(the_gym(), sid=sid, name=f"gym-{sid}", **members)
     ports.strategies.add(strategy)
     ports.strategies.heads[sid] = StrategyHead(
@@ -86,7 +86,7 @@ def open_gym(ports: MemoryPorts, sid: StrategySid = GYM, *, folder: str = "/", *
 
 
 def joined(ports: MemoryPorts, count: int, *, gym: StrategySid = GYM, version: int = 1) -> list[InstanceSid]:
-    """So many new members, a millisecond apart, who are charged first in a year."""
+    """Return ``count`` new members, created a millisecond apart and first charged in a year."""
     strategy = replace(ports.strategies.load(gym, 1), version=version)
     ports.strategies.add(strategy)
     asked = StartInstance(strategy_id=strategy.name, attributes=MEMBER, start_date=NEXT_YEAR)
@@ -109,7 +109,7 @@ def begun(
 
 
 def progress(ports: MemoryPorts, sid: OperationSid, *, lasts: timedelta = A_LIFE) -> BatchProgress:
-    """One invocation of the bulk runner."""
+    """Run the bulk runner once."""
     ends = ports.clock.at + lasts
     return run_operation(ports, sid, time_left=lambda: ends - ports.clock.at)
 

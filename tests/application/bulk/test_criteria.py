@@ -1,4 +1,4 @@
-"""Bulk operations that look closer, at several places, or run what waits. Source: docs/decisions/0026."""
+"""Bulk operations with filters, with several parts, and on waiting events. Source: docs/decisions/0026."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -49,16 +49,16 @@ def pause(ports: MemoryPorts, *sids: InstanceSid) -> None:
 
 
 def done(ports: MemoryPorts, bulk: BulkOperation) -> BulkOperation:
-    """The operation, once no runner has anything to do for it."""
+    """Run the bulk runner until it has no more work for the operation, and return the operation."""
     for _ in range(9):
         progress(ports, bulk.sid)
     return stored(ports, bulk.sid)
 
 
 class TestASieve:
-    """Each instance is held against it when the walk comes by, and again when it is commanded."""
+    """The filter is applied when the scan passes an instance, and again when the instance is commanded."""
 
-    def test_only_what_passes_is_commanded(self) -> None:
+    def test_only_matching_instances_are_commanded(self) -> None:
         ports = a_world()
         sids = joined(ports, 6)
         pause(ports, *sids[:2])
@@ -68,7 +68,7 @@ class TestASieve:
         assert (bulk.status, bulk.counts.changed, bulk.counts.done) == (BulkStatus.COMPLETED, 2, 2)
         assert statuses(ports, sids[2:]) == {"ACTIVE"}
 
-    def test_what_has_changed_since_the_walk_came_by_is_refused(self) -> None:
+    def test_an_instance_that_changed_after_the_scan_is_refused(self) -> None:
         ports = a_world()
         sids = joined(ports, BATCH_SIZE + 2)
         pause(ports, *sids)
@@ -83,7 +83,7 @@ class TestASieve:
         assert after.problems[0].why == "the instance no longer matches the selection"
         assert statuses(ports, sids[:1]) == {"ACTIVE"}
 
-    def test_what_the_operation_itself_has_changed_counts_as_changed(self) -> None:
+    def test_an_instance_changed_by_the_operation_counts_as_changed(self) -> None:
         ports = a_world()
         (sid,) = joined(ports, 1)
         pause(ports, sid)
@@ -100,7 +100,7 @@ class TestASieve:
         assert done(ports, again).counts.changed == 2
         assert [entry.command for entry in ports.instances.audit] == ["pause", "cancel"]
 
-    def test_one_that_lost_a_race_is_held_against_it_again(self) -> None:
+    def test_the_filter_is_applied_again_after_a_lost_race(self) -> None:
         ports = a_world(Raced())
         sids = joined(ports, 2)
         pause(ports, *sids)
@@ -115,7 +115,7 @@ class TestASieve:
 
 
 class Raced(Marred):
-    """A store in which somebody resumes an instance just as it is committed. resumes: that one."""
+    """A store in which the instance ``resumes`` is resumed just before it is committed."""
 
     resumes: InstanceSid | None = None
 
@@ -128,7 +128,7 @@ class Raced(Marred):
 
 
 class TestSeveralPlaces:
-    """One part after another, also where an invocation ends between or within them."""
+    """The parts of a selection are scanned one after another, in one invocation or in several."""
 
     PLACES = OfAny(
         parts=(OfStrategy(strategy=GYM), OfFolder(folder="/b"), OfFolder(folder="/c", is_flat=True))
@@ -141,7 +141,7 @@ class TestSeveralPlaces:
             open_gym(ports, sid, folder=folder)
         return ports
 
-    def test_few(self, ports: MemoryPorts) -> None:
+    def test_few_instances_of_several_parts_are_commanded_at_once(self, ports: MemoryPorts) -> None:
         inside = [sid for gym in (GYM, OTHER, StrategySid("s-3")) for sid in joined(ports, 2, gym=gym)]
         outside = joined(ports, 2, gym=StrategySid("s-4"))
 
@@ -151,7 +151,7 @@ class TestSeveralPlaces:
         assert statuses(ports, inside) == {"CANCELED"}
         assert statuses(ports, outside) == {"ACTIVE"}
 
-    def test_many(self, ports: MemoryPorts) -> None:
+    def test_many_instances_of_several_parts_are_commanded_by_runners(self, ports: MemoryPorts) -> None:
         inside = [
             sid for gym in (GYM, OTHER, StrategySid("s-3")) for sid in joined(ports, BATCH_SIZE + 3, gym=gym)
         ]
@@ -166,15 +166,15 @@ class TestSeveralPlaces:
         assert statuses(ports, inside) == {"CANCELED"}
         assert statuses(ports, outside) == {"ACTIVE"}
 
-    def test_without_instances_there_is_nothing_to_do(self, ports: MemoryPorts) -> None:
+    def test_an_operation_without_instances_completes_at_once(self, ports: MemoryPorts) -> None:
         assert begun(ports, self.PLACES).counts.done == 0
         assert begun(ports, OfAny(parts=())).status is BulkStatus.COMPLETED
 
 
 class TestRunningWhatWaits:
-    """The current event of each is told to run, once; where nothing waits it is refused."""
+    """The waiting event of each instance runs once. If no event waits, the command is refused."""
 
-    def test_each_is_run(self) -> None:
+    def test_the_waiting_event_of_each_instance_runs(self) -> None:
         ports = a_world()
         sids = joined(ports, 2)
         pause(ports, sids[0])
@@ -187,7 +187,7 @@ class TestRunningWhatWaits:
         assert ports.wakeups.invoked == [sids[1]]
         assert [(e.command, e.operation) for e in ports.instances.audit[1:]] == [("execute", bulk.sid)]
 
-    def test_a_runner_that_took_over_does_not_run_the_next_one(self) -> None:
+    def test_a_runner_that_takes_over_does_not_run_the_next_event(self) -> None:
         ports = a_world()
         (sid,) = joined(ports, 1)
         bulk = begun(ports, OfIds(ids=(sid,)), RUN)
@@ -202,14 +202,14 @@ class TestRunningWhatWaits:
 
 
 class TestNothingSelected:
-    """With ``unless_empty`` nothing is stored; without, the operation is over as it begins."""
+    """If nothing is selected, the operation completes at once. With ``unless_empty`` it is not stored."""
 
     def asked(self, *, unless_empty: bool) -> BulkRequest:
         nothing = replace(WHOLE_GYM, instance_filter=PAUSED)
         return BulkRequest(account=ACCOUNT, selection=nothing, command=CANCEL, unless_empty=unless_empty)
 
     @pytest.mark.parametrize("unless_empty", [True, False])
-    def test_it_is_over_at_once(self, *, unless_empty: bool) -> None:
+    def test_an_empty_operation_completes_at_once(self, *, unless_empty: bool) -> None:
         ports = a_world()
         joined(ports, 60)
 
@@ -219,7 +219,7 @@ class TestNothingSelected:
         assert (bulk.sid in ports.operations.bulks) is not unless_empty
         assert len(ports.operations.audit) == (0 if unless_empty else 1)
 
-    def test_beyond_what_is_looked_at_nobody_knows_yet(self) -> None:
+    def test_an_operation_is_stored_if_not_all_instances_were_scanned(self) -> None:
         ports = a_world()
         sids = joined(ports, 501)
         pause(ports, sids[-1])
@@ -231,13 +231,13 @@ class TestNothingSelected:
 
 
 class TestReadingASelection:
-    """Its instances as they are now; only so many are looked at."""
+    """The instances of a selection are read as they are now, up to a maximum number."""
 
     def scan(self, ports: MemoryPorts, instance_filter: Filter | None = None) -> SelectionScan:
         selection = OfFolder(folder="/", instance_filter=instance_filter)
         return SelectionScan(account=ACCOUNT, selection=selection, begun_at=ports.clock.now())
 
-    def test_all_of_them(self) -> None:
+    def test_all_selected_instances_are_read(self) -> None:
         ports = a_world()
         sids = joined(ports, 130)
         pause(ports, *sids[100:102])
@@ -247,7 +247,7 @@ class TestReadingASelection:
             100:102
         ]
 
-    def test_only_so_many_are_looked_at(self) -> None:
+    def test_the_number_of_scanned_instances_is_limited(self) -> None:
         ports = a_world()
         sids = joined(ports, 5)
         pause(ports, *sids[3:])
@@ -255,7 +255,7 @@ class TestReadingASelection:
         assert [one.sid for one in selected_instances(ports, self.scan(ports), most=2)] == sids[:2]
         assert list(selected_instances(ports, self.scan(ports, PAUSED), most=3)) == []
 
-    def test_what_cannot_be_read_is_left_out(self) -> None:
+    def test_an_unreadable_instance_is_left_out(self) -> None:
         store = Marred()
         ports = a_world(store)
         sids = joined(ports, 3)
@@ -265,20 +265,20 @@ class TestReadingASelection:
 
 
 class TestStartingUnderAnOrdersName:
-    """Its sid is derived from the name; why it was started is written down where somebody says so."""
+    """The sid of an order is derived from its name. An audit entry is stored if an actor is given."""
 
     def asked(self, **members: object) -> StartInstance:
         known = {"strategy_id": "gym", "attributes": MEMBER, "start_date": NEXT_YEAR, "order_id": "#1"}
         return StartInstance(**{**known, **members})  # type: ignore[arg-type]
 
-    def test_the_name_leads_to_it(self) -> None:
+    def test_the_sid_of_an_order_is_derived_from_its_name(self) -> None:
         ports = a_world()
         made = start_instance(ports, ports.strategies.load(GYM, 1), self.asked(schedule=OwnSchedule()))
 
         assert made.instance.sid == order_sid(ACCOUNT, "#1")
         assert ports.instances.audit == []
 
-    def test_who_started_it_and_why(self) -> None:
+    def test_the_audit_entry_names_actor_and_reason(self) -> None:
         ports = a_world()
         by = Actor(name="ann", reason="asked", minutes_spent=0, ticket="T-1")
         start_instance(ports, ports.strategies.load(GYM, 1), self.asked(actor=by))
@@ -287,7 +287,7 @@ class TestStartingUnderAnOrdersName:
         assert (entry.command, entry.target, entry.to_state) == ("create", order_sid(ACCOUNT, "#1"), "ACTIVE")
         assert (entry.by, entry.reason, entry.minutes_spent, entry.ticket) == ("ann", "asked", 0, "T-1")
 
-    def test_sent_again_it_is_there_already(self) -> None:
+    def test_a_repeated_request_returns_the_same_instance(self) -> None:
         ports = a_world()
         key = Repeatable(key="k", body_hash="b")
         strategy = ports.strategies.load(GYM, 1)
@@ -297,8 +297,8 @@ class TestStartingUnderAnOrdersName:
         assert one.instance == two.instance
 
 
-def test_a_cancel_of_fresh_ones_leaves_the_others() -> None:
-    """The rule is the command's own, so it holds in an operation as it does alone."""
+def test_cancel_unless_begun_leaves_begun_instances() -> None:
+    """The rule belongs to the command, so it holds in a bulk operation too."""
     ports = a_world()
     sids = joined(ports, 2)
     ports.instances.instances[sids[0]] = replace(ports.instances.instances[sids[0]], has_run=True)

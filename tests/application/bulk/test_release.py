@@ -1,4 +1,7 @@
-"""Freeing what a resumed flag has blocked_sids, and the sweeper's part in it. Source: design section 3, item 3."""
+"""Releasing the instances that a resumed flag had blocked, and the sweeper's part in it.
+
+Source: design section 3, item 3.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,9 +31,9 @@ from tests.application.bulk.release_worlds import (
 
 
 class TestResumingTheQueue:
-    """The flag and its drains are stored together, and the drains are rung for."""
+    """The flag and its release jobs are stored together, and the bulk runner is woken for each job."""
 
-    def test_one_for_each_partition_is_begun(self) -> None:
+    def test_resuming_begins_one_release_job_for_each_partition(self) -> None:
         ports = a_world()
         blocked(ports, 1)
 
@@ -39,7 +42,7 @@ class TestResumingTheQueue:
         assert len(ports.operations.release_jobs) == SHARDS
         assert ports.wakeups.operations == list(ports.operations.release_jobs)
 
-    def test_where_nobody_rings_the_sweeper_does(self) -> None:
+    def test_the_sweeper_wakes_jobs_whose_wakeup_was_lost(self) -> None:
         ports = a_world()
         blocked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -51,9 +54,9 @@ class TestResumingTheQueue:
 
 
 class TestADrain:
-    """It frees everything, at its pace, and ends when its partition has stayed empty."""
+    """A release job releases all instances at a fixed rate, and ends when its partition has stayed empty."""
 
-    def test_everything_is_freed_and_rung_for(self) -> None:
+    def test_all_blocked_instances_are_released_and_woken(self) -> None:
         ports = a_world()
         sids = blocked(ports, 60)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -63,7 +66,7 @@ class TestADrain:
         assert blocked_sids(ports) == set()
         assert sorted(ports.wakeups.invoked) == sorted(sids)
 
-    def test_it_keeps_to_its_pace(self) -> None:
+    def test_instances_are_released_at_a_fixed_rate(self) -> None:
         ports = a_world()
         blocked(ports, 50)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -72,7 +75,7 @@ class TestADrain:
 
         assert ports.clock.at - NOON == timedelta(seconds=50 * SHARDS / FREED_PER_SECOND)
 
-    def test_out_of_time_it_hands_over_to_a_fresh_invocation(self) -> None:
+    def test_a_job_out_of_time_continues_in_another_invocation(self) -> None:
         ports = a_world()
         blocked(ports, 60)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -85,7 +88,7 @@ class TestADrain:
         assert progress(ports) == 35
         assert ports.operations.release_jobs[OURS].freed == 60
 
-    def test_it_stale_reads_again_every_minute_and_ends_after_ten_of_quiet(self) -> None:
+    def test_a_job_reads_every_minute_and_ends_after_ten_empty_minutes(self) -> None:
         ports = a_world()
         resume = NOON + timedelta(seconds=1)
         blocked(ports, 0)
@@ -100,7 +103,7 @@ class TestADrain:
         assert ports.clock.at == resume + QUIET
         assert stale_reads == 11
 
-    def test_one_parked_late_is_found_by_a_later_look(self) -> None:
+    def test_an_instance_blocked_late_is_released_by_a_later_read(self) -> None:
         ports = a_world()
         (sid,) = blocked(ports, 1)
         instance = ports.instances.instances.pop(sid)
@@ -112,7 +115,7 @@ class TestADrain:
 
         assert progress(ports) == 1
 
-    def test_a_long_turn_says_that_it_is_still_at_work(self) -> None:
+    def test_a_long_invocation_extends_its_claim_on_the_job(self) -> None:
         ports = a_world()
         blocked(ports, 200)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -128,7 +131,7 @@ class TestADrain:
         assert ports.operations.release_jobs[OURS].freed == 200
         assert timedelta(0) < SAY_SO < IN_HAND
 
-    def test_before_it_is_due_again_it_is_left_alone(self) -> None:
+    def test_a_job_that_is_not_due_is_left_alone(self) -> None:
         ports = a_world()
         blocked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -139,14 +142,14 @@ class TestADrain:
         ports.clock.at += IN_HAND
         assert progress(ports) == 1
 
-    def test_one_that_is_done_is_nothing_to_carry_on(self) -> None:
+    def test_an_unknown_job_releases_nothing(self) -> None:
         assert progress(a_world()) == 0
 
 
 class TestWhatStopsADrain:
-    """The flag set again, or the drain started anew."""
+    """A release job stops if the flag is set again or if the job was begun again."""
 
-    def test_a_queue_that_is_paused_again(self) -> None:
+    def test_pausing_the_queue_again_removes_the_job(self) -> None:
         ports = a_world()
         blocked(ports, 1)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -157,7 +160,7 @@ class TestWhatStopsADrain:
         assert OURS not in ports.operations.release_jobs
         assert len(blocked_sids(ports)) == 1
 
-    def test_a_strategy_that_is_paused_again(self) -> None:
+    def test_pausing_the_strategy_again_removes_the_job(self) -> None:
         ports = a_world()
         (strategy,) = ports.strategies.strategies.values()
         head = StrategyHead(
@@ -181,7 +184,7 @@ class TestWhatStopsADrain:
         progress(ports, sid=begun.sid)
         assert begun.sid in ports.operations.release_jobs
 
-    def test_one_started_anew_meanwhile_goes_on_as_the_new_one(self) -> None:
+    def test_a_job_begun_again_replaces_the_running_one(self) -> None:
         ports = a_world()
         blocked(ports, 30)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -199,9 +202,9 @@ class TestWhatStopsADrain:
 
 
 class TestWhatGoesWrong:
-    """One instance that cannot be read, an index that lags: neither stops it."""
+    """An unreadable instance or a lagging index does not stop a release job."""
 
-    def test_one_that_cannot_be_read_holds_up_none_of_the_others(self) -> None:
+    def test_an_unreadable_instance_does_not_stop_the_others(self) -> None:
         instances = Marred()
         ports = a_world(instances)
         sids = blocked(ports, 60)
@@ -215,7 +218,7 @@ class TestWhatGoesWrong:
             (sids[0], sids[30]), "StoredShapeError: is nothing that is known today"
         )
 
-    def test_an_index_that_still_shows_what_was_freed_is_waited_for(self) -> None:
+    def test_the_job_waits_for_an_index_that_lists_released_instances(self) -> None:
         instances = Lagging()
         ports = a_world(instances)
         sids = blocked(ports, 3)
@@ -228,7 +231,7 @@ class TestWhatGoesWrong:
         paced = 3 * SHARDS / FREED_PER_SECOND
         assert ports.clock.at - NOON == timedelta(seconds=paced + 2 * LAG_SECONDS)
 
-    def test_an_index_that_shows_what_somebody_else_has_freed(self) -> None:
+    def test_an_instance_released_elsewhere_is_not_woken(self) -> None:
         instances = Lagging()
         ports = a_world(instances)
         (strategy,) = ports.strategies.strategies.values()
@@ -245,9 +248,9 @@ class TestWhatGoesWrong:
 
 
 class TestTheSweeper:
-    """What cannot be read is told, and keeps nobody from the rest; far plans are armed."""
+    """The sweeper reports unreadable instances, continues with the others, and schedules distant plans."""
 
-    def test_one_that_cannot_be_read_is_told(self) -> None:
+    def test_an_unreadable_instance_is_reported(self) -> None:
         instances = Marred()
         ports = a_world(instances)
         sids = started(ports, [NOON] * 3)
@@ -261,7 +264,7 @@ class TestTheSweeper:
         assert ports.wakeups.invoked == [sids[0], sids[2]]
         assert swept.latest == timedelta(minutes=1)
 
-    def test_a_plan_that_has_come_within_the_horizon_is_armed_not_rung_for(self) -> None:
+    def test_a_plan_within_the_horizon_is_scheduled_and_not_woken(self) -> None:
         ports = a_world()
         (key,) = ports.strategies.strategies
         ports.strategies.strategies[key] = replace(

@@ -1,4 +1,4 @@
-"""Bulk operations as an account uses them. Source: design section 8; contracts/core.md section 5."""
+"""Bulk operations from the view of an account. Source: design section 8; contracts/core.md section 5."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -50,7 +50,7 @@ PAUSE = Pause(by=ANN)
 
 
 def changed_by(ports: MemoryPorts, selection: Selection) -> set[InstanceSid]:
-    """Which instances an operation on a selection changes, whether it is carried out at once or not."""
+    """Return which instances an operation on a selection changes, whether at once or by a runner."""
     bulk = begun(ports, selection, PAUSE)
     progress(ports, bulk.sid)
     after = stored(ports, bulk.sid)
@@ -60,9 +60,9 @@ def changed_by(ports: MemoryPorts, selection: Selection) -> set[InstanceSid]:
 
 
 class TestFewInstances:
-    """Up to 25 are commanded by the request itself, which tells what each came to."""
+    """The request itself commands up to 25 instances and returns each result."""
 
-    def test_the_request_carries_it_out(self) -> None:
+    def test_the_request_commands_up_to_25_instances(self) -> None:
         ports = a_world()
         sids = joined(ports, BATCH_SIZE)
 
@@ -74,7 +74,7 @@ class TestFewInstances:
         assert ports.wakeups.operations == []
         assert stored(ports, bulk.sid) == bulk
 
-    def test_a_runner_is_woken_for_what_is_left_to_run_instead_of_the_scheduler(self) -> None:
+    def test_a_runner_is_woken_for_each_instance_with_events_left(self) -> None:
         ports = a_world()
         sids = joined(ports, 2)
 
@@ -86,7 +86,7 @@ class TestFewInstances:
         begun(ports, command=PAUSE)
         assert ports.wakeups.invoked == []
 
-    def test_what_is_there_already_or_cannot_be_is_told(self) -> None:
+    def test_each_result_names_its_outcome_and_reason(self) -> None:
         ports = a_world()
         one, two, three, four = joined(ports, 4)
         for sid, status in ((two, InstanceStatus.PAUSED), (three, InstanceStatus.COMPLETED)):
@@ -104,12 +104,12 @@ class TestFewInstances:
         ]
         assert bulk.problems == bulk.results[2:]
 
-    def test_one_of_nothing_is_done_at_once(self) -> None:
+    def test_an_operation_on_nothing_completes_at_once(self) -> None:
         bulk = begun(a_world())
 
         assert (bulk.status, bulk.counts, bulk.results) == (BulkStatus.COMPLETED, Counts(), ())
 
-    def test_out_of_time_the_request_leaves_the_rest_to_a_runner(self) -> None:
+    def test_a_request_out_of_time_leaves_the_rest_to_a_runner(self) -> None:
         class Slow(MemoryInstances):
             def commit(self, instance: Instance, **beside: Any) -> None:
                 MemoryInstances.commit(self, instance, **beside)
@@ -128,9 +128,9 @@ class TestFewInstances:
 
 
 class TestManyInstances:
-    """More become an operation that a runner carries on, at a set pace."""
+    """A runner commands more than 25 instances, at a fixed rate."""
 
-    def test_a_runner_is_told_of_it(self) -> None:
+    def test_a_runner_is_woken_for_more_than_25_instances(self) -> None:
         ports = a_world()
         sids = joined(ports, BATCH_SIZE + 1)
 
@@ -140,7 +140,7 @@ class TestManyInstances:
         assert ports.wakeups.operations == [bulk.sid]
         assert statuses(ports, sids) == {"ACTIVE"}
 
-    def test_it_commands_every_one_once_and_says_so(self) -> None:
+    def test_every_instance_is_commanded_once_and_audited(self) -> None:
         ports = a_world()
         sids = joined(ports, 60)
         bulk = begun(ports)
@@ -157,7 +157,7 @@ class TestManyInstances:
             (bulk.sid, "ann", "the gym closes")
         }
 
-    def test_on_cancel_events_are_created_once_and_armed(self) -> None:
+    def test_on_cancel_events_are_created_once_and_scheduled(self) -> None:
         ports = a_world()
         sids = joined(ports, 30)
 
@@ -169,7 +169,7 @@ class TestManyInstances:
         assert sorted(sid for _, sid in ports.wakeups.armed.values()) == sorted(sids)
         assert ports.wakeups.invoked == []
 
-    def test_it_keeps_to_its_pace(self) -> None:
+    def test_instances_are_commanded_at_a_fixed_rate(self) -> None:
         ports = a_world()
         joined(ports, 200)
         bulk = begun(ports)
@@ -180,7 +180,7 @@ class TestManyInstances:
         paced = timedelta(seconds=(200 - BATCH_SIZE) / COMMANDED_PER_SECOND)
         assert paced <= ports.clock.at - began <= paced + timedelta(seconds=0.1)
 
-    def test_out_of_time_it_hands_over_to_a_fresh_invocation(self) -> None:
+    def test_a_runner_out_of_time_wakes_another_invocation(self) -> None:
         ports = a_world()
         joined(ports, 80)
         bulk = begun(ports)
@@ -192,7 +192,7 @@ class TestManyInstances:
         assert progress(ports, bulk.sid).done == 30
         assert stored(ports, bulk.sid).counts == Counts(changed=80)
 
-    def test_an_invocation_without_time_rings_for_no_other(self) -> None:
+    def test_a_runner_without_time_wakes_no_other(self) -> None:
         ports = a_world()
         joined(ports, 30)
         bulk = begun(ports)
@@ -203,7 +203,7 @@ class TestManyInstances:
         assert ports.wakeups.operations == []
         assert stored(ports, bulk.sid).sweep_at == ports.clock.at
 
-    def test_while_somebody_has_it_nobody_else_takes_it(self) -> None:
+    def test_an_operation_in_work_is_not_taken_twice(self) -> None:
         ports = a_world()
         joined(ports, 30)
         bulk = begun(ports)
@@ -211,7 +211,7 @@ class TestManyInstances:
 
         assert progress(ports, bulk.sid).done == 0
 
-    def test_one_that_is_over_is_nothing_to_carry_on(self) -> None:
+    def test_a_completed_operation_commands_nothing(self) -> None:
         ports = a_world()
         joined(ports, 2)
 
@@ -219,16 +219,16 @@ class TestManyInstances:
 
 
 class TestASelection:
-    """By ids, by strategy, by folder; narrowed by version, status and time; never what came later."""
+    """A selection is by ids, strategy or folder, narrowed by version, status and dates."""
 
-    def test_each_id_counts_once_in_the_order_given(self) -> None:
+    def test_ids_are_commanded_in_the_given_order(self) -> None:
         ports = a_world()
         sids = joined(ports, 40)
         chosen = tuple(reversed(sids[:30]))
 
         assert changed_by(ports, OfIds(ids=chosen)) == set(chosen)
 
-    def test_of_a_strategy_all_its_unfinished_ones(self) -> None:
+    def test_a_strategy_selects_its_unfinished_instances(self) -> None:
         ports = a_world()
         sids = joined(ports, 40)
         open_gym(ports, StrategySid("s-2"))
@@ -238,7 +238,7 @@ class TestASelection:
 
         assert changed_by(ports, WHOLE_GYM) == set(sids[1:])
 
-    def test_of_a_version_only_those_on_it(self) -> None:
+    def test_a_version_selects_only_its_instances(self) -> None:
         ports = a_world()
         joined(ports, 40)
         second = joined(ports, 5, version=2)
@@ -248,7 +248,7 @@ class TestASelection:
 
         assert (bulk.status, [result.sid for result in bulk.results]) == (BulkStatus.COMPLETED, second)
 
-    def test_of_a_status_only_those_that_have_it(self) -> None:
+    def test_a_status_selects_only_instances_that_have_it(self) -> None:
         ports = a_world()
         sids = joined(ports, 40)
         paused = changed_by(ports, OfIds(ids=tuple(sids[::2])))
@@ -256,7 +256,7 @@ class TestASelection:
 
         assert changed_by(ports, asked) == set(sids) - paused
 
-    def test_created_in_a_time_both_ends_included(self) -> None:
+    def test_both_creation_dates_are_included(self) -> None:
         ports = a_world()
         sids = joined(ports, 10)
         created = [ports.instances.instances[sid].created_at for sid in sids]
@@ -264,7 +264,7 @@ class TestASelection:
 
         assert changed_by(ports, asked) == set(sids[2:6])
 
-    def test_of_a_folder_all_strategies_in_it_and_below(self) -> None:
+    def test_a_folder_selects_its_strategies_and_those_of_subfolders(self) -> None:
         ports = a_world()
         inside, below, beside = (StrategySid(f"s-{name}") for name in ("in", "below", "beside"))
         open_gym(ports, inside, folder="/de")
@@ -276,7 +276,7 @@ class TestASelection:
 
         assert changed_by(ports, OfFolder(folder="/de")) == set(sids)
 
-    def test_of_many_strategies_each_is_walked_through_once(self) -> None:
+    def test_each_of_many_strategies_is_scanned_once(self) -> None:
         ports = a_world()
         for number in range(60):
             open_gym(ports, StrategySid(f"t-{number:02}"), folder="/many")
@@ -284,7 +284,7 @@ class TestASelection:
 
         assert changed_by(ports, OfFolder(folder="/many")) == set(sids)
 
-    def test_a_strategy_deleted_on_the_way_stops_the_walk_nowhere(self) -> None:
+    def test_a_strategy_deleted_during_the_scan_does_not_stop_it(self) -> None:
         ports = a_world()
         first, second = StrategySid("s-a"), StrategySid("s-b")
         open_gym(ports, first, folder="/f")
@@ -300,7 +300,7 @@ class TestASelection:
         assert stored(ports, bulk.sid).counts == Counts(changed=70)
         assert statuses(ports, sids) == {"CANCELED"}
 
-    def test_what_was_created_later_is_not_meant(self) -> None:
+    def test_instances_created_later_are_not_selected(self) -> None:
         ports = a_world()
         before = joined(ports, 40)
         ports.clock.at += timedelta(seconds=1)
@@ -312,7 +312,7 @@ class TestASelection:
 
         assert (statuses(ports, before), statuses(ports, later)) == ({"CANCELED"}, {"ACTIVE"})
 
-    def test_an_id_that_came_to_exist_later_is_unknown(self) -> None:
+    def test_an_id_created_later_is_unknown(self) -> None:
         ports = a_world()
         sids = joined(ports, 30)
         bulk = begun(ports, OfIds(ids=(*sids, InstanceSid("i0031"))))
@@ -328,9 +328,9 @@ class TestASelection:
 
 
 class TestCommands:
-    """What many can be commanded does to each what it does to one."""
+    """A command in a bulk operation does to each instance the same as alone."""
 
-    def test_a_resume_takes_its_rule_for_late_dates_along(self) -> None:
+    def test_a_resume_keeps_its_rule_for_missed_dates(self) -> None:
         ports = a_world()
         sids = joined(ports, 3)
         begun(ports, command=PAUSE)
@@ -343,7 +343,7 @@ class TestCommands:
             assert main is not None
             assert main.date > ports.clock.at
 
-    def test_a_task_is_canceled_once_in_each(self) -> None:
+    def test_a_task_is_canceled_once_in_each_instance(self) -> None:
         ports = a_world()
         sids = joined(ports, 3)
 
@@ -354,7 +354,7 @@ class TestCommands:
 
 
 class TestMigrating:
-    """Each goes on under that version of its own strategy."""
+    """Each instance moves to that version of its own strategy."""
 
     def two_versions(self) -> tuple[MemoryPorts, list[InstanceSid]]:
         ports = a_world()
@@ -363,7 +363,7 @@ class TestMigrating:
         ports.strategies.add(replace(strategy, version=2))
         return ports, sids
 
-    def test_all_are_moved(self) -> None:
+    def test_all_selected_instances_are_migrated(self) -> None:
         ports, sids = self.two_versions()
 
         bulk = begun(ports, command=MigrateTo(version=2, by=ANN))
@@ -372,7 +372,7 @@ class TestMigrating:
         assert {ports.instances.instances[sid].strategy_version for sid in sids} == {2}
         assert {entry.command for entry in ports.instances.audit} == {"migrate 1 to 2"}
 
-    def test_where_there_is_no_such_version_each_is_refused(self) -> None:
+    def test_an_unknown_version_is_refused_for_each_instance(self) -> None:
         ports, sids = self.two_versions()
 
         bulk = begun(ports, command=MigrateTo(version=7, by=ANN))
@@ -381,7 +381,7 @@ class TestMigrating:
         assert bulk.problems[0].why == "the strategy has no version 7"
         assert {ports.instances.instances[sid].strategy_version for sid in sids} == {1}
 
-    def test_it_can_be_tried(self) -> None:
+    def test_a_migration_has_a_dry_run(self) -> None:
         ports, _ = self.two_versions()
         for version, outcome in (
             (2, ItemOutcome.CHANGED),
@@ -397,9 +397,9 @@ class TestMigrating:
 
 
 class TestOrders:
-    """An operation is paused, resumed and canceled; each is written down."""
+    """An operation can be paused, resumed and canceled, each with an audit entry."""
 
-    def test_paused_it_goes_on_only_once_it_is_resumed(self) -> None:
+    def test_a_paused_operation_continues_after_its_resume(self) -> None:
         ports = a_world()
         sids = joined(ports, 60)
         bulk = begun(ports)
@@ -418,7 +418,7 @@ class TestOrders:
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert statuses(ports, sids) == {"CANCELED"}
 
-    def test_canceled_it_leaves_the_rest_alone(self) -> None:
+    def test_a_canceled_operation_leaves_the_rest_unchanged(self) -> None:
         ports = a_world()
         sids = joined(ports, 60)
         bulk = begun(ports)
@@ -432,7 +432,7 @@ class TestOrders:
         canceled = [sid for sid in sids if statuses(ports, [sid]) == {"CANCELED"}]
         assert len(canceled) == after.counts.changed
 
-    def test_repeated_it_changes_nothing(self) -> None:
+    def test_pausing_a_paused_operation_changes_nothing(self) -> None:
         ports = a_world()
         joined(ports, 30)
         bulk = command_operation(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
@@ -442,7 +442,7 @@ class TestOrders:
         commands = [entry.command for entry in ports.operations.audit]
         assert commands == ["bulk-cancel", "pause-operation"]
 
-    def test_who_told_it_what_is_written_down(self) -> None:
+    def test_each_command_to_an_operation_is_audited(self) -> None:
         ports = a_world()
         joined(ports, 30)
         bulk = begun(ports)
@@ -460,14 +460,14 @@ class TestOrders:
             (bulk.sid, "cancel-operation", "ben", "ACTIVE", "CANCELED", None),
         ]
 
-    def test_what_is_over_takes_none(self) -> None:
+    def test_a_completed_operation_refuses_commands(self) -> None:
         ports = a_world()
         joined(ports, 1)
 
         with pytest.raises(OperationOverError, match="the operation is COMPLETED"):
             command_operation(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
 
-    def test_the_trail_tells_all_that_an_operation_did(self) -> None:
+    def test_the_audit_trail_of_an_operation_includes_its_instances(self) -> None:
         ports = a_world()
         sids = joined(ports, 3)
         bulk = begun(ports)
@@ -480,11 +480,11 @@ class TestOrders:
 
 
 class TestRepeating:
-    """Under an Idempotency-Key the same request begins one operation, however often it is sent."""
+    """The same request with the same Idempotency-Key begins one operation, however often it is sent."""
 
     KEY = Repeatable(key="k-1", body_hash="b0d4")
 
-    def test_sent_again_it_finds_the_operation_as_it_is_now(self) -> None:
+    def test_a_repeated_request_returns_the_operation_as_it_is_now(self) -> None:
         ports = a_world()
         joined(ports, 2)
         first = begun(ports, repeatable=self.KEY)
@@ -493,7 +493,7 @@ class TestRepeating:
         assert begun(ports, repeatable=self.KEY) == first
         assert len(ports.operations.bulks) == 1
 
-    def test_one_that_is_still_going_on_is_rung_for_again(self) -> None:
+    def test_a_repeated_request_wakes_the_runner_again(self) -> None:
         ports = a_world()
         joined(ports, 30)
         bulk = begun(ports, repeatable=self.KEY)
@@ -503,7 +503,7 @@ class TestRepeating:
 
         assert ports.wakeups.operations == [bulk.sid]
 
-    def test_with_another_body_it_is_refused(self) -> None:
+    def test_the_same_key_with_another_body_is_refused(self) -> None:
         ports = a_world()
         begun(ports, repeatable=self.KEY)
 
@@ -512,12 +512,12 @@ class TestRepeating:
 
 
 class TestADryRun:
-    """Says how many and what the first would come to; stores nothing."""
+    """A dry run returns the number of instances and the results of the first. It stores nothing."""
 
     def asked(self, selection: Selection = WHOLE_GYM) -> BulkRequest:
         return BulkRequest(account=ACCOUNT, selection=selection, command=CANCEL)
 
-    def test_it_counts_and_foresees(self) -> None:
+    def test_a_dry_run_counts_instances_and_previews_results(self) -> None:
         ports = a_world()
         sids = joined(ports, 40)
         before = dict(ports.instances.instances)
@@ -531,7 +531,7 @@ class TestADryRun:
         assert ports.instances.instances == before
         assert (ports.operations.bulks, ports.operations.audit, ports.instances.audit) == ({}, [], [])
 
-    def test_it_counts_only_so_far(self) -> None:
+    def test_the_count_of_a_dry_run_is_limited(self) -> None:
         ports = a_world()
         joined(ports, MAX_COUNTED + 1)
 
@@ -539,7 +539,7 @@ class TestADryRun:
 
         assert (found.count, found.is_exact) == (MAX_COUNTED, False)
 
-    def test_ids_of_nobody_are_not_counted(self) -> None:
+    def test_unknown_ids_are_not_counted(self) -> None:
         ports = a_world()
         one, two = joined(ports, 2)
         ports.instances.instances[two] = replace(ports.instances.instances[two], account_id=AccountId("b"))
@@ -548,7 +548,7 @@ class TestADryRun:
 
         assert (found.count, [result.sid for result in found.sample]) == (1, [one])
 
-    def test_it_says_what_would_be_refused_and_what_cannot_be_foreseen(self) -> None:
+    def test_a_dry_run_shows_refusals_and_failures(self) -> None:
         ports = a_world()
         one, two = joined(ports, 2)
         ports.instances.instances[one] = replace(
@@ -563,7 +563,7 @@ class TestADryRun:
             (ItemOutcome.FAILED, "UnknownStrategyError: s-1 version 9"),
         ]
 
-    def test_one_that_cannot_be_read_is_counted_and_not_shown(self) -> None:
+    def test_an_unreadable_instance_is_counted_and_not_shown(self) -> None:
         instances = Marred()
         ports = a_world(instances)
         sids = joined(ports, 3)

@@ -1,4 +1,4 @@
-"""What goes wrong under a bulk operation, and how it comes out right. Source: docs/decisions/0019."""
+"""Failures during a bulk operation, and the recovery from them. Source: docs/decisions/0019."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,12 +49,12 @@ TWO_MINUTES = timedelta(minutes=2)
 
 
 class DiedError(BaseException):
-    """The runner is gone, here and now."""
+    """The runner crashes at this point."""
 
 
 @dataclass(slots=True)
 class Deadly(Marred):
-    """Whoever has stored so many changes dies, or whoever comes to one instance."""
+    """A store at which a runner crashes: after ``lives`` commits, or at the instance ``deadly``."""
 
     lives: int = 1_000_000
     deadly: InstanceSid | None = None
@@ -70,7 +70,7 @@ class Deadly(Marred):
 
 @dataclass(slots=True)
 class Meddled(MemoryOperations):
-    """Before a commit of the operation, once, somebody else does something; or its reply is lost."""
+    """A store that runs ``meddle`` once before a commit, or loses replies."""
 
     meddle: Callable[[], object] | None = None
     loses_replies: bool = False
@@ -97,7 +97,7 @@ def dies(ports: MemoryPorts, sid: OperationSid) -> None:
 
 
 def taken_up(ports: MemoryPorts, sid: OperationSid) -> int:
-    """The sweeper finds it within two minutes, and a runner takes it up; how many it commanded."""
+    """Let the sweeper wake a runner two minutes later, and return how many instances it commanded."""
     ports.clock.at += TWO_MINUTES
     ports.wakeups.operations.clear()
     wake_operations(ports, limit=9)
@@ -106,7 +106,7 @@ def taken_up(ports: MemoryPorts, sid: OperationSid) -> int:
 
 
 def assert_canceled_once(ports: MemoryPorts, sids: list[InstanceSid]) -> None:
-    """Each canceled, audited and given its on-cancel event exactly once."""
+    """Assert that each instance was canceled, audited and given its on-cancel event exactly once."""
     audited = [entry.target for entry in ports.instances.audit if entry.command == "cancel"]
     assert sorted(audited) == sorted(sids)
     for sid in sids:
@@ -116,10 +116,10 @@ def assert_canceled_once(ports: MemoryPorts, sids: list[InstanceSid]) -> None:
 
 
 class TestARunnerThatDies:
-    """It is taken up within two minutes; nothing is done twice, nothing is counted twice or not at all."""
+    """Another runner continues within two minutes. Nothing is done twice, and all is counted once."""
 
     @pytest.mark.parametrize("lives", [1, 12, 25, 26, 40, 60])
-    def test_another_one_goes_on(self, lives: int) -> None:
+    def test_another_runner_continues_after_a_crash(self, lives: int) -> None:
         instances = Deadly()
         ports = a_world(instances)
         sids = joined(ports, 60)
@@ -134,7 +134,7 @@ class TestARunnerThatDies:
         assert stored(ports, bulk.sid).status is BulkStatus.COMPLETED
         assert_canceled_once(ports, sids)
 
-    def test_one_that_died_before_it_could_ring_has_it_rung_for(self) -> None:
+    def test_a_wakeup_lost_in_a_crash_is_scheduled_again(self) -> None:
         instances = Deadly()
         ports = a_world(instances)
         sids = joined(ports, 30)
@@ -147,7 +147,7 @@ class TestARunnerThatDies:
 
         assert sorted(sid for _, sid in ports.wakeups.armed.values()) == sorted(sids)
 
-    def test_a_request_that_died_is_taken_up_as_well(self) -> None:
+    def test_a_runner_continues_after_a_crashed_request(self) -> None:
         instances = Deadly()
         ports = a_world(instances)
         sids = joined(ports, 10)
@@ -162,7 +162,7 @@ class TestARunnerThatDies:
         assert (after.counts, len(after.results)) == (Counts(changed=10), 10)
         assert_canceled_once(ports, sids)
 
-    def test_an_instance_at_which_they_all_die_is_given_up_and_holds_up_no_other(self) -> None:
+    def test_an_instance_that_crashes_every_runner_is_given_up(self) -> None:
         instances = Deadly()
         ports = a_world(instances)
         sids = joined(ports, 60)
@@ -182,12 +182,12 @@ class TestARunnerThatDies:
 
 
 class TestOrdersMeanwhile:
-    """An order that comes while a runner works holds from its next slice on; what it did is counted."""
+    """A command to a running operation takes effect from the next batch on. What was done is counted."""
 
     def ordered_meanwhile(
         self, told: OperationCommand, *, at_slice: int = 2
     ) -> tuple[MemoryPorts, BulkOperation]:
-        """60 members are canceled; the operator's order comes just before a slice is written down."""
+        """Cancel 60 members, and command the operation just before a batch is saved."""
         ports = a_world()
         operations = Meddled()
         ports.access.operations = operations
@@ -210,7 +210,9 @@ class TestOrdersMeanwhile:
     @pytest.mark.parametrize(
         ("told", "status"), [(OperationCommand.PAUSE, "PAUSED"), (OperationCommand.CANCEL, "CANCELED")]
     )
-    def test_it_stops_and_knows_what_it_did(self, told: OperationCommand, status: str) -> None:
+    def test_a_commanded_operation_stops_and_counts_what_was_done(
+        self, told: OperationCommand, status: str
+    ) -> None:
         ports, bulk = self.ordered_meanwhile(told)
 
         canceled = [one for one in ports.instances.instances.values() if one.status.value == "CANCELED"]
@@ -218,7 +220,7 @@ class TestOrdersMeanwhile:
         assert bulk.counts == Counts(changed=len(canceled))
         assert len(canceled) == BATCH_SIZE
 
-    def test_resumed_it_does_the_rest(self) -> None:
+    def test_a_resumed_operation_does_the_rest(self) -> None:
         ports, bulk = self.ordered_meanwhile(OperationCommand.PAUSE)
 
         command_operation(ports, bulk, OperationCommand.RESUME, by=BEN)
@@ -228,9 +230,7 @@ class TestOrdersMeanwhile:
         assert_canceled_once(ports, list(ports.instances.instances))
 
     @pytest.mark.parametrize("told", [OperationCommand.PAUSE, OperationCommand.CANCEL])
-    def test_over_a_dead_runners_slice_what_was_done_is_counted_and_no_more_is_done(
-        self, told: OperationCommand
-    ) -> None:
+    def test_the_batch_of_a_crashed_runner_is_counted_but_not_continued(self, told: OperationCommand) -> None:
         instances = Deadly()
         ports = a_world(instances)
         sids = joined(ports, 60)
@@ -248,7 +248,7 @@ class TestOrdersMeanwhile:
         assert (after.counts, after.batch_sids, after.sweep_at) == (Counts(changed=30), left, None)
         assert statuses(ports, sids[30:]) == {"ACTIVE"}
 
-    def test_resumed_what_was_left_of_the_slice_is_done_first(self) -> None:
+    def test_a_resumed_operation_finishes_its_batch_first(self) -> None:
         instances = Deadly()
         ports = a_world(instances)
         sids = joined(ports, 60)
@@ -266,9 +266,9 @@ class TestOrdersMeanwhile:
 
 
 class TestTwoRunners:
-    """One that was thought dead and comes back neither does nor counts what another one has taken over."""
+    """A runner that wakes up after another has taken over does nothing and counts nothing."""
 
-    def test_the_late_one_stops_at_its_next_write(self) -> None:
+    def test_a_late_runner_stops_at_its_next_write(self) -> None:
         ports = a_world()
         operations = Meddled()
         ports.access.operations = operations
@@ -288,7 +288,7 @@ class TestTwoRunners:
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, sids)
 
-    def test_one_that_stood_still_in_its_slice_commands_no_more_of_it(self) -> None:
+    def test_a_stalled_runner_commands_no_more_of_its_batch(self) -> None:
         @dataclass(slots=True)
         class Standing(Marred):
             stands_at: int = 5
@@ -310,7 +310,7 @@ class TestTwoRunners:
         after = stored(ports, bulk.sid)
         assert (after.counts, len(after.batch_sids)) == (Counts(changed=5), 20)
 
-    def test_whoever_comes_second_leaves(self) -> None:
+    def test_the_second_runner_leaves_the_operation(self) -> None:
         ports = a_world()
         operations = Meddled()
         ports.access.operations = operations
@@ -322,7 +322,7 @@ class TestTwoRunners:
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
 
-    def test_of_two_that_come_at_one_instant_one_leaves(self) -> None:
+    def test_only_one_of_two_simultaneous_runners_works(self) -> None:
         ports = a_world()
         operations = Meddled()
         ports.access.operations = operations
@@ -337,9 +337,9 @@ class TestTwoRunners:
 
 
 class TestLostReplies:
-    """A write whose reply was lost is recognised and counts."""
+    """A write whose reply was lost is recognized and counts."""
 
-    def test_it_goes_on_to_its_end(self) -> None:
+    def test_an_operation_with_lost_replies_completes(self) -> None:
         ports = a_world()
         ports.access.operations = Meddled(loses_replies=True)
         sids = joined(ports, 60)
@@ -350,14 +350,14 @@ class TestLostReplies:
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, sids)
 
-    def test_a_request_too_knows_that_it_is_done(self) -> None:
+    def test_a_request_with_lost_replies_returns_completed(self) -> None:
         ports = a_world()
         ports.access.operations = Meddled(loses_replies=True)
         joined(ports, 3)
 
         assert begun(ports).status is BulkStatus.COMPLETED
 
-    def test_a_request_that_was_overtaken_tells_what_the_other_left(self) -> None:
+    def test_an_overtaken_request_returns_the_stored_operation(self) -> None:
         ports = a_world()
         operations = Meddled()
         ports.access.operations = operations
@@ -372,7 +372,7 @@ class TestLostReplies:
 
         assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=3))
 
-    def test_a_report_with_an_order_on_top_of_it_is_not_told_again(self) -> None:
+    def test_results_saved_before_a_command_are_not_saved_twice(self) -> None:
         ports = a_world()
         joined(ports, 60)
         bulk = begun(ports)
@@ -400,7 +400,7 @@ class TestLostReplies:
 
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
 
-    def test_orders_too(self) -> None:
+    def test_a_command_whose_reply_was_lost_counts(self) -> None:
         ports = a_world()
         ports.access.operations = Meddled(loses_replies=True)
         joined(ports, 60)
@@ -408,7 +408,7 @@ class TestLostReplies:
 
         assert command_operation(ports, bulk, OperationCommand.PAUSE, by=BEN) == stored(ports, bulk.sid)
 
-    def test_a_sid_that_is_anothers_is_no_lost_reply(self) -> None:
+    def test_a_sid_of_another_operation_is_an_error(self) -> None:
         ports = a_world()
         joined(ports, 1)
         first = begun(ports)
@@ -419,7 +419,7 @@ class TestLostReplies:
 
         assert stored(ports, first.sid) == first
 
-    def test_of_two_requests_at_once_the_second_finds_the_firsts(self) -> None:
+    def test_the_second_of_two_simultaneous_requests_finds_the_first(self) -> None:
         class Late(Meddled):
             """Shows nothing until something was created."""
 
@@ -438,9 +438,9 @@ class TestLostReplies:
 
 
 class TestContention:
-    """Who keeps losing gives up loudly."""
+    """Endless lost races end with an error."""
 
-    def test_an_order_that_never_gets_through(self) -> None:
+    def test_a_command_that_loses_every_race_raises(self) -> None:
         class Busy(MemoryOperations):
             def commit(self, _operation: Operation, *, audit: AuditEntry | None = None) -> None:
                 assert audit is not None
@@ -454,7 +454,7 @@ class TestContention:
         with pytest.raises(ContentionError, match="times during one command"):
             command_operation(ports, bulk, OperationCommand.PAUSE, by=BEN)
 
-    def test_a_report_that_never_gets_through(self) -> None:
+    def test_results_that_lose_every_race_raise(self) -> None:
         class Busy(MemoryOperations):
             """Somebody else always changes it first, though nobody takes it."""
 
@@ -474,7 +474,7 @@ class TestContention:
         with pytest.raises(ContentionError, match="while its runner saved results"):
             progress(ports, bulk.sid)
 
-    def test_an_order_to_one_that_is_gone_gives_up(self) -> None:
+    def test_a_command_to_a_removed_operation_raises(self) -> None:
         ports = a_world()
         joined(ports, 60)
         bulk = begun(ports)
@@ -485,9 +485,9 @@ class TestContention:
 
 
 class TestInstancesThatFail:
-    """One that cannot be read or decided on is told, and holds up none of the others."""
+    """An instance that cannot be read or decided on is reported and does not stop the others."""
 
-    def test_each_is_told_with_its_reason(self) -> None:
+    def test_each_failed_instance_has_its_reason(self) -> None:
         instances = Marred()
         ports = a_world(instances)
         sids = joined(ports, 60)
@@ -502,7 +502,7 @@ class TestInstancesThatFail:
         assert done.failed == {sids[0]: why, sids[30]: why}
         assert {(problem.outcome, problem.why) for problem in after.problems} == {(ItemOutcome.FAILED, why)}
 
-    def test_one_that_is_named_as_well(self) -> None:
+    def test_an_unreadable_instance_selected_by_id_fails(self) -> None:
         instances = Marred()
         ports = a_world(instances)
         one, two = joined(ports, 2)
@@ -514,9 +514,9 @@ class TestInstancesThatFail:
 
 
 class TestAStoreThatIsAskedTooMuch:
-    """The operation waits and goes on; nothing fails for it."""
+    """If a store is overloaded, the operation waits and continues. Nothing fails."""
 
-    def test_it_takes_a_breath(self) -> None:
+    def test_an_operation_waits_for_an_overloaded_store(self) -> None:
         @dataclass(slots=True)
         class Overloaded(Marred):
             refuses: int = 0
@@ -541,9 +541,9 @@ class TestAStoreThatIsAskedTooMuch:
 
 
 class TestALongWay:
-    """Where much is looked at for little, it is written down how far that came."""
+    """If many instances are scanned for few, the cursor is saved in between."""
 
-    def test_the_cursor_moves_although_nothing_was_found(self) -> None:
+    def test_the_cursor_moves_even_if_nothing_is_selected(self) -> None:
         ports = a_world()
         joined(ports, MAX_SCANNED + 50)
         second = joined(ports, 2, version=2)
@@ -555,7 +555,7 @@ class TestALongWay:
         assert stored(ports, bulk.sid).counts == Counts(changed=2)
         assert statuses(ports, second) == {"CANCELED"}
 
-    def test_strategies_without_instances_count_as_looked_at(self) -> None:
+    def test_strategies_without_instances_count_as_scanned(self) -> None:
         ports = a_world()
         for number in range(MAX_SCANNED):
             open_gym(ports, StrategySid(f"t-{number:03}"), folder="/empty")

@@ -25,7 +25,7 @@ from tests.lifecycle_factories import life, succeeded
 
 
 class Shop:
-    """Sells everything at a price."""
+    """A service that sells everything at a price."""
 
     def call(self, _: ServiceRequest) -> CallOutcome:
         return Answered(status=201, body={"id": "s-1", "price": 9.5})
@@ -33,7 +33,7 @@ class Shop:
 
 @dataclass
 class Registered:
-    """``Controllers`` that the test registers. asked: the variables of each call."""
+    """``Controllers`` that the test registers. ``asked`` are the variables of each call."""
 
     names: Collection[str] = ("grade",)
     asked: list[Mapping[str, Any]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Registered:
 
 
 def ran(document: dict[str, Any]) -> tuple[MemoryPorts, Instance, EventRecord]:
-    """The first cycle of a plan, run to its end."""
+    """Run the first cycle of a plan to its end."""
     controllers = Registered()
     ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON), controllers=controllers)
     strategy = Strategy(
@@ -66,9 +66,9 @@ def ran(document: dict[str, Any]) -> tuple[MemoryPorts, Instance, EventRecord]:
 
 
 class TestNamedControllers:
-    """A step asks the function it names, once its call has been answered."""
+    """A step calls its named controller when its call has been answered."""
 
-    def test_it_sees_the_answer_and_its_orders_are_applied(self) -> None:
+    def test_a_controller_sees_the_answer_and_its_directives_are_applied(self) -> None:
         graded = step("buy", action="post", controller="grade", nextStep="note")
         audit_entry = step("note", controllerCallback='{"response": stack.buy.response.grade}', final=True)
 
@@ -83,7 +83,7 @@ class TestNamedControllers:
         assert seen["response"] == {"id": "s-1", "price": 9.5}
         assert (seen["env"], seen["cycle"]) == ("dev", 1)
 
-    def test_a_strategy_that_names_another_is_not_saved(self) -> None:
+    def test_a_strategy_with_an_unregistered_controller_is_refused(self) -> None:
         ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON), controllers=Registered())
         document = settings(task("charge", step("buy", action="post", controller="judge")))
         new = NewStrategy(account_id=AccountId("a-1"), name="shop", settings=document)
@@ -109,16 +109,16 @@ OUTPUTS = {
 
 
 class TestOutputs:
-    """Rendered when an event has succeeded; kept with its record and, the latest of each name, on the instance."""
+    """Outputs are rendered when an event succeeds, and stored with its record and on the instance."""
 
-    def test_they_are_on_record_and_on_the_instance(self) -> None:
+    def test_outputs_are_stored_with_the_record_and_the_instance(self) -> None:
         _, instance, record = ran(settings(task("charge", outputs=OUTPUTS)))
 
         assert record.end is not None
         assert record.end.outputs == {"payment": "s-1", "total": 19, "text": "a 1"}
         assert instance.outputs == record.end.outputs
 
-    def test_one_that_cannot_be_rendered_is_left_out_and_noted(self) -> None:
+    def test_an_output_that_cannot_be_rendered_is_left_out_and_noted(self) -> None:
         run = Journey(settings(task("charge", outputs={"ok": "{{cycle}}", "bad": "${1 / (cycle - 1)}"})))
 
         run.goes(a_success())
@@ -127,14 +127,14 @@ class TestOutputs:
         assert len(run.last.notes) == 1
         assert run.last.notes[0].startswith("output bad: ")
 
-    def test_beyond_2_kb_there_are_none(self) -> None:
+    def test_outputs_above_2_kb_are_left_out(self) -> None:
         for length, kept in ((2039, 1), (2040, 0)):  # with {"of":""} around it
             run = Journey(settings(task("charge", outputs={"of": "{{stack.only.response}}"})))
             run.goes(a_success("x" * length))
             assert len(run.end.outputs) == kept
             assert run.last.notes == (() if kept else ("outputs: dropped, because they take more than 2 KB",))
 
-    def test_a_task_that_fails_has_none(self) -> None:
+    def test_a_failed_task_has_no_outputs(self) -> None:
         run = Journey(settings(task("charge", step("only", action="post"), outputs={"a": "b"})))
         run.fails()
         assert run.end == replace(run.end, outputs={})
@@ -146,7 +146,7 @@ class TestOutputs:
         of.run(of.main, of.main.date, _ended({"b": "y"}))
         assert of.instance.outputs == {"a": 1, "b": "y"}
 
-    def test_where_all_take_too_much_the_latest_event_s_stay(self) -> None:
+    def test_only_the_latest_outputs_stay_if_all_are_too_large(self) -> None:
         of = life()
         of.run(of.main, NOON, _ended({"a": "x" * 1500}))
         of.run(of.main, of.main.date, _ended({"b": "y" * 1500}))

@@ -1,4 +1,4 @@
-"""The use-cases of a runner, told step by step."""
+"""The use cases of the step runner, step by step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,7 @@ STRATEGIES = {
 
 @dataclass
 class Service:
-    """Answers as it is told, and keeps what it was asked. does: what happens meanwhile."""
+    """A service with prepared answers that keeps its requests. ``does`` runs during the next call."""
 
     ports: "MemoryPorts | None" = None
     asked: list[ServiceRequest] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Service:
 
 
 def a_world(name: str = "water-filter-refill", at: datetime = START) -> tuple[MemoryPorts, Service]:
-    """An empty world with one strategy, and the service it calls."""
+    """Return an empty world with one strategy, and the service it calls."""
     service = Service()
     ports = MemoryPorts(caller=service, clock=ManualClock(at))
     service.ports = ports
@@ -65,7 +65,7 @@ def a_world(name: str = "water-filter-refill", at: datetime = START) -> tuple[Me
 
 
 def started(ports: MemoryPorts, *, at: datetime = START, end: datetime | None = None) -> InstanceSid:
-    """An instance of the only strategy."""
+    """Start an instance of the only strategy."""
     (strategy,) = ports.strategies.strategies.values()
     asked = StartInstance(
         strategy_id=strategy.name,
@@ -135,9 +135,9 @@ class TestStarting:
 
 
 class TestARunner:
-    """It runs what is due, arms what comes next, and may be called at any time."""
+    """The runner runs due events and schedules the next wakeup. It may be invoked at any time."""
 
-    def test_runs_the_due_event_and_arms_the_next_cycle(self) -> None:
+    def test_the_due_event_runs_and_the_next_cycle_is_scheduled(self) -> None:
         ports, service = a_world()
         sid = started(ports)
 
@@ -154,7 +154,7 @@ class TestARunner:
 
         assert run(ports, InstanceSid("nobody")) == 0
 
-    def test_woken_up_to_five_seconds_early_it_waits(self) -> None:
+    def test_a_wakeup_up_to_five_seconds_early_is_waited_for(self) -> None:
         ports, service = a_world(at=START - timedelta(seconds=4))
         sid = started(ports)
 
@@ -163,7 +163,7 @@ class TestARunner:
         assert len(service.asked) == 1
         assert ports.clock.at == START
 
-    def test_woken_earlier_than_that_it_arms_again_and_leaves(self) -> None:
+    def test_an_earlier_wakeup_is_scheduled_again(self) -> None:
         ports, service = a_world(at=START - AN_HOUR)
         sid = started(ports)
         ports.wakeups.armed.clear()
@@ -228,9 +228,9 @@ class TestARunner:
 
 
 class TestAFreshInvocation:
-    """A step must fit into what is left of an invocation; else the event goes on in another one."""
+    """A step must fit into the rest of an invocation, else another invocation continues the event."""
 
-    def test_takes_over_after_a_hundred_events(self) -> None:
+    def test_another_invocation_continues_after_a_hundred_events(self) -> None:
         ports, service = a_world("all-of-them", at=START + timedelta(days=366 * 10))
         sid = started(ports)
         ports.wakeups.invoked.clear()
@@ -241,7 +241,7 @@ class TestAFreshInvocation:
         assert run(ports, sid) == 21
         assert len(service.asked) == 121
 
-    def test_is_rung_for_after_progress(self) -> None:
+    def test_another_invocation_is_woken_after_progress(self) -> None:
         ports, service = a_world("parcels")
         sid = started(ports)
         run(ports, sid)
@@ -260,7 +260,7 @@ class TestAFreshInvocation:
         run(ports, sid)
         assert len(service.asked) == 4
 
-    def test_is_not_rung_for_without_progress(self) -> None:
+    def test_no_invocation_is_woken_without_progress(self) -> None:
         ports, service = a_world("parcels")
         sid = started(ports)
         ports.wakeups.invoked.clear()
@@ -273,9 +273,9 @@ class TestAFreshInvocation:
 
 
 class TestALongStep:
-    """A lease is renewed before a step that might outlast it."""
+    """The lease is renewed before a step that might outlast it."""
 
-    def test_renews_the_lease(self) -> None:
+    def test_a_long_step_renews_the_lease(self) -> None:
         ports, service = a_world("parcels")
         sid = started(ports)
         run(ports, sid)
@@ -291,9 +291,9 @@ class TestALongStep:
 
 
 class TestAPausedFlag:
-    """What is due while a queue or strategy is paused is blocked, and unblocked when the flag is cleared."""
+    """Due events of a paused queue or strategy are blocked, and unblocked when the flag is cleared."""
 
-    def test_parks_the_instance_without_a_call(self) -> None:
+    def test_a_paused_strategy_blocks_the_instance_without_a_call(self) -> None:
         ports, service = a_world()
         sid = started(ports)
         ports.strategies.paused_strategies.add(StrategySid("s-1"))
@@ -304,7 +304,7 @@ class TestAPausedFlag:
         assert stored(ports, sid).blocked_by is BlockedBy.STRATEGY
         assert sweep(ports, 0, limit=10).wakeups == 0
 
-    def test_a_flag_that_clears_while_parking_frees_at_once(self) -> None:
+    def test_a_flag_cleared_while_blocking_unblocks_at_once(self) -> None:
         ports, service = a_world()
         sid = started(ports)
         ports.strategies = Once(ports.strategies)
@@ -316,9 +316,9 @@ class TestAPausedFlag:
 
 
 class TestTheSweeper:
-    """It rings for what is overdue, and ever less often where nobody answers."""
+    """The sweeper wakes a runner for overdue instances, with growing delays if no runner comes."""
 
-    def test_rings_and_looks_again_a_minute_later_then_two(self) -> None:
+    def test_an_overdue_instance_is_woken_after_one_minute_then_two(self) -> None:
         ports, _ = a_world()
         sid = started(ports)
         ports.wakeups.invoked.clear()
@@ -332,7 +332,7 @@ class TestTheSweeper:
         assert wakeups == [1, 0, 1, 0, 1]
         assert ports.wakeups.invoked == [sid] * 3
 
-    def test_an_index_that_lags_behind_rings_for_nothing(self) -> None:
+    def test_a_lagging_index_wakes_no_runner(self) -> None:
         ports, _ = a_world()
         sid = started(ports)
         ports.wakeups.invoked.clear()
@@ -342,7 +342,7 @@ class TestTheSweeper:
 
         assert ports.wakeups.invoked == []
 
-    def test_a_lost_race_is_left_to_the_winner(self) -> None:
+    def test_a_sweep_that_loses_a_race_wakes_no_runner(self) -> None:
         ports, _ = a_world()
         started(ports)
         ports.wakeups.invoked.clear()
@@ -353,9 +353,9 @@ class TestTheSweeper:
 
 
 class TestACallInDoubt:
-    """A method may leave the decision to an operator."""
+    """A method may leave a call in doubt to an operator."""
 
-    def test_pauses_event_and_instance_until_it_is_resolved(self) -> None:
+    def test_a_call_in_doubt_pauses_event_and_instance(self) -> None:
         ports, service = a_world("parcels")
         service.answers = [TimedOut(why="read timed out")]
         sid = started(ports)
@@ -372,14 +372,14 @@ class TestACallInDoubt:
 
 
 class TestCommands:
-    """A command is decided on what is stored, again and again until no other writer is faster."""
+    """A command is decided on the stored instance until no other writer is faster."""
 
     def test_an_unknown_instance_is_none(self) -> None:
         ports, _ = a_world()
 
         assert control(ports, InstanceSid("nobody"), Pause(by=ANN)) is None
 
-    def test_a_pause_rings_for_nothing(self) -> None:
+    def test_a_pause_wakes_no_runner(self) -> None:
         ports, _ = a_world(at=START - AN_HOUR)
         sid = started(ports)
         ports.wakeups.armed.clear()
@@ -424,11 +424,11 @@ class TestCommands:
         with pytest.raises(StaleRevError):
             ports.instances.create(stored(ports, sid))
 
-    def test_a_strategy_nobody_saved_is_an_error(self) -> None:
+    def test_an_unknown_strategy_is_an_error(self) -> None:
         with pytest.raises(UnknownStrategyError):
             MemoryStrategies().load(StrategySid("s-9"), 1)
 
-    def test_an_instance_at_rest_rings_no_bell(self) -> None:
+    def test_an_instance_at_rest_schedules_no_wakeup(self) -> None:
         ports, _ = a_world()
         sid = started(ports)
         control(ports, sid, Pause(by=ANN))
@@ -440,7 +440,7 @@ class TestCommands:
 
 
 class Once(MemoryStrategies):
-    """A store whose strategy is paused for one look."""
+    """A store whose strategy is paused for one read."""
 
     def __init__(self, other: MemoryStrategies) -> None:
         super().__init__(strategies=other.strategies, access=other.access)
@@ -452,7 +452,7 @@ class Once(MemoryStrategies):
 
 
 class Shared(MemoryInstances):
-    """A store over another one's contents."""
+    """A store with the contents of another one."""
 
     def __init__(self, other: MemoryInstances) -> None:
         super().__init__(
@@ -461,7 +461,7 @@ class Shared(MemoryInstances):
 
 
 class Lagging(Shared):
-    """A store whose index still lists what has moved on."""
+    """A store whose index lists the given sids."""
 
     def __init__(self, other: MemoryInstances, listed: list[InstanceSid]) -> None:
         super().__init__(other)
@@ -473,14 +473,14 @@ class Lagging(Shared):
 
 
 class Contended(Shared):
-    """A store in which somebody else is always faster."""
+    """A store in which another writer is always faster."""
 
     def commit(self, *_: object, **__: object) -> None:
         raise StaleRevError
 
 
 class Forgetful(Shared):
-    """A store that writes, and then says that somebody else was faster."""
+    """A store that writes and then reports a lost race."""
 
     def create(
         self,

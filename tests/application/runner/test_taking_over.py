@@ -1,4 +1,4 @@
-"""A runner that died or lost its lease, the one that takes over, and writers beside it; told step by step."""
+"""Runners that crash or lose their lease, the runners that take over, and concurrent writers."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,11 +28,11 @@ COOLED_OFF = timedelta(hours=2)
 
 
 class Dead(Exception):  # noqa: N818 - no error of anybody's
-    """What a killed runner's code never sees; here it leaves the runner's use-case."""
+    """Ends the code of a killed runner."""
 
 
 class Mortal(MemoryInstances):
-    """A store whose caller dies at a commit. commits_left: so many go well before that."""
+    """A store whose caller crashes at a commit, after ``commits_left`` more commits."""
 
     commits_left: int | None = None
 
@@ -50,7 +50,7 @@ def die() -> None:
 
 
 class Depot:
-    """Answers every order alike. meanwhile: what happens during the next one."""
+    """A service that gives every call the same answer. ``meanwhile`` runs during the next call."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -68,7 +68,7 @@ class Depot:
 
 
 def two_calls(*, counts: bool, **method: Json) -> Strategy:
-    """A charge and what follows it, once a month. counts: the charge has a controller that counts."""
+    """Return a task with a charge and a second call. With ``counts``, the charge has a controller that counts."""
     one_more = '{"attributes": {"shipped": attributes.shipped + 1.0}}'
     charge: Json = {"key": "call", "action": "post", "nextStep": "next"}
     controlled: Json = {"controllerCallback": one_more} if counts else {}
@@ -76,7 +76,7 @@ def two_calls(*, counts: bool, **method: Json) -> Strategy:
 
 
 class Told:
-    """A depot's only subscriber, and runners that come when they are told to."""
+    """The only subscriber of a depot, with runners that the test starts."""
 
     def __init__(self, of: Strategy | None = None) -> None:
         self.depot = Depot()
@@ -90,7 +90,7 @@ class Told:
         self.sid: InstanceSid = start_instance(self.ports, runs, asked).instance.sid
 
     def runs(self) -> None:
-        """A runner comes, and dies where it is to die."""
+        """Start a runner. It may crash on the way."""
         run_due_events(self.ports, self.sid, job="job", time_left=lambda: timedelta(minutes=15))
 
     @property
@@ -106,21 +106,21 @@ class Told:
         return found
 
     def is_taken_over(self) -> None:
-        """Another runner comes when this one's lease is over."""
+        """Start another runner when the lease of this one has ended."""
         self.clock.at += LEASE
         self.runs()
         self.left_at = self.instance.rev
 
     def dies(self) -> None:
-        """A runner comes and does not live to the end."""
+        """Start a runner and expect it to crash."""
         with pytest.raises(Dead):
             self.runs()
 
 
 class TestADeadRunnersOrders:
-    """Journalled but not handed over: the one that takes over hands them over."""
+    """If directives are in the journal but not applied, the runner that takes over applies them."""
 
-    def test_are_carried_out_once(self) -> None:
+    def test_directives_of_a_crashed_runner_are_applied_once(self) -> None:
         told = Told()
         told.runs()
         told.clock.at += COOLED_OFF
@@ -142,7 +142,7 @@ class TestADeadRunnersOrders:
         assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
 
     @pytest.mark.parametrize("command", [Pause(by=ANN), Cancel(by=ANN)], ids=["paused", "canceled"])
-    def test_though_the_instance_is_stopped_meanwhile(self, command: Pause | Cancel) -> None:
+    def test_directives_are_applied_even_on_a_stopped_instance(self, command: Pause | Cancel) -> None:
         told = Told()
         told.runs()
         told.clock.at += COOLED_OFF
@@ -162,9 +162,9 @@ class TestADeadRunnersOrders:
 
 
 class TestADeadRunnersCall:
-    """Sent or not, nobody knows."""
+    """It is unknown if the call of a crashed runner was sent."""
 
-    def test_is_not_repeated_where_an_operator_is_to_decide(self) -> None:
+    def test_a_call_left_to_an_operator_is_not_repeated(self) -> None:
         told = Told()
         told.depot.meanwhile = die
         told.dies()
@@ -179,9 +179,9 @@ class TestADeadRunnersCall:
 
 
 class TestARunnerThatLostItsLease:
-    """It wakes up in the middle of its call, and another has taken over meanwhile."""
+    """A runner continues after its call although another runner has taken over."""
 
-    def test_writes_its_answer_down_and_leaves(self) -> None:
+    def test_the_late_runner_writes_its_answer_and_stops(self) -> None:
         told = Told()
         told.depot.meanwhile = told.is_taken_over
 
@@ -194,7 +194,7 @@ class TestARunnerThatLostItsLease:
         assert event.paused_for is PausedFor.IN_DOUBT
         assert told.depot.asked == ["reservations"]
 
-    def test_concludes_nothing_that_is_concluded(self) -> None:
+    def test_the_late_runner_does_not_conclude_the_event_again(self) -> None:
         told = Told(example("water-filter-refill"))
         told.depot.meanwhile = told.is_taken_over
 
@@ -206,14 +206,14 @@ class TestARunnerThatLostItsLease:
         assert [(event.seq, event.status) for event in told.instance.events] == [(2, EventStatus.PENDING)]
 
     def in_doubt(self, *, counts: bool) -> Told:
-        """The one that takes over pauses the event for its call; then the answer is written down after all."""
+        """The second runner pauses the event as in doubt; then the first runner writes the answer."""
         told = Told(two_calls(counts=counts, inDoubt="pause"))
         told.depot.meanwhile = told.is_taken_over
         told.runs()
         assert told.main.paused_for is PausedFor.IN_DOUBT
         return told
 
-    def test_what_an_operator_decides_is_not_about_the_next_call(self) -> None:
+    def test_a_resolution_does_not_apply_to_the_next_call(self) -> None:
         told = self.in_doubt(counts=False)
 
         control(told.ports, told.sid, Resolve(seq=1, resolution=Resolution.SKIP, by=ANN))
@@ -223,7 +223,7 @@ class TestARunnerThatLostItsLease:
         record = told.ports.instances.records[told.sid, 1]
         assert (record.event.status, record.in_doubt) == (EventStatus.PROCESSED, True)
 
-    def test_what_it_ordered_is_decided_anew(self) -> None:
+    def test_directives_of_the_late_runner_are_decided_again(self) -> None:
         told = self.in_doubt(counts=True)
         control(told.ports, told.sid, Update(by=ANN, attributes={"shipped": 5}))
 
@@ -235,9 +235,9 @@ class TestARunnerThatLostItsLease:
 
 
 class TestAKilledRunner:
-    """Its step counts for nothing that it has not handed over."""
+    """A step of a killed runner counts only if its directives were applied."""
 
-    def test_what_it_ordered_is_decided_anew(self) -> None:
+    def test_directives_that_were_not_applied_are_decided_again(self) -> None:
         told = Told(two_calls(counts=True))
         told.store.commits_left = 1  # its claim; handing over is the next
         told.dies()
@@ -251,7 +251,7 @@ class TestAKilledRunner:
         assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "1", "2"]
         assert told.ports.instances.records[told.sid, 1].in_doubt
 
-    def test_where_it_had_handed_that_over_the_next_call_is_in_doubt(self) -> None:
+    def test_after_applied_directives_the_next_call_is_in_doubt(self) -> None:
         told = Told(two_calls(counts=True))
         told.store.commits_left = 2
         told.dies()
@@ -266,9 +266,9 @@ class TestAKilledRunner:
 
 
 class TestACallThatNobodyAnswers:
-    """Its event says so however it ends, also where it was set down in between."""
+    """An event with an unanswered call is marked as in doubt, however it ends."""
 
-    def test_and_whose_event_is_canceled_as_it_waits_for_the_next_step(self) -> None:
+    def test_an_event_canceled_while_waiting_stays_in_doubt(self) -> None:
         wait: Json = {"unit": "hours", "amount": 1}
         told = Told(
             strategy(
@@ -289,9 +289,9 @@ class TestACallThatNobodyAnswers:
 
 
 class TestAWriterBesideTheRunner:
-    """Who writes first is heard; the runner decides anew on what there is then."""
+    """The first writer wins, and the runner decides again on the result."""
 
-    def test_a_pause_during_the_last_call_holds_the_next_cycle(self) -> None:
+    def test_a_pause_during_the_last_call_stops_the_next_cycle(self) -> None:
         told = Told(example("water-filter-refill"))
         told.depot.meanwhile = lambda: control(told.ports, told.sid, Pause(by=ANN))
 

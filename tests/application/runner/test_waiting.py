@@ -1,4 +1,4 @@
-"""A step that waits for an answer nobody was called for. Source: docs/decisions/0022; contracts/mapping.md D.5."""
+"""A step that waits for an answer without a call. Source: docs/decisions/0022; contracts/mapping.md D.5."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ REPLIED = '{"attributes": {"reply": response.text}}'
 
 
 def waiting(**members: Any) -> Life:
-    """A task that charges, waits a day for a reply, and then refunds."""
+    """Return a life with a task that charges, waits a day for a reply, and then refunds."""
     steps = [
         {"key": "charge", "action": "charge-card", "nextStep": "wait"},
         {
@@ -35,7 +35,7 @@ def waiting(**members: Any) -> Life:
 
 
 def correlation(life: Life) -> CorrelationId:
-    """What the reply is sent to, as the event's operators see it."""
+    """Return the correlation id that the reply needs."""
     (event,) = [event for event in life.instance.events if event.paused_for is PausedFor.ANSWER]
     then = position(life.ports.instances.event_history(life.sid, event.seq), event)
     assert isinstance(then, Intent)
@@ -53,9 +53,9 @@ def record_of(life: Life) -> EventRecord:
 
 
 class TestTheReply:
-    """It is taken once, is the step's response, and lets the event go on."""
+    """A reply is taken once. It is the step's response, and the event continues."""
 
-    def test_it_lets_the_event_go_on(self) -> None:
+    def test_a_reply_continues_the_event(self) -> None:
         life = waiting()
         assert life.paths == ["/charges"]
 
@@ -66,14 +66,14 @@ class TestTheReply:
         assert life.paths == ["/charges", "/refunds"]
         assert life.instance.attributes["reply"] == "yes"
 
-    def test_nothing_is_in_doubt_then(self) -> None:
+    def test_an_event_with_a_reply_is_not_in_doubt(self) -> None:
         life = waiting()
         reply(life, correlation(life), {"text": "yes"})
         life.until("2026-01-01T12:00")
 
         assert (record_of(life).event.status, record_of(life).in_doubt) == (EventStatus.PROCESSED, False)
 
-    def test_the_same_one_again_changes_nothing(self) -> None:
+    def test_a_repeated_reply_changes_nothing(self) -> None:
         life = waiting()
         to = correlation(life)
         reply(life, to, {"text": "yes"})
@@ -82,7 +82,7 @@ class TestTheReply:
 
         assert isinstance(again, Refused | AlreadyThere)
 
-    def test_it_is_taken_while_the_instance_is_paused(self) -> None:
+    def test_a_paused_instance_takes_the_reply(self) -> None:
         life = waiting()
         to = correlation(life)
         life.told(Pause(by=ANN))
@@ -94,7 +94,7 @@ class TestTheReply:
 
 
 class TestWithoutAReply:
-    """Once the time for it is over the step has failed; what it has done before is not in doubt."""
+    """Without a reply in time the step fails. Its earlier calls are not in doubt."""
 
     def test_an_optional_step_is_passed_over(self) -> None:
         life = waiting(optional=True).until("2026-01-02T12:00")
@@ -102,19 +102,19 @@ class TestWithoutAReply:
         assert life.paths == ["/charges", "/refunds"]
         assert (record_of(life).event.status, record_of(life).in_doubt) == (EventStatus.PROCESSED, False)
 
-    def test_a_rule_leads_elsewhere(self) -> None:
+    def test_a_rule_applies_to_a_missing_reply(self) -> None:
         rules = [{"if": "onError", "ifCallback": "stack.wait.error != null", "nextStep": "back"}]
         life = waiting(nextStep=None, final=True, nextStepRules=rules).until("2026-01-02T12:00")
 
         assert life.paths == ["/charges", "/refunds"]
 
-    def test_else_the_attempt_has_failed(self) -> None:
+    def test_a_missing_reply_fails_the_attempt(self) -> None:
         life = waiting().until("2026-01-02T12:00")
 
         assert (life.instance.status, life.instance.cancel_reason) == ("CANCELED", "MAX_ATTEMPTS")
         assert record_of(life).why == "no answer by 2026-01-02T12:00:00.000Z"
 
-    def test_a_reply_that_comes_then_is_too_late(self) -> None:
+    def test_a_late_reply_is_refused(self) -> None:
         life = waiting(optional=True)
         to = correlation(life)
         life.until("2026-01-02T12:00")
@@ -123,5 +123,5 @@ class TestWithoutAReply:
 
 
 @pytest.mark.parametrize("moment", ["2026-01-01T12:00", "2026-01-02T11:59"])
-def test_until_then_it_waits(moment: str) -> None:
+def test_the_event_waits_until_the_deadline(moment: str) -> None:
     assert waiting().until(moment).plan[0].startswith("bill PAUSED")
