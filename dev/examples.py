@@ -1,6 +1,6 @@
 """Play the example requests of the OpenAPI document and write them down with what is answered.
 
-``python -m dev.examples`` writes ``shared/api/core/examples.json``; a test plays it again and compares. The
+``python -m dev.examples`` writes ``shared/api/reference/examples/core.json``; a test plays it again and compares. The
 engine runs in memory, with a clock that stands still and ids that count, so a story is the same each time.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 from dev.memory.world import ManualClock, MemoryPorts, SequentialIds
 from shared.adapters.crypto import SecretHasher
 from shared.api.core.dialect import CORE
-from shared.api.core.openapi import EXAMPLES_FILE
 from shared.api.core.routes import ROUTES
 from shared.api.http.gateway import answer
 from shared.api.http.request import Deployment, Incoming
 from shared.api.http.route import Route
+from shared.api.reference.core import EXAMPLES_FILE
 from shared.application.runner.loop import run_due_events
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId, InstanceSid

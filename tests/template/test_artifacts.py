@@ -132,6 +132,10 @@ class TestEachArtifact:
             assert paths == [artifact / "functions" / own / file]
             assert paths[0].read_text(encoding="utf-8") == made(dialect, file)
 
+    def test_the_modules_that_make_the_reference_are_not_in_it(self, artifact: Path) -> None:
+        assert (artifact / "shared" / "api" / "http").is_dir()
+        assert not (artifact / "shared" / "api" / "reference").exists()
+
     def test_the_libraries_are_those_of_the_lock(self, artifact: Path) -> None:
         locked = set(NAME.findall((ROOT / "requirements" / "runtime.txt").read_text()))
 

@@ -5,10 +5,11 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
+from shared.api.automation.answers import DefinitionShape, DefinitionsShape
 from shared.api.automation.documents import Document, Status, labels_of, told
 from shared.api.automation.errors import not_found
 from shared.api.automation.named import own_definition
-from shared.api.automation.render import Shape, definition_shape, page
+from shared.api.automation.render import definition_shape, page
 from shared.api.automation.schemas import PageQuery, VersionQuery
 from shared.api.automation.versions import (
     FOLDER,
@@ -38,14 +39,14 @@ from shared.domain.strategy.model import StrategyHead
 _TOGETHER = 100
 
 
-def list_definitions(request: Request, query: PageQuery) -> Answer:
+def list_definitions(request: Request, query: PageQuery) -> Answer[DefinitionsShape]:
     """The definitions whose latest version is enabled, youngest first."""
     enabled = (head for head in definitions_of(request) if head.labels.get("status") == Status.ENABLED)
     shown = islice(enabled, query.offset, query.offset + query.limit)
     return Answer(body=page([_shape(request, head, latest_version(head)) for head in shown]))
 
 
-def post_definition(request: Request, body: Document) -> Answer:
+def post_definition(request: Request, body: Document) -> Answer[DefinitionShape]:
     """Create a definition, version 1."""
     asked = request.repeatable("definition")
     account = request.principal.account_id
@@ -78,7 +79,7 @@ def post_definition(request: Request, body: Document) -> Answer:
     return Answer(status=HTTPStatus.CREATED, body=_shape(request, head, 1))
 
 
-def get_definition(request: Request, definition_id: str, query: PageQuery) -> Answer:
+def get_definition(request: Request, definition_id: str, query: PageQuery) -> Answer[DefinitionsShape]:
     """The versions of a definition, latest first; an empty list if there is no such definition."""
     head = _own(request, definition_id)
     if head is None:
@@ -87,7 +88,7 @@ def get_definition(request: Request, definition_id: str, query: PageQuery) -> An
     return Answer(body=page([_shape(request, head, version) for version in shown]))
 
 
-def put_definition(request: Request, definition_id: str, body: Document) -> Answer:
+def put_definition(request: Request, definition_id: str, body: Document) -> Answer[DefinitionShape]:
     """Create a version of a definition; workflows that run stay on their version."""
     for _ in range(MAX_RACES):
         head = _own(request, definition_id)
@@ -101,7 +102,7 @@ def put_definition(request: Request, definition_id: str, body: Document) -> Answ
     raise ContentionError(f"definition {definition_id} changed {MAX_RACES} times under one request")
 
 
-def delete_definition(request: Request, definition_id: str, query: VersionQuery) -> Answer:
+def delete_definition(request: Request, definition_id: str, query: VersionQuery) -> Answer[None]:
     """Delete a definition or one version of it, and terminate its workflows; many of them in the background."""
     version, actor = query.version, request.actor
     head = own_definition(request, definition_id)
@@ -117,7 +118,7 @@ def delete_definition(request: Request, definition_id: str, query: VersionQuery)
         raise not_found(f"Definition {definition_id} version {version}")
     is_last = version is not None and len(gone) + 1 == head.version
     _retire(request, head, None if is_last else version, actor=actor)
-    return Answer(status=HTTPStatus.ACCEPTED)
+    return Answer(body=None, status=HTTPStatus.ACCEPTED)
 
 
 def definitions_of(request: Request) -> Iterator[StrategyHead]:
@@ -169,7 +170,7 @@ def _versions(request: Request, head: StrategyHead) -> Iterator[int]:
         before = some[-1].version
 
 
-def _shape(request: Request, head: StrategyHead, version: int) -> Shape:
+def _shape(request: Request, head: StrategyHead, version: int) -> DefinitionShape:
     return definition_shape(head, version, _source(request, head, version))
 
 

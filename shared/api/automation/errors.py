@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import IntEnum
 from http import HTTPStatus
-from typing import Any
 
+from shared.api.automation.answers import Code, ErrorShape
 from shared.api.automation.documents import InvalidDefinitionError
 from shared.api.http.errors import (
     ApiError,
@@ -31,18 +30,6 @@ from shared.domain.instance.verdict import RefusalRule
 _NO_ACCOUNT = AccountId("")
 
 
-class Code(IntEnum):
-    """The codes of the platform that are used here."""
-
-    INVALID_PARAMETER = 1000
-    OUT_OF_RANGE = 1010
-    UNAUTHORIZED = 1200
-    FORBIDDEN = 1201
-    NOT_FOUND = 1300
-    INTERNAL = 2000
-    INVALID_DEFINITION = 5001
-
-
 class AutomationError(ApiError):
     """A refusal in the automation dialect's shape, with its code."""
 
@@ -50,10 +37,10 @@ class AutomationError(ApiError):
         super().__init__(status, message)
         self.code = code
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
+    def body(self, occurrence: Occurrence) -> ErrorShape:
         """Return ``{code, message, errorId, timestamp}``."""
         return {
-            "code": int(self.code),
+            "code": self.code,
             "message": self.message,
             "errorId": occurrence.error_id,
             "timestamp": timestamp(occurrence.at),

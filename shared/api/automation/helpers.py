@@ -1,30 +1,29 @@
 """The operations that tell what scripts can use. Source: contracts/automation.md, A.1 rows 12 and 13."""
 
-from typing import Any
-
+from shared.api.automation.answers import FunctionsShape, Parameter, TimezonesShape
 from shared.api.automation.schemas import TimezonesQuery
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.expressions.windows_zones import WINDOWS_ZONES
 
 
-def list_timezones(_: Request, query: TimezonesQuery) -> Answer:
+def list_timezones(_: Request, query: TimezonesQuery) -> Answer[TimezonesShape]:
     """The time zones by their Windows ids; with ``contains``, those with that text in id or name, in any case."""
     part = query.contains.casefold()
-    found = [
+    zones: TimezonesShape = [
         {"id": zone.id, "name": zone.name}
         for zone in WINDOWS_ZONES
         if part in zone.id.casefold() or part in zone.name.casefold()
     ]
-    return Answer(body=found)
+    return Answer(body=zones)
 
 
-def list_functions(_: Request) -> Answer:
+def list_functions(_: Request) -> Answer[FunctionsShape]:
     """The functions that scripts can call beside those of CEL."""
     return Answer(body=FUNCTIONS)
 
 
-def _parameter(name: str, example: str, description: str) -> dict[str, Any]:
+def _parameter(name: str, example: str, description: str) -> Parameter:
     return {
         "name": name,
         "type": "string",
@@ -35,7 +34,7 @@ def _parameter(name: str, example: str, description: str) -> dict[str, Any]:
     }
 
 
-FUNCTIONS: list[dict[str, Any]] = [
+FUNCTIONS: FunctionsShape = [
     {
         "name": "isCountryCode",
         "description": "Whether a telephone number in international form is of a country.",

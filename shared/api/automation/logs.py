@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.api.automation.answers import ErrorsShape, StepLog, WorkflowError
 from shared.api.automation.errors import timestamp
-from shared.api.automation.render import Shape
 from shared.api.automation.statuses import StepStatus
 from shared.application.history import history_page
 from shared.application.ports import Ports
@@ -49,7 +49,7 @@ class _Item:
     correlation_id: str | None = None
 
 
-def logs(ports: Ports, instance: Instance) -> list[Shape]:
+def logs(ports: Ports, instance: Instance) -> list[StepLog]:
     """The executions of its steps, in their order."""
     return [
         _shape(instance, past.event, item)
@@ -58,13 +58,13 @@ def logs(ports: Ports, instance: Instance) -> list[Shape]:
     ]
 
 
-def errors(ports: Ports, instance: Instance) -> list[Shape]:
+def errors(ports: Ports, instance: Instance) -> ErrorsShape:
     """What went wrong, in its order; at least one thing where it ended by an error."""
     past = _past(ports, instance)
-    rows = [row for one in past for row in _rows(one)]
+    rows = [row for one in past for row in _rows(instance, one)]
     if phase_of(instance, now=ports.clock.now()) is Phase.FAULTED:
         rows += _of_its_end(instance, past, is_told=bool(rows))
-    return [{"workflowId": instance.sid, **row} for row in rows]
+    return rows
 
 
 def _past(ports: Ports, instance: Instance) -> Sequence[PastEvent]:
@@ -156,19 +156,21 @@ def _closed(item: _Item, record: EventRecord) -> _Item:
     return replace(item, status=StepStatus.CANCELLED, completed_at=record.finished_at, correlation_id=None)
 
 
-def _shape(instance: Instance, event: Event, item: _Item) -> Shape:
+def _shape(instance: Instance, event: Event, item: _Item) -> StepLog:
     key = f"{instance.event_sid(event)}-{item.run}-{item.visit}"
-    return {
+    shape: StepLog = {
         "id": sid_of_request(AccountId(instance.account_id), "step", key),
         "stepName": item.step,
         "startedAt": None if item.started_at is None else timestamp(item.started_at),
         "completedAt": None if item.completed_at is None else timestamp(item.completed_at),
-        "status": item.status.value,
-        **({} if item.correlation_id is None else {"correlationId": item.correlation_id}),
+        "status": item.status,
     }
+    if item.correlation_id is not None:
+        shape["correlationId"] = item.correlation_id
+    return shape
 
 
-def _rows(past: PastEvent) -> Iterator[Shape]:
+def _rows(instance: Instance, past: PastEvent) -> Iterator[WorkflowError]:
     """Every step that failed; the lack of a reply only where nothing went on from it."""
     told: set[str] = set()
     for step in past.steps:
@@ -178,25 +180,25 @@ def _rows(past: PastEvent) -> Iterator[Shape]:
         if entry.intent.awaits and entry.outcome.unanswered and entry.then.failure is None:
             continue
         told.add(step.step)
-        yield _row(step.step, entry.outcome.error.message, entry.finished_at)
+        yield _row(instance, step.step, entry.outcome.error.message, entry.finished_at)
     record = past.record
     if record is None:
         return
     end = record.end
     if isinstance(end, RunEnd) and end.failure is not None and end.failure.step not in told:
-        yield _row(end.failure.step, end.failure.error.message, end.failure.failed_at)
+        yield _row(instance, end.failure.step, end.failure.error.message, end.failure.failed_at)
     if record.closed_by is ClosedBy.CRASHES:
-        yield _row(past.event.task, record.why or "its runners died", record.finished_at)
+        yield _row(instance, past.event.task, record.why or "its runners died", record.finished_at)
 
 
-def _of_its_end(instance: Instance, past: Sequence[PastEvent], *, is_told: bool) -> Iterator[Shape]:
+def _of_its_end(instance: Instance, past: Sequence[PastEvent], *, is_told: bool) -> Iterator[WorkflowError]:
     """What ended it, where no step of it has told that already."""
     if instance.cancel_reason is CancelReason.MAX_ATTEMPTS and is_told:
         return
     reason = instance.cancel_reason.value if instance.cancel_reason is not None else ""
     step = next((name for one in past for name in _that_ended_it(one)), "schedule")
     at = instance.updated_at if instance.stop is None else instance.stop.at
-    yield _row(step, instance.stop_note or reason, at)
+    yield _row(instance, step, instance.stop_note or reason, at)
 
 
 def _that_ended_it(past: PastEvent) -> Iterator[str]:
@@ -206,5 +208,5 @@ def _that_ended_it(past: PastEvent) -> Iterator[str]:
             yield step.step
 
 
-def _row(step: str, message: str, at: datetime) -> Shape:
-    return {"step": step, "message": message, "errorTime": timestamp(at)}
+def _row(instance: Instance, step: str, message: str, at: datetime) -> WorkflowError:
+    return {"workflowId": instance.sid, "step": step, "message": message, "errorTime": timestamp(at)}

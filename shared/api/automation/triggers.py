@@ -12,7 +12,7 @@ from shared.api.http.route import Answer
 from shared.domain.strategy.model import Json, StrategyHead
 
 
-def post_http_request(request: Request, query: TriggerQuery, body: Json) -> Answer:
+def post_http_request(request: Request, query: TriggerQuery, body: Json) -> Answer[None]:
     """Start a workflow of each enabled definition with this trigger, for all subaccounts or for the one named.
 
     What is sent becomes their context; what is no object, the member ``payload`` of it.
@@ -28,7 +28,7 @@ def post_http_request(request: Request, query: TriggerQuery, body: Json) -> Answ
                 else replace(repeatable, key=f"trigger {head.sid} {repeatable.key}")
             )
             start_workflow(request, head, strategy, context, query.subAccountId, named)
-    return Answer()
+    return Answer(body=None)
 
 
 def _is_meant(head: StrategyHead, sub_account: str | None) -> bool:

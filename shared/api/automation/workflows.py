@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from shared.api.automation.answers import ErrorsShape, StartedShape, WorkflowsShape, WorkflowWithLogsShape
 from shared.api.automation.errors import not_found, refused_command, too_much
 from shared.api.automation.logs import errors, logs
 from shared.api.automation.named import definition_named, workflow_named
-from shared.api.automation.render import definition_id_of, page, triggered_at, workflow_shape
+from shared.api.automation.render import definition_id_of, page, triggered_at, with_logs, workflow_shape
 from shared.api.automation.schemas import VersionQuery, WorkflowQuery, WorkflowsQuery
 from shared.api.automation.statuses import (
     COMMAND_OF,
@@ -31,7 +32,7 @@ from shared.domain.instance.verdict import RefusalRule, Refused
 from shared.domain.strategy.model import Strategy, StrategyHead
 
 
-def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) -> Answer:
+def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) -> Answer[WorkflowsShape]:
     """The workflows of a definition, youngest first; by default of its latest version."""
     head = definition_named(request, definition_id)
     version = latest_version(head) if query.version is None else query.version
@@ -52,21 +53,23 @@ def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) 
     return Answer(body=page([workflow_shape(instance, head, now=now) for instance in instances]))
 
 
-def get_workflow(request: Request, definition_id: str, workflow_id: str, query: WorkflowQuery) -> Answer:
+def get_workflow(
+    request: Request, definition_id: str, workflow_id: str, query: WorkflowQuery
+) -> Answer[WorkflowWithLogsShape]:
     """A workflow, with ``includeLogs`` also the executions of its steps."""
     head = definition_named(request, definition_id)
     instance = workflow_named(request, head, workflow_id)
-    shape = workflow_shape(instance, head, now=request.now)
-    return Answer(body={**shape, "logs": logs(request.ports, instance)} if query.includeLogs else shape)
+    executions = logs(request.ports, instance) if query.includeLogs else None
+    return Answer(body=with_logs(workflow_shape(instance, head, now=request.now), executions))
 
 
-def list_errors(request: Request, definition_id: str, workflow_id: str) -> Answer:
+def list_errors(request: Request, definition_id: str, workflow_id: str) -> Answer[ErrorsShape]:
     """What went wrong with a workflow, oldest first."""
     instance = workflow_named(request, definition_named(request, definition_id), workflow_id)
     return Answer(body=errors(request.ports, instance))
 
 
-def patch_workflow(request: Request, definition_id: str, workflow_id: str, body: Command) -> Answer:
+def patch_workflow(request: Request, definition_id: str, workflow_id: str, body: Command) -> Answer[None]:
     """Suspend a workflow that is in progress, resume a suspended one, or terminate it for good."""
     instance = workflow_named(request, definition_named(request, definition_id), workflow_id)
     command = COMMAND_OF[body](by=request.actor)
@@ -74,7 +77,7 @@ def patch_workflow(request: Request, definition_id: str, workflow_id: str, body:
     if verdict is None:
         raise not_found(f"Workflow {workflow_id}")
     if IS_DONE[body, type(verdict)]:
-        return Answer()
+        return Answer(body=None)
     rule = verdict.rule if isinstance(verdict, Refused) else RefusalRule.STATE
     why = f"its status is {STATUS_OF[phase_of(verdict.instance, now=request.now)]}"
     if isinstance(verdict, Refused) and rule is not RefusalRule.STATE:
@@ -84,7 +87,7 @@ def patch_workflow(request: Request, definition_id: str, workflow_id: str, body:
 
 def post_workflow(
     request: Request, definition_id: str, query: VersionQuery, body: Mapping[str, Any]
-) -> Answer:
+) -> Answer[StartedShape]:
     """Start a workflow, also of a disabled definition; by default of its latest version."""
     head = definition_named(request, definition_id)
     version = latest_version(head) if query.version is None else query.version

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from shared import __version__
+from shared.api.core import answers
 from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.render import audit_shape, key_shape
@@ -26,24 +27,24 @@ A_MONTH, A_YEAR = timedelta(days=30), timedelta(days=366)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def get_queue(request: Request) -> Answer:
+def get_queue(request: Request) -> Answer[answers.QueueShape]:
     """The state of the account's queue: ``active`` or ``paused`` (Q1)."""
     return Answer(body={"status": queue_state(request.ports, request.principal.account_id)})
 
 
-def delete_queue(request: Request) -> Answer:
+def delete_queue(request: Request) -> Answer[answers.EmptyShape]:
     """Pause the whole queue: nothing new starts; events that run end (Q2)."""
     pause_queue(request.ports, request.principal.account_id, by=request.actor)
     return Answer(body={})
 
 
-def post_queue(request: Request) -> Answer:
+def post_queue(request: Request) -> Answer[answers.EmptyShape]:
     """Resume the whole queue: blocked events start, at a set pace (Q3)."""
     resume_queue(request.ports, request.principal.account_id, by=request.actor)
     return Answer(body={})
 
 
-def post_key(request: Request, body: CreateKey) -> Answer:
+def post_key(request: Request, body: CreateKey) -> Answer[answers.NewKeyShape]:
     """Create an access key of the account; its token is shown this once."""
     key, token = create_key(
         request.ports,
@@ -56,7 +57,7 @@ def post_key(request: Request, body: CreateKey) -> Answer:
     return Answer(body={**key_shape(key), "token": token}, status=HTTPStatus.CREATED)
 
 
-def list_keys(request: Request, query: PageQuery) -> Answer:
+def list_keys(request: Request, query: PageQuery) -> Answer[answers.KeyPageShape]:
     """The account's access keys, youngest first, without their secrets."""
     paging = Paging(request, "keys", query)
     account, before = request.principal.account_id, paging.before(page_key_of)
@@ -65,13 +66,13 @@ def list_keys(request: Request, query: PageQuery) -> Answer:
     return Answer(body=paging.page([key_shape(key) for key in found], places))
 
 
-def delete_key(request: Request, key: AccessKey) -> Answer:
+def delete_key(request: Request, key: AccessKey) -> Answer[answers.KeyShape]:
     """Remove an access key; it is invalid at once. A key cannot remove itself."""
     remove_key(request.ports, key, by=request.actor)
     return Answer(body=key_shape(key))
 
 
-def list_audit(request: Request, query: AuditQuery) -> Answer:
+def list_audit(request: Request, query: AuditQuery) -> Answer[answers.AuditPageShape]:
     """The audit trail, latest first: who did what, when and why. By default of the last thirty days."""
     until = query.to or request.now
     since = query.from_ or max(until, EARLIEST + A_MONTH) - A_MONTH
@@ -87,13 +88,13 @@ def list_audit(request: Request, query: AuditQuery) -> Answer:
     return Answer(body=paging.page_up_to(shapes, after))
 
 
-def get_app(request: Request) -> Answer:
+def get_app(request: Request) -> Answer[answers.AppShape]:
     """What this service is, and that it is well (A1).
 
     That it answers means that its database does too: the key was looked up there.
     """
     deployment = request.deployment
-    shape = {
+    shape: answers.AppShape = {
         "application": {
             "name": "ritornello",
             "version": __version__,

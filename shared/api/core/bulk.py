@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, assert_never
 
+from shared.api.core.answers import BulkAnswerShape, BulkOperationPageShape, BulkOperationShape
 from shared.api.core.authorizer import Authorizer
 from shared.api.core.bulk_render import bulk_shape, dry_run_shape
 from shared.api.core.bulk_schemas import (
@@ -49,7 +50,7 @@ class Beginning:
     selection: Selection
 
 
-def post_bulk_operation(request: Request, body: Beginning) -> Answer:
+def post_bulk_operation(request: Request, body: Beginning) -> Answer[BulkAnswerShape]:
     """Command many instances: at once if they are few, else as an operation in the background.
 
     Instances are named by ``ids``, or those of a strategy, or of a folder. With ``dryRun`` nothing is stored.
@@ -69,7 +70,7 @@ def post_bulk_operation(request: Request, body: Beginning) -> Answer:
     return Answer(body=bulk_shape(bulk), status=HTTPStatus.ACCEPTED if goes_on else HTTPStatus.OK)
 
 
-def list_bulk_operations(request: Request, query: PageQuery) -> Answer:
+def list_bulk_operations(request: Request, query: PageQuery) -> Answer[BulkOperationPageShape]:
     """The account's bulk operations, youngest first."""
     paging = Paging(request, "bulk operations", query)
     account, before = request.principal.account_id, paging.before(page_key_of)
@@ -78,27 +79,29 @@ def list_bulk_operations(request: Request, query: PageQuery) -> Answer:
     return Answer(body=paging.page([bulk_shape(bulk) for bulk in found], places))
 
 
-def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer:
+def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
     """A bulk operation and its progress."""
     return Answer(body=bulk_shape(bulk))
 
 
-def pause_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
+def pause_bulk_operation(request: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
     """Pause a bulk operation: at most the current batch of instances is still commanded."""
     return _command_operation(request, bulk, OperationCommand.PAUSE)
 
 
-def resume_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
+def resume_bulk_operation(request: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
     """Continue a paused bulk operation where it stopped."""
     return _command_operation(request, bulk, OperationCommand.RESUME)
 
 
-def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
+def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
     """End a bulk operation: at most the current batch is still commanded. What it has changed stays changed."""
     return _command_operation(request, bulk, OperationCommand.CANCEL)
 
 
-def _command_operation(request: Request, bulk: BulkOperation, command: OperationCommand) -> Answer:
+def _command_operation(
+    request: Request, bulk: BulkOperation, command: OperationCommand
+) -> Answer[BulkOperationShape]:
     return Answer(body=bulk_shape(order(request.ports, bulk, command, by=request.actor)))
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, assert_never
+from typing import assert_never
 
+from shared.api.core.answers import ErrorShape, ProblemShape
 from shared.api.http.errors import (
     ApiError,
     ErrorTable,
@@ -13,6 +14,7 @@ from shared.api.http.errors import (
     UnauthorizedError,
     UnknownPathError,
 )
+from shared.api.http.shapes import omit_unset
 from shared.application.bulk.start import OperationOverError
 from shared.application.commit import ContentionError
 from shared.application.keys import OwnKeyError
@@ -31,18 +33,18 @@ class CoreError(ApiError):
         super().__init__(status, "; ".join(self.messages))
         self.problems = problems
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
+    @omit_unset
+    def body(self, occurrence: Occurrence) -> ErrorShape:
         """Return ``{statusCode, error, message, problems}``, with ``errorId`` if it is a failure of ours."""
         status = HTTPStatus(self.status)
-        shape = {
+        is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return {
             "statusCode": status.value,
             "error": status.phrase,
             "message": list(self.messages),
             "problems": [problem_shape(problem) for problem in self.problems],
+            "errorId": occurrence.error_id if is_ours else None,
         }
-        return shape | (
-            {"errorId": occurrence.error_id} if status >= HTTPStatus.INTERNAL_SERVER_ERROR else {}
-        )
 
 
 def bad_request(problems: Sequence[Problem]) -> CoreError:
@@ -55,10 +57,12 @@ def not_found(what: str) -> CoreError:
     return CoreError(HTTPStatus.NOT_FOUND, f"there is no such {what}")
 
 
-def problem_shape(problem: Problem) -> dict[str, Any]:
+@omit_unset
+def problem_shape(problem: Problem) -> ProblemShape:
     """Return a problem as the answers show it."""
-    shape = {"pointer": problem.pointer, "rule": problem.rule, "message": problem.message}
-    return shape if problem.caret is None else {**shape, "caret": problem.caret}
+    return ProblemShape(
+        pointer=problem.pointer, rule=problem.rule, message=problem.message, caret=problem.caret
+    )
 
 
 ERRORS = ErrorTable(

@@ -5,6 +5,7 @@ Source: contracts/core.md section 5.
 
 from datetime import UTC, datetime
 
+from shared.api.core.answers import ExplanationShape, HistoryPageShape
 from shared.api.core.authorizer import NamedInstance
 from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
@@ -19,7 +20,7 @@ from shared.domain.errors import Problem
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 
 
-def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Answer:
+def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Answer[HistoryPageShape]:
     """Every event of an instance, open and closed, newest first, with every step of every run."""
     instance = named.instance
     paging = Paging(request, f"events of {instance.sid}", query)
@@ -33,7 +34,7 @@ def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Ans
     return Answer(body=paging.page_up_to(shapes, None if page.after is None else str(page.after)))
 
 
-def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer:
+def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer[ExplanationShape]:
     """Explain why something did or did not run at a time, which may be in the future."""
     at = query.at or request.now
     if not EARLIEST <= at <= LATEST:

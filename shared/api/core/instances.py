@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from shared.api.core import answers
 from shared.api.core.authorizer import Authorizer, NamedInstance
 from shared.api.core.errors import bad_request, not_found, unless_refused
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
-    Shape,
     event_shape,
     forecast_shape,
     instance_shape,
     migration_shape,
     open_event_shape,
-    overdue_shape,
     paused_shape,
+    resumed_shape,
     summary_shape,
 )
 from shared.api.core.schemas import (
@@ -59,7 +59,7 @@ class Creation:
     head: StrategyHead
 
 
-def post_instance(request: Request, body: Creation) -> Answer:
+def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedShape]:
     """Start an instance of a strategy's latest version, with its first events (I1)."""
     sent = body.body
     new = StartInstance(
@@ -74,18 +74,19 @@ def post_instance(request: Request, body: Creation) -> Answer:
     started = start_instance(request.ports, _latest(request, body.head), new)
     instance = started.instance
     main = _events(request, instance, EventKind.MAIN)
-    events = {
+    events: answers.FirstEvents = {
         "onCreateEvents": _events(request, instance, EventKind.ON_CREATE),
         "leadingUpEvents": _events(request, instance, EventKind.LEADING_UP),
-        **({"mainEvent": main[0]} if main else {}),
     }
+    if main:
+        events["mainEvent"] = main[0]
     status = HTTPStatus.CREATED if isinstance(started, Applied) else HTTPStatus.OK
     return Answer(
         body={"executionInstance": instance_shape(instance), "createdEvents": events}, status=status
     )
 
 
-def list_instances(request: Request, query: InstancesQuery) -> Answer:
+def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.InstancePageShape]:
     """Instances, youngest first: of one strategy, or of all without their attributes."""
     status = None if query.status is None else InstanceStatus(query.status)
     if query.strategyId is None:
@@ -93,22 +94,24 @@ def list_instances(request: Request, query: InstancesQuery) -> Answer:
         before = paging.before(page_key_of)
         account = request.principal.account_id
         page = page_of_account(request.ports, account, status, before=before, limit=query.limit)
-        shapes = [summary_shape(instance) for instance in page.instances]
+        shapes: list[answers.InstanceSummaryShape] = [summary_shape(instance) for instance in page.instances]
     else:
         head = Authorizer(request).strategy_named(query.strategyId)
         paging = Paging(request, f"instances {query.status} of {head.sid}", query)
         before = paging.before(page_key_of)
         page = page_of_strategy(request.ports, head.sid, status, before=before, limit=query.limit)
-        shapes = [instance_shape(instance) for instance in page.instances]
+        shapes = [{**instance_shape(instance)} for instance in page.instances]
     return Answer(body=paging.page_up_to(shapes, None if page.after is None else page_key_text(page.after)))
 
 
-def get_instance(_: Request, named: NamedInstance) -> Answer:
+def get_instance(_: Request, named: NamedInstance) -> Answer[answers.InstanceShape]:
     """An instance (I2)."""
     return Answer(body=instance_shape(named.instance))
 
 
-def patch_instance(request: Request, named: NamedInstance, body: UpdateInstance) -> Answer:
+def patch_instance(
+    request: Request, named: NamedInstance, body: UpdateInstance
+) -> Answer[answers.InstanceShape]:
     """Change description, attributes or end date; dates that are already planned stay."""
     command = Update(
         by=request.actor,
@@ -120,7 +123,9 @@ def patch_instance(request: Request, named: NamedInstance, body: UpdateInstance)
     return Answer(body=instance_shape(_execute(request, named, command).instance))
 
 
-def get_forecast(request: Request, named: NamedInstance, query: ForecastQuery) -> Answer:
+def get_forecast(
+    request: Request, named: NamedInstance, query: ForecastQuery
+) -> Answer[answers.ForecastShape]:
     """The coming cycles of an instance, the open one first, as the engine will plan them."""
     foreseen = forecast(
         _strategy_of(request, named.instance), named.instance, cycles=query.cycles, now=request.now
@@ -128,12 +133,14 @@ def get_forecast(request: Request, named: NamedInstance, query: ForecastQuery) -
     return Answer(body=forecast_shape(foreseen))
 
 
-def get_tasks(request: Request, named: NamedInstance) -> Answer:
+def get_tasks(request: Request, named: NamedInstance) -> Answer[answers.EventsShape]:
     """The unfinished events of an instance (I5)."""
     return Answer(body=_events(request, named.instance, *EventKind))
 
 
-def cancel_tasks(request: Request, named: NamedInstance, query: TasksQuery) -> Answer:
+def cancel_tasks(
+    request: Request, named: NamedInstance, query: TasksQuery
+) -> Answer[answers.TasksCanceledShape]:
     """Cancel the unfinished events of some tasks; the others continue (I6)."""
     tasks = tuple(filter(None, (key.strip() for key in query.tasks.split(","))))
     verdict = _execute(request, named, CancelTasks(tasks=tasks, by=request.actor))
@@ -141,7 +148,7 @@ def cancel_tasks(request: Request, named: NamedInstance, query: TasksQuery) -> A
     return Answer(body={"executionInstance": shape, "numCanceledEvents": _canceled(verdict)})
 
 
-def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answer:
+def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answer[answers.EventShape]:
     """Add an event of any task by hand; it runs beside the plan, which it does not move."""
     repeatable = request.repeatable()
     command = AddEvent(
@@ -161,30 +168,29 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
     return Answer(body=shape, status=HTTPStatus.CREATED if isinstance(verdict, Applied) else HTTPStatus.OK)
 
 
-def pause_instance(request: Request, named: NamedInstance) -> Answer:
+def pause_instance(request: Request, named: NamedInstance) -> Answer[answers.PausedShape]:
     """Pause an instance: nothing more of it starts until it is resumed; a step in flight ends (I4)."""
     instance = _execute(request, named, Pause(by=request.actor)).instance
     saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
     return Answer(body=paused_shape(instance, named.head, saved))
 
 
-def resume_instance(request: Request, named: NamedInstance, body: ResumeInstance) -> Answer:
+def resume_instance(
+    request: Request, named: NamedInstance, body: ResumeInstance
+) -> Answer[answers.ResumedShape]:
     """Resume an instance; the answer lists the planned dates that were skipped."""
     on_late = None if body.onResume is None else OnResume(body.onResume)
     verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
     instance = verdict.instance
-    shape = instance_shape(instance)
-    skipped = verdict.skipped if isinstance(verdict, Applied) else None
-    if skipped is not None:
-        shape["skippedCycles"] = {"first": skipped.first_cycle, "last": skipped.last_cycle}
     # The command has just read the version, so the store has it at hand: this costs no second read.
-    shape["overdueEvents"] = overdue_shape(
-        overdue(_strategy_of(request, instance), instance, now=request.ports.clock.now())
-    )
-    return Answer(body=shape)
+    late = overdue(_strategy_of(request, instance), instance, now=request.ports.clock.now())
+    skipped = verdict.skipped if isinstance(verdict, Applied) else None
+    return Answer(body=resumed_shape(instance, late, skipped))
 
 
-def migrate_an_instance(request: Request, named: NamedInstance, body: MigrateInstance) -> Answer:
+def migrate_an_instance(
+    request: Request, named: NamedInstance, body: MigrateInstance
+) -> Answer[answers.MigrationShape]:
     """Move an instance to another version of its strategy; with ``dryRun``, only preview the dates that change."""
     instance = named.instance
     try:
@@ -196,23 +202,21 @@ def migrate_an_instance(request: Request, named: NamedInstance, body: MigrateIns
     verdict = unless_refused(None if migration is None else migration.verdict, "instance")
     if migration is None:
         raise not_found("instance")
-    shape = {
-        **migration_shape(migration, instance.sid),
-        "executionInstance": instance_shape(verdict.instance),
-        "dryRun": body.dryRun,
-    }
-    return Answer(body=shape)
+    changes, shape = migration_shape(migration, instance.sid), instance_shape(verdict.instance)
+    return Answer(body={**changes, "executionInstance": shape, "dryRun": body.dryRun})
 
 
-def cancel_instance(request: Request, named: NamedInstance) -> Answer:
+def cancel_instance(request: Request, named: NamedInstance) -> Answer[answers.CanceledShape]:
     """Cancel an instance: it never runs again; its on-cancel events are created (I3)."""
     verdict = _execute(request, named, Cancel(by=request.actor))
-    shape = {
-        "executionInstance": instance_shape(verdict.instance),
-        "createdEvents": {"onCancelEvents": _events(request, verdict.instance, EventKind.ON_CANCEL)},
-        "numCanceledEvents": _canceled(verdict),
-    }
-    return Answer(body=shape)
+    instance = verdict.instance
+    return Answer(
+        body={
+            "executionInstance": instance_shape(instance),
+            "createdEvents": {"onCancelEvents": _events(request, instance, EventKind.ON_CANCEL)},
+            "numCanceledEvents": _canceled(verdict),
+        }
+    )
 
 
 def read_creation(request: Request, model: type[CreateInstance]) -> Creation:
@@ -239,7 +243,7 @@ def _execute(request: Request, named: NamedInstance, command: Command) -> Applie
     return unless_refused(verdict, "instance")
 
 
-def _events(request: Request, instance: Instance, *kinds: EventKind) -> list[Shape]:
+def _events(request: Request, instance: Instance, *kinds: EventKind) -> answers.EventsShape:
     """Return the unfinished events of these kinds; the journal is read only of an event that has begun."""
     return [
         open_event_shape(

@@ -1,8 +1,9 @@
 """The answers of lists: ``{"items": [...], "nextCursor": ...}``. Source: contracts/core.md section 4, row 23."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from shared.api.core.answers import PageOf
 from shared.api.core.schemas import PageQuery
 from shared.api.http.cursor import cursor_of, place_in
 from shared.api.http.request import Request
@@ -26,15 +27,14 @@ class Paging:
         cursor = self._query.cursor
         return None if cursor is None else read(place_in(cursor, of=self._of, hasher=self._hasher))
 
-    def page(self, shapes: Sequence[Any], places: Sequence[str]) -> dict[str, Any]:
+    def page(self, shapes: Sequence[T], places: Sequence[str]) -> PageOf[T]:
         """The page of these, of which one more than asked for was read. places: of each in the list."""
         limit = self._query.limit
         after = places[limit - 1] if len(shapes) > limit else None
         return self.page_up_to(shapes[:limit], after)
 
-    def page_up_to(self, shapes: Sequence[Any], after: str | None) -> dict[str, Any]:
+    def page_up_to(self, shapes: Sequence[T], after: str | None) -> PageOf[T]:
         """The page of just these. after: the place behind which the next begins; None where it is the last."""
-        items = {"items": list(shapes)}
         if after is None:
-            return items
-        return items | {"nextCursor": cursor_of(after, of=self._of, hasher=self._hasher)}
+            return {"items": list(shapes)}
+        return {"items": list(shapes), "nextCursor": cursor_of(after, of=self._of, hasher=self._hasher)}

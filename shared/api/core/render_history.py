@@ -1,6 +1,9 @@
 """History and explanations in the core dialect's shapes. Source: contracts/core.md section 5."""
 
-from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
+from shared.api.core import answers
+from shared.api.core.render import date_text, error_shape, event_members, milliseconds
+from shared.api.http.shapes import omit_unset
+from shared.domain.calendar.dates import format_instant
 from shared.domain.explain.event import Told
 from shared.domain.explain.instance import Answer, Explanation, Planned
 from shared.domain.instance.downtime import StatusAt
@@ -13,35 +16,38 @@ from shared.domain.strategy.model import Strategy
 _IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
 
 
-def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> Shape:
+@omit_unset
+def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> answers.PastEventShape:
     """An event with every step of every run. strategy: in the version the event is bound to."""
     record = past.record
     shape = event_members(instance, past.event, finished_at=None if record is None else record.finished_at)
-    closing = {} if record is None else _closing(record)
+    closing: answers.Closing = {} if record is None else _closing(record)
     return {
         **shape,
-        **given(worker=instance.origin.worker),
         **closing,
         "steps": [_step(step, past.event.task, strategy) for step in past.steps],
+        "worker": instance.origin.worker,
     }
 
 
-def explanation_shape(instance: Instance, found: Explanation) -> Shape:
+@omit_unset
+def explanation_shape(instance: Instance, found: Explanation) -> answers.ExplanationShape:
     """Why something did or did not run."""
-    return given(
-        at=date_text(found.at),
+    return {
         **_told(found.told),
-        instance=None if found.stood is None else _stood(found.stood),
-        events=[_answer(instance, answer) for answer in found.events],
-        before=None if found.before is None else _planned(instance, found.before),
-        after=None if found.after is None else _planned(instance, found.after),
-    )
+        "at": format_instant(found.at),
+        "instance": None if found.stood is None else _stood(found.stood),
+        "events": [_answer(instance, answer) for answer in found.events],
+        "before": None if found.before is None else _planned(instance, found.before),
+        "after": None if found.after is None else _planned(instance, found.after),
+    }
 
 
-def _closing(record: EventRecord) -> Shape:
+@omit_unset
+def _closing(record: EventRecord) -> answers.Closing:
     skipped = record.skipped_cycles
-    return given(
-        closedBy=record.closed_by.value,
+    return answers.Closing(
+        closedBy=record.closed_by,
         by=record.by,
         why=record.why,
         reason=record.reason,
@@ -51,16 +57,17 @@ def _closing(record: EventRecord) -> Shape:
     )
 
 
-def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
+@omit_unset
+def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
     """One step, without its response: that is told where its event is read."""
     intent, entry = step.intent, step.entry
     error = None if entry is None else entry.outcome.error
-    return given(
+    return answers.PastStep(
         step=step.step,
-        path=step.path.value,
+        path=step.path,
         run=step.run,
         attempt=step.attempt,
-        outcome=step.outcome.value,
+        outcome=step.outcome,
         fromCache=step.outcome is StepOutcome.FROM_CACHE,
         inDoubt=step.outcome in _IN_DOUBT or None,
         callKey=None if intent is None else intent.call_key,
@@ -69,7 +76,7 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
         if entry is None or entry.digest is None
         else _request(entry.digest, target_of(strategy, task, step.step)),
         status=None if entry is None else entry.answered,
-        error=None if error is None else given(message=error.message, status=error.status),
+        error=None if error is None else error_shape(error),
         notes=None if entry is None else list(entry.outcome.notes) or None,
         startedAt=None if entry is None else date_text(entry.started_at),
         finishedAt=None if entry is None else date_text(entry.finished_at),
@@ -77,14 +84,16 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
     )
 
 
-def _request(digest: str, target: Target | None) -> Shape:
-    went = {"action": target.action, "method": target.method.upper(), "host": target.host} if target else {}
-    return {"digest": digest, **went}
+def _request(digest: str, target: Target | None) -> answers.RequestDigest:
+    if target is None:
+        return {"digest": digest}
+    return {"digest": digest, "action": target.action, "method": target.method.upper(), "host": target.host}
 
 
-def _told(told: Told) -> Shape:
-    return given(
-        reason=told.reason.value,
+@omit_unset
+def _told(told: Told) -> answers.Evidence:
+    return answers.Evidence(
+        reason=told.reason,
         since=date_text(told.since),
         until=date_text(told.until),
         by=told.by,
@@ -92,36 +101,36 @@ def _told(told: Told) -> Shape:
     )
 
 
-def _stood(stood: StatusAt) -> Shape:
-    status = None if stood.status is None else stood.status.value
-    return given(status=status, since=date_text(stood.since), by=stood.by, why=stood.why)
+@omit_unset
+def _stood(stood: StatusAt) -> answers.StatusThen:
+    return answers.StatusThen(status=stood.status, since=date_text(stood.since), by=stood.by, why=stood.why)
 
 
-def _answer(instance: Instance, answer: Answer) -> Shape:
+@omit_unset
+def _answer(instance: Instance, answer: Answer) -> answers.ExplainedEvent:
     event, past = answer.about.event, answer.about.past
     record = None if past is None else past.record
     skipped = None if record is None else record.skipped_cycles
     return {
         **_planned(instance, answer.about),
         **_told(answer.told),
-        **given(
-            attempt=event.attempt if event.has_begun else None,
-            executedAt=date_text(event.times.executed_at),
-            finishedAt=None if record is None else date_text(record.finished_at),
-            skippedCycles=None if skipped is None else {"first": skipped[0], "last": skipped[1]},
-            skippedUntil=None if record is None else date_text(record.skipped_until),
-        ),
+        "attempt": event.attempt if event.has_begun else None,
+        "executedAt": date_text(event.times.executed_at),
+        "finishedAt": None if record is None else date_text(record.finished_at),
+        "skippedCycles": None if skipped is None else {"first": skipped[0], "last": skipped[1]},
+        "skippedUntil": None if record is None else date_text(record.skipped_until),
     }
 
 
-def _planned(instance: Instance, one: Planned) -> Shape:
+@omit_unset
+def _planned(instance: Instance, one: Planned) -> answers.PlannedEvent:
     """An event by its planned date; without a sid it is only foreseen."""
     event = one.event
-    return given(
+    return answers.PlannedEvent(
         sid=None if one.past is None else instance.event_sid(event),
         task=event.task,
         main=event.is_main,
         cycle=one.cycle,
-        date=date_text(event.planned_at),
-        status=event.status.value,
+        date=format_instant(event.planned_at),
+        status=event.status,
     )

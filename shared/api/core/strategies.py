@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from pydantic import BaseModel
 
+from shared.api.core import answers
 from shared.api.core.errors import bad_request, not_found, problem_shape
 from shared.api.core.moment_format import date_format
 from shared.api.core.paging import Paging
@@ -36,7 +37,7 @@ from shared.domain.strategy.parse import read_definition
 _LATEST_VERSION = 99_999_999
 
 
-def post_strategy(request: Request, body: CreateStrategy) -> Answer:
+def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.StrategyShape]:
     """Create a strategy, version 1; the name is unique within the account (S1)."""
     new = NewStrategy(
         account_id=request.principal.account_id,
@@ -53,12 +54,12 @@ def post_strategy(request: Request, body: CreateStrategy) -> Answer:
     return Answer(body=strategy_shape(head), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
-def validate_strategy(_: Request, body: Sequence[Problem]) -> Answer:
+def validate_strategy(_: Request, body: Sequence[Problem]) -> Answer[answers.ValidationShape]:
     """All problems of a definition at once; nothing is stored."""
     return Answer(body={"valid": not body, "problems": [problem_shape(problem) for problem in body]})
 
 
-def list_strategies(request: Request, query: PageQuery) -> Answer:
+def list_strategies(request: Request, query: PageQuery) -> Answer[answers.StrategyPageShape]:
     """The account's strategies, youngest first, without their settings."""
     paging = Paging(request, "strategies", query)
     before = paging.before(page_key_of)
@@ -68,14 +69,16 @@ def list_strategies(request: Request, query: PageQuery) -> Answer:
     return Answer(body=paging.page([strategy_shape(head) for head in found], places))
 
 
-def get_strategy(request: Request, head: StrategyHead) -> Answer:
+def get_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyWithSettingsShape]:
     """A strategy with the settings of its latest version (S2)."""
     return Answer(
         body=strategy_with_settings(head, request.ports.strategies.settings(head.sid, head.version))
     )
 
 
-def patch_strategy(request: Request, head: StrategyHead, body: UpdateStrategy) -> Answer:
+def patch_strategy(
+    request: Request, head: StrategyHead, body: UpdateStrategy
+) -> Answer[answers.StrategyShape]:
     """Create a version whose settings replace the old ones whole; instances stay on their version (S3)."""
     new = NewVersion(settings=body.settings, description=body.description, secret=body.secret)
     after = replace_settings(
@@ -84,22 +87,24 @@ def patch_strategy(request: Request, head: StrategyHead, body: UpdateStrategy) -
     return Answer(body=strategy_shape(after))
 
 
-def delete_a_strategy(request: Request, head: StrategyHead) -> Answer:
+def delete_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
     """Delete a strategy that has no unfinished instances; its name is free again."""
     return Answer(body=strategy_shape(delete_strategy(request.ports, head, by=request.actor)))
 
 
-def pause_a_strategy(request: Request, head: StrategyHead) -> Answer:
+def pause_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
     """Pause everything under a strategy: nothing new starts; events that run end."""
     return Answer(body=strategy_shape(pause_strategy(request.ports, head, by=request.actor)))
 
 
-def resume_a_strategy(request: Request, head: StrategyHead) -> Answer:
+def resume_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
     """Resume everything under a strategy; blocked events start, at a set pace."""
     return Answer(body=strategy_shape(resume_strategy(request.ports, head, by=request.actor)))
 
 
-def simulate_execution(request: Request, head: StrategyHead, body: SimulateExecution) -> Answer:
+def simulate_execution(
+    request: Request, head: StrategyHead, body: SimulateExecution
+) -> Answer[answers.SimulationShape]:
     """The first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
     strategy = request.ports.strategies.load(head.sid, head.version)
     start = body.startDate or request.now
@@ -108,7 +113,7 @@ def simulate_execution(request: Request, head: StrategyHead, body: SimulateExecu
     return Answer(body=simulation_shape(strategy, found, start, shown))
 
 
-def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Answer:
+def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Answer[answers.VersionPageShape]:
     """The versions of a strategy, latest first, without their settings."""
     paging = Paging(request, f"versions of {head.sid}", query)
     before = paging.before(int)
@@ -117,7 +122,7 @@ def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Ans
     return Answer(body=paging.page([version_shape(head, version) for version in found], places))
 
 
-def get_version(request: Request, head: StrategyHead, version: str) -> Answer:
+def get_version(request: Request, head: StrategyHead, version: str) -> Answer[answers.VersionShape]:
     """A strategy as it was in one version, settings included."""
     if not (version.isascii() and version.isdigit() and 1 <= int(version[:9]) <= _LATEST_VERSION):
         raise not_found("version")

@@ -18,12 +18,7 @@ class Occurrence:
 
 
 class ApiError(Exception):
-    """A refusal in the words of a dialect, which subclasses this with its bodies.
-
-    shape: the name of their shape in the OpenAPI document.
-    """
-
-    shape = "Error"
+    """A refusal in the words of a dialect, which subclasses this with its bodies."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -35,7 +30,7 @@ class ApiError(Exception):
         """Headers sent besides those of every answer."""
         return {}
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
+    def body(self, occurrence: Occurrence) -> Mapping[str, object]:
         """Return the body, a JSON object."""
         raise NotImplementedError
 

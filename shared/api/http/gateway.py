@@ -68,7 +68,7 @@ class Host(Protocol):
         """The deployment's settings."""
 
 
-def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str, str]) -> Answer:
+def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str, str]) -> Answer[Any]:
     """Check and read a request, and return what its operation answers.
 
     Raises: an error with a row in the dialect's table, if the request is refused.
@@ -152,7 +152,10 @@ class _Gateway:
         body = refusal.body(Occurrence(at=at, error_id=error_id))
         return self._respond(Answer(body=body, status=refusal.status, headers=refusal.headers))
 
-    def _respond(self, answer: Answer) -> Response[Any]:
-        kind = None if answer.body == "" else "application/json"
+    def _respond(self, answer: Answer[Any]) -> Response[Any]:
+        if answer.body is None:
+            kind, body = None, ""
+        else:
+            kind, body = "application/json", answer.body
         headers = {"Cache-Control": self.dialect.cache_control, **answer.headers}
-        return Response(answer.status, kind, answer.body, headers=headers)
+        return Response(answer.status, kind, body, headers=headers)

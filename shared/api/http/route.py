@@ -5,7 +5,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 from inspect import get_annotations
-from typing import Any
+from types import NoneType
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -22,11 +23,14 @@ class Principal:
     role: Role
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What an operation answers. body: a JSON value; the empty text for an answer without a body."""
+Shape_co = TypeVar("Shape_co", covariant=True)
 
-    body: Any = ""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[Shape_co]):
+    """The answer of an operation. ``body`` is a JSON value, or None if the answer has no body."""
+
+    body: Shape_co
     status: int = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,8 +77,7 @@ class Route:
 
     role: Role | None
     place: str
-    operation: Callable[..., Answer]
-    answer: str | None
+    operation: Callable[..., Answer[Any]]
     target: Target = Target.NOTHING
     _: KW_ONLY
     authenticate: Callable[..., Principal | None] | None = None
@@ -109,6 +112,12 @@ class Route:
     def name(self) -> str:
         """The name of the operation, unlike that of any other route of the dialect."""
         return f"{self.operation.__name__}{self.suffix}"
+
+    @property
+    def answer(self) -> Any:  # noqa: ANN401 - any type
+        """The type of the answer's body, from the signature; None if the answer has no body."""
+        (declared,) = get_args(get_annotations(self.operation)["return"])
+        return None if declared is NoneType else declared
 
     def _model(self, parameter: str) -> type[BaseModel] | None:
         model: type[BaseModel] | None = get_annotations(self.operation).get(parameter)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import AddedShape
 from shared.api.orders.choosing import ADDED_HERE, order_id_of
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError, local_instant, zone_of
 from shared.api.orders.errors import DATE_CODES, OVERLOADED, Code, ItemError, ItemsError, JocError
@@ -40,7 +41,7 @@ class When:
     day: str
 
 
-def add_orders(request: Request, body: AddOrders) -> Answer:
+def add_orders(request: Request, body: AddOrders) -> Answer[AddedShape]:
     """Add orders, each one run of a workflow with arguments of its own. Bad ones do not keep the others from it.
 
     Sent again under its Idempotency-Key, it adds those that are not there yet.

@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import OkShape
 from shared.api.orders.choosing import Criteria, chosen, order_id_of
 from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
 from shared.api.orders.requests import actor_of, options_of
@@ -78,7 +79,7 @@ class Commanded:
     options: tuple[str, ...] = ()
 
 
-def cancel_orders(request: Request, body: CancelOrders) -> Answer:
+def cancel_orders(request: Request, body: CancelOrders) -> Answer[OkShape]:
     """Cancel orders: at once where they are at rest, after the step in flight else; with ``kill`` not even that.
 
     ``orderType`` FreshOnly: only orders none of whose runs has ever begun. ``deep`` changes nothing: no order has
@@ -98,7 +99,7 @@ def cancel_orders(request: Request, body: CancelOrders) -> Answer:
     )
 
 
-def suspend_orders(request: Request, body: SuspendOrders) -> Answer:
+def suspend_orders(request: Request, body: SuspendOrders) -> Answer[OkShape]:
     """Suspend orders: nothing more of them starts until they are resumed."""
     if body.reset:
         raise JocError(
@@ -116,7 +117,7 @@ def suspend_orders(request: Request, body: SuspendOrders) -> Answer:
     )
 
 
-def resume_orders(request: Request, body: ResumeOrders) -> Answer:
+def resume_orders(request: Request, body: ResumeOrders) -> Answer[OkShape]:
     """Resume suspended and failed orders where they stopped. It is no error if there are none."""
     unsupported = ("fromCurrentBlock", "position", "variables", "cycleEndTime")
     asked = [name for name in unsupported if getattr(body, name)]
@@ -134,24 +135,26 @@ def resume_orders(request: Request, body: ResumeOrders) -> Answer:
     )
 
 
-def continue_orders(request: Request, body: ModifyOrders) -> Answer:
+def continue_orders(request: Request, body: ModifyOrders) -> Answer[OkShape]:
     """Run orders now that wait for their date, their next attempt, the end of a delay, or for this call."""
     return _run_now(request, body, Verb.CONTINUE, Waiting.FOR_DATE, Criteria(phases=CONTINUABLE))
 
 
-def confirm_orders(request: Request, body: ModifyOrders) -> Answer:
+def confirm_orders(request: Request, body: ModifyOrders) -> Answer[OkShape]:
     """Continue orders that wait for a confirmation."""
     return _run_now(request, body, Verb.CONFIRM, Waiting.FOR_OPERATOR, Criteria(phases=CONFIRMABLE))
 
 
-def _run_now(request: Request, body: ModifyOrders, verb: Verb, what: Waiting, wanted: Criteria) -> Answer:
+def _run_now(
+    request: Request, body: ModifyOrders, verb: Verb, what: Waiting, wanted: Criteria
+) -> Answer[OkShape]:
     return _answered(
         request,
         Commanded(verb=verb, body=body, wanted=wanted, command=lambda by: RunWaiting(what=what, by=by)),
     )
 
 
-def _answered(request: Request, asked: Commanded) -> Answer:
+def _answered(request: Request, asked: Commanded) -> Answer[OkShape]:
     """``ok``, or that there is no such order: 420, JOC-161."""
     by = actor_of(request, asked.body.auditLog, *asked.options)
     selection = chosen(request, asked.body, asked.wanted)
@@ -174,12 +177,12 @@ def _answered(request: Request, asked: Commanded) -> Answer:
     return _ok(request, bulk) if Told.DONE in told else _nothing(request, asked.verb)
 
 
-def _ok(request: Request, bulk: BulkOperation | None = None) -> Answer:
+def _ok(request: Request, bulk: BulkOperation | None = None) -> Answer[OkShape]:
     headers = {} if bulk is None else {OPERATION_HEADER: bulk.sid}
     return Answer(body={**dates(request.now), "ok": True}, headers=headers)
 
 
-def _nothing(request: Request, verb: Verb) -> Answer:
+def _nothing(request: Request, verb: Verb) -> Answer[OkShape]:
     if verb.value is None:
         return _ok(request)
     raise JocError(Code.NOT_FOUND, verb.value)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
 
 from shared.api.http.auth import basic
 from shared.api.http.errors import (
@@ -20,13 +19,12 @@ from shared.api.http.errors import (
     UnknownPathError,
 )
 from shared.api.http.route import Route
+from shared.api.orders import answers
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import DateError, InvalidInputError, Problem
-
-Json = dict[str, Any]
 
 BASE = "/joc/api"
 INVALID_REQUEST = 420
@@ -63,13 +61,14 @@ class JocError(ApiError):
         super().__init__(status, text)
         self.code = code
 
-    def body(self, occurrence: Occurrence) -> Json:
+    def body(self, occurrence: Occurrence) -> answers.ErrorShape:
         """Return ``{deliveryDate, surveyDate, error: {code, message}}``, of our own failures with ``errorId``."""
         text, failed = self.message, self.status == HTTPStatus.INTERNAL_SERVER_ERROR
         if failed:
             text = f"{text}; its log has the id {occurrence.error_id}"
-        error = {"code": self.code.code, "message": self.code.message(text)}
-        error |= {"errorId": occurrence.error_id} if failed else {}
+        error: answers.JocErrorShown = {"code": self.code.code, "message": self.code.message(text)}
+        if failed:
+            error["errorId"] = occurrence.error_id
         return {**dates(occurrence.at), "error": error}
 
 
@@ -85,16 +84,14 @@ class ItemError:
 class ItemsError(ApiError):
     """Some items were refused, with 419; the others were taken."""
 
-    shape = "ItemErrors"
-
     def __init__(self, items: Sequence[ItemError]) -> None:
         super().__init__(BULK_ERROR, "; ".join(f"{item.path}: {item.text}" for item in items))
         self.items = tuple(items)
 
-    def body(self, occurrence: Occurrence) -> Json:
+    def body(self, occurrence: Occurrence) -> answers.ItemErrorsShape:
         """Return ``{deliveryDate, errors: [{surveyDate, path, code, message}]}``."""
         at = format_instant(occurrence.at)
-        errors = [
+        errors: list[answers.RefusedItem] = [
             {
                 "surveyDate": at,
                 "path": item.path,
@@ -112,22 +109,21 @@ class SecurityError(ApiError):
     account: the key id of the caller, if it is known. call: the operation, as the vendor names it.
     """
 
-    shape = "Security"
-
     def __init__(self, status: int, message: str, *, account: str = "", call: str | None = None) -> None:
         super().__init__(status, message)
         self.account = account
         self.call = call
 
-    def body(self, occurrence: Occurrence) -> Json:
+    def body(self, occurrence: Occurrence) -> answers.SecurityShape:
         """Return the security object."""
         shape = security_shape(occurrence.at, account=self.account, message=self.message)
-        if self.status == HTTPStatus.FORBIDDEN:
-            shape |= {"isAuthenticated": True}
-        return shape if self.call is None else {**shape, "apiCall": self.call}
+        shape["isAuthenticated"] = self.status == HTTPStatus.FORBIDDEN
+        if self.call is not None:
+            shape["apiCall"] = self.call
+        return shape
 
 
-def security_shape(at: datetime, *, account: str, message: str) -> Json:
+def security_shape(at: datetime, *, account: str, message: str) -> answers.SecurityShape:
     """Return the security object of a caller who may do nothing."""
     return {
         "deliveryDate": format_instant(at),
@@ -150,7 +146,7 @@ def call_of(route: Route) -> str | None:
     return None if route.role is None else f".{route.path.removeprefix(BASE)}"
 
 
-def dates(at: datetime) -> Json:
+def dates(at: datetime) -> answers.Dates:
     """Return ``deliveryDate`` and ``surveyDate``."""
     text = format_instant(at)
     return {"deliveryDate": text, "surveyDate": text}

@@ -8,6 +8,7 @@ from itertools import islice
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import HistoryShape, RunCounts, SummaryShape
 from shared.api.orders.choosing import order_id_of, sid_of_order
 from shared.api.orders.date_language import End, date_of
 from shared.api.orders.errors import dates
@@ -61,7 +62,7 @@ class Times:
         )
 
 
-def get_history(request: Request, body: HistoryFilter) -> Answer:
+def get_history(request: Request, body: HistoryFilter) -> Answer[HistoryShape]:
     """Runs that have ended, latest first. A distance without a sign goes back: ``1d`` is yesterday.
 
     At most 10,000 records of the last two years are looked at, and 4 MB are answered.
@@ -75,14 +76,14 @@ def get_history(request: Request, body: HistoryFilter) -> Answer:
     return Answer(body={"deliveryDate": format_instant(request.now), "history": told})
 
 
-def get_summary(request: Request, body: SummaryFilter) -> Answer:
+def get_summary(request: Request, body: SummaryFilter) -> Answer[SummaryShape]:
     """How many runs have succeeded and failed. At most 10,000 records of the last two years are looked at."""
     times = _began(request, body)
     counts = Counter(
         history_state(record) for record in _past(request, times, most=MAX_SCANNED) if times.hold(record)
     )
-    told = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
-    return Answer(body={**dates(request.now), "orders": told})
+    runs: RunCounts = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
+    return Answer(body={**dates(request.now), "orders": runs})
 
 
 def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run]:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import OrderShape, OrdersShape, SnapshotShape, StateCounts
 from shared.api.orders.choosing import list_filter, live_until, named, placed
 from shared.api.orders.errors import Code, JocError, dates
 from shared.api.orders.render import fitting, order_shape
@@ -40,7 +42,7 @@ COUNTED: Mapping[State, str] = {
 """Under which name of a snapshot a state is counted."""
 
 
-def get_order(request: Request, body: GetOrder) -> Answer:
+def get_order(request: Request, body: GetOrder) -> Answer[OrderShape]:
     """One order, in whatever state."""
     found = named(request, [body.orderId])
     if not found:
@@ -49,7 +51,7 @@ def get_order(request: Request, body: GetOrder) -> Answer:
     return Answer(body={**dates(request.now), **shape})
 
 
-def get_orders(request: Request, body: OrdersFilter) -> Answer:
+def get_orders(request: Request, body: OrdersFilter) -> Answer[OrdersShape]:
     """Live orders, by their ids, workflows or folders, of some states and dates; terminated ones by their state.
 
     At most 10,000 orders are looked at, and 4 MB are answered.
@@ -64,7 +66,7 @@ def get_orders(request: Request, body: OrdersFilter) -> Answer:
     return Answer(body={**dates(request.now), "orders": list(fitting(shapes, most=most))})
 
 
-def get_snapshot(request: Request, body: SnapshotFilter) -> Answer:
+def get_snapshot(request: Request, body: SnapshotFilter) -> Answer[SnapshotShape]:
     """How many orders there are of each state. ``dateTo``: those scheduled from then on are left out.
 
     At most 10,000 live and 1,000 terminated ones are counted.
@@ -77,8 +79,8 @@ def get_snapshot(request: Request, body: SnapshotFilter) -> Answer:
             is_later = until is not None and planned is not None and planned >= until
             if not (phase is Phase.AHEAD and is_later):
                 counts[COUNTED[SHOWN[phase].text]] += 1
-    told = {name: counts[name] for name in dict.fromkeys(COUNTED.values())}
-    return Answer(body={**dates(request.now), "orders": told})
+    numbers = cast(StateCounts, {name: counts[name] for name in StateCounts.__annotations__})
+    return Answer(body={**dates(request.now), "orders": numbers})
 
 
 def _found(request: Request, body: OrdersFilter) -> Iterator[Instance]:

@@ -5,6 +5,7 @@ Source: contracts/orders.md, head of the page; design section 9.
 
 from shared.api.http.request import Incoming, Request
 from shared.api.http.route import Answer, Principal, Route
+from shared.api.orders.answers import SecurityShape
 from shared.api.orders.errors import LOGIN_TIMEOUT, SecurityError, call_of, security_shape
 from shared.application.sessions import IDLE, Expired, close_session, key_of_session, open_session
 
@@ -32,25 +33,25 @@ def closed_session(incoming: Incoming, route: Route) -> Principal | None:
         close_session(incoming.ports, incoming.hasher, _token(incoming))
 
 
-def log_in(request: Request) -> Answer:
+def log_in(request: Request) -> Answer[SecurityShape]:
     """Open a session for the access key in ``Authorization: Basic base64(keyId:secret)``.
 
     Its token is in the header X-Access-Token and in the body. It expires after half an hour without use.
     """
     principal = request.principal
     token = open_session(request.ports, request.hasher, principal.account_id, principal.key_id)
-    body = {
+    body: SecurityShape = {
         **security_shape(request.now, account=principal.key_id, message=""),
         "isAuthenticated": True,
         "isPermitted": True,
         "accessToken": token,
-        "role": principal.role.value,
+        "role": principal.role,
         "sessionTimeout": round(IDLE.total_seconds() * 1000),
     }
     return Answer(body=body, headers={TOKEN_HEADER: token})
 
 
-def log_out(request: Request) -> Answer:
+def log_out(request: Request) -> Answer[SecurityShape]:
     """Close the session: its token is invalid at once."""
     return Answer(body=security_shape(request.now, account=request.principal.key_id, message=""))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from shared.api.http.errors import (
     ApiError,
@@ -14,6 +13,8 @@ from shared.api.http.errors import (
     UnauthorizedError,
     UnknownPathError,
 )
+from shared.api.http.shapes import omit_unset
+from shared.api.process.answers import ErrorShape
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
 from shared.domain.errors import InvalidInputError, Problem
@@ -37,10 +38,11 @@ class ProcessError(ApiError):
         unknown = self.status == HTTPStatus.UNAUTHORIZED
         return {"WWW-Authenticate": f'Basic realm="{REALM}"'} if unknown else {}
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
+    @omit_unset
+    def body(self, occurrence: Occurrence) -> ErrorShape:
         """Return ``{message}``, with ``errorId`` if it is a failure of ours."""
         failed = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return {"message": self.message} | ({"errorId": occurrence.error_id} if failed else {})
+        return {"message": self.message, "errorId": occurrence.error_id if failed else None}
 
 
 def not_found(name: str | None = None) -> ProcessError:

@@ -8,6 +8,7 @@ from typing import Any
 from shared.api.http.models import read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer, Route, Target
+from shared.api.process.answers import StartedShape, StatusShape
 from shared.api.process.errors import invalid, not_found
 from shared.api.process.plan import Plan, plan_of
 from shared.api.process.render import SEEN, started_shape, status_shape
@@ -36,7 +37,7 @@ class Start:
     plan: Plan
 
 
-def start_process(request: Request, body: Start) -> Answer:
+def start_process(request: Request, body: Start) -> Answer[StartedShape]:
     """Start a process: now, at a date, or by a schedule.
 
     The latest version of the strategy of that name runs, with ``values`` as its attributes.
@@ -55,7 +56,7 @@ def start_process(request: Request, body: Start) -> Answer:
     return Answer(body=started_shape(start_instance(request.ports, body.strategy, new).instance))
 
 
-def get_status(request: Request, instance: Instance) -> Answer:
+def get_status(request: Request, instance: Instance) -> Answer[StatusShape]:
     """The status of a process, with the outputs of its last run.
 
     Outputs are the members whose name begins with ``__out_``; they are there with the status SUCCEEDED.

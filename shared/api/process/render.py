@@ -4,30 +4,17 @@ Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.3, whose rows t
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
+from typing import cast
 
+from shared.api.process.answers import OUTPUT, SAVED, Seen, StartedShape, Status, StatusShape
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase
-from shared.domain.strategy.model import Json
 
-OUTPUT = "__out_"
-"""What the name of an output begins with."""
-
-SAVED = "Process saved"
 ENDED = "Your transaction has ended."
 FAILED = "Your transaction has failed."
 NO_EXECUTION = "No execution in the scheduled window."
-
-
-class Seen(StrEnum):
-    """Where a process stands. All that a client is told."""
-
-    WAITING = "WAITING"
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
 
 
 SEEN: Mapping[Phase, Seen | None] = {
@@ -67,25 +54,25 @@ TOLD: Mapping[Phase, str] = {
 """What is said of each, unless the last run's outcome is told."""
 
 
-def started_shape(instance: Instance) -> dict[str, Json]:
+def started_shape(instance: Instance) -> StartedShape:
     """The answer to a start."""
     return {"robustaSpid": instance.sid, "message": SAVED}
 
 
-def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> dict[str, Json]:
+def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> StatusShape:
     """Where a process stands. last: its last finished run; looked at only where the phase leaves it to that."""
     seen = SEEN[phase]
     if seen is not None:
         why = instance.stop_note if TOLD[phase] == FAILED else None
-        return {"status": seen.value, "message": _with(TOLD[phase], why)}
+        return {"status": seen, "message": _with(TOLD[phase], why)}
     if last is None:
         is_over = phase is Phase.UNDATED and instance.plan.has_ended
-        return {"status": Seen.WAITING.value, "message": NO_EXECUTION if is_over else TOLD[phase]}
+        return {"status": Seen.WAITING, "message": NO_EXECUTION if is_over else TOLD[phase]}
     if last.event.status is EventStatus.FAILED:
-        return {"status": Seen.FAILED.value, "message": _with(FAILED, last.why)}
+        return {"status": Seen.FAILED, "message": _with(FAILED, last.why)}
     outputs = {} if last.end is None else last.end.outputs
-    told = {f"{OUTPUT}{name}": value for name, value in outputs.items()}
-    return {"status": Seen.SUCCEEDED.value, "message": ENDED, **told}
+    status = Status(status=Seen.SUCCEEDED, message=ENDED)
+    return cast(StatusShape, status | {f"{OUTPUT}{name}": value for name, value in outputs.items()})
 
 
 def _with(told: str, why: str | None) -> str:

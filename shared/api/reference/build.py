@@ -17,4 +17,4 @@ def made(dialect: str, file: str) -> str:
 
 def document_of(dialect: str) -> dict[str, Any]:
     """The OpenAPI document of a dialect."""
-    return cast(dict[str, Any], import_module(f"shared.api.{dialect}.openapi").document())
+    return cast(dict[str, Any], import_module(f"shared.api.reference.{dialect}").document())

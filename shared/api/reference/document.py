@@ -6,17 +6,19 @@ Documents are made at build time or by tests, never for a request.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from inspect import get_annotations
+from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
 
 from shared import __version__
-from shared.api.http.errors import Occurrence, TooLargeError, UnauthorizedError
+from shared.api.http.errors import ApiError, Occurrence, TooLargeError, UnauthorizedError
 from shared.api.http.gateway import Dialect
 from shared.api.http.models import MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS
 from shared.api.http.pages import PAGES, Page
 from shared.api.http.route import Route
-from shared.api.reference.openapi import SHAPES_AT, TEXT, Json, ref
+from shared.api.reference.schemas import NAMED, SCHEMAS_AT, TEXT, AnswerSchemas, Json, ref
 from shared.application.ports import OverloadedError
 
 A_BEARER_KEY: Json = {
@@ -42,13 +44,14 @@ class Reference:
 
     dialect: Dialect
     about: str
-    shapes: Json
+    answers: ModuleType
     examples: Mapping[str, Json]
     refusals: Mapping[int, Json]
     statuses_of: Callable[[Route], Iterable[int]]
     schemes: Json
     security: Sequence[Json] = ({"accessKey": []},)
     shown: str = "a key"
+    inputs: Json = field(default_factory=dict)
     parts: Mapping[str, Json] = field(default_factory=dict)
     idempotency_key: str = _REPEATABLE
     headers_of: Callable[[Route], Json] = lambda _: {}
@@ -58,11 +61,12 @@ class Reference:
 
 def document_of(reference: Reference) -> Json:
     """Return the whole document, with the pages of the dialect."""
-    schemas = dict(reference.shapes)
+    answers = AnswerSchemas(reference.answers)
+    schemas = answers.named() | reference.inputs
     paths: Json = {}
     for route in reference.dialect.routes:
         path = route.path.replace("<", "{").replace(">", "}")
-        paths.setdefault(path, {})[route.method.lower()] = _operation(reference, route, schemas)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(reference, route, schemas, answers)
     failure, shown = reference.refusals[HTTPStatus.INTERNAL_SERVER_ERROR], reference.shown
     paths |= {page.path: {"get": _page(page, failure, shown)} for page in PAGES[reference.dialect.name]}
     return {
@@ -100,13 +104,19 @@ def refusals_of(
         refusal = dialect.errors.refusal_of(error)
         if refusal is not None and refusal.status == status:
             headers = {name: {"schema": {"const": value}} for name, value in refusal.headers.items()}
-            responses[status] = response(text, refusal.shape, refusal.body(at), headers)
+            responses[status] = response(text, _shape_of(refusal), refusal.body(at), headers)
     return responses
+
+
+def _shape_of(refusal: ApiError) -> str:
+    """Return the name of the schema of a refusal's body: that of its type in the dialect's answers."""
+    name: str = get_annotations(type(refusal).body)["return"].__name__
+    return name.removesuffix(NAMED)
 
 
 def schema_of(model: type[BaseModel], schemas: Json) -> Json:
     """Return the schema of a model; what it refers to goes to ``schemas``."""
-    schema = model.model_json_schema(ref_template=f"{SHAPES_AT}{{model}}")
+    schema = model.model_json_schema(ref_template=f"{SCHEMAS_AT}{{model}}")
     schemas |= schema.pop("$defs", {})
     return schema
 
@@ -123,7 +133,7 @@ def header(name: str, description: str, **bounds: int) -> Json:
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
-def _operation(reference: Reference, route: Route, schemas: Json) -> Json:
+def _operation(reference: Reference, route: Route, schemas: Json, answers: AnswerSchemas) -> Json:
     """Return an operation; its texts are those of the function behind it."""
     summary, _, more = (route.operation.__doc__ or "").strip().partition("\n")
     needs = "" if route.role is None else f"Needs the role `{route.role}`."
@@ -137,7 +147,7 @@ def _operation(reference: Reference, route: Route, schemas: Json) -> Json:
             *_headers(reference, route),
             *_query(reference, route, example),
         ],
-        "responses": _responses(reference, route, example),
+        "responses": _responses(reference, route, example, answers),
     }
     if route.body is not None:
         operation["requestBody"] = {
@@ -213,14 +223,14 @@ def _value(text: str, schema: Json, reference: Reference) -> int | str:
     return int(text) if reference.is_typed and schema.get("type") == "integer" else text
 
 
-def _responses(reference: Reference, route: Route, example: Json) -> Json:
+def _responses(reference: Reference, route: Route, example: Json, schemas: AnswerSchemas) -> Json:
     answers: Json = {}
     for status in map(HTTPStatus, sorted(route.statuses)):
         headers = reference.headers_of(route)
         answers[str(status.value)] = (
             {"description": status.phrase, "content": {}}
             if route.answer is None
-            else response(status.phrase, route.answer, example["answer"], headers)
+            else response(status.phrase, schemas.name_of(route.answer), example["answer"], headers)
         )
     refused = sorted(reference.statuses_of(route))
     return answers | {str(int(status)): reference.refusals[status] for status in refused}

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shared.api.automation.errors import Code
-from shared.api.automation.openapi import document
+from shared.api.automation.answers import Code
 from shared.api.automation.routes import NOT_SERVED, ROUTES
 from shared.api.http.pages import PAGES
+from shared.api.reference.automation import document
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from tests.dialects.automation.client import Client, definition, openapi, wait

@@ -10,9 +10,9 @@ import pytest
 from dev.memory.stores import MemoryAccess
 from functions.core_api.handler import lambda_handler
 from shared import __version__
-from shared.api.core.openapi import REFUSALS, document
 from shared.api.core.routes import ROUTES
 from shared.api.http.pages import PAGES, Page
+from shared.api.reference.core import REFUSALS, document
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from shared.application.strategies import NewStrategy, create_strategy

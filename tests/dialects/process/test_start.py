@@ -7,7 +7,7 @@ import pytest
 
 from dev.memory.world import ManualClock
 from shared.adapters.crypto import SecretHasher
-from shared.api.process.openapi import STARTED, STARTS, STATUS
+from shared.api.reference.process import STARTED, STARTS, STATUS
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.model import InstanceStatus
 from tests.dialects.process.client import BASE, NAMES, NOW_ONLY, SECRET, ProcessClient, notepad, task

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.api.process.render import SEEN, TOLD, Seen
+from shared.api.process.answers import Seen
+from shared.api.process.render import SEEN, TOLD
 from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord

@@ -8,22 +8,24 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
+from shared.api.automation import answers
 from shared.api.automation.dialect import AUTOMATION
 from shared.api.automation.errors import FORBIDDEN, invalid, not_found
-from shared.api.automation.openapi_shapes import SHAPES, UUID
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
+from shared.api.reference.automation_inputs import INPUTS
 from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, refusals_of
-from shared.api.reference.openapi import Json
+from shared.api.reference.schemas import AnswerSchemas, Json
 from shared.application.start import KeyReusedError
 
-EXAMPLES_FILE = Path(__file__).with_name("examples.json")
+EXAMPLES_FILE = Path(__file__).with_name("examples") / "automation.json"
 """An example of every operation, written by dev/automation_examples.py."""
 
 _ABOUT = (
     "Workflow definitions and workflows as the 8x8 Automation API has them, over the engine that all dialects share."
     " Every request shows an access key of the account in its path. A refused request changes nothing."
 )
+_UUID = AnswerSchemas(answers).schema_of(answers.Uuid)
 _DEFINITION = "Definition 2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"
 REFUSALS = refusals_of(
     AUTOMATION,
@@ -59,12 +61,13 @@ def document() -> Json:
         Reference(
             dialect=AUTOMATION,
             about=_ABOUT,
-            shapes=SHAPES,
+            answers=answers,
+            inputs=INPUTS,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
             refusals=REFUSALS,
             statuses_of=errors_of,
             schemes={"accessKey": A_BEARER_KEY},
-            parts={"definition_id": UUID, "workflow_id": UUID},
+            parts={"definition_id": _UUID, "workflow_id": _UUID},
         )
     )
 

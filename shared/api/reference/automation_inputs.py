@@ -4,20 +4,12 @@ Source: contracts/automation.md A.2 to A.4.
 """
 
 from shared.api.automation.documents import MAX_NAME_CHARACTERS, MAX_SUBACCOUNT_CHARACTERS, Status, Trigger
-from shared.api.automation.errors import Code
 from shared.api.automation.flows import MAX_ID_CHARACTERS, NEEDS
 from shared.api.automation.http_steps import MAX_TIMEOUT, METHODS, USUAL_TIMEOUT
-from shared.api.automation.statuses import Command, StepStatus, WorkflowStatus
-from shared.api.reference.openapi import TEXT, Json, list_of, object_of, one_of, open_object_of, ref
+from shared.api.automation.statuses import Command
+from shared.api.reference.schemas import TEXT, Json, object_of, one_of, open_object_of, ref
 
 OBJECT: Json = {"type": "object"}
-UUID: Json = {
-    "type": "string",
-    "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
-}
-DATE: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{2}Z$"}
-MAYBE_DATE: Json = {**DATE, "type": ["string", "null"]}
-RAISED: Json = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{7}Z$"}
 
 
 def _told(schema: Json, description: str) -> Json:
@@ -80,41 +72,7 @@ _DEFINITION: Json = {
     "name": _NAME,
     "steps": {"type": "array", "minItems": 1, "items": ref("Step")},
 }
-_INPUT: Json = {
-    "trigger": one_of(Trigger),
-    "definition": open_object_of(_DEFINITION),
-}
-_WORKFLOW: Json = {
-    "workflowId": UUID,
-    "data": open_object_of({"accountId": TEXT, "triggeredAt": RAISED}, subAccountId=TEXT),
-    "definitionId": UUID,
-    "version": {"type": "integer", "minimum": 1},
-    "status": one_of(WorkflowStatus),
-    "startedAt": DATE,
-    "completedAt": MAYBE_DATE,
-}
-_LOG = object_of(
-    {
-        "id": UUID,
-        "stepName": TEXT,
-        "startedAt": MAYBE_DATE,
-        "completedAt": MAYBE_DATE,
-        "status": one_of(StepStatus),
-    },
-    correlationId=_told(
-        TEXT, "Where the reply goes that it waits for: `POST /execution-event/{correlationId}/resume`."
-    ),
-)
-
-SHAPES: Json = {
-    "Error": object_of(
-        {
-            "code": {"enum": [int(code) for code in Code]},
-            "message": TEXT,
-            "errorId": UUID,
-            "timestamp": DATE,
-        }
-    ),
+INPUTS: Json = {
     "Step": {
         "oneOf": [ref(name) for name in ("HttpRequest", "Wait", "Branch", "If", "WaitForReply", "NotRunHere")]
     },
@@ -139,52 +97,12 @@ SHAPES: Json = {
         "Can be saved in a disabled definition, and is not run.",
     ),
     "DefinitionInput": open_object_of(
-        _INPUT, subAccountId=_SUBACCOUNT, status={**one_of(Status), "default": "disabled"}
-    ),
-    "Definition": open_object_of(
-        {
-            "accountId": TEXT,
-            **_INPUT,
-            "definition": open_object_of(
-                {"id": UUID, **_DEFINITION, "version": {"type": "integer", "minimum": 1}}
-            ),
-            "status": one_of(Status),
-            "id": UUID,
-            "version": {"type": "integer", "minimum": 1},
-            "createdAt": DATE,
-        },
+        {"trigger": one_of(Trigger), "definition": open_object_of(_DEFINITION)},
         subAccountId=_SUBACCOUNT,
+        status={**one_of(Status), "default": "disabled"},
     ),
-    "Definitions": list_of(ref("Definition")),
-    "Workflow": object_of(_WORKFLOW),
-    "Workflows": list_of(ref("Workflow")),
-    "WorkflowWithLogs": object_of(_WORKFLOW, logs=_told(list_of(_LOG), "With `includeLogs` only.")),
-    "Errors": list_of(object_of({"workflowId": UUID, "step": TEXT, "message": TEXT, "errorTime": DATE})),
-    "Started": object_of({"workflowId": UUID}),
     "Command": open_object_of({"status": one_of(Command)}),
     "Context": _told(OBJECT, "What becomes the workflow's `data`."),
     "Payload": _told({}, "Any JSON; an object becomes the workflows' `data`, else it is `data.payload`."),
-    "Timezones": list_of(object_of({"id": TEXT, "name": TEXT})),
-    "Functions": list_of(
-        object_of(
-            {
-                "name": TEXT,
-                "description": TEXT,
-                "parameters": list_of(
-                    object_of(
-                        {
-                            "name": TEXT,
-                            "type": TEXT,
-                            "required": {"type": "boolean"},
-                            "default": {},
-                            "example": {},
-                            "description": TEXT,
-                        }
-                    )
-                ),
-                "example": TEXT,
-            }
-        )
-    ),
 }
 """Every shape by its name."""

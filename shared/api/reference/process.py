@@ -8,13 +8,15 @@ from http import HTTPStatus
 
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route
+from shared.api.process import answers
+from shared.api.process.answers import OUTPUT, SAVED, Seen
 from shared.api.process.dialect import PROCESS
 from shared.api.process.errors import FORBIDDEN, not_found
-from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
+from shared.api.process.render import ENDED
 from shared.api.process.routes import ROUTES
 from shared.api.process.schemas import MAX_NAME_CHARACTERS, MAX_WORKER_CHARACTERS
 from shared.api.reference.document import Reference, document_of, refusals_of
-from shared.api.reference.openapi import TEXT, Json, object_of
+from shared.api.reference.schemas import AnswerSchemas, Json
 from shared.application.start import KeyReusedError
 from shared.domain.calendar.cron import MAX_CRON_CHARACTERS
 from shared.domain.errors import InvalidInputError, Problem
@@ -69,7 +71,7 @@ _FLAG: Json = {
 }
 _DATE: Json = {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"}
 
-SHAPES: Json = {
+INPUTS: Json = {
     "StartProcess": {
         "type": "object",
         "description": "Which process is to run, with what, and when.",
@@ -117,16 +119,6 @@ SHAPES: Json = {
         "required": ["name"],
         "additionalProperties": False,
     },
-    "Started": object_of({"robustaSpid": TEXT, "message": {"const": SAVED}}),
-    "Status": {
-        "type": "object",
-        "description": f"With SUCCEEDED, a member `{OUTPUT}<name>` for each output of the last run.",
-        "properties": {"status": {"enum": [seen.value for seen in Seen]}, "message": TEXT},
-        "patternProperties": {f"^{OUTPUT}": {}},
-        "required": ["status", "message"],
-        "additionalProperties": False,
-    },
-    "Error": object_of({"message": TEXT}, errorId=TEXT),
 }
 EXAMPLES: Json = {"StartProcess": STARTS, "Started": STARTED, "Status": STATUS}
 
@@ -137,7 +129,8 @@ def document() -> Json:
         Reference(
             dialect=PROCESS,
             about=_ABOUT,
-            shapes=SHAPES,
+            answers=answers,
+            inputs=INPUTS,
             examples={route.name: _example(route) for route in ROUTES},
             refusals=REFUSALS,
             statuses_of=errors_of,
@@ -159,4 +152,4 @@ def errors_of(route: Route) -> tuple[int, ...]:
 
 
 def _example(route: Route) -> Json:
-    return {"path": STARTED, "body": STARTS, "answer": EXAMPLES[str(route.answer)]}
+    return {"path": STARTED, "body": STARTS, "answer": EXAMPLES[AnswerSchemas(answers).name_of(route.answer)]}

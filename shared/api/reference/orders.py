@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route
+from shared.api.orders import answers
 from shared.api.orders.commands import OPERATION_HEADER
 from shared.api.orders.dialect import ORDERS
 from shared.api.orders.errors import (
@@ -22,14 +23,13 @@ from shared.api.orders.errors import (
     JocError,
     SecurityError,
 )
-from shared.api.orders.openapi_shapes import SHAPES
 from shared.api.orders.routes import ROUTES
 from shared.api.orders.session import TOKEN_HEADER, TOKEN_PARAMETER
 from shared.api.reference.document import Reference, document_of, refusals_of
-from shared.api.reference.openapi import TEXT, Json
+from shared.api.reference.schemas import TEXT, Json
 from shared.domain.access import Role
 
-EXAMPLES_FILE = Path(__file__).with_name("examples.json")
+EXAMPLES_FILE = Path(__file__).with_name("examples") / "orders.json"
 """An example of every operation, played by tests/dialects/orders/examples.py."""
 
 _ABOUT = (
@@ -77,7 +77,7 @@ def document() -> Json:
         Reference(
             dialect=ORDERS,
             about=_ABOUT,
-            shapes=SHAPES,
+            answers=answers,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
             refusals=REFUSALS,
             statuses_of=statuses_of,
@@ -115,7 +115,7 @@ def statuses_of(route: Route) -> tuple[int, ...]:
 def _headers_of(route: Route) -> Json:
     if route.name == "log_in":
         return {TOKEN_HEADER: {"schema": TEXT}}
-    if route.answer == "Ok":
+    if route.answer is answers.OkShape:
         text = "Names the bulk operation that carries the command on."
         return {OPERATION_HEADER: {"description": text, "schema": TEXT}}
     return {}

@@ -6,7 +6,7 @@ reader alone; ``/execution-strategy/validate`` reports them.
 
 from math import inf
 
-from shared.api.reference.openapi import Json, list_of, ref
+from shared.api.reference.schemas import Json, list_of, ref
 from shared.domain.strategy.settings import SETTINGS
 from shared.domain.strategy.shapes import Field, Kind, Shape, all_shapes
 

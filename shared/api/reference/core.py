@@ -10,18 +10,18 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from shared.api.core import answers
 from shared.api.core.dialect import CORE
 from shared.api.core.errors import CoreError, not_found
-from shared.api.core.openapi_settings import settings_schemas
-from shared.api.core.openapi_shapes import SHAPES
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
 from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, refusals_of, schema_of
-from shared.api.reference.openapi import Json, ref
+from shared.api.reference.schemas import Json, ref
+from shared.api.reference.settings import settings_schemas
 from shared.application.start import KeyReusedError
 from shared.domain.errors import InvalidInputError, Problem
 
-EXAMPLES_FILE = Path(__file__).with_name("examples.json")
+EXAMPLES_FILE = Path(__file__).with_name("examples") / "core.json"
 """An example of every operation, written by dev/examples.py."""
 
 _ABOUT = (
@@ -68,7 +68,8 @@ def document() -> Json:
         Reference(
             dialect=CORE,
             about=_ABOUT,
-            shapes=SHAPES | settings_schemas(),
+            answers=answers,
+            inputs=settings_schemas(),
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
             refusals=REFUSALS,
             statuses_of=errors_of,
