@@ -57,7 +57,7 @@ class TestErrors:
             ForbiddenError(VIEWER, CORE.routes[0]),
             InvalidQueryError(PROBLEMS),
             InvalidBodyError(PROBLEMS),
-            InvalidHeaderError("Idempotency-Key", "takes 1 to 255 characters"),
+            InvalidHeaderError("Idempotency-Key", "must have 1 to 255 characters"),
             InvalidInputError(PROBLEMS),
             OverloadedError(),
         ],

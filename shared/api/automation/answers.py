@@ -16,12 +16,12 @@ Name = Annotated[str, Keywords({"minLength": 1, "maxLength": MAX_NAME_CHARACTERS
 SubAccount = Annotated[
     str | None,
     Keywords({"minLength": 1, "maxLength": MAX_SUBACCOUNT_CHARACTERS}),
-    "For events of this subaccount only; null: of any. `subaccountId` is taken too.",
+    "Only events of this subaccount start workflows; null: events of any. `subaccountId` is accepted too.",
 ]
 
 
 class Code(IntEnum):
-    """The codes of the platform that are used here."""
+    """The vendor's error codes that are used."""
 
     INVALID_PARAMETER = 1000
     OUT_OF_RANGE = 1010
@@ -78,7 +78,7 @@ class StepLog(TypedDict):
     status: StepStatus
     correlationId: NotRequired[
         Annotated[
-            str, "Where the reply goes that it waits for: `POST /execution-event/{correlationId}/resume`."
+            str, "The address of the reply it waits for: `POST /execution-event/{correlationId}/resume`."
         ]
     ]
 

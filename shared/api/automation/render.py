@@ -1,4 +1,4 @@
-"""Workflows and definitions in the automation dialect's shapes. Source: contracts/automation.md A.2 and A.3."""
+"""The answers about workflows and definitions. Source: contracts/automation.md A.2 and A.3."""
 
 import json
 import re
@@ -18,18 +18,18 @@ from shared.domain.strategy.model import StrategyHead
 T = TypeVar("T")
 
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
-"""Lambda answers with at most 6 MB."""
+"""Lambda refuses answers of more than 6 MB."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def definition_id_of(head: StrategyHead) -> str:
-    """What this dialect calls a strategy: by its name where that is a UUID, else by its sid."""
+    """Return the definition id of a strategy: its name if that is a UUID, else its sid."""
     return head.name if _UUID.fullmatch(head.name) else head.sid
 
 
 def workflow_shape(instance: Instance, head: StrategyHead, *, now: datetime) -> answers.WorkflowShape:
-    """A workflow."""
+    """Return a workflow."""
     status = STATUS_OF[phase_of(instance, now=now)]
     over = instance.stop.at if instance.stop is not None and instance.status.is_final else None
     return {
@@ -47,23 +47,23 @@ def workflow_shape(instance: Instance, head: StrategyHead, *, now: datetime) -> 
 def with_logs(
     workflow: answers.WorkflowShape, logs: list[answers.StepLog] | None
 ) -> answers.WorkflowWithLogsShape:
-    """A workflow with the executions of its steps, or without them (None)."""
+    """Return a workflow with the executions of its steps, or without them if ``logs`` is None."""
     return {**workflow, "logs": logs}
 
 
 def data_of(instance: Instance) -> answers.WorkflowData:
-    """The context of a workflow; one that was made elsewhere is given what every context has."""
+    """Return the context of a workflow. An instance that another dialect made gets the vendor's members too."""
     given = answers.WorkflowData(accountId=instance.account_id, triggeredAt=triggered_at(instance.created_at))
     return cast(answers.WorkflowData, given | dict(instance.attributes))
 
 
 def triggered_at(at: datetime) -> str:
-    """An instant with seven digits of a second: ``2021-06-30T03:20:39.3857479Z``."""
+    """Return an instant with seven digits of a second: ``2021-06-30T03:20:39.3857479Z``."""
     return f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
 def definition_shape(head: StrategyHead, version: int, source: Mapping[str, Any]) -> answers.DefinitionShape:
-    """A definition as it was sent, with what it was given here, at both places the vendor's documents show it."""
+    """Return a definition as it was sent, with its id and version at both places of the vendor's documents."""
     sub_account = source.get("subAccountId", source.get("subaccountId"))
     definition_id = definition_id_of(head)
     shape = answers.DefinitionMembers(
@@ -87,7 +87,8 @@ def definition_shape(head: StrategyHead, version: int, source: Mapping[str, Any]
 
 
 def page(shapes: list[T]) -> list[T]:
-    """A list that can be answered. Else 400."""
+    """Return a list. Raises: AutomationError (400): if it is too large for an answer."""
+    # A shortened list would look like the last page to clients, which page by offset.
     if len(json.dumps(shapes)) > MAX_ANSWER_BYTES:
-        raise too_much(f"The answer would take more than {MAX_ANSWER_BYTES // 1024 // 1024} MB: lower limit.")
+        raise too_much(f"The answer is larger than {MAX_ANSWER_BYTES // 1024 // 1024} MB; lower limit.")
     return shapes

@@ -1,6 +1,6 @@
 """The routes of the automation dialect: one row for each operation.
 
-The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
+The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
 Source: contracts/automation.md A.1.
 """
 
@@ -51,4 +51,4 @@ ROUTES: tuple[Route, ...] = (
 """Every operation."""
 
 NOT_SERVED = (("GET", f"{BASE}/usage"), ("GET", f"{BASE}/usage/history"))
-"""Resources of the vendor's that nothing here could answer truthfully: 404."""
+"""Resources of the vendor that the engine has no data for. They are answered with 404."""

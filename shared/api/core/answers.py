@@ -28,7 +28,7 @@ Flag = Literal["active", "paused"]
 
 
 class PageOf(TypedDict, Generic[T]):
-    """A page of a list. ``nextCursor`` is missing on the last page."""
+    """A page of a list. The last page has no ``nextCursor``."""
 
     items: list[T]
     nextCursor: NotRequired[str]
@@ -168,7 +168,7 @@ class InstanceShape(InstanceMembers):
 
 
 class InstanceSummaryShape(InstanceMembers):
-    """An instance; in a list of all instances of the account, without its attributes."""
+    """An instance in a list. A list of all instances of the account leaves out the attributes."""
 
     attributes: NotRequired[Attributes]
 

@@ -1,4 +1,4 @@
-"""Bulk operations in the core dialect's shapes. Unset optional fields are left out."""
+"""The answers about bulk operations."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -22,7 +22,7 @@ from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 
 @omit_unset
 def bulk_shape(bulk: BulkOperation) -> answers.BulkOperationShape:
-    """An operation: what it was asked for, how far it has come, what came of it."""
+    """Return a bulk operation: its selection and command, its progress, and its results."""
     counts = bulk.counts
     return answers.BulkOperationShape(
         sid=bulk.sid,
@@ -39,6 +39,7 @@ def bulk_shape(bulk: BulkOperation) -> answers.BulkOperationShape:
         finishedAt=date_text(bulk.finished_at),
         cursor=_cursor(bulk.cursor),
         counts={
+            # Instances of the current batch are matched, but not done yet.
             "matched": counts.done + len(bulk.batch_sids),
             "done": counts.done,
             "changed": counts.changed,
@@ -53,9 +54,9 @@ def bulk_shape(bulk: BulkOperation) -> answers.BulkOperationShape:
     )
 
 
-def dry_run_shape(found: DryRun) -> answers.DryRunShape:
-    """What an operation would be for."""
-    return {"count": found.count, "countIsExact": found.is_exact, "sample": _results(found.sample)}
+def dry_run_shape(preview: DryRun) -> answers.DryRunShape:
+    """Return how many instances an operation would command, and the outcome for a sample of them."""
+    return {"count": preview.count, "countIsExact": preview.is_exact, "sample": _results(preview.sample)}
 
 
 def _results(results: Sequence[ItemResult]) -> list[answers.ResultShown]:
@@ -126,7 +127,10 @@ def _command(command: BulkCommand) -> answers.CommandShown:
 
 
 def _cursor(cursor: Cursor) -> str:
-    """Where the walk has come to, for people: of ids how many, else folder, name, date and sid; empty at first."""
+    """Return the position of the scan as text for people.
+
+    It is the number of ids that are done, or else folder, name, date and sid. It is empty at the beginning.
+    """
     if cursor.passed:
         return str(cursor.passed)
     told = (cursor.folder_name, date_text(cursor.created_at), cursor.sid)

@@ -1,4 +1,4 @@
-"""The operations on events. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on events. Source: contracts/core.md sections 1.1 and 5."""
 
 from shared.api.core.answers import EventShape, WrappedEventShape
 from shared.api.core.authorizer import NamedEvent
@@ -22,30 +22,30 @@ from shared.domain.strategy.parse_limits import unreadable
 
 
 def get_event(request: Request, named: NamedEvent) -> Answer[WrappedEventShape]:
-    """An event, wrapped, with the results of its steps (E1)."""
+    """Return an event with the results of its steps (E1)."""
     return Answer(body={"event": _shape(request, named.instance, named.seq)})
 
 
 def execute_event(request: Request, named: NamedEvent) -> Answer[EventShape]:
-    """Run an event now that is on hold or scheduled for later."""
+    """Run an event now if it is on hold or scheduled for later."""
     return _execute(request, named, Execute(seq=named.seq, by=request.actor))
 
 
 def cancel_event(request: Request, named: NamedEvent) -> Answer[EventShape]:
-    """Cancel one event; with a main event its cycle is skipped, and the next one is planned (E2)."""
+    """Cancel one event. If it is a main event, its cycle is skipped and the next one is planned (E2)."""
     return _execute(request, named, CancelEvent(seq=named.seq, by=request.actor))
 
 
 def resolve_event(request: Request, named: NamedEvent, body: ResolveEvent) -> Answer[EventShape]:
-    """Decide about a call in doubt: repeat it, skip its step, or let its attempt fail."""
+    """Decide about a call in doubt: repeat it, skip its step, or fail its attempt."""
     resolution = Resolution(body.decision)
     return _execute(request, named, Resolve(seq=named.seq, resolution=resolution, by=request.actor))
 
 
 def resume_event(request: Request, named: NamedEvent, correlation_id: str, body: Json) -> Answer[EventShape]:
-    """Take the answer to an asynchronous call: the event that waits for it continues at once (E3).
+    """Accept the answer to an asynchronous call. The event that waits for it continues at once (E3).
 
-    Addressed by the correlation id the call carried. A body takes the place of the call's reply.
+    The path has the correlation id that the call carried. A body replaces the response of the call.
     """
     instance, seq = named.instance, named.seq
     correlation = CorrelationId(correlation_id)
@@ -60,7 +60,7 @@ def resume_event(request: Request, named: NamedEvent, correlation_id: str, body:
 
 
 def retry_an_event(request: Request, named: NamedEvent, body: RetryAnEvent) -> Answer[EventShape]:
-    """Run a failed event again; results of its steps are kept, but for those from ``fromStep`` on."""
+    """Run a failed event again. Results of its steps are kept, except those from ``fromStep`` on."""
     instance, seq = named.instance, named.seq
     retry = RetryEvent(sid=instance.sid, seq=seq, by=request.actor, from_step=body.fromStep)
     verdict = retry_event(request.ports, retry, known=instance)
@@ -74,6 +74,7 @@ def read_answer(request: Request, _: object) -> Json:
     body = read_json(request)
     if not isinstance(body, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be an object")])
+    # Values that cannot be stored or evaluated are refused here, before the event has taken them.
     problems = unreadable(body, "")
     if problems:
         raise bad_request(problems)
@@ -83,7 +84,7 @@ def read_answer(request: Request, _: object) -> Json:
 def _execute(
     request: Request, named: NamedEvent, command: Execute | CancelEvent | Resolve
 ) -> Answer[EventShape]:
-    """Return the event, unwrapped, as the command has left it."""
+    """Execute a command, and return the event after it."""
     verdict = control_event(request.ports, named.instance.sid, command, known=named.instance)
     return Answer(body=_shape(request, unless_refused(verdict, "event").instance, named.seq))
 

@@ -1,7 +1,4 @@
-"""The operations that look back: an instance's history, and why something did or did not run.
-
-Source: contracts/core.md section 5.
-"""
+"""Operations on the past: the history of an instance, and explanations. Source: contracts/core.md section 5."""
 
 from datetime import UTC, datetime
 
@@ -21,7 +18,7 @@ EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzin
 
 
 def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Answer[HistoryPageShape]:
-    """Every event of an instance, open and closed, newest first, with every step of every run."""
+    """List every event of an instance, open and closed, newest first, with every step of every run."""
     instance = named.instance
     paging = Paging(request, f"events of {instance.sid}", query)
     page = history_page(request.ports, instance, before=paging.before(int), limit=query.limit)

@@ -1,4 +1,4 @@
-"""The operations on instances. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on instances. Source: contracts/core.md sections 1.1 and 5."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -48,7 +48,7 @@ from shared.domain.planning.start import attribute_problems
 from shared.domain.strategy.model import OnResume, Strategy, StrategyHead
 
 KEY_LENGTH = 32
-"""So much of a hash is kept of a request that added an event: 128 bits."""
+"""Characters of a hash that are stored with an event: 128 bits in hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,7 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedSha
     )
     started = start_instance(request.ports, _latest(request, body.head), new)
     instance = started.instance
+    # An instance without a next date has no main event.
     main = _events(request, instance, EventKind.MAIN)
     events: answers.FirstEvents = {
         "onCreateEvents": _events(request, instance, EventKind.ON_CREATE),
@@ -87,8 +88,9 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedSha
 
 
 def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.InstancePageShape]:
-    """Instances, youngest first: of one strategy, or of all without their attributes."""
+    """List instances, youngest first: those of one strategy, or all of the account without their attributes."""
     status = None if query.status is None else InstanceStatus(query.status)
+    # No secret guards this list, so it must not show attributes.
     if query.strategyId is None:
         paging = Paging(request, f"instances {query.status}", query)
         before = paging.before(page_key_of)
@@ -105,14 +107,14 @@ def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.In
 
 
 def get_instance(_: Request, named: NamedInstance) -> Answer[answers.InstanceShape]:
-    """An instance (I2)."""
+    """Return an instance (I2)."""
     return Answer(body=instance_shape(named.instance))
 
 
 def patch_instance(
     request: Request, named: NamedInstance, body: UpdateInstance
 ) -> Answer[answers.InstanceShape]:
-    """Change description, attributes or end date; dates that are already planned stay."""
+    """Change description, attributes or end date. Dates that are already planned stay."""
     command = Update(
         by=request.actor,
         description=body.description,
@@ -126,7 +128,7 @@ def patch_instance(
 def get_forecast(
     request: Request, named: NamedInstance, query: ForecastQuery
 ) -> Answer[answers.ForecastShape]:
-    """The coming cycles of an instance, the open one first, as the engine will plan them."""
+    """Return the coming cycles of an instance as the engine will plan them, the open cycle first."""
     foreseen = forecast(
         _strategy_of(request, named.instance), named.instance, cycles=query.cycles, now=request.now
     )
@@ -134,14 +136,14 @@ def get_forecast(
 
 
 def get_tasks(request: Request, named: NamedInstance) -> Answer[answers.EventsShape]:
-    """The unfinished events of an instance (I5)."""
+    """List the unfinished events of an instance (I5)."""
     return Answer(body=_events(request, named.instance, *EventKind))
 
 
 def cancel_tasks(
     request: Request, named: NamedInstance, query: TasksQuery
 ) -> Answer[answers.TasksCanceledShape]:
-    """Cancel the unfinished events of some tasks; the others continue (I6)."""
+    """Cancel the unfinished events of some tasks; other events continue (I6)."""
     tasks = tuple(filter(None, (key.strip() for key in query.tasks.split(","))))
     verdict = _execute(request, named, CancelTasks(tasks=tasks, by=request.actor))
     shape = instance_shape(verdict.instance)
@@ -149,7 +151,7 @@ def cancel_tasks(
 
 
 def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answer[answers.EventShape]:
-    """Add an event of any task by hand; it runs beside the plan, which it does not move."""
+    """Add an event of any task by hand. It does not move the plan."""
     repeatable = request.repeatable()
     command = AddEvent(
         task=body.task,
@@ -157,6 +159,7 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
         date=body.date,
         data=body.data,
         on_hold=body.manualTrigger,
+        # The key is stored with the event, so it is hashed and shortened.
         key=None if repeatable is None else request.hasher.hash(repeatable.key)[:KEY_LENGTH],
         body=None if repeatable is None else repeatable.body_hash[:KEY_LENGTH],
     )
@@ -169,8 +172,9 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
 
 
 def pause_instance(request: Request, named: NamedInstance) -> Answer[answers.PausedShape]:
-    """Pause an instance: nothing more of it starts until it is resumed; a step in flight ends (I4)."""
+    """Pause an instance: no events start until it is resumed; a step in flight is completed (I4)."""
     instance = _execute(request, named, Pause(by=request.actor)).instance
+    # The instance may be on an older version than the latest one.
     saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
     return Answer(body=paused_shape(instance, named.head, saved))
 
@@ -178,11 +182,11 @@ def pause_instance(request: Request, named: NamedInstance) -> Answer[answers.Pau
 def resume_instance(
     request: Request, named: NamedInstance, body: ResumeInstance
 ) -> Answer[answers.ResumedShape]:
-    """Resume an instance; the answer lists the planned dates that were skipped."""
+    """Resume an instance. The answer lists the planned dates that were skipped."""
     on_late = None if body.onResume is None else OnResume(body.onResume)
     verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
     instance = verdict.instance
-    # The command has just read the version, so the store has it at hand: this costs no second read.
+    # The command has just read the version, so the store returns it without a second read.
     late = overdue(_strategy_of(request, instance), instance, now=request.ports.clock.now())
     skipped = verdict.skipped if isinstance(verdict, Applied) else None
     return Answer(body=resumed_shape(instance, late, skipped))
@@ -191,7 +195,7 @@ def resume_instance(
 def migrate_an_instance(
     request: Request, named: NamedInstance, body: MigrateInstance
 ) -> Answer[answers.MigrationShape]:
-    """Move an instance to another version of its strategy; with ``dryRun``, only preview the dates that change."""
+    """Move an instance to another version of its strategy. With ``dryRun``, only return the dates that would change."""
     instance = named.instance
     try:
         migration = migrate_instance(
@@ -207,7 +211,7 @@ def migrate_an_instance(
 
 
 def cancel_instance(request: Request, named: NamedInstance) -> Answer[answers.CanceledShape]:
-    """Cancel an instance: it never runs again; its on-cancel events are created (I3)."""
+    """Cancel an instance: it never runs again, and its on-cancel events are created (I3)."""
     verdict = _execute(request, named, Cancel(by=request.actor))
     instance = verdict.instance
     return Answer(
@@ -220,13 +224,14 @@ def cancel_instance(request: Request, named: NamedInstance) -> Answer[answers.Ca
 
 
 def read_creation(request: Request, model: type[CreateInstance]) -> Creation:
-    """Return the body with the strategy it names; its own problems and those of its attributes are reported together.
+    """Return the body with the strategy it names, or raise with its problems and those of its attributes.
 
     Raises: CoreError: 404 or 403 for the strategy first, then 400.
     """
     value = read_json(request)
     body, problems = read_as(model, value)
     name = value.get("strategyId") if isinstance(value, dict) else None
+    # Without a usable name there is no strategy to authorize, so only the body's problems remain.
     if not isinstance(name, str) or (body is None and not 1 <= len(name) <= MAX_STRATEGY_ID):
         raise bad_request(problems)
     head = Authorizer(request).strategy_named(name)
@@ -244,11 +249,12 @@ def _execute(request: Request, named: NamedInstance, command: Command) -> Applie
 
 
 def _events(request: Request, instance: Instance, *kinds: EventKind) -> answers.EventsShape:
-    """Return the unfinished events of these kinds; the journal is read only of an event that has begun."""
+    """Return the unfinished events of these kinds."""
     return [
         open_event_shape(
             instance,
             event,
+            # Only an event that has begun has entries in the journal, so others save the read.
             request.ports.instances.event_history(instance.sid, event.seq)
             if event.has_begun
             else EventHistory(),

@@ -1,6 +1,6 @@
-"""Instances, events and strategies in the core dialect's shapes.
+"""The answers about strategies, instances, events, keys and the audit trail.
 
-Unset optional fields are left out. Source: contracts/core.md sections 2.1, 2.3 and 2.4.
+Source: contracts/core.md sections 2.1, 2.3 and 2.4.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
 
 
 def strategy_shape(head: StrategyHead) -> answers.StrategyShape:
-    """A strategy without its settings."""
+    """Return a strategy without its settings."""
     return {
         "sid": head.sid,
         "name": head.name,
@@ -41,43 +41,47 @@ def strategy_shape(head: StrategyHead) -> answers.StrategyShape:
 
 
 def strategy_with_settings(head: StrategyHead, saved: SavedSettings) -> answers.StrategyWithSettingsShape:
-    """A strategy with the settings of its latest version, as they were sent."""
+    """Return a strategy with the settings of its latest version, as they were sent."""
     return {**strategy_shape(head), "settings": dict(saved.plain)}
 
 
 @omit_unset
 def simulation_shape(
-    strategy: Strategy, found: Simulated, start: datetime, shown: Callable[[datetime], str]
+    strategy: Strategy, simulated: Simulated, start: datetime, write: Callable[[datetime], str]
 ) -> answers.SimulationShape:
-    """What a strategy would do. shown: writes a date as the caller asked for. Source: contract section 1.1, S4."""
+    """Return simulated cycles. ``write`` formats a date as the caller asked for.
+
+    Source: contracts/core.md section 1.1, S4.
+    """
     definition = strategy.definition
     on_create = [
-        _foreseen(event, shown, callback=entry.create_if)
-        for event, entry in zip(found.on_create, definition.on_create_tasks, strict=True)
+        _foreseen(event, write, callback=entry.create_if)
+        for event, entry in zip(simulated.on_create, definition.on_create_tasks, strict=True)
     ]
     cycles: list[answers.SimulatedCycle] = [
         {
-            "cycle": one.cycle,
+            "cycle": cycle.cycle,
             "events": {
-                "leadingUpEvents": [_foreseen(event, shown) for event in one.leading_up],
-                "mainEvent": _foreseen(one.main, shown),
+                "leadingUpEvents": [_foreseen(event, write) for event in cycle.leading_up],
+                "mainEvent": _foreseen(cycle.main, write),
             },
         }
-        for one in found.cycles
+        for cycle in simulated.cycles
     ]
+    # On-create events belong to the first cycle; without any, the member is missing.
     if on_create and cycles:
         cycles[0]["events"]["onCreateEvents"] = on_create
     return answers.SimulationShape(
-        startDate=shown(start),
+        startDate=write(start),
         simulatedCycles=len(cycles),
         timezone=definition.timezone,
         cycleEvents=cycles,
-        ended=found.ended,
+        ended=simulated.ended,
     )
 
 
 def forecast_shape(cycles: Sequence[ForeseenCycle]) -> answers.ForecastShape:
-    """The coming cycles of an instance."""
+    """Return the coming cycles of an instance."""
     return {
         "cycles": [
             {
@@ -91,7 +95,7 @@ def forecast_shape(cycles: Sequence[ForeseenCycle]) -> answers.ForecastShape:
 
 
 def migration_shape(found: Migrated, sid: InstanceSid) -> answers.MigrationChanges:
-    """What a migration does to an instance's events and coming dates."""
+    """Return the effects of a migration on an instance's events and coming dates."""
     changes = found.changes
     return {
         "from": found.before,
@@ -116,7 +120,7 @@ def _planned_date(date: PlannedDate) -> answers.PlannedDateShown:
 
 @omit_unset
 def resumed_shape(instance: Instance, late: Sequence[Event], skipped: Skipped | None) -> answers.ResumedShape:
-    """A resumed instance, with the main events that run although their dates have passed, and what was skipped."""
+    """Return a resumed instance, with overdue main events that still run, and the cycles that were skipped."""
     return {
         **instance_shape(instance),
         "overdueEvents": [
@@ -140,7 +144,7 @@ def _foreseen(
 
 @omit_unset
 def version_shape(head: StrategyHead, version: StrategyVersion) -> answers.VersionSummaryShape:
-    """One version of a strategy, without its settings."""
+    """Return a version of a strategy without its settings."""
     return answers.VersionSummaryShape(
         sid=head.sid,
         name=head.name,
@@ -153,7 +157,7 @@ def version_shape(head: StrategyHead, version: StrategyVersion) -> answers.Versi
 
 @omit_unset
 def key_shape(key: AccessKey) -> answers.KeyShape:
-    """An access key, without its secret."""
+    """Return an access key without its secret."""
     return answers.KeyShape(
         keyId=key.key_id,
         role=key.role,
@@ -165,7 +169,7 @@ def key_shape(key: AccessKey) -> answers.KeyShape:
 
 @omit_unset
 def audit_shape(entry: AuditEntry) -> answers.AuditEntryShape:
-    """Who did what, when, from what to what, and why."""
+    """Return an entry of the audit trail."""
     return {
         "at": format_instant(entry.at),
         "by": entry.by,
@@ -183,7 +187,8 @@ def audit_shape(entry: AuditEntry) -> answers.AuditEntryShape:
 
 
 def summary_shape(instance: Instance) -> answers.InstanceSummaryShape:
-    """An instance for those who need not know its strategy's secret: without its attributes."""
+    """Return an instance without its attributes, for callers that need not know its strategy's secret."""
+    # Attributes are for callers that know the strategy's secret.
     shape: answers.InstanceSummaryShape = {**instance_shape(instance)}
     del shape["attributes"]
     return shape
@@ -191,7 +196,7 @@ def summary_shape(instance: Instance) -> answers.InstanceSummaryShape:
 
 @omit_unset
 def instance_shape(instance: Instance) -> answers.InstanceShape:
-    """An instance."""
+    """Return an instance."""
     main, stop = instance.main_event, instance.stop
     return answers.InstanceShape(
         sid=instance.sid,
@@ -227,7 +232,7 @@ def instance_shape(instance: Instance) -> answers.InstanceShape:
 
 @omit_unset
 def schedule_shape(schedule: OwnSchedule) -> answers.ScheduleShown:
-    """An instance's own schedule."""
+    """Return an instance's own schedule."""
     return answers.ScheduleShown(
         cron=schedule.cron,
         timezone=schedule.timezone,
@@ -241,9 +246,10 @@ def schedule_shape(schedule: OwnSchedule) -> answers.ScheduleShown:
 
 
 def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -> answers.PausedShape:
-    """The answer of a pause: the instance with its strategy embedded, in the version it is on."""
+    """Return a paused instance with its strategy, in the version the instance is on."""
     sealed = saved.sealed
     strategy: answers.PausedStrategy = {
+        # The next two members replace those of the latest version.
         **strategy_shape(head),
         "version": saved.version.version,
         "description": saved.version.description,
@@ -255,9 +261,10 @@ def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -
 
 @omit_unset
 def open_event_shape(instance: Instance, event: Event, event_history: EventHistory) -> answers.EventShape:
-    """An unfinished event as it stands on its instance, with what its steps came to so far."""
+    """Return an unfinished event, with the results of its steps so far."""
     shape = event_members(instance, event, finished_at=None)
     then = position(event_history, event)
+    # The correlation id is shown only while the call still waits for its answer.
     waits = isinstance(then, Intent) and then.awaits and not event.has_answer_to(then.correlation_id)
     return {
         **shape,
@@ -270,7 +277,7 @@ def open_event_shape(instance: Instance, event: Event, event_history: EventHisto
 
 
 def event_shape(instance: Instance, seq: int, event_history: EventHistory) -> answers.EventShape | None:
-    """An event, finished or not, with what its steps came to; None where there is none of that number."""
+    """Return an event, finished or not, with the results of its steps, or None if there is no event of that number."""
     event = instance.event(seq)
     if event is not None:
         return open_event_shape(instance, event, event_history)
@@ -296,7 +303,7 @@ def _closed_event_shape(
 
 @omit_unset
 def event_members(instance: Instance, event: Event, *, finished_at: datetime | None) -> answers.EventMembers:
-    """What is told of an event wherever it is shown. finished_at: None while it is open."""
+    """Return the members that every answer about an event has. ``finished_at`` is None while the event is open."""
     times = event.times
     return answers.EventMembers(
         sid=instance.event_sid(event),
@@ -328,10 +335,11 @@ def event_members(instance: Instance, event: Event, *, finished_at: datetime | N
 
 
 def _task_status(steps: list[JournalEntry]) -> answers.TaskStatus:
-    """What the steps came to; of an asynchronous one the sending and its answer are one result."""
+    """Return the results of the steps."""
     results: list[answers.StepResult] = []
     for index, entry in enumerate(steps):
         reply = steps[index - 1] if entry.intent.awaits else None
+        # The answer to an asynchronous call replaces the result of sending it, so that clients see one result.
         if reply is not None:
             results.pop()
         results.append(_step(entry, reply))
@@ -360,7 +368,7 @@ def _step(entry: JournalEntry, reply: JournalEntry | None) -> answers.StepResult
 
 @omit_unset
 def error_shape(error: StepError) -> answers.StepErrorShown:
-    """The error of a step without its data, which only the event itself shows."""
+    """Return the error of a step without its data, which only the event itself shows."""
     return answers.StepErrorShown(message=error.message, status=error.status)
 
 
@@ -374,10 +382,10 @@ def _milliseconds_between(start: datetime | None, end: datetime | None) -> int |
 
 
 def milliseconds(span: timedelta) -> int:
-    """A span in whole milliseconds."""
+    """Return a duration in whole milliseconds."""
     return round(span.total_seconds() * 1000)
 
 
 def date_text(at: datetime | None) -> str | None:
-    """An instant as answers show it."""
+    """Return an instant as answers show it."""
     return None if at is None else format_instant(at)

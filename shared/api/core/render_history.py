@@ -1,4 +1,4 @@
-"""History and explanations in the core dialect's shapes. Source: contracts/core.md section 5."""
+"""The answers about the past: history and explanations. Source: contracts/core.md section 5."""
 
 from shared.api.core import answers
 from shared.api.core.render import date_text, error_shape, event_members, milliseconds
@@ -13,12 +13,13 @@ from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
 from shared.domain.steps.request_digest import Target, target_of
 from shared.domain.strategy.model import Strategy
 
+# The service may have carried out these calls, although no response arrived.
 _IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
 
 
 @omit_unset
 def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> answers.PastEventShape:
-    """An event with every step of every run. strategy: in the version the event is bound to."""
+    """Return an event with every step of every run. ``strategy`` is in the version that the event is bound to."""
     record = past.record
     shape = event_members(instance, past.event, finished_at=None if record is None else record.finished_at)
     closing: answers.Closing = {} if record is None else _closing(record)
@@ -32,11 +33,11 @@ def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) ->
 
 @omit_unset
 def explanation_shape(instance: Instance, found: Explanation) -> answers.ExplanationShape:
-    """Why something did or did not run."""
+    """Return the reason why something did or did not run."""
     return {
-        **_told(found.told),
+        **_evidence(found.told),
         "at": format_instant(found.at),
-        "instance": None if found.stood is None else _stood(found.stood),
+        "instance": None if found.stood is None else _status_then(found.stood),
         "events": [_answer(instance, answer) for answer in found.events],
         "before": None if found.before is None else _planned(instance, found.before),
         "after": None if found.after is None else _planned(instance, found.after),
@@ -59,7 +60,7 @@ def _closing(record: EventRecord) -> answers.Closing:
 
 @omit_unset
 def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
-    """One step, without its response: that is told where its event is read."""
+    """Return one execution of a step, without its response, which the event itself shows."""
     intent, entry = step.intent, step.entry
     error = None if entry is None else entry.outcome.error
     return answers.PastStep(
@@ -85,25 +86,26 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
 
 
 def _request(digest: str, target: Target | None) -> answers.RequestDigest:
+    # The strategy's settings have no call for this step, so only the digest is known.
     if target is None:
         return {"digest": digest}
     return {"digest": digest, "action": target.action, "method": target.method.upper(), "host": target.host}
 
 
 @omit_unset
-def _told(told: Told) -> answers.Evidence:
+def _evidence(evidence: Told) -> answers.Evidence:
     return answers.Evidence(
-        reason=told.reason,
-        since=date_text(told.since),
-        until=date_text(told.until),
-        by=told.by,
-        why=told.why,
+        reason=evidence.reason,
+        since=date_text(evidence.since),
+        until=date_text(evidence.until),
+        by=evidence.by,
+        why=evidence.why,
     )
 
 
 @omit_unset
-def _stood(stood: StatusAt) -> answers.StatusThen:
-    return answers.StatusThen(status=stood.status, since=date_text(stood.since), by=stood.by, why=stood.why)
+def _status_then(then: StatusAt) -> answers.StatusThen:
+    return answers.StatusThen(status=then.status, since=date_text(then.since), by=then.by, why=then.why)
 
 
 @omit_unset
@@ -113,7 +115,7 @@ def _answer(instance: Instance, answer: Answer) -> answers.ExplainedEvent:
     skipped = None if record is None else record.skipped_cycles
     return {
         **_planned(instance, answer.about),
-        **_told(answer.told),
+        **_evidence(answer.told),
         "attempt": event.attempt if event.has_begun else None,
         "executedAt": date_text(event.times.executed_at),
         "finishedAt": None if record is None else date_text(record.finished_at),
@@ -123,14 +125,14 @@ def _answer(instance: Instance, answer: Answer) -> answers.ExplainedEvent:
 
 
 @omit_unset
-def _planned(instance: Instance, one: Planned) -> answers.PlannedEvent:
-    """An event by its planned date; without a sid it is only foreseen."""
-    event = one.event
+def _planned(instance: Instance, planned: Planned) -> answers.PlannedEvent:
+    """Return an event by its planned date. It has a sid only if it exists already."""
+    event = planned.event
     return answers.PlannedEvent(
-        sid=None if one.past is None else instance.event_sid(event),
+        sid=None if planned.past is None else instance.event_sid(event),
         task=event.task,
         main=event.is_main,
-        cycle=one.cycle,
+        cycle=planned.cycle,
         date=format_instant(event.planned_at),
         status=event.status,
     )

@@ -1,6 +1,6 @@
 """The routes of the core dialect: one row for each operation.
 
-The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
+The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
 Source: contracts/core.md sections 1.1 and 5.
 """
 
@@ -75,4 +75,4 @@ ROUTES: tuple[Route, ...] = (
     _read("GET /audit", account.list_audit),
     _read("GET /app", account.get_app),
 )
-"""Every operation. The more literal of two paths comes first."""
+"""Every operation. If two paths match a request, the more literal one is listed first."""

@@ -1,4 +1,4 @@
-"""The operations on strategies. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on strategies. Source: contracts/core.md sections 1.1 and 5."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -38,7 +38,7 @@ _LATEST_VERSION = 99_999_999
 
 
 def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.StrategyShape]:
-    """Create a strategy, version 1; the name is unique within the account (S1)."""
+    """Create a strategy with version 1. Its name is unique within the account (S1)."""
     new = NewStrategy(
         account_id=request.principal.account_id,
         name=body.name,
@@ -55,12 +55,12 @@ def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.Stra
 
 
 def validate_strategy(_: Request, body: Sequence[Problem]) -> Answer[answers.ValidationShape]:
-    """All problems of a definition at once; nothing is stored."""
+    """Return all problems of a definition at once; nothing is stored."""
     return Answer(body={"valid": not body, "problems": [problem_shape(problem) for problem in body]})
 
 
 def list_strategies(request: Request, query: PageQuery) -> Answer[answers.StrategyPageShape]:
-    """The account's strategies, youngest first, without their settings."""
+    """List the account's strategies, youngest first, without their settings."""
     paging = Paging(request, "strategies", query)
     before = paging.before(page_key_of)
     account = request.principal.account_id
@@ -70,7 +70,7 @@ def list_strategies(request: Request, query: PageQuery) -> Answer[answers.Strate
 
 
 def get_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyWithSettingsShape]:
-    """A strategy with the settings of its latest version (S2)."""
+    """Return a strategy with the settings of its latest version (S2)."""
     return Answer(
         body=strategy_with_settings(head, request.ports.strategies.settings(head.sid, head.version))
     )
@@ -79,7 +79,7 @@ def get_strategy(request: Request, head: StrategyHead) -> Answer[answers.Strateg
 def patch_strategy(
     request: Request, head: StrategyHead, body: UpdateStrategy
 ) -> Answer[answers.StrategyShape]:
-    """Create a version whose settings replace the old ones whole; instances stay on their version (S3)."""
+    """Create a version. Its settings replace the old ones whole; instances stay on their version (S3)."""
     new = NewVersion(settings=body.settings, description=body.description, secret=body.secret)
     after = replace_settings(
         request.ports, request.hasher, head, new, by=request.actor, environment=request.deployment.environment
@@ -88,24 +88,24 @@ def patch_strategy(
 
 
 def delete_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
-    """Delete a strategy that has no unfinished instances; its name is free again."""
+    """Delete a strategy that has no unfinished instances. Its name becomes free."""
     return Answer(body=strategy_shape(delete_strategy(request.ports, head, by=request.actor)))
 
 
 def pause_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
-    """Pause everything under a strategy: nothing new starts; events that run end."""
+    """Pause everything under a strategy: no events start; events that run are completed."""
     return Answer(body=strategy_shape(pause_strategy(request.ports, head, by=request.actor)))
 
 
 def resume_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
-    """Resume everything under a strategy; blocked events start, at a set pace."""
+    """Resume everything under a strategy: blocked events start, at a limited rate."""
     return Answer(body=strategy_shape(resume_strategy(request.ports, head, by=request.actor)))
 
 
 def simulate_execution(
     request: Request, head: StrategyHead, body: SimulateExecution
 ) -> Answer[answers.SimulationShape]:
-    """The first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
+    """Return the first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
     strategy = request.ports.strategies.load(head.sid, head.version)
     start = body.startDate or request.now
     shown = date_format(body.dateFormat, strategy.definition.zone)
@@ -114,16 +114,18 @@ def simulate_execution(
 
 
 def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Answer[answers.VersionPageShape]:
-    """The versions of a strategy, latest first, without their settings."""
+    """List the versions of a strategy, latest first, without their settings."""
     paging = Paging(request, f"versions of {head.sid}", query)
     before = paging.before(int)
+    # One more than the limit shows whether there is a next page.
     found = request.ports.strategies.versions(head.sid, before=before, limit=query.limit + 1)
     places = [str(version.version) for version in found]
     return Answer(body=paging.page([version_shape(head, version) for version in found], places))
 
 
 def get_version(request: Request, head: StrategyHead, version: str) -> Answer[answers.VersionShape]:
-    """A strategy as it was in one version, settings included."""
+    """Return a version of a strategy with its settings."""
+    # The slice keeps int() from parsing a text of any length.
     if not (version.isascii() and version.isdigit() and 1 <= int(version[:9]) <= _LATEST_VERSION):
         raise not_found("version")
     try:
@@ -134,9 +136,9 @@ def get_version(request: Request, head: StrategyHead, version: str) -> Answer[an
 
 
 def read_with_settings(request: Request, model: type[M]) -> M:
-    """Return the body, or report its own problems and those of the settings in it together.
+    """Return the body, or raise with its problems and those of the settings in it.
 
-    If the body has no problems of its own, its settings are left to the use case, which checks them in any case.
+    If the body is valid, the use case checks the settings.
     Raises: CoreError (400).
     """
     value = read_json(request)
@@ -147,7 +149,7 @@ def read_with_settings(request: Request, model: type[M]) -> M:
 
 
 def read_all_problems(request: Request, model: type[BaseModel]) -> Sequence[Problem]:
-    """Return every problem of a definition. Raises: CoreError (400): the body is no object."""
+    """Return every problem of a definition. Raises: CoreError (400): if the body is not an object."""
     value = read_json(request)
     if not isinstance(value, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be a JSON object")])
@@ -157,6 +159,7 @@ def read_all_problems(request: Request, model: type[BaseModel]) -> Sequence[Prob
 
 def _settings_problems(request: Request, value: Json) -> Sequence[Problem]:
     settings = value.get("settings") if isinstance(value, dict) else None
+    # The model reports settings that are not an object.
     if not isinstance(settings, dict):
         return ()
     try:

@@ -1,4 +1,4 @@
-"""What declarations of answers are made of besides types: formats, open objects, and members that may be left out.
+"""Parts of the declarations of answers, and the decorator that leaves out optional members.
 
 Each dialect declares its answers once, as ``TypedDict``s in its ``answers.py``. The functions that make them are
 annotated with these types, and the schemas of the OpenAPI document are derived from them.
@@ -18,17 +18,17 @@ ErrorId = Annotated[str, "Set if the failure is ours: the id of its log entry."]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keywords:
-    """Keywords of JSON Schema that no type can say, as metadata of ``Annotated``."""
+    """Keywords of JSON Schema that a Python type cannot express, as metadata of ``Annotated``."""
 
     schema: Mapping[str, Any]
 
 
 class Open:
-    """Metadata of ``Annotated`` for an object that may hold other members too."""
+    """Metadata of ``Annotated`` for an object that may have other members too."""
 
 
 def omit_unset(render: Callable[P, S]) -> Callable[P, S]:
-    """Leave out the ``NotRequired`` members that are None in the ``TypedDict`` which a function returns."""
+    """Leave out the ``NotRequired`` members that are None in the ``TypedDict`` that ``render`` returns."""
     optional = get_annotations(render)["return"].__optional_keys__
 
     @wraps(render)

@@ -1,4 +1,4 @@
-"""Orders and their history in the dialect's shapes. Source: contracts/orders.md B.2; contracts/mapping.md D.3."""
+"""The answers about orders and their history. Source: contracts/orders.md B.2; contracts/mapping.md D.3."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ from shared.domain.instance.phase import Phase, current_event, phase_of, planned
 T = TypeVar("T")
 
 MAX_BYTES = 4 * 1024 * 1024
-"""So much of a list is answered: a function can answer 6 MB."""
+"""The maximum size of a list. Lambda refuses answers of more than 6 MB."""
 
 SUCCESSFUL: Final = "SUCCESSFUL"
 FAILED: Final = "FAILED"
@@ -39,8 +39,9 @@ _RUN_STATES = {
 
 @omit_unset
 def order_shape(instance: Instance, paths: Paths, *, now: datetime, compact: bool) -> OrderItemShape:
-    """An order as it stands. compact: without its arguments."""
+    """Return an order; if ``compact``, without its arguments."""
     phase = phase_of(instance, now=now)
+    # An order that waits for a call has no date.
     never = waits_for_call(instance)
     planned = None if never else planned_date(instance)
     return OrderItemShape(
@@ -66,7 +67,7 @@ def order_shape(instance: Instance, paths: Paths, *, now: datetime, compact: boo
 def history_shape(
     instance: Instance, record: EventRecord, paths: Paths, *, now: datetime
 ) -> HistoryItemShape:
-    """A run that has ended."""
+    """Return a run that has ended."""
     event = record.event
     state = history_state(record)
     return HistoryItemShape(
@@ -90,17 +91,17 @@ def history_shape(
 
 
 def history_state(record: EventRecord) -> Literal["SUCCESSFUL", "FAILED"]:
-    """``SUCCESSFUL`` or ``FAILED``."""
+    """Return the state of a run that has ended."""
     return SUCCESSFUL if record.event.status is EventStatus.PROCESSED else FAILED
 
 
 def started_at(record: EventRecord) -> datetime:
-    """When a run began."""
+    """Return when a run began."""
     return record.event.times.begun_at or record.event.date
 
 
 def fitting(shapes: Iterable[T], *, most: int) -> Iterator[T]:
-    """The first ``most`` of these, and no more than an answer can hold."""
+    """Yield at most ``most`` of these, and no more than an answer can hold."""
     room = MAX_BYTES
     for number, shape in enumerate(shapes):
         room -= len(json.dumps(shape, separators=(",", ":")).encode())

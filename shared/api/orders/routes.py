@@ -1,6 +1,6 @@
 """The routes of the orders dialect: one row for each operation. All take POST.
 
-The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
+The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
 Source: contracts/orders.md B.1; seeds/002.
 """
 

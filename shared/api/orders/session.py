@@ -1,4 +1,4 @@
-"""Logging in and out, and the session that every other request shows.
+"""Login, logout, and the session that every other request needs.
 
 Source: contracts/orders.md, head of the page; design section 9.
 """
@@ -14,7 +14,7 @@ TOKEN_PARAMETER = "accessToken"  # noqa: S105 - the name of a parameter
 
 
 def session(incoming: Incoming, route: Route) -> Principal | None:
-    """Authenticate by the token of a session; the header beats the query. Raises: SecurityError (440)."""
+    """Authenticate by the token of a session, from the header or else the query. Raises: SecurityError (440)."""
     token = _token(incoming)
     key = key_of_session(incoming.ports, incoming.hasher, token) if token else None
     if isinstance(key, Expired):
@@ -26,7 +26,8 @@ def session(incoming: Incoming, route: Route) -> Principal | None:
 
 
 def closed_session(incoming: Incoming, route: Route) -> Principal | None:
-    """Authenticate by a session, which is closed afterwards even if it has expired. Raises: SecurityError (440)."""
+    """Authenticate by a session, and close it even if it has expired. Raises: SecurityError (440)."""
+    # An expired session is closed too, although its token is refused.
     try:
         return session(incoming, route)
     finally:
@@ -52,7 +53,7 @@ def log_in(request: Request) -> Answer[SecurityShape]:
 
 
 def log_out(request: Request) -> Answer[SecurityShape]:
-    """Close the session: its token is invalid at once."""
+    """Close the session. Its token becomes invalid at once."""
     return Answer(body=security_shape(request.now, account=request.principal.key_id, message=""))
 
 

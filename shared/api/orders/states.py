@@ -1,4 +1,4 @@
-"""Where an order stands, in the dialect's words, and what may be done to it there.
+"""The states of orders, and the commands that are possible in each.
 
 Source: contracts/mapping.md D.3; contracts/orders.md B.2 and B.4.
 """
@@ -12,7 +12,7 @@ from shared.domain.instance.phase import WAITING_PHASES, Phase, Waiting
 
 
 class State(StrEnum):
-    """What a client may ask for; the last four are never an order's."""
+    """The states that a client may filter by. No order has PLANNED, BROKEN or UNKNOWN."""
 
     PENDING = "PENDING"
     SCHEDULED = "SCHEDULED"
@@ -55,7 +55,7 @@ MarkSeverity = Literal[2, 5]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """How a phase is told. reason: why an order waits. mark: what an order in flight is marked with."""
+    """The state of a phase. ``reason`` is why an order waits, ``mark`` the mark of an order in flight."""
 
     text: State
     reason: WaitReason | None = None
@@ -81,19 +81,19 @@ SHOWN: Mapping[Phase, Shown] = {
     Phase.FAULTED: Shown(text=State.CANCELLED, mark=_CANCELLING),
     Phase.COMPLETED: Shown(text=State.FINISHED),
 }
-"""Every phase."""
+"""The state of each phase."""
 
 SUSPENDIBLE = tuple(
     phase for phase in Phase if not phase.is_over and phase not in (Phase.PAUSED, Phase.STUCK)
 )
 RESUMABLE = (Phase.PAUSED, Phase.STUCK)
-"""And nothing of it may be in flight: an order that is marked is not resumed."""
+"""Only if no step is in flight: an order with a mark cannot be resumed."""
 CONTINUABLE = WAITING_PHASES[Waiting.FOR_DATE]
 CONFIRMABLE = WAITING_PHASES[Waiting.FOR_OPERATOR]
 LIVE = tuple(phase for phase in Phase if not phase.is_over)
-"""What is an order of the controller: a terminated one has left it."""
+"""The phases of the controller's orders. Terminated orders have left the controller."""
 
 
 def phases_of(states: list[State]) -> tuple[Phase, ...]:
-    """The phases that are told as any of these states; none for a state that never is."""
+    """Return the phases that have any of these states. Some states have no phase."""
     return tuple(phase for phase, shown in SHOWN.items() if shown.text in states)

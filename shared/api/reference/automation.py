@@ -1,7 +1,4 @@
-"""The OpenAPI 3.1 document of the automation dialect, made from its routes.
-
-It takes time and is made at build time or by tests, never for a request. Source: contracts/automation.md.
-"""
+"""The OpenAPI 3.1 document of the automation dialect. Source: contracts/automation.md."""
 
 import json
 from datetime import UTC, datetime
@@ -19,11 +16,11 @@ from shared.api.reference.schemas import AnswerSchemas, Json
 from shared.application.start import KeyReusedError
 
 EXAMPLES_FILE = Path(__file__).with_name("examples") / "automation.json"
-"""An example of every operation, written by dev/automation_examples.py."""
+"""Examples of every operation, written by dev/automation_examples.py."""
 
 _ABOUT = (
-    "Workflow definitions and workflows as the 8x8 Automation API has them, over the engine that all dialects share."
-    " Every request shows an access key of the account in its path. A refused request changes nothing."
+    "Workflow definitions and workflows as the 8x8 Automation API has them, on the engine that all dialects share."
+    " Every request needs an access key of the account in its path. A refused request changes nothing."
 )
 _UUID = AnswerSchemas(answers).schema_of(answers.Uuid)
 _DEFINITION = "Definition 2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"
@@ -46,7 +43,7 @@ REFUSALS = refusals_of(
         ),
     },
 )
-"""The answers to errors, by their statuses; those of 400 and 404 are the vendor's own examples."""
+"""The answers to errors by status. Those of 400 and 404 are the vendor's own examples."""
 _ALWAYS = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -56,7 +53,7 @@ _ALWAYS = (
 
 
 def document() -> Json:
-    """The whole document."""
+    """Return the document."""
     return document_of(
         Reference(
             dialect=AUTOMATION,
@@ -73,12 +70,12 @@ def document() -> Json:
 
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
-    """Return what a route may be refused with."""
-    found = [*_ALWAYS]
+    """Return the statuses of a route's errors."""
+    statuses = [*_ALWAYS]
     if route.body is not None or route.query is not None or route.target is not Target.NOTHING:
-        found.append(HTTPStatus.BAD_REQUEST)
+        statuses.append(HTTPStatus.BAD_REQUEST)
     if route.target is not Target.NOTHING:
-        found.append(HTTPStatus.NOT_FOUND)
+        statuses.append(HTTPStatus.NOT_FOUND)
     if route.is_idempotent:
-        found.append(HTTPStatus.UNPROCESSABLE_ENTITY)
-    return tuple(sorted(found))
+        statuses.append(HTTPStatus.UNPROCESSABLE_ENTITY)
+    return tuple(sorted(statuses))

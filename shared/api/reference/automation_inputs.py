@@ -1,4 +1,4 @@
-"""The shapes of what the automation dialect is sent and answers, as JSON Schema.
+"""JSON Schemas of the bodies that the automation dialect reads.
 
 Source: contracts/automation.md A.2 to A.4.
 """
@@ -12,23 +12,23 @@ from shared.api.reference.schemas import TEXT, Json, object_of, one_of, open_obj
 OBJECT: Json = {"type": "object"}
 
 
-def _told(schema: Json, description: str) -> Json:
+def _described(schema: Json, description: str) -> Json:
     return {**schema, "description": description}
 
 
-_SUBACCOUNT = _told(
+_SUBACCOUNT = _described(
     {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_SUBACCOUNT_CHARACTERS},
-    "For events of this subaccount only; null: of any. `subaccountId` is taken too.",
+    "Only events of this subaccount start workflows; null: events of any. `subaccountId` is accepted too.",
 )
 _NAME: Json = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS}
 _STEP_ID: Json = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARACTERS}
-_SELECT = _told(
+_SELECT = _described(
     {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
-    "By step id, a condition in double curly brackets; null for the default branch. All that hold are run.",
+    "By step id, a condition in double curly brackets; null for the default. Every step whose condition holds runs.",
 )
-_OUTPUTS = _told(
+_OUTPUTS = _described(
     {"type": "object", "additionalProperties": TEXT},
-    "What is saved to `data`, by name: scripts that see `step`.",
+    "Values to save to `data`, by name: scripts that may use `step`.",
 )
 
 
@@ -36,12 +36,12 @@ def _step(kind: str, inputs: Json | None, description: str, /, **more: Json) -> 
     needed: Json = {"id": _STEP_ID, "stepType": {"const": kind}}
     needed |= {} if inputs is None else {"inputs": inputs}
     optional: Json = {"outputs": _OUTPUTS, "nextStepId": TEXT, "selectNextStep": _SELECT, **more}
-    return _told(object_of(needed, **_left_out(optional)), description)
+    return _described(object_of(needed, **_optional(optional)), description)
 
 
-def _left_out(optional: Json) -> Json:
-    """The members, each of which may be null, which is as if it were left out."""
-    return {name: {**of, "type": _or_null(of["type"])} for name, of in optional.items()}
+def _optional(optional: Json) -> Json:
+    """Return optional members. A null counts as left out."""
+    return {name: {**schema, "type": _or_null(schema["type"])} for name, schema in optional.items()}
 
 
 def _or_null(kinds: str | list[str]) -> list[str]:
@@ -50,14 +50,14 @@ def _or_null(kinds: str | list[str]) -> list[str]:
 
 _HTTP_INPUTS = object_of(
     {
-        "url": _told(TEXT, "Scheme and host are literal; path and query may hold scripts."),
+        "url": _described(TEXT, "Scheme and host must be literal; path and query may have scripts."),
         "method": {"enum": [*METHODS, *(method.lower() for method in METHODS)]},
     },
-    **_left_out(
+    **_optional(
         {
             "headers": OBJECT,
-            "parameters": _told(OBJECT, "The query."),
-            "body": _told(OBJECT, "Sent as JSON."),
+            "parameters": _described(OBJECT, "The query."),
+            "body": _described(OBJECT, "Sent as JSON."),
             "timeoutSeconds": {
                 "type": "integer",
                 "minimum": 1,
@@ -67,7 +67,7 @@ _HTTP_INPUTS = object_of(
         }
     ),
 )
-_DURATION = _told({"type": ["string", "integer"]}, "`d.HH:mm:ss`, `HH:mm:ss`, or a number of days.")
+_DURATION = _described({"type": ["string", "integer"]}, "`d.HH:mm:ss`, `HH:mm:ss`, or a number of days.")
 _DEFINITION: Json = {
     "name": _NAME,
     "steps": {"type": "array", "minItems": 1, "items": ref("Step")},
@@ -77,24 +77,26 @@ INPUTS: Json = {
         "oneOf": [ref(name) for name in ("HttpRequest", "Wait", "Branch", "If", "WaitForReply", "NotRunHere")]
     },
     "HttpRequest": _step(
-        "HttpRequest", _HTTP_INPUTS, "A call. `step` is its answer: responseCode, reasonPhrase, responseBody."
+        "HttpRequest",
+        _HTTP_INPUTS,
+        "A call. `step` is its response: responseCode, reasonPhrase, responseBody.",
     ),
-    "Wait": _step("Wait", object_of({"duration": _DURATION}), "Lets time pass."),
-    "Branch": _step("Branch", None, "Leads to all steps whose conditions hold.", inputs=object_of({})),
+    "Wait": _step("Wait", object_of({"duration": _DURATION}), "Waits for a duration."),
+    "Branch": _step("Branch", None, "Continues with every step whose condition holds.", inputs=object_of({})),
     "If": _step(
         "If",
         object_of({"condition": TEXT}),
-        "Runs inner steps where a condition holds, then goes on.",
+        "Runs inner steps if a condition holds, then continues.",
         do={"type": "array", "minItems": 1, "items": {"type": "array", "minItems": 1, "items": ref("Step")}},
     ),
     "WaitForReply": _step(
         "WaitForReply",
-        object_of({"from": TEXT, "channel": TEXT}, **_left_out({"timeout": _DURATION})),
-        "Waits for a reply, which is `step.reply`; null where none has come in time.",
+        object_of({"from": TEXT, "channel": TEXT}, **_optional({"timeout": _DURATION})),
+        "Waits for a reply, which is `step.reply`; null if none arrives in time.",
     ),
-    "NotRunHere": _told(
+    "NotRunHere": _described(
         open_object_of({"id": _STEP_ID, "stepType": {"enum": list(NEEDS)}}),
-        "Can be saved in a disabled definition, and is not run.",
+        "Can be saved in a disabled definition, but not run.",
     ),
     "DefinitionInput": open_object_of(
         {"trigger": one_of(Trigger), "definition": open_object_of(_DEFINITION)},
@@ -102,7 +104,9 @@ INPUTS: Json = {
         status={**one_of(Status), "default": "disabled"},
     ),
     "Command": open_object_of({"status": one_of(Command)}),
-    "Context": _told(OBJECT, "What becomes the workflow's `data`."),
-    "Payload": _told({}, "Any JSON; an object becomes the workflows' `data`, else it is `data.payload`."),
+    "Context": _described(OBJECT, "The workflow's `data`."),
+    "Payload": _described(
+        {}, "Any JSON value. An object becomes the workflows' `data`; other values become `data.payload`."
+    ),
 }
-"""Every shape by its name."""
+"""The schemas by name."""

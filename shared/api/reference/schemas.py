@@ -1,4 +1,4 @@
-"""JSON Schemas for the OpenAPI documents: those of answers, derived from their types, and helpers for the others."""
+"""JSON Schemas for the OpenAPI documents: derived from the types of answers, or written with helpers."""
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -75,6 +75,7 @@ class AnswerSchemas:
 
     def schema_of(self, declared: Any) -> Json:  # noqa: ANN401 - any type
         """Return a reference to the schema of a type if it has a name, else the schema."""
+        # A list is written in place even if an answer with the same type has a name.
         is_named = declared in self._names and get_origin(declared) is not list
         return ref(self._names[declared]) if is_named else self._schema(declared)
 

@@ -158,8 +158,8 @@ class TestOurFailures:
     @pytest.mark.parametrize(
         ("error", "message"),
         [
-            (ContentionError("inside"), "It is changing too fast; nothing was changed, try again."),
-            (OverloadedError("inside"), "Too much is asked at once; try again."),
+            (ContentionError("inside"), "Too many concurrent changes; nothing was changed, retry later."),
+            (OverloadedError("inside"), "Too many requests; retry later."),
         ],
     )
     def test_what_needs_patience(
@@ -193,7 +193,7 @@ class TestOurFailures:
             more={"audit-comment": "x" * 1001},
         )
 
-        assert found == (400, 1000, "Audit-Comment takes at most 1000 characters.")
+        assert found == (400, 1000, "Audit-Comment must have at most 1000 characters.")
 
 
 class TestDefinitionsThatChangeMeanwhile:

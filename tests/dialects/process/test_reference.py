@@ -10,8 +10,8 @@ import pytest
 
 from shared.api.http.pages import PAGES
 from shared.api.http.route import Route
+from shared.api.process.render import MESSAGES as SENTENCES
 from shared.api.process.render import SEEN
-from shared.api.process.render import TOLD as SENTENCES
 from shared.api.process.routes import ROUTES
 from shared.api.process.schemas import FIELDS
 from shared.api.reference.docs_page import docs_page

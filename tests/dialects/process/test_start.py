@@ -114,7 +114,10 @@ class TestSentAgain:
     def test_a_key_that_is_too_long(self, process: ProcessClient) -> None:
         status, answer = self.started(process, {"idempotency-key": "k" * 256})
 
-        assert (status, answer) == (400, {"message": "Invalid Idempotency-Key: takes 1 to 255 characters"})
+        assert (status, answer) == (
+            400,
+            {"message": "Invalid Idempotency-Key: must have 1 to 255 characters"},
+        )
 
 
 class TestValues:
