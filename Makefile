@@ -120,12 +120,14 @@ build-%: $(LIBRARIES).ready
 	@cp -R $(folder) "$(ARTIFACTS_DIR)/functions"
 	@cp -R shared "$(ARTIFACTS_DIR)"
 	@$(reference)
+	@rm -rf "$(ARTIFACTS_DIR)/shared/api/reference"
 	@test -z "$(CONTROLLERS_FROM)" || cp -R "$(CONTROLLERS_FROM)/." "$(ARTIFACTS_DIR)"
 	@cd "$(ARTIFACTS_DIR)" && find functions shared -type d -name __pycache__ -prune -exec rm -rf {} +
 	@$(compile)
 	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)"
 
-# The reference pages of a dialect, made from its routes at build time, because a cold start has no time for it.
+# The reference pages of a dialect, made from its routes at build time, because a cold start has no time for it. What
+# makes them is not in the artifact.
 APIS := $(addprefix build-,CoreApi AutomationApi OrdersApi ProcessApi)
 $(APIS): reference = $(BIN)/python -m dev.openapi $(patsubst functions/%_api,%,$(folder)) "$(ARTIFACTS_DIR)/$(folder)"
 $(APIS): $(READY)

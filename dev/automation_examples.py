@@ -1,7 +1,7 @@
 """Plays the example requests of the automation dialect's OpenAPI document and writes them down with their answers.
 
-``python -m dev.automation_examples`` writes ``shared/api/automation/examples.json``. A test plays them again and
-compares. The engine runs in memory with a fixed clock and counted ids.
+``python -m dev.automation_examples`` writes ``shared/api/reference/examples/automation.json``. A test plays
+them again and compares. The engine runs in memory with a fixed clock and counted ids.
 """
 
 import json
@@ -16,10 +16,10 @@ from dev.examples import ACCOUNT, DEPLOYMENT, NOON, ROOT, Ids
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher
 from shared.api.automation.dialect import AUTOMATION
-from shared.api.automation.openapi import EXAMPLES_FILE
 from shared.api.automation.routes import ROUTES
 from shared.api.http.gateway import answer
 from shared.api.http.request import Incoming
+from shared.api.reference.automation import EXAMPLES_FILE
 from shared.application.runner.loop import run_due_events
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import InstanceSid

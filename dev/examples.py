@@ -1,7 +1,7 @@
 """Plays the example requests of the OpenAPI document and writes them down with their answers.
 
-``python -m dev.examples`` writes ``shared/api/core/examples.json``. A test plays them again and compares. The engine
-runs in memory with a fixed clock and counted ids, so the result is always the same.
+``python -m dev.examples`` writes ``shared/api/reference/examples/core.json``. A test plays them
+again and compares. The engine runs in memory with a fixed clock and counted ids, so the result is always the same.
 """
 
 import base64
@@ -17,11 +17,11 @@ from typing import Any
 from dev.memory.world import ManualClock, MemoryPorts, SequentialIds
 from shared.adapters.crypto import SecretHasher
 from shared.api.core.dialect import CORE
-from shared.api.core.openapi import EXAMPLES_FILE
 from shared.api.core.routes import ROUTES
 from shared.api.http.gateway import answer
 from shared.api.http.request import Deployment, Incoming
 from shared.api.http.route import Route
+from shared.api.reference.core import EXAMPLES_FILE
 from shared.application.runner.loop import run_due_events
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId, InstanceSid

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from shared.api.http.pages import PAGES
-from shared.api.reference.build import made
+from shared.api.reference.build import page_text
 
 
 def main(dialect: str, folder: Path) -> int:
     """Write every page of the reference."""
     for page in PAGES[dialect]:
-        (folder / page.file).write_text(made(dialect, page.file), encoding="utf-8")
+        (folder / page.file).write_text(page_text(dialect, page.file), encoding="utf-8")
     return 0
 
 

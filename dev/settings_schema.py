@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shared.api.core.openapi import document
-from shared.api.core.openapi_settings import settings_schemas
+from shared.api.reference.core import document
+from shared.api.reference.settings import settings_schemas
 
 STRATEGY = "CreateStrategy"
 

@@ -1,1 +1,1 @@
-"""The automation api function."""
+"""The Lambda function of the automation dialect."""

@@ -1,1 +1,1 @@
-"""The core api function."""
+"""The Lambda function of the core dialect."""

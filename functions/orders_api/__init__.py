@@ -1,1 +1,1 @@
-"""The orders dialect over HTTP."""
+"""The Lambda function of the orders dialect."""

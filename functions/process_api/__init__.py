@@ -1,1 +1,1 @@
-"""The process api function."""
+"""The Lambda function of the process dialect."""

@@ -1,1 +1,1 @@
-"""The wire: requests in, replies out. Foreign words stop here."""
+"""HTTP in, domain calls out. The words of a wire contract stay in its dialect's package."""

@@ -4,6 +4,7 @@ Source: contracts/core.md, Q1 to Q3 and section 5; design section 3, item 3.
 """
 
 from dataclasses import replace
+from typing import Final, Literal
 
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError
@@ -13,10 +14,11 @@ from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Actor, audit_entry
 from shared.domain.strategy.model import StrategyHead
 
-ACTIVE, PAUSED = "active", "paused"
+ACTIVE: Final = "active"
+PAUSED: Final = "paused"
 
 
-def queue_state(ports: Ports, account: AccountId) -> str:
+def queue_state(ports: Ports, account: AccountId) -> Literal["active", "paused"]:
     """Return ``active`` or ``paused``."""
     return PAUSED if ports.access.queue_paused(account) else ACTIVE
 

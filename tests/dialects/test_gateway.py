@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 import pytest
 
+from shared.api.automation.answers import Code
 from shared.api.automation.dialect import AUTOMATION
 from shared.api.automation.errors import REFUSALS as AUTOMATION_REFUSALS
-from shared.api.automation.errors import Code
 from shared.api.core.dialect import CORE
 from shared.api.core.errors import REFUSALS as CORE_REFUSALS
 from shared.api.http.errors import (
@@ -57,7 +57,7 @@ class TestErrors:
             ForbiddenError(VIEWER, CORE.routes[0]),
             InvalidQueryError(PROBLEMS),
             InvalidBodyError(PROBLEMS),
-            InvalidHeaderError("Idempotency-Key", "takes 1 to 255 characters"),
+            InvalidHeaderError("Idempotency-Key", "must have 1 to 255 characters"),
             InvalidInputError(PROBLEMS),
             OverloadedError(),
         ],

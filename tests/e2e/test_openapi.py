@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dev.client import KEY, Api, Processes, example
-from shared.api.core.openapi import document
+from shared.api.reference.core import document
 
 pytestmark = pytest.mark.timeout(500)
 

@@ -13,7 +13,7 @@ from dev.artifacts import size
 from dev.packages import HERE
 from dev.template import Function, Template
 from shared.api.http.pages import PAGES
-from shared.api.reference.build import made
+from shared.api.reference.build import page_text
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Template(ROOT / "template.yaml", {"SettingsKeyArn": "arn:key", "Pepper": "p" * 32})
@@ -130,7 +130,11 @@ class TestEachArtifact:
             return
         for file, paths in found.items():
             assert paths == [artifact / "functions" / own / file]
-            assert paths[0].read_text(encoding="utf-8") == made(dialect, file)
+            assert paths[0].read_text(encoding="utf-8") == page_text(dialect, file)
+
+    def test_the_modules_that_make_the_reference_are_not_in_it(self, artifact: Path) -> None:
+        assert (artifact / "shared" / "api" / "http").is_dir()
+        assert not (artifact / "shared" / "api" / "reference").exists()
 
     def test_the_libraries_are_those_of_the_lock(self, artifact: Path) -> None:
         locked = set(NAME.findall((ROOT / "requirements" / "runtime.txt").read_text()))

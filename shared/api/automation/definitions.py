@@ -1,14 +1,15 @@
-"""The operations on workflow definitions. Source: contracts/automation.md, A.1 rows 1 to 5."""
+"""Operations on workflow definitions. Source: contracts/automation.md, A.1 rows 1 to 5."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from shared.api.automation.documents import Document, Status, labels_of, told
+from shared.api.automation.answers import DefinitionShape, DefinitionsShape
+from shared.api.automation.documents import Document, Status, engine_problems, labels_of
 from shared.api.automation.errors import not_found
 from shared.api.automation.named import own_definition
-from shared.api.automation.render import Shape, definition_shape, page
+from shared.api.automation.render import definition_shape, page
 from shared.api.automation.schemas import PageQuery, VersionQuery
 from shared.api.automation.versions import (
     FOLDER,
@@ -38,15 +39,15 @@ from shared.domain.strategy.model import StrategyHead
 _TOGETHER = 100
 
 
-def list_definitions(request: Request, query: PageQuery) -> Answer:
-    """The definitions whose latest version is enabled, youngest first."""
+def list_definitions(request: Request, query: PageQuery) -> Answer[DefinitionsShape]:
+    """List the definitions whose latest version is enabled, youngest first."""
     enabled = (head for head in definitions_of(request) if head.labels.get("status") == Status.ENABLED)
     shown = islice(enabled, query.offset, query.offset + query.limit)
     return Answer(body=page([_shape(request, head, latest_version(head)) for head in shown]))
 
 
-def post_definition(request: Request, body: Document) -> Answer:
-    """Create a definition, version 1."""
+def post_definition(request: Request, body: Document) -> Answer[DefinitionShape]:
+    """Create a definition with version 1."""
     asked = request.repeatable("definition")
     account = request.principal.account_id
     definition_id = (
@@ -54,7 +55,7 @@ def post_definition(request: Request, body: Document) -> Answer:
         if asked is None
         else sid_of_request(account, "definition", asked.key)
     )
-    # The strategy's sid is derived from the definition's id, so that it is found by it also once it is deleted.
+    # The strategy's sid is derived from the definition's id, so that the id leads to it even after its deletion.
     known_by = Repeatable(
         key=definition_id, body_hash=request.hasher.hash("definition") if asked is None else asked.body_hash
     )
@@ -74,12 +75,12 @@ def post_definition(request: Request, body: Document) -> Answer:
             request.ports, request.hasher, new, environment=request.deployment.environment
         )
     except InvalidInputError as error:
-        raise told(error, body.settings) from error
+        raise engine_problems(error, body.settings) from error
     return Answer(status=HTTPStatus.CREATED, body=_shape(request, head, 1))
 
 
-def get_definition(request: Request, definition_id: str, query: PageQuery) -> Answer:
-    """The versions of a definition, latest first; an empty list if there is no such definition."""
+def get_definition(request: Request, definition_id: str, query: PageQuery) -> Answer[DefinitionsShape]:
+    """List the versions of a definition, latest first. The list is empty if the definition does not exist."""
     head = _own(request, definition_id)
     if head is None:
         return Answer(body=[])
@@ -87,8 +88,8 @@ def get_definition(request: Request, definition_id: str, query: PageQuery) -> An
     return Answer(body=page([_shape(request, head, version) for version in shown]))
 
 
-def put_definition(request: Request, definition_id: str, body: Document) -> Answer:
-    """Create a version of a definition; workflows that run stay on their version."""
+def put_definition(request: Request, definition_id: str, body: Document) -> Answer[DefinitionShape]:
+    """Create a version of a definition. Workflows that run stay on their version."""
     for _ in range(MAX_RACES):
         head = _own(request, definition_id)
         if head is None:
@@ -96,32 +97,34 @@ def put_definition(request: Request, definition_id: str, body: Document) -> Answ
         try:
             after = _replaced(request, head, body)
         except ChangedMeanwhileError:
-            continue  # another version was saved meanwhile: this one comes after it
+            continue  # a concurrent request has saved a version; this one must come after it
         return Answer(body=_shape(request, after, after.version))
     raise ContentionError(f"definition {definition_id} changed {MAX_RACES} times under one request")
 
 
-def delete_definition(request: Request, definition_id: str, query: VersionQuery) -> Answer:
-    """Delete a definition or one version of it, and terminate its workflows; many of them in the background."""
+def delete_definition(request: Request, definition_id: str, query: VersionQuery) -> Answer[None]:
+    """Delete a definition or one version of it, and terminate its workflows; if there are many, in the background."""
     version, actor = query.version, request.actor
     head = own_definition(request, definition_id)
     if head is None:
         raise not_found(f"Definition {definition_id}")
     gone = versions_deleted(head)
     if head.deleted_at is not None or (version is not None and version in gone):
+        # An earlier deletion may have been cut off before it terminated all workflows.
         _retire(
             request, head, version if head.deleted_at is None else None, actor=actor
         )  # it may have been cut off
         raise not_found(f"Definition {definition_id}")
     if version is not None and version > head.version:
         raise not_found(f"Definition {definition_id} version {version}")
+    # A definition without versions is deleted as a whole.
     is_last = version is not None and len(gone) + 1 == head.version
     _retire(request, head, None if is_last else version, actor=actor)
-    return Answer(status=HTTPStatus.ACCEPTED)
+    return Answer(body=None, status=HTTPStatus.ACCEPTED)
 
 
 def definitions_of(request: Request) -> Iterator[StrategyHead]:
-    """The definitions of the caller's account, youngest first."""
+    """Yield the definitions of the caller's account, youngest first."""
     before: PageKey | None = None
     account = request.principal.account_id
     while heads := request.ports.strategies.of_account(account, before=before, limit=_TOGETHER):
@@ -139,6 +142,7 @@ def _retire(request: Request, head: StrategyHead, version: int | None, *, actor:
         retire_strategy(request.ports, head, by=actor)
         return
     gone = versions_deleted(head) | {version}
+    # The labels must describe the latest version that is left, because triggers read only them.
     latest = next(number for number in range(head.version, 0, -1) if number not in gone)
     labels = with_versions_deleted(labels_of(_source(request, head, latest)), gone)
     retire_version(request.ports, head, version, labels=labels, by=actor)
@@ -159,7 +163,7 @@ def _replaced(request: Request, head: StrategyHead, document: Document) -> Strat
             environment=request.deployment.environment,
         )
     except InvalidInputError as error:
-        raise told(error, document.settings) from error
+        raise engine_problems(error, document.settings) from error
 
 
 def _versions(request: Request, head: StrategyHead) -> Iterator[int]:
@@ -169,7 +173,7 @@ def _versions(request: Request, head: StrategyHead) -> Iterator[int]:
         before = some[-1].version
 
 
-def _shape(request: Request, head: StrategyHead, version: int) -> Shape:
+def _shape(request: Request, head: StrategyHead, version: int) -> DefinitionShape:
     return definition_shape(head, version, _source(request, head, version))
 
 

@@ -1,4 +1,4 @@
-"""The automation dialect, as the gateway serves it."""
+"""The automation dialect as the gateway serves it."""
 
 from shared.api.automation.errors import ERRORS
 from shared.api.automation.named import find

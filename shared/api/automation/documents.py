@@ -1,4 +1,4 @@
-"""A workflow definition as it is sent, read and checked, and what becomes of it.
+"""Workflow definitions: read, check, and translate into settings of a strategy.
 
 Source: contracts/automation.md A.2 and A.4.
 """
@@ -18,13 +18,13 @@ Json = Any
 MAX_NAME_CHARACTERS = 255
 MAX_SUBACCOUNT_CHARACTERS = 100
 MAX_STORED_BYTES = 240 * 1024
-"""What a definition and the settings made of it may take together, as JSON: they are one item of the store."""
+"""The maximum size of a definition with its settings as JSON, because both are in one item of 400 KB at most."""
 
 _STEP = re.compile(r"/settings/tasks/0/steps/([0-9]+)(/.*)?")
 
 
 class Trigger(StrEnum):
-    """What starts workflows of a definition."""
+    """The event that starts workflows of a definition."""
 
     INBOUND_SMS = "inbound_sms"
     INBOUND_CHAT_APPS = "inbound_chat_apps"
@@ -32,19 +32,19 @@ class Trigger(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether its trigger starts them."""
+    """Whether the trigger starts workflows."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
 
 
 class InvalidDefinitionError(Exception):
-    """What was sent is no definition. Its message tells every problem, a line each or more."""
+    """A definition is invalid. The message has a line or more for each problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A definition that can be saved. source: as it was sent. settings: of the strategy that runs it."""
+    """A valid definition: its ``source`` as sent, and the ``settings`` of the strategy that runs it."""
 
     name: str
     source: Mapping[str, Json]
@@ -52,13 +52,13 @@ class Document:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What is asked of it without reading it."""
+        """The labels of the strategy, by which definitions are found without reading them."""
         return labels_of(self.source)
 
 
 def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
-    """A definition as it was sent. Raises: InvalidDefinitionError."""
-    problems = ["A NUL character is not text."] if _holds_nul(body) else []
+    """Return a definition. Raises: InvalidDefinitionError: with every problem."""
+    problems = ["NUL characters are not allowed."] if _holds_nul(body) else []
     trigger, status = _trigger(body, problems), _status(body, problems)
     _check_sub_account(body, problems)
     definition = body.get("definition")
@@ -77,13 +77,13 @@ def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     settings = flow.settings()
     if json_size(dict(body)) + json_size(settings) > MAX_STORED_BYTES:
         raise InvalidDefinitionError(
-            f"The definition takes more than {MAX_STORED_BYTES // 1024} KB as it is stored."
+            f"The definition must not be larger than {MAX_STORED_BYTES // 1024} KB as it is stored."
         )
     return Document(name=name, source=body, settings=settings)
 
 
 def labels_of(source: Mapping[str, Json]) -> dict[str, str]:
-    """The labels of a definition that was read."""
+    """Return the labels of a valid definition."""
     sub_account = _given_sub_account(source)
     return {
         "trigger": str(source["trigger"]),
@@ -92,12 +92,13 @@ def labels_of(source: Mapping[str, Json]) -> dict[str, str]:
     }
 
 
-def told(error: InvalidInputError, settings: Mapping[str, Json]) -> InvalidDefinitionError:
-    """What the engine has against the settings made of a definition, in the words of its steps."""
-    return InvalidDefinitionError("\n".join(dict.fromkeys(_told(one, settings) for one in error.problems)))
+def engine_problems(error: InvalidInputError, settings: Mapping[str, Json]) -> InvalidDefinitionError:
+    """Return the engine's problems with the settings of a definition, each by the name of its step."""
+    lines = dict.fromkeys(_line(problem, settings) for problem in error.problems)
+    return InvalidDefinitionError("\n".join(lines))
 
 
-def _told(problem: Problem, settings: Mapping[str, Json]) -> str:
+def _line(problem: Problem, settings: Mapping[str, Json]) -> str:
     match = _STEP.fullmatch(problem.pointer)
     caret = "" if problem.caret is None else f":\n{problem.caret}"
     if match is None:
@@ -107,7 +108,7 @@ def _told(problem: Problem, settings: Mapping[str, Json]) -> str:
 
 
 def _holds_nul(value: Json) -> bool:
-    """Whether some text in it would be cut off by what evaluates scripts."""
+    """Return whether a text has a NUL character, at which the CEL library would cut it off."""
     if isinstance(value, Mapping):
         return any(_holds_nul(name) or _holds_nul(member) for name, member in value.items())
     if isinstance(value, list):
@@ -119,8 +120,8 @@ def _trigger(body: Mapping[str, Json], problems: list[str]) -> Trigger | None:
     given = body.get("trigger")
     if given is not None and given in list(Trigger):
         return Trigger(given)
-    told_ = "is required" if given is None else f"must be one of {', '.join(Trigger)}"
-    problems.append(f"Trigger {told_}.")
+    rule = "is required" if given is None else f"must be one of {', '.join(Trigger)}"
+    problems.append(f"Trigger {rule}.")
     return None
 
 
@@ -135,23 +136,23 @@ def _status(body: Mapping[str, Json], problems: list[str]) -> Status | None:
 
 
 def _check_sub_account(body: Mapping[str, Json], problems: list[str]) -> None:
-    """Both spellings are the vendor's own."""
+    """Check both spellings, which the vendor's documents have."""
     for name in ("subAccountId", "subaccountId"):
         given = body.get(name)
         if given is not None and (
             not isinstance(given, str) or not 1 <= len(given) <= MAX_SUBACCOUNT_CHARACTERS
         ):
-            problems.append(f"{name} must be a text of 1 to {MAX_SUBACCOUNT_CHARACTERS} characters.")
+            problems.append(f"{name} must be a string of 1 to {MAX_SUBACCOUNT_CHARACTERS} characters.")
             return
-    one, other = body.get("subAccountId"), body.get("subaccountId")
-    if one is not None and other is not None and one != other:
-        problems.append("subAccountId and subaccountId name two subaccounts.")
+    first, second = body.get("subAccountId"), body.get("subaccountId")
+    if first is not None and second is not None and first != second:
+        problems.append("subAccountId and subaccountId must not differ.")
 
 
 def _given_sub_account(body: Mapping[str, Json]) -> str | None:
     given = body.get("subAccountId")
-    found = body.get("subaccountId") if given is None else given
-    return None if found is None else str(found)
+    sub_account = body.get("subaccountId") if given is None else given
+    return None if sub_account is None else str(sub_account)
 
 
 def _name(definition: Mapping[str, Json], problems: list[str]) -> str:
@@ -159,16 +160,14 @@ def _name(definition: Mapping[str, Json], problems: list[str]) -> str:
     if name is None or name == "":
         problems.append("Workflow name is required.")
     elif not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS:
-        problems.append(f"Workflow name must be a text of at most {MAX_NAME_CHARACTERS} characters.")
+        problems.append(f"Workflow name must be a string of at most {MAX_NAME_CHARACTERS} characters.")
     else:
         return name
     return ""
 
 
 def _unable(trigger: Trigger | None) -> list[str]:
-    """What cannot start a workflow here."""
+    """Return the problem of a trigger that the engine has no source for."""
     if trigger in (None, Trigger.HTTP_REQUEST):
         return []
-    return [
-        f"Trigger '{trigger}' needs a telephone network: there is none here; the definition cannot be enabled."
-    ]
+    return [f"Trigger '{trigger}' needs a telephone network, which is not available; save it as disabled."]

@@ -1,4 +1,4 @@
-"""How long a Wait waits and a WaitForReply at most: ``d.HH:mm:ss``, ``HH:mm:ss``, or a whole number of days.
+"""The durations of Wait and WaitForReply: ``d.HH:mm:ss``, ``HH:mm:ss``, or a whole number of days.
 
 Source: contracts/automation.md A.2.
 """
@@ -16,16 +16,17 @@ _HOURS, _SIXTY = 24, 60
 
 
 class DurationError(ValueError):
-    """A text that is no duration, or one that cannot be waited for."""
+    """A text that is not a duration, or a duration that is too long."""
 
 
 def duration(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
-    """A duration as a distance of the engine, in the largest unit that tells it exactly. Raises: DurationError."""
+    """Return a duration as the engine's settings have it. Raises: DurationError."""
     seconds = _seconds(value)
+    # The engine has one unit per duration, so take the largest one that divides it.
     unit = next(unit for unit, length in _IN_SECONDS.items() if seconds % length == 0)
     amount = seconds // _IN_SECONDS[unit]
     if amount > MAX_AMOUNT:
-        raise DurationError(f"cannot be {value!r}: at most {MAX_AMOUNT} {unit.value} are waited for")
+        raise DurationError(f"must be at most {MAX_AMOUNT} {unit.value}, not {value!r}")
     return {"unit": unit.value, "amount": amount}
 
 

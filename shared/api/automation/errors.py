@@ -1,11 +1,10 @@
-"""The automation dialect's refusals. Source: contracts/automation.md A.4 and A.7."""
+"""The errors of the automation dialect. Source: contracts/automation.md A.4 and A.7."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import IntEnum
 from http import HTTPStatus
-from typing import Any
 
+from shared.api.automation.answers import Code, ErrorShape
 from shared.api.automation.documents import InvalidDefinitionError
 from shared.api.http.errors import (
     ApiError,
@@ -31,29 +30,17 @@ from shared.domain.instance.verdict import RefusalRule
 _NO_ACCOUNT = AccountId("")
 
 
-class Code(IntEnum):
-    """The codes of the platform that are used here."""
-
-    INVALID_PARAMETER = 1000
-    OUT_OF_RANGE = 1010
-    UNAUTHORIZED = 1200
-    FORBIDDEN = 1201
-    NOT_FOUND = 1300
-    INTERNAL = 2000
-    INVALID_DEFINITION = 5001
-
-
 class AutomationError(ApiError):
-    """A refusal in the automation dialect's shape, with its code."""
+    """A refusal as the automation dialect answers it, with its code."""
 
     def __init__(self, status: HTTPStatus, code: Code, message: str) -> None:
         super().__init__(status, message)
         self.code = code
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
+    def body(self, occurrence: Occurrence) -> ErrorShape:
         """Return ``{code, message, errorId, timestamp}``."""
         return {
-            "code": int(self.code),
+            "code": self.code,
             "message": self.message,
             "errorId": occurrence.error_id,
             "timestamp": timestamp(occurrence.at),
@@ -61,22 +48,22 @@ class AutomationError(ApiError):
 
 
 def invalid(message: str) -> AutomationError:
-    """400 for an invalid parameter or body."""
+    """Return 400 for an invalid parameter or body."""
     return AutomationError(HTTPStatus.BAD_REQUEST, Code.INVALID_PARAMETER, message)
 
 
 def too_much(message: str) -> AutomationError:
-    """400 for more than can be answered."""
+    """Return 400 for a result that is too large for an answer."""
     return AutomationError(HTTPStatus.BAD_REQUEST, Code.OUT_OF_RANGE, message)
 
 
 def not_found(what: str) -> AutomationError:
-    """404, the same for what does not exist and for what belongs to another account."""
+    """Return 404. Objects of other accounts are answered as if they did not exist."""
     return AutomationError(HTTPStatus.NOT_FOUND, Code.NOT_FOUND, f"{what} not found.")
 
 
 def error_id_of(request_id: str) -> str:
-    """Return the UUID of the error of a request; the log has the request's id too."""
+    """Return the UUID of a request's error. The log entry has it, and the request's id."""
     return sid_of_request(_NO_ACCOUNT, "error", request_id)
 
 
@@ -86,7 +73,7 @@ def timestamp(at: datetime) -> str:
 
 
 def refused_command(rule: RefusalRule, message: str) -> AutomationError:
-    """Return how a refused command is answered."""
+    """Return the answer to a refused command."""
     return AutomationError(*REFUSALS[rule], message)
 
 
@@ -96,7 +83,7 @@ def _invalid_query(error: InvalidQueryError) -> AutomationError:
 
 
 def _invalid_input(error: InvalidInputError) -> AutomationError:
-    """What a workflow is started with is wrong; its attributes are called ``data`` here."""
+    """Return the answer to an invalid start of a workflow. The dialect calls attributes ``data``."""
     listed = (
         f"{problem.pointer.replace('/attributes', '/data', 1) or '/'}: {problem.message}."
         for problem in error.problems
@@ -106,7 +93,9 @@ def _invalid_input(error: InvalidInputError) -> AutomationError:
 
 FORBIDDEN = AutomationError(HTTPStatus.FORBIDDEN, Code.FORBIDDEN, "Access forbidden")
 _BUSY = AutomationError(
-    HTTPStatus.TOO_MANY_REQUESTS, Code.INTERNAL, "It is changing too fast; nothing was changed, try again."
+    HTTPStatus.TOO_MANY_REQUESTS,
+    Code.INTERNAL,
+    "Too many concurrent changes; nothing was changed, retry later.",
 )
 
 ERRORS = ErrorTable(
@@ -117,7 +106,7 @@ ERRORS = ErrorTable(
         ),
         ForbiddenError: lambda _: FORBIDDEN,
         TooLargeError: lambda _: invalid(
-            f"Request is invalid. It takes more than {MAX_BODY_BYTES // 1024} KB."
+            f"Request is invalid. The body must not be larger than {MAX_BODY_BYTES // 1024} KB."
         ),
         InvalidQueryError: _invalid_query,
         InvalidBodyError: lambda _: invalid("Request is invalid."),
@@ -134,15 +123,15 @@ ERRORS = ErrorTable(
         ChangedMeanwhileError: lambda _: _BUSY,
         ContentionError: lambda _: _BUSY,
         OverloadedError: lambda _: AutomationError(
-            HTTPStatus.TOO_MANY_REQUESTS, Code.INTERNAL, "Too much is asked at once; try again."
+            HTTPStatus.TOO_MANY_REQUESTS, Code.INTERNAL, "Too many requests; retry later."
         ),
     },
     failure=AutomationError(HTTPStatus.INTERNAL_SERVER_ERROR, Code.INTERNAL, "Internal Error"),
     error_id=error_id_of,
 )
-"""How each error is answered."""
+"""The answer to each error."""
 
 REFUSALS: Mapping[RefusalRule, tuple[HTTPStatus, Code]] = dict.fromkeys(
     RefusalRule, (HTTPStatus.BAD_REQUEST, Code.INVALID_PARAMETER)
 )
-"""Status and code of a refused command: the vendor has one for all of them. Source: contracts/automation.md A.4."""
+"""Status and code of a refused command. The vendor has the same for all. Source: contracts/automation.md A.4."""

@@ -1,7 +1,7 @@
-"""The steps of a workflow definition as the one task of a strategy.
+"""Translate the steps of a workflow definition into the one task of a strategy.
 
-Each step is one step of the engine, of the same name, so that its history reads as the definition does. Nothing here
-runs anything: what comes out is settings, which the engine checks as it checks everybody's.
+Each step becomes one step of the engine with the same name, so that its history reads like the definition.
+The result is settings, which the engine checks like all others.
 Source: contracts/automation.md A.2; contracts/mapping.md D.5; docs/decisions/0025.
 """
 
@@ -24,9 +24,9 @@ NEEDS = {
     "VoiceMessage": "a telephone network",
     "WaitForDTMF": "a telephone network",
     "SendToConverse": "8x8 Converse",
-    "JumpTo": "a form that is published nowhere",
+    "JumpTo": "an undocumented feature",
 }
-"""The steps that can be saved and not be run, and what each of them would need."""
+"""Types of steps that can be saved but not run, with the thing each of them needs."""
 
 _MEMBERS = frozenset({"id", "stepType", "inputs", "outputs", "nextStepId", "selectNextStep"})
 _WAIT_INPUTS, _IF_INPUTS, _REPLY_INPUTS = (
@@ -40,9 +40,10 @@ _ANSWER = {"responseCode": "status", "reasonPhrase": "reason", "responseBody": "
 
 @dataclass(slots=True)
 class Flow:
-    """A definition's steps, read. steps: the engine's. problems: in sentences. unable: those it cannot run.
+    """The steps of a definition while they are read.
 
-    first: the step it begins with.
+    ``steps`` are the engine's, ``first`` is the initial step. ``problems`` are sentences; ``unable`` has those about
+    steps that cannot run, which matter only if the definition is enabled.
     """
 
     environment: str
@@ -55,20 +56,18 @@ class Flow:
     _ids: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Its calls share its scripts."""
+        # Calls and other steps share the numbers of uuid() calls, so they share the scripts.
         self.http = HttpSteps(self.scripts, self.environment)
 
     def read(self, steps: Json) -> "Flow":
-        """Itself with all steps read, those inside others too."""
+        """Read all steps, including those inside others, and return this flow."""
         self.first = self.sequence(steps, "Workflow steps")
         return self
 
     def settings(self) -> dict[str, Json]:
-        """The settings of a strategy that runs it, once: when is for each instance to say.
-
-        The calendar is there because every strategy has one; an instance made elsewhere without a schedule of its own
-        comes to its second cycle in a hundred years.
-        """
+        """Return the settings of a strategy that runs the steps. Each workflow has its own schedule."""
+        # Every strategy needs a calendar. An instance that another dialect starts without a schedule of its own would
+        # reach its second cycle in a hundred years.
         century = {"unit": "years", "amount": 100}
         return {
             "schedule": {"calendars": [{"key": "main", "task": "main", "scheduleAfter": century}]},
@@ -78,14 +77,14 @@ class Flow:
         }
 
     def sequence(self, steps: Json, what: str) -> str:
-        """The steps of a list, which lead to each other only; the id of the first."""
+        """Read a list of steps, which may lead only to each other, and return the id of the first."""
         if not isinstance(steps, list) or not steps:
             self.problems.append(
                 f"{what} are required." if steps in (None, []) else f"{what} must be a list."
             )
             return ""
         ids = [step.get("id") if isinstance(step, Mapping) else None for step in steps]
-        siblings = frozenset(one for one in ids if isinstance(one, str))
+        siblings = frozenset(step_id for step_id in ids if isinstance(step_id, str))
         for position, step in enumerate(steps):
             if isinstance(step, Mapping):
                 self._step(step, position, siblings)
@@ -97,35 +96,39 @@ class Flow:
         key, kind = step.get("id"), step.get("stepType")
         if not isinstance(key, str) or not 1 <= len(key) <= MAX_ID_CHARACTERS:
             self.problems.append(
-                f"Step {position + 1}: id is required, a text of at most {MAX_ID_CHARACTERS} characters."
+                f"Step {position + 1}: id is required and must have at most {MAX_ID_CHARACTERS} characters."
             )
             return
         if key in self._ids:
-            self.problems.append(f"Step '{key}': there is another step of that id.")
+            self.problems.append(f"Step '{key}': the id is not unique.")
         self._ids.add(key)
         if isinstance(kind, str) and kind in NEEDS:
-            self._unable(_OneStep(self, key, step, siblings), kind)
+            self._unable(_StepReader(self, key, step, siblings), kind)
         elif isinstance(kind, str) and kind in _KINDS:
-            one = _OneStep(self, key, step, siblings)
-            one.refuse_unknown(_MEMBERS | {"do"} if kind == "If" else _MEMBERS, step, "")
-            self.steps.append(_KINDS[kind](one))
+            reader = _StepReader(self, key, step, siblings)
+            reader.refuse_unknown(_MEMBERS | {"do"} if kind == "If" else _MEMBERS, step, "")
+            self.steps.append(_KINDS[kind](reader))
         else:
-            told = "stepType is required" if kind is None else f"there is no stepType {kind!r}"
-            self.problems.append(f"Step '{key}': {told}.")
+            rule = "stepType is required" if kind is None else f"unknown stepType {kind!r}"
+            self.problems.append(f"Step '{key}': {rule}.")
 
-    def _unable(self, one: "_OneStep", kind: str) -> None:
-        """A step that cannot be run: it fails where it is come to, and says why."""
-        why = f"Step '{one.key}' is of type {kind}, which needs {NEEDS[kind]}: there is none here"
-        self.unable.append(f"{why}; it can be saved in a disabled definition only.")
-        scope = Scope(members={}, others=f"stack[{literal(one.key)}].response")
-        one.outputs(scope)
+    def _unable(self, reader: "_StepReader", kind: str) -> None:
+        """Add a step that cannot be run. If a workflow of a disabled definition reaches it, it fails and says why."""
+        why = f"Step '{reader.key}' of type {kind} needs {NEEDS[kind]}, which is not available"
+        self.unable.append(f"{why}; it can only be saved in a disabled definition.")
+        scope = Scope(members={}, others=f"stack[{literal(reader.key)}].response")
+        reader.outputs(scope)
         self.steps.append(
-            {"key": one.key, "controllerCallback": f'{{"fail": {literal(why)}}}', **one.ways(scope)}
+            {
+                "key": reader.key,
+                "controllerCallback": f'{{"fail": {literal(why)}}}',
+                **reader.next_steps(scope),
+            }
         )
 
 
 @dataclass(slots=True)
-class _OneStep:
+class _StepReader:
     """One step while it is read."""
 
     flow: Flow
@@ -133,18 +136,19 @@ class _OneStep:
     step: Step
     siblings: frozenset[str]
 
-    def problem(self, told: str) -> None:
-        """Note what is wrong with it."""
-        self.flow.problems.append(sentence(f"Step '{self.key}': {told}"))
+    def problem(self, text: str) -> None:
+        """Record a problem of the step."""
+        self.flow.problems.append(sentence(f"Step '{self.key}': {text}"))
 
     def refuse_unknown(self, known: frozenset[str], given: Mapping[str, Json], where: str) -> None:
-        """Note every member that is not known: a misspelt one would be passed over in silence."""
+        """Record a problem for each unknown member."""
+        # Otherwise a misspelled member would be ignored without a word.
         for name in given:
             if name not in known:
-                self.problem(f"{where}{name!r} is not known")
+                self.problem(f"{where}{name!r} is not a known field")
 
     def inputs(self, known: frozenset[str] | None = None) -> Mapping[str, Json]:
-        """Its inputs; nothing where they are none. known: None for whatever there is."""
+        """Return the inputs, empty if they are invalid. If ``known`` is not None, other inputs are refused."""
         inputs = self.step.get("inputs")
         if inputs is None:
             inputs = {}
@@ -156,29 +160,29 @@ class _OneStep:
         return inputs
 
     def outputs(self, scope: Scope) -> str | None:
-        """What it leaves in ``data``, as orders to the engine; None where there is nothing."""
+        """Return the directive that saves the outputs to ``data``, or None if there are none."""
         outputs = self.step.get("outputs")
         if outputs is None or outputs == {}:
             return None
         if not isinstance(outputs, Mapping):
             self.problem("outputs must be an object")
             return None
-        found = [f"{literal(name)}: {self._output(name, value, scope)}" for name, value in outputs.items()]
-        return f'{{"attributes": {{{", ".join(found)}}}}}'
+        members = [f"{literal(name)}: {self._output(name, value, scope)}" for name, value in outputs.items()]
+        return f'{{"attributes": {{{", ".join(members)}}}}}'
 
-    def ways(self, scope: Scope) -> dict[str, Json]:
-        """Where it leads: to its next step, or to all whose conditions hold, one after another."""
+    def next_steps(self, scope: Scope) -> dict[str, Json]:
+        """Return the next step, or rules for all steps whose conditions hold."""
         to, chosen = self.step.get("nextStepId"), self.step.get("selectNextStep")
         if to is not None and chosen is not None:
-            self.problem("nextStepId and selectNextStep do not go together")
+            self.problem("nextStepId and selectNextStep must not both be set")
         if chosen is None:
             return {} if to is None else {"nextStep": self._target("nextStepId", to)}
         if not isinstance(chosen, Mapping) or not chosen:
-            self.problem("selectNextStep must be an object of conditions by step ids")
+            self.problem("selectNextStep must be an object of conditions by step id")
             return {}
         defaults = [target for target, condition in chosen.items() if condition is None]
         if len(defaults) > 1:
-            self.problem(f"selectNextStep: {', '.join(map(repr, defaults))} cannot all be the default branch")
+            self.problem(f"selectNextStep: only one of {', '.join(map(repr, defaults))} can be the default")
         rules = [
             _rule(self._condition(f"selectNextStep {target!r}", condition, scope), target)
             for target, condition in chosen.items()
@@ -190,7 +194,7 @@ class _OneStep:
         return {**default, **({"everyRule": True, "nextStepRules": rules} if rules else {})}
 
     def duration(self, name: str, value: Json) -> dict[str, Json]:
-        """One of its inputs as a distance in time."""
+        """Return an input as a duration of the engine."""
         try:
             return duration(value)
         except DurationError as error:
@@ -198,13 +202,13 @@ class _OneStep:
             return {}
 
     def condition(self, name: str, value: Json) -> str:
-        """One of its inputs that says yes or no."""
+        """Return an input as a condition."""
         return self._condition(name, value, NO_STEP)
 
     def text(self, name: str, value: Json) -> None:
-        """Check one of its inputs that is a required text."""
+        """Check an input that must be a string."""
         if not isinstance(value, str) or not value:
-            self.problem(f"{name} is required, a text")
+            self.problem(f"{name} is required and must be a string")
             return
         try:
             self.flow.scripts.template(value)
@@ -213,9 +217,9 @@ class _OneStep:
 
     def _output(self, name: str, value: Json, scope: Scope) -> str:
         if not 1 <= len(name) <= MAX_ID_CHARACTERS:
-            self.problem(f"outputs: a name has 1 to {MAX_ID_CHARACTERS} characters")
+            self.problem(f"outputs: a name must have 1 to {MAX_ID_CHARACTERS} characters")
         if not isinstance(value, str):
-            self.problem(f"outputs.{name} must be a text")
+            self.problem(f"outputs.{name} must be a string")
             return "null"
         try:
             return self.flow.scripts.value(value, scope)
@@ -225,7 +229,7 @@ class _OneStep:
 
     def _condition(self, name: str, value: Json, scope: Scope) -> str:
         if not isinstance(value, str):
-            self.problem(f"{name} is required" if value is None else f"{name} must be a text")
+            self.problem(f"{name} is required" if value is None else f"{name} must be a string")
             return "false"
         try:
             return self.flow.scripts.condition(value, scope)
@@ -235,30 +239,31 @@ class _OneStep:
 
     def _target(self, name: str, target: Json) -> str:
         if not isinstance(target, str) or target not in self.siblings:
-            self.problem(f"{name}: there is no step {target!r} beside it")
+            self.problem(f"{name}: {target!r} is not a step of the same list")
         return str(target)
 
 
-def sentence(told: str) -> str:
-    """A problem with its full stop; one that ends by showing a place needs none."""
-    return told if told.endswith("^") else f"{told}."
+def sentence(text: str) -> str:
+    """Return a problem with a full stop, except after a line with a caret."""
+    return text if text.endswith("^") else f"{text}."
 
 
 def _rule(condition: str, target: str) -> dict[str, Json]:
     return {"if": "callback", "ifCallback": condition, "nextStep": target}
 
 
-def _http_request(one: _OneStep) -> dict[str, Json]:
-    """Every answer is one: the flow branches on its status. Where none comes the workflow ends, faulted."""
-    for told in one.flow.http.add(one.key, one.inputs()):
-        one.problem(told)
-    after = f"stack[{literal(one.key)}].response"
-    outputs = one.outputs(_members("response"))
+def _http_request(reader: _StepReader) -> dict[str, Json]:
+    # The vendor's steps branch on the status of a response, so every response is a success. Without a response the
+    # workflow fails.
+    for problem in reader.flow.http.add(reader.key, reader.inputs()):
+        reader.problem(problem)
+    after = f"stack[{literal(reader.key)}].response"
+    outputs = reader.outputs(_members("response"))
     return {
-        "key": one.key,
-        "action": one.key,
+        "key": reader.key,
+        "action": reader.key,
         **({} if outputs is None else {"controllerCallback": outputs}),
-        **one.ways(_members(after)),
+        **reader.next_steps(_members(after)),
     }
 
 
@@ -266,70 +271,72 @@ def _members(answer: str) -> Scope:
     return Scope(members={name: f"{answer}.{member}" for name, member in _ANSWER.items()})
 
 
-def _wait(one: _OneStep) -> dict[str, Json]:
-    delay = one.duration("duration", one.inputs(_WAIT_INPUTS).get("duration"))
-    outputs = one.outputs(NO_STEP)
+def _wait(reader: _StepReader) -> dict[str, Json]:
+    delay = reader.duration("duration", reader.inputs(_WAIT_INPUTS).get("duration"))
+    outputs = reader.outputs(NO_STEP)
     return {
-        "key": one.key,
+        "key": reader.key,
         "delay": delay,
         **({} if outputs is None else {"controllerCallback": outputs}),
-        **one.ways(NO_STEP),
+        **reader.next_steps(NO_STEP),
     }
 
 
-def _branch(one: _OneStep) -> dict[str, Json]:
-    if one.step.get("selectNextStep") is None:
-        one.problem("selectNextStep is required")
-    one.inputs(frozenset())
-    return {"key": one.key, "controllerCallback": one.outputs(NO_STEP) or "{}", **one.ways(NO_STEP)}
+def _branch(reader: _StepReader) -> dict[str, Json]:
+    if reader.step.get("selectNextStep") is None:
+        reader.problem("selectNextStep is required")
+    reader.inputs(frozenset())
+    return {
+        "key": reader.key,
+        "controllerCallback": reader.outputs(NO_STEP) or "{}",
+        **reader.next_steps(NO_STEP),
+    }
 
 
-def _if(one: _OneStep) -> dict[str, Json]:
-    """While its condition holds, each inner sequence is run and then what follows; else only what follows."""
-    condition = one.condition("condition", one.inputs(_IF_INPUTS).get("condition"))
-    if one.step.get("selectNextStep") is not None:
-        one.problem("selectNextStep is not for an If: its next step is nextStepId")
-    after = one.ways(NO_STEP).get("nextStep")
-    sequences = one.step.get("do")
+def _if(reader: _StepReader) -> dict[str, Json]:
+    """Return a step that runs each inner sequence if its condition holds, and then the next step in any case."""
+    condition = reader.condition("condition", reader.inputs(_IF_INPUTS).get("condition"))
+    if reader.step.get("selectNextStep") is not None:
+        reader.problem("selectNextStep is not allowed in an If; use nextStepId")
+    after = reader.next_steps(NO_STEP).get("nextStep")
+    sequences = reader.step.get("do")
     if not isinstance(sequences, list) or not sequences:
-        one.problem("do is required, a list of lists of steps")
+        reader.problem("do is required and must be a list of lists of steps")
         sequences = []
-    inner = [one.flow.sequence(steps, f"Step '{one.key}': the steps of do") for steps in sequences]
+    inner = [reader.flow.sequence(steps, f"Step '{reader.key}': the steps of do") for steps in sequences]
     targets = [*inner, *([] if after is None else [after])]
     return {
-        "key": one.key,
-        "controllerCallback": one.outputs(NO_STEP) or "{}",
+        "key": reader.key,
+        "controllerCallback": reader.outputs(NO_STEP) or "{}",
         "everyRule": True,
         "nextStepRules": [_rule(condition, target) for target in targets],
         **({} if after is None else {"nextStep": after}),
     }
 
 
-def _wait_for_reply(one: _OneStep) -> dict[str, Json]:
-    """It waits; a reply in time is ``step.reply``, else that is null and the flow goes on.
-
-    What an earlier reply has left under the names of its outputs goes before it waits. It passes over the lack of a
-    reply; over outputs that cannot be computed of one it must not. So its first rule, which never holds, cannot be
-    evaluated then: a text that is no number is no number.
-    """
-    inputs = one.inputs(_REPLY_INPUTS)
-    one.text("from", inputs.get("from"))
-    one.text("channel", inputs.get("channel"))
+def _wait_for_reply(reader: _StepReader) -> dict[str, Json]:
+    """Return a step that waits for a reply, which is then ``step.reply``. After the timeout, that is null."""
+    inputs = reader.inputs(_REPLY_INPUTS)
+    reader.text("from", inputs.get("from"))
+    reader.text("channel", inputs.get("channel"))
     timeout = inputs.get("timeout")
-    within = one.duration("timeout", _USUAL_TIMEOUT if timeout is None else timeout)
-    name = literal(one.key)
-    outputs = one.outputs(Scope(members={"reply": "response"}))
-    after = one.ways(Scope(members={"reply": f"(stack[{name}].success ? stack[{name}].response : null)"}))
+    within = reader.duration("timeout", _USUAL_TIMEOUT if timeout is None else timeout)
+    name = literal(reader.key)
+    outputs = reader.outputs(Scope(members={"reply": "response"}))
+    reply = f"(stack[{name}].success ? stack[{name}].response : null)"
+    after = reader.next_steps(Scope(members={"reply": reply}))
+    # The step is optional, so the flow continues without a reply. It must not continue if the outputs of a reply
+    # cannot be computed. The first rule never holds, but fails to evaluate in that case: int() of a message fails.
     broken = f"stack[{name}].error != null && !stack[{name}].inDoubt"
-    guard = _rule(f"{broken} && int(stack[{name}].error.message) == 0", after.get("nextStep", one.key))
+    guard = _rule(f"{broken} && int(stack[{name}].error.message) == 0", after.get("nextStep", reader.key))
     return {
-        "key": one.key,
+        "key": reader.key,
         "waitForAnswer": within,
         "optional": True,
         **(
             {}
             if outputs is None
-            else {"resumeControllerCallback": outputs, "controllerCallback": _cleared(one.step)}
+            else {"resumeControllerCallback": outputs, "controllerCallback": _cleared(reader.step)}
         ),
         **after,
         "everyRule": True,
@@ -338,10 +345,11 @@ def _wait_for_reply(one: _OneStep) -> dict[str, Json]:
 
 
 def _cleared(step: Step) -> str:
+    # Before it waits, the step removes the outputs of an earlier reply.
     return f'{{"attributes": {{{", ".join(f"{literal(name)}: null" for name in step["outputs"])}}}}}'
 
 
-_KINDS: Mapping[str, Callable[[_OneStep], dict[str, Json]]] = {
+_KINDS: Mapping[str, Callable[[_StepReader], dict[str, Json]]] = {
     "HttpRequest": _http_request,
     "Wait": _wait,
     "Branch": _branch,

@@ -1,30 +1,30 @@
-"""The operations that tell what scripts can use. Source: contracts/automation.md, A.1 rows 12 and 13."""
+"""Operations that describe scripts. Source: contracts/automation.md, A.1 rows 12 and 13."""
 
-from typing import Any
-
+from shared.api.automation.answers import FunctionsShape, Parameter, TimezonesShape
 from shared.api.automation.schemas import TimezonesQuery
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.expressions.windows_zones import WINDOWS_ZONES
 
 
-def list_timezones(_: Request, query: TimezonesQuery) -> Answer:
-    """The time zones by their Windows ids; with ``contains``, those with that text in id or name, in any case."""
+def list_timezones(_: Request, query: TimezonesQuery) -> Answer[TimezonesShape]:
+    """List the time zones by their Windows ids; with ``contains``, those with this text in id or name, in any case."""
+    # casefold() also matches letters that lower() keeps apart.
     part = query.contains.casefold()
-    found = [
+    zones: TimezonesShape = [
         {"id": zone.id, "name": zone.name}
         for zone in WINDOWS_ZONES
         if part in zone.id.casefold() or part in zone.name.casefold()
     ]
-    return Answer(body=found)
+    return Answer(body=zones)
 
 
-def list_functions(_: Request) -> Answer:
-    """The functions that scripts can call beside those of CEL."""
+def list_functions(_: Request) -> Answer[FunctionsShape]:
+    """List the functions that scripts can call in addition to those of CEL."""
     return Answer(body=FUNCTIONS)
 
 
-def _parameter(name: str, example: str, description: str) -> dict[str, Any]:
+def _parameter(name: str, example: str, description: str) -> Parameter:
     return {
         "name": name,
         "type": "string",
@@ -35,10 +35,10 @@ def _parameter(name: str, example: str, description: str) -> dict[str, Any]:
     }
 
 
-FUNCTIONS: list[dict[str, Any]] = [
+FUNCTIONS: FunctionsShape = [
     {
         "name": "isCountryCode",
-        "description": "Whether a telephone number in international form is of a country.",
+        "description": "Whether a telephone number in international form belongs to a country.",
         "parameters": [
             _parameter("phoneNumber", "+6512345678", "The number; blanks, dots and dashes do not count."),
             _parameter("countryCode", "SG", "Two letters of ISO 3166-1, in any case."),
@@ -62,7 +62,7 @@ FUNCTIONS: list[dict[str, Any]] = [
             _parameter(
                 "timeFrom",
                 "09:00:00",
-                "HH:mm:ss. Where it is later than timeTo, they span midnight.",
+                "HH:mm:ss. If it is later than timeTo, the range spans midnight.",
             ),
             _parameter("timeTo", "18:00:00", "HH:mm:ss."),
             _parameter("timezone", "Singapore Standard Time", "An id of /steps/timezones, or of IANA."),
@@ -71,26 +71,26 @@ FUNCTIONS: list[dict[str, Any]] = [
     },
     {
         "name": "stringContains",
-        "description": "Whether a text holds another.",
+        "description": "Whether a text contains another.",
         "parameters": [
             _parameter("source", "hello, world", "The text."),
-            _parameter("value", "wor", "What is looked for in it."),
+            _parameter("value", "wor", "The text to find."),
             {
                 "name": "ignoreCase",
                 "type": "boolean",
                 "required": False,
                 "default": False,
                 "example": True,
-                "description": "Whether upper and lower case are the same.",
+                "description": "Whether to ignore upper and lower case.",
             },
         ],
         "example": 'stringContains("hello, world", "wor", true)',
     },
     {
         "name": "uuid",
-        "description": "A UUID: another one at each place and each execution, the same when an execution is repeated.",
+        "description": "A UUID, different for each place and execution, the same if an execution is repeated.",
         "parameters": [],
         "example": "uuid()",
     },
 ]
-"""What each of them takes; its example is true, or a value, wherever it is tried."""
+"""The functions with their parameters. A test evaluates each example."""

@@ -1,7 +1,8 @@
-"""An HttpRequest step as the engine's service, method and action.
+"""Translate HttpRequest steps into services, methods and actions of the engine.
 
-The engine calls services it knows by their origin; so scheme and host of a URL are literal. Each part of the path
-that holds a script is a named part, which the engine fills percent-encoded: nothing from outside leads elsewhere.
+Services of the engine have fixed origins, so scheme and host of a URL must be literal. A part of the path with a
+script becomes a named part, which the engine fills percent-encoded. So no value can lead a call to another path or
+host.
 Source: contracts/automation.md A.2; docs/decisions/0025.
 """
 
@@ -18,17 +19,18 @@ Json = Any
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_TIMEOUT, USUAL_TIMEOUT = 300, 5
 
+# Stands for a script while a URL is split. No URL may contain it.
 _MARK = "\x01"
 _MARKED = re.compile(f"{_MARK}([0-9]+){_MARK}")
 _URL = re.compile(r"(https?://[^/?#]+)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
 _INPUTS = frozenset({"url", "method", "headers", "parameters", "body", "timeoutSeconds"})
-# Everything RFC 3986 allows in a path or query, and the percent sign of what is encoded already.
+# Everything RFC 3986 allows in a path or query, and the percent sign of parts that are encoded already.
 _SAFE = "%!$&'()*+,;=:@-._~/?[]"
 
 
 @dataclass(slots=True)
 class HttpSteps:
-    """The HttpRequest steps of one definition, told one after another. services: by their origin."""
+    """The HttpRequest steps of one definition. ``services`` are by origin."""
 
     scripts: Scripts
     environment: str
@@ -36,7 +38,7 @@ class HttpSteps:
     actions: list[dict[str, Json]] = field(default_factory=list)
 
     def add(self, key: str, inputs: Mapping[str, Json]) -> list[str]:
-        """Add the call of a step; what is wrong with its inputs."""
+        """Add the call of a step, and return the problems of its inputs."""
         reading = _Reading(self.scripts, inputs)
         origin, path = reading.url()
         action = {
@@ -64,8 +66,9 @@ class HttpSteps:
         return reading.problems
 
     def settings(self) -> dict[str, Json]:
-        """Services and actions. The engine wants one of each: where nothing is called, one that never is."""
+        """Return services and actions."""
         if not self.actions:
+            # Settings must have at least one of each, so a definition without calls gets one that no step uses.
             self.add("nothing", {"url": "https://localhost/", "method": "GET"})
         return {"services": list(self.services.values()), "actions": self.actions}
 
@@ -81,7 +84,10 @@ class HttpSteps:
 
 @dataclass(slots=True)
 class _Reading:
-    """The inputs of one step. attributes: of the named parts of its path. query: of its URL, where that has scripts."""
+    """The inputs of one step while they are read.
+
+    ``attributes`` fill the named parts of the path. ``query`` is that of the URL if it has scripts.
+    """
 
     scripts: Scripts
     inputs: Mapping[str, Json]
@@ -90,10 +96,10 @@ class _Reading:
     query: dict[str, str] = field(default_factory=dict)
 
     def url(self) -> tuple[str, str]:
-        """Origin and path; empty where they are wrong."""
+        """Return origin and path, empty if they are invalid."""
         url = self.inputs.get("url")
         if not isinstance(url, str) or not url:
-            self.problems.append("url is required" if url in (None, "") else "url must be a text")
+            self.problems.append("url is required" if url in (None, "") else "url must be a string")
             return "", ""
         try:
             return self._split(url)
@@ -102,26 +108,27 @@ class _Reading:
         return "", ""
 
     def method(self) -> str:
-        """The HTTP method."""
+        """Return the HTTP method in lower case."""
         method = self.inputs.get("method")
         if not isinstance(method, str) or method.upper() not in METHODS:
-            told = "is required" if method is None else f"must be one of {', '.join(METHODS)}"
-            self.problems.append(f"method {told}")
+            rule = "is required" if method is None else f"must be one of {', '.join(METHODS)}"
+            self.problems.append(f"method {rule}")
             return ""
         return method.lower()
 
     def timeout(self) -> int:
-        """Seconds."""
+        """Return the timeout in seconds."""
         seconds = self.inputs.get("timeoutSeconds")
         if seconds is None:
             return USUAL_TIMEOUT
+        # In Python, True is an int too.
         if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MAX_TIMEOUT:
-            self.problems.append(f"timeoutSeconds must be a whole number from 1 to {MAX_TIMEOUT}")
+            self.problems.append(f"timeoutSeconds must be an integer from 1 to {MAX_TIMEOUT}")
             return USUAL_TIMEOUT
         return seconds
 
     def texts(self, name: str) -> dict[str, str]:
-        """A map of texts with scripts in them; null leaves one out."""
+        """Return an object of templates. Members that are null are left out."""
         values = self.inputs.get(name)
         if values is None:
             return {}
@@ -131,15 +138,15 @@ class _Reading:
         return dict(self._texts(name, values))
 
     def params(self) -> dict[str, str]:
-        """The query, that of the URL too where it has scripts."""
+        """Return the query parameters, including those of the URL if its query has scripts."""
         given = self.texts("parameters")
         self.problems += [
-            f"parameters: {name!r} is in the url already" for name in given if name in self.query
+            f"parameters: {name!r} is already in the url" for name in given if name in self.query
         ]
         return self.query | given
 
     def body(self) -> dict[str, Json] | None:
-        """The body: an object with scripts in its texts."""
+        """Return the body, with templates for its texts."""
         body = self.inputs.get("body")
         if body is None or isinstance(body, Mapping):
             return None if body is None else {key: self._filled(value) for key, value in body.items()}
@@ -147,8 +154,9 @@ class _Reading:
         return None
 
     def finish(self) -> None:
-        """Note what nobody asked for."""
-        self.problems += [f"inputs: {name!r} is not known" for name in self.inputs if name not in _INPUTS]
+        """Record a problem for each unknown input."""
+        unknown = [name for name in self.inputs if name not in _INPUTS]
+        self.problems += [f"inputs: {name!r} is not a known field" for name in unknown]
 
     def _texts(self, name: str, values: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         for key, value in values.items():
@@ -159,7 +167,7 @@ class _Reading:
             elif isinstance(value, int | float):
                 yield key, str(value)
             elif value is not None:
-                self.problems.append(f"{name}.{key} must be a text")
+                self.problems.append(f"{name}.{key} must be a string")
 
     def _template(self, name: str, text: str) -> str:
         try:
@@ -177,7 +185,7 @@ class _Reading:
 
     def _split(self, url: str) -> tuple[str, str]:
         if _MARK in url:
-            raise ScriptError("holds a control character")
+            raise ScriptError("must not have a control character")
         scripts: list[str] = []
         marked = ""
         for part in parts_of(url):
@@ -188,12 +196,13 @@ class _Reading:
                 marked += part
         match = _URL.fullmatch(marked)
         if match is None or _MARK in match[1]:
-            raise ScriptError("must begin with http:// or https:// and a literal host, and have no fragment")
+            raise ScriptError("must begin with http:// or https:// and a literal host, without a fragment")
         path = "/".join(self._segment(segment, scripts) for segment in match[2].split("/")) or "/"
         return match[1], path + self._query(match[3], scripts)
 
     def _segment(self, segment: str, scripts: list[str]) -> str:
-        """A part of the path as the engine has it: literal, or named and filled at run time."""
+        """Return a segment of the path: literal, or a named part that is filled at run time."""
+        # The engine reads a segment that begins with a colon as a named part, even a literal one.
         if _MARK not in segment and not segment.startswith(":"):
             return quote(segment, safe=_SAFE)
         name = f"part-{len(self.attributes) + 1}"
@@ -201,22 +210,21 @@ class _Reading:
         return f":{name}"
 
     def _query(self, query: str | None, scripts: list[str]) -> str:
-        """The query that stays in the path; one with scripts in it is kept apart."""
+        """Return the query that stays in the path. A query with scripts goes to ``self.query`` instead."""
         if query is None or _MARK not in query:
             return "" if query is None else f"?{quote(query, safe=_SAFE)}"
         for pair in query.split("&"):
             name, _, value = pair.partition("=")
             key = unquote_plus(name)
             if _MARK in name or key in self.query:
-                raise ScriptError(
-                    "the names of a query with scripts in it are literal, and each is there once"
-                )
+                raise ScriptError("in a query with scripts, names must be literal and must not repeat")
             self.query[key] = self.scripts.template(_whole(value, scripts, unquote_plus))
         return ""
 
 
 def _whole(marked: str, scripts: list[str], decoded: Any) -> str:  # noqa: ANN401 - a function of urllib
-    """A part of a URL with its scripts back in it, and all else as it is before it is encoded."""
+    """Return a part of a URL with its scripts in place, and the rest decoded."""
+    # The engine encodes named parts, so the literal text in them must not be encoded already.
     pieces = _MARKED.split(marked)
     return "".join(scripts[int(piece)] if odd else decoded(piece) for piece, odd in _alternating(pieces))
 

@@ -1,11 +1,11 @@
-"""What the steps of a workflow came to, and what went wrong with it. Source: contracts/automation.md A.2 and A.3."""
+"""The executions of a workflow's steps, and its errors. Source: contracts/automation.md A.2 and A.3."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.api.automation.answers import ErrorsShape, StepLog, WorkflowError
 from shared.api.automation.errors import timestamp
-from shared.api.automation.render import Shape
 from shared.api.automation.statuses import StepStatus
 from shared.application.history import history_page
 from shared.application.ports import Ports
@@ -19,7 +19,7 @@ from shared.domain.instance.run import Intent, RunEnd, Then
 from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
 
 MAX_RUNS = 100
-"""The latest so many runs of a workflow are told; one of this dialect has one."""
+"""The maximum number of runs in an answer. A workflow that this dialect made has one."""
 
 STATUS_OF: Mapping[StepOutcome, StepStatus | None] = {
     StepOutcome.SUCCEEDED: StepStatus.COMPLETE,
@@ -31,7 +31,7 @@ STATUS_OF: Mapping[StepOutcome, StepStatus | None] = {
     StepOutcome.UNDER_WAY: StepStatus.RUNNING,
     StepOutcome.CUT_OFF: StepStatus.RUNNING,
 }
-"""The status of an execution; None where nothing was executed."""
+"""The status of an execution by the step's outcome; None if nothing was executed."""
 
 _UNDER_WAY = (StepStatus.RUNNING, StepStatus.WAITING_FOR_EVENT, StepStatus.PENDING, StepStatus.SLEEPING)
 
@@ -49,31 +49,31 @@ class _Item:
     correlation_id: str | None = None
 
 
-def logs(ports: Ports, instance: Instance) -> list[Shape]:
-    """The executions of its steps, in their order."""
+def logs(ports: Ports, instance: Instance) -> list[StepLog]:
+    """Return the executions of a workflow's steps, oldest first."""
     return [
         _shape(instance, past.event, item)
         for past in _past(ports, instance)
-        for item in _items(past, _ahead(ports, instance, past), now=ports.clock.now())
+        for item in _items(past, _next_action(ports, instance, past), now=ports.clock.now())
     ]
 
 
-def errors(ports: Ports, instance: Instance) -> list[Shape]:
-    """What went wrong, in its order; at least one thing where it ended by an error."""
+def errors(ports: Ports, instance: Instance) -> ErrorsShape:
+    """Return the errors of a workflow, oldest first. A workflow that an error ended has at least one."""
     past = _past(ports, instance)
-    rows = [row for one in past for row in _rows(one)]
+    rows = [row for one in past for row in _rows(instance, one)]
     if phase_of(instance, now=ports.clock.now()) is Phase.FAULTED:
-        rows += _of_its_end(instance, past, is_told=bool(rows))
-    return [{"workflowId": instance.sid, **row} for row in rows]
+        rows += _final_error(instance, past, is_reported=bool(rows))
+    return rows
 
 
 def _past(ports: Ports, instance: Instance) -> Sequence[PastEvent]:
-    """Its runs, oldest first."""
+    """Return the runs of a workflow, oldest first."""
     return history_page(ports, instance, before=None, limit=MAX_RUNS).events[::-1]
 
 
-def _ahead(ports: Ports, instance: Instance, past: PastEvent) -> Then | None:
-    """What a run that has begun was about to do when it was left; None where that is known or there is nothing."""
+def _next_action(ports: Ports, instance: Instance, past: PastEvent) -> Then | None:
+    """Return the next action of a run that waits, or None if the run is executing, finished or has not begun."""
     event = past.event
     if not event.has_begun or event.status in (
         EventStatus.EXECUTING,
@@ -91,13 +91,15 @@ def _items(past: PastEvent, ahead: Then | None, *, now: datetime) -> list[_Item]
         item = _item(step, before)
         if item is None:
             continue
-        # The sending and its answer are one execution.
+        # Sending a call and receiving its answer are one execution.
         awaits = step.intent is not None and step.intent.awaits and bool(found)
         found.append(replace(item, started_at=found.pop().started_at) if awaits else item)
         before = item.completed_at or before
+    # A run that waits has no entry for its next step yet, so it is added here.
     if isinstance(ahead, Intent) and not any(_is_of(item, past.event, ahead) for item in found):
         item = _about_to(ahead, past.event, before, now=now)
         found.append(replace(item, started_at=found.pop().started_at) if ahead.awaits and found else item)
+    # A step that will be retried is shown as sleeping.
     failed = _to_be_retried(past)
     last = max((index for index, item in enumerate(found) if item.step == failed), default=None)
     if last is not None:
@@ -106,7 +108,7 @@ def _items(past: PastEvent, ahead: Then | None, *, now: datetime) -> list[_Item]
 
 
 def _item(step: TakenStep, before: datetime | None) -> _Item | None:
-    """An execution. before: when the run was free for it; a step that waits first has waited since."""
+    """Return an execution, or None if nothing was executed. The run was free for it since ``before``."""
     status, intent, entry = STATUS_OF[step.outcome], step.intent, step.entry
     if status is None or intent is None:
         return None
@@ -114,6 +116,7 @@ def _item(step: TakenStep, before: datetime | None) -> _Item | None:
         status = StepStatus.CANCELLED
     is_over = entry is not None and step.outcome is not StepOutcome.SENT
     waited = intent.not_before is not None
+    # A step with a delay has waited since the run was free for it.
     return _Item(
         step=step.step,
         run=step.run,
@@ -130,7 +133,7 @@ def _is_of(item: _Item, event: Event, intent: Intent) -> bool:
 
 
 def _about_to(intent: Intent, event: Event, before: datetime | None, *, now: datetime) -> _Item:
-    """A step that a run is to go on with: it lets its delay pass, or can begin at any moment."""
+    """Return the execution of the next step of a run: sleeping during its delay, else pending."""
     sleeps = intent.not_before is not None and intent.not_before > now
     return _Item(
         step=intent.step,
@@ -142,7 +145,7 @@ def _about_to(intent: Intent, event: Event, before: datetime | None, *, now: dat
 
 
 def _to_be_retried(past: PastEvent) -> str | None:
-    """The step whose failure is slept over until the next attempt, where that is so."""
+    """Return the step whose failure waits for its retry, or None."""
     waits = past.event.status is EventStatus.PENDING and past.event.progress.first_action is None
     entries = [step.entry for step in past.steps if step.entry is not None]
     then = entries[-1].then if entries and waits else None
@@ -150,61 +153,67 @@ def _to_be_retried(past: PastEvent) -> str | None:
 
 
 def _closed(item: _Item, record: EventRecord) -> _Item:
-    """What was under way when its run was closed from outside was cancelled."""
+    """Return an execution of a closed run. If the run was closed from outside, executions in flight are cancelled."""
     if item.status not in _UNDER_WAY:
         return item
     return replace(item, status=StepStatus.CANCELLED, completed_at=record.finished_at, correlation_id=None)
 
 
-def _shape(instance: Instance, event: Event, item: _Item) -> Shape:
+def _shape(instance: Instance, event: Event, item: _Item) -> StepLog:
+    # The vendor's ids of executions are UUIDs, so ours are derived from event, run and visit.
     key = f"{instance.event_sid(event)}-{item.run}-{item.visit}"
-    return {
+    shape: StepLog = {
         "id": sid_of_request(AccountId(instance.account_id), "step", key),
         "stepName": item.step,
         "startedAt": None if item.started_at is None else timestamp(item.started_at),
         "completedAt": None if item.completed_at is None else timestamp(item.completed_at),
-        "status": item.status.value,
-        **({} if item.correlation_id is None else {"correlationId": item.correlation_id}),
+        "status": item.status,
     }
+    if item.correlation_id is not None:
+        shape["correlationId"] = item.correlation_id
+    return shape
 
 
-def _rows(past: PastEvent) -> Iterator[Shape]:
-    """Every step that failed; the lack of a reply only where nothing went on from it."""
-    told: set[str] = set()
+def _rows(instance: Instance, past: PastEvent) -> Iterator[WorkflowError]:
+    """Yield an error for each step that failed. A missing reply is an error only if it ended the run."""
+    reported: set[str] = set()
     for step in past.steps:
         entry = step.entry
         if entry is None or entry.outcome.error is None or (step.outcome is StepOutcome.SENT):
             continue
         if entry.intent.awaits and entry.outcome.unanswered and entry.then.failure is None:
             continue
-        told.add(step.step)
-        yield _row(step.step, entry.outcome.error.message, entry.finished_at)
+        reported.add(step.step)
+        yield _row(instance, step.step, entry.outcome.error.message, entry.finished_at)
     record = past.record
     if record is None:
         return
     end = record.end
-    if isinstance(end, RunEnd) and end.failure is not None and end.failure.step not in told:
-        yield _row(end.failure.step, end.failure.error.message, end.failure.failed_at)
+    if isinstance(end, RunEnd) and end.failure is not None and end.failure.step not in reported:
+        yield _row(instance, end.failure.step, end.failure.error.message, end.failure.failed_at)
     if record.closed_by is ClosedBy.CRASHES:
-        yield _row(past.event.task, record.why or "its runners died", record.finished_at)
+        yield _row(instance, past.event.task, record.why or "its runners crashed", record.finished_at)
 
 
-def _of_its_end(instance: Instance, past: Sequence[PastEvent], *, is_told: bool) -> Iterator[Shape]:
-    """What ended it, where no step of it has told that already."""
-    if instance.cancel_reason is CancelReason.MAX_ATTEMPTS and is_told:
+def _final_error(
+    instance: Instance, past: Sequence[PastEvent], *, is_reported: bool
+) -> Iterator[WorkflowError]:
+    """Yield the error that ended a workflow, unless the error of a step is the same one (``is_reported``)."""
+    # The last failed step is the error already.
+    if instance.cancel_reason is CancelReason.MAX_ATTEMPTS and is_reported:
         return
     reason = instance.cancel_reason.value if instance.cancel_reason is not None else ""
-    step = next((name for one in past for name in _that_ended_it(one)), "schedule")
+    step = next((name for one in past for name in _canceling_steps(one)), "schedule")
     at = instance.updated_at if instance.stop is None else instance.stop.at
-    yield _row(step, instance.stop_note or reason, at)
+    yield _row(instance, step, instance.stop_note or reason, at)
 
 
-def _that_ended_it(past: PastEvent) -> Iterator[str]:
+def _canceling_steps(past: PastEvent) -> Iterator[str]:
     for step in past.steps:
         ordered = None if step.entry is None else step.entry.outcome.directives
         if ordered and "cancelInstance" in ordered:
             yield step.step
 
 
-def _row(step: str, message: str, at: datetime) -> Shape:
-    return {"step": step, "message": message, "errorTime": timestamp(at)}
+def _row(instance: Instance, step: str, message: str, at: datetime) -> WorkflowError:
+    return {"workflowId": instance.sid, "step": step, "message": message, "errorTime": timestamp(at)}

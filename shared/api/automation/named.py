@@ -1,6 +1,6 @@
-"""What a request of the automation dialect names, and the bodies it sends.
+"""Find the objects that a request names, and read its body.
 
-The contract looks for definition and workflow after it has read the body: contracts/automation.md A.4.
+The contract wants the body checked before definition and workflow are looked up: contracts/automation.md A.4.
 """
 
 import re
@@ -25,7 +25,10 @@ _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
 
 def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the ids in the path. Raises: ForbiddenError: another account's; AutomationError (400): no ids."""
+    """Return the ids in the path.
+
+    Raises: ForbiddenError: if the account is another one. AutomationError (400): if an id is malformed.
+    """
     if path["account_id"] != request.principal.account_id:
         raise ForbiddenError(request.principal, route)
     ids = {name: part for name, part in path.items() if name != "account_id"}
@@ -38,7 +41,8 @@ def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str
 
 
 def definition_named(request: Request, definition_id: str) -> StrategyHead:
-    """Return the strategy of any dialect that has this name or sid. Raises: AutomationError (404)."""
+    """Return the strategy, of any dialect, with this name or sid. Raises: AutomationError (404)."""
+    # The dialect's own definitions come first; another dialect's strategy may be named like one.
     head = own_definition(request, definition_id) or _strategy(request, definition_id)
     if head is None or head.deleted_at is not None:
         raise not_found(f"Definition {definition_id}")
@@ -46,14 +50,14 @@ def definition_named(request: Request, definition_id: str) -> StrategyHead:
 
 
 def own_definition(request: Request, definition_id: str) -> StrategyHead | None:
-    """Return what this dialect made under an id, even if it is deleted by now; None if it made nothing."""
+    """Return the strategy that this dialect made for a definition, even if deleted, or None if it made none."""
     head = request.ports.strategies.head(definition_sid(request.principal, definition_id))
     is_own = head is not None and head.account_id == request.principal.account_id and is_definition(head)
     return head if is_own else None
 
 
 def workflow_named(request: Request, head: StrategyHead, workflow_id: str) -> Instance:
-    """Return a workflow of a definition, of a version that is not deleted. Raises: AutomationError (404)."""
+    """Return a workflow of a definition if its version is not deleted. Raises: AutomationError (404)."""
     instance = request.ports.instances.load(InstanceSid(workflow_id.lower()))
     if instance is None or instance.strategy_sid != head.sid or instance.account_id != head.account_id:
         raise not_found(f"Workflow {workflow_id}")
@@ -68,17 +72,20 @@ def definition_sid(principal: Principal, definition_id: str) -> StrategySid:
 
 
 def read_definition(request: Request, _: object) -> Document:
-    """Return a definition as sent. Raises: InvalidBodyError; InvalidDefinitionError; TooLargeError."""
+    """Return a definition. Raises: InvalidBodyError; InvalidDefinitionError; TooLargeError."""
     return read_document(_object(read_payload(request, _)), environment=request.deployment.environment)
 
 
 def read_context(request: Request, _: object) -> dict[str, Any]:
-    """Return the context of a workflow; an empty one if there is no body. Raises: as above."""
+    """Return the context of a workflow, empty if there is no body. Raises: InvalidBodyError; TooLargeError."""
     return _object(read_payload(request, _, optional=True))
 
 
 def read_command(request: Request, _: object) -> Command:
-    """Return a command to a workflow. Raises: as above; AutomationError (400): there is no such command."""
+    """Return a command to a workflow.
+
+    Raises: InvalidBodyError; TooLargeError; AutomationError (400): if the command is unknown.
+    """
     status = _object(read_payload(request, _)).get("status")
     if not isinstance(status, str) or status not in list(Command):
         raise invalid("Invalid status.")
@@ -86,7 +93,7 @@ def read_command(request: Request, _: object) -> Command:
 
 
 def read_payload(request: Request, _: object, *, optional: bool = False) -> Json:
-    """Return any JSON value. optional: no body is an empty object. Raises: InvalidBodyError; TooLargeError."""
+    """Return any JSON value. If ``optional``, no body is an empty object. Raises: InvalidBodyError; TooLargeError."""
     value = read_json(request, optional=optional)
     problems = unreadable(value, "")
     if problems:
@@ -96,6 +103,7 @@ def read_payload(request: Request, _: object, *, optional: bool = False) -> Json
 
 def _object(value: Json) -> dict[str, Any]:
     if not isinstance(value, dict):
+        # The vendor's message has no details, so none are collected.
         raise InvalidBodyError(())
     return value
 

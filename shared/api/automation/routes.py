@@ -1,6 +1,6 @@
 """The routes of the automation dialect: one row for each operation.
 
-The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
+The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
 Source: contracts/automation.md A.1.
 """
 
@@ -30,27 +30,25 @@ _PAYLOAD: dict[str, Any] = {
 }
 
 ROUTES: tuple[Route, ...] = (
-    _read(f"GET {_DEFINITIONS}", definitions.list_definitions, "Definitions"),
-    _definition(f"POST {_DEFINITIONS}", definitions.post_definition, "Definition", **_CREATED, **_DOCUMENT),
-    _read(f"GET {_DEFINITION}", definitions.get_definition, "Definitions"),
-    _definition(f"PUT {_DEFINITION}", definitions.put_definition, "Definition", _IDS, **_DOCUMENT),
+    _read(f"GET {_DEFINITIONS}", definitions.list_definitions),
+    _definition(f"POST {_DEFINITIONS}", definitions.post_definition, **_CREATED, **_DOCUMENT),
+    _read(f"GET {_DEFINITION}", definitions.get_definition),
+    _definition(f"PUT {_DEFINITION}", definitions.put_definition, _IDS, **_DOCUMENT),
     _definition(
-        f"DELETE {_DEFINITION}", definitions.delete_definition, None, _IDS, statuses=(HTTPStatus.ACCEPTED,)
+        f"DELETE {_DEFINITION}", definitions.delete_definition, _IDS, statuses=(HTTPStatus.ACCEPTED,)
     ),
-    _read(f"GET {_WORKFLOWS}", workflows.list_workflows, "Workflows", _IDS),
-    _command(f"POST {_WORKFLOWS}", workflows.post_workflow, "Started", _IDS, **_CREATED, **_CONTEXT),
-    _read(f"GET {_WORKFLOW}", workflows.get_workflow, "WorkflowWithLogs", _IDS),
+    _read(f"GET {_WORKFLOWS}", workflows.list_workflows, _IDS),
+    _command(f"POST {_WORKFLOWS}", workflows.post_workflow, _IDS, **_CREATED, **_CONTEXT),
+    _read(f"GET {_WORKFLOW}", workflows.get_workflow, _IDS),
+    _command(f"PATCH {_WORKFLOW}", workflows.patch_workflow, _IDS, shape="Command", read=named.read_command),
+    _read(f"GET {_WORKFLOW}/errors", workflows.list_errors, _IDS),
     _command(
-        f"PATCH {_WORKFLOW}", workflows.patch_workflow, None, _IDS, shape="Command", read=named.read_command
+        f"POST {BASE}/triggers/http_request", triggers.post_http_request, is_idempotent=True, **_PAYLOAD
     ),
-    _read(f"GET {_WORKFLOW}/errors", workflows.list_errors, "Errors", _IDS),
-    _command(
-        f"POST {BASE}/triggers/http_request", triggers.post_http_request, None, is_idempotent=True, **_PAYLOAD
-    ),
-    _read(f"GET {BASE}/steps/timezones", helpers.list_timezones, "Timezones"),
-    _read(f"GET {BASE}/steps/functions", helpers.list_functions, "Functions"),
+    _read(f"GET {BASE}/steps/timezones", helpers.list_timezones),
+    _read(f"GET {BASE}/steps/functions", helpers.list_functions),
 )
 """Every operation."""
 
 NOT_SERVED = (("GET", f"{BASE}/usage"), ("GET", f"{BASE}/usage/history"))
-"""Resources of the vendor's that nothing here could answer truthfully: 404."""
+"""Resources of the vendor that the engine has no data for. They are answered with 404."""

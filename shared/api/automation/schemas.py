@@ -1,4 +1,4 @@
-"""The queries of the automation dialect, as they are read; unknown parameters are passed over.
+"""The queries of the automation dialect. Unknown parameters are ignored, as the vendor does.
 
 Source: contracts/automation.md A.1.
 """
@@ -30,25 +30,25 @@ def _instant(value: object) -> datetime:
 Instant = Annotated[
     datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-"""A date in ISO 8601, in UTC where it names no offset."""
+"""A date in ISO 8601; in UTC if it has no offset."""
 Version = Annotated[int, Field(ge=1, le=LATEST_VERSION)]
 
 
 class Query(BaseModel):
-    """The parameters of a request's query."""
+    """The parameters of a query."""
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class PageQuery(Query):
-    """How many, behind how many."""
+    """A part of a list."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100
     offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)] = 0
 
 
 class WorkflowsQuery(PageQuery):
-    """Which workflows: of a version, the latest where none is given; of a status; started within bounds."""
+    """Filters of workflows: version (by default the latest), status, time of the start."""
 
     version: Version | None = None
     status: WorkflowStatus | None = None
@@ -57,19 +57,19 @@ class WorkflowsQuery(PageQuery):
 
 
 class VersionQuery(Query):
-    """A version; what it is without one, the operation says."""
+    """A version. Each operation has its own default."""
 
     version: Version | None = None
 
 
 class WorkflowQuery(Query):
-    """Whether the executions of its steps are told too."""
+    """Whether to include the executions of steps."""
 
     includeLogs: bool = False  # noqa: N815 - the wire's spelling
 
 
 class TriggerQuery(Query):
-    """For which subaccount."""
+    """A subaccount."""
 
     subAccountId: (  # noqa: N815 - the wire's spelling
         Annotated[str, StringConstraints(min_length=1, max_length=MAX_SUBACCOUNT_CHARACTERS)] | None
@@ -77,6 +77,6 @@ class TriggerQuery(Query):
 
 
 class TimezonesQuery(Query):
-    """Which time zones: a part of their id or name."""
+    """A filter of time zones by a part of id or name."""
 
     contains: Annotated[str, StringConstraints(max_length=100)] = ""

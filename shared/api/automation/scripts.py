@@ -1,9 +1,8 @@
-"""``{{ }}`` of a workflow definition, made into what the engine evaluates.
+"""Translate the ``{{ }}`` scripts of a workflow definition into expressions of the engine.
 
-A script is CEL over ``data`` (the instance's attributes) and ``step`` (what the step it belongs to has come to), with
-``===`` and ``!==`` read as ``==`` and ``!=``. It is checked as it was written, so that a problem shows its place
-there, and then translated token by token. What is not in ``data`` is null, as in JavaScript; below that a missing
-member is an error, as in CEL.
+A script is CEL over ``data`` (the instance's attributes) and ``step`` (the result of its step), with ``===`` and
+``!==`` for ``==`` and ``!=``. It is checked as it was written, so that carets point to the right place, and then
+translated token by token. A missing member of ``data`` is null, as in JavaScript; deeper ones are errors, as in CEL.
 Source: contracts/automation.md A.2; docs/decisions/0025.
 """
 
@@ -17,22 +16,22 @@ from shared.expressions.lexer import Token, closing_brace, tokens
 from shared.expressions.problems import caret_at_offset
 
 MAX_SCRIPT_CHARACTERS = 1000
-"""A script has at most so many characters."""
+"""The maximum length of a script."""
 
 _EQUALS = {"===": "==", "!==": "!="}
 _UUID_CALL = ("uuid", "(", ")")
 
 
 class ScriptError(Exception):
-    """A text that holds no script, or a wrong one; its message shows the place."""
+    """A text has an invalid script, or none if it needs one. The message has a caret under the position."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What ``step`` means where a script stands.
+    """The meaning of ``step`` at the place of a script.
 
-    members: each of its members in the engine's words; None where there is no ``step``.
-    others: how the engine calls ``step`` itself, where any member is allowed; None where only those above are.
+    ``members`` maps its members to expressions of the engine; None if there is no ``step`` at this place.
+    ``others`` is the expression for ``step`` itself if any member is allowed, else None.
     """
 
     members: Mapping[str, str] | None = None
@@ -40,24 +39,27 @@ class Scope:
 
 
 NO_STEP = Scope()
-"""Where ``step`` has been cleared: in the inputs of the next step."""
+"""The scope without ``step``, as in the inputs of the next step."""
 
 
 @dataclass(slots=True)
 class Scripts:
-    """The scripts of one definition. numbers: tells the places of its ``uuid()`` apart."""
+    """The scripts of one definition. ``numbers`` makes each ``uuid()`` in it different."""
 
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def template(self, text: str, scope: Scope = NO_STEP) -> str:
-        """A text with scripts in it as a template of the engine. Raises: ScriptError."""
+        """Return a text with scripts as a template of the engine. Raises: ScriptError."""
         return "".join(
             _literal_template(part) if isinstance(part, str) else self._placeholder(part, scope)
             for part in parts_of(text)
         )
 
     def value(self, text: str, scope: Scope) -> str:
-        """A text with scripts in it as CEL; alone in it, a script keeps the type of its value. Raises: ScriptError."""
+        """Return a text with scripts as CEL. A script without text around it keeps the type of its value.
+
+        Raises: ScriptError.
+        """
         parts = parts_of(text)
         if len(parts) == 1 and isinstance(parts[0], Script):
             return self._cel(parts[0].source, scope, ResultType.ANY)
@@ -70,21 +72,22 @@ class Scripts:
         return " + ".join(texts) or '""'
 
     def condition(self, text: str, scope: Scope) -> str:
-        """A text that is one script, which says yes or no, as CEL. Raises: ScriptError."""
+        """Return a text that is one script with a boolean result as CEL. Raises: ScriptError."""
         parts = parts_of(text.strip())
         if len(parts) != 1 or isinstance(parts[0], str):
-            raise ScriptError(f"a condition is one script in double curly brackets, not {text[:100]!r}")
+            raise ScriptError(f"a condition must be one script in {{{{ }}}}, not {text[:100]!r}")
         return self._cel(parts[0].source, scope, ResultType.BOOL)
 
     def _placeholder(self, script: "Script", scope: Scope) -> str:
         translated = self._cel(script.source, scope, ResultType.ANY)
+        # In templates of the engine, a path with a missing member is empty; an expression would be an error.
         path = _plain_path(script.source)
         return f"${{{translated}}}" if path is None else f"{{{{{path}}}}}"
 
     def _cel(self, source: str, scope: Scope, returns: ResultType) -> str:
         if len(source) > MAX_SCRIPT_CHARACTERS:
             raise ScriptError(
-                f"a script has at most {MAX_SCRIPT_CHARACTERS} characters, this has {len(source)}"
+                f"a script must have at most {MAX_SCRIPT_CHARACTERS} characters, not {len(source)}"
             )
         found = list(tokens(source))
         _check_step(source, found, scope)
@@ -104,13 +107,13 @@ class Scripts:
         yield source[at:]
 
     def _translation(self, found: Sequence[Token], index: int, scope: Scope) -> tuple[str, int]:
-        """What stands in place of the tokens from here on, and of how many."""
+        """Return the translation of the tokens from ``index`` on, and how many tokens it replaces."""
         token = found[index]
         if token.value in _EQUALS and token.kind == "sign":
             return _EQUALS[token.value], 1
         if token.kind != "name" or _is_member(found, index):
             return token.value, 1
-        if tuple(one.value for one in found[index : index + 3]) == _UUID_CALL:
+        if _is_uuid_call(found, index):
             return f'uuid(event.idempotencyKey + "#{next(self.numbers)}")', 3
         if token.value == "data":
             return _data(found, index)
@@ -121,19 +124,19 @@ class Scripts:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What stands between double curly brackets."""
+    """The text between double curly brackets."""
 
     source: str
 
 
 def parts_of(text: str) -> list[str | Script]:
-    """The literal parts and the scripts of a text, in their order. Raises: ScriptError: one is left open."""
+    """Return the literal parts and the scripts of a text in order. Raises: ScriptError: if a script is not closed."""
     parts: list[str | Script] = []
     position = 0
     while (opening := text.find("{{", position)) >= 0:
         end = closing_brace(text, opening + 2)
         if end is None or text[end : end + 2] != "}}":
-            raise ScriptError(f"a script is never closed:\n{caret_at_offset(text, opening)}")
+            raise ScriptError(f"the script is not closed:\n{caret_at_offset(text, opening)}")
         parts += [text[position:opening]] if opening > position else []
         parts.append(Script(text[opening + 2 : end]))
         position = end + 2
@@ -141,22 +144,23 @@ def parts_of(text: str) -> list[str | Script]:
 
 
 def literal(text: str) -> str:
-    """A text as CEL writes it."""
+    """Return a text as a CEL literal."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _as_text(source: str) -> str:
-    """CEL that makes text of a value, nothing of null, as the engine's templates do."""
+    """Return CEL that makes a text of a value, empty for null, as the engine's templates do."""
     return f'(dyn({source}) == null ? "" : string({source}))'
 
 
 def _literal_template(text: str) -> str:
-    """A text that the engine's templates leave as it is."""
+    """Return a template that renders as this text."""
+    # Only these have a meaning in templates.
     return f"${{{literal(text)}}}" if "${" in text or "\\" in text else text
 
 
 def _plain_path(source: str) -> str | None:
-    """``data.a.b`` as a path of the engine, which is null where there is nothing; None for any other script."""
+    """Return ``data.a.b`` as a path of the engine, which is null if a member is missing, or None for other scripts."""
     found = [token.value for token in tokens(source)]
     names, dots = found[::2], found[1::2]
     is_path = names[0] == "data" and len(names) > 1 and len(names) == len(dots) + 1
@@ -166,7 +170,7 @@ def _plain_path(source: str) -> str | None:
 
 
 def _check(source: str, found: Sequence[Token], scope: Scope, returns: ResultType) -> None:
-    """Raises: ScriptError: what is written is no CEL over ``data`` and ``step``."""
+    """Check that a script is CEL over ``data`` and ``step``. Raises: ScriptError."""
     variables = {"data": VariableType.MAP}
     if scope.members is not None:
         variables["step"] = VariableType.MAP
@@ -177,21 +181,19 @@ def _check(source: str, found: Sequence[Token], scope: Scope, returns: ResultTyp
 
 
 def _of_same_length(source: str, found: Sequence[Token]) -> str:
-    """The source as CEL reads it, each token at its place."""
+    """Return the source as CEL of the same length, with each token at its place."""
     pieces = list(source)
     for index, token in enumerate(found):
         if token.value in _EQUALS and token.kind == "sign":
             pieces[token.at : token.at + 3] = f"{_EQUALS[token.value]} "
-        if tuple(one.value for one in found[index : index + 3]) == _UUID_CALL and not _is_member(
-            found, index
-        ):
+        if _is_uuid_call(found, index) and not _is_member(found, index):
             end = found[index + 2].at + 1
             pieces[token.at : end] = '"uuid"'.ljust(end - token.at)
     return "".join(pieces)
 
 
 def _in_original(caret: str, source: str, found: Sequence[Token]) -> str:
-    """The caret under the line as it was written."""
+    """Return the caret under the line as it was written."""
     line, _, mark = caret.partition("\n")
     lines = _of_same_length(source, found).split("\n")
     written = source.split("\n")
@@ -200,60 +202,64 @@ def _in_original(caret: str, source: str, found: Sequence[Token]) -> str:
 
 
 def _check_step(source: str, found: Sequence[Token], scope: Scope) -> None:
-    """Raises: ScriptError: ``step`` is asked where it is empty, or for what it does not have."""
+    """Check that a script uses ``step`` only if it exists at its place, and only its members. Raises: ScriptError."""
     for index, token in enumerate(found):
         if token.value != "step" or token.kind != "name" or _is_member(found, index):
             continue
         if scope.members is None:
-            told = (
-                "there is no `step` here: it is cleared after each step; save what is needed with `outputs`"
-            )
-            raise ScriptError(f"{told}:\n{caret_at_offset(source, token.at)}")
+            why = "`step` does not exist here, it is cleared after each step; save it with `outputs`"
+            raise ScriptError(f"{why}:\n{caret_at_offset(source, token.at)}")
         member = _member(found, index)
         if scope.others is None and (member is None or member[0] not in scope.members):
-            told = f"of this step there is {', '.join(f'`step.{name}`' for name in scope.members)}"
-            raise ScriptError(f"{told}:\n{caret_at_offset(source, token.at)}")
+            why = f"this step has only {', '.join(f'`step.{name}`' for name in scope.members)}"
+            raise ScriptError(f"{why}:\n{caret_at_offset(source, token.at)}")
+
+
+def _is_uuid_call(found: Sequence[Token], index: int) -> bool:
+    return tuple(token.value for token in found[index : index + 3]) == _UUID_CALL
 
 
 def _is_member(found: Sequence[Token], index: int) -> bool:
-    """Whether a name is a member of something, not a variable."""
+    """Return whether a name is a member of a value, not a variable."""
     return index > 0 and found[index - 1].value == "."
 
 
 def _member(found: Sequence[Token], index: int) -> tuple[str, int] | None:
-    """The member that is asked of the variable here, by ``.name`` or ``["name"]``, and how many tokens that takes."""
+    """Return the member of the variable at ``index`` (``.name`` or ``["name"]``), and how many tokens that takes."""
     after = found[index + 1 : index + 4]
     if len(after) > 1 and after[0].value == "." and after[1].kind == "name":
         return after[1].value, 3
-    if [one.value for one in after[::2]] == ["[", "]"] and after[1].kind == "text":
+    if [token.value for token in after[::2]] == ["[", "]"] and after[1].kind == "text":
         key = _text_of(after[1].value)
         return None if key is None else (key, 4)
     return None
 
 
 def _text_of(token: str) -> str | None:
-    """The text in a token's single quotation marks, or double ones; None where it is not as plain as that."""
+    """Return the text of a quoted token, or None if it has escapes or triple quotes."""
     mark, inner = token[0], token[1:-1]
     is_plain = mark in "'\"" and mark not in inner and "\\" not in inner
     return inner if is_plain else None
 
 
 def _data(found: Sequence[Token], index: int) -> tuple[str, int]:
-    """``data``, or its member: null where there is none, unless it is asked whether there is one."""
+    """Return ``data`` or its member as CEL of the engine. A missing member is null, except in ``has()``."""
     member = _member(found, index)
-    is_asked = [one.value for one in found[max(index - 2, 0) : index]] == ["has", "("]
     if member is None:
         return "attributes", 1
     key, taken = member
-    is_called = taken == 3 and [one.value for one in found[index + 3 : index + 4]] == ["("]  # noqa: PLR2004 - data . name
-    if is_called or (is_asked and taken == 3):  # noqa: PLR2004 - data . name
+    # The rewritten form below is no member selection, so has(data.name) and data.name() keep the plain one.
+    is_plain = taken == 3  # noqa: PLR2004 - data . name
+    is_tested = [token.value for token in found[max(index - 2, 0) : index]] == ["has", "("]
+    is_called = [token.value for token in found[index + 3 : index + 4]] == ["("]
+    if is_plain and (is_called or is_tested):
         return "attributes", 1
     name = literal(key)
     return f"({name} in attributes ? attributes[{name}] : null)", taken
 
 
 def _step(found: Sequence[Token], index: int, scope: Scope) -> tuple[str, int]:
-    """``step``, or its member, in the engine's words."""
+    """Return ``step`` or its member as CEL of the engine."""
     member = _member(found, index)
     if member is not None and scope.members is not None and member[0] in scope.members:
         return scope.members[member[0]], member[1]

@@ -1,4 +1,4 @@
-"""What 8x8 calls the states of workflows, and what it answers to a command in each.
+"""The statuses and commands of workflows as 8x8 names them.
 
 Source: contracts/automation.md A.3 and A.7; contracts/mapping.md D.2 and D.3.
 """
@@ -13,16 +13,16 @@ from shared.domain.lifecycle.commands import Cancel, Pause, Resume
 
 
 class WorkflowStatus(StrEnum):
-    """Where a workflow stands."""
+    """The status of a workflow."""
 
     RUNNABLE = "Runnable"
-    """It runs, waits for an event, or lets a duration pass."""
+    """It runs, waits for an event, or waits until a duration has passed."""
     SUSPENDED = "Suspended"
-    """It was suspended, or stands still because something of it is in doubt; it can be resumed."""
+    """It was suspended, or is blocked by a call in doubt. It can be resumed."""
     COMPLETE = "Complete"
-    """It came to its end without an error."""
+    """It ended without an error."""
     TERMINATED = "Terminated"
-    """It was terminated, or ended by an error that ``/errors`` tells."""
+    """It was terminated, or ended by an error that ``/errors`` lists."""
 
 
 STATUS_OF: Mapping[Phase, WorkflowStatus] = {
@@ -41,7 +41,7 @@ STATUS_OF: Mapping[Phase, WorkflowStatus] = {
     Phase.FAULTED: WorkflowStatus.TERMINATED,
     Phase.COMPLETED: WorkflowStatus.COMPLETE,
 }
-"""The status of each phase."""
+"""The status of a workflow by its instance's phase."""
 
 INSTANCES_OF: Mapping[WorkflowStatus, InstanceStatus] = {
     WorkflowStatus.RUNNABLE: InstanceStatus.ACTIVE,
@@ -49,11 +49,11 @@ INSTANCES_OF: Mapping[WorkflowStatus, InstanceStatus] = {
     WorkflowStatus.COMPLETE: InstanceStatus.COMPLETED,
     WorkflowStatus.TERMINATED: InstanceStatus.CANCELED,
 }
-"""Which instances have a status."""
+"""The status of the instances that have a workflow status, for filters."""
 
 
 class StepStatus(StrEnum):
-    """Where an execution of a step stands."""
+    """The status of one execution of a step."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -65,7 +65,7 @@ class StepStatus(StrEnum):
 
 
 class Command(StrEnum):
-    """What a workflow can be told."""
+    """The commands to a workflow."""
 
     SUSPEND = "suspend"
     RESUME = "resume"
@@ -83,7 +83,7 @@ PAST: Mapping[Command, str] = {
     Command.RESUME: "resumed",
     Command.TERMINATE: "terminated",
 }
-"""What it would have been, told where it cannot be."""
+"""The participle for the message that a command is impossible."""
 
 IS_DONE: Mapping[tuple[Command, type[Applied | AlreadyThere | Refused]], bool] = {
     (Command.SUSPEND, Applied): True,
@@ -96,4 +96,4 @@ IS_DONE: Mapping[tuple[Command, type[Applied | AlreadyThere | Refused]], bool] =
     (Command.TERMINATE, AlreadyThere): True,
     (Command.TERMINATE, Refused): False,
 }
-"""Whether a verdict is told as success: 200 without a body; else 400. Only terminating may be repeated."""
+"""Whether a verdict is answered as success: 200 without a body, else 400. Only ``terminate`` may be repeated."""

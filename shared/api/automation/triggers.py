@@ -1,4 +1,4 @@
-"""The trigger that starts workflows. Source: contracts/automation.md, A.1 row 11 and A.5."""
+"""The HTTP trigger of workflows. Source: contracts/automation.md, A.1 row 11 and A.5."""
 
 from dataclasses import replace
 
@@ -12,27 +12,28 @@ from shared.api.http.route import Answer
 from shared.domain.strategy.model import Json, StrategyHead
 
 
-def post_http_request(request: Request, query: TriggerQuery, body: Json) -> Answer:
+def post_http_request(request: Request, query: TriggerQuery, body: Json) -> Answer[None]:
     """Start a workflow of each enabled definition with this trigger, for all subaccounts or for the one named.
 
-    What is sent becomes their context; what is no object, the member ``payload`` of it.
+    An object in the body becomes the context of the workflows; any other value becomes its member ``payload``.
     """
     context = body if isinstance(body, dict) else {"payload": body}
     repeatable = request.repeatable(f"trigger {query.subAccountId}")
     for head in definitions_of(request):
         if _is_meant(head, query.subAccountId):
             strategy = request.ports.strategies.load(head.sid, latest_version(head))
+            # One request starts several workflows, so each needs a key of its own.
             named = (
                 None
                 if repeatable is None
                 else replace(repeatable, key=f"trigger {head.sid} {repeatable.key}")
             )
             start_workflow(request, head, strategy, context, query.subAccountId, named)
-    return Answer()
+    return Answer(body=None)
 
 
 def _is_meant(head: StrategyHead, sub_account: str | None) -> bool:
-    """Whether it is enabled, has the trigger, and is for the subaccount or for all."""
+    """Return whether a definition is enabled, has the trigger, and is for the subaccount or for all."""
     labels = head.labels
     of_trigger = (labels.get("trigger"), labels.get("status")) == (Trigger.HTTP_REQUEST, Status.ENABLED)
     return of_trigger and labels.get("subAccountId") in (None, sub_account)

@@ -1,13 +1,14 @@
-"""The operations on workflows. Source: contracts/automation.md, A.1 rows 6 to 10."""
+"""Operations on workflows. Source: contracts/automation.md, A.1 rows 6 to 10."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from shared.api.automation.answers import ErrorsShape, StartedShape, WorkflowsShape, WorkflowWithLogsShape
 from shared.api.automation.errors import not_found, refused_command, too_much
 from shared.api.automation.logs import errors, logs
 from shared.api.automation.named import definition_named, workflow_named
-from shared.api.automation.render import definition_id_of, page, triggered_at, workflow_shape
+from shared.api.automation.render import definition_id_of, page, triggered_at, with_logs, workflow_shape
 from shared.api.automation.schemas import VersionQuery, WorkflowQuery, WorkflowsQuery
 from shared.api.automation.statuses import (
     COMMAND_OF,
@@ -31,8 +32,8 @@ from shared.domain.instance.verdict import RefusalRule, Refused
 from shared.domain.strategy.model import Strategy, StrategyHead
 
 
-def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) -> Answer:
-    """The workflows of a definition, youngest first; by default of its latest version."""
+def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) -> Answer[WorkflowsShape]:
+    """List the workflows of a definition, youngest first; by default those of its latest version."""
     head = definition_named(request, definition_id)
     version = latest_version(head) if query.version is None else query.version
     if version in versions_deleted(head):
@@ -47,34 +48,37 @@ def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) 
     try:
         instances = find_instances(request.ports, sought, offset=query.offset, limit=query.limit)
     except TooManyScannedError as error:
-        raise too_much("Too many workflows: narrow startTimeFrom and startTimeTo.") from error
+        raise too_much("Too many workflows; narrow startTimeFrom and startTimeTo.") from error
     now = request.now
     return Answer(body=page([workflow_shape(instance, head, now=now) for instance in instances]))
 
 
-def get_workflow(request: Request, definition_id: str, workflow_id: str, query: WorkflowQuery) -> Answer:
-    """A workflow, with ``includeLogs`` also the executions of its steps."""
+def get_workflow(
+    request: Request, definition_id: str, workflow_id: str, query: WorkflowQuery
+) -> Answer[WorkflowWithLogsShape]:
+    """Return a workflow; with ``includeLogs`` also the executions of its steps."""
     head = definition_named(request, definition_id)
     instance = workflow_named(request, head, workflow_id)
-    shape = workflow_shape(instance, head, now=request.now)
-    return Answer(body={**shape, "logs": logs(request.ports, instance)} if query.includeLogs else shape)
+    executions = logs(request.ports, instance) if query.includeLogs else None
+    return Answer(body=with_logs(workflow_shape(instance, head, now=request.now), executions))
 
 
-def list_errors(request: Request, definition_id: str, workflow_id: str) -> Answer:
-    """What went wrong with a workflow, oldest first."""
+def list_errors(request: Request, definition_id: str, workflow_id: str) -> Answer[ErrorsShape]:
+    """List the errors of a workflow, oldest first."""
     instance = workflow_named(request, definition_named(request, definition_id), workflow_id)
     return Answer(body=errors(request.ports, instance))
 
 
-def patch_workflow(request: Request, definition_id: str, workflow_id: str, body: Command) -> Answer:
-    """Suspend a workflow that is in progress, resume a suspended one, or terminate it for good."""
+def patch_workflow(request: Request, definition_id: str, workflow_id: str, body: Command) -> Answer[None]:
+    """Suspend a workflow that is in progress, resume a suspended one, or terminate it."""
     instance = workflow_named(request, definition_named(request, definition_id), workflow_id)
     command = COMMAND_OF[body](by=request.actor)
     verdict = control(request.ports, instance.sid, command, known=instance)
     if verdict is None:
         raise not_found(f"Workflow {workflow_id}")
+    # The vendor answers a repeated suspend or resume with an error, unlike the engine.
     if IS_DONE[body, type(verdict)]:
-        return Answer()
+        return Answer(body=None)
     rule = verdict.rule if isinstance(verdict, Refused) else RefusalRule.STATE
     why = f"its status is {STATUS_OF[phase_of(verdict.instance, now=request.now)]}"
     if isinstance(verdict, Refused) and rule is not RefusalRule.STATE:
@@ -84,8 +88,8 @@ def patch_workflow(request: Request, definition_id: str, workflow_id: str, body:
 
 def post_workflow(
     request: Request, definition_id: str, query: VersionQuery, body: Mapping[str, Any]
-) -> Answer:
-    """Start a workflow, also of a disabled definition; by default of its latest version."""
+) -> Answer[StartedShape]:
+    """Start a workflow, even of a disabled definition; by default of its latest version."""
     head = definition_named(request, definition_id)
     version = latest_version(head) if query.version is None else query.version
     strategy = _version(request, head, version, definition_id)
@@ -103,14 +107,15 @@ def start_workflow(
     sub_account: str | None,
     repeatable: Repeatable | None,
 ) -> str:
-    """Start a workflow that runs once, now, and return its sid. Its context is the one sent and the vendor's members.
+    """Start a workflow that runs once, now, and return its sid.
 
-    A workflow of a strategy that another dialect has made gets only the context sent.
+    Its context is the one sent, with the vendor's members. If another dialect made the strategy, only the one sent.
     """
     now = request.now
     given = {"accountId": request.principal.account_id, "triggeredAt": triggered_at(now)}
     if sub_account is not None:
         given["subAccountId"] = sub_account
+    # Our members come last, so that a context cannot replace them.
     asked = StartInstance(
         strategy_id=head.name,
         attributes={**context, **given} if is_definition(head) else context,

@@ -1,1 +1,1 @@
-"""The core dialect."""
+"""The core dialect, the engine's own API. Source: contracts/core.md."""

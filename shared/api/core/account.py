@@ -1,4 +1,4 @@
-"""The operations on an account: its queue, its access keys, and the service itself.
+"""Operations on an account: its queue, its access keys, its audit trail, and the service itself.
 
 Source: contracts/core.md, Q1 to Q3, A1 and section 5.
 """
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from shared import __version__
+from shared.api.core import answers
 from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.render import audit_shape, key_shape
@@ -26,25 +27,26 @@ A_MONTH, A_YEAR = timedelta(days=30), timedelta(days=366)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def get_queue(request: Request) -> Answer:
-    """The state of the account's queue: ``active`` or ``paused`` (Q1)."""
+def get_queue(request: Request) -> Answer[answers.QueueShape]:
+    """Return the state of the account's queue: ``active`` or ``paused`` (Q1)."""
     return Answer(body={"status": queue_state(request.ports, request.principal.account_id)})
 
 
-def delete_queue(request: Request) -> Answer:
-    """Pause the whole queue: nothing new starts; events that run end (Q2)."""
+def delete_queue(request: Request) -> Answer[answers.EmptyShape]:
+    """Pause the whole queue: no events start; events that run are completed (Q2)."""
     pause_queue(request.ports, request.principal.account_id, by=request.actor)
     return Answer(body={})
 
 
-def post_queue(request: Request) -> Answer:
-    """Resume the whole queue: blocked events start, at a set pace (Q3)."""
+def post_queue(request: Request) -> Answer[answers.EmptyShape]:
+    """Resume the whole queue: blocked events start, at a limited rate (Q3)."""
     resume_queue(request.ports, request.principal.account_id, by=request.actor)
     return Answer(body={})
 
 
-def post_key(request: Request, body: CreateKey) -> Answer:
-    """Create an access key of the account; its token is shown this once."""
+def post_key(request: Request, body: CreateKey) -> Answer[answers.NewKeyShape]:
+    """Create an access key of the account. Its token is in this answer only."""
+    # The store keeps only a hash of the secret, so the token cannot be shown again.
     key, token = create_key(
         request.ports,
         request.hasher,
@@ -56,27 +58,28 @@ def post_key(request: Request, body: CreateKey) -> Answer:
     return Answer(body={**key_shape(key), "token": token}, status=HTTPStatus.CREATED)
 
 
-def list_keys(request: Request, query: PageQuery) -> Answer:
-    """The account's access keys, youngest first, without their secrets."""
+def list_keys(request: Request, query: PageQuery) -> Answer[answers.KeyPageShape]:
+    """List the account's access keys, youngest first, without their secrets."""
     paging = Paging(request, "keys", query)
     account, before = request.principal.account_id, paging.before(page_key_of)
+    # One more than the limit shows whether there is a next page.
     found = request.ports.access.keys(account, before=before, limit=query.limit + 1)
     places = [page_key_text(PageKey(created_at=key.created_at, sid=key.key_id)) for key in found]
     return Answer(body=paging.page([key_shape(key) for key in found], places))
 
 
-def delete_key(request: Request, key: AccessKey) -> Answer:
-    """Remove an access key; it is invalid at once. A key cannot remove itself."""
+def delete_key(request: Request, key: AccessKey) -> Answer[answers.KeyShape]:
+    """Remove an access key; it becomes invalid at once. A key cannot remove itself."""
     remove_key(request.ports, key, by=request.actor)
     return Answer(body=key_shape(key))
 
 
-def list_audit(request: Request, query: AuditQuery) -> Answer:
-    """The audit trail, latest first: who did what, when and why. By default of the last thirty days."""
+def list_audit(request: Request, query: AuditQuery) -> Answer[answers.AuditPageShape]:
+    """List the audit trail, latest entry first. By default the list covers the last thirty days."""
     until = query.to or request.now
     since = query.from_ or max(until, EARLIEST + A_MONTH) - A_MONTH
     if not EARLIEST <= since <= until <= since + A_YEAR:
-        message = "from must not be after to, nor a year before it; there is nothing before 2000"
+        message = "must not be before 2000, after `to`, or more than 366 days before `to`"
         raise bad_request([Problem(pointer="/from", rule="range", message=message)])
     paging = Paging(request, f"audit {query.from_} {query.to} {query.target}", query)
     before = paging.before(audit_position_of) or from_the_end(until)
@@ -87,13 +90,13 @@ def list_audit(request: Request, query: AuditQuery) -> Answer:
     return Answer(body=paging.page_up_to(shapes, after))
 
 
-def get_app(request: Request) -> Answer:
-    """What this service is, and that it is well (A1).
+def get_app(request: Request) -> Answer[answers.AppShape]:
+    """Return the service's version and state (A1).
 
-    That it answers means that its database does too: the key was looked up there.
+    An answer also means that the database works, because the access key was read from it.
     """
     deployment = request.deployment
-    shape = {
+    shape: answers.AppShape = {
         "application": {
             "name": "ritornello",
             "version": __version__,

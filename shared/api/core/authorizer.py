@@ -1,5 +1,6 @@
-"""What a request names: it exists, it is of the caller's account, and the caller knows its Strategy-Secret.
+"""Find the object that a request names, and check that the caller may use it.
 
+It must exist, belong to the caller's account, and the caller must know its Strategy-Secret.
 Source: design section 9; contracts/core.md section 1.3.
 """
 
@@ -21,18 +22,18 @@ from shared.domain.instance.model import Instance
 from shared.domain.strategy.model import StrategyHead
 
 _SID = re.compile(r"[0-9A-Za-z-]{1,64}")
-"""The form of a sid; anything else is not looked for."""
+"""The form of a sid. Other texts are not looked up."""
 
 _SECRET_FAULTS: Mapping[Secret, str] = {
     Secret.MISSING: "is missing",
     Secret.UNDECODABLE: "is not base64 of UTF-8 text",
-    Secret.WRONG: "is not this strategy's",
+    Secret.WRONG: "does not match the strategy",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedInstance:
-    """An instance as loaded by a strong read for this request, and the head of its strategy."""
+    """An instance, loaded with a strong read for this request, and the head of its strategy."""
 
     instance: Instance
     head: StrategyHead
@@ -40,7 +41,7 @@ class NamedInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedEvent:
-    """An event by its number, and its instance as loaded by a strong read for this request."""
+    """The number of an event, and its instance, loaded with a strong read for this request."""
 
     instance: Instance
     seq: int
@@ -48,19 +49,20 @@ class NamedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """Finds for one request what its caller may touch; every method raises CoreError (404, 403) otherwise."""
+    """Finds the objects that the caller may use. Every method raises CoreError (404, 403) if it may not."""
 
     request: Request
 
     def strategy(self, sid: str, *, deleted: bool = False) -> StrategyHead:
-        """Return a strategy. deleted: also one that was deleted."""
+        """Return a strategy; if ``deleted``, also one that was deleted."""
         head = self._own_head(sid)
         if head is None or (head.deleted_at is not None and not deleted):
             raise not_found("strategy")
         return self._opened(head)
 
     def strategy_named(self, name_or_sid: str) -> StrategyHead:
-        """Return the strategy with that sid, else with that name."""
+        """Return the strategy with that sid, or else the one with that name."""
+        # A sid comes first: the name of one strategy may look like the sid of another.
         head = self._own_head(name_or_sid)
         if head is None or head.deleted_at is not None:
             head = self.request.ports.strategies.named(self.request.principal.account_id, name_or_sid)
@@ -69,22 +71,25 @@ class Authorizer:
         return self._opened(head)
 
     def instance(self, sid: str, *, what: str = "instance") -> NamedInstance:
-        """Return an instance. what: the thing that is reported as not found."""
+        """Return an instance. ``what`` is the kind of thing that the error reports as not found."""
+        # A malformed sid cannot exist, so it costs no read.
         instance = self.request.ports.instances.load(InstanceSid(sid)) if _SID.fullmatch(sid) else None
         if instance is None or instance.account_id != self.request.principal.account_id:
             raise not_found(what)
         return NamedInstance(instance=instance, head=self._opened(self._head_of(instance)))
 
     def event(self, sid: str) -> NamedEvent:
-        """Return an event; that it is among those of its instance is left to the operation."""
+        """Return the number of an event and its instance. The operation checks that the event exists."""
         address = event_address(sid)
         if address is None:
             raise not_found("event")
+        # An error reports the event, because the caller did not name the instance.
         return NamedEvent(instance=self.instance(address[0], what="event").instance, seq=address[1])
 
     def operation(self, sid: str) -> BulkOperation:
         """Return a bulk operation."""
         bulk = self.request.ports.operations.load(OperationSid(sid)) if _SID.fullmatch(sid) else None
+        # The store also has release jobs, which are no operations of the account.
         if not isinstance(bulk, BulkOperation) or bulk.account_id != self.request.principal.account_id:
             raise not_found("operation")
         return bulk
@@ -97,7 +102,7 @@ class Authorizer:
         return key
 
     def knows_secret_of(self, instance: Instance) -> bool:
-        """Return whether the Strategy-Secret is that of the instance's strategy, or that has none."""
+        """Return whether the Strategy-Secret matches the instance's strategy, or the strategy has no secret."""
         return compare_secret(self.request, self._head_of(instance)) is Secret.RIGHT
 
     def _own_head(self, sid: str) -> StrategyHead | None:
@@ -107,7 +112,7 @@ class Authorizer:
     def _head_of(self, instance: Instance) -> StrategyHead:
         head = self.request.ports.strategies.head(instance.strategy_sid)
         if head is None:
-            # Heads are never removed, so our own store is inconsistent.
+            # Heads are never removed, so the store is inconsistent: answer 500, not 404.
             raise UnknownStrategyError(instance.strategy_sid)
         return head
 
@@ -119,7 +124,7 @@ class Authorizer:
 
 
 def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return what the path names as arguments of the operation. Raises: CoreError (404, 403)."""
+    """Return the arguments of the operation for the object that the path names. Raises: CoreError (404, 403)."""
     authorizer, target = Authorizer(request), route.target
     arguments: dict[str, Any]
     match target:
@@ -139,5 +144,5 @@ def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str
             arguments = {"key": authorizer.key(path["key_id"])}
         case _:
             assert_never(target)
-    # Other parts of the path (a version, a correlation id) are handed over as they are.
+    # Other parts of the path (a version, a correlation id) are passed on as they are.
     return arguments | {name: part for name, part in path.items() if name not in ("sid", "key_id")}

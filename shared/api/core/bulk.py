@@ -1,10 +1,11 @@
-"""The bulk operations: one command to many instances. Source: contracts/core.md section 5; design section 8."""
+"""Bulk operations: one command to many instances. Source: contracts/core.md section 5; design section 8."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, assert_never
 
+from shared.api.core.answers import BulkAnswerShape, BulkOperationPageShape, BulkOperationShape
 from shared.api.core.authorizer import Authorizer
 from shared.api.core.bulk_render import bulk_shape, dry_run_shape
 from shared.api.core.bulk_schemas import (
@@ -43,34 +44,35 @@ from shared.domain.strategy.model import OnResume
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """The body of a request to begin a bulk operation, and a selection that its caller may command."""
+    """The body of a request for a bulk operation, with a selection that the caller may command."""
 
     body: BeginOperation
     selection: Selection
 
 
-def post_bulk_operation(request: Request, body: Beginning) -> Answer:
-    """Command many instances: at once if they are few, else as an operation in the background.
+def post_bulk_operation(request: Request, body: Beginning) -> Answer[BulkAnswerShape]:
+    """Command many instances: at once if there are few, else in the background.
 
-    Instances are named by ``ids``, or those of a strategy, or of a folder. With ``dryRun`` nothing is stored.
+    The selection names instances by ``ids``, or those of a strategy or of a folder. If ``dryRun``, nothing is stored.
     """
     sent, by = body.body, request.actor
+    # The comment in the body takes precedence over the header; an empty one removes the reason.
     by = by if sent.comment is None else replace(by, reason=sent.comment or None)
-    asked = BulkRequest(
+    bulk_request = BulkRequest(
         account=request.principal.account_id,
         selection=body.selection,
         command=_command(sent.command, by),
         repeatable=request.repeatable(),
     )
     if sent.dryRun:
-        return Answer(body=dry_run_shape(dry_run(request.ports, asked)))
-    bulk = begin_bulk(request.ports, asked)
-    goes_on = bulk.status is BulkStatus.ACTIVE
-    return Answer(body=bulk_shape(bulk), status=HTTPStatus.ACCEPTED if goes_on else HTTPStatus.OK)
+        return Answer(body=dry_run_shape(dry_run(request.ports, bulk_request)))
+    bulk = begin_bulk(request.ports, bulk_request)
+    is_running = bulk.status is BulkStatus.ACTIVE
+    return Answer(body=bulk_shape(bulk), status=HTTPStatus.ACCEPTED if is_running else HTTPStatus.OK)
 
 
-def list_bulk_operations(request: Request, query: PageQuery) -> Answer:
-    """The account's bulk operations, youngest first."""
+def list_bulk_operations(request: Request, query: PageQuery) -> Answer[BulkOperationPageShape]:
+    """List the account's bulk operations, youngest first."""
     paging = Paging(request, "bulk operations", query)
     account, before = request.principal.account_id, paging.before(page_key_of)
     found = request.ports.operations.of_account(account, before=before, limit=query.limit + 1)
@@ -78,32 +80,34 @@ def list_bulk_operations(request: Request, query: PageQuery) -> Answer:
     return Answer(body=paging.page([bulk_shape(bulk) for bulk in found], places))
 
 
-def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer:
-    """A bulk operation and its progress."""
+def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
+    """Return a bulk operation and its progress."""
     return Answer(body=bulk_shape(bulk))
 
 
-def pause_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
-    """Pause a bulk operation: at most the current batch of instances is still commanded."""
+def pause_bulk_operation(request: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
+    """Pause a bulk operation. The current batch of instances may still be commanded."""
     return _command_operation(request, bulk, OperationCommand.PAUSE)
 
 
-def resume_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
-    """Continue a paused bulk operation where it stopped."""
+def resume_bulk_operation(request: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
+    """Resume a paused bulk operation from the instance after the last one it commanded."""
     return _command_operation(request, bulk, OperationCommand.RESUME)
 
 
-def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer:
-    """End a bulk operation: at most the current batch is still commanded. What it has changed stays changed."""
+def cancel_bulk_operation(request: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:
+    """End a bulk operation. The current batch may still be commanded; instances that were changed stay changed."""
     return _command_operation(request, bulk, OperationCommand.CANCEL)
 
 
-def _command_operation(request: Request, bulk: BulkOperation, command: OperationCommand) -> Answer:
+def _command_operation(
+    request: Request, bulk: BulkOperation, command: OperationCommand
+) -> Answer[BulkOperationShape]:
     return Answer(body=bulk_shape(command_operation(request.ports, bulk, command, by=request.actor)))
 
 
 def read_beginning(request: Request, model: type[BeginOperation]) -> Beginning:
-    """Return the body with its selection; every problem at once.
+    """Return the body with its selection, or raise with every problem at once.
 
     Raises: CoreError: 404 or 403 for the strategy or the instances that are named first, then 400.
     """
@@ -111,8 +115,10 @@ def read_beginning(request: Request, model: type[BeginOperation]) -> Beginning:
     body, problems = read_as(model, value)
     problems = [_in_document(problem) for problem in problems]
     if body is not None:
+        # Pydantic cannot compare two fields and report the place of one of them.
         problems += _range_problems(body)
     if body is None or problems:
+        # 404 and 403 come before 400, so that problems of the body reveal nothing to callers without the secret.
         name = _strategy_named(value)
         if name is not None:
             Authorizer(request).strategy_named(name)
@@ -121,7 +127,7 @@ def read_beginning(request: Request, model: type[BeginOperation]) -> Beginning:
 
 
 def _strategy_named(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
-    """What a body names as its strategy, where that can be one."""
+    """Return the name of the strategy in a body that may be invalid, or None if it has no usable one."""
     selection = value.get("selection") if isinstance(value, dict) else None
     if not isinstance(selection, dict) or "ids" in selection:
         return None
@@ -130,7 +136,7 @@ def _strategy_named(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
 
 
 def _in_document(problem: Problem) -> Problem:
-    """The problem at its place in what was sent: without the branch of a union."""
+    """Return the problem with its pointer in the document: pydantic adds the branch of a union to it."""
     parts = problem.pointer.split("/")
     if len(parts) > 2 and parts[1] in UNIONS:  # noqa: PLR2004 - "", the member, the branch
         del parts[2]
@@ -147,21 +153,23 @@ def _range_problems(body: BeginOperation) -> Iterable[Problem]:
 
 
 def _selection(request: Request, body: BeginOperation) -> Selection:
-    """Return the selection. Raises: CoreError (404, 403): the caller may not command it.
+    """Return the selection.
 
-    A strategy needs its secret. Named instances need the secrets of all their strategies, unless the caller is an
+    A strategy needs its secret. Instances by id need the secrets of all their strategies, unless the caller is an
     administrator. A folder needs an administrator.
+    Raises: CoreError: 404 or 403 if the caller may not command the selection.
     """
     is_admin = request.principal.role is Role.ADMIN
     match body.selection:
         case SelectIds(ids=ids):
+            # A repeated id would be commanded twice.
             named = tuple(InstanceSid(sid) for sid in dict.fromkeys(ids))
             if not is_admin:
                 _check_secrets(request, named)
             return OfIds(ids=named)
         case SelectFolder() as select:
             if not is_admin:
-                why = "a folder takes an administrator: its strategies have secrets of their own"
+                why = "a folder needs the role admin, because its strategies have different secrets"
                 raise CoreError(HTTPStatus.FORBIDDEN, why)
             return OfFolder(
                 folder=select.folder,
@@ -182,26 +190,29 @@ def _selection(request: Request, body: BeginOperation) -> Selection:
 
 
 def _check_secrets(request: Request, named: Sequence[InstanceSid]) -> None:
-    """Raise CoreError (403) unless the Strategy-Secret is that of the strategies of all the account's instances."""
+    """Check that the Strategy-Secret matches the strategies of all these instances of the account.
+
+    Raises: CoreError (403): if one does not match.
+    """
     authorizer = Authorizer(request)
     opened: set[StrategySid] = set()
     for start in range(0, len(named), MAX_LOADED):
-        found = load_readable(request.ports, named[start : start + MAX_LOADED]).values()
-        for instance in found:
+        # Ids of other accounts are reported as unknown by the operation, so they need no secret.
+        for instance in load_readable(request.ports, named[start : start + MAX_LOADED]).values():
             if instance.account_id != request.principal.account_id or instance.strategy_sid in opened:
                 continue
             if not authorizer.knows_secret_of(instance):
-                why = f"the header Strategy-Secret is not that of the strategy of {instance.sid}"
+                why = f"the header Strategy-Secret does not match the strategy of {instance.sid}"
                 raise CoreError(HTTPStatus.FORBIDDEN, why)
             opened.add(instance.strategy_sid)
 
 
-def _statuses(asked: Sequence[str] | None) -> tuple[InstanceStatus, ...]:
-    return UNFINISHED if asked is None else tuple(map(InstanceStatus, dict.fromkeys(asked)))
+def _statuses(statuses: Sequence[str] | None) -> tuple[InstanceStatus, ...]:
+    return UNFINISHED if statuses is None else tuple(map(InstanceStatus, dict.fromkeys(statuses)))
 
 
-def _command(asked: Commanded, by: Actor) -> BulkCommand:
-    match asked:
+def _command(command: Commanded, by: Actor) -> BulkCommand:
+    match command:
         case PauseMany():
             return Pause(by=by)
         case ResumeMany(onResume=on_resume):
@@ -213,4 +224,4 @@ def _command(asked: Commanded, by: Actor) -> BulkCommand:
         case MigrateMany(version=version):
             return MigrateTo(version=version, by=by)
         case _:
-            assert_never(asked)
+            assert_never(command)

@@ -1,10 +1,11 @@
-"""Bulk operations in the core dialect's shapes. Unset optional fields are left out."""
+"""The answers about bulk operations."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
-from shared.api.core.render import Shape
+from shared.api.core import answers
+from shared.api.core.render import date_text
+from shared.api.http.shapes import omit_unset
 from shared.application.bulk.start import DryRun
 from shared.domain.bulk.operation import (
     BulkCommand,
@@ -14,17 +15,18 @@ from shared.domain.bulk.operation import (
     RunWaiting,
     name_of,
 )
-from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy, Selection
+from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy, Part, Selection
 from shared.domain.calendar.dates import format_instant
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 
 
-def bulk_shape(bulk: BulkOperation) -> Shape:
-    """An operation: what it was asked for, how far it has come, what came of it."""
+@omit_unset
+def bulk_shape(bulk: BulkOperation) -> answers.BulkOperationShape:
+    """Return a bulk operation: its selection and command, its progress, and its results."""
     counts = bulk.counts
-    return _given(
+    return answers.BulkOperationShape(
         sid=bulk.sid,
-        status=bulk.status.value,
+        status=bulk.status,
         selection=_selection(bulk.selection),
         command=_command(bulk.command),
         comment=bulk.command.by.reason,
@@ -34,9 +36,10 @@ def bulk_shape(bulk: BulkOperation) -> Shape:
         createdAt=format_instant(bulk.started_at),
         createdBy=bulk.command.by.name,
         updatedAt=format_instant(bulk.updated_at),
-        finishedAt=_date(bulk.finished_at),
+        finishedAt=date_text(bulk.finished_at),
         cursor=_cursor(bulk.cursor),
         counts={
+            # Instances of the current batch are matched, but not done yet.
             "matched": counts.done + len(bulk.batch_sids),
             "done": counts.done,
             "changed": counts.changed,
@@ -51,75 +54,84 @@ def bulk_shape(bulk: BulkOperation) -> Shape:
     )
 
 
-def dry_run_shape(found: DryRun) -> Shape:
-    """What an operation would be for."""
-    return {"count": found.count, "countIsExact": found.is_exact, "sample": _results(found.sample)}
+def dry_run_shape(preview: DryRun) -> answers.DryRunShape:
+    """Return how many instances an operation would command, and the outcome for a sample of them."""
+    return {"count": preview.count, "countIsExact": preview.is_exact, "sample": _results(preview.sample)}
 
 
-def _results(results: Sequence[ItemResult]) -> list[Shape]:
-    return [_given(sid=one.sid, outcome=one.outcome.value, why=one.why) for one in results]
+def _results(results: Sequence[ItemResult]) -> list[answers.ResultShown]:
+    return [_result(result) for result in results]
 
 
-def _selection(selection: Selection) -> Shape:
-    match selection:
+@omit_unset
+def _result(result: ItemResult) -> answers.ResultShown:
+    return answers.ResultShown(sid=result.sid, outcome=result.outcome, why=result.why)
+
+
+@omit_unset
+def _selection(selection: Selection) -> answers.SelectionShown:
+    if isinstance(selection, OfAny):
+        return {"anyOf": [_part(part) for part in selection.parts]}
+    return {**_part(selection), "anyOf": None}
+
+
+@omit_unset
+def _part(part: OfIds | Part) -> answers.SelectionPart:
+    match part:
         case OfIds(ids=ids):
             return {"numIds": len(ids)}
         case OfStrategy():
-            which = _given(strategySid=selection.strategy, version=selection.version)
+            place = answers.SelectionPart(strategySid=part.strategy, version=part.version)
         case OfFolder():
-            which = _given(folder=selection.folder, flat=selection.is_flat or None)
-        case OfAny(parts=parts):
-            return {"anyOf": [_selection(part) for part in parts]}
+            place = answers.SelectionPart(folder=part.folder, flat=part.is_flat or None)
         case _:
-            assert_never(selection)
-    instance_filter = selection.instance_filter
-    return which | _given(
-        filter=None if instance_filter is None else _filter(instance_filter),
-        statuses=[status.value for status in selection.statuses],
-        createdFrom=_date(selection.created_from),
-        createdTo=_date(selection.created_to),
-    )
+            assert_never(part)
+    return {
+        **place,
+        "filter": None if part.instance_filter is None else _filter(part.instance_filter),
+        "statuses": list(part.statuses),
+        "createdFrom": date_text(part.created_from),
+        "createdTo": date_text(part.created_to),
+    }
 
 
-def _filter(instance_filter: Filter) -> Shape:
-    return _given(
-        phases=None if instance_filter.phases is None else [phase.value for phase in instance_filter.phases],
-        plannedFrom=_date(instance_filter.planned_from),
-        plannedUntil=_date(instance_filter.planned_until),
+@omit_unset
+def _filter(instance_filter: Filter) -> answers.PhaseFilter:
+    return answers.PhaseFilter(
+        phases=None if instance_filter.phases is None else list(instance_filter.phases),
+        plannedFrom=date_text(instance_filter.planned_from),
+        plannedUntil=date_text(instance_filter.planned_until),
         atRest=instance_filter.at_rest or None,
     )
 
 
-def _command(command: BulkCommand) -> Shape:
+@omit_unset
+def _command(command: BulkCommand) -> answers.CommandShown:
     match command:
         case Resume(on_late=on_late):
-            return _given(name=name_of(command), onResume=None if on_late is None else on_late.value)
+            return answers.CommandShown(name=name_of(command), onResume=on_late)
         case CancelTasks(tasks=tasks):
             return {"name": name_of(command), "tasks": list(tasks)}
         case MigrateTo(version=version):
             return {"name": name_of(command), "version": version}
         case Cancel(kill=kill, unless_begun=unless_begun):
-            return _given(name=name_of(command), kill=kill or None, unlessBegun=unless_begun or None)
+            return answers.CommandShown(
+                name=name_of(command), kill=kill or None, unlessBegun=unless_begun or None
+            )
         case Pause(kill=kill):
-            return _given(name=name_of(command), kill=kill or None)
+            return answers.CommandShown(name=name_of(command), kill=kill or None)
         case RunWaiting(what=what):
-            return {"name": name_of(command), "waiting": what.value}
+            return {"name": name_of(command), "waiting": what}
         case _:
             assert_never(command)
 
 
 def _cursor(cursor: Cursor) -> str:
-    """Where the walk has come to, for people: of ids how many, else folder, name, date and sid; empty at first."""
+    """Return the position of the scan as text for people.
+
+    It is the number of ids that are done, or else folder, name, date and sid. It is empty at the beginning.
+    """
     if cursor.passed:
         return str(cursor.passed)
-    told = (cursor.folder_name, _date(cursor.created_at), cursor.sid)
+    told = (cursor.folder_name, date_text(cursor.created_at), cursor.sid)
     return " ".join(part for part in told if part)
-
-
-def _date(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)
-
-
-def _given(**members: Any) -> Shape:  # noqa: ANN401 - JSON values
-    """The members that are set."""
-    return {name: value for name, value in members.items() if value is not None}

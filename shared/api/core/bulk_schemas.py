@@ -1,4 +1,4 @@
-"""What requests for bulk operations may hold; unknown fields are refused. Source: contracts/core.md section 5."""
+"""Request bodies of bulk operations. Unknown fields are refused. Source: contracts/core.md section 5."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,13 +16,13 @@ Comment = Annotated[str, StringConstraints(max_length=1000)]
 
 
 class SelectIds(Body):
-    """Instances that are named."""
+    """Instances by id."""
 
     ids: Annotated[list[Sid], Field(min_length=1, max_length=MAX_IDS)]
 
 
 class SelectStrategy(Body):
-    """Instances of a strategy (name or sid): on a version, of statuses (unfinished ones by default), created when."""
+    """Instances of a strategy (name or sid), by version, status and time of creation; by default unfinished ones."""
 
     strategyId: StrategyId  # noqa: N815 - the wire's spelling
     version: Annotated[int, Field(ge=1, le=99_999_999)] | None = None
@@ -32,7 +32,7 @@ class SelectStrategy(Body):
 
 
 class SelectFolder(Body):
-    """Instances of all strategies in a folder or below it; ``/`` is all there are."""
+    """Instances of all strategies in a folder or below it; ``/`` selects every strategy."""
 
     folder: Folder
     statuses: Statuses | None = None
@@ -41,26 +41,26 @@ class SelectFolder(Body):
 
 
 class PauseMany(Body):
-    """Nothing more of them starts."""
+    """Pause the instances."""
 
     name: Literal["pause"]
 
 
 class ResumeMany(Body):
-    """They go on. onResume: what becomes of planned dates that have passed; as each strategy says by default."""
+    """Resume the instances. ``onResume`` decides about missed dates; by default each strategy decides."""
 
     name: Literal["resume"]
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
 
 
 class CancelMany(Body):
-    """They never run again."""
+    """Cancel the instances."""
 
     name: Literal["cancel"]
 
 
 class CancelTasksOfMany(Body):
-    """Their unfinished events of these tasks are canceled; the rest goes on."""
+    """Cancel the unfinished events of these tasks; other events continue."""
 
     name: Literal["cancel-tasks"]
     tasks: Annotated[
@@ -70,20 +70,20 @@ class CancelTasksOfMany(Body):
 
 
 class MigrateMany(Body):
-    """Each goes on under this version of its own strategy."""
+    """Move each instance to this version of its strategy."""
 
     name: Literal["migrate"]
     version: Annotated[int, Field(ge=1, le=99_999_999)]
 
 
 def _by_what(selection: Any) -> str | None:  # noqa: ANN401 - any JSON value
-    """By what a selection is made; None where it is by nothing that is known."""
+    """Return the member by which a selection is made, or None if it has no known one."""
     known = ("ids", "strategyId", "folder")
     return next((name for name in known if isinstance(selection, dict) and name in selection), None)
 
 
 def _called(command: Any) -> str | None:  # noqa: ANN401 - any JSON value
-    """What a command is called; None where it has no name."""
+    """Return the name of a command, or None if it has none."""
     name = command.get("name") if isinstance(command, dict) else None
     return name if isinstance(name, str) else None
 
@@ -114,7 +114,7 @@ Commanded = Annotated[
 
 
 class BeginOperation(Body):
-    """One command to many instances. comment: why, for the audit trail; dryRun: only tell what would come of it."""
+    """One command to many instances. ``comment`` goes to the audit trail; if ``dryRun``, nothing is changed."""
 
     selection: Selected
     command: Commanded
@@ -123,4 +123,4 @@ class BeginOperation(Body):
 
 
 UNIONS = ("selection", "command")
-"""The members of which pydantic's places name the branch that was taken, which is in no document."""
+"""Union members. Pydantic's locations inside them include the branch, which no document contains."""

@@ -1,4 +1,4 @@
-"""The core dialect, as the gateway serves it."""
+"""The core dialect as the gateway serves it."""
 
 from shared.api.core.authorizer import find
 from shared.api.core.errors import ERRORS

@@ -1,9 +1,10 @@
-"""The core dialect's refusals. Source: contracts/core.md section 1.3."""
+"""The errors of the core dialect. Source: contracts/core.md section 1.3."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, assert_never
+from typing import assert_never
 
+from shared.api.core.answers import ErrorShape, ProblemShape
 from shared.api.http.errors import (
     ApiError,
     ErrorTable,
@@ -13,6 +14,7 @@ from shared.api.http.errors import (
     UnauthorizedError,
     UnknownPathError,
 )
+from shared.api.http.shapes import omit_unset
 from shared.application.bulk.start import OperationOverError
 from shared.application.commit import ContentionError
 from shared.application.keys import OwnKeyError
@@ -24,41 +26,44 @@ from shared.domain.instance.verdict import AlreadyThere, Applied, RefusalRule, R
 
 
 class CoreError(ApiError):
-    """A refusal in the core dialect's shape."""
+    """A refusal as the core dialect answers it."""
 
     def __init__(self, status: HTTPStatus, *messages: str, problems: Sequence[Problem] = ()) -> None:
         self.messages = messages or tuple(f"{p.pointer or '/'}: {p.message}" for p in problems)
         super().__init__(status, "; ".join(self.messages))
         self.problems = problems
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
-        """Return ``{statusCode, error, message, problems}``, with ``errorId`` if it is a failure of ours."""
+    @omit_unset
+    def body(self, occurrence: Occurrence) -> ErrorShape:
+        """Return ``{statusCode, error, message, problems}``, with ``errorId`` if the failure is ours."""
         status = HTTPStatus(self.status)
-        shape = {
+        # Only failures of ours have a log entry that the id leads to.
+        is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return {
             "statusCode": status.value,
             "error": status.phrase,
             "message": list(self.messages),
             "problems": [problem_shape(problem) for problem in self.problems],
+            "errorId": occurrence.error_id if is_ours else None,
         }
-        return shape | (
-            {"errorId": occurrence.error_id} if status >= HTTPStatus.INTERNAL_SERVER_ERROR else {}
-        )
 
 
 def bad_request(problems: Sequence[Problem]) -> CoreError:
-    """400 with every problem."""
+    """Return 400 with every problem."""
     return CoreError(HTTPStatus.BAD_REQUEST, problems=problems)
 
 
 def not_found(what: str) -> CoreError:
-    """404, the same for what does not exist and for what belongs to another account."""
-    return CoreError(HTTPStatus.NOT_FOUND, f"there is no such {what}")
+    """Return 404. Objects of other accounts are answered as if they did not exist."""
+    return CoreError(HTTPStatus.NOT_FOUND, f"{what} not found")
 
 
-def problem_shape(problem: Problem) -> dict[str, Any]:
+@omit_unset
+def problem_shape(problem: Problem) -> ProblemShape:
     """Return a problem as the answers show it."""
-    shape = {"pointer": problem.pointer, "rule": problem.rule, "message": problem.message}
-    return shape if problem.caret is None else {**shape, "caret": problem.caret}
+    return ProblemShape(
+        pointer=problem.pointer, rule=problem.rule, message=problem.message, caret=problem.caret
+    )
 
 
 ERRORS = ErrorTable(
@@ -66,28 +71,26 @@ ERRORS = ErrorTable(
         UnknownPathError: lambda _: not_found("path"),
         UnauthorizedError: lambda _: CoreError(HTTPStatus.UNAUTHORIZED, "a valid access key is required"),
         ForbiddenError: lambda error: CoreError(
-            HTTPStatus.FORBIDDEN, f"the key's role is {error.principal.role}, not {error.route.role}"
+            HTTPStatus.FORBIDDEN, f"needs the role {error.route.role}; the key has {error.principal.role}"
         ),
         TooLargeError: lambda _: CoreError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body takes at most 256 KB"
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body must not be larger than 256 KB"
         ),
         InvalidInputError: lambda error: bad_request(error.problems),
-        NameTakenError: lambda _: CoreError(HTTPStatus.CONFLICT, "there is a strategy of that name already"),
+        NameTakenError: lambda _: CoreError(HTTPStatus.CONFLICT, "a strategy with this name already exists"),
         KeyReusedError: lambda error: CoreError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
         ChangedMeanwhileError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
         StillInUseError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
         OwnKeyError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
         OperationOverError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
         ContentionError: lambda _: CoreError(
-            HTTPStatus.TOO_MANY_REQUESTS, "it is changing too fast; nothing was changed, try again"
+            HTTPStatus.TOO_MANY_REQUESTS, "too many concurrent changes; nothing was changed, retry later"
         ),
-        OverloadedError: lambda _: CoreError(
-            HTTPStatus.TOO_MANY_REQUESTS, "too much is asked at once; try again"
-        ),
+        OverloadedError: lambda _: CoreError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; retry later"),
     },
-    failure=CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "something failed on our side"),
+    failure=CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"),
 )
-"""How each error is answered."""
+"""The answer to each error."""
 
 REFUSALS: Mapping[RefusalRule, HTTPStatus] = {
     RefusalRule.STATE: HTTPStatus.CONFLICT,
@@ -102,15 +105,19 @@ REFUSALS: Mapping[RefusalRule, HTTPStatus] = {
     RefusalRule.TOO_MANY_MISSED: HTTPStatus.UNPROCESSABLE_ENTITY,
     RefusalRule.KEY_REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
-"""The status of a refused command. This dialect has no codes besides."""
+"""The status of a refused command. The core dialect has no error codes besides."""
 
 
 def unless_refused(verdict: Verdict | None, what: str) -> Applied | AlreadyThere:
-    """Return the verdict of a command. Raises: CoreError: it was refused, or there is no such thing (``what``)."""
+    """Return the verdict of a command, or raise the HTTP error for a refusal.
+
+    Raises: CoreError: if the command was refused, or the object (``what``) does not exist.
+    """
     match verdict:
         case Applied() | AlreadyThere():
             return verdict
         case Refused(why=why, rule=rule, problems=problems):
+            # Problems have their own messages, so the reason would only repeat them.
             raise CoreError(REFUSALS[rule], *(() if problems else (why,)), problems=problems)
         case None:
             raise not_found(what)

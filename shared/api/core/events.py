@@ -1,8 +1,9 @@
-"""The operations on events. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on events. Source: contracts/core.md sections 1.1 and 5."""
 
+from shared.api.core.answers import EventShape, WrappedEventShape
 from shared.api.core.authorizer import NamedEvent
 from shared.api.core.errors import bad_request, not_found, unless_refused
-from shared.api.core.render import Shape, event_shape
+from shared.api.core.render import event_shape
 from shared.api.core.schemas import ResolveEvent, RetryAnEvent
 from shared.api.http.models import read_json
 from shared.api.http.request import Request
@@ -20,31 +21,31 @@ from shared.domain.strategy.model import Json
 from shared.domain.strategy.parse_limits import unreadable
 
 
-def get_event(request: Request, named: NamedEvent) -> Answer:
-    """An event, wrapped, with the results of its steps (E1)."""
+def get_event(request: Request, named: NamedEvent) -> Answer[WrappedEventShape]:
+    """Return an event with the results of its steps (E1)."""
     return Answer(body={"event": _shape(request, named.instance, named.seq)})
 
 
-def execute_event(request: Request, named: NamedEvent) -> Answer:
-    """Run an event now that is on hold or scheduled for later."""
+def execute_event(request: Request, named: NamedEvent) -> Answer[EventShape]:
+    """Run an event now if it is on hold or scheduled for later."""
     return _execute(request, named, Execute(seq=named.seq, by=request.actor))
 
 
-def cancel_event(request: Request, named: NamedEvent) -> Answer:
-    """Cancel one event; with a main event its cycle is skipped, and the next one is planned (E2)."""
+def cancel_event(request: Request, named: NamedEvent) -> Answer[EventShape]:
+    """Cancel one event. If it is a main event, its cycle is skipped and the next one is planned (E2)."""
     return _execute(request, named, CancelEvent(seq=named.seq, by=request.actor))
 
 
-def resolve_event(request: Request, named: NamedEvent, body: ResolveEvent) -> Answer:
-    """Decide about a call in doubt: repeat it, skip its step, or let its attempt fail."""
+def resolve_event(request: Request, named: NamedEvent, body: ResolveEvent) -> Answer[EventShape]:
+    """Decide about a call in doubt: repeat it, skip its step, or fail its attempt."""
     resolution = Resolution(body.decision)
     return _execute(request, named, Resolve(seq=named.seq, resolution=resolution, by=request.actor))
 
 
-def resume_event(request: Request, named: NamedEvent, correlation_id: str, body: Json) -> Answer:
-    """Take the answer to an asynchronous call: the event that waits for it continues at once (E3).
+def resume_event(request: Request, named: NamedEvent, correlation_id: str, body: Json) -> Answer[EventShape]:
+    """Accept the answer to an asynchronous call. The event that waits for it continues at once (E3).
 
-    Addressed by the correlation id the call carried. A body takes the place of the call's reply.
+    The path has the correlation id that the call carried. A body replaces the response of the call.
     """
     instance, seq = named.instance, named.seq
     correlation = CorrelationId(correlation_id)
@@ -58,8 +59,8 @@ def resume_event(request: Request, named: NamedEvent, correlation_id: str, body:
     return Answer(body=_shape(request, unless_refused(verdict, "event").instance, seq))
 
 
-def retry_an_event(request: Request, named: NamedEvent, body: RetryAnEvent) -> Answer:
-    """Run a failed event again; results of its steps are kept, but for those from ``fromStep`` on."""
+def retry_an_event(request: Request, named: NamedEvent, body: RetryAnEvent) -> Answer[EventShape]:
+    """Run a failed event again. Results of its steps are kept, except those from ``fromStep`` on."""
     instance, seq = named.instance, named.seq
     retry = RetryEvent(sid=instance.sid, seq=seq, by=request.actor, from_step=body.fromStep)
     verdict = retry_event(request.ports, retry, known=instance)
@@ -73,19 +74,22 @@ def read_answer(request: Request, _: object) -> Json:
     body = read_json(request)
     if not isinstance(body, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be an object")])
+    # Values that cannot be stored or evaluated are refused here, before the event has taken them.
     problems = unreadable(body, "")
     if problems:
         raise bad_request(problems)
     return body
 
 
-def _execute(request: Request, named: NamedEvent, command: Execute | CancelEvent | Resolve) -> Answer:
-    """Return the event, unwrapped, as the command has left it."""
+def _execute(
+    request: Request, named: NamedEvent, command: Execute | CancelEvent | Resolve
+) -> Answer[EventShape]:
+    """Execute a command, and return the event after it."""
     verdict = control_event(request.ports, named.instance.sid, command, known=named.instance)
     return Answer(body=_shape(request, unless_refused(verdict, "event").instance, named.seq))
 
 
-def _shape(request: Request, instance: Instance, seq: int) -> Shape:
+def _shape(request: Request, instance: Instance, seq: int) -> EventShape:
     shape = event_shape(instance, seq, request.ports.instances.event_history(instance.sid, seq))
     if shape is None:
         raise not_found("event")

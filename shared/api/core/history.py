@@ -1,10 +1,8 @@
-"""The operations that look back: an instance's history, and why something did or did not run.
-
-Source: contracts/core.md section 5.
-"""
+"""Operations on the past: the history of an instance, and explanations. Source: contracts/core.md section 5."""
 
 from datetime import UTC, datetime
 
+from shared.api.core.answers import ExplanationShape, HistoryPageShape
 from shared.api.core.authorizer import NamedInstance
 from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
@@ -19,8 +17,8 @@ from shared.domain.errors import Problem
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 
 
-def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Answer:
-    """Every event of an instance, open and closed, newest first, with every step of every run."""
+def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Answer[HistoryPageShape]:
+    """List every event of an instance, open and closed, newest first, with every step of every run."""
     instance = named.instance
     paging = Paging(request, f"events of {instance.sid}", query)
     page = history_page(request.ports, instance, before=paging.before(int), limit=query.limit)
@@ -33,7 +31,7 @@ def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Ans
     return Answer(body=paging.page_up_to(shapes, None if page.after is None else str(page.after)))
 
 
-def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer:
+def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer[ExplanationShape]:
     """Explain why something did or did not run at a time, which may be in the future."""
     at = query.at or request.now
     if not EARLIEST <= at <= LATEST:

@@ -1,20 +1,20 @@
-"""The operations on instances. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on instances. Source: contracts/core.md sections 1.1 and 5."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from shared.api.core import answers
 from shared.api.core.authorizer import Authorizer, NamedInstance
 from shared.api.core.errors import bad_request, not_found, unless_refused
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
-    Shape,
     event_shape,
     forecast_shape,
     instance_shape,
     migration_shape,
     open_event_shape,
-    overdue_shape,
     paused_shape,
+    resumed_shape,
     summary_shape,
 )
 from shared.api.core.schemas import (
@@ -48,7 +48,7 @@ from shared.domain.planning.start import attribute_problems
 from shared.domain.strategy.model import OnResume, Strategy, StrategyHead
 
 KEY_LENGTH = 32
-"""So much of a hash is kept of a request that added an event: 128 bits."""
+"""Characters of a hash that are stored with an event: 128 bits in hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Creation:
     head: StrategyHead
 
 
-def post_instance(request: Request, body: Creation) -> Answer:
+def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedShape]:
     """Start an instance of a strategy's latest version, with its first events (I1)."""
     sent = body.body
     new = StartInstance(
@@ -73,43 +73,48 @@ def post_instance(request: Request, body: Creation) -> Answer:
     )
     started = start_instance(request.ports, _latest(request, body.head), new)
     instance = started.instance
+    # An instance without a next date has no main event.
     main = _events(request, instance, EventKind.MAIN)
-    events = {
+    events: answers.FirstEvents = {
         "onCreateEvents": _events(request, instance, EventKind.ON_CREATE),
         "leadingUpEvents": _events(request, instance, EventKind.LEADING_UP),
-        **({"mainEvent": main[0]} if main else {}),
     }
+    if main:
+        events["mainEvent"] = main[0]
     status = HTTPStatus.CREATED if isinstance(started, Applied) else HTTPStatus.OK
     return Answer(
         body={"executionInstance": instance_shape(instance), "createdEvents": events}, status=status
     )
 
 
-def list_instances(request: Request, query: InstancesQuery) -> Answer:
-    """Instances, youngest first: of one strategy, or of all without their attributes."""
+def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.InstancePageShape]:
+    """List instances, youngest first: those of one strategy, or all of the account without their attributes."""
     status = None if query.status is None else InstanceStatus(query.status)
+    # No secret guards this list, so it must not show attributes.
     if query.strategyId is None:
         paging = Paging(request, f"instances {query.status}", query)
         before = paging.before(page_key_of)
         account = request.principal.account_id
         page = page_of_account(request.ports, account, status, before=before, limit=query.limit)
-        shapes = [summary_shape(instance) for instance in page.instances]
+        shapes: list[answers.InstanceSummaryShape] = [summary_shape(instance) for instance in page.instances]
     else:
         head = Authorizer(request).strategy_named(query.strategyId)
         paging = Paging(request, f"instances {query.status} of {head.sid}", query)
         before = paging.before(page_key_of)
         page = page_of_strategy(request.ports, head.sid, status, before=before, limit=query.limit)
-        shapes = [instance_shape(instance) for instance in page.instances]
+        shapes = [{**instance_shape(instance)} for instance in page.instances]
     return Answer(body=paging.page_up_to(shapes, None if page.after is None else page_key_text(page.after)))
 
 
-def get_instance(_: Request, named: NamedInstance) -> Answer:
-    """An instance (I2)."""
+def get_instance(_: Request, named: NamedInstance) -> Answer[answers.InstanceShape]:
+    """Return an instance (I2)."""
     return Answer(body=instance_shape(named.instance))
 
 
-def patch_instance(request: Request, named: NamedInstance, body: UpdateInstance) -> Answer:
-    """Change description, attributes or end date; dates that are already planned stay."""
+def patch_instance(
+    request: Request, named: NamedInstance, body: UpdateInstance
+) -> Answer[answers.InstanceShape]:
+    """Change description, attributes or end date. Dates that are already planned stay."""
     command = Update(
         by=request.actor,
         description=body.description,
@@ -120,29 +125,33 @@ def patch_instance(request: Request, named: NamedInstance, body: UpdateInstance)
     return Answer(body=instance_shape(_execute(request, named, command).instance))
 
 
-def get_forecast(request: Request, named: NamedInstance, query: ForecastQuery) -> Answer:
-    """The coming cycles of an instance, the open one first, as the engine will plan them."""
+def get_forecast(
+    request: Request, named: NamedInstance, query: ForecastQuery
+) -> Answer[answers.ForecastShape]:
+    """Return the coming cycles of an instance as the engine will plan them, the open cycle first."""
     foreseen = forecast(
         _strategy_of(request, named.instance), named.instance, cycles=query.cycles, now=request.now
     )
     return Answer(body=forecast_shape(foreseen))
 
 
-def get_tasks(request: Request, named: NamedInstance) -> Answer:
-    """The unfinished events of an instance (I5)."""
+def get_tasks(request: Request, named: NamedInstance) -> Answer[answers.EventsShape]:
+    """List the unfinished events of an instance (I5)."""
     return Answer(body=_events(request, named.instance, *EventKind))
 
 
-def cancel_tasks(request: Request, named: NamedInstance, query: TasksQuery) -> Answer:
-    """Cancel the unfinished events of some tasks; the others continue (I6)."""
+def cancel_tasks(
+    request: Request, named: NamedInstance, query: TasksQuery
+) -> Answer[answers.TasksCanceledShape]:
+    """Cancel the unfinished events of some tasks; other events continue (I6)."""
     tasks = tuple(filter(None, (key.strip() for key in query.tasks.split(","))))
     verdict = _execute(request, named, CancelTasks(tasks=tasks, by=request.actor))
     shape = instance_shape(verdict.instance)
     return Answer(body={"executionInstance": shape, "numCanceledEvents": _canceled(verdict)})
 
 
-def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answer:
-    """Add an event of any task by hand; it runs beside the plan, which it does not move."""
+def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answer[answers.EventShape]:
+    """Add an event of any task by hand. It does not move the plan."""
     repeatable = request.repeatable()
     command = AddEvent(
         task=body.task,
@@ -150,6 +159,7 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
         date=body.date,
         data=body.data,
         on_hold=body.manualTrigger,
+        # The key is stored with the event, so it is hashed and shortened.
         key=None if repeatable is None else request.hasher.hash(repeatable.key)[:KEY_LENGTH],
         body=None if repeatable is None else repeatable.body_hash[:KEY_LENGTH],
     )
@@ -161,31 +171,31 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
     return Answer(body=shape, status=HTTPStatus.CREATED if isinstance(verdict, Applied) else HTTPStatus.OK)
 
 
-def pause_instance(request: Request, named: NamedInstance) -> Answer:
-    """Pause an instance: nothing more of it starts until it is resumed; a step in flight ends (I4)."""
+def pause_instance(request: Request, named: NamedInstance) -> Answer[answers.PausedShape]:
+    """Pause an instance: no events start until it is resumed; a step in flight is completed (I4)."""
     instance = _execute(request, named, Pause(by=request.actor)).instance
+    # The instance may be on an older version than the latest one.
     saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
     return Answer(body=paused_shape(instance, named.head, saved))
 
 
-def resume_instance(request: Request, named: NamedInstance, body: ResumeInstance) -> Answer:
-    """Resume an instance; the answer lists the planned dates that were skipped."""
+def resume_instance(
+    request: Request, named: NamedInstance, body: ResumeInstance
+) -> Answer[answers.ResumedShape]:
+    """Resume an instance. The answer lists the planned dates that were skipped."""
     on_late = None if body.onResume is None else OnResume(body.onResume)
     verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
     instance = verdict.instance
-    shape = instance_shape(instance)
+    # The command has just read the version, so the store returns it without a second read.
+    late = overdue(_strategy_of(request, instance), instance, now=request.ports.clock.now())
     skipped = verdict.skipped if isinstance(verdict, Applied) else None
-    if skipped is not None:
-        shape["skippedCycles"] = {"first": skipped.first_cycle, "last": skipped.last_cycle}
-    # The command has just read the version, so the store has it at hand: this costs no second read.
-    shape["overdueEvents"] = overdue_shape(
-        overdue(_strategy_of(request, instance), instance, now=request.ports.clock.now())
-    )
-    return Answer(body=shape)
+    return Answer(body=resumed_shape(instance, late, skipped))
 
 
-def migrate_an_instance(request: Request, named: NamedInstance, body: MigrateInstance) -> Answer:
-    """Move an instance to another version of its strategy; with ``dryRun``, only preview the dates that change."""
+def migrate_an_instance(
+    request: Request, named: NamedInstance, body: MigrateInstance
+) -> Answer[answers.MigrationShape]:
+    """Move an instance to another version of its strategy. With ``dryRun``, only return the dates that would change."""
     instance = named.instance
     try:
         migration = migrate_instance(
@@ -196,33 +206,32 @@ def migrate_an_instance(request: Request, named: NamedInstance, body: MigrateIns
     verdict = unless_refused(None if migration is None else migration.verdict, "instance")
     if migration is None:
         raise not_found("instance")
-    shape = {
-        **migration_shape(migration, instance.sid),
-        "executionInstance": instance_shape(verdict.instance),
-        "dryRun": body.dryRun,
-    }
-    return Answer(body=shape)
+    changes, shape = migration_shape(migration, instance.sid), instance_shape(verdict.instance)
+    return Answer(body={**changes, "executionInstance": shape, "dryRun": body.dryRun})
 
 
-def cancel_instance(request: Request, named: NamedInstance) -> Answer:
-    """Cancel an instance: it never runs again; its on-cancel events are created (I3)."""
+def cancel_instance(request: Request, named: NamedInstance) -> Answer[answers.CanceledShape]:
+    """Cancel an instance: it never runs again, and its on-cancel events are created (I3)."""
     verdict = _execute(request, named, Cancel(by=request.actor))
-    shape = {
-        "executionInstance": instance_shape(verdict.instance),
-        "createdEvents": {"onCancelEvents": _events(request, verdict.instance, EventKind.ON_CANCEL)},
-        "numCanceledEvents": _canceled(verdict),
-    }
-    return Answer(body=shape)
+    instance = verdict.instance
+    return Answer(
+        body={
+            "executionInstance": instance_shape(instance),
+            "createdEvents": {"onCancelEvents": _events(request, instance, EventKind.ON_CANCEL)},
+            "numCanceledEvents": _canceled(verdict),
+        }
+    )
 
 
 def read_creation(request: Request, model: type[CreateInstance]) -> Creation:
-    """Return the body with the strategy it names; its own problems and those of its attributes are reported together.
+    """Return the body with the strategy it names, or raise with its problems and those of its attributes.
 
     Raises: CoreError: 404 or 403 for the strategy first, then 400.
     """
     value = read_json(request)
     body, problems = read_as(model, value)
     name = value.get("strategyId") if isinstance(value, dict) else None
+    # Without a usable name there is no strategy to authorize, so only the body's problems remain.
     if not isinstance(name, str) or (body is None and not 1 <= len(name) <= MAX_STRATEGY_ID):
         raise bad_request(problems)
     head = Authorizer(request).strategy_named(name)
@@ -239,12 +248,13 @@ def _execute(request: Request, named: NamedInstance, command: Command) -> Applie
     return unless_refused(verdict, "instance")
 
 
-def _events(request: Request, instance: Instance, *kinds: EventKind) -> list[Shape]:
-    """Return the unfinished events of these kinds; the journal is read only of an event that has begun."""
+def _events(request: Request, instance: Instance, *kinds: EventKind) -> answers.EventsShape:
+    """Return the unfinished events of these kinds."""
     return [
         open_event_shape(
             instance,
             event,
+            # Only an event that has begun has entries in the journal, so others save the read.
             request.ports.instances.event_history(instance.sid, event.seq)
             if event.has_begun
             else EventHistory(),

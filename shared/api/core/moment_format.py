@@ -1,4 +1,4 @@
-"""Dates as clients of the vendor's API ask for them: moment's format tokens, in the strategy's zone.
+"""Dates in the format of moment.js, which clients of the vendor's API send, in the strategy's zone.
 
 Source: contracts/core.md section 4, row 24.
 """
@@ -42,22 +42,23 @@ TOKENS: dict[str, Callable[[datetime], str]] = {
     "ss": lambda at: f"{at.second:02}",
     "A": lambda at: "AM" if at.hour < _HALF else "PM",
 }
-"""What each token stands for; ``LLLL`` as moment writes it in English."""
+"""The text of each token. ``LLLL`` is moment's English format."""
 
+# Text in brackets, a run of one letter, or any other character. A bracket that is not closed is text.
 _PARTS = re.compile(r"\[(?P<text>[^\]]*)\]|(?P<token>([A-Za-z])\3*)|(?P<other>[^A-Za-z\[]|\[)")
 
 
 def date_format(text: str | None, zone: ZoneInfo) -> Callable[[datetime], str]:
-    """Writes instants by a format, in a zone; without one as ISO 8601 in UTC.
+    """Return a function that writes instants in a format and a zone; without a format, as ISO 8601 in UTC.
 
-    Text in square brackets is kept as it is. Raises: InvalidInputError: a letter that is no token listed here.
+    Text in square brackets is copied. Raises: InvalidInputError: if a letter is not a token of ``TOKENS``.
     """
     if text is None:
         return format_instant
     parts = list(_PARTS.finditer(text))
     unknown = [part["token"] for part in parts if part["token"] and part["token"] not in TOKENS]
     if unknown:
-        message = f"has the unknown token {unknown[0]!r}; known are {', '.join(TOKENS)}"
+        message = f"unknown token {unknown[0]!r}; known tokens are {', '.join(TOKENS)}"
         raise InvalidInputError((Problem(pointer="/dateFormat", rule="format", message=message),))
 
     def shown(at: datetime) -> str:

@@ -1,12 +1,13 @@
-"""Instances, events and strategies in the core dialect's shapes.
+"""The answers about strategies, instances, events, keys and the audit trail.
 
-Unset optional fields are left out. Source: contracts/core.md sections 2.1, 2.3 and 2.4.
+Source: contracts/core.md sections 2.1, 2.3 and 2.4.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
+from shared.api.core import answers
+from shared.api.http.shapes import omit_unset
 from shared.application.migrate import Migrated
 from shared.application.ports import SavedSettings
 from shared.domain.access import AccessKey
@@ -14,20 +15,19 @@ from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance.event import Event
-from shared.domain.instance.journal import EventHistory, JournalEntry
+from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, last_run, position
-from shared.domain.instance.run import Intent
+from shared.domain.instance.run import Intent, StepError
+from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.lifecycle.migrate import PlannedDate
 from shared.domain.planning.forecast import ForeseenCycle, Simulated
 from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
 
-Shape = dict[str, Any]
 
-
-def strategy_shape(head: StrategyHead) -> Shape:
-    """A strategy without its settings."""
+def strategy_shape(head: StrategyHead) -> answers.StrategyShape:
+    """Return a strategy without its settings."""
     return {
         "sid": head.sid,
         "name": head.name,
@@ -40,42 +40,48 @@ def strategy_shape(head: StrategyHead) -> Shape:
     }
 
 
-def strategy_with_settings(head: StrategyHead, saved: SavedSettings) -> Shape:
-    """A strategy with the settings of its latest version, as they were sent."""
+def strategy_with_settings(head: StrategyHead, saved: SavedSettings) -> answers.StrategyWithSettingsShape:
+    """Return a strategy with the settings of its latest version, as they were sent."""
     return {**strategy_shape(head), "settings": dict(saved.plain)}
 
 
+@omit_unset
 def simulation_shape(
-    strategy: Strategy, found: Simulated, start: datetime, shown: Callable[[datetime], str]
-) -> Shape:
-    """What a strategy would do. shown: writes a date as the caller asked for. Source: contract section 1.1, S4."""
+    strategy: Strategy, simulated: Simulated, start: datetime, write: Callable[[datetime], str]
+) -> answers.SimulationShape:
+    """Return simulated cycles. ``write`` formats a date as the caller asked for.
+
+    Source: contracts/core.md section 1.1, S4.
+    """
     definition = strategy.definition
     on_create = [
-        _foreseen(event, shown, callback=entry.create_if)
-        for event, entry in zip(found.on_create, definition.on_create_tasks, strict=True)
+        _foreseen(event, write, callback=entry.create_if)
+        for event, entry in zip(simulated.on_create, definition.on_create_tasks, strict=True)
     ]
-    cycles = [
+    cycles: list[answers.SimulatedCycle] = [
         {
-            "cycle": one.cycle,
+            "cycle": cycle.cycle,
             "events": {
-                **({"onCreateEvents": on_create} if on_create and not index else {}),
-                "leadingUpEvents": [_foreseen(event, shown) for event in one.leading_up],
-                "mainEvent": _foreseen(one.main, shown),
+                "leadingUpEvents": [_foreseen(event, write) for event in cycle.leading_up],
+                "mainEvent": _foreseen(cycle.main, write),
             },
         }
-        for index, one in enumerate(found.cycles)
+        for cycle in simulated.cycles
     ]
-    return given(
-        startDate=shown(start),
+    # On-create events belong to the first cycle; without any, the member is missing.
+    if on_create and cycles:
+        cycles[0]["events"]["onCreateEvents"] = on_create
+    return answers.SimulationShape(
+        startDate=write(start),
         simulatedCycles=len(cycles),
         timezone=definition.timezone,
         cycleEvents=cycles,
-        ended=found.ended,
+        ended=simulated.ended,
     )
 
 
-def forecast_shape(cycles: Sequence[ForeseenCycle]) -> Shape:
-    """The coming cycles of an instance."""
+def forecast_shape(cycles: Sequence[ForeseenCycle]) -> answers.ForecastShape:
+    """Return the coming cycles of an instance."""
     return {
         "cycles": [
             {
@@ -88,8 +94,8 @@ def forecast_shape(cycles: Sequence[ForeseenCycle]) -> Shape:
     }
 
 
-def migration_shape(found: Migrated, sid: InstanceSid) -> Shape:
-    """What a migration does to an instance's events and coming dates."""
+def migration_shape(found: Migrated, sid: InstanceSid) -> answers.MigrationChanges:
+    """Return the effects of a migration on an instance's events and coming dates."""
     changes = found.changes
     return {
         "from": found.before,
@@ -108,25 +114,38 @@ def migration_shape(found: Migrated, sid: InstanceSid) -> Shape:
     }
 
 
-def _planned_date(date: PlannedDate) -> Shape:
+def _planned_date(date: PlannedDate) -> answers.PlannedDateShown:
     return {"cycle": date.cycle, "task": date.task, "main": date.main, "date": format_instant(date.date)}
 
 
-def overdue_shape(events: Sequence[Event]) -> list[Shape]:
-    """The main events that run although their dates have passed."""
-    return [
-        {"cycle": event.created_cycle, "task": event.task, "date": format_instant(event.date)}
-        for event in events
-    ]
+@omit_unset
+def resumed_shape(instance: Instance, late: Sequence[Event], skipped: Skipped | None) -> answers.ResumedShape:
+    """Return a resumed instance, with overdue main events that still run, and the cycles that were skipped."""
+    return {
+        **instance_shape(instance),
+        "overdueEvents": [
+            {"cycle": event.created_cycle, "task": event.task, "date": format_instant(event.date)}
+            for event in late
+        ],
+        "skippedCycles": None
+        if skipped is None
+        else {"first": skipped.first_cycle, "last": skipped.last_cycle},
+    }
 
 
-def _foreseen(event: Event, shown: Callable[[datetime], str], *, callback: str | None = None) -> Shape:
-    return given(date=shown(event.date), task=event.task, status=event.status.value, callback=callback)
+@omit_unset
+def _foreseen(
+    event: Event, shown: Callable[[datetime], str], *, callback: str | None = None
+) -> answers.ForeseenEvent:
+    return answers.ForeseenEvent(
+        date=shown(event.date), task=event.task, status=event.status, callback=callback
+    )
 
 
-def version_shape(head: StrategyHead, version: StrategyVersion) -> Shape:
-    """One version of a strategy, without its settings."""
-    return given(
+@omit_unset
+def version_shape(head: StrategyHead, version: StrategyVersion) -> answers.VersionSummaryShape:
+    """Return a version of a strategy without its settings."""
+    return answers.VersionSummaryShape(
         sid=head.sid,
         name=head.name,
         description=version.description,
@@ -136,53 +155,57 @@ def version_shape(head: StrategyHead, version: StrategyVersion) -> Shape:
     )
 
 
-def key_shape(key: AccessKey) -> Shape:
-    """An access key, without its secret."""
-    return given(
+@omit_unset
+def key_shape(key: AccessKey) -> answers.KeyShape:
+    """Return an access key without its secret."""
+    return answers.KeyShape(
         keyId=key.key_id,
-        role=key.role.value,
+        role=key.role,
         description=key.description,
         createdAt=format_instant(key.created_at),
         createdBy=key.created_by,
     )
 
 
-def audit_shape(entry: AuditEntry) -> Shape:
-    """Who did what, when, from what to what, and why."""
-    return given(
-        at=format_instant(entry.at),
-        by=entry.by,
-        command=entry.command,
-        target=entry.target,
-        event=entry.event,
-        **{"from": entry.from_state},
-        to=entry.to_state,
-        reason=entry.reason,
-        operation=entry.operation,
-        minutesSpent=entry.minutes_spent,
-        ticket=entry.ticket,
-        options=list(entry.options) or None,
-    )
+@omit_unset
+def audit_shape(entry: AuditEntry) -> answers.AuditEntryShape:
+    """Return an entry of the audit trail."""
+    return {
+        "at": format_instant(entry.at),
+        "by": entry.by,
+        "command": entry.command,
+        "target": entry.target,
+        "event": entry.event,
+        "from": entry.from_state,
+        "to": entry.to_state,
+        "reason": entry.reason,
+        "operation": entry.operation,
+        "minutesSpent": entry.minutes_spent,
+        "ticket": entry.ticket,
+        "options": list(entry.options) or None,
+    }
 
 
-def summary_shape(instance: Instance) -> Shape:
-    """An instance for those who need not know its strategy's secret: without its attributes."""
-    shape = instance_shape(instance)
+def summary_shape(instance: Instance) -> answers.InstanceSummaryShape:
+    """Return an instance without its attributes, for callers that need not know its strategy's secret."""
+    # Attributes are for callers that know the strategy's secret.
+    shape: answers.InstanceSummaryShape = {**instance_shape(instance)}
     del shape["attributes"]
     return shape
 
 
-def instance_shape(instance: Instance) -> Shape:
-    """An instance."""
+@omit_unset
+def instance_shape(instance: Instance) -> answers.InstanceShape:
+    """Return an instance."""
     main, stop = instance.main_event, instance.stop
-    return given(
+    return answers.InstanceShape(
         sid=instance.sid,
         description=instance.description,
         strategyId=instance.origin.strategy_id,
         strategyVersion=instance.strategy_version,
-        status=instance.status.value,
+        status=instance.status,
         cycle=instance.plan.cycle,
-        startDate=date_text(instance.start_date),
+        startDate=format_instant(instance.start_date),
         endDate=date_text(instance.plan.end_date),
         executionDate=None if instance.plan.moment is None else date_text(instance.plan.moment.at),
         executionDay=None if instance.plan.moment is None else instance.plan.moment.anchor.day,
@@ -202,14 +225,15 @@ def instance_shape(instance: Instance) -> Shape:
         drainedAt=None if stop is None else date_text(stop.drained_at),
         heldBy=instance.blocked_by,
         createdBy=instance.origin.created_by,
-        createdAt=date_text(instance.created_at),
-        updatedAt=date_text(instance.updated_at),
+        createdAt=format_instant(instance.created_at),
+        updatedAt=format_instant(instance.updated_at),
     )
 
 
-def schedule_shape(schedule: OwnSchedule) -> Shape:
-    """An instance's own schedule."""
-    return given(
+@omit_unset
+def schedule_shape(schedule: OwnSchedule) -> answers.ScheduleShown:
+    """Return an instance's own schedule."""
+    return answers.ScheduleShown(
         cron=schedule.cron,
         timezone=schedule.timezone,
         once=schedule.is_single,
@@ -221,10 +245,11 @@ def schedule_shape(schedule: OwnSchedule) -> Shape:
     )
 
 
-def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -> Shape:
-    """The answer of a pause: the instance with its strategy embedded, in the version it is on."""
+def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -> answers.PausedShape:
+    """Return a paused instance with its strategy, in the version the instance is on."""
     sealed = saved.sealed
-    strategy = {
+    strategy: answers.PausedStrategy = {
+        # The next two members replace those of the latest version.
         **strategy_shape(head),
         "version": saved.version.version,
         "description": saved.version.description,
@@ -234,59 +259,65 @@ def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -
     return {**instance_shape(instance), "strategy": strategy}
 
 
-def open_event_shape(instance: Instance, event: Event, event_history: EventHistory) -> Shape:
-    """An unfinished event as it stands on its instance, with what its steps came to so far."""
+@omit_unset
+def open_event_shape(instance: Instance, event: Event, event_history: EventHistory) -> answers.EventShape:
+    """Return an unfinished event, with the results of its steps so far."""
     shape = event_members(instance, event, finished_at=None)
     then = position(event_history, event)
+    # The correlation id is shown only while the call still waits for its answer.
     waits = isinstance(then, Intent) and then.awaits and not event.has_answer_to(then.correlation_id)
-    return given(
+    return {
         **shape,
-        correlationId=then.correlation_id if waits and isinstance(then, Intent) else None,
-        answerBy=None if event.pause is None else date_text(event.pause.answer_by),
-        taskStatus=_task_status(list(chain(event_history, event.run))),
-    )
+        "correlationId": then.correlation_id if waits and isinstance(then, Intent) else None,
+        "answerBy": None if event.pause is None else date_text(event.pause.answer_by),
+        "taskStatus": _task_status(list(chain(event_history, event.run))),
+        "why": None,
+        "inDoubt": None,
+    }
 
 
-def event_shape(instance: Instance, seq: int, event_history: EventHistory) -> Shape | None:
-    """An event, finished or not, with what its steps came to; None where there is none of that number."""
+def event_shape(instance: Instance, seq: int, event_history: EventHistory) -> answers.EventShape | None:
+    """Return an event, finished or not, with the results of its steps, or None if there is no event of that number."""
     event = instance.event(seq)
     if event is not None:
         return open_event_shape(instance, event, event_history)
     record = event_history.record
-    if record is None:
-        return None
+    return None if record is None else _closed_event_shape(instance, record, event_history)
+
+
+@omit_unset
+def _closed_event_shape(
+    instance: Instance, record: EventRecord, event_history: EventHistory
+) -> answers.EventShape:
     steps = list(last_run(event_history, record))
     shape = event_members(instance, record.event, finished_at=record.finished_at)
     outputs = None if record.end is None else dict(record.end.outputs) or None
-    in_doubt = record.in_doubt or None
-    return given(**shape, why=record.why, inDoubt=in_doubt, outputs=outputs, taskStatus=_task_status(steps))
-
-
-def event_members(instance: Instance, event: Event, *, finished_at: datetime | None) -> Shape:
-    """What is told of an event wherever it is shown. finished_at: None while it is open."""
-    moments = {
-        "schedule": event.times.scheduled_at,
-        "execution": event.times.executed_at,
-        "finish": finished_at,
+    return {
+        **shape,
+        "why": record.why,
+        "inDoubt": record.in_doubt or None,
+        "outputs": outputs,
+        "taskStatus": _task_status(steps),
     }
-    ran = (
-        None
-        if finished_at is None or event.times.executed_at is None
-        else finished_at - event.times.executed_at
-    )
-    return given(
+
+
+@omit_unset
+def event_members(instance: Instance, event: Event, *, finished_at: datetime | None) -> answers.EventMembers:
+    """Return the members that every answer about an event has. ``finished_at`` is None while the event is open."""
+    times = event.times
+    return answers.EventMembers(
         sid=instance.event_sid(event),
         instanceSid=instance.sid,
         strategySid=instance.strategy_sid,
-        status=event.status.value,
+        status=event.status,
         pausedFor=event.paused_for,
         main=event.is_main,
         afterCancellation=event.after_cancellation,
         task=event.task,
-        date=date_text(event.date),
+        date=format_instant(event.date),
         data=dict(event.data) or None,
-        scheduledAt=date_text(event.times.scheduled_at),
-        executedAt=date_text(event.times.executed_at),
+        scheduledAt=date_text(times.scheduled_at),
+        executedAt=date_text(times.executed_at),
         finishedAt=date_text(finished_at),
         createdCycle=event.created_cycle,
         attempt=event.attempt,
@@ -294,36 +325,37 @@ def event_members(instance: Instance, event: Event, *, finished_at: datetime | N
         jobId=event.claim.job,
         lastError=event.last_error,
         problem=event.problem,
-        createdAt=date_text(event.created_at),
-        updatedAt=date_text(event.updated_at),
-        executionTime=None if ran is None else milliseconds(ran),
-        **{
-            f"{name}Delta": None if at is None else milliseconds(at - event.date)
-            for name, at in moments.items()
-        },
+        createdAt=format_instant(event.created_at),
+        updatedAt=format_instant(event.updated_at),
+        executionTime=_milliseconds_between(times.executed_at, finished_at),
+        scheduleDelta=_milliseconds_between(event.date, times.scheduled_at),
+        executionDelta=_milliseconds_between(event.date, times.executed_at),
+        finishDelta=_milliseconds_between(event.date, finished_at),
     )
 
 
-def _task_status(steps: list[JournalEntry]) -> Shape:
-    """What the steps came to; of an asynchronous one the sending and its answer are one result."""
-    results: list[Shape] = []
+def _task_status(steps: list[JournalEntry]) -> answers.TaskStatus:
+    """Return the results of the steps."""
+    results: list[answers.StepResult] = []
     for index, entry in enumerate(steps):
         reply = steps[index - 1] if entry.intent.awaits else None
+        # The answer to an asynchronous call replaces the result of sending it, so that clients see one result.
         if reply is not None:
             results.pop()
         results.append(_step(entry, reply))
     return {"lastStep": steps[-1].intent.step if steps else None, "taskResults": results}
 
 
-def _step(entry: JournalEntry, reply: JournalEntry | None) -> Shape:
+@omit_unset
+def _step(entry: JournalEntry, reply: JournalEntry | None) -> answers.StepResult:
     error, outcome = entry.outcome.error, entry.outcome
-    return given(
+    return answers.StepResult(
         step=entry.intent.step,
         success=outcome.success,
         fromCache=False,
         response=outcome.response,
         cached=None if reply is None else reply.outcome.response,
-        error=None if error is None else given(message=error.message, status=error.status, data=error.data),
+        error=None if error is None else _error_with_data(error),
         attempt=entry.intent.attempt,
         run=entry.run,
         callKey=entry.intent.call_key,
@@ -334,16 +366,26 @@ def _step(entry: JournalEntry, reply: JournalEntry | None) -> Shape:
     )
 
 
+@omit_unset
+def error_shape(error: StepError) -> answers.StepErrorShown:
+    """Return the error of a step without its data, which only the event itself shows."""
+    return answers.StepErrorShown(message=error.message, status=error.status)
+
+
+@omit_unset
+def _error_with_data(error: StepError) -> answers.StepErrorWithData:
+    return {**error_shape(error), "data": error.data}
+
+
+def _milliseconds_between(start: datetime | None, end: datetime | None) -> int | None:
+    return None if start is None or end is None else milliseconds(end - start)
+
+
 def milliseconds(span: timedelta) -> int:
-    """A span in whole milliseconds."""
+    """Return a duration in whole milliseconds."""
     return round(span.total_seconds() * 1000)
 
 
 def date_text(at: datetime | None) -> str | None:
-    """An instant as answers show it."""
+    """Return an instant as answers show it."""
     return None if at is None else format_instant(at)
-
-
-def given(**members: Any) -> Shape:  # noqa: ANN401 - JSON values
-    """The members that are set."""
-    return {name: value for name, value in members.items() if value is not None}

@@ -1,6 +1,9 @@
-"""History and explanations in the core dialect's shapes. Source: contracts/core.md section 5."""
+"""The answers about the past: history and explanations. Source: contracts/core.md section 5."""
 
-from shared.api.core.render import Shape, date_text, event_members, given, milliseconds
+from shared.api.core import answers
+from shared.api.core.render import date_text, error_shape, event_members, milliseconds
+from shared.api.http.shapes import omit_unset
+from shared.domain.calendar.dates import format_instant
 from shared.domain.explain.event import Finding
 from shared.domain.explain.instance import EventExplanation, Explanation, PlannedEvent
 from shared.domain.instance.downtime import StatusAt
@@ -10,38 +13,42 @@ from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
 from shared.domain.steps.request_digest import Target, target_of
 from shared.domain.strategy.model import Strategy
 
+# The service may have carried out these calls, although no response arrived.
 _IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
 
 
-def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> Shape:
-    """An event with every step of every run. strategy: in the version the event is bound to."""
+@omit_unset
+def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> answers.PastEventShape:
+    """Return an event with every step of every run. ``strategy`` is in the version that the event is bound to."""
     record = past.record
     shape = event_members(instance, past.event, finished_at=None if record is None else record.finished_at)
-    closing = {} if record is None else _closing(record)
+    closing: answers.Closing = {} if record is None else _closing(record)
     return {
         **shape,
-        **given(worker=instance.origin.worker),
         **closing,
         "steps": [_step(step, past.event.task, strategy) for step in past.steps],
+        "worker": instance.origin.worker,
     }
 
 
-def explanation_shape(instance: Instance, found: Explanation) -> Shape:
-    """Why something did or did not run."""
-    return given(
-        at=date_text(found.at),
-        **_told(found.finding),
-        instance=None if found.status is None else _stood(found.status),
-        events=[_answer(instance, answer) for answer in found.events],
-        before=None if found.before is None else _planned(instance, found.before),
-        after=None if found.after is None else _planned(instance, found.after),
-    )
+@omit_unset
+def explanation_shape(instance: Instance, found: Explanation) -> answers.ExplanationShape:
+    """Return the reason why something did or did not run."""
+    return {
+        **_evidence(found.finding),
+        "at": format_instant(found.at),
+        "instance": None if found.status is None else _status_then(found.status),
+        "events": [_answer(instance, answer) for answer in found.events],
+        "before": None if found.before is None else _planned(instance, found.before),
+        "after": None if found.after is None else _planned(instance, found.after),
+    }
 
 
-def _closing(record: EventRecord) -> Shape:
+@omit_unset
+def _closing(record: EventRecord) -> answers.Closing:
     skipped = record.skipped_cycles
-    return given(
-        closedBy=record.closed_by.value,
+    return answers.Closing(
+        closedBy=record.closed_by,
         by=record.by,
         why=record.why,
         reason=record.reason,
@@ -51,16 +58,17 @@ def _closing(record: EventRecord) -> Shape:
     )
 
 
-def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
-    """One step, without its response: that is told where its event is read."""
+@omit_unset
+def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
+    """Return one execution of a step, without its response, which the event itself shows."""
     intent, entry = step.intent, step.entry
     error = None if entry is None else entry.outcome.error
-    return given(
+    return answers.PastStep(
         step=step.step,
-        path=step.path.value,
+        path=step.path,
         run=step.run,
         attempt=step.attempt,
-        outcome=step.outcome.value,
+        outcome=step.outcome,
         fromCache=step.outcome is StepOutcome.FROM_CACHE,
         inDoubt=step.outcome in _IN_DOUBT or None,
         callKey=None if intent is None else intent.call_key,
@@ -69,7 +77,7 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
         if entry is None or entry.digest is None
         else _request(entry.digest, target_of(strategy, task, step.step)),
         status=None if entry is None else entry.answered,
-        error=None if error is None else given(message=error.message, status=error.status),
+        error=None if error is None else error_shape(error),
         notes=None if entry is None else list(entry.outcome.notes) or None,
         startedAt=None if entry is None else date_text(entry.started_at),
         finishedAt=None if entry is None else date_text(entry.finished_at),
@@ -77,51 +85,54 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
     )
 
 
-def _request(digest: str, target: Target | None) -> Shape:
-    went = {"action": target.action, "method": target.method.upper(), "host": target.host} if target else {}
-    return {"digest": digest, **went}
+def _request(digest: str, target: Target | None) -> answers.RequestDigest:
+    # The strategy's settings have no call for this step, so only the digest is known.
+    if target is None:
+        return {"digest": digest}
+    return {"digest": digest, "action": target.action, "method": target.method.upper(), "host": target.host}
 
 
-def _told(told: Finding) -> Shape:
-    return given(
-        reason=told.reason.value,
-        since=date_text(told.since),
-        until=date_text(told.until),
-        by=told.by,
-        why=told.why,
+@omit_unset
+def _evidence(evidence: Finding) -> answers.Evidence:
+    return answers.Evidence(
+        reason=evidence.reason,
+        since=date_text(evidence.since),
+        until=date_text(evidence.until),
+        by=evidence.by,
+        why=evidence.why,
     )
 
 
-def _stood(stood: StatusAt) -> Shape:
-    status = None if stood.status is None else stood.status.value
-    return given(status=status, since=date_text(stood.since), by=stood.by, why=stood.why)
+@omit_unset
+def _status_then(then: StatusAt) -> answers.StatusThen:
+    return answers.StatusThen(status=then.status, since=date_text(then.since), by=then.by, why=then.why)
 
 
-def _answer(instance: Instance, answer: EventExplanation) -> Shape:
+@omit_unset
+def _answer(instance: Instance, answer: EventExplanation) -> answers.ExplainedEvent:
     event, past = answer.planned.event, answer.planned.past
     record = None if past is None else past.record
     skipped = None if record is None else record.skipped_cycles
     return {
         **_planned(instance, answer.planned),
-        **_told(answer.finding),
-        **given(
-            attempt=event.attempt if event.has_begun else None,
-            executedAt=date_text(event.times.executed_at),
-            finishedAt=None if record is None else date_text(record.finished_at),
-            skippedCycles=None if skipped is None else {"first": skipped[0], "last": skipped[1]},
-            skippedUntil=None if record is None else date_text(record.skipped_until),
-        ),
+        **_evidence(answer.finding),
+        "attempt": event.attempt if event.has_begun else None,
+        "executedAt": date_text(event.times.executed_at),
+        "finishedAt": None if record is None else date_text(record.finished_at),
+        "skippedCycles": None if skipped is None else {"first": skipped[0], "last": skipped[1]},
+        "skippedUntil": None if record is None else date_text(record.skipped_until),
     }
 
 
-def _planned(instance: Instance, one: PlannedEvent) -> Shape:
-    """An event by its planned date; without a sid it is only foreseen."""
-    event = one.event
-    return given(
-        sid=None if one.past is None else instance.event_sid(event),
+@omit_unset
+def _planned(instance: Instance, planned: PlannedEvent) -> answers.PlannedEvent:
+    """Return an event by its planned date. It has a sid only if it exists already."""
+    event = planned.event
+    return answers.PlannedEvent(
+        sid=None if planned.past is None else instance.event_sid(event),
         task=event.task,
         main=event.is_main,
-        cycle=one.cycle,
-        date=date_text(event.planned_at),
-        status=event.status.value,
+        cycle=planned.cycle,
+        date=format_instant(event.planned_at),
+        status=event.status,
     )

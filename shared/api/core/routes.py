@@ -1,6 +1,6 @@
 """The routes of the core dialect: one row for each operation.
 
-The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
+The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
 Source: contracts/core.md sections 1.1 and 5.
 """
 
@@ -10,11 +10,7 @@ from typing import Any
 
 from shared.api.core import account, bulk, events, history, instances, strategies
 from shared.api.core.bulk_schemas import BeginOperation
-from shared.api.core.schemas import (
-    AnyObject,
-    CreateInstance,
-    ValidateStrategy,
-)
+from shared.api.core.schemas import AnyObject, CreateInstance, ValidateStrategy
 from shared.api.http.route import Route, Target
 from shared.domain.access import Role
 
@@ -31,76 +27,52 @@ _SELECTION: dict[str, Any] = {"shape": BeginOperation, "read": bulk.read_beginni
 _ANY_ANSWER: dict[str, Any] = {"shape": AnyObject, "read": events.read_answer, "body_is_optional": True}
 
 ROUTES: tuple[Route, ...] = (
-    _definition("POST /execution-strategy", strategies.post_strategy, "Strategy", **_CREATES, **_SETTINGS),
-    _read("GET /execution-strategy", strategies.list_strategies, "StrategyPage"),
-    _read("POST /execution-strategy/validate", strategies.validate_strategy, "Validation", **_VALIDATES),
-    _read("GET /execution-strategy/<sid>", strategies.get_strategy, "StrategyWithSettings", _STRATEGY),
-    _definition(
-        "PATCH /execution-strategy/<sid>", strategies.patch_strategy, "Strategy", _STRATEGY, **_SETTINGS
-    ),
-    _definition(
-        "DELETE /execution-strategy/<sid>",
-        strategies.delete_a_strategy,
-        "Strategy",
-        Target.STRATEGY_OR_DELETED,
-    ),
-    _command("POST /execution-strategy/<sid>/pause", strategies.pause_a_strategy, "Strategy", _STRATEGY),
-    _command("POST /execution-strategy/<sid>/resume", strategies.resume_a_strategy, "Strategy", _STRATEGY),
-    _read(
-        "POST /execution-strategy/<sid>/simulate-execution",
-        strategies.simulate_execution,
-        "Simulation",
-        _STRATEGY,
-    ),
-    _read("GET /execution-strategy/<sid>/versions", strategies.list_versions, "VersionPage", _STRATEGY),
-    _read("GET /execution-strategy/<sid>/versions/<version>", strategies.get_version, "Version", _STRATEGY),
+    _definition("POST /execution-strategy", strategies.post_strategy, **_CREATES, **_SETTINGS),
+    _read("GET /execution-strategy", strategies.list_strategies),
+    _read("POST /execution-strategy/validate", strategies.validate_strategy, **_VALIDATES),
+    _read("GET /execution-strategy/<sid>", strategies.get_strategy, _STRATEGY),
+    _definition("PATCH /execution-strategy/<sid>", strategies.patch_strategy, _STRATEGY, **_SETTINGS),
+    _definition("DELETE /execution-strategy/<sid>", strategies.delete_a_strategy, Target.STRATEGY_OR_DELETED),
+    _command("POST /execution-strategy/<sid>/pause", strategies.pause_a_strategy, _STRATEGY),
+    _command("POST /execution-strategy/<sid>/resume", strategies.resume_a_strategy, _STRATEGY),
+    _read("POST /execution-strategy/<sid>/simulate-execution", strategies.simulate_execution, _STRATEGY),
+    _read("GET /execution-strategy/<sid>/versions", strategies.list_versions, _STRATEGY),
+    _read("GET /execution-strategy/<sid>/versions/<version>", strategies.get_version, _STRATEGY),
+    _command("POST /execution-instance", instances.post_instance, _NAMED, **_CREATES, **_NEW_INSTANCE),
+    _read("GET /execution-instance", instances.list_instances, _NAMED),
+    _read("GET /execution-instance/<sid>", instances.get_instance, _INSTANCE),
+    _command("PATCH /execution-instance/<sid>", instances.patch_instance, _INSTANCE),
+    _read("GET /execution-instance/<sid>/forecast", instances.get_forecast, _INSTANCE),
+    _read("GET /execution-instance/<sid>/get-tasks", instances.get_tasks, _INSTANCE),
+    _command("POST /execution-instance/<sid>/cancel-tasks", instances.cancel_tasks, _INSTANCE),
+    _command("POST /execution-instance/<sid>/events", instances.post_event, _INSTANCE, **_CREATES),
+    _read("GET /execution-instance/<sid>/events", history.list_events, _INSTANCE),
+    _read("GET /execution-instance/<sid>/explain", history.explain_instance, _INSTANCE),
+    _command("POST /execution-instance/<sid>/pause", instances.pause_instance, _INSTANCE),
     _command(
-        "POST /execution-instance", instances.post_instance, "Created", _NAMED, **_CREATES, **_NEW_INSTANCE
+        "POST /execution-instance/<sid>/resume", instances.resume_instance, _INSTANCE, body_is_optional=True
     ),
-    _read("GET /execution-instance", instances.list_instances, "InstancePage", _NAMED),
-    _read("GET /execution-instance/<sid>", instances.get_instance, "Instance", _INSTANCE),
-    _command("PATCH /execution-instance/<sid>", instances.patch_instance, "Instance", _INSTANCE),
-    _read("GET /execution-instance/<sid>/forecast", instances.get_forecast, "Forecast", _INSTANCE),
-    _read("GET /execution-instance/<sid>/get-tasks", instances.get_tasks, "Events", _INSTANCE),
-    _command(
-        "POST /execution-instance/<sid>/cancel-tasks", instances.cancel_tasks, "TasksCanceled", _INSTANCE
-    ),
-    _command("POST /execution-instance/<sid>/events", instances.post_event, "Event", _INSTANCE, **_CREATES),
-    _read("GET /execution-instance/<sid>/events", history.list_events, "HistoryPage", _INSTANCE),
-    _read("GET /execution-instance/<sid>/explain", history.explain_instance, "Explanation", _INSTANCE),
-    _command("POST /execution-instance/<sid>/pause", instances.pause_instance, "Paused", _INSTANCE),
-    _command(
-        "POST /execution-instance/<sid>/resume",
-        instances.resume_instance,
-        "Resumed",
-        _INSTANCE,
-        body_is_optional=True,
-    ),
-    _command("POST /execution-instance/<sid>/migrate", instances.migrate_an_instance, "Migration", _INSTANCE),
-    _command("POST /execution-instance/<sid>/cancel", instances.cancel_instance, "Canceled", _INSTANCE),
-    _read("GET /execution-event/<sid>", events.get_event, "WrappedEvent", _EVENT),
-    _command("POST /execution-event/<sid>/execute", events.execute_event, "Event", _EVENT),
-    _command("POST /execution-event/<sid>/cancel", events.cancel_event, "Event", _EVENT),
-    _command(
-        "POST /execution-event/<correlation_id>/resume", events.resume_event, "Event", _EVENT, **_ANY_ANSWER
-    ),
-    _command("POST /execution-event/<sid>/resolve", events.resolve_event, "Event", _EVENT),
-    _command(
-        "POST /execution-event/<sid>/retry", events.retry_an_event, "Event", _EVENT, body_is_optional=True
-    ),
-    _command("POST /bulk-operation", bulk.post_bulk_operation, "BulkAnswer", _NAMED, **_BEGINS, **_SELECTION),
-    _read("GET /bulk-operation", bulk.list_bulk_operations, "BulkOperationPage"),
-    _read("GET /bulk-operation/<sid>", bulk.get_bulk_operation, "BulkOperation", _OPERATION),
-    _command("POST /bulk-operation/<sid>/pause", bulk.pause_bulk_operation, "BulkOperation", _OPERATION),
-    _command("POST /bulk-operation/<sid>/resume", bulk.resume_bulk_operation, "BulkOperation", _OPERATION),
-    _command("POST /bulk-operation/<sid>/cancel", bulk.cancel_bulk_operation, "BulkOperation", _OPERATION),
-    _read("GET /queue", account.get_queue, "Queue"),
-    _command("DELETE /queue", account.delete_queue, "Empty"),
-    _command("POST /queue", account.post_queue, "Empty"),
-    _definition("POST /access-key", account.post_key, "NewKey", **_NEW),
-    _definition("GET /access-key", account.list_keys, "KeyPage"),
-    _definition("DELETE /access-key/<key_id>", account.delete_key, "Key", Target.KEY),
-    _read("GET /audit", account.list_audit, "AuditPage"),
-    _read("GET /app", account.get_app, "App"),
+    _command("POST /execution-instance/<sid>/migrate", instances.migrate_an_instance, _INSTANCE),
+    _command("POST /execution-instance/<sid>/cancel", instances.cancel_instance, _INSTANCE),
+    _read("GET /execution-event/<sid>", events.get_event, _EVENT),
+    _command("POST /execution-event/<sid>/execute", events.execute_event, _EVENT),
+    _command("POST /execution-event/<sid>/cancel", events.cancel_event, _EVENT),
+    _command("POST /execution-event/<correlation_id>/resume", events.resume_event, _EVENT, **_ANY_ANSWER),
+    _command("POST /execution-event/<sid>/resolve", events.resolve_event, _EVENT),
+    _command("POST /execution-event/<sid>/retry", events.retry_an_event, _EVENT, body_is_optional=True),
+    _command("POST /bulk-operation", bulk.post_bulk_operation, _NAMED, **_BEGINS, **_SELECTION),
+    _read("GET /bulk-operation", bulk.list_bulk_operations),
+    _read("GET /bulk-operation/<sid>", bulk.get_bulk_operation, _OPERATION),
+    _command("POST /bulk-operation/<sid>/pause", bulk.pause_bulk_operation, _OPERATION),
+    _command("POST /bulk-operation/<sid>/resume", bulk.resume_bulk_operation, _OPERATION),
+    _command("POST /bulk-operation/<sid>/cancel", bulk.cancel_bulk_operation, _OPERATION),
+    _read("GET /queue", account.get_queue),
+    _command("DELETE /queue", account.delete_queue),
+    _command("POST /queue", account.post_queue),
+    _definition("POST /access-key", account.post_key, **_NEW),
+    _definition("GET /access-key", account.list_keys),
+    _definition("DELETE /access-key/<key_id>", account.delete_key, Target.KEY),
+    _read("GET /audit", account.list_audit),
+    _read("GET /app", account.get_app),
 )
-"""Every operation. The more literal of two paths comes first."""
+"""Every operation. If two paths match a request, the more literal one is listed first."""

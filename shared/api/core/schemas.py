@@ -1,4 +1,4 @@
-"""What the core dialect's requests may hold; unknown fields are refused. Source: contracts/core.md section 1.1."""
+"""Requests of the core dialect. Unknown fields are refused. Source: contracts/core.md section 1.1."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ MAX_STRATEGY_ID = 100
 
 def _instant(value: object) -> datetime:
     if not isinstance(value, str):
-        raise PydanticCustomError("date", "must be a date as text")
+        raise PydanticCustomError("date", "must be a string with a date")
     try:
         return parse_instant(value)
     except DateError as error:
@@ -26,7 +26,7 @@ def _instant(value: object) -> datetime:
 Instant = Annotated[
     datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-"""A date with its offset, as an instant in UTC."""
+"""A date with its offset, read as an instant in UTC."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 Secret = Annotated[str, StringConstraints(min_length=16, max_length=128)]
 Description = Annotated[str, StringConstraints(max_length=4096)]
@@ -37,23 +37,25 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
 
 StrategyId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STRATEGY_ID)]
-"""A strategy's name or sid."""
+"""The name or sid of a strategy."""
 
 
 class Body(BaseModel):
-    """A request body: strict types, no unknown fields."""
+    """A request body with strict types and no unknown fields."""
 
+    # A model is built at its first use, so that cold starts do not build all of them.
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class Query(BaseModel):
-    """The parameters of a request's query: text, read as what is asked for; no unknown ones."""
+    """The parameters of a query, read from text, without unknown ones."""
 
+    # Not strict, because parameters are text that numbers are parsed from.
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class CreateStrategy(Body):
-    """S1. The settings are checked by the domain, all of their problems at once."""
+    """A new strategy (S1). The domain checks the settings."""
 
     name: Name
     secret: Secret
@@ -63,7 +65,7 @@ class CreateStrategy(Body):
 
 
 class ValidateStrategy(Body):
-    """A definition to be looked at only; whatever of S1 is given besides is checked too."""
+    """A definition to be checked. Other fields of S1 are optional, and are checked too."""
 
     settings: dict[str, Any]
     name: Name | None = None
@@ -73,7 +75,7 @@ class ValidateStrategy(Body):
 
 
 class UpdateStrategy(Body):
-    """S3. The settings replace the old ones whole; what else is left out stays."""
+    """A new version (S3). The settings replace the old ones whole; other fields are kept if left out."""
 
     settings: dict[str, Any]
     description: Description | None = None
@@ -81,7 +83,7 @@ class UpdateStrategy(Body):
 
 
 class SimulateExecution(Body):
-    """S4. ``startDate`` is now where it is not given; ``dateFormat`` is ISO 8601 in UTC where it is not given."""
+    """A simulation (S4). By default ``startDate`` is now, and ``dateFormat`` is ISO 8601 in UTC."""
 
     cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)]
     startDate: Instant | None = None  # noqa: N815 - the wire's spelling
@@ -90,7 +92,7 @@ class SimulateExecution(Body):
 
 
 class CreateInstance(Body):
-    """I1. ``strategyId`` is a strategy's name or sid; ``startDate`` is now where it is not given."""
+    """A new instance (I1). ``strategyId`` is a strategy's name or sid; ``startDate`` is now by default."""
 
     strategyId: StrategyId  # noqa: N815 - the wire's spelling
     attributes: dict[str, Any] = {}
@@ -100,7 +102,7 @@ class CreateInstance(Body):
 
 
 class UpdateInstance(Body):
-    """What is to change. Attributes are laid over the old ones, null removes one; ``endDate`` null removes it."""
+    """Changes of an instance. Attributes are merged, and null removes one; ``endDate`` null removes the end date."""
 
     description: Description | None = None
     attributes: dict[str, Any] | None = None
@@ -108,20 +110,20 @@ class UpdateInstance(Body):
 
 
 class ResumeInstance(Body):
-    """What becomes of planned dates that have passed; as the strategy says where it is not given."""
+    """The handling of missed dates; by default the strategy decides."""
 
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
 
 
 class MigrateInstance(Body):
-    """To which version; ``dryRun`` only tells what that would do."""
+    """The version to move to. If ``dryRun``, nothing is changed."""
 
     version: Annotated[int, Field(ge=1)]
     dryRun: bool = False  # noqa: N815 - the wire's spelling
 
 
 class AddAnEvent(Body):
-    """One more event; ``date`` is now where it is not given."""
+    """A new event. ``date`` is now by default."""
 
     task: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     date: Instant | None = None
@@ -130,19 +132,19 @@ class AddAnEvent(Body):
 
 
 class AnyObject(BaseModel):
-    """E3. What a service answers: any JSON object."""
+    """The answer of a service (E3): any JSON object."""
 
     model_config = ConfigDict(extra="allow", defer_build=True)
 
 
 class ResolveEvent(Body):
-    """What an operator decides about a call in doubt."""
+    """The decision of an operator about a call in doubt."""
 
     decision: Literal["retry", "skip", "fail"]
 
 
 class RetryAnEvent(Body):
-    """From which step on everything is executed again; without it, all successes are kept."""
+    """Steps from ``fromStep`` on are executed again. By default all successful steps are kept."""
 
     fromStep: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None  # noqa: N815 - the wire's spelling
 
@@ -155,33 +157,33 @@ class CreateKey(Body):
 
 
 class PageQuery(Query):
-    """Which part of a list."""
+    """A part of a list."""
 
     limit: Limit = 25
     cursor: Annotated[str, Field(max_length=512)] | None = None
 
 
 class InstancesQuery(PageQuery):
-    """Which instances: of a strategy (name or sid), of a status."""
+    """Filters of a list of instances: a strategy (name or sid), and a status."""
 
     strategyId: StrategyId | None = None  # noqa: N815 - the wire's spelling
     status: Literal["ACTIVE", "PAUSED", "CANCELED", "COMPLETED"] | None = None
 
 
 class ForecastQuery(Query):
-    """How many of the coming cycles."""
+    """The number of coming cycles."""
 
     cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)] = 12
 
 
 class ExplainQuery(Query):
-    """About which instant; now, where it is not given."""
+    """The instant to explain; now by default."""
 
     at: Instant | None = None
 
 
 class AuditQuery(PageQuery):
-    """Which entries: since and until when, about what."""
+    """Filters of the audit trail: a range of times, and a target."""
 
     from_: Annotated[Instant | None, Field(alias="from")] = None
     to: Instant | None = None
@@ -189,6 +191,6 @@ class AuditQuery(PageQuery):
 
 
 class TasksQuery(Query):
-    """I6. Task keys with commas between them."""
+    """Task keys, separated by commas (I6)."""
 
     tasks: Annotated[str, Field(min_length=1, max_length=4096)]

@@ -1,10 +1,11 @@
-"""The operations on strategies. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on strategies. Source: contracts/core.md sections 1.1 and 5."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
 
 from pydantic import BaseModel
 
+from shared.api.core import answers
 from shared.api.core.errors import bad_request, not_found, problem_shape
 from shared.api.core.moment_format import date_format
 from shared.api.core.paging import Paging
@@ -36,8 +37,8 @@ from shared.domain.strategy.parse import read_definition
 _LATEST_VERSION = 99_999_999
 
 
-def post_strategy(request: Request, body: CreateStrategy) -> Answer:
-    """Create a strategy, version 1; the name is unique within the account (S1)."""
+def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.StrategyShape]:
+    """Create a strategy with version 1. Its name is unique within the account (S1)."""
     new = NewStrategy(
         account_id=request.principal.account_id,
         name=body.name,
@@ -53,13 +54,13 @@ def post_strategy(request: Request, body: CreateStrategy) -> Answer:
     return Answer(body=strategy_shape(head), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
-def validate_strategy(_: Request, body: Sequence[Problem]) -> Answer:
-    """All problems of a definition at once; nothing is stored."""
+def validate_strategy(_: Request, body: Sequence[Problem]) -> Answer[answers.ValidationShape]:
+    """Return all problems of a definition at once; nothing is stored."""
     return Answer(body={"valid": not body, "problems": [problem_shape(problem) for problem in body]})
 
 
-def list_strategies(request: Request, query: PageQuery) -> Answer:
-    """The account's strategies, youngest first, without their settings."""
+def list_strategies(request: Request, query: PageQuery) -> Answer[answers.StrategyPageShape]:
+    """List the account's strategies, youngest first, without their settings."""
     paging = Paging(request, "strategies", query)
     before = paging.before(page_key_of)
     account = request.principal.account_id
@@ -68,15 +69,17 @@ def list_strategies(request: Request, query: PageQuery) -> Answer:
     return Answer(body=paging.page([strategy_shape(head) for head in found], places))
 
 
-def get_strategy(request: Request, head: StrategyHead) -> Answer:
-    """A strategy with the settings of its latest version (S2)."""
+def get_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyWithSettingsShape]:
+    """Return a strategy with the settings of its latest version (S2)."""
     return Answer(
         body=strategy_with_settings(head, request.ports.strategies.settings(head.sid, head.version))
     )
 
 
-def patch_strategy(request: Request, head: StrategyHead, body: UpdateStrategy) -> Answer:
-    """Create a version whose settings replace the old ones whole; instances stay on their version (S3)."""
+def patch_strategy(
+    request: Request, head: StrategyHead, body: UpdateStrategy
+) -> Answer[answers.StrategyShape]:
+    """Create a version. Its settings replace the old ones whole; instances stay on their version (S3)."""
     new = NewVersion(settings=body.settings, description=body.description, secret=body.secret)
     after = replace_settings(
         request.ports, request.hasher, head, new, by=request.actor, environment=request.deployment.environment
@@ -84,23 +87,25 @@ def patch_strategy(request: Request, head: StrategyHead, body: UpdateStrategy) -
     return Answer(body=strategy_shape(after))
 
 
-def delete_a_strategy(request: Request, head: StrategyHead) -> Answer:
-    """Delete a strategy that has no unfinished instances; its name is free again."""
+def delete_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
+    """Delete a strategy that has no unfinished instances. Its name becomes free."""
     return Answer(body=strategy_shape(delete_strategy(request.ports, head, by=request.actor)))
 
 
-def pause_a_strategy(request: Request, head: StrategyHead) -> Answer:
-    """Pause everything under a strategy: nothing new starts; events that run end."""
+def pause_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
+    """Pause everything under a strategy: no events start; events that run are completed."""
     return Answer(body=strategy_shape(pause_strategy(request.ports, head, by=request.actor)))
 
 
-def resume_a_strategy(request: Request, head: StrategyHead) -> Answer:
-    """Resume everything under a strategy; blocked events start, at a set pace."""
+def resume_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
+    """Resume everything under a strategy: blocked events start, at a limited rate."""
     return Answer(body=strategy_shape(resume_strategy(request.ports, head, by=request.actor)))
 
 
-def simulate_execution(request: Request, head: StrategyHead, body: SimulateExecution) -> Answer:
-    """The first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
+def simulate_execution(
+    request: Request, head: StrategyHead, body: SimulateExecution
+) -> Answer[answers.SimulationShape]:
+    """Return the first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
     strategy = request.ports.strategies.load(head.sid, head.version)
     start = body.startDate or request.now
     shown = date_format(body.dateFormat, strategy.definition.zone)
@@ -108,17 +113,19 @@ def simulate_execution(request: Request, head: StrategyHead, body: SimulateExecu
     return Answer(body=simulation_shape(strategy, found, start, shown))
 
 
-def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Answer:
-    """The versions of a strategy, latest first, without their settings."""
+def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Answer[answers.VersionPageShape]:
+    """List the versions of a strategy, latest first, without their settings."""
     paging = Paging(request, f"versions of {head.sid}", query)
     before = paging.before(int)
+    # One more than the limit shows whether there is a next page.
     found = request.ports.strategies.versions(head.sid, before=before, limit=query.limit + 1)
     places = [str(version.version) for version in found]
     return Answer(body=paging.page([version_shape(head, version) for version in found], places))
 
 
-def get_version(request: Request, head: StrategyHead, version: str) -> Answer:
-    """A strategy as it was in one version, settings included."""
+def get_version(request: Request, head: StrategyHead, version: str) -> Answer[answers.VersionShape]:
+    """Return a version of a strategy with its settings."""
+    # The slice keeps int() from parsing a text of any length.
     if not (version.isascii() and version.isdigit() and 1 <= int(version[:9]) <= _LATEST_VERSION):
         raise not_found("version")
     try:
@@ -129,9 +136,9 @@ def get_version(request: Request, head: StrategyHead, version: str) -> Answer:
 
 
 def read_with_settings(request: Request, model: type[M]) -> M:
-    """Return the body, or report its own problems and those of the settings in it together.
+    """Return the body, or raise with its problems and those of the settings in it.
 
-    If the body has no problems of its own, its settings are left to the use case, which checks them in any case.
+    If the body is valid, the use case checks the settings.
     Raises: CoreError (400).
     """
     value = read_json(request)
@@ -142,7 +149,7 @@ def read_with_settings(request: Request, model: type[M]) -> M:
 
 
 def read_all_problems(request: Request, model: type[BaseModel]) -> Sequence[Problem]:
-    """Return every problem of a definition. Raises: CoreError (400): the body is no object."""
+    """Return every problem of a definition. Raises: CoreError (400): if the body is not an object."""
     value = read_json(request)
     if not isinstance(value, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be a JSON object")])
@@ -152,6 +159,7 @@ def read_all_problems(request: Request, model: type[BaseModel]) -> Sequence[Prob
 
 def _settings_problems(request: Request, value: Json) -> Sequence[Problem]:
     settings = value.get("settings") if isinstance(value, dict) else None
+    # The model reports settings that are not an object.
     if not isinstance(settings, dict):
         return ()
     try:

@@ -1,1 +1,1 @@
-"""What all four dialects share at run time: gateway, request, errors, authorization, paging."""
+"""The HTTP kit of all four dialects: gateway, routes, requests, errors, authentication. Start with ``gateway.py``."""

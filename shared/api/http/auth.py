@@ -1,4 +1,4 @@
-"""Who is calling: access keys and strategy secrets. Source: design section 9."""
+"""Authentication by access keys and strategy secrets. Source: design section 9."""
 
 import base64
 import binascii
@@ -10,16 +10,23 @@ from shared.domain.strategy.model import StrategyHead
 
 
 def bearer(incoming: Incoming, _route: Route) -> Principal | None:
-    """Authenticate by ``Authorization: Bearer <keyId>.<secret>``; None if it is missing, malformed or wrong."""
+    """Authenticate by ``Authorization: Bearer <keyId>.<secret>``.
+
+    Return None if the header is missing or malformed, or if the key is unknown or its secret wrong.
+    """
     scheme, _, token = incoming.headers.get("authorization", "").partition(" ")
     key_id, _, secret = token.strip().partition(".")
     return _principal(incoming, key_id, secret) if scheme.lower() == "bearer" else None
 
 
 def basic(incoming: Incoming, _route: Route) -> Principal | None:
-    """Authenticate by ``Authorization: Basic base64(<keyId>:<secret>)``; None if it is missing, malformed or wrong."""
+    """Authenticate by ``Authorization: Basic base64(<keyId>:<secret>)``.
+
+    Return None if the header is missing or malformed, or if the key is unknown or its secret wrong.
+    """
     scheme, _, encoded = incoming.headers.get("authorization", "").partition(" ")
     try:
+        # Without validate, Python skips characters outside the alphabet.
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
         return None
@@ -31,7 +38,7 @@ def _principal(incoming: Incoming, key_id: str, secret: str) -> Principal | None
     if not key_id or not secret:
         return None
     key, hasher = incoming.ports.access.key(key_id), incoming.hasher
-    # An unknown key costs the same comparison as a wrong secret.
+    # An unknown key costs the same comparison as a wrong secret, so that timing does not reveal which keys exist.
     matches = hasher.matches(secret, key.secret_hash if key else hasher.hash(""))
     if key is None or not matches:
         return None
@@ -39,7 +46,7 @@ def _principal(incoming: Incoming, key_id: str, secret: str) -> Principal | None
 
 
 class Secret(Enum):
-    """How a ``Strategy-Secret`` header compares with the secret of a strategy."""
+    """The result of comparing a ``Strategy-Secret`` header with the secret of a strategy."""
 
     RIGHT = auto()
     MISSING = auto()
@@ -48,7 +55,10 @@ class Secret(Enum):
 
 
 def compare_secret(incoming: Incoming, head: StrategyHead) -> Secret:
-    """Compare the ``Strategy-Secret`` header (base64) with the strategy's; a strategy without a secret needs none."""
+    """Compare the ``Strategy-Secret`` header (base64) with the strategy's secret.
+
+    The result is ``RIGHT`` if the strategy has no secret.
+    """
     header = incoming.headers.get("strategy-secret")
     if head.secret_hash is None:
         return Secret.RIGHT

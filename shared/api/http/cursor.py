@@ -1,6 +1,7 @@
-"""Where a list goes on: opaque and signed, so that a client can neither read nor invent one.
+"""Opaque, signed cursors of lists.
 
-A cursor is good for the list it came from, with the same filters, under any key of the same account.
+The signature binds a cursor to its list, the list's filters and the account. Clients cannot invent cursors, and any
+key of the account may use them.
 Source: contracts/core.md section 4, row 23.
 """
 
@@ -12,48 +13,51 @@ from shared.application.ports import AuditPosition, PageKey, SecretHasher
 from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.errors import InvalidInputError, Problem
 
+# 128 bits of an HMAC in hex.
 _SIGNATURE = 32
 
 
-def cursor_of(place: str, *, of: str, hasher: SecretHasher) -> str:
-    """The cursor of a place in a list. of: names the list with its filters and its account."""
-    return urlsafe_b64encode(f"{_signature(place, of, hasher)}{place}".encode()).decode()
+def cursor_of(place: str, *, list_name: str, hasher: SecretHasher) -> str:
+    """Return the cursor of a place. ``list_name`` names the list with its filters and its account."""
+    return urlsafe_b64encode(f"{_signature(place, list_name, hasher)}{place}".encode()).decode()
 
 
-def place_in(cursor: str, *, of: str, hasher: SecretHasher) -> str:
-    """The place a cursor stands for. Raises: InvalidInputError: it is not one of this list."""
+def place_in(cursor: str, *, list_name: str, hasher: SecretHasher) -> str:
+    """Return the place of a cursor. Raises: InvalidInputError: if the cursor belongs to another list."""
     try:
         text = urlsafe_b64decode(cursor.encode()).decode()
     except (binascii.Error, ValueError):
+        # An empty text has no valid signature, so malformed cursors fail the comparison below.
         text = ""
     signature, place = text[:_SIGNATURE], text[_SIGNATURE:]
-    if not compare_digest(signature.encode(), _signature(place, of, hasher).encode()):
+    # A comparison in constant time does not reveal how much of a guessed signature is right.
+    if not compare_digest(signature.encode(), _signature(place, list_name, hasher).encode()):
         problem = Problem(pointer="/cursor", rule="cursor", message="is not a cursor of this list")
         raise InvalidInputError((problem,))
     return place
 
 
 def page_key_text(place: PageKey) -> str:
-    """A place in a list by age as text."""
+    """Return a place in a list that is sorted by age, as text."""
     return f"{format_instant(place.created_at)}#{place.sid}"
 
 
 def page_key_of(text: str) -> PageKey:
-    """The place of such a text, which was signed."""
+    """Return the place of a text that ``page_key_text`` made."""
     at, _, sid = text.partition("#")
     return PageKey(created_at=parse_instant(at), sid=sid)
 
 
 def audit_position_text(place: AuditPosition) -> str:
-    """A place in the audit trail as text."""
+    """Return a place in the audit trail as text."""
     return f"{format_instant(place.at)}#{place.key}"
 
 
 def audit_position_of(text: str) -> AuditPosition:
-    """The place of such a text, which was signed."""
+    """Return the place of a text that ``audit_position_text`` made."""
     at, _, key = text.partition("#")
     return AuditPosition(at=parse_instant(at), key=key)
 
 
-def _signature(place: str, of: str, hasher: SecretHasher) -> str:
-    return hasher.hash(f"cursor\0{of}\0{place}")[:_SIGNATURE]
+def _signature(place: str, list_name: str, hasher: SecretHasher) -> str:
+    return hasher.hash(f"cursor\0{list_name}\0{place}")[:_SIGNATURE]

@@ -1,4 +1,4 @@
-"""What goes wrong with a request, and the table in which each dialect says how it answers that."""
+"""Errors of requests, and the table by which each dialect answers them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,19 +11,14 @@ from shared.domain.errors import InvalidInputError, Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
-    """When a request went wrong, and the id under which the log has it."""
+    """The time of an error, and the id of its log entry."""
 
     at: datetime
     error_id: str
 
 
 class ApiError(Exception):
-    """A refusal in the words of a dialect, which subclasses this with its bodies.
-
-    shape: the name of their shape in the OpenAPI document.
-    """
-
-    shape = "Error"
+    """A refusal as a dialect answers it. Each dialect has subclasses with its own bodies."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,25 +27,25 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers sent besides those of every answer."""
+        """Headers to send in addition to those of every answer."""
         return {}
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
-        """Return the body, a JSON object."""
+    def body(self, occurrence: Occurrence) -> Mapping[str, object]:
+        """Return the body, a JSON object. Its type names the schema in the OpenAPI document."""
         raise NotImplementedError
 
 
 class UnknownPathError(Exception):
-    """No route has the path and the method."""
+    """No route matches the path and the method."""
 
 
 class TooLargeError(Exception):
-    """The body is larger than ``MAX_BODY_BYTES``; it was not read."""
+    """The body is larger than ``MAX_BODY_BYTES``, so it was not parsed."""
 
 
 @dataclass(eq=False)
 class UnauthorizedError(Exception):
-    """No valid key or session was shown."""
+    """The request has no valid access key or session."""
 
     route: Route
 
@@ -64,15 +59,15 @@ class ForbiddenError(Exception):
 
 
 class InvalidQueryError(InvalidInputError):
-    """Parameters of the query are wrong."""
+    """Query parameters are invalid."""
 
 
 class InvalidBodyError(InvalidInputError):
-    """The body is no JSON, or not of the form that the route takes."""
+    """The body is not JSON, or does not have the form that the route takes."""
 
 
 class InvalidHeaderError(InvalidInputError):
-    """A header is too long or empty. rule: what it must be, as the end of a sentence."""
+    """A header is too long or empty. ``rule`` is the rule it breaks, as the end of a sentence."""
 
     def __init__(self, name: str, rule: str) -> None:
         super().__init__((Problem(pointer="", rule="header", message=f"the header {name} {rule}"),))
@@ -82,11 +77,11 @@ class InvalidHeaderError(InvalidInputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorTable:
-    """How a dialect answers errors: those of the gateway and those of use cases.
+    """A dialect's answers to the errors of the gateway and of use cases.
 
-    rows: by class; a subclass without a row of its own has that of its parent. Any other error is a failure.
-    failure: the answer to an error on our side; it tells nothing of the inside.
-    error_id: makes the id that a client gets out of the request's id.
+    ``rows`` maps classes of errors to answers. A class without a row has the row of its nearest parent.
+    An error without a row is a failure of ours: ``failure`` answers it and reveals nothing of the inside.
+    ``error_id`` makes the id that the client gets from the request's id.
     """
 
     rows: Mapping[type[Exception], Callable[[Any], ApiError]]
@@ -94,8 +89,9 @@ class ErrorTable:
     error_id: Callable[[str], str] = field(default=str)
 
     def refusal_of(self, error: Exception) -> ApiError | None:
-        """Return the refusal that an error stands for, or None if it is a failure of ours."""
+        """Return the refusal for an error, or None if the error is a failure of ours."""
         if isinstance(error, ApiError):
             return error
+        # The method resolution order begins with the most specific class.
         row = next((self.rows[kind] for kind in type(error).__mro__ if kind in self.rows), None)
         return None if row is None else row(error)

@@ -1,6 +1,7 @@
-"""The Lambda handler of a dialect, made from its description: one pipeline for every request.
+"""The Lambda handler of a dialect: one pipeline for every request.
 
-Key (401), role (403), what the path names (404), its secret (403), query, body and headers (400); then the operation.
+It checks the key (401), the role (403), the object that the path names (404), its secret (403), then query, body and
+headers (400), and runs the operation.
 Source: design section 9.
 """
 
@@ -36,12 +37,13 @@ def _as_named(_: Request, __: Route, path: Mapping[str, str]) -> Mapping[str, An
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """A wire contract: its routes, its errors, and how its callers show who they are.
+    """A wire contract: its routes, its errors, and how its callers authenticate.
 
-    name: that of its package ``shared.api.<name>`` and of ``functions/<name>_api``.
-    find: returns the arguments of the operation for what the path names, or raises if the caller may not have it.
-    last_wins: the member of its bodies in which a name may come twice.
-    has_comments: what changes something takes an Audit-Comment. has_secrets: strategies have a Strategy-Secret.
+    ``name`` is that of its package ``shared.api.<name>`` and of ``functions/<name>_api``.
+    ``find`` returns arguments for the operation from the path, or raises if the caller may not use the object.
+    ``last_wins`` names the member of bodies in which names may repeat.
+    If ``has_comments``, requests that change something take an ``Audit-Comment``. If ``has_secrets``, strategies have
+    a ``Strategy-Secret``.
     """
 
     name: str
@@ -56,20 +58,20 @@ class Dialect:
 
 
 class Host(Protocol):
-    """The composition root."""
+    """The composition root as the gateway needs it."""
 
     def ports(self) -> Ports:
         """The ports in use."""
 
     def hasher(self) -> SecretHasher:
-        """What hashes secrets."""
+        """The hasher of secrets."""
 
     def deployment(self) -> Deployment:
         """The deployment's settings."""
 
 
-def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str, str]) -> Answer:
-    """Check and read a request, and return what its operation answers.
+def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str, str]) -> Answer[Any]:
+    """Check and read a request, and return the answer of its operation.
 
     Raises: an error with a row in the dialect's table, if the request is refused.
     """
@@ -79,6 +81,7 @@ def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str
     if route.role is not None and not principal.role.includes(route.role):
         raise ForbiddenError(principal, route)
     request = incoming.sent_by(principal)
+    # The object comes before query and body: callers who may not use it learn nothing else.
     arguments = dict(dialect.find(request, route, path))
     if route.query is not None:
         arguments["query"] = read_query(request, route.query)
@@ -94,13 +97,14 @@ def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str
 
 
 def handler_of(dialect: Dialect, host: Host, folder: Path) -> Handler:
-    """Return the Lambda handler of a dialect. folder: that of the handler, beside which the build puts the pages."""
+    """Return the Lambda handler of a dialect. ``folder`` is that of the handler; the build puts the pages there."""
     logger, app = Logger(), APIGatewayHttpResolver()
     gateway = _Gateway(dialect, host, app, logger)
     for route in dialect.routes:
         app.route(route.path, method=route.method)(gateway.serve(route))
     serve_pages(app, dialect.name, folder)
     app.not_found(lambda _: gateway.refuse(UnknownPathError()))
+    # Powertools' own answers to errors have neither the dialect's shape nor its error id.
     app.exception_handler(Exception)(gateway.refuse)
 
     @logger.inject_lambda_context
@@ -135,7 +139,7 @@ class _Gateway:
         return served
 
     def refuse(self, error: Exception) -> Response[Any]:
-        """Answer an error in the dialect's shape; of a failure of ours, only an id that the log has too."""
+        """Answer an error as the dialect does. The answer to a failure of ours has only the id of its log entry."""
         context, errors = self.app.current_event.request_context, self.dialect.errors
         error_id = errors.error_id(context.request_id)
         refusal = errors.refusal_of(error)
@@ -147,12 +151,16 @@ class _Gateway:
                 exc_info=error,
                 extra={"errorId": error_id, "requestId": context.request_id},
             )
-            # The clock port may be what failed; API Gateway's own time is always there.
+            # The clock port may be what failed, but API Gateway's own time is always there.
             refusal, at = errors.failure, datetime.fromtimestamp(context.time_epoch / 1000, UTC)
         body = refusal.body(Occurrence(at=at, error_id=error_id))
         return self._respond(Answer(body=body, status=refusal.status, headers=refusal.headers))
 
-    def _respond(self, answer: Answer) -> Response[Any]:
-        kind = None if answer.body == "" else "application/json"
+    def _respond(self, answer: Answer[Any]) -> Response[Any]:
+        # An answer without a body has no content type either.
+        if answer.body is None:
+            kind, body = None, ""
+        else:
+            kind, body = "application/json", answer.body
         headers = {"Cache-Control": self.dialect.cache_control, **answer.headers}
-        return Response(answer.status, kind, answer.body, headers=headers)
+        return Response(answer.status, kind, body, headers=headers)

@@ -1,6 +1,6 @@
-"""Read the query, the body and the headers of a request, and report every problem at once."""
+"""Read the query, the body and the headers of a request. Every problem is reported at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,38 +12,39 @@ from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.validation.jtd_schema import escaped
 
 MAX_BODY_BYTES = 256 * 1024
-"""A larger body is refused unread."""
+"""Larger bodies are refused without being parsed."""
 
 MAX_COMMENT_CHARACTERS = 1000
-"""The longest ``Audit-Comment``."""
+"""The maximum length of ``Audit-Comment``."""
 
 MAX_KEY_CHARACTERS = 255
-"""The longest ``Idempotency-Key``."""
+"""The maximum length of ``Idempotency-Key``."""
 
 M = TypeVar("M", bound=BaseModel)
 
-_RULES: Mapping[str, str] = {
-    "extra_forbidden": "unknown-field",
-    "missing": "required",
-    "model_type": "type",
-    "dict_type": "type",
-    "string_type": "type",
-    "int_type": "type",
-    "int_parsing": "type",
-    "int_from_float": "type",
-    "literal_error": "enum",
-    "which": "enum",
-    "string_too_short": "too-short",
-    "string_too_long": "too-long",
-    "string_pattern_mismatch": "pattern",
-    "too_short": "too-short",
-    "too_long": "too-long",
-    "list_type": "type",
-    "bool_type": "type",
-    "greater_than_equal": "range",
-    "less_than_equal": "range",
+_MESSAGES: Mapping[str, tuple[str, str | None]] = {
+    "extra_forbidden": ("unknown-field", "is not a known field"),
+    "missing": ("required", "is required"),
+    "model_type": ("type", "must be a JSON object"),
+    "dict_type": ("type", "must be an object"),
+    "string_type": ("type", "must be a string"),
+    "int_type": ("type", "must be an integer"),
+    "int_parsing": ("type", "must be an integer"),
+    "int_from_float": ("type", "must be an integer"),
+    "literal_error": ("enum", "must be {expected}"),
+    "enum": ("enum", "must be {expected}"),
+    "which": ("enum", None),
+    "string_too_short": ("too-short", "must have {min_length} or more characters"),
+    "string_too_long": ("too-long", "must have at most {max_length} characters"),
+    "string_pattern_mismatch": ("pattern", "must match {pattern}"),
+    "too_short": ("too-short", "must have {min_length} or more entries"),
+    "too_long": ("too-long", "must have at most {max_length} entries"),
+    "list_type": ("type", "must be a list"),
+    "bool_type": ("type", "must be true or false"),
+    "greater_than_equal": ("range", "must be at least {ge}"),
+    "less_than_equal": ("range", "must be at most {le}"),
 }
-"""Pydantic's rules by the names that the domain gives the same ones."""
+"""Pydantic's errors as rules and messages of the domain. None keeps the message of an error of ours."""
 
 
 def read_query(request: Request, model: type[M]) -> M:
@@ -55,7 +56,10 @@ def read_query(request: Request, model: type[M]) -> M:
 
 
 def read_model(request: Request, model: type[M], *, optional: bool = False) -> M:
-    """Return the body as a model. optional: as for ``read_json``. Raises: InvalidBodyError; TooLargeError."""
+    """Return the body as a model. If ``optional``, no body is an empty object.
+
+    Raises: InvalidBodyError; TooLargeError.
+    """
     parsed, problems = read_as(model, read_json(request, optional=optional))
     if parsed is None:
         raise InvalidBodyError(tuple(problems))
@@ -63,7 +67,8 @@ def read_model(request: Request, model: type[M], *, optional: bool = False) -> M
 
 
 def read_json(request: Request, *, optional: bool = False) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the body. optional: no body is an empty object. Raises: InvalidBodyError; TooLargeError."""
+    """Return the body. If ``optional``, no body is an empty object. Raises: InvalidBodyError; TooLargeError."""
+    # Commands without options may come without a body, which is not JSON.
     if optional and not request.text:
         return {}
     if len(request.text) > MAX_BODY_BYTES:
@@ -75,33 +80,31 @@ def read_json(request: Request, *, optional: bool = False) -> Any:  # noqa: ANN4
 
 
 def check_key(request: Request) -> None:
-    """Check the Idempotency-Key, if there is one. Raises: InvalidHeaderError."""
+    """Check the ``Idempotency-Key`` if there is one. Raises: InvalidHeaderError."""
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= MAX_KEY_CHARACTERS:
-        raise InvalidHeaderError("Idempotency-Key", f"takes 1 to {MAX_KEY_CHARACTERS} characters")
+        raise InvalidHeaderError("Idempotency-Key", f"must have 1 to {MAX_KEY_CHARACTERS} characters")
 
 
 def check_comment(request: Request) -> None:
-    """Check the Audit-Comment, if there is one. Raises: InvalidHeaderError."""
+    """Check the ``Audit-Comment`` if there is one. Raises: InvalidHeaderError."""
     comment = request.headers.get("audit-comment")
     if comment is not None and len(comment) > MAX_COMMENT_CHARACTERS:
-        raise InvalidHeaderError("Audit-Comment", f"takes at most {MAX_COMMENT_CHARACTERS} characters")
+        raise InvalidHeaderError("Audit-Comment", f"must have at most {MAX_COMMENT_CHARACTERS} characters")
 
 
 def read_as(model: type[M], value: Any) -> tuple[M | None, list[Problem]]:  # noqa: ANN401 - any JSON value
-    """Return a JSON value as a model, or None and what keeps it from being one."""
+    """Return a JSON value as a model, or None and the problems if it is not valid."""
     try:
         return model.model_validate(value), []
     except ValidationError as error:
-        return None, _problems(error.errors(include_url=False, include_context=False, include_input=False))
+        return None, [_problem(detail) for detail in error.errors(include_url=False, include_input=False)]
 
 
-def _problems(details: Sequence[ErrorDetails]) -> list[Problem]:
-    return [
-        Problem(
-            pointer="".join(f"/{escaped(str(part))}" for part in detail["loc"]),
-            rule=_RULES.get(detail["type"], detail["type"]),
-            message="must be a JSON object" if detail["type"] == "model_type" else detail["msg"],
-        )
-        for detail in details
-    ]
+def _problem(detail: ErrorDetails) -> Problem:
+    rule, message = _MESSAGES.get(detail["type"], (detail["type"], None))
+    return Problem(
+        pointer="".join(f"/{escaped(str(part))}" for part in detail["loc"]),
+        rule=rule,
+        message=detail["msg"] if message is None else message.format(**detail.get("ctx", {})),
+    )

@@ -1,6 +1,6 @@
-"""The pages served beside the operations of a dialect: its reference, as a document and as HTML.
+"""The pages of a dialect's reference: the OpenAPI document and its HTML form.
 
-They hold no data of any account, so they need no key. The build puts them beside the handler.
+They hold no data of any account, so they need no access key. The build puts them beside the handler.
 Source: contracts/core.md section 5.
 """
 
@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A text that is made when the function is built. file: its name beside the handler."""
+    """A page of the reference. ``file`` is its name beside the handler."""
 
     path: str
     operation: str
@@ -29,14 +29,14 @@ def _reference(dialect: str, *, below: str) -> tuple[Page, ...]:
         Page(
             path=f"{below}/openapi.json",
             operation="get_openapi",
-            summary=f"This document: OpenAPI 3.1 of the {dialect} dialect.",
+            summary=f"Return this document: OpenAPI 3.1 of the {dialect} dialect.",
             file="openapi.json",
             media_type="application/json",
         ),
         Page(
             path=f"{below}/docs",
             operation="get_docs",
-            summary="The same as a page to read; it loads nothing from anywhere.",
+            summary="Return the document as an HTML page, which loads nothing from elsewhere.",
             file="docs.html",
             media_type="text/html; charset=utf-8",
         ),
@@ -49,7 +49,7 @@ PAGES: Mapping[str, tuple[Page, ...]] = {
     "automation": _reference("automation", below="/automation"),
     "orders": _reference("orders", below="/orders"),
 }
-"""The pages of each dialect, by the name its package ``shared.api.<dialect>`` and ``functions/<dialect>_api`` have."""
+"""The pages of each dialect by its name, as in ``shared.api.<dialect>`` and ``functions/<dialect>_api``."""
 
 PAGE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "public, max-age=300",
@@ -59,29 +59,31 @@ PAGE_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""A browser runs no script of theirs, loads nothing, sends nothing and frames them nowhere."""
+"""Browsers run no script of a page, load nothing for it, submit no form of it, and show it in no frame."""
 
 
 def serve_pages(app: APIGatewayHttpResolver, dialect: str, folder: Path) -> None:
-    """Have requests for the pages answered, whoever makes them. folder: of the handler."""
+    """Add the pages to the app, for callers without a key too. ``folder`` is that of the handler."""
     for page in PAGES[dialect]:
         app.get(page.path)(_showing(page, dialect, folder))
 
 
+# The files of an artifact do not change while a container lives.
 @cache
 def text_of(dialect: str, file: str, folder: Path) -> str:
-    """A page's text; made once where nothing was built, as on the local stack."""
+    """Return the text of a page. If the build has not written it, as on the local stack, make it once."""
     built = folder / file
     if built.exists():
         return built.read_text(encoding="utf-8")
-    from shared.api.reference.build import made  # noqa: PLC0415 - takes a cold start's time, which a build saves
+    # Artifacts do not have this package. Importing it takes longer than a cold start may.
+    from shared.api.reference.build import page_text  # noqa: PLC0415 - imported only without a build
 
-    return made(dialect, file)
+    return page_text(dialect, file)
 
 
 def _showing(page: Page, dialect: str, folder: Path) -> Callable[[], Response[str]]:
-    def shown() -> Response[str]:
+    def show() -> Response[str]:
         text = text_of(dialect, page.file, folder)
         return Response(HTTPStatus.OK, page.media_type, text, headers=dict(PAGE_HEADERS))
 
-    return shown
+    return show

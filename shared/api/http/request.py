@@ -1,4 +1,4 @@
-"""A request as the operations of every dialect see it."""
+"""A request as the operations of every dialect get it."""
 
 import base64
 from collections.abc import Mapping
@@ -15,12 +15,11 @@ from shared.domain.instance.verdict import Actor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A deployment as one of its containers sees it.
+    """The settings of the deployment, and the age of the container in seconds (``up_seconds``).
 
-    up_seconds: the age of the container.
-    connector_timezone: the zone of a process's dates if neither its request nor its strategy names one.
-    joc_allow_unscoped: a JOC command without orders, workflows and folders means every order.
-    joc_force_comments: every JOC command must say why.
+    ``connector_timezone`` is the zone of a process's dates if neither the request nor the strategy names one.
+    If ``joc_allow_unscoped``, a JOC command that names no orders, workflows or folders means every order.
+    If ``joc_force_comments``, every JOC command needs a comment.
     """
 
     environment: str
@@ -33,10 +32,10 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """A request before it is known who sent it.
+    """A request before its caller is known.
 
-    headers: by their names in lower case. text: the body as sent. now: the time of the request.
-    last_wins: the member of the body in which a name may come twice; the last one counts.
+    ``headers`` have names in lower case, ``text`` is the body as sent, ``now`` the time of the request.
+    ``last_wins`` names the member of the body in which repeated names are allowed; the last one counts.
     """
 
     ports: Ports
@@ -49,11 +48,11 @@ class Incoming:
     last_wins: str | None = None
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON value
-        """Return the body. Raises: InvalidInputError: it is no JSON."""
+        """Return the body. Raises: InvalidInputError: if it is not JSON."""
         return strict_json(self.text, last_wins=self.last_wins)
 
     def sent_by(self, principal: Principal) -> "Request":
-        """Return the request of this caller."""
+        """Return the request with its caller."""
         return Request(
             ports=self.ports,
             hasher=self.hasher,
@@ -69,7 +68,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Incoming):
-    """A request whose caller is known and may make it."""
+    """A request with an authenticated caller."""
 
     principal: Principal
 
@@ -79,18 +78,20 @@ class Request(Incoming):
         return Actor(name=self.principal.key_id, reason=self.headers.get("audit-comment") or None)
 
     def repeatable(self, *scope: str) -> Repeatable | None:
-        """Return under which ``Idempotency-Key`` the request may be sent again, or None if it has none.
+        """Return the ``Idempotency-Key`` with a hash of the request, or None if the request has no key.
 
-        scope: what tells it from another request besides the body.
+        ``scope`` is what identifies the request besides its body, for example a strategy.
         """
         key = self.headers.get("idempotency-key")
         if key is None:
             return None
+        # Clients may serialize the same body differently when they send it again.
         body = canonical(self.json() if self.text else {})
         return Repeatable(key=key, body_hash=self.hasher.hash("\0".join((*scope, body))))
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:
-    """Return the body of an API Gateway event as it was sent; empty if it has none."""
+    """Return the body of an API Gateway event as it was sent, empty if there is none."""
+    # API Gateway encodes bodies with a binary content type.
     text = event.get("body") or ""
     return base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()

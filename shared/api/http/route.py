@@ -1,11 +1,12 @@
-"""A row of a dialect's table of routes: everything that is true of one operation before it runs."""
+"""A row of a dialect's table of routes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 from inspect import get_annotations
-from typing import Any
+from types import NoneType
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -22,37 +23,41 @@ class Principal:
     role: Role
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What an operation answers. body: a JSON value; the empty text for an answer without a body."""
+Shape_co = TypeVar("Shape_co", covariant=True)
 
-    body: Any = ""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[Shape_co]):
+    """The answer of an operation. ``body`` is a JSON value, or None if the answer has no body."""
+
+    body: Shape_co
     status: int = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Target(Enum):
-    """What a request names. It is found, and its Strategy-Secret checked, before the operation runs."""
+    """The object that a request names. The gateway finds it and checks its Strategy-Secret first."""
 
     NOTHING = auto()
     STRATEGY = auto()
     """The strategy in the path."""
     STRATEGY_OR_DELETED = auto()
-    """The same, also after its deletion."""
+    """The strategy in the path, even if it is deleted."""
     NAMED_STRATEGY = auto()
-    """The strategy that body or query name, if they name one."""
+    """The strategy that the body or the query names, if they name one."""
     INSTANCE = auto()
     EVENT = auto()
     OPERATION = auto()
-    """The bulk operation in the path; no secret guards it."""
+    """The bulk operation in the path. It has no Strategy-Secret."""
     KEY = auto()
-    """The access key in the path; no secret guards it."""
+    """The access key in the path. It has no Strategy-Secret."""
     IDS = auto()
-    """Ids in the path, of which only the form is checked: what they name is looked for after the body was read."""
+    """Ids in the path. Only their form is checked; the operation finds the objects after the body was read."""
 
     @property
     def has_secret(self) -> bool:
         """Whether the caller must know a Strategy-Secret, in the dialect that has them."""
+        # These objects belong to the account, not to one strategy.
         return self not in (Target.NOTHING, Target.OPERATION, Target.KEY, Target.IDS)
 
 
@@ -60,21 +65,19 @@ class Target(Enum):
 class Route:
     """One operation, and what the gateway checks and reads before it runs.
 
-    role: the lowest that may call it; None for every role. place: method and path, as ``GET /audit``.
-    operation: called with the request, what the path names, and ``query`` and ``body`` if it takes them. Their
-    models are those in its signature, so that each is declared once.
-    answer: the name of its answer's shape in the OpenAPI document; None for an answer without a body.
-    authenticate: used instead of the dialect's.
-    read: reads the body if more than its model is to be checked; called with the request and ``body``.
-    shape: what the body is in the OpenAPI document, if not the model in the signature: a model, or a shape's name.
-    is_idempotent: takes an Idempotency-Key. statuses: those of success.
-    suffix: to the name of an operation that is served under two paths.
+    ``role`` is the lowest role that may call it, None for every role. ``place`` is method and path: ``GET /audit``.
+    ``operation`` is called with the request, the object that the path names, and ``query`` and ``body`` if it has
+    these parameters. The types in its signature are its models, and the type of its answer.
+    ``authenticate`` replaces the dialect's function.
+    ``read`` reads the body if more than its model must be checked; it is called with the request and ``body``.
+    ``shape`` is the body in the OpenAPI document if it differs from the signature: a model, or the name of a schema.
+    If ``is_idempotent``, the route takes an ``Idempotency-Key``. ``statuses`` are those of success.
+    ``suffix`` is added to the name of an operation that has two paths.
     """
 
     role: Role | None
     place: str
-    operation: Callable[..., Answer]
-    answer: str | None
+    operation: Callable[..., Answer[Any]]
     target: Target = Target.NOTHING
     _: KW_ONLY
     authenticate: Callable[..., Principal | None] | None = None
@@ -109,6 +112,12 @@ class Route:
     def name(self) -> str:
         """The name of the operation, unlike that of any other route of the dialect."""
         return f"{self.operation.__name__}{self.suffix}"
+
+    @property
+    def answer(self) -> Any:  # noqa: ANN401 - any type
+        """The type of the answer's body, from the signature; None if the answer has no body."""
+        (declared,) = get_args(get_annotations(self.operation)["return"])
+        return None if declared is NoneType else declared
 
     def _model(self, parameter: str) -> type[BaseModel] | None:
         model: type[BaseModel] | None = get_annotations(self.operation).get(parameter)

@@ -1,4 +1,4 @@
-"""JSON as it should have been: repeated member names, NaN, infinities and broken text are refused."""
+"""Strict JSON: repeated member names, NaN, infinities and invalid UTF-8 are refused."""
 
 import json
 import math
@@ -8,13 +8,14 @@ from shared.domain.errors import InvalidInputError, Problem
 
 
 def strict_json(text: bytes, *, last_wins: str | None = None) -> Any:  # noqa: ANN401 - any JSON value
-    """The value a JSON text stands for.
+    """Return the value of a JSON text.
 
-    last_wins: a member of the outermost object, an object in which a name may come twice: the last one counts.
-    Raises: InvalidInputError: it is no JSON, holds a number JSON or a double does not know, or names a member
-    twice.
+    ``last_wins`` names a member of the outermost object. If it is an object, names may repeat in it; the last counts.
+    Raises: InvalidInputError: if the text is not JSON, has a number that a double cannot hold, or repeats a name.
     """
-    repeats: list[tuple[dict[str, Any], str]] = []  # holds the objects, so that no other takes their identity
+    repeats: list[
+        tuple[dict[str, Any], str]
+    ] = []  # keeps the objects alive, so that none reuses another's identity
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -25,6 +26,7 @@ def strict_json(text: bytes, *, last_wins: str | None = None) -> Any:  # noqa: A
         return found
 
     try:
+        # Python accepts NaN and infinities, rounds 1e999 to infinity, and fails on deep nesting.
         value = json.loads(text, object_pairs_hook=members, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(
@@ -33,13 +35,13 @@ def strict_json(text: bytes, *, last_wins: str | None = None) -> Any:  # noqa: A
     spared = value.get(last_wins) if last_wins is not None and isinstance(value, dict) else None
     for within, name in repeats:
         if within is not spared:
-            problem = Problem(pointer="", rule="repeated-member", message=f"names the member {name!r} twice")
+            problem = Problem(pointer="", rule="repeated-member", message=f"repeats the member {name!r}")
             raise InvalidInputError((problem,))
     return value
 
 
 def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A JSON value as one text, whatever the order and spacing it was sent in."""
+    """Return a JSON value as text that does not depend on the order and spacing in which it was sent."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -50,5 +52,5 @@ def _no_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError(f"{text[:40]} is beyond what a number can hold")
+        raise ValueError(f"{text[:40]} is too large for a number")
     return value

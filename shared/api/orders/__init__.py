@@ -1,1 +1,1 @@
-"""The orders dialect: JS7 JOC API. Source: contracts/orders.md."""
+"""The orders dialect: the JS7 JOC API. Source: contracts/orders.md."""

@@ -1,4 +1,4 @@
-"""Adding orders: each is one run of a workflow. Source: contracts/orders.md B.2 addOrder; contracts/mapping.md D.5."""
+"""Add orders; each is one run of a workflow. Source: contracts/orders.md B.2 addOrder; contracts/mapping.md D.5."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import AddedShape
 from shared.api.orders.choosing import ADDED_HERE, order_id_of
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError, local_instant, zone_of
 from shared.api.orders.errors import DATE_CODES, OVERLOADED, Code, ItemError, ItemsError, JocError
@@ -23,7 +24,7 @@ from shared.domain.instance.verdict import Actor
 from shared.domain.strategy.model import StrategyHead
 
 MAX_NAMES = 100
-"""So many names are tried for an order: there are no more of one millisecond."""
+"""The number of ids that are tried for an order. Ids of one millisecond have two digits of their own."""
 
 _AHEAD = re.compile(
     r"now *\+ *(?:(?P<seconds>[0-9]{1,9})|(?P<h>[0-9]{1,4}):(?P<m>[0-5][0-9])(?::(?P<s>[0-5][0-9]))?)"
@@ -34,24 +35,26 @@ _NOT_HERE = ("startPosition", "endPositions", "blockPosition")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """When an order is to run: at a date, or (None) when somebody continues it. day: the one its id names."""
+    """The date of an order, or None if it waits for ``continue``. ``day`` is the day in its id."""
 
     at: datetime | None
     day: str
 
 
-def add_orders(request: Request, body: AddOrders) -> Answer:
-    """Add orders, each one run of a workflow with arguments of its own. Bad ones do not keep the others from it.
+def add_orders(request: Request, body: AddOrders) -> Answer[AddedShape]:
+    """Add orders, each one run of a workflow with its own arguments. Valid orders are added even if others are refused.
 
-    Sent again under its Idempotency-Key, it adds those that are not there yet.
+    If the request is sent again with its Idempotency-Key, it adds the orders that do not exist yet.
     """
     by = actor_of(request, body.auditLog)
+    # A start without an auditLog gets no entry of its own in the audit trail.
     actor = by if body.auditLog.model_fields_set else None
     again = request.repeatable()
     if again is not None:
         _check_used(request, again, len(body.orders))
     order_ids: list[str] = []
     bad: list[ItemError] = []
+    # The answer lists all refused orders, so a bad one does not end the loop.
     for number, item in enumerate(body.orders):
         try:
             order_ids.append(_added(request, item, number, actor, again))
@@ -70,7 +73,7 @@ def add_orders(request: Request, body: AddOrders) -> Answer:
 
 
 def _check_used(request: Request, again: Repeatable, orders: int) -> None:
-    """Raises: JocError: it was another request that had the key before."""
+    """Check that the Idempotency-Key was not used with another request. Raises: JocError."""
     account = request.principal.account_id
     sids = [numbered_order_sid(account, order_number(account, again.key, place)) for place in range(orders)]
     if any(known.origin.request_hash != again.body_hash for known in request.ports.instances.load_many(sids)):
@@ -80,13 +83,13 @@ def _check_used(request: Request, again: Repeatable, orders: int) -> None:
 def _added(
     request: Request, item: AddOrder, number: int, actor: Actor | None, again: Repeatable | None
 ) -> str:
-    """The id of an order, new or of the request's first sending.
+    """Add an order and return its id. An order that an earlier sending of the request added is not added again.
 
     Raises: JocError; InvalidInputError; DateLanguageError; UnknownZoneError.
     """
-    given = [name for name in _NOT_HERE if getattr(item, name) is not None]
-    if given:
-        text = f"'{given[0]}' is not supported: an order runs the whole of its workflow"
+    unsupported = [name for name in _NOT_HERE if getattr(item, name) is not None]
+    if unsupported:
+        text = f"'{unsupported[0]}' is not supported: an order runs its whole workflow"
         raise JocError(Code.BAD_REQUEST, text)
     when = when_of(item.scheduledFor, item.timeZone, now=request.now)
     head = workflow_at(request.ports, request.principal.account_id, item.workflowPath)
@@ -97,15 +100,15 @@ def _added(
         try:
             return _started(request, head, item, when, named, actor)
         except KeyReusedError:
-            continue  # somebody else has added an order in this very millisecond
-    raise OverloadedError(f"no name left for an order called {name}")
+            continue  # a concurrent request has added an order in the same millisecond
+    raise OverloadedError(f"no free id for an order called {name}")
 
 
 def _started(
     request: Request, head: StrategyHead, item: AddOrder, when: When, named: Repeatable, actor: Actor | None
 ) -> str:
-    """The id of the order, which is stored. Raises: KeyReusedError: another one is called so."""
-    asked = StartInstance(
+    """Store the order and return its id. Raises: KeyReusedError: if another order has this id."""
+    new = StartInstance(
         strategy_id=head.name,
         attributes=item.arguments,
         start_date=when.at,
@@ -116,11 +119,11 @@ def _started(
         actor=actor,
     )
     strategy = request.ports.strategies.load(head.sid, head.version)
-    return order_id_of(start_instance(request.ports, strategy, asked).instance)
+    return order_id_of(start_instance(request.ports, strategy, new).instance)
 
 
 def when_of(text: str, zone: str | None, *, now: datetime) -> When:
-    """When an order is to run. zone: of a written date; None for UTC.
+    """Return the date of an order. A local date is in ``zone``, or in UTC if that is None.
 
     Raises: DateLanguageError; UnknownZoneError.
     """
@@ -139,20 +142,21 @@ def when_of(text: str, zone: str | None, *, now: datetime) -> When:
         try:
             at = local_instant(datetime.fromisoformat(" ".join(text.split())), where)
         except (ValueError, OverflowError, DateError) as error:
-            raise DateLanguageError(f"{text!r} is no date of a calendar") from error
+            raise DateLanguageError(f"{text!r} does not exist in the calendar") from error
         return When(at=at, day=_day(at, where))
-    told = "now, now+SECONDS, now+HH:MM[:SS], never, or yyyy-mm-dd HH:MM[:SS]"
-    raise DateLanguageError(f"scheduledFor: {text[:64]!r} is none of {told}")
+    known = "now, now+SECONDS, now+HH:MM[:SS], never, or yyyy-mm-dd HH:MM[:SS]"
+    raise DateLanguageError(f"scheduledFor must be {known}, not {text[:64]!r}")
 
 
 def _names(
     request: Request, when: When, name: str, number: int, again: Repeatable | None
 ) -> Iterator[Repeatable]:
-    """The ids an order may have: as the vendor makes them, from a count of its own on; the only one under a key."""
+    """Yield the ids that an order may get, as the vendor makes them; under an Idempotency-Key there is one."""
     if again is not None:
         unique = order_number(request.principal.account_id, again.key, number)
         yield replace(again, key=_named(when, unique, name))
         return
+    # The vendor's ids have the milliseconds and two digits of a counter, without the leading four digits.
     millis = round(request.now.timestamp() * 1000)
     for count in range(MAX_NAMES):
         unique = str(millis * 100 + (number + count) % 100)[4:]
@@ -168,6 +172,6 @@ def _day(at: datetime, zone: tzinfo) -> str:
 
 
 def _place(pointer: str) -> str:
-    """A place in a new instance as the dialect calls it."""
+    """Return a place in a new instance as the dialect names it."""
     place = pointer.removeprefix("/").replace("attributes", "arguments", 1).replace("/", ".")
     return {"": "workflowPath", "startDate": "scheduledFor"}.get(place, place)

@@ -1,6 +1,6 @@
-"""Which orders a request means. Source: contracts/orders.md B.3.
+"""Select the orders that a request means. Source: contracts/orders.md B.3.
 
-Ids beat workflows, workflows beat folders, and those beat nothing at all, which is every order of the controller.
+Ids take precedence over workflows, and workflows over folders. Without any of them, every order is meant.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, phase_of
 
 ADDED_HERE = "#"
-"""What the ids of orders begin with that were added through this dialect."""
+"""The prefix of the ids of orders that were added through this dialect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criteria:
-    """What else is asked of orders.
+    """Conditions on the orders of a command.
 
-    phases: where they may stand; None: anywhere that is live. at_rest: nothing of them may be in flight.
+    ``phases`` are the allowed phases; None allows every live one. If ``at_rest``, no step may be in flight.
     """
 
     phases: tuple[Phase, ...] | None = None
@@ -35,62 +35,63 @@ class Criteria:
 
 
 def sid_of_order(account: AccountId, order_id: str) -> InstanceSid:
-    """The sid of the instance an account calls so."""
+    """Return the sid of the instance with this order id."""
     return order_sid(account, order_id) if order_id.startswith(ADDED_HERE) else InstanceSid(order_id)
 
 
 def order_id_of(instance: Instance) -> str:
-    """What an instance is called among orders."""
+    """Return the order id of an instance."""
     return instance.origin.order_id or instance.sid
 
 
-def chosen(request: Request, body: ModifyOrders, wanted: Criteria) -> Selection | None:
-    """The orders a command means; None where there is certainly none.
+def chosen(request: Request, body: ModifyOrders, criteria: Criteria) -> Selection | None:
+    """Return the orders that a command means, or None if there certainly are none.
 
-    Raises: JocError: the dates contradict each other, or nothing is named where that is not allowed.
+    Raises: JocError: if the dates contradict each other, or nothing is named and that is not allowed.
     """
     if body.orderIds:
-        found = [
+        sids = [
             instance.sid
             for instance in named(request, body.orderIds)
-            if _is_wanted(request, instance, wanted)
+            if _is_meant(request, instance, criteria)
         ]
-        return OfIds(ids=tuple(found)) if found else None
+        return OfIds(ids=tuple(sids)) if sids else None
     if not (body.workflowIds or body.folders or request.deployment.joc_allow_unscoped):
         raise JocError(Code.BAD_REQUEST, "one of orderIds, workflowIds, folders required")
-    instance_filter = filter_of(request, body, wanted)
+    instance_filter = filter_of(request, body, criteria)
     return (
         None if instance_filter is None else placed(request, body.workflowIds, body.folders, instance_filter)
     )
 
 
 def named(request: Request, order_ids: Sequence[str]) -> list[Instance]:
-    """Those of these orders that there are, in this order, each once."""
+    """Return the orders with these ids that exist in the account, in the order of the ids, each once."""
     account = request.principal.account_id
     sids = list(dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids))
     found: dict[InstanceSid, Instance] = {}
+    # DynamoDB reads at most 100 items in one batch.
     for start in range(0, len(sids), MAX_LOADED):
         found |= load_readable(request.ports, sids[start : start + MAX_LOADED])
     return [found[sid] for sid in sids if sid in found and found[sid].account_id == account]
 
 
-def filter_of(request: Request, body: ModifyOrders, wanted: Criteria) -> Filter | None:
-    """What a command's orders are to be like; None where no order can be."""
-    allowed = LIVE if wanted.phases is None else wanted.phases
-    phases = _asked(body.states, allowed) if body.states else wanted.phases
+def filter_of(request: Request, body: ModifyOrders, criteria: Criteria) -> Filter | None:
+    """Return the filter of a command's orders, or None if no order can pass it."""
+    allowed = LIVE if criteria.phases is None else criteria.phases
+    phases = _phases(body.states, allowed) if body.states else criteria.phases
     if phases == ():
         return None
     if not isinstance(body, DatedOrders):
-        return Filter(phases=phases, at_rest=wanted.at_rest)
+        return Filter(phases=phases, at_rest=criteria.at_rest)
     since = _date(request, body.dateFrom, body.timeZone, End.FROM)
     until = _date(request, body.dateTo, body.timeZone, End.UNTIL)
     if since is not None and until is not None and since > until:
         raise JocError(Code.BAD_REQUEST, "'dateFrom' must be older than 'dateTo'")
-    return Filter(phases=phases, planned_from=since, planned_until=until, at_rest=wanted.at_rest)
+    return Filter(phases=phases, planned_from=since, planned_until=until, at_rest=criteria.at_rest)
 
 
 def list_filter(request: Request, body: OrdersFilter) -> Filter | None:
-    """What orders of a list are to be like: an end date is taken as a beginning is, and ``0d`` as ``1d``."""
+    """Return the filter of a list of orders, or None if no order can pass it."""
     phases = phases_of(body.states) if body.states else LIVE
     if not phases:
         return None
@@ -100,7 +101,8 @@ def list_filter(request: Request, body: OrdersFilter) -> Filter | None:
 
 
 def live_until(request: Request, text: str | None, zone: str | None) -> datetime | None:
-    """An end date of a list or a snapshot."""
+    """Return the end of the dates of a list or a snapshot."""
+    # Lists read an end as a beginning, unlike commands, and "0d" as "1d": up to the end of today (contract B.3).
     if text is not None and text.startswith("0d"):
         text = f"1d{text[2:]}"
     return _date(request, text, zone, End.FROM)
@@ -109,14 +111,14 @@ def live_until(request: Request, text: str | None, zone: str | None) -> datetime
 def placed(
     request: Request, workflows: Sequence[WorkflowId], folders: Sequence[Folder], instance_filter: Filter
 ) -> Selection | None:
-    """The orders of some places that pass a sieve; None where there is no such place."""
+    """Return the orders in some workflows or folders that pass a filter, or None if no such place exists."""
     account = request.principal.account_id
     statuses = statuses_of(instance_filter)
     parts: list[Part] = []
     if workflows:
-        for one in workflows:
-            head = workflow_at(request.ports, account, one.path)
-            version = version_number(one.version if one.versionId is None else one.versionId)
+        for workflow in workflows:
+            head = workflow_at(request.ports, account, workflow.path)
+            version = version_number(workflow.version if workflow.versionId is None else workflow.versionId)
             if head is not None:
                 parts.append(
                     OfStrategy(
@@ -127,24 +129,25 @@ def placed(
                     )
                 )
     else:
-        for of in folders or [Folder(folder="/")]:
-            folder = of.folder.rstrip("/") or "/"
+        for place in folders or [Folder(folder="/")]:
+            folder = place.folder.rstrip("/") or "/"
             parts.append(
                 OfFolder(
                     folder=folder,
-                    is_flat=not of.recursive,
+                    is_flat=not place.recursive,
                     statuses=statuses,
                     instance_filter=_if_any(instance_filter),
                 )
             )
     if not parts:
         return None
-    found = combine_parts(parts)
-    return found.parts[0] if len(found.parts) == 1 else found
+    # A union must not have the same instances twice, so places inside others are dropped.
+    union = combine_parts(parts)
+    return union.parts[0] if len(union.parts) == 1 else union
 
 
 def statuses_of(instance_filter: Filter) -> tuple[InstanceStatus, ...]:
-    """The statuses that what passes a sieve can have."""
+    """Return the statuses that instances in the filter's phases have."""
     if instance_filter.phases is None:
         return UNFINISHED
     return tuple(dict.fromkeys(phase.status for phase in instance_filter.phases))
@@ -154,14 +157,14 @@ def _if_any(instance_filter: Filter) -> Filter | None:
     return None if instance_filter == Filter() else instance_filter
 
 
-def _asked(states: Sequence[State], allowed: Sequence[Phase]) -> tuple[Phase, ...]:
+def _phases(states: Sequence[State], allowed: Sequence[Phase]) -> tuple[Phase, ...]:
     return tuple(phase for phase in phases_of(list(states)) if phase in allowed)
 
 
-def _is_wanted(request: Request, instance: Instance, wanted: Criteria) -> bool:
-    if wanted.at_rest and instance.is_draining:
+def _is_meant(request: Request, instance: Instance, criteria: Criteria) -> bool:
+    if criteria.at_rest and instance.is_draining:
         return False
-    return wanted.phases is None or phase_of(instance, now=request.now) in wanted.phases
+    return criteria.phases is None or phase_of(instance, now=request.now) in criteria.phases
 
 
 def _date(request: Request, text: str | None, zone: str | None, end: End) -> datetime | None:

@@ -1,7 +1,7 @@
-"""The commands on orders that there are. Source: contracts/orders.md B.3 and B.4; contracts/mapping.md D.2 and D.4.
+"""The commands on orders. Source: contracts/orders.md B.3 and B.4; contracts/mapping.md D.2 and D.4.
 
-All of them are bulk operations: up to 25 orders are commanded by the request itself; more, or where none of the first
-ones looked at is meant and there are more, by an operation behind it. ``ok`` says that the command was accepted.
+All are bulk operations. The request itself commands up to 25 orders. If there are more, or if none of the first ones
+matches and there are more, an operation in the background does. ``ok`` means that the command was accepted.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import OkShape
 from shared.api.orders.choosing import Criteria, chosen, order_id_of
 from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
 from shared.api.orders.requests import actor_of, options_of
@@ -23,11 +24,11 @@ from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, Pause, Resume
 
 OPERATION_HEADER = "X-Operation-Sid"
-"""Names the bulk operation that carries a command on: what it came to is told by the core dialect."""
+"""The header with the sid of the bulk operation, whose results the core dialect shows."""
 
 
 class Verb(Enum):
-    """What can be commanded; its value is said where no order is left for it, None: that is no error."""
+    """The commands. The value is the error message if no order is left for the command; None if that is no error."""
 
     CANCEL = "No orders found."
     SUSPEND = "No suspendible orders found."
@@ -36,157 +37,162 @@ class Verb(Enum):
     CONFIRM = "No prompting orders found."
 
 
-class Told(Enum):
-    """What one order adds to the answer."""
+class ItemEffect(Enum):
+    """The effect of one order's result on the answer."""
 
     DONE = auto()
     """The command was accepted."""
     LEFT_OUT = auto()
-    """It was not for this order; where that holds for all of them, none was found."""
+    """The command does not apply to this order. If it applies to none, the answer is the verb's error."""
     BROKEN = auto()
-    """It could not be commanded though it should have been: an error of that item."""
+    """The order should have been commanded but could not be: an error of this item."""
 
 
+# Cancelling an order that has ended changes nothing but is accepted. So is FreshOnly for an order that has started.
 _CANCEL = {
-    ItemOutcome.CHANGED: Told.DONE,
-    ItemOutcome.ALREADY_THERE: Told.DONE,
-    ItemOutcome.REFUSED: Told.DONE,
+    ItemOutcome.CHANGED: ItemEffect.DONE,
+    ItemOutcome.ALREADY_THERE: ItemEffect.DONE,
+    ItemOutcome.REFUSED: ItemEffect.DONE,
 }
 _OTHERS = {
-    ItemOutcome.CHANGED: Told.DONE,
-    ItemOutcome.ALREADY_THERE: Told.LEFT_OUT,
-    ItemOutcome.REFUSED: Told.LEFT_OUT,
+    ItemOutcome.CHANGED: ItemEffect.DONE,
+    ItemOutcome.ALREADY_THERE: ItemEffect.LEFT_OUT,
+    ItemOutcome.REFUSED: ItemEffect.LEFT_OUT,
 }
-_ALWAYS = {ItemOutcome.UNKNOWN: Told.LEFT_OUT, ItemOutcome.FAILED: Told.BROKEN}
+_ALWAYS = {ItemOutcome.UNKNOWN: ItemEffect.LEFT_OUT, ItemOutcome.FAILED: ItemEffect.BROKEN}
 
-VERDICTS: Mapping[tuple[Verb, ItemOutcome], Told] = {
-    (verb, outcome): told
+VERDICTS: Mapping[tuple[Verb, ItemOutcome], ItemEffect] = {
+    (verb, outcome): effect
     for verb in Verb
-    for outcome, told in ((_CANCEL if verb is Verb.CANCEL else _OTHERS) | _ALWAYS).items()
+    for outcome, effect in ((_CANCEL if verb is Verb.CANCEL else _OTHERS) | _ALWAYS).items()
 }
-"""A cancel of what has ended, or of a started order that only a fresh one was meant of, changes nothing, with 200."""
+"""The effect of each outcome of each command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commanded:
-    """A command that was asked for, and of which orders."""
+class OrdersCommand:
+    """A command with the orders it is for. ``options`` go to the audit trail."""
 
     verb: Verb
     body: ModifyOrders
-    wanted: Criteria
+    criteria: Criteria
     command: Callable[[Actor], BulkCommand]
     options: tuple[str, ...] = ()
 
 
-def cancel_orders(request: Request, body: CancelOrders) -> Answer:
-    """Cancel orders: at once where they are at rest, after the step in flight else; with ``kill`` not even that.
+def cancel_orders(request: Request, body: CancelOrders) -> Answer[OkShape]:
+    """Cancel orders: after the step in flight if there is one, else at once; with ``kill`` at once in any case.
 
-    ``orderType`` FreshOnly: only orders none of whose runs has ever begun. ``deep`` changes nothing: no order has
-    children here.
+    If ``orderType`` is FreshOnly, only orders are cancelled of which no run has begun. ``deep`` changes nothing,
+    because orders have no children.
     """
     fresh = body.orderType == "FreshOnly"
     options = options_of(body, "kill", "deep") + (("FreshOnly",) if fresh else ())
-    return _answered(
+    return _execute(
         request,
-        Commanded(
+        OrdersCommand(
             verb=Verb.CANCEL,
             body=body,
-            wanted=Criteria(),
+            criteria=Criteria(),
             command=lambda by: Cancel(by=by, kill=body.kill, unless_begun=fresh),
             options=options,
         ),
     )
 
 
-def suspend_orders(request: Request, body: SuspendOrders) -> Answer:
-    """Suspend orders: nothing more of them starts until they are resumed."""
+def suspend_orders(request: Request, body: SuspendOrders) -> Answer[OkShape]:
+    """Suspend orders: no steps of them start until they are resumed."""
     if body.reset:
         raise JocError(
-            Code.BAD_REQUEST, "'reset' is not supported: a suspended order goes on where it stopped"
+            Code.BAD_REQUEST, "'reset' is not supported: a resumed order continues from its last step"
         )
-    return _answered(
+    return _execute(
         request,
-        Commanded(
+        OrdersCommand(
             verb=Verb.SUSPEND,
             body=body,
-            wanted=Criteria(phases=SUSPENDIBLE),
+            criteria=Criteria(phases=SUSPENDIBLE),
             command=lambda by: Pause(by=by, kill=body.kill),
             options=options_of(body, "kill", "deep"),
         ),
     )
 
 
-def resume_orders(request: Request, body: ResumeOrders) -> Answer:
-    """Resume suspended and failed orders where they stopped. It is no error if there are none."""
+def resume_orders(request: Request, body: ResumeOrders) -> Answer[OkShape]:
+    """Resume suspended and failed orders from their last step. It is no error if there are none."""
     unsupported = ("fromCurrentBlock", "position", "variables", "cycleEndTime")
-    asked = [name for name in unsupported if getattr(body, name)]
-    if asked:
-        raise JocError(Code.BAD_REQUEST, f"'{asked[0]}' is not supported: an order goes on where it stopped")
-    return _answered(
+    used = [name for name in unsupported if getattr(body, name)]
+    if used:
+        text = f"'{used[0]}' is not supported: a resumed order continues from its last step"
+        raise JocError(Code.BAD_REQUEST, text)
+    return _execute(
         request,
-        Commanded(
+        OrdersCommand(
             verb=Verb.RESUME,
             body=body,
-            wanted=Criteria(phases=RESUMABLE, at_rest=True),
+            criteria=Criteria(phases=RESUMABLE, at_rest=True),
             command=lambda by: Resume(by=by),
             options=options_of(body, "force"),
         ),
     )
 
 
-def continue_orders(request: Request, body: ModifyOrders) -> Answer:
+def continue_orders(request: Request, body: ModifyOrders) -> Answer[OkShape]:
     """Run orders now that wait for their date, their next attempt, the end of a delay, or for this call."""
     return _run_now(request, body, Verb.CONTINUE, Waiting.FOR_DATE, Criteria(phases=CONTINUABLE))
 
 
-def confirm_orders(request: Request, body: ModifyOrders) -> Answer:
+def confirm_orders(request: Request, body: ModifyOrders) -> Answer[OkShape]:
     """Continue orders that wait for a confirmation."""
     return _run_now(request, body, Verb.CONFIRM, Waiting.FOR_OPERATOR, Criteria(phases=CONFIRMABLE))
 
 
-def _run_now(request: Request, body: ModifyOrders, verb: Verb, what: Waiting, wanted: Criteria) -> Answer:
-    return _answered(
-        request,
-        Commanded(verb=verb, body=body, wanted=wanted, command=lambda by: RunWaiting(what=what, by=by)),
+def _run_now(
+    request: Request, body: ModifyOrders, verb: Verb, what: Waiting, criteria: Criteria
+) -> Answer[OkShape]:
+    command = OrdersCommand(
+        verb=verb, body=body, criteria=criteria, command=lambda by: RunWaiting(what=what, by=by)
     )
+    return _execute(request, command)
 
 
-def _answered(request: Request, asked: Commanded) -> Answer:
-    """``ok``, or that there is no such order: 420, JOC-161."""
-    by = actor_of(request, asked.body.auditLog, *asked.options)
-    selection = chosen(request, asked.body, asked.wanted)
+def _execute(request: Request, command: OrdersCommand) -> Answer[OkShape]:
+    """Command the orders and return ``ok``. Raises: JocError (420, JOC-161): if there are none; ItemsError."""
+    by = actor_of(request, command.body.auditLog, *command.options)
+    selection = chosen(request, command.body, command.criteria)
     if selection is None:
-        return _nothing(request, asked.verb)
+        return _none_left(request, command.verb)
     bulk = begin_bulk(
         request.ports,
         BulkRequest(
             account=request.principal.account_id,
             selection=selection,
-            command=asked.command(by),
+            command=command.command(by),
             unless_empty=True,
         ),
     )
+    # An operation in the background has no results yet, so its errors cannot be answered.
     if bulk.status is not BulkStatus.COMPLETED:
         return _ok(request, bulk)
-    told = {VERDICTS[asked.verb, result.outcome] for result in bulk.results}
-    if Told.BROKEN in told:
+    effects = {VERDICTS[command.verb, result.outcome] for result in bulk.results}
+    if ItemEffect.BROKEN in effects:
         raise ItemsError(_broken(request, bulk))
-    return _ok(request, bulk) if Told.DONE in told else _nothing(request, asked.verb)
+    return _ok(request, bulk) if ItemEffect.DONE in effects else _none_left(request, command.verb)
 
 
-def _ok(request: Request, bulk: BulkOperation | None = None) -> Answer:
+def _ok(request: Request, bulk: BulkOperation | None = None) -> Answer[OkShape]:
     headers = {} if bulk is None else {OPERATION_HEADER: bulk.sid}
     return Answer(body={**dates(request.now), "ok": True}, headers=headers)
 
 
-def _nothing(request: Request, verb: Verb) -> Answer:
+def _none_left(request: Request, verb: Verb) -> Answer[OkShape]:
     if verb.value is None:
         return _ok(request)
     raise JocError(Code.NOT_FOUND, verb.value)
 
 
 def _broken(request: Request, bulk: BulkOperation) -> list[ItemError]:
-    """The orders that could not be commanded, each with why."""
+    """Return an error for each order that could not be commanded."""
     bad = [result for result in bulk.results if result.outcome is ItemOutcome.FAILED]
     found: list[ItemError] = []
     for result in bad:

@@ -1,7 +1,7 @@
 """The dates of the orders dialect: ISO 8601 with or without an offset, or a distance from now.
 
-``1d`` is tomorrow, from its first moment on; as an end it is the end of tomorrow. ``-2h`` is two hours ago, to the
-second, as either end. Where the contract's table and its recommendations differ, the recommendations hold.
+``1d`` is the first moment of tomorrow; as an end it is the end of tomorrow. ``-2h`` is two hours ago, to the second,
+for both ends. If the contract's table and its recommendations differ, the recommendations apply.
 Source: contracts/orders.md B.3 "Date language" and B.6.
 """
 
@@ -20,10 +20,10 @@ PATTERN = re.compile(
     r"|(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:[,.](?P<part>[0-9]{1,3}))?)"
     r"(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
-"""What the vendor's schema lets pass."""
+"""The pattern of the vendor's schema."""
 
 MAX_COUNTED = 100_000
-"""A distance of more of a unit is refused: no calendar holds it."""
+"""The maximum number of a unit in a distance. Larger ones leave the calendar."""
 
 _TERM = re.compile(r"([+-]?)([0-9]+)([smhdwMy])")
 _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})?")
@@ -32,43 +32,45 @@ _LATEST_HOUR, _LATEST_MINUTE = 18, 59
 
 
 class DateLanguageError(Exception):
-    """A text is no date of this language."""
+    """A text is not a date of this language."""
 
 
 class UnknownZoneError(Exception):
-    """There is no such time zone."""
+    """A time zone does not exist."""
 
 
 class End(Enum):
-    """Which end of a time a date is."""
+    """The end of a range that a date is."""
 
     FROM = auto()
     UNTIL = auto()
-    """Of whole days, weeks, months and years the end of the last one: where the next begins."""
+    """If the distance is in days, weeks, months or years, it is the end of the last one."""
 
 
 def date_of(text: str, *, end: End, now: datetime, zone: str | None, past: bool = False) -> datetime:
-    """The instant a text stands for. zone: a name, which beats the text's own offset; without both it is UTC.
+    """Return the instant of a text.
 
-    past: a distance without a sign goes back. Raises: DateLanguageError; UnknownZoneError.
+    A named ``zone`` takes precedence over the text's own offset; without both it is UTC. If ``past``, distances
+    without a sign go back.
+    Raises: DateLanguageError; UnknownZoneError.
     """
     named = None if zone is None else zone_of(zone)
-    found = PATTERN.fullmatch(text)
-    if found is None:
-        raise DateLanguageError(f"{text[:64]!r} is no date and no distance as 1d, -2h or 0")
-    where = named or _offset(found["offset"])
+    match = PATTERN.fullmatch(text)
+    if match is None:
+        raise DateLanguageError(f"{text[:64]!r} is not a date or a distance like 1d, -2h or 0")
+    where = named or _offset(match["offset"])
     try:
-        if found["zero"] is not None:
+        if match["zero"] is not None:
             return now
-        if found["relative"] is not None:
-            return _at_a_distance(_counted(found["relative"], past=past), end=end, now=now, zone=where)
-        return _written(found, where)
+        if match["relative"] is not None:
+            return _at_a_distance(_counted(match["relative"], past=past), end=end, now=now, zone=where)
+        return _written(match, where)
     except (ValueError, OverflowError, DateError) as error:
-        raise DateLanguageError(f"{text[:64]!r} is no date of a calendar") from error
+        raise DateLanguageError(f"{text[:64]!r} does not exist in the calendar") from error
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of a name. Raises: UnknownZoneError."""
+    """Return the zone of a name. Raises: UnknownZoneError."""
     try:
         return zone_named(name)
     except DateError as error:
@@ -76,8 +78,8 @@ def zone_of(name: str) -> tzinfo:
 
 
 def local_instant(local: datetime, zone: tzinfo) -> datetime:
-    """The instant at which the clocks of a zone show a date and time: in a gap the first after it."""
-    asked = Anchor(
+    """Return the instant at which a zone's clocks show a date and time; in a gap, the first instant after it."""
+    anchor = Anchor(
         year=local.year,
         month=local.month,
         day=local.day,
@@ -86,31 +88,32 @@ def local_instant(local: datetime, zone: tzinfo) -> datetime:
         second=local.second,
         microsecond=local.microsecond,
     )
+    # A fixed offset has no gaps, so it needs no search.
     if isinstance(zone, timezone):
         return local.replace(tzinfo=zone).astimezone(UTC)
-    return moment_of(asked, zone).at  # type: ignore[arg-type]
+    return moment_of(anchor, zone).at  # type: ignore[arg-type]
 
 
 def _offset(text: str | None) -> tzinfo:
-    """The zone of an offset; UTC where there is none. Raises: DateLanguageError."""
-    found = _OFFSET.fullmatch(text or "")
-    if found is None:
+    """Return the zone of an offset, UTC if there is none. Raises: DateLanguageError."""
+    match = _OFFSET.fullmatch(text or "")
+    if match is None:
         return UTC
-    hours, minutes = int(found[2]), int(found[3] or 0)
+    hours, minutes = int(match[2]), int(match[3] or 0)
     if hours > _LATEST_HOUR or minutes > _LATEST_MINUTE:
-        raise DateLanguageError(f"{text} is no offset from UTC")
-    by = timedelta(hours=hours, minutes=minutes)
-    return timezone(-by if found[1] == "-" else by)
+        raise DateLanguageError(f"{text} is not an offset from UTC")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if match[1] == "-" else offset)
 
 
-def _written(found: re.Match[str], zone: tzinfo) -> datetime:
-    part = (found["part"] or "").ljust(6, "0")
-    local = datetime.combine(date.fromisoformat(found["date"]), time.fromisoformat(found["time"]))
+def _written(match: re.Match[str], zone: tzinfo) -> datetime:
+    part = (match["part"] or "").ljust(6, "0")
+    local = datetime.combine(date.fromisoformat(match["date"]), time.fromisoformat(match["time"]))
     return local_instant(local.replace(microsecond=int(part)), zone)
 
 
 def _counted(text: str, *, past: bool) -> Mapping[str, int]:
-    """How many of each unit; of one that comes twice the first counts, and a sign holds for its own term."""
+    """Return the number of each unit. If a unit repeats, the first one counts. A sign applies to its own term only."""
     counted: dict[str, int] = {}
     for sign, amount, unit in _TERM.findall(text):
         number = int(amount)
@@ -121,6 +124,7 @@ def _counted(text: str, *, past: bool) -> Mapping[str, int]:
 
 
 def _at_a_distance(counted: Mapping[str, int], *, end: End, now: datetime, zone: tzinfo) -> datetime:
+    # Hours, minutes and seconds are elapsed time; days and more are calendar time, so that they begin at midnight.
     elapsed = timedelta(seconds=sum(counted.get(unit, 0) * each for unit, each in _SECONDS.items()))
     whole = [unit for unit in "yMwd" if unit in counted]
     if not whole:
@@ -129,6 +133,7 @@ def _at_a_distance(counted: Mapping[str, int], *, end: End, now: datetime, zone:
         years=counted.get("y", 0), months=counted.get("M", 0), weeks=counted.get("w", 0)
     )
     day = _beginning(day, whole) + timedelta(days=counted.get("d", 0))
+    # The end of a range is where the next day, week, month or year begins.
     if end is End.UNTIL:
         day += _PERIODS[whole[-1]]
     return local_instant(datetime.combine(day, time()), zone) + elapsed
@@ -143,7 +148,7 @@ _PERIODS: Mapping[str, relativedelta] = {
 
 
 def _beginning(day: date, units: list[str]) -> date:
-    """The first day of the smallest of the years, months and weeks that were named."""
+    """Return the first day of the smallest of the years, months and weeks that were named."""
     smallest = next((unit for unit in reversed(units) if unit != "d"), None)
     match smallest:
         case "y":

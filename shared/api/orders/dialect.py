@@ -1,4 +1,4 @@
-"""The orders dialect, as the gateway serves it."""
+"""The orders dialect as the gateway serves it."""
 
 from shared.api.http.gateway import Dialect
 from shared.api.orders.errors import ERRORS

@@ -1,11 +1,10 @@
-"""The orders dialect's refusals: HTTP status, code, class of exception. Source: contracts/orders.md B.5."""
+"""The errors of the orders dialect: status, code, class of exception. Source: contracts/orders.md B.5."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
 
 from shared.api.http.auth import basic
 from shared.api.http.errors import (
@@ -20,13 +19,12 @@ from shared.api.http.errors import (
     UnknownPathError,
 )
 from shared.api.http.route import Route
+from shared.api.orders import answers
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import DateError, InvalidInputError, Problem
-
-Json = dict[str, Any]
 
 BASE = "/joc/api"
 INVALID_REQUEST = 420
@@ -35,7 +33,7 @@ LOGIN_TIMEOUT = 440
 
 
 class Code(Enum):
-    """What is wrong: the vendor's code, and the class of exception its message begins with."""
+    """The vendor's error code, and the class of exception that begins the message."""
 
     SCHEMA = ("JOC-420", "SOSJsonSchemaException")
     BAD_REQUEST = ("JOC-400", "JocBadRequestException")
@@ -47,35 +45,36 @@ class Code(Enum):
     OTHER = ("JOC-420", "JocException")
 
     def message(self, text: str) -> str:
-        """``<ExceptionClass>: <text>``."""
+        """Return ``<ExceptionClass>: <text>``."""
         return f"{self.value[1]}: {text}"
 
     @property
     def code(self) -> str:
-        """``JOC-...``."""
+        """The code: ``JOC-...``."""
         return self.value[0]
 
 
 class JocError(ApiError):
-    """A request that is refused, with 420 by default: a code, and why."""
+    """A request that is refused, by default with 420, with a code and a reason."""
 
     def __init__(self, code: Code, text: str, *, status: int = INVALID_REQUEST) -> None:
         super().__init__(status, text)
         self.code = code
 
-    def body(self, occurrence: Occurrence) -> Json:
-        """Return ``{deliveryDate, surveyDate, error: {code, message}}``, of our own failures with ``errorId``."""
+    def body(self, occurrence: Occurrence) -> answers.ErrorShape:
+        """Return ``{deliveryDate, surveyDate, error: {code, message}}``, with ``errorId`` if the failure is ours."""
         text, failed = self.message, self.status == HTTPStatus.INTERNAL_SERVER_ERROR
         if failed:
-            text = f"{text}; its log has the id {occurrence.error_id}"
-        error = {"code": self.code.code, "message": self.code.message(text)}
-        error |= {"errorId": occurrence.error_id} if failed else {}
+            text = f"{text} (log id {occurrence.error_id})"
+        error: answers.JocErrorShown = {"code": self.code.code, "message": self.code.message(text)}
+        if failed:
+            error["errorId"] = occurrence.error_id
         return {**dates(occurrence.at), "error": error}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemError:
-    """One refused item among others. path: which one."""
+    """One refused item among others. ``path`` identifies it."""
 
     path: str
     code: Code
@@ -83,18 +82,16 @@ class ItemError:
 
 
 class ItemsError(ApiError):
-    """Some items were refused, with 419; the others were taken."""
-
-    shape = "ItemErrors"
+    """Some items were refused, with 419; the others were accepted."""
 
     def __init__(self, items: Sequence[ItemError]) -> None:
         super().__init__(BULK_ERROR, "; ".join(f"{item.path}: {item.text}" for item in items))
         self.items = tuple(items)
 
-    def body(self, occurrence: Occurrence) -> Json:
+    def body(self, occurrence: Occurrence) -> answers.ItemErrorsShape:
         """Return ``{deliveryDate, errors: [{surveyDate, path, code, message}]}``."""
         at = format_instant(occurrence.at)
-        errors = [
+        errors: list[answers.RefusedItem] = [
             {
                 "surveyDate": at,
                 "path": item.path,
@@ -107,28 +104,27 @@ class ItemsError(ApiError):
 
 
 class SecurityError(ApiError):
-    """The caller is unknown, no longer known, or may not do this: 401, 440 or 403.
+    """The caller is unknown (401), its session has expired (440), or it may not do this (403).
 
-    account: the key id of the caller, if it is known. call: the operation, as the vendor names it.
+    ``account`` is the key id of the caller, if known. ``call`` is the operation as the vendor names it.
     """
-
-    shape = "Security"
 
     def __init__(self, status: int, message: str, *, account: str = "", call: str | None = None) -> None:
         super().__init__(status, message)
         self.account = account
         self.call = call
 
-    def body(self, occurrence: Occurrence) -> Json:
+    def body(self, occurrence: Occurrence) -> answers.SecurityShape:
         """Return the security object."""
         shape = security_shape(occurrence.at, account=self.account, message=self.message)
-        if self.status == HTTPStatus.FORBIDDEN:
-            shape |= {"isAuthenticated": True}
-        return shape if self.call is None else {**shape, "apiCall": self.call}
+        shape["isAuthenticated"] = self.status == HTTPStatus.FORBIDDEN
+        if self.call is not None:
+            shape["apiCall"] = self.call
+        return shape
 
 
-def security_shape(at: datetime, *, account: str, message: str) -> Json:
-    """Return the security object of a caller who may do nothing."""
+def security_shape(at: datetime, *, account: str, message: str) -> answers.SecurityShape:
+    """Return the security object of a caller without permissions."""
     return {
         "deliveryDate": format_instant(at),
         "isAuthenticated": False,
@@ -141,23 +137,23 @@ def security_shape(at: datetime, *, account: str, message: str) -> Json:
 
 
 def schema_error(problems: Sequence[Problem]) -> JocError:
-    """420 with every problem of a body's form."""
+    """Return 420 with every problem of a body's form."""
     return JocError(Code.SCHEMA, "; ".join(f"$.{_place(p.pointer)}: {p.message}" for p in problems))
 
 
 def call_of(route: Route) -> str | None:
-    """Return the name of a refused operation; those on the session itself have none."""
+    """Return the vendor's name of a refused operation. Login and logout have none."""
     return None if route.role is None else f".{route.path.removeprefix(BASE)}"
 
 
-def dates(at: datetime) -> Json:
+def dates(at: datetime) -> answers.Dates:
     """Return ``deliveryDate`` and ``surveyDate``."""
     text = format_instant(at)
     return {"deliveryDate": text, "surveyDate": text}
 
 
 def _place(pointer: str) -> str:
-    """A place in a body as the vendor writes it: ``workflowIds[0].path``."""
+    """Return a place in a body as the vendor writes it: ``workflowIds[0].path``."""
     place = ""
     for part in pointer.split("/")[1:]:
         place += f"[{part}]" if part.isdigit() else f".{part}" if place else part
@@ -181,27 +177,25 @@ DATE_CODES: Mapping[type[Exception], Code] = {
     UnknownZoneError: Code.BAD_REQUEST,
     DateError: Code.DATE,
 }
-"""The codes of dates that cannot be read; what the errors say is for clients."""
+"""The codes of errors about dates. Clients get their messages."""
 
-OVERLOADED = "too much is asked at once; try again"
+OVERLOADED = "too many requests; retry later"
 
 ERRORS = ErrorTable(
     rows={
-        UnknownPathError: lambda _: JocError(
-            Code.BAD_REQUEST, "there is no such path", status=HTTPStatus.NOT_FOUND
-        ),
+        UnknownPathError: lambda _: JocError(Code.BAD_REQUEST, "path not found", status=HTTPStatus.NOT_FOUND),
         UnauthorizedError: _unauthorized,
         ForbiddenError: _forbidden,
-        TooLargeError: lambda _: JocError(Code.SCHEMA, "the body takes at most 256 KB"),
+        TooLargeError: lambda _: JocError(Code.SCHEMA, "the body must not be larger than 256 KB"),
         InvalidHeaderError: lambda error: JocError(Code.SCHEMA, f"the header {error.name} {error.rule}"),
         InvalidBodyError: lambda error: schema_error(error.problems),
         InvalidInputError: lambda error: JocError(Code.BAD_REQUEST, str(error)),
         **dict.fromkeys(DATE_CODES, lambda error: JocError(DATE_CODES[type(error)], str(error))),
         ContentionError: lambda _: JocError(
-            Code.OTHER, "the order is changing too fast; nothing was changed, try again"
+            Code.OTHER, "too many concurrent changes; nothing was changed, retry later"
         ),
         OverloadedError: lambda _: JocError(Code.OTHER, OVERLOADED),
     },
-    failure=JocError(Code.OTHER, "something failed on our side", status=HTTPStatus.INTERNAL_SERVER_ERROR),
+    failure=JocError(Code.OTHER, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR),
 )
-"""How each error is answered. Refused commands are answered by ``commands.VERDICTS``: all are bulk operations."""
+"""The answer to each error. Refused commands are not here: ``commands.VERDICTS`` answers them."""

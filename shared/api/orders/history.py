@@ -1,4 +1,4 @@
-"""The runs of orders that have ended. Source: contracts/orders.md B.1 and B.2, ordersFilter and orderHistoryItem."""
+"""Runs of orders that have ended. Source: contracts/orders.md B.1 and B.2, ordersFilter and orderHistoryItem."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,6 +8,7 @@ from itertools import islice
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import HistoryShape, RunCounts, SummaryShape
 from shared.api.orders.choosing import order_id_of, sid_of_order
 from shared.api.orders.date_language import End, date_of
 from shared.api.orders.errors import dates
@@ -24,18 +25,18 @@ from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 
 MAX_SCANNED = 10_000
-"""So many records are looked at for one answer."""
+"""The maximum number of records that are read for one answer."""
 
 MAX_OF_ONE = 1_000
-"""So many records of an order that is named are looked at."""
+"""The maximum number of records of one named order that are read."""
 
 MAX_RUN = timedelta(days=31)
-"""A run that took longer is not found by when it began where an end date is given."""
+"""Runs that took longer may be missed if a request limits when they began, because records are sorted by their end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run that has ended, and whose it was."""
+    """A run that has ended, and its instance."""
 
     instance: Instance
     record: EventRecord
@@ -43,15 +44,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """When runs began and ended: each from (included) and to (not included)."""
+    """Ranges of the beginning and the end of runs. ``from`` is included, ``to`` is not."""
 
     began_from: datetime | None
     began_to: datetime | None
     ended_from: datetime | None = None
     ended_to: datetime | None = None
 
-    def hold(self, record: EventRecord) -> bool:
-        """Whether a run began and ended in these times."""
+    def include(self, record: EventRecord) -> bool:
+        """Return whether a run began and ended in these ranges."""
         began, ended = started_at(record), record.finished_at
         return (
             (self.began_from is None or self.began_from <= began)
@@ -61,10 +62,10 @@ class Times:
         )
 
 
-def get_history(request: Request, body: HistoryFilter) -> Answer:
-    """Runs that have ended, latest first. A distance without a sign goes back: ``1d`` is yesterday.
+def get_history(request: Request, body: HistoryFilter) -> Answer[HistoryShape]:
+    """List runs that have ended, latest first. A distance without a sign goes back: ``1d`` is yesterday.
 
-    At most 10,000 records of the last two years are looked at, and 4 MB are answered.
+    At most 10,000 records of the last two years are read, and at most 4 MB are answered.
     """
     times = _times(request, body)
     paths = Paths(ports=request.ports)
@@ -75,20 +76,21 @@ def get_history(request: Request, body: HistoryFilter) -> Answer:
     return Answer(body={"deliveryDate": format_instant(request.now), "history": told})
 
 
-def get_summary(request: Request, body: SummaryFilter) -> Answer:
-    """How many runs have succeeded and failed. At most 10,000 records of the last two years are looked at."""
+def get_summary(request: Request, body: SummaryFilter) -> Answer[SummaryShape]:
+    """Return how many runs succeeded and failed. At most 10,000 records of the last two years are read."""
     times = _began(request, body)
     counts = Counter(
-        history_state(record) for record in _past(request, times, most=MAX_SCANNED) if times.hold(record)
+        history_state(record) for record in _past(request, times, most=MAX_SCANNED) if times.include(record)
     )
-    told = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
-    return Answer(body={**dates(request.now), "orders": told})
+    runs: RunCounts = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
+    return Answer(body={**dates(request.now), "orders": runs})
 
 
 def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run]:
-    """The runs among which those meant are."""
+    """Return candidates for the runs that are meant, from the smallest source that has all of them."""
     if body.historyIds:
         return _by_history_ids(request, body.historyIds)
+    # Ids lead to a few items; everything else needs a scan by time.
     order_ids = [one.orderId for one in body.orders if one.orderId is not None]
     if body.orders and len(order_ids) == len(body.orders):
         return _of_orders(request, order_ids)
@@ -98,8 +100,9 @@ def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run]:
 
 
 def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]:
-    """Whatever ended since the first moment asked for, up to the last one a run asked for can have ended at."""
+    """Yield records by their end, from the first instant that can matter to the last one."""
     since = max((at for at in (times.began_from, times.ended_from) if at is not None), default=None)
+    # The end is not included, so that a run which ended just now needs one more.
     ends = [request.now + timedelta(milliseconds=1)]
     ends += [] if times.ended_to is None else [times.ended_to]
     ends += [] if times.began_to is None else [times.began_to + MAX_RUN]
@@ -108,7 +111,7 @@ def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]
 
 
 def _joined(request: Request, records: Iterable[EventRecord]) -> Iterator[Run]:
-    """The records with their instances, a hundred together."""
+    """Yield the records with their instances, read in batches."""
     records = iter(records)
     while some := list(islice(records, MAX_LOADED)):
         found = load_readable(request.ports, list(dict.fromkeys(record.instance_sid for record in some)))
@@ -129,7 +132,8 @@ def _of_orders(request: Request, order_ids: Iterable[str]) -> Iterator[Run]:
 
 
 def _has_ended(instance: Instance, record: EventRecord) -> bool:
-    """Whether the record counts: while the event is on its instance, it is of a runner that had lost its claim."""
+    """Return whether the record counts."""
+    # While the instance has the event, the record is from a runner that lost its claim in between.
     return instance.event(record.event.seq) is None
 
 
@@ -148,11 +152,11 @@ def _is_meant(body: HistoryFilter, run: Run, times: Times, paths: Paths) -> bool
         return True
     if body.historyStates and history_state(run.record) not in body.historyStates:
         return False
-    return times.hold(run.record) and _is_of(body, run, paths)
+    return times.include(run.record) and _is_of(body, run, paths)
 
 
 def _is_of(body: HistoryFilter, run: Run, paths: Paths) -> bool:
-    """Whether a run is of an order and a workflow that are meant."""
+    """Return whether a run belongs to an order and a workflow that are meant."""
     head = paths.head(run.instance.strategy_sid)
     path, order_id = paths.path(head.sid), order_id_of(run.instance)
     if body.orders:

@@ -1,10 +1,12 @@
-"""Reading orders: one, many, how many of each state. Source: contracts/orders.md B.1 and B.2."""
+"""Read orders: one, many, or the number in each state. Source: contracts/orders.md B.1 and B.2."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.orders.answers import OrderShape, OrdersShape, SnapshotShape, StateCounts
 from shared.api.orders.choosing import list_filter, live_until, named, placed
 from shared.api.orders.errors import Code, JocError, dates
 from shared.api.orders.render import fitting, order_shape
@@ -17,10 +19,10 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase, phase_of, planned_date
 
 MAX_SCANNED = 10_000
-"""So many orders are looked at for a list, and so many that live for a snapshot."""
+"""The maximum number of orders that are read for a list, and of live ones for a snapshot."""
 
 MAX_TERMINATED = 1_000
-"""So many terminated orders are counted."""
+"""The maximum number of terminated orders in a snapshot."""
 
 TERMINATED = tuple(phase for phase in Phase if phase.is_over)
 
@@ -37,11 +39,11 @@ COUNTED: Mapping[State, str] = {
     State.CANCELLED: "terminated",
     State.FINISHED: "terminated",
 }
-"""Under which name of a snapshot a state is counted."""
+"""The member of a snapshot by state."""
 
 
-def get_order(request: Request, body: GetOrder) -> Answer:
-    """One order, in whatever state."""
+def get_order(request: Request, body: GetOrder) -> Answer[OrderShape]:
+    """Return one order in any state."""
     found = named(request, [body.orderId])
     if not found:
         raise JocError(Code.NOT_FOUND, f"unknown order {body.orderId!r}")
@@ -49,12 +51,13 @@ def get_order(request: Request, body: GetOrder) -> Answer:
     return Answer(body={**dates(request.now), **shape})
 
 
-def get_orders(request: Request, body: OrdersFilter) -> Answer:
-    """Live orders, by their ids, workflows or folders, of some states and dates; terminated ones by their state.
+def get_orders(request: Request, body: OrdersFilter) -> Answer[OrdersShape]:
+    """List live orders by id, workflow, folder, state and date, or terminated orders by state.
 
-    At most 10,000 orders are looked at, and 4 MB are answered.
+    At most 10,000 orders are read, and at most 4 MB are answered.
     """
     if body.orderIds:
+        # Ids select orders in any state, without the filters.
         orders, most = iter(named(request, body.orderIds)), len(body.orderIds)
     else:
         orders = _found(request, body)
@@ -64,21 +67,22 @@ def get_orders(request: Request, body: OrdersFilter) -> Answer:
     return Answer(body={**dates(request.now), "orders": list(fitting(shapes, most=most))})
 
 
-def get_snapshot(request: Request, body: SnapshotFilter) -> Answer:
-    """How many orders there are of each state. ``dateTo``: those scheduled from then on are left out.
+def get_snapshot(request: Request, body: SnapshotFilter) -> Answer[SnapshotShape]:
+    """Return the number of orders in each state. With ``dateTo``, orders scheduled from then on are left out.
 
-    At most 10,000 live and 1,000 terminated ones are counted.
+    At most 10,000 live and 1,000 terminated orders are counted.
     """
     until = live_until(request, body.dateTo, body.timeZone)
     counts: Counter[str] = Counter()
     for phases, most in ((LIVE, MAX_SCANNED), (TERMINATED, MAX_TERMINATED)):
         for instance in _walked(request, body, Filter(phases=phases), most=most):
             phase, planned = phase_of(instance, now=request.now), planned_date(instance)
+            # ``dateTo`` leaves out only orders that are scheduled for later.
             is_later = until is not None and planned is not None and planned >= until
             if not (phase is Phase.AHEAD and is_later):
                 counts[COUNTED[SHOWN[phase].text]] += 1
-    told = {name: counts[name] for name in dict.fromkeys(COUNTED.values())}
-    return Answer(body={**dates(request.now), "orders": told})
+    numbers = cast(StateCounts, {name: counts[name] for name in StateCounts.__annotations__})
+    return Answer(body={**dates(request.now), "orders": numbers})
 
 
 def _found(request: Request, body: OrdersFilter) -> Iterator[Instance]:

@@ -1,19 +1,20 @@
-"""Orders and their history in the dialect's shapes. Source: contracts/orders.md B.2; contracts/mapping.md D.3."""
+"""The answers about orders and their history. Source: contracts/orders.md B.2; contracts/mapping.md D.3."""
 
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal, TypeVar
 
+from shared.api.http.shapes import omit_unset
+from shared.api.orders.answers import HistoryItemShape, LastOutcome, MarkShown, OrderItemShape, StateShown
 from shared.api.orders.choosing import order_id_of
 from shared.api.orders.states import (
     CONTINUABLE,
     RESUMABLE,
     SEVERITY,
+    SHOWN,
     SUSPENDIBLE,
     State,
-    mark_shape,
-    state_shape,
 )
 from shared.api.orders.workflows import Paths
 from shared.domain.calendar.dates import format_instant
@@ -22,13 +23,13 @@ from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase, current_event, phase_of, planned_date, waits_for_call
 
-Shape = dict[str, Any]
+T = TypeVar("T")
 
 MAX_BYTES = 4 * 1024 * 1024
-"""So much of a list is answered: a function can answer 6 MB."""
+"""The maximum size of a list. Lambda refuses answers of more than 6 MB."""
 
-SUCCESSFUL, FAILED = "SUCCESSFUL", "FAILED"
-_HISTORY_SEVERITY = {SUCCESSFUL: 0, FAILED: 2}
+SUCCESSFUL: Final = "SUCCESSFUL"
+FAILED: Final = "FAILED"
 _RUN_STATES = {
     EventStatus.PROCESSED: State.FINISHED,
     EventStatus.FAILED: State.FAILED,
@@ -36,20 +37,22 @@ _RUN_STATES = {
 }
 
 
-def order_shape(instance: Instance, paths: Paths, *, now: datetime, compact: bool) -> Shape:
-    """An order as it stands. compact: without its arguments."""
+@omit_unset
+def order_shape(instance: Instance, paths: Paths, *, now: datetime, compact: bool) -> OrderItemShape:
+    """Return an order; if ``compact``, without its arguments."""
     phase = phase_of(instance, now=now)
+    # An order that waits for a call has no date.
     never = waits_for_call(instance)
     planned = None if never else planned_date(instance)
-    return _given(
+    return OrderItemShape(
         surveyDate=format_instant(now),
         orderId=order_id_of(instance),
         workflowId={
             "path": paths.path(instance.strategy_sid),
             "versionId": str(instance.strategy_version),
         },
-        state=state_shape(phase),
-        marked=mark_shape(phase, instance),
+        state=_state(phase),
+        marked=_mark(phase, instance),
         arguments=None if compact else dict(instance.attributes),
         scheduledFor=None if planned is None else round(planned.timestamp() * 1000),
         scheduledNever=True if never else None,
@@ -61,11 +64,13 @@ def order_shape(instance: Instance, paths: Paths, *, now: datetime, compact: boo
     )
 
 
-def history_shape(instance: Instance, record: EventRecord, paths: Paths, *, now: datetime) -> Shape:
-    """A run that has ended."""
+def history_shape(
+    instance: Instance, record: EventRecord, paths: Paths, *, now: datetime
+) -> HistoryItemShape:
+    """Return a run that has ended."""
     event = record.event
     state = history_state(record)
-    return _given(
+    return HistoryItemShape(
         surveyDate=format_instant(now),
         controllerId=instance.account_id,
         orderId=order_id_of(instance),
@@ -74,10 +79,10 @@ def history_shape(instance: Instance, record: EventRecord, paths: Paths, *, now:
         startTime=format_instant(started_at(record)),
         endTime=format_instant(record.finished_at),
         sequence=event.created_cycle,
-        state={"severity": _HISTORY_SEVERITY[state], "_text": state},
+        state={"severity": 0 if state == SUCCESSFUL else 2, "_text": state},
         orderState={
             "severity": SEVERITY[_RUN_STATES[event.status]],
-            "_text": _RUN_STATES[event.status].value,
+            "_text": _RUN_STATES[event.status],
         },
         historyId=instance.event_sid(event),
         children=[],
@@ -85,18 +90,18 @@ def history_shape(instance: Instance, record: EventRecord, paths: Paths, *, now:
     )
 
 
-def history_state(record: EventRecord) -> str:
-    """``SUCCESSFUL`` or ``FAILED``."""
+def history_state(record: EventRecord) -> Literal["SUCCESSFUL", "FAILED"]:
+    """Return the state of a run that has ended."""
     return SUCCESSFUL if record.event.status is EventStatus.PROCESSED else FAILED
 
 
 def started_at(record: EventRecord) -> datetime:
-    """When a run began."""
+    """Return when a run began."""
     return record.event.times.begun_at or record.event.date
 
 
-def fitting(shapes: Iterable[Shape], *, most: int) -> Iterator[Shape]:
-    """The first ``most`` of these, and no more than an answer can hold."""
+def fitting(shapes: Iterable[T], *, most: int) -> Iterator[T]:
+    """Yield at most ``most`` of these, and no more than an answer can hold."""
     room = MAX_BYTES
     for number, shape in enumerate(shapes):
         room -= len(json.dumps(shape, separators=(",", ":")).encode())
@@ -105,23 +110,38 @@ def fitting(shapes: Iterable[Shape], *, most: int) -> Iterator[Shape]:
         yield shape
 
 
-def _last_outcome(instance: Instance, phase: Phase) -> Shape | None:
-    """What an order has come to so far, where that is known."""
+def _state(phase: Phase) -> StateShown:
+    shown = SHOWN[phase]
+    shape: StateShown = {"severity": SEVERITY[shown.text], "_text": shown.text}
+    return shape if shown.reason is None else {**shape, "_reason": shown.reason}
+
+
+def _mark(phase: Phase, instance: Instance) -> MarkShown | None:
+    """Return the mark of an order that is stopped while a step of it is still in flight."""
+    mark = SHOWN[phase].mark if instance.is_draining else None
+    return None if mark is None else {"severity": mark[1], "_text": mark[0]}
+
+
+def _last_outcome(instance: Instance, phase: Phase) -> LastOutcome | None:
+    """Return the outcome of an order so far, or None if it has none."""
     match phase:
         case Phase.COMPLETED:
-            values = dict(instance.outputs)
-            return {"TYPE": "Succeeded", **({"namedValues": values} if values else {})}
+            return _outcome("Succeeded", values=dict(instance.outputs))
         case Phase.CANCELED:
-            return _given(TYPE="Cancelled", message=instance.stop_note)
+            return _outcome("Cancelled", instance.stop_note)
         case Phase.FAULTED | Phase.STUCK:
-            return _given(TYPE="Failed", message=instance.stop_note)
+            return _outcome("Failed", instance.stop_note)
         case Phase.RETRYING:
             event = current_event(instance)
-            return _given(TYPE="Failed", message=None if event is None else event.last_error)
+            return _outcome("Failed", None if event is None else event.last_error)
         case _:
             return None
 
 
-def _given(**members: Any) -> Shape:  # noqa: ANN401 - JSON values
-    """The members that are set."""
-    return {name: value for name, value in members.items() if value is not None}
+@omit_unset
+def _outcome(
+    kind: Literal["Succeeded", "Failed", "Cancelled"],
+    message: str | None = None,
+    values: dict[str, Any] | None = None,
+) -> LastOutcome:
+    return LastOutcome(TYPE=kind, message=message, namedValues=values or None)

@@ -1,4 +1,4 @@
-"""What the operations of the orders dialect read and note. Source: contracts/orders.md B.2 and B.3."""
+"""Read the bodies of the orders dialect. Source: contracts/orders.md B.2 and B.3."""
 
 from shared.api.http.models import M, read_as, read_json
 from shared.api.http.request import Request
@@ -8,10 +8,11 @@ from shared.domain.instance.verdict import Actor
 
 
 def read_body(request: Request, model: type[M]) -> M:
-    """Return the body, for the caller's own controller if it names one. Raises: JocError; InvalidBodyError."""
+    """Return the body. Raises: JocError: if it is invalid or names another controller; InvalidBodyError."""
     parsed, problems = read_as(model, read_json(request, optional=True))
     if parsed is None:
         raise schema_error(problems)
+    # A controller of the vendor is an account here.
     controller = getattr(parsed, "controllerId", None)
     if controller not in (None, request.principal.account_id):
         raise JocError(Code.NO_CONTROLLER, f"unknown controller {controller!r}")
@@ -19,7 +20,7 @@ def read_body(request: Request, model: type[M]) -> M:
 
 
 def actor_of(request: Request, log: AuditLog, *options: str) -> Actor:
-    """Return the caller and why, for the audit trail. Raises: JocError: a comment is missing but demanded."""
+    """Return the caller with the reason. Raises: JocError: if a comment is missing that the deployment demands."""
     if request.deployment.joc_force_comments and not log.comment:
         raise JocError(Code.NO_COMMENT, "missing comment")
     return Actor(
@@ -32,5 +33,5 @@ def actor_of(request: Request, log: AuditLog, *options: str) -> Actor:
 
 
 def options_of(body: Body, *names: str) -> tuple[str, ...]:
-    """Return those of these switches that are set."""
+    """Return the names of those of these flags that are set."""
     return tuple(name for name in names if getattr(body, name))

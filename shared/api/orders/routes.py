@@ -1,6 +1,6 @@
 """The routes of the orders dialect: one row for each operation. All take POST.
 
-The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
+The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
 Source: contracts/orders.md B.1; seeds/002.
 """
 
@@ -16,25 +16,19 @@ from shared.domain.access import Role
 _read, _command = (partial(Route, role, read=read_body) for role in (Role.VIEWER, Role.OPERATOR))
 
 ROUTES: tuple[Route, ...] = (
-    Route(None, f"POST {BASE}/authentication/login", session.log_in, "Security", authenticate=basic),
-    Route(
-        None,
-        f"POST {BASE}/authentication/logout",
-        session.log_out,
-        "Security",
-        authenticate=session.closed_session,
-    ),
-    _read(f"POST {BASE}/orders", listing.get_orders, "Orders"),
-    _read(f"POST {BASE}/order", listing.get_order, "Order"),
-    _command(f"POST {BASE}/orders/add", adding.add_orders, "Added", is_idempotent=True),
-    _command(f"POST {BASE}/orders/cancel", commands.cancel_orders, "Ok"),
-    _command("POST /orders/cancel", commands.cancel_orders, "Ok", suffix="_without_prefix"),
-    _command(f"POST {BASE}/orders/suspend", commands.suspend_orders, "Ok"),
-    _command(f"POST {BASE}/orders/resume", commands.resume_orders, "Ok"),
-    _command(f"POST {BASE}/orders/continue", commands.continue_orders, "Ok"),
-    _command(f"POST {BASE}/orders/confirm", commands.confirm_orders, "Ok"),
-    _read(f"POST {BASE}/orders/history", history.get_history, "History"),
-    _read(f"POST {BASE}/orders/overview/snapshot", listing.get_snapshot, "Snapshot"),
-    _read(f"POST {BASE}/orders/overview/summary", history.get_summary, "Summary"),
+    Route(None, f"POST {BASE}/authentication/login", session.log_in, authenticate=basic),
+    Route(None, f"POST {BASE}/authentication/logout", session.log_out, authenticate=session.closed_session),
+    _read(f"POST {BASE}/orders", listing.get_orders),
+    _read(f"POST {BASE}/order", listing.get_order),
+    _command(f"POST {BASE}/orders/add", adding.add_orders, is_idempotent=True),
+    _command(f"POST {BASE}/orders/cancel", commands.cancel_orders),
+    _command("POST /orders/cancel", commands.cancel_orders, suffix="_without_prefix"),
+    _command(f"POST {BASE}/orders/suspend", commands.suspend_orders),
+    _command(f"POST {BASE}/orders/resume", commands.resume_orders),
+    _command(f"POST {BASE}/orders/continue", commands.continue_orders),
+    _command(f"POST {BASE}/orders/confirm", commands.confirm_orders),
+    _read(f"POST {BASE}/orders/history", history.get_history),
+    _read(f"POST {BASE}/orders/overview/snapshot", listing.get_snapshot),
+    _read(f"POST {BASE}/orders/overview/summary", history.get_summary),
 )
 """Every operation."""

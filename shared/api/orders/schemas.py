@@ -1,7 +1,7 @@
-"""What the orders dialect's requests may hold. Source: contracts/orders.md B.2.
+"""Requests of the orders dialect. Source: contracts/orders.md B.2.
 
-Read as the vendor's server reads it: ``"true"`` passes for true and ``5`` for ``"5"``, null is nothing, unknown
-fields are ignored; another type is refused.
+They are as lenient as the vendor's server: ``"true"`` is true, ``5`` is ``"5"``, null is a missing field, and unknown
+fields are ignored. Other types are refused.
 """
 
 from typing import Annotated, Any
@@ -13,16 +13,16 @@ from shared.api.orders.date_language import PATTERN
 from shared.api.orders.states import State
 
 MAX_ORDER_IDS = 1000
-"""So many orders can be named by one command."""
+"""The maximum number of orders in one command."""
 
 MAX_PLACES = 100
-"""So many workflows or folders can be named by one request."""
+"""The maximum number of workflows or folders in one request."""
 
 MAX_ADDED = 100
-"""So many orders are added by one request."""
+"""The maximum number of orders that one request can add."""
 
 DEFAULT_LIMIT = 10_000
-"""So many orders or history items an answer holds, unless told otherwise; and at most."""
+"""The default and maximum number of orders or history items in an answer."""
 
 NAME_PATTERN = r'^[^/\\<>?!&:;()"|*^]+$'
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
@@ -37,13 +37,15 @@ def _flag(value: object) -> bool:
 
 def _date_text(value: object) -> object:
     if isinstance(value, str) and not PATTERN.fullmatch(value):
-        raise PydanticCustomError("date", "must be a date as 2026-11-25T10:00:00Z, a distance as 1d, or 0")
+        raise PydanticCustomError(
+            "date", "must be a date like 2026-11-25T10:00:00Z, a distance like 1d, or 0"
+        )
     return value
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
 DateText = Annotated[str, BeforeValidator(_date_text)]
-"""A date in the dialect's language, or at least one in form."""
+"""A date in the dialect's language. Only its form is checked here."""
 ControllerId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=NAME_PATTERN)]
 OrderId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^<>]+$")]
 OrderName = Annotated[str, StringConstraints(min_length=1, max_length=30, pattern=NAME_PATTERN)]
@@ -56,6 +58,7 @@ Text = Annotated[str, StringConstraints(max_length=255)]
 class Body(BaseModel):
     """A request's body, or a part of it."""
 
+    # A model is built at its first use, so that cold starts do not build all of them.
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, defer_build=True)
 
     @model_validator(mode="before")
@@ -67,7 +70,7 @@ class Body(BaseModel):
 
 
 class AuditLog(Body):
-    """Why something is done, what it cost, and where it is dealt with."""
+    """The reason of a command, the minutes spent on it, and a link to its ticket."""
 
     comment: Text | None = None
     timeSpent: Annotated[int, Field(ge=0, description="Minutes.")] | None = None
@@ -75,7 +78,7 @@ class AuditLog(Body):
 
 
 class WorkflowId(Body):
-    """A workflow, by its path or name. ``versionId`` beats ``version``; without either every version is meant."""
+    """A workflow by path or name, in every version unless ``versionId`` or else ``version`` is set."""
 
     path: Path
     versionId: Text | None = None
@@ -83,14 +86,14 @@ class WorkflowId(Body):
 
 
 class Folder(Body):
-    """A folder, with all below it unless told otherwise."""
+    """A folder, by default with all folders below it."""
 
     folder: FolderPath
     recursive: Flag = True
 
 
 class OfController(Body):
-    """Any request about a controller: the account it belongs to."""
+    """A request about a controller, which is an account."""
 
     controllerId: ControllerId
 
@@ -100,7 +103,7 @@ Folders = Annotated[list[Folder], Field(max_length=MAX_PLACES)]
 
 
 class ModifyOrders(OfController):
-    """Which orders. What is named first beats what is named below it: ids, workflows, folders."""
+    """Orders by ids, or else by workflows, or else by folders."""
 
     orderIds: Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)] = []
     workflowIds: WorkflowIds = []
@@ -110,7 +113,7 @@ class ModifyOrders(OfController):
 
 
 class DatedOrders(ModifyOrders):
-    """Which orders, also by the date they are scheduled for."""
+    """Orders, also by the date they are scheduled for."""
 
     dateFrom: DateText | None = None
     dateTo: DateText | None = None
@@ -132,7 +135,7 @@ class SuspendOrders(DatedOrders):
 
 
 class ResumeOrders(ModifyOrders):
-    """``/orders/resume``. What would change where or with what an order goes on is refused."""
+    """``/orders/resume``. Fields that would change the position or the variables of an order are refused."""
 
     force: Flag = False
     fromCurrentBlock: Flag = False
@@ -149,7 +152,7 @@ class GetOrder(OfController):
 
 
 class OrdersFilter(OfController):
-    """``/orders``. ``limit``: -1 for as many as an answer holds."""
+    """``/orders``. ``limit`` -1 means as many as an answer holds."""
 
     orderIds: Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)] = []
     workflowIds: WorkflowIds = []
@@ -181,7 +184,7 @@ class SummaryFilter(Body):
 
 
 class HistoryOrder(Body):
-    """One order of a history, or all of a workflow."""
+    """One order, or all orders of a workflow."""
 
     workflowPath: Path
     orderId: OrderId | None = None
@@ -192,7 +195,7 @@ HistoryIds = Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)]
 
 
 class HistoryFilter(SummaryFilter):
-    """``/orders/history``. ``historyIds`` beat all else, ``orders`` beat folders and patterns."""
+    """``/orders/history``. ``historyIds`` take precedence over all else, ``orders`` over folders and patterns."""
 
     historyIds: HistoryIds = []
     orders: Annotated[list[HistoryOrder], Field(max_length=MAX_PLACES)] = []
@@ -208,7 +211,7 @@ class HistoryFilter(SummaryFilter):
 
 
 class AddOrder(Body):
-    """An order to be added. What would begin or end it elsewhere in its workflow is refused."""
+    """A new order. Fields that would start or end it inside its workflow are refused."""
 
     workflowPath: Path
     orderName: OrderName | None = None

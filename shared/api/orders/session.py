@@ -1,10 +1,11 @@
-"""Logging in and out, and the session that every other request shows.
+"""Login, logout, and the session that every other request needs.
 
 Source: contracts/orders.md, head of the page; design section 9.
 """
 
 from shared.api.http.request import Incoming, Request
 from shared.api.http.route import Answer, Principal, Route
+from shared.api.orders.answers import SecurityShape
 from shared.api.orders.errors import LOGIN_TIMEOUT, SecurityError, call_of, security_shape
 from shared.application.sessions import IDLE_TIMEOUT, Expired, close_session, key_of_session, open_session
 
@@ -13,7 +14,7 @@ TOKEN_PARAMETER = "accessToken"  # noqa: S105 - the name of a parameter
 
 
 def session(incoming: Incoming, route: Route) -> Principal | None:
-    """Authenticate by the token of a session; the header beats the query. Raises: SecurityError (440)."""
+    """Authenticate by the token of a session, from the header or else the query. Raises: SecurityError (440)."""
     token = _token(incoming)
     key = key_of_session(incoming.ports, incoming.hasher, token) if token else None
     if isinstance(key, Expired):
@@ -25,33 +26,34 @@ def session(incoming: Incoming, route: Route) -> Principal | None:
 
 
 def closed_session(incoming: Incoming, route: Route) -> Principal | None:
-    """Authenticate by a session, which is closed afterwards even if it has expired. Raises: SecurityError (440)."""
+    """Authenticate by a session, and close it even if it has expired. Raises: SecurityError (440)."""
+    # An expired session is closed too, although its token is refused.
     try:
         return session(incoming, route)
     finally:
         close_session(incoming.ports, incoming.hasher, _token(incoming))
 
 
-def log_in(request: Request) -> Answer:
+def log_in(request: Request) -> Answer[SecurityShape]:
     """Open a session for the access key in ``Authorization: Basic base64(keyId:secret)``.
 
     Its token is in the header X-Access-Token and in the body. It expires after half an hour without use.
     """
     principal = request.principal
     token = open_session(request.ports, request.hasher, principal.account_id, principal.key_id)
-    body = {
+    body: SecurityShape = {
         **security_shape(request.now, account=principal.key_id, message=""),
         "isAuthenticated": True,
         "isPermitted": True,
         "accessToken": token,
-        "role": principal.role.value,
+        "role": principal.role,
         "sessionTimeout": round(IDLE_TIMEOUT.total_seconds() * 1000),
     }
     return Answer(body=body, headers={TOKEN_HEADER: token})
 
 
-def log_out(request: Request) -> Answer:
-    """Close the session: its token is invalid at once."""
+def log_out(request: Request) -> Answer[SecurityShape]:
+    """Close the session. Its token becomes invalid at once."""
     return Answer(body=security_shape(request.now, account=request.principal.key_id, message=""))
 
 

@@ -1,4 +1,4 @@
-"""Where an order stands, in the dialect's words, and what may be done to it there.
+"""The states of orders, and the commands that are possible in each.
 
 Source: contracts/mapping.md D.3; contracts/orders.md B.2 and B.4.
 """
@@ -6,13 +6,13 @@ Source: contracts/mapping.md D.3; contracts/orders.md B.2 and B.4.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
-from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import WAITING_PHASES, Phase, Waiting
 
 
 class State(StrEnum):
-    """What a client may ask for; the last four are never an order's."""
+    """The states that a client may filter by. No order has PLANNED, BROKEN or UNKNOWN."""
 
     PENDING = "PENDING"
     SCHEDULED = "SCHEDULED"
@@ -48,17 +48,22 @@ SEVERITY: Mapping[State, int] = {
 }
 
 
+WaitReason = Literal["DELAYING_RETRY", "SLEEPING", "EXPECTING_NOTICES"]
+Mark = Literal["CANCELLING", "SUSPENDING"]
+MarkSeverity = Literal[2, 5]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """How a phase is told. reason: why an order waits. mark: what an order in flight is marked with."""
+    """The state of a phase. ``reason`` is why an order waits, ``mark`` the mark of an order in flight."""
 
     text: State
-    reason: str | None = None
-    mark: tuple[str, int] | None = None
+    reason: WaitReason | None = None
+    mark: tuple[Mark, MarkSeverity] | None = None
 
 
-_CANCELLING = ("CANCELLING", 2)
-_SUSPENDING = ("SUSPENDING", 5)
+_CANCELLING: tuple[Mark, MarkSeverity] = ("CANCELLING", 2)
+_SUSPENDING: tuple[Mark, MarkSeverity] = ("SUSPENDING", 5)
 
 SHOWN: Mapping[Phase, Shown] = {
     Phase.UNDATED: Shown(text=State.PENDING),
@@ -76,32 +81,19 @@ SHOWN: Mapping[Phase, Shown] = {
     Phase.FAULTED: Shown(text=State.CANCELLED, mark=_CANCELLING),
     Phase.COMPLETED: Shown(text=State.FINISHED),
 }
-"""Every phase."""
+"""The state of each phase."""
 
 SUSPENDIBLE = tuple(
     phase for phase in Phase if not phase.is_over and phase not in (Phase.PAUSED, Phase.STUCK)
 )
 RESUMABLE = (Phase.PAUSED, Phase.STUCK)
-"""And nothing of it may be in flight: an order that is marked is not resumed."""
+"""Only if no step is in flight: an order with a mark cannot be resumed."""
 CONTINUABLE = WAITING_PHASES[Waiting.FOR_DATE]
 CONFIRMABLE = WAITING_PHASES[Waiting.FOR_OPERATOR]
 LIVE = tuple(phase for phase in Phase if not phase.is_over)
-"""What is an order of the controller: a terminated one has left it."""
+"""The phases of the controller's orders. Terminated orders have left the controller."""
 
 
 def phases_of(states: list[State]) -> tuple[Phase, ...]:
-    """The phases that are told as any of these states; none for a state that never is."""
+    """Return the phases that have any of these states. Some states have no phase."""
     return tuple(phase for phase, shown in SHOWN.items() if shown.text in states)
-
-
-def state_shape(phase: Phase) -> dict[str, object]:
-    """``state`` of an order."""
-    shown = SHOWN[phase]
-    reason = {} if shown.reason is None else {"_reason": shown.reason}
-    return {"severity": SEVERITY[shown.text], "_text": shown.text.value, **reason}
-
-
-def mark_shape(phase: Phase, instance: Instance) -> dict[str, object] | None:
-    """``marked`` of an order that is stopped while a step of it is still in flight."""
-    mark = SHOWN[phase].mark if instance.is_draining else None
-    return None if mark is None else {"severity": mark[1], "_text": mark[0]}

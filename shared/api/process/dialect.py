@@ -1,4 +1,4 @@
-"""The process dialect, as the gateway serves it."""
+"""The process dialect as the gateway serves it."""
 
 from shared.api.http.auth import basic
 from shared.api.http.gateway import Dialect

@@ -1,8 +1,7 @@
-"""The process dialect's refusals: a status and one sentence. Source: contracts/process.md C.4."""
+"""The errors of the process dialect: a status and one sentence. Source: contracts/process.md C.4."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from shared.api.http.errors import (
     ApiError,
@@ -14,43 +13,47 @@ from shared.api.http.errors import (
     UnauthorizedError,
     UnknownPathError,
 )
+from shared.api.http.shapes import omit_unset
+from shared.api.process.answers import ErrorShape
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
 from shared.domain.errors import InvalidInputError, Problem
 
 REALM = "connector-api"
-"""The realm that a client without a key is told to show a key for."""
+"""The realm in ``WWW-Authenticate``."""
 
 MAX_LISTED = 100
-"""More problems than this are not listed: each is a sentence, and all are one text."""
+"""The maximum number of problems in one message."""
 
 MEMBERS: Mapping[str, str] = {"attributes": "values"}
-"""The names of a new instance's members in this dialect, if they differ."""
+"""The members of a new instance that have another name in this dialect."""
 
 
 class ProcessError(ApiError):
-    """A refusal in the process dialect's shape."""
+    """A refusal as the process dialect answers it."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """How to show a key, if none was shown."""
+        """The header that asks for a key, if the caller is unauthorized."""
         unknown = self.status == HTTPStatus.UNAUTHORIZED
         return {"WWW-Authenticate": f'Basic realm="{REALM}"'} if unknown else {}
 
-    def body(self, occurrence: Occurrence) -> dict[str, Any]:
-        """Return ``{message}``, with ``errorId`` if it is a failure of ours."""
+    @omit_unset
+    def body(self, occurrence: Occurrence) -> ErrorShape:
+        """Return ``{message}``, with ``errorId`` if the failure is ours."""
         failed = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return {"message": self.message} | ({"errorId": occurrence.error_id} if failed else {})
+        return {"message": self.message, "errorId": occurrence.error_id if failed else None}
 
 
 def not_found(name: str | None = None) -> ProcessError:
-    """404. name: of the process, if the request names it."""
+    """Return 404, with the name of the process if the request has one."""
     named = "" if name is None else f": {name}"
     return ProcessError(HTTPStatus.NOT_FOUND, f"Process not found{named}")
 
 
 def invalid(problems: Sequence[Problem]) -> ProcessError:
-    """400 with every problem, each by the name of its field."""
+    """Return 400 with every problem, each by the name of its field."""
+    # The contract has room for one message only.
     listed = [f"Invalid {_field(problem)}: {problem.message}" for problem in problems[:MAX_LISTED]]
     more = [f"and {len(problems) - MAX_LISTED} more"] if len(problems) > MAX_LISTED else []
     return ProcessError(HTTPStatus.BAD_REQUEST, "; ".join(listed + more))
@@ -74,16 +77,16 @@ ERRORS = ErrorTable(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key was used with another request"
         ),
         OverloadedError: lambda _: ProcessError(
-            HTTPStatus.TOO_MANY_REQUESTS, "Too much is asked at once; try again"
+            HTTPStatus.TOO_MANY_REQUESTS, "Too many requests; retry later"
         ),
     },
     failure=ProcessError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error"),
 )
-"""How each error is answered. No command of this dialect can be refused."""
+"""The answer to each error. This dialect has no command that can be refused."""
 
 
 def _field(problem: Problem) -> str:
-    """Return the field a problem is about as a client writes it: ``values.email``."""
+    """Return the field of a problem as a client writes it: ``values.email``."""
     if problem.rule == "json":
         return "JSON"
     first, *others = [

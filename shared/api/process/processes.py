@@ -1,4 +1,4 @@
-"""The operations on processes. Source: contracts/process.md C.1 to C.7; contracts/mapping.md D.1 and D.5."""
+"""Operations on processes. Source: contracts/process.md C.1 to C.7; contracts/mapping.md D.1 and D.5."""
 
 import re
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from shared.api.http.models import read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer, Route, Target
+from shared.api.process.answers import StartedShape, StatusShape
 from shared.api.process.errors import invalid, not_found
 from shared.api.process.plan import Plan, plan_of
 from shared.api.process.render import SEEN, started_shape, status_shape
@@ -24,23 +25,23 @@ from shared.domain.strategy.parse_limits import unreadable
 
 _SPID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _NAME = re.compile(r"(?:(?P<folder>/|/[A-Za-z0-9._/-]*/))?(?P<name>[A-Za-z0-9._-]{1,100})")
-"""The forms of a robustaSpid and of a name; anything else is not looked for."""
+"""The forms of a robustaSpid and of a name. Other texts are not looked up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A process to start: the body, the strategy it names, and when it runs."""
+    """A process to start: the fields of the request, the strategy it names, and its plan."""
 
     fields: StartProcess
     strategy: Strategy
     plan: Plan
 
 
-def start_process(request: Request, body: Start) -> Answer:
+def start_process(request: Request, body: Start) -> Answer[StartedShape]:
     """Start a process: now, at a date, or by a schedule.
 
-    The latest version of the strategy of that name runs, with ``values`` as its attributes.
-    Sent again it starts another one, unless it names itself by an ``Idempotency-Key``.
+    The latest version of the strategy with this name runs, with ``values`` as its attributes.
+    If the request is sent again, another process starts, unless it has the same ``Idempotency-Key``.
     """
     new = StartInstance(
         strategy_id=body.strategy.name,
@@ -55,21 +56,23 @@ def start_process(request: Request, body: Start) -> Answer:
     return Answer(body=started_shape(start_instance(request.ports, body.strategy, new).instance))
 
 
-def get_status(request: Request, instance: Instance) -> Answer:
-    """The status of a process, with the outputs of its last run.
+def get_status(request: Request, instance: Instance) -> Answer[StatusShape]:
+    """Return the status of a process, with the outputs of its last run.
 
-    Outputs are the members whose name begins with ``__out_``; they are there with the status SUCCEEDED.
+    If the status is SUCCEEDED, each output is a member whose name begins with ``__out_``.
     """
     phase = phase_of(instance, now=request.now)
+    # Most phases say enough, so the history is read only for the others.
     last = last_outcome(request.ports, instance) if SEEN[phase] is None else None
     return Answer(body=status_shape(instance, phase, last))
 
 
 def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the instance that the path names, whichever dialect made it. Raises: ProcessError (404)."""
+    """Return the instance that the path names; any dialect may have made it. Raises: ProcessError (404)."""
     if route.target is Target.NOTHING:
         return path
     spid = path["robustaSpid"]
+    # A malformed id cannot exist, so it costs no read.
     instance = request.ports.instances.load(InstanceSid(spid)) if _SPID.fullmatch(spid) else None
     if instance is None or instance.account_id != request.principal.account_id:
         raise not_found()
@@ -77,7 +80,7 @@ def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str
 
 
 def read_process(request: Request, _: object) -> Start:
-    """Return the process to start; every problem of the request and its values at once.
+    """Return the process to start, or raise with every problem of the request and its values.
 
     Raises: ProcessError: 404 for the name first, then 400.
     """
@@ -113,7 +116,7 @@ def _object(request: Request) -> dict[str, Any]:
 
 
 def _named(request: Request, name: str) -> StrategyHead:
-    """Return the strategy of that name, with its folder or without; this dialect has no Strategy-Secret."""
+    """Return the strategy with this name, which may have its folder in front. This dialect has no Strategy-Secret."""
     match = _NAME.fullmatch(name)
     head = match and request.ports.strategies.named(request.principal.account_id, match["name"])
     if not match or head is None or head.deleted_at is not None:

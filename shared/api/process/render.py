@@ -1,33 +1,20 @@
-"""What the process dialect answers: every phase of an instance in its few words.
+"""The answers of the process dialect: the status and message of each phase of an instance.
 
-Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.3, whose rows the two tables are.
+Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.3, whose rows are the two tables.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
+from typing import cast
 
+from shared.api.process.answers import OUTPUT, SAVED, Seen, StartedShape, Status, StatusShape
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase
-from shared.domain.strategy.model import Json
 
-OUTPUT = "__out_"
-"""What the name of an output begins with."""
-
-SAVED = "Process saved"
 ENDED = "Your transaction has ended."
 FAILED = "Your transaction has failed."
 NO_EXECUTION = "No execution in the scheduled window."
-
-
-class Seen(StrEnum):
-    """Where a process stands. All that a client is told."""
-
-    WAITING = "WAITING"
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
 
 
 SEEN: Mapping[Phase, Seen | None] = {
@@ -46,48 +33,48 @@ SEEN: Mapping[Phase, Seen | None] = {
     Phase.FAULTED: Seen.FAILED,
     Phase.COMPLETED: None,
 }
-"""None: what its last finished run came to; WAITING where it has never run."""
+"""The status of each phase. None means the outcome of the last finished run, or WAITING if there is none."""
 
-TOLD: Mapping[Phase, str] = {
-    Phase.UNDATED: "Your transaction waits for somebody to run it.",
+MESSAGES: Mapping[Phase, str] = {
+    Phase.UNDATED: "Your transaction waits for an operator to run it.",
     Phase.AHEAD: "Your transaction waits for its time.",
     Phase.OVERDUE: "Your transaction is about to start.",
     Phase.RUNNING: "Your transaction is running.",
     Phase.BETWEEN_STEPS: "Your transaction is running.",
-    Phase.RETRYING: "Your transaction has failed and will be tried again.",
+    Phase.RETRYING: "Your transaction has failed and will be retried.",
     Phase.DELAYED: "Your transaction is running; it waits until its next step is due.",
     Phase.AWAITING_ANSWER: "Your transaction is running; it waits for an answer.",
-    Phase.ON_HOLD: "Your transaction waits for somebody to run it.",
+    Phase.ON_HOLD: "Your transaction waits for an operator to run it.",
     Phase.PAUSED: "Process suspended",
     Phase.STUCK: FAILED,
     Phase.CANCELED: "Process cancelled",
     Phase.FAULTED: FAILED,
     Phase.COMPLETED: NO_EXECUTION,
 }
-"""What is said of each, unless the last run's outcome is told."""
+"""The message of each phase, unless the outcome of the last run is the answer."""
 
 
-def started_shape(instance: Instance) -> dict[str, Json]:
-    """The answer to a start."""
+def started_shape(instance: Instance) -> StartedShape:
+    """Return the answer to a start."""
     return {"robustaSpid": instance.sid, "message": SAVED}
 
 
-def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> dict[str, Json]:
-    """Where a process stands. last: its last finished run; looked at only where the phase leaves it to that."""
+def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> StatusShape:
+    """Return the status of a process. ``last`` is its last finished run, needed if ``SEEN`` of the phase is None."""
     seen = SEEN[phase]
     if seen is not None:
-        why = instance.stop_note if TOLD[phase] == FAILED else None
-        return {"status": seen.value, "message": _with(TOLD[phase], why)}
+        why = instance.stop_note if MESSAGES[phase] == FAILED else None
+        return {"status": seen, "message": _with(MESSAGES[phase], why)}
     if last is None:
         is_over = phase is Phase.UNDATED and instance.plan.has_ended
-        return {"status": Seen.WAITING.value, "message": NO_EXECUTION if is_over else TOLD[phase]}
+        return {"status": Seen.WAITING, "message": NO_EXECUTION if is_over else MESSAGES[phase]}
     if last.event.status is EventStatus.FAILED:
-        return {"status": Seen.FAILED.value, "message": _with(FAILED, last.why)}
+        return {"status": Seen.FAILED, "message": _with(FAILED, last.why)}
     outputs = {} if last.end is None else last.end.outputs
-    told = {f"{OUTPUT}{name}": value for name, value in outputs.items()}
-    return {"status": Seen.SUCCEEDED.value, "message": ENDED, **told}
+    status = Status(status=Seen.SUCCEEDED, message=ENDED)
+    return cast(StatusShape, status | {f"{OUTPUT}{name}": value for name, value in outputs.items()})
 
 
-def _with(told: str, why: str | None) -> str:
-    """A sentence with its reason, where there is one."""
-    return told if why is None else f"{told.removesuffix('.')}: {why}"
+def _with(message: str, why: str | None) -> str:
+    """Return a message with its reason, if there is one."""
+    return message if why is None else f"{message.removesuffix('.')}: {why}"

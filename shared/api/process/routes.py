@@ -1,6 +1,6 @@
-"""The routes of the process dialect: one row for each operation, each under both spellings of the path.
+"""The routes of the process dialect: one row for each operation and spelling of the path.
 
-The gateway checks and reads every request by its row; the OpenAPI document and tests are derived from it too.
+The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
 Source: contracts/process.md C.1 and C.7.
 """
 
@@ -10,7 +10,7 @@ from shared.domain.access import Role
 
 BASE = "/scheduler/connector-api"
 SPELLINGS = (BASE, "/scheduler/connector-API")
-"""The product's spelling, and that of the page that clients are written after."""
+"""The spelling of the product, and the spelling of its documentation, which clients use."""
 
 
 def _rows(base: str, suffix: str) -> tuple[Route, ...]:
@@ -19,7 +19,6 @@ def _rows(base: str, suffix: str) -> tuple[Route, ...]:
             Role.OPERATOR,
             f"POST {base}/process/start",
             processes.start_process,
-            "Started",
             shape="StartProcess",
             read=processes.read_process,
             is_idempotent=True,
@@ -29,7 +28,6 @@ def _rows(base: str, suffix: str) -> tuple[Route, ...]:
             Role.VIEWER,
             f"GET {base}/process/status/<robustaSpid>",
             processes.get_status,
-            "Status",
             Target.INSTANCE,
             suffix=suffix,
         ),

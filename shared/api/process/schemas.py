@@ -1,4 +1,4 @@
-"""What a request to start a process may hold; unknown fields are refused. Source: contracts/process.md C.2 and C.7."""
+"""The request to start a process. Unknown fields are refused. Source: contracts/process.md C.2 and C.7."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ FIELDS = (
     *("name", "values", "worker", "runOnce", "runImmediately", "run immediately", "quartzDef"),
     *("startDate", "endDate", "retryCount", "timezone"),
 )
-"""Every field there is. ``run immediately`` is a slip of the vendor's page; it is read as ``runImmediately``."""
+"""Every field. ``run immediately`` is a misprint of the vendor's page that clients use."""
 
 _FLAGS = {"Y": True, "N": False}
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})", re.ASCII)
@@ -31,9 +31,9 @@ _COUNT = re.compile(r"-?[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartProcess:
-    """What is asked for. None, wherever it may be: not given.
+    """The fields of a request; None if they are missing.
 
-    start, end: the window on the clocks of its zone. timezone: of the request, None for the usual one.
+    ``start`` and ``end`` are local dates in the zone, which is ``timezone`` or else the default.
     """
 
     name: str
@@ -49,22 +49,22 @@ class StartProcess:
 
 
 class WrongError(Exception):
-    """What a field holds cannot be meant. The text says what it must be."""
+    """A field is invalid. The text is the rule it breaks."""
 
 
 class Fields:
-    """The members of a body, read one by one; what is wrong with them goes to ``problems``. Null is not given."""
+    """The members of a body, read one by one. Problems go to ``problems``. A null is a missing field."""
 
     def __init__(self, body: Mapping[str, Json]) -> None:
         self._body = {name: value for name, value in body.items() if value is not None}
         self.problems = [
-            Problem(pointer=f"/{escaped(name)}", rule="unknown-field", message="there is no such field")
+            Problem(pointer=f"/{escaped(name)}", rule="unknown-field", message="is not a known field")
             for name in body
             if name not in FIELDS
         ]
 
     def read(self, name: str, as_a: Callable[[Json], T]) -> T | None:
-        """What a field holds; None where it is not given or wrong."""
+        """Return the value of a field, or None if it is missing or invalid."""
         if name not in self._body:
             return None
         try:
@@ -74,21 +74,21 @@ class Fields:
             return None
 
     def has(self, name: str) -> bool:
-        """Whether a field is given."""
+        """Return whether a field is present."""
         return name in self._body
 
     def wrong(self, name: str, message: str, rule: str = "form") -> None:
-        """That something is wrong with a field."""
+        """Record a problem of a field."""
         self.problems.append(Problem(pointer=f"/{escaped(name)}", rule=rule, message=message))
 
 
 def read_start(body: Mapping[str, Json]) -> tuple[str | None, StartProcess | None, list[Problem]]:
-    """The name of the process, all that is asked for, and what is wrong; None where that cannot be read."""
+    """Return the name of the process, its fields, and the problems. Name and fields are None if they are invalid."""
     fields = Fields(body)
     name = fields.read("name", _name)
     if not fields.has("name"):
         fields.wrong("name", "is required", "required")
-    asked = StartProcess(
+    start = StartProcess(
         name=name or "",
         values=fields.read("values", _values) or {},
         worker=fields.read("worker", _worker),
@@ -100,13 +100,13 @@ def read_start(body: Mapping[str, Json]) -> tuple[str | None, StartProcess | Non
         retry_count=fields.read("retryCount", _count),
         timezone=fields.read("timezone", _zone),
     )
-    return name, None if fields.problems else asked, fields.problems
+    return name, None if fields.problems else start, fields.problems
 
 
 def _run_immediately(fields: Fields) -> bool | None:
     given = [name for name in ("runImmediately", "run immediately") if fields.has(name)]
     if len(given) > 1:
-        fields.wrong("run immediately", "runImmediately is given too")
+        fields.wrong("run immediately", "must not be set together with runImmediately")
     return fields.read(given[0], _flag) if given else None
 
 
@@ -131,10 +131,10 @@ def _values(value: Json) -> dict[str, Json]:
 
 
 def _flag(value: Json) -> bool:
-    found = _FLAGS.get(value.upper()) if isinstance(value, str) else value
-    if not isinstance(found, bool):
+    flag = _FLAGS.get(value.upper()) if isinstance(value, str) else value
+    if not isinstance(flag, bool):
         raise WrongError("must be Y or N")
-    return found
+    return flag
 
 
 def _quartz(value: Json) -> str:
@@ -145,14 +145,15 @@ def _quartz(value: Json) -> str:
 
 
 def _date(value: Json) -> Anchor:
-    found = _DATE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise WrongError("must be a date as yyyy-MM-dd HH:mm:ss")
-    parts: Any = [int(part) for part in found.groups()]
+    match = _DATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise WrongError("must be a date in the form yyyy-MM-dd HH:mm:ss")
+    parts: Any = [int(part) for part in match.groups()]
     try:
+        # Only datetime knows which days a month has.
         datetime(*parts)  # noqa: DTZ001 - wall clock
     except ValueError as error:
-        raise WrongError(f"there is no such date: {error}") from error
+        raise WrongError(f"does not exist in the calendar: {error}") from error
     year, month, day, hour, minute, second = parts
     return Anchor(year=year, month=month, day=day, hour=hour, minute=minute, second=second)
 
@@ -160,7 +161,7 @@ def _date(value: Json) -> Anchor:
 def _count(value: Json) -> int:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if not is_number and not (isinstance(value, str) and _COUNT.fullmatch(value)):
-        raise WrongError("must be a whole number, or its digits as a string")
+        raise WrongError("must be an integer, or its digits as a string")
     count = int(value)
     if not 0 <= count <= MAX_RETRIES:
         raise WrongError(f"must be 0 to {MAX_RETRIES}, not {count}")

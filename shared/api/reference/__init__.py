@@ -1,1 +1,1 @@
-"""The OpenAPI documents and their pages: made at build time, never imported for a request."""
+"""The OpenAPI documents and their HTML pages, made at build time. Artifacts do not have this package."""

@@ -1,4 +1,4 @@
-"""The texts of the pages, made. It takes time: at build time, or where nothing was built."""
+"""Make the texts of the reference pages."""
 
 import json
 from importlib import import_module
@@ -7,8 +7,9 @@ from typing import Any, cast
 from shared.api.reference.docs_page import docs_page
 
 
-def made(dialect: str, file: str) -> str:
-    """The text of a page of a dialect. file: its name in ``pages.PAGES``."""
+def page_text(dialect: str, file: str) -> str:
+    """Return the text of a page of a dialect. ``file`` is its name in ``pages.PAGES``."""
+    # Both pages are made from the same document.
     document = document_of(dialect)
     if file == "docs.html":
         return docs_page(document)
@@ -16,5 +17,5 @@ def made(dialect: str, file: str) -> str:
 
 
 def document_of(dialect: str) -> dict[str, Any]:
-    """The OpenAPI document of a dialect."""
-    return cast(dict[str, Any], import_module(f"shared.api.{dialect}.openapi").document())
+    """Return the OpenAPI document of a dialect."""
+    return cast(dict[str, Any], import_module(f"shared.api.reference.{dialect}").document())

@@ -1,4 +1,4 @@
-"""The OpenAPI document as one page of HTML: no script, nothing loaded from anywhere, every text escaped."""
+"""Write an OpenAPI document as one HTML page without scripts. It loads nothing, and every text is escaped."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ nav ul { columns: 2; padding-left: 1rem; list-style: none; }
 
 
 def docs_page(document: Json) -> str:
-    """The whole page."""
+    """Return the HTML page of a document."""
     info = document["info"]
     title = escape(f"{info['title']} {info['version']}")
     operations = [
@@ -36,7 +36,7 @@ def docs_page(document: Json) -> str:
         '<p>As a document: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>',
         _contents(operations, schemas),
         "<h2>Operations</h2>",
-        *(_operation(*one) for one in operations),
+        *(_operation(*operation) for operation in operations),
         '<h2 id="schemas">Schemas</h2>',
         *(_shape(name, schema) for name, schema in sorted(schemas.items())),
     ]
@@ -71,8 +71,8 @@ def _operation(method: str, path: str, operation: Json) -> str:
         parts += [f"<h4>Body{needed}</h4>", *_content(operation["requestBody"]["content"])]
     parts.append("<h4>Answers</h4>")
     for status, answer in operation["responses"].items():
-        told = f"<strong>{escape(status)}</strong> {escape(answer['description'])}"
-        parts.append(f"<p>{told}</p>{''.join(_content(answer['content']))}")
+        text = f"<strong>{escape(status)}</strong> {escape(answer['description'])}"
+        parts.append(f"<p>{text}</p>{''.join(_content(answer['content']))}")
     return "\n".join(parts)
 
 
@@ -83,46 +83,46 @@ def _heading(method: str, path: str) -> str:
 def _parameter(parameter: Json) -> tuple[str, ...]:
     needed = "required. " if parameter["required"] else ""
     example = _code(_as_text(parameter["example"])) if "example" in parameter else ""
-    told = escape(needed + parameter.get("description", ""))
-    return _code(parameter["name"]), escape(parameter["in"]), _type(parameter["schema"]), told, example
+    text = escape(needed + parameter.get("description", ""))
+    return _code(parameter["name"]), escape(parameter["in"]), _type(parameter["schema"]), text, example
 
 
 def _content(content: Json) -> Iterator[str]:
-    for kind, held in content.items():
-        yield f"<p><code>{escape(kind)}</code>: {_type(held['schema'])}</p>"
-        if "example" in held:
-            text = escape(json.dumps(held["example"], indent=2, ensure_ascii=False))
+    for kind, media in content.items():
+        yield f"<p><code>{escape(kind)}</code>: {_type(media['schema'])}</p>"
+        if "example" in media:
+            text = escape(json.dumps(media["example"], indent=2, ensure_ascii=False))
             yield f"<details><summary>Example</summary><pre>{text}</pre></details>"
 
 
 def _shape(name: str, schema: Json) -> str:
     head = f'<h3 id="schema-{escape(name)}"><code>{escape(name)}</code></h3>'
-    told = f"<p>{escape(schema['description'])}</p>" if "description" in schema else ""
+    text = f"<p>{escape(schema['description'])}</p>" if "description" in schema else ""
     rows = [*_members(schema, "")]
     if not rows:
-        return f"{head}{told}<p>{_type(schema)}</p>"
-    return f"{head}{told}{_table(('field', 'type', ''), rows)}"
+        return f"{head}{text}<p>{_type(schema)}</p>"
+    return f"{head}{text}{_table(('field', 'type', ''), rows)}"
 
 
 def _members(schema: Json, above: str) -> Iterator[tuple[str, ...]]:
-    """A row for each member, those of objects inside it below it."""
-    for name, of in schema.get("properties", {}).items():
+    """Yield a row for each member. Members of an inner object follow theirs."""
+    for name, member in schema.get("properties", {}).items():
         needed = "required. " if name in schema.get("required", ()) else ""
-        default = f" By default {_as_text(of['default'])}." if of.get("default") is not None else ""
-        told = escape(f"{needed}{of.get('description', '')}{default}")
+        default = f" By default {_as_text(member['default'])}." if member.get("default") is not None else ""
+        text = escape(f"{needed}{member.get('description', '')}{default}")
         place = f"{above}{name}"
-        yield _code(place), _type(of), told
-        inner, mark = (of.get("items", {}), "[].") if of.get("type") == "array" else (of, ".")
+        yield _code(place), _type(member), text
+        inner, mark = (member.get("items", {}), "[].") if member.get("type") == "array" else (member, ".")
         yield from _members(inner, f"{place}{mark}")
 
 
 def _type(schema: Json) -> str:
-    """What a value may be; that an optional one may be null besides is not repeated."""
+    """Return the type of a value as HTML. An optional member may also be null, which is left out here."""
     if "$ref" in schema:
         return _link(schema["$ref"].rpartition("/")[2])
     for many in ("anyOf", "oneOf"):
         if many in schema and "properties" not in schema:
-            return " or ".join(_type(one) for one in schema[many] if one != {"type": "null"})
+            return " or ".join(_type(option) for option in schema[many] if option != {"type": "null"})
     if "enum" in schema:
         return " or ".join(_code(_as_text(value)) for value in schema["enum"] if value is not None)
     if "const" in schema:
@@ -132,8 +132,8 @@ def _type(schema: Json) -> str:
     if names == ["array"]:
         return f"list of {_type(schema['items'])}{_bounds(schema)}"
     values = schema.get("additionalProperties")
-    held = f" of {_type(values)}" if isinstance(values, dict) and values else ""
-    return escape(" or ".join(names)) + held + _bounds(schema)
+    items = f" of {_type(values)}" if isinstance(values, dict) and values else ""
+    return escape(" or ".join(names)) + items + _bounds(schema)
 
 
 _BOUNDS = (
@@ -144,17 +144,17 @@ _BOUNDS = (
 
 
 def _bounds(schema: Json) -> str:
-    told = [
+    bounds = [
         f"{schema.get(low, '')}..{schema.get(high, '')}{unit}"
         for low, high, unit in _BOUNDS
         if low in schema or high in schema
     ]
-    told += [schema[name] for name in ("format", "pattern") if name in schema]
-    return f" ({escape(', '.join(told))})" if told else ""
+    bounds += [schema[name] for name in ("format", "pattern") if name in schema]
+    return f" ({escape(', '.join(bounds))})" if bounds else ""
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A table; its cells are HTML already."""
+    """Return a table of cells that are HTML already."""
     top = "".join(f"<th>{head}</th>" for head in heads)
     lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
     return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

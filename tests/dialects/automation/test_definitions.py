@@ -320,26 +320,26 @@ class TestWhatIsRefused:
                 (
                     "Trigger must be one of inbound_sms, inbound_chat_apps, http_request.\n"
                     "Status must be one of enabled, disabled.\n"
-                    "subAccountId must be a text of 1 to 100 characters.\n"
+                    "subAccountId must be a string of 1 to 100 characters.\n"
                     "Workflow name is required.\n"
                     "Workflow steps are required."
                 ),
             ),
             (
                 definition(wait("a"), subAccountId="a", subaccountId="b"),
-                "subAccountId and subaccountId name two subaccounts.",
+                "subAccountId and subaccountId must not differ.",
             ),
             (definition(wait("a"), name=""), "Workflow name is required."),
-            (definition(wait("a"), name="a\0b"), "A NUL character is not text."),
-            (definition(wait("a"), more=[{"\0": 1}]), "A NUL character is not text."),
+            (definition(wait("a"), name="a\0b"), "NUL characters are not allowed."),
+            (definition(wait("a"), more=[{"\0": 1}]), "NUL characters are not allowed."),
             (
                 definition(wait("a"), name="x" * 256),
-                "Workflow name must be a text of at most 255 characters.",
+                "Workflow name must be a string of at most 255 characters.",
             ),
             (definition(), "Workflow steps are required."),
             (
                 {"trigger": "http_request", "definition": {"name": 7, "steps": {"a": 1}}},
-                "Workflow steps must be a list.\nWorkflow name must be a text of at most 255 characters.",
+                "Workflow steps must be a list.\nWorkflow name must be a string of at most 255 characters.",
             ),
         ],
     )
@@ -350,25 +350,28 @@ class TestWhatIsRefused:
         ("steps", "message"),
         [
             ([7], "Workflow steps: entry 1 must be an object."),
-            ([{}], "Step 1: id is required, a text of at most 100 characters."),
+            ([{}], "Step 1: id is required and must have at most 100 characters."),
             (
                 [{"id": "x" * 101, "stepType": "Wait"}],
-                "Step 1: id is required, a text of at most 100 characters.",
+                "Step 1: id is required and must have at most 100 characters.",
             ),
             ([{"id": "a"}], "Step 'a': stepType is required."),
-            ([{"id": "a", "stepType": "Dance"}], "Step 'a': there is no stepType 'Dance'."),
-            ([wait("a", nextStepId="b")], "Step 'a': nextStepId: there is no step 'b' beside it."),
-            ([wait("a", nextStepId=7)], "Step 'a': nextStepId: there is no step 7 beside it."),
-            ([wait("a", colour="red")], "Step 'a': 'colour' is not known."),
+            ([{"id": "a", "stepType": "Dance"}], "Step 'a': unknown stepType 'Dance'."),
+            ([wait("a", nextStepId="b")], "Step 'a': nextStepId: 'b' is not a step of the same list."),
+            ([wait("a", nextStepId=7)], "Step 'a': nextStepId: 7 is not a step of the same list."),
+            ([wait("a", colour="red")], "Step 'a': 'colour' is not a known field."),
             (
                 [step("a", "Wait")],
                 "Step 'a': duration must be d.HH:mm:ss, HH:mm:ss or a number of days, not None.",
             ),
             ([step("a", "Wait", 7)], "Step 'a': inputs must be an object."),
             ([wait("a", outputs=[])], "Step 'a': outputs must be an object."),
-            ([wait("a", outputs={"x": 7})], "Step 'a': outputs.x must be a text."),
-            ([wait("a", outputs={"": "x"})], "Step 'a': outputs: a name has 1 to 100 characters."),
-            ([step("a", "Wait", {"duration": 1, "seconds": 1})], "Step 'a': inputs: 'seconds' is not known."),
+            ([wait("a", outputs={"x": 7})], "Step 'a': outputs.x must be a string."),
+            ([wait("a", outputs={"": "x"})], "Step 'a': outputs: a name must have 1 to 100 characters."),
+            (
+                [step("a", "Wait", {"duration": 1, "seconds": 1})],
+                "Step 'a': inputs: 'seconds' is not a known field.",
+            ),
             ([step("a", "Branch")], "Step 'a': selectNextStep is required."),
             (
                 [step("a", "Branch", selectNextStep={})],
@@ -380,15 +383,15 @@ class TestWhatIsRefused:
             ),
             (
                 [branch("a", b=None, c=None), wait("b"), wait("c")],
-                "Step 'a': selectNextStep: 'b', 'c' cannot all be",
+                "Step 'a': selectNextStep: only one of 'b', 'c' can be",
             ),
             (
                 [wait("a", nextStepId="b", selectNextStep={"b": None}), wait("b")],
-                "Step 'a': nextStepId and selectNextStep do not go together.",
+                "Step 'a': nextStepId and selectNextStep must not both be set.",
             ),
             (
                 [step("a", "If", {"condition": "{{true}}"})],
-                "Step 'a': do is required, a list of lists of steps.",
+                "Step 'a': do is required and must be a list of lists of steps.",
             ),
             (
                 [step("a", "If", {"condition": "{{true}}"}, do=[[]])],
@@ -400,16 +403,17 @@ class TestWhatIsRefused:
             ),
             (
                 [step("a", "If", {"condition": "{{true}}"}, do=[[wait("b")]], selectNextStep={"a": None})],
-                "Step 'a': selectNextStep is not for an If: its next step is nextStepId.",
+                "Step 'a': selectNextStep is not allowed in an If; use nextStepId.",
             ),
             (
                 [step("a", "If", {"condition": "{{true}}"}, do=[[wait("b", nextStepId="c")]]), wait("c")],
-                "Step 'b': nextStepId: there is no step 'c' beside it.",
+                "Step 'b': nextStepId: 'c' is not a step of the same list.",
             ),
             (
                 [step("r", "WaitForReply", {"from": "", "timeout": "x"})],
                 (
-                    "Step 'r': from is required, a text.\nStep 'r': channel is required, a text.\n"
+                    "Step 'r': from is required and must be a string.\n"
+                    "Step 'r': channel is required and must be a string.\n"
                     "Step 'r': timeout must be d.HH:mm:ss, HH:mm:ss or a number of days, not 'x'."
                 ),
             ),
@@ -431,7 +435,7 @@ class TestWhatIsRefused:
         ("inputs", "message"),
         [
             ({}, "url is required."),
-            ({"url": 7}, "url must be a text."),
+            ({"url": 7}, "url must be a string."),
             ({"url": "ftp://x.example.com/"}, "url: must begin with http:// or https:// and a literal host"),
             (
                 {"url": "https://{{data.host}}/"},
@@ -442,30 +446,30 @@ class TestWhatIsRefused:
                 "url: must begin with http:// or https:// and a literal host",
             ),
             ({"url": "https://x.example.com/{{data.}}"}, "url: "),
-            ({"url": "https://x.example.com/{{data.a"}, "url: a script is never closed"),
-            ({"url": "https://x.example.com/\x01"}, "url: holds a control character."),
-            ({"url": "https://x.example.com/?{{data.a}}=1"}, "url: the names of a query with scripts in it"),
+            ({"url": "https://x.example.com/{{data.a"}, "url: the script is not closed"),
+            ({"url": "https://x.example.com/\x01"}, "url: must not have a control character."),
+            ({"url": "https://x.example.com/?{{data.a}}=1"}, "url: in a query with scripts"),
             (
                 {"url": "https://x.example.com/?a={{data.a}}&a=1"},
-                "url: the names of a query with scripts in it",
+                "url: in a query with scripts",
             ),
             ({"url": "https://me:pw@x.example.com/"}, "must not contain a user name or password."),
             ({"method": None}, "method is required."),
             ({"method": "HEAD"}, "method must be one of GET, POST, PUT, PATCH, DELETE."),
             ({"headers": []}, "headers must be an object."),
-            ({"headers": {"A": []}}, "headers.A must be a text."),
-            ({"headers": {"A": "{{step.x}}"}}, "headers.A: there is no `step` here"),
+            ({"headers": {"A": []}}, "headers.A must be a string."),
+            ({"headers": {"A": "{{step.x}}"}}, "headers.A: `step` does not exist here"),
             ({"headers": {"A B": "x"}}, "a header name has only letters"),
-            ({"parameters": {"a": {}}}, "parameters.a must be a text."),
+            ({"parameters": {"a": {}}}, "parameters.a must be a string."),
             (
                 {"url": "https://x.example.com/?a={{data.a}}", "parameters": {"a": "1"}},
-                "parameters: 'a' is in the url already.",
+                "parameters: 'a' is already in the url.",
             ),
             ({"body": [1]}, "body must be an object."),
             ({"body": {"a": [{"b": "{{nope}}"}]}}, "body: undeclared reference to 'nope'"),
-            ({"timeoutSeconds": 0}, "timeoutSeconds must be a whole number from 1 to 300."),
-            ({"timeoutSeconds": True}, "timeoutSeconds must be a whole number from 1 to 300."),
-            ({"timeout": 1}, "inputs: 'timeout' is not known."),
+            ({"timeoutSeconds": 0}, "timeoutSeconds must be an integer from 1 to 300."),
+            ({"timeoutSeconds": True}, "timeoutSeconds must be an integer from 1 to 300."),
+            ({"timeout": 1}, "inputs: 'timeout' is not a known field."),
         ],
     )
     def test_a_call(self, automation: Client, inputs: Any, message: str) -> None:
@@ -497,11 +501,11 @@ class TestWhatIsRefused:
         for part in (
             "Step 'a': method must be one of",
             "Step 'a': outputs.x: ",
-            "Step 'a': nextStepId: there is no step 'z' beside it.",
-            "Step 'a': there is another step of that id.",
+            "Step 'a': nextStepId: 'z' is not a step of the same list.",
+            "Step 'a': the id is not unique.",
             "Step 'a': duration must be",
             "Trigger 'inbound_sms' needs a telephone network",
-            "Step 'b' is of type SMS",
+            "Step 'b' of type SMS",
         ):
             assert part in message
 
@@ -511,7 +515,7 @@ class TestWhatIsRefused:
             one["nextStepId"] = other["id"]
 
         assert self.refused(automation, definition(*steps)) == (
-            "The definition takes more than 240 KB as it is stored."
+            "The definition must not be larger than 240 KB as it is stored."
         )
 
 
@@ -526,7 +530,7 @@ class TestStepsThatAreNotRunHere:
             ("VoiceMessage", "a telephone network"),
             ("WaitForDTMF", "a telephone network"),
             ("SendToConverse", "8x8 Converse"),
-            ("JumpTo", "a form that is published nowhere"),
+            ("JumpTo", "an undocumented feature"),
         ],
     )
     def test_each(self, automation: Client, kind: str, needs: str) -> None:
@@ -539,8 +543,8 @@ class TestStepsThatAreNotRunHere:
             400,
             5001,
             (
-                f"Step 'x' is of type {kind}, which needs {needs}: there is none here;"
-                " it can be saved in a disabled definition only."
+                f"Step 'x' of type {kind} needs {needs}, which is not available;"
+                " it can only be saved in a disabled definition."
             ),
         )
         assert status == 201
@@ -555,7 +559,7 @@ class TestStepsThatAreNotRunHere:
         assert automation.refusal("POST", "/definitions", sent) == (
             400,
             5001,
-            f"Trigger '{trigger}' needs a telephone network: there is none here; the definition cannot be enabled.",
+            f"Trigger '{trigger}' needs a telephone network, which is not available; save it as disabled.",
         )
         assert automation("POST", "/definitions", {**sent, "status": "disabled"})[0] == 201
 
@@ -572,7 +576,7 @@ class TestStepsThatAreNotRunHere:
         assert automation.workflow(of, one)["status"] == "Terminated"
         _, errors = automation("GET", f"/definitions/{of}/workflows/{one}/errors")
         assert [(row["step"], row["message"]) for row in errors] == [
-            ("send", "Step 'send' is of type SMS, which needs a telephone network: there is none here")
+            ("send", "Step 'send' of type SMS needs a telephone network, which is not available")
         ]
         assert len(automation.services.sent) == 1
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shared.api.automation.errors import Code
-from shared.api.automation.openapi import document
+from shared.api.automation.answers import Code
 from shared.api.automation.routes import NOT_SERVED, ROUTES
 from shared.api.http.pages import PAGES
+from shared.api.reference.automation import document
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from tests.dialects.automation.client import Client, definition, openapi, wait
@@ -152,8 +152,8 @@ class TestOurFailures:
     @pytest.mark.parametrize(
         ("error", "message"),
         [
-            (ContentionError("inside"), "It is changing too fast; nothing was changed, try again."),
-            (OverloadedError("inside"), "Too much is asked at once; try again."),
+            (ContentionError("inside"), "Too many concurrent changes; nothing was changed, retry later."),
+            (OverloadedError("inside"), "Too many requests; retry later."),
         ],
     )
     def test_what_needs_patience(
@@ -187,7 +187,7 @@ class TestOurFailures:
             more={"audit-comment": "x" * 1001},
         )
 
-        assert found == (400, 1000, "Audit-Comment takes at most 1000 characters.")
+        assert found == (400, 1000, "Audit-Comment must have at most 1000 characters.")
 
 
 class TestDefinitionsThatChangeMeanwhile:

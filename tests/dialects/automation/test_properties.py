@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.api.automation.documents import InvalidDefinitionError, read_document, told
+from shared.api.automation.documents import InvalidDefinitionError, engine_problems, read_document
 from shared.api.automation.scripts import NO_STEP, Script, ScriptError, Scripts, parts_of
 from shared.domain.errors import InvalidInputError
 from shared.domain.strategy.parse import read_definition
@@ -190,7 +190,7 @@ def refusal_of(body: dict[str, Any]) -> str | None:
     try:
         read_definition(document.settings, environment="dev", pointer="/settings")
     except InvalidInputError as error:
-        return str(told(error, document.settings))
+        return str(engine_problems(error, document.settings))
     return None
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dev import automation_examples
-from shared.api.automation.openapi import EXAMPLES_FILE, REFUSALS, document, errors_of
 from shared.api.automation.routes import ROUTES
+from shared.api.reference.automation import EXAMPLES_FILE, REFUSALS, document, errors_of
 from shared.api.reference.docs_page import docs_page
 from tests.dialects.automation.client import Client, shape_of
 from tests.dialects.wire import ROOT

@@ -104,7 +104,7 @@ class TestStep:
 
     def test_elsewhere_it_is_empty(self) -> None:
         assert refusal("{{1 + step.responseCode}}", NO_STEP) == (
-            "there is no `step` here: it is cleared after each step; save what is needed with `outputs`:\n"
+            "`step` does not exist here, it is cleared after each step; save it with `outputs`:\n"
             "1 + step.responseCode\n"
             "    ^"
         )
@@ -112,7 +112,7 @@ class TestStep:
     @pytest.mark.parametrize("script", ["step.code", "step", "step[data.name]", "step['code']"])
     def test_what_it_does_not_have(self, script: str) -> None:
         assert refusal(f"{{{{{script}}}}}") == (
-            f"of this step there is `step.responseCode`, `step.responseBody`:\n{script}\n^"
+            f"this step has only `step.responseCode`, `step.responseBody`:\n{script}\n^"
         )
 
 
@@ -209,7 +209,7 @@ class TestConditions:
 
     @pytest.mark.parametrize("text", ["data.n == 3", "", "{{data.a}}{{data.b}}", "not {{data.vip}}", "true"])
     def test_what_is_no_condition(self, text: str) -> None:
-        with pytest.raises(ScriptError, match="a condition is one script in double curly brackets"):
+        with pytest.raises(ScriptError, match="a condition must be one script in"):
             Scripts().condition(text, NO_STEP)
 
     def test_what_says_something_else(self) -> None:
@@ -242,8 +242,8 @@ class TestWhatIsRefused:
             ("{{event.attempt}}", "undeclared reference to 'event.attempt':\nevent.attempt\n     ^"),
             ("{{now}}", "undeclared reference to 'now':\nnow\n^"),
             ("{{(x) => x}}", "this is JavaScript"),
-            ("{{data.name", "a script is never closed:\n{{data.name\n^"),
-            ("x {{data.name}", "a script is never closed:\nx {{data.name}\n  ^"),
+            ("{{data.name", "the script is not closed:\n{{data.name\n^"),
+            ("x {{data.name}", "the script is not closed:\nx {{data.name}\n  ^"),
             ("{{ '}} }}", "token recognition error"),
             ("{{}}", "mismatched input '<EOF>'"),
             ("{{isDayOfWeek(1, 'Monday')}}", "found no matching overload for 'isDayOfWeek'"),
@@ -260,7 +260,7 @@ class TestWhatIsRefused:
         longest = "'" + "x" * 998 + "'"
 
         assert value_of(f"{{{{{longest}}}}}") == "x" * 998
-        assert refusal(f"{{{{{longest} }}}}") == "a script has at most 1000 characters, this has 1001"
+        assert refusal(f"{{{{{longest} }}}}") == "a script must have at most 1000 characters, not 1001"
 
 
 class TestDurations:

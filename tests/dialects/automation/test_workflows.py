@@ -375,7 +375,7 @@ class TestTheList:
         assert automation.refusal("GET", f"/definitions/{of}/workflows?limit=500") == (
             400,
             1010,
-            "The answer would take more than 5 MB: lower limit.",
+            "The answer is larger than 5 MB; lower limit.",
         )
         assert len(self.found(automation, of, "limit=100")) == 100
 
@@ -387,7 +387,7 @@ class TestTheList:
 
         found = automation.refusal("GET", f"/definitions/{of}/workflows?version=7")
 
-        assert found == (400, 1010, "Too many workflows: narrow startTimeFrom and startTimeTo.")
+        assert found == (400, 1010, "Too many workflows; narrow startTimeFrom and startTimeTo.")
 
     @staticmethod
     def like(instance: Any, sid: str, *, large: bool = True) -> Any:
@@ -558,7 +558,7 @@ class TestStarting:
 
         assert found == (400, 1000, "Request is invalid. /data: must take at most 16 KB.")
         huge = automation.refusal("POST", f"/definitions/{of}/workflows", {"text": "x" * 300_000})
-        assert huge == (400, 1000, "Request is invalid. It takes more than 256 KB.")
+        assert huge == (400, 1000, "Request is invalid. The body must not be larger than 256 KB.")
 
     def test_sent_again_under_its_key_it_is_the_same(self, automation: Client, of: str) -> None:
         key = {"idempotency-key": "order-7"}

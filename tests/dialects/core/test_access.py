@@ -10,9 +10,9 @@ import pytest
 from dev.memory.stores import MemoryAccess
 from functions.core_api.handler import lambda_handler
 from shared import __version__
-from shared.api.core.openapi import REFUSALS, document
 from shared.api.core.routes import ROUTES
 from shared.api.http.pages import PAGES, Page
+from shared.api.reference.core import REFUSALS, document
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from shared.application.strategies import NewStrategy, create_strategy
@@ -80,7 +80,7 @@ class TestTheOrder:
             ("", "the header Strategy-Secret is missing"),
             ("%%%", "the header Strategy-Secret is not base64 of UTF-8 text"),
             ("/w==", "the header Strategy-Secret is not base64 of UTF-8 text"),
-            ("d3Jvbmc=", "the header Strategy-Secret is not this strategy's"),
+            ("d3Jvbmc=", "the header Strategy-Secret does not match the strategy"),
         ],
     )
     def test_what_is_wrong_with_a_secret_is_told(self, client: Client, header: str | None, told: str) -> None:
@@ -136,14 +136,14 @@ class TestTheEdges:
         status, answer = client("GET", f"/execution-instance/{sid}")
 
         assert status == 500
-        assert answer["message"] == ["something failed on our side"]
+        assert answer["message"] == ["internal error"]
         assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
 
     @pytest.mark.parametrize(
         ("error", "message"),
         [
-            (OverloadedError, "too much is asked at once; try again"),
-            (ContentionError, "it is changing too fast; nothing was changed, try again"),
+            (OverloadedError, "too many requests; retry later"),
+            (ContentionError, "too many concurrent changes; nothing was changed, retry later"),
         ],
     )
     def test_what_passes_is_to_be_tried_again(

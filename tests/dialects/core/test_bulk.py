@@ -226,7 +226,7 @@ class TestWhoMay:
         status, answer = bulk(client, {"ids": [*sids, "gone"]}, secret=GYM["secret"], **as_operator)
 
         assert status == 403
-        assert answer["message"] == [f"the header Strategy-Secret is not that of the strategy of {sids[0]}"]
+        assert answer["message"] == [f"the header Strategy-Secret does not match the strategy of {sids[0]}"]
         assert statuses(client) == ["PAUSED"]
 
     def test_an_operator_cannot_name_instances_of_two_secrets_at_once(self, client: Client) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dev import examples
-from shared.api.core.openapi import EXAMPLES_FILE, REFUSALS, document, errors_of
 from shared.api.core.routes import ROUTES
 from shared.api.http.pages import text_of
+from shared.api.reference.core import EXAMPLES_FILE, REFUSALS, document, errors_of
 from shared.api.reference.docs_page import docs_page
 from tests.dialects.core.client import Client, shape_of
 from tests.dialects.wire import ROOT

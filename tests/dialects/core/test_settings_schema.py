@@ -6,7 +6,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from shared.api.core.openapi_settings import settings_schemas
+from shared.api.reference.settings import settings_schemas
 from shared.domain.strategy.settings import SETTINGS
 from shared.domain.strategy.shapes import all_shapes
 from tests.domain.strategy.definitions import REMOVED, changed, example, full, minimal, problems

@@ -52,7 +52,7 @@ class TestCreating:
 
         status, answer = client("POST", "/execution-strategy", {**WATER, "folder": "/other"})
 
-        assert (status, answer["message"]) == (409, ["there is a strategy of that name already"])
+        assert (status, answer["message"]) == (409, ["a strategy with this name already exists"])
 
     def test_needs_no_secret_header(self, client: Client) -> None:
         assert client("POST", "/execution-strategy", WATER, secret=None)[0] == 201

@@ -11,8 +11,8 @@ from typing import Any
 from dev.memory.world import ManualClock, MemoryPorts
 from shared import bootstrap
 from shared.adapters.crypto import SecretHasher
-from shared.api.orders.openapi import EXAMPLES_FILE
 from shared.api.orders.routes import ROUTES
+from shared.api.reference.orders import EXAMPLES_FILE
 from tests.dialects.core.client import Shop
 from tests.dialects.orders.client import Joc
 from tests.dialects.wire import NOON, TEMPLATE

@@ -206,7 +206,7 @@ class TestNames:
         status, answer = add(joc, {"orderName": "n"}, {"orderName": "m"})
 
         assert (status, len(answer["errors"])) == (419, 1)
-        assert answer["errors"][0]["message"] == "JocException: too much is asked at once; try again"
+        assert answer["errors"][0]["message"] == "JocException: too many requests; retry later"
         assert len(joc.ports.instances.instances) == 101
 
     def test_of_two_accounts_each_has_its_own(self) -> None:
@@ -289,7 +289,7 @@ class TestSentAgain:
 
         status, answer = joc("/orders/add", self.ORDERS, once=key)
 
-        told = "SOSJsonSchemaException: the header Idempotency-Key takes 1 to 255 characters"
+        told = "SOSJsonSchemaException: the header Idempotency-Key must have 1 to 255 characters"
         assert (status, answer["error"]["message"]) == (420, told)
         assert joc.ports.instances.instances == {}
 
@@ -327,7 +327,7 @@ class TestBadItems:
             (
                 "/refill",
                 "JOC-405",
-                "JocDateParseException: '2026-02-30 10:00' is no date of a calendar",
+                "JocDateParseException: '2026-02-30 10:00' does not exist in the calendar",
             ),
             (
                 "/refill",
@@ -338,7 +338,7 @@ class TestBadItems:
                 (
                     "/refill",
                     "JOC-400",
-                    f"JocBadRequestException: '{name}' is not supported: an order runs the whole of its workflow",
+                    f"JocBadRequestException: '{name}' is not supported: an order runs its whole workflow",
                 )
                 for name in ("startPosition", "endPositions", "blockPosition")
             ),

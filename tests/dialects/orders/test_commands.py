@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from dev.memory.stores import MemoryInstances
-from shared.api.orders.commands import VERDICTS, Told, Verb
+from shared.api.orders.commands import VERDICTS, ItemEffect, Verb
 from shared.domain.bulk.operation import BATCH_SIZE, ItemOutcome
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import StoredShapeError
@@ -473,12 +473,24 @@ class TestTheTableOfVerdicts:
 
     def test_a_cancel_is_done_whatever_an_order_was(self) -> None:
         row = [VERDICTS[Verb.CANCEL, outcome] for outcome in ItemOutcome]
-        assert row == [Told.DONE, Told.DONE, Told.DONE, Told.LEFT_OUT, Told.BROKEN]
+        assert row == [
+            ItemEffect.DONE,
+            ItemEffect.DONE,
+            ItemEffect.DONE,
+            ItemEffect.LEFT_OUT,
+            ItemEffect.BROKEN,
+        ]
 
     @pytest.mark.parametrize("verb", [verb for verb in Verb if verb is not Verb.CANCEL])
     def test_others_are_done_only_where_they_changed_something(self, verb: Verb) -> None:
         row = [VERDICTS[verb, outcome] for outcome in ItemOutcome]
-        assert row == [Told.DONE, Told.LEFT_OUT, Told.LEFT_OUT, Told.LEFT_OUT, Told.BROKEN]
+        assert row == [
+            ItemEffect.DONE,
+            ItemEffect.LEFT_OUT,
+            ItemEffect.LEFT_OUT,
+            ItemEffect.LEFT_OUT,
+            ItemEffect.BROKEN,
+        ]
 
 
 def explained(client: Any, sid: str) -> Any:

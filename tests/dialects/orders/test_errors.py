@@ -25,26 +25,26 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "/orders/cancel",
         {"orderIds": "daily"},
         "JOC-420",
-        "SOSJsonSchemaException: $.orderIds: Input should be a valid list",
+        "SOSJsonSchemaException: $.orderIds: must be a list",
     ),
     "a wrong type deep down, and another": (
         "/orders/cancel",
         {"workflowIds": [{"path": "/a"}, {"path": {}}], "kill": "maybe"},
         "JOC-420",
-        "SOSJsonSchemaException: $.workflowIds[1].path: Input should be a valid string; $.kill: must be true or false",
+        "SOSJsonSchemaException: $.workflowIds[1].path: must be a string; $.kill: must be true or false",
     ),
     "what must be there": (
         "/order",
         {},
         "JOC-420",
-        "SOSJsonSchemaException: $.orderId: Field required",
+        "SOSJsonSchemaException: $.orderId: is required",
     ),
     "a state that is none": (
         "/orders",
         {"states": ["SLEEPY"]},
         "JOC-420",
         (
-            "SOSJsonSchemaException: $.states[0]: Input should be 'PENDING', 'SCHEDULED', 'INPROGRESS', 'RUNNING', "
+            "SOSJsonSchemaException: $.states[0]: must be 'PENDING', 'SCHEDULED', 'INPROGRESS', 'RUNNING', "
             "'SUSPENDED', 'WAITING', 'PROMPTING', 'FAILED', 'BLOCKED', 'CANCELLED', 'FINISHED', 'PLANNED', "
             "'BROKEN' or 'UNKNOWN'"
         ),
@@ -53,13 +53,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "/orders/cancel",
         {**ONE, "dateFrom": "tomorrow"},
         "JOC-420",
-        "SOSJsonSchemaException: $.dateFrom: must be a date as 2026-11-25T10:00:00Z, a distance as 1d, or 0",
+        "SOSJsonSchemaException: $.dateFrom: must be a date like 2026-11-25T10:00:00Z, a distance like 1d, or 0",
     ),
     "a date no calendar has": (
         "/orders/cancel",
         {"workflowIds": [{"path": "/a"}], "dateFrom": "2026-02-30T10:00:00Z"},
         "JOC-405",
-        "JocDateParseException: '2026-02-30T10:00:00Z' is no date of a calendar",
+        "JocDateParseException: '2026-02-30T10:00:00Z' does not exist in the calendar",
     ),
     "a zone nobody knows": (
         "/orders/cancel",
@@ -95,13 +95,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "/orders",
         {"controllerId": "a/b"},
         "JOC-420",
-        "SOSJsonSchemaException: $.controllerId: String should match pattern '^[^/\\\\<>?!&:;()\"|*^]+$'",
+        'SOSJsonSchemaException: $.controllerId: must match ^[^/\\\\<>?!&:;()"|*^]+$',
     ),
     "no controller": (
         "/orders",
         {"controllerId": None},
         "JOC-420",
-        "SOSJsonSchemaException: $.controllerId: Field required",
+        "SOSJsonSchemaException: $.controllerId: is required",
     ),
     "cancel of nothing": (
         "/orders/cancel",
@@ -137,73 +137,73 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "/orders/cancel",
         {**ONE, "auditLog": {"comment": "c" * 256}},
         "JOC-420",
-        "SOSJsonSchemaException: $.auditLog.comment: String should have at most 255 characters",
+        "SOSJsonSchemaException: $.auditLog.comment: must have at most 255 characters",
     ),
     "time spent that is less than nothing": (
         "/orders/cancel",
         {**ONE, "auditLog": {"timeSpent": -1}},
         "JOC-420",
-        "SOSJsonSchemaException: $.auditLog.timeSpent: Input should be greater than or equal to 0",
+        "SOSJsonSchemaException: $.auditLog.timeSpent: must be at least 0",
     ),
     "a ticket link that is too long": (
         "/orders/cancel",
         {**ONE, "auditLog": {"ticketLink": "c" * 256}},
         "JOC-420",
-        "SOSJsonSchemaException: $.auditLog.ticketLink: String should have at most 255 characters",
+        "SOSJsonSchemaException: $.auditLog.ticketLink: must have at most 255 characters",
     ),
     "too many ids": (
         "/orders/cancel",
         {"orderIds": [f"{number}" for number in range(MAX_ORDER_IDS + 1)]},
         "JOC-420",
-        "SOSJsonSchemaException: $.orderIds: List should have at most 1000 items after validation, not 1001",
+        "SOSJsonSchemaException: $.orderIds: must have at most 1000 entries",
     ),
     "an id that cannot be": (
         "/orders/cancel",
         {"orderIds": ["<b>"]},
         "JOC-420",
-        "SOSJsonSchemaException: $.orderIds[0]: String should match pattern '^[^<>]+$'",
+        "SOSJsonSchemaException: $.orderIds[0]: must match ^[^<>]+$",
     ),
     "a folder that is none": (
         "/orders/cancel",
         {"folders": [{"folder": "sos"}]},
         "JOC-420",
-        "SOSJsonSchemaException: $.folders[0].folder: String should match pattern '^/[ -~]*$'",
+        "SOSJsonSchemaException: $.folders[0].folder: must match ^/[ -~]*$",
     ),
     "a type of orders that is none": (
         "/orders/cancel",
         {**ONE, "orderType": "Stale"},
         "JOC-420",
-        "SOSJsonSchemaException: $.orderType: String should match pattern '^(FreshOnly|FreshOrStarted)$'",
+        "SOSJsonSchemaException: $.orderType: must match ^(FreshOnly|FreshOrStarted)$",
     ),
     "a reset": (
         "/orders/suspend",
         {**ONE, "reset": True},
         "JOC-400",
-        "JocBadRequestException: 'reset' is not supported: a suspended order goes on where it stopped",
+        "JocBadRequestException: 'reset' is not supported: a resumed order continues from its last step",
     ),
     "a resume elsewhere": (
         "/orders/resume",
         {**ONE, "position": [1]},
         "JOC-400",
-        "JocBadRequestException: 'position' is not supported: an order goes on where it stopped",
+        "JocBadRequestException: 'position' is not supported: a resumed order continues from its last step",
     ),
     "a resume with other variables": (
         "/orders/resume",
         {**ONE, "variables": {"a": 1}},
         "JOC-400",
-        "JocBadRequestException: 'variables' is not supported: an order goes on where it stopped",
+        "JocBadRequestException: 'variables' is not supported: a resumed order continues from its last step",
     ),
     "no orders to add": (
         "/orders/add",
         {"orders": []},
         "JOC-420",
-        "SOSJsonSchemaException: $.orders: List should have at least 1 item after validation, not 0",
+        "SOSJsonSchemaException: $.orders: must have 1 or more entries",
     ),
     "an order's name that is too long": (
         "/orders/add",
         {"orders": [{"workflowPath": "/a", "orderName": "n" * 31}]},
         "JOC-420",
-        "SOSJsonSchemaException: $.orders[0].orderName: String should have at most 30 characters",
+        "SOSJsonSchemaException: $.orders[0].orderName: must have at most 30 characters",
     ),
 }
 
@@ -221,9 +221,9 @@ def test_a_refusal(joc: Joc, row: str) -> None:
         (b"{", "is not JSON: "),
         (b"\xff", "is not JSON: "),
         (b'{"orderIds": NaN}', "NaN is not a JSON value"),
-        (b'{"kill": true, "kill": false}', "names the member 'kill' twice"),
+        (b'{"kill": true, "kill": false}', "repeats the member 'kill'"),
         (b"[]", "must be a JSON object"),
-        (b'"' + b"x" * (256 * 1024) + b'"', "the body takes at most 256 KB"),
+        (b'"' + b"x" * (256 * 1024) + b'"', "the body must not be larger than 256 KB"),
     ],
 )
 def test_a_body_that_is_none(joc: Joc, raw: bytes, told: str) -> None:
@@ -336,7 +336,7 @@ class TestTooMuchAtOnce:
         status, answer = joc("/orders/cancel", ONE)
 
         assert (status, answer["error"]["code"]) == (420, "JOC-420")
-        assert answer["error"]["message"] == "JocException: too much is asked at once; try again"
+        assert answer["error"]["message"] == "JocException: too many requests; retry later"
 
 
 def test_every_code_is_of_the_form_of_the_vendors() -> None:

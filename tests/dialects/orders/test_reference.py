@@ -14,9 +14,9 @@ from dev.gateway import HttpRequest, event_of
 from functions.orders_api.handler import lambda_handler
 from shared.api.http.route import Route
 from shared.api.orders.errors import Code
-from shared.api.orders.openapi import EXAMPLES_FILE, statuses_of
 from shared.api.orders.routes import ROUTES as OPERATIONS
 from shared.api.reference.docs_page import docs_page
+from shared.api.reference.orders import EXAMPLES_FILE, statuses_of
 from tests.dialects.orders.client import Joc, openapi, shape_of
 from tests.dialects.orders.examples import played
 from tests.dialects.wire import ROUTES, Context

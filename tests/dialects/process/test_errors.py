@@ -137,19 +137,19 @@ class TestTheBody:
             (b'"x"', "Invalid JSON: must be a JSON object"),
             (b"null", "Invalid JSON: must be a JSON object"),
             (b'{"name": NaN}', "Invalid JSON: is not JSON: NaN is not a JSON value"),
-            (b'{"name": "a", "name": "b"}', "Invalid request: names the member 'name' twice"),
-            (b'{"name": "a", "worker": {"b": 1, "b": 2}}', "Invalid request: names the member 'b' twice"),
+            (b'{"name": "a", "name": "b"}', "Invalid request: repeats the member 'name'"),
+            (b'{"name": "a", "worker": {"b": 1, "b": 2}}', "Invalid request: repeats the member 'b'"),
             (
                 b'{"values": {"a": {"b": 1, "b": 2}}, "name": "x"}',
-                "Invalid request: names the member 'b' twice",
+                "Invalid request: repeats the member 'b'",
             ),
             (
                 b'{"values": {"a": 1}, "values": {"a": 2}, "name": "x"}',
-                "Invalid request: names the member 'values' twice",
+                "Invalid request: repeats the member 'values'",
             ),
             (
                 b'{"name": "\\ud83d", "values": {"a": 1e999}}',
-                "Invalid JSON: is not JSON: 1e999 is beyond what a number can hold",
+                "Invalid JSON: is not JSON: 1e999 is too large for a number",
             ),
             (
                 b'{"name": "x", "values": {"a": 1%s}}' % (b"0" * 400),
@@ -195,33 +195,36 @@ class TestFields:
             ({"run immediately": []}, "Invalid run immediately: must be Y or N"),
             (
                 {"runImmediately": "Y", "run immediately": "Y"},
-                "Invalid run immediately: runImmediately is given too",
+                "Invalid run immediately: must not be set together with runImmediately",
             ),
             (
                 {"startDate": "2026-02-30 10:00:00"},
-                "Invalid startDate: there is no such date: day is out of range for month",
+                "Invalid startDate: does not exist in the calendar: day is out of range for month",
             ),
             (
                 {"startDate": "2026-02-03T10:00:00"},
-                "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss",
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
             ),
             (
                 {"startDate": "2026-02-03 10:00:00Z"},
-                "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss",
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
             ),
-            ({"startDate": "2026-02-03 10:00"}, "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss"),
-            ({"startDate": 20260203}, "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss"),
+            (
+                {"startDate": "2026-02-03 10:00"},
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
+            ),
+            ({"startDate": 20260203}, "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss"),
             (
                 {"startDate": "२०२६-02-03 10:00:00"},
-                "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss",
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
             ),
             (
                 {"endDate": "0000-02-03 10:00:00"},
-                "Invalid endDate: there is no such date: year 0 is out of range",
+                "Invalid endDate: does not exist in the calendar: year 0 is out of range",
             ),
             (
                 {"endDate": "2026-02-03 24:00:00"},
-                "Invalid endDate: there is no such date: hour must be in 0..23",
+                "Invalid endDate: does not exist in the calendar: hour must be in 0..23",
             ),
             (
                 {"startDate": "2026-02-03 10:00:01", "endDate": "2026-02-03 10:00:00"},
@@ -234,12 +237,12 @@ class TestFields:
             ({"retryCount": "-1"}, "Invalid retryCount: must be 0 to 1000, not -1"),
             ({"retryCount": -1}, "Invalid retryCount: must be 0 to 1000, not -1"),
             ({"retryCount": "1001"}, "Invalid retryCount: must be 0 to 1000, not 1001"),
-            ({"retryCount": "two"}, "Invalid retryCount: must be a whole number, or its digits as a string"),
-            ({"retryCount": 1.0}, "Invalid retryCount: must be a whole number, or its digits as a string"),
-            ({"retryCount": True}, "Invalid retryCount: must be a whole number, or its digits as a string"),
+            ({"retryCount": "two"}, "Invalid retryCount: must be an integer, or its digits as a string"),
+            ({"retryCount": 1.0}, "Invalid retryCount: must be an integer, or its digits as a string"),
+            ({"retryCount": True}, "Invalid retryCount: must be an integer, or its digits as a string"),
             (
                 {"retryCount": "9" * 10},
-                "Invalid retryCount: must be a whole number, or its digits as a string",
+                "Invalid retryCount: must be an integer, or its digits as a string",
             ),
             (
                 {"timezone": "Europe/Berlinn"},
@@ -253,7 +256,7 @@ class TestFields:
             ({"values": {"a": None}}, "Invalid values.a: must be a string, a number or a boolean"),
             ({"values": {"a~/b": []}}, "Invalid values.a~/b: must be a string, a number or a boolean"),
             ({"values": {"a": "x" * 17000}}, "Invalid values: must take at most 16 KB"),
-            ({"priority": 1}, "Invalid priority: there is no such field"),
+            ({"priority": 1}, "Invalid priority: is not a known field"),
             ({"quartzDef": 5}, "Invalid quartzDef: must be a string"),
             (
                 {"runOnce": "N", "runImmediately": "N"},
@@ -272,13 +275,13 @@ class TestFields:
     def test_what_is_wrong_is_told_whatever_the_flags_say(self, process: ProcessClient) -> None:
         told = process.refused(**NOW_ONLY, startDate="soon")
 
-        assert told == "Invalid startDate: must be a date as yyyy-MM-dd HH:mm:ss"
+        assert told == "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss"
 
     def test_all_of_it(self, process: ProcessClient) -> None:
         told = process.refused(runOnce="x", retryCount=-5, values={"a": [], "b": 1}, extra=1)
 
         assert told == (
-            "Invalid extra: there is no such field; Invalid runOnce: must be Y or N;"
+            "Invalid extra: is not a known field; Invalid runOnce: must be Y or N;"
             " Invalid retryCount: must be 0 to 1000, not -5;"
             " Invalid values.a: must be a string, a number or a boolean"
         )
@@ -334,7 +337,7 @@ class TestQuartzDef:
             ("0 6 6 ? FOO FRI", "the month must be 1 to 12 or JAN to DEC, not 'FOO' (at character 9)"),
             ("0/70 6 6 ? * FRI", "a step of the second must be 1 to 59, not 70 (at character 1)"),
             ("0 6 6 ? * FRI\n", "'\\n' is not allowed here (at character 14)"),
-            ("0 " * 257, "takes at most 512 characters"),
+            ("0 " * 257, "must have at most 512 characters"),
         ],
     )
     def test_one_that_is_none(self, process: ProcessClient, text: str, told: str) -> None:
@@ -406,7 +409,7 @@ class TestWhatFailsOnOurSide:
 
         answer = process("POST", f"{BASE}/start", {"name": "OneStepNotepadRunner"})
 
-        assert answer == (429, {"message": "Too much is asked at once; try again"})
+        assert answer == (429, {"message": "Too many requests; retry later"})
 
     def test_a_failure(self, process: ProcessClient, caplog: pytest.LogCaptureFixture) -> None:
         process.ports.instances = Broken()

@@ -10,12 +10,12 @@ import pytest
 
 from shared.api.http.pages import PAGES
 from shared.api.http.route import Route
-from shared.api.process.openapi import EXAMPLES, SHAPES, STARTS, errors_of
+from shared.api.process.render import MESSAGES as SENTENCES
 from shared.api.process.render import SEEN
-from shared.api.process.render import TOLD as SENTENCES
 from shared.api.process.routes import ROUTES
 from shared.api.process.schemas import FIELDS
 from shared.api.reference.docs_page import docs_page
+from shared.api.reference.process import EXAMPLES, INPUTS, STARTS, errors_of
 from tests.dialects.process.client import BASE, ProcessClient, openapi, shape_of
 from tests.dialects.wire import ROOT, TEMPLATE
 
@@ -63,7 +63,7 @@ class TestTheTable:
             assert f"| `{phase}` | {SEEN[phase] or 'the last run'} | {sentence} |" in DOC
 
     def test_every_field_is_documented(self) -> None:
-        assert set(SHAPES["StartProcess"]["properties"]) == set(FIELDS)
+        assert set(INPUTS["StartProcess"]["properties"]) == set(FIELDS)
         for name in FIELDS:
             assert f"| `{name}` |" in DOC
 

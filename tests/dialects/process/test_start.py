@@ -7,7 +7,7 @@ import pytest
 
 from dev.memory.world import ManualClock
 from shared.adapters.crypto import SecretHasher
-from shared.api.process.openapi import STARTED, STARTS, STATUS
+from shared.api.reference.process import STARTED, STARTS, STATUS
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.model import InstanceStatus
 from tests.dialects.process.client import BASE, NAMES, NOW_ONLY, SECRET, ProcessClient, notepad, task
@@ -114,7 +114,10 @@ class TestSentAgain:
     def test_a_key_that_is_too_long(self, process: ProcessClient) -> None:
         status, answer = self.started(process, {"idempotency-key": "k" * 256})
 
-        assert (status, answer) == (400, {"message": "Invalid Idempotency-Key: takes 1 to 255 characters"})
+        assert (status, answer) == (
+            400,
+            {"message": "Invalid Idempotency-Key: must have 1 to 255 characters"},
+        )
 
 
 class TestValues:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.api.process.render import SEEN, TOLD, Seen
+from shared.api.process.answers import Seen
+from shared.api.process.render import MESSAGES, SEEN
 from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord
@@ -21,8 +22,8 @@ FRIDAYS = "0 0 9 ? * FRI"
 SUCCEEDED = {"status": "SUCCEEDED", "message": "Your transaction has ended.", "__out_x": "Username Surname"}
 
 CELLS: dict[str, tuple[str, str]] = {
-    "without events": ("WAITING", "Your transaction waits for somebody to run it."),
-    "to be run by hand, no date": ("WAITING", "Your transaction waits for somebody to run it."),
+    "without events": ("WAITING", "Your transaction waits for an operator to run it."),
+    "to be run by hand, no date": ("WAITING", "Your transaction waits for an operator to run it."),
     "due now": ("WAITING", "Your transaction waits for its time."),
     "to come": ("WAITING", "Your transaction waits for its time."),
     "due": ("WAITING", "Your transaction is about to start."),
@@ -31,10 +32,10 @@ CELLS: dict[str, tuple[str, str]] = {
     "left by a dead runner": ("RUNNING", "Your transaction is running."),
     "to go on": ("RUNNING", "Your transaction is running."),
     "set down by a pause that is over": ("RUNNING", "Your transaction is running."),
-    "to be retried": ("RUNNING", "Your transaction has failed and will be tried again."),
+    "to be retried": ("RUNNING", "Your transaction has failed and will be retried."),
     "in a step's delay": ("RUNNING", "Your transaction is running; it waits until its next step is due."),
     "waiting for an answer": ("RUNNING", "Your transaction is running; it waits for an answer."),
-    "to be confirmed": ("WAITING", "Your transaction waits for somebody to run it."),
+    "to be confirmed": ("WAITING", "Your transaction waits for an operator to run it."),
     "paused": ("WAITING", "Process suspended"),
     "out of attempts": ("FAILED", "Your transaction has failed: charge: declined"),
     "canceled": ("FAILED", "Process cancelled"),
@@ -112,7 +113,7 @@ class TestTheTable:
             assert status == dict(zip(("status", "message"), CELLS[row], strict=True))
 
     def test_it_is_total(self) -> None:
-        assert set(SEEN) == set(TOLD) == set(Phase)
+        assert set(SEEN) == set(MESSAGES) == set(Phase)
         assert {phase for phase, seen in SEEN.items() if seen is None} == LEFT_TO_THE_LAST_RUN
         assert set(CELLS) == set(test_phase.ROWS)
 
@@ -302,7 +303,7 @@ class TestAProcessThatFails:
         process.saved(notepad("ByHand", config={"manualTrigger": True}))
         sid = process.start(name="ByHand", **NOW_ONLY, values=NAMES).sid
         process.run(sid)
-        assert process.status(sid)["message"] == "Your transaction waits for somebody to run it."
+        assert process.status(sid)["message"] == "Your transaction waits for an operator to run it."
 
         assert process.core("POST", f"/execution-event/{sid}-1/execute", secret=SECRET)[0] == 200
         process.run(sid)

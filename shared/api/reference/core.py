@@ -1,7 +1,4 @@
-"""The OpenAPI 3.1 document of the core dialect, made from its routes.
-
-It takes time and is made at build time or by tests, never for a request. Source: contracts/core.md.
-"""
+"""The OpenAPI 3.1 document of the core dialect. Source: contracts/core.md."""
 
 import json
 from datetime import UTC, datetime
@@ -10,24 +7,24 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from shared.api.core import answers
 from shared.api.core.dialect import CORE
 from shared.api.core.errors import CoreError, not_found
-from shared.api.core.openapi_settings import settings_schemas
-from shared.api.core.openapi_shapes import SHAPES
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
 from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, refusals_of, schema_of
-from shared.api.reference.openapi import Json, ref
+from shared.api.reference.schemas import Json, ref
+from shared.api.reference.settings import settings_schemas
 from shared.application.start import KeyReusedError
 from shared.domain.errors import InvalidInputError, Problem
 
-EXAMPLES_FILE = Path(__file__).with_name("examples.json")
-"""An example of every operation, written by dev/examples.py."""
+EXAMPLES_FILE = Path(__file__).with_name("examples") / "core.json"
+"""Examples of every operation, written by dev/examples.py."""
 
 _ABOUT = (
-    "Strategies, instances and events of recurring business flows. Every request shows an access key; whoever names a"
-    " strategy, an instance or an event of it shows the strategy's secret too. Unknown members are"
-    " refused. Every command may be sent again."
+    "Strategies, instances and events of recurring business flows. Every request needs an access key. A request that"
+    " names a strategy, an instance or an event also needs the strategy's secret. Unknown members are refused. Every"
+    " command may be sent again."
 )
 _PROBLEM = Problem(pointer="/endDate", rule="range", message="must not be before startDate")
 REFUSALS = refusals_of(
@@ -35,25 +32,25 @@ REFUSALS = refusals_of(
     Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
     {
         HTTPStatus.BAD_REQUEST: (
-            "What was sent is wrong; every problem at once. Nothing is stored.",
+            "The request is invalid; every problem is reported at once. Nothing is stored.",
             InvalidInputError((_PROBLEM,)),
         ),
         HTTPStatus.FORBIDDEN: (
             "The key's role does not allow it, or the Strategy-Secret is missing or wrong.",
             CoreError(HTTPStatus.FORBIDDEN, "the header Strategy-Secret is missing"),
         ),
-        HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", not_found("instance")),
+        HTTPStatus.NOT_FOUND: ("It does not exist, or belongs to another account.", not_found("instance")),
         HTTPStatus.CONFLICT: (
             "The state does not allow it. Nothing is changed.",
             CoreError(HTTPStatus.CONFLICT, "the instance is CANCELED"),
         ),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
-            "What was asked for cannot be. Nothing is changed.",
+            "The request cannot be carried out. Nothing is changed.",
             KeyReusedError("the Idempotency-Key was used with another body"),
         ),
     },
 )
-"""The answers to errors, by their statuses."""
+"""The answers to errors by status."""
 _ALWAYS = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -63,12 +60,13 @@ _ALWAYS = (
 
 
 def document() -> Json:
-    """The whole document."""
+    """Return the document."""
     return document_of(
         Reference(
             dialect=CORE,
             about=_ABOUT,
-            shapes=SHAPES | settings_schemas(),
+            answers=answers,
+            inputs=settings_schemas(),
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
             refusals=REFUSALS,
             statuses_of=errors_of,
@@ -80,22 +78,23 @@ def document() -> Json:
 
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
-    """Return what a route may be refused with."""
+    """Return the statuses of a route's errors."""
     takes_input = route.body is not None or route.query is not None or route.method != "GET"
-    found = [*_ALWAYS]
+    statuses = [*_ALWAYS]
     if takes_input:
-        found.append(HTTPStatus.BAD_REQUEST)
+        statuses.append(HTTPStatus.BAD_REQUEST)
     if route.body is not None:
-        found.append(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        statuses.append(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if route.target is not Target.NOTHING:
-        found.append(HTTPStatus.NOT_FOUND)
+        statuses.append(HTTPStatus.NOT_FOUND)
     if route.method != "GET":
-        found += [HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY]
-    return tuple(sorted(found))
+        statuses += [HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY]
+    return tuple(sorted(statuses))
 
 
 def _schema(model: type[BaseModel], schemas: Json) -> Json:
     schema = schema_of(model, schemas)
-    if "settings" in schema["properties"]:  # which the wire takes as they are, for the domain to read
+    if "settings" in schema["properties"]:
+        # The model takes any object here, because the domain reads settings.
         schema["properties"]["settings"] = ref("Settings")
     return schema

@@ -1,29 +1,28 @@
-"""The OpenAPI 3.1 document of the automation dialect, made from its routes.
-
-It takes time and is made at build time or by tests, never for a request. Source: contracts/automation.md.
-"""
+"""The OpenAPI 3.1 document of the automation dialect. Source: contracts/automation.md."""
 
 import json
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
+from shared.api.automation import answers
 from shared.api.automation.dialect import AUTOMATION
 from shared.api.automation.errors import FORBIDDEN, invalid, not_found
-from shared.api.automation.openapi_shapes import SHAPES, UUID
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route, Target
+from shared.api.reference.automation_inputs import INPUTS
 from shared.api.reference.document import A_BEARER_KEY, Reference, document_of, refusals_of
-from shared.api.reference.openapi import Json
+from shared.api.reference.schemas import AnswerSchemas, Json
 from shared.application.start import KeyReusedError
 
-EXAMPLES_FILE = Path(__file__).with_name("examples.json")
-"""An example of every operation, written by dev/automation_examples.py."""
+EXAMPLES_FILE = Path(__file__).with_name("examples") / "automation.json"
+"""Examples of every operation, written by dev/automation_examples.py."""
 
 _ABOUT = (
-    "Workflow definitions and workflows as the 8x8 Automation API has them, over the engine that all dialects share."
-    " Every request shows an access key of the account in its path. A refused request changes nothing."
+    "Workflow definitions and workflows as the 8x8 Automation API has them, on the engine that all dialects share."
+    " Every request needs an access key of the account in its path. A refused request changes nothing."
 )
+_UUID = AnswerSchemas(answers).schema_of(answers.Uuid)
 _DEFINITION = "Definition 2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"
 REFUSALS = refusals_of(
     AUTOMATION,
@@ -44,7 +43,7 @@ REFUSALS = refusals_of(
         ),
     },
 )
-"""The answers to errors, by their statuses; those of 400 and 404 are the vendor's own examples."""
+"""The answers to errors by status. Those of 400 and 404 are the vendor's own examples."""
 _ALWAYS = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -54,28 +53,29 @@ _ALWAYS = (
 
 
 def document() -> Json:
-    """The whole document."""
+    """Return the document."""
     return document_of(
         Reference(
             dialect=AUTOMATION,
             about=_ABOUT,
-            shapes=SHAPES,
+            answers=answers,
+            inputs=INPUTS,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
             refusals=REFUSALS,
             statuses_of=errors_of,
             schemes={"accessKey": A_BEARER_KEY},
-            parts={"definition_id": UUID, "workflow_id": UUID},
+            parts={"definition_id": _UUID, "workflow_id": _UUID},
         )
     )
 
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
-    """Return what a route may be refused with."""
-    found = [*_ALWAYS]
+    """Return the statuses of a route's errors."""
+    statuses = [*_ALWAYS]
     if route.body is not None or route.query is not None or route.target is not Target.NOTHING:
-        found.append(HTTPStatus.BAD_REQUEST)
+        statuses.append(HTTPStatus.BAD_REQUEST)
     if route.target is not Target.NOTHING:
-        found.append(HTTPStatus.NOT_FOUND)
+        statuses.append(HTTPStatus.NOT_FOUND)
     if route.is_idempotent:
-        found.append(HTTPStatus.UNPROCESSABLE_ENTITY)
-    return tuple(sorted(found))
+        statuses.append(HTTPStatus.UNPROCESSABLE_ENTITY)
+    return tuple(sorted(statuses))

@@ -1,12 +1,12 @@
-"""The settings of a strategy as JSON Schema, made from their declaration.
+"""Make the JSON Schema of a strategy's settings from their declaration.
 
-It holds what a schema can say. References, reachability, expressions and schemas in schemas are checked by the
-reader alone; ``/execution-strategy/validate`` reports them.
+A schema cannot express everything: only the reader checks references, reachability, expressions and schemas inside
+settings. ``/execution-strategy/validate`` reports these problems.
 """
 
 from math import inf
 
-from shared.api.reference.openapi import Json, list_of, ref
+from shared.api.reference.schemas import Json, list_of, ref
 from shared.domain.strategy.settings import SETTINGS
 from shared.domain.strategy.shapes import Field, Kind, Shape, all_shapes
 
@@ -28,7 +28,7 @@ _BOUNDS = {
 
 
 def settings_schemas() -> Json:
-    """Return ``Settings`` and all that it is made of, by name."""
+    """Return the schema ``Settings`` and those it refers to, by name."""
     return {name: _schema_of_shape(shape) for name, shape in all_shapes(SETTINGS).items()}
 
 
@@ -66,7 +66,7 @@ def _schema_of(field: Field) -> Json:
 
 
 def _members(field: Field) -> Json:
-    """Return the schema of an object of texts, in which a null counts as left out."""
+    """Return the schema of an object of strings. A null counts as left out."""
     value = {"type": ["string", "null"]}
     if field.pattern is None:
         return {"additionalProperties": value}
@@ -82,7 +82,7 @@ def _bounds(field: Field) -> Json:
 
 
 def _or_null(schema: Json) -> Json:
-    """Return the schema of an optional member: a null counts as left out."""
+    """Return the schema of an optional member. A null counts as left out."""
     if "$ref" in schema:
         return {"anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}], "description": schema["description"]}
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]

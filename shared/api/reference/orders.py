@@ -1,7 +1,4 @@
-"""The OpenAPI 3.1 document of the orders dialect, made from its routes.
-
-It takes time and is made at build time or by tests, never for a request. Source: contracts/orders.md.
-"""
+"""The OpenAPI 3.1 document of the orders dialect. Source: contracts/orders.md."""
 
 import json
 from datetime import UTC, datetime
@@ -10,6 +7,7 @@ from pathlib import Path
 
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route
+from shared.api.orders import answers
 from shared.api.orders.commands import OPERATION_HEADER
 from shared.api.orders.dialect import ORDERS
 from shared.api.orders.errors import (
@@ -22,19 +20,18 @@ from shared.api.orders.errors import (
     JocError,
     SecurityError,
 )
-from shared.api.orders.openapi_shapes import SHAPES
 from shared.api.orders.routes import ROUTES
 from shared.api.orders.session import TOKEN_HEADER, TOKEN_PARAMETER
 from shared.api.reference.document import Reference, document_of, refusals_of
-from shared.api.reference.openapi import TEXT, Json
+from shared.api.reference.schemas import TEXT, Json
 from shared.domain.access import Role
 
-EXAMPLES_FILE = Path(__file__).with_name("examples.json")
-"""An example of every operation, played by tests/dialects/orders/examples.py."""
+EXAMPLES_FILE = Path(__file__).with_name("examples") / "orders.json"
+"""Examples of every operation, played by tests/dialects/orders/examples.py."""
 
 _ABOUT = (
     "Orders of JS7 JOC over the instances of Ritornello. A controller is an account, a workflow a strategy, an order an"
-    " instance. Everything is POST. Unknown fields are ignored, texts pass for numbers and switches."
+    " instance. Every method is POST. Unknown fields are ignored, strings are accepted for numbers and booleans."
 )
 _NO_WORKFLOW = ItemError(
     path="/shop/refill", code=Code.NO_WORKFLOW, text="workflow '/shop/refill' does not exist"
@@ -46,7 +43,7 @@ REFUSALS = refusals_of(
     Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
     {
         HTTPStatus.UNAUTHORIZED: (
-            "No session, or one that nobody knows, or whose access key was removed.",
+            "The session is missing or unknown, or its access key was removed.",
             SecurityError(HTTPStatus.UNAUTHORIZED, _UNKNOWN),
         ),
         HTTPStatus.FORBIDDEN: (
@@ -54,11 +51,11 @@ REFUSALS = refusals_of(
             SecurityError(HTTPStatus.FORBIDDEN, "Access denied", account="viewer", call="./orders/cancel"),
         ),
         BULK_ERROR: (
-            "Some items were refused, each with why; the others were taken.",
+            "Some items were refused, each with a reason; the others were accepted.",
             ItemsError([_NO_WORKFLOW]),
         ),
         INVALID_REQUEST: (
-            "What was sent is wrong, or there is no such thing. Nothing is changed.",
+            "The request is invalid, or the object does not exist. Nothing is changed.",
             JocError(Code.NOT_FOUND, "No orders found."),
         ),
         LOGIN_TIMEOUT: (
@@ -67,17 +64,17 @@ REFUSALS = refusals_of(
         ),
     },
 )
-"""The answers to errors, by their statuses."""
+"""The answers to errors by status."""
 
 
 def document() -> Json:
-    """The whole document."""
-    token = {"type": "apiKey", "description": "The token that a login answers with."}
+    """Return the document."""
+    token = {"type": "apiKey", "description": "The token of a login."}
     document = document_of(
         Reference(
             dialect=ORDERS,
             about=_ABOUT,
-            shapes=SHAPES,
+            answers=answers,
             examples=json.loads(EXAMPLES_FILE.read_text(encoding="utf-8")),
             refusals=REFUSALS,
             statuses_of=statuses_of,
@@ -91,8 +88,8 @@ def document() -> Json:
                 },
             },
             security=[{"session": []}, {"sessionInQuery": []}],
-            shown="a session",
-            idempotency_key="An addition: names the request, so that sending it again adds nothing twice.",
+            credential="session",
+            idempotency_key="An extension: identifies the request, so that sending it again adds no order twice.",
             headers_of=_headers_of,
         )
     )
@@ -102,7 +99,7 @@ def document() -> Json:
 
 
 def statuses_of(route: Route) -> tuple[int, ...]:
-    """Return what a route may be refused with."""
+    """Return the statuses of a route's errors."""
     always = (HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR)
     if route.name == "log_in":
         return always
@@ -115,7 +112,7 @@ def statuses_of(route: Route) -> tuple[int, ...]:
 def _headers_of(route: Route) -> Json:
     if route.name == "log_in":
         return {TOKEN_HEADER: {"schema": TEXT}}
-    if route.answer == "Ok":
-        text = "Names the bulk operation that carries the command on."
+    if route.answer is answers.OkShape:
+        text = "The bulk operation that carries out the command."
         return {OPERATION_HEADER: {"description": text, "schema": TEXT}}
     return {}

@@ -1,29 +1,28 @@
-"""The OpenAPI 3.1 document of the process dialect, made from its routes.
-
-It takes time and is made at build time or by tests, never for a request. Source: contracts/process.md.
-"""
+"""The OpenAPI 3.1 document of the process dialect. Source: contracts/process.md."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from shared.api.http.errors import Occurrence
 from shared.api.http.route import Route
+from shared.api.process import answers
+from shared.api.process.answers import OUTPUT, SAVED, Seen
 from shared.api.process.dialect import PROCESS
 from shared.api.process.errors import FORBIDDEN, not_found
-from shared.api.process.render import ENDED, OUTPUT, SAVED, Seen
+from shared.api.process.render import ENDED
 from shared.api.process.routes import ROUTES
 from shared.api.process.schemas import MAX_NAME_CHARACTERS, MAX_WORKER_CHARACTERS
 from shared.api.reference.document import Reference, document_of, refusals_of
-from shared.api.reference.openapi import TEXT, Json, object_of
+from shared.api.reference.schemas import AnswerSchemas, Json
 from shared.application.start import KeyReusedError
 from shared.domain.calendar.cron import MAX_CRON_CHARACTERS
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.strategy.settings import MAX_RETRIES
 
 _ABOUT = (
-    "Starting processes and asking how they stand, as clients of Robusta's connector API do. A process is an"
+    "Start processes and get their status, as clients of Robusta's connector API do. A process is an"
     " instance of the strategy it is named after; its robustaSpid is the instance's sid in every other dialect."
-    " Every request shows an access key as Basic credentials. Unknown fields are refused."
+    " Every request needs an access key as Basic credentials. Unknown fields are refused."
 )
 _PROBLEM = Problem(pointer="/endDate", rule="schedule", message="must not be before startDate")
 REFUSALS = refusals_of(
@@ -31,18 +30,18 @@ REFUSALS = refusals_of(
     Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
     {
         HTTPStatus.BAD_REQUEST: (
-            "What was sent is wrong; every problem in one sentence. Nothing is stored.",
+            "The request is invalid; every problem is in one sentence. Nothing is stored.",
             InvalidInputError((_PROBLEM,)),
         ),
         HTTPStatus.FORBIDDEN: ("The key's role does not allow it.", FORBIDDEN),
-        HTTPStatus.NOT_FOUND: ("There is none, or it belongs to another account.", not_found()),
+        HTTPStatus.NOT_FOUND: ("It does not exist, or belongs to another account.", not_found()),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
             "The Idempotency-Key was used with another request; nothing was started.",
             KeyReusedError(),
         ),
     },
 )
-"""The answers to errors, by their statuses."""
+"""The answers to errors by status."""
 _OF_BODIES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -69,75 +68,66 @@ _FLAG: Json = {
 }
 _DATE: Json = {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"}
 
-SHAPES: Json = {
+INPUTS: Json = {
     "StartProcess": {
         "type": "object",
-        "description": "Which process is to run, with what, and when.",
+        "description": "The process to run, its values, and its schedule.",
         "properties": {
             "name": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": MAX_NAME_CHARACTERS,
-                "description": "Of the strategy, or its folder and name (`/billing/dunning`).",
+                "description": "The name of the strategy, or its folder and name (`/billing/dunning`).",
             },
             "values": {
                 "type": ["object", "null"],
                 "additionalProperties": {"type": ["string", "number", "boolean"]},
-                "description": "Attributes of the instance. Of two of a name the last one counts.",
+                "description": "Attributes of the instance. If a name repeats, the last value counts.",
             },
             "worker": {
                 "type": ["string", "null"],
                 "minLength": 1,
                 "maxLength": MAX_WORKER_CHARACTERS,
-                "description": "Who is to do it; expressions read it as `event.worker`.",
+                "description": "The worker; expressions read it as `event.worker`.",
             },
-            "runOnce": _FLAG | {"description": "One run. Y, N or a boolean."},
-            "runImmediately": _FLAG | {"description": "A run now. Y, N or a boolean."},
-            "run immediately": _FLAG | {"description": "The same as `runImmediately`, in its place."},
+            "runOnce": _FLAG | {"description": "Whether to run once. Y, N or a boolean."},
+            "runImmediately": _FLAG | {"description": "Whether to run now. Y, N or a boolean."},
+            "run immediately": _FLAG | {"description": "Another spelling of `runImmediately`."},
             "quartzDef": {
                 "type": ["string", "null"],
                 "maxLength": MAX_CRON_CHARACTERS,
-                "description": "Quartz expression of 6 or 7 fields: when it runs.",
+                "description": "The schedule: a Quartz expression of 6 or 7 fields.",
             },
-            "startDate": _DATE | {"description": "From when on; local, `yyyy-MM-dd HH:mm:ss`."},
-            "endDate": _DATE | {"description": "Until when; that instant included."},
+            "startDate": _DATE | {"description": "The beginning, in local time: `yyyy-MM-dd HH:mm:ss`."},
+            "endDate": _DATE | {"description": "The end, which is included."},
             "retryCount": {
                 "anyOf": [
                     {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES},
                     {"type": "string", "pattern": "^[0-9]{1,9}$"},
                     {"type": "null"},
                 ],
-                "description": f"How often a failed attempt of a run is tried again, 0 to {MAX_RETRIES}.",
+                "description": f"The maximum number of retries of a failed run, 0 to {MAX_RETRIES}.",
             },
             "timezone": {
                 "type": ["string", "null"],
-                "description": "IANA zone of the dates and the expression; else the strategy's, else the deployment's.",
+                "description": "IANA zone of dates and expression; by default the strategy's, or the deployment's.",
             },
         },
         "required": ["name"],
         "additionalProperties": False,
     },
-    "Started": object_of({"robustaSpid": TEXT, "message": {"const": SAVED}}),
-    "Status": {
-        "type": "object",
-        "description": f"With SUCCEEDED, a member `{OUTPUT}<name>` for each output of the last run.",
-        "properties": {"status": {"enum": [seen.value for seen in Seen]}, "message": TEXT},
-        "patternProperties": {f"^{OUTPUT}": {}},
-        "required": ["status", "message"],
-        "additionalProperties": False,
-    },
-    "Error": object_of({"message": TEXT}, errorId=TEXT),
 }
 EXAMPLES: Json = {"StartProcess": STARTS, "Started": STARTED, "Status": STATUS}
 
 
 def document() -> Json:
-    """The whole document."""
+    """Return the document."""
     return document_of(
         Reference(
             dialect=PROCESS,
             about=_ABOUT,
-            shapes=SHAPES,
+            answers=answers,
+            inputs=INPUTS,
             examples={route.name: _example(route) for route in ROUTES},
             refusals=REFUSALS,
             statuses_of=errors_of,
@@ -148,15 +138,15 @@ def document() -> Json:
                     "description": "An access key: its id as the user, its secret as the password.",
                 }
             },
-            idempotency_key="An addition: names the request, so that sending it again starts nothing new.",
+            idempotency_key="An extension: identifies the request, so that sending it again starts no other process.",
         )
     )
 
 
 def errors_of(route: Route) -> tuple[int, ...]:
-    """Return what a route may be refused with."""
+    """Return the statuses of a route's errors."""
     return tuple(sorted(status for status in REFUSALS if route.body is not None or status not in _OF_BODIES))
 
 
 def _example(route: Route) -> Json:
-    return {"path": STARTED, "body": STARTS, "answer": EXAMPLES[str(route.answer)]}
+    return {"path": STARTED, "body": STARTS, "answer": EXAMPLES[AnswerSchemas(answers).name_of(route.answer)]}

@@ -1,0 +1,519 @@
+"""The answers of the core dialect. Source: contracts/core.md sections 1, 2 and 5.
+
+Optional members are left out if they are None (``omit_unset``).
+"""
+
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
+
+from shared.api.http.shapes import ErrorId, Keywords
+from shared.domain.access import Role
+from shared.domain.bulk.operation import BulkStatus, ItemOutcome
+from shared.domain.explain.reasons import Reason
+from shared.domain.instance.event import EventStatus, PausedFor
+from shared.domain.instance.journal import ClosedBy
+from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
+from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.run import Path
+from shared.domain.steps.history import StepOutcome
+from shared.domain.strategy.model import OnResume
+
+T = TypeVar("T")
+
+Date = Annotated[str, Keywords({"pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"})]
+AsSent = Annotated[
+    dict[str, Any], "The settings as they were sent: `Settings`, besides which there may be nulls."
+]
+Attributes = dict[str, str | float | bool]
+Flag = Literal["active", "paused"]
+
+
+class PageOf(TypedDict, Generic[T]):
+    """A page of a list. The last page has no ``nextCursor``."""
+
+    items: list[T]
+    nextCursor: NotRequired[str]
+
+
+class ProblemShape(TypedDict):
+    pointer: str
+    rule: str
+    message: str
+    caret: NotRequired[str | None]
+
+
+class ErrorShape(TypedDict):
+    statusCode: int
+    error: str
+    message: list[str]
+    problems: list[ProblemShape]
+    errorId: NotRequired[ErrorId | None]
+
+
+EmptyShape = TypedDict("EmptyShape", {})
+
+
+class ValidationShape(TypedDict):
+    valid: bool
+    problems: list[ProblemShape]
+
+
+class StrategyShape(TypedDict):
+    sid: str
+    name: str
+    description: str
+    version: int
+    folder: str
+    status: Flag
+    createdAt: Date
+    updatedAt: Date
+
+
+class StrategyWithSettingsShape(StrategyShape):
+    settings: AsSent
+
+
+StrategyPageShape = PageOf[StrategyShape]
+
+
+class ForeseenEvent(TypedDict):
+    date: str
+    task: str
+    status: Annotated[EventStatus, Keywords({"enum": ["PENDING", "ONHOLD"]})]
+    callback: NotRequired[str | None]
+
+
+CycleEvents = TypedDict("CycleEvents", {"leadingUpEvents": list[ForeseenEvent], "mainEvent": ForeseenEvent})
+
+
+class FirstCycleEvents(CycleEvents):
+    onCreateEvents: NotRequired[list[ForeseenEvent]]
+
+
+SimulatedCycle = TypedDict("SimulatedCycle", {"cycle": int, "events": FirstCycleEvents})
+
+
+class SimulationShape(TypedDict):
+    startDate: str
+    simulatedCycles: int
+    timezone: str
+    cycleEvents: list[SimulatedCycle]
+    ended: NotRequired[str | None]
+
+
+class ForecastCycle(CycleEvents):
+    cycle: int
+
+
+ForecastShape = TypedDict("ForecastShape", {"cycles": list[ForecastCycle]})
+
+
+class VersionSummaryShape(TypedDict):
+    sid: str
+    name: str
+    description: str
+    version: int
+    createdAt: Date
+    createdBy: NotRequired[str | None]
+
+
+class VersionShape(VersionSummaryShape):
+    settings: AsSent
+
+
+VersionPageShape = PageOf[VersionSummaryShape]
+NextEvent = TypedDict("NextEvent", {"sid": str, "date": Date})
+
+
+class ScheduleShown(TypedDict):
+    once: bool
+    atOnce: bool
+    onCall: bool
+    goesOn: bool
+    cron: NotRequired[str | None]
+    timezone: NotRequired[str | None]
+    opensAt: NotRequired[Date | None]
+    retryTimes: NotRequired[int | None]
+
+
+class InstanceMembers(TypedDict):
+    sid: str
+    description: str
+    strategyId: str
+    strategyVersion: int
+    status: InstanceStatus
+    cycle: int
+    startDate: Date
+    draining: bool
+    createdAt: Date
+    updatedAt: Date
+    endDate: NotRequired[Date | None]
+    executionDate: NotRequired[Date | None]
+    executionDay: NotRequired[int | None]
+    nextEvent: NotRequired[NextEvent | None]
+    cancelReason: NotRequired[CancelReason | None]
+    note: NotRequired[str | None]
+    stoppedAt: NotRequired[Date | None]
+    stoppedBy: NotRequired[str | None]
+    drainedAt: NotRequired[Date | None]
+    heldBy: NotRequired[BlockedBy | None]
+    createdBy: NotRequired[str | None]
+    outputs: NotRequired[dict[str, Any] | None]
+    schedule: NotRequired[ScheduleShown | None]
+    orderId: NotRequired[str | None]
+    worker: NotRequired[str | None]
+
+
+class InstanceShape(InstanceMembers):
+    attributes: Attributes
+
+
+class InstanceSummaryShape(InstanceMembers):
+    """An instance in a list. A list of all instances of the account leaves out the attributes."""
+
+    attributes: NotRequired[Attributes]
+
+
+InstancePageShape = PageOf[InstanceSummaryShape]
+SealedSettings = TypedDict("SealedSettings", {"iv": str, "hash": str, "encryptedText": str})
+
+
+class PausedStrategy(StrategyWithSettingsShape):
+    encryptedSettings: SealedSettings
+
+
+class PausedShape(InstanceShape):
+    strategy: PausedStrategy
+
+
+OverdueEvent = TypedDict("OverdueEvent", {"cycle": int, "task": str, "date": Date})
+CycleRange = TypedDict("CycleRange", {"first": int, "last": int})
+
+
+class ResumedShape(InstanceShape):
+    overdueEvents: list[OverdueEvent]
+    skippedCycles: NotRequired[CycleRange | None]
+
+
+StepErrorShown = TypedDict("StepErrorShown", {"message": str, "status": NotRequired[int | None]})
+
+
+class StepErrorWithData(StepErrorShown):
+    data: NotRequired[Any]
+
+
+class StepResult(TypedDict):
+    step: str
+    success: bool
+    fromCache: bool
+    attempt: int
+    run: int
+    response: NotRequired[Any]
+    cached: NotRequired[Any]
+    error: NotRequired[StepErrorWithData | None]
+    callKey: NotRequired[str | None]
+    repeated: NotRequired[bool | None]
+    unanswered: NotRequired[bool | None]
+    startedAt: NotRequired[Date | None]
+    finishedAt: NotRequired[Date | None]
+
+
+TaskStatus = TypedDict("TaskStatus", {"lastStep": str | None, "taskResults": list[StepResult]})
+
+
+class EventMembers(TypedDict):
+    sid: str
+    instanceSid: str
+    strategySid: str
+    status: EventStatus
+    main: bool
+    afterCancellation: bool
+    task: str
+    date: Date
+    createdCycle: int
+    attempt: int
+    run: int
+    createdAt: Date
+    updatedAt: Date
+    pausedFor: NotRequired[PausedFor | None]
+    correlationId: NotRequired[str | None]
+    answerBy: NotRequired[Date | None]
+    outputs: NotRequired[dict[str, Any] | None]
+    data: NotRequired[dict[str, str] | None]
+    scheduledAt: NotRequired[Date | None]
+    executedAt: NotRequired[Date | None]
+    finishedAt: NotRequired[Date | None]
+    scheduleDelta: NotRequired[int | None]
+    executionDelta: NotRequired[int | None]
+    finishDelta: NotRequired[int | None]
+    executionTime: NotRequired[int | None]
+    jobId: NotRequired[str | None]
+    lastError: NotRequired[str | None]
+    problem: NotRequired[str | None]
+
+
+class EventShape(EventMembers):
+    why: NotRequired[str | None]
+    inDoubt: NotRequired[bool | None]
+    taskStatus: TaskStatus
+
+
+EventsShape = list[EventShape]
+WrappedEventShape = TypedDict("WrappedEventShape", {"event": EventShape})
+
+
+class FirstEvents(TypedDict):
+    onCreateEvents: list[EventShape]
+    leadingUpEvents: list[EventShape]
+    mainEvent: NotRequired[EventShape]
+
+
+CreatedShape = TypedDict("CreatedShape", {"executionInstance": InstanceShape, "createdEvents": FirstEvents})
+LastEvents = TypedDict("LastEvents", {"onCancelEvents": list[EventShape]})
+
+
+class TasksCanceledShape(TypedDict):
+    executionInstance: InstanceShape
+    numCanceledEvents: int
+
+
+class CanceledShape(TasksCanceledShape):
+    createdEvents: LastEvents
+
+
+CanceledEvent = TypedDict("CanceledEvent", {"sid": str, "task": str, "date": Date})
+PlannedDateShown = TypedDict("PlannedDateShown", {"cycle": int, "task": str, "main": bool, "date": Date})
+
+
+class MovedDate(PlannedDateShown):
+    before: Date
+
+
+class DateChanges(TypedDict):
+    appear: list[PlannedDateShown]
+    vanish: list[PlannedDateShown]
+    move: list[MovedDate]
+
+
+Versions = TypedDict("Versions", {"from": int, "to": int})
+
+
+class MigrationChanges(Versions):
+    canceledEvents: list[CanceledEvent]
+    dates: DateChanges
+
+
+class MigrationShape(MigrationChanges):
+    executionInstance: InstanceShape
+    dryRun: bool
+
+
+class RequestDigest(TypedDict):
+    digest: str
+    action: NotRequired[str]
+    method: NotRequired[str]
+    host: NotRequired[str]
+
+
+class PastStep(TypedDict):
+    step: str
+    path: Path
+    run: int
+    attempt: int
+    outcome: StepOutcome
+    fromCache: bool
+    inDoubt: NotRequired[bool | None]
+    callKey: NotRequired[str | None]
+    repeated: NotRequired[bool | None]
+    request: NotRequired[RequestDigest | None]
+    status: NotRequired[int | None]
+    error: NotRequired[StepErrorShown | None]
+    notes: NotRequired[list[str] | None]
+    startedAt: NotRequired[Date | None]
+    finishedAt: NotRequired[Date | None]
+    duration: NotRequired[int | None]
+
+
+class Skipped(TypedDict):
+    skippedCycles: NotRequired[CycleRange | None]
+    skippedUntil: NotRequired[Date | None]
+
+
+class Closing(Skipped):
+    closedBy: NotRequired[ClosedBy]
+    by: NotRequired[str | None]
+    why: NotRequired[str | None]
+    reason: NotRequired[str | None]
+    inDoubt: NotRequired[bool | None]
+
+
+class PastEventShape(EventMembers, Closing):
+    steps: list[PastStep]
+    worker: NotRequired[str | None]
+
+
+HistoryPageShape = PageOf[PastEventShape]
+
+
+class Evidence(TypedDict):
+    reason: Reason
+    since: NotRequired[Date | None]
+    until: NotRequired[Date | None]
+    by: NotRequired[str | None]
+    why: NotRequired[str | None]
+
+
+class PlannedEvent(TypedDict):
+    task: str
+    main: bool
+    cycle: int
+    date: Date
+    status: EventStatus
+    sid: NotRequired[str | None]
+
+
+class ExplainedEvent(PlannedEvent, Evidence, Skipped):
+    attempt: NotRequired[int | None]
+    executedAt: NotRequired[Date | None]
+    finishedAt: NotRequired[Date | None]
+
+
+class StatusThen(TypedDict):
+    status: NotRequired[InstanceStatus | None]
+    since: NotRequired[Date | None]
+    by: NotRequired[str | None]
+    why: NotRequired[str | None]
+
+
+class ExplanationShape(Evidence):
+    at: Date
+    events: list[ExplainedEvent]
+    instance: NotRequired[StatusThen | None]
+    before: NotRequired[PlannedEvent | None]
+    after: NotRequired[PlannedEvent | None]
+
+
+QueueShape = TypedDict("QueueShape", {"status": Flag})
+
+
+class KeyShape(TypedDict):
+    keyId: str
+    role: Role
+    description: str
+    createdAt: Date
+    createdBy: NotRequired[str | None]
+
+
+class NewKeyShape(KeyShape):
+    token: str
+
+
+KeyPageShape = PageOf[KeyShape]
+
+
+class PhaseFilter(TypedDict):
+    phases: NotRequired[list[Phase] | None]
+    plannedFrom: NotRequired[Date | None]
+    plannedUntil: NotRequired[Date | None]
+    atRest: NotRequired[bool | None]
+
+
+class SelectionPart(TypedDict):
+    numIds: NotRequired[int]
+    strategySid: NotRequired[str]
+    version: NotRequired[int | None]
+    folder: NotRequired[str]
+    flat: NotRequired[bool | None]
+    statuses: NotRequired[list[InstanceStatus]]
+    createdFrom: NotRequired[Date | None]
+    createdTo: NotRequired[Date | None]
+    filter: NotRequired[PhaseFilter | None]
+
+
+class SelectionShown(SelectionPart):
+    anyOf: NotRequired[list[SelectionPart] | None]
+
+
+class CommandShown(TypedDict):
+    name: Annotated[
+        str, Keywords({"enum": ["pause", "resume", "cancel", "cancel-tasks", "migrate", "execute"]})
+    ]
+    onResume: NotRequired[OnResume | None]
+    version: NotRequired[int]
+    tasks: NotRequired[list[str]]
+    kill: NotRequired[bool | None]
+    unlessBegun: NotRequired[bool | None]
+    waiting: NotRequired[Waiting]
+
+
+class CountsShown(TypedDict):
+    matched: int
+    done: int
+    changed: int
+    alreadyThere: int
+    refused: int
+    unknown: int
+    failed: int
+
+
+ResultShown = TypedDict("ResultShown", {"sid": str, "outcome": ItemOutcome, "why": NotRequired[str | None]})
+
+
+class ActorNotes(TypedDict):
+    minutesSpent: NotRequired[int | None]
+    ticket: NotRequired[str | None]
+    options: NotRequired[list[str] | None]
+
+
+class BulkOperationShape(ActorNotes):
+    sid: str
+    status: BulkStatus
+    selection: SelectionShown
+    command: CommandShown
+    createdAt: Date
+    createdBy: str
+    updatedAt: Date
+    cursor: str
+    counts: CountsShown
+    itemProblems: list[ResultShown]
+    itemProblemsLeftOut: int
+    comment: NotRequired[str | None]
+    finishedAt: NotRequired[Date | None]
+    results: NotRequired[list[ResultShown] | None]
+
+
+DryRunShape = TypedDict("DryRunShape", {"count": int, "countIsExact": bool, "sample": list[ResultShown]})
+BulkAnswerShape = BulkOperationShape | DryRunShape
+BulkOperationPageShape = PageOf[BulkOperationShape]
+
+StateBefore = TypedDict("StateBefore", {"from": NotRequired[str | None]})
+
+
+class AuditEntryShape(ActorNotes, StateBefore):
+    at: Date
+    by: str
+    command: str
+    target: str
+    event: NotRequired[str | None]
+    to: NotRequired[str | None]
+    reason: NotRequired[str | None]
+    operation: NotRequired[str | None]
+
+
+AuditPageShape = PageOf[AuditEntryShape]
+
+
+class Application(TypedDict):
+    name: str
+    version: str
+    build: str
+    status: str
+    uptime: int
+
+
+Configuration = TypedDict("Configuration", {"environment": str})
+
+
+class AppShape(TypedDict):
+    application: Application
+    configuration: Configuration
+    last_updated: Date
