@@ -1,7 +1,7 @@
 """Measures CPU time side by side and compares the ratios with their budgets: ``python -m dev.bench``.
 
 Times differ between machines and from minute to minute. So the compared programs take turns in one run, and the
-median of each counts. Source: design section 12; docs/decisions/0027.
+median of each counts. Source: docs/design.md section 12; docs/decisions/0027.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Encryption of settings at rest, and hashes of secrets.
 
 AES-256-GCM, with one key for each version of a strategy, generated and wrapped by KMS, or with one local key if there
-is no KMS. Source: design section 9.
+is no KMS. Source: docs/design.md section 9.
 """
 
 import hashlib

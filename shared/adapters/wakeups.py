@@ -1,7 +1,7 @@
 """Wakeups through EventBridge Scheduler and Lambda.
 
 They are best effort: a failure of either service is reported and not raised, because the due index brings the sweeper
-in any case. Source: shared/application/ports.py (Wakeups); design section 3, item 1.
+in any case. Source: shared/application/ports.py (Wakeups); docs/design.md section 3.1.
 """
 
 import json

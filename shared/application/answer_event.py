@@ -1,6 +1,6 @@
 """Receive the answer to an asynchronous call: store its body first, then have the event take it once.
 
-Source: contracts/core.md section 3.7; design section 3, item 11.
+Source: docs/contracts/core.md section 3.7; docs/design.md section 3.11.
 """
 
 from dataclasses import dataclass

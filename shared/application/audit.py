@@ -1,4 +1,4 @@
-"""Read the audit trail, latest entries first. Source: design section 8; contracts/core.md section 5."""
+"""Read the audit trail, latest entries first. Source: docs/design.md section 8; docs/contracts/core.md section 5."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

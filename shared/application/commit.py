@@ -1,6 +1,6 @@
 """Commit a decision, then schedule the wakeup. Every decision takes effect here.
 
-Source: design section 2 and section 3, items 1 and 6.
+Source: docs/design.md sections 2, 3.1 and 3.6.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Commands of operators: decide, store with an audit entry, wake a runner. Source: design section 8."""
+"""Commands of operators: decide, store with an audit entry, wake a runner. Source: docs/design.md section 8."""
 
 from shared.application.commit import execute
 from shared.application.ports import Ports

@@ -1,7 +1,7 @@
 """Collect the facts that answer a question about an instance and an instant.
 
 Reads are by key and limited, however long the history is: a few records to find the position, and those around it.
-Source: contracts/core.md section 5; docs/decisions/0021.
+Source: docs/contracts/core.md section 5; docs/decisions/0021.
 """
 
 from datetime import datetime, timedelta

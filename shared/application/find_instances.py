@@ -1,4 +1,7 @@
-"""Find instances of a strategy by version, status and date, youngest first. Source: contracts/automation.md A.1."""
+"""Find instances of a strategy by version, status and date, youngest first.
+
+Source: docs/contracts/automation.md A.1.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Flags that block due events of any number of instances: the queue of an account, or a strategy.
 
-Source: contracts/core.md, Q1 to Q3 and section 5; design section 3, item 3.
+Source: docs/contracts/core.md, Q1 to Q3 and section 5; docs/design.md section 3.3.
 """
 
 from dataclasses import replace

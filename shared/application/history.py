@@ -1,4 +1,4 @@
-"""Read pages of an instance's history, newest event first. Source: contracts/core.md section 5."""
+"""Read pages of an instance's history, newest event first. Source: docs/contracts/core.md section 5."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Access keys. Source: design section 9; contracts/core.md section 5."""
+"""Access keys. Source: docs/design.md section 9; docs/contracts/core.md section 5."""
 
 from shared.application.ports import Ports, SecretHasher
 from shared.domain.access import AccessKey, Role

@@ -1,4 +1,4 @@
-"""List pages of instances, youngest first. Source: contracts/core.md section 4, row 23."""
+"""List pages of instances, youngest first. Source: docs/contracts/core.md section 4, row 23."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 """Move one instance to another version of its strategy, or preview its new dates.
 
-Source: design section 7; contracts/core.md section 5.
+Source: docs/design.md section 7; docs/contracts/core.md section 5.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Delete a strategy, or one version of it, and cancel its instances.
 
 The strategy is deleted first, so that nothing new starts under it. Then a bulk operation cancels its instances.
-If this fails in between, it may be repeated as a whole. Source: contracts/automation.md A.5; design section 8.
+If this fails in between, it may be repeated as a whole.
+Source: docs/contracts/automation.md A.5; docs/design.md section 8.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Run a failed event again. Source: contracts/core.md section 5; docs/decisions/0020."""
+"""Run a failed event again. Source: docs/contracts/core.md section 5; docs/decisions/0020."""
 
 from dataclasses import dataclass
 

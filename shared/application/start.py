@@ -1,4 +1,4 @@
-"""Start an instance of a strategy. Source: contracts/core.md section 3.3; design section 8."""
+"""Start an instance of a strategy. Source: docs/contracts/core.md section 3.3; docs/design.md section 8."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

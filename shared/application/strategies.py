@@ -1,4 +1,4 @@
-"""Save, change and delete strategies. Source: contracts/core.md sections 1.1 and 5."""
+"""Save, change and delete strategies. Source: docs/contracts/core.md sections 1.1 and 5."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

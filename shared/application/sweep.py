@@ -1,6 +1,6 @@
 """The sweep: wake a runner for instances whose wakeup was lost.
 
-Source: design section 3, items 2 and 3.
+Source: docs/design.md sections 3.2 and 3.3.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Access keys, sessions and roles. Source: design section 9."""
+"""Access keys, sessions and roles. Source: docs/design.md section 9."""
 
 from dataclasses import dataclass
 from datetime import datetime

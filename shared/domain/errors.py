@@ -19,7 +19,7 @@ class Problem:
     ``pointer`` is the RFC 6901 JSON pointer of the offending value, ``""`` for the whole input. ``rule`` is the stable
     name of the broken rule (``required``, ``unknown-field``). ``message`` is one sentence. ``caret`` is, for
     expressions, the source line with a caret below the position.
-    Source: contracts/core.md section 1.3.
+    Source: docs/contracts/core.md section 1.3.
     """
 
     pointer: str

@@ -1,6 +1,6 @@
 """Host functions for weekdays, times of day, texts and ids, with the names of 8x8's script helpers.
 
-Source: docs/expressions.md; contracts/automation.md A.2.
+Source: docs/expressions.md; docs/contracts/automation.md A.2.
 """
 
 import re

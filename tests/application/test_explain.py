@@ -1,6 +1,6 @@
 """Collecting the facts of an explanation within bounds.
 
-Source: contracts/core.md section 5; docs/decisions/0021.
+Source: docs/contracts/core.md section 5; docs/decisions/0021.
 """
 
 from dataclasses import dataclass, field

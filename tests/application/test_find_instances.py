@@ -1,4 +1,4 @@
-"""Finding instances of a strategy, youngest first. Source: contracts/automation.md A.1."""
+"""Finding instances of a strategy, youngest first. Source: docs/contracts/automation.md A.1."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Simulation, forecast and run have the same dates. Source: design section 4."""
+"""Simulation, forecast and run have the same dates. Source: docs/design.md section 4."""
 
 import random
 from dataclasses import replace

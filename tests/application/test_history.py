@@ -1,4 +1,4 @@
-"""Pages of an instance's history. Source: contracts/core.md section 5 and section 4, row 23."""
+"""Pages of an instance's history. Source: docs/contracts/core.md section 5 and section 4, row 23."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

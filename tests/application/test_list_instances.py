@@ -1,4 +1,4 @@
-"""Pages of instances that are filtered by status. Source: contracts/core.md section 4, row 23."""
+"""Pages of instances that are filtered by status. Source: docs/contracts/core.md section 4, row 23."""
 
 from collections.abc import Sequence
 from dataclasses import replace

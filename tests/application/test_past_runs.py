@@ -1,4 +1,4 @@
-"""The finished runs of an account. Source: contracts/orders.md B.1, history."""
+"""The finished runs of an account. Source: docs/contracts/orders.md B.1, history."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Repeated requests, changes of strategies during lost races, and lost replies. Source: design section 8."""
+"""Repeated requests, changes of strategies during lost races, and lost replies. Source: docs/design.md section 8."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Deleting strategies and versions with their instances. Source: contracts/automation.md A.5."""
+"""Deleting strategies and versions with their instances. Source: docs/contracts/automation.md A.5."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Sessions. Source: design section 9."""
+"""Sessions. Source: docs/design.md section 9."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""One instance, commanded and seen in all four dialects, wherever it was made. Source: contracts/mapping.md."""
+"""One instance, commanded and seen in all four dialects, wherever it was made. Source: docs/contracts/mapping.md."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -145,7 +145,7 @@ class TestMadeInProcess:
         assert everybody.process("GET", f"/status/{sid}")["message"] == "Process cancelled"
 
 
-# contracts/mapping.md D.3, by the rows of tests/domain/instance/test_phase.py: 8x8, JOC (with its reason), Robusta.
+# docs/contracts/mapping.md D.3, by the rows of tests/domain/instance/test_phase.py: 8x8, JOC (with reason), Robusta.
 # Where D.3 has "WAITING or last outcome", none has come yet.
 CELLS: dict[str, tuple[str, str, str]] = {
     "without events": ("Runnable", "PENDING", "WAITING"),

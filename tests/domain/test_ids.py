@@ -1,4 +1,4 @@
-"""Ids contain their owners. Source: design sections 2 and 3."""
+"""Ids contain their owners. Source: docs/design.md sections 2 and 3."""
 
 import pytest
 

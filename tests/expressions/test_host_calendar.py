@@ -1,4 +1,4 @@
-"""The host functions of 8x8's scripts, called as users call them. Source: contracts/automation.md A.2."""
+"""The host functions of 8x8's scripts, called as users call them. Source: docs/contracts/automation.md A.2."""
 
 from zoneinfo import ZoneInfo
 

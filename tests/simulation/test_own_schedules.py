@@ -1,6 +1,6 @@
 """A schedule of an instance's own under crashes: three Fridays, one of them in vain, then the window closes.
 
-Source: contracts/process.md C.5 and C.7; docs/decisions/0024.
+Source: docs/contracts/process.md C.5 and C.7; docs/decisions/0024.
 """
 
 import random

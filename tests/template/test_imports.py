@@ -1,4 +1,4 @@
-"""The modules of an artifact: each is imported by the handler of some function. Source: ADR 11."""
+"""The modules of an artifact: each is imported by the handler of some function. Source: docs/decisions/0011."""
 
 from pathlib import Path
 

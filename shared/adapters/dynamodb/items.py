@@ -1,6 +1,6 @@
 """The items of the tables: keys, attributes for indexes, and one document with the rest.
 
-Source: design section 2.
+Source: docs/design.md section 2.
 """
 
 from collections.abc import Mapping

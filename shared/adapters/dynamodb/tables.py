@@ -1,6 +1,6 @@
 """The tables: their names, and the keys of every kind of item.
 
-Every item has ``accountId`` and ``schema``. Source: design section 2.
+Every item has ``accountId`` and ``schema``. Source: docs/design.md section 2.
 """
 
 from dataclasses import dataclass, fields

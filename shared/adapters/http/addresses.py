@@ -1,6 +1,6 @@
 """The addresses that calls may go to: the public internet, and the networks that the deployer allows.
 
-Source: design section 9; the IANA special-purpose address registries.
+Source: docs/design.md section 9; the IANA special-purpose address registries.
 """
 
 from dataclasses import dataclass

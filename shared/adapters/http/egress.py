@@ -2,7 +2,7 @@
 
 A name is resolved once, each of its addresses is checked, and the connection goes to exactly that address. A name
 that resolves differently the second time (DNS rebinding) therefore leads nowhere else.
-Source: design section 9.
+Source: docs/design.md section 9.
 """
 
 import math

@@ -1,6 +1,6 @@
 """One HTTP request and its outcome.
 
-Source: design sections 3.7 and 9; docs/service-calls.md.
+Source: docs/design.md sections 3.7 and 9; docs/service-calls.md.
 """
 
 import codecs

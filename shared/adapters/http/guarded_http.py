@@ -1,7 +1,7 @@
 """HTTP connections to permitted addresses only, with deadlines, and without any automatic repeat.
 
 ``Egress`` makes the connections; Host header, SNI and certificate use the name as usual.
-Source: design sections 3.7 and 9.
+Source: docs/design.md sections 3.7 and 9.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Calls services over HTTP.
 
-Source: shared/application/ports.py (ServiceCaller); contracts/core.md sections 2.2 and 4 (12, 13);
+Source: shared/application/ports.py (ServiceCaller); docs/contracts/core.md sections 2.2 and 4 (12, 13);
 docs/service-calls.md.
 """
 

@@ -1,6 +1,6 @@
 """Tokens for calls: fetched when needed, cached while they are valid, one fetch at a time.
 
-Source: contracts/core.md sections 2.2 and 4 (12).
+Source: docs/contracts/core.md sections 2.2 and 4 (12).
 """
 
 import hashlib

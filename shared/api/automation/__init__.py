@@ -1,1 +1,1 @@
-"""The automation dialect: the 8x8 Automation API. Source: contracts/automation.md."""
+"""The automation dialect: the 8x8 Automation API. Source: docs/contracts/automation.md."""

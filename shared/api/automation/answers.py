@@ -1,4 +1,4 @@
-"""The answers of the automation dialect. Source: contracts/automation.md A.1 to A.4."""
+"""The answers of the automation dialect. Source: docs/contracts/automation.md A.1 to A.4."""
 
 from enum import IntEnum
 from typing import Annotated, Any, NotRequired, TypedDict

@@ -1,4 +1,4 @@
-"""Operations on workflow definitions. Source: contracts/automation.md, A.1 rows 1 to 5."""
+"""Operations on workflow definitions. Source: docs/contracts/automation.md, A.1 rows 1 to 5."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus

@@ -1,6 +1,6 @@
 """Workflow definitions: read, check, and translate into settings of a strategy.
 
-Source: contracts/automation.md A.2 and A.4.
+Source: docs/contracts/automation.md A.2 and A.4.
 """
 
 import re

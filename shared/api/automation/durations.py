@@ -1,6 +1,6 @@
 """The durations of Wait and WaitForReply: ``d.HH:mm:ss``, ``HH:mm:ss``, or a whole number of days.
 
-Source: contracts/automation.md A.2.
+Source: docs/contracts/automation.md A.2.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The errors of the automation dialect. Source: contracts/automation.md A.4 and A.7."""
+"""The errors of the automation dialect. Source: docs/contracts/automation.md A.4 and A.7."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -134,4 +134,4 @@ ERRORS = ErrorTable(
 REFUSALS: Mapping[RefusalRule, tuple[HTTPStatus, Code]] = dict.fromkeys(
     RefusalRule, (HTTPStatus.BAD_REQUEST, Code.INVALID_PARAMETER)
 )
-"""Status and code of a refused command. The vendor has the same for all. Source: contracts/automation.md A.4."""
+"""Status and code of a refused command. The vendor has the same for all. Source: docs/contracts/automation.md A.4."""

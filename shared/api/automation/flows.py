@@ -2,7 +2,7 @@
 
 Each step becomes one step of the engine with the same name, so that its history reads like the definition.
 The result is settings, which the engine checks like all others.
-Source: contracts/automation.md A.2; contracts/mapping.md D.5; docs/decisions/0025.
+Source: docs/contracts/automation.md A.2; docs/contracts/mapping.md D.5; docs/decisions/0025.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Operations that describe scripts. Source: contracts/automation.md, A.1 rows 12 and 13."""
+"""Operations that describe scripts. Source: docs/contracts/automation.md, A.1 rows 12 and 13."""
 
 from shared.api.automation.answers import FunctionsShape, Parameter, TimezonesShape
 from shared.api.automation.schemas import TimezonesQuery

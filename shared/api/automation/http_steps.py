@@ -3,7 +3,7 @@
 Services of the engine have fixed origins, so scheme and host of a URL must be literal. A part of the path with a
 script becomes a named part, which the engine fills percent-encoded. So no value can lead a call to another path or
 host.
-Source: contracts/automation.md A.2; docs/decisions/0025.
+Source: docs/contracts/automation.md A.2; docs/decisions/0025.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The executions of a workflow's steps, and its errors. Source: contracts/automation.md A.2 and A.3."""
+"""The executions of a workflow's steps, and its errors. Source: docs/contracts/automation.md A.2 and A.3."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The answers about workflows and definitions. Source: contracts/automation.md A.2 and A.3."""
+"""The answers about workflows and definitions. Source: docs/contracts/automation.md A.2 and A.3."""
 
 import json
 import re

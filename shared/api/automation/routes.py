@@ -1,7 +1,7 @@
 """The routes of the automation dialect: one row for each operation.
 
 The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
-Source: contracts/automation.md A.1.
+Source: docs/contracts/automation.md A.1.
 """
 
 from functools import partial

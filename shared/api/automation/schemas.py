@@ -1,6 +1,6 @@
 """The queries of the automation dialect. Unknown parameters are ignored, as the vendor does.
 
-Source: contracts/automation.md A.1.
+Source: docs/contracts/automation.md A.1.
 """
 
 from datetime import UTC, datetime

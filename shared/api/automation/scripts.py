@@ -3,7 +3,7 @@
 A script is CEL over ``data`` (the instance's attributes) and ``step`` (the result of its step), with ``===`` and
 ``!==`` for ``==`` and ``!=``. It is checked as it was written, so that carets point to the right place, and then
 translated token by token. A missing member of ``data`` is null, as in JavaScript; deeper ones are errors, as in CEL.
-Source: contracts/automation.md A.2; docs/decisions/0025.
+Source: docs/contracts/automation.md A.2; docs/decisions/0025.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The statuses and commands of workflows as 8x8 names them.
 
-Source: contracts/automation.md A.3 and A.7; contracts/mapping.md D.2 and D.3.
+Source: docs/contracts/automation.md A.3 and A.7; docs/contracts/mapping.md D.2 and D.3.
 """
 
 from collections.abc import Mapping

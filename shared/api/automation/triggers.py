@@ -1,4 +1,4 @@
-"""The HTTP trigger of workflows. Source: contracts/automation.md, A.1 row 11 and A.5."""
+"""The HTTP trigger of workflows. Source: docs/contracts/automation.md, A.1 row 11 and A.5."""
 
 from dataclasses import replace
 

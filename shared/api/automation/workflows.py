@@ -1,4 +1,4 @@
-"""Operations on workflows. Source: contracts/automation.md, A.1 rows 6 to 10."""
+"""Operations on workflows. Source: docs/contracts/automation.md, A.1 rows 6 to 10."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

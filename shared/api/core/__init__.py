@@ -1,1 +1,1 @@
-"""The core dialect, the engine's own API. Source: contracts/core.md."""
+"""The core dialect, the engine's own API. Source: docs/contracts/core.md."""

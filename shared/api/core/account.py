@@ -1,6 +1,6 @@
 """Operations on an account: its queue, its access keys, its audit trail, and the service itself.
 
-Source: contracts/core.md, Q1 to Q3, A1 and section 5.
+Source: docs/contracts/core.md, Q1 to Q3, A1 and section 5.
 """
 
 from datetime import UTC, datetime, timedelta

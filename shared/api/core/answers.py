@@ -1,4 +1,4 @@
-"""The answers of the core dialect. Source: contracts/core.md sections 1, 2 and 5.
+"""The answers of the core dialect. Source: docs/contracts/core.md sections 1, 2 and 5.
 
 Optional members are left out if they are None (``omit_unset``).
 """

@@ -1,7 +1,7 @@
 """Find the object that a request names, and check that the caller may use it.
 
 It must exist, belong to the caller's account, and the caller must know its Strategy-Secret.
-Source: design section 9; contracts/core.md section 1.3.
+Source: docs/design.md section 9; docs/contracts/core.md section 1.3.
 """
 
 import re

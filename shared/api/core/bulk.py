@@ -1,4 +1,7 @@
-"""Bulk operations: one command to many instances. Source: contracts/core.md section 5; design section 8."""
+"""Bulk operations: one command to many instances.
+
+Source: docs/contracts/core.md section 5; docs/design.md section 8.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Request bodies of bulk operations. Unknown fields are refused. Source: contracts/core.md section 5."""
+"""Request bodies of bulk operations. Unknown fields are refused. Source: docs/contracts/core.md section 5."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""The errors of the core dialect. Source: contracts/core.md section 1.3."""
+"""The errors of the core dialect. Source: docs/contracts/core.md section 1.3."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Operations on events. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on events. Source: docs/contracts/core.md sections 1.1 and 5."""
 
 from shared.api.core.answers import EventShape, WrappedEventShape
 from shared.api.core.authorizer import NamedEvent

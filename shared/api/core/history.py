@@ -1,4 +1,4 @@
-"""Operations on the past: the history of an instance, and explanations. Source: contracts/core.md section 5."""
+"""Operations on the past: the history of an instance, and explanations. Source: docs/contracts/core.md section 5."""
 
 from datetime import UTC, datetime
 

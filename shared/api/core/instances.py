@@ -1,4 +1,4 @@
-"""Operations on instances. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on instances. Source: docs/contracts/core.md sections 1.1 and 5."""
 
 from dataclasses import dataclass
 from http import HTTPStatus

@@ -1,6 +1,6 @@
 """Dates in the format of moment.js, which clients of the vendor's API send, in the strategy's zone.
 
-Source: contracts/core.md section 4, row 24.
+Source: docs/contracts/core.md section 4, row 24.
 """
 
 import re

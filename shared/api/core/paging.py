@@ -1,4 +1,4 @@
-"""The pages of lists: ``{"items": [...], "nextCursor": ...}``. Source: contracts/core.md section 4, row 23."""
+"""The pages of lists: ``{"items": [...], "nextCursor": ...}``. Source: docs/contracts/core.md section 4, row 23."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar

@@ -1,6 +1,6 @@
 """The answers about strategies, instances, events, keys and the audit trail.
 
-Source: contracts/core.md sections 2.1, 2.3 and 2.4.
+Source: docs/contracts/core.md sections 2.1, 2.3 and 2.4.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ def simulation_shape(
 ) -> answers.SimulationShape:
     """Return simulated cycles. ``write`` formats a date as the caller asked for.
 
-    Source: contracts/core.md section 1.1, S4.
+    Source: docs/contracts/core.md section 1.1, S4.
     """
     definition = strategy.definition
     on_create = [

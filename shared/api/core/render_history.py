@@ -1,4 +1,4 @@
-"""The answers about the past: history and explanations. Source: contracts/core.md section 5."""
+"""The answers about the past: history and explanations. Source: docs/contracts/core.md section 5."""
 
 from shared.api.core import answers
 from shared.api.core.render import date_text, error_shape, event_members, milliseconds

@@ -1,7 +1,7 @@
 """The routes of the core dialect: one row for each operation.
 
 The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
-Source: contracts/core.md sections 1.1 and 5.
+Source: docs/contracts/core.md sections 1.1 and 5.
 """
 
 from functools import partial

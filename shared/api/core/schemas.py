@@ -1,4 +1,4 @@
-"""Requests of the core dialect. Unknown fields are refused. Source: contracts/core.md section 1.1."""
+"""Requests of the core dialect. Unknown fields are refused. Source: docs/contracts/core.md section 1.1."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""Operations on strategies. Source: contracts/core.md sections 1.1 and 5."""
+"""Operations on strategies. Source: docs/contracts/core.md sections 1.1 and 5."""
 
 from collections.abc import Sequence
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Authentication by access keys and strategy secrets. Source: design section 9."""
+"""Authentication by access keys and strategy secrets. Source: docs/design.md section 9."""
 
 import base64
 import binascii

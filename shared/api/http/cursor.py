@@ -2,7 +2,7 @@
 
 The signature binds a cursor to its list, the list's filters and the account. Clients cannot invent cursors, and any
 key of the account may use them.
-Source: contracts/core.md section 4, row 23.
+Source: docs/contracts/core.md section 4, row 23.
 """
 
 import binascii

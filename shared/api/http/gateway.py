@@ -2,7 +2,7 @@
 
 It checks the key (401), the role (403), the object that the path names (404), its secret (403), then query, body and
 headers (400), and runs the operation.
-Source: design section 9.
+Source: docs/design.md section 9.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """The pages of a dialect's reference: the OpenAPI document and its HTML form.
 
 They hold no data of any account, so they need no access key. The build puts them beside the handler.
-Source: contracts/core.md section 5.
+Source: docs/contracts/core.md section 5.
 """
 
 from collections.abc import Callable, Mapping

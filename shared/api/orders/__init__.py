@@ -1,1 +1,1 @@
-"""The orders dialect: the JS7 JOC API. Source: contracts/orders.md."""
+"""The orders dialect: the JS7 JOC API. Source: docs/contracts/orders.md."""

@@ -1,4 +1,7 @@
-"""Add orders; each is one run of a workflow. Source: contracts/orders.md B.2 addOrder; contracts/mapping.md D.5."""
+"""Add orders; each is one run of a workflow.
+
+Source: docs/contracts/orders.md B.2 addOrder; docs/contracts/mapping.md D.5.
+"""
 
 import re
 from collections.abc import Iterator

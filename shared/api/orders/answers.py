@@ -1,4 +1,4 @@
-"""The answers of the orders dialect. Source: contracts/orders.md B.2 and B.5.
+"""The answers of the orders dialect. Source: docs/contracts/orders.md B.2 and B.5.
 
 Optional members are left out if they are None (``omit_unset``).
 """

@@ -1,4 +1,4 @@
-"""Select the orders that a request means. Source: contracts/orders.md B.3.
+"""Select the orders that a request means. Source: docs/contracts/orders.md B.3.
 
 Ids take precedence over workflows, and workflows over folders. Without any of them, every order is meant.
 """

@@ -1,4 +1,4 @@
-"""The commands on orders. Source: contracts/orders.md B.3 and B.4; contracts/mapping.md D.2 and D.4.
+"""The commands on orders. Source: docs/contracts/orders.md B.3 and B.4; docs/contracts/mapping.md D.2 and D.4.
 
 All are bulk operations. The request itself commands up to 25 orders. If there are more, or if none of the first ones
 matches and there are more, an operation in the background does. ``ok`` means that the command was accepted.

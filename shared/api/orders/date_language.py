@@ -2,7 +2,7 @@
 
 ``1d`` is the first moment of tomorrow; as an end it is the end of tomorrow. ``-2h`` is two hours ago, to the second,
 for both ends. If the contract's table and its recommendations differ, the recommendations apply.
-Source: contracts/orders.md B.3 "Date language" and B.6.
+Source: docs/contracts/orders.md B.3 "Date language" and B.6.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The errors of the orders dialect: status, code, class of exception. Source: contracts/orders.md B.5."""
+"""The errors of the orders dialect: status, code, class of exception. Source: docs/contracts/orders.md B.5."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

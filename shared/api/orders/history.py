@@ -1,4 +1,4 @@
-"""Runs of orders that have ended. Source: contracts/orders.md B.1 and B.2, ordersFilter and orderHistoryItem."""
+"""Runs of orders that have ended. Source: docs/contracts/orders.md B.1 and B.2, ordersFilter and orderHistoryItem."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Read orders: one, many, or the number in each state. Source: contracts/orders.md B.1 and B.2."""
+"""Read orders: one, many, or the number in each state. Source: docs/contracts/orders.md B.1 and B.2."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

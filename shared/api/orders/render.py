@@ -1,4 +1,4 @@
-"""The answers about orders and their history. Source: contracts/orders.md B.2; contracts/mapping.md D.3."""
+"""The answers about orders and their history. Source: docs/contracts/orders.md B.2; docs/contracts/mapping.md D.3."""
 
 import json
 from collections.abc import Iterable, Iterator

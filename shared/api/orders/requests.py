@@ -1,4 +1,4 @@
-"""Read the bodies of the orders dialect. Source: contracts/orders.md B.2 and B.3."""
+"""Read the bodies of the orders dialect. Source: docs/contracts/orders.md B.2 and B.3."""
 
 from shared.api.http.models import M, read_as, read_json
 from shared.api.http.request import Request

@@ -1,7 +1,7 @@
 """The routes of the orders dialect: one row for each operation. All take POST.
 
 The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
-Source: contracts/orders.md B.1; seeds/002.
+Source: docs/contracts/orders.md B.1; docs/contracts/orders.md.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""Requests of the orders dialect. Source: contracts/orders.md B.2.
+"""Requests of the orders dialect. Source: docs/contracts/orders.md B.2.
 
 They are as lenient as the vendor's server: ``"true"`` is true, ``5`` is ``"5"``, null is a missing field, and unknown
 fields are ignored. Other types are refused.
@@ -123,7 +123,7 @@ class DatedOrders(ModifyOrders):
 
 
 class CancelOrders(DatedOrders):
-    """``/orders/cancel``. Source: seeds/002."""
+    """``/orders/cancel``. Source: docs/contracts/orders.md."""
 
     orderType: Annotated[str, StringConstraints(pattern="^(FreshOnly|FreshOrStarted)$")] = "FreshOrStarted"
 

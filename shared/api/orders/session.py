@@ -1,6 +1,6 @@
 """Login, logout, and the session that every other request needs.
 
-Source: contracts/orders.md, head of the page; design section 9.
+Source: docs/contracts/orders.md, head of the page; docs/design.md section 9.
 """
 
 from shared.api.http.request import Incoming, Request

@@ -1,6 +1,6 @@
 """The states of orders, and the commands that are possible in each.
 
-Source: contracts/mapping.md D.3; contracts/orders.md B.2 and B.4.
+Source: docs/contracts/mapping.md D.3; docs/contracts/orders.md B.2 and B.4.
 """
 
 from collections.abc import Mapping

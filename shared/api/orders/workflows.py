@@ -1,4 +1,7 @@
-"""Workflows are strategies: ``<folder>/<name>``. Source: contracts/mapping.md D.1 and D.5; contracts/orders.md B.6."""
+"""Workflows are strategies: ``<folder>/<name>``.
+
+Source: docs/contracts/mapping.md D.1 and D.5; docs/contracts/orders.md B.6.
+"""
 
 from dataclasses import dataclass, field
 

@@ -1,1 +1,1 @@
-"""The process dialect: Robusta's connector API. Source: contracts/process.md."""
+"""The process dialect: Robusta's connector API. Source: docs/contracts/process.md."""

@@ -1,4 +1,4 @@
-"""The answers of the process dialect. Source: contracts/process.md C.3 and C.4."""
+"""The answers of the process dialect. Source: docs/contracts/process.md C.3 and C.4."""
 
 from enum import StrEnum
 from typing import Annotated, Final, Literal, NotRequired, TypedDict

@@ -1,4 +1,4 @@
-"""The errors of the process dialect: a status and one sentence. Source: contracts/process.md C.4."""
+"""The errors of the process dialect: a status and one sentence. Source: docs/contracts/process.md C.4."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus

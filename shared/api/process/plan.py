@@ -1,6 +1,7 @@
-"""The schedule of a process from its flags, its window and its expression. Source: contracts/process.md C.5 and C.7.
+"""The schedule of a process from its flags, its window and its expression.
 
 Fire times before the request are not caught up: a window that is already open counts from now.
+Source: docs/contracts/process.md C.5 and C.7.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Operations on processes. Source: contracts/process.md C.1 to C.7; contracts/mapping.md D.1 and D.5."""
+"""Operations on processes. Source: docs/contracts/process.md C.1 to C.7; docs/contracts/mapping.md D.1 and D.5."""
 
 import re
 from collections.abc import Mapping

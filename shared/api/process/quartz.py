@@ -1,4 +1,4 @@
-"""Quartz expressions of processes. Source: contracts/process.md C.6 and C.7."""
+"""Quartz expressions of processes. Source: docs/contracts/process.md C.6 and C.7."""
 
 from shared.domain.calendar.cron import MAX_CRON_CHARACTERS, read_cron
 from shared.domain.calendar.cron_fields import CronError, words

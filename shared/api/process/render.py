@@ -1,6 +1,6 @@
 """The answers of the process dialect: the status and message of each phase of an instance.
 
-Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.3, whose rows are the two tables.
+Source: docs/contracts/process.md C.3 and C.7; docs/contracts/mapping.md D.3, whose rows are the two tables.
 """
 
 from collections.abc import Mapping

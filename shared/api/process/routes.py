@@ -1,7 +1,7 @@
 """The routes of the process dialect: one row for each operation and spelling of the path.
 
 The gateway checks and reads every request by its row. The OpenAPI document and tests are derived from the rows too.
-Source: contracts/process.md C.1 and C.7.
+Source: docs/contracts/process.md C.1 and C.7.
 """
 
 from shared.api.http.route import Route, Target

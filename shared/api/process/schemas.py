@@ -1,4 +1,4 @@
-"""The request to start a process. Unknown fields are refused. Source: contracts/process.md C.2 and C.7."""
+"""The request to start a process. Unknown fields are refused. Source: docs/contracts/process.md C.2 and C.7."""
 
 import re
 from collections.abc import Callable, Mapping

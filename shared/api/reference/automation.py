@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the automation dialect. Source: contracts/automation.md."""
+"""The OpenAPI 3.1 document of the automation dialect. Source: docs/contracts/automation.md."""
 
 import json
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """JSON Schemas of the bodies that the automation dialect reads.
 
-Source: contracts/automation.md A.2 to A.4.
+Source: docs/contracts/automation.md A.2 to A.4.
 """
 
 from shared.api.automation.documents import MAX_NAME_CHARACTERS, MAX_SUBACCOUNT_CHARACTERS, Status, Trigger

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the core dialect. Source: contracts/core.md."""
+"""The OpenAPI 3.1 document of the core dialect. Source: docs/contracts/core.md."""
 
 import json
 from datetime import UTC, datetime

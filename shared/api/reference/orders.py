@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the orders dialect. Source: contracts/orders.md."""
+"""The OpenAPI 3.1 document of the orders dialect. Source: docs/contracts/orders.md."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the process dialect. Source: contracts/process.md."""
+"""The OpenAPI 3.1 document of the process dialect. Source: docs/contracts/process.md."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Run any operation: a release job or a bulk operation. Source: design sections 3, item 3, and 8."""
+"""Run any operation: a release job or a bulk operation. Source: docs/design.md section 3.3, and 8."""
 
 from collections.abc import Callable
 from datetime import timedelta

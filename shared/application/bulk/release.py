@@ -1,6 +1,6 @@
 """Release the instances that a resumed flag had blocked, at a fixed rate, with one release job for each partition.
 
-Source: design section 3, item 3.
+Source: docs/design.md section 3.3.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Bulk operations: begin one, pause, resume or cancel one, preview one.
 
-Source: design section 8; contracts/core.md section 5.
+Source: docs/design.md section 8; docs/contracts/core.md section 5.
 """
 
 from collections.abc import Mapping

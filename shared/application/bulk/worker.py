@@ -1,6 +1,6 @@
 """Run a bulk operation: batch after batch, at a fixed rate, safe against a crash at any point.
 
-Source: design section 8; shared/domain/bulk/operation.py explains why nothing is done or counted twice.
+Source: docs/design.md section 8; shared/domain/bulk/operation.py explains why nothing is done or counted twice.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """The step runner: run the due events of one instance, step by step.
 
-Check, claim, check the flags, run step after step, conclude, and check again. Source: design section 3.
+Check, claim, check the flags, run step after step, conclude, and check again. Source: docs/design.md section 3.
 """
 
 from dataclasses import replace

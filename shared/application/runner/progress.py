@@ -1,6 +1,6 @@
 """The state of a run, and the functions that save each change of it.
 
-Source: design section 3, items 4, 8 and 11.
+Source: docs/design.md sections 3.4, 3.8 and 3.11.
 """
 
 from dataclasses import dataclass, replace

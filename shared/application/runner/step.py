@@ -1,6 +1,6 @@
 """One step of a run: stop or wait if it must, else call, judge and record. And the end of a run.
 
-Source: design section 3, items 4 to 8 and 10.
+Source: docs/design.md sections 3.4 to 3.8 and 3.10.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 A batch is saved before any of its instances is commanded, and its results are saved together with the next batch. If
 a worker crashes, the next worker therefore knows which instances may have been commanded. Each instance remembers the
 operations that changed it (``Instance.operations``), so no command is applied twice and every count is right.
-Source: design section 8; docs/decisions/0019-bulk-operations.md.
+Source: docs/design.md section 8; docs/decisions/0019-bulk-operations.md.
 """
 
 from collections.abc import Sequence

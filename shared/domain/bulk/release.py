@@ -1,7 +1,7 @@
 """Release jobs: they unblock the instances of a paused queue or strategy after it is resumed.
 
 Each partition of blocked instances has its own job, so that the partitions are released in parallel.
-Source: design section 3, item 3, and section 8.
+Source: docs/design.md section 3.3, and section 8.
 """
 
 from dataclasses import dataclass, replace

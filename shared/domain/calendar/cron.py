@@ -4,7 +4,7 @@ A fixed-time expression leaves out at least one hour. Each of its times fires on
 clocks do: a time in a gap fires at the first instant after the gap, and of a time that occurs twice the first counts.
 An interval expression fires in every hour. It fires at every instant at which the clocks show any of its times, so
 that it ticks evenly through a change by whole hours.
-Source: design section 4; contracts/core.md section 4.1; docs/decisions/0018.
+Source: docs/design.md section 4; docs/contracts/core.md section 4.1; docs/decisions/0018.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The fields of a cron expression: numbers, names, ranges, steps and lists, each with its position in the text.
 
 Unix cron and Quartz share this part. They differ in their fields and in the special forms of a day.
-Source: contracts/process.md section C.6; docs/decisions/0018.
+Source: docs/contracts/process.md section C.6; docs/decisions/0018.
 """
 
 import re

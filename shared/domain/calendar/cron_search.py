@@ -1,7 +1,7 @@
 """The local times a cron expression names, and the search for the next of them.
 
 Unix cron and Quartz are read by different rules into the same ``LocalTimes``, so one search serves both.
-Source: contracts/process.md sections C.6 and C.7; docs/decisions/0018.
+Source: docs/contracts/process.md sections C.6 and C.7; docs/decisions/0018.
 """
 
 from bisect import bisect_left

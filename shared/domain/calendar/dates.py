@@ -3,7 +3,7 @@
 Some wall-clock dates do not exist: 31 February, or 02:30 in the night when the clocks go forward. A ``Moment``
 therefore keeps two values: the anchor, which is the local date before any clamp or gap, and ``at``, the instant.
 Calendar arithmetic continues from the anchor, so the 31st returns after February.
-Source: design.md section 4, contracts/core.md section 3.1.
+Source: docs/design.md section 4, docs/contracts/core.md section 3.1.
 """
 
 import re

@@ -1,7 +1,7 @@
 """An instance's own schedule, instead of the dates of its strategy's calendars.
 
 The strategy's calendars still choose the task of each cycle.
-Source: contracts/mapping.md D.5; contracts/process.md C.5; docs/decisions/0024.
+Source: docs/contracts/mapping.md D.5; docs/contracts/process.md C.5; docs/decisions/0024.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Quartz cron: second, minute, hour, day of the month, month, day of the week (1 is Sunday), optionally year.
 
-Source: contracts/process.md sections C.6 and C.7; docs/decisions/0018.
+Source: docs/contracts/process.md sections C.6 and C.7; docs/decisions/0018.
 """
 
 import re

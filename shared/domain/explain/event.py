@@ -1,6 +1,6 @@
 """The reason why one event of an instance had, or had not, run at an instant.
 
-Source: contracts/core.md section 5 (``explain``); docs/decisions/0021.
+Source: docs/contracts/core.md section 5 (``explain``); docs/decisions/0021.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """The reason why something did, or did not, run on an instance at an instant.
 
 It is derived from the instance, its events around that time, its forecast, and the flags that are paused now.
-Source: contracts/core.md section 5; docs/api/core.md (what ``at`` means); docs/decisions/0021.
+Source: docs/contracts/core.md section 5; docs/api/core.md (what ``at`` means); docs/decisions/0021.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

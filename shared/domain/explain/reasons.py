@@ -1,4 +1,4 @@
-"""The reasons why something did or did not run. Source: contracts/core.md section 5 (``explain``)."""
+"""The reasons why something did or did not run. Source: docs/contracts/core.md section 5 (``explain``)."""
 
 from enum import StrEnum
 

@@ -1,6 +1,6 @@
 """The attributes of an instance: their limits, and how a change is merged.
 
-Source: design section 6; contracts/core.md section 2.
+Source: docs/design.md section 6; docs/contracts/core.md section 2.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The downtimes of an instance: when it did not run due events, and why.
 
 The instance stores its last downtimes, so ``explain`` can answer questions about the past.
-Source: contracts/core.md section 5.
+Source: docs/contracts/core.md section 5.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The next action on an instance, and when the sweeper must check it.
 
 A wakeup only says "check this instance". If a wakeup is lost, ``sweep_at`` bounds how late the event can be.
-Source: design section 3, items 1 to 3.
+Source: docs/design.md sections 3.1 to 3.3.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from shared.domain.instance.run import Then
 
 
 class EventStatus(StrEnum):
-    """The status of an event. Source: contracts/core.md section 3.4."""
+    """The status of an event. Source: docs/contracts/core.md section 3.4."""
 
     ONHOLD = "ONHOLD"
     """Waits for an operator's ``execute``. Set at creation by ``manualTrigger``, or if ``createIf`` could not be

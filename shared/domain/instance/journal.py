@@ -1,7 +1,7 @@
 """The stored trace of a run: its journal, and the record of a closed event.
 
 After a crash the next runner continues from the journal. It therefore holds every decision that must not be made
-again. Source: design section 3, items 4 to 8.
+again. Source: docs/design.md sections 3.4 to 3.8.
 """
 
 from dataclasses import dataclass, replace

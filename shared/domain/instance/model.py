@@ -26,7 +26,7 @@ MAX_UNFINISHED_EVENTS = 50
 
 
 class InstanceStatus(StrEnum):
-    """The status of an instance. Source: design section 1."""
+    """The status of an instance. Source: docs/design.md section 1."""
 
     ACTIVE = "ACTIVE"
     """Its events run. Set at creation and by ``resume``. Left by ``pause``, ``cancel`` and completion."""
@@ -50,7 +50,7 @@ UNFINISHED = (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
 
 
 class CancelReason(StrEnum):
-    """The cause that canceled an instance. Source: contracts/core.md section 2.3."""
+    """The cause that canceled an instance. Source: docs/contracts/core.md section 2.3."""
 
     HTTP_REQUEST = "HTTP_REQUEST"
     CONTROLLER_HELPER = "CONTROLLER_HELPER"

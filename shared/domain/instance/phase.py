@@ -1,6 +1,6 @@
 """The phase of an instance: a status fine enough for every dialect to map to its own.
 
-Source: contracts/mapping.md D.3.
+Source: docs/contracts/mapping.md D.3.
 """
 
 from datetime import datetime

@@ -1,7 +1,7 @@
 """Replay of an event's history: the position of a run, the results of its steps, and which results can be reused.
 
 Replay evaluates no expressions. It follows the stored outcomes and the stored choices of next steps.
-Source: design section 3, items 7 and 8; section 5.
+Source: docs/design.md sections 3.7 and 3.8; section 5.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,6 @@
 """One run of an event: its intents, the outcomes of its steps, and its end.
 
-Source: design section 3, items 4 to 8; contracts/core.md sections 3.5 and 3.6.
+Source: docs/design.md sections 3.4 to 3.8; docs/contracts/core.md sections 3.5 and 3.6.
 """
 
 from collections.abc import Mapping

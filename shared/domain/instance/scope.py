@@ -2,7 +2,7 @@
 
 Every callback and template sees the same variables; those without a value are null or empty. ``response`` is set in
 two cases. For a controller it is the answer to the step's call, and for a ``requestValidation`` it is the body about
-to be sent. Rules read responses from ``stack``. Source: design section 6.
+to be sent. Rules read responses from ``stack``. Source: docs/design.md section 6.
 """
 
 from collections.abc import Mapping

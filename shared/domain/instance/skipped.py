@@ -1,4 +1,4 @@
-"""Planned dates that will not run. Source: design section 4."""
+"""Planned dates that will not run. Source: docs/design.md section 4."""
 
 from dataclasses import dataclass
 from datetime import datetime

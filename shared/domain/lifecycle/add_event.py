@@ -1,4 +1,4 @@
-"""Adding an event by hand. Source: contracts/core.md section 5; design section 8."""
+"""Adding an event by hand. Source: docs/contracts/core.md section 5; docs/design.md section 8."""
 
 from dataclasses import replace
 from datetime import datetime

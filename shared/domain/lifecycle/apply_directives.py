@@ -1,6 +1,6 @@
 """Applying a controller's directives to an instance.
 
-Source: design section 6 (directives) and section 3, item 8.
+Source: docs/design.md sections 6 and 3.8.
 """
 
 from collections.abc import Mapping

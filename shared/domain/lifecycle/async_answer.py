@@ -2,7 +2,7 @@
 
 A call waits for its answer until the answer is taken, or until its runner commits ``ForgoAnswer``. Both are writes of
 the instance, so the first write decides and the second one sees it.
-Source: contracts/core.md section 3.7; design section 3, items 7 and 11.
+Source: docs/contracts/core.md section 3.7; docs/design.md sections 3.7 and 3.11.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Canceling single events while the rest of the instance continues.
 
-Source: contracts/core.md sections 3.4 and 3.9.
+Source: docs/contracts/core.md sections 3.4 and 3.9.
 """
 
 from collections.abc import Sequence

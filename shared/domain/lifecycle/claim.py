@@ -1,6 +1,6 @@
 """Claiming an instance to run its due event, or to repair it before an event can run.
 
-Source: design section 3, items 3, 6, 7 and 9; section 4, missed dates.
+Source: docs/design.md sections 3.3, 3.6, 3.7 and 3.9; section 4, missed dates.
 """
 
 from dataclasses import replace
@@ -63,7 +63,7 @@ def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: dat
 
 
 def renew(instance: Instance, command: Renew) -> Verdict:
-    """Extend the lease. Source: design section 3, item 3."""
+    """Extend the lease. Source: docs/design.md section 3.3."""
     if not instance.is_claimed(command.seq, command.fence):
         return AlreadyThere(instance=instance)
     return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))

@@ -1,6 +1,6 @@
 """The effects of a run's end on its event, its instance and its plan.
 
-Source: design section 3, items 5 and 6; section 5; contracts/core.md section 3.6.
+Source: docs/design.md sections 3.5 and 3.6; section 5; docs/contracts/core.md section 3.6.
 """
 
 from collections.abc import Mapping

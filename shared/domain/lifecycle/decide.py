@@ -1,7 +1,7 @@
 """``decide(strategy, instance, command, now)``: the result of every command. Pure and total.
 
 The verdict's instance is saved only if the stored one still has the ``rev`` it was decided on. The loser of a race
-loads and decides again. Source: design section 2.
+loads and decides again. Source: docs/design.md section 2.
 """
 
 from dataclasses import replace

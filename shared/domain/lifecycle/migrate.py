@@ -1,6 +1,6 @@
 """Migrating an instance to another version of its strategy, and the effect on its dates.
 
-Source: design section 7; contracts/core.md section 5.
+Source: docs/design.md section 7; docs/contracts/core.md section 5.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """Operators' commands: pause, resume, cancel, execute and resolve.
 
-Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4.
+Source: docs/contracts/core.md section 3.8; docs/design.md sections 3.6, 3.7 and 4.
 """
 
 from dataclasses import replace

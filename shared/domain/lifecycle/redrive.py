@@ -1,6 +1,6 @@
 """Running a failed event again with the results of its successful steps.
 
-Source: contracts/core.md section 5 (``retry``); docs/decisions/0020.
+Source: docs/contracts/core.md section 5 (``retry``); docs/decisions/0020.
 """
 
 from dataclasses import replace

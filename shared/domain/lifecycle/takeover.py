@@ -1,6 +1,6 @@
 """Taking over the event of a crashed runner.
 
-Source: design section 3, items 5, 6, 7 and 9.
+Source: docs/design.md sections 3.5, 3.6, 3.7 and 3.9.
 """
 
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 Planned dates stay as they are, and changed attributes apply from the next cycle on. Only an end date affects the open
 cycle: if the cycle has not begun and lies after the end date, it is canceled.
-Source: contracts/core.md section 4, row 17, and section 5.
+Source: docs/contracts/core.md section 4, row 17, and section 5.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Closing events, and canceling or completing instances.
 
-Source: contracts/core.md sections 3.6 and 3.8; design section 3, item 6.
+Source: docs/contracts/core.md sections 3.6 and 3.8; docs/design.md section 3.6.
 """
 
 from collections.abc import Sequence

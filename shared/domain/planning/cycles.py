@@ -1,6 +1,6 @@
 """The dates of a plan. Simulation, forecast and the running engine use the same functions.
 
-Source: design section 4; contracts/core.md sections 3.1 and 3.2.
+Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 and 3.2.
 """
 
 from collections.abc import Iterator

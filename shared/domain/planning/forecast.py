@@ -1,7 +1,7 @@
 """The future of a plan, for a fictitious instance or an existing one.
 
 The dates come from the functions with which the engine plans.
-Source: contracts/core.md section 1.1 (S4) and section 5; design section 4.
+Source: docs/contracts/core.md section 1.1 (S4) and section 5; docs/design.md section 4.
 """
 
 from collections.abc import Mapping

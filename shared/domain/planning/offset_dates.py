@@ -1,6 +1,6 @@
 """The dates of events beside the main event: before a cycle, after creation, after cancelation.
 
-Source: design section 4; contracts/core.md sections 3.1 to 3.3.
+Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 to 3.3.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
 """The continuation of a plan: opening cycles, and catching up after missed dates.
 
-Source: design section 4; contracts/core.md section 3.2.
+Source: docs/design.md section 4; docs/contracts/core.md section 3.2.
 """
 
 from collections.abc import Sequence

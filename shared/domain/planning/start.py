@@ -1,6 +1,6 @@
 """Creating an instance.
 
-Source: contracts/core.md section 3.3; design section 4.
+Source: docs/contracts/core.md section 3.3; docs/design.md section 4.
 """
 
 from collections.abc import Mapping

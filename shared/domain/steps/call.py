@@ -1,6 +1,6 @@
 """One call of a service: the request, and its possible outcomes.
 
-Source: contracts/core.md sections 2.2 and 3.5; design section 3, item 7.
+Source: docs/contracts/core.md sections 2.2 and 3.5; docs/design.md section 3.7.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Named controllers: Python functions that the deployer has registered.
 
-They see the same variables as a callback and return the same directives. Source: design section 6.
+They see the same variables as a callback and return the same directives. Source: docs/design.md section 6.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The flow cursor: it moves through a task's flow to the next step to execute, or to the end.
 
 Steps with reusable results are passed. ``flow.py`` creates the cursor.
-Source: contracts/core.md sections 3.5 and 3.6; design section 5.
+Source: docs/contracts/core.md sections 3.5 and 3.6; docs/design.md section 5.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The directives of a controller, checked before they are stored. Source: design section 6."""
+"""The directives of a controller, checked before they are stored. Source: docs/design.md section 6."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,6 +1,6 @@
 """The flow through a task: the next step, and the end of a run.
 
-Source: contracts/core.md sections 3.5 and 3.6; design section 5.
+Source: docs/contracts/core.md sections 3.5 and 3.6; docs/design.md section 5.
 """
 
 from dataclasses import replace

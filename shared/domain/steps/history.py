@@ -1,6 +1,6 @@
 """The past of an event: every step of all its runs.
 
-It is read from the journal; nothing is evaluated. Source: contracts/core.md section 5.
+It is read from the journal; nothing is evaluated. Source: docs/contracts/core.md section 5.
 """
 
 from collections.abc import Iterator, Sequence

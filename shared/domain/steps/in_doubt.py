@@ -1,6 +1,6 @@
 """The handling of a call in doubt, which may or may not have reached its service.
 
-Source: design section 3, item 7; contracts/core.md section 5 (``resolve``).
+Source: docs/design.md section 3.7; docs/contracts/core.md section 5 (``resolve``).
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """The outcome of one step: its answer is classified, and its controllers are called.
 
-Source: contracts/core.md section 3.5; design sections 3.7, 5 and 6.
+Source: docs/contracts/core.md section 3.5; docs/design.md sections 3.7, 5 and 6.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The digest of a request in the history. It shows whether two requests were equal.
 
-Source: contracts/core.md section 5 (an instance's events).
+Source: docs/contracts/core.md section 5 (an instance's events).
 """
 
 import json

@@ -1,6 +1,6 @@
 """Retries: when a failed attempt is repeated, and what happens when the attempts are used up.
 
-Source: contracts/core.md section 3.6; design section 5.
+Source: docs/contracts/core.md section 3.6; docs/design.md section 5.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """The evaluation of a step's next-step rules.
 
-Source: contracts/core.md section 3.5; design section 5.
+Source: docs/contracts/core.md section 3.5; docs/design.md section 5.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A strategy: the definition of a flow as immutable data.
 
 Everything was checked when the strategy was saved (``parse.py``); the engine only reads it.
-Source: contracts/core.md section 2.2 and 4.1.
+Source: docs/contracts/core.md section 2.2 and 4.1.
 """
 
 import json
@@ -26,7 +26,7 @@ def json_size(value: Json) -> int:
 
 
 class OnResume(StrEnum):
-    """The rule for missed dates. Source: design section 4, missed dates."""
+    """The rule for missed dates. Source: docs/design.md section 4, missed dates."""
 
     LAST = "last"
     """The latest missed date runs once, at once. Earlier ones are skipped."""

@@ -2,7 +2,7 @@
 
 ``read_definition`` is the only entry; a document that it accepts can be run. ``settings.py`` declares the fields, and
 the other ``parse_*`` modules read the parts. A part that refers to other parts gets their keys.
-Source: contracts/core.md sections 2.2, 4 and 4.1.
+Source: docs/contracts/core.md sections 2.2, 4 and 4.1.
 """
 
 from collections.abc import Container, Mapping

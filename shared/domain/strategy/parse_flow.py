@@ -1,6 +1,6 @@
 """The checks of a task's flow: steps that cannot be reached, and loops without a wait.
 
-Source: design section 5.
+Source: docs/design.md section 5.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """The limits that every JSON document must keep before it is read: depth, valid text, finite numbers.
 
-Source: contracts/core.md section 1.3; the limits are ours.
+Source: docs/contracts/core.md section 1.3; the limits are ours.
 """
 
 import math

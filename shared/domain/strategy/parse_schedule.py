@@ -1,6 +1,6 @@
 """Parsing distances in time, and calendars.
 
-Source: contracts/core.md sections 2.2 (TimeDelta), 3.1, 3.2 and 4.1; design section 4.
+Source: docs/contracts/core.md sections 2.2 (TimeDelta), 3.1, 3.2 and 4.1; docs/design.md section 4.
 """
 
 from collections.abc import Container

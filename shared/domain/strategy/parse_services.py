@@ -1,6 +1,6 @@
 """Parsing services, and the actions that call them.
 
-Source: contracts/core.md sections 2.2, 4 (12, 13, 27) and 4.1; design section 6.
+Source: docs/contracts/core.md sections 2.2, 4 (12, 13, 27) and 4.1; docs/design.md section 6.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Parsing tasks: their steps, rules and retries.
 
-Source: contracts/core.md sections 2.2, 3.5, 3.6 and 4.1; design section 5.
+Source: docs/contracts/core.md sections 2.2, 3.5, 3.6 and 4.1; docs/design.md section 5.
 """
 
 from collections.abc import Container, Mapping

@@ -1,7 +1,7 @@
 """Parsing code in settings: callbacks, templates and schemas.
 
 It is compiled only when settings are saved, not each time they are loaded.
-Source: contracts/core.md sections 2.2 and 4; design section 6.
+Source: docs/contracts/core.md sections 2.2 and 4; docs/design.md section 6.
 """
 
 import json

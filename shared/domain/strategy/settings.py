@@ -3,7 +3,7 @@
 The reader checks form and bounds by it. The JSON Schema in the OpenAPI document, the reference in docs/api/core.md
 and the schema for editors are generated from it. References, reachability, expressions and dates are checked by the
 ``parse*`` modules.
-Source: contracts/core.md sections 2.2 and 4.1; the bounds are ours.
+Source: docs/contracts/core.md sections 2.2 and 4.1; the bounds are ours.
 """
 
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The variables of expressions, and their types. Source: design section 6."""
+"""The variables of expressions, and their types. Source: docs/design.md section 6."""
 
 from collections.abc import Mapping
 

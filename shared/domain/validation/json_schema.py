@@ -2,7 +2,7 @@
 
 The library is native code that cannot be interrupted. Patterns are therefore matched in linear time, depth is
 limited, references must stay inside the schema, and the work is counted before it starts.
-Source: contracts/core.md section 4 (1).
+Source: docs/contracts/core.md section 4 (1).
 """
 
 import json

@@ -3,7 +3,7 @@
 The library follows every path through a schema, and paths multiply: two references to a definition that has two
 references, definitions that refer to each other, or an unevaluated keyword inside another. A schema of ten lines can
 keep it busy for hours. Here each part of the schema is counted once for each part of the value, so counting is cheap.
-Source: contracts/core.md section 4 (1); the limits are ours.
+Source: docs/contracts/core.md section 4 (1); the limits are ours.
 """
 
 from collections.abc import Callable, Iterable, Iterator

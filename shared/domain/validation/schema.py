@@ -2,7 +2,7 @@
 
 A schema is JSON Schema 2020-12 if its root has a ``$schema`` or a ``type`` that only JSON Schema has (``object``,
 ``array``, ``integer``, ``number``, ``null``, or a list of types). Otherwise it is JSON Type Definition.
-Source: contracts/core.md section 4 (1 and 2).
+Source: docs/contracts/core.md section 4 (1 and 2).
 """
 
 from collections.abc import Iterable

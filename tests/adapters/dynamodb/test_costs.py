@@ -1,6 +1,6 @@
 """What the main job costs on DynamoDB, use-case by use-case: the budgets, and what items weigh.
 
-Source: design section 12.
+Source: docs/design.md section 12.
 """
 
 from dataclasses import dataclass, field

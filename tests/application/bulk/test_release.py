@@ -1,6 +1,6 @@
 """Releasing the instances that a resumed flag had blocked, and the sweeper's part in it.
 
-Source: design section 3, item 3.
+Source: docs/design.md section 3.3.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Bulk operations from the view of an account. Source: design section 8; contracts/core.md section 5."""
+"""Bulk operations from the view of an account. Source: docs/design.md section 8; docs/contracts/core.md section 5."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A step that waits for an answer without a call. Source: docs/decisions/0022; contracts/mapping.md D.5."""
+"""A step that waits for an answer without a call. Source: docs/decisions/0022; docs/contracts/mapping.md D.5."""
 
 from typing import Any
 

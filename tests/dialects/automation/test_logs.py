@@ -1,4 +1,7 @@
-"""What is told of steps and errors in every situation. Source: contracts/automation.md A.2 and A.3; mapping D.3."""
+"""What is told of steps and errors in every situation.
+
+Source: docs/contracts/automation.md A.2 and A.3; docs/contracts/mapping.md D.3.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

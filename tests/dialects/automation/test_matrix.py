@@ -1,6 +1,8 @@
 """Who may do what, the table of routes, and the errors of the automation dialect.
 
-A route without a row here fails, and so does a row without its route. Source: design section 9; contract A.4.
+A route without a row here fails, and so does a row without its route.
+
+Source: docs/design.md section 9; docs/contracts/automation.md A.4.
 """
 
 import dataclasses

@@ -1,4 +1,7 @@
-"""``{{ }}`` translated, and what is refused with its place. Source: contracts/automation.md A.2; ADR 25."""
+"""``{{ }}`` translated, and what is refused with its place.
+
+Source: docs/contracts/automation.md A.2; docs/decisions/0025.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""What the steps of a workflow do when it runs. Source: contracts/automation.md A.2, A.5; mapping D.5; ADR 25."""
+"""What the steps of a workflow do when it runs.
+
+Source: docs/contracts/automation.md A.2, A.5; docs/contracts/mapping.md D.5; docs/decisions/0025.
+"""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""Workflows told and commanded. Source: contracts/automation.md A.1 to A.4 and A.7; seed 001; mapping D.2 and D.3."""
+"""Workflows told and commanded.
+
+Source: docs/contracts/automation.md A.1 to A.4 and A.7; docs/contracts/automation.md A.1; docs/contracts/mapping.md D.2
+and D.3.
+"""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The way in and its edges. Source: design section 9; contracts/core.md section 1.3."""
+"""The way in and its edges. Source: docs/design.md section 9; docs/contracts/core.md section 1.3."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Queue, access keys and the service itself. Source: contracts/core.md, Q1 to Q3, A1 and section 5."""
+"""Queue, access keys and the service itself. Source: docs/contracts/core.md, Q1 to Q3, A1 and section 5."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Bad input: told clearly, every problem at once, and nothing is stored. Source: contracts/core.md section 1.3."""
+"""Bad input: told clearly, every problem at once, and nothing is stored. Source: docs/contracts/core.md section 1.3."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Bulk operations in the core dialect. Source: contracts/core.md section 5; design section 8."""
+"""Bulk operations in the core dialect. Source: docs/contracts/core.md section 5; docs/design.md section 8."""
 
 from dataclasses import replace
 from datetime import timedelta

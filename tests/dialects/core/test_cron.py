@@ -1,4 +1,4 @@
-"""Plans by cron in the core dialect. Source: contracts/core.md section 4.1; design section 4."""
+"""Plans by cron in the core dialect. Source: docs/contracts/core.md section 4.1; docs/design.md section 4."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Events in the core dialect. Source: contracts/core.md, E1, E2 and section 5."""
+"""Events in the core dialect. Source: docs/contracts/core.md, E1, E2 and section 5."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a plan will bring, and what is held, in the core dialect. Source: contracts/core.md, S4 and section 5."""
+"""What a plan will bring, and what is held, in the core dialect. Source: docs/contracts/core.md, S4 and section 5."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Looking back and running again: history, explain, retry. Source: contracts/core.md section 5."""
+"""Looking back and running again: history, explain, retry. Source: docs/contracts/core.md section 5."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Instances in the core dialect. Source: contracts/core.md, I1 to I6 and section 5."""
+"""Instances in the core dialect. Source: docs/contracts/core.md, I1 to I6 and section 5."""
 
 import base64
 from datetime import timedelta

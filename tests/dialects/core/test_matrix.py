@@ -1,4 +1,4 @@
-"""Who may do what: every route, by everybody who may come. Source: design section 9.
+"""Who may do what: every route, by everybody who may come. Source: docs/design.md section 9.
 
 A route without a row here fails, and so does a row without its route.
 """

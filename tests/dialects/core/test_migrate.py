@@ -1,4 +1,4 @@
-"""Migration in the core dialect. Source: contracts/core.md section 5; design section 7."""
+"""Migration in the core dialect. Source: docs/contracts/core.md section 5; docs/design.md section 7."""
 
 import json
 from datetime import timedelta

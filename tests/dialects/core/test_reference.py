@@ -1,4 +1,7 @@
-"""The reference: examples that hold, served as it is made, drawn without anything from outside. Source: ADR 23."""
+"""The reference: examples that hold, served as it is made, drawn without anything from outside.
+
+Source: docs/decisions/0023.
+"""
 
 import json
 import re

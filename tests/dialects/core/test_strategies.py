@@ -1,4 +1,4 @@
-"""Strategies in the core dialect. Source: contracts/core.md, S1 to S3 and section 5."""
+"""Strategies in the core dialect. Source: docs/contracts/core.md, S1 to S3 and section 5."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Adding orders. Source: contracts/orders.md B.2 addOrder; contracts/mapping.md D.5."""
+"""Adding orders. Source: docs/contracts/orders.md B.2 addOrder; docs/contracts/mapping.md D.5."""
 
 import re
 from datetime import UTC, datetime, timedelta

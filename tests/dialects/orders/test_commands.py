@@ -1,4 +1,7 @@
-"""What the commands do, and what is written down of them. Source: contracts/orders.md B.3 and B.4; mapping D.2, D.4."""
+"""What the commands do, and what is written down of them.
+
+Source: docs/contracts/orders.md B.3 and B.4; docs/contracts/mapping.md D.2, D.4.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,7 @@
-"""The date language. Source: contracts/orders.md B.3 "Date language", row by row; B.6 decides where they differ."""
+"""The date language.
+
+Source: docs/contracts/orders.md B.3 "Date language", row by row; B.6 decides where they differ.
+"""
 
 from datetime import UTC, datetime, timedelta
 

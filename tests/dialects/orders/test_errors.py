@@ -1,4 +1,4 @@
-"""Every refusal of the orders dialect, with what it says. Source: contracts/orders.md B.5 and B.6."""
+"""Every refusal of the orders dialect, with what it says. Source: docs/contracts/orders.md B.5 and B.6."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-"""Who may do what: every route, by everybody who may come. Source: design section 9; contracts/orders.md B.5.
+"""Who may do what: every route, by everybody who may come. Source: docs/design.md section 9; docs/contracts/orders.md
+B.5.
 
 A route without a row here fails, and so does a row without its route.
 """

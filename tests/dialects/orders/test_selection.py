@@ -1,4 +1,4 @@
-"""Which orders a command means. Source: contracts/orders.md B.3, point by point; B.6."""
+"""Which orders a command means. Source: docs/contracts/orders.md B.3, point by point; B.6."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Logging in and out, and what a session may. Source: contracts/orders.md, head; B.5."""
+"""Logging in and out, and what a session may. Source: docs/contracts/orders.md, head; B.5."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """Where an order stands, and what may be done to it there.
 
-Source: contracts/mapping.md D.3, every cell of its JOC column; contracts/orders.md B.2 and B.4.
+Source: docs/contracts/mapping.md D.3, every cell of its JOC column; docs/contracts/orders.md B.2 and B.4.
 """
 
 from dataclasses import replace

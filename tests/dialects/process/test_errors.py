@@ -1,4 +1,4 @@
-"""What the process dialect refuses, and with which words. Source: contracts/process.md C.4, row by row."""
+"""What the process dialect refuses, and with which words. Source: docs/contracts/process.md C.4, row by row."""
 
 import json
 from typing import Any

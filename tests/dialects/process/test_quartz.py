@@ -1,6 +1,7 @@
 """A quartzDef as a request sends it, and when it then fires.
 
-Source: contracts/process.md C.6 and C.7; design section 4. The rows of errors are in test_process_errors.py.
+Source: docs/contracts/process.md C.6 and C.7; docs/design.md section 4. The rows of errors are in
+test_process_errors.py.
 """
 
 from datetime import UTC, datetime

@@ -1,4 +1,7 @@
-"""The reference of the process dialect, held against what is served and what is answered. Source: ADR 23."""
+"""The reference of the process dialect, held against what is served and what is answered.
+
+Source: docs/decisions/0023.
+"""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Starting processes: names, values, flags, windows, zones. Source: contracts/process.md C.2, C.5 and C.7."""
+"""Starting processes: names, values, flags, windows, zones. Source: docs/contracts/process.md C.2, C.5 and C.7."""
 
 from datetime import UTC, datetime
 from typing import Any

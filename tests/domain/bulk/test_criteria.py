@@ -1,4 +1,4 @@
-"""The filter of a selection. Source: docs/decisions/0026; contracts/orders.md B.3."""
+"""The filter of a selection. Source: docs/decisions/0026; docs/contracts/orders.md B.3."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

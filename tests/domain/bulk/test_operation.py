@@ -1,4 +1,4 @@
-"""A bulk operation from its begin to its end. Source: design section 8; docs/decisions/0019."""
+"""A bulk operation from its begin to its end. Source: docs/design.md section 8; docs/decisions/0019."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Release jobs: they unblock the instances of a cleared flag. Source: design section 3, item 3."""
+"""Release jobs: they unblock the instances of a cleared flag. Source: docs/design.md section 3.3."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

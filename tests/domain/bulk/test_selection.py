@@ -1,4 +1,4 @@
-"""The selection of instances. Source: design section 8."""
+"""The selection of instances. Source: docs/design.md section 8."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

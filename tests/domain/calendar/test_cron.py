@@ -1,4 +1,4 @@
-"""Cron expressions in a zone. Source: design section 4; docs/decisions/0018."""
+"""Cron expressions in a zone. Source: docs/design.md section 4; docs/decisions/0018."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An instance with its own schedule. Source: contracts/mapping.md D.5; contracts/process.md C.5."""
+"""An instance with its own schedule. Source: docs/contracts/mapping.md D.5; docs/contracts/process.md C.5."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Quartz expressions. Source: contracts/process.md sections C.6 and C.7; docs/decisions/0018."""
+"""Quartz expressions. Source: docs/contracts/process.md sections C.6 and C.7; docs/decisions/0018."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The reason why something did or did not run. Source: contracts/core.md section 5; docs/decisions/0021."""
+"""The reason why something did or did not run. Source: docs/contracts/core.md section 5; docs/decisions/0021."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The downtimes of an instance. Source: contracts/core.md section 5 (``explain``)."""
+"""The downtimes of an instance. Source: docs/contracts/core.md section 5 (``explain``)."""
 
 from dataclasses import replace
 from datetime import datetime

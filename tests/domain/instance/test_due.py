@@ -1,4 +1,4 @@
-"""The next action on an instance, and when it must be swept. Source: design section 3, items 1 to 3."""
+"""The next action on an instance, and when it must be swept. Source: docs/design.md sections 3.1 to 3.3."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Events beyond the horizon: the sweeper schedules their wakeups in time. Source: design section 3, item 2."""
+"""Events beyond the horizon: the sweeper schedules their wakeups in time. Source: docs/design.md section 3.2."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The phase of an instance. Source: contracts/mapping.md D.3, row by row."""
+"""The phase of an instance. Source: docs/contracts/mapping.md D.3, row by row."""
 
 from datetime import timedelta
 from typing import Any

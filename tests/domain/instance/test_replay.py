@@ -70,7 +70,7 @@ class TestValidEntries:
     """ "An entry written after another runner claimed the event counts only if it is a success (ADR 28) without
     directives (ADR 29)."
 
-    Source: decisions 28 and 29.
+    Source: docs/decisions/0028 and docs/decisions/0029.
     """
 
     CLAIMED = an_event(fence=3, known_visits=1, first_action=CHARGE, run=2)

@@ -1,6 +1,6 @@
 """Asynchronous calls: waiting for an answer, and taking it.
 
-Source: contracts/core.md section 3.7; design section 3, items 7 and 11.
+Source: docs/contracts/core.md section 3.7; docs/design.md sections 3.7 and 3.11.
 """
 
 from dataclasses import replace

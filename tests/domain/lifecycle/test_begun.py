@@ -1,4 +1,4 @@
-"""Whether an event of an instance has ever begun, and a cancel that depends on it. Source: contracts/orders.md
+"""Whether an event of an instance has ever begun, and a cancel that depends on it. Source: docs/contracts/orders.md
 B.3.
 """
 

@@ -1,4 +1,4 @@
-"""Instances blocked by a paused flag, and their release. Source: design section 3, item 3."""
+"""Instances blocked by a paused flag, and their release. Source: docs/design.md section 3.3."""
 
 from dataclasses import replace
 

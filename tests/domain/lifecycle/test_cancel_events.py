@@ -1,4 +1,4 @@
-"""Canceling single events. Source: contracts/core.md sections 3.4 and 3.9."""
+"""Canceling single events. Source: docs/contracts/core.md sections 3.4 and 3.9."""
 
 import pytest
 

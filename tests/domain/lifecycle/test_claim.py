@@ -1,4 +1,4 @@
-"""Claiming an instance to run its due event. Source: design section 3, items 3, 5, 6, 7 and 9."""
+"""Claiming an instance to run its due event. Source: docs/design.md sections 3.3, 3.5, 3.6, 3.7 and 3.9."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The effects of a run's end. Source: design sections 3 and 5; contracts/core.md section 3.6."""
+"""The effects of a run's end. Source: docs/design.md sections 3 and 5; docs/contracts/core.md section 3.6."""
 
 from dataclasses import replace
 from datetime import timedelta

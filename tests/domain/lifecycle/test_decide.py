@@ -1,4 +1,4 @@
-"""`decide` is total: every command on every state has a verdict. Source: design section 2."""
+"""`decide` is total: every command on every state has a verdict. Source: docs/design.md section 2."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Migrating an instance to another version of its strategy. Source: design section 7."""
+"""Migrating an instance to another version of its strategy. Source: docs/design.md section 7."""
 
 from dataclasses import replace
 from datetime import timedelta

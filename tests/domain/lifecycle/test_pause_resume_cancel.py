@@ -1,4 +1,7 @@
-"""Operators' commands on an instance. Source: contracts/core.md section 3.8; design sections 3.6, 3.7 and 4."""
+"""Operators' commands on an instance.
+
+Source: docs/contracts/core.md section 3.8; docs/design.md sections 3.6, 3.7 and 4.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

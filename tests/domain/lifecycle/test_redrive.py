@@ -1,4 +1,4 @@
-"""Redriving a failed event. Source: contracts/core.md section 5 (``retry``); docs/decisions/0020."""
+"""Redriving a failed event. Source: docs/contracts/core.md section 5 (``retry``); docs/decisions/0020."""
 
 from dataclasses import replace
 

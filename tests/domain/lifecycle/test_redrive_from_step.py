@@ -1,4 +1,7 @@
-"""Redriving from a step: the run executes that step and all later ones again. Source: contracts/core.md section 5."""
+"""Redriving from a step: the run executes that step and all later ones again.
+
+Source: docs/contracts/core.md section 5.
+"""
 
 from shared.domain.strategy.model import NextStepRule, RetryConfig, RuleKind
 from tests.factories import (

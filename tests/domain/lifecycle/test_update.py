@@ -1,4 +1,4 @@
-"""Changing an instance's data. Source: contracts/core.md section 4, row 17."""
+"""Changing an instance's data. Source: docs/contracts/core.md section 4, row 17."""
 
 import pytest
 

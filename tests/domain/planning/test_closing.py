@@ -1,4 +1,4 @@
-"""Closing events, and canceling or completing instances. Source: contracts/core.md sections 3.6 and 3.8; design
+"""Closing events, and canceling or completing instances. Source: docs/contracts/core.md sections 3.6 and 3.8; design
 section 3.
 """
 

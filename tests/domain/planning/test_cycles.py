@@ -1,4 +1,4 @@
-"""The dates of a plan. Source: design section 4; contracts/core.md sections 3.1 and 3.2."""
+"""The dates of a plan. Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 and 3.2."""
 
 from dataclasses import replace
 from itertools import islice, pairwise

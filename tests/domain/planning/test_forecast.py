@@ -1,4 +1,4 @@
-"""Simulation and forecast. Source: design section 4; contracts/core.md sections 1.1 (S4) and 5."""
+"""Simulation and forecast. Source: docs/design.md section 4; docs/contracts/core.md sections 1.1 (S4) and 5."""
 
 import re
 from datetime import timedelta

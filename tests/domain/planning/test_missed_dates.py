@@ -1,4 +1,4 @@
-"""The rule for missed dates. Source: design section 4, missed dates."""
+"""The rule for missed dates. Source: docs/design.md section 4, missed dates."""
 
 from dataclasses import replace
 

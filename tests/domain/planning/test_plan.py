@@ -1,4 +1,4 @@
-"""Opening cycles. Source: design section 4; contracts/core.md section 3.2."""
+"""Opening cycles. Source: docs/design.md section 4; docs/contracts/core.md section 3.2."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Creating an instance. Source: contracts/core.md section 3.3; design section 4."""
+"""Creating an instance. Source: docs/contracts/core.md section 3.3; docs/design.md section 4."""
 
 import pytest
 

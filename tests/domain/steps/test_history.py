@@ -1,4 +1,4 @@
-"""The history of an event: every step of all its runs. Source: contracts/core.md section 5."""
+"""The history of an event: every step of all its runs. Source: docs/contracts/core.md section 5."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Calls in doubt. Source: design section 3, item 7."""
+"""Calls in doubt. Source: docs/design.md section 3.7."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The stored digest of a call. Source: contracts/core.md section 5 (an instance's events)."""
+"""The stored digest of a call. Source: docs/contracts/core.md section 5 (an instance's events)."""
 
 from base64 import urlsafe_b64encode
 from dataclasses import replace
