@@ -29,7 +29,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    told: Any
+    decoded: Any
 
 
 class Everybody:
@@ -52,14 +52,14 @@ class Everybody:
         answer = HANDLERS[found[0]](found[1], Context())
         text = answer.get("body") or ""
         assert answer["statusCode"] < 300, (method, path, answer["statusCode"], text)
-        told = json.loads(text) if text else None
-        return Answer(status=answer["statusCode"], headers=answer.get("headers", {}), told=told)
+        decoded = json.loads(text) if text else None
+        return Answer(status=answer["statusCode"], headers=answer.get("headers", {}), decoded=decoded)
 
     # Each dialect's commands to an instance, and what it says of one.
 
     def core(self, method: str, path: str, body: Any = None, secret: str | None = None) -> Any:
         shown = {} if secret is None else {"strategy-secret": base64.b64encode(secret.encode()).decode()}
-        return self.ask(method, path, body, {**self.bearer, **shown}).told
+        return self.ask(method, path, body, {**self.bearer, **shown}).decoded
 
     def automation(self, method: str, path: str, body: Any = None) -> Answer:
         return self.ask(method, f"/api/v1/accounts/{ACCOUNT}{path}", body, self.bearer)
@@ -68,18 +68,18 @@ class Everybody:
         """Logged in anew, since the clock moves on between two requests."""
         login = self.ask("POST", "/joc/api/authentication/login", {}, self.basic)
         session = {"x-access-token": login.headers["X-Access-Token"]}
-        return self.ask("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, session).told
+        return self.ask("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, session).decoded
 
     def process(self, method: str, path: str, body: Any = None) -> Any:
-        return self.ask(method, f"/scheduler/connector-api/process{path}", body, self.basic).told
+        return self.ask(method, f"/scheduler/connector-api/process{path}", body, self.basic).decoded
 
     def statuses(self, sid: str, *, definition: str, order: str | None = None) -> tuple[str, str, str, str]:
         """What core, 8x8, JOC and Robusta call the state of an instance. order: its order id, if not the sid."""
         instance = self.ports.instances.load(InstanceSid(sid))
         assert instance is not None
-        told = self.automation("GET", f"/definitions/{definition}/workflows/{sid}").told["status"]
+        decoded = self.automation("GET", f"/definitions/{definition}/workflows/{sid}").decoded["status"]
         state = self.orders("/order", orderId=order or sid)["state"]["_text"]
-        return instance.status.value, told, state, self.process("GET", f"/status/{sid}")["status"]
+        return instance.status.value, decoded, state, self.process("GET", f"/status/{sid}")["status"]
 
     def run(self, sid: str) -> None:
         """Let a step runner look at an instance."""

@@ -41,7 +41,7 @@ def everybody(client: Client) -> Everybody:
 class TestMadeInCore:
     """Suspended through 8x8, resumed through JOC, terminated through 8x8."""
 
-    def test_its_way(self, everybody: Everybody) -> None:
+    def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
         made = everybody.core(
             "POST",
             "/execution-instance",
@@ -53,13 +53,13 @@ class TestMadeInCore:
         workflow = f"/definitions/{of['definition']}/workflows/{sid}"
         assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
 
-        assert everybody.automation("PATCH", workflow, {"status": "suspend"}).told is None
+        assert everybody.automation("PATCH", workflow, {"status": "suspend"}).decoded is None
         assert everybody.statuses(sid, **of) == ("PAUSED", "Suspended", "SUSPENDED", "WAITING")
 
         assert everybody.orders("/orders/resume", orderIds=[sid])["ok"] is True
         assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "SCHEDULED", "WAITING")
 
-        assert everybody.automation("PATCH", workflow, {"status": "terminate"}).told is None
+        assert everybody.automation("PATCH", workflow, {"status": "terminate"}).decoded is None
         assert everybody.statuses(sid, **of) == ("CANCELED", "Terminated", "CANCELLED", "FAILED")
         read = everybody.core("GET", f"/execution-instance/{sid}", secret=PLAIN["secret"])
         assert (read["status"], read["cancelReason"]) == ("CANCELED", "HTTP_REQUEST")
@@ -68,13 +68,13 @@ class TestMadeInCore:
 class TestMadeInAutomation:
     """Paused through core, resumed through 8x8, canceled through JOC."""
 
-    def test_its_way(self, everybody: Everybody) -> None:
-        made = everybody.automation("POST", "/definitions", WORKFLOW).told
+    def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
+        made = everybody.automation("POST", "/definitions", WORKFLOW).decoded
         definition = made["id"]
         started = everybody.automation(
             "POST", f"/definitions/{definition}/workflows", {"customer": {"id": 7}}
         )
-        sid, of = started.told["workflowId"], {"definition": definition}
+        sid, of = started.decoded["workflowId"], {"definition": definition}
         everybody.run(sid)
         assert everybody.statuses(sid, **of) == ("ACTIVE", "Runnable", "WAITING", "RUNNING")
 
@@ -86,10 +86,10 @@ class TestMadeInAutomation:
         everybody.run(sid)
         assert everybody.statuses(sid, **of) == ("COMPLETED", "Complete", "FINISHED", "SUCCEEDED")
 
-    def test_it_can_be_canceled(self, everybody: Everybody) -> None:
-        definition = everybody.automation("POST", "/definitions", WORKFLOW).told["id"]
+    def test_an_instance_of_automation_can_be_canceled_in_core(self, everybody: Everybody) -> None:
+        definition = everybody.automation("POST", "/definitions", WORKFLOW).decoded["id"]
         started = everybody.automation("POST", f"/definitions/{definition}/workflows", {})
-        sid = started.told["workflowId"]
+        sid = started.decoded["workflowId"]
 
         assert everybody.orders("/orders/cancel", orderIds=[sid])["ok"] is True
 
@@ -100,7 +100,7 @@ class TestMadeInAutomation:
 class TestMadeInOrders:
     """Suspended through JOC, resumed through 8x8, canceled through core."""
 
-    def test_its_way(self, everybody: Everybody) -> None:
+    def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
         order = {
             "workflowPath": "/plain",
             "orderName": "big",
@@ -126,7 +126,7 @@ class TestMadeInOrders:
 class TestMadeInProcess:
     """Suspended through JOC, resumed through core, terminated through 8x8."""
 
-    def test_its_way(self, everybody: Everybody) -> None:
+    def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
         body = {"name": "plain", "values": {"customerId": "c"}, "quartzDef": "0 6 6 ? * FR", "runOnce": "N"}
         sid = everybody.process("POST", "/start", body)["robustaSpid"]
         strategy = everybody.ports.instances.instances[InstanceSid(sid)].strategy_sid
@@ -172,12 +172,12 @@ CELLS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def test_every_row_has_its_cells() -> None:
+def test_every_status_has_a_word_in_each_dialect() -> None:
     assert CELLS.keys() == ROWS.keys()
 
 
 @pytest.mark.parametrize("row", CELLS)
-def test_the_table_of_statuses(everybody: Everybody, row: str) -> None:
+def test_statuses_match_the_mapping_in_each_dialect(everybody: Everybody, row: str) -> None:
     sid, strategy = "01890a5d-ac96-774b-bcce-b302099a8057", next(iter(everybody.ports.strategies.heads))
     known = ROWS[row][0]
     instance = replace(
@@ -186,7 +186,7 @@ def test_the_table_of_statuses(everybody: Everybody, row: str) -> None:
     everybody.ports.instances.instances[instance.sid] = instance
     everybody.ports.clock.at = instance.created_at
 
-    workflow = everybody.automation("GET", f"/definitions/{strategy}/workflows/{sid}").told
+    workflow = everybody.automation("GET", f"/definitions/{strategy}/workflows/{sid}").decoded
     state = everybody.orders("/order", orderId=sid)["state"]
     reason = f" ({state['_reason']})" if "_reason" in state else ""
     process = everybody.process("GET", f"/status/{sid}")

@@ -66,7 +66,7 @@ class TestErrors:
         ],
         ids=lambda error: type(error).__name__,
     )
-    def test_each_error_of_the_gateway_is_refused(self, dialect: Dialect, error: Exception) -> None:
+    def test_every_error_of_the_gateway_has_an_answer(self, dialect: Dialect, error: Exception) -> None:
         refusal = dialect.errors.refusal_of(error)
 
         assert refusal is not None
@@ -74,7 +74,7 @@ class TestErrors:
         assert refusal.body(AT)
 
     @EVERY_DIALECT
-    def test_any_other_error_is_a_failure_that_tells_its_id(self, dialect: Dialect) -> None:
+    def test_an_unknown_error_is_a_failure_with_an_id(self, dialect: Dialect) -> None:
         failure = dialect.errors.failure
 
         assert dialect.errors.refusal_of(KeyError("inside")) is None
@@ -95,7 +95,7 @@ class TestErrors:
 class TestRefusedCommands:
     """A dialect whose commands can be refused has an answer to every rule."""
 
-    def test_the_core_dialect(self) -> None:
+    def test_the_core_dialect_has_a_status_for_every_rule(self) -> None:
         assert CORE_REFUSALS == {
             RefusalRule.STATE: 409,
             RefusalRule.FINISHED: 409,
@@ -111,7 +111,7 @@ class TestRefusedCommands:
         }
         assert set(CORE_REFUSALS) == set(RefusalRule)
 
-    def test_the_automation_dialect_has_one_answer_to_all_of_them(self) -> None:
+    def test_the_automation_dialect_has_one_answer_to_every_rule(self) -> None:
         assert set(AUTOMATION_REFUSALS) == set(RefusalRule)
         assert set(AUTOMATION_REFUSALS.values()) == {(HTTPStatus.BAD_REQUEST, Code.INVALID_PARAMETER)}
 
@@ -120,13 +120,13 @@ class TestRoutes:
     """A row and the function behind it fit together."""
 
     @pytest.mark.parametrize("route", ROUTES)
-    def test_a_body_is_handed_to_an_operation_that_takes_one(self, route: Route) -> None:
+    def test_an_operation_with_a_body_parameter_has_a_body(self, route: Route) -> None:
         assert ("body" in inspect.signature(route.operation).parameters) == (route.body is not None)
 
     @pytest.mark.parametrize("route", CORE.routes, ids=lambda route: route.place)
-    def test_what_a_core_path_names_is_found_before_the_operation_runs(self, route: Route) -> None:
+    def test_the_object_in_a_core_path_is_an_argument_of_the_operation(self, route: Route) -> None:
         assert ("<" in route.path) <= (route.target not in (Target.NOTHING, Target.NAMED_STRATEGY))
 
     @EVERY_DIALECT
-    def test_no_two_operations_have_one_name(self, dialect: Dialect) -> None:
+    def test_names_of_operations_are_unique(self, dialect: Dialect) -> None:
         assert len({route.name for route in dialect.routes}) == len(dialect.routes)

@@ -51,7 +51,7 @@ class Reply:
     headers: Mapping[str, str]
     text: str
     kind: str
-    told: Any
+    decoded: Any
 
 
 class Wire:
@@ -61,7 +61,7 @@ class Wire:
         self._dialect, self._handler = dialect, handler
         self._shapes: dict[str, jsonschema_rs.Draft202012Validator] = {}
 
-    def asked(
+    def send(
         self,
         method: str,
         target: str,
@@ -87,22 +87,22 @@ class Wire:
             headers=answer["headers"],
             text=answer["body"],
             kind=kind,
-            told=json.loads(answer["body"]) if kind == "application/json" else answer["body"],
+            decoded=json.loads(answer["body"]) if kind == "application/json" else answer["body"],
         )
 
     def check(self, reply: Reply) -> None:
         """The status is one that the document promises of the route, and the body is of its kind and shape."""
         method, path = reply.route.split(" ")
         promised = self.document["paths"][path][method.lower()]["responses"]
-        status, told = str(reply.status), reply.told
-        assert status in promised, f"{reply.route} answered {status}, which no document promises: {told}"
+        status, decoded = str(reply.status), reply.decoded
+        assert status in promised, f"{reply.route} answered {status}, which no document promises: {decoded}"
         content = promised[status]["content"]
         assert list(content) == ([reply.kind] if reply.kind else [])
         if not content:
             assert reply.text == ""
             return
         shape = self.shape_of(json.dumps(content[reply.kind]["schema"]))
-        problems = [f"{error.instance_path}: {error.message}" for error in shape.iter_errors(told)]
+        problems = [f"{error.instance_path}: {error.message}" for error in shape.iter_errors(decoded)]
         assert not problems, f"{reply.route} {status}: {problems}"
 
     @cached_property

@@ -67,11 +67,11 @@ class Client:
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
         target = path if path.startswith(("/api", "/automation")) else f"{BASE}{path}"
-        reply = WIRE.asked(method, target, body, headers=headers, raw=raw)
+        reply = WIRE.send(method, target, body, headers=headers, raw=raw)
         self.headers, self.text = dict(reply.headers), reply.text
         if (method, reply.route.split(" ")[1].replace("{", "<").replace("}", ">")) not in NOT_SERVED:
             WIRE.check(reply)
-        return reply.status, None if reply.text == "" else reply.told
+        return reply.status, None if reply.text == "" else reply.decoded
 
     def refusal(self, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, int, str]:
         """Status, code and message of a refused request, which has changed nothing."""

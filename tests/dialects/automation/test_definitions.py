@@ -38,7 +38,7 @@ DOCUMENTED = {
 class TestRoundTrip:
     """A definition comes back as it was sent, with what it was given, at both places."""
 
-    def test_the_documented_example(self, automation: Client) -> None:
+    def test_the_vendors_example_is_accepted(self, automation: Client) -> None:
         automation.later(seconds=30.27)
         status, made = automation("POST", "/definitions", DOCUMENTED)
         found = automation("GET", f"/definitions/{made['id']}")[1]
@@ -55,7 +55,7 @@ class TestRoundTrip:
             "definition": {**DOCUMENTED["definition"], "id": made["id"], "version": 1},  # type: ignore[dict-item]
         }
 
-    def test_what_nobody_asked_for_stays_too(self, automation: Client) -> None:
+    def test_unknown_members_of_a_definition_are_kept(self, automation: Client) -> None:
         sent = definition(wait("a"), description="Ours", accountId="whatever")
         sent["definition"]["layout"] = {"a": [1, 2.5, None]}
 
@@ -65,7 +65,7 @@ class TestRoundTrip:
         assert made["definition"]["layout"] == {"a": [1, 2.5, None]}
         assert made["accountId"] == "a-1"
 
-    def test_what_is_read_can_be_sent_back(self, automation: Client) -> None:
+    def test_a_definition_that_was_read_can_be_sent_back(self, automation: Client) -> None:
         of = automation.saved(call("a"), subAccountId="shop")
         read = automation("GET", f"/definitions/{of}")[1][0]
 
@@ -74,18 +74,18 @@ class TestRoundTrip:
         expected = {**read, "version": 2, "definition": {**read["definition"], "version": 2}}
         assert again == expected
 
-    def test_without_a_status_it_is_disabled(self, automation: Client) -> None:
+    def test_a_definition_without_status_is_disabled(self, automation: Client) -> None:
         sent = definition(wait("a"))
         del sent["status"]
 
         assert automation("POST", "/definitions", sent)[1]["status"] == "disabled"
 
-    def test_without_a_subaccount_there_is_none(self, automation: Client) -> None:
+    def test_a_definition_without_subaccount_has_no_such_member(self, automation: Client) -> None:
         _, made = automation("POST", "/definitions", definition(wait("a"), subAccountId=None))
 
         assert made["subAccountId"] is None
 
-    def test_sent_again_under_its_key_it_is_the_same(self, automation: Client) -> None:
+    def test_a_repeated_request_creates_no_definition(self, automation: Client) -> None:
         key = {"idempotency-key": "welcome"}
 
         first, again = (automation("POST", "/definitions", definition(wait("a")), more=key) for _ in range(2))
@@ -94,14 +94,14 @@ class TestRoundTrip:
         assert first == again
         assert found == (422, 1000, "The Idempotency-Key was used with another request.")
 
-    def test_two_may_have_one_name(self, automation: Client) -> None:
+    def test_two_definitions_may_have_the_same_name(self, automation: Client) -> None:
         assert automation.saved(wait("a")) != automation.saved(wait("a"))
 
 
-class TestTheList:
+class TestList:
     """Those whose latest version is enabled, youngest first."""
 
-    def test_only_what_is_active(self, automation: Client) -> None:
+    def test_the_list_has_only_enabled_definitions(self, automation: Client) -> None:
         automation.water()
         first = automation.saved(wait("a"))
         automation.later(seconds=1)
@@ -117,7 +117,7 @@ class TestTheList:
         assert self.ids(automation, "?offset=1") == [first]
         assert self.ids(automation, "?offset=2") == []
 
-    def test_more_than_are_read_together(self, automation: Client) -> None:
+    def test_the_list_may_take_several_reads(self, automation: Client) -> None:
         made = []
         for _ in range(120):
             made.append(automation.saved(wait("a")))
@@ -125,7 +125,7 @@ class TestTheList:
 
         assert self.ids(automation, "?limit=200") == made[::-1]
 
-    def test_what_is_asked_wrongly(self, automation: Client) -> None:
+    def test_invalid_parameters_are_refused(self, automation: Client) -> None:
         assert automation.refusal("GET", "/definitions?limit=501&offset=x") == (
             400,
             1000,
@@ -142,7 +142,7 @@ class TestTheList:
 class TestVersions:
     """Each PUT makes one; latest first; workflows stay on theirs."""
 
-    def test_the_history(self, automation: Client) -> None:
+    def test_versions_are_listed_latest_first(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         for name in ("Second", "Third"):
             status, answer = automation("PUT", f"/definitions/{of}", definition(wait("a"), name=name))
@@ -157,7 +157,7 @@ class TestVersions:
         assert answer == found[0]
         assert automation("GET", f"/definitions/{of}?limit=1&offset=1")[1] == [found[1]]
 
-    def test_of_what_is_not_there_is_none(self, automation: Client) -> None:
+    def test_an_unknown_definition_has_no_versions(self, automation: Client) -> None:
         assert automation("GET", f"/definitions/{UNKNOWN}") == (200, [])
         assert automation.refusal("GET", "/definitions/x") == (400, 1000, "Invalid definition id.")
         assert automation.refusal("PUT", f"/definitions/{UNKNOWN}", definition(wait("a"))) == (
@@ -167,7 +167,7 @@ class TestVersions:
         )
         assert automation.refusal("PUT", "/definitions/x", {}) == (400, 1000, "Invalid definition id.")
 
-    def test_running_workflows_finish_on_their_own(self, automation: Client) -> None:
+    def test_running_workflows_stay_on_their_version(self, automation: Client) -> None:
         of = automation.saved(wait("pause", nextStepId="a"), call("a", "https://one.example.com/"))
         one = automation.started(of)
         automation.run(one)
@@ -184,7 +184,7 @@ class TestVersions:
 class TestDeleting:
     """202; nothing new starts, what runs is terminated, the definition is gone."""
 
-    def test_a_definition(self, automation: Client) -> None:
+    def test_a_deleted_definition_is_gone_and_its_workflows_terminated(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         one, other = automation.started(of), automation.started(of)
         automation("PATCH", f"/definitions/{of}/workflows/{other}", {"status": "suspend"})
@@ -203,7 +203,7 @@ class TestDeleting:
         assert automation.refusal("PUT", f"/definitions/{of}", definition(wait("a"))) == gone
         assert automation.refusal("DELETE", f"/definitions/{of}") == gone
 
-    def test_one_version(self, automation: Client) -> None:
+    def test_deleting_a_version_terminates_its_workflows_only(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         first = automation.started(of)
         automation("PUT", f"/definitions/{of}", definition(wait("a")))
@@ -231,7 +231,7 @@ class TestDeleting:
         automation("PUT", f"/definitions/{of}", definition(wait("a")))
         assert [one["version"] for one in automation("GET", f"/definitions/{of}")[1]] == [3, 2]
 
-    def test_without_its_latest_version_the_one_before_counts(self, automation: Client) -> None:
+    def test_deleting_the_latest_version_restores_the_one_before(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         automation("PUT", f"/definitions/{of}", definition(wait("a"), status="disabled"))
         assert automation("GET", "/definitions") == (200, [])
@@ -241,7 +241,7 @@ class TestDeleting:
         assert [one["version"] for one in automation("GET", "/definitions")[1]] == [1]
         assert automation.instance(automation.started(of)).strategy_version == 1
 
-    def test_without_its_last_version_it_is_gone(self, automation: Client) -> None:
+    def test_deleting_the_last_version_deletes_the_definition(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         one = automation.started(of)
 
@@ -250,7 +250,7 @@ class TestDeleting:
         assert automation.instance(one).status is InstanceStatus.CANCELED
         assert automation("GET", f"/definitions/{of}") == (200, [])
 
-    def test_many_workflows_are_terminated_by_and_by(self, automation: Client) -> None:
+    def test_many_workflows_are_terminated_in_the_background(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         made = [automation.started(of) for _ in range(60)]
 
@@ -262,7 +262,7 @@ class TestDeleting:
         run_operation(automation.ports, bulk.sid, time_left=lambda: timedelta(minutes=15))
         assert {automation.instance(sid).status for sid in made} == {InstanceStatus.CANCELED}
 
-    def test_cut_off_in_the_middle_it_can_be_done_again(self, automation: Client) -> None:
+    def test_a_deletion_that_was_cut_off_can_be_repeated(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         one = automation.started(of)
         automation("DELETE", f"/definitions/{of}")
@@ -274,7 +274,7 @@ class TestDeleting:
         assert bulk.status is BulkStatus.COMPLETED
         assert automation.instance(one).status is InstanceStatus.CANCELED
 
-    def test_what_is_asked_wrongly(self, automation: Client) -> None:
+    def test_invalid_parameters_are_refused(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
 
         assert automation.refusal("DELETE", f"/definitions/{of}?version=0") == (400, 1000, "Invalid version.")
@@ -285,7 +285,7 @@ class TestDeleting:
         )
 
 
-class TestWhatIsRefused:
+class TestInvalidDefinitions:
     """400 with 5001, every problem at once; what is no definition at all is 1000."""
 
     def refused(self, client: Client, body: Any) -> str:
@@ -294,10 +294,10 @@ class TestWhatIsRefused:
         return message
 
     @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"7", b'{"a": 1, "a": 2}'])
-    def test_what_is_no_object(self, automation: Client, raw: bytes) -> None:
+    def test_a_body_that_is_not_an_object_is_refused(self, automation: Client, raw: bytes) -> None:
         assert automation.refusal("POST", "/definitions", raw=raw) == (400, 1000, "Request is invalid.")
 
-    def test_the_documented_example(self, automation: Client) -> None:
+    def test_the_vendors_example_is_accepted(self, automation: Client) -> None:
         sent = definition(wait("a"))
         del sent["definition"]["name"]
 
@@ -343,7 +343,9 @@ class TestWhatIsRefused:
             ),
         ],
     )
-    def test_around_the_steps(self, automation: Client, body: Any, message: str) -> None:
+    def test_invalid_members_beside_the_steps_are_refused(
+        self, automation: Client, body: Any, message: str
+    ) -> None:
         assert sorted(self.refused(automation, body).split("\n")) == sorted(message.split("\n"))
 
     @pytest.mark.parametrize(
@@ -428,7 +430,7 @@ class TestWhatIsRefused:
             ),
         ],
     )
-    def test_a_step(self, automation: Client, steps: list[Any], message: str) -> None:
+    def test_an_invalid_step_is_refused(self, automation: Client, steps: list[Any], message: str) -> None:
         assert self.refused(automation, definition(*steps)).startswith(message)
 
     @pytest.mark.parametrize(
@@ -472,7 +474,7 @@ class TestWhatIsRefused:
             ({"timeout": 1}, "inputs: 'timeout' is not a known field."),
         ],
     )
-    def test_a_call(self, automation: Client, inputs: Any, message: str) -> None:
+    def test_an_invalid_call_is_refused(self, automation: Client, inputs: Any, message: str) -> None:
         usual = {"url": "https://x.example.com/", "method": "GET"} if inputs else {"method": "GET"}
         sent = definition(step("a", "HttpRequest", {**usual, **inputs}))
 
@@ -481,14 +483,14 @@ class TestWhatIsRefused:
         assert message in found
         assert found.startswith(("Step 'a': ", "The definition cannot be run: "))
 
-    def test_a_further_version_is_looked_at_as_closely(self, automation: Client) -> None:
+    def test_a_new_version_is_checked_like_the_first(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
 
         found = automation.refusal("PUT", f"/definitions/{of}", definition(wait("a"), wait("b")))
 
         assert found == (400, 5001, "Step 'b': step 'b' cannot be reached.")
 
-    def test_every_problem_at_once(self, automation: Client) -> None:
+    def test_every_problem_is_reported_at_once(self, automation: Client) -> None:
         sent = definition(
             call("a", inputs={"method": "JUMP"}, outputs={"x": "{{data.a ==== 1}}"}, nextStepId="z"),
             wait("a", "soon"),
@@ -509,7 +511,7 @@ class TestWhatIsRefused:
         ):
             assert part in message
 
-    def test_what_is_larger_than_can_be_stored(self, automation: Client) -> None:
+    def test_a_definition_that_is_too_large_is_refused(self, automation: Client) -> None:
         steps = [call(f"s{n}", inputs={"body": {"t": "x" * 900}}) for n in range(130)]
         for one, other in itertools.pairwise(steps):
             one["nextStepId"] = other["id"]
@@ -519,7 +521,7 @@ class TestWhatIsRefused:
         )
 
 
-class TestStepsThatAreNotRunHere:
+class TestUnavailableSteps:
     """Stored and given back; refused by name where the definition is enabled."""
 
     @pytest.mark.parametrize(
@@ -533,7 +535,9 @@ class TestStepsThatAreNotRunHere:
             ("JumpTo", "an undocumented feature"),
         ],
     )
-    def test_each(self, automation: Client, kind: str, needs: str) -> None:
+    def test_an_unavailable_step_can_only_be_saved_disabled(
+        self, automation: Client, kind: str, needs: str
+    ) -> None:
         sent = definition(step("x", kind, {"any": ["thing"]}, more="members"), status="enabled")
 
         found = automation.refusal("POST", "/definitions", sent)
@@ -553,7 +557,9 @@ class TestStepsThatAreNotRunHere:
         assert automation.refusal("PUT", path, {**sent, "status": "enabled"}) == found
 
     @pytest.mark.parametrize("trigger", ["inbound_sms", "inbound_chat_apps"])
-    def test_triggers_that_never_come(self, automation: Client, trigger: str) -> None:
+    def test_an_unavailable_trigger_can_only_be_saved_disabled(
+        self, automation: Client, trigger: str
+    ) -> None:
         sent = definition(wait("a"), trigger=trigger)
 
         assert automation.refusal("POST", "/definitions", sent) == (
@@ -563,7 +569,7 @@ class TestStepsThatAreNotRunHere:
         )
         assert automation("POST", "/definitions", {**sent, "status": "disabled"})[0] == 201
 
-    def test_come_to_in_a_test_they_end_the_workflow(self, automation: Client) -> None:
+    def test_a_workflow_that_reaches_an_unavailable_step_ends(self, automation: Client) -> None:
         of = automation.saved(
             call("a", nextStepId="send"),
             {**SMS, "selectNextStep": {"b": "{{step.status == 'sent' && data.umid != null}}"}},
@@ -581,7 +587,7 @@ class TestStepsThatAreNotRunHere:
         assert len(automation.services.sent) == 1
 
 
-class TestTheDocumentedSteps:
+class TestDocumentedSteps:
     """Each example of the vendor's pages is taken; those that run here may be enabled."""
 
     HTTP = step(
@@ -628,7 +634,7 @@ class TestTheDocumentedSteps:
     @pytest.mark.parametrize(
         "example", [HTTP, REPLY, BRANCH, wait("step1", "0.00:01:00", nextStepId="step2")]
     )
-    def test_one_that_runs_here(self, automation: Client, example: Any) -> None:
+    def test_a_documented_step_that_runs_can_be_enabled(self, automation: Client, example: Any) -> None:
         assert self.saved(automation, example, "enabled") == [example]
 
     @pytest.mark.parametrize(
@@ -651,7 +657,9 @@ class TestTheDocumentedSteps:
             ),
         ],
     )
-    def test_one_that_does_not(self, automation: Client, example: Any) -> None:
+    def test_a_documented_step_that_is_unavailable_can_be_saved(
+        self, automation: Client, example: Any
+    ) -> None:
         assert self.saved(automation, example, "disabled") == [example]
 
     @staticmethod

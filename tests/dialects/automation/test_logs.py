@@ -36,7 +36,7 @@ SERVICE = {
 }
 
 
-class Meddling(Services):
+class Interfering(Services):
     """While it is called, somebody does something else."""
 
     meddle: Callable[[], None] | None = None
@@ -49,12 +49,12 @@ class Meddling(Services):
 
 
 @pytest.fixture
-def meddling(automation: Client) -> Meddling:
-    automation.services = automation.ports.caller = Meddling()
+def meddling(automation: Client) -> Interfering:
+    automation.services = automation.ports.caller = Interfering()
     return automation.services
 
 
-def of_core(client: Client, *steps: Any, calendar: Any = CALENDAR) -> tuple[str, str]:
+def made_in_core(client: Client, *steps: Any, calendar: Any = CALENDAR) -> tuple[str, str]:
     """A strategy of the core dialect with these steps, and an instance of it."""
     settings = {
         "schedule": {"calendars": [calendar]},
@@ -65,30 +65,30 @@ def of_core(client: Client, *steps: Any, calendar: Any = CALENDAR) -> tuple[str,
     new = NewStrategy(account_id=AccountId("a-1"), name="core-one", settings=settings)
     head, _ = create_strategy(client.ports, client.hasher, new, environment="dev")
     strategy = client.ports.strategies.load(StrategySid(head.sid), 1)
-    asked = StartInstance(strategy_id=head.name, attributes={})
-    return head.sid, str(start_instance(client.ports, strategy, asked).instance.sid)
+    send = StartInstance(strategy_id=head.name, attributes={})
+    return head.sid, str(start_instance(client.ports, strategy, send).instance.sid)
 
 
-def told(client: Client, of: str, one: str) -> tuple[str, list[tuple[str, str]]]:
+def statuses(client: Client, definition_id: str, one: str) -> tuple[str, list[tuple[str, str]]]:
     """The status of a workflow, and those of its steps."""
-    found = client.workflow(of, one)
+    found = client.workflow(definition_id, one)
     return found["status"], [(log["stepName"], log["status"]) for log in found["logs"]]
 
 
-def errors(client: Client, of: str, one: str) -> list[tuple[str, str]]:
-    status, found = client("GET", f"/definitions/{of}/workflows/{one}/errors")
+def errors(client: Client, definition_id: str, one: str) -> list[tuple[str, str]]:
+    status, found = client("GET", f"/definitions/{definition_id}/workflows/{one}/errors")
     assert status == 200
     return [(row["step"], row["message"]) for row in found]
 
 
-class TestWhileAStepActs:
+class TestStepInFlight:
     """It is Running; what comes after it is not there yet."""
 
-    def test_a_call_under_way(self, automation: Client, meddling: Meddling) -> None:
-        of = automation.saved(call("a", nextStepId="b"), call("b"))
-        one = automation.started(of)
+    def test_a_call_in_flight_is_running(self, automation: Client, meddling: Interfering) -> None:
+        definition_id = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(definition_id)
         seen: list[Any] = []
-        meddling.meddle = lambda: seen.append(automation.workflow(of, one))
+        meddling.meddle = lambda: seen.append(automation.workflow(definition_id, one))
         automation.run(one)
 
         (found,) = seen
@@ -96,50 +96,59 @@ class TestWhileAStepActs:
         (log,) = found["logs"]
         assert (log["stepName"], log["status"], log["completedAt"]) == ("a", "Running", None)
 
-    def test_suspended_meanwhile_the_next_one_is_pending(
-        self, automation: Client, meddling: Meddling
+    def test_the_next_step_of_a_suspended_workflow_is_pending(
+        self, automation: Client, meddling: Interfering
     ) -> None:
-        of = automation.saved(call("a", nextStepId="b"), call("b"))
-        one = automation.started(of)
-        path = f"/definitions/{of}/workflows/{one}"
+        definition_id = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(definition_id)
+        path = f"/definitions/{definition_id}/workflows/{one}"
         meddling.meddle = lambda: self.command(automation, path, "suspend")
         automation.run(one)
 
-        assert told(automation, of, one) == ("Suspended", [("a", "Complete"), ("b", "Pending")])
-        assert automation.workflow(of, one)["logs"][1]["startedAt"] is None
+        assert statuses(automation, definition_id, one) == (
+            "Suspended",
+            [("a", "Complete"), ("b", "Pending")],
+        )
+        assert automation.workflow(definition_id, one)["logs"][1]["startedAt"] is None
         assert len(meddling.sent) == 1
 
         self.command(automation, path, "resume")
-        assert told(automation, of, one)[0] == "Runnable"
+        assert statuses(automation, definition_id, one)[0] == "Runnable"
         automation.run(one)
-        assert told(automation, of, one) == ("Complete", [("a", "Complete"), ("b", "Complete")])
+        assert statuses(automation, definition_id, one) == (
+            "Complete",
+            [("a", "Complete"), ("b", "Complete")],
+        )
 
-    def test_terminated_meanwhile_the_next_one_never_begins(
-        self, automation: Client, meddling: Meddling
+    def test_the_next_step_of_a_terminated_workflow_is_cancelled(
+        self, automation: Client, meddling: Interfering
     ) -> None:
-        of = automation.saved(call("a", nextStepId="b"), call("b"))
-        one = automation.started(of)
-        path = f"/definitions/{of}/workflows/{one}"
+        definition_id = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(definition_id)
+        path = f"/definitions/{definition_id}/workflows/{one}"
         meddling.meddle = lambda: self.command(automation, path, "terminate")
         automation.run(one)
 
-        assert told(automation, of, one) == ("Terminated", [("a", "Complete"), ("b", "Cancelled")])
+        assert statuses(automation, definition_id, one) == (
+            "Terminated",
+            [("a", "Complete"), ("b", "Cancelled")],
+        )
         assert len(meddling.sent) == 1
-        assert errors(automation, of, one) == []
+        assert errors(automation, definition_id, one) == []
 
     @staticmethod
     def command(client: Client, path: str, status: str) -> None:
         assert client("PATCH", path, {"status": status}) == (200, None)
 
 
-class TestARunnerThatDied:
+class TestCrashedRunner:
     """The step it was at is Running until somebody takes it over."""
 
-    def test_between_call_and_journal(self, automation: Client) -> None:
-        of = automation.saved(call("a"))
-        one = automation.started(of)
+    def test_a_step_of_a_crashed_runner_is_running(self, automation: Client) -> None:
+        definition_id = automation.saved(call("a"))
+        one = automation.started(definition_id)
         automation.run(one)
-        fresh = automation.started(of)
+        fresh = automation.started(definition_id)
         event = changed(
             automation.instance(fresh).events[0],
             status=EventStatus.EXECUTING,
@@ -152,91 +161,98 @@ class TestARunnerThatDied:
         instance = replace(automation.instance(fresh), events=(event,))
         automation.ports.instances.instances[InstanceSid(fresh)] = instance
 
-        assert told(automation, of, fresh) == ("Runnable", [("a", "Running")])
+        assert statuses(automation, definition_id, fresh) == ("Runnable", [("a", "Running")])
 
 
-class TestAsynchronousStepsOfOtherDialects:
+class TestAsynchronousSteps:
     """Waiting for the answer, and the lack of one."""
 
-    def test_while_it_waits_and_when_none_comes(self, automation: Client) -> None:
-        of, one = of_core(automation, {"key": "ask", "action": "a"})
+    def test_a_step_waits_for_its_answer_and_is_cancelled_without_one(self, automation: Client) -> None:
+        definition_id, one = made_in_core(automation, {"key": "ask", "action": "a"})
         automation.run(one)
-        assert told(automation, of, one) == ("Runnable", [("ask", "WaitingForEvent")])
-        assert errors(automation, of, one) == []
+        assert statuses(automation, definition_id, one) == ("Runnable", [("ask", "WaitingForEvent")])
+        assert errors(automation, definition_id, one) == []
 
         automation.later(hours=2)
         automation.run(one)
 
-        assert told(automation, of, one) == ("Terminated", [("ask", "Cancelled")])
-        ((step, message),) = errors(automation, of, one)
+        assert statuses(automation, definition_id, one) == ("Terminated", [("ask", "Cancelled")])
+        ((step, message),) = errors(automation, definition_id, one)
         assert (step, message) == ("ask", "no answer by 2026-01-01T13:00:00.000Z")
 
 
-class TestRetriesOfOtherDialects:
+class TestRetries:
     """What a retry need not execute again is no execution."""
 
-    def test_a_step_that_is_passed(self, automation: Client) -> None:
+    def test_a_step_that_a_retry_skips_is_no_execution(self, automation: Client) -> None:
         after = {"times": 1, "retryAfter": {"unit": "minutes", "amount": 1}}
         ask = {"key": "ask", "action": "a", "retryConfig": after}
-        of, one = of_core(automation, {"key": "first", "controllerCallback": "{}", "nextStep": "ask"}, ask)
+        definition_id, one = made_in_core(
+            automation, {"key": "first", "controllerCallback": "{}", "nextStep": "ask"}, ask
+        )
         automation.services.answers = [Answered(status=500)]
         automation.run(one)
-        assert told(automation, of, one) == ("Runnable", [("first", "Complete"), ("ask", "Sleeping")])
+        assert statuses(automation, definition_id, one) == (
+            "Runnable",
+            [("first", "Complete"), ("ask", "Sleeping")],
+        )
 
         automation.later(minutes=2)
         automation.run(one)
 
-        assert told(automation, of, one) == (
+        assert statuses(automation, definition_id, one) == (
             "Runnable",
             [("first", "Complete"), ("ask", "Failed"), ("ask", "WaitingForEvent")],
         )
 
 
-class TestHowWorkflowsEnd:
+class TestEndsByErrors:
     """A workflow that ended by an error has at least one row of errors."""
 
-    def test_by_a_controller(self, automation: Client) -> None:
-        of, one = of_core(
+    def test_a_workflow_that_a_controller_ended_has_an_error(self, automation: Client) -> None:
+        definition_id, one = made_in_core(
             automation, {"key": "stop", "controllerCallback": '{"cancelInstance": "it is over"}'}
         )
         automation.run(one)
 
-        assert told(automation, of, one)[0] == "Terminated"
-        assert errors(automation, of, one) == [("stop", "it is over")]
+        assert statuses(automation, definition_id, one)[0] == "Terminated"
+        assert errors(automation, definition_id, one) == [("stop", "it is over")]
 
-    def test_by_a_cycle_without_a_date(self, automation: Client) -> None:
-        of, one = of_core(
+    def test_a_workflow_without_a_next_date_has_an_error(self, automation: Client) -> None:
+        definition_id, one = made_in_core(
             automation, {"key": "go", "controllerCallback": "{}"}, calendar={**CALENDAR, "runOnCycle": 1}
         )
         automation.run(one)
 
-        assert told(automation, of, one) == ("Terminated", [("go", "Complete")])
-        ((step, message),) = errors(automation, of, one)
+        assert statuses(automation, definition_id, one) == ("Terminated", [("go", "Complete")])
+        ((step, message),) = errors(automation, definition_id, one)
         assert step == "schedule"
         assert message
 
-    def test_by_a_step_that_failed(self, automation: Client) -> None:
+    def test_a_workflow_with_a_failed_step_has_its_error(self, automation: Client) -> None:
         automation.services.answers = [Answered(status=500)]
-        of, one = of_core(automation, {"key": "ask", "action": "a"})
+        definition_id, one = made_in_core(automation, {"key": "ask", "action": "a"})
         automation.run(one)
 
-        assert told(automation, of, one) == ("Terminated", [("ask", "Failed")])
-        assert errors(automation, of, one) == [("ask", "s/m returned HTTP 500")]
+        assert statuses(automation, definition_id, one) == ("Terminated", [("ask", "Failed")])
+        assert errors(automation, definition_id, one) == [("ask", "s/m returned HTTP 500")]
 
-    def test_by_too_many_steps(self, automation: Client) -> None:
-        of = automation.saved(branch("again", pause=None), wait("pause", "00:00:01", nextStepId="again"))
-        one = automation.started(of)
+    def test_a_workflow_with_too_many_steps_has_an_error(self, automation: Client) -> None:
+        definition_id = automation.saved(
+            branch("again", pause=None), wait("pause", "00:00:01", nextStepId="again")
+        )
+        one = automation.started(definition_id)
         for _ in range(110):
             automation.run(one)
             automation.later(seconds=1)
 
-        assert told(automation, of, one)[0] == "Terminated"
-        ((step, message),) = errors(automation, of, one)
+        assert statuses(automation, definition_id, one)[0] == "Terminated"
+        ((step, message),) = errors(automation, definition_id, one)
         assert (step, message) == ("again", "more than 200 steps in one run")
 
-    def test_by_runners_that_die(self, automation: Client) -> None:
-        of = automation.saved(wait("a"))
-        one = automation.started(of)
+    def test_a_workflow_whose_runners_crash_has_an_error(self, automation: Client) -> None:
+        definition_id = automation.saved(wait("a"))
+        one = automation.started(definition_id)
         instance = automation.instance(one)
         event = replace(instance.events[0], status=EventStatus.FAILED)
         record = EventRecord(
@@ -250,13 +266,13 @@ class TestHowWorkflowsEnd:
         automation.ports.instances.instances[instance.sid] = replace(instance, events=())
         automation.ports.instances.put_record(instance, record)
 
-        assert errors(automation, of, one) == [("main", "its runner died 5 times")]
+        assert errors(automation, definition_id, one) == [("main", "its runner died 5 times")]
 
 
-class TestTheTable:
+class TestStatusTable:
     """Every outcome of a step has its status."""
 
-    def test_it_is_whole(self) -> None:
+    def test_every_outcome_has_a_status(self) -> None:
         assert set(STATUS_OF) == set(StepOutcome)
         assert {outcome.name: status for outcome, status in STATUS_OF.items()} == {
             "SUCCEEDED": "Complete",

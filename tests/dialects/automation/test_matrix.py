@@ -59,7 +59,7 @@ CODES = {401: Code.UNAUTHORIZED, 403: Code.FORBIDDEN}
 
 
 @pytest.mark.parametrize(("target", "caller", "status", "body"), CELLS)
-def test_each_route_by_each_caller(
+def test_a_route_answers_each_caller_as_the_matrix_says(
     automation: Client, target: str, caller: str, status: int, body: Any
 ) -> None:
     """The status is the one in the table, and a refused request stores nothing."""
@@ -76,11 +76,11 @@ def test_each_route_by_each_caller(
         assert automation.stored() == before
 
 
-class TestAnotherAccountsPath:
+class TestPathsOfOtherAccounts:
     """A path of another account is closed to every key but its own, whatever it names."""
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-    def test_each_route(self, automation: Client, route: Any) -> None:
+    def test_a_path_of_another_account_is_forbidden(self, automation: Client, route: Any) -> None:
         of = automation.saved(wait("a"))
         path = route.path.replace("<account_id>", "a-2")
         path = path.replace("<definition_id>", of).replace("<workflow_id>", automation.started(of))
@@ -88,7 +88,7 @@ class TestAnotherAccountsPath:
         assert automation.refusal(route.method, path, {}) == (403, 1201, "Access forbidden")
 
 
-class TestTheTable:
+class TestRoutes:
     """Template, documents and OpenAPI are of the same routes."""
 
     def test_every_route_has_its_row(self) -> None:
@@ -101,7 +101,7 @@ class TestTheTable:
         assert rows == operations | {f"GET {page.path}" for page in PAGES["automation"]}
         assert len(MATRIX) == len(ROUTES) + len(PAGES["automation"])
 
-    def test_the_template_has_them(self) -> None:
+    def test_the_template_has_every_route(self) -> None:
         served = {
             (route.method, route.path.replace("{", "<").replace("}", ">"))
             for route in TEMPLATE.routes()
@@ -111,14 +111,14 @@ class TestTheTable:
         pages = {("GET", page.path) for page in PAGES["automation"]}
         assert served == {(route.method, route.path) for route in ROUTES} | set(NOT_SERVED) | pages
 
-    def test_the_documents_have_them(self) -> None:
-        told = set(re.findall(r"^### ([A-Z]+ /\S+)$", DOC, re.MULTILINE))
+    def test_every_route_is_documented(self) -> None:
+        decoded = set(re.findall(r"^### ([A-Z]+ /\S+)$", DOC, re.MULTILINE))
 
         paths = {f"{route.method} {route.path}" for route in ROUTES}
         paths |= {f"GET {page.path}" for page in PAGES["automation"]}
-        assert told == {path.replace("<", "{").replace(">", "}") for path in paths}
+        assert decoded == {path.replace("<", "{").replace(">", "}") for path in paths}
 
-    def test_the_openapi_document_has_them(self) -> None:
+    def test_the_openapi_document_has_every_route(self) -> None:
         listed = [(method, path) for path, methods in document()["paths"].items() for method in methods]
 
         assert len(listed) == len(ROUTES) + len(PAGES["automation"])
@@ -129,11 +129,11 @@ class TestTheTable:
             assert re.search(rf"^\| \d{{3}} \| {int(code)} \|", DOC, re.MULTILINE), code
 
 
-class TestWhatIsNotServed:
+class TestResourcesNotServed:
     """Counters of a contract that there is not: 404 in the dialect's shape."""
 
     @pytest.mark.parametrize(("method", "path"), NOT_SERVED)
-    def test_each(self, automation: Client, method: str, path: str) -> None:
+    def test_a_resource_without_data_is_not_found(self, automation: Client, method: str, path: str) -> None:
         found = automation.refusal(method, path.replace("<account_id>", "a-1"))
 
         assert found == (404, 1300, "Resource not found.")
@@ -142,7 +142,9 @@ class TestWhatIsNotServed:
 class TestOurFailures:
     """500 with an id that the log has too, and nothing of the inside; what only needs patience is 429."""
 
-    def test_what_breaks(self, automation: Client, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_failure_of_ours_reveals_nothing_but_its_id(
+        self, automation: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
         of = automation.saved(wait("a"))
         automation.ports.instances.instances = None  # type: ignore[assignment]
 
@@ -158,7 +160,7 @@ class TestOurFailures:
             (OverloadedError("inside"), "Too many requests; retry later."),
         ],
     )
-    def test_what_needs_patience(
+    def test_contention_and_overload_are_429(
         self, automation: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
     ) -> None:
         def refused(*_: Any, **__: Any) -> None:
@@ -168,7 +170,7 @@ class TestOurFailures:
 
         assert automation.refusal("GET", "/definitions") == (429, 2000, message)
 
-    def test_nothing_is_kept_by_caches_on_the_way(self, automation: Client) -> None:
+    def test_answers_must_not_be_cached(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         for method, path in (
             ("GET", "/definitions"),
@@ -178,7 +180,7 @@ class TestOurFailures:
             automation(method, path)
             assert automation.headers["Cache-Control"] == "no-store"
 
-    def test_a_comment_that_is_too_long(self, automation: Client) -> None:
+    def test_a_comment_that_is_too_long_is_refused(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         one = automation.started(of)
 
@@ -192,10 +194,12 @@ class TestOurFailures:
         assert found == (400, 1000, "Audit-Comment must have at most 1000 characters.")
 
 
-class TestDefinitionsThatChangeMeanwhile:
+class TestConcurrentVersions:
     """A version that comes after somebody else's is one more; who never comes through is told so."""
 
-    def test_it_comes_after_the_others(self, automation: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_version_is_saved_after_concurrent_ones(
+        self, automation: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         of = automation.saved(wait("a"))
         self.disturb(automation, monkeypatch, of, times=1)
 
@@ -203,7 +207,7 @@ class TestDefinitionsThatChangeMeanwhile:
 
         assert answer["version"] == 3
 
-    def test_for_ever_is_too_long(self, automation: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_endless_contention_is_429(self, automation: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         of = automation.saved(wait("a"))
         self.disturb(automation, monkeypatch, of, times=1000)
 
@@ -226,5 +230,5 @@ class TestDefinitionsThatChangeMeanwhile:
         monkeypatch.setattr(stores, "replace", late)
 
 
-def test_the_promise_is_cached() -> None:
+def test_the_document_is_made_once() -> None:
     assert openapi() is openapi()

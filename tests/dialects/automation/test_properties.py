@@ -139,16 +139,14 @@ def one_step(draw: st.DrawFn, key: str, after: list[str], depth: int) -> dict[st
 
 @given(chains())
 @settings(max_examples=200, deadline=None)
-def test_a_definition_that_holds_is_taken(steps: list[dict[str, Any]]) -> None:
+def test_a_valid_definition_can_be_enabled(steps: list[dict[str, Any]]) -> None:
     """Whatever runs here can be enabled, and the engine takes what is made of it."""
     assert refusal_of(whole(steps)) is None
 
 
 @given(chains(), st.data())
 @settings(max_examples=300, deadline=None)
-def test_one_that_is_mangled_somewhere_is_read_or_refused(
-    steps: list[dict[str, Any]], data: st.DataObject
-) -> None:
+def test_a_mutated_definition_is_read_or_refused(steps: list[dict[str, Any]], data: st.DataObject) -> None:
     """One member of it, anywhere, is something else or gone."""
     body = whole(steps)
     places = list(members_of(body))
@@ -196,7 +194,7 @@ def refusal_of(body: dict[str, Any]) -> str | None:
 
 @given(st.text(alphabet="ab{}'\"$\\ .=", max_size=30))
 @settings(max_examples=500, deadline=None)
-def test_a_text_is_its_parts(text: str) -> None:
+def test_the_parts_of_a_text_make_the_text(text: str) -> None:
     """Nothing of it is lost, and no script is found where none is opened."""
     try:
         parts = parts_of(text)
@@ -208,7 +206,7 @@ def test_a_text_is_its_parts(text: str) -> None:
 
 @given(st.text(alphabet="ab1+'\"()[]?:,.=!& \n", max_size=25))
 @settings(max_examples=500, deadline=None)
-def test_what_has_nothing_to_be_translated_stays_what_it_is(source: str) -> None:
+def test_a_script_without_data_evaluates_like_cel(source: str) -> None:
     """A script without ``data`` comes to what CEL comes to."""
     try:
         translated = Scripts()._cel(source, NO_STEP, ResultType.ANY)

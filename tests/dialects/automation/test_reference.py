@@ -43,23 +43,23 @@ class TestExamples:
             for place, content in bodies(operation)
         ],
     )
-    def test_each_is_of_its_schema(self, place: str, content: dict[str, Any]) -> None:
+    def test_an_example_matches_its_schema(self, place: str, content: dict[str, Any]) -> None:
         found = shape_of(json.dumps(content["schema"])).iter_errors(content["example"])
 
         assert [f"{place}{error.instance_path}: {error.message}" for error in found] == []
 
-    def test_they_are_what_is_answered_today(self) -> None:
+    def test_examples_are_up_to_date(self) -> None:
         played = json.loads(json.dumps(automation_examples.examples()))
 
         assert json.loads(EXAMPLES_FILE.read_text()) == played, "make examples"
 
-    def test_there_is_one_for_each_operation_and_no_other(self) -> None:
+    def test_every_operation_has_an_example(self) -> None:
         assert list(json.loads(EXAMPLES_FILE.read_text())) == [route.operation.__name__ for route in ROUTES]
 
     def test_every_status_has_an_example(self) -> None:
         assert set(REFUSALS) == {status for route in ROUTES for status in errors_of(route)}
 
-    def test_the_vendor_s_own_examples_are_among_them(self) -> None:
+    def test_the_vendors_examples_are_in_the_document(self) -> None:
         """Seed 001."""
         assert REFUSALS[400]["content"]["application/json"]["example"] == {
             "code": 1000,
@@ -75,16 +75,16 @@ class TestExamples:
         }
 
 
-class TestThePages:
+class TestPages:
     """What is served is what is made; anybody may read it."""
 
-    def test_the_document(self, automation: Client) -> None:
+    def test_the_document_is_served_without_a_key(self, automation: Client) -> None:
         assert automation("GET", "/automation/openapi.json", key=None) == (200, DOCUMENT)
 
-    def test_the_page(self, automation: Client) -> None:
+    def test_the_html_page_is_served_without_a_key(self, automation: Client) -> None:
         assert automation("GET", "/automation/docs", key=None) == (200, docs_page(DOCUMENT))
 
-    def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
+    def test_a_cold_start_does_not_import_the_reference(self) -> None:
         program = (
             "import sys; import functions.automation_api.handler;"
             "print([name for name in sys.modules if name.startswith('shared.api')])"
@@ -101,7 +101,7 @@ class TestThePages:
 class TestTimezones:
     """Windows ids, filtered by a part of id or name in any case."""
 
-    def test_the_documented_example(self, automation: Client) -> None:
+    def test_the_vendors_example_is_answered(self, automation: Client) -> None:
         assert automation("GET", "/steps/timezones?contains=europe")[1] == [
             {
                 "id": "Central Europe Standard Time",
@@ -126,16 +126,18 @@ class TestTimezones:
             ("?contains=nowhere", []),
         ],
     )
-    def test_a_part(self, automation: Client, query: str, ids: list[str]) -> None:
+    def test_a_part_of_id_or_name_filters_the_zones(
+        self, automation: Client, query: str, ids: list[str]
+    ) -> None:
         assert [zone["id"] for zone in automation("GET", f"/steps/timezones{query}")[1]] == ids
 
-    def test_all_of_them(self, automation: Client) -> None:
+    def test_every_zone_is_listed_without_a_filter(self, automation: Client) -> None:
         _, found = automation("GET", "/steps/timezones")
 
         assert len(found) == 142
         assert [zone["id"] for zone in found] == sorted(zone["id"] for zone in found)
 
-    def test_what_is_asked_wrongly(self, automation: Client) -> None:
+    def test_invalid_parameters_are_refused(self, automation: Client) -> None:
         found = automation.refusal("GET", f"/steps/timezones?contains={'x' * 101}")
 
         assert found == (400, 1000, "Invalid contains.")
@@ -144,7 +146,7 @@ class TestTimezones:
 class TestFunctions:
     """The documented ones, each with its parameters."""
 
-    def test_the_documented_example(self, automation: Client) -> None:
+    def test_the_vendors_example_is_answered(self, automation: Client) -> None:
         _, found = automation("GET", "/steps/functions")
 
         assert [one["name"] for one in found] == [

@@ -78,10 +78,10 @@ class TestData:
             ("'umid: ' + data.name", "umid: Ann"),
         ],
     )
-    def test_a_script(self, script: str, value: Any) -> None:
+    def test_a_script_has_this_value(self, script: str, value: Any) -> None:
         assert value_of(f"{{{{{script}}}}}") == value
 
-    def test_below_what_is_missing_there_is_nothing(self) -> None:
+    def test_a_member_of_a_missing_member_is_an_error(self) -> None:
         source = Scripts().value("{{data.missing.code}}", NO_STEP)
 
         with pytest.raises(EvaluationError, match="SELECT"):
@@ -102,10 +102,10 @@ class TestStep:
             ("has(step.responseBody.nothing)", False),
         ],
     )
-    def test_a_script(self, script: str, value: Any) -> None:
+    def test_a_script_has_this_value(self, script: str, value: Any) -> None:
         assert value_of(f"{{{{{script}}}}}") == value
 
-    def test_elsewhere_it_is_empty(self) -> None:
+    def test_step_does_not_exist_in_inputs(self) -> None:
         assert refusal("{{1 + step.responseCode}}", NO_STEP) == (
             "`step` does not exist here, it is cleared after each step; save it with `outputs`:\n"
             "1 + step.responseCode\n"
@@ -113,7 +113,7 @@ class TestStep:
         )
 
     @pytest.mark.parametrize("script", ["step.code", "step", "step[data.name]", "step['code']"])
-    def test_what_it_does_not_have(self, script: str) -> None:
+    def test_an_unknown_member_of_step_is_refused(self, script: str) -> None:
         assert refusal(f"{{{{{script}}}}}") == (
             f"this step has only `step.responseCode`, `step.responseBody`:\n{script}\n^"
         )
@@ -140,7 +140,7 @@ class TestTexts:
             ("{{'}}'}}", "}}"),
         ],
     )
-    def test_where_it_is_sent(self, text: str, value: Any) -> None:
+    def test_a_text_that_is_sent_is_filled(self, text: str, value: Any) -> None:
         assert filled(text) == value
 
     @pytest.mark.parametrize(
@@ -154,10 +154,10 @@ class TestTexts:
             ("{{'x'}}{{1}}{{data.n}}", "x13"),
         ],
     )
-    def test_where_it_is_kept(self, text: str, value: Any) -> None:
+    def test_an_output_keeps_its_type(self, text: str, value: Any) -> None:
         assert value_of(text) == value
 
-    def test_what_was_filled_in_is_not_read_again(self) -> None:
+    def test_a_value_with_curly_brackets_is_not_evaluated(self) -> None:
         text = Scripts().template("{{data.evil}}")
 
         assert render(text, {"attributes": {"evil": "{{attributes.name}} ${1}"}}, variables=VARIABLES) == (
@@ -168,7 +168,7 @@ class TestTexts:
 class TestUuid:
     """Another one at each place of a definition and each execution; the same when an execution is repeated."""
 
-    def test_each_place_has_its_own(self) -> None:
+    def test_every_place_has_its_own_uuid(self) -> None:
         scripts = Scripts()
         sources = [scripts.value("{{uuid()}}", NO_STEP), scripts.value("{{uuid( )}}", NO_STEP)]
 
@@ -186,16 +186,16 @@ class TestUuid:
         )
         assert not set(made("i-1-1-1")) & set(made("i-1-1-2"))
 
-    def test_it_is_a_text_wherever_one_is_taken(self) -> None:
+    def test_a_uuid_can_be_used_as_text(self) -> None:
         assert str(value_of("{{'id-' + uuid()}}")).startswith("id-")
         assert "uuid" not in str(value_of("{{size(uuid()) == 36 ? 'ok' : uuid()}}"))
 
 
-class TestTheListedFunctions:
+class TestDocumentedFunctions:
     """Each example of /steps/functions can be tried, and says what it says."""
 
     @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function["name"])
-    def test_its_example(self, function: dict[str, Any]) -> None:
+    def test_a_documented_example_has_its_result(self, function: dict[str, Any]) -> None:
         found = value_of(f"{{{{{function['example']}}}}}")
 
         assert found is True or function["name"] == "uuid"
@@ -205,26 +205,26 @@ class TestTheListedFunctions:
 class TestConditions:
     """One script that says yes or no."""
 
-    def test_a_condition(self) -> None:
+    def test_a_condition_is_true_or_false(self) -> None:
         source = Scripts().condition("  {{data.n === 3}} ", NO_STEP)
 
         assert evaluate(source, context(), variables=VARIABLES, returns=ResultType.BOOL) is True
 
     @pytest.mark.parametrize("text", ["data.n == 3", "", "{{data.a}}{{data.b}}", "not {{data.vip}}", "true"])
-    def test_what_is_no_condition(self, text: str) -> None:
+    def test_a_text_that_is_not_one_script_is_no_condition(self, text: str) -> None:
         with pytest.raises(ScriptError, match="a condition must be one script in"):
             Scripts().condition(text, NO_STEP)
 
-    def test_what_says_something_else(self) -> None:
+    def test_a_condition_that_is_not_boolean_is_refused(self) -> None:
         with pytest.raises(ScriptError, match="this must return bool, it returns string"):
             Scripts().condition("{{'yes'}}", NO_STEP)
 
 
-class TestWhatIsRefused:
+class TestInvalidScripts:
     """Whatever is no CEL over ``data`` and ``step``, with its place as it was written."""
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "expected"),
         [
             ("{{data.x = 3}}", "token recognition error at: '= ':\ndata.x = 3\n       ^"),
             (
@@ -253,13 +253,13 @@ class TestWhatIsRefused:
             ("{{uuid(1)}}", "found no matching overload for 'uuid'"),
         ],
     )
-    def test_a_script(self, text: str, told: str) -> None:
-        assert refusal(text).startswith(told)
+    def test_a_script_has_this_value(self, text: str, expected: str) -> None:
+        assert refusal(text).startswith(expected)
 
-    def test_the_place_is_told_of_several_lines(self) -> None:
+    def test_the_caret_is_under_the_right_line_of_several(self) -> None:
         assert refusal("{{data.a === 1\n  && nope}}").endswith("\n  && nope\n     ^")
 
-    def test_a_script_has_a_thousand_characters(self) -> None:
+    def test_a_script_has_at_most_a_thousand_characters(self) -> None:
         longest = "'" + "x" * 998 + "'"
 
         assert value_of(f"{{{{{longest}}}}}") == "x" * 998
@@ -284,18 +284,18 @@ class TestDurations:
             ("11.13:46:39", {"unit": "seconds", "amount": 999_999}),
         ],
     )
-    def test_a_duration(self, value: Any, found: dict[str, Any]) -> None:
+    def test_a_duration_is_read_in_its_largest_unit(self, value: Any, found: dict[str, Any]) -> None:
         assert duration(value) == found
 
     @pytest.mark.parametrize(
         "value",
         ["", "x", "24:00:00", "00:60:00", "00:00:60", "1:00", "-1", 1.5, None, True, "{{data.x}}", "1.2"],
     )
-    def test_what_is_none(self, value: Any) -> None:
+    def test_a_text_that_is_no_duration_is_refused(self, value: Any) -> None:
         with pytest.raises(DurationError, match=r"must be d\.HH:mm:ss, HH:mm:ss or a number of days"):
             duration(value)
 
     @pytest.mark.parametrize("value", ["12.00:00:01", "9999999", "700.00:01:00"])
-    def test_what_cannot_be_waited_for(self, value: str) -> None:
+    def test_a_duration_that_is_too_long_is_refused(self, value: str) -> None:
         with pytest.raises(DurationError, match="at most 1000000"):
             duration(value)

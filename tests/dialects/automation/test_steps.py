@@ -32,7 +32,7 @@ def steps_of(workflow: dict[str, Any]) -> list[str]:
 class TestHttpRequest:
     """It sends what its inputs say; every answer is one, whatever its status; none at all ends the workflow."""
 
-    def test_what_is_sent(self, automation: Client) -> None:
+    def test_a_call_sends_its_inputs(self, automation: Client) -> None:
         inputs = {
             "url": "https://api.example.com/orders/{{data.order.id}}/a b?x=1&who={{data.name}}",
             "method": "put",
@@ -63,7 +63,7 @@ class TestHttpRequest:
         assert headers == {"Authorization": "Bearer k-1", "X-Name": "Ann", "X-N": "3"}
         assert sent.timeout_seconds == 30
 
-    def test_a_query_without_scripts_stays_as_it_is(self, automation: Client) -> None:
+    def test_a_query_without_scripts_is_unchanged(self, automation: Client) -> None:
         automation.ran(call("a", "http://api.example.com?a=1&a=2&b=%20c"))
 
         (sent,) = automation.services.sent
@@ -71,9 +71,7 @@ class TestHttpRequest:
         assert (sent.body, sent.timeout_seconds) == (None, 5)
 
     @pytest.mark.parametrize("evil", ["../admin", "a/../../b", "x?y=1", "x#y", "%2e%2e"])
-    def test_what_comes_from_outside_stays_in_its_part_of_the_path(
-        self, automation: Client, evil: str
-    ) -> None:
+    def test_a_value_stays_in_its_part_of_the_path(self, automation: Client, evil: str) -> None:
         automation.ran(call("a", url("orders/{{data.id}}")), context={"id": evil})
 
         (sent,) = automation.services.sent
@@ -81,7 +79,7 @@ class TestHttpRequest:
         assert not set(sent.url.removeprefix(url("orders/"))) & set("/?#")
 
     @pytest.mark.parametrize("evil", ["", ".", "..", None])
-    def test_a_part_that_would_lead_elsewhere_ends_the_workflow(self, automation: Client, evil: Any) -> None:
+    def test_a_part_that_changes_the_path_ends_the_workflow(self, automation: Client, evil: Any) -> None:
         found = automation.ran(call("a", url("orders/{{data.id}}")), context={"id": evil})
 
         assert found["status"] == "Terminated"
@@ -91,13 +89,13 @@ class TestHttpRequest:
         ("status", "reason"),
         [(200, "OK"), (201, "Created"), (404, "Not Found"), (503, "Service Unavailable")],
     )
-    def test_every_answer_is_one(self, automation: Client, status: int, reason: str) -> None:
+    def test_every_status_is_a_success(self, automation: Client, status: int, reason: str) -> None:
         automation.services.answers = [Answered(status=status, body={"n": [1, {"b": None}]})]
         outputs = {
             "code": "{{step.responseCode}}",
             "reason": "{{step.reasonPhrase}}",
             "body": "{{step.responseBody}}",
-            "told": "answered {{step.reasonPhrase}}",
+            "decoded": "answered {{step.reasonPhrase}}",
         }
 
         found = automation.ran(call("a", outputs=outputs, nextStepId="b"), mark("b"))
@@ -108,7 +106,7 @@ class TestHttpRequest:
             "code": status,
             "reason": reason,
             "body": {"n": [1, {"b": None}]},
-            "told": f"answered {reason}",
+            "decoded": f"answered {reason}",
         }
         assert steps_of(found) == ["a", "b"]
 
@@ -120,7 +118,9 @@ class TestHttpRequest:
             (AddressRefused(why="an internal address"), "an internal address"),
         ],
     )
-    def test_no_answer_ends_the_workflow(self, automation: Client, outcome: Any, message: str) -> None:
+    def test_a_call_without_response_ends_the_workflow(
+        self, automation: Client, outcome: Any, message: str
+    ) -> None:
         automation.services.answers = [outcome]
         of = automation.saved(call("a", nextStepId="b"), mark("b"))
         one = automation.started(of)
@@ -131,12 +131,12 @@ class TestHttpRequest:
         assert [(row["step"], row["message"]) for row in errors] == [("a", message)]
         assert len(automation.services.sent) == 1
 
-    def test_outputs_that_cannot_be_computed_end_it(self, automation: Client) -> None:
+    def test_outputs_that_cannot_be_computed_end_the_workflow(self, automation: Client) -> None:
         found = automation.ran(call("a", outputs={"x": "{{step.responseBody.no.such}}"}))
 
         assert found["status"] == "Terminated"
 
-    def test_data_that_grows_too_large_ends_it(self, automation: Client) -> None:
+    def test_data_that_grows_too_large_ends_the_workflow(self, automation: Client) -> None:
         automation.services.answers = [Answered(status=200, body={"t": "x" * 17_000})]
 
         found = automation.ran(call("a", outputs={"all": "{{step.responseBody}}"}))
@@ -164,30 +164,32 @@ class TestBranch:
             (1.0, ["choose", "c"]),
         ],
     )
-    def test_the_ways(self, automation: Client, n: float, ways: list[str]) -> None:
+    def test_every_step_whose_condition_holds_runs(
+        self, automation: Client, n: float, ways: list[str]
+    ) -> None:
         found = automation.ran(*self.STEPS, context={"n": n})
 
         assert (found["status"], steps_of(found)) == ("Complete", ways)
 
-    def test_without_a_default_it_ends(self, automation: Client) -> None:
+    def test_a_branch_without_default_ends_the_workflow(self, automation: Client) -> None:
         found = automation.ran(branch("choose", a="{{data.n === 1}}"), mark("a"))
 
         assert (found["status"], steps_of(found)) == ("Complete", ["choose"])
 
-    def test_a_condition_that_says_neither_ends_it(self, automation: Client) -> None:
+    def test_a_condition_that_is_not_boolean_ends_the_workflow(self, automation: Client) -> None:
         found = automation.ran(branch("choose", a="{{data.n}}"), mark("a"), context={"n": "yes"})
 
         assert found["status"] == "Terminated"
         assert automation.services.sent == []
 
-    def test_what_it_saves_counts_for_its_own_choice(self, automation: Client) -> None:
+    def test_outputs_are_visible_to_conditions_of_the_same_step(self, automation: Client) -> None:
         one = {**branch("choose", a="{{data.big}}", b=None), "outputs": {"big": "{{data.n > 1}}"}}
 
         found = automation.ran(one, mark("a"), mark("b"), context={"n": 7})
 
         assert steps_of(found) == ["choose", "a"]
 
-    def test_any_step_may_choose(self, automation: Client) -> None:
+    def test_every_step_may_have_conditions(self, automation: Client) -> None:
         automation.services.answers = [Answered(status=404)]
         ways = {"a": "{{step.responseCode < 300}}", "b": "{{step.responseCode === 404}}"}
 
@@ -203,7 +205,7 @@ class TestIf:
         inner = [[mark("a", nextStepId="b"), mark("b")], [wait("c")]]
         return [step("if", "If", {"condition": "{{data.go}}"}, do=inner, nextStepId="after"), mark("after")]
 
-    def test_it_holds(self, automation: Client) -> None:
+    def test_inner_steps_run_if_the_condition_holds(self, automation: Client) -> None:
         of = automation.saved(*self.steps())
         one = automation.started(of, {"go": True})
         automation.run(one)
@@ -215,10 +217,10 @@ class TestIf:
         assert asleep["logs"][-1]["status"] == "Sleeping"
         assert steps_of(automation.workflow(of, one)) == ["if", "a", "b", "c", "after"]
 
-    def test_it_does_not(self, automation: Client) -> None:
+    def test_inner_steps_are_skipped_if_the_condition_fails(self, automation: Client) -> None:
         assert steps_of(automation.ran(*self.steps(), context={"go": False})) == ["if", "after"]
 
-    def test_one_inside_another(self, automation: Client) -> None:
+    def test_an_if_may_be_inside_another(self, automation: Client) -> None:
         inner = step("in", "If", {"condition": "{{data.b}}"}, do=[[mark("x")]])
         outer = step("out", "If", {"condition": "{{data.a}}"}, do=[[inner]])
 
@@ -226,7 +228,7 @@ class TestIf:
         assert steps_of(automation.ran(outer, context={"a": True, "b": False})) == ["out", "in"]
         assert steps_of(automation.ran(outer, context={"a": False, "b": True})) == ["out"]
 
-    def test_the_documented_condition(self, automation: Client) -> None:
+    def test_the_vendors_condition_is_accepted(self, automation: Client) -> None:
         condition = (
             "{{!isTimeOfDayBetween(data.payload.status.timestamp, '08:00:00', '17:00:00',"
             " 'Singapore Standard Time')}}"
@@ -244,7 +246,7 @@ class TestWait:
     """It lets its duration pass, to the second, and holds nothing meanwhile."""
 
     @pytest.mark.parametrize(("duration", "seconds"), [("00:00:45", 45), ("0.00:02:00", 120), ("1", 86_400)])
-    def test_its_duration(self, automation: Client, duration: str, seconds: int) -> None:
+    def test_a_wait_lasts_its_duration(self, automation: Client, duration: str, seconds: int) -> None:
         of = automation.saved(wait("pause", duration, nextStepId="a"), mark("a"))
         one = automation.started(of)
         automation.run(one)
@@ -258,7 +260,7 @@ class TestWait:
         assert automation.services.urls == [url("a")]
         assert automation.workflow(of, one)["status"] == "Complete"
 
-    def test_suspended_meanwhile_it_waits_for_the_resume(self, automation: Client) -> None:
+    def test_a_suspended_wait_continues_on_resume(self, automation: Client) -> None:
         of = automation.saved(wait("pause", nextStepId="a"), mark("a"))
         one = automation.started(of)
         automation.run(one)
@@ -299,7 +301,7 @@ class TestWaitForReply:
         assert isinstance(answer_event(client.ports, sid, seq, sent), Applied)
         client.run(one)
 
-    def test_while_it_waits(self, automation: Client) -> None:
+    def test_a_step_that_waits_for_a_reply_shows_its_correlation_id(self, automation: Client) -> None:
         of, one = self.saved(automation)
         automation.later(minutes=1)
 
@@ -311,7 +313,7 @@ class TestWaitForReply:
         assert log["startedAt"] == "2026-01-01T12:00:00.00Z"
         assert log["correlationId"].startswith(f"{one}-1.")
 
-    def test_a_reply(self, automation: Client) -> None:
+    def test_a_reply_becomes_step_reply(self, automation: Client) -> None:
         of, one = self.saved(automation)
         automation.later(minutes=1)
         self.reply(automation, of, one, {"text": "1", "user": {"msisdn": "+65"}})
@@ -327,7 +329,7 @@ class TestWaitForReply:
             "2026-01-01T12:01:00.00Z",
         )
 
-    def test_a_reply_comes_in_through_the_core_dialect(self, automation: Client) -> None:
+    def test_a_reply_arrives_through_the_core_dialect(self, automation: Client) -> None:
         of, one = self.saved(automation)
         (log,) = automation.workflow(of, one)["logs"]
         core = CoreClient(automation.ports, automation.hasher, Shop())
@@ -339,7 +341,7 @@ class TestWaitForReply:
         assert automation.workflow(of, one)["data"]["reply"] == {"text": "yes"}
         assert core("POST", path, {"text": "no"}, key="operator.secret", secret=None)[0] == 409
 
-    def test_none_in_time(self, automation: Client) -> None:
+    def test_a_missing_reply_is_null(self, automation: Client) -> None:
         of, one = self.saved(automation)
         automation.later(minutes=5)
         automation.run(one)
@@ -351,7 +353,7 @@ class TestWaitForReply:
         assert "reply" not in found["data"]
         assert automation("GET", f"/definitions/{of}/workflows/{one}/errors") == (200, [])
 
-    def test_without_a_timeout_it_waits_for_a_day(self, automation: Client) -> None:
+    def test_the_default_timeout_is_a_day(self, automation: Client) -> None:
         ask = step("ask", "WaitForReply", {"from": "x", "channel": "sms"}, nextStepId="a")
         of = automation.saved(ask, mark("a"))
         one = automation.started(of)
@@ -364,7 +366,7 @@ class TestWaitForReply:
 
         assert steps_of(automation.workflow(of, one)) == ["ask", "a"]
 
-    def test_what_an_earlier_reply_has_left_is_gone(self, automation: Client) -> None:
+    def test_outputs_of_an_earlier_reply_are_removed(self, automation: Client) -> None:
         ask = step(
             "ask",
             "WaitForReply",
@@ -385,7 +387,9 @@ class TestWaitForReply:
         assert steps_of(automation.workflow(of, one)) == ["ask", "look", "ask", "look", "none"]
 
     @pytest.mark.parametrize("choice", [{"nextStepId": "yes", "selectNextStep": None}, {}])
-    def test_outputs_of_a_reply_that_cannot_be_computed_end_it(self, automation: Client, choice: Any) -> None:
+    def test_outputs_of_a_reply_that_cannot_be_computed_end_the_workflow(
+        self, automation: Client, choice: Any
+    ) -> None:
         ask = step(
             "ask",
             "WaitForReply",
@@ -403,7 +407,7 @@ class TestWaitForReply:
         assert errors[0]["message"].startswith("resumeControllerCallback: ")
         assert automation.services.sent == []
 
-    def test_terminated_while_it_waits(self, automation: Client) -> None:
+    def test_a_workflow_can_be_terminated_while_it_waits(self, automation: Client) -> None:
         of, one = self.saved(automation)
         automation("PATCH", f"/definitions/{of}/workflows/{one}", {"status": "terminate"})
 
@@ -413,13 +417,13 @@ class TestWaitForReply:
         assert (found["status"], log["status"], "correlationId" in log) == ("Terminated", "Cancelled", False)
 
 
-class TestTheHttpRequestTrigger:
+class TestHttpRequestTrigger:
     """It starts a workflow of every enabled definition that is meant; an empty 200."""
 
     def contexts(self, client: Client) -> list[dict[str, Any]]:
         return [dict(one.attributes) for one in client.ports.instances.instances.values()]
 
-    def test_the_documented_example(self, automation: Client) -> None:
+    def test_the_vendors_example_is_accepted(self, automation: Client) -> None:
         of = automation.saved(mark("a"))
         sent = {"f1": "value1", "f2": 123456, "f3": False, "o1": {"nf1": "value1", "nf2": "value2"}}
 
@@ -440,7 +444,9 @@ class TestTheHttpRequestTrigger:
         ("named", "started"),
         [("", ["all"]), ("?subAccountId=shop", ["all", "shop"]), ("?subAccountId=x", ["all"])],
     )
-    def test_whom_it_starts(self, automation: Client, named: str, started: list[str]) -> None:
+    def test_the_trigger_starts_enabled_definitions_of_the_subaccount(
+        self, automation: Client, named: str, started: list[str]
+    ) -> None:
         automation.water()
         ids = {
             automation.saved(wait("a")): "all",
@@ -456,7 +462,7 @@ class TestTheHttpRequestTrigger:
         found = [ids[one.origin.strategy_id] for one in automation.ports.instances.instances.values()]
         assert sorted(found) == started
 
-    def test_the_latest_version_says_whether_and_how(self, automation: Client) -> None:
+    def test_the_latest_version_decides_about_the_trigger(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         steps = {"name": "n", "steps": [mark("b")]}
         automation(
@@ -472,7 +478,7 @@ class TestTheHttpRequestTrigger:
     @pytest.mark.parametrize(
         ("body", "context"), [([1], {"payload": [1]}), ("x", {"payload": "x"}), ({}, {})]
     )
-    def test_any_json_is_taken(self, automation: Client, body: Any, context: Any) -> None:
+    def test_every_json_value_is_accepted(self, automation: Client, body: Any, context: Any) -> None:
         automation.saved(wait("a"))
 
         automation("POST", "/triggers/http_request", body)
@@ -482,7 +488,7 @@ class TestTheHttpRequestTrigger:
             name: value for name, value in found.items() if name not in ("accountId", "triggeredAt")
         } == context
 
-    def test_what_is_laid_in_cannot_be_sent(self, automation: Client) -> None:
+    def test_the_vendors_members_cannot_be_replaced(self, automation: Client) -> None:
         automation.saved(wait("a"))
 
         automation("POST", "/triggers/http_request", {"accountId": "evil", "triggeredAt": "never"})
@@ -490,7 +496,7 @@ class TestTheHttpRequestTrigger:
         (found,) = self.contexts(automation)
         assert found == {"accountId": "a-1", "triggeredAt": "2026-01-01T12:00:00.0000000Z"}
 
-    def test_sent_again_under_its_key_it_starts_nothing_more(self, automation: Client) -> None:
+    def test_a_repeated_request_starts_no_workflow(self, automation: Client) -> None:
         automation.saved(wait("a"))
         automation.saved(wait("a"))
         key = {"idempotency-key": "event-1"}
@@ -510,7 +516,9 @@ class TestTheHttpRequestTrigger:
             (f"?subAccountId={'x' * 101}", b"{}", "Invalid subAccountId."),
         ],
     )
-    def test_what_is_sent_wrongly(self, automation: Client, query: str, raw: bytes, message: str) -> None:
+    def test_invalid_requests_are_refused(
+        self, automation: Client, query: str, raw: bytes, message: str
+    ) -> None:
         automation.saved(wait("a"))
 
         assert automation.refusal("POST", f"/triggers/http_request{query}", raw=raw) == (400, 1000, message)

@@ -25,7 +25,7 @@ def sent(line: str, known: dict[str, str]) -> tuple[str, str, Any]:
     return method, path, None if body is None else json.loads(body)
 
 
-def test_each_line_does_what_is_said_behind_it(automation: Client) -> None:
+def test_a_line_of_the_page_has_the_result_behind_it(automation: Client) -> None:
     known = {"A": "", "H": ""}
     found: list[tuple[int, Any]] = []
     for line in LINES:

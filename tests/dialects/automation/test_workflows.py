@@ -28,34 +28,36 @@ CALENDAR = WATER["settings"]["schedule"]["calendars"][0]
 
 
 @pytest.fixture
-def of(automation: Client) -> str:
+def definition(automation: Client) -> str:
     """A definition whose workflows wait for a minute."""
     return automation.saved(wait("pause"))
 
 
-def told(client: Client, of: str, one: str, status: Any) -> tuple[int, Any]:
-    return client("PATCH", f"/definitions/{of}/workflows/{one}", {"status": status})
+def send_command(client: Client, definition: str, one: str, status: Any) -> tuple[int, Any]:
+    return client("PATCH", f"/definitions/{definition}/workflows/{one}", {"status": status})
 
 
-def status_of(client: Client, of: str, one: str) -> str:
-    return str(client.workflow(of, one)["status"])
+def status_of(client: Client, definition: str, one: str) -> str:
+    return str(client.workflow(definition, one)["status"])
 
 
-class TestTheCommands:
+class TestCommands:
     """200 and an empty body; what is not allowed is 400 with 1000, and never 409."""
 
-    def test_a_workflow_is_suspended_resumed_and_terminated(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
+    def test_a_workflow_is_suspended_resumed_and_terminated(
+        self, automation: Client, definition: str
+    ) -> None:
+        one = automation.started(definition)
 
-        found = [status_of(automation, of, one)]
+        found = [status_of(automation, definition, one)]
         for command in ("suspend", "resume", "terminate"):
-            assert told(automation, of, one, command) == (200, None)
+            assert send_command(automation, definition, one, command) == (200, None)
             assert automation.text == ""
             assert "Content-Type" not in automation.headers
-            found.append(status_of(automation, of, one))
+            found.append(status_of(automation, definition, one))
 
         assert found == ["Runnable", "Suspended", "Runnable", "Terminated"]
-        assert automation.workflow(of, one)["completedAt"] == "2026-01-01T12:00:00.00Z"
+        assert automation.workflow(definition, one)["completedAt"] == "2026-01-01T12:00:00.00Z"
 
     @pytest.mark.parametrize(
         ("before", "command", "message"),
@@ -69,40 +71,40 @@ class TestTheCommands:
             (["complete"], "terminate", "be terminated because its status is Complete."),
         ],
     )
-    def test_what_its_status_does_not_allow(
-        self, automation: Client, of: str, before: list[str], command: str, message: str
+    def test_a_command_that_the_status_forbids_is_refused(
+        self, automation: Client, definition: str, before: list[str], command: str, message: str
     ) -> None:
-        one = automation.started(of)
+        one = automation.started(definition)
         for earlier in before:
             if earlier == "complete":
                 automation.run(one)
                 automation.later(minutes=2)
                 automation.run(one)
             else:
-                assert told(automation, of, one, earlier)[0] == 200
+                assert send_command(automation, definition, one, earlier)[0] == 200
 
-        path = f"/definitions/{of}/workflows/{one}"
+        path = f"/definitions/{definition}/workflows/{one}"
         found = automation.refusal("PATCH", path, {"status": command})
 
         assert found == (400, 1000, f"Workflow {one} cannot {message}")
 
-    def test_terminating_may_be_repeated(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
+    def test_terminating_twice_changes_nothing(self, automation: Client, definition: str) -> None:
+        one = automation.started(definition)
 
-        assert told(automation, of, one, "terminate") == (200, None)
+        assert send_command(automation, definition, one, "terminate") == (200, None)
         before = automation.stored()
-        assert told(automation, of, one, "terminate") == (200, None)
+        assert send_command(automation, definition, one, "terminate") == (200, None)
 
         assert automation.stored() == before
 
-    def test_a_resume_that_comes_too_late_says_why(self, automation: Client) -> None:
+    def test_a_resume_with_too_many_missed_dates_says_why(self, automation: Client) -> None:
         hourly = {"unit": "hours", "amount": 1}
         settings = {**WATER["settings"], "schedule": {"calendars": [CALENDAR | {"scheduleAfter": hourly}]}}
         sid = automation.water({**WATER, "settings": settings})
         strategy = automation.ports.strategies.load(StrategySid(sid), 1)
-        asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c-1"})
-        one = str(start_instance(automation.ports, strategy, asked).instance.sid)
-        told(automation, sid, one, "suspend")
+        send = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c-1"})
+        one = str(start_instance(automation.ports, strategy, send).instance.sid)
+        send_command(automation, sid, one, "suspend")
         automation.later(days=60)
 
         found = automation.refusal("PATCH", f"/definitions/{sid}/workflows/{one}", {"status": "resume"})
@@ -110,12 +112,12 @@ class TestTheCommands:
         assert found[:2] == (400, 1000)
         assert found[2].startswith(f"Workflow {one} cannot be resumed because more than 1000 ")
 
-    def test_who_commands_and_why_is_written_down(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
+    def test_commands_are_audited_with_their_comment(self, automation: Client, definition: str) -> None:
+        one = automation.started(definition)
 
         automation(
             "PATCH",
-            f"/definitions/{of}/workflows/{one}",
+            f"/definitions/{definition}/workflows/{one}",
             {"status": "suspend"},
             key="operator.secret",
             more={"audit-comment": "the customer asked"},
@@ -124,7 +126,7 @@ class TestTheCommands:
         entry = automation.ports.instances.audit[-1]
         assert (entry.by, entry.command, entry.reason) == ("operator", "pause", "the customer asked")
 
-    def test_the_table_of_verdicts_is_whole(self) -> None:
+    def test_every_verdict_has_an_answer(self) -> None:
         assert set(IS_DONE) == set(product(Command, (Applied, AlreadyThere, Refused)))
         assert set(COMMAND_OF) == set(Command)
 
@@ -149,7 +151,7 @@ class TestTheCommands:
         assert set(STATUS_OF) == set(Phase)
 
 
-class TestTheOrderOfChecks:
+class TestOrderOfChecks:
     """Key, account, definition id, workflow id, body, definition, workflow, transition: the first counts."""
 
     SUSPEND: ClassVar = {"status": "suspend"}
@@ -174,7 +176,7 @@ class TestTheOrderOfChecks:
             ),
         ],
     )
-    def test_before_anything_is_there(
+    def test_checks_without_any_data(
         self,
         automation: Client,
         key: str | None,
@@ -187,25 +189,27 @@ class TestTheOrderOfChecks:
 
         assert automation.refusal("PATCH", path, raw=body, key=key) == found
 
-    def test_a_workflow_that_is_not(self, automation: Client, of: str) -> None:
+    def test_an_unknown_workflow_is_not_found(self, automation: Client, definition: str) -> None:
         for unknown in (UNKNOWN, OTHER):
-            found = automation.refusal("PATCH", f"/definitions/{of}/workflows/{unknown}", self.SUSPEND)
+            found = automation.refusal(
+                "PATCH", f"/definitions/{definition}/workflows/{unknown}", self.SUSPEND
+            )
             assert found == (404, 1300, f"Workflow {unknown} not found.")
 
-    def test_a_workflow_of_another_definition(self, automation: Client, of: str) -> None:
+    def test_a_workflow_of_another_definition_is_not_found(self, automation: Client, definition: str) -> None:
         one = automation.started(automation.saved(wait("other")))
 
-        found = automation.refusal("PATCH", f"/definitions/{of}/workflows/{one}", self.SUSPEND)
+        found = automation.refusal("PATCH", f"/definitions/{definition}/workflows/{one}", self.SUSPEND)
 
         assert found == (404, 1300, f"Workflow {one} not found.")
 
-    def test_a_definition_of_another_account(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
-        path = f"/api/v1/accounts/a-2/definitions/{of}/workflows/{one}"
+    def test_a_definition_of_another_account_is_not_found(self, automation: Client, definition: str) -> None:
+        one = automation.started(definition)
+        path = f"/api/v1/accounts/a-2/definitions/{definition}/workflows/{one}"
 
         found = automation.refusal("PATCH", path, self.SUSPEND, key="stranger.secret")
 
-        assert found == (404, 1300, f"Definition {of} not found.")
+        assert found == (404, 1300, f"Definition {definition} not found.")
 
     @pytest.mark.parametrize(
         "body",
@@ -220,30 +224,32 @@ class TestTheOrderOfChecks:
             b'{"status": "\\ud800"}',
         ],
     )
-    def test_a_body_that_is_none(self, automation: Client, of: str, body: bytes) -> None:
-        path = f"/definitions/{of}/workflows/{UNKNOWN}"
+    def test_a_body_that_is_not_json_is_refused(
+        self, automation: Client, definition: str, body: bytes
+    ) -> None:
+        path = f"/definitions/{definition}/workflows/{UNKNOWN}"
 
         assert automation.refusal("PATCH", path, raw=body) == (400, 1000, "Request is invalid.")
 
     @pytest.mark.parametrize(
         "status", [None, "", "Suspend", "SUSPEND", "suspended", 1, True, ["suspend"], {}]
     )
-    def test_a_status_that_is_none(self, automation: Client, of: str, status: Any) -> None:
-        path = f"/definitions/{of}/workflows/{UNKNOWN}"
+    def test_an_unknown_command_is_refused(self, automation: Client, definition: str, status: Any) -> None:
+        path = f"/definitions/{definition}/workflows/{UNKNOWN}"
 
         assert automation.refusal("PATCH", path, {"status": status}) == (400, 1000, "Invalid status.")
         assert automation.refusal("PATCH", path, {}) == (400, 1000, "Invalid status.")
 
-    def test_an_id_may_be_written_in_capitals(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
+    def test_ids_may_be_in_upper_case(self, automation: Client, definition: str) -> None:
+        one = automation.started(definition)
 
-        assert told(automation, of.upper(), one.upper(), "suspend") == (200, None)
+        assert send_command(automation, definition.upper(), one.upper(), "suspend") == (200, None)
 
 
 class TestRefusals:
     """Every one has a code, a message, an id and a time."""
 
-    def test_the_documented_examples(self, automation: Client) -> None:
+    def test_the_vendors_examples_of_errors(self, automation: Client) -> None:
         automation.later(seconds=37.66)
         status, answer = automation("GET", f"/definitions/not-a-uuid/workflows/{OTHER}")
         assert (status, answer["code"], answer["message"]) == (400, 1000, "Invalid definition id.")
@@ -253,7 +259,7 @@ class TestRefusals:
         assert (status, answer["code"]) == (404, 1300)
         assert answer["message"] == f"Definition {UNKNOWN} not found."
 
-    def test_each_error_has_an_id_of_its_own(self, automation: Client) -> None:
+    def test_every_error_has_its_own_id(self, automation: Client) -> None:
         ids = {automation("GET", "/definitions/x/workflows")[1]["errorId"] for _ in range(3)}
 
         assert len(ids) == 3
@@ -264,47 +270,47 @@ class TestRefusals:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\dZ", answer["timestamp"])
 
 
-class TestTheList:
+class TestList:
     """Youngest first, of the latest version, of a status, started within bounds, some behind some."""
 
-    def test_it_begins_with_the_youngest(self, automation: Client, of: str) -> None:
+    def test_the_list_begins_with_the_youngest_workflow(self, automation: Client, definition: str) -> None:
         made = []
         for _ in range(3):
-            made.append(automation.started(of))
+            made.append(automation.started(definition))
             automation.later(seconds=1)
 
-        _, found = automation("GET", f"/definitions/{of}/workflows")
+        _, found = automation("GET", f"/definitions/{definition}/workflows")
 
         assert [one["workflowId"] for one in found] == made[::-1]
         assert found[0] == {
             "workflowId": made[2],
             "data": {"accountId": "a-1", "triggeredAt": "2026-01-01T12:00:02.0000000Z"},
-            "definitionId": of,
+            "definitionId": definition,
             "version": 1,
             "status": "Runnable",
             "startedAt": "2026-01-01T12:00:02.00Z",
             "completedAt": None,
         }
 
-    def test_some_behind_some(self, automation: Client, of: str) -> None:
-        made = [self.at(automation, of, second) for second in range(5)]
+    def test_the_list_has_limit_and_offset(self, automation: Client, definition: str) -> None:
+        made = [self.at(automation, definition, second) for second in range(5)]
 
-        assert self.found(automation, of, "limit=2") == made[:2:-1]
-        assert self.found(automation, of, "limit=2&offset=1") == [made[3], made[2]]
-        assert self.found(automation, of, "offset=4") == [made[0]]
-        assert self.found(automation, of, "offset=5") == []
+        assert self.found(automation, definition, "limit=2") == made[:2:-1]
+        assert self.found(automation, definition, "limit=2&offset=1") == [made[3], made[2]]
+        assert self.found(automation, definition, "offset=4") == [made[0]]
+        assert self.found(automation, definition, "offset=5") == []
 
-    def test_of_a_status(self, automation: Client, of: str) -> None:
-        runs, stands, ended = (automation.started(of) for _ in range(3))
-        told(automation, of, stands, "suspend")
-        told(automation, of, ended, "terminate")
-        whole = automation.started(of)
+    def test_the_list_can_be_filtered_by_status(self, automation: Client, definition: str) -> None:
+        runs, stands, ended = (automation.started(definition) for _ in range(3))
+        send_command(automation, definition, stands, "suspend")
+        send_command(automation, definition, ended, "terminate")
+        whole = automation.started(definition)
         automation.run(whole)
         automation.later(minutes=2)
         automation.run(whole)
 
         by_status = {
-            status: self.found(automation, of, f"status={status}")
+            status: self.found(automation, definition, f"status={status}")
             for status in ("Runnable", "Suspended", "Complete", "Terminated")
         }
 
@@ -315,14 +321,14 @@ class TestTheList:
             "Terminated": [ended],
         }
 
-    def test_of_a_version(self, automation: Client, of: str) -> None:
-        first = automation.started(of)
-        automation("PUT", f"/definitions/{of}", {**self.definition(), "status": "enabled"})
-        second = automation.started(of)
+    def test_the_list_can_be_filtered_by_version(self, automation: Client, definition: str) -> None:
+        first = automation.started(definition)
+        automation("PUT", f"/definitions/{definition}", {**self.definition(), "status": "enabled"})
+        second = automation.started(definition)
 
-        assert self.found(automation, of, "") == [second]
-        assert self.found(automation, of, "version=1") == [first]
-        assert self.found(automation, of, "version=3") == []
+        assert self.found(automation, definition, "") == [second]
+        assert self.found(automation, definition, "version=1") == [first]
+        assert self.found(automation, definition, "version=3") == []
 
     @pytest.mark.parametrize(
         ("query", "seconds"),
@@ -337,10 +343,12 @@ class TestTheList:
             ("startTimeFrom=2026-01-01T12:00:04Z&startTimeTo=2026-01-01T12:00:03Z", []),
         ],
     )
-    def test_started_within_bounds(self, automation: Client, of: str, query: str, seconds: list[int]) -> None:
-        made = [self.at(automation, of, second) for second in range(5)]
+    def test_the_list_can_be_filtered_by_start_time(
+        self, automation: Client, definition: str, query: str, seconds: list[int]
+    ) -> None:
+        made = [self.at(automation, definition, second) for second in range(5)]
 
-        assert self.found(automation, of, query) == [made[second] for second in seconds]
+        assert self.found(automation, definition, query) == [made[second] for second in seconds]
 
     @pytest.mark.parametrize(
         ("query", "message"),
@@ -356,40 +364,42 @@ class TestTheList:
             ("limit=0&offset=-1&status=x", "Invalid limit. Invalid offset. Invalid status."),
         ],
     )
-    def test_what_is_asked_wrongly(self, automation: Client, query: str, message: str) -> None:
+    def test_invalid_parameters_are_refused(self, automation: Client, query: str, message: str) -> None:
         path = f"/definitions/{UNKNOWN}/workflows?{query}"
 
         assert automation.refusal("GET", path) == (400, 1000, message)
 
-    def test_what_nobody_knows_is_passed_over(self, automation: Client, of: str) -> None:
-        assert self.found(automation, of, "colour=blue&limit=500") == []
+    def test_unknown_parameters_are_ignored(self, automation: Client, definition: str) -> None:
+        assert self.found(automation, definition, "colour=blue&limit=500") == []
 
-    def test_of_a_definition_that_is_not(self, automation: Client) -> None:
+    def test_workflows_of_an_unknown_definition_are_not_found(self, automation: Client) -> None:
         found = automation.refusal("GET", f"/definitions/{UNKNOWN}/workflows")
 
         assert found == (404, 1300, f"Definition {UNKNOWN} not found.")
 
-    def test_an_answer_that_would_be_too_large(self, automation: Client, of: str) -> None:
-        sid = InstanceSid(automation.started(of))
+    def test_an_answer_that_is_too_large_is_refused(self, automation: Client, definition: str) -> None:
+        sid = InstanceSid(automation.started(definition))
         large = automation.instance(sid)
         for number in range(500):
             copy = f"{number:08}-1111-4000-8000-000000000000"
             automation.ports.instances.instances[InstanceSid(copy)] = self.like(large, copy)
 
-        assert automation.refusal("GET", f"/definitions/{of}/workflows?limit=500") == (
+        assert automation.refusal("GET", f"/definitions/{definition}/workflows?limit=500") == (
             400,
             1010,
             "The answer is larger than 5 MB; lower limit.",
         )
-        assert len(self.found(automation, of, "limit=100")) == 100
+        assert len(self.found(automation, definition, "limit=100")) == 100
 
-    def test_a_walk_that_would_be_too_long(self, automation: Client, of: str) -> None:
-        one = automation.instance(automation.started(of))
+    def test_a_list_that_reads_too_many_workflows_is_refused(
+        self, automation: Client, definition: str
+    ) -> None:
+        one = automation.instance(automation.started(definition))
         for number in range(MAX_SCANNED):
             copy = f"{number:08}-1111-4000-8000-000000000000"
             automation.ports.instances.instances[InstanceSid(copy)] = self.like(one, copy, large=False)
 
-        found = automation.refusal("GET", f"/definitions/{of}/workflows?version=7")
+        found = automation.refusal("GET", f"/definitions/{definition}/workflows?version=7")
 
         assert found == (400, 1010, "Too many workflows; narrow startTimeFrom and startTimeTo.")
 
@@ -406,13 +416,13 @@ class TestTheList:
         }
 
     @staticmethod
-    def at(client: Client, of: str, second: int) -> str:
+    def at(client: Client, definition: str, second: int) -> str:
         client.clock.at = client.clock.at.replace(second=second)
-        return client.started(of)
+        return client.started(definition)
 
     @staticmethod
-    def found(client: Client, of: str, query: str) -> list[str]:
-        status, answer = client("GET", f"/definitions/{of}/workflows?{query}")
+    def found(client: Client, definition: str, query: str) -> list[str]:
+        status, answer = client("GET", f"/definitions/{definition}/workflows?{query}")
         assert status == 200, answer
         return [one["workflowId"] for one in answer]
 
@@ -420,32 +430,32 @@ class TestTheList:
 class TestLogs:
     """Every execution of a step, in its order, with the status it has."""
 
-    def statuses(self, client: Client, of: str, one: str) -> list[tuple[str, str]]:
-        return [(log["stepName"], log["status"]) for log in client.workflow(of, one)["logs"]]
+    def statuses(self, client: Client, definition: str, one: str) -> list[tuple[str, str]]:
+        return [(log["stepName"], log["status"]) for log in client.workflow(definition, one)["logs"]]
 
-    def test_only_where_they_are_asked_for(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
+    def test_logs_need_include_logs(self, automation: Client, definition: str) -> None:
+        one = automation.started(definition)
 
-        _, plain = automation("GET", f"/definitions/{of}/workflows/{one}")
-        _, asked = automation("GET", f"/definitions/{of}/workflows/{one}?includeLogs=false")
+        _, plain = automation("GET", f"/definitions/{definition}/workflows/{one}")
+        _, send = automation("GET", f"/definitions/{definition}/workflows/{one}?includeLogs=false")
 
         assert "logs" not in plain
-        assert plain == asked
-        assert automation.workflow(of, one)["logs"] == []
-        found = automation.refusal("GET", f"/definitions/{of}/workflows/{one}?includeLogs=perhaps")
+        assert plain == send
+        assert automation.workflow(definition, one)["logs"] == []
+        found = automation.refusal("GET", f"/definitions/{definition}/workflows/{one}?includeLogs=perhaps")
         assert found == (400, 1000, "Invalid includeLogs.")
 
-    def test_a_workflow_that_ends(self, automation: Client) -> None:
-        of = automation.saved(
+    def test_logs_of_a_complete_workflow(self, automation: Client) -> None:
+        definition = automation.saved(
             call("a", nextStepId="b"), wait("b", nextStepId="c"), branch("c", d=None), call("d")
         )
-        one = automation.started(of)
+        one = automation.started(definition)
         automation.run(one)
 
-        sleeping = automation.workflow(of, one)["logs"]
+        sleeping = automation.workflow(definition, one)["logs"]
         automation.later(seconds=90)
         automation.run(one)
-        found = automation.workflow(of, one)
+        found = automation.workflow(definition, one)
 
         assert [(log["stepName"], log["status"]) for log in sleeping] == [
             ("a", "Complete"),
@@ -463,13 +473,13 @@ class TestLogs:
         assert [log["id"] for log in found["logs"][:2]] == [log["id"] for log in sleeping]
         assert len({log["id"] for log in found["logs"]}) == 4
 
-    def test_a_workflow_that_is_terminated_in_its_sleep(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
+    def test_logs_of_a_workflow_terminated_during_a_wait(self, automation: Client, definition: str) -> None:
+        one = automation.started(definition)
         automation.run(one)
         automation.later(seconds=5)
-        told(automation, of, one, "terminate")
+        send_command(automation, definition, one, "terminate")
 
-        (log,) = automation.workflow(of, one)["logs"]
+        (log,) = automation.workflow(definition, one)["logs"]
 
         assert (log["stepName"], log["status"]) == ("pause", "Cancelled")
         assert (log["startedAt"], log["completedAt"]) == (
@@ -477,15 +487,15 @@ class TestLogs:
             "2026-01-01T12:00:05.00Z",
         )
 
-    def test_a_workflow_that_fails(self, automation: Client) -> None:
+    def test_logs_of_a_failed_workflow(self, automation: Client) -> None:
         automation.services.answers = [TimedOut(why="no complete response within 5 s")]
-        of = automation.saved(call("a", nextStepId="b"), call("b"))
-        one = automation.started(of)
+        definition = automation.saved(call("a", nextStepId="b"), call("b"))
+        one = automation.started(definition)
         automation.run(one)
 
-        assert self.statuses(automation, of, one) == [("a", "Failed")]
-        assert status_of(automation, of, one) == "Terminated"
-        assert automation("GET", f"/definitions/{of}/workflows/{one}/errors")[1] == [
+        assert self.statuses(automation, definition, one) == [("a", "Failed")]
+        assert status_of(automation, definition, one) == "Terminated"
+        assert automation("GET", f"/definitions/{definition}/workflows/{one}/errors")[1] == [
             {
                 "workflowId": one,
                 "step": "a",
@@ -494,13 +504,13 @@ class TestLogs:
             }
         ]
 
-    def test_without_errors_there_are_none(self, automation: Client, of: str) -> None:
-        one = automation.started(of)
+    def test_a_workflow_without_errors_has_no_errors(self, automation: Client, definition: str) -> None:
+        one = automation.started(definition)
 
-        assert automation("GET", f"/definitions/{of}/workflows/{one}/errors") == (200, [])
+        assert automation("GET", f"/definitions/{definition}/workflows/{one}/errors") == (200, [])
         for path in (
-            f"/definitions/{of}/workflows/{UNKNOWN}",
-            f"/definitions/{of}/workflows/{UNKNOWN}/errors",
+            f"/definitions/{definition}/workflows/{UNKNOWN}",
+            f"/definitions/{definition}/workflows/{UNKNOWN}/errors",
         ):
             assert automation.refusal("GET", path) == (404, 1300, f"Workflow {UNKNOWN} not found.")
 
@@ -508,65 +518,73 @@ class TestLogs:
 class TestStarting:
     """201, the workflow's id, and where it is; of a disabled definition too."""
 
-    def test_what_is_answered(self, automation: Client, of: str) -> None:
+    def test_a_start_returns_id_and_location(self, automation: Client, definition: str) -> None:
         status, answer = automation(
-            "POST", f"/definitions/{of}/workflows", {"orderId": 7, "tags": ["a", {"b": 1}]}
+            "POST", f"/definitions/{definition}/workflows", {"orderId": 7, "tags": ["a", {"b": 1}]}
         )
 
         assert (status, set(answer)) == (201, {"workflowId"})
-        assert automation.headers["Location"] == f"{BASE}/definitions/{of}/workflows/{answer['workflowId']}"
-        assert automation.workflow(of, answer["workflowId"])["data"] == {
+        assert (
+            automation.headers["Location"]
+            == f"{BASE}/definitions/{definition}/workflows/{answer['workflowId']}"
+        )
+        assert automation.workflow(definition, answer["workflowId"])["data"] == {
             "orderId": 7,
             "tags": ["a", {"b": 1}],
             "accountId": "a-1",
             "triggeredAt": "2026-01-01T12:00:00.0000000Z",
         }
 
-    def test_it_runs_once_and_now(self, automation: Client) -> None:
-        of = automation.saved(call("a"))
-        one = automation.started(of)
+    def test_a_workflow_runs_once_and_at_once(self, automation: Client) -> None:
+        definition = automation.saved(call("a"))
+        one = automation.started(definition)
 
         automation.run(one)
 
         assert automation.services.urls == ["https://api.example.com/records"]
-        assert status_of(automation, of, one) == "Complete"
+        assert status_of(automation, definition, one) == "Complete"
         assert automation.instance(one).events == ()
 
-    def test_nothing_sent_is_an_empty_context(self, automation: Client, of: str) -> None:
-        status, answer = automation("POST", f"/definitions/{of}/workflows")
+    def test_a_start_without_body_has_an_empty_context(self, automation: Client, definition: str) -> None:
+        status, answer = automation("POST", f"/definitions/{definition}/workflows")
 
         assert status == 201
-        assert set(automation.workflow(of, answer["workflowId"])["data"]) == {"accountId", "triggeredAt"}
+        assert set(automation.workflow(definition, answer["workflowId"])["data"]) == {
+            "accountId",
+            "triggeredAt",
+        }
 
-    def test_of_a_version(self, automation: Client, of: str) -> None:
-        automation("PUT", f"/definitions/{of}", TestTheList.definition())
+    def test_the_list_can_be_filtered_by_version(self, automation: Client, definition: str) -> None:
+        automation("PUT", f"/definitions/{definition}", TestList.definition())
 
-        _, first = automation("POST", f"/definitions/{of}/workflows?version=1", {})
-        _, latest = automation("POST", f"/definitions/{of}/workflows", {})
+        _, first = automation("POST", f"/definitions/{definition}/workflows?version=1", {})
+        _, latest = automation("POST", f"/definitions/{definition}/workflows", {})
 
         versions = [automation.instance(one["workflowId"]).strategy_version for one in (first, latest)]
         assert versions == [1, 2]
-        found = automation.refusal("POST", f"/definitions/{of}/workflows?version=3", {})
-        assert found == (404, 1300, f"Definition {of} version 3 not found.")
+        found = automation.refusal("POST", f"/definitions/{definition}/workflows?version=3", {})
+        assert found == (404, 1300, f"Definition {definition} version 3 not found.")
 
     @pytest.mark.parametrize("body", [[], "text", 7, None, True])
-    def test_what_is_no_object_is_no_context(self, automation: Client, of: str, body: Any) -> None:
+    def test_a_context_that_is_not_an_object_is_refused(
+        self, automation: Client, definition: str, body: Any
+    ) -> None:
         raw = json.dumps(body).encode()
 
-        found = automation.refusal("POST", f"/definitions/{of}/workflows", raw=raw)
+        found = automation.refusal("POST", f"/definitions/{definition}/workflows", raw=raw)
 
         assert found == (400, 1000, "Request is invalid.")
 
-    def test_a_context_that_is_too_large(self, automation: Client, of: str) -> None:
-        found = automation.refusal("POST", f"/definitions/{of}/workflows", {"text": "x" * 17_000})
+    def test_a_context_that_is_too_large_is_refused(self, automation: Client, definition: str) -> None:
+        found = automation.refusal("POST", f"/definitions/{definition}/workflows", {"text": "x" * 17_000})
 
         assert found == (400, 1000, "Request is invalid. /data: must take at most 16 KB.")
-        huge = automation.refusal("POST", f"/definitions/{of}/workflows", {"text": "x" * 300_000})
+        huge = automation.refusal("POST", f"/definitions/{definition}/workflows", {"text": "x" * 300_000})
         assert huge == (400, 1000, "Request is invalid. The body must not be larger than 256 KB.")
 
-    def test_sent_again_under_its_key_it_is_the_same(self, automation: Client, of: str) -> None:
+    def test_a_repeated_request_starts_no_workflow(self, automation: Client, definition: str) -> None:
         key = {"idempotency-key": "order-7"}
-        path = f"/definitions/{of}/workflows"
+        path = f"/definitions/{definition}/workflows"
 
         first, again = (automation("POST", path, {"n": 1}, more=key) for _ in range(2))
         found = automation.refusal("POST", path, {"n": 2}, more=key)
@@ -580,11 +598,11 @@ class TestStarting:
 class TestStrategiesOfOtherDialects:
     """Their instances are workflows; they run as they were told to."""
 
-    def test_an_instance_made_elsewhere_is_read_and_commanded(self, automation: Client) -> None:
+    def test_an_instance_of_core_can_be_read_and_commanded(self, automation: Client) -> None:
         sid = automation.water()
         strategy = automation.ports.strategies.load(StrategySid(sid), 1)
-        asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c-1"})
-        one = str(start_instance(automation.ports, strategy, asked).instance.sid)
+        send = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c-1"})
+        one = str(start_instance(automation.ports, strategy, send).instance.sid)
 
         found = automation.workflow(sid, one)
         assert (found["definitionId"], found["status"]) == (sid, "Runnable")
@@ -593,13 +611,13 @@ class TestStrategiesOfOtherDialects:
             "triggeredAt": "2026-01-01T12:00:00.0000000Z",
             "customerId": "c-1",
         }
-        assert told(automation, sid, one, "suspend") == (200, None)
+        assert send_command(automation, sid, one, "suspend") == (200, None)
         assert status_of(automation, sid, one) == "Suspended"
-        assert told(automation, sid, one, "resume") == (200, None)
-        assert told(automation, sid, one, "terminate") == (200, None)
+        assert send_command(automation, sid, one, "resume") == (200, None)
+        assert send_command(automation, sid, one, "terminate") == (200, None)
         assert automation("GET", f"/definitions/{sid}/workflows?status=Terminated")[1][0]["workflowId"] == one
 
-    def test_started_here_it_gets_what_was_sent_and_runs_once(self, automation: Client) -> None:
+    def test_a_strategy_of_core_started_here_gets_only_the_context_sent(self, automation: Client) -> None:
         sid = automation.water()
         one = automation.started(sid, {"customerId": "c-1"})
 
@@ -607,7 +625,7 @@ class TestStrategiesOfOtherDialects:
         automation.run(one)
         assert automation.workflow(sid, one)["status"] == "Complete"
 
-    def test_one_in_this_dialect_s_folder_is_no_definition_for_that(self, automation: Client) -> None:
+    def test_a_strategy_of_core_in_the_folder_is_no_definition(self, automation: Client) -> None:
         """Nor is one whose sid is what a definition's would be: both are names that its maker chose."""
         known_by = Repeatable(key=UNKNOWN, body_hash="h")
         sid = automation.water(folder="/automation", repeatable=known_by)
@@ -619,14 +637,14 @@ class TestStrategiesOfOtherDialects:
         gone = (404, 1300, f"Definition {UNKNOWN} not found.")
         assert automation.refusal("DELETE", f"/definitions/{UNKNOWN}") == gone
 
-    def test_one_that_is_named_by_a_uuid(self, automation: Client) -> None:
+    def test_a_strategy_named_by_a_uuid_is_found_by_it(self, automation: Client) -> None:
         sid = automation.water({**WATER, "name": UNKNOWN})
         one = automation.started(UNKNOWN.upper(), {"customerId": "c-1"})
 
         assert automation.workflow(UNKNOWN, one)["definitionId"] == UNKNOWN
         assert automation.workflow(sid, one)["definitionId"] == UNKNOWN
 
-    def test_its_retries_are_slept_over(self, automation: Client) -> None:
+    def test_a_step_that_waits_for_its_retry_is_sleeping(self, automation: Client) -> None:
         sid = automation.water(GYM)
         automation.services.answers = [Answered(status=503)]
         one = automation.started(sid, MEMBER)
@@ -643,7 +661,7 @@ class TestStrategiesOfOtherDialects:
         _, errors = automation("GET", f"/definitions/{sid}/workflows/{one}/errors")
         assert [row["message"] for row in errors] == ["billing/charge returned HTTP 503"]
 
-    def test_they_are_no_definitions(self, automation: Client) -> None:
+    def test_strategies_of_core_are_not_listed_as_definitions(self, automation: Client) -> None:
         sid = automation.water()
 
         assert automation("GET", f"/definitions/{sid}") == (200, [])

@@ -61,10 +61,10 @@ class Client:
             headers["authorization"] = f"Bearer {key}"
         if secret is not None:
             headers["strategy-secret"] = base64.b64encode(secret.encode()).decode()
-        reply = WIRE.asked(method, path, body, headers=headers, raw=raw)
+        reply = WIRE.send(method, path, body, headers=headers, raw=raw)
         self.headers = dict(reply.headers)
         WIRE.check(reply)
-        return reply.status, reply.told
+        return reply.status, reply.decoded
 
     def saved(self, strategy: Mapping[str, Any] = WATER) -> dict[str, Any]:
         status, answer = self("POST", "/execution-strategy", strategy)

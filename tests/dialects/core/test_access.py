@@ -43,38 +43,38 @@ class TestKeys:
     @pytest.mark.parametrize(
         "key", [None, "admin", "admin.", ".secret", "admin.wrong", "nobody.secret", "é.x"]
     )
-    def test_it_has_to_be_right(self, client: Client, key: str | None) -> None:
+    def test_a_wrong_or_missing_key_is_refused(self, client: Client, key: str | None) -> None:
         status, answer = client("GET", "/queue", key=key)
 
         assert (status, answer["message"]) == (401, ["a valid access key is required"])
 
     @pytest.mark.parametrize("header", ["Basic admin:secret", "Bearer", "admin.secret", ""])
-    def test_it_comes_as_bearer(self, client: Client, header: str) -> None:
+    def test_a_key_is_sent_as_bearer(self, client: Client, header: str) -> None:
         assert client("GET", "/queue", key=None, more={"authorization": header})[0] == 401
 
 
-class TestTheOrder:
+class TestOrderOfChecks:
     """Key, role, existence, secret, then what was sent."""
 
-    def test_the_role_before_existence(self, client: Client) -> None:
+    def test_the_role_is_checked_before_existence(self, client: Client) -> None:
         assert client("POST", "/execution-instance/nothing/pause", key="viewer.secret")[0] == 403
 
-    def test_existence_before_the_secret(self, client: Client) -> None:
+    def test_existence_is_checked_before_the_secret(self, client: Client) -> None:
         assert client("GET", "/execution-instance/nothing", secret=None)[0] == 404
 
-    def test_the_secret_before_the_body(self, client: Client) -> None:
+    def test_the_secret_is_checked_before_the_body(self, client: Client) -> None:
         sid = client.one()
 
         assert client("PATCH", f"/execution-instance/{sid}", raw=b"{", secret=None)[0] == 403
 
-    def test_the_secret_of_a_strategy_that_a_body_names(self, client: Client) -> None:
+    def test_the_secret_of_a_strategy_named_in_a_body_is_checked(self, client: Client) -> None:
         client.saved()
         body = {"strategyId": WATER["name"], "attributes": {"x": []}}
 
         assert client("POST", "/execution-instance", body, secret="wrong-pass-phrase")[0] == 403
 
     @pytest.mark.parametrize(
-        ("header", "told"),
+        ("header", "expected"),
         [
             (None, "the header Strategy-Secret is missing"),
             ("", "the header Strategy-Secret is missing"),
@@ -83,20 +83,22 @@ class TestTheOrder:
             ("d3Jvbmc=", "the header Strategy-Secret does not match the strategy"),
         ],
     )
-    def test_what_is_wrong_with_a_secret_is_told(self, client: Client, header: str | None, told: str) -> None:
+    def test_an_error_says_whether_the_secret_is_missing_or_wrong(
+        self, client: Client, header: str | None, expected: str
+    ) -> None:
         sid = client.one()
         more = {} if header is None else {"strategy-secret": header}
 
         status, answer = client("GET", f"/execution-instance/{sid}", secret=None, more=more)
 
-        assert (status, answer["message"]) == (403, [told])
+        assert (status, answer["message"]) == (403, [expected])
 
 
 class TestAStrategyWithoutASecret:
     """One that another dialect made has none, and needs none."""
 
     @pytest.mark.parametrize("secret", [None, "any pass-phrase there is"])
-    def test_its_instances_are_open_to_every_key_of_the_account(
+    def test_instances_without_secret_are_open_to_every_key_of_the_account(
         self, client: Client, secret: str | None
     ) -> None:
         new = NewStrategy(account_id=AccountId("a-1"), name="plain", settings=WATER["settings"])
@@ -109,11 +111,11 @@ class TestAStrategyWithoutASecret:
         assert client("POST", "/execution-instance", ORDER, key="stranger.secret")[0] == 404
 
 
-class TestTheEdges:
+class TestPathsAndFailures:
     """What no route fits is 404 in the dialect's own shape; what breaks says nothing of the inside."""
 
     @pytest.mark.usefixtures("client")
-    def test_an_unknown_path(self) -> None:
+    def test_an_unknown_path_is_404_in_the_dialects_shape(self) -> None:
         event: dict[str, Any] = {
             "version": "2.0",
             "rawPath": "/x",
@@ -129,7 +131,9 @@ class TestTheEdges:
         assert answer["statusCode"] == 404
         assert json.loads(answer["body"])["error"] == "Not Found"
 
-    def test_a_failure_of_ours(self, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_failure_of_ours_reveals_nothing_but_its_id(
+        self, client: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
         sid = client.one()
         client.ports.instances.instances = None  # type: ignore[assignment]
 
@@ -146,7 +150,7 @@ class TestTheEdges:
             (ContentionError, "too many concurrent changes; nothing was changed, retry later"),
         ],
     )
-    def test_what_passes_is_to_be_tried_again(
+    def test_contention_and_overload_are_429(
         self, client: Client, error: type[Exception], message: str
     ) -> None:
         client.ports.access = Busy(error, client.ports.access)
@@ -155,12 +159,12 @@ class TestTheEdges:
 
         assert (status, answer["message"]) == (429, [message])
 
-    def test_nothing_is_kept_by_caches_on_the_way(self, client: Client) -> None:
+    def test_answers_must_not_be_cached(self, client: Client) -> None:
         assert client("GET", "/queue")[0] == 200
         assert client.headers["Cache-Control"] == "no-store"
 
 
-class TestTheTable:
+class TestRoutes:
     """Template, documents and OpenAPI are of the same routes."""
 
     def test_every_route_of_the_template_has_its_operation(self) -> None:
@@ -175,23 +179,23 @@ class TestTheTable:
         }
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-    def test_each_is_documented(self, route: Any) -> None:
+    def test_every_route_is_documented(self, route: Any) -> None:
         path = re.sub(r"<(\w+)>", r"{\1}", route.path)
 
         assert f"### {route.method} {path}\n" in DOC
 
     @pytest.mark.parametrize("page", PAGES["core"], ids=lambda page: page.path)
-    def test_each_page_is_documented(self, page: Page) -> None:
+    def test_every_page_is_documented(self, page: Page) -> None:
         assert f"### GET {page.path}\n" in DOC
 
-    def test_no_other_is_documented(self) -> None:
+    def test_no_unknown_route_is_documented(self) -> None:
         assert len(re.findall(r"^### [A-Z]+ /", DOC, re.MULTILINE)) == len(ROUTES) + len(PAGES["core"])
 
     def test_every_status_is_documented(self) -> None:
         for status in REFUSALS:
             assert f"| {int(status)} |" in DOC
 
-    def test_the_openapi_document_has_them_all(self) -> None:
+    def test_the_openapi_document_has_every_route(self) -> None:
         listed = [(method, path) for path, methods in document()["paths"].items() for method in methods]
 
         assert len(listed) == len(ROUTES) + len(PAGES["core"])

@@ -15,10 +15,10 @@ def release_job(client: Client) -> None:
         run_operation(client.ports, sid, time_left=lambda: timedelta(minutes=15))
 
 
-class TestTheQueue:
+class TestQueue:
     """Q1 to Q3: one flag; what was held runs once it is resumed."""
 
-    def test_it_is_active_paused_and_active_again(self, client: Client) -> None:
+    def test_the_queue_can_be_paused_and_resumed(self, client: Client) -> None:
         assert client("GET", "/queue", secret=None) == (200, {"status": "active"})
         assert client("DELETE", "/queue", secret=None) == (200, {})
         assert client("GET", "/queue", secret=None) == (200, {"status": "paused"})
@@ -35,17 +35,17 @@ class TestTheQueue:
 
         assert [entry.command for entry in client.ports.access.audit] == ["pause-queue"]
 
-    def test_who_paused_and_resumed_it_is_written_down(self, client: Client) -> None:
+    def test_pausing_and_resuming_the_queue_are_audited(self, client: Client) -> None:
         client("DELETE", "/queue", key="operator.secret", more={"audit-comment": "bank is down"})
         client("POST", "/queue")
 
-        told = [(e.command, e.by, e.from_state, e.to_state, e.reason) for e in client.ports.access.audit]
-        assert told == [
+        decoded = [(e.command, e.by, e.from_state, e.to_state, e.reason) for e in client.ports.access.audit]
+        assert decoded == [
             ("pause-queue", "operator", "active", "paused", "bank is down"),
             ("resume-queue", "admin", "paused", "active", None),
         ]
 
-    def test_due_events_wait_and_run_once_it_is_resumed(self, client: Client) -> None:
+    def test_due_events_run_when_the_queue_is_resumed(self, client: Client) -> None:
         sid = client.one()
         client("DELETE", "/queue")
         client.run(sid)
@@ -60,12 +60,12 @@ class TestTheQueue:
         client.run(sid)
         assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "PROCESSED"
 
-    def test_of_another_account_it_is_another_one(self, client: Client) -> None:
+    def test_accounts_have_separate_queues(self, client: Client) -> None:
         client("DELETE", "/queue")
 
         assert client("GET", "/queue", key="stranger.secret") == (200, {"status": "active"})
 
-    def test_the_drains_end_when_nothing_has_been_left_for_a_while(self, client: Client) -> None:
+    def test_release_jobs_end_when_no_event_is_blocked_anymore(self, client: Client) -> None:
         client("DELETE", "/queue")
         client("POST", "/queue")
         release_job(client)
@@ -80,7 +80,7 @@ class TestTheQueue:
 class TestAccessKeys:
     """Made and removed by administrators; the token is shown once."""
 
-    def test_a_new_one_works_with_its_role(self, client: Client) -> None:
+    def test_a_new_key_works_with_its_role(self, client: Client) -> None:
         status, made = client("POST", "/access-key", {"role": "operator", "description": "the shop"})
 
         assert status == 201
@@ -89,7 +89,7 @@ class TestAccessKeys:
         assert client("GET", "/queue", key=made["token"])[0] == 200
         assert client("GET", "/access-key", key=made["token"])[0] == 403
 
-    def test_the_list_shows_no_secret_and_no_other_account(self, client: Client) -> None:
+    def test_the_list_of_keys_has_no_secrets_and_no_keys_of_other_accounts(self, client: Client) -> None:
         client.ports.clock.at += timedelta(seconds=1)
         _, made = client("POST", "/access-key", {"role": "viewer"})
 
@@ -100,14 +100,14 @@ class TestAccessKeys:
         assert {one["keyId"] for one in answer["items"]} == {made["keyId"], "admin", "operator", "viewer"}
         assert all("token" not in one and "secretHash" not in one for one in answer["items"])
 
-    def test_pages_of_them(self, client: Client) -> None:
+    def test_the_list_of_keys_has_pages(self, client: Client) -> None:
         _, first = client("GET", "/access-key?limit=2")
         _, second = client("GET", f"/access-key?limit=2&cursor={first['nextCursor']}")
 
         assert len(first["items"] + second["items"]) == 3
         assert "nextCursor" not in second
 
-    def test_a_removed_one_opens_nothing(self, client: Client) -> None:
+    def test_a_removed_key_is_invalid(self, client: Client) -> None:
         _, made = client("POST", "/access-key", {"role": "viewer"})
 
         status, answer = client("DELETE", f"/access-key/{made['keyId']}")
@@ -126,10 +126,10 @@ class TestAccessKeys:
         assert client("POST", "/access-key", body)[0] == 400
 
 
-class TestTheAudit:
+class TestAuditTrail:
     """Who did what, when, and why."""
 
-    def test_everything_that_was_done_latest_first(self, client: Client) -> None:
+    def test_the_trail_has_every_command_latest_first(self, client: Client) -> None:
         sid = client.one()
         client.ports.clock.at += timedelta(minutes=1)
         client("POST", f"/execution-instance/{sid}/pause", more={"audit-comment": "holidays"})
@@ -159,7 +159,7 @@ class TestTheAudit:
             },
         ]
 
-    def test_of_one_event_page_by_page(self, client: Client) -> None:
+    def test_the_trail_of_one_event_has_pages(self, client: Client) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/pause")
         for seq in (1, 2, 3):
@@ -174,7 +174,7 @@ class TestTheAudit:
         assert commands == ["cancel-event", "cancel-event", "cancel-event", "pause"]
         assert [entry["event"] for entry in one["items"]] == [f"{sid}-2"]
 
-    def test_nothing_of_another_account(self, client: Client) -> None:
+    def test_the_trail_has_nothing_of_other_accounts(self, client: Client) -> None:
         client("DELETE", "/queue")
 
         assert client("GET", "/audit", key="stranger.secret")[1] == {"items": []}
@@ -192,16 +192,16 @@ class TestTheAudit:
             ("until=x", "/until"),
         ],
     )
-    def test_bad_input_is_told(self, client: Client, query: str, pointer: str) -> None:
+    def test_invalid_parameters_are_refused(self, client: Client, query: str, pointer: str) -> None:
         status, answer = client("GET", f"/audit?{query}")
 
         assert (status, answer["problems"][0]["pointer"]) == (400, pointer)
 
 
-class TestTheApp:
+class TestApp:
     """A1: what this service is."""
 
-    def test_it_tells_version_stage_and_environment(self, client: Client) -> None:
+    def test_the_app_has_version_stage_and_environment(self, client: Client) -> None:
         status, answer = client("GET", "/app", secret=None)
 
         assert status == 200

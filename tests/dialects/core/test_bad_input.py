@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.dialects.core.client import GYM, MEMBER, WATER, Client
-from tests.dialects.core.test_matrix import everything
+from tests.dialects.core.test_matrix import stored_items
 
 Json = dict[str, Any]
 Change = Callable[[Json], Any]
@@ -41,22 +41,22 @@ NO_BODIES = [
 ]
 
 
-class TestWhatIsNoBody:
+class TestInvalidJson:
     """Every operation that takes a body refuses what is none."""
 
     @pytest.mark.parametrize(("method", "path"), BODIES, ids=str)
     @pytest.mark.parametrize(("raw", "status", "rule"), NO_BODIES, ids=lambda part: repr(part)[:24])
-    def test_is_refused(
+    def test_a_body_that_is_not_a_json_object_is_refused(
         self, client: Client, method: str, path: str, raw: bytes, status: int, rule: str | None
     ) -> None:
         shop, one = client.saved()["sid"], client.started()["executionInstance"]["sid"]
-        before = everything(client)
+        before = stored_items(client)
 
         found, answer = client(method, path.format(shop=shop, one=one), raw=raw)
 
         assert found == status
         assert [problem["rule"] for problem in answer["problems"]] == ([] if rule is None else [rule])
-        assert everything(client) == before
+        assert stored_items(client) == before
 
 
 def put(*path: str | int, value: Any) -> Change:
@@ -71,7 +71,7 @@ def put(*path: str | int, value: Any) -> Change:
     return change
 
 
-def leave_out(*path: str | int) -> Change:
+def lacking(*path: str | int) -> Change:
     def change(settings: Json) -> None:
         at: Any = settings
         for part in path[:-1]:
@@ -103,8 +103,8 @@ LOOP = put(
 SETTINGS: list[tuple[str, Change, str, str]] = [
     ("a wrong type", put("config", "requestDelayTime", value="250"), "/config/requestDelayTime", "type"),
     ("an unknown field", put("config", "colour", value="red"), "/config/colour", "unknown-field"),
-    ("a missing part", leave_out("tasks", 0, "initialStep"), "/tasks/0/initialStep", "required"),
-    ("a missing list", leave_out("services"), "/services", "required"),
+    ("a missing part", lacking("tasks", 0, "initialStep"), "/tasks/0/initialStep", "required"),
+    ("a missing list", lacking("services"), "/services", "required"),
     ("equal keys", again("actions"), "/actions/8/key", "repeated-key"),
     ("equal keys of services", again("services"), "/services/3/key", "repeated-key"),
     (
@@ -185,7 +185,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("what", "change", "pointer", "rule"), SETTINGS, ids=[row[0] for row in SETTINGS]
     )
-    def test_each_mistake_is_told_at_its_place(
+    def test_a_mistake_in_settings_is_reported_with_its_pointer(
         self, client: Client, what: str, change: Change, pointer: str, rule: str
     ) -> None:
         assert what
@@ -201,7 +201,7 @@ class TestSettings:
         assert validated == {"valid": False, "problems": answer["problems"]}
         assert client.ports.strategies.heads == {}
 
-    def test_all_of_them_together(self, client: Client) -> None:
+    def test_all_mistakes_are_reported_together(self, client: Client) -> None:
         strategy = json.loads(json.dumps(GYM))
         chosen = [
             row
@@ -219,7 +219,7 @@ class TestSettings:
             *(f"/settings{pointer}" for _, _, pointer, _ in chosen),
         }
 
-    def test_a_callback_is_shown_with_a_caret(self, client: Client) -> None:
+    def test_an_invalid_callback_is_reported_with_a_caret(self, client: Client) -> None:
         strategy = json.loads(json.dumps(GYM))
         strategy["settings"]["onCancelTasks"][0]["createIf"] = "attributes.total >"
 
@@ -247,7 +247,9 @@ class TestBodies:
             ({"settings": []}, "/settings", "type"),
         ],
     )
-    def test_of_a_strategy(self, client: Client, change: Json, pointer: str, rule: str) -> None:
+    def test_invalid_fields_of_a_strategy_are_refused(
+        self, client: Client, change: Json, pointer: str, rule: str
+    ) -> None:
         status, answer = client("POST", "/execution-strategy", {**WATER, **change})
 
         assert status == 400
@@ -284,7 +286,9 @@ class TestBodies:
         ],
         ids=str,
     )
-    def test_of_an_instance(self, client: Client, change: Json, problems: list[tuple[str, str]]) -> None:
+    def test_invalid_fields_of_an_instance_are_refused(
+        self, client: Client, change: Json, problems: list[tuple[str, str]]
+    ) -> None:
         client.saved(GYM)
         body = {"strategyId": GYM["name"], "attributes": MEMBER, **change}
 
@@ -295,13 +299,15 @@ class TestBodies:
         assert client.ports.instances.instances == {}
 
     @pytest.mark.parametrize("strategy", [None, 7, "", "x" * 101])
-    def test_of_an_instance_of_nothing(self, client: Client, strategy: Any) -> None:
+    def test_an_unusable_strategy_name_is_reported_with_other_problems(
+        self, client: Client, strategy: Any
+    ) -> None:
         status, answer = client("POST", "/execution-instance", {"strategyId": strategy, "x": 1})
 
         assert status == 400
         assert {p["pointer"] for p in answer["problems"]} == {"/strategyId", "/x"}
 
-    def test_attributes_that_take_too_much(self, client: Client) -> None:
+    def test_attributes_that_are_too_large_are_refused(self, client: Client) -> None:
         client.saved()
         body = {"strategyId": WATER["name"], "attributes": {"customerId": "c", "text": "x" * 17_000}}
 
@@ -310,7 +316,7 @@ class TestBodies:
         assert (status, answer["problems"][0]["rule"]) == (400, "too-long")
 
     @pytest.mark.parametrize("number", [10**400, -(10**19), 1.5e308])
-    def test_numbers_beyond_what_engines_count_with(self, client: Client, number: float) -> None:
+    def test_huge_numbers_never_cause_a_failure_of_ours(self, client: Client, number: float) -> None:
         client.saved()
         body = {"strategyId": WATER["name"], "attributes": {"customerId": "c", "n": number}}
 

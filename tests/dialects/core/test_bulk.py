@@ -10,7 +10,7 @@ from shared.application.bulk.dispatch import run_operation
 from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.ids import OperationSid
 from tests.dialects.core.client import GYM, WATER, Client
-from tests.dialects.core.test_matrix import everything
+from tests.dialects.core.test_matrix import stored_items
 
 Json = dict[str, Any]
 CANCEL: Json = {"name": "cancel"}
@@ -44,10 +44,10 @@ def statuses(client: Client) -> list[str]:
     return sorted({item["status"] for item in items})
 
 
-class TestFew:
+class TestFewInstances:
     """Up to 25: 200 with what each came to."""
 
-    def test_the_answer_holds_the_results(self, client: Client) -> None:
+    def test_the_answer_has_the_results(self, client: Client) -> None:
         one, two, three = started(client, 3)
         client("POST", f"/execution-instance/{two}/cancel")
 
@@ -72,7 +72,7 @@ class TestFew:
         assert answer["itemProblems"] == answer["results"][3:]
         assert statuses(client) == ["CANCELED"]
 
-    def test_of_another_account_every_id_is_unknown(self, client: Client) -> None:
+    def test_ids_of_another_account_are_unknown(self, client: Client) -> None:
         one, two = started(client, 2)
 
         status, answer = bulk(client, {"ids": [one, two]}, key="stranger.secret")
@@ -80,7 +80,7 @@ class TestFew:
         assert (status, [result["outcome"] for result in answer["results"]]) == (200, ["unknown"] * 2)
         assert statuses(client) == ["ACTIVE"]
 
-    def test_what_was_asked_for_is_told(self, client: Client) -> None:
+    def test_the_answer_repeats_selection_and_command(self, client: Client) -> None:
         sids = started(client, 2)
         selection = {"statuses": ["ACTIVE", "ACTIVE"], "createdTo": "2026-01-01T12:00:00Z", "version": 1}
 
@@ -103,7 +103,7 @@ class TestFew:
         assert (answer["comment"], answer["createdBy"]) == ("stock is out", "operator")
         assert answer["counts"]["changed"] == 2
 
-    def test_a_resume_says_what_becomes_of_late_dates(self, client: Client) -> None:
+    def test_a_resume_decides_about_missed_dates(self, client: Client) -> None:
         started(client, 2)
         bulk(client, command=PAUSE)
         client.ports.clock.at += timedelta(days=200)
@@ -113,7 +113,7 @@ class TestFew:
         assert answer["command"] == {"name": "resume", "onResume": "skip"}
         assert (answer["counts"]["changed"], statuses(client)) == (2, ["ACTIVE"])
 
-    def test_many_are_moved_to_another_version(self, client: Client) -> None:
+    def test_instances_can_be_moved_to_another_version(self, client: Client) -> None:
         sids = started(client, 2)
         shop = client.ports.instances.instances[sids[0]].strategy_sid  # type: ignore[index]
         client("PATCH", f"/execution-strategy/{shop}", {"settings": WATER["settings"]})
@@ -124,7 +124,7 @@ class TestFew:
         assert answer["counts"]["changed"] == 2
         assert client.ports.instances.instances[sids[1]].strategy_version == 2  # type: ignore[index]
 
-    def test_a_folder_is_walked_through(self, client: Client) -> None:
+    def test_all_instances_of_a_folder_are_commanded(self, client: Client) -> None:
         client.saved({**WATER, "folder": "/eu/de"})
         client.started()
 
@@ -134,10 +134,10 @@ class TestFew:
         assert (answer["counts"]["changed"], statuses(client)) == (1, ["CANCELED"])
 
 
-class TestMany:
+class TestManyInstances:
     """More: 202, and an operation that can be followed, paused, resumed and canceled."""
 
-    def test_it_goes_on_by_itself(self, client: Client) -> None:
+    def test_an_operation_continues_in_the_background(self, client: Client) -> None:
         started(client, BATCH_SIZE + 1)
 
         status, answer = bulk(client)
@@ -153,16 +153,16 @@ class TestMany:
         assert after["cursor"].endswith(list(client.ports.instances.instances)[-1])
         assert "results" not in after
 
-    def test_it_is_paused_resumed_and_canceled(self, client: Client) -> None:
+    def test_an_operation_can_be_paused_resumed_and_canceled(self, client: Client) -> None:
         started(client, BATCH_SIZE + 1)
         path = f"/bulk-operation/{bulk(client)[1]['sid']}"
 
-        told = [
+        decoded = [
             client("POST", f"{path}/{order}") for order in ("pause", "pause", "resume", "cancel", "cancel")
         ]
         refused = client("POST", f"{path}/resume")
 
-        assert [(status, answer["status"]) for status, answer in told] == [
+        assert [(status, answer["status"]) for status, answer in decoded] == [
             (200, "PAUSED"),
             (200, "PAUSED"),
             (200, "ACTIVE"),
@@ -181,7 +181,7 @@ class TestMany:
         assert (len(after["itemProblems"]), after["itemProblemsLeftOut"]) == (100, 30)
         assert (after["cursor"], after["selection"]) == ("130", {"numIds": 130})
 
-    def test_a_folders_cursor_tells_where_it_is(self, client: Client) -> None:
+    def test_the_cursor_of_a_folder_has_name_date_and_sid(self, client: Client) -> None:
         client.saved({**WATER, "folder": "/eu"})
         for _ in range(BATCH_SIZE + 1):
             client.started()
@@ -193,7 +193,7 @@ class TestMany:
 class TestTheList:
     """The account's operations, youngest first, page by page."""
 
-    def test_page_by_page(self, client: Client) -> None:
+    def test_the_list_of_operations_has_pages(self, client: Client) -> None:
         client.saved()
         made = []
         for _ in range(3):
@@ -208,17 +208,17 @@ class TestTheList:
         assert client("GET", "/bulk-operation", key="stranger.secret")[1] == {"items": []}
 
 
-class TestWhoMay:
+class TestPermissions:
     """One strategy takes its secret; ids the secrets of all their strategies; a folder an administrator."""
 
-    def test_a_strategy_takes_its_secret_whoever_asks(self, client: Client) -> None:
+    def test_a_strategy_needs_its_secret_even_from_administrators(self, client: Client) -> None:
         started(client, 1)
 
         assert bulk(client, secret=None)[0] == 403
         assert bulk(client, secret=GYM["secret"])[0] == 403
         assert bulk(client, {"strategyId": "nobody-has-it"})[0] == 404
 
-    def test_an_operator_names_instances_whose_secret_they_know(self, client: Client) -> None:
+    def test_an_operator_may_name_instances_whose_secret_they_know(self, client: Client) -> None:
         sids = started(client, 2)
         as_operator: Json = {"key": "operator.secret"}
 
@@ -229,7 +229,7 @@ class TestWhoMay:
         assert answer["message"] == [f"the header Strategy-Secret does not match the strategy of {sids[0]}"]
         assert statuses(client) == ["PAUSED"]
 
-    def test_an_operator_cannot_name_instances_of_two_secrets_at_once(self, client: Client) -> None:
+    def test_an_operator_cannot_name_instances_with_two_secrets(self, client: Client) -> None:
         (one,) = started(client, 1)
         client.saved(GYM)
         other = client.joined()["executionInstance"]["sid"]
@@ -237,7 +237,7 @@ class TestWhoMay:
         assert bulk(client, {"ids": [one, other]}, key="operator.secret")[0] == 403
         assert bulk(client, {"ids": [one, other]}, secret=None)[0] == 200
 
-    def test_ids_of_another_account_open_nothing(self, client: Client) -> None:
+    def test_ids_of_another_account_need_no_secret_and_change_nothing(self, client: Client) -> None:
         sids = started(client, 1)
         key = client.ports.access.all_keys["operator"]
         foreign = replace(client.ports.access.all_keys["stranger"], role=key.role)
@@ -247,21 +247,21 @@ class TestWhoMay:
 
         assert (status, answer["results"][0]["outcome"]) == (200, "unknown")
 
-    def test_a_folder_takes_an_administrator(self, client: Client) -> None:
+    def test_a_folder_needs_an_administrator(self, client: Client) -> None:
         started(client, 1)
 
         assert bulk(client, {"folder": "/"}, key="operator.secret")[0] == 403
         assert statuses(client) == ["ACTIVE"]
         assert bulk(client, {"folder": "/"}, secret=None)[0] == 200
 
-    def test_a_drain_is_no_bulk_operation(self, client: Client) -> None:
+    def test_a_release_job_is_not_a_bulk_operation(self, client: Client) -> None:
         client("DELETE", "/queue")
         client("POST", "/queue")
 
         assert client("GET", "/bulk-operation/drain-queue-a-1-0")[0] == 404
 
     @pytest.mark.parametrize("order", ["pause", "resume", "cancel"])
-    def test_another_accounts_operation_is_not_there(self, client: Client, order: str) -> None:
+    def test_an_operation_of_another_account_is_not_found(self, client: Client, order: str) -> None:
         started(client, BATCH_SIZE + 1)
         sid = bulk(client)[1]["sid"]
 
@@ -270,7 +270,7 @@ class TestWhoMay:
         assert client("GET", f"/bulk-operation/{sid}", secret=None, key="viewer.secret")[0] == 200
 
 
-class TestWhy:
+class TestComments:
     """The comment, of the body or the header, stands in every audit entry, with the operation."""
 
     @pytest.mark.parametrize(
@@ -282,7 +282,9 @@ class TestWhy:
             ({"comment": "by body", "more": {"audit-comment": "by header"}}, "by body"),
         ],
     )
-    def test_it_is_told_with_the_operation(self, client: Client, more: Json, reason: str | None) -> None:
+    def test_the_comment_is_in_the_operation_and_its_audit_entries(
+        self, client: Client, more: Json, reason: str | None
+    ) -> None:
         sids = started(client, 2)
         sid = bulk(client, **more)[1]["sid"]
 
@@ -296,7 +298,7 @@ class TestWhy:
 class TestRepeating:
     """Under an Idempotency-Key one operation, however often it is asked for."""
 
-    def test_the_answer_is_what_there_is_now(self, client: Client) -> None:
+    def test_a_repeated_request_returns_the_operation_as_it_is_now(self, client: Client) -> None:
         started(client, 2)
         first = bulk(client, **UNDER_A_KEY)
         client.started()
@@ -305,7 +307,7 @@ class TestRepeating:
         assert bulk(client, command=PAUSE, **UNDER_A_KEY)[0] == 422
         assert len(client.ports.operations.bulks) == 1
 
-    def test_one_that_goes_on_is_still_202(self, client: Client) -> None:
+    def test_a_repeated_request_for_a_running_operation_is_202(self, client: Client) -> None:
         started(client, BATCH_SIZE + 1)
         first = bulk(client, **UNDER_A_KEY)
 
@@ -313,12 +315,12 @@ class TestRepeating:
         assert first[0] == 202
 
 
-class TestADryRun:
+class TestDryRun:
     """Says how many and what the first would come to; stores nothing, not even its key."""
 
-    def test_nothing_is_stored(self, client: Client) -> None:
+    def test_a_dry_run_stores_nothing(self, client: Client) -> None:
         sids = started(client, 30)
-        before = everything(client)
+        before = stored_items(client)
 
         status, answer = bulk(client, dryRun=True, **UNDER_A_KEY)
 
@@ -326,7 +328,7 @@ class TestADryRun:
         assert len(answer["sample"]) == BATCH_SIZE
         assert answer["sample"][0]["outcome"] == "changed"
         assert {one["sid"] for one in answer["sample"]} <= set(sids)
-        assert everything(client) == before
+        assert stored_items(client) == before
 
 
 class TestBadInput:
@@ -399,19 +401,19 @@ class TestBadInput:
         ],
         ids=lambda value: str(value)[:50] if isinstance(value, dict) else "all",
     )
-    def test_each_is_told_at_its_place(
+    def test_a_problem_is_reported_with_its_pointer(
         self, client: Client, body: Json, problems: set[tuple[str, str]]
     ) -> None:
         started(client, 1)
-        before = everything(client)
+        before = stored_items(client)
 
         status, answer = client("POST", "/bulk-operation", body)
 
         assert status == 400
         assert {(problem["pointer"], problem["rule"]) for problem in answer["problems"]} == problems
-        assert everything(client) == before
+        assert stored_items(client) == before
 
-    def test_whose_strategy_it_is_comes_before_what_is_wrong(self, client: Client) -> None:
+    def test_the_strategys_secret_is_checked_before_the_body(self, client: Client) -> None:
         started(client, 1)
         body = {"selection": {**OF_WATER, "version": "one"}, "command": PAUSE}
 
@@ -420,7 +422,7 @@ class TestBadInput:
         assert client("POST", "/bulk-operation", body)[0] == 400
 
     @pytest.mark.parametrize("header", ["audit-comment", "idempotency-key"])
-    def test_headers_that_are_too_long(self, client: Client, header: str) -> None:
+    def test_headers_that_are_too_long_are_refused(self, client: Client, header: str) -> None:
         started(client, 1)
 
         assert bulk(client, more={header: "x" * 1001})[0] == 400

@@ -66,5 +66,5 @@ class TestRecipes:
         assert len(RECIPES) == PAGE.count("\n## ")
 
     @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.title)
-    def test_its_dates_are_those_on_the_page(self, client: Client, recipe: Recipe) -> None:
+    def test_a_recipe_simulates_the_dates_on_the_page(self, client: Client, recipe: Recipe) -> None:
         assert simulated(client, recipe) == recipe.dates

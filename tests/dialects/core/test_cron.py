@@ -29,7 +29,7 @@ class TestPlanning:
 
         assert started["createdEvents"]["mainEvent"]["date"] == "2026-03-08T07:00:00.000Z"
 
-    def test_simulation_and_forecast_tell_the_same_dates(self, client: Client) -> None:
+    def test_simulation_and_forecast_have_the_same_dates(self, client: Client) -> None:
         sid = client.saved(by_cron("0 0 9 LW * ?"))["sid"]
         attributes = {"customerId": "c-1"}
         body = {"cycles": 3, "startDate": "2026-02-01T00:00:00Z", "attributes": attributes}
@@ -42,7 +42,7 @@ class TestPlanning:
         assert [one["events"]["mainEvent"]["date"] for one in simulated["cycleEvents"]] == expected
         assert [one["mainEvent"]["date"] for one in foreseen["cycles"]] == expected
 
-    def test_simulation_tells_that_an_expression_fires_no_more(self, client: Client) -> None:
+    def test_simulation_reports_that_an_expression_stops_firing(self, client: Client) -> None:
         sid = client.saved(by_cron("0 0 9 1 7 ? 2026"))["sid"]
         body = {"cycles": 3, "attributes": {"customerId": "c-1"}}
 
@@ -54,7 +54,7 @@ class TestPlanning:
 class TestSaving:
     """What can be seen to be wrong is refused, with its place."""
 
-    def test_an_expression_that_is_none(self, client: Client) -> None:
+    def test_an_invalid_expression_is_refused(self, client: Client) -> None:
         status, answer = client("POST", "/execution-strategy", by_cron("0 6 6 ? * FRY"))
 
         assert status == 400
@@ -69,7 +69,7 @@ class TestSaving:
         assert client.ports.strategies.heads == {}
 
     @pytest.mark.parametrize("text", ["0 0 31 2 *", "0 0 9 1 1 ? 2025"])
-    def test_one_that_fires_no_more(self, client: Client, text: str) -> None:
+    def test_an_expression_without_future_dates_is_refused(self, client: Client, text: str) -> None:
         wrong = by_cron(text)
         sid = client.saved()["sid"]
 
@@ -96,7 +96,7 @@ class TestResuming:
         assert (status, answer["message"]) == (422, ["a plan dated by cron cannot be shifted"])
         assert client("GET", f"/execution-instance/{sid}")[1]["status"] == "PAUSED"
 
-    def test_the_others_are_as_ever(self, client: Client) -> None:
+    def test_the_other_answers_to_missed_dates_work(self, client: Client) -> None:
         client.saved(by_cron("0 9 * * MON"))  # Mondays 5, 12, 19 and 26 January pass
         sid = client.started()["executionInstance"]["sid"]
         client("POST", f"/execution-instance/{sid}/pause")
@@ -108,10 +108,10 @@ class TestResuming:
         assert answer["nextEvent"]["date"] == "2026-01-26T14:00:00.000Z"
 
 
-class TestTheLastFire:
+class TestLastFire:
     """With the last fire of its years a plan is done."""
 
-    def test_the_instance_is_completed(self, client: Client) -> None:
+    def test_an_instance_completes_after_the_last_fire(self, client: Client) -> None:
         client.saved(by_cron("0 0 9 5 1 ? 2026"))
         sid = client.started()["executionInstance"]["sid"]
         client.ports.clock.at += timedelta(days=5)

@@ -19,7 +19,7 @@ def by_hand() -> dict[str, Any]:
 class TestReading:
     """E1: an event, wrapped, finished or not."""
 
-    def test_an_open_one_and_a_finished_one(self, client: Client) -> None:
+    def test_open_and_finished_events_can_be_read(self, client: Client) -> None:
         sid = client.one()
         _, opened = client("GET", f"/execution-event/{sid}-1")
         client.ports.clock.at += timedelta(seconds=2)
@@ -37,7 +37,7 @@ class TestReading:
         assert event["taskStatus"]["taskResults"][0]["response"] == {"id": "s-1"}
 
     @pytest.mark.parametrize("sid", ["nonsense", "i0002-9", "i9999-1", "i0002-0", "i0002-99999999", "-1"])
-    def test_an_unknown_one_is_not_found(self, client: Client, sid: str) -> None:
+    def test_an_unknown_event_is_not_found(self, client: Client, sid: str) -> None:
         client.one()
 
         assert client("GET", f"/execution-event/{sid}")[0] == 404
@@ -46,7 +46,7 @@ class TestReading:
 class TestExecuting:
     """An event on hold, or one that waits for its date, runs now."""
 
-    def test_one_on_hold_is_queued_and_runs(self, client: Client) -> None:
+    def test_an_event_on_hold_is_queued_and_runs(self, client: Client) -> None:
         client.saved(by_hand())
         sid = client.started()["executionInstance"]["sid"]
         assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "ONHOLD"
@@ -60,7 +60,7 @@ class TestExecuting:
         client.run(sid)
         assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "PROCESSED"
 
-    def test_one_that_waits_for_its_date_is_queued(self, client: Client) -> None:
+    def test_an_event_that_waits_for_its_date_is_queued(self, client: Client) -> None:
         client.saved()
         sid = client.started(startDate="2026-06-01T00:00:00Z")["executionInstance"]["sid"]
 
@@ -69,7 +69,7 @@ class TestExecuting:
         assert (answer["status"], answer["date"]) == ("QUEUED", "2026-06-01T00:00:00.000Z")
         assert answer["scheduleDelta"] < 0
 
-    def test_a_finished_one_is_refused(self, client: Client) -> None:
+    def test_executing_a_finished_event_is_refused(self, client: Client) -> None:
         sid = client.one()
         client.run(sid)
 
@@ -81,7 +81,7 @@ class TestExecuting:
 class TestCancelling:
     """E2: one event; with a main event its cycle is skipped."""
 
-    def test_it_is_canceled_and_the_next_cycle_is_planned(self, client: Client) -> None:
+    def test_cancelling_a_main_event_plans_the_next_cycle(self, client: Client) -> None:
         client.saved()
         sid = client.started(startDate="2026-01-31T10:00:00Z")["executionInstance"]["sid"]
 
@@ -101,14 +101,14 @@ class TestCancelling:
         assert client("POST", f"/execution-event/{sid}-1/cancel") == first
         assert len(client.ports.instances.audit) == 1
 
-    def test_one_that_ran_is_refused(self, client: Client) -> None:
+    def test_cancelling_an_event_that_ran_is_refused(self, client: Client) -> None:
         sid = client.one()
         client.run(sid)
 
         assert client("POST", f"/execution-event/{sid}-1/cancel")[0] == 409
 
     @pytest.mark.parametrize("command", ["execute", "cancel"])
-    def test_an_unknown_one_is_not_found(self, client: Client, command: str) -> None:
+    def test_an_unknown_event_is_not_found(self, client: Client, command: str) -> None:
         sid = client.one()
 
         assert client("POST", f"/execution-event/{sid}-9/{command}")[0] == 404
@@ -117,7 +117,7 @@ class TestCancelling:
 class TestAdding:
     """An event of any task, by hand."""
 
-    def test_it_is_created_and_runs(self, client: Client) -> None:
+    def test_an_added_event_runs(self, client: Client) -> None:
         client.saved()
         sid = client.started(startDate="2026-06-01T00:00:00Z")["executionInstance"]["sid"]
 
@@ -137,7 +137,7 @@ class TestAdding:
             client("GET", f"/execution-instance/{sid}")[1]["nextEvent"]["date"] == "2026-06-01T00:00:00.000Z"
         )
 
-    def test_the_same_request_again_adds_nothing(self, client: Client) -> None:
+    def test_a_repeated_request_adds_no_event(self, client: Client) -> None:
         sid = client.one()
         key = {"idempotency-key": "k-1"}
         first = client("POST", f"/execution-instance/{sid}/events", {"task": "send-refill"}, more=key)
@@ -161,7 +161,7 @@ class TestAdding:
             ({"task": "send-refill", "manualTrigger": "yes"}, "/manualTrigger"),
         ],
     )
-    def test_bad_input_is_told(self, client: Client, body: dict[str, Any], pointer: str) -> None:
+    def test_invalid_bodies_are_refused(self, client: Client, body: dict[str, Any], pointer: str) -> None:
         sid = client.one()
 
         status, answer = client("POST", f"/execution-instance/{sid}/events", body)
@@ -191,7 +191,7 @@ class TestAnswering:
         assert event["correlationId"].startswith(f"{sid}-1.")
         return f"{sid}-1", f"/execution-event/{event['correlationId']}/resume"
 
-    def test_the_event_is_queued_and_the_body_is_the_step_s_response(self, client: Client) -> None:
+    def test_the_body_becomes_the_steps_response(self, client: Client) -> None:
         event, path = self.waiting(client)
         client.ports.clock.at += timedelta(hours=1)
 
@@ -202,21 +202,21 @@ class TestAnswering:
         assert answer["scheduleDelta"] == 3_600_000
         assert "correlationId" not in answer
         client.run(event[:-2])
-        _, told = client("GET", f"/execution-event/{event}")
-        (result,) = told["event"]["taskStatus"]["taskResults"]
+        _, decoded = client("GET", f"/execution-event/{event}")
+        (result,) = decoded["event"]["taskStatus"]["taskResults"]
         assert (result["response"], result["cached"]) == ({"state": "ARRIVED"}, {"id": "s-1"})
         assert result["startedAt"] == "2026-01-01T12:00:00.000Z"
-        assert told["event"]["status"] == "PROCESSED"
-        assert "inDoubt" not in told["event"]
+        assert decoded["event"]["status"] == "PROCESSED"
+        assert "inDoubt" not in decoded["event"]
 
-    def test_without_a_body_the_reply_stands(self, client: Client) -> None:
+    def test_without_a_body_the_calls_reply_is_kept(self, client: Client) -> None:
         event, path = self.waiting(client)
 
         assert client("POST", path)[0] == 200
         client.run(event[:-2])
 
-        _, told = client("GET", f"/execution-event/{event}")
-        assert told["event"]["taskStatus"]["taskResults"][0]["response"] == {"id": "s-1"}
+        _, decoded = client("GET", f"/execution-event/{event}")
+        assert decoded["event"]["taskStatus"]["taskResults"][0]["response"] == {"id": "s-1"}
 
     def test_a_second_answer_is_refused_before_and_after_the_end(self, client: Client) -> None:
         event, path = self.waiting(client)
@@ -243,7 +243,7 @@ class TestAnswering:
             (b'{"a": "\\ud800"}', "text", "/a"),
         ],
     )
-    def test_what_is_no_object_is_refused_and_nothing_is_taken(
+    def test_an_answer_that_is_not_an_object_is_refused(
         self, client: Client, raw: bytes, rule: str, pointer: str
     ) -> None:
         event, path = self.waiting(client)
@@ -258,19 +258,17 @@ class TestAnswering:
         assert client("GET", f"/execution-event/{event}")[1]["event"]["pausedFor"] == "ANSWER"
 
     @pytest.mark.parametrize("tail", ["-1.guessed", "-2.guessed", "-1", ""])
-    def test_what_nobody_was_sent_is_not_found(self, client: Client, tail: str) -> None:
+    def test_an_unknown_correlation_id_is_not_found(self, client: Client, tail: str) -> None:
         event, _ = self.waiting(client)
         assert client("POST", f"/execution-event/{event[:-2]}{tail}/resume", {})[0] == 404
 
-    def test_after_the_end_neither(self, client: Client) -> None:
+    def test_a_guessed_correlation_id_after_the_end_is_not_found(self, client: Client) -> None:
         event, path = self.waiting(client)
         client("POST", path)
         client.run(event[:-2])
         assert client("POST", f"/execution-event/{event}.guessed/resume", {})[0] == 404
 
-    def test_while_it_waits_the_instance_is_active_and_a_pause_does_not_keep_it_out(
-        self, client: Client
-    ) -> None:
+    def test_an_answer_is_accepted_while_the_instance_is_paused(self, client: Client) -> None:
         event, path = self.waiting(client)
         _, paused = client("POST", f"/execution-instance/{event[:-2]}/pause")
         assert paused["draining"] is False

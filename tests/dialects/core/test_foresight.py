@@ -20,7 +20,7 @@ MANILA = zone_named("Asia/Manila")
 class TestSimulating:
     """S4: dates of a fictitious instance; nothing is stored."""
 
-    def test_the_gym_as_its_readme_says(self, client: Client) -> None:
+    def test_the_gym_simulates_the_dates_of_its_readme(self, client: Client) -> None:
         sid = client.saved(GYM)["sid"]
         body = {"cycles": 3, "startDate": "2026-02-24T18:45:10Z", "attributes": MEMBER}
 
@@ -40,7 +40,7 @@ class TestSimulating:
         assert "onCreateEvents" not in answer["cycleEvents"][1]["events"]
         assert client.ports.instances.instances == {}
 
-    def test_createif_is_not_evaluated_but_told(self, client: Client) -> None:
+    def test_create_if_is_shown_but_not_evaluated(self, client: Client) -> None:
         strategy = json.loads(json.dumps(GYM))
         strategy["settings"]["onCreateTasks"][0]["createIf"] = "attributes.monthlyFee > 1000.0"
         sid = client.saved(strategy)["sid"]
@@ -55,7 +55,7 @@ class TestSimulating:
         (event,) = answer["cycleEvents"][0]["events"]["onCreateEvents"]
         assert event["callback"] == "attributes.monthlyFee > 1000.0"
 
-    def test_a_plan_that_breaks_off_says_why(self, client: Client) -> None:
+    def test_a_simulation_that_stops_says_why(self, client: Client) -> None:
         strategy = json.loads(json.dumps(WATER))
         strategy["settings"]["schedule"]["calendars"][0]["runOnCycle"] = 1
         sid = client.saved(strategy)["sid"]
@@ -68,7 +68,7 @@ class TestSimulating:
 
         assert (answer["simulatedCycles"], answer["ended"]) == (1, "no calendar for cycle 2")
 
-    def test_dates_are_shown_as_asked_in_the_strategys_zone(self, client: Client) -> None:
+    def test_dates_have_the_requested_format_in_the_strategys_zone(self, client: Client) -> None:
         sid = client.saved(GYM)["sid"]
         body = {
             "cycles": 1,
@@ -95,7 +95,9 @@ class TestSimulating:
             ({"extra": 1}, "/extra", "unknown-field"),
         ],
     )
-    def test_bad_input_is_told(self, client: Client, change: dict[str, Any], pointer: str, rule: str) -> None:
+    def test_invalid_bodies_are_refused(
+        self, client: Client, change: dict[str, Any], pointer: str, rule: str
+    ) -> None:
         sid = client.saved(GYM)["sid"]
         body = {"cycles": 1, "attributes": MEMBER, **change}
 
@@ -122,14 +124,14 @@ class TestDateFormats:
             ("[", "["),
         ],
     )
-    def test_each_token(self, text: str, shown: str) -> None:
+    def test_a_token_is_written_as_moment_does(self, text: str, shown: str) -> None:
         assert date_format(text, MANILA)(self.NOON) == shown
 
     def test_midnight_is_twelve_in_the_morning(self) -> None:
         assert date_format("h A, HH", MANILA)(self.MIDNIGHT) == "12 AM, 00"
 
     @pytest.mark.parametrize("text", ["YY", "MMM", "Do", "x", "YYYYY", "DDDD"])
-    def test_an_unknown_one_is_refused(self, text: str) -> None:
+    def test_an_unknown_token_is_refused(self, text: str) -> None:
         with pytest.raises(InvalidInputError, match="unknown token"):
             date_format(text, MANILA)
 
@@ -137,7 +139,7 @@ class TestDateFormats:
 class TestForecasting:
     """The engine's own dates of a living instance."""
 
-    def test_the_coming_cycles_of_a_member(self, client: Client) -> None:
+    def test_a_forecast_has_the_coming_cycles(self, client: Client) -> None:
         client.saved(GYM)
         sid = client.joined(startDate="2026-02-24T18:45:10Z")["executionInstance"]["sid"]
 
@@ -150,14 +152,14 @@ class TestForecasting:
         ]
         assert answer["cycles"][1]["leadingUpEvents"][0]["date"] == "2026-03-31T07:00:00.000Z"
 
-    def test_of_a_canceled_one_nothing_is_foreseen(self, client: Client) -> None:
+    def test_a_canceled_instance_has_no_forecast(self, client: Client) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/cancel")
 
         assert client("GET", f"/execution-instance/{sid}/forecast") == (200, {"cycles": []})
 
     @pytest.mark.parametrize("cycles", ["0", "121", "x"])
-    def test_how_many_is_from_1_to_120(self, client: Client, cycles: str) -> None:
+    def test_a_forecast_has_1_to_120_cycles(self, client: Client, cycles: str) -> None:
         sid = client.one()
 
         assert client("GET", f"/execution-instance/{sid}/forecast?cycles={cycles}")[0] == 400
@@ -166,7 +168,7 @@ class TestForecasting:
 class TestPausingAStrategy:
     """One flag for everything under it; what was held runs once it is resumed."""
 
-    def test_due_events_wait_and_run_once_it_is_resumed(self, client: Client) -> None:
+    def test_due_events_run_when_the_strategy_is_resumed(self, client: Client) -> None:
         strategy = client.saved()["sid"]
         sid = client.started()["executionInstance"]["sid"]
 
@@ -188,7 +190,7 @@ class TestPausingAStrategy:
             ("resume-strategy", None),
         ]
 
-    def test_doing_it_twice_changes_nothing(self, client: Client) -> None:
+    def test_pausing_or_resuming_a_strategy_twice_changes_nothing(self, client: Client) -> None:
         strategy = client.saved()["sid"]
         client("POST", f"/execution-strategy/{strategy}/resume")
         assert client.ports.operations.release_jobs == {}
@@ -197,7 +199,7 @@ class TestPausingAStrategy:
         assert client("POST", f"/execution-strategy/{strategy}/pause") == first
         assert len(client.ports.strategies.audit) == 1
 
-    def test_a_new_version_leaves_it_paused(self, client: Client) -> None:
+    def test_a_new_version_leaves_the_strategy_paused(self, client: Client) -> None:
         strategy = client.saved()["sid"]
         client("POST", f"/execution-strategy/{strategy}/pause")
 
@@ -213,7 +215,9 @@ class TestResolving:
         ("decision", "ends", "sent"),
         [("retry", "PROCESSED", 2), ("skip", "PROCESSED", 1), ("fail", "FAILED", 1)],
     )
-    def test_it_goes_on_as_decided(self, client: Client, decision: str, ends: str, sent: int) -> None:
+    def test_a_decision_continues_the_event(
+        self, client: Client, decision: str, ends: str, sent: int
+    ) -> None:
         strategy = json.loads(json.dumps(WATER))
         strategy["settings"]["services"][0]["methods"][0]["inDoubt"] = "pause"
         client.saved(strategy)
@@ -235,7 +239,7 @@ class TestResolving:
         (entry,) = [e for e in client.ports.instances.audit if e.command.startswith("resolve")]
         assert (entry.command, entry.event) == (f"resolve {decision}", f"{sid}-1")
 
-    def test_what_is_not_in_doubt_is_refused(self, client: Client) -> None:
+    def test_deciding_about_an_event_without_doubt_is_refused(self, client: Client) -> None:
         sid = client.one()
 
         status, answer = client("POST", f"/execution-event/{sid}-1/resolve", {"decision": "retry"})
@@ -246,7 +250,7 @@ class TestResolving:
         assert (finished[0], finished[1]["message"]) == (409, ["the event is PROCESSED"])
 
     @pytest.mark.parametrize("body", [{}, {"decision": "maybe"}, {"decision": "skip", "x": 1}])
-    def test_a_wrong_decision_is_refused(self, client: Client, body: dict[str, Any]) -> None:
+    def test_an_unknown_decision_is_refused(self, client: Client, body: dict[str, Any]) -> None:
         sid = client.one()
 
         assert client("POST", f"/execution-event/{sid}-1/resolve", body)[0] == 400

@@ -77,7 +77,7 @@ OK = Answered(status=200, body={})
 class TestHistory:
     """Every event of an instance, newest first, with every step of every run."""
 
-    def test_open_and_closed_with_all_steps(self, client: Client) -> None:
+    def test_open_and_closed_events_have_all_steps(self, client: Client) -> None:
         sid = started(
             client, OK, SILENT, OK, strategy=two_steps(times=1, retryAfter={"unit": "hours", "amount": 1})
         )
@@ -103,7 +103,7 @@ class TestHistory:
         assert (ship["repeated"], ship["callKey"]) == (True, silent["callKey"])
         assert "request" not in cached
 
-    def test_each_request_by_its_digest_and_where_it_went(self, client: Client) -> None:
+    def test_a_request_is_shown_by_digest_method_and_host(self, client: Client) -> None:
         sid = started(client, OK, DECLINED)
         client("POST", f"/execution-event/{sid}-1/retry")
         client.run(sid)
@@ -117,21 +117,21 @@ class TestHistory:
         assert len({call["digest"] for call in calls}) == 1, "the same request each time"
         assert len(calls[0]["digest"]) == 22
 
-    def test_no_secret_of_a_request_is_told_or_kept(self, client: Client) -> None:
+    def test_secrets_of_a_request_are_neither_shown_nor_stored(self, client: Client) -> None:
         sid = started(client, OK, DECLINED)
 
-        told = json.dumps(history(client, sid))
+        decoded = json.dumps(history(client, sid))
 
         kept = repr((client.ports.instances.journal, client.ports.instances.records))
-        assert SECRETIVE not in told
+        assert SECRETIVE not in decoded
         assert SECRETIVE not in kept
 
-    def test_responses_are_told_where_their_event_is_read(self, client: Client) -> None:
+    def test_history_has_no_responses(self, client: Client) -> None:
         sid = started(client, Answered(status=200, body={"much": "text"}))
         assert "text" not in json.dumps(history(client, sid))
         assert "text" in json.dumps(client("GET", f"/execution-event/{sid}-1")[1])
 
-    def test_page_by_page(self, client: Client) -> None:
+    def test_the_history_has_pages(self, client: Client) -> None:
         sid = started(client)
         for _ in range(4):
             client("POST", f"/execution-instance/{sid}/events", {"task": "send-refill"})
@@ -143,7 +143,7 @@ class TestHistory:
         assert seqs == ["6", "5", "4", "3", "2", "1"]
         assert "nextCursor" not in second
 
-    def test_a_cursor_is_good_for_its_instance_only(self, client: Client) -> None:
+    def test_a_cursor_of_another_instance_is_refused(self, client: Client) -> None:
         sid = started(client)
         cursor = history(client, sid, "?limit=1")["nextCursor"]
         other = client.started()["executionInstance"]["sid"]
@@ -153,11 +153,11 @@ class TestHistory:
         assert (status, answer["problems"][0]["pointer"]) == (400, "/cursor")
 
     @pytest.mark.parametrize("query", ["?limit=0", "?limit=101", "?cursor=x", "?what=1"])
-    def test_bad_input_is_told(self, client: Client, query: str) -> None:
+    def test_invalid_parameters_are_refused(self, client: Client, query: str) -> None:
         sid = started(client)
         assert client("GET", f"/execution-instance/{sid}/events{query}")[0] == 400
 
-    def test_skipped_dates_and_who_canceled(self, client: Client) -> None:
+    def test_history_has_skipped_dates_and_the_canceler(self, client: Client) -> None:
         strategy = two_steps()
         strategy["settings"]["schedule"]["calendars"][0]["scheduleAfter"] = {"unit": "days", "amount": 1}
         sid = started(client, strategy=strategy, runs=False)
@@ -177,7 +177,7 @@ class TestHistory:
 class TestExplaining:
     """Why something did or did not run at a time."""
 
-    def test_what_ran(self, client: Client) -> None:
+    def test_a_finished_event_is_explained(self, client: Client) -> None:
         sid = started(client)
 
         answer = why(client, sid, "2026-01-01T12:00:00Z")
@@ -189,7 +189,7 @@ class TestExplaining:
         assert answer["instance"] == {"status": "ACTIVE"}
         assert (answer["after"]["sid"], answer["after"]["date"]) == (f"{sid}-2", "2026-02-01T12:00:00.000Z")
 
-    def test_what_waits_for_its_retry(self, client: Client) -> None:
+    def test_an_event_that_waits_for_its_retry_is_explained(self, client: Client) -> None:
         retry = {"times": 1, "retryAfter": {"unit": "hours", "amount": 1}}
         sid = started(client, OK, DECLINED, strategy=two_steps(**retry))
 
@@ -198,7 +198,7 @@ class TestExplaining:
         assert (answer["reason"], answer["until"]) == ("WAITING_FOR_RETRY", "2026-01-01T13:00:00.000Z")
         assert answer["why"] == "warehouse/create-shipment returned HTTP 402"
 
-    def test_what_an_operator_paused(self, client: Client) -> None:
+    def test_an_event_of_a_paused_instance_is_explained(self, client: Client) -> None:
         sid = started(client, runs=False)
         client("POST", f"/execution-instance/{sid}/pause", more={"audit-comment": "holiday"})
         client.ports.clock.at += timedelta(hours=1)
@@ -208,7 +208,7 @@ class TestExplaining:
         assert (answer["reason"], answer["by"], answer["why"]) == ("PAUSED", "admin", "holiday")
         assert answer["instance"]["status"] == "PAUSED"
 
-    def test_what_was_canceled(self, client: Client) -> None:
+    def test_a_canceled_event_is_explained(self, client: Client) -> None:
         sid = started(client, runs=False)
         client("POST", f"/execution-instance/{sid}/cancel", more={"audit-comment": "moving"})
 
@@ -217,21 +217,21 @@ class TestExplaining:
         assert (answer["reason"], answer["by"]) == ("CANCELED", "admin")
         assert answer["why"] == "instance canceled: HTTP_REQUEST: moving"
 
-    def test_what_the_queue_holds(self, client: Client) -> None:
+    def test_an_event_blocked_by_the_queue_is_explained(self, client: Client) -> None:
         sid = started(client, runs=False)
         client("DELETE", "/queue")
         client.run(sid)
 
         assert why(client, sid)["reason"] == "HELD_BY_QUEUE"
 
-    def test_what_a_paused_strategy_holds(self, client: Client) -> None:
+    def test_an_event_blocked_by_its_strategy_is_explained(self, client: Client) -> None:
         strategy = client.saved(two_steps())["sid"]
         sid = client.started()["executionInstance"]["sid"]
         client("POST", f"/execution-strategy/{strategy}/pause")
 
         assert why(client, sid)["reason"] == "HELD_BY_STRATEGY"
 
-    def test_what_was_skipped_on_resume(self, client: Client) -> None:
+    def test_a_date_skipped_on_resume_is_explained(self, client: Client) -> None:
         strategy = two_steps()
         strategy["settings"]["schedule"]["calendars"][0]["scheduleAfter"] = {"unit": "days", "amount": 1}
         sid = started(client, strategy=strategy, runs=False)
@@ -246,13 +246,13 @@ class TestExplaining:
         assert event["skippedCycles"] == {"first": 1, "last": 4}
         assert event["skippedUntil"] == "2026-01-04T12:00:00.000Z"
 
-    def test_what_was_created_later(self, client: Client) -> None:
+    def test_a_time_before_the_instance_is_explained(self, client: Client) -> None:
         sid = started(client)
         answer = why(client, sid, "2025-12-01T12:00:00Z")
         assert (answer["reason"], answer["since"]) == ("CREATED_LATER", "2026-01-01T12:00:00.000Z")
         assert "instance" not in answer
 
-    def test_what_was_not_planned_then(self, client: Client) -> None:
+    def test_a_time_without_planned_event_is_explained(self, client: Client) -> None:
         sid = started(client)
         client.ports.clock.at += timedelta(days=20)
         answer = why(client, sid, "2026-01-15T12:00:00Z")
@@ -260,7 +260,7 @@ class TestExplaining:
         assert answer["before"]["date"] == "2026-01-01T12:00:00.000Z"
         assert answer["after"]["date"] == "2026-02-01T12:00:00.000Z"
 
-    def test_what_lies_ahead(self, client: Client) -> None:
+    def test_a_future_date_is_explained(self, client: Client) -> None:
         sid = started(client)
         answer = why(client, sid, "2026-04-01T11:00:00Z")
         assert (answer["reason"], answer["events"][0]["cycle"]) == ("NOT_YET_DUE", 4)
@@ -275,13 +275,13 @@ class TestExplaining:
             ("3000-01-01T00:00:00Z", "range"),
         ],
     )
-    def test_a_bad_time_is_told(self, client: Client, at: str, rule: str) -> None:
+    def test_an_invalid_time_is_refused(self, client: Client, at: str, rule: str) -> None:
         sid = started(client)
         status, answer = client("GET", f"/execution-instance/{sid}/explain?at={at}")
         assert (status, answer["problems"][0]["pointer"], answer["problems"][0]["rule"]) == (400, "/at", rule)
 
     @pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.value)
-    def test_each_reason_is_in_the_documents(self, reason: Reason) -> None:
+    def test_every_reason_is_documented(self, reason: Reason) -> None:
         page = (Path(__file__).parents[3] / "docs" / "api" / "core.md").read_text()
         assert f"| `{reason.value}` |" in page
 
@@ -289,7 +289,7 @@ class TestExplaining:
 class TestRetrying:
     """A failed event is run again, its good results kept."""
 
-    def test_it_is_queued_and_runs_from_where_it_failed(self, client: Client) -> None:
+    def test_a_retried_event_runs_from_its_failed_step(self, client: Client) -> None:
         sid = started(client, OK, DECLINED)
         assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "FAILED"
 
@@ -317,7 +317,7 @@ class TestRetrying:
         keys = client.ports.caller.keys  # type: ignore[attr-defined]
         assert keys == [f"{sid}-1-1-1", f"{sid}-1-1-2", f"{sid}-1-1-2", f"{sid}-1-3-1"]
 
-    def test_from_a_step_on(self, client: Client) -> None:
+    def test_a_retry_can_begin_at_an_earlier_step(self, client: Client) -> None:
         sid = started(client, OK, DECLINED)
         status, _ = client("POST", f"/execution-event/{sid}-1/retry", {"fromStep": "pack"})
         client.run(sid)
@@ -326,7 +326,7 @@ class TestRetrying:
         keys = client.ports.caller.keys  # type: ignore[attr-defined]
         assert keys[2:] == [f"{sid}-1-2-1", f"{sid}-1-2-2"]
 
-    def test_again_it_is_there_already(self, client: Client) -> None:
+    def test_a_repeated_retry_changes_nothing(self, client: Client) -> None:
         sid = started(client, OK, DECLINED)
         first = client("POST", f"/execution-event/{sid}-1/retry")
         assert client("POST", f"/execution-event/{sid}-1/retry") == first
@@ -342,7 +342,7 @@ class TestRetrying:
             ({"from": "pack"}, "/from", "unknown-field"),
         ],
     )
-    def test_bad_input_is_told(self, client: Client, body: Any, pointer: str, rule: str) -> None:
+    def test_invalid_parameters_are_refused(self, client: Client, body: Any, pointer: str, rule: str) -> None:
         sid = started(client, OK, DECLINED)
         status, answer = client("POST", f"/execution-event/{sid}-1/retry", body)
         assert (status, answer["problems"][0]["pointer"], answer["problems"][0]["rule"]) == (
@@ -351,21 +351,21 @@ class TestRetrying:
             rule,
         )
 
-    def test_a_step_it_did_not_come_to_is_refused(self, client: Client) -> None:
+    def test_a_retry_from_a_step_that_did_not_run_is_refused(self, client: Client) -> None:
         sid = started(client, DECLINED)
         status, answer = client("POST", f"/execution-event/{sid}-1/retry", {"fromStep": "ship"})
         assert (status, answer["message"]) == (409, ["the last run of the event did not reach step 'ship'"])
 
-    def test_what_has_run_is_refused(self, client: Client) -> None:
+    def test_a_retry_of_a_successful_event_is_refused(self, client: Client) -> None:
         sid = started(client)
         status, answer = client("POST", f"/execution-event/{sid}-1/retry")
         assert (status, answer["message"]) == (409, ["the event is PROCESSED"])
 
-    def test_an_unknown_one_is_not_found(self, client: Client) -> None:
+    def test_an_unknown_event_is_not_found(self, client: Client) -> None:
         sid = started(client)
         assert client("POST", f"/execution-event/{sid}-9/retry")[0] == 404
 
-    def test_one_out_of_attempts_goes_on_with_its_instance(self, client: Client) -> None:
+    def test_a_retry_continues_an_instance_that_ran_out_of_attempts(self, client: Client) -> None:
         sid = started(client, OK, DECLINED, strategy=two_steps(times=0, pauseBeforeCancel=True))
         assert client("GET", f"/execution-instance/{sid}")[1]["status"] == "PAUSED"
 

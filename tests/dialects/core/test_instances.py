@@ -13,7 +13,7 @@ OF_GYM = {"secret": GYM["secret"]}
 class TestStarting:
     """I1: an instance with its first events."""
 
-    def test_a_new_one_comes_with_its_events(self, client: Client) -> None:
+    def test_a_new_instance_comes_with_its_events(self, client: Client) -> None:
         client.saved()
 
         answer = client.started(startDate="2026-01-31T10:00:00Z", description="d")
@@ -26,7 +26,7 @@ class TestStarting:
         assert answer["createdEvents"]["mainEvent"]["main"] is True
         assert answer["createdEvents"]["mainEvent"]["taskStatus"] == {"lastStep": None, "taskResults": []}
 
-    def test_on_create_and_leading_up_events_stand_beside_the_main_one(self, client: Client) -> None:
+    def test_a_new_instance_comes_with_on_create_and_leading_up_events(self, client: Client) -> None:
         client.saved(GYM)
 
         events = client.joined(startDate="2026-02-24T18:45:10Z")["createdEvents"]
@@ -45,7 +45,7 @@ class TestStarting:
 
         assert client.started(strategyId=saved[by])["executionInstance"]["strategyId"] == saved[by]
 
-    def test_one_in_a_folder_is_found_by_its_name(self, client: Client) -> None:
+    def test_a_strategy_in_a_folder_is_found_by_its_name(self, client: Client) -> None:
         client.saved({**WATER, "folder": "/de/shop"})
 
         assert client.started()["executionInstance"]["status"] == "ACTIVE"
@@ -53,7 +53,7 @@ class TestStarting:
     def test_an_unknown_strategy_is_not_found(self, client: Client) -> None:
         assert client("POST", "/execution-instance", {"strategyId": "nothing"})[0] == 404
 
-    def test_the_same_request_again_starts_nothing_new(self, client: Client) -> None:
+    def test_a_repeated_request_starts_no_instance(self, client: Client) -> None:
         client.saved()
         body = {"strategyId": WATER["name"], "attributes": {"customerId": "c-1"}}
         key = {"idempotency-key": "order-17"}
@@ -65,7 +65,7 @@ class TestStarting:
         assert first[1] == again[1]
         assert len(client.ports.instances.instances) == 1
 
-    def test_sent_again_after_it_has_run_it_answers_with_what_there_is_now(self, client: Client) -> None:
+    def test_a_repeated_request_returns_the_instance_as_it_is_now(self, client: Client) -> None:
         client.saved()
         body = {"strategyId": WATER["name"], "attributes": {"customerId": "c-1"}}
         key = {"idempotency-key": "order-17"}
@@ -76,7 +76,7 @@ class TestStarting:
 
         assert (status, answer["executionInstance"]["cycle"]) == (200, 2)
 
-    def test_its_key_with_another_body_is_refused(self, client: Client) -> None:
+    def test_an_idempotency_key_with_another_body_is_refused(self, client: Client) -> None:
         client.saved()
         key = {"idempotency-key": "order-17"}
         body = {"strategyId": WATER["name"], "attributes": {"customerId": "c-1"}}
@@ -104,7 +104,7 @@ class TestStarting:
 class TestReading:
     """I2 and the list."""
 
-    def test_one_is_read_unwrapped(self, client: Client) -> None:
+    def test_an_instance_is_read_without_a_wrapper(self, client: Client) -> None:
         sid = client.one()
 
         status, answer = client("GET", f"/execution-instance/{sid}", key="viewer.secret")
@@ -115,12 +115,12 @@ class TestReading:
         assert answer["draining"] is False
 
     @pytest.mark.parametrize("sid", ["nothing", "a" * 64, "a" * 300, "i0002%00", "%20", "é"])
-    def test_an_unknown_one_is_not_found(self, client: Client, sid: str) -> None:
+    def test_an_unknown_instance_is_not_found(self, client: Client, sid: str) -> None:
         client.one()
 
         assert client("GET", f"/execution-instance/{sid}")[0] == 404
 
-    def test_those_of_a_strategy_are_listed_youngest_first(self, client: Client) -> None:
+    def test_instances_of_a_strategy_are_listed_youngest_first(self, client: Client) -> None:
         client.saved()
         client.saved(GYM)
         sids = []
@@ -137,7 +137,7 @@ class TestReading:
         assert [one["sid"] for one in active["items"]] == [sids[2], sids[0]]
         assert every["items"][0]["attributes"] == {"customerId": "c-1"}
 
-    def test_without_a_strategy_no_secret_is_needed_and_no_attributes_are_told(self, client: Client) -> None:
+    def test_a_list_without_strategy_needs_no_secret_and_has_no_attributes(self, client: Client) -> None:
         client.one()
 
         status, answer = client("GET", "/execution-instance", secret=None, key="viewer.secret")
@@ -146,7 +146,7 @@ class TestReading:
         assert len(answer["items"]) == 1
         assert "attributes" not in answer["items"][0]
 
-    def test_pages_go_on_where_the_cursor_says(self, client: Client) -> None:
+    def test_a_page_begins_at_its_cursor(self, client: Client) -> None:
         client.saved()
         sids: list[str] = []
         for _ in range(5):
@@ -185,7 +185,7 @@ class TestReading:
 class TestChanging:
     """PATCH: attributes are laid over, null removes one."""
 
-    def test_description_attributes_and_end(self, client: Client) -> None:
+    def test_description_attributes_and_end_date_are_changed(self, client: Client) -> None:
         sid = client.one()
 
         status, answer = client(
@@ -202,7 +202,7 @@ class TestChanging:
         assert answer["attributes"] == {"size": 2}
         assert (answer["description"], answer["endDate"]) == ("d", "2026-12-31T00:00:00.000Z")
 
-    def test_an_end_date_is_removed_by_null_and_left_alone_by_nothing(self, client: Client) -> None:
+    def test_null_removes_an_end_date(self, client: Client) -> None:
         client.saved()
         sid = client.started(endDate="2026-12-31T00:00:00Z")["executionInstance"]["sid"]
 
@@ -212,7 +212,7 @@ class TestChanging:
         assert same["endDate"] == "2026-12-31T00:00:00.000Z"
         assert "endDate" not in none
 
-    def test_what_is_wrong_is_told_at_once_and_nothing_is_stored(self, client: Client) -> None:
+    def test_an_invalid_change_reports_every_problem_and_stores_nothing(self, client: Client) -> None:
         client.saved(GYM)
         sid = client.joined()["executionInstance"]["sid"]
 
@@ -232,7 +232,7 @@ class TestChanging:
         ]
         assert client("GET", f"/execution-instance/{sid}", **OF_GYM)[1]["attributes"] == MEMBER
 
-    def test_a_final_one_is_not_changed(self, client: Client) -> None:
+    def test_a_final_instance_cannot_be_changed(self, client: Client) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/cancel")
 
@@ -255,7 +255,7 @@ class TestTasks:
             ("charge-fee", "PENDING"),
         ]
 
-    def test_one_that_waits_for_its_retry_shows_what_its_steps_came_to(self, client: Client) -> None:
+    def test_an_event_that_waits_for_its_retry_has_its_step_results(self, client: Client) -> None:
         client.saved(GYM)
         sid = client.joined()["executionInstance"]["sid"]
         client.ports.clock.at += timedelta(days=7)  # the shop's answer is not what the gym expects
@@ -266,7 +266,7 @@ class TestTasks:
         (charge,) = [e for e in answer if e["task"] == "charge-fee"]
         assert (charge["status"], charge["attempt"]) == ("PENDING", 2)
 
-    def test_those_of_some_tasks_are_canceled_and_counted(self, client: Client) -> None:
+    def test_events_of_named_tasks_are_canceled_and_counted(self, client: Client) -> None:
         client.saved(GYM)
         sid = client.joined()["executionInstance"]["sid"]
         path = f"/execution-instance/{sid}/cancel-tasks?tasks=send-welcome,send-reminder,unknown"
@@ -278,7 +278,7 @@ class TestTasks:
         assert answer["executionInstance"]["status"] == "ACTIVE"
         assert (answer["numCanceledEvents"], again["numCanceledEvents"]) == (2, 0)
 
-    def test_which_tasks_has_to_be_said(self, client: Client) -> None:
+    def test_cancelling_tasks_needs_their_names(self, client: Client) -> None:
         sid = client.one()
 
         status, answer = client("POST", f"/execution-instance/{sid}/cancel-tasks")
@@ -322,7 +322,7 @@ class TestPauseResumeCancel:
         assert client("POST", f"/execution-instance/{sid}/pause") == paused
         assert len(client.ports.instances.audit) == 1
 
-    def test_resume_tells_what_was_left_out(self, client: Client) -> None:
+    def test_a_resume_lists_skipped_and_overdue_dates(self, client: Client) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/pause")
         client.ports.clock.at += timedelta(days=100)
@@ -333,21 +333,21 @@ class TestPauseResumeCancel:
         assert answer["status"] == "ACTIVE"
         assert answer["skippedCycles"] == {"first": 1, "last": 3}
 
-    def test_a_resume_body_with_a_wrong_word_is_refused(self, client: Client) -> None:
+    def test_a_resume_with_an_unknown_answer_is_refused(self, client: Client) -> None:
         sid = client.one()
 
         status, answer = client("POST", f"/execution-instance/{sid}/resume", {"onResume": "never"})
 
         assert (status, answer["problems"][0]["pointer"]) == (400, "/onResume")
 
-    def test_a_plan_too_late_to_walk_is_unprocessable(self, client: Client) -> None:
+    def test_a_resume_with_too_many_missed_dates_is_unprocessable(self, client: Client) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/pause")
         client.ports.clock.at += timedelta(days=365 * 90)
 
         assert client("POST", f"/execution-instance/{sid}/resume")[0] == 422
 
-    def test_cancel_counts_and_cancelling_twice_changes_nothing(self, client: Client) -> None:
+    def test_cancelling_twice_changes_nothing(self, client: Client) -> None:
         sid = client.one()
 
         status, answer = client("POST", f"/execution-instance/{sid}/cancel")
@@ -359,7 +359,7 @@ class TestPauseResumeCancel:
         assert answer["createdEvents"] == {"onCancelEvents": []}
         assert (answer["numCanceledEvents"], again["numCanceledEvents"]) == (1, 0)
 
-    def test_on_cancel_events_are_told(self, client: Client) -> None:
+    def test_a_cancellation_returns_its_on_cancel_events(self, client: Client) -> None:
         client.saved(GYM)
         attributes = {**MEMBER, "marketingOptIn": True}
         sid = client.joined(attributes=attributes)["executionInstance"]["sid"]
@@ -370,7 +370,7 @@ class TestPauseResumeCancel:
         assert (event["task"], event["afterCancellation"]) == ("send-winback", True)
 
     @pytest.mark.parametrize("command", ["pause", "resume"])
-    def test_what_the_state_does_not_allow_is_a_conflict(self, client: Client, command: str) -> None:
+    def test_a_command_that_the_status_forbids_is_a_conflict(self, client: Client, command: str) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/cancel")
 

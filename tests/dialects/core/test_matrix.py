@@ -100,7 +100,7 @@ def headers_of(caller: str) -> dict[str, Any]:
             return {"key": f"{caller}.secret"}
 
 
-def everything(client: Client) -> Any:
+def stored_items(client: Client) -> Any:
     """All that is stored."""
     ports = client.ports
     return deepcopy(
@@ -122,19 +122,21 @@ def everything(client: Client) -> Any:
 
 
 @pytest.mark.parametrize(("target", "caller", "status", "body"), CELLS)
-def test_each_route_by_each_caller(client: Client, target: str, caller: str, status: int, body: Any) -> None:
+def test_a_route_answers_each_caller_as_the_matrix_says(
+    client: Client, target: str, caller: str, status: int, body: Any
+) -> None:
     """The status is the one in the table, and a refused request stores nothing."""
     shop, one = client.saved()["sid"], client.started()["executionInstance"]["sid"]
     key = client("POST", "/access-key", {"role": "viewer"})[1]["keyId"]
     client.ports.operations.bulks[MANY.sid] = MANY
-    before = everything(client)
+    before = stored_items(client)
     method, path = target.format(shop=shop, one=one, key=key, many=MANY.sid).split()
 
     found, _ = client(method, path, body, **headers_of(caller))
 
     assert found == status
     if found >= 400:
-        assert everything(client) == before
+        assert stored_items(client) == before
 
 
 def test_every_route_has_its_row() -> None:

@@ -44,19 +44,19 @@ class TestMigrating:
         assert client.ports.instances.load(sid) is before  # type: ignore[arg-type]
         assert client.ports.instances.audit == []
 
-    def test_the_real_thing_does_what_the_preview_said(self, client: Client) -> None:
+    def test_a_migration_does_what_its_preview_said(self, client: Client) -> None:
         sid = prepared(client)
-        _, told = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2, "dryRun": True})
+        _, decoded = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2, "dryRun": True})
 
         status, answer = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
 
-        assert (status, answer["dates"], answer["dryRun"]) == (200, told["dates"], False)
+        assert (status, answer["dates"], answer["dryRun"]) == (200, decoded["dates"], False)
         assert client("GET", f"/execution-instance/{sid}")[1]["strategyVersion"] == 2
         _, forecast = client("GET", f"/execution-instance/{sid}/forecast?cycles=2")
         assert forecast["cycles"][1]["mainEvent"]["date"] == "2026-02-10T10:00:00.000Z"
         assert client.ports.wakeups.invoked[-1] == sid
 
-    def test_again_changes_nothing(self, client: Client) -> None:
+    def test_a_repeated_migration_changes_nothing(self, client: Client) -> None:
         sid = prepared(client)
         client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
 
@@ -70,7 +70,7 @@ class TestMigrating:
         sid = prepared(client)
         assert client("POST", f"/execution-instance/{sid}/migrate", {"version": 3})[0] == 404
 
-    def test_bad_input_is_told_at_once(self, client: Client) -> None:
+    def test_invalid_bodies_are_refused(self, client: Client) -> None:
         sid = prepared(client)
         status, answer = client(
             "POST", f"/execution-instance/{sid}/migrate", {"version": 0, "dryRun": "yes", "x": 1}
@@ -78,7 +78,7 @@ class TestMigrating:
         assert status == 400
         assert [problem["pointer"] for problem in answer["problems"]] == ["/version", "/dryRun", "/x"]
 
-    def test_a_task_that_is_gone_is_listed(self, client: Client) -> None:
+    def test_events_of_a_removed_task_are_listed_as_canceled(self, client: Client) -> None:
         shop = client.saved()["sid"]
         sid = client.started(startDate="2026-01-31T10:00:00Z")["executionInstance"]["sid"]
         text = json.dumps(WATER["settings"]).replace("send-refill", "send-two")
@@ -91,10 +91,10 @@ class TestMigrating:
         ]
         assert answer["executionInstance"]["nextEvent"]["date"] == "2026-02-28T10:00:00.000Z"
         client.ports.clock.at += timedelta(days=31)
-        _, told = client("GET", f"/execution-instance/{sid}/explain?at=2026-01-31T10:00:00Z")
-        assert told["events"][0]["reason"] == "SUPERSEDED"
+        _, decoded = client("GET", f"/execution-instance/{sid}/explain?at=2026-01-31T10:00:00Z")
+        assert decoded["events"][0]["reason"] == "SUPERSEDED"
 
-    def test_what_does_not_fit_is_refused(self, client: Client) -> None:
+    def test_a_migration_to_a_version_that_refuses_the_attributes_is_refused(self, client: Client) -> None:
         shop = client.saved()["sid"]
         sid = client.started()["executionInstance"]["sid"]
         strict = {**WATER["settings"], "instanceValidation": {"properties": {"other": {"type": "string"}}}}

@@ -52,7 +52,7 @@ class TestExamples:
             if operation["operationId"] in MADE_FROM_ROUTES
         ],
     )
-    def test_each_is_of_its_schema(self, place: str, content: dict[str, Any]) -> None:
+    def test_an_example_matches_its_schema(self, place: str, content: dict[str, Any]) -> None:
         found = shape_of(json.dumps(content["schema"])).iter_errors(content["example"])
 
         assert [f"{place}{error.instance_path}: {error.message}" for error in found] == []
@@ -66,10 +66,10 @@ class TestExamples:
             if "example" in parameter
         ],
     )
-    def test_each_parameter_s_is_of_its_schema(self, parameter: dict[str, Any]) -> None:
+    def test_an_example_of_a_parameter_matches_its_schema(self, parameter: dict[str, Any]) -> None:
         assert shape_of(json.dumps(parameter["schema"])).is_valid(parameter["example"])
 
-    def test_each_part_of_a_path_has_one(self) -> None:
+    def test_every_part_of_a_path_has_an_example(self) -> None:
         lacking = [
             (name, parameter["name"])
             for name, operation in OPERATIONS
@@ -80,48 +80,48 @@ class TestExamples:
         assert lacking == []
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-    def test_each_error_is_in_the_dialect_s_shape_with_its_own_status(self, route: Any) -> None:
+    def test_an_example_of_an_error_has_its_own_status(self, route: Any) -> None:
         path = route.path.replace("<", "{").replace(">", "}")
         operation = dict(OPERATIONS)[f"{route.method} {path}"]
 
         for status in errors_of(route):
-            told = operation["responses"][str(status.value)]["content"]["application/json"]["example"]
-            assert told["statusCode"] == status
-            assert told["error"] == status.phrase
-            assert told["message"]
+            expected = operation["responses"][str(status.value)]["content"]["application/json"]["example"]
+            assert expected["statusCode"] == status
+            assert expected["error"] == status.phrase
+            assert expected["message"]
 
     def test_every_status_has_an_example(self) -> None:
         assert set(REFUSALS) == {status for route in ROUTES for status in errors_of(route)}
 
-    def test_they_are_what_is_answered_today(self) -> None:
+    def test_examples_are_up_to_date(self) -> None:
         assert json.loads(EXAMPLES_FILE.read_text()) == examples.examples(), "make examples"
 
-    def test_there_is_one_for_each_operation_and_no_other(self) -> None:
+    def test_every_operation_has_an_example(self) -> None:
         assert list(json.loads(EXAMPLES_FILE.read_text())) == [route.operation.__name__ for route in ROUTES]
 
-    def test_what_is_no_example_of_anything_is_noticed(self) -> None:
+    def test_an_invalid_example_would_be_noticed(self) -> None:
         schema = {"$ref": "#/components/schemas/CreateStrategy"}
 
         assert not shape_of(json.dumps(schema)).is_valid({"name": "n", "secret": "s" * 16, "settings": {}})
 
 
-class TestThePages:
+class TestPages:
     """What is served is what is made; anybody may read it."""
 
-    def test_the_document(self, client: Client) -> None:
+    def test_the_document_is_served_without_a_key(self, client: Client) -> None:
         status, answer = client("GET", "/openapi.json", key=None, secret=None)
 
         assert (status, answer) == (200, DOCUMENT)
         assert client.headers["Content-Type"] == "application/json"
 
-    def test_the_page(self, client: Client) -> None:
+    def test_the_html_page_is_served_without_a_key(self, client: Client) -> None:
         status, answer = client("GET", "/docs", key=None, secret=None)
 
         assert (status, answer) == (200, docs_page(DOCUMENT))
         assert client.headers["Content-Type"] == "text/html; charset=utf-8"
 
     @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-    def test_a_browser_may_load_nothing_for_it(self, client: Client, path: str) -> None:
+    def test_headers_of_a_page_forbid_loading_anything(self, client: Client, path: str) -> None:
         client("GET", path)
 
         assert client.headers["Content-Security-Policy"] == (
@@ -132,7 +132,7 @@ class TestThePages:
         assert client.headers["Referrer-Policy"] == "no-referrer"
         assert client.headers["Cache-Control"] == "public, max-age=300"
 
-    def test_what_was_built_is_read_from_beside_the_handler(self, tmp_path: Path) -> None:
+    def test_a_built_page_is_read_from_the_handlers_folder(self, tmp_path: Path) -> None:
         (tmp_path / "docs.html").write_text("<p>built · ü</p>", encoding="utf-8")
 
         assert text_of("core", "docs.html", tmp_path) == "<p>built · ü</p>"
@@ -146,7 +146,7 @@ class TestThePages:
         assert text_of("core", "docs.html", tmp_path) == docs_page(DOCUMENT)
         assert {path.name for path in tmp_path.iterdir()} == {"openapi.json", "docs.html"}
 
-    def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
+    def test_a_cold_start_does_not_import_the_reference(self) -> None:
         program = (
             "import sys; import functions.core_api.handler;"
             "print([name for name in sys.modules if name.startswith('shared.api')])"
@@ -204,33 +204,33 @@ TAGS = {
 ATTRIBUTES = {"lang", "charset", "name", "content", "id", "class", "href"}
 
 
-class TestThePageToRead:
+class TestHtmlPage:
     """It is whole by itself: every operation, every shape, and nothing from elsewhere."""
 
-    def test_it_is_made_of_plain_text_tables_and_links(self) -> None:
+    def test_the_page_has_only_text_tables_and_links(self) -> None:
         assert {tag for tag, _ in READ.tags} <= TAGS
         assert {name for _, attrs in READ.tags for name in attrs} == ATTRIBUTES
 
-    def test_nothing_is_loaded_from_anywhere(self) -> None:
+    def test_the_page_loads_nothing(self) -> None:
         (style,) = re.findall(r"<style>(.*?)</style>", PAGE, re.DOTALL)
 
         assert not re.search(r"url\(|@import|expression\(", style)
         assert [link for link in READ.all_of("href") if not link.startswith("#")] == ["openapi.json"]
 
-    def test_every_link_inside_leads_somewhere(self) -> None:
+    def test_every_internal_link_has_its_target(self) -> None:
         places = READ.all_of("id")
 
         assert len(places) == len(set(places))
         assert {link[1:] for link in READ.all_of("href") if link.startswith("#")} <= set(places)
 
     @pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
-    def test_every_operation_is_there(self, name: str, operation: dict[str, Any]) -> None:
+    def test_every_operation_is_on_the_page(self, name: str, operation: dict[str, Any]) -> None:
         method, path = name.split()
         section = PAGE.split(f'<h3 id="{operation["operationId"]}">')[1].split("<h3")[0]
         read = Reader(section).text
 
-        for told in (method, path, operation["summary"], *operation["responses"]):
-            assert told in read
+        for expected in (method, path, operation["summary"], *operation["responses"]):
+            assert expected in read
         for parameter in operation["parameters"]:
             assert parameter["name"] in read
         for _, content in bodies(operation):
@@ -238,14 +238,14 @@ class TestThePageToRead:
                 assert json.dumps(content["example"], indent=2, ensure_ascii=False) in read
 
     @pytest.mark.parametrize("name", sorted(DOCUMENT["components"]["schemas"]))
-    def test_every_member_of_every_schema_is_there(self, name: str) -> None:
+    def test_every_member_of_every_schema_is_on_the_page(self, name: str) -> None:
         read = Reader(PAGE.split(f'<h3 id="schema-{name}">')[1].split("<h3")[0]).text
 
         for member, of in DOCUMENT["components"]["schemas"][name].get("properties", {}).items():
             assert member in read
             assert of.get("description", "") in read
 
-    def test_what_could_be_markup_is_text(self) -> None:
+    def test_text_with_markup_is_escaped(self) -> None:
         evil = """<script>alert("1")</script><img src=x onerror='2'>&"""
         schema = {"type": "object", "description": evil, "properties": {evil: {"enum": [evil, evil]}}}
         wicked = {
@@ -285,11 +285,11 @@ class TestThePageToRead:
         assert page.count("&lt;script&gt;") > 15
 
 
-class TestHowTypesAreTold:
+class TestTypes:
     """In words, with bounds; that an optional member may be null is not repeated."""
 
     @pytest.mark.parametrize(
-        ("schema", "told"),
+        ("schema", "expected"),
         [
             ({}, "any JSON value"),
             ({"type": ["string", "null"], "minLength": 1, "maxLength": 50}, "string (1..50 characters)"),
@@ -304,7 +304,7 @@ class TestHowTypesAreTold:
             ({"type": ["object", "string", "null"]}, "object or string"),
         ],
     )
-    def test_a_type(self, schema: dict[str, Any], told: str) -> None:
+    def test_a_type_is_described_with_its_bounds(self, schema: dict[str, Any], expected: str) -> None:
         shape = {"properties": {"member": schema}}
         page = docs_page(
             {
@@ -315,9 +315,9 @@ class TestHowTypesAreTold:
         )
         row = page.split('id="schema-S"')[1].split("<td>")[2].split("</td>")[0]
 
-        assert Reader(row).text == told
+        assert Reader(row).text == expected
 
-    def test_members_of_members_stand_below_them(self) -> None:
+    def test_members_of_an_inner_object_follow_it(self) -> None:
         lists = {"type": "array", "items": {"type": "object", "properties": {"c": {"type": "string"}}}}
         shape = {"properties": {"a": {"type": "object", "required": ["b"], "properties": {"b": lists}}}}
         page = docs_page(

@@ -39,11 +39,11 @@ class TestWhatTheReaderAccepts:
     """Settings that the reader accepts are valid under the schema."""
 
     @pytest.mark.parametrize("name", ["gym-membership", "pet-cover", "water-filter-refill"])
-    def test_the_examples(self, name: str) -> None:
+    def test_the_example_strategies_are_valid(self, name: str) -> None:
         assert VALIDATOR.is_valid(example(name))
 
     @pytest.mark.parametrize("document", [minimal(), full()], ids=["minimal", "full"])
-    def test_the_shortest_and_the_longest(self, document: Any) -> None:
+    def test_the_smallest_and_the_fullest_settings_are_valid(self, document: Any) -> None:
         assert problems(document) == []
         assert VALIDATOR.is_valid(document)
 
@@ -104,11 +104,11 @@ class TestFields:
             ("Method", "requestValidation", {"type": ["object", "string", "null"], "minLength": 1}),
         ],
     )
-    def test_the_schema(self, shape: str, field: str, schema: dict[str, Any]) -> None:
+    def test_a_field_has_the_schema_of_its_kind(self, shape: str, field: str, schema: dict[str, Any]) -> None:
         made = SCHEMAS[shape]["properties"][field]
         assert {name: value for name, value in made.items() if name != "description"} == schema
 
-    def test_each_field_is_described_by_a_sentence(self) -> None:
+    def test_every_field_is_described_by_a_sentence(self) -> None:
         assert [
             f"{shape.name}.{name}"
             for shape in all_shapes(SETTINGS).values()
@@ -142,7 +142,7 @@ class TestWhatTheReaderExplains:
             ("/actions/0/headers/X Env", "dev"),
         ],
     )
-    def test_both_refuse(self, pointer: str, value: object) -> None:
+    def test_schema_and_reader_refuse_the_same_settings(self, pointer: str, value: object) -> None:
         document = full()
         for name in ("controller", "controllerCallback", "resumeControllerCallback"):
             del document["tasks"][0]["steps"][0][name]

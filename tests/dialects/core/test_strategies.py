@@ -35,7 +35,7 @@ def shorter(strategy: dict[str, Any]) -> dict[str, Any]:
 class TestCreating:
     """S1: a new strategy is checked whole, and stored once."""
 
-    def test_answers_without_settings_or_secret(self, client: Client) -> None:
+    def test_the_answer_has_neither_settings_nor_secret(self, client: Client) -> None:
         assert client.saved() == {
             "sid": "i0001",
             "name": "water-filter-refill",
@@ -47,17 +47,17 @@ class TestCreating:
             "updatedAt": "2026-01-01T12:00:00.000Z",
         }
 
-    def test_a_second_one_of_that_name_is_refused_in_any_folder(self, client: Client) -> None:
+    def test_a_second_strategy_with_the_name_is_refused_in_any_folder(self, client: Client) -> None:
         client.saved()
 
         status, answer = client("POST", "/execution-strategy", {**WATER, "folder": "/other"})
 
         assert (status, answer["message"]) == (409, ["a strategy with this name already exists"])
 
-    def test_needs_no_secret_header(self, client: Client) -> None:
+    def test_creating_a_strategy_needs_no_secret_header(self, client: Client) -> None:
         assert client("POST", "/execution-strategy", WATER, secret=None)[0] == 201
 
-    def test_the_same_request_again_creates_nothing_new(self, client: Client) -> None:
+    def test_a_repeated_request_creates_no_strategy(self, client: Client) -> None:
         key = {"idempotency-key": "k-1"}
         first = client("POST", "/execution-strategy", WATER, more=key)
         again = client("POST", "/execution-strategy", dict(reversed(WATER.items())), more=key)
@@ -66,7 +66,7 @@ class TestCreating:
         assert first[1] == again[1]
         assert len(client.ports.strategies.heads) == 1
 
-    def test_its_key_with_another_body_is_refused(self, client: Client) -> None:
+    def test_an_idempotency_key_with_another_body_is_refused(self, client: Client) -> None:
         key = {"idempotency-key": "k-1"}
         client("POST", "/execution-strategy", WATER, more=key)
 
@@ -76,7 +76,7 @@ class TestCreating:
         assert len(client.ports.strategies.heads) == 1
 
     @pytest.mark.parametrize("key", ["", "k" * 256])
-    def test_a_key_that_is_none_is_refused(self, client: Client, key: str) -> None:
+    def test_an_invalid_idempotency_key_is_refused(self, client: Client, key: str) -> None:
         status, answer = client("POST", "/execution-strategy", WATER, more={"idempotency-key": key})
 
         assert (status, answer["problems"][0]["rule"]) == (400, "header")
@@ -85,7 +85,7 @@ class TestCreating:
 class TestReading:
     """S2 and the list: settings only for whoever knows the secret, the secret for nobody."""
 
-    def test_one_comes_with_the_settings_as_they_were_sent(self, client: Client) -> None:
+    def test_a_strategy_has_its_settings_as_they_were_sent(self, client: Client) -> None:
         sid = client.saved()["sid"]
 
         status, answer = client("GET", f"/execution-strategy/{sid}", key="viewer.secret")
@@ -94,12 +94,12 @@ class TestReading:
         assert answer["settings"] == WATER["settings"]
         assert WATER["secret"] not in json.dumps(answer)
 
-    def test_is_found_by_its_sid_only(self, client: Client) -> None:
+    def test_a_strategy_is_read_by_its_sid_only(self, client: Client) -> None:
         client.saved()
 
         assert client("GET", "/execution-strategy/water-filter-refill")[0] == 404
 
-    def test_the_list_is_of_the_account_youngest_first_and_without_settings(self, client: Client) -> None:
+    def test_the_list_has_the_accounts_strategies_youngest_first(self, client: Client) -> None:
         client.saved()
         client.ports.clock.at += timedelta(seconds=1)
         client.saved(GYM)
@@ -111,9 +111,7 @@ class TestReading:
         assert [one["name"] for one in answer["items"]] == ["gym-membership", "water-filter-refill"]
         assert "nextCursor" not in answer
 
-    def test_the_list_goes_on_where_the_cursor_says_whatever_is_written_meanwhile(
-        self, client: Client
-    ) -> None:
+    def test_a_page_begins_at_its_cursor_despite_new_strategies(self, client: Client) -> None:
         for number in range(5):
             client.saved({**WATER, "name": f"n-{number}"})
             client.ports.clock.at += timedelta(seconds=1)
@@ -137,18 +135,18 @@ class TestCursors:
         return str(client("GET", "/execution-strategy?limit=1")[1]["nextCursor"])
 
     @pytest.mark.parametrize("cursor", ["x", "%25%25", "AAAA", "é", "a" * 512])
-    def test_an_invented_one_is_refused(self, client: Client, cursor: str) -> None:
+    def test_an_invented_cursor_is_refused(self, client: Client, cursor: str) -> None:
         status, answer = client("GET", f"/execution-strategy?cursor={cursor}")
 
         assert (status, answer["problems"][0]["pointer"]) == (400, "/cursor")
 
-    def test_a_changed_one_is_refused(self, client: Client) -> None:
+    def test_a_changed_cursor_is_refused(self, client: Client) -> None:
         cursor = self.cursor(client)
         changed = cursor[:-8] + ("A" if cursor[-8] != "A" else "B") + cursor[-7:]
 
         assert client("GET", f"/execution-strategy?cursor={changed}")[0] == 400
 
-    def test_one_of_another_list_is_refused(self, client: Client) -> None:
+    def test_a_cursor_of_another_list_is_refused(self, client: Client) -> None:
         cursor = self.cursor(client)
 
         assert client("GET", f"/access-key?cursor={cursor}")[0] == 400
@@ -184,7 +182,7 @@ class TestChanging:
         assert "settings" not in answer
         assert client("GET", f"/execution-strategy/{sid}")[1]["settings"] == shorter(WATER)
 
-    def test_settings_are_needed_each_time(self, client: Client) -> None:
+    def test_a_new_version_needs_settings(self, client: Client) -> None:
         sid = client.saved()["sid"]
 
         status, answer = client("PATCH", f"/execution-strategy/{sid}", {"description": "d"})
@@ -204,7 +202,7 @@ class TestChanging:
         }
         assert client.ports.strategies.heads[sid].version == 1
 
-    def test_a_new_secret_holds_at_once_and_the_old_one_no_longer(self, client: Client) -> None:
+    def test_a_new_secret_replaces_the_old_one_at_once(self, client: Client) -> None:
         sid = client.saved()["sid"]
 
         client("PATCH", f"/execution-strategy/{sid}", {"settings": WATER["settings"], "secret": NEW_SECRET})
@@ -212,7 +210,7 @@ class TestChanging:
         assert client("GET", f"/execution-strategy/{sid}")[0] == 403
         assert client("GET", f"/execution-strategy/{sid}", secret=NEW_SECRET)[0] == 200
 
-    def test_who_changed_it_is_written_down(self, client: Client) -> None:
+    def test_a_change_of_a_strategy_is_audited(self, client: Client) -> None:
         sid = client.saved()["sid"]
 
         client(
@@ -240,7 +238,7 @@ class TestChanging:
 class TestVersions:
     """Every version stays retrievable."""
 
-    def test_they_are_listed_latest_first(self, client: Client) -> None:
+    def test_versions_are_listed_latest_first(self, client: Client) -> None:
         sid = client.saved()["sid"]
         for number in (2, 3):
             body = {"settings": WATER["settings"], "description": f"v{number}"}
@@ -253,7 +251,7 @@ class TestVersions:
         assert [v["version"] for v in rest["items"]] == [1]
         assert first["items"][0]["createdBy"] == "admin"
 
-    def test_one_is_as_it_was(self, client: Client) -> None:
+    def test_an_old_version_keeps_its_settings(self, client: Client) -> None:
         sid = client.saved()["sid"]
         client("PATCH", f"/execution-strategy/{sid}", {"settings": shorter(WATER), "description": "new"})
 
@@ -264,7 +262,7 @@ class TestVersions:
         assert answer["description"] == WATER["description"]
 
     @pytest.mark.parametrize("version", ["2", "0", "-1", "x", "1" * 30, "%D9%A1"])
-    def test_an_unknown_one_is_not_found(self, client: Client, version: str) -> None:
+    def test_an_unknown_version_is_not_found(self, client: Client, version: str) -> None:
         sid = client.saved()["sid"]
 
         assert client("GET", f"/execution-strategy/{sid}/versions/{version}")[0] == 404
@@ -273,7 +271,7 @@ class TestVersions:
 class TestDeleting:
     """Only what nobody needs any more; what ran under it can still be read."""
 
-    def test_not_while_it_has_unfinished_instances(self, client: Client) -> None:
+    def test_a_strategy_with_unfinished_instances_cannot_be_deleted(self, client: Client) -> None:
         sid = client.saved()["sid"]
         one = client.started()["executionInstance"]["sid"]
         client("POST", f"/execution-instance/{one}/pause")
@@ -282,7 +280,7 @@ class TestDeleting:
 
         assert (status, answer["message"]) == (409, ["the strategy has unfinished instances"])
 
-    def test_it_is_gone_its_name_is_free_and_its_finished_instances_stay(self, client: Client) -> None:
+    def test_a_deleted_strategy_frees_its_name_and_keeps_its_instances(self, client: Client) -> None:
         sid = client.saved()["sid"]
         one = client.started()["executionInstance"]["sid"]
         client("POST", f"/execution-instance/{one}/cancel")
@@ -297,7 +295,7 @@ class TestDeleting:
         assert client("POST", "/execution-strategy", WATER)[0] == 201
         assert [entry.command for entry in client.ports.strategies.audit] == ["delete-strategy"]
 
-    def test_an_index_that_still_shows_a_finished_instance_does_not_stop_it(self, client: Client) -> None:
+    def test_a_stale_index_does_not_prevent_the_deletion(self, client: Client) -> None:
         sid = client.saved()["sid"]
         one = client.started()["executionInstance"]["sid"]
         client("POST", f"/execution-instance/{one}/cancel")
@@ -316,7 +314,7 @@ class TestDeleting:
 class TestValidating:
     """All problems at once, and nothing is stored."""
 
-    def test_a_good_definition(self, client: Client) -> None:
+    def test_a_valid_definition_has_no_problems(self, client: Client) -> None:
         body = {"settings": GYM["settings"], "name": "gym"}
 
         status, answer = client("POST", "/execution-strategy/validate", body, key="viewer.secret")
@@ -324,7 +322,7 @@ class TestValidating:
         assert (status, answer) == (200, {"valid": True, "problems": []})
         assert client.ports.strategies.heads == {}
 
-    def test_every_problem_of_body_and_settings_is_told(self, client: Client) -> None:
+    def test_problems_of_body_and_settings_are_reported_together(self, client: Client) -> None:
         settings = {**WATER["settings"], "config": {"timezone": "Europe/Lisboa"}}
 
         status, answer = client(
@@ -334,7 +332,7 @@ class TestValidating:
         assert (status, answer["valid"]) == (200, False)
         assert {p["pointer"] for p in answer["problems"]} == {"/name", "/extra", "/settings/config/timezone"}
 
-    def test_a_definition_without_settings(self, client: Client) -> None:
+    def test_a_definition_without_settings_is_refused(self, client: Client) -> None:
         _, answer = client("POST", "/execution-strategy/validate", {})
 
         assert [(p["pointer"], p["rule"]) for p in answer["problems"]] == [("/settings", "required")]

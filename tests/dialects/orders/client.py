@@ -51,11 +51,11 @@ class Joc:
         raw: bytes | None = None,
     ) -> tuple[int, Any]:
         """Status and decoded body, which is of the shape that the OpenAPI document promises."""
-        reply = WIRE.asked("POST", path, body, headers=headers or {}, raw=raw)
+        reply = WIRE.send("POST", path, body, headers=headers or {}, raw=raw)
         self.headers = reply.headers
         assert self.headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
         WIRE.check(reply)
-        return reply.status, reply.told
+        return reply.status, reply.decoded
 
     def log_in(self, key: str = "operator", secret: str = "secret") -> tuple[int, Any]:  # noqa: S107 - a test's
         shown = base64.b64encode(f"{key}:{secret}".encode()).decode()
@@ -92,9 +92,9 @@ class Joc:
     def strategy(self, head: StrategyHead) -> Strategy:
         return self.ports.strategies.load(head.sid, head.version)
 
-    def order(self, head: StrategyHead, **asked: Any) -> str:
+    def order(self, head: StrategyHead, **options: Any) -> str:
         """The sid of a new instance of a workflow, as other dialects make them."""
-        new = StartInstance(strategy_id=head.name, attributes={}, **asked)
+        new = StartInstance(strategy_id=head.name, attributes={}, **options)
         return start_instance(self.ports, self.strategy(head), new).instance.sid
 
     def added(self, **order: Any) -> str:
@@ -110,14 +110,14 @@ class Joc:
         """The instance as it was, but for these members."""
         self.ports.instances.instances[InstanceSid(sid)] = replace(self.instance(sid), **members)
 
-    def told(self, order_id: str) -> Json:
+    def read(self, order_id: str) -> Json:
         """An order as it is told."""
         status, answer = self("/order", {"orderId": order_id}, key="viewer")
         assert status == 200, answer
         return dict(answer)
 
     def state(self, order_id: str) -> str:
-        return str(self.told(order_id)["state"]["_text"])
+        return str(self.read(order_id)["state"]["_text"])
 
     def run(self, sid: str) -> None:
         """Let a step runner look at an instance."""

@@ -41,7 +41,7 @@ def add(joc: Joc, *orders: dict[str, Any], **more: Any) -> tuple[int, Any]:
     return joc("/orders/add", {"orders": items, **more})
 
 
-class TestWhenAnOrderRuns:
+class TestDates:
     """``scheduledFor``, in the zone of ``timeZone``, UTC without."""
 
     @pytest.mark.parametrize(
@@ -60,18 +60,18 @@ class TestWhenAnOrderRuns:
             ("2025-12-24 18:00", None, "2025-12-24T18:00:00Z"),
         ],
     )
-    def test_a_date(self, text: str, zone: str | None, at: str) -> None:
+    def test_a_date_is_read_in_the_zone(self, text: str, zone: str | None, at: str) -> None:
         assert when_of(text, zone, now=NOON).at == datetime.fromisoformat(at)
 
     @pytest.mark.parametrize("text", ["never", "NEVER", "Never"])
-    def test_never(self, text: str) -> None:
+    def test_never_has_no_date(self, text: str) -> None:
         assert when_of(text, None, now=NOON).at is None
 
     @pytest.mark.parametrize(
         "text",
         ["", "then", "now-5", "now+", "now+1:60", "now+1h", "2026-02-03", "2026-02-03T04:05Z", "9" * 20],
     )
-    def test_what_is_none_of_these_is_an_error_of_the_item(self, joc: Joc, text: str) -> None:
+    def test_an_invalid_date_is_an_error_of_the_item(self, joc: Joc, text: str) -> None:
         joc.workflow()
 
         status, answer = add(joc, {"scheduledFor": text})
@@ -82,28 +82,28 @@ class TestWhenAnOrderRuns:
     @pytest.mark.parametrize(
         ("zone", "day"), [("Europe/Berlin", "2026-01-02"), ("UTC", "2026-01-01"), (None, "2026-01-01")]
     )
-    def test_its_id_names_the_day_there(self, zone: str | None, day: str) -> None:
+    def test_the_id_has_the_day_in_the_zone(self, zone: str | None, day: str) -> None:
         late = datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
 
         assert when_of("now", zone, now=late).day == day
         assert when_of("never", zone, now=late).day == day
 
 
-class TestAnAddedOrder:
+class TestAddedOrder:
     """One run of its workflow with its own arguments, then FINISHED."""
 
-    def test_it_runs_once_at_its_date(self, joc: Joc) -> None:
+    def test_an_order_runs_once_at_its_date(self, joc: Joc) -> None:
         joc.workflow()
         order = joc.added(
             orderName="daily", scheduledFor="now+3600", arguments={"a": "x", "b": 1.5, "c": True}
         )
         sid = order_sid(ACCOUNT, order)
-        told = joc.told(order)
+        decoded = joc.read(order)
 
         assert order == "#2026-01-01#T26880000000-daily"
-        assert (told["orderId"], told["state"]["_text"]) == (order, "SCHEDULED")
-        assert told["scheduledFor"] == 1767272400000
-        assert told["arguments"] == {"a": "x", "b": 1.5, "c": True}
+        assert (decoded["orderId"], decoded["state"]["_text"]) == (order, "SCHEDULED")
+        assert decoded["scheduledFor"] == 1767272400000
+        assert decoded["arguments"] == {"a": "x", "b": 1.5, "c": True}
         joc.run(sid)
         assert joc.shop.keys == []
         joc.later(timedelta(hours=1))
@@ -112,44 +112,44 @@ class TestAnAddedOrder:
         assert (joc.state(order), len(joc.shop.keys)) == ("FINISHED", 1)
         assert joc.instance(sid).origin.created_by == "operator"
 
-    def test_now_is_the_default_and_so_is_the_name_of_the_key(self, joc: Joc) -> None:
+    def test_date_and_name_have_defaults(self, joc: Joc) -> None:
         joc.workflow()
         order = joc.added()
 
         assert order.endswith("-operator")
-        assert (joc.state(order), joc.told(order)["scheduledFor"]) == ("SCHEDULED", 1767268800000)
+        assert (joc.state(order), joc.read(order)["scheduledFor"]) == ("SCHEDULED", 1767268800000)
         joc.run(order_sid(ACCOUNT, order))
         assert joc.state(order) == "FINISHED"
 
-    def test_one_of_never_waits_until_it_is_continued(self, joc: Joc) -> None:
+    def test_an_order_of_never_waits_until_it_is_continued(self, joc: Joc) -> None:
         joc.workflow()
         order = joc.added(scheduledFor="never")
         sid = order_sid(ACCOUNT, order)
         joc.later(timedelta(days=400))
         joc.run(sid)
-        told = joc.told(order)
+        decoded = joc.read(order)
 
-        assert (told["state"]["_text"], told["scheduledNever"]) == ("PENDING", True)
-        assert "scheduledFor" not in told
+        assert (decoded["state"]["_text"], decoded["scheduledNever"]) == ("PENDING", True)
+        assert "scheduledFor" not in decoded
         joc("/orders/continue", {"orderIds": [order]})
         joc.run(sid)
         assert (joc.state(order), len(joc.shop.keys)) == ("FINISHED", 1)
 
-    def test_one_of_a_past_date_runs_at_once(self, joc: Joc) -> None:
+    def test_an_order_of_a_past_date_runs_at_once(self, joc: Joc) -> None:
         joc.workflow()
         order = joc.added(scheduledFor="2025-12-24 18:00")
         joc.run(order_sid(ACCOUNT, order))
 
         assert joc.state(order) == "FINISHED"
 
-    def test_it_is_of_the_latest_version_at_a_path_or_of_a_name(self, joc: Joc) -> None:
+    def test_an_order_has_the_latest_version_of_its_workflow(self, joc: Joc) -> None:
         head = joc.workflow("deep", "/a/b")
         for path in ("/a/b/deep", "deep"):
             order = joc.added(workflowPath=path)
-            assert joc.told(order)["workflowId"] == {"path": "/a/b/deep", "versionId": "1"}
+            assert joc.read(order)["workflowId"] == {"path": "/a/b/deep", "versionId": "1"}
         assert joc.instance(order_sid(ACCOUNT, order)).strategy_sid == head.sid
 
-    def test_what_has_no_meaning_here_is_ignored(self, joc: Joc) -> None:
+    def test_fields_without_effect_are_ignored(self, joc: Joc) -> None:
         joc.workflow()
         ignored = {
             "forceJobAdmission": True,
@@ -161,7 +161,7 @@ class TestAnAddedOrder:
 
         assert joc.state(joc.added(**ignored)) == "SCHEDULED"
 
-    def test_who_added_it_and_why_is_written_down_where_it_is_said(self, joc: Joc) -> None:
+    def test_an_addition_with_audit_log_is_audited(self, joc: Joc) -> None:
         joc.workflow()
         joc.added()
         assert joc.ports.instances.audit == []
@@ -183,7 +183,7 @@ class TestAnAddedOrder:
 class TestNames:
     """Each order has its own, whoever adds one in the same millisecond."""
 
-    def test_of_one_request(self, joc: Joc) -> None:
+    def test_orders_of_one_request_have_different_ids(self, joc: Joc) -> None:
         joc.workflow()
 
         _, answer = add(joc, *[{"orderName": "n"}] * 100)
@@ -191,7 +191,7 @@ class TestNames:
         assert len(set(answer["orderIds"])) == 100
         assert answer["orderIds"][99] == "#2026-01-01#T26880000099-n"
 
-    def test_of_two_requests_of_one_millisecond(self, joc: Joc) -> None:
+    def test_orders_of_the_same_millisecond_have_different_ids(self, joc: Joc) -> None:
         joc.workflow()
 
         orders = [joc.added(orderName="n"), joc.added(orderName="n")]
@@ -199,7 +199,7 @@ class TestNames:
         assert orders == ["#2026-01-01#T26880000000-n", "#2026-01-01#T26880000001-n"]
         assert len(joc.ports.instances.instances) == 2
 
-    def test_where_all_of_a_millisecond_are_taken_it_is_an_error_of_the_item(self, joc: Joc) -> None:
+    def test_an_order_without_a_free_id_is_an_error_of_the_item(self, joc: Joc) -> None:
         joc.workflow()
         add(joc, *[{"orderName": "n"}] * 100)
 
@@ -209,7 +209,7 @@ class TestNames:
         assert answer["errors"][0]["message"] == "JocException: too many requests; retry later"
         assert len(joc.ports.instances.instances) == 101
 
-    def test_of_two_accounts_each_has_its_own(self) -> None:
+    def test_two_accounts_may_have_the_same_order_id(self) -> None:
         assert order_sid(ACCOUNT, "#1") != order_sid(type(ACCOUNT)("a-2"), "#1")
 
 
@@ -221,7 +221,7 @@ class TestSentAgain:
         "auditLog": {"comment": "new"},
     }
 
-    def test_it_is_the_same_on_another_day(self, joc: Joc) -> None:
+    def test_a_repeated_request_on_another_day_adds_nothing(self, joc: Joc) -> None:
         joc.workflow()
 
         first = joc("/orders/add", self.ORDERS, once="k-1")
@@ -231,10 +231,10 @@ class TestSentAgain:
         ids = first[1]["orderIds"]
         assert (again[0], again[1]["orderIds"]) == (200, ids)
         assert len(set(ids)) == len(joc.ports.instances.instances) == len(joc.ports.instances.audit) == 2
-        assert joc.told(ids[0])["orderId"] == ids[0]
+        assert joc.read(ids[0])["orderId"] == ids[0]
         assert all(re.fullmatch(r"#2026-01-01#T[0-9]{20}-n", order_id) for order_id in ids)
 
-    def test_what_the_first_sending_did_not_come_to_is_added(self, joc: Joc) -> None:
+    def test_a_repeated_request_adds_the_missing_orders(self, joc: Joc) -> None:
         joc.workflow()
         joc.ports.instances = Overloaded(joc.ports.instances)
         status, _ = joc("/orders/add", self.ORDERS, once="k-1")
@@ -254,17 +254,17 @@ class TestSentAgain:
         ],
         ids=["another name", "another comment", "one more"],
     )
-    def test_with_another_body_nothing_is_added(self, joc: Joc, other: Json) -> None:
+    def test_an_idempotency_key_with_another_body_adds_nothing(self, joc: Joc, other: Json) -> None:
         joc.workflow()
         joc("/orders/add", self.ORDERS, once="k-1")
 
         status, answer = joc("/orders/add", other, once="k-1")
 
-        told = "JocBadRequestException: the Idempotency-Key was used with another request"
-        assert (status, answer["error"]) == (420, {"code": "JOC-400", "message": told})
+        decoded = "JocBadRequestException: the Idempotency-Key was used with another request"
+        assert (status, answer["error"]) == (420, {"code": "JOC-400", "message": decoded})
         assert len(joc.ports.instances.instances) == 2
 
-    def test_each_key_account_and_place_has_its_own(self, joc: Joc) -> None:
+    def test_keys_accounts_and_positions_have_separate_orders(self, joc: Joc) -> None:
         joc.workflow()
 
         ids = [*joc("/orders/add", self.ORDERS, once="k-1")[1]["orderIds"]]
@@ -273,7 +273,7 @@ class TestSentAgain:
         assert len(set(ids)) == 4
         assert order_number(ACCOUNT, "k", 0) != order_number(type(ACCOUNT)("a-2"), "k", 0)
 
-    def test_an_order_is_found_by_its_number_whatever_day_and_name_its_id_has(self) -> None:
+    def test_an_order_is_found_by_the_number_in_its_id(self) -> None:
         number = order_number(ACCOUNT, "k-1", 0)
 
         assert order_sid(ACCOUNT, f"#2026-01-01#T{number}-a") == order_sid(
@@ -289,15 +289,15 @@ class TestSentAgain:
 
         status, answer = joc("/orders/add", self.ORDERS, once=key)
 
-        told = "SOSJsonSchemaException: the header Idempotency-Key must have 1 to 255 characters"
-        assert (status, answer["error"]["message"]) == (420, told)
+        decoded = "SOSJsonSchemaException: the header Idempotency-Key must have 1 to 255 characters"
+        assert (status, answer["error"]["message"]) == (420, decoded)
         assert joc.ports.instances.instances == {}
 
 
-class TestBadItems:
+class TestRefusedItems:
     """419 with an error for each; the good ones are added all the same."""
 
-    def test_each_is_told_with_why(self, joc: Joc) -> None:
+    def test_a_refused_item_has_its_reason(self, joc: Joc) -> None:
         joc.workflow()
         rule = {"properties": {"customerId": {"type": "string"}}}
         joc.workflow("strict", **{"instanceValidation": rule} | _schedule())
@@ -348,7 +348,7 @@ class TestBadItems:
             "#2026-01-01#T26880000000-good"
         ]
 
-    def test_one_of_a_wrong_type_refuses_them_all(self, joc: Joc) -> None:
+    def test_an_item_of_a_wrong_type_refuses_the_request(self, joc: Joc) -> None:
         joc.workflow()
 
         status, answer = add(joc, {}, {"arguments": "x"})
@@ -356,7 +356,7 @@ class TestBadItems:
         assert (status, answer["error"]["code"]) == (420, "JOC-420")
         assert joc.ports.instances.instances == {}
 
-    def test_workflows_of_others_do_not_exist(self, joc: Joc) -> None:
+    def test_workflows_of_other_accounts_do_not_exist(self, joc: Joc) -> None:
         joc.workflow()
 
         status, _ = joc(

@@ -43,25 +43,25 @@ class TestCancel:
         assert states(joc, sids) == ["CANCELLED", "CANCELLED"]
         assert {joc.instance(sid).cancel_reason for sid in sids} == {"HTTP_REQUEST"}
 
-    def test_a_running_one_ends_after_its_step(self, joc: Joc) -> None:
+    def test_a_running_order_ends_after_its_step(self, joc: Joc) -> None:
         sid = running(joc)
 
         assert joc("/orders/cancel", {"orderIds": [sid]})[0] == 200
 
-        told = joc.told(sid)
-        assert (told["state"]["_text"], told["marked"]["_text"]) == ("CANCELLED", "CANCELLING")
+        decoded = joc.read(sid)
+        assert (decoded["state"]["_text"], decoded["marked"]["_text"]) == ("CANCELLED", "CANCELLING")
 
-    def test_with_kill_its_step_is_not_waited_for(self, joc: Joc) -> None:
+    def test_kill_does_not_wait_for_the_step(self, joc: Joc) -> None:
         sid = running(joc)
         fence = joc.instance(sid).fence
 
         assert joc("/orders/cancel", {"orderIds": [sid], "kill": True})[0] == 200
 
-        assert "marked" not in joc.told(sid)
+        assert "marked" not in joc.read(sid)
         assert joc.instance(sid).fence == fence + 1
 
     @pytest.mark.parametrize("ended", ["cancelled", "finished"])
-    def test_what_has_ended_stays_as_it_is(self, joc: Joc, ended: str) -> None:
+    def test_a_terminated_order_is_unchanged(self, joc: Joc, ended: str) -> None:
         joc.workflow()
         order = joc.added()
         sid = sid_of(joc, order)
@@ -74,7 +74,7 @@ class TestCancel:
         assert joc("/orders/cancel", {"orderIds": [order]})[0] == 200
         assert joc.instance(sid) == before
 
-    def test_deep_changes_nothing_and_is_kept(self, joc: Joc) -> None:
+    def test_deep_has_no_effect_but_is_audited(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(), **LATER)
 
         joc("/orders/cancel", {"orderIds": [sid], "deep": True})
@@ -86,7 +86,7 @@ class TestCancel:
 class TestFreshOnly:
     """Only what has never begun; it beats ``kill``."""
 
-    def test_a_fresh_one_is_cancelled(self, joc: Joc) -> None:
+    def test_a_fresh_order_is_cancelled(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(), **LATER)
 
         assert joc("/orders/cancel", {"orderIds": [sid], "orderType": "FreshOnly"})[0] == 200
@@ -94,14 +94,14 @@ class TestFreshOnly:
         assert joc.ports.instances.audit[-1].options == ("FreshOnly",)
 
     @pytest.mark.parametrize("kill", [False, True])
-    def test_a_started_one_is_left_alone(self, joc: Joc, kill: bool) -> None:  # noqa: FBT001 - a row
+    def test_a_started_order_is_left_alone(self, joc: Joc, kill: bool) -> None:  # noqa: FBT001 - a row
         sid = running(joc)
         before = joc.instance(sid)
 
         assert joc("/orders/cancel", {"orderIds": [sid], "orderType": "FreshOnly", "kill": kill})[0] == 200
         assert joc.instance(sid) == before
 
-    def test_so_is_one_that_is_between_its_cycles(self, joc: Joc) -> None:
+    def test_an_order_between_two_cycles_is_left_alone(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow())
         joc.run(sid)
         assert joc.state(sid) == "SCHEDULED"
@@ -114,7 +114,7 @@ class TestFreshOnly:
 class TestSuspendAndResume:
     """Suspend stops what starts by itself; resume lets it go on, failed ones too."""
 
-    def test_there_and_back(self, joc: Joc) -> None:
+    def test_an_order_is_suspended_and_resumed(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(), **LATER)
 
         assert joc("/orders/suspend", REFILL) == (200, OK)
@@ -124,7 +124,7 @@ class TestSuspendAndResume:
         assert joc.state(sid) == "SCHEDULED"
         assert joc("/orders/resume", REFILL) == (200, OK)
 
-    def test_those_that_cannot_be_are_left_out(self, joc: Joc) -> None:
+    def test_orders_that_cannot_be_suspended_are_left_out(self, joc: Joc) -> None:
         head = joc.workflow()
         one, two = joc.order(head, **LATER), joc.order(head, **LATER)
         joc("/orders/cancel", {"orderIds": [one]})
@@ -133,7 +133,7 @@ class TestSuspendAndResume:
         assert states(joc, [one, two]) == ["CANCELLED", "SUSPENDED"]
         assert joc("/orders/suspend", {"orderIds": [one, two]})[0] == 420
 
-    def test_a_failed_one_is_resumed(self, joc: Joc) -> None:
+    def test_a_failed_order_is_resumed(self, joc: Joc) -> None:
         retry = {"times": 0, "pauseBeforeCancel": True}
         sid = joc.order(joc.workflow(tasks=[task("charge", step("only"), retryConfig=retry)]))
         joc.shop.is_silent = True
@@ -145,29 +145,29 @@ class TestSuspendAndResume:
         joc.run(sid)
         assert joc.state(sid) == "SCHEDULED"
 
-    def test_one_that_is_still_stopping_is_not_resumed(self, joc: Joc) -> None:
+    def test_an_order_with_a_step_in_flight_is_not_resumed(self, joc: Joc) -> None:
         sid = running(joc)
         joc("/orders/suspend", {"orderIds": [sid]})
-        assert joc.told(sid)["marked"]["_text"] == "SUSPENDING"
+        assert joc.read(sid)["marked"]["_text"] == "SUSPENDING"
 
         assert joc("/orders/resume", {"orderIds": [sid]}) == (200, OK)
         assert joc("/orders/resume", REFILL) == (200, OK)
         assert joc.state(sid) == "SUSPENDED"
 
-    def test_with_kill_a_running_one_is_suspended_at_once(self, joc: Joc) -> None:
+    def test_kill_suspends_a_running_order_at_once(self, joc: Joc) -> None:
         sid = running(joc)
 
         joc("/orders/suspend", {"orderIds": [sid], "kill": True})
 
-        assert "marked" not in joc.told(sid)
-        assert joc.told(sid)["isResumable"] is True
+        assert "marked" not in joc.read(sid)
+        assert joc.read(sid)["isResumable"] is True
 
 
 class TestContinue:
     """What waits for its date, its next attempt, the end of a delay or for this call runs now."""
 
     @pytest.mark.parametrize("schedule", [OwnSchedule(), OwnSchedule(on_call=True)])
-    def test_a_date_is_not_waited_for(self, joc: Joc, schedule: OwnSchedule) -> None:
+    def test_continue_skips_the_wait_for_a_date(self, joc: Joc, schedule: OwnSchedule) -> None:
         sid = joc.order(joc.workflow(), start_date=NOON + DAY, schedule=schedule)
 
         assert joc("/orders/continue", {"orderIds": [sid]}) == (200, OK)
@@ -175,12 +175,12 @@ class TestContinue:
 
         assert (joc.state(sid), len(joc.shop.keys)) == ("FINISHED", 1)
 
-    def test_a_retry_is_not_waited_for(self, joc: Joc) -> None:
+    def test_continue_skips_the_wait_for_a_retry(self, joc: Joc) -> None:
         retry = {"times": 3, "retryAfter": hours(5)}
         sid = joc.order(joc.workflow(tasks=[task("charge", step("only"), retryConfig=retry)]))
         joc.shop.is_silent = True
         joc.run(sid)
-        assert joc.told(sid)["state"]["_reason"] == "DELAYING_RETRY"
+        assert joc.read(sid)["state"]["_reason"] == "DELAYING_RETRY"
         joc.shop.is_silent = False
 
         joc("/orders/continue", REFILL)
@@ -188,23 +188,23 @@ class TestContinue:
 
         assert joc.state(sid) == "SCHEDULED"
 
-    def test_a_delay_is_not_waited_for_and_the_next_one_is(self, joc: Joc) -> None:
+    def test_continue_skips_one_delay_only(self, joc: Joc) -> None:
         steps = [
             step("one", delay=hours(5), action="post", nextStep="two"),
             step("two", delay=hours(5), action="post"),
         ]
         sid = joc.order(joc.workflow(tasks=[task("charge", *steps)]))
         joc.run(sid)
-        assert joc.told(sid)["state"]["_reason"] == "SLEEPING"
+        assert joc.read(sid)["state"]["_reason"] == "SLEEPING"
 
         joc("/orders/continue", REFILL)
         joc.run(sid)
 
-        assert (joc.told(sid)["state"].get("_reason"), len(joc.shop.keys)) == ("SLEEPING", 1)
+        assert (joc.read(sid)["state"].get("_reason"), len(joc.shop.keys)) == ("SLEEPING", 1)
         joc.run(sid)
         assert len(joc.shop.keys) == 1
 
-    def test_why_it_does_not_run_is_no_longer_the_delay(self, joc: Joc, client: Any) -> None:
+    def test_a_skipped_delay_is_no_longer_the_reason(self, joc: Joc, client: Any) -> None:
         steps = [step("one", nextStep="two"), step("two", delay=hours(5), action="post")]
         sid = joc.order(joc.workflow(tasks=[task("charge", *steps)]))
         joc.run(sid)
@@ -214,7 +214,7 @@ class TestContinue:
 
         assert explained(client, sid) == "DUE"
 
-    def test_one_that_waits_for_nothing_is_left_out(self, joc: Joc) -> None:
+    def test_an_order_that_does_not_wait_is_left_out(self, joc: Joc) -> None:
         sid = running(joc)
         other = joc.order(joc.ports.strategies.heads[joc.instance(sid).strategy_sid], **LATER)
         joc("/orders/suspend", {"orderIds": [other]})
@@ -227,7 +227,7 @@ class TestContinue:
 class TestConfirm:
     """An event that waits for somebody runs."""
 
-    def test_a_prompting_one_goes_on(self, joc: Joc) -> None:
+    def test_a_prompting_order_continues(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(config={"manualTrigger": True}))
         assert joc.state(sid) == "PROMPTING"
         assert joc("/orders/continue", REFILL)[0] == 420
@@ -237,13 +237,13 @@ class TestConfirm:
 
         assert len(joc.shop.keys) == 1
 
-    def test_one_on_call_is_not_to_be_confirmed(self, joc: Joc) -> None:
+    def test_an_order_of_never_cannot_be_confirmed(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(), schedule=OwnSchedule(on_call=True))
 
         assert joc("/orders/confirm", {"orderIds": [sid]})[0] == 420
 
 
-class TestTheAuditTrail:
+class TestAudit:
     """Each order that was changed is written down once, with comment, minutes and ticket; core shows it."""
 
     LOG: ClassVar[dict[str, Any]] = {
@@ -252,22 +252,22 @@ class TestTheAuditTrail:
         "ticketLink": "https://tickets.example/1",
     }
 
-    def test_every_command_is_written_down(self, joc: Joc) -> None:
+    def test_every_command_is_audited(self, joc: Joc) -> None:
         head = joc.workflow()
         sid = joc.order(head, **LATER)
         for path in ("suspend", "resume", "continue", "cancel"):
             assert joc(f"/orders/{path}", {"orderIds": [sid], "auditLog": self.LOG})[0] == 200
 
-        told = [
+        decoded = [
             (e.command, e.by, e.reason, e.minutes_spent, e.ticket, e.target)
             for e in joc.ports.instances.audit
         ]
-        assert told == [
+        assert decoded == [
             (command, "operator", "sold out", 2, "https://tickets.example/1", sid)
             for command in ("pause", "resume", "execute", "cancel")
         ]
 
-    def test_core_shows_it(self, joc: Joc, client: Any) -> None:
+    def test_core_shows_the_audit_entries(self, joc: Joc, client: Any) -> None:
         sid = joc.order(joc.workflow(), **LATER)
         joc("/orders/cancel", {"orderIds": [sid], "auditLog": self.LOG, "kill": True, "deep": True})
 
@@ -288,20 +288,22 @@ class TestTheAuditTrail:
             "operation": "",
         }
         assert entry["operation"] == joc.headers["X-Operation-Sid"]
-        told = client("GET", f"/bulk-operation/{entry['operation']}")[1]
-        assert (told["comment"], told["minutesSpent"], told["ticket"]) == (*tuple(self.LOG.values()),)
-        assert told["command"] == {"name": "cancel", "kill": True}
+        decoded = client("GET", f"/bulk-operation/{entry['operation']}")[1]
+        assert (decoded["comment"], decoded["minutesSpent"], decoded["ticket"]) == (
+            *tuple(self.LOG.values()),
+        )
+        assert decoded["command"] == {"name": "cancel", "kill": True}
 
-    def test_a_refused_command_is_not(self, joc: Joc) -> None:
+    def test_a_refused_command_is_not_audited(self, joc: Joc) -> None:
         joc("/orders/cancel", {"orderIds": ["gone"], "auditLog": self.LOG})
 
         assert (joc.ports.instances.audit, joc.ports.operations.bulks) == ([], {})
 
 
-class TestMany:
+class TestManyOrders:
     """More than 25 become an operation behind the answer."""
 
-    def test_all_are_cancelled_by_it(self, joc: Joc) -> None:
+    def test_more_than_25_orders_are_cancelled_in_the_background(self, joc: Joc) -> None:
         head = joc.workflow()
         sids = [joc.order(head, **LATER) for _ in range(2 * BATCH_SIZE + 1)]
 
@@ -316,7 +318,7 @@ class TestMany:
         audited = [(e.target, e.reason, e.minutes_spent) for e in joc.ports.instances.audit]
         assert sorted(audited) == sorted((sid, "sold out", 2) for sid in sids)
 
-    def test_what_has_changed_meanwhile_is_judged_anew(self, joc: Joc) -> None:
+    def test_an_order_that_changed_meanwhile_is_checked_again(self, joc: Joc) -> None:
         head = joc.workflow()
         sids = [joc.order(head, **LATER) for _ in range(BATCH_SIZE + 1)]
         joc("/orders/suspend", REFILL)
@@ -328,7 +330,7 @@ class TestMany:
 
         assert [joc.state(sid) for sid in sids[2:6]] == ["CANCELLED", "SCHEDULED", "SCHEDULED", "CANCELLED"]
 
-    def test_dates_and_places_go_with_it(self, joc: Joc) -> None:
+    def test_the_operation_keeps_dates_and_places(self, joc: Joc) -> None:
         head, other = joc.workflow(), joc.workflow("other", "/b")
         soon = [joc.order(head, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(BATCH_SIZE)]
         late = joc.order(head, **LATER)
@@ -342,7 +344,7 @@ class TestMany:
         assert set(states(joc, [*soon, *more])) == {"CANCELLED"}
         assert states(joc, [late, third]) == ["SCHEDULED", "SCHEDULED"]
 
-    def test_named_ones_too(self, joc: Joc) -> None:
+    def test_named_orders_can_be_commanded_in_the_background(self, joc: Joc) -> None:
         head = joc.workflow()
         sids = [joc.order(head, **LATER) for _ in range(BATCH_SIZE + 1)]
 
@@ -354,7 +356,9 @@ class TestMany:
     @pytest.mark.parametrize(
         ("path", "schedule"), [("continue", OwnSchedule(on_call=True)), ("confirm", None)]
     )
-    def test_many_are_run(self, joc: Joc, path: str, schedule: OwnSchedule | None) -> None:
+    def test_more_than_25_orders_can_be_continued(
+        self, joc: Joc, path: str, schedule: OwnSchedule | None
+    ) -> None:
         head = joc.workflow(config={"manualTrigger": schedule is None})
         sids = [joc.order(head, schedule=schedule) for _ in range(BATCH_SIZE + 1)]
 
@@ -364,7 +368,7 @@ class TestMany:
         assert {joc.instance(sid).events[0].status for sid in sids} == {EventStatus.QUEUED}
         assert len([e for e in joc.ports.instances.audit if e.command == "execute"]) == BATCH_SIZE + 1
 
-    def test_where_none_of_the_first_is_meant_and_there_are_more_it_is_accepted(self, joc: Joc) -> None:
+    def test_a_command_is_accepted_if_none_of_the_first_orders_matches(self, joc: Joc) -> None:
         head = joc.workflow()
         for _ in range(501):
             joc.order(head, **LATER)
@@ -375,7 +379,7 @@ class TestMany:
 
         assert joc.state(last) == "CANCELLED"
 
-    def test_where_there_are_no_more_it_is_told(self, joc: Joc) -> None:
+    def test_a_command_without_matching_orders_is_an_error(self, joc: Joc) -> None:
         head = joc.workflow()
         for _ in range(60):
             joc.order(head, **LATER)
@@ -384,24 +388,22 @@ class TestMany:
         assert joc.ports.operations.bulks == {}
 
     @pytest.mark.parametrize(
-        ("path", "told"),
+        ("path", "decoded"),
         [
             ("suspend", {"name": "pause", "kill": True}),
             ("cancel", {"name": "cancel", "kill": True, "unlessBegun": True}),
             ("continue", {"name": "execute", "waiting": "FOR_DATE"}),
         ],
     )
-    def test_core_tells_what_was_commanded(
-        self, joc: Joc, client: Any, path: str, told: dict[str, Any]
-    ) -> None:
+    def test_core_shows_the_command(self, joc: Joc, client: Any, path: str, decoded: dict[str, Any]) -> None:
         joc.order(joc.workflow(), **LATER)
         joc(f"/orders/{path}", {**REFILL, "kill": True, "orderType": "FreshOnly"})
 
         _, answer = client("GET", f"/bulk-operation/{joc.headers['X-Operation-Sid']}")
 
-        assert (answer["command"], answer["counts"]["changed"]) == (told, 1)
+        assert (answer["command"], answer["counts"]["changed"]) == (decoded, 1)
 
-    def test_core_tells_what_it_is_for(self, joc: Joc, client: Any) -> None:
+    def test_core_shows_the_selection(self, joc: Joc, client: Any) -> None:
         head = joc.workflow()
         for _ in range(BATCH_SIZE + 1):
             joc.order(head, **LATER)
@@ -410,14 +412,14 @@ class TestMany:
         joc("/orders/cancel", {"folders": folders, "states": ["SCHEDULED"], "dateFrom": "1d", "dateTo": "2d"})
         sid = joc.headers["X-Operation-Sid"]
 
-        _, told = client("GET", f"/bulk-operation/{sid}")
+        _, decoded = client("GET", f"/bulk-operation/{sid}")
 
         instance_filter = {
             "phases": ["AHEAD"],
             "plannedFrom": "2026-01-02T00:00:00.000Z",
             "plannedUntil": "2026-01-04T00:00:00.000Z",
         }
-        assert told["selection"] == {
+        assert decoded["selection"] == {
             "anyOf": [
                 {"folder": "/", "flat": True, "statuses": ["ACTIVE"], "filter": instance_filter},
                 {"folder": "/b", "statuses": ["ACTIVE"], "filter": instance_filter},
@@ -425,7 +427,7 @@ class TestMany:
         }
 
 
-class Marred(MemoryInstances):
+class Unreadable(MemoryInstances):
     """A store of which one instance cannot be read any more. sid: that one."""
 
     sid: InstanceSid = InstanceSid("")
@@ -441,13 +443,13 @@ class Marred(MemoryInstances):
         return MemoryInstances.load_many(self, sids)
 
 
-class TestAnOrderThatCannotBeCommanded:
+class TestUnreadableOrder:
     """419, with why; the others were commanded."""
 
-    def test_it_is_told_of(self, joc: Joc) -> None:
+    def test_an_unreadable_order_is_an_error_of_the_item(self, joc: Joc) -> None:
         head = joc.workflow()
         good, bad = joc.order(head, **LATER), joc.order(head, **LATER)
-        store = Marred(instances=joc.ports.instances.instances)
+        store = Unreadable(instances=joc.ports.instances.instances)
         store.sid = InstanceSid(bad)
         joc.ports.instances = store
 
@@ -468,13 +470,13 @@ class TestAnOrderThatCannotBeCommanded:
         assert joc.state(good) == "CANCELLED"
 
 
-class TestTheTableOfVerdicts:
+class TestVerdicts:
     """Every command has a row for whatever one order can come to."""
 
-    def test_it_is_whole(self) -> None:
+    def test_every_outcome_has_an_effect(self) -> None:
         assert set(VERDICTS) == {(verb, outcome) for verb in Verb for outcome in ItemOutcome}
 
-    def test_a_cancel_is_done_whatever_an_order_was(self) -> None:
+    def test_a_cancel_is_accepted_for_every_outcome_but_failures(self) -> None:
         row = [VERDICTS[Verb.CANCEL, outcome] for outcome in ItemOutcome]
         assert row == [
             ItemEffect.DONE,
@@ -485,7 +487,7 @@ class TestTheTableOfVerdicts:
         ]
 
     @pytest.mark.parametrize("verb", [verb for verb in Verb if verb is not Verb.CANCEL])
-    def test_others_are_done_only_where_they_changed_something(self, verb: Verb) -> None:
+    def test_other_commands_are_accepted_only_if_an_order_changed(self, verb: Verb) -> None:
         row = [VERDICTS[verb, outcome] for outcome in ItemOutcome]
         assert row == [
             ItemEffect.DONE,

@@ -70,7 +70,7 @@ timeZone beats an offset; a date in a gap of the clocks is the first moment afte
 
 
 @pytest.mark.parametrize(("text", "zone", "begins", "ends"), TABLE + RULES)
-def test_a_row(text: str, zone: str | None, begins: str, ends: str) -> None:
+def test_a_value_as_both_ends(text: str, zone: str | None, begins: str, ends: str) -> None:
     assert both(text, zone) == (at(begins), at(ends))
 
 
@@ -86,7 +86,7 @@ def test_a_row(text: str, zone: str | None, begins: str, ends: str) -> None:
         ("2026-11-26T10:00:00Z", "2026-11-26T10:00:00Z", "2026-11-26T10:00:00Z"),
     ],
 )
-def test_in_a_history_a_distance_without_a_sign_goes_back(text: str, begins: str, ends: str) -> None:
+def test_distances_in_a_history_go_back(text: str, begins: str, ends: str) -> None:
     found = [date_of(text, end=end, now=NOW, zone=None, past=True) for end in End]
 
     assert found == [at(begins), at(ends)]
@@ -129,6 +129,6 @@ def test_an_unknown_zone_is_refused(zone: str) -> None:
         "\u0661d",
     ],
 )
-def test_what_is_no_date_is_refused(text: str) -> None:
+def test_an_invalid_date_is_refused(text: str) -> None:
     with pytest.raises(DateLanguageError):
         both(text)

@@ -209,14 +209,14 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("row", REFUSED)
-def test_a_refusal(joc: Joc, row: str) -> None:
+def test_a_request_is_refused_with_code_and_message(joc: Joc, row: str) -> None:
     path, body, code, message = REFUSED[row]
 
     assert joc(path, body) == (420, {**SAID, "error": {"code": code, "message": message}})
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "expected"),
     [
         (b"{", "is not JSON: "),
         (b"\xff", "is not JSON: "),
@@ -226,20 +226,20 @@ def test_a_refusal(joc: Joc, row: str) -> None:
         (b'"' + b"x" * (256 * 1024) + b'"', "the body must not be larger than 256 KB"),
     ],
 )
-def test_a_body_that_is_none(joc: Joc, raw: bytes, told: str) -> None:
+def test_a_body_that_is_not_json_is_refused(joc: Joc, raw: bytes, expected: str) -> None:
     status, answer = joc.send(
         f"{BASE}/orders/cancel", raw=raw, headers={"X-Access-Token": joc.token("operator")}
     )
 
     assert (status, answer["error"]["code"]) == (420, "JOC-420")
     assert answer["error"]["message"].startswith("SOSJsonSchemaException: ")
-    assert told in answer["error"]["message"]
+    assert expected in answer["error"]["message"]
 
 
 class TestLenience:
     """Unknown fields are ignored, texts pass for switches and numbers, null is nothing. Source: B.2, B.6."""
 
-    def test_what_the_vendors_server_takes_is_taken(self, joc: Joc) -> None:
+    def test_lenient_values_are_accepted(self, joc: Joc) -> None:
         joc.workflow()
         order = joc.added(scheduledFor="now+3600")
         body = {
@@ -265,7 +265,7 @@ class TestForcedComments:
         ids=lambda path: f"/orders/{path}",
     )
     @pytest.mark.parametrize("log", [{}, {"comment": ""}, {"timeSpent": 2}])
-    def test_without_one_it_is_refused(
+    def test_a_command_without_comment_is_refused(
         self, joc: Joc, monkeypatch: pytest.MonkeyPatch, path: str, log: dict[str, Any]
     ) -> None:
         set_to(monkeypatch, joc, "JOC_FORCE_COMMENTS")
@@ -278,7 +278,7 @@ class TestForcedComments:
             "message": "JocMissingCommentException: missing comment",
         }
 
-    def test_with_one_it_is_not(self, joc: Joc, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_command_with_comment_is_accepted(self, joc: Joc, monkeypatch: pytest.MonkeyPatch) -> None:
         set_to(monkeypatch, joc, "JOC_FORCE_COMMENTS")
 
         assert joc("/orders/resume", {**ONE, "auditLog": {"comment": "why"}})[0] == 200
@@ -301,7 +301,9 @@ class Broken(MemoryInstances):
 class TestOurOwnFailures:
     """500 in the dialect's shape, with an id that the log has too."""
 
-    def test_nothing_of_the_inside_is_told(self, joc: Joc, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_failure_of_ours_reveals_nothing_but_its_id(
+        self, joc: Joc, caplog: pytest.LogCaptureFixture
+    ) -> None:
         joc.ports.instances = Broken()
 
         status, answer = joc("/orders/cancel", ONE)
@@ -313,7 +315,7 @@ class TestOurOwnFailures:
         assert "secret detail" in caplog.text
 
 
-def test_an_order_without_a_workflow_in_our_books_is_our_failure(joc: Joc) -> None:
+def test_an_order_without_stored_workflow_is_a_failure_of_ours(joc: Joc) -> None:
     sid = joc.order(joc.workflow())
     joc.ports.strategies.heads.clear()
 
@@ -327,10 +329,10 @@ class Busy(MemoryInstances):
         raise OverloadedError(str(len(sids)))
 
 
-class TestTooMuchAtOnce:
+class TestOverload:
     """It is told as what it is; nothing was changed."""
 
-    def test_a_store_that_is_overloaded(self, joc: Joc) -> None:
+    def test_an_overloaded_store_is_reported(self, joc: Joc) -> None:
         joc.ports.instances = Busy()
 
         status, answer = joc("/orders/cancel", ONE)
@@ -339,7 +341,7 @@ class TestTooMuchAtOnce:
         assert answer["error"]["message"] == "JocException: too many requests; retry later"
 
 
-def test_every_code_is_of_the_form_of_the_vendors() -> None:
+def test_every_code_has_the_vendors_form() -> None:
     assert sorted({code.code for code in Code}) == [
         "JOC-002",
         "JOC-161",

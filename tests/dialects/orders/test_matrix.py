@@ -38,7 +38,7 @@ CELLS = [
 ]
 
 
-def everything(joc: Joc) -> Any:
+def stored_items(joc: Joc) -> Any:
     """All that is stored, but for sessions."""
     ports = joc.ports
     return deepcopy(
@@ -87,7 +87,9 @@ def token_of(joc: Joc, caller: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("path", "caller", "status", "body"), CELLS)
-def test_each_route_by_each_caller(joc: Joc, path: str, caller: str, status: int, body: Any) -> None:
+def test_a_route_answers_each_caller_as_the_matrix_says(
+    joc: Joc, path: str, caller: str, status: int, body: Any
+) -> None:
     """The status is the one in the table, and a refused request stores nothing."""
     made = orders(joc)
     named = {
@@ -96,29 +98,29 @@ def test_each_route_by_each_caller(joc: Joc, path: str, caller: str, status: int
     }
     named |= {"orderId": made["order"]} if "orderId" in body else {}
     headers = token_of(joc, caller)
-    before = everything(joc)
+    before = stored_items(joc)
 
     found, _ = joc.send(path, MINE | named, headers=headers)
 
     assert found == status
     if found >= 400:
-        assert everything(joc) == before
+        assert stored_items(joc) == before
 
 
 @pytest.mark.parametrize("path", MATRIX)
-def test_of_another_account_there_is_no_order(joc: Joc, path: str) -> None:
+def test_other_accounts_find_no_orders(joc: Joc, path: str) -> None:
     """Under their own controller, others find nothing of ours, and change nothing."""
     made = orders(joc)
     headers = {"X-Access-Token": joc.token("stranger")}
     body: dict[str, Any] = {"controllerId": "a-2", "orderIds": list(made.values()), "orderId": made["order"]}
     body |= {"historyIds": [f"{made['prompting']}-1"], "orders": [{"workflowPath": "/refill"}]}
-    before = everything(joc)
+    before = stored_items(joc)
 
     _, answer = joc.send(path, body, headers=headers)
 
     assert "workflowId" not in str(answer)
     assert made["prompting"] not in str(answer)
-    assert everything(joc) == before
+    assert stored_items(joc) == before
 
 
 def test_every_route_has_its_row() -> None:

@@ -33,7 +33,7 @@ class TestOneOrder:
     def test_an_instance_of_another_dialect_is_an_order_by_its_sid(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow("refill", "/shop"), start_date=NOON + DAY)
 
-        assert joc.told(sid) == {
+        assert joc.read(sid) == {
             "deliveryDate": "2026-01-01T12:00:00.000Z",
             "surveyDate": "2026-01-01T12:00:00.000Z",
             "orderId": sid,
@@ -47,17 +47,17 @@ class TestOneOrder:
             "isSuspendible": True,
         }
 
-    def test_compact_it_has_no_arguments(self, joc: Joc) -> None:
+    def test_a_compact_order_has_no_arguments(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow())
 
         assert "arguments" not in joc("/order", {"orderId": sid, "compact": True})[1]
 
-    def test_of_a_deleted_workflow_it_is_still_there(self, joc: Joc) -> None:
+    def test_an_order_of_a_deleted_workflow_can_be_read(self, joc: Joc) -> None:
         head = joc.workflow()
         sid = joc.order(head)
         joc.ports.strategies.heads[head.sid] = replace(head, deleted_at=NOON)
 
-        assert joc.told(sid)["workflowId"]["path"] == "/refill"
+        assert joc.read(sid)["workflowId"]["path"] == "/refill"
 
 
 class TestOrders:
@@ -99,19 +99,21 @@ class TestOrders:
             ({"limit": -1}, ["later", "never", "soon"]),
         ],
     )
-    def test_filters(self, joc: Joc, sids: dict[str, str], body: dict[str, Any], found: list[str]) -> None:
+    def test_a_list_is_filtered(
+        self, joc: Joc, sids: dict[str, str], body: dict[str, Any], found: list[str]
+    ) -> None:
         assert sorted(ids(joc, **body)) == sorted(sids[name] for name in found)
 
-    def test_by_id_the_limit_and_the_rest_do_not_count(self, joc: Joc, sids: dict[str, str]) -> None:
+    def test_ids_ignore_limit_and_filters(self, joc: Joc, sids: dict[str, str]) -> None:
         named = [sids["gone"], "unknown", sids["soon"], sids["gone"]]
 
         assert ids(joc, orderIds=named, limit=1, states=["PENDING"]) == [sids["gone"], sids["soon"]]
 
-    def test_a_limit_cuts(self, joc: Joc, sids: dict[str, str]) -> None:
+    def test_a_limit_shortens_the_list(self, joc: Joc, sids: dict[str, str]) -> None:
         assert len(ids(joc, limit=2)) == 2
         assert len(sids) == 4
 
-    def test_no_more_is_answered_than_a_function_can(self, joc: Joc) -> None:
+    def test_a_list_is_shortened_to_the_size_of_an_answer(self, joc: Joc) -> None:
         first = joc.instance(joc.order(joc.workflow(), **ONCE))
         for number in range(300):
             sid = InstanceSid(f"big-{number:03}")
@@ -123,19 +125,19 @@ class TestOrders:
         assert 4_100_000 < len(json.dumps(answer)) < 4 * 1024 * 1024 + 100_000
         assert len(answer["orders"]) == 257
 
-    def test_of_others_there_are_none(self, joc: Joc, sids: dict[str, str]) -> None:
+    def test_a_list_has_no_orders_of_other_accounts(self, joc: Joc, sids: dict[str, str]) -> None:
         assert joc("/orders", {"controllerId": "a-2"}, key="stranger")[1]["orders"] == []
         assert len(sids) == 4
 
 
-class TestTheSnapshot:
+class TestSnapshot:
     """How many there are of each state."""
 
-    def told(self, joc: Joc, **body: Any) -> dict[str, int]:
+    def read(self, joc: Joc, **body: Any) -> dict[str, int]:
         _, answer = joc("/orders/overview/snapshot", body, key="viewer")
         return {name: count for name, count in answer["orders"].items() if count}
 
-    def test_each_counts_once(self, joc: Joc) -> None:
+    def test_every_order_counts_once(self, joc: Joc) -> None:
         refill, other = (
             joc.workflow("refill", "/a"),
             joc.workflow("other", "/b", config={"manualTrigger": True}),
@@ -147,27 +149,27 @@ class TestTheSnapshot:
         joc.order(refill, **NEVER)
         joc.order(other)
 
-        assert self.told(joc) == {
+        assert self.read(joc) == {
             "pending": 1,
             "prompting": 1,
             "scheduled": 1,
             "suspended": 1,
             "terminated": 3,
         }
-        assert self.told(joc, folders=[{"folder": "/b"}]) == {"prompting": 1}
-        assert self.told(joc, workflowIds=[{"path": "/a/refill"}])["pending"] == 1
-        assert self.told(joc, workflowIds=[{"path": "/a/gone"}]) == {}
+        assert self.read(joc, folders=[{"folder": "/b"}]) == {"prompting": 1}
+        assert self.read(joc, workflowIds=[{"path": "/a/refill"}])["pending"] == 1
+        assert self.read(joc, workflowIds=[{"path": "/a/gone"}]) == {}
 
     @pytest.mark.parametrize(("until", "count"), [("1d", 1), ("0d", 1), ("2d", 2), ("0", 0)])
-    def test_up_to_a_date_later_ones_are_left_out(self, joc: Joc, until: str, count: int) -> None:
+    def test_a_snapshot_leaves_out_orders_after_its_date(self, joc: Joc, until: str, count: int) -> None:
         head = joc.workflow()
         joc.order(head, **ONCE)
         joc.order(head, start_date=NOON + timedelta(hours=1), schedule=OwnSchedule())
         joc.order(head, **NEVER)
 
-        told = self.told(joc, dateTo=until)
+        decoded = self.read(joc, dateTo=until)
 
-        assert told == {"pending": 1} | ({"scheduled": count} if count else {})
+        assert decoded == {"pending": 1} | ({"scheduled": count} if count else {})
 
 
 def ran(joc: Joc, path: str = "/refill", **order: Any) -> str:
@@ -179,14 +181,14 @@ def ran(joc: Joc, path: str = "/refill", **order: Any) -> str:
     return order_id
 
 
-def told(joc: Joc, **body: Any) -> list[dict[str, Any]]:
+def read(joc: Joc, **body: Any) -> list[dict[str, Any]]:
     status, answer = joc("/orders/history", body, key="viewer")
     assert status == 200, answer
     return list(answer["history"])
 
 
 def names(joc: Joc, **body: Any) -> list[str]:
-    return [item["orderId"].rpartition("-")[2] for item in told(joc, **body)]
+    return [item["orderId"].rpartition("-")[2] for item in read(joc, **body)]
 
 
 class TestHistory:
@@ -196,7 +198,7 @@ class TestHistory:
         joc.workflow("refill", "/shop")
         order_id = ran(joc, "/shop/refill", arguments={"a": 1})
 
-        (item,) = told(joc)
+        (item,) = read(joc)
 
         sid = joc.instance(_sid(order_id)).sid
         assert item == {
@@ -220,7 +222,7 @@ class TestHistory:
         joc.shop.is_silent = True
         ran(joc)
 
-        (item,) = told(joc)
+        (item,) = read(joc)
 
         assert item["state"] == {"severity": 2, "_text": "FAILED"}
         assert item["orderState"] == {"severity": 2, "_text": "FAILED"}
@@ -231,24 +233,24 @@ class TestHistory:
         joc.change(sid, events=(event,))
         joc("/orders/cancel", {"orderIds": [sid]})
 
-        (item,) = told(joc)
+        (item,) = read(joc)
 
         assert (item["state"]["_text"], item["orderState"]["_text"]) == ("FAILED", "CANCELLED")
 
-    def test_what_never_began_has_no_history(self, joc: Joc) -> None:
+    def test_an_order_that_never_began_has_no_history(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(), **ONCE)
         joc("/orders/cancel", {"orderIds": [sid]})
 
-        assert told(joc) == told(joc, orderId=sid) == []
+        assert read(joc) == read(joc, orderId=sid) == []
 
-    def test_each_cycle_of_a_recurring_one_is_a_run(self, joc: Joc) -> None:
+    def test_every_cycle_of_a_recurring_order_is_a_run(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow())
         joc.run(sid)
         joc.later(timedelta(days=31))
         joc.run(sid)
 
-        assert [item["sequence"] for item in told(joc)] == [2, 1]
-        assert [item["sequence"] for item in told(joc, orderId=sid)] == [2, 1]
+        assert [item["sequence"] for item in read(joc)] == [2, 1]
+        assert [item["sequence"] for item in read(joc, orderId=sid)] == [2, 1]
 
     @pytest.fixture
     def three(self, joc: Joc) -> Joc:
@@ -294,27 +296,27 @@ class TestHistory:
             ({"orders": [{"workflowPath": "other"}], "excludeWorkflows": ["other"]}, ["three"]),
         ],
     )
-    def test_filters(self, three: Joc, body: dict[str, Any], found: list[str]) -> None:
+    def test_a_list_is_filtered(self, three: Joc, body: dict[str, Any], found: list[str]) -> None:
         assert names(three, **body) == found
 
-    def test_one_order_is_found_by_its_id(self, three: Joc) -> None:
-        order_id = told(three, orderId="*-two")[0]["orderId"]
+    def test_runs_of_an_order_are_found_by_its_id(self, three: Joc) -> None:
+        order_id = read(three, orderId="*-two")[0]["orderId"]
 
         assert names(three, orderId=order_id) == ["two"]
         assert names(three, orders=[{"workflowPath": "/a/refill", "orderId": order_id}]) == ["two"]
         assert names(three, orders=[{"workflowPath": "/a/b/other", "orderId": order_id}]) == []
         assert names(three, orderId="gone") == []
 
-    def test_history_ids_beat_all_else(self, three: Joc) -> None:
-        history_id = told(three, orderId="*-one")[0]["historyId"]
+    def test_history_ids_take_precedence(self, three: Joc) -> None:
+        history_id = read(three, orderId="*-one")[0]["historyId"]
 
         found = names(
             three, historyIds=[history_id, history_id, "gone", f"{history_id}0"], historyStates=["SUCCESSFUL"]
         )
         assert found == ["one"]
 
-    def test_what_is_open_again_is_no_history(self, three: Joc) -> None:
-        item = told(three, orderId="*-one")[0]
+    def test_a_retried_run_is_no_history(self, three: Joc) -> None:
+        item = read(three, orderId="*-one")[0]
         sid = _sid(item["orderId"])
         record = three.ports.instances.records[sid, 1]
         three.change(
@@ -324,11 +326,11 @@ class TestHistory:
         assert names(three, orderId=item["orderId"]) == []
         assert names(three) == ["three", "two"]
 
-    def test_of_others_there_is_none(self, three: Joc) -> None:
-        history_id = told(three)[0]["historyId"]
+    def test_a_history_has_no_runs_of_other_accounts(self, three: Joc) -> None:
+        history_id = read(three)[0]["historyId"]
         for body in ({}, {"historyIds": [history_id]}):
-            asked = {"controllerId": "a-2", **body}
-            assert three("/orders/history", asked, key="stranger")[1]["history"] == []
+            send = {"controllerId": "a-2", **body}
+            assert three("/orders/history", send, key="stranger")[1]["history"] == []
 
     @pytest.mark.parametrize(
         ("body", "counts"),
@@ -339,7 +341,7 @@ class TestHistory:
             ({"dateFrom": "1d", "dateTo": "1d", "timeZone": "Europe/Berlin"}, (1, 0)),
         ],
     )
-    def test_the_summary_counts_them(self, three: Joc, body: dict[str, Any], counts: tuple[int, int]) -> None:
+    def test_a_summary_counts_runs(self, three: Joc, body: dict[str, Any], counts: tuple[int, int]) -> None:
         status, answer = three("/orders/overview/summary", body, key="viewer")
 
         assert (status, answer["orders"]) == (200, {"successful": counts[0], "failed": counts[1]})
@@ -367,7 +369,7 @@ class TestPatterns:
             ("*" * 50 + "b", "a" * 200, False),
         ],
     )
-    def test_a_pattern(self, pattern: str, text: str, is_like: bool) -> None:  # noqa: FBT001 - a row
+    def test_a_pattern_matches_the_whole_text(self, pattern: str, text: str, is_like: bool) -> None:  # noqa: FBT001 - a row
         assert matches(pattern, text) is is_like
 
 

@@ -26,7 +26,7 @@ PAGE = (ROOT / "docs" / "api" / "orders.md").read_text()
 TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
 
 
-def test_the_examples_are_what_is_answered(joc: Joc) -> None:
+def test_examples_are_up_to_date(joc: Joc) -> None:
     """``python -m tests.dialects.orders.examples`` writes them anew."""
     assert played(joc) == json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
 
@@ -43,13 +43,13 @@ def bodies() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("content", list(bodies()))
-def test_each_example_is_of_its_schema(content: dict[str, Any]) -> None:
+def test_an_example_matches_its_schema(content: dict[str, Any]) -> None:
     found = shape_of(json.dumps(content["schema"])).iter_errors(content["example"])
 
     assert [f"{error.instance_path}: {error.message}" for error in found] == []
 
 
-def test_every_operation_shows_what_it_takes_answers_and_refuses() -> None:
+def test_every_operation_has_body_answer_and_errors() -> None:
     shown = {param.id for param in bodies()}
 
     for route in OPERATIONS:
@@ -58,7 +58,7 @@ def test_every_operation_shows_what_it_takes_answers_and_refuses() -> None:
         assert {f"{route.path} {place}" for place in taken | {"200"} | refused} <= shown
 
 
-def test_every_operation_has_a_name_of_its_own() -> None:
+def test_names_of_operations_are_unique() -> None:
     assert len({route.name for route in OPERATIONS}) == len(OPERATIONS)
 
 
@@ -80,7 +80,7 @@ def test_every_status_is_in_the_page(status: int) -> None:
 
 
 @pytest.mark.parametrize("code", ["JOC-001", "JOC-401", "JOC-402", "JOC-406", "JOC-419", "433", "434"])
-def test_what_cannot_arise_here_is_told_with_its_reason(code: str) -> None:
+def test_codes_that_cannot_occur_are_documented_with_a_reason(code: str) -> None:
     assert re.search(rf"^\| `{code}` \| \w.{{20,}}", PAGE.split("cannot arise")[1], re.MULTILINE)
 
 
@@ -91,7 +91,7 @@ def test_the_page_can_be_drawn() -> None:
         assert route.path in page
 
 
-def test_it_is_served_to_everybody(joc: Joc) -> None:
+def test_the_reference_is_served_without_a_session(joc: Joc) -> None:
     for path in ("/orders/openapi.json", "/orders/docs"):
         found = event_of(
             HttpRequest(method="GET", target=path, headers={}, body=b"", source="127.0.0.1"), ROUTES
@@ -101,7 +101,7 @@ def test_it_is_served_to_everybody(joc: Joc) -> None:
     assert joc.tokens == {}
 
 
-def test_nothing_of_the_making_is_imported_by_a_cold_start() -> None:
+def test_a_cold_start_does_not_import_the_reference() -> None:
     program = (
         "import sys; import functions.orders_api.handler;"
         "print([name for name in sys.modules if name.startswith('shared.api')])"

@@ -27,8 +27,8 @@ class Shop:
             for name, head in (("refill", self.refill), ("sub", self.sub), ("other", self.other))
         }
 
-    def add(self, name: str, **asked: Any) -> str:
-        self.sids[name] = self.joc.order(self.refill, **asked)
+    def add(self, name: str, **options: Any) -> str:
+        self.sids[name] = self.joc.order(self.refill, **options)
         return self.sids[name]
 
     def canceled(self, **selection: Any) -> list[str]:
@@ -48,10 +48,10 @@ def shop(joc: Joc) -> Shop:
     return Shop(joc)
 
 
-class TestIdsComeFirst:
+class TestIds:
     """Exactly those; workflows, folders, states and dates are ignored."""
 
-    def test_whatever_else_is_named(self, shop: Shop) -> None:
+    def test_ids_ignore_everything_else(self, shop: Shop) -> None:
         found = shop.canceled(
             orderIds=[shop.sids["refill"]],
             workflowIds=[{"path": "/sos/below/sub"}],
@@ -64,37 +64,37 @@ class TestIdsComeFirst:
 
         assert found == ["refill"]
 
-    def test_unknown_ones_among_known_ones_are_skipped(self, shop: Shop) -> None:
+    def test_unknown_ids_are_skipped(self, shop: Shop) -> None:
         foreign = shop.joc.order(shop.other)
         shop.joc.change(foreign, account_id="a-2")
 
         assert shop.canceled(orderIds=["gone", shop.sids["sub"], "#2026-01-01#T1-gone", foreign]) == ["sub"]
         assert shop.joc.instance(foreign).status == "ACTIVE"
 
-    def test_an_order_added_here_is_known_by_its_id(self, shop: Shop) -> None:
+    def test_an_added_order_is_selected_by_its_id(self, shop: Shop) -> None:
         order = shop.joc.added(workflowPath="/sos/refill", scheduledFor="now+3600")
 
         assert shop.joc("/orders/cancel", {"orderIds": [order]})[0] == 200
         assert shop.joc.state(order) == "CANCELLED"
 
-    def test_a_child_of_an_order_is_none(self, shop: Shop) -> None:
+    def test_ids_of_child_orders_are_unknown(self, shop: Shop) -> None:
         assert shop.canceled(orderIds=[f"{shop.sids['sub']}|fork"]) == []
 
 
-class TestThenWorkflows:
+class TestWorkflows:
     """By full path, or by bare name; of all versions unless one is named. Folders are ignored."""
 
     @pytest.mark.parametrize("path", ["/sos/refill", "refill"])
-    def test_by_path_and_by_name(self, shop: Shop, path: str) -> None:
+    def test_a_workflow_is_selected_by_path_or_name(self, shop: Shop, path: str) -> None:
         assert shop.canceled(workflowIds=[{"path": path}], folders=[{"folder": "/sosx"}]) == ["refill"]
 
     @pytest.mark.parametrize(
         "path", ["/refill", "/sosx/refill", "sos/refill", "/sos/", "gone", "/", "é" * 512]
     )
-    def test_of_another_path_there_is_none(self, shop: Shop, path: str) -> None:
+    def test_a_workflow_at_another_path_is_unknown(self, shop: Shop, path: str) -> None:
         assert shop.canceled(workflowIds=[{"path": path}]) == []
 
-    def test_of_several(self, shop: Shop) -> None:
+    def test_several_workflows_are_selected(self, shop: Shop) -> None:
         assert shop.canceled(
             workflowIds=[{"path": "sub"}, {"path": "gone"}, {"path": "/sosx/other"}, {"path": "sub"}]
         ) == ["other", "sub"]
@@ -111,7 +111,9 @@ class TestThenWorkflows:
             ({}, ["refill", "second"]),
         ],
     )
-    def test_of_a_version(self, shop: Shop, version: dict[str, str], found: list[str]) -> None:
+    def test_a_version_of_a_workflow_is_selected(
+        self, shop: Shop, version: dict[str, str], found: list[str]
+    ) -> None:
         shop.add("second", start_date=NOON + DAY)
         shop.joc.ports.strategies.add(shop.joc.strategy(shop.refill))
         shop.joc.change(shop.sids["second"], strategy_version=2)
@@ -120,14 +122,14 @@ class TestThenWorkflows:
 
         assert shop.canceled(workflowIds=[{"path": "refill", **version}]) == found
 
-    def test_one_named_twice_counts_once(self, shop: Shop) -> None:
+    def test_a_workflow_named_twice_counts_once(self, shop: Shop) -> None:
         shop.canceled(workflowIds=[{"path": "refill", "versionId": "1"}, {"path": "/sos/refill"}])
 
         canceled = [e.target for e in shop.joc.ports.instances.audit if e.command == "cancel"]
         assert canceled == [shop.sids["refill"]]
 
 
-class TestThenFolders:
+class TestFolders:
     """With all below them unless told otherwise; ``/sos`` is not ``/sosx``."""
 
     @pytest.mark.parametrize(
@@ -143,10 +145,12 @@ class TestThenFolders:
             ([{"folder": "/sos", "recursive": False}, {"folder": "/sos/below"}], ["refill", "sub"]),
         ],
     )
-    def test_folders(self, shop: Shop, folders: list[dict[str, Any]], found: list[str]) -> None:
+    def test_folders_are_selected_with_or_without_subfolders(
+        self, shop: Shop, folders: list[dict[str, Any]], found: list[str]
+    ) -> None:
         assert shop.canceled(folders=folders) == found
 
-    def test_one_inside_another_counts_once(self, shop: Shop) -> None:
+    def test_a_folder_inside_another_counts_once(self, shop: Shop) -> None:
         shop.canceled(
             folders=[{"folder": "/sos/below"}, {"folder": "/sos"}, {"folder": "/sos", "recursive": False}]
         )
@@ -158,13 +162,15 @@ class TestThenFolders:
 class TestNothingNamed:
     """All orders of the controller, only where the deployment says so."""
 
-    def test_it_is_refused_by_default(self, shop: Shop) -> None:
+    def test_a_command_without_selection_is_refused_by_default(self, shop: Shop) -> None:
         status, answer = shop.joc("/orders/cancel", {"dateFrom": "0d", "states": ["SCHEDULED"]})
 
         assert (status, answer["error"]["code"]) == (420, "JOC-400")
         assert {shop.joc.instance(sid).status for sid in shop.sids.values()} == {"ACTIVE"}
 
-    def test_where_it_is_allowed_it_means_all(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_command_without_selection_means_all_if_allowed(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         foreign = shop.joc.order(shop.other)
         shop.joc.change(foreign, account_id="a-2")
         monkeypatch.setenv("JOC_ALLOW_UNSCOPED", "true")
@@ -199,7 +205,9 @@ class TestStates:
             ([], ["blocked", "never", "refill", "suspended"]),
         ],
     )
-    def test_states(self, shop_of_all: Shop, states: list[str], found: list[str]) -> None:
+    def test_orders_are_selected_by_state(
+        self, shop_of_all: Shop, states: list[str], found: list[str]
+    ) -> None:
         assert shop_of_all.canceled(workflowIds=[{"path": "refill"}], states=states) == found
 
 
@@ -222,7 +230,7 @@ class TestDates:
             ({"dateTo": "-2h"}, []),
         ],
     )
-    def test_dates(self, shop: Shop, dates: dict[str, str], found: list[str]) -> None:
+    def test_orders_are_selected_by_date(self, shop: Shop, dates: dict[str, str], found: list[str]) -> None:
         shop.add("soon", start_date=NOON + timedelta(hours=2), schedule=OwnSchedule())
         shop.add("day 1", start_date=NOON + DAY, schedule=OwnSchedule())
         shop.add("day 2", start_date=NOON + 2 * DAY, schedule=OwnSchedule())
@@ -230,7 +238,7 @@ class TestDates:
 
         assert shop.canceled(workflowIds=[{"path": "refill"}], **dates) == found
 
-    def test_they_count_from_the_plan_and_not_from_a_retry(self, shop: Shop) -> None:
+    def test_dates_are_those_of_the_plan_not_of_a_retry(self, shop: Shop) -> None:
         sid = shop.add("retried", start_date=NOON + timedelta(hours=2))
         event = shop.joc.instance(sid).events[0]
         moved = changed(

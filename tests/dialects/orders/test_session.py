@@ -22,10 +22,10 @@ NOBODY = {
 }
 
 
-class TestLoggingIn:
+class TestLogin:
     """Basic keyId:secret; the token comes in the header and in the body."""
 
-    def test_the_token_opens_the_way(self, joc: Joc) -> None:
+    def test_the_token_authenticates_requests(self, joc: Joc) -> None:
         status, answer = joc.log_in("viewer")
         token = joc.headers["X-Access-Token"]
 
@@ -44,7 +44,7 @@ class TestLoggingIn:
         assert joc.send(ORDERS, MINE, headers={"X-Access-Token": token})[0] == 200
         assert joc.send(f"{ORDERS}?accessToken={token}", MINE)[0] == 200
 
-    def test_the_header_beats_the_query(self, joc: Joc) -> None:
+    def test_the_header_takes_precedence_over_the_query(self, joc: Joc) -> None:
         token = joc.token("viewer")
 
         assert joc.send(f"{ORDERS}?accessToken=x", MINE, headers={"X-Access-Token": token})[0] == 200
@@ -54,14 +54,14 @@ class TestLoggingIn:
         "shown",
         [None, "Basic", "Basic !!!", "Basic dmlld2Vy", "Basic dmlld2VyOndyb25n", "Bearer viewer.secret"],
     )
-    def test_without_a_key_that_is_known_nobody_gets_in(self, joc: Joc, shown: str | None) -> None:
+    def test_a_login_without_a_valid_key_is_refused(self, joc: Joc, shown: str | None) -> None:
         status, answer = joc.send(LOGIN, headers={} if shown is None else {"authorization": shown})
 
         assert status == 401
         assert answer == NOBODY | {"message": "JocAuthenticationException: access denied"}
         assert joc.ports.access.sessions == {}
 
-    def test_only_a_hash_of_the_token_is_kept(self, joc: Joc) -> None:
+    def test_only_a_hash_of_the_token_is_stored(self, joc: Joc) -> None:
         token = joc.token("viewer")
         (session,) = joc.ports.access.sessions.values()
 
@@ -75,7 +75,7 @@ class TestRequestsWithoutASession:
     @pytest.mark.parametrize(
         "headers", [{}, {"X-Access-Token": "made-up"}, {"authorization": "Bearer admin.secret"}]
     )
-    def test_they_are_refused(self, joc: Joc, headers: dict[str, str]) -> None:
+    def test_a_request_without_session_is_refused(self, joc: Joc, headers: dict[str, str]) -> None:
         status, answer = joc.send(ORDERS, MINE, headers=headers)
 
         assert status == 401
@@ -85,10 +85,10 @@ class TestRequestsWithoutASession:
         }
 
 
-class TestTheEndOfASession:
+class TestExpiry:
     """Half an hour after its last use, give or take a minute; with its key; with a logout."""
 
-    def test_unused_for_half_an_hour_it_has_expired(self, joc: Joc) -> None:
+    def test_a_session_expires_after_half_an_hour_without_use(self, joc: Joc) -> None:
         joc.token("viewer")
         joc.ports.clock.at = NOON + timedelta(seconds=1799)
         assert joc("/orders", key="viewer")[0] == 200
@@ -104,7 +104,7 @@ class TestTheEndOfASession:
             "apiCall": "./orders",
         }
 
-    def test_it_is_written_at_most_once_a_minute(self, joc: Joc) -> None:
+    def test_a_session_is_written_at_most_once_a_minute(self, joc: Joc) -> None:
         joc.token("viewer")
         for seconds, ends in ((59, 1800), (60, 1860), (119, 1860), (120, 1920)):
             joc.ports.clock.at = NOON + timedelta(seconds=seconds)
@@ -112,13 +112,13 @@ class TestTheEndOfASession:
             (session,) = joc.ports.access.sessions.values()
             assert session.idle_until == NOON + timedelta(seconds=ends)
 
-    def test_a_removed_key_leaves_its_sessions_nothing(self, joc: Joc) -> None:
+    def test_sessions_of_a_removed_key_are_invalid(self, joc: Joc) -> None:
         joc.token("viewer")
         del joc.ports.access.all_keys["viewer"]
 
         assert joc("/orders", key="viewer")[0] == 401
 
-    def test_a_session_may_what_its_key_may_now(self, joc: Joc) -> None:
+    def test_a_session_has_the_current_role_of_its_key(self, joc: Joc) -> None:
         joc.token("viewer")
         key = joc.ports.access.all_keys["viewer"]
         assert joc("/orders/cancel", key="viewer")[0] == 403
@@ -126,14 +126,14 @@ class TestTheEndOfASession:
 
         assert joc("/orders/cancel", key="viewer")[0] == 420
 
-    def test_after_a_logout_the_token_opens_nothing(self, joc: Joc) -> None:
+    def test_the_token_is_invalid_after_a_logout(self, joc: Joc) -> None:
         token = {"X-Access-Token": joc.token("viewer")}
 
         assert joc.send(LOGOUT, headers=token) == (200, NOBODY | {"account": "viewer", "message": ""})
         assert joc("/orders", key="viewer")[0] == 401
         assert joc.send(LOGOUT, headers=token)[0] == 401
 
-    def test_logging_out_of_an_expired_session_says_so(self, joc: Joc) -> None:
+    def test_a_logout_of_an_expired_session_is_440(self, joc: Joc) -> None:
         token = {"X-Access-Token": joc.token("viewer")}
         joc.ports.clock.at += timedelta(hours=1)
 
@@ -144,7 +144,7 @@ class TestTheEndOfASession:
 class TestPermissions:
     """A viewer reads, an operator commands."""
 
-    def test_without_the_role_it_is_403(self, joc: Joc) -> None:
+    def test_a_command_of_a_viewer_is_403(self, joc: Joc) -> None:
         status, answer = joc("/orders/cancel", key="viewer")
 
         assert status == 403

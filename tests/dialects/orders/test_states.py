@@ -146,61 +146,61 @@ def shown(joc: Joc, instance: Instance) -> dict[str, Any]:
     head = joc.ports.strategies.named(ACCOUNT, "refill") or joc.workflow()
     kept = replace(instance, strategy_sid=head.sid)
     joc.ports.instances.instances[kept.sid] = kept
-    return joc.told(kept.sid)
+    return joc.read(kept.sid)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_cell(joc: Joc, cell: str) -> None:
+def test_a_phase_has_its_state_and_commands(joc: Joc, cell: str) -> None:
     instance, phase, text, reason, severity, may = CELLS[cell]
-    told = shown(joc, instance)
+    decoded = shown(joc, instance)
 
     assert phase_of(instance, now=NOON) is phase
-    assert told["state"] == {"severity": severity, "_text": text} | ({"_reason": reason} if reason else {})
-    assert (told["isContinuable"], told["isResumable"], told["isSuspendible"]) == may
-    assert "marked" not in told
+    assert decoded["state"] == {"severity": severity, "_text": text} | ({"_reason": reason} if reason else {})
+    assert (decoded["isContinuable"], decoded["isResumable"], decoded["isSuspendible"]) == may
+    assert "marked" not in decoded
 
 
 def test_every_phase_has_a_cell() -> None:
     assert {cell[1] for cell in CELLS.values()} == set(Phase) == set(SHOWN)
 
 
-def test_one_that_waits_for_a_call_has_no_date_while_it_is_suspended_either(joc: Joc) -> None:
-    told = shown(joc, replace(ON_CALL, status=InstanceStatus.PAUSED, stop=a_stop()))
+def test_a_suspended_order_of_never_has_no_date(joc: Joc) -> None:
+    decoded = shown(joc, replace(ON_CALL, status=InstanceStatus.PAUSED, stop=a_stop()))
 
-    assert (told["state"]["_text"], told["scheduledNever"]) == ("SUSPENDED", True)
-    assert "scheduledFor" not in told
+    assert (decoded["state"]["_text"], decoded["scheduledNever"]) == ("SUSPENDED", True)
+    assert "scheduledFor" not in decoded
 
 
 class TestMarks:
     """A stopped order of which a step is still in flight is marked, and not resumed."""
 
-    def test_one_that_is_suspended(self, joc: Joc) -> None:
-        told = shown(joc, replace(RUNNING, status=InstanceStatus.PAUSED, stop=a_stop(drained_at=None)))
+    def test_a_suspended_order_in_flight_has_a_mark(self, joc: Joc) -> None:
+        decoded = shown(joc, replace(RUNNING, status=InstanceStatus.PAUSED, stop=a_stop(drained_at=None)))
 
-        assert (told["state"]["_text"], told["marked"]) == (
+        assert (decoded["state"]["_text"], decoded["marked"]) == (
             "SUSPENDED",
             {"severity": 5, "_text": "SUSPENDING"},
         )
-        assert told["isResumable"] is False
+        assert decoded["isResumable"] is False
 
-    def test_one_that_is_canceled(self, joc: Joc) -> None:
-        told = shown(joc, replace(CANCELED, stop=a_stop(drained_at=None)))
+    def test_a_cancelled_order_in_flight_has_a_mark(self, joc: Joc) -> None:
+        decoded = shown(joc, replace(CANCELED, stop=a_stop(drained_at=None)))
 
-        assert (told["state"]["_text"], told["marked"]) == (
+        assert (decoded["state"]["_text"], decoded["marked"]) == (
             "CANCELLED",
             {"severity": 2, "_text": "CANCELLING"},
         )
 
 
-class TestWhatAnOrderHasComeTo:
+class TestLastOutcome:
     """``lastOutcome``, where it is known."""
 
-    def test_a_finished_one_has_succeeded_with_its_outputs(self, joc: Joc) -> None:
+    def test_a_finished_order_has_succeeded_with_its_outputs(self, joc: Joc) -> None:
         assert shown(joc, stopped(InstanceStatus.COMPLETED))["lastOutcome"] == {"TYPE": "Succeeded"}
-        told = shown(joc, replace(stopped(InstanceStatus.COMPLETED), outputs={"total": 9.5}))
-        assert told["lastOutcome"] == {"TYPE": "Succeeded", "namedValues": {"total": 9.5}}
+        decoded = shown(joc, replace(stopped(InstanceStatus.COMPLETED), outputs={"total": 9.5}))
+        assert decoded["lastOutcome"] == {"TYPE": "Succeeded", "namedValues": {"total": 9.5}}
 
-    def test_a_canceled_one_was_canceled_for_a_reason(self, joc: Joc) -> None:
+    def test_a_cancelled_order_has_its_reason(self, joc: Joc) -> None:
         assert shown(joc, replace(CANCELED, stop=replace(stop_of(CANCELED), note="sold out")))[
             "lastOutcome"
         ] == {
@@ -209,13 +209,13 @@ class TestWhatAnOrderHasComeTo:
         }
 
     @pytest.mark.parametrize("cell", ["canceled: MAX_ATTEMPTS", "paused: EXHAUSTED"])
-    def test_one_out_of_attempts_has_failed(self, joc: Joc, cell: str) -> None:
+    def test_an_order_without_attempts_left_has_failed(self, joc: Joc, cell: str) -> None:
         instance = CELLS[cell][0]
-        told = shown(joc, replace(instance, stop=replace(stop_of(instance), note="it said no")))
+        decoded = shown(joc, replace(instance, stop=replace(stop_of(instance), note="it said no")))
 
-        assert told["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
+        assert decoded["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
 
-    def test_one_that_is_to_be_retried_has_failed_so_far(self, joc: Joc) -> None:
+    def test_an_order_that_waits_for_its_retry_has_failed_so_far(self, joc: Joc) -> None:
         event = dated(date=LATER, run=2, last_error="it said no", **BEGUN)
 
         assert shown(joc, of(event))["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
@@ -224,12 +224,12 @@ class TestWhatAnOrderHasComeTo:
 class TestStates:
     """What a client may ask for."""
 
-    def test_those_that_no_order_ever_has(self) -> None:
+    def test_some_states_have_no_orders(self) -> None:
         never = [state for state in State if not phases_of([state])]
 
         assert never == [State.PLANNED, State.BROKEN, State.UNKNOWN]
 
-    def test_severities(self) -> None:
+    def test_every_state_has_the_vendors_severity(self) -> None:
         assert {state.value: severity for state, severity in SEVERITY.items()} == {
             "RUNNING": 0,
             "SCHEDULED": 1,
@@ -248,4 +248,4 @@ class TestStates:
         }
 
     def test_every_state_of_an_order_is_counted_in_a_snapshot(self) -> None:
-        assert set(COUNTED) == {told.text for told in SHOWN.values()}
+        assert set(COUNTED) == {decoded.text for decoded in SHOWN.values()}

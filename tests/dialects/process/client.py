@@ -107,10 +107,10 @@ class ProcessClient:
         headers = dict(more or {})
         if key is not None:
             headers["authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
-        reply = WIRE.asked(method, path, body, headers=headers, raw=raw)
+        reply = WIRE.send(method, path, body, headers=headers, raw=raw)
         self.headers = dict(reply.headers)
         WIRE.check(reply)
-        return reply.status, reply.told
+        return reply.status, reply.decoded
 
     def saved(self, strategy: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return self.core.saved(strategy or notepad())

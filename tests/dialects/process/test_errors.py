@@ -40,7 +40,7 @@ class TestKeys:
         ],
     )
     @pytest.mark.parametrize(("method", "path"), [("POST", "start"), ("GET", "status/x")])
-    def test_it_has_to_be_right(
+    def test_a_wrong_or_missing_key_is_refused(
         self, process: ProcessClient, method: str, path: str, authorization: str | None
     ) -> None:
         more = {} if authorization is None else {"authorization": authorization}
@@ -48,20 +48,20 @@ class TestKeys:
         assert process(method, f"{BASE}/{path}", key=None, more=more) == (401, {"message": "Unauthorized"})
         assert process.headers["WWW-Authenticate"] == 'Basic realm="connector-api"'
 
-    def test_a_role_that_does_not_suffice(self, process: ProcessClient) -> None:
+    def test_a_role_that_is_too_low_is_refused(self, process: ProcessClient) -> None:
         answer = process("POST", f"{BASE}/start", {"name": "x"}, key="viewer:secret")
 
         assert answer == (403, {"message": "Forbidden"})
         assert "WWW-Authenticate" not in process.headers
 
 
-class TestTheOrder:
+class TestOrderOfChecks:
     """Key, role, what can be read, the name, then all the rest."""
 
-    def test_the_role_before_what_was_sent(self, process: ProcessClient) -> None:
+    def test_the_role_is_checked_before_the_body(self, process: ProcessClient) -> None:
         assert process("POST", f"{BASE}/start", raw=b"{", key="viewer:secret")[0] == 403
 
-    def test_the_name_before_the_rest(self, process: ProcessClient) -> None:
+    def test_the_name_is_checked_before_other_fields(self, process: ProcessClient) -> None:
         answer = process("POST", f"{BASE}/start", {"name": "Nobody", "runOnce": "x"})
 
         assert answer == (404, {"message": "Process not found: Nobody"})
@@ -74,17 +74,17 @@ class TestNotFound:
         "name",
         ["Nobody", "onestepnotepadrunner", "/robots/OneStepNotepadRunner", "a b", "\x00", "😀"],
     )
-    def test_an_unknown_name(self, process: ProcessClient, name: str) -> None:
+    def test_an_unknown_name_is_not_found(self, process: ProcessClient, name: str) -> None:
         answer = process("POST", f"{BASE}/start", {"name": name})
 
         assert answer == (404, {"message": f"Process not found: {name}"})
 
-    def test_a_name_of_another_account(self, process: ProcessClient) -> None:
+    def test_a_name_of_another_account_is_not_found(self, process: ProcessClient) -> None:
         answer = process("POST", f"{BASE}/start", {"name": "OneStepNotepadRunner"}, key="stranger:secret")
 
         assert answer == (404, {"message": "Process not found: OneStepNotepadRunner"})
 
-    def test_a_deleted_strategy(self, process: ProcessClient) -> None:
+    def test_a_deleted_strategy_is_not_found(self, process: ProcessClient) -> None:
         sid = process.saved(notepad("Gone"))["sid"]
         assert process.core("DELETE", f"/execution-strategy/{sid}", secret="n0tepad-Runner!2026")[0] == 200
 
@@ -95,10 +95,10 @@ class TestNotFound:
     @pytest.mark.parametrize(
         "spid", ["nothing", "f0d2228c-9711-42f5-91ca-afc957f29255", "a" * 65, "%C3%A9", "a.b"]
     )
-    def test_an_unknown_spid(self, process: ProcessClient, spid: str) -> None:
+    def test_an_unknown_spid_is_not_found(self, process: ProcessClient, spid: str) -> None:
         assert process("GET", f"{BASE}/status/{spid}") == (404, {"message": "Process not found"})
 
-    def test_a_spid_of_another_account(self, process: ProcessClient) -> None:
+    def test_a_spid_of_another_account_is_not_found(self, process: ProcessClient) -> None:
         sid = process.start().sid
 
         answer = process("GET", f"{BASE}/status/{sid}", key="stranger:secret")
@@ -106,7 +106,7 @@ class TestNotFound:
         assert answer == (404, {"message": "Process not found"})
 
     @pytest.mark.usefixtures("process")
-    def test_a_path_that_is_no_route(self) -> None:
+    def test_an_unknown_path_is_not_found(self) -> None:
         event = {
             "version": "2.0",
             "rawPath": f"{BASE}/stop",
@@ -119,11 +119,11 @@ class TestNotFound:
         assert (answer["statusCode"], json.loads(answer["body"])) == (404, {"message": "Process not found"})
 
 
-class TestTheBody:
+class TestBody:
     """400 for what is no JSON object, 413 for what is too much of it."""
 
     @pytest.mark.parametrize(
-        ("raw", "told"),
+        ("raw", "expected"),
         [
             (b"", "Invalid JSON: is not JSON: Expecting value: line 1 column 1 (char 0)"),
             (
@@ -162,17 +162,19 @@ class TestTheBody:
             (b'{"name": "\\ud83d"}', "Invalid name: must not contain half of a surrogate pair"),
         ],
     )
-    def test_it_is_a_json_object(self, process: ProcessClient, raw: bytes, told: str) -> None:
-        assert process("POST", f"{BASE}/start", raw=raw) == (400, {"message": told})
+    def test_a_body_that_is_not_a_json_object_is_refused(
+        self, process: ProcessClient, raw: bytes, expected: str
+    ) -> None:
+        assert process("POST", f"{BASE}/start", raw=raw) == (400, {"message": expected})
 
-    def test_it_takes_at_most_256_kb(self, process: ProcessClient) -> None:
+    def test_a_body_of_more_than_256_kb_is_refused(self, process: ProcessClient) -> None:
         raw = json.dumps({"name": "x" * MAX_BODY_BYTES}).encode()
 
         answer = process("POST", f"{BASE}/start", raw=raw)
 
         assert answer == (413, {"message": "Request too large: at most 256 KB"})
 
-    def test_just_256_kb_is_read(self, process: ProcessClient) -> None:
+    def test_a_body_of_256_kb_is_read(self, process: ProcessClient) -> None:
         raw = b'{"name": "Nobody"}'.ljust(MAX_BODY_BYTES)
 
         assert process("POST", f"{BASE}/start", raw=raw)[0] == 404
@@ -182,7 +184,7 @@ class TestFields:
     """Each field by its own rule; all that is wrong is told at once."""
 
     @pytest.mark.parametrize(
-        ("body", "told"),
+        ("body", "expected"),
         [
             ({"name": None}, "Invalid name: is required"),
             ({"name": ""}, f"Invalid {NO_NAME}"),
@@ -269,43 +271,45 @@ class TestFields:
             ),
         ],
     )
-    def test_one_that_cannot_be_meant(self, process: ProcessClient, body: dict[str, Any], told: str) -> None:
-        assert process.refused(**body) == told
+    def test_an_invalid_field_is_refused(
+        self, process: ProcessClient, body: dict[str, Any], expected: str
+    ) -> None:
+        assert process.refused(**body) == expected
 
-    def test_what_is_wrong_is_told_whatever_the_flags_say(self, process: ProcessClient) -> None:
-        told = process.refused(**NOW_ONLY, startDate="soon")
+    def test_invalid_dates_are_refused_even_if_the_flags_ignore_them(self, process: ProcessClient) -> None:
+        expected = process.refused(**NOW_ONLY, startDate="soon")
 
-        assert told == "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss"
+        assert expected == "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss"
 
-    def test_all_of_it(self, process: ProcessClient) -> None:
-        told = process.refused(runOnce="x", retryCount=-5, values={"a": [], "b": 1}, extra=1)
+    def test_every_problem_is_reported_at_once(self, process: ProcessClient) -> None:
+        expected = process.refused(runOnce="x", retryCount=-5, values={"a": [], "b": 1}, extra=1)
 
-        assert told == (
+        assert expected == (
             "Invalid extra: is not a known field; Invalid runOnce: must be Y or N;"
             " Invalid retryCount: must be 0 to 1000, not -5;"
             " Invalid values.a: must be a string, a number or a boolean"
         )
 
-    def test_what_the_plan_lacks_and_what_the_values_are_together(self, process: ProcessClient) -> None:
-        told = process.refused(runOnce="N", values={"a": []})
+    def test_problems_of_schedule_and_values_are_reported_together(self, process: ProcessClient) -> None:
+        expected = process.refused(runOnce="N", values={"a": []})
 
-        assert told == (
+        assert expected == (
             "Invalid values.a: must be a string, a number or a boolean;"
             " Invalid quartzDef: is required unless runOnce or runImmediately is Y"
         )
 
-    def test_a_hundred_of_them_and_how_many_more(self, process: ProcessClient) -> None:
-        told = process.refused(values={f"v{number}": [] for number in range(103)}).split("; ")
+    def test_at_most_a_hundred_problems_are_listed(self, process: ProcessClient) -> None:
+        expected = process.refused(values={f"v{number}": [] for number in range(103)}).split("; ")
 
-        assert told[99] == "Invalid values.v99: must be a string, a number or a boolean"
-        assert told[100:] == ["and 3 more"]
+        assert expected[99] == "Invalid values.v99: must be a string, a number or a boolean"
+        assert expected[100:] == ["and 3 more"]
 
 
 class TestQuartzDef:
     """What is wrong with it and where, counted in characters from 1. contracts/process.md C.6, the rows of errors."""
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "expected"),
         [
             ("0 6 6 ? * 0", "the day of the week must be 1 to 7 or SUN to SAT, not '0' (at character 11)"),
             ("0 6 6 ? * 8", "the day of the week must be 1 to 7 or SUN to SAT, not '8' (at character 11)"),
@@ -340,42 +344,46 @@ class TestQuartzDef:
             ("0 " * 257, "must have at most 512 characters"),
         ],
     )
-    def test_one_that_is_none(self, process: ProcessClient, text: str, told: str) -> None:
-        assert process.refused(quartzDef=text) == f"Invalid quartzDef: {told}"
+    def test_an_invalid_expression_is_refused(self, process: ProcessClient, text: str, expected: str) -> None:
+        assert process.refused(quartzDef=text) == f"Invalid quartzDef: {expected}"
 
-    def test_it_is_looked_at_whatever_the_flags_say(self, process: ProcessClient) -> None:
+    def test_an_invalid_expression_is_refused_even_if_the_flags_ignore_it(
+        self, process: ProcessClient
+    ) -> None:
         assert (
             process.refused(**NOW_ONLY, quartzDef="x") == "Invalid quartzDef: must have 6 or 7 fields, not 1"
         )
 
 
-class TestTheStrategysOwnRules:
+class TestStrategyRules:
     """Values are held against its ``instanceValidation``; the field is named."""
 
     @pytest.mark.parametrize(
-        ("values", "told"),
+        ("values", "expected"),
         [
             ({"age": 300}, "Invalid values.age: must be of type uint8 (schemaPath /properties/age/type)"),
             ({}, "Invalid values: must have the member 'age' (schemaPath /properties/age)"),
         ],
     )
-    def test_what_it_refuses(self, process: ProcessClient, values: dict[str, Any], told: str) -> None:
+    def test_values_that_break_the_schema_are_refused(
+        self, process: ProcessClient, values: dict[str, Any], expected: str
+    ) -> None:
         process.saved(notepad("Aged", **AN_AGE))
 
-        assert process.refused(name="Aged", values=values) == told
-        assert process.refused(name="Aged", values=values, **NOW_ONLY) == told
+        assert process.refused(name="Aged", values=values) == expected
+        assert process.refused(name="Aged", values=values, **NOW_ONLY) == expected
 
-    def test_what_it_takes(self, process: ProcessClient) -> None:
+    def test_values_that_fit_the_schema_are_accepted(self, process: ProcessClient) -> None:
         process.saved(notepad("Aged", **AN_AGE))
 
         assert process.start(name="Aged", values={"age": 30}).attributes == {"age": 30}
 
-    def test_without_values_it_is_asked_too(self, process: ProcessClient) -> None:
+    def test_missing_values_are_checked_too(self, process: ProcessClient) -> None:
         process.saved(notepad("Aged", **AN_AGE))
 
         assert process.refused(name="Aged").startswith("Invalid values: ")
 
-    def test_a_plan_that_has_no_calendar_for_it(self, process: ProcessClient) -> None:
+    def test_a_strategy_without_calendar_for_the_first_cycle_is_refused(self, process: ProcessClient) -> None:
         second = {
             "key": "second",
             "task": "run",
@@ -401,17 +409,19 @@ class Broken(MemoryInstances):
         raise ValueError("a secret of the inside")
 
 
-class TestWhatFailsOnOurSide:
+class TestFailures:
     """429 for what passes; 500 with an id that the log has too, and nothing of the inside."""
 
-    def test_too_much_at_once(self, process: ProcessClient) -> None:
+    def test_an_overloaded_store_is_429(self, process: ProcessClient) -> None:
         process.ports.instances = Overloaded()
 
         answer = process("POST", f"{BASE}/start", {"name": "OneStepNotepadRunner"})
 
         assert answer == (429, {"message": "Too many requests; retry later"})
 
-    def test_a_failure(self, process: ProcessClient, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_failure_of_ours_is_500_with_its_id(
+        self, process: ProcessClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
         process.ports.instances = Broken()
 
         status, answer = process("GET", f"{BASE}/status/x")
@@ -420,13 +430,13 @@ class TestWhatFailsOnOurSide:
         assert answer == {"message": "Internal error", "errorId": answer["errorId"]}
         assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
 
-    def test_nothing_is_kept_by_caches_on_the_way(self, process: ProcessClient) -> None:
+    def test_answers_must_not_be_cached(self, process: ProcessClient) -> None:
         process("GET", f"{BASE}/status/x")
 
         assert process.headers["Cache-Control"] == "no-store"
 
 
-def test_the_key_of_another_kind_is_no_basic(process: ProcessClient) -> None:
+def test_a_key_may_have_colons_in_its_secret(process: ProcessClient) -> None:
     """A key whose id or secret holds a colon is still one key: the first colon parts them."""
     key = process.ports.access.all_keys["operator"]
     colon = AccessKey(

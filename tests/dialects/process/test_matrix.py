@@ -10,7 +10,7 @@ import pytest
 
 from shared.api.http.pages import PAGES
 from shared.api.process.routes import ROUTES, SPELLINGS
-from tests.dialects.core.test_matrix import everything
+from tests.dialects.core.test_matrix import stored_items
 from tests.dialects.process.client import ProcessClient
 
 CALLERS = {
@@ -38,19 +38,19 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("target", "key", "status", "body"), CELLS)
-def test_each_route_by_each_caller(
+def test_a_route_answers_each_caller_as_the_matrix_says(
     process: ProcessClient, target: str, key: str | None, status: int, body: Any
 ) -> None:
     """The status is the one in the table, and a refused request stores nothing."""
     one = process.start(runOnce="Y").sid
-    before = everything(process.core)
+    before = stored_items(process.core)
     method, path = target.format(one=one).split()
 
     found, _ = process(method, path, body, key=key)
 
     assert found == status
     if found >= 400:
-        assert everything(process.core) == before
+        assert stored_items(process.core) == before
 
 
 def test_every_route_has_its_row() -> None:

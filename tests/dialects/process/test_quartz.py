@@ -72,38 +72,38 @@ def in_2020(process: ProcessClient) -> ProcessClient:
     return process
 
 
-class TestTheTable:
+class TestContractTable:
     """contracts/process.md C.6, row by row; the moment itself counts."""
 
     @pytest.mark.parametrize(("text", "start", "expected"), ROWS)
-    def test_it_fires_when_quartz_does(
+    def test_an_expression_fires_as_quartz_does(
         self, in_2020: ProcessClient, text: str, start: str, expected: list[str]
     ) -> None:
         instance = in_2020.start(quartzDef=text, startDate=start)
 
         assert in_2020.dates(instance.sid, len(expected)) == expected
 
-    def test_once_in_a_year_and_then_no_more(self, in_2020: ProcessClient) -> None:
+    def test_an_expression_with_a_year_stops_firing(self, in_2020: ProcessClient) -> None:
         instance = in_2020.start(quartzDef="0 0 9 1 1 ? 2022")
 
         assert in_2020.dates(instance.sid, 9) == ["2022-01-01T09:00:00"]
 
     @pytest.mark.parametrize("text", ["0 0 9 ? * MON-FRI 2019", "0 0 9 30 2 ?"])
-    def test_never(self, in_2020: ProcessClient, text: str) -> None:
+    def test_an_expression_that_never_fires_starts_no_events(self, in_2020: ProcessClient, text: str) -> None:
         assert in_2020.start(quartzDef=text).events == ()
 
 
 class TestClockChanges:
     """A time of day comes once on each day, also where Quartz would leave it out or take the second of two."""
 
-    def test_in_spring(self, in_2020: ProcessClient) -> None:
+    def test_a_skipped_hour_fires_once(self, in_2020: ProcessClient) -> None:
         instance = in_2020.start(
             quartzDef="0 30 2 * * ?", startDate="2021-03-27 12:00:00", timezone="Europe/Berlin"
         )
 
         assert in_2020.dates(instance.sid, 2) == ["2021-03-28T01:00:00", "2021-03-29T00:30:00"]
 
-    def test_in_autumn(self, in_2020: ProcessClient) -> None:
+    def test_a_repeated_hour_fires_once(self, in_2020: ProcessClient) -> None:
         instance = in_2020.start(
             quartzDef="0 30 2 * * ?", startDate="2021-10-30 12:00:00", timezone="Europe/Berlin"
         )
@@ -111,10 +111,10 @@ class TestClockChanges:
         assert in_2020.dates(instance.sid, 2) == ["2021-10-31T00:30:00", "2021-11-01T01:30:00"]
 
 
-class TestAsItIsWritten:
+class TestSpelling:
     """Blanks and tabs part the fields; it is kept as it was sent."""
 
-    def test_blanks_and_tabs(self, in_2020: ProcessClient) -> None:
+    def test_blanks_and_tabs_separate_fields(self, in_2020: ProcessClient) -> None:
         text = " 0\t6  6 ? * FRI "
 
         instance = in_2020.start(quartzDef=text)

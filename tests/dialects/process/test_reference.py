@@ -29,7 +29,7 @@ def braced(route: Route) -> str:
     return re.sub(r"<(\w+)>", r"{\1}", route.path)
 
 
-class TestTheTable:
+class TestRoutes:
     """Template, documents and OpenAPI are of the same routes."""
 
     def test_every_route_of_the_template_has_its_operation(self) -> None:
@@ -39,14 +39,14 @@ class TestTheTable:
             ("GET", page.path) for page in PAGES["process"]
         }
 
-    def test_each_is_documented_and_no_other(self) -> None:
-        told = set(re.findall(r"^### ([A-Z]+ /\S+)$", DOC, re.MULTILINE))
+    def test_every_route_is_documented(self) -> None:
+        decoded = set(re.findall(r"^### ([A-Z]+ /\S+)$", DOC, re.MULTILINE))
 
-        assert told == {f"{route.method} {braced(route)}" for route in ROUTES} | {
+        assert decoded == {f"{route.method} {braced(route)}" for route in ROUTES} | {
             f"GET {page.path}" for page in PAGES["process"]
         }
 
-    def test_the_openapi_document_has_them_all(self) -> None:
+    def test_the_openapi_document_has_every_route(self) -> None:
         listed = {
             (method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods
         }
@@ -71,10 +71,10 @@ class TestTheTable:
             assert f"| `{name}` |" in DOC
 
 
-class TestTheWalkThrough:
+class TestWalkThrough:
     """What it sends is taken, and what it shows is answered. tests/e2e/test_process.py sends it to the local stack."""
 
-    def test_from_its_strategy_to_its_last_start(self, process: ProcessClient) -> None:
+    def test_the_walk_through_of_the_page_works(self, process: ProcessClient) -> None:
         strategy, now, fridays = (json.loads(text) for text in re.findall(r"-d '\n(.*?)'\n", DOC, re.DOTALL))
         process.core.saved(strategy)
 
@@ -91,13 +91,13 @@ class TestExamples:
     """Each is of its own schema, and is what is sent and answered."""
 
     @pytest.mark.parametrize("name", EXAMPLES)
-    def test_of_its_schema(self, name: str) -> None:
+    def test_an_example_matches_its_schema(self, name: str) -> None:
         shape = json.dumps({"$ref": f"#/components/schemas/{name}"})
 
         assert shape_of(shape).is_valid(EXAMPLES[name])
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-    def test_each_refusal_is_of_the_shape_of_refusals(self, route: Route) -> None:
+    def test_an_example_of_an_error_matches_its_schema(self, route: Route) -> None:
         operation = openapi()["paths"][braced(route)][route.method.lower()]
         shape = shape_of(json.dumps({"$ref": "#/components/schemas/Error"}))
 
@@ -125,19 +125,19 @@ class TestExamples:
             {},
         ],
     )
-    def test_what_the_schema_takes_is_taken(self, process: ProcessClient, body: Any) -> None:
+    def test_a_body_that_matches_the_schema_is_accepted(self, process: ProcessClient, body: Any) -> None:
         shape = shape_of(json.dumps({"$ref": "#/components/schemas/StartProcess"}))
 
         assert (process("POST", f"{BASE}/start", body)[0] == 200) == shape.is_valid(body)
 
 
-class TestThePages:
+class TestPages:
     """What is served is what is made; anybody may read it."""
 
-    def test_the_document(self, process: ProcessClient) -> None:
+    def test_the_document_is_served_without_a_key(self, process: ProcessClient) -> None:
         assert process("GET", "/process/openapi.json", key=None) == (200, openapi())
 
-    def test_nothing_of_the_making_is_imported_by_a_cold_start(self) -> None:
+    def test_a_cold_start_does_not_import_the_reference(self) -> None:
         program = (
             "import sys; import functions.process_api.handler;"
             "print([name for name in sys.modules if name.startswith('shared.api')])"
@@ -149,6 +149,6 @@ class TestThePages:
         assert "shared.api.process.routes" in ran.stdout
         assert not re.search(r"openapi|docs_page|reference", ran.stdout)
 
-    def test_the_page(self, process: ProcessClient) -> None:
+    def test_the_html_page_is_served_without_a_key(self, process: ProcessClient) -> None:
         assert process("GET", "/process/docs", key=None) == (200, docs_page(openapi()))
         assert "Content-Security-Policy" in process.headers

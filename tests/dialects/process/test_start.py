@@ -32,18 +32,18 @@ class TestNames:
     """The strategy of the account by its name, or by folder and name."""
 
     @pytest.mark.parametrize("name", ["Deep", "/robots/night/Deep"])
-    def test_in_its_folder(self, process: ProcessClient, name: str) -> None:
+    def test_a_strategy_is_found_by_folder_and_name(self, process: ProcessClient, name: str) -> None:
         process.saved({**notepad("Deep"), "folder": "/robots/night"})
 
         assert process.start(name=name).origin.strategy_id == "Deep"
 
-    def test_in_the_root(self, process: ProcessClient) -> None:
+    def test_a_strategy_in_the_root_is_found(self, process: ProcessClient) -> None:
         assert process.start(name="/OneStepNotepadRunner").origin.strategy_id == "OneStepNotepadRunner"
 
     @pytest.mark.parametrize(
         "name", ["/Deep", "/robots/Deep", "/robots/night/", "robots/night/Deep", "//robots/night/Deep"]
     )
-    def test_not_in_another(self, process: ProcessClient, name: str) -> None:
+    def test_a_strategy_in_another_folder_is_not_found(self, process: ProcessClient, name: str) -> None:
         process.saved({**notepad("Deep"), "folder": "/robots/night"})
 
         assert process("POST", f"{BASE}/start", {"name": name}) == (
@@ -51,7 +51,7 @@ class TestNames:
             {"message": f"Process not found: {name}"},
         )
 
-    def test_a_key_of_the_account_is_enough_where_core_wants_the_secret(self, process: ProcessClient) -> None:
+    def test_a_start_needs_no_strategy_secret(self, process: ProcessClient) -> None:
         (head,) = process.ports.strategies.heads.values()
         assert head.secret_hash == SecretHasher(("p" * 32).encode()).hash(SECRET)
         core = process.core("POST", "/execution-instance", {"strategyId": head.name}, secret=None)
@@ -59,7 +59,7 @@ class TestNames:
 
         assert process.status(process.start().sid)["status"] == "WAITING"
 
-    def test_the_latest_version_of_it(self, process: ProcessClient) -> None:
+    def test_the_latest_version_runs(self, process: ProcessClient) -> None:
         sid = process.saved(notepad("Old"))["sid"]
         process.core(
             "PATCH", f"/execution-strategy/{sid}", {"settings": notepad()["settings"]}, secret=SECRET
@@ -68,11 +68,11 @@ class TestNames:
         assert process.start(name="Old").strategy_version == 2
 
 
-class TestTheAnswer:
+class TestAnswer:
     """200 with the sid that the instance has in every dialect."""
 
     @pytest.mark.parametrize("base", ["/scheduler/connector-api", "/scheduler/connector-API"])
-    def test_it_names_the_process(self, process: ProcessClient, base: str) -> None:
+    def test_a_start_returns_the_robusta_spid(self, process: ProcessClient, base: str) -> None:
         answer = process("POST", f"{base}/process/start", {"name": "OneStepNotepadRunner"})
 
         assert answer == (200, {"robustaSpid": "i0002", "message": "Process saved"})
@@ -92,17 +92,17 @@ class TestSentAgain:
         sent = {"name": "OneStepNotepadRunner", **NOW_ONLY, **body}
         return process("POST", f"{BASE}/start", sent, more=more)
 
-    def test_under_its_key_it_is_the_same_one(self, process: ProcessClient) -> None:
+    def test_a_repeated_request_starts_no_process(self, process: ProcessClient) -> None:
         first, second = (self.started(process, KEY) for _ in range(2))
 
         assert first == second
         assert first[0] == 200
         assert len(process.ports.instances.instances) == 1
 
-    def test_without_one_it_is_another(self, process: ProcessClient) -> None:
+    def test_a_request_without_key_starts_another_process(self, process: ProcessClient) -> None:
         assert self.started(process)[1]["robustaSpid"] != self.started(process)[1]["robustaSpid"]
 
-    def test_with_another_body_it_is_refused(self, process: ProcessClient) -> None:
+    def test_an_idempotency_key_with_another_body_is_refused(self, process: ProcessClient) -> None:
         self.started(process, KEY)
 
         status, answer = self.started(process, KEY, worker="8")
@@ -111,7 +111,7 @@ class TestSentAgain:
         assert answer == {"message": "The Idempotency-Key was used with another request"}
         assert len(process.ports.instances.instances) == 1
 
-    def test_a_key_that_is_too_long(self, process: ProcessClient) -> None:
+    def test_an_idempotency_key_that_is_too_long_is_refused(self, process: ProcessClient) -> None:
         status, answer = self.started(process, {"idempotency-key": "k" * 256})
 
         assert (status, answer) == (
@@ -123,7 +123,7 @@ class TestSentAgain:
 class TestValues:
     """They are the attributes; each keeps its type, and of two of a name the last one counts."""
 
-    def test_each_keeps_its_type(self, process: ProcessClient) -> None:
+    def test_values_keep_their_type(self, process: ProcessClient) -> None:
         values = {"text": "1", "whole": 1, "part": 1.5, "flag": True, "empty": ""}
 
         attributes = process.start(values=values).attributes
@@ -137,7 +137,7 @@ class TestValues:
             "empty": str,
         }
 
-    def test_the_last_of_a_name_counts(self, process: ProcessClient) -> None:
+    def test_the_last_value_of_a_repeated_name_counts(self, process: ProcessClient) -> None:
         raw = b'{"values": {"username": "Username", "username": "User Surname"}, "name": "OneStepNotepadRunner"}'
 
         status, answer = process("POST", f"{BASE}/start", raw=raw)
@@ -146,14 +146,14 @@ class TestValues:
         assert process.instance(answer["robustaSpid"]).attributes == {"username": "User Surname"}
 
     @pytest.mark.parametrize("body", [{}, {"values": {}}, {"values": None}])
-    def test_there_may_be_none(self, process: ProcessClient, body: dict[str, Any]) -> None:
+    def test_the_field_is_optional(self, process: ProcessClient, body: dict[str, Any]) -> None:
         assert process.start(**body).attributes == {}
 
 
-class TestTheWorker:
+class TestWorker:
     """Kept on the instance, told to the service, shown in core."""
 
-    def test_its_service_is_told(self, process: ProcessClient) -> None:
+    def test_the_service_gets_the_worker(self, process: ProcessClient) -> None:
         sid = process.start(**NOW_ONLY, worker="42", values=NAMES).sid
 
         process.run(sid)
@@ -163,7 +163,7 @@ class TestTheWorker:
         _, history = process.core("GET", f"/execution-instance/{sid}/events", secret=SECRET)
         assert [event["worker"] for event in history["items"]] == ["42"]
 
-    def test_there_may_be_none(self, process: ProcessClient) -> None:
+    def test_the_field_is_optional(self, process: ProcessClient) -> None:
         sid = process.start(**NOW_ONLY).sid
 
         process.run(sid)
@@ -177,7 +177,9 @@ class TestFlags:
     @pytest.mark.parametrize("yes", ["Y", "y", True])
     @pytest.mark.parametrize("no", ["N", "n", False, None])
     @pytest.mark.parametrize("name", ["runImmediately", "run immediately"])
-    def test_the_ways_to_say_them(self, process: ProcessClient, yes: Any, no: Any, name: str) -> None:
+    def test_flags_may_be_letters_or_booleans(
+        self, process: ProcessClient, yes: Any, no: Any, name: str
+    ) -> None:
         once = process.start(**{"runOnce": yes, name: no}, quartzDef=FRIDAYS)
         at_once = process.start(**{"runOnce": no, name: yes}, quartzDef=FRIDAYS)
 
@@ -189,7 +191,7 @@ NOTHING = {"status": "WAITING", "message": "No execution in the scheduled window
 WINDOW = {"quartzDef": FRIDAYS, "startDate": day(5), "endDate": day(20)}
 
 
-class TestTheTableOfFlags:
+class TestFlagTable:
     """contracts/process.md C.5, row by row. Fridays are 2, 9, 16 and 23 January; now is Thursday the 1st."""
 
     @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ class TestTheTableOfFlags:
         assert process.dates(instance.sid) == ["2026-01-09T09:00:00"]
         assert process.run(instance.sid, at(9)).status is InstanceStatus.COMPLETED
 
-    def test_y_n_without_one_is_one_run_at_its_start_date(self, process: ProcessClient) -> None:
+    def test_y_n_without_expression_is_one_run_at_its_start_date(self, process: ProcessClient) -> None:
         instance = process.start(runOnce="Y", runImmediately="N", startDate=day(5))
 
         assert process.dates(instance.sid) == ["2026-01-05T09:00:00"]
@@ -231,7 +233,7 @@ class TestTheTableOfFlags:
 
         assert process.dates(instance.sid, 9) == [NOON, "2026-01-09T09:00:00", "2026-01-16T09:00:00"]
 
-    def test_n_y_goes_on_after_a_run_that_failed(self, process: ProcessClient) -> None:
+    def test_n_y_continues_after_a_failed_run(self, process: ProcessClient) -> None:
         process.robots.status = 500
         instance = process.start(runOnce="N", runImmediately="Y", **WINDOW)
 
@@ -264,10 +266,10 @@ class TestTheTableOfFlags:
         assert instance.plan.schedule == OwnSchedule(once=True)
 
 
-class TestTheWindow:
+class TestWindow:
     """A fire at its very start and one at its very end count. One that is open already counts from now."""
 
-    def test_both_ends_count(self, process: ProcessClient) -> None:
+    def test_fires_at_both_ends_of_the_window_count(self, process: ProcessClient) -> None:
         instance = process.start(quartzDef=FRIDAYS, startDate=day(2), endDate=day(16))
 
         assert process.dates(instance.sid, 9) == [
@@ -277,7 +279,7 @@ class TestTheWindow:
         ]
 
     @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
-    def test_fires_before_the_request_were_not_missed(self, process: ProcessClient, on_resume: str) -> None:
+    def test_fires_before_the_request_are_not_caught_up(self, process: ProcessClient, on_resume: str) -> None:
         process.saved(notepad("Late", config={"onResume": on_resume}))
 
         instance = process.start(name="Late", quartzDef=FRIDAYS, startDate="2020-11-16 16:56:00")
@@ -293,12 +295,12 @@ class TestTheWindow:
 
         assert process.dates(instance.sid) == [NOON]
 
-    def test_a_fire_at_the_very_moment_of_the_request_counts(self, process: ProcessClient) -> None:
+    def test_a_fire_at_the_instant_of_the_request_counts(self, process: ProcessClient) -> None:
         process.ports.clock.at = at(2)
 
         assert process.dates(process.start(quartzDef=FRIDAYS).sid, 1) == ["2026-01-02T09:00:00"]
 
-    def test_so_does_one_at_its_very_end(self, process: ProcessClient) -> None:
+    def test_a_fire_at_the_end_of_the_window_counts(self, process: ProcessClient) -> None:
         process.ports.clock.at = at(2)
 
         closing = process.start(quartzDef=FRIDAYS, endDate=day(2))
@@ -320,36 +322,40 @@ class TestTheWindow:
         assert process.dates(instance.sid, 9) == [NOON, "2026-01-09T09:00:00", "2026-01-16T09:00:00"]
 
     @pytest.mark.parametrize("end", ["9999-12-31 23:59:59", "9999-12-31 00:00:00"])
-    def test_the_end_of_all_days_is_an_end(self, process: ProcessClient, end: str) -> None:
+    def test_the_last_date_of_the_calendar_is_a_valid_end(self, process: ProcessClient, end: str) -> None:
         instance = process.start(quartzDef=FRIDAYS, endDate=end)
 
         assert process.dates(instance.sid, 1) == ["2026-01-02T09:00:00"]
         assert process.run(instance.sid, at(2)).status is InstanceStatus.ACTIVE
         assert process.status(instance.sid)["status"] == "SUCCEEDED"
 
-    def test_a_start_at_the_end_of_all_days(self, process: ProcessClient) -> None:
+    def test_the_last_date_of_the_calendar_is_a_valid_start(self, process: ProcessClient) -> None:
         instance = process.start(runOnce="Y", startDate="9999-12-31 23:59:59")
 
         assert process.dates(instance.sid) == ["9999-12-31T23:59:59"]
 
-    def test_an_expression_cannot_count_from_there(self, process: ProcessClient) -> None:
-        told = process.refused(quartzDef=FRIDAYS, startDate="9999-12-31 23:59:59")
+    def test_an_expression_cannot_start_at_the_last_date(self, process: ProcessClient) -> None:
+        decoded = process.refused(quartzDef=FRIDAYS, startDate="9999-12-31 23:59:59")
 
-        assert told == f"Invalid request: {FRIDAYS}: cron counts from dates of the years 2 to 9950"
+        assert decoded == f"Invalid request: {FRIDAYS}: cron counts from dates of the years 2 to 9950"
 
 
-class TestAWindowWithoutAFire:
+class TestWindowWithoutFire:
     """Accepted all the same: it waits, and ends without a run. contracts/process.md C.5 and C.7."""
 
     @pytest.mark.parametrize("flags", [{}, {"runOnce": "Y"}])
-    def test_it_is_active_until_it_closes(self, process: ProcessClient, flags: dict[str, str]) -> None:
+    def test_a_process_is_active_until_its_window_closes(
+        self, process: ProcessClient, flags: dict[str, str]
+    ) -> None:
         instance = process.start(**flags, quartzDef=NEVER, startDate=day(3), endDate=day(5))
 
         assert (instance.status, instance.events) == (InstanceStatus.ACTIVE, ())
         assert process.status(instance.sid) == NOTHING
 
     @pytest.mark.parametrize("flags", [{}, {"runOnce": "Y"}])
-    def test_it_is_completed_then(self, process: ProcessClient, flags: dict[str, str]) -> None:
+    def test_a_process_is_completed_when_its_window_closes(
+        self, process: ProcessClient, flags: dict[str, str]
+    ) -> None:
         sid = process.start(**flags, quartzDef=NEVER, startDate=day(3), endDate=day(5)).sid
 
         assert process.run(sid, at(5, 8)).status is InstanceStatus.ACTIVE
@@ -370,7 +376,7 @@ class TestAWindowWithoutAFire:
             {"quartzDef": "0 0 9 30 2 ?"},
         ],
     )
-    def test_one_that_is_over_is_completed_at_once(
+    def test_a_process_with_a_closed_window_is_completed_at_once(
         self, process: ProcessClient, body: dict[str, str]
     ) -> None:
         instance = process.start(**body)
@@ -382,11 +388,11 @@ class TestAWindowWithoutAFire:
 IN_A_ZONE = {"quartzDef": FRIDAYS, "startDate": day(2, "08:30:00"), "endDate": day(9)}
 
 
-class TestTheZone:
+class TestZone:
     """That of the request, else of the strategy, else of the deployment, else UTC."""
 
     @pytest.mark.parametrize(
-        ("own", "usual", "asked", "expected"),
+        ("own", "usual", "send", "expected"),
         [
             ("Asia/Tokyo", "Europe/Istanbul", "America/New_York", "2026-01-02T14:00:00"),
             ("Asia/Tokyo", "Europe/Istanbul", None, "2026-01-02T00:00:00"),
@@ -395,29 +401,29 @@ class TestTheZone:
             (None, "UTC", None, "2026-01-02T09:00:00"),
         ],
     )
-    def test_the_order(
+    def test_the_zone_is_that_of_request_strategy_or_deployment(
         self,
         process: ProcessClient,
         monkeypatch: pytest.MonkeyPatch,
         own: str | None,
         usual: str,
-        asked: str | None,
+        send: str | None,
         expected: str,
     ) -> None:
         self._deployed_in(usual, monkeypatch, process)
         process.saved(notepad("Zoned", config={} if own is None else {"timezone": own}))
 
-        instance = process.start(name="Zoned", timezone=asked, **IN_A_ZONE)
+        instance = process.start(name="Zoned", timezone=send, **IN_A_ZONE)
 
         assert process.dates(instance.sid, 1) == [expected]
 
-    def test_the_dates_are_read_in_it_too(self, process: ProcessClient) -> None:
+    def test_dates_are_read_in_the_zone(self, process: ProcessClient) -> None:
         instance = process.start(timezone="Asia/Tokyo", **IN_A_ZONE)
 
         assert instance.start_date == datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
         assert instance.plan.end_date == datetime(2026, 1, 9, 0, 0, tzinfo=UTC)
 
-    def test_a_new_version_of_the_strategy_does_not_move_it(self, process: ProcessClient) -> None:
+    def test_a_new_version_does_not_change_the_zone(self, process: ProcessClient) -> None:
         sid = process.saved(notepad("Moved", config={"timezone": "Asia/Tokyo"}))["sid"]
         spid = process.start(name="Moved", **IN_A_ZONE).sid
         process.core(
@@ -438,9 +444,7 @@ class TestTheZone:
             ("2026-10-25 02:30:00", "2026-10-25T00:30:00"),  # twice: the first of them
         ],
     )
-    def test_a_start_date_at_a_change_of_the_clocks(
-        self, process: ProcessClient, start: str, expected: str
-    ) -> None:
+    def test_a_start_date_at_a_clock_change(self, process: ProcessClient, start: str, expected: str) -> None:
         instance = process.start(runOnce="Y", startDate=start, timezone="Europe/Berlin")
 
         assert process.dates(instance.sid) == [expected]
@@ -462,7 +466,7 @@ class TestRetryCount:
     @pytest.mark.parametrize(
         "flags", [NOW_ONLY, {"runOnce": "Y"}, {"runImmediately": "Y", "quartzDef": FRIDAYS}]
     )
-    def test_so_many_attempts(
+    def test_a_run_has_one_attempt_more_than_its_retries(
         self, process: ProcessClient, count: Any, attempts: int, flags: dict[str, str]
     ) -> None:
         once = task(retryConfig={"times": 1, "retryAfter": {"unit": "minutes", "amount": 5}})
@@ -475,7 +479,7 @@ class TestRetryCount:
 
         assert len(process.robots.sent) == attempts
 
-    def test_at_once_where_the_task_names_no_distance(self, process: ProcessClient) -> None:
+    def test_a_retry_without_delay_runs_at_once(self, process: ProcessClient) -> None:
         process.robots.status = 500
         sid = process.start(**NOW_ONLY, retryCount="1").sid
 
@@ -484,11 +488,11 @@ class TestRetryCount:
         assert len(process.robots.sent) == 2
 
 
-class TestTheExampleOfThePage:
+class TestVendorsExample:
     """Its window never fires: it is saved all the same, as the page says."""
 
     @pytest.mark.parametrize("now", ["2020-11-16 16:56:00", "2026-01-01 12:00:00"])
-    def test_as_printed_there_after_its_slips_are_mended(self, process: ProcessClient, now: str) -> None:
+    def test_the_corrected_example_is_accepted(self, process: ProcessClient, now: str) -> None:
         process.ports.clock.at = datetime.fromisoformat(now).replace(tzinfo=UTC)
         body = {
             "values": {"kullaniciAdi": "Username", "kullaniciSoyadi": "Surname"},
@@ -510,7 +514,7 @@ class TestTheExampleOfThePage:
         ended = process.run(answer["robustaSpid"], at(1, 12))
         assert (ended.status, process.robots.sent) == (InstanceStatus.COMPLETED, [])
 
-    def test_its_window_long_enough_to_fire(self, process: ProcessClient) -> None:
+    def test_the_example_with_a_longer_window_fires(self, process: ProcessClient) -> None:
         process.ports.clock = ManualClock(datetime(2020, 11, 16, 16, 56, tzinfo=UTC))
         sid = process.start(**{**STARTS, "endDate": "2020-11-28 00:00:00"}).sid
 
@@ -518,7 +522,7 @@ class TestTheExampleOfThePage:
         process.run(sid, datetime(2020, 11, 20, 6, 6, tzinfo=UTC))
         assert process.status(sid) == STATUS
 
-    def test_with_its_slips_and_all(self, process: ProcessClient) -> None:
+    def test_the_example_as_printed_is_accepted(self, process: ProcessClient) -> None:
         raw = (
             b'{"values": {"username": "Username", "username": "User Surname"}, "quartzDef":"0 6 6 ? * FR",'
             b' "startDate":"2020-11-16 16:56:00", "endDate":"2020-11-28 00:00:00", "runOnce": "N",'
@@ -534,10 +538,10 @@ class TestTheExampleOfThePage:
         assert process.dates(sid) == ["2020-11-20T06:06:00", "2020-11-27T06:06:00"]
 
 
-class TestTheMinimalClient:
+class TestMinimalClient:
     """It sends ``{name, worker, values, runOnce: "Y", runImmediately: "Y"}`` and asks until it is told SUCCEEDED."""
 
-    def test_it_is_served(self, process: ProcessClient) -> None:
+    def test_a_minimal_client_gets_its_result(self, process: ProcessClient) -> None:
         body = {"name": "OneStepNotepadRunner", "worker": "7", "values": NAMES, **NOW_ONLY}
         status, answer = process("POST", f"{BASE}/start", body)
         assert (status, sorted(answer)) == (200, ["message", "robustaSpid"])

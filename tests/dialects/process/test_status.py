@@ -79,11 +79,11 @@ def with_note(instance: Instance, note: str) -> Instance:
     return instance if instance.stop is None else replace(instance, stop=replace(instance.stop, note=note))
 
 
-class TestTheTable:
+class TestStatusTable:
     """Every phase has its word and its sentence, as printed in D.3."""
 
     @pytest.mark.parametrize("row", test_phase.ROWS)
-    def test_a_cell(self, process: ProcessClient, row: str) -> None:
+    def test_a_phase_has_its_status_and_message(self, process: ProcessClient, row: str) -> None:
         instance, _ = test_phase.ROWS[row]
         sid = put(process, with_note(instance, "charge: declined"))
 
@@ -91,14 +91,14 @@ class TestTheTable:
 
     @pytest.mark.parametrize("row", test_phase.ROWS)
     @pytest.mark.parametrize(
-        ("last", "told"),
+        ("last", "command_in_core"),
         [
             (well(x=1), {"status": "SUCCEEDED", "message": "Your transaction has ended.", "__out_x": 1}),
             (in_vain(), {"status": "FAILED", "message": "Your transaction has failed: declined"}),
         ],
     )
-    def test_what_the_last_run_came_to_is_told_until_the_next_one_starts(
-        self, process: ProcessClient, row: str, last: EventRecord, told: dict[str, Any]
+    def test_the_outcome_of_the_last_run_is_answered_until_the_next_starts(
+        self, process: ProcessClient, row: str, last: EventRecord, command_in_core: dict[str, Any]
     ) -> None:
         instance, phase = test_phase.ROWS[row]
         others = tuple(replace(event, seq=event.seq + 10) for event in instance.events)
@@ -108,19 +108,19 @@ class TestTheTable:
         status = process.status(put(process, later, last))
 
         if phase in LEFT_TO_THE_LAST_RUN:
-            assert status == told
+            assert status == command_in_core
         else:
             assert status == dict(zip(("status", "message"), CELLS[row], strict=True))
 
-    def test_it_is_total(self) -> None:
+    def test_every_phase_has_a_status_and_a_message(self) -> None:
         assert set(SEEN) == set(MESSAGES) == set(Phase)
         assert {phase for phase, seen in SEEN.items() if seen is None} == LEFT_TO_THE_LAST_RUN
         assert set(CELLS) == set(test_phase.ROWS)
 
-    def test_words_are_these_four(self) -> None:
+    def test_there_are_four_statuses(self) -> None:
         assert [seen.value for seen in Seen] == ["WAITING", "RUNNING", "SUCCEEDED", "FAILED"]
 
-    def test_without_a_reason_none_is_told(self, process: ProcessClient) -> None:
+    def test_a_failure_without_reason_has_the_plain_message(self, process: ProcessClient) -> None:
         stuck, _ = test_phase.ROWS["out of attempts"]
 
         assert process.status(put(process, stuck))["message"] == "Your transaction has failed."
@@ -129,15 +129,15 @@ class TestTheTable:
         assert status == {"status": "FAILED", "message": "Your transaction has failed."}
 
 
-class TestTheLastRun:
+class TestLastRun:
     """The main event that finished last counts; what else has closed since does not."""
 
-    def test_the_later_of_two(self, process: ProcessClient) -> None:
+    def test_the_later_of_two_runs_counts(self, process: ProcessClient) -> None:
         sid = put(process, an_instance(next_seq=3), well(1, x=1), in_vain(2))
 
         assert process.status(sid)["status"] == "FAILED"
 
-    def test_its_own_outputs_only(self, process: ProcessClient) -> None:
+    def test_only_outputs_of_the_last_run_are_answered(self, process: ProcessClient) -> None:
         instance = an_instance(next_seq=3, outputs={"x": 1, "y": 2})
         sid = put(process, instance, well(1, x=1), well(2, y=2))
 
@@ -147,7 +147,7 @@ class TestTheLastRun:
             "__out_y": 2,
         }
 
-    def test_one_that_was_run_again_since(self, process: ProcessClient) -> None:
+    def test_a_retried_run_counts_with_its_new_outcome(self, process: ProcessClient) -> None:
         again = replace(well(1), finished_at=NOON + timedelta(minutes=9))
         sid = put(process, an_instance(next_seq=3), again, in_vain(2))
 
@@ -161,24 +161,26 @@ class TestTheLastRun:
             {"event": {"kind": EventKind.ADDED}},
         ],
     )
-    def test_no_other_event(self, process: ProcessClient, other: dict[str, Any]) -> None:
+    def test_events_that_are_not_main_do_not_count(
+        self, process: ProcessClient, other: dict[str, Any]
+    ) -> None:
         others = [a_record(seq, EventStatus.FAILED, **other) for seq in range(2, 150)]
         sid = put(process, an_instance(next_seq=150), well(1, x=1), *others)
 
         assert process.status(sid)["status"] == "SUCCEEDED"
 
-    def test_none_that_was_skipped_or_canceled(self, process: ProcessClient) -> None:
+    def test_skipped_and_canceled_events_do_not_count(self, process: ProcessClient) -> None:
         skipped = a_record(2, EventStatus.CANCELED, closed_by=ClosedBy.LATE_PLAN)
         sid = put(process, an_instance(next_seq=3), well(1, x=1), skipped)
 
         assert process.status(sid)["status"] == "SUCCEEDED"
 
-    def test_no_record_of_a_runner_that_was_too_late(self, process: ProcessClient) -> None:
+    def test_a_record_of_a_runner_that_lost_its_claim_does_not_count(self, process: ProcessClient) -> None:
         sid = put(process, an_instance(an_event(1)), well(1, x=1))
 
         assert process.status(sid)["status"] == "WAITING"
 
-    def test_it_is_looked_for_among_the_last_200_events(self, process: ProcessClient) -> None:
+    def test_the_last_run_is_among_the_last_200_events(self, process: ProcessClient) -> None:
         def beside(many: int) -> str:
             others = [
                 a_record(seq, EventStatus.PROCESSED, event={"kind": EventKind.ADDED})
@@ -189,7 +191,7 @@ class TestTheLastRun:
         assert process.status(beside(199))["status"] == "SUCCEEDED"
         assert process.status(beside(200))["status"] == "WAITING"
 
-    def test_one_whose_runners_died(self, process: ProcessClient) -> None:
+    def test_a_run_whose_runners_crashed_has_failed(self, process: ProcessClient) -> None:
         died = a_record(1, EventStatus.FAILED, closed_by=ClosedBy.CRASHES, why="its runner died 5 times")
         sid = put(process, an_instance(next_seq=2), died)
 
@@ -202,7 +204,7 @@ class TestTheLastRun:
 class TestOutputs:
     """Each is a member of its own, named as it is; text stays text, any other value what it is."""
 
-    def test_of_any_kind(self, process: ProcessClient) -> None:
+    def test_outputs_keep_their_type(self, process: ProcessClient) -> None:
         outputs = {
             "text": "{{attributes.number}}!",
             "number": "{{attributes.number}}",
@@ -231,7 +233,7 @@ class TestOutputs:
             "__out_with space": "kept",
         }
 
-    def test_a_task_need_have_none(self, process: ProcessClient) -> None:
+    def test_a_task_may_have_no_outputs(self, process: ProcessClient) -> None:
         process.saved(notepad("Mute", tasks=[task(outputs={})]))
         sid = process.start(name="Mute", **NOW_ONLY).sid
 
@@ -240,10 +242,10 @@ class TestOutputs:
         assert process.status(sid) == {"status": "SUCCEEDED", "message": "Your transaction has ended."}
 
 
-class TestARecurringProcess:
+class TestRecurringProcess:
     """WAITING before its first run; RUNNING while one is open, its retries too; then what that came to."""
 
-    def test_from_run_to_run(self, process: ProcessClient) -> None:
+    def test_the_status_follows_each_run(self, process: ProcessClient) -> None:
         body = {"quartzDef": FRIDAYS, "endDate": "2026-01-20 00:00:00", "values": NAMES, "retryCount": "1"}
         retrying = task(retryConfig={"times": 1, "retryAfter": {"unit": "hours", "amount": 1}})
         process.saved(notepad("Weekly", tasks=[retrying]))
@@ -270,10 +272,10 @@ class TestARecurringProcess:
         assert process.status(sid) == SUCCEEDED
 
 
-class TestAProcessThatFails:
+class TestFailedRuns:
     """A run of its own, whichever way it fails."""
 
-    def test_with_its_attempts_used_up(self, process: ProcessClient) -> None:
+    def test_a_run_without_attempts_left_has_failed(self, process: ProcessClient) -> None:
         process.robots.status = 503
         sid = process.start(**NOW_ONLY).sid
 
@@ -283,7 +285,7 @@ class TestAProcessThatFails:
             "message": "Your transaction has failed: run: robots/write returned HTTP 503",
         }
 
-    def test_paused_with_its_attempts_used_up(self, process: ProcessClient) -> None:
+    def test_a_paused_run_without_attempts_left_has_failed(self, process: ProcessClient) -> None:
         pausing = task(retryConfig={"times": 0, "pauseBeforeCancel": True})
         process.saved(notepad("Pausing", tasks=[pausing]))
         process.robots.status = 503
@@ -292,14 +294,14 @@ class TestAProcessThatFails:
         assert process.run(sid).status is InstanceStatus.PAUSED
         assert process.status(sid)["status"] == "FAILED"
 
-    def test_in_doubt(self, process: ProcessClient) -> None:
+    def test_a_run_in_doubt_has_failed(self, process: ProcessClient) -> None:
         process.robots.is_silent = True
         sid = process.start(**NOW_ONLY).sid
 
         assert process.run(sid).status is InstanceStatus.PAUSED
         assert process.status(sid)["status"] == "FAILED"
 
-    def test_by_hand_only(self, process: ProcessClient) -> None:
+    def test_an_event_that_waits_for_an_operator_is_waiting(self, process: ProcessClient) -> None:
         process.saved(notepad("ByHand", config={"manualTrigger": True}))
         sid = process.start(name="ByHand", **NOW_ONLY, values=NAMES).sid
         process.run(sid)
@@ -311,7 +313,7 @@ class TestAProcessThatFails:
         assert process.status(sid) == SUCCEEDED
 
 
-class TestFromOtherDialects:
+class TestOtherDialects:
     """One instance is reachable in all dialects: its sid is a robustaSpid, and what core does to it shows here."""
 
     def created(self, process: ProcessClient) -> str:
@@ -320,10 +322,10 @@ class TestFromOtherDialects:
         assert status == 201
         return str(answer["executionInstance"]["sid"])
 
-    def told(self, process: ProcessClient, sid: str, command: str) -> None:
+    def command_in_core(self, process: ProcessClient, sid: str, command: str) -> None:
         assert process.core("POST", f"/execution-instance/{sid}/{command}", secret=SECRET)[0] == 200
 
-    def test_a_monthly_one_of_core(self, process: ProcessClient) -> None:
+    def test_a_monthly_instance_of_core_has_a_status(self, process: ProcessClient) -> None:
         sid = self.created(process)
         assert process.status(sid)["status"] == "WAITING"
 
@@ -331,24 +333,24 @@ class TestFromOtherDialects:
 
         assert process.status(sid) == SUCCEEDED
 
-    def test_paused_and_resumed(self, process: ProcessClient) -> None:
+    def test_a_process_paused_in_core_is_waiting(self, process: ProcessClient) -> None:
         sid = self.created(process)
         process.run(sid)
 
-        self.told(process, sid, "pause")
+        self.command_in_core(process, sid, "pause")
         assert process.status(sid) == {"status": "WAITING", "message": "Process suspended"}
-        self.told(process, sid, "resume")
+        self.command_in_core(process, sid, "resume")
         assert process.status(sid) == SUCCEEDED
 
-    def test_canceled(self, process: ProcessClient) -> None:
+    def test_a_process_canceled_in_core_has_failed(self, process: ProcessClient) -> None:
         sid = self.created(process)
         process.run(sid)
 
-        self.told(process, sid, "cancel")
+        self.command_in_core(process, sid, "cancel")
 
         assert process.status(sid) == {"status": "FAILED", "message": "Process cancelled"}
 
-    def test_one_of_here_in_core(self, process: ProcessClient) -> None:
+    def test_a_process_is_an_instance_in_core(self, process: ProcessClient) -> None:
         sid = process.start(quartzDef=FRIDAYS, retryCount="3", worker="7").sid
 
         _, shown = process.core("GET", f"/execution-instance/{sid}", secret=SECRET)
@@ -359,13 +361,13 @@ class TestFromOtherDialects:
             FRIDAYS,
             3,
         )
-        self.told(process, sid, "pause")
+        self.command_in_core(process, sid, "pause")
         assert process.status(sid)["message"] == "Process suspended"
-        self.told(process, sid, "resume")
-        self.told(process, sid, "cancel")
+        self.command_in_core(process, sid, "resume")
+        self.command_in_core(process, sid, "cancel")
         assert process.status(sid)["message"] == "Process cancelled"
 
-    def test_an_operator_is_not_needed_to_ask(self, process: ProcessClient) -> None:
+    def test_a_viewer_may_read_the_status(self, process: ProcessClient) -> None:
         sid = process.start().sid
 
         assert process("GET", f"{BASE}/status/{sid}", key="viewer:secret")[0] == 200
