@@ -7,7 +7,7 @@ from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
-from shared.domain.steps.request_digest import Target, target_of
+from shared.domain.steps.request_digest import CallTarget, target_of
 from shared.domain.strategy.model import Strategy
 
 _IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
@@ -77,7 +77,7 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> Shape:
     )
 
 
-def _request(digest: str, target: Target | None) -> Shape:
+def _request(digest: str, target: CallTarget | None) -> Shape:
     went = {"action": target.action, "method": target.method.upper(), "host": target.host} if target else {}
     return {"digest": digest, **went}
 
