@@ -10,7 +10,7 @@ from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
-from shared.domain.steps.request_digest import Target, target_of
+from shared.domain.steps.request_digest import CallTarget, target_of
 from shared.domain.strategy.model import Strategy
 
 # The service may have carried out these calls, although no response arrived.
@@ -85,7 +85,7 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
     )
 
 
-def _request(digest: str, target: Target | None) -> answers.RequestDigest:
+def _request(digest: str, target: CallTarget | None) -> answers.RequestDigest:
     # The strategy's settings have no call for this step, so only the digest is known.
     if target is None:
         return {"digest": digest}

@@ -65,7 +65,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class CronField:
     """The numbers a field can contain.
 
     They are ``low`` to ``low + size - 1`` and wrap around. ``high`` is the largest number that may be written; above
@@ -117,7 +117,7 @@ def read_list(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> lis
     return values
 
 
-def numbers(of: Field, entry: Word) -> frozenset[int]:
+def numbers(of: CronField, entry: Word) -> frozenset[int]:
     """Return the numbers of ``*``, ``5`` or ``5-9``, each with or without a step such as ``/2``. Raises: CronError.
 
     ``5/2`` continues from 5 to the end of the field. A range beyond the end wraps around.
@@ -140,7 +140,7 @@ def numbers(of: Field, entry: Word) -> frozenset[int]:
     return frozenset(of.low + (number - of.low) % of.size for number in range(low, high + 1, step))
 
 
-def _rising(of: Field, low: int, high: int, entry: Word) -> int:
+def _rising(of: CronField, low: int, high: int, entry: Word) -> int:
     """Return the end of a range; it is beyond the field's end if the range wraps."""
     if high >= low:
         return high
@@ -149,7 +149,7 @@ def _rising(of: Field, low: int, high: int, entry: Word) -> int:
     return high + of.size
 
 
-def _step(of: Field, text: str | None, entry: Word) -> int:
+def _step(of: CronField, text: str | None, entry: Word) -> int:
     if text is None:
         return 1
     if 1 <= int(text) <= of.longest_step:

@@ -11,8 +11,8 @@ from shared.domain.calendar.cron_fields import (
     MONTHS,
     WEEKDAYS,
     CronError,
+    CronField,
     Fault,
-    Field,
     Word,
     numbers,
     read_list,
@@ -27,11 +27,11 @@ from shared.domain.calendar.cron_search import (
     OnWeekdays,
 )
 
-_SECOND = Field(name="the second", low=0, high=59, size=60, longest_step=59)
-_MINUTE = Field(name="the minute", low=0, high=59, size=60, longest_step=59)
-_HOUR = Field(name="the hour", low=0, high=23, size=24, longest_step=23)
-_DAY = Field(name="the day of the month", low=1, high=31, size=31, longest_step=31)
-_MONTH = Field(
+_SECOND = CronField(name="the second", low=0, high=59, size=60, longest_step=59)
+_MINUTE = CronField(name="the minute", low=0, high=59, size=60, longest_step=59)
+_HOUR = CronField(name="the hour", low=0, high=23, size=24, longest_step=23)
+_DAY = CronField(name="the day of the month", low=1, high=31, size=31, longest_step=31)
+_MONTH = CronField(
     name="the month",
     low=1,
     high=12,
@@ -41,7 +41,7 @@ _MONTH = Field(
     named="JAN to DEC",
     names_step=False,
 )
-_WEEKDAY = Field(
+_WEEKDAY = CronField(
     name="the day of the week",
     low=1,
     high=7,
@@ -54,7 +54,7 @@ _WEEKDAY = Field(
     named="SUN to SAT",
     names_step=False,
 )
-_YEAR = Field(name="the year", low=1970, high=2099, size=130, longest_step=129, wraps=False)
+_YEAR = CronField(name="the year", low=1970, high=2099, size=130, longest_step=129, wraps=False)
 
 _FROM_LAST = re.compile(r"L(?:-(?P<back>[0-9]+))?(?P<weekday>W)?")
 _NEAREST = re.compile(r"(?P<day>[0-9]+)W")
@@ -82,7 +82,7 @@ def quartz(fields: Sequence[Word]) -> LocalTimes:
     return times
 
 
-def _rising(field: Field, word: Word, faults: list[Fault]) -> tuple[int, ...]:
+def _rising(field: CronField, word: Word, faults: list[Fault]) -> tuple[int, ...]:
     return tuple(sorted(frozenset().union(*read_list(word, partial(numbers, field), faults))))
 
 

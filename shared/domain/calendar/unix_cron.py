@@ -11,19 +11,21 @@ from shared.domain.calendar.cron_fields import (
     MONTHS,
     WEEKDAYS,
     CronError,
+    CronField,
     Fault,
-    Field,
     Word,
     numbers,
     read_list,
 )
 from shared.domain.calendar.cron_search import DayRule, LocalTimes, OnDays, OnWeekdays
 
-_MINUTE = Field(name="the minute", low=0, high=59, size=60, longest_step=60)
-_HOUR = Field(name="the hour", low=0, high=23, size=24, longest_step=24)
-_DAY = Field(name="the day of the month", low=1, high=31, size=31, longest_step=31)
-_MONTH = Field(name="the month", low=1, high=12, size=12, longest_step=12, names=MONTHS, named="JAN to DEC")
-_WEEKDAY = Field(
+_MINUTE = CronField(name="the minute", low=0, high=59, size=60, longest_step=60)
+_HOUR = CronField(name="the hour", low=0, high=23, size=24, longest_step=24)
+_DAY = CronField(name="the day of the month", low=1, high=31, size=31, longest_step=31)
+_MONTH = CronField(
+    name="the month", low=1, high=12, size=12, longest_step=12, names=MONTHS, named="JAN to DEC"
+)
+_WEEKDAY = CronField(
     name="the day of the week",
     low=0,
     high=7,
@@ -63,13 +65,13 @@ def _is_open(word: Word) -> bool:
     return any(entry.text == "*" for entry in word.entries())
 
 
-def _numbers_of(field: Field, word: Word, faults: list[Fault]) -> frozenset[int]:
+def _numbers_of(field: CronField, word: Word, faults: list[Fault]) -> frozenset[int]:
     if _is_open(word):
         return field.all
     return frozenset().union(*read_list(word, partial(_numbers, field), faults))
 
 
-def _numbers(field: Field, entry: Word) -> frozenset[int]:
+def _numbers(field: CronField, entry: Word) -> frozenset[int]:
     if _OF_QUARTZ.fullmatch(entry.text):
         raise entry.fault(f"{entry.text!r} is for Quartz expressions, which have six or seven fields")
     return numbers(field, entry)

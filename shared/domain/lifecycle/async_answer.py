@@ -123,7 +123,7 @@ def forgo_answer(instance: Instance, command: ForgoAnswer, *, now: datetime) -> 
     event = instance.claimed_event(command.seq, command.fence)
     if event is None or event.has_answer_to(command.correlation_id):
         return AlreadyThere(instance=instance)
-    # Only ``rev`` matters here: whoever decided to take an answer before this write must load and decide again.
+    # Only ``rev`` matters: a command that takes an answer and was decided before this write must decide again.
     return Applied(instance=replace(instance.with_event(replace(event, updated_at=now)), updated_at=now))
 
 

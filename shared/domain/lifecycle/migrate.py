@@ -65,7 +65,7 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
         why = f"the attributes do not fit version {to.version}: {problem}"
         return Refused(instance=instance, why=why, rule=RefusalRule.ATTRIBUTES)
     moved = replace(instance, strategy_version=to.version, updated_at=now)
-    # The anchor day and time are local, so they must be taken anew in another zone.
+    # The anchor day and time are local, so they are computed again in another zone.
     if to.definition.timezone != strategy.definition.timezone and instance.plan.moment is not None:
         moment = moment_at(instance.plan.moment.at, to.definition.zone)
         moved = replace(moved, plan=replace(moved.plan, moment=moment))

@@ -19,7 +19,7 @@ DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class CallTarget:
     """The target of a step's calls. ``host`` includes the port; it is empty if this environment has no URL."""
 
     action: str
@@ -27,7 +27,7 @@ class Target:
     host: str
 
 
-def target_of(strategy: Strategy, task: str, step: str) -> Target | None:
+def target_of(strategy: Strategy, task: str, step: str) -> CallTarget | None:
     """Return the target of a step's calls by its definition, or None if the step makes none."""
     task_definition = strategy.definition.tasks.get(task)
     step_definition = None if task_definition is None else task_definition.steps.get(step)
@@ -35,7 +35,7 @@ def target_of(strategy: Strategy, task: str, step: str) -> Target | None:
         return None
     service, method = method_of(strategy, strategy.definition.actions[step_definition.action])
     host = urlsplit(service.base_urls.get(strategy.environment, "")).netloc
-    return Target(action=step_definition.action, method=method.method, host=host)
+    return CallTarget(action=step_definition.action, method=method.method, host=host)
 
 
 def digest_of(request: ServiceRequest) -> str:

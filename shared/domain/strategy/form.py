@@ -12,7 +12,7 @@ from shared.domain.strategy.shapes import Field, Kind
 from shared.domain.validation.jtd_schema import escaped
 
 
-class Fault(NamedTuple):
+class FieldFault(NamedTuple):
     """One problem of a value. ``below`` is the pointer from the value to the faulty part."""
 
     rule: str
@@ -20,7 +20,7 @@ class Fault(NamedTuple):
     below: str = ""
 
 
-def faults_of(field: Field, value: Json) -> Sequence[Fault]:
+def faults_of(field: Field, value: Json) -> Sequence[FieldFault]:
     """Return the problems of a field's value. An object of a declared shape is checked when it is read."""
     return _CHECKS[field.kind](field, value)
 
@@ -31,60 +31,60 @@ def keys_of(entries: list[Json], member: str) -> list[str]:
     return [key if isinstance(key, str) else "" for key in keys]
 
 
-def _text(field: Field, value: Json) -> Sequence[Fault]:
+def _text(field: Field, value: Json) -> Sequence[FieldFault]:
     if not isinstance(value, str):
-        return (Fault("type", "must be a string"),)
+        return (FieldFault("type", "must be a string"),)
     if field.low <= len(value) <= field.high:
         return ()
     if not value:
-        return (Fault("empty", "must not be empty"),)
-    return (Fault("too-long", f"must have at most {field.high} characters"),)
+        return (FieldFault("empty", "must not be empty"),)
+    return (FieldFault("too-long", f"must have at most {field.high} characters"),)
 
 
-def _flag(_: Field, value: Json) -> Sequence[Fault]:
-    return () if isinstance(value, bool) else (Fault("type", "must be true or false"),)
+def _flag(_: Field, value: Json) -> Sequence[FieldFault]:
+    return () if isinstance(value, bool) else (FieldFault("type", "must be true or false"),)
 
 
-def _whole(field: Field, value: Json) -> Sequence[Fault]:
+def _whole(field: Field, value: Json) -> Sequence[FieldFault]:
     # JSON has no integer type, so 3.0 is a whole number. A bool is an int in Python, but not a number in JSON.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-        return (Fault("type", "must be a whole number"),)
+        return (FieldFault("type", "must be a whole number"),)
     if field.low <= value <= field.high:
         return ()
-    return (Fault("range", f"must be between {field.low} and {field.high}"),)
+    return (FieldFault("range", f"must be between {field.low} and {field.high}"),)
 
 
-def _choice(field: Field, value: Json) -> Sequence[Fault]:
+def _choice(field: Field, value: Json) -> Sequence[FieldFault]:
     if value in field.choices:
         return ()
-    return (Fault("enum", f"must be one of {', '.join(field.choices)}{field.hint}"),)
+    return (FieldFault("enum", f"must be one of {', '.join(field.choices)}{field.hint}"),)
 
 
-def _part(_: Field, value: Json) -> Sequence[Fault]:  # noqa: ARG001 - its own reader checks it
+def _part(_: Field, value: Json) -> Sequence[FieldFault]:  # noqa: ARG001 - its own reader checks it
     return ()
 
 
-def _parts(field: Field, entries: Json) -> Sequence[Fault]:
+def _parts(field: Field, entries: Json) -> Sequence[FieldFault]:
     if not isinstance(entries, list):
-        return (Fault("type", "must be a list"),)
+        return (FieldFault("type", "must be a list"),)
     faults = []
     if len(entries) < field.low:
-        faults.append(Fault("required", "must hold at least one entry"))
+        faults.append(FieldFault("required", "must hold at least one entry"))
     if len(entries) > field.high:
-        faults.append(Fault("too-many", f"must hold at most {field.high} entries"))
+        faults.append(FieldFault("too-many", f"must hold at most {field.high} entries"))
     seen: set[str] = set()
     for index, key in enumerate(keys_of(entries, field.unique)):
         if key and key in seen:
             faults.append(
-                Fault("repeated-key", f"{key!r} is given more than once", f"/{index}/{field.unique}")
+                FieldFault("repeated-key", f"{key!r} is given more than once", f"/{index}/{field.unique}")
             )
         seen.add(key)
     return faults
 
 
-def _texts(field: Field, members: Json) -> Sequence[Fault]:
+def _texts(field: Field, members: Json) -> Sequence[FieldFault]:
     if not isinstance(members, Mapping):
-        return (Fault("type", "must be an object"),)
+        return (FieldFault("type", "must be an object"),)
     faults = []
     for name, value in members.items():
         if value is None:
@@ -92,23 +92,23 @@ def _texts(field: Field, members: Json) -> Sequence[Fault]:
         if field.pattern is not None and not re.fullmatch(field.pattern, name):
             # Only the names of headers have a pattern.
             message = "a header name has only letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"
-            faults.append(Fault("header-name", message, f"/{escaped(name)}"))
+            faults.append(FieldFault("header-name", message, f"/{escaped(name)}"))
         if not isinstance(value, str):
-            faults.append(Fault("type", "must be a string", f"/{escaped(name)}"))
+            faults.append(FieldFault("type", "must be a string", f"/{escaped(name)}"))
     return faults
 
 
-def _json(_: Field, value: Json) -> Sequence[Fault]:
-    return () if isinstance(value, Mapping) else (Fault("type", "must be an object"),)
+def _json(_: Field, value: Json) -> Sequence[FieldFault]:
+    return () if isinstance(value, Mapping) else (FieldFault("type", "must be an object"),)
 
 
-def _schema_or_expression(field: Field, value: Json) -> Sequence[Fault]:
+def _schema_or_expression(field: Field, value: Json) -> Sequence[FieldFault]:
     if isinstance(value, str):
         return _text(field, value)
-    return () if isinstance(value, Mapping) else (Fault("type", "must be a schema or an expression"),)
+    return () if isinstance(value, Mapping) else (FieldFault("type", "must be a schema or an expression"),)
 
 
-_CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[Fault]]] = {
+_CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[FieldFault]]] = {
     Kind.TEXT: _text,
     Kind.FLAG: _flag,
     Kind.WHOLE: _whole,

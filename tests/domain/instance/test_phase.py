@@ -38,9 +38,9 @@ ROWS = {
         Phase.OVERDUE,
     ),
     "executing": (running(a_running_event()), Phase.RUNNING),
-    "left by a dead runner": (running(a_running_event(due_at=NOON - 9 * HOUR)), Phase.RUNNING),
+    "left by a crashed runner": (running(a_running_event(due_at=NOON - 9 * HOUR)), Phase.RUNNING),
     "to go on": (an_instance(an_event(status=EventStatus.QUEUED, **BEGUN)), Phase.BETWEEN_STEPS),
-    "set down by a pause that is over": (waiting_for(PausedFor.OPERATOR), Phase.BETWEEN_STEPS),
+    "paused by a pause that has ended": (waiting_for(PausedFor.OPERATOR), Phase.BETWEEN_STEPS),
     "to be retried": (an_instance(an_event(date=LATER, run=2, attempt=2, **BEGUN)), Phase.RETRYING),
     "in a step's delay": (
         an_instance(an_event(due_at=LATER, first_action=an_intent(), **BEGUN)),

@@ -75,7 +75,7 @@ class TestValidEntries:
 
     CLAIMED = an_event(fence=3, known_visits=1, first_action=CHARGE, run=2)
 
-    ORDERED = Outcome(success=True, directives={"attributes": {"n": 1}})
+    WITH_DIRECTIVES = Outcome(success=True, directives={"attributes": {"n": 1}})
 
     def counts(self, event: Event = CLAIMED, **entry: Any) -> bool:
         given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
@@ -97,21 +97,21 @@ class TestValidEntries:
 
     def test_entries_of_an_earlier_run_count(self) -> None:
         assert self.counts(run=1)
-        assert self.counts(run=1, outcome=self.ORDERED)
+        assert self.counts(run=1, outcome=self.WITH_DIRECTIVES)
 
     def test_late_directives_do_not_count(self) -> None:
         under_way = replace(self.CLAIMED, status=EventStatus.EXECUTING)
-        assert not self.counts(under_way, outcome=self.ORDERED)
-        assert self.counts(under_way, outcome=self.ORDERED, fence=3)
+        assert not self.counts(under_way, outcome=self.WITH_DIRECTIVES)
+        assert self.counts(under_way, outcome=self.WITH_DIRECTIVES, fence=3)
 
     def test_directives_that_were_not_applied_before_a_release_do_not_count(self) -> None:
-        assert not self.counts(outcome=self.ORDERED, fence=3)
-        assert not self.counts(outcome=self.ORDERED, fence=3, intent=an_intent("mail", visit=1))
+        assert not self.counts(outcome=self.WITH_DIRECTIVES, fence=3)
+        assert not self.counts(outcome=self.WITH_DIRECTIVES, fence=3, intent=an_intent("mail", visit=1))
 
     def test_applied_directives_count(self) -> None:
         applied = replace(self.CLAIMED, applied=(2, 2))
-        assert self.counts(applied, outcome=self.ORDERED)
-        assert self.counts(replace(applied, status=EventStatus.EXECUTING), outcome=self.ORDERED)
+        assert self.counts(applied, outcome=self.WITH_DIRECTIVES)
+        assert self.counts(replace(applied, status=EventStatus.EXECUTING), outcome=self.WITH_DIRECTIVES)
 
     def test_an_event_without_a_known_fence_counts_every_entry(self) -> None:
         late = an_entry(intent=CHARGE, outcome=an_error(402))
@@ -143,12 +143,12 @@ class TestPosition:
 class TestUnapplied:
     """Directives are in the journal first; the event has the last entry whose directives were applied."""
 
-    ORDERS = a_success(directives={"cancelTasks": ["charge"]})
+    DIRECTIVES = a_success(directives={"cancelTasks": ["charge"]})
 
     def test_entries_after_the_applied_one_are_unapplied(self) -> None:
-        first = an_entry(intent=CHARGE, then=MAIL, outcome=self.ORDERS, run=2)
+        first = an_entry(intent=CHARGE, then=MAIL, outcome=self.DIRECTIVES, run=2)
         second = an_entry(intent=MAIL, then=RECEIPT, run=2)
-        third = an_entry(intent=RECEIPT, outcome=self.ORDERS, run=2)
+        third = an_entry(intent=RECEIPT, outcome=self.DIRECTIVES, run=2)
         event_history = a_history(first, second, third)
 
         assert unapplied(event_history, an_event(run=2, applied=(1, 7))) == (first, third)
@@ -157,7 +157,7 @@ class TestUnapplied:
 
     def test_entries_of_a_runner_without_its_lease_do_not_count(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
-        zombie = an_entry(intent=MAIL, outcome=self.ORDERS, fence=1)
+        zombie = an_entry(intent=MAIL, outcome=self.DIRECTIVES, fence=1)
 
         assert unapplied(a_history(first, zombie), an_event()) == ()
 

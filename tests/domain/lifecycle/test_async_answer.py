@@ -391,7 +391,7 @@ class TestForgoing:
         assert isinstance(intent, Intent)
         assert answer_to(of.event_history(1), only(of), intent) is None
         answer(of)
-        assert answer_to(of.event_history(1), only(of), intent) is None, "the trail was read before"
+        assert answer_to(of.event_history(1), only(of), intent) is None, "the history was read before"
         folder_entries = Answer(correlation_id=intent.correlation_id, key="k-1", at=NOON, by="gateway")
         other = replace(folder_entries, key="k-2")
         event_history = replace(of.event_history(1), answers=(other, folder_entries))

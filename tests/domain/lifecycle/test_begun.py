@@ -100,7 +100,7 @@ class TestSkippedDelay:
     DELAYED = an_event(due_at=NOON + HOUR, first_action=an_intent(), begun_at=NOON, version=1)
 
     @pytest.mark.parametrize(
-        ("event", "hurries"),
+        ("event", "skips_delay"),
         [
             (DELAYED, True),
             (an_event(date=NOON + HOUR), False),
@@ -108,12 +108,12 @@ class TestSkippedDelay:
             (an_event(status=EventStatus.ONHOLD), False),
         ],
     )
-    def test_only_a_delay_is_skipped(self, event: object, *, hurries: bool) -> None:
+    def test_only_a_delay_is_skipped(self, event: object, *, skips_delay: bool) -> None:
         verdict = verdict_of(an_instance(event), Execute(seq=1, by=ANN))  # type: ignore[arg-type]
 
         assert isinstance(verdict, Applied)
         assert verdict.instance.events[0].status is EventStatus.QUEUED
-        assert verdict.instance.events[0].progress.delay_skipped is hurries
+        assert verdict.instance.events[0].progress.delay_skipped is skips_delay
 
     def test_the_mark_ends_with_its_step(self) -> None:
         assert changed(self.DELAYED, delay_skipped=True).after_visits(1).progress.delay_skipped is False

@@ -121,12 +121,12 @@ class TestBegunEvents:
     def test_a_directive_for_a_removed_task_is_left_out(self) -> None:
         of = begun()
         of.claim(of.main, at("2026-01-31"))
-        orders = {
+        directives = {
             "createEvents": [
                 {"task": "greet", "date": "2026-02-03T00:00:00Z", "data": {}, "manualTrigger": False}
             ]
         }
-        of.step(Outcome(success=True, directives=orders), at("2026-01-31"))
+        of.step(Outcome(success=True, directives=directives), at("2026-01-31"))
         entry = of.event_history(1).entries[-1]
         to = version(2, of.strategy, without=("greet",))
         migrated(of, to, "2026-01-31")

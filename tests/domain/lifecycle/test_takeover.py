@@ -114,7 +114,7 @@ class TestTakingOver:
 class TestDirectivesLeftBehind:
     """ "A takeover applies the crashed runner's directives in the write of its claim", also if the event stops."""
 
-    def died(self, *, paused: bool = False, **ordered: Json) -> Life:
+    def crashed(self, *, paused: bool = False, **ordered: Json) -> Life:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         of.step(Outcome(success=True, directives=ordered), NOON)
         if paused:
@@ -123,7 +123,7 @@ class TestDirectivesLeftBehind:
         return of
 
     def test_directives_are_applied_before_the_event_continues(self) -> None:
-        of = self.died(attributes={"paid": 1})
+        of = self.crashed(attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
         assert (of.instance.fence, of.running.applied, of.running.progress.crashes) == (2, (1, 1), 1)
         assert of.instance.lease is not None
@@ -131,13 +131,13 @@ class TestDirectivesLeftBehind:
         assert of.audit == []
 
     def test_directives_are_applied_before_the_event_is_released(self) -> None:
-        of = self.died(paused=True, attributes={"paid": 1})
+        of = self.crashed(paused=True, attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert of.main.applied == (1, 1)
 
     def test_an_event_that_paused_its_instance_is_paused(self) -> None:
-        of = self.died(pauseInstance="look here")
+        of = self.crashed(pauseInstance="look here")
         assert (of.instance.status, of.instance.stop_note) == (InstanceStatus.PAUSED, "look here")
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert of.instance.fence == 2
@@ -145,7 +145,7 @@ class TestDirectivesLeftBehind:
 
     @pytest.mark.parametrize("paused", [False, True])
     def test_an_event_that_canceled_its_instance_continues(self, *, paused: bool) -> None:
-        of = self.died(paused=paused, cancelInstance="enough")
+        of = self.crashed(paused=paused, cancelInstance="enough")
         assert (of.instance.status, of.instance.stop_note) == (InstanceStatus.CANCELED, "enough")
         assert (of.running.after_cancellation, of.instance.fence) == (True, 2)
         assert of.instance.lease is not None
@@ -154,13 +154,13 @@ class TestDirectivesLeftBehind:
         assert (entry.by, entry.command, entry.reason) == ("controller", "directives", "enough")
 
     def test_directives_left_behind_are_applied_once(self) -> None:
-        of = self.died(attributes={"paid": 1})
+        of = self.crashed(attributes={"paid": 1})
         of.decide(Update(by=ANN, attributes={"paid": 5}), LATER)
         of.claim(of.running, at("2026-01-31T14:00"))
         assert of.instance.attributes["paid"] == 5
 
 
-def die(of: Life, times: int) -> None:
+def crash(of: Life, times: int) -> None:
     for _ in range(times):
         of.claim(of.running, (of.instance.lease or Lease(seq=1, until=NOON)).until)
 
@@ -170,19 +170,19 @@ class TestCrashes:
 
     def test_every_crash_without_progress_counts(self) -> None:
         of = claimed(life())
-        die(of, 4)
+        crash(of, 4)
         assert (of.running.progress.crashes, of.running.attempt, of.running.run) == (4, 1, 1)
 
     def test_progress_resets_the_count(self) -> None:
         of = claimed(life(strategy(steps=TWO_STEPS)))
-        die(of, 4)
+        crash(of, 4)
         of.step(DONE, NOON)
-        die(of, 1)
+        crash(of, 1)
         assert of.running.progress.crashes == 1
 
     def test_the_fifth_crash_pauses_a_main_event_with_its_instance(self) -> None:
         of = claimed(life())
-        die(of, 5)
+        crash(of, 5)
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
         assert (of.main.progress.call_in_doubt, of.main.in_doubt) == (True, True)
         assert of.instance.status is InstanceStatus.PAUSED
@@ -193,7 +193,7 @@ class TestCrashes:
 
     def test_the_pause_after_five_crashes_is_audited(self) -> None:
         of = claimed(life())
-        die(of, 5)
+        crash(of, 5)
         (entry,) = of.audit
         assert (entry.by, entry.command) == ("engine", "claim")
         assert (entry.from_state, entry.to_state) == (InstanceStatus.ACTIVE, InstanceStatus.PAUSED)
@@ -201,7 +201,7 @@ class TestCrashes:
 
     def test_a_resume_tries_the_event_again(self) -> None:
         of = claimed(life())
-        die(of, 5)
+        crash(of, 5)
         of.decide(Resume(by=ANN), LATER)
         of.claim(of.main, LATER)
         assert (of.running.progress.crashes, of.running.run, of.running.progress.call_in_doubt) == (
@@ -213,7 +213,7 @@ class TestCrashes:
     def test_a_reminder_fails_at_the_fifth_crash(self) -> None:
         of = life(strategy(reminded(days=0)))
         of.claim(of.event("remind"), at("2026-01-31T00:01"))
-        die(of, 5)
+        crash(of, 5)
         record = of.record("remind")
         assert record.event.status is EventStatus.FAILED
         assert record.why == "the runner crashed 5 times without progress"
@@ -226,7 +226,7 @@ class TestCrashes:
             strategy(parts=greet, initial_delay={"unit": "days", "amount": 9}), new(end_date="2026-02-01")
         )
         of.claim(of.event("greet"), NOON)
-        die(of, 5)
+        crash(of, 5)
         assert of.instance.status is InstanceStatus.COMPLETED
         assert of.audit[-1].to_state == InstanceStatus.COMPLETED
 
@@ -234,7 +234,7 @@ class TestCrashes:
         of = life(strategy(parts=PART))
         of.decide(Cancel(by=ANN), NOON)
         of.claim(of.event("part"), NOON)
-        die(of, 5)
+        crash(of, 5)
         assert of.record("part").event.status is EventStatus.FAILED
         assert of.instance.events == ()
         assert (of.instance.status, stop_of(of.instance).drained_at) == (InstanceStatus.CANCELED, NOON)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.domain.steps.call import ServiceRequest
-from shared.domain.steps.request_digest import Target, digest_of, target_of
+from shared.domain.steps.request_digest import CallTarget, digest_of, target_of
 from tests.factories import settings, step, strategy_from, task
 
 
@@ -73,7 +73,9 @@ class TestTarget:
 
     def test_a_step_with_an_action_has_a_target(self) -> None:
         of = strategy_from(settings(task("charge", step("pay", action="put"))))
-        assert target_of(of, "charge", "pay") == Target(action="put", method="put", host="api.example.com")
+        assert target_of(of, "charge", "pay") == CallTarget(
+            action="put", method="put", host="api.example.com"
+        )
 
     def test_a_step_with_only_a_controller_has_no_target(self) -> None:
         of = strategy_from(settings(task("charge", step("pay", controllerCallback="{}"))))
@@ -85,4 +87,4 @@ class TestTarget:
 
     def test_the_host_is_the_environments(self) -> None:
         of = replace(strategy_from(settings(task("charge", step("pay")))), environment="nowhere")
-        assert target_of(of, "charge", "pay") == Target(action="post", method="post", host="")
+        assert target_of(of, "charge", "pay") == CallTarget(action="post", method="post", host="")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.strategy.form import Fault, faults_of
+from shared.domain.strategy.form import FieldFault, faults_of
 from shared.domain.strategy.shapes import (
     Exclusive,
     Field,
@@ -40,7 +40,7 @@ class TestText:
         assert list(faults_of(text("", low=1, high=3), value)) == []
 
     def test_a_text_must_not_be_empty(self) -> None:
-        assert list(faults_of(text(""), "")) == [Fault("empty", "must not be empty")]
+        assert list(faults_of(text(""), "")) == [FieldFault("empty", "must not be empty")]
 
     def test_a_text_may_be_empty_if_it_is_declared_so(self) -> None:
         assert list(faults_of(text("", low=0), "")) == []
@@ -48,16 +48,18 @@ class TestText:
     def test_a_longer_text_is_refused(self) -> None:
         assert list(faults_of(text(""), "x" * 4096)) == []
         assert list(faults_of(text(""), "x" * 4097)) == [
-            Fault("too-long", "must have at most 4096 characters")
+            FieldFault("too-long", "must have at most 4096 characters")
         ]
 
     def test_a_key_has_at_most_100_characters(self) -> None:
         assert list(faults_of(key(""), "x" * 100)) == []
-        assert list(faults_of(key(""), "x" * 101)) == [Fault("too-long", "must have at most 100 characters")]
+        assert list(faults_of(key(""), "x" * 101)) == [
+            FieldFault("too-long", "must have at most 100 characters")
+        ]
 
     @pytest.mark.parametrize("value", [True, 1, 1.5, ["text"], {}])
     def test_another_type_is_refused(self, value: object) -> None:
-        assert list(faults_of(text(""), value)) == [Fault("type", "must be a string")]
+        assert list(faults_of(text(""), value)) == [FieldFault("type", "must be a string")]
 
 
 class TestFlag:
@@ -69,7 +71,7 @@ class TestFlag:
 
     @pytest.mark.parametrize("value", [0, 1, "true", "", [], {}])
     def test_another_type_is_refused(self, value: object) -> None:
-        assert list(faults_of(flag(""), value)) == [Fault("type", "must be true or false")]
+        assert list(faults_of(flag(""), value)) == [FieldFault("type", "must be true or false")]
 
 
 class TestWhole:
@@ -81,11 +83,11 @@ class TestWhole:
 
     @pytest.mark.parametrize("value", [0, 4, -1, 4.0, 10**400, 1e300])
     def test_a_number_outside_is_refused(self, value: object) -> None:
-        assert list(faults_of(whole(1, 3, ""), value)) == [Fault("range", "must be between 1 and 3")]
+        assert list(faults_of(whole(1, 3, ""), value)) == [FieldFault("range", "must be between 1 and 3")]
 
     @pytest.mark.parametrize("value", [True, False, 1.5, float("inf"), float("nan"), "1", [], {}])
     def test_another_type_is_refused(self, value: object) -> None:
-        assert list(faults_of(whole(0, 3, ""), value)) == [Fault("type", "must be a whole number")]
+        assert list(faults_of(whole(0, 3, ""), value)) == [FieldFault("type", "must be a whole number")]
 
 
 class TestChoice:
@@ -97,11 +99,11 @@ class TestChoice:
 
     @pytest.mark.parametrize("value", ["Red", "green", "", True, 1, [], {}])
     def test_another_value_is_refused(self, value: object) -> None:
-        assert list(faults_of(choice(Colour, ""), value)) == [Fault("enum", "must be one of red, blue")]
+        assert list(faults_of(choice(Colour, ""), value)) == [FieldFault("enum", "must be one of red, blue")]
 
     def test_a_hint_ends_the_message(self) -> None:
         field = choice(iter([Colour.RED]), "", hint="; blue is sold out")
-        assert list(faults_of(field, "blue")) == [Fault("enum", "must be one of red; blue is sold out")]
+        assert list(faults_of(field, "blue")) == [FieldFault("enum", "must be one of red; blue is sold out")]
 
 
 class TestParts:
@@ -113,21 +115,21 @@ class TestParts:
         field = parts(ENTRY, "", low=1, high=2)
         assert list(faults_of(field, [{"key": "a"}])) == []
         assert list(faults_of(field, [{"key": "a"}, {"key": "b"}])) == []
-        assert list(faults_of(field, [])) == [Fault("required", "must hold at least one entry")]
-        assert list(faults_of(field, [{}, {}, {}])) == [Fault("too-many", "must hold at most 2 entries")]
+        assert list(faults_of(field, [])) == [FieldFault("required", "must hold at least one entry")]
+        assert list(faults_of(field, [{}, {}, {}])) == [FieldFault("too-many", "must hold at most 2 entries")]
 
     def test_every_repeated_key_is_refused(self) -> None:
         entries = [{"key": name} for name in "abaa"]
         assert list(faults_of(parts(ENTRY, ""), entries)) == [
-            Fault("repeated-key", "'a' is given more than once", "/2/key"),
-            Fault("repeated-key", "'a' is given more than once", "/3/key"),
+            FieldFault("repeated-key", "'a' is given more than once", "/2/key"),
+            FieldFault("repeated-key", "'a' is given more than once", "/3/key"),
         ]
 
     def test_another_member_may_identify_the_entries(self) -> None:
         field = parts(ENTRY, "", unique="environment")
         entries = [{"environment": "dev", "key": "a"}, {"environment": "dev", "key": "b"}]
         assert list(faults_of(field, entries)) == [
-            Fault("repeated-key", "'dev' is given more than once", "/1/environment")
+            FieldFault("repeated-key", "'dev' is given more than once", "/1/environment")
         ]
 
     def test_values_that_are_no_keys_are_not_repeated(self) -> None:
@@ -136,7 +138,7 @@ class TestParts:
 
     @pytest.mark.parametrize("value", [False, 1, "text", {}])
     def test_another_type_is_refused(self, value: object) -> None:
-        assert list(faults_of(parts(ENTRY, ""), value)) == [Fault("type", "must be a list")]
+        assert list(faults_of(parts(ENTRY, ""), value)) == [FieldFault("type", "must be a list")]
 
 
 class TestTexts:
@@ -146,20 +148,20 @@ class TestTexts:
         assert list(faults_of(templates(""), {"a b": "", "c": None})) == []
 
     def test_another_type_of_a_member_is_refused(self) -> None:
-        assert list(faults_of(templates(""), {"a/b": 1})) == [Fault("type", "must be a string", "/a~1b")]
+        assert list(faults_of(templates(""), {"a/b": 1})) == [FieldFault("type", "must be a string", "/a~1b")]
 
     def test_names_are_matched_as_a_whole(self) -> None:
         message = "a header name has only letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"
         field = templates("", names="^[a-z]+$")
         assert list(faults_of(field, {"abc": "x", "a1": None})) == []
         assert list(faults_of(field, {"a1": "x", "b\n": "x"})) == [
-            Fault("header-name", message, "/a1"),
-            Fault("header-name", message, "/b\n"),
+            FieldFault("header-name", message, "/a1"),
+            FieldFault("header-name", message, "/b\n"),
         ]
 
     @pytest.mark.parametrize("value", [True, 1, "text", []])
     def test_another_type_is_refused(self, value: object) -> None:
-        assert list(faults_of(templates(""), value)) == [Fault("type", "must be an object")]
+        assert list(faults_of(templates(""), value)) == [FieldFault("type", "must be an object")]
 
 
 class TestObjects:
@@ -168,7 +170,7 @@ class TestObjects:
     @pytest.mark.parametrize("value", [True, 1, "text", []])
     def test_json_must_be_an_object(self, value: object) -> None:
         assert list(faults_of(json(""), {"any": [None]})) == []
-        assert list(faults_of(json(""), value)) == [Fault("type", "must be an object")]
+        assert list(faults_of(json(""), value)) == [FieldFault("type", "must be an object")]
 
     @pytest.mark.parametrize("value", [{}, 1])
     def test_a_part_is_checked_by_its_reader(self, value: object) -> None:
@@ -178,8 +180,8 @@ class TestObjects:
         field = Field(Kind.SCHEMA_OR_EXPRESSION, "", low=1)
         assert list(faults_of(field, {})) == []
         assert list(faults_of(field, "x" * 5000)) == []
-        assert list(faults_of(field, "")) == [Fault("empty", "must not be empty")]
-        assert list(faults_of(field, 1)) == [Fault("type", "must be a schema or an expression")]
+        assert list(faults_of(field, "")) == [FieldFault("empty", "must not be empty")]
+        assert list(faults_of(field, 1)) == [FieldFault("type", "must be a schema or an expression")]
 
 
 class TestShape:
@@ -189,7 +191,7 @@ class TestShape:
         declared = shape("A", "", {"a": key("").required, "b": key(""), "c": flag("")})
         assert declared.required == ("a",)
 
-    def test_every_shape_is_listed_once_before_its_parts(self) -> None:
+    def test_every_shape_comes_once_before_its_parts(self) -> None:
         middle = shape("Middle", "", {"entries": parts(ENTRY, "")}, exclusive=(Exclusive("a", "b", "no"),))
         root = shape("Root", "", {"middle": part(middle, ""), "entry": part(ENTRY, ""), "name": key("")})
         assert list(all_shapes(root)) == ["Root", "Middle", "Entry"]
