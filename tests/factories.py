@@ -241,7 +241,7 @@ def an_entry(key: str = "only", then: Then | None = None, **members: Any) -> Jou
     return JournalEntry(**{**known, **members})
 
 
-def a_trail(*entries: JournalEntry) -> EventHistory:
+def an_audit(*entries: JournalEntry) -> EventHistory:
     return EventHistory(entries=entries)
 
 

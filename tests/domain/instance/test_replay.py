@@ -14,7 +14,7 @@ from shared.domain.instance.replay import (
     unapplied,
 )
 from shared.domain.instance.run import Outcome, Path, StepError
-from tests.factories import NO_ANSWER, a_success, a_trail, an_end, an_entry, an_error, an_event, an_intent
+from tests.factories import NO_ANSWER, a_success, an_audit, an_end, an_entry, an_error, an_event, an_intent
 
 CHARGE = an_intent("charge")
 MAIL = an_intent("mail", visit=2)
@@ -31,41 +31,41 @@ class TestChain:
         first = an_entry(intent=CHARGE, then=MAIL)
         second = an_entry(intent=MAIL, then=an_end())
 
-        assert chain(a_trail(second, first), 1) == (first, second)
+        assert chain(an_audit(second, first), 1) == (first, second)
 
     def test_only_of_the_run_asked_for(self) -> None:
         first, retry = an_entry(intent=CHARGE), an_entry(intent=CHARGE, run=2)
 
-        assert chain(a_trail(first, retry), 2) == (retry,)
-        assert chain(a_trail(first, retry), 3) == ()
+        assert chain(an_audit(first, retry), 2) == (retry,)
+        assert chain(an_audit(first, retry), 3) == ()
 
     def test_a_lower_fence_ends_it(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
         zombie = an_entry(intent=MAIL, then=RECEIPT, fence=1)
         after = an_entry(intent=RECEIPT, fence=1)
 
-        assert chain(a_trail(first, zombie, after), 1) == (first,)
+        assert chain(an_audit(first, zombie, after), 1) == (first,)
 
     def test_a_higher_fence_goes_on_from_a_lower_one(self) -> None:
         first = an_entry(intent=CHARGE, then=MAIL, fence=1)
         second = an_entry(intent=MAIL, fence=3)
 
-        assert chain(a_trail(first, second), 1) == (first, second)
+        assert chain(an_audit(first, second), 1) == (first, second)
 
     def test_a_step_that_was_not_chosen_ends_it(self) -> None:
         first = an_entry(intent=CHARGE, then=CRM, fence=2)
         zombie = an_entry(intent=MAIL, fence=2)
 
-        assert chain(a_trail(first, zombie), 1) == (first,)
+        assert chain(an_audit(first, zombie), 1) == (first,)
 
     def test_nothing_follows_the_end_of_a_run(self) -> None:
         first = an_entry(intent=CHARGE, then=an_end())
         zombie = an_entry(intent=MAIL)
 
-        assert chain(a_trail(first, zombie), 1) == (first,)
+        assert chain(an_audit(first, zombie), 1) == (first,)
 
     def test_a_gap_ends_it(self) -> None:
-        assert chain(a_trail(an_entry(intent=MAIL)), 1) == ()
+        assert chain(an_audit(an_entry(intent=MAIL)), 1) == ()
 
 
 class TestWhatIsHeard:
@@ -81,7 +81,7 @@ class TestWhatIsHeard:
     def counts(self, event: Event = CLAIMED, **entry: Any) -> bool:
         given: dict[str, Any] = {"intent": MAIL, "run": 2, "fence": 2, "outcome": an_error(402)} | entry
         of = an_entry(**given)
-        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL, run=2), of)
+        event_history = an_audit(an_entry(intent=CHARGE, then=MAIL, run=2), of)
         return of in heard(event_history, event).entries
 
     def test_a_late_refusal_does_not_count(self) -> None:
@@ -117,26 +117,26 @@ class TestWhatIsHeard:
     def test_an_event_that_does_not_know_its_fence_takes_what_is_there(self) -> None:
         late = an_entry(intent=CHARGE, outcome=an_error(402))
 
-        assert heard(a_trail(late), an_event(first_action=CHARGE)).entries == (late,)
+        assert heard(an_audit(late), an_event(first_action=CHARGE)).entries == (late,)
 
 
 class TestPosition:
     """Journalled outcomes and chosen next steps are followed as stored, never evaluated again."""
 
     def test_before_the_first_entry_it_is_what_the_run_set_out_to_do(self) -> None:
-        assert position(a_trail(), an_event(first_action=CHARGE)) == CHARGE
-        assert position(a_trail(an_entry(intent=CHARGE)), an_event(run=2, first_action=CRM)) == CRM
+        assert position(an_audit(), an_event(first_action=CHARGE)) == CHARGE
+        assert position(an_audit(an_entry(intent=CHARGE)), an_event(run=2, first_action=CRM)) == CRM
 
     def test_before_the_first_run_there_is_none(self) -> None:
-        assert position(a_trail(), an_event()) is None
+        assert position(an_audit(), an_event()) is None
 
     def test_then_it_is_what_the_last_entry_chose(self) -> None:
-        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL))
+        event_history = an_audit(an_entry(intent=CHARGE, then=MAIL))
 
         assert position(event_history, an_event(first_action=CHARGE)) == MAIL
 
     def test_to_the_end(self) -> None:
-        event_history = a_trail(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
+        event_history = an_audit(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
 
         assert position(event_history, an_event(first_action=CHARGE)) == an_end()
 
@@ -150,7 +150,7 @@ class TestUnapplied:
         first = an_entry(intent=CHARGE, then=MAIL, outcome=self.ORDERS, run=2)
         second = an_entry(intent=MAIL, then=RECEIPT, run=2)
         third = an_entry(intent=RECEIPT, outcome=self.ORDERS, run=2)
-        event_history = a_trail(first, second, third)
+        event_history = an_audit(first, second, third)
 
         assert unapplied(event_history, an_event(run=2, applied=(1, 7))) == (first, third)
         assert unapplied(event_history, an_event(run=2, applied=(2, 1))) == (third,)
@@ -160,7 +160,7 @@ class TestUnapplied:
         first = an_entry(intent=CHARGE, then=MAIL, fence=2)
         zombie = an_entry(intent=MAIL, outcome=self.ORDERS, fence=1)
 
-        assert unapplied(a_trail(first, zombie), an_event()) == ()
+        assert unapplied(an_audit(first, zombie), an_event()) == ()
 
 
 class TestStoredResults:
@@ -168,7 +168,7 @@ class TestStoredResults:
     main path for the main path, of side paths for side paths."""
 
     def test_successes_of_earlier_runs(self) -> None:
-        event_history = a_trail(
+        event_history = an_audit(
             an_entry(intent=CHARGE, then=MAIL, outcome=a_success({"id": 7})),
             an_entry(intent=MAIL, outcome=an_error()),
             an_entry(intent=an_intent("mail"), run=2, outcome=a_success("sent")),
@@ -184,7 +184,7 @@ class TestStoredResults:
         }
 
     def test_the_last_execution_counts(self) -> None:
-        event_history = a_trail(
+        event_history = an_audit(
             an_entry(intent=CHARGE, then=replace(CHARGE, visit=2), outcome=a_success()),
             an_entry(intent=replace(CHARGE, visit=2), outcome=an_error()),
         )
@@ -193,7 +193,7 @@ class TestStoredResults:
 
     def test_side_paths_are_kept_apart(self) -> None:
         side = replace(MAIL, path=Path.BEFORE_RETRY)
-        event_history = a_trail(
+        event_history = an_audit(
             an_entry(intent=CHARGE, then=side, outcome=a_success()),
             an_entry(intent=side, outcome=a_success()),
         )
@@ -205,7 +205,7 @@ class TestStoredResults:
 
     def test_side_results_count_from_the_last_restart_on(self) -> None:
         side = replace(CHARGE, path=Path.BEFORE_RETRY)
-        event_history = a_trail(an_entry(intent=side, run=1), an_entry(intent=CHARGE, run=2))
+        event_history = an_audit(an_entry(intent=side, run=1), an_entry(intent=CHARGE, run=2))
         restarted = an_event(run=3, side_results_from=3)
 
         assert stored_results(event_history, restarted, Path.BEFORE_RETRY) == {}
@@ -216,7 +216,7 @@ class TestStack:
     """The stack holds what the steps of the current run came to, and what they were passed with."""
 
     def test_results_of_the_current_run(self) -> None:
-        event_history = a_trail(
+        event_history = an_audit(
             an_entry(intent=CHARGE, then=MAIL, outcome=an_error(402, {"code": "declined"})),
             an_entry(intent=MAIL, then=RECEIPT, outcome=a_success("sent")),
         )
@@ -231,7 +231,7 @@ class TestStack:
     def test_with_what_was_passed_on_the_way(self) -> None:
         retry = an_intent("mail", passed=("charge",))
         receipt = an_intent("receipt", visit=2, passed=("crm",))
-        event_history = a_trail(
+        event_history = an_audit(
             an_entry(intent=CHARGE, then=CRM, outcome=a_success(1)),
             an_entry(intent=CRM, then=RECEIPT, outcome=a_success(2)),
             an_entry(intent=RECEIPT, outcome=an_error()),
@@ -246,7 +246,7 @@ class TestStack:
 
     def test_on_a_side_path_with_what_was_passed_before_it_and_on_it(self) -> None:
         sent = replace(MAIL, path=Path.BEFORE_RETRY)
-        event_history = a_trail(
+        event_history = an_audit(
             an_entry(intent=CHARGE, then=sent, outcome=a_success(1)),
             an_entry(intent=sent, outcome=a_success(2)),
         )
@@ -262,15 +262,15 @@ class TestUnansweredSending:
     """The intent of a step's last sending, as long as no definite answer to it came."""
 
     def test_none_before_it_was_sent(self) -> None:
-        assert unanswered_sending(a_trail(), an_event(), "charge") is None
+        assert unanswered_sending(an_audit(), an_event(), "charge") is None
 
     def test_the_last_one_counts_over_all_runs(self) -> None:
         asked = an_entry(intent=CHARGE, outcome=NO_ANSWER)
         answered = an_entry(intent=CHARGE, run=2, outcome=an_error())
 
-        assert unanswered_sending(a_trail(asked), an_event(run=2), "charge") == CHARGE
-        assert unanswered_sending(a_trail(asked), an_event(run=2), "mail") is None
-        assert unanswered_sending(a_trail(asked, answered), an_event(run=3), "charge") is None
+        assert unanswered_sending(an_audit(asked), an_event(run=2), "charge") == CHARGE
+        assert unanswered_sending(an_audit(asked), an_event(run=2), "mail") is None
+        assert unanswered_sending(an_audit(asked, answered), an_event(run=3), "charge") is None
 
 
 class TestPassedInRun:
@@ -279,7 +279,7 @@ class TestPassedInRun:
     def test_by_path(self) -> None:
         main = an_intent("charge", passed=("login",))
         side = an_intent("mail", visit=2, path=Path.BEFORE_RETRY, passed=("crm",))
-        event_history = a_trail(
+        event_history = an_audit(
             an_entry(intent=CHARGE, run=1),
             an_entry(intent=main, then=side, run=2),
         )

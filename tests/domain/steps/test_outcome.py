@@ -31,7 +31,7 @@ from tests.factories import (
     NOON,
     Journey,
     a_success,
-    a_trail,
+    an_audit,
     an_entry,
     an_error,
     an_event,
@@ -72,7 +72,7 @@ def at(strategy: Strategy, *entries: JournalEntry, attributes: dict[str, Any] | 
         strategy=strategy,
         instance=an_instance(attributes=attributes or {}),
         event=an_event(),
-        event_history=a_trail(*entries),
+        event_history=an_audit(*entries),
         now=NOON,
         token="token",
     )
