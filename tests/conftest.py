@@ -1,7 +1,7 @@
-"""DynamoDB as two emulators understand it, for the tests that ask for it.
+"""DynamoDB as two emulators implement it, for the tests that need it.
 
-Only what runs on an emulator of this machine may open a socket, and only to it. What is explored, led by chance or by
-a long walk, does not count as covered: coverage is of what a test says in so many words.
+Only tests that use an emulator on this machine may open a socket, and only to it. Tests with random input or many
+seeds run without coverage, so that coverage counts specified behavior only.
 """
 
 import re
@@ -20,7 +20,7 @@ EXPLORING = re.compile(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have what is explored run without being traced, which would take it twice the time."""
+    """Run tests with random input without tracing, which would double their time."""
     for item in items:
         if EXPLORING.search(item.path.as_posix()):
             item.add_marker(pytest.mark.no_cover)

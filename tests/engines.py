@@ -1,4 +1,4 @@
-"""What the stores are tested on: memory, and DynamoDB as two emulators understand it."""
+"""The engines that the stores are tested on: memory, and DynamoDB as two emulators implement it."""
 
 import socket
 import subprocess
@@ -38,7 +38,7 @@ REGION = "eu-central-1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """The stores of one engine, empty. audits: what audit entries there are, in any order."""
+    """The empty stores of one engine. ``audits`` returns all audit entries, in any order."""
 
     instances: InstanceStore
     strategies: StrategyStore
@@ -50,14 +50,14 @@ class Stores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDb:
-    """Empty tables. client: one of their own, so that a test may meddle with it."""
+    """Empty tables with their own client, so that a test may change it."""
 
     client: Any
     tables: Tables
 
 
 def in_memory() -> Stores:
-    """Stores in memory."""
+    """Return stores in memory."""
     access, instances = MemoryAccess(), MemoryInstances()
     strategies = MemoryStrategies(environment=ENVIRONMENT, access=access)
     return Stores(
@@ -76,7 +76,7 @@ def in_memory() -> Stores:
 
 
 def on_dynamodb(dynamodb: DynamoDb) -> Stores:
-    """Stores on DynamoDB's tables."""
+    """Return stores on DynamoDB's tables."""
     client, tables = dynamodb.client, dynamodb.tables
     return Stores(
         instances=DynamoDbInstances(client=client, tables=tables),
@@ -92,14 +92,14 @@ def on_dynamodb(dynamodb: DynamoDb) -> Stores:
 
 @contextmanager
 def moto_dynamodb(session: boto3.Session, number: int) -> Iterator[DynamoDb]:
-    """Tables in this process."""
+    """Return tables in this process."""
     with mock_aws(), _tables(connect(session), number) as dynamodb:
         yield dynamodb
 
 
 @contextmanager
 def roto_dynamodb(session: boto3.Session, address: str, number: int) -> Iterator[DynamoDb]:
-    """Tables in an emulator of this machine; ``number`` keeps them apart from others there."""
+    """Return tables in an emulator on this machine; ``number`` separates them from others there."""
     with _tables(connect(session, endpoint_url=address), number) as dynamodb:
         yield dynamodb
 
@@ -116,7 +116,7 @@ def _tables(client: Any, number: int) -> Iterator[DynamoDb]:
 
 
 def a_sealer() -> AesGcmSealer:
-    """Encrypts with a key that is no secret; nonces that count."""
+    """Return a sealer with a fixed key and counted nonces."""
     counted = iter(range(1 << 32))
     return AesGcmSealer(
         keys=LocalDataKey(bytes(range(32))), entropy=lambda count: next(counted).to_bytes(count, "big")
@@ -124,13 +124,13 @@ def a_sealer() -> AesGcmSealer:
 
 
 def a_session() -> boto3.Session:
-    """Credentials that open nothing."""
+    """Return a session with credentials that open nothing."""
     return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)
 
 
 @contextmanager
 def roto_server(folder: Path) -> Iterator[str]:
-    """The address of an emulator of its own, on a free port of this machine; ended by its process."""
+    """Start an emulator on a free port of this machine and return its address and process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -39,20 +39,20 @@ def module() -> Iterator[ModuleType]:
 
 @pytest.mark.usefixtures("module")
 class TestAModule:
-    """Its mapping CONTROLLERS is what steps may name."""
+    """The mapping CONTROLLERS of the module registers the controllers."""
 
-    def test_its_names(self) -> None:
+    def test_the_names_of_the_mapping_are_registered(self) -> None:
         assert set(ModuleControllers(module=NAME).names) == {"greet", "fail", "nothing", "odd", "nan"}
 
-    def test_what_a_function_returns_comes_as_json(self) -> None:
+    def test_the_result_of_a_controller_is_json(self) -> None:
         answer = ModuleControllers(module=NAME).run("greet", {"attributes": {"name": "Ann"}})
         assert answer == {"response": "hello Ann", "at": "2026-01-01T00:00:00.000Z"}
 
-    def test_nothing_is_nothing(self) -> None:
+    def test_a_controller_that_returns_none_is_none(self) -> None:
         assert ModuleControllers(module=NAME).run("nothing", {}) is None
 
     @pytest.mark.parametrize(
-        ("name", "told"),
+        ("name", "message"),
         [
             ("fail", "LookupError: no such customer"),
             ("odd", "TypeError: object has no JSON form"),
@@ -60,25 +60,25 @@ class TestAModule:
             ("unheard-of", "controller 'unheard-of' is not registered"),
         ],
     )
-    def test_what_goes_wrong_is_told(self, name: str, told: str) -> None:
-        with pytest.raises(ControllerError, match=f"^{told}"):
+    def test_an_error_of_a_controller_is_reported(self, name: str, message: str) -> None:
+        with pytest.raises(ControllerError, match=f"^{message}"):
             ModuleControllers(module=NAME).run(name, {})
 
 
 class TestWhatIsNoModule:
-    """A deployment whose controllers cannot be had does not run without them."""
+    """A deployment whose controllers cannot be loaded does not run."""
 
-    def test_one_that_is_not_there(self) -> None:
+    def test_a_missing_module_is_an_error(self) -> None:
         with pytest.raises(ImportError):
             _ = ModuleControllers(module="not_there_at_all").names
 
-    @pytest.mark.parametrize("held", [None, ["greet"], {"greet": "hello"}, {1: greet}])
-    def test_one_that_maps_no_names_to_functions(self, module: ModuleType, held: object) -> None:
-        module.CONTROLLERS = held  # type: ignore[attr-defined]
+    @pytest.mark.parametrize("mapping", [None, ["greet"], {"greet": "hello"}, {1: greet}])
+    def test_a_module_without_a_mapping_is_an_error(self, module: ModuleType, mapping: object) -> None:
+        module.CONTROLLERS = mapping  # type: ignore[attr-defined]
         with pytest.raises(TypeError, match="must map names to functions"):
             _ = ModuleControllers(module=NAME).names
 
-    def test_none_registered(self) -> None:
+    def test_without_a_module_no_controller_is_registered(self) -> None:
         assert list(NoControllers().names) == []
         with pytest.raises(ControllerError, match="controller 'greet' is not registered"):
             NoControllers().run("greet", {})

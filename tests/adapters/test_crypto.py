@@ -1,4 +1,4 @@
-"""Settings at rest, and hashes of secrets."""
+"""Encryption of settings at rest, and hashes of secrets."""
 
 import hashlib
 from base64 import b64decode, b64encode
@@ -47,34 +47,34 @@ def sealer(request: pytest.FixtureRequest) -> Sealer:
 
 
 def flipped(base64: str, place: int = 0) -> str:
-    """The same with one bit changed."""
+    """Return the text with one bit of its bytes changed."""
     data = bytearray(b64decode(base64))
     data[place] ^= 1
     return b64encode(data).decode()
 
 
 class TestSealing:
-    """What is sealed opens where it belongs, unchanged, or not at all."""
+    """Sealed settings decrypt in their own context, unchanged, or not at all."""
 
     @pytest.mark.parametrize("plaintext", [SETTINGS, b"", bytes(200_000)])
-    def test_it_opens_as_it_was(self, sealer: Sealer, plaintext: bytes) -> None:
+    def test_sealed_settings_decrypt_unchanged(self, sealer: Sealer, plaintext: bytes) -> None:
         assert sealer.open(sealer.seal(plaintext, context=CONTEXT), context=CONTEXT) == plaintext
 
-    def test_it_cannot_be_read_and_its_hash_is_of_what_can_be(self, sealer: Sealer) -> None:
+    def test_sealed_settings_are_unreadable_and_hashed(self, sealer: Sealer) -> None:
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
         encrypted = b64decode(sealed.encrypted_text)
         assert b"secret" not in encrypted
         assert b64decode(sealed.hash) == hashlib.sha256(encrypted).digest()
         assert len(b64decode(sealed.iv)) == 12
 
-    def test_sealed_twice_it_looks_different(self) -> None:
+    def test_sealing_twice_gives_different_texts(self) -> None:
         sealer = a_sealer()
         first, second = (sealer.seal(SETTINGS, context=CONTEXT) for _ in range(2))
         assert first.encrypted_text != second.encrypted_text
         assert first.iv != second.iv
 
     @pytest.mark.parametrize("context", ['["acme","s-1",2]', '["other","s-1",1]', ""])
-    def test_it_opens_nowhere_else(self, sealer: Sealer, context: str) -> None:
+    def test_sealed_settings_do_not_decrypt_in_another_context(self, sealer: Sealer, context: str) -> None:
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
         with pytest.raises(SealBrokenError):
             sealer.open(sealed, context=context)
@@ -93,14 +93,14 @@ class TestSealing:
             sealer.open(replace(sealed, encrypted_text=text, hash=digest), context=CONTEXT)
 
     @pytest.mark.parametrize("part", ["iv", "hash"])
-    def test_any_other_altered_part_is_refused(self, sealer: Sealer, part: str) -> None:
+    def test_an_altered_nonce_or_hash_is_refused(self, sealer: Sealer, part: str) -> None:
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
         altered = replace(sealed, **{part: flipped(getattr(sealed, part))})
         with pytest.raises(SealBrokenError):
             sealer.open(altered, context=CONTEXT)
 
     @pytest.mark.parametrize("part", ["iv", "hash", "encrypted_text"])
-    def test_what_is_not_base64_is_refused(self, sealer: Sealer, part: str) -> None:
+    def test_a_part_that_is_not_base64_is_refused(self, sealer: Sealer, part: str) -> None:
         sealed = replace(sealer.seal(SETTINGS, context=CONTEXT), **{part: "é*"})
         with pytest.raises(SealBrokenError, match="base64"):
             sealer.open(sealed, context=CONTEXT)
@@ -112,19 +112,19 @@ class TestSealing:
 
 
 class TestKeys:
-    """Where the key comes from."""
+    """The keys come from KMS or from the configuration."""
 
-    def test_kms_makes_one_for_each_thing_and_it_is_stored_wrapped(self, kms: Any) -> None:
+    def test_kms_makes_a_data_key_for_each_version(self, kms: Any) -> None:
         sealer = on_kms(kms)
         first, second = (sealer.seal(SETTINGS, context=CONTEXT).key for _ in range(2))
         assert first is not None
         assert second is not None
         assert first != second
 
-    def test_a_local_one_is_not_stored(self) -> None:
+    def test_a_local_key_is_not_stored(self) -> None:
         assert a_sealer().seal(SETTINGS, context=CONTEXT).key is None
 
-    def test_a_local_one_of_another_length_is_refused(self) -> None:
+    def test_a_local_key_of_another_length_is_refused(self) -> None:
         with pytest.raises(ValueError, match="32 bytes"):
             LocalDataKey(b"short")
 
@@ -133,7 +133,7 @@ class TestKeys:
         with pytest.raises(SealBrokenError):
             other.open(a_sealer().seal(SETTINGS, context=CONTEXT), context=CONTEXT)
 
-    def test_neither_kind_opens_what_the_other_sealed(self, kms: Any) -> None:
+    def test_neither_kind_of_key_decrypts_settings_of_the_other(self, kms: Any) -> None:
         sealer, local = on_kms(kms), a_sealer()
         with pytest.raises(SealBrokenError, match="local key"):
             sealer.open(local.seal(SETTINGS, context=CONTEXT), context=CONTEXT)
@@ -161,7 +161,7 @@ class TestKeys:
 
 
 class TestSecrets:
-    """Only a hash of a secret is kept, and it is of no use without the pepper."""
+    """Only a hash of a secret is stored, and it is useless without the pepper."""
 
     def test_the_hash_is_hmac_sha256(self) -> None:
         """RFC 4231, test case 2."""

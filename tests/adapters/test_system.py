@@ -1,4 +1,4 @@
-"""The system's clock and entropy."""
+"""The system's clock and randomness."""
 
 import re
 from datetime import UTC
@@ -8,15 +8,15 @@ from shared.domain.ids import event_address, event_sid
 
 
 class TestTheClock:
-    """Aware, in UTC, in whole milliseconds."""
+    """Instants are aware, in UTC, in whole milliseconds."""
 
-    def test_tells_whole_milliseconds_in_utc(self) -> None:
+    def test_the_clock_returns_whole_milliseconds_in_utc(self) -> None:
         now = SystemClock().now()
 
         assert now.tzinfo is UTC
         assert now.microsecond % 1000 == 0
 
-    def test_sleeps_as_long_as_asked_and_not_at_all_for_nothing(self) -> None:
+    def test_the_clock_sleeps_only_for_positive_times(self) -> None:
         clock = SystemClock()
         began = monotonic()
 
@@ -27,7 +27,7 @@ class TestTheClock:
 
 
 class TestIds:
-    """Unique, sortable by time, of a shape that events and calls can be named after."""
+    """Ids are unique, sortable by time, and can be extended by events and calls."""
 
     def test_a_uuid_of_version_7_holds_its_milliseconds(self) -> None:
         assert uuid7(0x017F22E279B0, bytes(10)) == "017f22e2-79b0-7000-8000-000000000000"
@@ -45,5 +45,5 @@ class TestIds:
     def test_shards_are_sixteen(self) -> None:
         assert {SystemIds().shard() for _ in range(2000)} == set(range(16))
 
-    def test_entropy_is_as_long_as_asked(self) -> None:
+    def test_entropy_has_the_requested_length(self) -> None:
         assert len(entropy(12)) == 12

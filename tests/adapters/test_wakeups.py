@@ -1,4 +1,4 @@
-"""Doorbells on AWS: what is asked of the services, and what becomes of their failures."""
+"""Wakeups on AWS: the requests that are sent, and the handling of failures."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,13 +18,13 @@ SID = InstanceSid("i-1")
 
 @dataclass
 class Service:
-    """Keeps what it is asked, and fails as told."""
+    """A client that keeps its requests, and fails with a prepared error."""
 
     error: Exception | None = None
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
 
     def _do(self, request: dict[str, Any]) -> None:
-        self.asked.append(request)
+        self.requests.append(request)
         if self.error is not None:
             raise self.error
 
@@ -37,7 +37,7 @@ class Service:
 
 @dataclass
 class Rig:
-    """The adapter over two services, and what it reported."""
+    """The adapter with two clients, and its reports."""
 
     scheduler: Service = field(default_factory=Service)
     invoker: Service = field(default_factory=Service)
@@ -62,14 +62,14 @@ def refused(code: str) -> ClientError:
 
 
 class TestArming:
-    """One one-time schedule, in UTC, that deletes itself."""
+    """A wakeup is a one-time schedule in UTC that deletes itself."""
 
-    def test_asks_for_the_whole_second_at_or_after_the_instant(self) -> None:
+    def test_a_schedule_is_for_the_whole_second_at_or_after_the_instant(self) -> None:
         rig = Rig()
 
         rig.wakeups().arm("i-1-1-1", NOON + timedelta(hours=1, milliseconds=1), SID)
 
-        (request,) = rig.scheduler.asked
+        (request,) = rig.scheduler.requests
         assert request == {
             "Name": "i-1-1-1",
             "GroupName": "ritornello-test",
@@ -86,14 +86,14 @@ class TestArming:
             },
         }
 
-    def test_is_at_least_a_minute_ahead(self) -> None:
+    def test_a_schedule_is_at_least_a_minute_ahead(self) -> None:
         rig = Rig()
 
         rig.wakeups().arm("i-1-1-1", NOON + timedelta(seconds=6), SID)
 
-        assert rig.scheduler.asked[0]["ScheduleExpression"] == "at(2026-03-01T12:01:00)"
+        assert rig.scheduler.requests[0]["ScheduleExpression"] == "at(2026-03-01T12:01:00)"
 
-    def test_a_name_that_is_armed_already_is_success(self) -> None:
+    def test_scheduling_the_same_name_again_is_a_success(self) -> None:
         rig = Rig(scheduler=Service(error=refused("ConflictException")))
 
         rig.wakeups().arm("i-1-1-1", NOON, SID)
@@ -104,7 +104,7 @@ class TestArming:
         "error",
         [refused("ThrottlingException"), EndpointConnectionError(endpoint_url="https://scheduler.test")],
     )
-    def test_a_failure_is_reported_and_not_raised(self, error: Exception) -> None:
+    def test_a_failure_to_schedule_is_reported_and_not_raised(self, error: Exception) -> None:
         rig = Rig(scheduler=Service(error=error))
 
         rig.wakeups().arm("i-1-1-1", NOON, SID)
@@ -113,31 +113,31 @@ class TestArming:
 
 
 class TestInvokingAnOperation:
-    """One asynchronous invoke of the bulk runner."""
+    """An operation is woken by one asynchronous invocation of the bulk runner."""
 
-    def test_asks_for_an_event_invocation(self) -> None:
+    def test_the_bulk_runner_is_invoked_asynchronously(self) -> None:
         rig = Rig()
 
         rig.wakeups().invoke_operation(OperationSid("release-1"))
 
-        assert rig.invoker.asked == [
+        assert rig.invoker.requests == [
             {"FunctionName": "bulk", "InvocationType": "Event", "Payload": b'{"sid": "release-1"}'}
         ]
 
 
 class TestInvoking:
-    """One asynchronous invoke of the runner."""
+    """An instance is woken by one asynchronous invocation of the step runner."""
 
-    def test_asks_for_an_event_invocation(self) -> None:
+    def test_the_step_runner_is_invoked_asynchronously(self) -> None:
         rig = Rig()
 
         rig.wakeups().invoke(SID)
 
-        assert rig.invoker.asked == [
+        assert rig.invoker.requests == [
             {"FunctionName": "arn:runner", "InvocationType": "Event", "Payload": b'{"sid": "i-1"}'}
         ]
 
-    def test_a_failure_is_reported_and_not_raised(self) -> None:
+    def test_a_failure_to_invoke_is_reported_and_not_raised(self) -> None:
         rig = Rig(invoker=Service(error=refused("TooManyRequestsException")))
 
         rig.wakeups().invoke(SID)

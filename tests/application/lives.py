@@ -41,14 +41,14 @@ ATTRIBUTES: dict[str, str | bool | float] = {"vip": True, "due": "2026-01-10T08:
 
 @dataclass
 class Shop:
-    """A service with prepared answers. ``asked`` holds the instant of each call."""
+    """A service with prepared answers. ``requests`` holds the instant of each call."""
 
     answers: list[CallOutcome]
     clock: ManualClock
-    asked: list[tuple[datetime, ServiceRequest]] = field(default_factory=list)
+    requests: list[tuple[datetime, ServiceRequest]] = field(default_factory=list)
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        self.asked.append((self.clock.now(), request))
+        self.requests.append((self.clock.now(), request))
         return self.answers.pop(0) if self.answers else OK
 
 
@@ -85,8 +85,8 @@ class Life:
             environment=environment,
         )
         self.ports.strategies.add(strategy)
-        asked = StartInstance(strategy_id="shop", attributes=ATTRIBUTES)
-        self.sid = InstanceSid(start_instance(self.ports, strategy, asked).instance.sid)
+        requests = StartInstance(strategy_id="shop", attributes=ATTRIBUTES)
+        self.sid = InstanceSid(start_instance(self.ports, strategy, requests).instance.sid)
         self.until(to)
 
     def until(self, text: str) -> "Life":
@@ -99,14 +99,14 @@ class Life:
         self.ports.clock.at = max(self.ports.clock.at, end)
         return self
 
-    def told(self, command: Cancel | Pause | Resume) -> "Life":
+    def command(self, command: Cancel | Pause | Resume) -> "Life":
         """Execute a command of an operator."""
         control(self.ports, self.sid, command)
         return self
 
     def answered(self, body: Json = None) -> "Life":
         """Answer the last call, which was asynchronous."""
-        correlation = CorrelationId(self.asked[-1].headers["X-Correlation-Id"])
+        correlation = CorrelationId(self.requests[-1].headers["X-Correlation-Id"])
         address = event_address(event_of_correlation(correlation))
         assert address is not None
         answer_event(self.ports, *address, SentAnswer(correlation_id=correlation, key="a", by=ANN, body=body))
@@ -119,20 +119,20 @@ class Life:
         return found
 
     @property
-    def asked(self) -> list[ServiceRequest]:
-        return [request for _, request in self.shop.asked]
+    def requests(self) -> list[ServiceRequest]:
+        return [request for _, request in self.shop.requests]
 
     @property
     def calls(self) -> list[str]:
         """Return each call with its time, as ``01-31 12:00 /charges``."""
         return [
             f"{format_instant(at)[5:16].replace('T', ' ')} {path_of(request)}"
-            for at, request in self.shop.asked
+            for at, request in self.shop.requests
         ]
 
     @property
     def paths(self) -> list[str]:
-        return [path_of(request) for request in self.asked]
+        return [path_of(request) for request in self.requests]
 
     @property
     def plan(self) -> list[str]:

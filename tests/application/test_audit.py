@@ -1,4 +1,4 @@
-"""Pages of the audit trail. Source: docs/design.md section 8."""
+"""Pages of the audit trail. Source: design section 8."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 LONG_AGO = NOON - timedelta(days=300)
 
 
-def a_history(*ages_in_hours: float, target: str = "i-1") -> MemoryPorts:
+def an_audit(*ages_in_hours: float, target: str = "i-1") -> MemoryPorts:
     """Return a world with audit entries at these hours before noon."""
     ports = a_world()
     for hours in ages_in_hours:
@@ -48,37 +48,37 @@ class TestPages:
     """Entries are returned latest first and once, over days with and without entries."""
 
     def test_pages_span_several_days(self) -> None:
-        ports = a_history(1, 2, 30, 31, 32, 100)
+        ports = an_audit(1, 2, 30, 31, 32, 100)
 
         assert pages(ports, 2, since=NOON - timedelta(days=5)) == [[1, 2], [30, 31], [32, 100]]
 
     def test_entries_before_the_window_are_left_out(self) -> None:
-        assert pages(a_history(1, 49), 9, since=NOON - timedelta(days=2)) == [[1]]
+        assert pages(an_audit(1, 49), 9, since=NOON - timedelta(days=2)) == [[1]]
 
-    def test_an_empty_trail_is_one_empty_page(self) -> None:
-        assert pages(a_history(), 9, since=NOON - timedelta(days=5)) == [[]]
+    def test_an_empty_audit_is_one_empty_page(self) -> None:
+        assert pages(an_audit(), 9, since=NOON - timedelta(days=5)) == [[]]
 
     def test_a_long_quiet_takes_several_pages(self) -> None:
-        found = pages(a_history(1, 24.0 * 290), 9)
+        found = pages(an_audit(1, 24.0 * 290), 9)
 
         assert [page for page in found if page] == [[1], [24.0 * 290]]
         assert len(found) == -(-301 // MAX_READS)
 
     def test_a_target_selects_its_entries(self) -> None:
-        ports = a_history(*range(1, 12), target="other")
+        ports = an_audit(*range(1, 12), target="other")
         ports.instances.audit += [entry(3.5), entry(9.5), entry(20)]
 
         assert pages(ports, 2, since=NOON - timedelta(days=2), target="i-1") == [[3.5, 9.5], [20]]
 
     def test_an_event_is_found_by_its_own_sid(self) -> None:
-        ports = a_history(1, 2)
+        ports = an_audit(1, 2)
         about = replace(entry(3), event=event_sid(full.SID, 7))
         ports.instances.audit.append(about)
 
         assert pages(ports, 9, since=NOON - timedelta(days=1), target=f"{full.SID}-7") == [[3]]
 
     def test_a_busy_day_is_read_in_parts(self) -> None:
-        ports = a_history(*(number / 100 for number in range(1, 300)), target="other")
+        ports = an_audit(*(number / 100 for number in range(1, 300)), target="other")
         ports.instances.audit.append(entry(5))
 
         found = pages(ports, 1, since=NOON - timedelta(hours=12), target="i-1")

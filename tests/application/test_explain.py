@@ -56,8 +56,8 @@ class Story:
         self.ports = MemoryPorts(caller=Shop(), clock=ManualClock(START), instances=self.store)
         of = strategy(calendar(DAILY), parts=FAR_GREETING)
         self.ports.strategies.add(of)
-        asked = StartInstance(strategy_id="shop", attributes={}, start_date=START)
-        self.sid = start_instance(self.ports, of, asked).instance.sid
+        requests = StartInstance(strategy_id="shop", attributes={}, start_date=START)
+        self.sid = start_instance(self.ports, of, requests).instance.sid
         for day in range(days):
             self.on(START + day * DAY)
 
@@ -139,7 +139,7 @@ class TestWhatIsReadOnlyWhereNeeded:
                 control(story.ports, story.sid, command)
         return story
 
-    def test_the_audit_trail_explains_a_forgotten_pause(self) -> None:
+    def test_the_audit_explains_a_forgotten_pause(self) -> None:
         found = self.forgetful().why(START + timedelta(hours=2, minutes=15))
         assert (found.finding.reason.value, found.finding.by) == ("PAUSED", "ann")
 

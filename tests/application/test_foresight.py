@@ -114,9 +114,9 @@ def lived(
     """Return the forecast at creation, the dates that ran, and the instance after that."""
     ports = MemoryPorts(caller=Obliging(), clock=ManualClock(start))
     ports.strategies.add(strategy)
-    asked = StartInstance(strategy_id=strategy.name, attributes=attributes, **{"start_date": start, **more})
-    instance = start_instance(ports, strategy, asked).instance
-    told = foreseen(forecast(strategy, instance, cycles=CYCLES, now=start))
+    request = StartInstance(strategy_id=strategy.name, attributes=attributes, **{"start_date": start, **more})
+    instance = start_instance(ports, strategy, request).instance
+    forecasted = foreseen(forecast(strategy, instance, cycles=CYCLES, now=start))
     while len(_mains(ports)) < CYCLES and instance.status is InstanceStatus.ACTIVE:
         event = next_event(instance)
         if event is None:
@@ -129,8 +129,10 @@ def lived(
         for record in ports.instances.records.values()
         if record.event.kind in (EventKind.MAIN, EventKind.LEADING_UP) and record.why is None
     ]
-    last = max((cycle for cycle, _, _ in told), default=0)  # what leads up to the next may be due at once
-    return told, sorted(one for one in ran if one[0] <= last), instance
+    last = max(
+        (cycle for cycle, _, _ in forecasted), default=0
+    )  # what leads up to the next may be due at once
+    return forecasted, sorted(one for one in ran if one[0] <= last), instance
 
 
 def _mains(ports: MemoryPorts) -> list[int]:
@@ -214,8 +216,8 @@ def _delta(rng: random.Random) -> dict[str, Any]:
 def assert_agree(strategy: Strategy, start: datetime, attributes: dict[str, Json]) -> Dates:
     """Assert that simulation, forecast and run of an instance agree. Return the dates."""
     simulated = simulate(strategy, start_date=start, cycles=CYCLES, attributes=attributes)
-    told, ran, instance = lived(strategy, start, attributes)
-    assert foreseen(simulated.cycles) == told == ran
+    forecasted, ran, instance = lived(strategy, start, attributes)
+    assert foreseen(simulated.cycles) == forecasted == ran
     ended = instance.status is not InstanceStatus.ACTIVE
     assert ended == (simulated.ended is not None)
     return ran
@@ -267,9 +269,9 @@ class TestOwnSchedules:
             now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 365 * 86400))
             more = a_schedule(rng, zone, now)
 
-            told, ran, instance = lived(strategy, now, {}, **more)
+            forecasted, ran, instance = lived(strategy, now, {}, **more)
 
-            assert told == ran, more
+            assert forecasted == ran, more
             assert_keeps_to(more, ran, now, instance)
 
 
@@ -290,10 +292,10 @@ def a_schedule(rng: random.Random, zone: str, now: datetime) -> dict[str, Any]:
     return {"schedule": schedule, "start_date": opens if opens > now else None, "end_date": ends}
 
 
-def assert_keeps_to(asked: dict[str, Any], ran: Dates, now: datetime, instance: Instance) -> None:
+def assert_keeps_to(request: dict[str, Any], ran: Dates, now: datetime, instance: Instance) -> None:
     """Assert that all dates are in the window and match the expression."""
-    schedule: OwnSchedule = asked["schedule"]
-    begins, ends = asked["start_date"] or now, asked["end_date"]
+    schedule: OwnSchedule = request["schedule"]
+    begins, ends = request["start_date"] or now, request["end_date"]
     mains = [parse_instant(date) for _, task, date in ran if task not in ("remind", "warn")]
     if schedule.at_once or schedule.cron is None:
         assert mains.pop(0) == begins

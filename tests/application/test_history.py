@@ -29,15 +29,15 @@ def after_days(days: int) -> tuple[MemoryPorts, Instance]:
     ports = MemoryPorts(caller=Shop(), clock=ManualClock(START))
     of = strategy(calendar(DAILY))
     ports.strategies.add(of)
-    asked = StartInstance(strategy_id="shop", attributes={}, start_date=START)
-    sid = start_instance(ports, of, asked).instance.sid
+    requests = StartInstance(strategy_id="shop", attributes={}, start_date=START)
+    sid = start_instance(ports, of, requests).instance.sid
     for day in range(days):
         ports.clock.at = START + timedelta(days=day)
         run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
     return ports, ports.instances.instances[sid]
 
 
-def told(page: HistoryPage) -> list[tuple[int, str, int]]:
+def summary(page: HistoryPage) -> list[tuple[int, str, int]]:
     return [(one.event.seq, one.event.status.value, len(one.steps)) for one in page.events]
 
 
@@ -47,7 +47,7 @@ class TestPages:
     def test_a_short_history_fits_on_one_page(self) -> None:
         ports, instance = after_days(3)
         page = history_page(ports, instance, before=None, limit=25)
-        assert told(page) == [
+        assert summary(page) == [
             (4, "PENDING", 0),
             (3, "PROCESSED", 1),
             (2, "PROCESSED", 1),

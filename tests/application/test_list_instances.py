@@ -62,7 +62,7 @@ class TestPagesOfAStatus:
             ([ACTIVE, ACTIVE, ACTIVE, ACTIVE, PAUSED], [["i-4"]]),
         ],
     )
-    def test_matching_instances_are_listed_in_order(
+    def test_matching_instances_are_returned_in_order(
         self, statuses: list[InstanceStatus], pages: list[list[str]]
     ) -> None:
         assert found(statuses, limit=2) == pages

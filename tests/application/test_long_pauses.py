@@ -38,8 +38,8 @@ def after_a_hundred_days(on_late: OnResume) -> tuple[MemoryPorts, InstanceSid, A
     ports = MemoryPorts(caller=Shop(), clock=ManualClock(START))
     strategy = example("water-filter-refill")
     ports.strategies.add(strategy)
-    asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c"}, start_date=START)
-    sid = start_instance(ports, strategy, asked).instance.sid
+    requests = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c"}, start_date=START)
+    sid = start_instance(ports, strategy, requests).instance.sid
     run(ports, sid)
     ports.clock.at = PAUSED
     control(ports, sid, Pause(by=ANN))
@@ -54,7 +54,7 @@ def run(ports: MemoryPorts, sid: InstanceSid) -> None:
     run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
 
 
-def listed(ports: MemoryPorts, verdict: Applied) -> list[tuple[int, str]]:
+def events_of(ports: MemoryPorts, verdict: Applied) -> list[tuple[int, str]]:
     (strategy,) = ports.strategies.strategies.values()
     late = overdue(strategy, verdict.instance, now=ports.clock.now())
     return [(event.created_cycle, format_instant(event.date)[:16]) for event in late]
@@ -82,7 +82,7 @@ class TestTheFourWays:
             (OnResume.SHIFT, [], None, (2, "2026-06-08T10:00")),
         ],
     )
-    def test_the_listed_events_are_those_that_run(
+    def test_the_events_of_the_answer_are_those_that_run(
         self,
         on_late: OnResume,
         runs: list[tuple[int, str]],
@@ -90,11 +90,11 @@ class TestTheFourWays:
         goes_on: tuple[int, str],
     ) -> None:
         ports, sid, verdict = after_a_hundred_days(on_late)
-        told = listed(ports, verdict)
+        expected = events_of(ports, verdict)
 
         run(ports, sid)
 
-        assert told == ran_then(ports) == runs
+        assert expected == ran_then(ports) == runs
         told_skipped = (
             None if verdict.skipped is None else (verdict.skipped.first_cycle, verdict.skipped.last_cycle)
         )

@@ -33,7 +33,7 @@ def ended(ports: MemoryPorts, seq: int, at: datetime, *, began: bool = True, mai
     ports.instances.put_record(an_instance(), record)
 
 
-def told(ports: MemoryPorts, *, most: int = 100, **window: datetime | None) -> list[int]:
+def seqs(ports: MemoryPorts, *, most: int = 100, **window: datetime | None) -> list[int]:
     past = replace(Past(account=ACCOUNT, since=None, until=NOON), **window)  # type: ignore[arg-type]
     return [record.event.seq for record in past_runs(ports, past, most=most)]
 
@@ -45,33 +45,33 @@ class TestPastRuns:
         for seq, days in ((1, 800), (2, 730), (3, 60), (4, 20), (5, 1)):
             ended(ports, seq, NOON - timedelta(days=days))
 
-        assert told(ports) == [5, 4, 3, 2]
+        assert seqs(ports) == [5, 4, 3, 2]
 
     def test_only_runs_of_the_window_are_returned(self, ports: MemoryPorts) -> None:
         for seq, days in ((1, 60), (2, 50), (3, 1)):
             ended(ports, seq, NOON - timedelta(days=days))
 
-        assert told(ports, since=NOON - timedelta(days=50)) == [3, 2]
-        assert told(ports, until=NOON - timedelta(days=1)) == [2, 1]
+        assert seqs(ports, since=NOON - timedelta(days=50)) == [3, 2]
+        assert seqs(ports, until=NOON - timedelta(days=1)) == [2, 1]
 
     def test_events_that_never_began_or_are_not_main_are_no_runs(self, ports: MemoryPorts) -> None:
         ended(ports, 1, NOON - timedelta(days=1), began=False)
         ended(ports, 2, NOON - timedelta(days=1), main=False)
 
-        assert told(ports) == []
+        assert seqs(ports) == []
 
     def test_the_number_of_scanned_records_is_limited(self, ports: MemoryPorts) -> None:
         for seq in range(1, 6):
             ended(ports, seq, NOON - timedelta(days=40 - seq), main=seq != 4)
 
-        assert told(ports, most=2) == [5]
-        assert told(ports, most=3) == [5, 3]
+        assert seqs(ports, most=2) == [5]
+        assert seqs(ports, most=3) == [5, 3]
 
 
 class TestRunsOfOneInstance:
     """Runs of one instance are returned latest first, in pages."""
 
-    def told(self, ports: MemoryPorts, *, most: int = 999, next_seq: int = 999) -> list[int]:
+    def seqs(self, ports: MemoryPorts, *, most: int = 999, next_seq: int = 999) -> list[int]:
         instance = an_instance(an_event(7), next_seq=next_seq)
         return [record.event.seq for record in runs_of(ports, instance, most=most)]
 
@@ -80,18 +80,18 @@ class TestRunsOfOneInstance:
         for seq in range(11, 11 + count):
             ended(ports, seq, NOON)
 
-        assert self.told(ports) == list(range(10 + count, 10, -1))
+        assert self.seqs(ports) == list(range(10 + count, 10, -1))
 
     def test_the_number_of_scanned_records_is_limited(self, ports: MemoryPorts) -> None:
         for seq in range(11, 311):
             ended(ports, seq, NOON, main=seq != 309)
 
-        assert self.told(ports, most=3) == [310, 308]
-        assert len(self.told(ports, most=PAGE + 50)) == PAGE + 49
+        assert self.seqs(ports, most=3) == [310, 308]
+        assert len(self.seqs(ports, most=PAGE + 50)) == PAGE + 49
 
     def test_events_that_never_began_or_are_open_are_no_runs(self, ports: MemoryPorts) -> None:
         ended(ports, 6, NOON, began=False)
         ended(ports, 7, NOON)
         ended(ports, 8, NOON)
 
-        assert self.told(ports) == [8]
+        assert self.seqs(ports) == [8]

@@ -36,12 +36,12 @@ ATTRIBUTES = {
 class Services:
     """A gateway, a register of policies and a mailer. ``answers`` are prepared by path."""
 
-    asked: list[ServiceRequest] = field(default_factory=list)
+    requests: list[ServiceRequest] = field(default_factory=list)
     answers: dict[str, list[CallOutcome]] = field(default_factory=dict)
     during: Callable[[ServiceRequest], object] = lambda _: None
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        self.asked.append(request)
+        self.requests.append(request)
         self.during(request)
         path = request.url.rpartition(":")[2][4:]
         if self.answers.get(path):
@@ -51,7 +51,7 @@ class Services:
         return Answered(status=200, body={"state": "IN_FORCE"})
 
     def to(self, part: str) -> list[ServiceRequest]:
-        return [request for request in self.asked if part in request.url]
+        return [request for request in self.requests if part in request.url]
 
     def kinds(self) -> list[str]:
         """Return the kinds of the messages that were sent."""
@@ -66,8 +66,8 @@ class Cover:
         self.ports = MemoryPorts(caller=self.services, clock=ManualClock(JOINED))
         strategy = example("pet-cover", requestDelayTime=0)
         self.ports.strategies.add(strategy)
-        asked = StartInstance(strategy_id="pet-cover", attributes={**ATTRIBUTES, **attributes})
-        self.sid = InstanceSid(start_instance(self.ports, strategy, asked).instance.sid)
+        requests = StartInstance(strategy_id="pet-cover", attributes={**ATTRIBUTES, **attributes})
+        self.sid = InstanceSid(start_instance(self.ports, strategy, requests).instance.sid)
 
     @property
     def instance(self) -> Instance:
@@ -261,7 +261,7 @@ class TestThePayment:
         (record,) = cover.records("collect-premium")
         assert (record.event.status, record.event.attempt) == (EventStatus.PROCESSED, 2)
 
-    def test_after_four_retries_the_policy_is_on_hold(self) -> None:
+    def test_after_four_retries_the_policy_is_paused(self) -> None:
         cover = self.charged()
         dates = []
         for _ in range(4):

@@ -89,7 +89,7 @@ def the_strategy(ports: MemoryPorts) -> Strategy:
     return ports.strategies.load(head.sid, 1)
 
 
-def asked(repeatable: Repeatable | None = KEY) -> StartInstance:
+def request(repeatable: Repeatable | None = KEY) -> StartInstance:
     return StartInstance(strategy_id="water", attributes={"customerId": "c"}, repeatable=repeatable)
 
 
@@ -120,7 +120,7 @@ class TestStartingTwice:
         ports = a_world()
         strategy = the_strategy(ports)
 
-        first, again = (start_instance(ports, strategy, asked()) for _ in range(2))
+        first, again = (start_instance(ports, strategy, request()) for _ in range(2))
 
         assert isinstance(first, Applied)
         assert again == AlreadyThere(instance=first.instance)
@@ -129,10 +129,10 @@ class TestStartingTwice:
     def test_a_repeated_start_schedules_the_wakeup_again(self) -> None:
         ports = a_world()
         strategy = the_strategy(ports)
-        start_instance(ports, strategy, asked())
+        start_instance(ports, strategy, request())
         ports.wakeups.invoked.clear()
 
-        again = start_instance(ports, strategy, asked())
+        again = start_instance(ports, strategy, request())
 
         assert ports.wakeups.invoked == [again.instance.sid]
 
@@ -141,7 +141,7 @@ class TestStartingTwice:
         strategy = the_strategy(ports)
         ports.instances = Beaten()
 
-        found = start_instance(ports, strategy, asked())
+        found = start_instance(ports, strategy, request())
 
         assert isinstance(found, AlreadyThere)
         assert found.instance.description == "the other one"
@@ -149,10 +149,10 @@ class TestStartingTwice:
     def test_another_body_is_refused(self) -> None:
         ports = a_world()
         strategy = the_strategy(ports)
-        start_instance(ports, strategy, asked())
+        start_instance(ports, strategy, request())
 
         with pytest.raises(KeyReusedError):
-            start_instance(ports, strategy, asked(OTHER_BODY))
+            start_instance(ports, strategy, request(OTHER_BODY))
 
     def test_a_sid_taken_by_chance_is_an_error(self) -> None:
         ports = a_world()
@@ -160,7 +160,7 @@ class TestStartingTwice:
         ports.instances = Beaten()
 
         with pytest.raises(StaleRevError):
-            start_instance(ports, strategy, asked(None))
+            start_instance(ports, strategy, request(None))
 
     def test_an_instance_that_vanished_is_an_error(self) -> None:
         ports = a_world()
@@ -168,7 +168,7 @@ class TestStartingTwice:
         ports.instances = Vanishing()
 
         with pytest.raises(StaleRevError):
-            start_instance(ports, strategy, asked())
+            start_instance(ports, strategy, request())
 
 
 class Vanishing(MemoryInstances):

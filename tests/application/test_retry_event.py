@@ -45,8 +45,8 @@ def failed(*answers: CallOutcome) -> tuple[MemoryPorts, InstanceSid]:
     ports = MemoryPorts(caller=Shop(*answers), clock=ManualClock(START))
     of = strategy(steps=STEPS)
     ports.strategies.add(of)
-    asked = StartInstance(strategy_id="shop", attributes={}, start_date=START)
-    sid = start_instance(ports, of, asked).instance.sid
+    requests = StartInstance(strategy_id="shop", attributes={}, start_date=START)
+    sid = start_instance(ports, of, requests).instance.sid
     run(ports, sid)
     assert ports.instances.records[sid, 1].event.status is EventStatus.FAILED
     return ports, sid

@@ -31,8 +31,8 @@ class TestServices:
     @pytest.mark.setting("BaseUrl.url")
     def test_the_base_url_is_the_beginning_of_every_address(self) -> None:
         before, after = both("/services/0/baseUrls/0/url", "https://other.example.test/v2")
-        assert before.asked[0].url == "https://billing.example.test/charges"
-        assert after.asked[0].url == "https://other.example.test/v2/charges"
+        assert before.requests[0].url == "https://billing.example.test/charges"
+        assert after.requests[0].url == "https://other.example.test/v2/charges"
 
     @pytest.mark.setting("BaseUrl.environment")
     def test_the_base_url_of_the_environment_is_used(self) -> None:
@@ -47,14 +47,14 @@ class TestServices:
             "dev",
             of=changed("/services/0/baseUrls/0/environment", "qa", of=of),
         )
-        assert Life(of).asked[0].url == "https://one.example.test/charges"
-        assert Life(swapped).asked[0].url == "https://two.example.test/charges"
+        assert Life(of).requests[0].url == "https://one.example.test/charges"
+        assert Life(swapped).requests[0].url == "https://two.example.test/charges"
 
     @pytest.mark.setting("Authorization.environment")
     def test_the_authorization_of_the_environment_is_used(self) -> None:
         before, after = both("/services/0/authorization/0/environment", "prod", of=authorized())
-        assert before.asked[0].credential is not None
-        assert after.asked[0].credential is None
+        assert before.requests[0].credential is not None
+        assert after.requests[0].credential is None
 
     @pytest.mark.setting(
         "Authorization.url",
@@ -77,24 +77,26 @@ class TestServices:
         self, name: str, value: Any, member: str
     ) -> None:
         before, after = both(f"/services/0/authorization/0/{name}", value, of=authorized())
-        first, second = before.asked[0].credential, after.asked[0].credential
+        first, second = before.requests[0].credential, after.requests[0].credential
         assert first is not None
         assert second is not None
-        told = {
+        parts = {
             "url": ("https://login.example.test/t", "https://sso.example.test/t"),
             "method": ("post", "put"),
             "headers": ({}, {"X-Env": "dev"}),
             "params": ({}, {"scope": "all"}),
             "data": (None, {"grant": "dev"}),
         }
-        assert (getattr(first.request, member), getattr(second.request, member)) == told[name]
+        assert (getattr(first.request, member), getattr(second.request, member)) == parts[name]
 
     @pytest.mark.setting("Authorization.attributes")
     def test_authorization_attributes_fill_placeholders(self) -> None:
         before, after = both(
             "/services/0/authorization/0/attributes/tenant", "{{attributes.member}}", of=authorized()
         )
-        urls = [life.asked[0].credential.request.url for life in (before, after) if life.asked[0].credential]
+        urls = [
+            life.requests[0].credential.request.url for life in (before, after) if life.requests[0].credential
+        ]
         assert urls == ["https://login.example.test/t", "https://login.example.test/m-1"]
 
     @pytest.mark.setting("Authorization.noCache", "Service.credentialPath", "Service.credentialType")
@@ -110,7 +112,7 @@ class TestServices:
         self, pointer: str, value: Any, was: Any, became: Any
     ) -> None:
         lives = both(pointer, value, of=authorized())
-        credentials = [life.asked[0].credential for life in lives]
+        credentials = [life.requests[0].credential for life in lives]
         assert [(c.path, c.scheme, c.request.no_cache) for c in credentials if c] == [was, became]
 
 
@@ -125,7 +127,7 @@ class TestMethods:
     @pytest.mark.setting("Method.method")
     def test_method_is_the_verb_of_the_call(self) -> None:
         before, after = both("/services/0/methods/0/method", "put")
-        assert (before.asked[0].method, after.asked[0].method) == ("post", "put")
+        assert (before.requests[0].method, after.requests[0].method) == ("post", "put")
 
     @pytest.mark.setting("Method.async")
     def test_async_pauses_the_event_until_its_answer(self) -> None:
@@ -155,7 +157,7 @@ class TestMethods:
     @pytest.mark.setting("Method.timeoutSeconds")
     def test_timeout_seconds_limit_the_call(self) -> None:
         before, after = both("/services/0/methods/0/timeoutSeconds", 7)
-        assert (before.asked[0].timeout_seconds, after.asked[0].timeout_seconds) == (30, 7)
+        assert (before.requests[0].timeout_seconds, after.requests[0].timeout_seconds) == (30, 7)
 
     @pytest.mark.setting("Method.inDoubt")
     def test_in_doubt_decides_about_a_call_without_an_answer(self) -> None:
@@ -359,8 +361,8 @@ class TestActions:
     @pytest.mark.setting("Action.service")
     def test_service_selects_the_service(self) -> None:
         before, after = both("/actions/0/service", "mailer")
-        assert before.asked[0].url == "https://billing.example.test/charges"
-        assert after.asked[0].url == "https://mail.example.test/mails"
+        assert before.requests[0].url == "https://billing.example.test/charges"
+        assert after.requests[0].url == "https://mail.example.test/mails"
 
     @pytest.mark.setting("Action.method")
     def test_method_selects_the_method_of_the_service(self) -> None:
@@ -370,18 +372,18 @@ class TestActions:
     @pytest.mark.setting("Action.headers")
     def test_headers_are_sent_with_the_call(self) -> None:
         before, after = both("/actions/0/headers", {"X-Cycle": "{{cycle}}"})
-        assert "X-Cycle" not in before.asked[0].headers
-        assert after.asked[0].headers["X-Cycle"] == "1"
+        assert "X-Cycle" not in before.requests[0].headers
+        assert after.requests[0].headers["X-Cycle"] == "1"
 
     @pytest.mark.setting("Action.params")
     def test_params_are_sent_with_the_call(self) -> None:
         before, after = both("/actions/0/params", {"cycle": "{{cycle}}"})
-        assert (before.asked[0].params, after.asked[0].params) == ({}, {"cycle": "1"})
+        assert (before.requests[0].params, after.requests[0].params) == ({}, {"cycle": "1"})
 
     @pytest.mark.setting("Action.data")
     def test_data_is_the_body_of_the_call(self) -> None:
         before, after = both("/actions/0/data", {"member": "{{attributes.member}}"})
-        assert (before.asked[0].body, after.asked[0].body) == (None, {"member": "m-1"})
+        assert (before.requests[0].body, after.requests[0].body) == (None, {"member": "m-1"})
 
     @pytest.mark.setting("Action.attributes")
     def test_attributes_fill_placeholders_of_the_address(self) -> None:

@@ -31,11 +31,11 @@ class TestConfig:
     @pytest.mark.setting("Config.requestDelayTime")
     def test_request_delay_time_precedes_each_call(self) -> None:
         before, after = both("/config/requestDelayTime", 5000)
-        assert before.shop.asked[0][0] == START
-        assert after.shop.asked[0][0] == START + timedelta(seconds=5)
+        assert before.shop.requests[0][0] == START
+        assert after.shop.requests[0][0] == START + timedelta(seconds=5)
 
     @pytest.mark.setting("Config.manualTrigger")
-    def test_manual_trigger_puts_main_events_on_hold(self) -> None:
+    def test_manual_trigger_makes_main_events_onhold(self) -> None:
         before, after = both("/config/manualTrigger", ON)
         assert before.calls == ["01-01 12:00 /charges"]
         assert (after.calls, after.plan) == ([], ["bill ONHOLD 01-01 12:00"])
@@ -62,9 +62,9 @@ class TestConfig:
     def test_on_resume_decides_which_missed_dates_run(self) -> None:
         lives = both("/config/onResume", "all")
         for life in lives:
-            life.told(Pause(by=ANN))
+            life.command(Pause(by=ANN))
             life.ports.clock.at += timedelta(days=70)
-            life.told(Resume(by=ANN)).until("2026-03-12T12:00")
+            life.command(Resume(by=ANN)).until("2026-03-12T12:00")
         before, after = lives
         assert before.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges"]
         assert after.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges", "03-12 12:00 /charges"]
@@ -165,7 +165,7 @@ class TestOnCreateTasks:
         assert "01-02 12:00 /refunds" in after.calls
 
     @pytest.mark.setting("LifecycleTask.manualTrigger")
-    def test_manual_trigger_puts_an_on_create_event_on_hold(self) -> None:
+    def test_manual_trigger_makes_an_on_create_event_onhold(self) -> None:
         before, after = both("/onCreateTasks/0/manualTrigger", ON, of=self.welcomed())
         assert "/refunds" in before.paths
         assert "/refunds" not in after.paths
@@ -186,7 +186,7 @@ class TestOnCancelTasks:
         missed = settings_with("/onCancelTasks", [{"task": "refund"}])
         lives = both(f"/onCancelTasks/0/{pointer}", value, of=missed)
         for life in lives:
-            life.told(Cancel(by=ANN)).until("2026-01-03T00:00")
+            life.command(Cancel(by=ANN)).until("2026-01-03T00:00")
         return lives
 
     @pytest.mark.setting("LifecycleTask.task")
@@ -202,7 +202,7 @@ class TestOnCancelTasks:
         assert after.calls[1:] == ["01-02 12:00 /refunds"]
 
     @pytest.mark.setting("LifecycleTask.manualTrigger")
-    def test_manual_trigger_puts_an_on_cancel_event_on_hold(self) -> None:
+    def test_manual_trigger_makes_an_on_cancel_event_onhold(self) -> None:
         before, after = self.canceled("manualTrigger", ON)
         assert (before.paths, after.paths) == (["/charges", "/refunds"], ["/charges"])
         assert after.plan == ["refund ONHOLD 01-01 12:00"]

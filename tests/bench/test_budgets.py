@@ -1,6 +1,6 @@
-"""What things cost, counted exactly: the table of docs/performance.md is what is measured here.
+"""Exact costs: the table of docs/performance.md is measured here.
 
-DynamoDB is moto with our own meter beside it; Scheduler and Lambda are counted where they are asked.
+DynamoDB is moto with our own meter; calls of Scheduler and Lambda are counted by the test doubles.
 """
 
 import base64
@@ -71,7 +71,7 @@ ANN = Actor(name="key-1")
 
 @dataclass
 class Counted:
-    """A service that is asked, and counts. Stands for Scheduler, Lambda and the services of strategies."""
+    """A client that counts its calls, for Scheduler, Lambda and the services of strategies."""
 
     times: int = 0
 
@@ -118,7 +118,7 @@ class Rig:
         )
 
     def saved(self, steps: int) -> StrategySid:
-        """A strategy whose task has so many steps."""
+        """Save a strategy whose task has that number of steps."""
         keys = [f"step-{number}" for number in range(1, steps + 1)]
         settings = {
             "schedule": {
@@ -160,20 +160,20 @@ class Rig:
         return sid
 
     def started(self, steps: int, at: datetime) -> InstanceSid:
-        """An instance of it."""
+        """Start an instance of the strategy."""
         strategy = self.strategies.load(self.saved(steps), 1)
         asked = StartInstance(strategy_id=strategy.name, attributes={"customer": "c-1"}, start_date=at)
         return start_instance(self, strategy, asked).instance.sid
 
     def reads(self, does: Callable[[], object]) -> tuple[float, int, int]:
-        """Read units, write units and trips to DynamoDB of something done once."""
+        """Return read units, write units and trips to DynamoDB of an action."""
         with self.meter.counting() as usage:
             does()
         return usage.read_units, usage.write_units, sum(usage.trips.values())
 
     @contextmanager
     def measuring(self) -> Iterator[Callable[[], tuple[int, int, int]]]:
-        """Write units, round trips to AWS and Scheduler calls while the block runs."""
+        """Return write units, round trips to AWS and Scheduler calls during the block."""
         schedules, invokes = self.scheduler.times, self.invoker.times
         with self.meter.counting() as usage:
             yield lambda: (
@@ -185,12 +185,12 @@ class Rig:
 
 @dataclass
 class Requests:
-    """Requests of an administrator to the core API, whose ports are the rig's."""
+    """A client with an administrator's key for the core API, on the ports of the rig."""
 
     rig: Rig
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
-        """The decoded answer, which must be a success."""
+        """Return the decoded answer, which must be a success."""
         headers = {
             "authorization": "Bearer admin.secret",
             "strategy-secret": base64.b64encode(WATER["secret"].encode()).decode(),
@@ -204,7 +204,7 @@ class Requests:
         return json.loads(answer["body"])
 
     def measure(self, method: str, path: str, body: Any = None) -> tuple[float, int, int]:
-        """Read units, write units and trips to DynamoDB of one request."""
+        """Return read units, write units and trips to DynamoDB of one request."""
         return self.rig.reads(lambda: self(method, path, body))
 
 
@@ -243,7 +243,7 @@ def rig(moto: DynamoDb) -> Rig:
 
 
 class TestTheTable:
-    """Each row of docs/performance.md is what is counted, and within the budget."""
+    """Each row of docs/performance.md is measured, and within its budget."""
 
     def test_creating_an_instance(self, rig: Rig) -> None:
         strategy = rig.strategies.load(rig.saved(3), 1)
@@ -345,14 +345,14 @@ class TestTheTable:
 
         assert measured == READS
 
-    def test_no_row_is_left_unmeasured(self) -> None:
+    def test_every_row_of_the_table_is_measured(self) -> None:
         assert len(TABLE) == 7
 
 
 class TestRequests:
-    """A command reads key, instance and strategy head once each; the use case does not read the instance again."""
+    """A command reads key, instance and strategy head once. The use case does not read the instance again."""
 
-    def test_each_row(self, requests: Requests) -> None:
+    def test_each_request_costs_as_documented(self, requests: Requests) -> None:
         requests("POST", "/execution-strategy", WATER)
         body = {
             "strategyId": WATER["name"],

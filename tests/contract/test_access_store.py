@@ -1,4 +1,4 @@
-"""What an ``AccessStore`` promises, on every engine."""
+"""The contract of an ``AccessStore``, on every engine."""
 
 from dataclasses import replace
 
@@ -14,10 +14,10 @@ from tests.engines import Stores
 class TestKeys:
     """A key is found by its id alone."""
 
-    def test_one_that_was_never_stored_is_none(self, stores: Stores) -> None:
+    def test_an_unknown_key_is_none(self, stores: Stores) -> None:
         assert stores.access.key("k0") is None
 
-    def test_every_field_survives(self, stores: Stores) -> None:
+    def test_every_field_of_a_key_survives(self, stores: Stores) -> None:
         stores.access.put_key(full.KEY)
         assert stores.access.key("k1") == full.KEY
 
@@ -26,29 +26,29 @@ class TestKeys:
         stores.access.put_key(replace(full.KEY, role=role, description=""))
         assert stores.access.key("k1") == replace(full.KEY, role=role, description="")
 
-    def test_one_of_the_same_id_is_replaced(self, stores: Stores) -> None:
+    def test_a_key_of_the_same_id_is_replaced(self, stores: Stores) -> None:
         stores.access.put_key(full.KEY)
         stores.access.put_key(replace(full.KEY, role=Role.VIEWER))
         assert stores.access.key("k1") == replace(full.KEY, role=Role.VIEWER)
 
 
 class TestRemovingAKey:
-    """It opens nothing from now on."""
+    """A removed key is refused from now on."""
 
-    def test_it_is_gone_for_good(self, stores: Stores) -> None:
+    def test_a_removed_key_is_gone_with_its_list_entry(self, stores: Stores) -> None:
         stores.access.put_key(full.KEY)
         stores.access.remove_key(full.KEY, audit=full.AUDIT)
         assert stores.access.key("k1") is None
         assert stores.access.keys(full.ACCOUNT, before=None, limit=9) == []
         assert stores.audits() == [full.AUDIT]
 
-    def test_removing_it_again_changes_nothing(self, stores: Stores) -> None:
+    def test_removing_a_key_again_changes_nothing(self, stores: Stores) -> None:
         stores.access.put_key(replace(full.KEY, key_id="k2"))
         for _ in range(2):
             stores.access.remove_key(full.KEY, audit=replace(full.AUDIT, event=None))
         assert stores.access.key("k2") is not None
 
-    def test_who_made_one_is_stored_with_it(self, stores: Stores) -> None:
+    def test_the_audit_entry_is_stored_with_the_key(self, stores: Stores) -> None:
         stores.access.put_key(full.KEY, audit=full.AUDIT)
         assert stores.audits() == [full.AUDIT]
 
@@ -56,27 +56,27 @@ class TestRemovingAKey:
 class TestSessions:
     """A session is found by the hash of its token until it is closed."""
 
-    def test_one_that_was_never_opened_is_none(self, stores: Stores) -> None:
+    def test_an_unknown_session_is_none(self, stores: Stores) -> None:
         assert stores.access.session(full.SESSION.token_hash) is None
 
-    def test_every_field_survives(self, stores: Stores) -> None:
+    def test_every_field_of_a_session_survives(self, stores: Stores) -> None:
         stores.access.open_session(full.SESSION)
         assert stores.access.session(full.SESSION.token_hash) == full.SESSION
 
-    def test_its_end_is_moved_on(self, stores: Stores) -> None:
+    def test_the_end_of_a_session_is_extended(self, stores: Stores) -> None:
         stores.access.open_session(full.SESSION)
         moved = replace(full.SESSION, idle_until=full.at(3))
         stores.access.extend_session(moved)
         assert stores.access.session(full.SESSION.token_hash) == moved
 
-    def test_closed_it_stays_closed_whoever_still_moves_it_on(self, stores: Stores) -> None:
+    def test_a_closed_session_is_not_extended(self, stores: Stores) -> None:
         stores.access.open_session(full.SESSION)
         for _ in range(2):
             stores.access.close_session(full.SESSION.token_hash)
         stores.access.extend_session(full.SESSION)
         assert stores.access.session(full.SESSION.token_hash) is None
 
-    def test_it_is_no_key_and_no_key_is_one(self, stores: Stores) -> None:
+    def test_sessions_and_keys_are_not_confused(self, stores: Stores) -> None:
         stores.access.open_session(full.SESSION)
         stores.access.put_key(full.KEY)
         assert stores.access.key(full.SESSION.token_hash) is None
@@ -85,9 +85,9 @@ class TestSessions:
 
 
 class TestTheQueue:
-    """One flag for all due events of an account."""
+    """One flag pauses all due events of an account."""
 
-    def test_it_is_paused_and_resumed_for_one_account(self, stores: Stores) -> None:
+    def test_the_queue_is_paused_and_resumed_for_one_account(self, stores: Stores) -> None:
         held = stores.strategies.blocked_by
         assert held(full.ACCOUNT, full.STRATEGY) is None
         stores.access.set_queue_paused(full.ACCOUNT, paused=True)

@@ -1,4 +1,4 @@
-"""What an ``AuditStore`` promises, on every engine."""
+"""The contract of an ``AuditStore``, on every engine."""
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -16,13 +16,13 @@ DAY = date(2026, 1, 9)
 LONG_AGO = at(1)
 
 
-def told(number: int, *, when: datetime | None = None) -> AuditEntry:
+def entry_of(number: int, *, when: datetime | None = None) -> AuditEntry:
     moment = when or at(9) + timedelta(seconds=number)
     return replace(full.AUDIT, target=f"i-{number}", at=moment, event=None)
 
 
 def kept(stores: Stores, entries: list[AuditEntry]) -> None:
-    """Entries stored with what they are about, in different shards."""
+    """Store the entries with their instances, in different shards."""
     for number, entry in enumerate(entries):
         instance = replace(an_instance(entry.target), shard=number)
         stores.instances.create(instance)
@@ -37,24 +37,24 @@ def read(
 
 
 class TestADay:
-    """Its entries, of all partitions, latest first."""
+    """The entries of a day are read from all partitions, latest first."""
 
-    def test_they_are_as_they_were_stored(self, stores: Stores) -> None:
-        entries = [told(number) for number in range(5)]
+    def test_entries_are_read_as_stored(self, stores: Stores) -> None:
+        entries = [entry_of(number) for number in range(5)]
         kept(stores, entries)
 
         assert read(stores, from_the_end(at(10))) == entries[::-1]
         assert read(stores, from_the_end(at(10)), limit=2) == [entries[4], entries[3]]
 
-    def test_a_page_goes_on_before_a_place(self, stores: Stores) -> None:
-        entries = [told(number) for number in range(5)]
+    def test_a_page_continues_before_a_position(self, stores: Stores) -> None:
+        entries = [entry_of(number) for number in range(5)]
         kept(stores, entries)
         first = stores.audit.of_day(full.ACCOUNT, DAY, since=LONG_AGO, before=from_the_end(at(10)), limit=2)
 
         assert read(stores, first[-1][0]) == [entries[2], entries[1], entries[0]]
 
-    def test_those_of_one_instant_are_told_apart(self, stores: Stores) -> None:
-        entries = [told(number, when=at(9)) for number in range(3)]
+    def test_entries_of_the_same_instant_are_distinguished(self, stores: Stores) -> None:
+        entries = [entry_of(number, when=at(9)) for number in range(3)]
         kept(stores, entries)
         of_day = stores.audit.of_day
 
@@ -63,14 +63,14 @@ class TestADay:
 
         assert {entry.target for _, entry in first + rest} == {"i-0", "i-1", "i-2"}
 
-    def test_nothing_before_since_of_another_day_or_account(self, stores: Stores) -> None:
-        kept(stores, [told(1), told(2), told(3, when=at(8))])
+    def test_other_days_and_accounts_are_left_out(self, stores: Stores) -> None:
+        kept(stores, [entry_of(1), entry_of(2), entry_of(3, when=at(8))])
         everything = from_the_end(at(10))
 
-        assert [entry.target for entry in read(stores, everything, since=told(2).at)] == ["i-2"]
+        assert [entry.target for entry in read(stores, everything, since=entry_of(2).at)] == ["i-2"]
         assert stores.audit.of_day(AccountId("other"), DAY, since=LONG_AGO, before=everything, limit=9) == []
 
-    def test_what_is_about_no_instance_is_there_too(self, stores: Stores) -> None:
+    def test_entries_about_the_queue_are_included(self, stores: Stores) -> None:
         paused = replace(full.AUDIT, target="queue", command="pause-queue", event=None)
         stores.access.set_queue_paused(full.ACCOUNT, paused=True, audit=paused)
 

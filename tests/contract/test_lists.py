@@ -1,4 +1,4 @@
-"""What lists promise, on every engine: youngest first, in place whatever is written meanwhile."""
+"""The contract of lists, on every engine: sorted by age, and stable while items are added."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ def place(of: Instance | StrategyHead) -> PageKey:
 
 
 def instances(count: int, **changes: Any) -> list[Instance]:
-    """So many, each a second younger than the one before, in different shards."""
+    """Return ``count`` instances, each a second younger than the one before, in different shards."""
     return [
         replace(
             an_instance(f"i-{number}"),
@@ -38,9 +38,9 @@ def instances(count: int, **changes: Any) -> list[Instance]:
 
 
 class TestInstancesOfAStrategy:
-    """Of the statuses that are asked for, and of no other strategy."""
+    """Instances of one strategy with the given statuses are listed."""
 
-    def test_they_come_youngest_first(self, stores: Stores) -> None:
+    def test_instances_of_a_strategy_are_sorted_youngest_first(self, stores: Stores) -> None:
         made = instances(5)
         for instance in made:
             stores.instances.create(instance)
@@ -49,7 +49,7 @@ class TestInstancesOfAStrategy:
 
         assert listed == [place(made[4]), place(made[3]), place(made[2])]
 
-    def test_a_page_goes_on_before_a_place(self, stores: Stores) -> None:
+    def test_a_page_continues_before_a_position(self, stores: Stores) -> None:
         made = instances(5)
         for instance in made:
             stores.instances.create(instance)
@@ -61,7 +61,7 @@ class TestInstancesOfAStrategy:
         ]
         assert listing(full.STRATEGY, EVERY, before=place(made[0]), limit=9) == []
 
-    def test_those_of_one_age_are_told_apart_by_their_sids(self, stores: Stores) -> None:
+    def test_instances_of_the_same_age_are_sorted_by_sid(self, stores: Stores) -> None:
         for name in ("a", "c", "b"):
             stores.instances.create(an_instance(name))
         listing = stores.instances.of_strategy
@@ -71,7 +71,7 @@ class TestInstancesOfAStrategy:
 
         assert [one.sid for one in first + rest] == ["c", "b", "a"]
 
-    def test_each_stands_under_the_status_it_has_now(self, stores: Stores) -> None:
+    def test_an_instance_is_found_under_its_current_status(self, stores: Stores) -> None:
         active, paused = instances(2)
         stores.instances.create(active)
         stores.instances.create(paused)
@@ -82,16 +82,16 @@ class TestInstancesOfAStrategy:
         assert listing(full.STRATEGY, [InstanceStatus.PAUSED], before=None, limit=9) == [place(paused)]
         assert listing(full.STRATEGY, EVERY, before=None, limit=9) == [place(paused), place(active)]
 
-    def test_those_of_another_strategy_are_not_there(self, stores: Stores) -> None:
+    def test_instances_of_another_strategy_are_excluded(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
 
         assert stores.instances.of_strategy(StrategySid("other"), EVERY, before=None, limit=9) == []
 
 
 class TestInstancesOfAnAccount:
-    """Of all shards, and of no other account."""
+    """Instances of one account are listed over all shards."""
 
-    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+    def test_instances_of_an_account_are_sorted_youngest_first(self, stores: Stores) -> None:
         made = instances(20)
         for instance in made:
             stores.instances.create(instance)
@@ -103,34 +103,34 @@ class TestInstancesOfAnAccount:
 
         assert first + rest == youngest
 
-    def test_those_of_another_account_are_not_there(self, stores: Stores) -> None:
+    def test_instances_of_another_account_are_excluded(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
 
         assert stores.instances.of_account(OTHER, before=None, limit=9) == []
 
 
-class TestTheWalkThroughAStrategy:
-    """Its instances from the oldest on, of the statuses that are asked for, up to an instant."""
+class TestOldestOfAStrategy:
+    """A strategy's instances are listed oldest first, with the given statuses, up to an instant."""
 
     LATER = at(2)
 
-    def walked(self, stores: Stores, **asked: Any) -> list[PageKey]:
-        given = {"statuses": EVERY, "after": None, "until": self.LATER, "limit": 9, **asked}
+    def oldest(self, stores: Stores, **query: Any) -> list[PageKey]:
+        given = {"statuses": EVERY, "after": None, "until": self.LATER, "limit": 9, **query}
         return stores.instances.oldest_of_strategy(full.STRATEGY, **given)
 
-    def test_they_come_oldest_first_page_by_page(self, stores: Stores) -> None:
+    def test_instances_are_sorted_oldest_first_page_by_page(self, stores: Stores) -> None:
         made = instances(5)
         for instance in made:
             stores.instances.create(instance)
 
-        first = self.walked(stores, limit=2)
-        rest = self.walked(stores, after=first[-1])
+        first = self.oldest(stores, limit=2)
+        rest = self.oldest(stores, after=first[-1])
 
         assert first == [place(made[0]), place(made[1])]
         assert rest == [place(instance) for instance in made[2:]]
-        assert self.walked(stores, after=rest[-1]) == []
+        assert self.oldest(stores, after=rest[-1]) == []
 
-    def test_of_several_statuses_they_are_in_one_order(self, stores: Stores) -> None:
+    def test_instances_of_several_statuses_are_in_one_order(self, stores: Stores) -> None:
         made = instances(6, status=InstanceStatus.ACTIVE)
         mixed = [
             replace(one, status=InstanceStatus.PAUSED) if number % 2 else one
@@ -140,46 +140,46 @@ class TestTheWalkThroughAStrategy:
             stores.instances.create(instance)
         both = [InstanceStatus.ACTIVE, InstanceStatus.PAUSED]
 
-        assert self.walked(stores, statuses=both, limit=4) == [place(one) for one in made[:4]]
-        assert self.walked(stores, statuses=both[:1]) == [place(one) for one in made[::2]]
+        assert self.oldest(stores, statuses=both, limit=4) == [place(one) for one in made[:4]]
+        assert self.oldest(stores, statuses=both[:1]) == [place(one) for one in made[::2]]
 
-    def test_one_that_has_moved_on_leaves_its_place_in_the_walk_as_it_is(self, stores: Stores) -> None:
+    def test_a_page_continues_after_an_instance_that_changed_its_status(self, stores: Stores) -> None:
         made = instances(4, status=InstanceStatus.ACTIVE)
         for instance in made:
             stores.instances.create(instance)
-        asked = {"statuses": [InstanceStatus.ACTIVE]}
-        first = self.walked(stores, limit=2, **asked)
+        query = {"statuses": [InstanceStatus.ACTIVE]}
+        first = self.oldest(stores, limit=2, **query)
 
         for instance in made[:2]:
             stores.instances.commit(changed(instance, status=InstanceStatus.CANCELED))
 
-        assert self.walked(stores, after=first[-1], **asked) == [place(one) for one in made[2:]]
-        assert self.walked(stores, **asked) == [place(one) for one in made[2:]]
+        assert self.oldest(stores, after=first[-1], **query) == [place(one) for one in made[2:]]
+        assert self.oldest(stores, **query) == [place(one) for one in made[2:]]
 
-    def test_younger_ones_than_asked_for_are_not_there(self, stores: Stores) -> None:
+    def test_instances_younger_than_the_limit_are_excluded(self, stores: Stores) -> None:
         made = instances(5)
         for instance in made:
             stores.instances.create(instance)
 
-        assert self.walked(stores, until=made[2].created_at) == [place(one) for one in made[:3]]
+        assert self.oldest(stores, until=made[2].created_at) == [place(one) for one in made[:3]]
         before_all = made[0].created_at - timedelta(milliseconds=1)
-        assert self.walked(stores, until=before_all) == []
-        assert self.walked(stores, until=before_all, after=place(made[0])) == []
+        assert self.oldest(stores, until=before_all) == []
+        assert self.oldest(stores, until=before_all, after=place(made[0])) == []
 
-    def test_it_may_begin_at_an_instant(self, stores: Stores) -> None:
+    def test_a_list_may_begin_at_an_instant(self, stores: Stores) -> None:
         made = instances(5)
         for instance in made:
             stores.instances.create(instance)
 
         begin = PageKey(created_at=made[3].created_at, sid="")
 
-        assert self.walked(stores, after=begin) == [place(one) for one in made[3:]]
+        assert self.oldest(stores, after=begin) == [place(one) for one in made[3:]]
 
 
 class TestManyInstances:
-    """Read together; those that are not there are left out."""
+    """Instances are loaded together. Unknown ones are left out."""
 
-    def test_they_are_as_last_stored(self, stores: Stores) -> None:
+    def test_many_instances_are_loaded_as_last_stored(self, stores: Stores) -> None:
         one, two = instances(2)
         stores.instances.create(one)
         stores.instances.create(two)
@@ -190,7 +190,7 @@ class TestManyInstances:
 
         assert sorted(found, key=lambda instance: instance.sid) == [one, later]
 
-    def test_none_are_none(self, stores: Stores) -> None:
+    def test_loading_no_instances_returns_none(self, stores: Stores) -> None:
         assert stores.instances.load_many([]) == []
 
     def test_a_hundred_are_read_at_once(self, stores: Stores) -> None:
@@ -202,7 +202,7 @@ class TestManyInstances:
 
 
 class TestStrategiesOfAnAccount:
-    """Heads, youngest first; deleted ones are gone."""
+    """Strategies are listed youngest first, without deleted ones."""
 
     @staticmethod
     def heads(stores: Stores, count: int) -> list[StrategyHead]:
@@ -220,7 +220,7 @@ class TestStrategiesOfAnAccount:
             stores.strategies.create(head, settings("water-filter-refill"))
         return made
 
-    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+    def test_strategies_are_sorted_youngest_first(self, stores: Stores) -> None:
         made = self.heads(stores, 5)
         listing = stores.strategies.of_account
 
@@ -230,7 +230,7 @@ class TestStrategiesOfAnAccount:
         assert first + rest == made[::-1]
         assert listing(OTHER, before=None, limit=3) == []
 
-    def test_a_deleted_one_is_not_there(self, stores: Stores) -> None:
+    def test_a_deleted_strategy_is_excluded(self, stores: Stores) -> None:
         one, two = self.heads(stores, 2)
 
         stores.strategies.delete(replace(two, deleted_at=at(9)), before=two, audit=full.AUDIT)
@@ -239,7 +239,7 @@ class TestStrategiesOfAnAccount:
 
 
 class TestStrategiesOfAFolder:
-    """In it or below it, by folder and name; not those whose folders only begin with the same letters."""
+    """Strategies of a folder and its subfolders are listed by folder and name."""
 
     FILED = (
         "/#b",
@@ -262,17 +262,17 @@ class TestStrategiesOfAFolder:
         assert [one.folder_name for one in found] == sorted(one.folder_name for one in found)
         return [one.folder_name[:-1] for one in found]
 
-    def test_those_in_it_come_before_those_below_it(self, stores: Stores) -> None:
+    def test_strategies_of_the_folder_come_before_those_of_subfolders(self, stores: Stores) -> None:
         assert self.folder_entries(stores, "/de") == ["/de#a", "/de#b", "/de/berlin#a", "/de/berlin/mitte#a"]
 
-    def test_the_root_holds_all(self, stores: Stores) -> None:
+    def test_the_root_folder_lists_all_strategies(self, stores: Stores) -> None:
         assert sorted(self.folder_entries(stores, "/")) == sorted(self.FILED)
 
-    def test_a_folder_that_is_not_there_holds_none(self, stores: Stores) -> None:
+    def test_an_unknown_folder_is_empty(self, stores: Stores) -> None:
         assert self.folder_entries(stores, "/d") == []
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 9])
-    def test_page_by_page_each_comes_once(self, stores: Stores, limit: int) -> None:
+    def test_pages_list_each_strategy_once(self, stores: Stores, limit: int) -> None:
         self.folder_entries(stores, "/de")
         found: list[str] = []
         while page := stores.strategies.in_folder(
@@ -282,12 +282,12 @@ class TestStrategiesOfAFolder:
 
         assert found == ["/de#a1", "/de#b2", "/de/berlin#a3", "/de/berlin/mitte#a4"]
 
-    def test_of_another_account_there_are_none(self, stores: Stores) -> None:
+    def test_strategies_of_another_account_are_excluded(self, stores: Stores) -> None:
         self.folder_entries(stores, "/")
 
         assert stores.strategies.in_folder(OTHER, "/", after="", limit=9) == []
 
-    def test_a_deleted_one_is_not_there(self, stores: Stores) -> None:
+    def test_a_deleted_strategy_is_not_in_its_folder(self, stores: Stores) -> None:
         (head,) = TestStrategiesOfAnAccount.heads(stores, 1)
 
         stores.strategies.delete(replace(head, deleted_at=at(9)), before=head, audit=full.AUDIT)
@@ -296,9 +296,9 @@ class TestStrategiesOfAFolder:
 
 
 class TestKeysOfAnAccount:
-    """Youngest first, without those that were removed."""
+    """Keys are listed youngest first, without removed ones."""
 
-    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+    def test_keys_are_sorted_youngest_first(self, stores: Stores) -> None:
         made = [
             replace(full.KEY, key_id=f"k{number}", created_at=at(1) + timedelta(seconds=number))
             for number in range(5)
@@ -314,7 +314,7 @@ class TestKeysOfAnAccount:
         assert first + rest == made[::-1]
         assert listing(OTHER, before=None, limit=3) == []
 
-    def test_a_page_before_a_place_that_is_gone(self, stores: Stores) -> None:
+    def test_a_page_continues_before_a_removed_key(self, stores: Stores) -> None:
         gone = replace(full.KEY, key_id="k2", created_at=at(2))
         stores.access.put_key(full.KEY)
 
@@ -324,14 +324,14 @@ class TestKeysOfAnAccount:
 
         assert listed == [full.KEY]
 
-    def test_flags_of_the_account_are_no_keys(self, stores: Stores) -> None:
+    def test_flags_of_the_account_are_no_keys_of_the_list(self, stores: Stores) -> None:
         stores.access.set_queue_paused(full.ACCOUNT, paused=True)
 
         assert stores.access.keys(full.ACCOUNT, before=None, limit=9) == []
 
 
 @pytest.mark.parametrize("limit", [1, 100])
-def test_no_list_is_longer_than_asked_for(stores: Stores, limit: int) -> None:
+def test_no_list_is_longer_than_its_limit(stores: Stores, limit: int) -> None:
     for instance in instances(3):
         stores.instances.create(instance)
 

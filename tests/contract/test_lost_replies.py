@@ -1,4 +1,4 @@
-"""Where the write happened and its reply was lost: what the store's caller is told."""
+"""Writes whose reply was lost: the errors that the caller of the store sees."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,14 +14,14 @@ from tests.engines import DynamoDb, on_dynamodb
 
 
 def asks_again(client: Any, operation: str) -> None:
-    """The first reply never arrives, so botocore sends the request again."""
+    """Lose the first reply, so that botocore sends the request again."""
     client.meta.events.register_first(
         f"needs-retry.dynamodb.{operation}", lambda attempts, **_: 0 if attempts == 1 else None
     )
 
 
 def gives_up(client: Any, operation: str) -> None:
-    """No reply ever arrives."""
+    """Lose every reply."""
 
     def fail(**_: object) -> None:
         raise ReadTimeoutError(endpoint_url="dynamodb")
@@ -37,7 +37,7 @@ AFTER = replace(full.INSTANCE, rev=full.INSTANCE.rev + 1, description="after")
 
 
 class TestTheClientSendsAgain:
-    """The second sending meets the first one's write."""
+    """The second request finds the write of the first."""
 
     def test_a_commit_is_refused_and_stored(self, dynamodb: DynamoDb) -> None:
         store = a_store(dynamodb)
@@ -55,7 +55,7 @@ class TestTheClientSendsAgain:
         assert store.load(full.SID) == full.INSTANCE
 
     def test_a_transaction_succeeds_or_is_refused_but_is_stored_once(self, dynamodb: DynamoDb) -> None:
-        """DynamoDB knows it by its token and says that it succeeded; the emulators do not."""
+        """DynamoDB recognizes it by its token and reports success; the emulators do not."""
         store = a_store(dynamodb)
         store.create(full.INSTANCE)
         asks_again(dynamodb.client, "TransactWriteItems")

@@ -1,4 +1,4 @@
-"""What an ``OperationStore`` promises, on every engine."""
+"""The contract of an ``OperationStore``, on every engine."""
 
 from dataclasses import replace
 
@@ -17,37 +17,37 @@ BULK = full.BULK
 
 
 def begun(stores: Stores, *release_jobs: ReleaseJob) -> None:
-    """Drains begin with the flag that is cleared."""
+    """Store release jobs with the flag that is cleared."""
     stores.access.set_queue_paused(full.ACCOUNT, paused=False, audit=full.AUDIT, release_jobs=release_jobs)
 
 
 class TestADrain:
-    """It begins with its flag, and is found as it was stored last."""
+    """A release job is stored with its flag, and read as last stored."""
 
-    def test_one_that_never_began_is_none(self, stores: Stores) -> None:
+    def test_an_unknown_operation_is_none(self, stores: Stores) -> None:
         assert stores.operations.load(DRAIN.sid) is None
 
-    def test_every_field_survives(self, stores: Stores) -> None:
+    def test_every_field_of_a_release_job_survives(self, stores: Stores) -> None:
         begun(stores, DRAIN)
         assert stores.operations.load(DRAIN.sid) == DRAIN
 
-    def test_it_survives_with_nothing_but_what_it_must_have(self, stores: Stores) -> None:
+    def test_a_minimal_release_job_survives(self, stores: Stores) -> None:
         bare = replace(DRAIN, freed=0, empty_since=None, sweep_at=DRAIN.started_at)
         begun(stores, bare)
         assert stores.operations.load(DRAIN.sid) == bare
 
-    def test_begun_again_it_is_the_new_one(self, stores: Stores) -> None:
+    def test_a_release_job_begun_again_replaces_the_old(self, stores: Stores) -> None:
         begun(stores, DRAIN)
         begun(stores, replace(DRAIN, rev=99, freed=0))
         assert stores.operations.load(DRAIN.sid) == replace(DRAIN, rev=99, freed=0)
 
-    def test_its_audit_entry_is_stored_with_it(self, stores: Stores) -> None:
+    def test_the_audit_entry_is_stored_with_the_flag(self, stores: Stores) -> None:
         begun(stores, DRAIN)
         assert stores.audits() == [full.AUDIT]
 
 
 class TestChanges:
-    """Only on what was last stored."""
+    """A change is stored only if the stored rev is the expected one."""
 
     def test_the_next_rev_replaces_it(self, stores: Stores) -> None:
         begun(stores, DRAIN)
@@ -56,22 +56,22 @@ class TestChanges:
         assert stores.operations.load(DRAIN.sid) == after
 
     @pytest.mark.parametrize("rev", [DRAIN.rev, DRAIN.rev + 2])
-    def test_any_other_is_refused(self, stores: Stores, rev: int) -> None:
+    def test_another_rev_is_refused(self, stores: Stores, rev: int) -> None:
         begun(stores, DRAIN)
         with pytest.raises(StaleRevError):
             stores.operations.commit(replace(DRAIN, rev=rev))
         assert stores.operations.load(DRAIN.sid) == DRAIN
 
-    def test_what_is_not_there_is_not_changed(self, stores: Stores) -> None:
+    def test_a_change_of_an_unknown_operation_is_refused(self, stores: Stores) -> None:
         with pytest.raises(StaleRevError):
             stores.operations.commit(DRAIN)
 
-    def test_it_is_removed(self, stores: Stores) -> None:
+    def test_a_release_job_is_removed(self, stores: Stores) -> None:
         begun(stores, DRAIN)
         stores.operations.remove(DRAIN)
         assert stores.operations.load(DRAIN.sid) is None
 
-    def test_it_is_not_removed_once_it_has_moved_on(self, stores: Stores) -> None:
+    def test_a_changed_release_job_is_not_removed(self, stores: Stores) -> None:
         begun(stores, DRAIN)
         with pytest.raises(StaleRevError):
             stores.operations.remove(replace(DRAIN, rev=1))
@@ -79,9 +79,9 @@ class TestChanges:
 
 
 class TestWhatIsDue:
-    """The longest due first, and nothing that is ahead."""
+    """Operations that are due are listed, longest due first."""
 
-    def test_it_is_found_by_its_attention(self, stores: Stores) -> None:
+    def test_a_release_job_is_found_when_due(self, stores: Stores) -> None:
         release_jobs = [
             replace(DRAIN, sid=OperationSid(f"release-{day}"), sweep_at=at(day)) for day in (3, 1, 2, 4)
         ]
@@ -90,13 +90,13 @@ class TestWhatIsDue:
         assert stores.operations.due(until=at(3), limit=9) == ["release-1", "release-2", "release-3"]
         assert stores.operations.due(until=at(3), limit=2) == ["release-1", "release-2"]
 
-    def test_drains_and_bulk_operations_are_found_together(self, stores: Stores) -> None:
+    def test_release_jobs_and_bulk_operations_are_found_together(self, stores: Stores) -> None:
         begun(stores, replace(DRAIN, sweep_at=at(2)))
         stores.operations.create(replace(BULK, sweep_at=at(1)), audit=full.AUDIT)
 
         assert stores.operations.due(until=at(3), limit=9) == [BULK.sid, DRAIN.sid]
 
-    def test_one_that_never_goes_on_by_itself_is_not_there(self, stores: Stores) -> None:
+    def test_an_operation_without_sweep_is_not_found(self, stores: Stores) -> None:
         stores.operations.create(BULK, audit=full.AUDIT)
 
         stores.operations.commit(replace(BULK, sweep_at=None, rev=BULK.rev + 1))
@@ -105,16 +105,16 @@ class TestWhatIsDue:
 
 
 class TestABulkOperation:
-    """It is created once, with its audit entry, and found as it was stored last."""
+    """A bulk operation is created once, with its audit entry, and read as last stored."""
 
     @pytest.mark.parametrize("bulk", full.BULKS, ids=lambda bulk: type(bulk.command).__name__)
-    def test_every_field_survives(self, stores: Stores, bulk: BulkOperation) -> None:
+    def test_every_field_of_a_bulk_operation_survives(self, stores: Stores, bulk: BulkOperation) -> None:
         stores.operations.create(bulk, audit=full.AUDIT)
 
         assert stores.operations.load(bulk.sid) == bulk
         assert stores.audits() == [full.AUDIT]
 
-    def test_it_survives_with_nothing_but_what_it_must_have(self, stores: Stores) -> None:
+    def test_a_minimal_bulk_operation_survives(self, stores: Stores) -> None:
         bare = BulkOperation(
             sid=BULK.sid,
             account_id=BULK.account_id,
@@ -127,7 +127,7 @@ class TestABulkOperation:
 
         assert stores.operations.load(BULK.sid) == bare
 
-    def test_a_second_one_of_its_sid_is_refused(self, stores: Stores) -> None:
+    def test_a_second_operation_with_the_sid_is_refused(self, stores: Stores) -> None:
         stores.operations.create(BULK, audit=full.AUDIT)
 
         with pytest.raises(StaleRevError):
@@ -157,9 +157,9 @@ class TestABulkOperation:
 
 
 class TestTheOperationsOfAnAccount:
-    """Its bulk operations, youngest first; drains are no such thing."""
+    """Bulk operations are listed youngest first, without release jobs."""
 
-    def test_they_come_youngest_first_page_by_page(self, stores: Stores) -> None:
+    def test_bulk_operations_are_sorted_youngest_first(self, stores: Stores) -> None:
         made = [replace(BULK, sid=OperationSid(f"b-{day}"), started_at=at(day)) for day in range(1, 6)]
         for bulk in made:
             stores.operations.create(bulk, audit=replace(full.AUDIT, target=bulk.sid))

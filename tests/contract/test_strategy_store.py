@@ -1,4 +1,4 @@
-"""What a ``StrategyStore`` promises, on every engine."""
+"""The contract of a ``StrategyStore``, on every engine."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,23 +20,23 @@ OTHER = StrategySid("01890a5d-ac96-774b-bcce-b302099a0002")
 
 
 class TestAHead:
-    """What holds for all versions of a strategy."""
+    """The head has the facts that all versions of a strategy share."""
 
-    def test_of_an_unknown_strategy_is_none(self, stores: Stores) -> None:
+    def test_the_head_of_an_unknown_strategy_is_none(self, stores: Stores) -> None:
         assert stores.strategies.head(OTHER) is None
 
-    def test_every_field_survives(self, stores: Stores) -> None:
+    def test_every_field_of_a_head_survives(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         assert stores.strategies.head(HEAD.sid) == HEAD
 
-    def test_it_survives_with_nothing_but_what_it_must_have(self, stores: Stores) -> None:
+    def test_a_minimal_head_survives(self, stores: Stores) -> None:
         bare = replace(HEAD, folder="/", description="", is_paused=False, secret_hash=None)
         stores.strategies.create(bare, settings())
         assert stores.strategies.head(HEAD.sid) == bare
 
 
 class TestNames:
-    """An account has one strategy of a name, whatever its folder."""
+    """An account has one strategy with a name, whatever its folder."""
 
     def test_a_strategy_is_found_by_account_and_name(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
@@ -45,7 +45,7 @@ class TestNames:
         assert named(HEAD.account_id, "other") is None
         assert named(AccountId("other"), HEAD.name) is None
 
-    def test_a_taken_one_is_refused_and_nothing_is_written(self, stores: Stores) -> None:
+    def test_a_taken_name_is_refused_and_nothing_is_written(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         with pytest.raises(NameTakenError):
             stores.strategies.create(replace(HEAD, sid=OTHER), settings())
@@ -69,7 +69,7 @@ class TestNames:
 
 
 class TestCreatingAgain:
-    """The same changes nothing; another is refused."""
+    """Creating the same strategy again changes nothing. Another one with the sid is refused."""
 
     def test_the_same_head_changes_nothing(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
@@ -92,9 +92,9 @@ class TestCreatingAgain:
 
 
 class TestAVersion:
-    """It never changes."""
+    """A version never changes."""
 
-    def test_it_is_read_as_it_was_stored(self, stores: Stores) -> None:
+    def test_a_version_is_read_as_stored(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         expected = Strategy(
             sid=HEAD.sid,
@@ -107,7 +107,7 @@ class TestAVersion:
         assert stores.strategies.load(HEAD.sid, HEAD.version) == expected
         assert stores.strategies.load(HEAD.sid, HEAD.version) == expected
 
-    def test_an_unknown_one_is_refused(self, stores: Stores) -> None:
+    def test_an_unknown_version_is_refused(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         with pytest.raises(UnknownStrategyError):
             stores.strategies.load(HEAD.sid, 2)
@@ -119,12 +119,12 @@ SOURCE = {"definition": {"name": "n", "steps": [{"id": "a"}]}}
 
 
 class TestWhatTheSettingsWereMadeFrom:
-    """It is kept with them, version by version; without one there is none."""
+    """The source of the settings is stored with each version, if there is one."""
 
-    def test_of_each_version(self, stores: Stores) -> None:
+    def test_each_version_has_its_own_source(self, stores: Stores) -> None:
         head = replace(HEAD, version=2, updated_at=full.at(5))
         stores.strategies.create(HEAD, settings(), source=SOURCE)
-        stores.strategies.replace(head, settings("water-filter-refill"), before=HEAD, audit=told())
+        stores.strategies.replace(head, settings("water-filter-refill"), before=HEAD, audit=audit_of())
 
         first, second = (stores.strategies.settings(HEAD.sid, version) for version in (1, 2))
 
@@ -134,34 +134,34 @@ class TestWhatTheSettingsWereMadeFrom:
 
 
 class TestLabels:
-    """They change without a further version, whoever else has changed the head meanwhile being told so."""
+    """Labels change without a new version, if the head has not changed since."""
 
     OTHERS = replace(HEAD, labels={"status": "disabled", "deletedVersions": "1"}, updated_at=full.at(5))
 
-    def test_they_are_stored_with_who_did_it(self, stores: Stores) -> None:
+    def test_labels_are_stored_with_their_audit_entry(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
-        stores.strategies.relabel(self.OTHERS, before=HEAD, audit=told("delete-version"))
+        stores.strategies.relabel(self.OTHERS, before=HEAD, audit=audit_of("delete-version"))
 
         assert stores.strategies.head(HEAD.sid) == self.OTHERS
         assert [one.version for one in stores.strategies.versions(HEAD.sid, before=None, limit=9)] == [
             HEAD.version
         ]
-        assert stores.audits() == [told("delete-version")]
+        assert stores.audits() == [audit_of("delete-version")]
 
-    def test_of_another_head_they_are_refused_and_nothing_is_written(self, stores: Stores) -> None:
+    def test_labels_of_a_changed_head_are_refused(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         with pytest.raises(StaleRevError):
-            stores.strategies.relabel(self.OTHERS, before=replace(HEAD, labels={}), audit=told())
+            stores.strategies.relabel(self.OTHERS, before=replace(HEAD, labels={}), audit=audit_of())
 
         assert stores.strategies.head(HEAD.sid) == HEAD
         assert stores.audits() == []
 
 
 class TestWhatHoldsEventsBack:
-    """The queue of the account before the strategy."""
+    """The queue of the account is reported before the strategy."""
 
     @pytest.mark.parametrize(
-        ("queue", "strategy", "held"),
+        ("queue", "strategy", "flag"),
         [
             (False, False, None),
             (False, True, BlockedBy.STRATEGY),
@@ -169,39 +169,39 @@ class TestWhatHoldsEventsBack:
             (True, True, BlockedBy.QUEUE),
         ],
     )
-    def test_each_flag_is_seen(
-        self, stores: Stores, *, queue: bool, strategy: bool, held: BlockedBy | None
+    def test_either_flag_blocks_due_events(
+        self, stores: Stores, *, queue: bool, strategy: bool, flag: BlockedBy | None
     ) -> None:
         stores.strategies.create(replace(HEAD, is_paused=strategy), settings())
         stores.access.set_queue_paused(HEAD.account_id, paused=queue)
-        assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is held
+        assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is flag
 
-    def test_nothing_is_known_of_an_unknown_strategy(self, stores: Stores) -> None:
+    def test_an_unknown_strategy_is_not_blocked(self, stores: Stores) -> None:
         assert stores.strategies.blocked_by(HEAD.account_id, OTHER) is None
 
 
-def told(command: str = "update-strategy") -> AuditEntry:
+def audit_of(command: str = "update-strategy") -> AuditEntry:
     return replace(full.AUDIT, target=HEAD.sid, command=command, event=None)
 
 
 class TestAFurtherVersion:
-    """It stands beside those before it; the head says which is the latest."""
+    """A new version is stored beside the older ones, and the head names the latest."""
 
     NEXT = replace(HEAD, version=2, description="newer", updated_at=full.at(5), secret_hash="0ther")
 
-    def test_head_and_versions(self, stores: Stores) -> None:
+    def test_the_head_names_the_latest_version(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
-        stores.strategies.replace(self.NEXT, settings("water-filter-refill"), before=HEAD, audit=told())
+        stores.strategies.replace(self.NEXT, settings("water-filter-refill"), before=HEAD, audit=audit_of())
 
         assert stores.strategies.head(HEAD.sid) == self.NEXT
         assert stores.strategies.settings(HEAD.sid, 1).plain == settings()
         assert stores.strategies.settings(HEAD.sid, 2).plain == settings("water-filter-refill")
         assert stores.strategies.load(HEAD.sid, 2).version == 2
-        assert stores.audits() == [told()]
+        assert stores.audits() == [audit_of()]
 
-    def test_what_is_known_of_each(self, stores: Stores) -> None:
+    def test_each_version_keeps_its_description(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
-        stores.strategies.replace(self.NEXT, settings(), before=HEAD, audit=told())
+        stores.strategies.replace(self.NEXT, settings(), before=HEAD, audit=audit_of())
 
         latest, first = stores.strategies.versions(HEAD.sid, before=None, limit=9)
 
@@ -209,12 +209,12 @@ class TestAFurtherVersion:
         assert (latest.created_by, first.created_by) == ("key-1", HEAD.created_by)
         assert stores.strategies.settings(HEAD.sid, 2).version == latest
 
-    def test_they_are_listed_latest_first_page_by_page(self, stores: Stores) -> None:
+    def test_versions_are_sorted_latest_first(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         before = HEAD
         for version in (2, 3, 4):
             after = replace(HEAD, version=version)
-            stores.strategies.replace(after, settings(), before=before, audit=told())
+            stores.strategies.replace(after, settings(), before=before, audit=audit_of())
             before = after
         listing = stores.strategies.versions
 
@@ -226,10 +226,12 @@ class TestAFurtherVersion:
     @pytest.mark.parametrize(
         "changes", [{"version": 2}, {"description": "x"}, {"is_paused": False}, {"secret_hash": None}]
     )
-    def test_a_head_that_has_changed_is_not_replaced(self, stores: Stores, changes: dict[str, Any]) -> None:
+    def test_a_changed_head_is_not_replaced(self, stores: Stores, changes: dict[str, Any]) -> None:
         stores.strategies.create(HEAD, settings())
         with pytest.raises(StaleRevError):
-            stores.strategies.replace(self.NEXT, settings(), before=replace(HEAD, **changes), audit=told())
+            stores.strategies.replace(
+                self.NEXT, settings(), before=replace(HEAD, **changes), audit=audit_of()
+            )
         assert stores.strategies.head(HEAD.sid) == HEAD
         assert stores.audits() == []
 
@@ -240,49 +242,52 @@ class TestAFurtherVersion:
 
 
 class TestADeletedStrategy:
-    """Its name is free; what ran under it still finds it."""
+    """The name of a deleted strategy is free, and its versions can still be loaded."""
 
     GONE = replace(HEAD, deleted_at=full.at(9))
 
-    def test_its_name_is_free_and_its_versions_stay(self, stores: Stores) -> None:
+    def test_a_deleted_strategy_frees_its_name_and_keeps_its_versions(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
-        stores.strategies.delete(self.GONE, before=HEAD, audit=told("delete-strategy"))
+        stores.strategies.delete(self.GONE, before=HEAD, audit=audit_of("delete-strategy"))
 
         assert stores.strategies.named(HEAD.account_id, HEAD.name) is None
         assert stores.strategies.head(HEAD.sid) == self.GONE
         assert stores.strategies.load(HEAD.sid, 1).name == HEAD.name
-        assert stores.audits() == [told("delete-strategy")]
+        assert stores.audits() == [audit_of("delete-strategy")]
         stores.strategies.create(replace(HEAD, sid=OTHER), settings())
         assert stores.strategies.named(HEAD.account_id, HEAD.name) == replace(HEAD, sid=OTHER)
 
-    def test_one_that_has_changed_is_not_deleted(self, stores: Stores) -> None:
+    def test_a_changed_strategy_is_not_deleted(self, stores: Stores) -> None:
         stores.strategies.create(HEAD, settings())
         with pytest.raises(StaleRevError):
-            stores.strategies.delete(self.GONE, before=replace(HEAD, version=2), audit=told())
+            stores.strategies.delete(self.GONE, before=replace(HEAD, version=2), audit=audit_of())
         assert stores.strategies.named(HEAD.account_id, HEAD.name) == HEAD
 
 
 class TestPausing:
-    """The flag with the drains of what it held, or neither."""
+    """The flag and its release jobs are stored together or not at all."""
 
     PAUSED = replace(HEAD, is_paused=True)
     ACTIVE = replace(HEAD, is_paused=False)
 
-    def test_flag_drains_and_audit_are_stored_together(self, stores: Stores) -> None:
+    def test_flag_release_jobs_and_audit_are_stored_together(self, stores: Stores) -> None:
         stores.strategies.create(self.PAUSED, settings())
         stores.strategies.set_paused(
-            self.ACTIVE, before=self.PAUSED, audit=told("resume-strategy"), release_jobs=[full.DRAIN]
+            self.ACTIVE, before=self.PAUSED, audit=audit_of("resume-strategy"), release_jobs=[full.DRAIN]
         )
         assert stores.strategies.head(HEAD.sid) == self.ACTIVE
         assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is None
         assert stores.operations.load(full.DRAIN.sid) == full.DRAIN
-        assert stores.audits() == [told("resume-strategy")]
+        assert stores.audits() == [audit_of("resume-strategy")]
 
-    def test_a_head_that_has_changed_is_left_alone(self, stores: Stores) -> None:
+    def test_the_flag_of_a_changed_head_is_not_stored(self, stores: Stores) -> None:
         stores.strategies.create(self.ACTIVE, settings())
         with pytest.raises(StaleRevError):
             stores.strategies.set_paused(
-                self.PAUSED, before=replace(self.ACTIVE, version=2), audit=told(), release_jobs=[full.DRAIN]
+                self.PAUSED,
+                before=replace(self.ACTIVE, version=2),
+                audit=audit_of(),
+                release_jobs=[full.DRAIN],
             )
         assert stores.strategies.head(HEAD.sid) == self.ACTIVE
         assert stores.operations.load(full.DRAIN.sid) is None

@@ -1,4 +1,4 @@
-"""``Wakeups``: what memory, and EventBridge Scheduler as two emulators understand it, promise alike."""
+"""The contract of ``Wakeups``, in memory and on EventBridge Scheduler as two emulators implement it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ GROUPS = count(1)
 
 @dataclass(frozen=True)
 class Belfry:
-    """Wakeups, and what is armed there by name. reports: what could not be arranged."""
+    """Wakeups, the scheduled ones by name, and the reports of failures."""
 
     wakeups: Wakeups
     armed: Callable[[], dict[str, datetime]]
@@ -78,22 +78,22 @@ def belfry(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[B
 
 
 class TestArming:
-    """A name is armed once, for its instant."""
+    """A name is scheduled once, for its instant."""
 
-    def test_a_wakeup_stands_at_its_instant_under_its_name(self, belfry: Belfry) -> None:
+    def test_a_wakeup_is_scheduled_under_its_name(self, belfry: Belfry) -> None:
         belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
 
         assert belfry.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
         assert belfry.reports == []
 
-    def test_an_armed_name_stays_as_it_is_whatever_its_instant(self, belfry: Belfry) -> None:
+    def test_scheduling_a_name_again_changes_nothing(self, belfry: Belfry) -> None:
         belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
         belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=50), SID)
 
         assert belfry.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
         assert belfry.reports == []
 
-    def test_a_new_ring_is_a_new_wakeup(self, belfry: Belfry) -> None:
+    def test_a_new_name_is_a_new_wakeup(self, belfry: Belfry) -> None:
         belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
         belfry.wakeups.arm(f"{SID}-1-2", TODAY + timedelta(days=41), SID)
 
@@ -102,7 +102,7 @@ class TestArming:
             f"{SID}-1-2": TODAY + timedelta(days=41),
         }
 
-    def test_the_longest_names_there_are_fit(self, belfry: Belfry) -> None:
+    def test_the_longest_possible_name_fits(self, belfry: Belfry) -> None:
         name = f"{SID}-99999999-9999999999"
 
         belfry.wakeups.arm(name, TODAY + timedelta(days=1), SID)

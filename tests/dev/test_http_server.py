@@ -41,7 +41,7 @@ def client(server: HttpServer) -> Iterator[http.client.HTTPConnection]:
 
 
 class TestRequests:
-    """What a client sends reaches the function as API Gateway would hand it over."""
+    """A function receives a request as from API Gateway."""
 
     def test_method_target_headers_and_body(self, client: http.client.HTTPConnection) -> None:
         client.request("PATCH", "/a%2Fb?c=%20d", body=b"hello", headers={"X-Sent": "1"})
@@ -56,7 +56,7 @@ class TestRequests:
             "source": "127.0.0.1",
         }
 
-    def test_a_chunked_body(self, client: http.client.HTTPConnection) -> None:
+    def test_a_chunked_body_is_joined(self, client: http.client.HTTPConnection) -> None:
         chunks = iter([b"in ", b"three ", b"pieces"])
         client.request("POST", "/", body=chunks, encode_chunked=True)
 
@@ -71,7 +71,7 @@ class TestRequests:
         assert json.loads(client.getresponse().read())["x-sent"] == "1,2"
 
     @pytest.mark.parametrize("method", ["BREW", "OPTIONS"])
-    def test_any_method(self, client: http.client.HTTPConnection, method: str) -> None:
+    def test_every_method_is_accepted(self, client: http.client.HTTPConnection, method: str) -> None:
         client.request(method, "/")
 
         assert json.loads(client.getresponse().read())["method"] == method

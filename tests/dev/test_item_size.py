@@ -1,4 +1,4 @@
-"""The published rules, with the examples of AWS's own documentation where it gives any."""
+"""The published rules of sizes and costs, with the examples of AWS's documentation."""
 
 from typing import Any
 
@@ -38,13 +38,13 @@ class TestSizes:
             ({"NS": ["12", "3"]}, 4),
         ],
     )
-    def test_of_a_value(self, value: dict[str, Any], size: int) -> None:
+    def test_each_attribute_type_has_its_size(self, value: dict[str, Any], size: int) -> None:
         assert value_bytes(value) == size
 
-    def test_of_an_item_its_names_count_too(self) -> None:
+    def test_the_names_of_attributes_count_too(self) -> None:
         assert item_bytes({"sid": {"S": "i-1"}, "größe": {"N": "12"}}) == 3 + 3 + 7 + 2
 
-    def test_of_no_known_kind(self) -> None:
+    def test_an_unknown_attribute_type_is_refused(self) -> None:
         with pytest.raises(ValueError, match="unknown attribute type: X"):
             value_bytes({"X": "1"})
 
@@ -55,13 +55,13 @@ class TestUnits:
     @pytest.mark.parametrize(
         ("size", "units"), [(0, 1), (512, 1), (KB, 1), (KB + 1, 2), (1536, 2), (3584, 4)]
     )
-    def test_a_write_takes_one_for_each_kilobyte_begun(self, size: int, units: int) -> None:
+    def test_a_write_costs_one_unit_for_each_kilobyte_begun(self, size: int, units: int) -> None:
         assert write_units(size) == units
 
     @pytest.mark.parametrize(
         ("size", "strong", "eventual"), [(0, 1, 0.5), (4 * KB, 1, 0.5), (8 * KB, 2, 1), (10 * KB, 3, 1.5)]
     )
-    def test_a_read_takes_one_for_each_four_begun_or_half(
+    def test_a_read_costs_one_unit_for_each_4_kb_begun_or_half(
         self, size: int, strong: float, eventual: float
     ) -> None:
         assert read_units(size, strong=True) == strong
@@ -83,7 +83,7 @@ class TestUnits:
             (("a", 2000), ("b", 100), 3),
         ],
     )
-    def test_an_index_takes_them_for_entries_that_come_and_go(
+    def test_an_index_write_costs_units_for_new_and_removed_entries(
         self, before: tuple[str, int] | None, after: tuple[str, int] | None, units: int
     ) -> None:
         assert index_write_units(before, after) == units

@@ -1,4 +1,4 @@
-"""What requests cost, counted from the requests."""
+"""The costs of requests, computed from the requests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,7 @@ def usage(meter: Meter) -> Iterator[Usage]:
 
 
 def weighing(size: int, **keys: str) -> dict[str, Any]:
-    """An item of exactly so many bytes."""
+    """Return an item of exactly ``size`` bytes."""
     item = {name: {"S": value} for name, value in keys.items()}
     used = sum(len(name) + len(value) for name, value in keys.items())
     return {**item, "x": {"S": "x" * (size - used - 1)}}
@@ -45,14 +45,16 @@ def get(dynamodb: DynamoDb, *, strong: bool, **keys: str) -> None:
 
 
 class TestWrites:
-    """One unit for each kilobyte begun, of the larger of the old item and the new."""
+    """A write costs one unit for each kilobyte begun, of the larger of the old and the new item."""
 
     @pytest.mark.parametrize(("size", "units"), [(512, 1), (KB, 1), (1536, 2), (2 * KB, 2), (2 * KB + 1, 3)])
-    def test_a_put(self, moto: DynamoDb, usage: Usage, size: int, units: int) -> None:
+    def test_a_put_costs_one_unit_for_each_kilobyte(
+        self, moto: DynamoDb, usage: Usage, size: int, units: int
+    ) -> None:
         put(moto, weighing(size, pk="a", sk="b"))
         assert usage.write_units == units
 
-    def test_a_put_over_a_larger_item(self, moto: DynamoDb, meter: Meter) -> None:
+    def test_a_put_over_a_larger_item_costs_the_larger(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, weighing(3 * KB, pk="a", sk="b"))
         with meter.counting() as usage:
             put(moto, weighing(KB, pk="a", sk="b"))
@@ -60,13 +62,13 @@ class TestWrites:
             put(moto, weighing(KB, pk="a", sk="b"))
         assert (usage.write_units, later.write_units) == (3, 1)
 
-    def test_a_put_that_its_condition_forbids(self, moto: DynamoDb, meter: Meter) -> None:
+    def test_a_put_whose_condition_fails_costs_the_larger(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, weighing(3 * KB, pk="a", sk="b"))
         with meter.counting() as usage, pytest.raises(ClientError):
             put(moto, weighing(KB, pk="a", sk="b"), ConditionExpression="attribute_not_exists(pk)")
         assert usage.write_units == 3
 
-    def test_a_delete(self, moto: DynamoDb, meter: Meter) -> None:
+    def test_a_delete_costs_the_size_of_the_item(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, weighing(3 * KB, pk="a", sk="b"))
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
         with meter.counting() as usage:
@@ -75,7 +77,7 @@ class TestWrites:
             moto.client.delete_item(TableName=moto.tables.access, Key=key)
         assert (usage.write_units, again.write_units) == (3, 1)
 
-    def test_a_delete_that_its_condition_forbids(self, moto: DynamoDb, meter: Meter) -> None:
+    def test_a_delete_whose_condition_fails_costs_the_item(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, weighing(3 * KB, pk="a", sk="b"))
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
         with meter.counting() as usage, pytest.raises(ClientError):
@@ -97,7 +99,7 @@ class TestWrites:
 
 
 class TestIndexes:
-    """An entry that comes or goes costs a unit, one that moves two, one that stays none."""
+    """A new or removed index entry costs a unit, a moved entry two, an unchanged one none."""
 
     def instance(self, at: str | None, status: str = "ACTIVE") -> dict[str, Any]:
         sweep = {} if at is None else {"sweepPartition": "1", "sweepAt": at}
@@ -114,7 +116,7 @@ class TestIndexes:
             (("t1", "ACTIVE"), (None, "PAUSED"), 4),
         ],
     )
-    def test_a_change(
+    def test_a_changed_index_entry_costs_units(
         self, moto: DynamoDb, meter: Meter, before: tuple[Any, str], after: tuple[Any, str], units: int
     ) -> None:
         put(moto, self.instance(*before), "instances")
@@ -126,20 +128,20 @@ class TestIndexes:
         put(moto, self.instance("t1"), "instances")
         assert usage.write_units == 1 + 3
 
-    def test_a_delete_leaves_each(self, moto: DynamoDb, meter: Meter) -> None:
+    def test_a_delete_costs_a_unit_in_each_index(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, self.instance("t1"), "instances")
         with meter.counting() as usage:
             moto.client.delete_item(TableName=moto.tables.instances, Key={"sid": {"S": "i"}})
         assert usage.write_units == 1 + 3
 
-    def test_a_refused_put_touches_none(self, moto: DynamoDb, usage: Usage) -> None:
+    def test_a_refused_put_costs_nothing_in_indexes(self, moto: DynamoDb, usage: Usage) -> None:
         with pytest.raises(ClientError):
             put(moto, self.instance("t1"), "instances", ConditionExpression="attribute_exists(sid)")
         assert usage.write_units == 1
 
 
 class TestTransactions:
-    """What goes to tables is written twice, what goes to indexes once."""
+    """Items of a transaction are written twice, index entries once."""
 
     def test_each_item_is_rounded_up_and_doubled(self, moto: DynamoDb, usage: Usage) -> None:
         """AWS's example: a transaction that writes items of 500 bytes costs two units for each."""
@@ -174,9 +176,7 @@ class TestTransactions:
             )
         assert usage.write_units == 4 + 4
 
-    def test_one_that_a_condition_forbids_is_charged_and_changes_nothing(
-        self, moto: DynamoDb, meter: Meter
-    ) -> None:
+    def test_a_refused_transaction_is_charged_and_changes_nothing(self, moto: DynamoDb, meter: Meter) -> None:
         item = weighing(500, instanceSid="i", sk="e#1", accountMonth="a#1", finishedAt="t")
         forbidden = {
             "TableName": moto.tables.events,
@@ -191,17 +191,21 @@ class TestTransactions:
 
 
 class TestReads:
-    """One unit for each four kilobytes begun; half, where what is read may be stale."""
+    """A read costs one unit for each four kilobytes begun, or half if it may be stale."""
 
     @pytest.mark.parametrize(("strong", "units"), [(True, 3), (False, 1.5)])
-    def test_a_get(self, moto: DynamoDb, meter: Meter, *, strong: bool, units: float) -> None:
+    def test_a_get_costs_units_by_size(
+        self, moto: DynamoDb, meter: Meter, *, strong: bool, units: float
+    ) -> None:
         put(moto, weighing(10 * KB, pk="a", sk="b"))
         with meter.counting() as usage:
             get(moto, strong=strong, pk="a", sk="b")
         assert usage.read_units == units
 
     @pytest.mark.parametrize(("strong", "units"), [(True, 1), (False, 0.5)])
-    def test_a_get_of_nothing(self, moto: DynamoDb, usage: Usage, *, strong: bool, units: float) -> None:
+    def test_a_get_of_a_missing_item_costs_a_unit(
+        self, moto: DynamoDb, usage: Usage, *, strong: bool, units: float
+    ) -> None:
         get(moto, strong=strong, pk="a", sk="b")
         assert usage.read_units == units
 
@@ -232,7 +236,7 @@ class TestReads:
             moto.client.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
         assert (usage.read_units, with_an_absent_one.read_units) == (3, 4)
 
-    def test_what_a_batch_leaves_unread_costs_nothing(self, moto: DynamoDb, usage: Usage) -> None:
+    def test_items_left_unread_cost_nothing(self, moto: DynamoDb, usage: Usage) -> None:
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
         left = {moto.tables.access: {"Keys": [key]}}
         answers(moto.client, (200, {"Responses": {}, "UnprocessedKeys": left}))
@@ -250,16 +254,18 @@ class TestReads:
 
 
 class TestCalls:
-    """Every request counts as a call, every sending as a trip."""
+    """Every request counts as a call, and every attempt as a trip."""
 
-    def test_of_dynamodb(self, moto: DynamoDb, usage: Usage) -> None:
+    def test_calls_of_dynamodb_are_counted(self, moto: DynamoDb, usage: Usage) -> None:
         get(moto, strong=True, pk="a", sk="b")
         get(moto, strong=True, pk="a", sk="b")
         put(moto, weighing(100, pk="a", sk="b"))
         assert usage.calls == {"dynamodb.GetItem": 2, "dynamodb.PutItem": 1}
         assert usage.trips == {"dynamodb": 3}
 
-    def test_of_other_services(self, session: boto3.Session, meter: Meter, usage: Usage) -> None:
+    def test_calls_of_other_services_are_counted(
+        self, session: boto3.Session, meter: Meter, usage: Usage
+    ) -> None:
         scheduler, invoker = session.client("scheduler"), session.client("lambda")
         for client in (scheduler, invoker):
             meter.watch(client)
@@ -281,7 +287,7 @@ class TestCalls:
         moto.client.describe_table(TableName=moto.tables.access)
         assert usage.calls == {"dynamodb.DescribeTable": 1}
 
-    def test_the_total_goes_on(self, moto: DynamoDb, meter: Meter) -> None:
+    def test_the_total_includes_all_requests(self, moto: DynamoDb, meter: Meter) -> None:
         with meter.counting() as first:
             put(moto, weighing(100, pk="a", sk="b"))
         put(moto, weighing(100, pk="a", sk="b"))
@@ -289,7 +295,7 @@ class TestCalls:
 
 
 class TestWhatItCannotCount:
-    """It says so, instead of being wrong."""
+    """A request whose cost is unknown raises an error."""
 
     @pytest.mark.parametrize(
         ("operation", "request_"),
@@ -299,19 +305,21 @@ class TestWhatItCannotCount:
             ("get_item", {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "ProjectionExpression": "pk"}),
         ],
     )
-    def test_a_request(self, moto: DynamoDb, meter: Meter, operation: str, request_: dict[str, Any]) -> None:
+    def test_an_unsupported_request_is_refused(
+        self, moto: DynamoDb, meter: Meter, operation: str, request_: dict[str, Any]
+    ) -> None:
         assert meter.total.write_units == 0
         with pytest.raises(UnmeteredError):
             getattr(moto.client, operation)(TableName=moto.tables.access, **request_)
 
-    def test_an_update_in_a_transaction(self, moto: DynamoDb, meter: Meter) -> None:
+    def test_an_update_in_a_transaction_is_refused(self, moto: DynamoDb, meter: Meter) -> None:
         assert meter.total.write_units == 0
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
         update = {"TableName": moto.tables.access, "Key": key, "UpdateExpression": "REMOVE x"}
         with pytest.raises(UnmeteredError, match="Update"):
             moto.client.transact_write_items(TransactItems=[{"Update": update}])
 
-    def test_a_table_it_does_not_know(self, moto: DynamoDb) -> None:
+    def test_an_unknown_table_is_refused(self, moto: DynamoDb) -> None:
         Meter(Tables()).watch(moto.client)
         with pytest.raises(UnmeteredError, match="unknown table"):
             put(moto, weighing(100, pk="a", sk="b"))

@@ -18,19 +18,19 @@ def strategy(name: str) -> dict[str, Any]:
 
 
 class TestEditorSchema:
-    """It describes a strategy in a file, as the API takes it, and needs no other document."""
+    """The schema describes a strategy in a file, as the API accepts it, and refers to no other document."""
 
     @pytest.mark.parametrize("name", ["gym-membership", "pet-cover", "water-filter-refill"])
     def test_the_examples_are_valid(self, name: str) -> None:
         assert jsonschema_rs.Draft202012Validator(editor_schema()).is_valid(strategy(name))
 
-    def test_a_mistake_is_found_where_it_is(self) -> None:
+    def test_a_mistake_is_reported_with_its_path(self) -> None:
         wrong = strategy("gym-membership")
         wrong["settings"]["services"][0]["methods"][0]["method"] = "head"
         (error,) = jsonschema_rs.Draft202012Validator(editor_schema()).iter_errors(wrong)
         assert error.instance_path == ["settings", "services", 0, "methods", 0, "method"]
 
-    def test_each_reference_is_within_it(self) -> None:
+    def test_every_reference_is_within_the_schema(self) -> None:
         schema = editor_schema()
         text = json.dumps(schema)
         assert text.count('"$ref"') == text.count('"$ref": "#/$defs/')
@@ -38,7 +38,7 @@ class TestEditorSchema:
             part.partition('"')[0] for part in text.split('"$ref": "#/$defs/')[1:]
         }
 
-    def test_it_is_written_into_a_file(self, tmp_path: Path) -> None:
+    def test_the_schema_is_written_into_a_file(self, tmp_path: Path) -> None:
         assert main(tmp_path / "build" / "strategy.schema.json") == 0
         written = (tmp_path / "build" / "strategy.schema.json").read_text(encoding="utf-8")
         assert json.loads(written) == editor_schema()

@@ -3,9 +3,9 @@ from shared.expressions.windows_zones import FILE, IANA_OF
 
 
 class TestTheTable:
-    """The shipped table is what CLDR says, under the names the zone database uses now."""
+    """The shipped table agrees with CLDR, with the current names of the zone database."""
 
-    def test_the_file_is_what_the_generator_writes(self) -> None:
+    def test_the_file_is_up_to_date(self) -> None:
         assert FILE.read_text(encoding="utf-8") == windows_zones()
 
     def test_a_renamed_zone_has_its_new_name(self) -> None:

@@ -1,4 +1,4 @@
-"""A stack and a downstream of its own for each test, ended by process id whatever happens."""
+"""Each test has its own stack and downstream, which are ended by process id in any case."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ LONGEST = ("test_openapi.py", "test_deployed.py", "test_real_time.py", "test_sta
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first."""
+    """Run the longest tests first."""
     place = {name: index for index, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture
 def processes(tmp_path: Path, socket_enabled: None) -> Iterator[Processes]:  # noqa: ARG001 - loopback is what this is about
-    """The processes, with the downstream running."""
+    """Return the processes, with the downstream running."""
     running = Processes(tmp_path, downstream_port=free_port(), stack_port=free_port())
     try:
         running.start_downstream()

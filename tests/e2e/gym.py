@@ -1,4 +1,4 @@
-"""A gym on the local stack, for the end-to-end tests, and what must be true of its books."""
+"""A gym on the local stack for the end-to-end tests, and checks of its history."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ MEMBER = {"memberId": "m", "email": "m@example.test", "monthlyFee": 29.5}
 
 
 def gym(processes: Processes) -> Api:
-    """The gym's strategy saved; its API."""
+    """Save the gym's strategy and return its API."""
     strategy = example("gym-membership", processes.downstream)
     strategy["settings"]["schedule"]["initialDelay"] = {"unit": "minutes", "amount": 0}
     strategy["settings"]["schedule"]["calendars"][0]["leadingUpTasks"] = []
@@ -26,7 +26,7 @@ def gym(processes: Processes) -> Api:
 
 
 def join(api: Api, at: datetime) -> str:
-    """A member whose first charge is due at an instant."""
+    """Start a member whose first charge is due at an instant, and return the sid."""
     body = {"strategyId": "gym-membership", "startDate": at.isoformat(), "attributes": MEMBER}
     sid: str = api.call("POST", "/execution-instance", body)["executionInstance"]["sid"]
     return sid
@@ -42,13 +42,13 @@ def ledger(processes: Processes) -> list[dict[str, Any]]:
 
 
 def first_charge(processes: Processes, sid: str) -> tuple[EventRecord | None, tuple[JournalEntry, ...]]:
-    """The record of the first charge, if it has ended, and its steps."""
+    """Return the record of the first charge, or None if it is open, and its steps."""
     _, record, entries = next(iter(HistoryReader.of(processes.stack).events(sid)))
     return record, entries
 
 
 def await_end(processes: Processes, sid: str, seconds: float) -> EventRecord:
-    """The record of the first charge, once it has ended in real time."""
+    """Return the record of the first charge after it has ended in real time."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         record, _ = first_charge(processes, sid)
@@ -59,7 +59,10 @@ def await_end(processes: Processes, sid: str, seconds: float) -> EventRecord:
 
 
 def assert_right(processes: Processes, sids: list[str]) -> list[int]:
-    """The last one's charge ended once; what arrived twice was in flight and says so. How often each step arrived."""
+    """Assert that each charge ended once and that repeated calls are marked.
+
+    Return the calls of the last one's steps.
+    """
     sid = sids[-1]
     record, entries = first_charge(processes, sid)
     assert record is not None
@@ -76,7 +79,7 @@ def assert_right(processes: Processes, sids: list[str]) -> list[int]:
 
 
 def await_arrival(processes: Processes, path: str) -> None:
-    """Return once a call to a path has arrived."""
+    """Return when a call to a path has arrived."""
     ends = time.monotonic() + 60
     while not any(line["path"] == path for line in ledger(processes)):
         assert time.monotonic() < ends, f"nothing arrived at {path}"
@@ -84,7 +87,7 @@ def await_arrival(processes: Processes, path: str) -> None:
 
 
 def await_all(holds: Callable[[], bool], seconds: float) -> None:
-    """Return once something holds."""
+    """Return when a condition holds."""
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends, f"not within {seconds} s"

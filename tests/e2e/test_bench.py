@@ -1,4 +1,4 @@
-"""What `make bench` measures us by does what is to be measured. The peer has an environment of its own and no test."""
+"""The engine does the benchmark's workload correctly. The peer has its own environment and no test."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Thousands of instances canceled on the local stack, killed twice on the way.
+"""Canceling thousands of instances on the local stack, which is killed twice during it.
 
-``BULK_INSTANCES=10000`` tells it at full length, and waits for the sweeper in real time; without, there are fewer
-and the clock is moved on to where the sweeper comes.
+``BULK_INSTANCES=10000`` runs it at full length and waits for the sweeper in real time. By default there are fewer
+instances, and the clock is advanced to the next sweep.
 """
 
 import os
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.timeout(2400 if AT_FULL_LENGTH else 200)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gym:
-    """A gym on the stack, and its books. api: shows its secret."""
+    """A gym on the stack, and its history. ``api`` sends the gym's secret."""
 
     api: Api
     sid: str
@@ -53,7 +53,7 @@ class Gym:
     tables: Tables
 
     def join(self, count: int) -> list[InstanceSid]:
-        """So many members, written into the tables as the API would have: it takes one at a time."""
+        """Write ``count`` members into the tables, as the API would store them one by one."""
         now = datetime.now(UTC).replace(microsecond=0)
         sids = [InstanceSid(f"{self.sid[:18]}-{number:06}") for number in range(count)]
         for begin in range(0, count, BATCH_SIZE):
@@ -66,7 +66,7 @@ class Gym:
         return sids
 
     def members(self, sids: Sequence[InstanceSid]) -> list[Instance]:
-        """They as they are now."""
+        """Return the members as they are now."""
         store = DynamoDbInstances(client=self.database, tables=self.tables)
         return [
             one for begin in range(0, len(sids), 100) for one in store.load_many(sids[begin : begin + 100])
@@ -76,7 +76,7 @@ class Gym:
         return sum(one.status.value == "CANCELED" for one in self.members(sids))
 
     def audited(self, operation: str) -> Counter[str]:
-        """How often each target stands in the audit trail as changed through an operation."""
+        """Return how often each target is in the audit trail as changed by an operation."""
         store, day = DynamoDbAudit(client=self.database, tables=self.tables), datetime.now(UTC)
         found: Counter[str] = Counter()
         for at in (day, day - timedelta(days=1)):
@@ -86,7 +86,7 @@ class Gym:
         return found
 
     def begin(self, **command: Any) -> str:
-        """An operation on all that is ACTIVE; its sid."""
+        """Begin an operation on all ACTIVE instances and return its sid."""
         selection = {"strategyId": self.strategy.name, "statuses": ["ACTIVE"]}
         body = {"selection": selection, "command": command, "comment": "the gym closes"}
         answer = self.api.call("POST", "/bulk-operation", body)
@@ -112,9 +112,9 @@ class Gym:
 
 
 def open_gym(processes: Processes) -> Gym:
-    """A gym whose members are charged first in 2040.
+    """Return a gym whose members are first charged in 2040.
 
-    What parts from those who leave waits for somebody: the local stack reads each armed wakeup twice when it starts.
+    Its on-cancel events are on hold, because the local stack reads each scheduled wakeup twice when it starts.
     """
     processes.start_stack()
     body = example("gym-membership", processes.downstream)
@@ -149,7 +149,7 @@ def client_of(endpoint: str) -> Any:
 
 
 def restarted(processes: Processes, gym: Gym) -> Gym:
-    """The gym after kill -9 of all of the stack's processes and a new start; its emulator has a new address."""
+    """Kill the whole stack, start it again, and return the gym. Its emulator has a new address."""
     processes.kill_stack()
     processes.start_stack()
     database = processes.stack.call("GET", "/_local/database")
@@ -157,7 +157,7 @@ def restarted(processes: Processes, gym: Gym) -> Gym:
 
 
 def let_the_sweeper_come(processes: Processes) -> None:
-    """Two minutes pass: in real time while others look on, or at once."""
+    """Let two minutes pass, in real time or at once."""
     if AT_FULL_LENGTH:
         return
     now = datetime.fromisoformat(processes.stack.call("GET", "/_local/clock")["now"])
@@ -165,15 +165,15 @@ def let_the_sweeper_come(processes: Processes) -> None:
 
 
 def _move(stack: Api, to: datetime) -> None:
-    """Let time pass, until the stack is killed under it."""
+    """Advance time until the stack is killed."""
     try:
         advance(stack, to.isoformat())
     except (OSError, RefusedError):
         return
 
 
-def awaited(holds: Callable[[], bool], seconds: float) -> float:
-    """Return once something holds; after how many seconds."""
+def seconds_until(holds: Callable[[], bool], seconds: float) -> float:
+    """Return when a condition holds, and after how many seconds."""
     began = time.monotonic()
     while not holds():
         assert time.monotonic() - began < seconds, f"not within {seconds} s"
@@ -182,14 +182,14 @@ def awaited(holds: Callable[[], bool], seconds: float) -> float:
 
 
 def await_done(gym: Gym, sid: str, count: int, seconds: float) -> float:
-    """Return once an operation has done so many; after how many seconds."""
-    return awaited(lambda: gym.done(sid) >= count, seconds)
+    """Return when an operation has done ``count`` instances, and after how many seconds."""
+    return seconds_until(lambda: gym.done(sid) >= count, seconds)
 
 
 class TestCancelingMany:
-    """Each instance is canceled once, audited once, parted from once and counted once, come what may."""
+    """Each instance is canceled, audited, given its on-cancel event and counted exactly once."""
 
-    def test_by_two_operations_one_stopped_and_one_killed_twice(self, processes: Processes) -> None:
+    def test_two_operations_cancel_each_instance_once_despite_kills(self, processes: Processes) -> None:
         gym = open_gym(processes)
         sids = gym.join(MANY)
         began = time.monotonic()
@@ -214,7 +214,7 @@ class TestCancelingMany:
 
 
 def paused_resumed_and_canceled(gym: Gym, sid: str, sids: Sequence[InstanceSid]) -> int:
-    """An operation told to rest, to go on and to end; how many it has canceled, which its counts say each time."""
+    """Pause, resume and cancel an operation. Return how many instances it has canceled."""
     path = f"/bulk-operation/{sid}"
     await_done(gym, sid, 1, 60)
     gym.api.call("POST", f"{path}/pause")
@@ -231,7 +231,7 @@ def paused_resumed_and_canceled(gym: Gym, sid: str, sids: Sequence[InstanceSid])
 
 
 def killed_twice(processes: Processes, gym: Gym, sid: str, count: int) -> Gym:
-    """An operation of which everything was killed when a fifth and when half of it was done; each time it goes on."""
+    """Kill the stack when a fifth and when half of the operation is done; it continues each time."""
     for part in (count // 5, count // 2):
         await_done(gym, sid, part, 600)
         gym = restarted(processes, gym)
@@ -244,8 +244,8 @@ def killed_twice(processes: Processes, gym: Gym, sid: str, count: int) -> Gym:
 
 
 def rested(gym: Gym, sid: str) -> int:
-    """How far an operation has come, once its runner has told of what it had in hand."""
-    awaited(lambda: batch_sids(gym, sid) == 0, 30)
+    """Return the progress of an operation after its runner has saved its batch."""
+    seconds_until(lambda: batch_sids(gym, sid) == 0, 30)
     done = gym.done(sid)
     time.sleep(1)
     assert gym.done(sid) == done
@@ -258,5 +258,5 @@ def batch_sids(gym: Gym, sid: str) -> int:
 
 
 def tell(text: str) -> None:
-    """For whoever runs it with ``-s``."""
+    """Print progress, for a run with ``-s``."""
     print(text, flush=True)  # noqa: T201 - the figures of a run at full length

@@ -1,4 +1,4 @@
-"""The template deployed by CloudFormation on another engine, its functions under the roles it gives them."""
+"""The template deployed by CloudFormation on another engine. Its functions run under their own roles."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ A_RING = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member of the gym, and the sids of the events the membership began with, by task."""
+    """A member of the gym, and the sids of the first events by task."""
 
     name: str
     sid: str
@@ -50,7 +50,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Club:
-    """The deployed gym with three members. armed: the schedules there were when they had joined."""
+    """The deployed gym with three members. ``armed`` are the schedules after they joined."""
 
     deployment: Deployment
     downstream: Api
@@ -61,33 +61,33 @@ class Club:
     armed: list[str]
 
     def calls(self, member: Member) -> list[str]:
-        """What the services were asked for a member, in order: the template of a mail, a state, or the path."""
+        """Return the calls for a member in order: the template of a mail, a state, or the path."""
         lines = [line for line in self.ledger() if member.name in f"{line['path']} {line['request']}"]
         return [
             line["request"].get("template") or line["request"].get("state") or line["path"] for line in lines
         ]
 
     def ledger(self) -> list[dict[str, Any]]:
-        """What the services were asked, but for tokens."""
+        """Return all calls to the services except those for tokens."""
         lines = self.downstream.call("GET", "/_ledger")
         return [line for line in lines if not line["path"].endswith("/oauth/token")]
 
     def event(self, sid: str) -> dict[str, Any]:
-        """An event as the API tells it."""
+        """Return an event as the API shows it."""
         found: dict[str, Any] = self.api.call("GET", f"/execution-event/{sid}")["event"]
         return found
 
     def await_end(self, member: Member, *tasks: str, seconds: float) -> None:
-        """Return once the events of these tasks are done."""
-        awaited(
+        """Return when the events of these tasks are done."""
+        seconds_until(
             lambda: all(self.event(member.events[task])["status"] == "PROCESSED" for task in tasks),
             seconds,
             lambda: [self.event(sid) for sid in member.events.values()],
         )
 
 
-def awaited(holds: Callable[[], bool], seconds: float, tell: Callable[[], Any]) -> None:
-    """Return once something holds; otherwise fail with what is to be told."""
+def seconds_until(holds: Callable[[], bool], seconds: float, tell: Callable[[], Any]) -> None:
+    """Return when a condition holds, else fail with the text of ``tell``."""
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, tell()
@@ -110,7 +110,7 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
 
 
 def opened(deployment: Deployment, downstream: Api) -> Club:
-    """Ann's first charge is due; Ben's reminder is due in a minute; Cleo's charge is due, and no runner is told."""
+    """Return the gym: Ann's charge is due, Ben's reminder is due in a minute, Cleo's charge is due without a wakeup."""
     strategy = example("gym-membership", downstream)
     deployment.api.call("POST", "/execution-strategy", strategy)
     strategy["settings"]["schedule"]["initialDelay"] = {"unit": "days", "amount": 3}
@@ -147,26 +147,26 @@ Speaker = Callable[..., Any]
 
 
 def spoken(api: Api) -> tuple[Speaker, Speaker, Speaker]:
-    """The process, the orders and the automation dialect, each with a way to show the key of the account."""
+    """Return a client for the process, the orders and the automation dialect, each with the account's key."""
     account, credentials = "dev", base64.b64encode(KEY.replace(".", ":", 1).encode()).decode()
     basic, bearer = {"Authorization": f"Basic {credentials}"}, {"Authorization": f"Bearer {KEY}"}
-    _, headers = told(api, "POST", "/joc/api/authentication/login", {}, basic)
+    _, headers = answer_of(api, "POST", "/joc/api/authentication/login", {}, basic)
     session = {"X-Access-Token": headers["X-Access-Token"]}
 
     def processes(method: str, path: str, body: Any = None) -> Any:
-        return told(api, method, f"/scheduler/connector-api/process{path}", body, basic)[0]
+        return answer_of(api, method, f"/scheduler/connector-api/process{path}", body, basic)[0]
 
     def orders(method: str, path: str, body: Any) -> Any:
-        return told(api, method, f"/joc/api{path}", {"controllerId": account, **body}, session)[0]
+        return answer_of(api, method, f"/joc/api{path}", {"controllerId": account, **body}, session)[0]
 
     def workflows(method: str, path: str, body: Any = None) -> Any:
-        return told(api, method, f"/api/v1/accounts/{account}{path}", body, bearer)[0]
+        return answer_of(api, method, f"/api/v1/accounts/{account}{path}", body, bearer)[0]
 
     return processes, orders, workflows
 
 
-def told(api: Api, method: str, path: str, body: Any, headers: Mapping[str, str]) -> tuple[Any, Message]:
-    """What a request is answered with, None for no body, and the headers of that. Raises: HTTPError."""
+def answer_of(api: Api, method: str, path: str, body: Any, headers: Mapping[str, str]) -> tuple[Any, Message]:
+    """Return body and headers of the answer to a request. Raises: HTTPError."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(api.url + path, data=data, method=method, headers=dict(headers))  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
@@ -174,7 +174,7 @@ def told(api: Api, method: str, path: str, body: Any, headers: Mapping[str, str]
 
 
 def status(api: Api, method: str, path: str, **headers: str) -> int:
-    """What a request without a body is answered, the names of its path's parameters standing for themselves."""
+    """Return the status of a request without a body, with the parameters of its path as they are."""
     url = api.url + path.replace("{", "").replace("}", "")
     request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - loopback
     try:
@@ -185,24 +185,24 @@ def status(api: Api, method: str, path: str, **headers: str) -> int:
 
 
 class TestOneDeployment:
-    """Whatever rings, the runner is reached, and does its work with what its role allows and nothing more."""
+    """Every wakeup reaches the runner, which works with the permissions of its role only."""
 
-    def test_what_is_due_on_creation_runs_at_once(self, club: Club) -> None:
+    def test_events_due_on_creation_run_at_once(self, club: Club) -> None:
         club.await_end(club.ann, "send-welcome", "charge-fee", seconds=60)
 
         assert club.calls(club.ann) == ["welcome", "/4020/charges", "paid", "receipt"]
         assert club.api.call("GET", f"/execution-instance/{club.ann.sid}")["cycle"] == 2
 
-    def test_what_is_due_next_month_is_armed(self, club: Club) -> None:
+    def test_an_event_due_next_month_is_scheduled(self, club: Club) -> None:
         club.await_end(club.ann, "charge-fee", seconds=60)
 
-        awaited(
+        seconds_until(
             lambda: any(name.startswith(club.ann.sid) for name in club.deployment.schedules()),
             10,
             club.deployment.schedules,
         )
 
-    def test_a_schedule_rings_and_is_gone(self, club: Club) -> None:
+    def test_a_schedule_wakes_the_runner_and_is_deleted(self, club: Club) -> None:
         wakeup = f"{club.ben.events['send-reminder']}-1"
         assert wakeup in club.armed
         club.await_end(club.ben, "send-reminder", seconds=A_RING)
@@ -214,7 +214,7 @@ class TestOneDeployment:
             "the sweeper may have come first"
         )
 
-    def test_where_a_role_does_not_allow_a_ring_the_sweeper_rings(self, club: Club) -> None:
+    def test_the_sweeper_replaces_a_wakeup_that_a_role_denies(self, club: Club) -> None:
         club.await_end(club.cleo, "send-welcome", "charge-fee", seconds=A_RING)
 
         assert club.calls(club.cleo) == ["welcome", "/4020/charges", "paid", "receipt"]
@@ -224,7 +224,7 @@ class TestOneDeployment:
         assert (denied["what"], denied["sid"]) == ("invoke", club.cleo.sid)
         assert "not authorized to perform: lambda:InvokeFunction" in denied["error"]
 
-    def test_each_route_leads_to_a_function_that_asks_who_calls(self, club: Club) -> None:
+    def test_every_route_requires_authentication(self, club: Club) -> None:
         answers = {route: status(club.api, *route) for route in club.deployment.routes}
 
         assert answers
@@ -236,7 +236,7 @@ class TestOneDeployment:
         }
         assert let_in == pages | nothing
 
-    def test_each_route_that_only_reads_may_read(self, club: Club) -> None:
+    def test_every_reading_route_may_read(self, club: Club) -> None:
         reading = [route for route in club.deployment.routes if route[0] == "GET"]
         answers = {route: status(club.api, *route, Authorization=f"Bearer {KEY}") for route in reading}
 
@@ -281,7 +281,7 @@ class TestOneDeployment:
         made = workflows("POST", "/definitions", definition)["id"]
         sid = workflows("POST", f"/definitions/{made}/workflows", {"n": 1})["workflowId"]
         asleep = lambda: orders("POST", "/order", {"orderId": sid})["state"].get("_reason") == "SLEEPING"  # noqa: E731 - a condition
-        awaited(asleep, 60, lambda: orders("POST", "/order", {"orderId": sid}))
+        seconds_until(asleep, 60, lambda: orders("POST", "/order", {"orderId": sid}))
 
         workflows("DELETE", f"/definitions/{made}")
 
@@ -297,7 +297,7 @@ class TestOneDeployment:
 
         assert club.api.call("POST", "/execution-strategy", body)["version"] == 1
 
-    def test_books_and_ledger_agree_and_nothing_else_was_denied(self, club: Club) -> None:
+    def test_history_and_ledger_agree_and_nothing_else_was_denied(self, club: Club) -> None:
         club.await_end(club.ann, "charge-fee", seconds=60)
         club.await_end(club.ben, "send-reminder", seconds=A_RING)
         club.await_end(club.cleo, "charge-fee", seconds=A_RING)

@@ -1,4 +1,4 @@
-"""The commands of docs/getting-started.md, run one after another as a reader would type them."""
+"""Runs the commands of docs/getting-started.md in order, as a reader would type them."""
 
 import json
 import re
@@ -52,9 +52,9 @@ def values(text: str) -> list[Any]:
 
 
 class TestTheTutorial:
-    """A reader who types the page's commands sees what the page says."""
+    """The commands of the page give the results that the page shows."""
 
-    def test_every_command(self, processes: Processes) -> None:
+    def test_every_command_of_the_page_works(self, processes: Processes) -> None:
         processes.start_stack("--start-at", "2026-01-10T09:00:00Z")
 
         _, valid, saved, _, _, forecast, jump, ledger, declined, why, held, resumed, canceled, audit = (
@@ -90,5 +90,5 @@ class TestTheTutorial:
         assert texts[-1] == "Goodbye"
         assert "ann moved away" in {entry.get("reason") for entry in audit[0]["items"]}
 
-    def test_its_key_is_the_local_stacks(self) -> None:
+    def test_the_page_uses_the_local_stacks_key(self) -> None:
         assert f"Bearer {KEY}'" in PAGE

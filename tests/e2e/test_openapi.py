@@ -1,7 +1,7 @@
-"""Whatever is sent to the core API, the local stack's answers are those that the OpenAPI document promises.
+"""The answers of the core API on the local stack agree with the OpenAPI document, for any request.
 
-Schemathesis makes the requests: valid and invalid ones for every operation, once with ids that nobody has and
-once with ids of things that are there. With ``PHASES=coverage,fuzzing,stateful`` every bound of every field too.
+Schemathesis makes valid and invalid requests for every operation, with unknown ids and with existing ones. With
+``PHASES=coverage,fuzzing,stateful`` every bound of every field is tested too.
 """
 
 import base64
@@ -27,11 +27,10 @@ OPERATIONS = sum(len(methods) for methods in document()["paths"].values())
 
 
 def with_any_settings() -> dict[str, Any]:
-    """The document without what it says of single settings.
+    """Return the document without the schemas of single settings.
 
-    The coverage phase goes through every bound of every field below a body: two thousand requests for each
-    operation that takes settings, six times as many as for all others together. The schema and the reader's
-    checks are made from one declaration, so that needs no requests.
+    The coverage phase would make two thousand requests for each operation that takes settings. Schema and checks come
+    from one declaration, so these requests are not needed.
     """
     found = document()
     for schema in found["components"]["schemas"].values():
@@ -44,7 +43,7 @@ def with_any_settings() -> dict[str, Any]:
 def explored(
     processes: Processes, secret: str, ids: dict[str, str], *, phases: str, promised: dict[str, Any]
 ) -> subprocess.CompletedProcess[str]:
-    """What schemathesis says of the stack. ids: by the paths in which each stands for ``sid``."""
+    """Run schemathesis on the stack. ``ids`` are the sids of existing things, by the paths that use them."""
     (processes.folder / "openapi.json").write_text(json.dumps(promised))
     known = [
         f'[[operations]]\ninclude-path-regex = "^{path}/"\n'
@@ -72,7 +71,7 @@ def explored(
 
 @pytest.fixture
 def running(processes: Processes) -> tuple[Processes, str]:
-    """The stack with a strategy, and its secret."""
+    """Return the stack with a strategy, and its secret."""
     processes.start_stack()
     strategy = example(STRATEGY, processes.downstream)
     processes.stack.call("POST", "/execution-strategy", strategy)
@@ -80,15 +79,15 @@ def running(processes: Processes) -> tuple[Processes, str]:
 
 
 def an_operation(api: Api) -> str:
-    """The sid of a bulk operation, on instances that nobody has."""
+    """Begin a bulk operation on unknown instances and return its sid."""
     body = {"selection": {"ids": ["gone"]}, "command": {"name": "pause"}}
     return str(api.call("POST", "/bulk-operation", body)["sid"])
 
 
 class TestEveryOperation:
-    """No 5xx, no status and no shape that is not in the document."""
+    """No answer is a 5xx, and every status and shape is documented."""
 
-    def test_with_ids_that_nobody_has(self, running: tuple[Processes, str]) -> None:
+    def test_requests_with_unknown_ids_agree_with_the_document(self, running: tuple[Processes, str]) -> None:
         processes, secret = running
 
         found = explored(processes, secret, {}, phases="fuzzing,stateful", promised=document())
@@ -96,7 +95,7 @@ class TestEveryOperation:
         assert found.returncode == 0, found.stdout[-6000:]
         assert f"Tested: {OPERATIONS}" in found.stdout
 
-    def test_with_ids_of_things_that_are_there(self, running: tuple[Processes, str]) -> None:
+    def test_requests_with_existing_ids_agree_with_the_document(self, running: tuple[Processes, str]) -> None:
         processes, secret = running
         api = processes.stack
         created = [

@@ -1,6 +1,6 @@
-"""Whatever is sent in the other dialects, the local stack's answers are those that their OpenAPI documents promise.
+"""The answers of the other dialects on the local stack agree with their OpenAPI documents, for any request.
 
-``PHASES=coverage,fuzzing`` goes through every bound of every field too: four thousand requests, two minutes each.
+``PHASES=coverage,fuzzing`` tests every bound of every field too: four thousand requests, two minutes each.
 """
 
 import base64
@@ -37,7 +37,7 @@ DEFINITION = {
 def explored(
     processes: Processes, dialect: str, header: str, known: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """What schemathesis says of the stack. header: it shows who calls. known: parameters that name what there is."""
+    """Run schemathesis on the stack. ``header`` authenticates; ``known`` are parameters of existing things."""
     (processes.folder / "openapi.json").write_text(json.dumps(document_of(dialect)))
     parameters = ", ".join(f'"path.{name}" = "{value}"' for name, value in known.items())
     (processes.folder / "schemathesis.toml").write_text(
@@ -60,7 +60,7 @@ def explored(
 
 
 def session(processes: Processes) -> str:
-    """The token of a client of the orders dialect."""
+    """Return the token of a client of the orders dialect."""
     request = urllib.request.Request(  # noqa: S310 - loopback
         f"{processes.stack.url}/joc/api/authentication/login",
         b"{}",
@@ -73,7 +73,7 @@ def session(processes: Processes) -> str:
 
 @pytest.fixture
 def running(processes: Processes) -> Processes:
-    """The stack with a strategy."""
+    """Return the stack with a strategy."""
     processes.start_stack()
     processes.stack.call("POST", "/execution-strategy", example(STRATEGY, processes.downstream))
     return processes
@@ -86,9 +86,9 @@ def assert_kept(found: subprocess.CompletedProcess[str], dialect: str) -> None:
 
 
 class TestEveryOperation:
-    """No 5xx, no status and no shape that is not in the document."""
+    """No answer is a 5xx, and every status and shape is documented."""
 
-    def test_of_the_automation_dialect(self, running: Processes) -> None:
+    def test_the_automation_dialect_agrees_with_its_document(self, running: Processes) -> None:
         base = "/api/v1/accounts/dev/definitions"
         definition: dict[str, Any] = running.stack.call("POST", base, DEFINITION)
         workflow = running.stack.call("POST", f"{base}/{definition['id']}/workflows", {"n": 1})
@@ -100,10 +100,10 @@ class TestEveryOperation:
 
         assert_kept(explored(running, "automation", f"Authorization: Bearer {KEY}", known), "automation")
 
-    def test_of_the_orders_dialect(self, running: Processes) -> None:
+    def test_the_orders_dialect_agrees_with_its_document(self, running: Processes) -> None:
         assert_kept(explored(running, "orders", f"X-Access-Token: {session(running)}", {}), "orders")
 
-    def test_of_the_process_dialect(self, running: Processes) -> None:
+    def test_the_process_dialect_agrees_with_its_document(self, running: Processes) -> None:
         body = {"name": STRATEGY, "values": {"customerId": "c"}, "quartzDef": "0 0 9 * * ?", "runOnce": "N"}
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{running.stack.url}/scheduler/connector-api/process/start",

@@ -1,6 +1,6 @@
-"""Thousands of orders cancelled by one request on the local stack.
+"""One request cancels thousands of orders on the local stack.
 
-``ORDERS=20000`` tells it at full length; without, there are fewer.
+``ORDERS=20000`` runs it at full length; by default there are fewer.
 """
 
 import base64
@@ -30,7 +30,7 @@ from shared.domain.instance.due import SHARDS
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.start import NewInstance, start
-from tests.e2e.test_bulk import DEV, FAR, MEMBER, Gym, awaited, open_gym, tell
+from tests.e2e.test_bulk import DEV, FAR, MEMBER, Gym, open_gym, seconds_until, tell
 
 MANY = int(os.environ.get("ORDERS", "300"))
 AT_FULL_LENGTH = "ORDERS" in os.environ
@@ -52,7 +52,7 @@ class Joc:
 
 
 def send(url: str, body: Any, headers: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a request is answered with, and the headers of that. Raises: HTTPError."""
+    """Return body and headers of the answer to a request. Raises: HTTPError."""
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")  # noqa: S310 - our own stack
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own stack
         return json.loads(answer.read()), {name.lower(): value for name, value in answer.headers.items()}
@@ -66,7 +66,7 @@ def logged_in(gym: Gym) -> Joc:
 
 
 def placed(gym: Gym, count: int) -> list[InstanceSid]:
-    """So many orders, written into the tables as the API would have: it takes a hundred at a time."""
+    """Write ``count`` orders into the tables, as the API would store them."""
     now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     names = [f"#2040-01-01#T{number:011}-daily" for number in range(count)]
     orders = [an_order(gym, name, number, now) for number, name in enumerate(names)]
@@ -90,7 +90,7 @@ def an_order(gym: Gym, name: str, number: int, now: datetime) -> Instance:
 
 
 def audited(gym: Gym, operation: str) -> list[AuditEntry]:
-    """What was done to instances through an operation."""
+    """Return the commands that an operation executed on instances."""
     store, day = DynamoDbAudit(client=gym.database, tables=gym.tables), datetime.now(UTC)
     found: list[AuditEntry] = []
     for at in (day, day - timedelta(days=1)):
@@ -101,9 +101,9 @@ def audited(gym: Gym, operation: str) -> list[AuditEntry]:
 
 
 class TestCancellingMany:
-    """One request, answered at once; the operation behind it cancels each order once and writes it down once."""
+    """One request is answered at once; its operation cancels and audits each order once."""
 
-    def test_by_workflow_with_an_audit_log(self, processes: Processes) -> None:
+    def test_orders_of_a_workflow_are_cancelled_and_audited_once(self, processes: Processes) -> None:
         gym = open_gym(processes)
         sids = placed(gym, MANY)
         joc = logged_in(gym)
@@ -118,7 +118,7 @@ class TestCancellingMany:
         )
         answered = time.monotonic() - began
         operation = headers["x-operation-sid"]
-        took = awaited(lambda: gym.operation(operation)["status"] == "COMPLETED", 3000)
+        took = seconds_until(lambda: gym.operation(operation)["status"] == "COMPLETED", 3000)
 
         tell(f"{MANY} orders: answered in {answered:.2f} s, cancelled in {took:.0f} s")
         assert answer["ok"] is True
@@ -139,10 +139,10 @@ def all_canceled(gym: Gym, sids: Sequence[InstanceSid]) -> bool:
     return gym.canceled(sids) == len(sids)
 
 
-class TestTheWayThere:
-    """The vendor's own statuses come through the gateway, and the page's walk-through runs as it is printed."""
+class TestTheGateway:
+    """The statuses of the original pass the gateway, and the walk-through of the page runs as printed."""
 
-    def test_statuses(self, processes: Processes) -> None:
+    def test_original_statuses_pass_the_gateway(self, processes: Processes) -> None:
         gym = open_gym(processes)
         joc = logged_in(gym)
         token = {"X-Access-Token": joc.token}
@@ -155,7 +155,7 @@ class TestTheWayThere:
         processes.stack.call("POST", "/_local/clock", {"advance": {"minutes": 31}})
         assert refused(f"{joc.base}/orders", {"controllerId": DEV}, token) == (440, "isAuthenticated")
 
-    def test_the_walk_through(self, processes: Processes) -> None:
+    def test_the_example_session_of_the_page_works(self, processes: Processes) -> None:
         processes.start_stack()
         water = example("water-filter-refill", processes.downstream)
         processes.stack.call("POST", "/execution-strategy", water)
@@ -178,7 +178,7 @@ class TestTheWayThere:
 
 
 def refused(url: str, body: Any, headers: dict[str, str]) -> tuple[int, str]:
-    """The status of a refusal, and the member its body is known by."""
+    """Return the status of a refusal, and the member that identifies its body."""
     with pytest.raises(HTTPError) as found:
         send(url, body, headers)
     told = json.loads(found.value.read())

@@ -19,8 +19,8 @@ SECONDS = 5
 LONGEST_SECONDS = 60
 
 
-def asked(processes: Processes, path: str, body: Any = None) -> dict[str, Any]:
-    """The answer to a client that knows nothing but a user and a password."""
+def answer_of(processes: Processes, path: str, body: Any = None) -> dict[str, Any]:
+    """Return the answer to a client that has only a user and a password."""
     credentials = base64.b64encode(KEY.replace(".", ":", 1).encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - loopback
         f"{processes.stack.url}/scheduler/connector-api/process/{path}",
@@ -28,18 +28,18 @@ def asked(processes: Processes, path: str, body: Any = None) -> dict[str, Any]:
         headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=LONGEST_SECONDS) as answer:  # noqa: S310 - loopback
-        told: dict[str, Any] = json.loads(answer.read())
-        return told
+        states: dict[str, Any] = json.loads(answer.read())
+        return states
 
 
 def served(processes: Processes, minimal: dict[str, Any]) -> float:
-    """How many seconds a process took from its start until its client was told that it has succeeded."""
+    """Return how many seconds a process took until its client saw that it had succeeded."""
     began = time.monotonic()
-    started = asked(processes, "start", minimal)
+    started = answer_of(processes, "start", minimal)
     assert started["message"] == "Process saved"
     seen: list[str] = []
     while "SUCCEEDED" not in seen:
-        status = asked(processes, f"status/{started['robustaSpid']}")
+        status = answer_of(processes, f"status/{started['robustaSpid']}")
         seen.append(status["status"])
         assert time.monotonic() - began < LONGEST_SECONDS, seen
         time.sleep(0.05)
@@ -53,10 +53,10 @@ def served(processes: Processes, minimal: dict[str, Any]) -> float:
 
 
 class TestTheMinimalClient:
-    """It starts a process now and once, and asks until it is told that it has succeeded: in under five seconds."""
+    """A client starts a process and sees its success in less than five seconds."""
 
     @pytest.mark.timeout(120)
-    def test_it_is_served_in_time(self, processes: Processes) -> None:
+    def test_a_process_succeeds_within_five_seconds(self, processes: Processes) -> None:
         strategy, minimal, _ = BODIES
         assert sorted(minimal) == ["name", "runImmediately", "runOnce", "values", "worker"]
         text = json.dumps(strategy).replace("http://127.0.0.1:8081", processes.downstream.url)

@@ -1,4 +1,4 @@
-"""The local stack in real time: what waits for the clock, and a kill -9 that nobody speeds up."""
+"""The local stack in real time: schedules that fire by themselves, and kill -9."""
 
 import time
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from tests.e2e.gym import assert_right, await_all, await_arrival, await_end, fir
 
 
 def started(processes: Processes) -> Mapping[str, int]:
-    """How many events each trigger has started; counted when the invocation that ran them has ended."""
+    """Return how many events each trigger has started, counted when their invocations ended."""
     found: Mapping[str, int] = processes.stack.call("GET", "/_local/clock")["started"]
     return found
 
 
 class TestTheSchedulerAlone:
-    """Without the sweeper, schedules ring by themselves, in real time."""
+    """Without the sweeper, schedules fire by themselves in real time."""
 
     @pytest.mark.timeout(400)
     def test_a_subscription_due_in_two_minutes_runs(self, processes: Processes) -> None:
@@ -31,9 +31,7 @@ class TestTheSchedulerAlone:
         await_all(lambda: started(processes).get("wakeup events") == 1, 10)
 
     @pytest.mark.timeout(200)
-    def test_a_schedule_armed_before_a_jump_rings_at_the_right_time_after_it(
-        self, processes: Processes
-    ) -> None:
+    def test_a_schedule_fires_at_the_right_time_after_an_advance(self, processes: Processes) -> None:
         processes.start_stack("--sweeper", "off", "--start-at", "2026-01-01T00:00:00Z")
         due = datetime(2026, 3, 3, 8, tzinfo=UTC)
         sid = join(gym(processes), due)
@@ -47,10 +45,10 @@ class TestTheSchedulerAlone:
 
 
 class TestKillMinusNine:
-    """All processes of the stack die while an event executes; the next start brings it to its end."""
+    """The whole stack is killed while an event executes. After the next start the event is completed."""
 
     @pytest.mark.timeout(500)
-    def test_in_real_time_within_five_minutes(self, processes: Processes) -> None:
+    def test_a_killed_event_is_completed_within_five_minutes(self, processes: Processes) -> None:
         processes.start_stack()
         sid = join(gym(processes), datetime.now(UTC))
         processes.downstream.call(

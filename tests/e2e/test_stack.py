@@ -1,4 +1,4 @@
-"""The local stack under kill -9, with the clock moved on."""
+"""The local stack under kill -9, with an advanced clock."""
 
 import random
 import threading
@@ -16,10 +16,10 @@ KILLS = 20
 
 
 class TestKillMinusNine:
-    """All processes of the stack die while an event executes; the next start brings it to its end."""
+    """The whole stack is killed while an event executes. After the next start the event is completed."""
 
     @pytest.mark.timeout(500)
-    def test_at_random_moments_with_the_clock_moved_on(self, processes: Processes) -> None:
+    def test_kills_at_random_moments_lose_no_event(self, processes: Processes) -> None:
         rng = random.Random(20260303)
         processes.start_stack("--start-at", "2026-01-01T00:00:00Z")
         api = gym(processes)
@@ -42,7 +42,7 @@ class TestKillMinusNine:
 
 
 def _move(stack: Api, to: datetime) -> None:
-    """Let time pass, until the stack is killed under it."""
+    """Advance time until the stack is killed."""
     try:
         advance(stack, to.isoformat())
     except (OSError, RefusedError):
@@ -50,16 +50,16 @@ def _move(stack: Api, to: datetime) -> None:
 
 
 class TestAPausedQueue:
-    """What falls due meanwhile waits, and runs once the queue is resumed; kill -9 in between costs time only."""
+    """Events that are due while the queue is paused run after its resume, even if the stack is killed."""
 
     HELD = 12
 
-    def test_what_was_held_runs_once_it_is_resumed(self, processes: Processes) -> None:
+    def test_blocked_events_run_after_the_queue_is_resumed(self, processes: Processes) -> None:
         processes.start_stack()
         api = gym(processes)
         api.call("DELETE", "/queue")
         sids = [join(api, now_of(processes.stack)) for _ in range(self.HELD)]
-        await_all(lambda: all(held_by(api, sid) == "queue" for sid in sids), 60)
+        await_all(lambda: all(blocked_by_of(api, sid) == "queue" for sid in sids), 60)
         assert ledger(processes) == []
 
         api.call("POST", "/queue")
@@ -69,9 +69,9 @@ class TestAPausedQueue:
         for sid in sids:
             await_end(processes, sid, 240)
         assert contradictions(HistoryReader.of(processes.stack), sids, ledger(processes)) == []
-        assert {held_by(api, sid) for sid in sids} == {None}
+        assert {blocked_by_of(api, sid) for sid in sids} == {None}
 
 
-def held_by(api: Api, sid: str) -> str | None:
+def blocked_by_of(api: Api, sid: str) -> str | None:
     found: str | None = api.call("GET", f"/execution-instance/{sid}").get("heldBy")
     return found

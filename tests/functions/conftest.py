@@ -21,7 +21,7 @@ KEYS = ("local:" + base64.b64encode(b"k" * 32).decode(), "kms")
 
 @pytest.fixture(params=KEYS, ids=["local key", "kms"])
 def deployment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ManualClock]:
-    """An empty deployment of the template, and its clock."""
+    """Create an empty deployment of the template and return its clock."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")

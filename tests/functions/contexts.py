@@ -1,4 +1,4 @@
-"""What Lambda hands a handler besides the event."""
+"""The Lambda context of a handler."""
 
 from dataclasses import dataclass
 

@@ -15,6 +15,6 @@ PARAMETERS = {
 
 
 def environment() -> dict[str, str]:
-    """What the template sets for a function."""
+    """Return the environment that the template sets for a function."""
     template = Template(ROOT / "template.yaml", PARAMETERS)
     return dict(next(iter(template.functions())).environment)

@@ -10,9 +10,9 @@ from tests.functions.environments import environment
 
 
 class TestSettings:
-    """Every setting is needed; all that is wrong is told at once."""
+    """Every setting is required, and all problems are reported at once."""
 
-    def test_what_the_template_sets_can_be_read(self) -> None:
+    def test_the_environment_of_the_template_is_valid(self) -> None:
         settings = read_settings(environment())
 
         assert (settings.stage, settings.environment) == ("test", "dev")
@@ -21,7 +21,7 @@ class TestSettings:
         assert settings.step_runner_arn.endswith(":function:ritornello-test-step-runner")
         assert settings.allowed_networks == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
-    def test_every_missing_one_is_named(self) -> None:
+    def test_every_missing_setting_is_named(self) -> None:
         with pytest.raises(ConfigError) as refused:
             read_settings({})
 
@@ -33,11 +33,11 @@ class TestSettings:
         assert read_settings({**environment(), "HORIZON_DAYS": days}).horizon == horizon
 
     @pytest.mark.parametrize("days", ["-1", "x", "1.5", "3651", ""])
-    def test_a_horizon_that_is_none_is_told(self, days: str) -> None:
+    def test_an_invalid_horizon_is_refused(self, days: str) -> None:
         with pytest.raises(ConfigError, match="HORIZON_DAYS"):
             read_settings({**environment(), "HORIZON_DAYS": days})
 
-    def test_a_zone_that_is_none_is_told(self) -> None:
+    def test_an_unknown_time_zone_is_refused(self) -> None:
         assert read_settings(environment()).connector_timezone == "UTC"
         assert (
             read_settings({**environment(), "CONNECTOR_TIMEZONE": "Europe/Istanbul"}).connector_timezone
@@ -47,14 +47,14 @@ class TestSettings:
             read_settings({**environment(), "CONNECTOR_TIMEZONE": "Istanbul"})
 
     @pytest.mark.parametrize("name", ["JOC_ALLOW_UNSCOPED", "JOC_FORCE_COMMENTS"])
-    def test_a_switch_is_true_or_false_and_false_where_nothing_is_said(self, name: str) -> None:
-        def told(text: str) -> bool:
+    def test_a_switch_is_true_or_false_and_false_by_default(self, name: str) -> None:
+        def switch(text: str) -> bool:
             return bool(getattr(read_settings({**environment(), name: text}), name.lower()))
 
-        assert [told(text) for text in ("true", "false", "")] == [True, False, False]
+        assert [switch(text) for text in ("true", "false", "")] == [True, False, False]
         with pytest.raises(ConfigError, match=f"{name}: 'yes' is neither true nor false"):
-            told("yes")
+            switch("yes")
 
-    def test_a_network_that_is_none_is_told(self) -> None:
+    def test_an_invalid_network_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="ALLOWED_CIDRS"):
             read_settings({**environment(), "ALLOWED_CIDRS": "10.0.0.0/99"})

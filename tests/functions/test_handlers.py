@@ -1,4 +1,4 @@
-"""The functions as Lambda calls them, over the real adapters on an emulated DynamoDB."""
+"""The functions as Lambda calls them, with the real adapters on an emulated DynamoDB."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def posted(path: str, body: dict[str, Any], secret: str, *, status: int = 201) -> dict[str, Any]:
-    """The answer of the core API."""
+    """Post a request to the core API and return its answer."""
     event = {
         "version": "2.0",
         "rawPath": path,
@@ -42,7 +42,7 @@ def posted(path: str, body: dict[str, Any], secret: str, *, status: int = 201) -
 
 
 class TestOneDeployment:
-    """API, scheduler, runner and sweeper, wired as deployed."""
+    """API, scheduler, runner and sweeper work together as deployed."""
 
     @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
     def test_an_instance_is_started_swept_and_run(self, deployment: ManualClock) -> None:
@@ -74,7 +74,7 @@ class TestOneDeployment:
 
 
 class TestABulkOperation:
-    """Begun by the API, found by the sweeper, carried on by the bulk runner."""
+    """The API begins a bulk operation, the sweeper finds it, and the bulk runner runs it."""
 
     def test_many_instances_are_canceled(self, deployment: ManualClock) -> None:
         strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
@@ -97,9 +97,9 @@ class TestABulkOperation:
 
 
 class TestWhatCannotBeRead:
-    """An instance whose item is of no shape that is known is told by the log, and holds nobody up."""
+    """An instance with an unreadable item is logged and does not stop the others."""
 
-    def test_sweeper_and_bulk_runner_say_which(
+    def test_sweeper_and_bulk_runner_log_unreadable_instances(
         self, deployment: ManualClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         ports = bootstrap.ports()
@@ -133,7 +133,7 @@ class TestWhatCannotBeRead:
 
 
 def quick() -> Context:
-    """An invocation with little time left: for one look."""
+    """Return the context of an invocation with little time left."""
 
     class Quick(Context):
         def get_remaining_time_in_millis(self) -> int:

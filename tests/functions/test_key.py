@@ -1,4 +1,4 @@
-"""The first key of an account, written where a deployment reads it."""
+"""The first key of an account, written into the tables of a deployment."""
 
 import io
 import json
@@ -20,7 +20,7 @@ NAME = "ritornello-test-core-api"
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
-    """The tables and the API function of a deployment, and nothing of it in the environment."""
+    """Create the tables and the API function of a deployment, without its settings in the environment."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -49,9 +49,11 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
 
 
 class TestMakingAKey:
-    """`make key` prints a token that opens the deployment it was made for."""
+    """`make key` prints a token for its deployment."""
 
-    def test_it_opens_the_api(self, deployed: Template, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_printed_token_opens_the_api(
+        self, deployed: Template, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert deployed.schedule_group()
 
         assert (
@@ -64,7 +66,7 @@ class TestMakingAKey:
         assert (key.account_id, key.role, key.created_by) == ("acme", Role.ADMIN, "make key")
         assert bootstrap.hasher().matches(secret, key.secret_hash)
 
-    def test_it_is_written_down_who_made_it(self, deployed: Template) -> None:
+    def test_the_new_key_is_audited(self, deployed: Template) -> None:
         main(["--account", "acme", "--role", "viewer", "--stage", "test"])
 
         audit = boto3.client("dynamodb").scan(TableName=f"{deployed.schedule_group()}-audit")["Items"]

@@ -1,7 +1,7 @@
-"""The sample invocations of ``events/``, one a function, as ``sam local invoke -e`` would send them.
+"""The sample invocations of ``events/``, one for each function, for ``sam local invoke -e``.
 
-Together they tell a story: the API starts an instance, the runner runs it, the sweeper has nothing left to do,
-the bulk runner frees what a paused queue has held.
+Together: the API starts an instance, the runner runs it, the sweeper finds no work, the bulk runner releases blocked
+instances.
 """
 
 import base64
@@ -44,7 +44,7 @@ def invoked(function: str) -> dict[str, Any]:
 
 @pytest.fixture
 def prepared(deployment: ManualClock) -> None:
-    """The account, key and strategy that the local stack has, in an empty deployment."""
+    """Create the account, key and strategy of the local stack in an empty deployment."""
     ports, hasher = bootstrap.ports(), bootstrap.hasher()
     strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
     ports.access.put_key(
@@ -64,9 +64,9 @@ def prepared(deployment: ManualClock) -> None:
 
 @pytest.mark.usefixtures("prepared")
 class TestTheSamples:
-    """Each is taken by its function and does what it is a sample of."""
+    """Each sample is accepted by its function and shows what it is for."""
 
-    def test_there_is_one_for_each_function(self) -> None:
+    def test_every_function_has_a_sample(self) -> None:
         assert [name for name in FUNCTIONS if not (ROOT / "events" / f"{name}.json").exists()] == []
 
     def test_the_api_starts_the_instance_that_the_runner_runs(self) -> None:
@@ -77,7 +77,7 @@ class TestTheSamples:
         assert started["sid"] == sample("step_runner")["sid"]
         assert invoked("core_api")["statusCode"] == 200
 
-    def test_the_process_api_starts_one_that_can_be_asked_about(self) -> None:
+    def test_the_process_api_starts_a_process_with_a_status(self) -> None:
         answer = invoked("process_api")
 
         assert answer["statusCode"] == 200
@@ -90,8 +90,8 @@ class TestTheSamples:
         path = f"/scheduler/connector-api/process/status/{told['robustaSpid']}"
         http = {**event["requestContext"]["http"], "method": "GET", "path": path}
         event |= {"rawPath": path, "requestContext": {**event["requestContext"], "http": http}, "body": None}
-        asked: dict[str, Any] = process_api(event, Context())  # type: ignore[arg-type]
-        assert json.loads(asked["body"])["status"] == "WAITING"
+        status: dict[str, Any] = process_api(event, Context())  # type: ignore[arg-type]
+        assert json.loads(status["body"])["status"] == "WAITING"
 
     def test_the_automation_api_makes_a_definition_once(self) -> None:
         first, again = invoked("automation_api"), invoked("automation_api")
@@ -111,7 +111,7 @@ class TestTheSamples:
         )
 
     @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
-    def test_the_runner_runs_it(self) -> None:
+    def test_the_runner_runs_the_started_instance(self) -> None:
         invoked("core_api")
 
         assert invoked("step_runner") == {"claimed": 1}
@@ -119,7 +119,7 @@ class TestTheSamples:
     def test_the_sweeper_finds_nothing_to_do(self) -> None:
         assert invoked("sweeper") == {"wakeups": 0, "failed": 0, "operations": 0}
 
-    def test_the_bulk_runner_frees_what_the_queue_has_held(self) -> None:
+    def test_the_bulk_runner_releases_blocked_instances(self) -> None:
         ports = bootstrap.ports()
         invoked("core_api")
         pause_queue(ports, DEV, by=ANN)
@@ -142,7 +142,7 @@ class TestTheSamples:
 
 
 def test_the_samples_key_is_the_local_stacks() -> None:
-    """They can be sent to the local stack as they are."""
+    """The samples can be sent to the local stack unchanged."""
     headers = sample("core_api")["headers"]
     assert sample("automation_api")["headers"]["authorization"] == headers["authorization"]
     strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())

@@ -1,4 +1,4 @@
-"""Strategies that nobody has thought of: their plans, tasks, services and rules are drawn."""
+"""Random strategies: their plans, tasks, services and rules are drawn."""
 
 import random
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SIDE_KINDS = ("onError", "onBeforeRetry", "onBeforePause")
 
 
 def any_strategy(rng: random.Random, version: int = 1) -> Strategy:
-    """One drawn by a generator, as valid as any that is saved."""
+    """Return a random strategy, as valid as any that is saved."""
     return Strategy(
         sid=StrategySid("s-9"),
         account_id=AccountId("a-1"),
@@ -113,7 +113,7 @@ def _step(rng: random.Random, keys: list[str], index: int) -> dict[str, Any]:
     if following:
         step["nextStep"] = following[0]
     ways = [*following, *(rule["nextStep"] for rule in step["nextStepRules"])]
-    if any(keys.index(way) <= index for way in ways):  # a loop must wait somewhere
+    if any(keys.index(way) <= index for way in ways):  # a loop needs a delay
         step["delay"] = {"unit": "hours", "amount": 7}
     return step
 
@@ -163,7 +163,7 @@ def _action(key: str) -> dict[str, Any]:
 
 
 def _reached(drawn: Mapping[str, dict[str, Any]], first: str) -> list[str]:
-    """The keys that some way leads to: a definition may hold no others."""
+    """Return the steps that can be reached. A definition may contain no others."""
     found: list[str] = []
     ahead = [first]
     while ahead:

@@ -1,6 +1,6 @@
-"""How much a simulation tells: ``make sim`` sets SIMULATION_SEEDS and with it asks for every crash point.
+"""The number of simulations: ``make sim`` sets SIMULATION_SEEDS, which also selects every crash point.
 
-Plain tests tell a handful of seeds and every eighth crash point: enough to see that the stories still can be told.
+By default a few seeds and every eighth crash point are simulated.
 """
 
 import os
@@ -13,13 +13,13 @@ EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for a ``seed`` once for each."""
+    """Run a test with a ``seed`` once for each seed."""
     if "seed" in metafunc.fixturenames:
         metafunc.parametrize("seed", range(1, SEEDS + 1))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out crash points that are not to be told."""
+    """Deselect crash points that are not simulated."""
     at_points = [item for item in items if "point" in getattr(getattr(item, "callspec", None), "params", {})]
     left_out = {item.nodeid for index, item in enumerate(at_points) if index % EVERY}
     items[:] = [item for item in items if item.nodeid not in left_out]

@@ -1,4 +1,4 @@
-"""What must hold whatever went wrong."""
+"""The invariants that must hold, whatever went wrong."""
 
 from collections import Counter
 
@@ -13,21 +13,21 @@ from tests.simulation.world import Sending, World
 
 
 def only_instance(world: World) -> Instance:
-    """The instance of a world that has one."""
+    """Return the instance of a world that has one."""
     (instance,) = world.store.instances.values()
     return instance
 
 
 def records_of(world: World, task: str) -> list[EventRecord]:
-    """The records of a task's events, in the order they were created."""
+    """Return the records of a task's events, in the order of creation."""
     found = [record for record in valid_records(world) if record.event.task == task]
     return sorted(found, key=lambda record: record.event.seq)
 
 
 def valid_records(world: World) -> list[EventRecord]:
-    """The records that count.
+    """Return the records that count.
 
-    A runner that had lost its lease may have put a record just before another one decided otherwise: the
+    A runner that had lost its lease may have stored a record just before another runner decided otherwise. Then the
     event is open, and the record's fence is lower than the instance's.
     """
     instance = only_instance(world)
@@ -37,12 +37,12 @@ def valid_records(world: World) -> list[EventRecord]:
 
 
 def assert_at_rest(world: World) -> None:
-    """Nobody works on it any more, and what comes next will be found. What begins later, as an answer, may be."""
+    """Assert that no runner works on the instance, and that its next event will be found."""
     instance = only_instance(world)
     assert all(
         process.at_point == "start" and process.wakes_at > world.now_at for process in world.stage.processes
     )
-    assert instance.lease is None, "somebody still holds the lease"
+    assert instance.lease is None, "a runner still holds the lease"
     upcoming = next_event(instance)
     if upcoming is not None:
         assert upcoming.due_at > world.now_at, f"event {upcoming.seq} is overdue at rest"
@@ -54,14 +54,14 @@ def assert_at_rest(world: World) -> None:
 
 
 def assert_no_unmarked_double(world: World) -> None:
-    """A call that was sent more than once stands as in doubt in the books."""
+    """Assert that the event of every repeated call is marked as in doubt."""
     for key, times in Counter(sending.key for sending in world.ledger).items():
         if times > 1:
-            assert _is_marked(world, key), f"{key} was sent {times} times and nothing says so"
+            assert _is_marked(world, key), f"{key} was sent {times} times and is not marked as in doubt"
 
 
 def assert_effect_once(world: World, path: str, events: list[EventRecord]) -> None:
-    """Each of these events did once, by the service's own count of keys, what it was to do there."""
+    """Assert that each of these events took effect at a service exactly once, counted by keys."""
     for record in events:
         keys = {
             sending.key
@@ -72,7 +72,7 @@ def assert_effect_once(world: World, path: str, events: list[EventRecord]) -> No
 
 
 def assert_history_consistent(world: World) -> None:
-    """No event is both finished and open, and sequence numbers have no holes."""
+    """Assert that no event is both closed and open, and that event numbers have no gaps."""
     instance = only_instance(world)
     still_open = {event.seq for event in instance.events}
     finished = {record.event.seq for record in valid_records(world)}
@@ -85,7 +85,7 @@ def _of_event(world: World, record: EventRecord) -> list[Sending]:
 
 
 def event_of_call(key: str) -> int:
-    """The number of the event that a call key belongs to."""
+    """Return the number of the event that a call key belongs to."""
     address = event_address(key.rsplit("-", 2)[0])
     assert address is not None
     return address[1]
@@ -104,7 +104,7 @@ def _is_marked(world: World, key: str) -> bool:
 
 
 def assert_effect_at_most_once(world: World, path: str) -> None:
-    """No event did to a service under two keys what it was to do once, finished or not."""
+    """Assert that no event, closed or open, took effect at a service under two keys."""
     effects: dict[int, set[str]] = {}
     for sending in world.ledger:
         if sending.url.endswith(path) and sending.took_effect:
@@ -114,20 +114,20 @@ def assert_effect_at_most_once(world: World, path: str) -> None:
 
 
 def assert_history_complete(world: World) -> None:
-    """Of every event that ran to its end, each step of its last run is on file, the last one included."""
+    """Assert that each step of the last run is stored, for every event that ran to its end."""
     for record in valid_records(world):
         if record.end is None:
-            assert record.why is not None, f"nobody says why event {record.event.seq} ended"
+            assert record.why is not None, f"event {record.event.seq} ended without a reason"
             continue
         event_history = world.store.event_history(record.instance_sid, record.event.seq)
         steps = last_run(event_history, record)
-        assert steps, f"event {record.event.seq} has no step on file"
-        assert steps[-1].then == record.end, f"the last step of event {record.event.seq} is not on file"
+        assert steps, f"event {record.event.seq} has no stored step"
+        assert steps[-1].then == record.end, f"the last step of event {record.event.seq} is not stored"
         assert [entry.intent.visit for entry in steps] == list(range(1, len(steps) + 1))
 
 
 def assert_every_cycle_accounted_for(world: World) -> None:
-    """Each cycle up to the current one was run, failed, canceled or skipped, once; none is missing."""
+    """Assert that each cycle up to the current one was processed, failed, canceled or skipped once."""
     instance = only_instance(world)
     seen: list[int] = []
     for record in valid_records(world):
@@ -142,7 +142,7 @@ def assert_every_cycle_accounted_for(world: World) -> None:
 
 
 def assert_directives_applied_once(world: World) -> None:
-    """What a depot's controller ordered was done as a whole: for each parcel that is counted, a survey was created."""
+    """Assert that directives were applied as a whole: there is one survey for each counted parcel."""
     assert_directives_counted(world, "shipped")
     instance = only_instance(world)
     asked = [record for record in records_of(world, "survey") if record.event.kind is EventKind.ADDED]
@@ -151,10 +151,10 @@ def assert_directives_applied_once(world: World) -> None:
 
 
 def assert_directives_counted(world: World, attribute: str) -> None:
-    """Each journalled step that ordered one more of an attribute has had it.
+    """Assert that each stored directive was applied to the attribute once.
 
-    Not so where somebody else than its runner has closed or killed its event, nor where it was written down after
-    its runner had lost the event; that may count, if another has gone on from it.
+    Directives may or may not count if another writer closed or killed the event, or if the runner had lost the event
+    when it wrote them.
     """
     ordered = [
         entry

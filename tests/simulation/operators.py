@@ -1,4 +1,4 @@
-"""Bad weather, and what operators do in it."""
+"""Faults, and the commands that operators give during them."""
 
 import random
 from datetime import datetime, timedelta
@@ -26,11 +26,11 @@ from tests.simulation.world import Faults, World
 
 ANN = Actor(name="ann")
 WITHDRAWALS = 0.5
-"""How often operators take something off instead of deciding what waits."""
+"""How often operators cancel something instead of resolving what waits."""
 
 
 def weather(rng: random.Random, *, stall: float = 0.03, double_wakeup: float = 0.2) -> Faults:
-    """Bad for the first few hundred points."""
+    """Return faults for the first few hundred points."""
     return Faults(
         rng=rng,
         until=400,
@@ -47,7 +47,7 @@ def weather(rng: random.Random, *, stall: float = 0.03, double_wakeup: float = 0
 
 
 def near_something(world: World, at: datetime, rng: random.Random) -> None:
-    """Let time pass to about ``at``, rather to the moment at which the next event is due."""
+    """Advance time to about ``at``, or to the next event if one is due before."""
     main = only_instance(world).main_event
     if main is not None and world.now_at < main.due_at < at and rng.random() < 0.7:
         at = main.due_at + timedelta(milliseconds=rng.randint(0, 900))
@@ -55,7 +55,7 @@ def near_something(world: World, at: datetime, rng: random.Random) -> None:
 
 
 def operate(world: World, rng: random.Random) -> None:
-    """One thing operators do."""
+    """Execute one random command of an operator."""
     match rng.randint(0, 7):
         case 0:
             command(world, Pause(by=ANN, kill=rng.random() < 0.3))
@@ -84,7 +84,7 @@ def _decide_what_waits(world: World, rng: random.Random) -> None:
 
 
 def _redrive(world: World, rng: random.Random) -> None:
-    """Some event that has failed, or whatever else, is to run again."""
+    """Retry a random event, preferably a failed one."""
     instance = only_instance(world)
     failed = [r.event.seq for r in valid_records(world) if r.event.status is EventStatus.FAILED]
     waiting = [event.seq for event in instance.events if event.has_begun]
@@ -93,7 +93,7 @@ def _redrive(world: World, rng: random.Random) -> None:
 
 
 def _withdraw(world: World, rng: random.Random) -> None:
-    """One event canceled, or those of a task, or the plan given another end."""
+    """Cancel an event, cancel the events of a task, or change the end of the plan."""
     instance = only_instance(world)
     seqs = [event.seq for event in instance.events] or [1]
     tasks = tuple(rng.sample(sorted(world.strategy.definition.tasks), 2))
@@ -111,7 +111,7 @@ def command(world: World, command: Command) -> None:
 
 
 def _flags_down(world: World) -> None:
-    """Both flags cleared; each clearing begins the drains of what it held, in the same write."""
+    """Clear both flags. Each clearing begins its release jobs in the same write."""
     account, sid = world.strategy.account_id, world.strategy.sid
     world.do("resume queue", lambda: resume_queue(world, account, by=ANN))
     world.flags.paused_strategies.clear()
@@ -120,8 +120,11 @@ def _flags_down(world: World) -> None:
 
 
 def all_clear(world: World) -> None:
-    """Flags down, doubts decided, the instance resumed. One who gets no answer asks again."""
-    world.rest()  # whatever was asked for last is done
+    """Clear the flags, resolve calls in doubt and resume the instance.
+
+    A command without an answer is repeated.
+    """
+    world.rest()  # the last command is executed
     while world.flags.paused_queues or world.flags.paused_strategies:
         _flags_down(world)
         world.run_until(world.now_at + timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""The stores of a world that are not its main one, each behind its ``io``: any of them may be where somebody dies."""
+"""The stores of a world besides its main one, each behind ``io``, so that a process may crash in any of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,21 +26,21 @@ from tests.simulation.stage import Process
 
 
 class Behind(Protocol):
-    """What these need of a world."""
+    """The part of a world that these stores need."""
 
     strategy: Strategy
     versions: dict[int, Strategy]
     flags: MemoryStrategies
 
     def io(self, label: str) -> None:
-        """A point at which the current process may be stopped, delayed or killed."""
+        """Let the current process be stopped, delayed or killed here."""
 
     def may_lose_reply(self) -> None:
-        """The reply to a write may get lost. Raises: StaleRevError: it did, and the write was sent again."""
+        """Lose the reply to a write, if chance says so. Raises: StaleRevError: the reply was lost."""
 
 
 class Access(MemoryAccess):
-    """The queue flags of a world. Its instances are all of one shard, so only that one is drained."""
+    """The queue flags of a world. Its instances have one shard, so only that shard has a release job."""
 
     def __init__(self, world: Behind) -> None:
         inner = world.flags.access
@@ -71,7 +71,7 @@ class Access(MemoryAccess):
 
 
 class Operations(MemoryOperations):
-    """The drains and bulk operations of a world."""
+    """The release jobs and bulk operations of a world."""
 
     def __init__(self, world: Behind) -> None:
         inner = world.flags.access.operations
@@ -115,7 +115,7 @@ class Strategies(MemoryStrategies):
 
 
 class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
-    """What a sweeper needs of a world."""
+    """The part of a world that the sweeper needs."""
 
     names: SequentialIds
 
@@ -129,11 +129,11 @@ class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
 
     @property
     def operations(self) -> Operations:
-        """Drains."""
+        """Release jobs and bulk operations."""
 
     @property
     def audit(self) -> MemoryAudit:
-        """All that was written down."""
+        """All audit entries."""
 
     def run(self, sid: InstanceSid) -> Process:
         """Invoke a step runner now."""
@@ -143,7 +143,7 @@ class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
 
 
 class SweeperPorts:
-    """The world as the sweeper has it: its wakeups work although doorbells are off."""
+    """The ports of the sweeper. Its wakeups are delivered even if other wakeups are not."""
 
     def __init__(self, world: World) -> None:
         self.instances: InstanceStore = world

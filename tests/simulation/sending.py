@@ -1,4 +1,4 @@
-"""How a service sends the answer to an asynchronous call, until somebody has heard it."""
+"""How a service sends the answer to an asynchronous call until it is received."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,11 +18,11 @@ def send_later(
     correlation: CorrelationId,
     body: Json,
     after: timedelta,
-    heard: Callable[[Verdict], object] = lambda _: None,
+    received: Callable[[Verdict], object] = lambda _: None,
 ) -> None:
-    """The answer is on its way, and is sent again a minute later while nobody has heard it.
+    """Send the answer after a time, and again every minute until it is received.
 
-    heard: told what was said to it.
+    ``received`` is called with the verdict.
     """
 
     def send() -> None:
@@ -35,7 +35,7 @@ def send_later(
         )
         verdict = answer_event(world, *address, sent)
         assert verdict is not None, "what was sent is known"
-        heard(verdict)
+        received(verdict)
         if again.at_point == "start" and again in world.stage.processes:
             world.stage.processes.remove(again)
 

@@ -1,7 +1,8 @@
-"""Processes that take turns: every input or output is a place where one can be stopped, delayed or killed.
+"""Processes that take turns.
 
-Each process is a thread, but only one ever runs: at a ``point`` it hands the turn back. So a whole story of
-crashes and races is decided by one seeded generator and can be told again exactly.
+Every input or output is a point at which a process can be stopped, delayed or killed. Each process is a thread, but
+only one runs at a time: at a ``point`` it gives the turn back. So one seeded generator decides all crashes and races,
+and a story can be repeated exactly.
 """
 
 import threading
@@ -11,12 +12,12 @@ from datetime import datetime
 
 
 class KilledError(BaseException):
-    """The process dies here and now, like a Lambda whose sandbox is gone. Only the stage catches it."""
+    """The process crashes here, like a Lambda whose sandbox is gone. Only the stage catches it."""
 
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """One invocation. wakes_at: it does nothing before then. crash: why it ended, if not by itself."""
+    """One invocation. It does nothing before ``wakes_at``. ``error`` is what it raised."""
 
     name: str
     body: Callable[[], object]
@@ -30,7 +31,7 @@ class Process:
     _back: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def progress(self) -> None:
-        """Let it run to its next point, or to its end."""
+        """Run to the next point, or to the end."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
             self._thread.start()
@@ -39,7 +40,7 @@ class Process:
         self._back.acquire()
 
     def point(self, label: str) -> None:
-        """Called by the process itself: hand the turn back, and die if that was decided meanwhile."""
+        """Give the turn back, and crash if that was decided in the meantime. The process itself calls this."""
         self.at_point = label
         self._back.release()
         self._go.acquire()
@@ -51,7 +52,7 @@ class Process:
             self.body()
         except KilledError:
             pass
-        except BaseException as error:  # noqa: BLE001 - told by the stage, in the test's own thread
+        except BaseException as error:  # noqa: BLE001 - raised again by the stage, in the test's own thread
             self.error = error
         self.is_over = True
         self._back.release()
@@ -59,7 +60,7 @@ class Process:
 
 @dataclass(slots=True)
 class Stage:
-    """The processes that live. point: where the one whose turn it is stands."""
+    """The processes that run, and the one whose turn it is."""
 
     processes: list[Process] = field(default_factory=list)
     current: Process | None = None
@@ -71,12 +72,12 @@ class Stage:
         return process
 
     def point(self, label: str) -> None:
-        """Where the current process does something that can go wrong before or after it."""
+        """Let the current process be stopped or killed here."""
         if self.current is not None:
             self.current.point(label)
 
     def run(self, process: Process) -> None:
-        """One turn of a process. Raises: what it raised, unless it was killed."""
+        """Let a process take one turn. Raises: what the process raised, unless it was killed."""
         self.current = process
         process.progress()
         self.current = None
@@ -86,6 +87,6 @@ class Stage:
                 raise process.error
 
     def kill(self, process: Process) -> None:
-        """The process dies at the point where it stands."""
+        """Crash the process at its current point."""
         process.doomed = True
         self.run(process)

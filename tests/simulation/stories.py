@@ -1,4 +1,4 @@
-"""The main job as a story: a member joins the gym, is reminded and charged, at first in vain."""
+"""The main job: a member joins the gym, is reminded, and is charged after some declined charges."""
 
 import json
 import random
@@ -18,7 +18,7 @@ MEMBER = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29.5, "m
 
 
 def example(name: str, **config: Json) -> Strategy:
-    """An example strategy, with parts of its ``config`` replaced."""
+    """Return an example strategy, with parts of its ``config`` replaced."""
     settings = json.loads((EXAMPLES / f"{name}.json").read_text())["settings"]
     settings["config"].update(config)
     return Strategy(
@@ -95,7 +95,7 @@ PARCELS: Json = {
 
 
 def parcels() -> Strategy:
-    """A parcel a week."""
+    """Return a strategy for a parcel a week."""
     return Strategy(
         sid=StrategySid("s-2"),
         account_id=AccountId("a-1"),
@@ -107,18 +107,18 @@ def parcels() -> Strategy:
 
 
 def parcel_world(faults: Faults) -> World:
-    """A depot that ships a parcel a week and counts."""
+    """Return a depot that ships a parcel a week and counts."""
     return World(strategy=parcels(), now_at=datetime(2026, 2, 24, 18, 30, tzinfo=UTC), faults=faults)
 
 
 def subscribe(world: World) -> None:
-    """Somebody wants a parcel a week; nothing goes wrong while that is asked for."""
+    """Subscribe to a parcel a week, without faults."""
     asked = StartInstance(strategy_id="parcels", start_date=JOINED, attributes={"shipped": 0.0})
     start_instance(world, world.strategy, asked)
 
 
 def gym_world(faults: Faults | None = None, **config: Json) -> World:
-    """A gym, a quarter of an hour before a member joins."""
+    """Return a gym, a quarter of an hour before a member joins."""
     return World(
         strategy=example("gym-membership", **{"requestDelayTime": 0, **config}),
         now_at=datetime(2026, 2, 24, 18, 30, tzinfo=UTC),
@@ -127,18 +127,18 @@ def gym_world(faults: Faults | None = None, **config: Json) -> World:
 
 
 def join(world: World) -> None:
-    """A member joins; nothing goes wrong while that is asked for."""
+    """Start a membership, without faults."""
     asked = StartInstance(strategy_id=world.strategy.name, start_date=JOINED, attributes=MEMBER)
     start_instance(world, world.strategy, asked)
 
 
 def declined(times: int) -> "Billing":
-    """A billing service that declines the first charges."""
+    """Return a billing service that declines the first charges."""
     return Billing(times)
 
 
 class Billing:
-    """Services that do as asked, but for the first charges. A repeat of a key gets the first answer."""
+    """Services that accept every call except the first charges. A repeated key gets the first answer."""
 
     def __init__(self, declines: int) -> None:
         self._declines = declines

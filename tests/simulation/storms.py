@@ -27,7 +27,7 @@ CALM = datetime(2026, 6, 20, 12, tzinfo=UTC)
 def storm(
     seed: int, *, stall: float = 0.03, double_wakeup: float = 0.2, horizon: timedelta | None = None
 ) -> World:
-    """A gym or a depot in bad weather, under watch."""
+    """Return a gym or a depot with many faults, under watch."""
     rng = random.Random(seed)
     faults = weather(rng, stall=stall, double_wakeup=double_wakeup)
     world = gym_world(faults, requestDelayTime=250) if seed % 2 else parcel_world(faults)
@@ -39,7 +39,7 @@ def storm(
 
 
 def assert_lawful(world: World) -> None:
-    """Everything that must hold of a gym or a depot once the storm is over."""
+    """Assert all invariants of a gym or a depot after the faults have ended."""
     assert_at_rest(world)
     assert_history_consistent(world)
     assert_history_complete(world)

@@ -1,4 +1,4 @@
-"""An asynchronous payment: its answer comes before the reply, after it, too late, twice; and everything crashes."""
+"""An asynchronous payment whose answer arrives before the reply, after it, too late or twice, with crashes."""
 
 import random
 from collections.abc import Callable
@@ -88,7 +88,7 @@ PAYMENTS: Json = {
 
 
 def payments() -> Strategy:
-    """A payment a week, which a gateway confirms or declines in its own time."""
+    """Return a strategy with a payment a week, which a gateway confirms or declines later."""
     return Strategy(
         sid=StrategySid("s-3"),
         account_id=AccountId("a-1"),
@@ -101,10 +101,10 @@ def payments() -> Strategy:
 
 @dataclass
 class Gateway:
-    """Decides once a key, and sends what it decided until somebody has heard it.
+    """A gateway that decides once for each key, and sends the decision until it is received.
 
-    after: how long after a request it answers. verdicts: what becomes of one key after another; then CONFIRMED.
-    confirmed: keys under which money was taken. heard: what was said to its answers.
+    ``after`` is how long after a request it answers. ``verdicts`` are its decisions in order, then CONFIRMED.
+    ``confirmed`` are the keys under which money was taken, and ``received`` the verdicts of the engine.
     """
 
     world: World
@@ -114,7 +114,7 @@ class Gateway:
     twice: float = 0.0
     decided: dict[str, dict[str, Any]] = field(default_factory=dict)
     confirmed: dict[str, int] = field(default_factory=dict)
-    resumable_history: list[bool] = field(default_factory=list)
+    received: list[bool] = field(default_factory=list)
 
     def __call__(self, request: ServiceRequest) -> CallOutcome:
         if not request.url.endswith("/payments"):
@@ -131,11 +131,11 @@ class Gateway:
                 assert address is not None
                 self.confirmed[key] = address[1]
             for _ in range(1 + (self.rng.random() < self.twice)):
-                send_later(self.world, correlation, self.decided[key], self.after(), self._heard)
+                send_later(self.world, correlation, self.decided[key], self.after(), self._receive)
         return Answered(status=202, body={"status": "PENDING"})
 
-    def _heard(self, verdict: Verdict) -> None:
-        self.resumable_history.append(isinstance(verdict, Applied))
+    def _receive(self, verdict: Verdict) -> None:
+        self.received.append(isinstance(verdict, Applied))
 
 
 def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:
@@ -148,7 +148,7 @@ def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:
 
 
 def assert_paid_once(world: World, gateway: Gateway) -> None:
-    """No event took money twice, one that ended well took it, and the books count each once."""
+    """Assert that no event was paid twice, that every processed one was paid, and that the history agrees."""
     seqs = list(gateway.confirmed.values())
     assert len(seqs) == len(set(seqs)), f"money was taken twice: {gateway.confirmed}"
     done = [r.event.seq for r in records_of(world, "collect") if r.event.status is EventStatus.PROCESSED]
@@ -174,7 +174,7 @@ TIMES = {
 
 
 def two_payments(kill_at: frozenset[int], after: timedelta) -> tuple[World, Gateway]:
-    """Two weeks; the first payment is declined once."""
+    """Run two weeks, with the first payment declined once."""
     world, gateway = a_world(
         Faults(rng=random.Random(3), kill_at=kill_at), after=lambda: after, verdicts=["DECLINED"]
     )
@@ -199,24 +199,24 @@ CASES = [
 
 
 class TestASingleCrash:
-    """Whenever the answer comes, a crash at any point changes nothing but lateness."""
+    """A crash at any point only delays, whenever the answer arrives."""
 
     @pytest.mark.parametrize(("when", "point"), CASES)
-    def test_each_week_is_paid_once(self, when: str, point: int) -> None:
+    def test_every_week_is_paid_once_despite_a_crash(self, when: str, point: int) -> None:
         assert_done_right(*two_payments(frozenset({point}), TIMES[when]))
 
 
 class TestBadWeather:
-    """Whatever fails, stalls or comes twice: nobody pays twice, and everything comes to rest."""
+    """Whatever fails, stalls or comes twice, no payment is made twice, and the instance comes to rest."""
 
-    def test_nobody_pays_twice(self, seed: int) -> None:
+    def test_no_payment_is_made_twice(self, seed: int) -> None:
         world, gateway = storm(seed)
 
         world.run_until(BEGUN + timedelta(days=60))
 
         assert_lawful(world, gateway)
 
-    def test_whatever_operators_do_meanwhile(self, seed: int) -> None:
+    def test_payments_stay_right_under_commands_of_operators(self, seed: int) -> None:
         world, gateway = storm(seed)
         rng = random.Random(seed)
         for _ in range(60):
@@ -235,7 +235,7 @@ class TestBadWeather:
 
 
 def storm(seed: int) -> tuple[World, Gateway]:
-    """Payments in bad weather, under watch."""
+    """Return payments with many faults, under watch."""
     rng = random.Random(seed)
     faults = Faults(
         rng=rng,

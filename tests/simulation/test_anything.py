@@ -1,4 +1,4 @@
-"""Strategies that nobody has thought of, in bad weather, under operators who do whatever they like."""
+"""Random strategies with many faults, and operators who give random commands."""
 
 import random
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ ANSWER_AFTER = [timedelta(minutes=minutes) for minutes in (0, 1, 30, 60, 61, 100
 
 @dataclass
 class Anybody:
-    """Services that decide once a key, as it happens, and answer asynchronous calls in their own time, or never."""
+    """Services that decide at random, once for each key, and answer asynchronous calls later or never."""
 
     world: World
     rng: random.Random
@@ -65,7 +65,7 @@ class Anybody:
 
 
 def a_story(seed: int) -> tuple[World, random.Random]:
-    """Somebody's strategy, its next version, and an instance of it, under watch; and what its operators go by."""
+    """Return a random strategy, its next version and an instance of it, under watch, and the generator."""
     rng = random.Random(seed)
     versions = {version: any_strategy(rng, version) for version in (1, 2)}
     world = World(
@@ -83,7 +83,7 @@ def a_story(seed: int) -> tuple[World, random.Random]:
 
 
 def assert_lawful(world: World) -> None:
-    """Everything that must hold of any strategy once the storm is over."""
+    """Assert all invariants of any strategy after the faults have ended."""
     assert_at_rest(world)
     assert_history_consistent(world)
     assert_history_complete(world)
@@ -93,9 +93,9 @@ def assert_lawful(world: World) -> None:
 
 
 class TestAnyStrategy:
-    """No step is sent under a second key before the first is settled, no order is lost, and all comes to rest."""
+    """A step is not sent under a second key before the first is settled, no directive is lost, all comes to rest."""
 
-    def test_where_operators_only_help(self, seed: int) -> None:
+    def test_a_random_strategy_stays_right_with_helping_operators(self, seed: int) -> None:
         world, rng = a_story(seed)
         while world.now_at < CALM - timedelta(days=10):
             world.run_until(world.now_at + timedelta(hours=rng.randint(1, 48)))
@@ -105,7 +105,7 @@ class TestAnyStrategy:
 
         assert_lawful(world)
 
-    def test_whatever_operators_do(self, seed: int) -> None:
+    def test_a_random_strategy_stays_right_under_random_commands(self, seed: int) -> None:
         world, rng = a_story(seed)
         at = world.now_at
         while at < STORMY_UNTIL:
@@ -120,7 +120,7 @@ class TestAnyStrategy:
 
 
 def _help(world: World) -> None:
-    """What waits for a decision is tried again, and what is paused goes on."""
+    """Retry calls in doubt, and resume what is paused."""
     instance = only_instance(world)
     for event in instance.events:
         if event.paused_for is PausedFor.IN_DOUBT:
@@ -130,7 +130,7 @@ def _help(world: World) -> None:
 
 
 def _meddle(world: World, rng: random.Random) -> None:
-    """One thing operators do; seldom an end to it all."""
+    """Execute one random command, which seldom ends the instance."""
     match rng.randint(0, 99):
         case 0:
             command(world, Cancel(by=ANN, kill=rng.random() < 0.3))

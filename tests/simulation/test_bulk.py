@@ -1,6 +1,6 @@
-"""A bulk operation under crashes, stalls, lost replies and operators who change their minds.
+"""A bulk operation with crashes, stalls, lost replies and commands to it.
 
-However it went: each instance is commanded once, audited once, given its on-cancel event once, and counted once.
+In any case each instance is commanded, audited, given its on-cancel event and counted once.
 """
 
 import random
@@ -33,7 +33,7 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 def a_gym(members: int, faults: Faults) -> World:
-    """Members whose first charge is far ahead."""
+    """Return members whose first charge is far ahead."""
     world = gym_world(faults)
     start = world.now_at + timedelta(days=300)
     for _ in range(members):
@@ -43,7 +43,7 @@ def a_gym(members: int, faults: Faults) -> World:
     return world
 
 
-def asked_for(world: World, command: Cancel | CancelTasks | Pause) -> BulkRequest:
+def request_for(world: World, command: Cancel | CancelTasks | Pause) -> BulkRequest:
     return BulkRequest(
         account=AccountId("a-1"),
         selection=OfStrategy(strategy=world.strategy.sid),
@@ -53,8 +53,8 @@ def asked_for(world: World, command: Cancel | CancelTasks | Pause) -> BulkReques
 
 
 def begin(world: World, command: Cancel | CancelTasks | Pause | None = None) -> None:
-    """A client asks until it has an answer."""
-    asked = asked_for(world, command or Cancel(by=ANN))
+    """Send the request until it has an answer."""
+    asked = request_for(world, command or Cancel(by=ANN))
     for attempt in range(3):
         process = world.do(f"request {attempt}", lambda: begin_bulk(world, asked))
         world.run_until(world.now_at + timedelta(seconds=2))
@@ -69,7 +69,7 @@ def the_operation(world: World) -> BulkOperation:
 
 
 def a_closing(members: int, kill_at: frozenset[int]) -> World:
-    """The gym closes: all members are canceled."""
+    """Cancel all members of the gym."""
     world = a_gym(members, Faults(rng=random.Random(1), kill_at=kill_at))
     begin(world)
     world.run_until(world.now_at + HALF_AN_HOUR)
@@ -77,9 +77,9 @@ def a_closing(members: int, kill_at: frozenset[int]) -> World:
 
 
 def assert_each_once(world: World, *, late: int = 0) -> None:
-    """What the operation has changed it has changed once, and its counts say so.
+    """Assert that each change was made and counted once.
 
-    late: so many may have been changed when they had been given up, by a runner that had stood still for long.
+    Up to ``late`` instances may have been changed by a stalled runner after they were counted as failed.
     """
     bulk = the_operation(world)
     changed = [one.sid for one in world.store.instances.values() if bulk.sid in one.operations]
@@ -90,7 +90,7 @@ def assert_each_once(world: World, *, late: int = 0) -> None:
 
 
 def assert_closed(world: World, members: int) -> None:
-    """All of them are canceled, each with the one event that parts from them."""
+    """Assert that all members are canceled, each with one on-cancel event."""
     assert_each_once(world)
     bulk = the_operation(world)
     assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=members))
@@ -101,7 +101,7 @@ def assert_closed(world: World, members: int) -> None:
 
 
 def assert_through(world: World) -> None:
-    """It has changed all of them, but for those, if any, at which runners died again and again."""
+    """Assert that all are changed, except instances at which runners crashed again and again."""
     bulk = the_operation(world)
     assert_each_once(world, late=bulk.counts.failed)
     assert bulk.status is BulkStatus.COMPLETED
@@ -122,17 +122,17 @@ TOLD = [point for point in range(1, POINTS_OF_MANY + 1) if point not in IN_A_SLI
 
 
 class TestASingleCrash:
-    """A crash at any point, of request, runner or sweeper, changes nothing but lateness."""
+    """A crash of request, runner or sweeper at any point only delays."""
 
     @pytest.mark.parametrize("point", TOLD)
-    def test_of_many_all_are_canceled_once(self, point: int) -> None:
+    def test_many_instances_are_canceled_once_despite_a_crash(self, point: int) -> None:
         assert_closed(a_closing(MANY, frozenset({point})), MANY)
 
     @pytest.mark.parametrize("point", range(1, POINTS_OF_FEW + 1))
-    def test_of_few_all_are_canceled_once(self, point: int) -> None:
+    def test_few_instances_are_canceled_once_despite_a_crash(self, point: int) -> None:
         assert_closed(a_closing(FEW, frozenset({point})), FEW)
 
-    def test_within_two_minutes_somebody_else_has_it(self) -> None:
+    def test_another_runner_continues_within_two_minutes(self) -> None:
         for point in range(10, POINTS_OF_MANY, 25):
             world = a_gym(MANY, Faults(rng=random.Random(1), kill_at=frozenset({point})))
             begin(world)
@@ -144,7 +144,7 @@ class TestASingleCrash:
 
 
 class TestTwoCrashes:
-    """Two crashes at any two points change nothing but lateness."""
+    """Two crashes at any two points only delay."""
 
     def test_all_are_canceled_once(self, seed: int) -> None:
         pairs = list(combinations(range(1, POINTS_OF_MANY + 40), 2))
@@ -156,12 +156,12 @@ class TestTwoCrashes:
 
 
 class TestStorms:
-    """Crashes, stalls, lost replies and lost bells, while people give orders to operation and instances."""
+    """Crashes, stalls, lost replies and lost wakeups, with commands to operation and instances."""
 
     def weather(self, rng: random.Random, *, stall: float = 0.01) -> Faults:
         return Faults(rng=rng, until=500, kill=0.01, stall=stall, lost_reply=0.03, lost_wakeup=0.1)
 
-    def test_the_operation_comes_to_its_end(self, seed: int) -> None:
+    def test_the_operation_completes_despite_faults(self, seed: int) -> None:
         rng = random.Random(seed)
         world = a_gym(MANY, self.weather(rng))
         begin_stormily(world, Cancel(by=ANN))
@@ -169,14 +169,14 @@ class TestStorms:
 
         assert_through(world)
 
-    def test_told_to_stop_and_to_go_on_it_counts_right(self, seed: int) -> None:
-        """But for one that stands still in the midst of a write for longer than the slice is its own."""
+    def test_a_paused_and_resumed_operation_counts_right(self, seed: int) -> None:
+        """Without stalls that outlast a runner's claim on its batch."""
         rng = random.Random(seed)
         world = a_gym(MANY, self.weather(rng, stall=0))
         begin_stormily(world, Pause(by=ANN))
         for number in range(8):
-            told = rng.choice([OperationCommand.PAUSE, OperationCommand.RESUME, OperationCommand.RESUME])
-            world.do(f"order {number}", partial(apply_command, world, told))
+            command = rng.choice([OperationCommand.PAUSE, OperationCommand.RESUME, OperationCommand.RESUME])
+            world.do(f"order {number}", partial(apply_command, world, command))
             world.run_until(world.now_at + timedelta(seconds=rng.choice([0.05, 1, 90])))
         last = rng.choice([OperationCommand.RESUME, OperationCommand.CANCEL])
         world.faults.until = 0
@@ -188,7 +188,7 @@ class TestStorms:
         assert the_operation(world).status is (BulkStatus.COMPLETED if done else BulkStatus.CANCELED)
         assert the_operation(world).counts.done == (MANY if done else the_operation(world).counts.changed)
 
-    def test_a_task_is_canceled_once_whoever_else_commands(self, seed: int) -> None:
+    def test_a_task_is_canceled_once_despite_other_commands(self, seed: int) -> None:
         rng = random.Random(seed)
         world = a_gym(MANY, self.weather(rng))
         sids = list(world.store.instances)
@@ -205,15 +205,15 @@ class TestStorms:
 
 
 def begin_stormily(world: World, command: Cancel | CancelTasks | Pause) -> None:
-    """A client asks again and again until there is an operation."""
-    asked = asked_for(world, command)
+    """Send the request again and again until there is an operation."""
+    asked = request_for(world, command)
     while not world.flags.access.operations.bulks:
         world.do("request", lambda: begin_bulk(world, asked))
         world.run_until(world.now_at + timedelta(seconds=0.02))
 
 
-def apply_command(world: World, told: OperationCommand) -> None:
+def apply_command(world: World, command: OperationCommand) -> None:
     try:
-        command_operation(world, the_operation(world), told, by=BEN)
+        command_operation(world, the_operation(world), command, by=BEN)
     except OperationOverError:
         return

@@ -1,4 +1,4 @@
-"""A crash before or after every single input and output of the main job, alone and in pairs."""
+"""Crashes before or after every input and output of the main job, one or two of them."""
 
 import random
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ PAIRS_OF_A_SEED = 40
 
 
 def the_main_job(kill_at: frozenset[int]) -> World:
-    """Two cycles, the first charge declined once."""
+    """Run two cycles, with the first charge declined once."""
     world = gym_world(Faults(rng=random.Random(1), kill_at=kill_at))
     world.answers = declined(1)
     join(world)
@@ -55,17 +55,17 @@ POINTS = points_of_the_main_job()
 
 
 class TestASingleCrash:
-    """A crash at any point changes nothing but lateness."""
+    """A crash at any point only delays."""
 
     @pytest.mark.parametrize("point", range(1, POINTS + 1))
-    def test_the_job_is_done_right_all_the_same(self, point: int) -> None:
+    def test_the_main_job_is_right_despite_a_crash(self, point: int) -> None:
         assert_done_right(the_main_job(frozenset({point})))
 
 
 class TestTwoCrashes:
-    """Two crashes at any two points change nothing but lateness."""
+    """Two crashes at any two points only delay."""
 
-    def test_the_job_is_done_right_all_the_same(self, seed: int) -> None:
+    def test_the_main_job_is_right_despite_two_crashes(self, seed: int) -> None:
         pairs = list(combinations(range(1, POINTS + 20), 2))
         for pair in random.Random(seed).sample(pairs, PAIRS_OF_A_SEED):
             world = the_main_job(frozenset(pair))

@@ -1,6 +1,7 @@
-"""A simulation that cannot fail proves nothing: each guard of the protocol is missed when it is gone.
+"""Each guard of the protocol is removed once, and its absence must be noticed.
 
-Lease and seal, which storms miss too seldom, have their stories in ``test_told.py``.
+A simulation that cannot fail proves nothing. Lease and refencing, which random faults test too seldom, have their
+stories in ``test_told.py``.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ MOST_SEEDS = 200
 
 
 def stormy_end(seed: int, sabotage: Callable[[World], None]) -> World:
-    """A storm with two more runners a day than anybody asked for, on a world somebody has tampered with."""
+    """Run many faults, with two extra runners a day, on a world that was sabotaged."""
     world = storm(seed, stall=0.15, double_wakeup=0.9)
     sabotage(world)
     for day in range(12):
@@ -40,7 +41,7 @@ def stormy_end(seed: int, sabotage: Callable[[World], None]) -> World:
 
 
 def caught(sabotage: Callable[[World], None]) -> str:
-    """What a law says of the first storm in which it notices."""
+    """Return the message of the first invariant that fails."""
     for seed in range(1, MOST_SEEDS + 1):
         try:
             assert_lawful(stormy_end(seed, sabotage))
@@ -50,17 +51,17 @@ def caught(sabotage: Callable[[World], None]) -> str:
 
 
 def untouched(_: World) -> None:
-    """Nothing is taken away from the world itself."""
+    """Leave the world as it is."""
 
 
 class TestARemovedGuardIsCaught:
-    """Each of these is all that stands between a storm and wrong books."""
+    """Each of these guards alone prevents a wrong history."""
 
-    def test_nothing_is_caught_where_nothing_is_removed(self) -> None:
+    def test_an_unchanged_world_fails_no_invariant(self) -> None:
         for seed in range(1, 41):
             assert_lawful(stormy_end(seed, untouched))
 
-    def test_commits_without_looking_at_the_rev(self) -> None:
+    def test_commits_without_a_check_of_the_rev_are_caught(self) -> None:
         def sabotage(world: World) -> None:
             store = world.store
 
@@ -81,7 +82,7 @@ class TestARemovedGuardIsCaught:
 
         assert caught(sabotage)
 
-    def test_journal_entries_without_a_fence(self) -> None:
+    def test_journal_entries_without_a_fence_are_caught(self) -> None:
         def sabotage(world: World) -> None:
             def append(instance: Instance, entry: JournalEntry) -> None:
                 world.io("append")
@@ -92,7 +93,7 @@ class TestARemovedGuardIsCaught:
 
         assert caught(sabotage)
 
-    def test_records_after_the_instance(self) -> None:
+    def test_records_stored_after_the_instance_are_caught(self) -> None:
         def sabotage(world: World) -> None:
             def put_record(instance: Instance, record: EventRecord) -> None:
                 world.io(f"put_record {instance.sid} {record.event.seq}")
@@ -101,7 +102,7 @@ class TestARemovedGuardIsCaught:
 
         assert caught(sabotage)
 
-    def test_a_fence_that_nobody_looks_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unchecked_fence_is_caught(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fenceless(instance: Instance, seq: int, _fence: int) -> bool:
             return instance.lease is not None and instance.lease.seq == seq
 
@@ -109,29 +110,29 @@ class TestARemovedGuardIsCaught:
 
         assert caught(untouched)
 
-    def test_retries_that_forget_the_key_of_an_unanswered_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_retries_under_a_new_key_are_caught(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared.domain.steps.cursor, "unanswered_sending", lambda *_: None)
 
         assert "took effect" in caught(untouched)
 
-    def test_orders_that_a_crash_forgets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_directives_lost_in_a_crash_are_caught(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared.domain.lifecycle.takeover, "unapplied", lambda *_: ())
 
         assert caught(untouched)
 
-    def test_replays_without_a_journal(self) -> None:
+    def test_replays_without_a_journal_are_caught(self) -> None:
         def sabotage(world: World) -> None:
             world.event_history = lambda *_: EventHistory()  # type: ignore[method-assign]
 
         assert caught(sabotage)
 
-    def test_no_safety_net(self) -> None:
+    def test_a_missing_sweeper_is_caught(self) -> None:
         def sabotage(world: World) -> None:
             world.sweeper = False
 
         assert caught(sabotage)
 
-    def test_flags_that_are_not_looked_at(self) -> None:
+    def test_unchecked_flags_are_caught(self) -> None:
         world = storm(1)
         world.flags = Blind(access=MemoryAccess(paused_queues={world.strategy.account_id}))
 
@@ -140,13 +141,13 @@ class TestARemovedGuardIsCaught:
 
 
 class Blind(MemoryStrategies):
-    """A store that sees no flag."""
+    """A store that reports no flag."""
 
     def blocked_by(self, _account: AccountId, _strategy: StrategySid) -> BlockedBy | None:
         return None
 
 
-def test_the_watch_is_awake() -> None:
-    """The watch that storms are under objects to a claim on a stopped instance."""
+def test_storms_are_watched() -> None:
+    """The watch of a storm objects to a claim on a stopped instance."""
     world = storm(1)
     assert any(isinstance(getattr(watch, "__self__", None), Watch) for watch in world.commit_watchers)

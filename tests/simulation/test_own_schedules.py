@@ -1,4 +1,4 @@
-"""A schedule of an instance's own under crashes: three Fridays, one of them in vain, then the window closes.
+"""An instance's own schedule with crashes: three Fridays, one of them failed, then the window closes.
 
 Source: docs/contracts/process.md C.5 and C.7; docs/decisions/0024.
 """
@@ -35,7 +35,7 @@ PATH = "/things"
 
 
 class Moody:
-    """A service that declines every call of a week's Friday. A repeat of a key gets the first answer."""
+    """A service that declines every call of one Friday. A repeated key gets the first answer."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -48,7 +48,7 @@ class Moody:
 
 
 def the_fridays(kill_at: frozenset[int]) -> World:
-    """The window from its opening until it has closed."""
+    """Run the window from its opening until it has closed."""
     waits = {"times": 3, "retryAfter": {"unit": "hours", "amount": 1}}
     strategy = strategy_from(
         settings(
@@ -60,13 +60,13 @@ def the_fridays(kill_at: frozenset[int]) -> World:
     asked = StartInstance(strategy_id="membership", attributes={}, end_date=CLOSES, schedule=FRIDAYS)
     start_instance(world, strategy, asked)
     world.run_until(CLOSES.replace(hour=11))
-    assert_told(world, "ACTIVE")
+    assert_status(world, "ACTIVE")
     world.run_until(AFTER)
     return world
 
 
-def assert_told(world: World, status: str) -> None:
-    """The instance stands so, and its last run went well, with what it put out."""
+def assert_status(world: World, status: str) -> None:
+    """Assert the status of the instance, and the outputs of its last run."""
     instance = only_instance(world)
     last = last_outcome(world, instance)
     assert instance.status == status
@@ -80,7 +80,7 @@ def assert_done_right(world: World) -> None:
     assert [record.event.status for record in charges] == ["PROCESSED", "FAILED", "PROCESSED"]
     assert [record.event.planned_at.day for record in charges] == [27, 6, 13]
     assert [record.event.attempt for record in charges] == [1, 2, 1]
-    assert_told(world, "COMPLETED")
+    assert_status(world, "COMPLETED")
     assert_at_rest(world)
     assert_history_consistent(world)
     assert_every_cycle_accounted_for(world)
@@ -100,8 +100,8 @@ POINTS = points_of_the_fridays()
 
 
 class TestASingleCrash:
-    """A crash at any point changes nothing but lateness, the window's end included."""
+    """A crash at any point only delays, even at the end of the window."""
 
     @pytest.mark.parametrize("point", range(1, POINTS + 1))
-    def test_every_friday_is_run_all_the_same(self, point: int) -> None:
+    def test_every_friday_runs_despite_a_crash(self, point: int) -> None:
         assert_done_right(the_fridays(frozenset({point})))

@@ -1,7 +1,7 @@
-"""A failed event run again: a crash before or after every single input and output changes nothing but lateness.
+"""A failed event is retried, with crashes before or after every input and output.
 
-A member's only charge gets no answer, though it took effect, and no retry is configured: the event has failed, its
-instance is canceled. An operator runs it again, and again until somebody answers. Source: docs/decisions/0020.
+A member's only charge has no answer although it took effect, and there are no retries: the event failed, and its
+instance is canceled. An operator retries the event until the request is answered. Source: docs/decisions/0020.
 """
 
 import random
@@ -72,7 +72,7 @@ CHARGING: Json = {
 
 
 class Shop:
-    """Does as asked; says nothing, or no, to the first charge. A repeat of a key gets the first answer."""
+    """A service that is silent at, or declines, the first charge. A repeated key gets the first answer."""
 
     def __init__(self, first: CallOutcome) -> None:
         self._first = first
@@ -87,7 +87,7 @@ class Shop:
 
 
 class Ledger(World):
-    """A world in which a call without an answer has taken effect all the same."""
+    """A world in which a call without an answer has taken effect."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         answer = super().call(request)
@@ -97,7 +97,7 @@ class Ledger(World):
 
 
 def failed_world(first: CallOutcome, kill_at: frozenset[int] = frozenset()) -> World:
-    """The event has failed, and its instance is canceled; the crashes are counted from here on."""
+    """Return a world with a failed event and a canceled instance. Crashes are counted from here on."""
     faults = Faults(rng=random.Random(1))
     world = Ledger(strategy=strategy(parts=CHARGING), now_at=START, faults=faults)
     world.answers = Shop(first)
@@ -114,7 +114,7 @@ def failed_world(first: CallOutcome, kill_at: frozenset[int] = frozenset()) -> W
 def redriven(
     first: CallOutcome, kill_at: frozenset[int] = frozenset(), from_step: str | None = None
 ) -> World:
-    """The same after an operator has run it again; one who gets no answer asks again."""
+    """Retry the event, repeating the request until it is answered."""
     world = failed_world(first, kill_at)
     asked = RetryEvent(sid=only_instance(world).sid, seq=1, by=ANN, from_step=from_step)
     answers: list[object] = []
@@ -157,18 +157,18 @@ def points_of_a_redrive() -> int:
 
 
 class TestASingleCrash:
-    """Wherever the operator's request or a runner dies, the charge is made once and the rest follows."""
+    """Wherever request or runner crashes, the charge is made once and the rest follows."""
 
     @pytest.mark.parametrize("point", range(1, points_of_a_redrive() + 1))
     def test_the_unanswered_charge_keeps_its_key(self, point: int) -> None:
         assert_done_right(redriven(SILENT, frozenset({point})), charged_under=1)
 
     @pytest.mark.parametrize("point", range(1, points_of_a_redrive() + 1))
-    def test_the_declined_charge_gets_a_new_one(self, point: int) -> None:
+    def test_the_declined_charge_gets_a_new_key(self, point: int) -> None:
         assert_done_right(redriven(DECLINED, frozenset({point})), charged_under=2)
 
     @pytest.mark.parametrize("point", range(1, points_of_a_redrive() + 1))
-    def test_from_a_step_on_what_has_succeeded_is_executed_again_once(self, point: int) -> None:
+    def test_successful_steps_from_a_step_on_are_executed_again_once(self, point: int) -> None:
         world = redriven(DECLINED, frozenset({point}), from_step="reserve")
 
         (record,) = records_of(world, "bill")
@@ -183,9 +183,9 @@ class TestASingleCrash:
 
 
 class TestTwoCrashes:
-    """Two crashes at any two points change nothing but lateness."""
+    """Two crashes at any two points only delay."""
 
-    def test_the_charge_is_made_once_all_the_same(self, seed: int) -> None:
+    def test_the_charge_is_made_once_despite_two_crashes(self, seed: int) -> None:
         rng = random.Random(seed)
         for _ in range(20):
             pair = frozenset(rng.sample(range(1, points_of_a_redrive() + 20), 2))
@@ -193,11 +193,11 @@ class TestTwoCrashes:
 
 
 class TestAStaleRecord:
-    """A record of an earlier run that comes late does not make anybody believe that the new run has ended."""
+    """A late record of an earlier run does not end the new run."""
 
     @staticmethod
     def late_record_in_a_run(world: World) -> EventRecord:
-        """A runner has the event again and dies; then the record of the first run is stored once more."""
+        """Crash a runner in the new run, then store the record of the first run again."""
         (record,) = records_of(world, "bill")
         sid = only_instance(world).sid
         assert isinstance(retry_event(world, RetryEvent(sid=sid, seq=1, by=ANN)), Applied)
@@ -208,7 +208,7 @@ class TestAStaleRecord:
         world.store.put_record(only_instance(world), record)
         return record
 
-    def test_the_next_runner_runs_it_to_its_own_end(self) -> None:
+    def test_the_next_runner_completes_the_new_run(self) -> None:
         world = failed_world(SILENT)
         stale = self.late_record_in_a_run(world)
         claimed = only_instance(world).executing
@@ -222,7 +222,7 @@ class TestAStaleRecord:
 
 
 class TestTheGuards:
-    """Each of these is all that stands between a redrive and a second charge."""
+    """Each of these guards alone prevents a second charge."""
 
     def test_without_the_step_of_the_record_the_key_would_be_lost(self) -> None:
         world = failed_world(SILENT)
@@ -244,7 +244,7 @@ class TestTheGuards:
         with pytest.raises(AssertionError):
             assert_done_right(world, charged_under=1)
 
-    def test_the_new_run_passes_what_has_succeeded_and_repeats_what_is_unanswered(self) -> None:
+    def test_the_new_run_repeats_only_unanswered_calls(self) -> None:
         world = redriven(SILENT)
         (record,) = records_of(world, "bill")
 

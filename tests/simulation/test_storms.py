@@ -1,4 +1,4 @@
-"""Everything at once: crashes, stalls, lost replies, bad doorbells, failing services, operators."""
+"""All faults together: crashes, stalls, lost replies, bad wakeups, failing services, and operators."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -15,16 +15,16 @@ from tests.simulation.storms import CALM, assert_lawful, storm
 
 
 class TestBadWeather:
-    """No event is lost, no call is doubled without a mark, and everything comes to rest."""
+    """No event is lost, no repeated call is unmarked, and everything comes to rest."""
 
-    def test_the_books_are_right_in_the_end(self, seed: int) -> None:
+    def test_the_history_is_right_after_a_storm(self, seed: int) -> None:
         world = storm(seed)
 
         world.run_until(CALM)
 
         assert_lawful(world)
 
-    def test_without_doorbells_the_sweeper_alone_is_enough(self, seed: int) -> None:
+    def test_the_sweeper_alone_is_enough_without_wakeups(self, seed: int) -> None:
         world = storm(seed)
         world.delivers_wakeups = False
 
@@ -34,14 +34,14 @@ class TestBadWeather:
         instance = only_instance(world)
         assert instance.status is not InstanceStatus.ACTIVE or instance.plan.cycle > 3
 
-    def test_with_a_horizon_the_sweeper_arms_what_comes_within_it(self, seed: int) -> None:
+    def test_the_sweeper_schedules_wakeups_within_the_horizon(self, seed: int) -> None:
         world = storm(seed, horizon=timedelta(days=random.Random(seed).choice([1, 3, 10])))
 
         world.run_until(CALM)
 
         assert_lawful(world)
 
-    def test_with_more_runners_than_anybody_asked_for(self, seed: int) -> None:
+    def test_extra_runners_do_no_harm(self, seed: int) -> None:
         world = storm(seed, double_wakeup=0.9, stall=0.15)
         for day in range(110):
             world.run_until(datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day, hours=8))
@@ -54,9 +54,9 @@ class TestBadWeather:
 
 
 class TestOperatorsInBadWeather:
-    """Whatever operators do meanwhile, nothing starts on what is stopped, and what is resumed goes on."""
+    """Whatever operators do, nothing starts on a stopped instance, and a resumed one continues."""
 
-    def test_commands_and_runners_interleave_into_sense(self, seed: int) -> None:
+    def test_commands_and_runners_interleave_consistently(self, seed: int) -> None:
         world, rng = storm(seed, stall=0.1), random.Random(seed)
         at = world.now_at
         while at < datetime(2026, 6, 10, tzinfo=UTC):
@@ -69,12 +69,14 @@ class TestOperatorsInBadWeather:
 
         assert_lawful(world)
 
-    def test_a_canceled_instance_runs_nothing_but_its_win_back(self, seed: int) -> None:
+    def test_a_canceled_instance_runs_only_its_win_back(self, seed: int) -> None:
         world, rng = storm(seed), random.Random(seed)
         world.run_until(
             datetime(2026, 3, rng.randint(1, 9), rng.choice([7, 8, 9]), 0, rng.randint(0, 3), tzinfo=UTC)
         )
-        while only_instance(world).status is not InstanceStatus.CANCELED:  # one who gets no answer asks again
+        while (
+            only_instance(world).status is not InstanceStatus.CANCELED
+        ):  # a command without an answer is repeated
             command(world, Cancel(by=ANN, kill=rng.random() < 0.3))
             world.run_until(world.now_at + timedelta(minutes=1))
 

@@ -1,4 +1,4 @@
-"""What storms meet too seldom, told step by step: who stands still where, and for how long."""
+"""Stories that random faults tell too seldom, step by step: which runner stalls at which point, and for how long."""
 
 from collections import Counter
 from dataclasses import replace
@@ -22,7 +22,7 @@ DUE = datetime(2026, 3, 3, 8, 0, 0, tzinfo=UTC)
 
 
 def gym_at_its_first_charge() -> World:
-    """A member's first charge is due; nobody rings, runners come only as they are told to."""
+    """Return a member whose first charge is due. No wakeup is delivered; the test starts the runners."""
     world = gym_world()
     join(world)
     world.delivers_wakeups = world.sweeper = False
@@ -33,7 +33,7 @@ def gym_at_its_first_charge() -> World:
 
 
 class TestTwoRunnersAtOnce:
-    """Where nothing fails no call is sent twice, however many runners come: one has the lease."""
+    """Without faults no call is sent twice, however many runners there are, because of the lease."""
 
     @staticmethod
     def both_come() -> Counter[str]:
@@ -43,10 +43,10 @@ class TestTwoRunnersAtOnce:
         world.run_until(DUE + timedelta(minutes=1))
         return Counter(sending.key for sending in world.ledger)
 
-    def test_each_call_is_sent_once(self) -> None:
+    def test_two_runners_send_every_call_once(self) -> None:
         assert set(self.both_come().values()) == {1}
 
-    def test_it_is_the_lease_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_lease_calls_are_sent_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
         next_action = shared.domain.instance.due.next_action
 
         def greedy(instance: Instance, now: datetime) -> object:
@@ -61,7 +61,7 @@ class TestTwoRunnersAtOnce:
 
 
 class Fading:
-    """A billing service that answers the first sending of a charge and is silent to its repeat."""
+    """A billing service that answers the first call of a charge, and is silent at its repeat."""
 
     def __init__(self) -> None:
         self.charges = 0
@@ -75,15 +75,15 @@ class Fading:
 
 
 class TestTwoZombies:
-    """A runner that lost its lease cannot overwrite what an earlier one wrote and a third has built on.
+    """A runner that lost its lease cannot overwrite an entry on which a third runner has built.
 
-    The first stands still before it writes down its charge; the second takes over, repeats the call without
-    an answer, and stands still as well; the first writes; the third takes over and goes on from that; then the
-    second wakes. Source: docs/decisions/0003.
+    The first runner stalls before it writes its charge. The second takes over, repeats the call without an answer,
+    and stalls too. The first writes; the third takes over and continues from that; then the second writes. Source:
+    docs/decisions/0003.
     """
 
     @staticmethod
-    def told() -> World:
+    def zombies() -> World:
         world = gym_at_its_first_charge()
         world.answers = Fading()
         sid, jobs = only_instance(world).sid, world.jobs
@@ -97,18 +97,18 @@ class TestTwoZombies:
         assert world.answers.charges == 2
         return world
 
-    def test_the_books_stay_right(self) -> None:
-        assert_history_complete(self.told())
+    def test_the_history_stays_complete(self) -> None:
+        assert_history_complete(self.zombies())
 
-    def test_without_refencing_it_is_broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_refencing_the_history_breaks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared.application.runner.loop, "entry_to_refence", lambda *_args, **_named: None)
 
         with pytest.raises(AssertionError):
-            assert_history_complete(self.told())
+            assert_history_complete(self.zombies())
 
 
 class Recovering:
-    """A billing service that declines the first sending of a charge and takes its repeat."""
+    """A billing service that declines the first call of a charge, and accepts its repeat."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
@@ -124,10 +124,10 @@ class Recovering:
 
 
 class TestARefusalThatComesTooLate:
-    """What a zombie writes down as refused may have been done since, at the repeat of the next runner.
+    """A late entry of a declined call does not count, because the next runner's repeat may have succeeded.
 
-    The first is refused and stands still before it writes that down; the second takes over, repeats the call, which
-    is done, and stands still as well; the first writes; the third takes over. Source: docs/decisions/0028.
+    The first runner is declined and stalls before it writes that. The second takes over, repeats the call
+    successfully, and stalls too. The first writes; the third takes over. Source: docs/decisions/0028.
     """
 
     @staticmethod
@@ -149,14 +149,14 @@ class TestARefusalThatComesTooLate:
     def test_the_charge_is_made_under_one_key(self) -> None:
         assert len(self.keys_taken()) == 1
 
-    def test_it_is_the_fence_of_the_claim_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_check_of_the_fence_there_are_two_keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared.domain.instance.replay, "_is_overtaken", lambda *_: False)
 
         assert len(self.keys_taken()) == 2
 
 
 class TestAPlanBeyondTheHorizon:
-    """Nobody has armed its wakeup, and it runs on time all the same: the sweeper arms it when it comes near."""
+    """A plan beyond the horizon runs on time, because the sweeper schedules its wakeup later."""
 
     @staticmethod
     def charged() -> list[EventRecord]:
@@ -171,12 +171,14 @@ class TestAPlanBeyondTheHorizon:
         world.run_until(DUE + timedelta(minutes=1))
         return records_of(world, "charge-fee")
 
-    def test_it_runs_on_its_date(self) -> None:
+    def test_a_plan_beyond_the_horizon_runs_on_its_date(self) -> None:
         (charge,) = self.charged()
 
         assert charge.event.times.executed_at == DUE
 
-    def test_it_is_the_sweeper_that_sees_to_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_sweep_of_distant_plans_it_does_not_run(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(shared.application.sweep, "far_partition", lambda _: "nowhere")
 
         assert self.charged() == []

@@ -1,4 +1,4 @@
-"""Somebody who watches every claim and every call as it happens, and objects."""
+"""Observers that check every claim and every call as it happens."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from tests.simulation.world import NOT_SENT, World
 
 @dataclass(slots=True)
 class Claim:
-    """A claim as it was stored. spared: it is of an event that may run after cancelation."""
+    """A stored claim. ``spared`` is True for an event that may run after the cancelation."""
 
     is_blocked: bool
     spared: bool
@@ -20,10 +20,10 @@ class Claim:
 
 @dataclass(slots=True)
 class Watch:
-    """Objects to a call that no pause allows.
+    """Objects to calls that a pause forbids.
 
-    A claim is never stored on a stopped instance. One stored while the strategy or the queue was paused calls
-    nothing; one stored before may start the one step it stands at, and no other.
+    No claim is stored on a stopped instance. A claim stored while the strategy or the queue was paused makes no call.
+    A claim stored before may execute its current step and no other.
     """
 
     world: World
@@ -37,7 +37,7 @@ class Watch:
         self.world.commit_watchers.append(self.committed)
 
     def committed(self, instance: Instance) -> None:
-        """Called as a change of the instance is stored."""
+        """Check a change of the instance when it is stored."""
         assert instance.fence >= self.fence, "the fence fell"
         stopped = instance.status is not InstanceStatus.ACTIVE
         if stopped and not self.was_stopped:
@@ -53,7 +53,7 @@ class Watch:
         self.fence = instance.fence
 
     def called(self, request: ServiceRequest) -> None:
-        """Called as a call is about to be sent."""
+        """Check a call before it is sent."""
         claim = self.claims[self._job()]
         assert not claim.is_blocked, (
             f"{request.url} called although strategy or queue was paused before the claim"
@@ -71,10 +71,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class OneKeyAtATime:
-    """Objects to a step that is sent under a new key while nobody knows what became of an older one.
+    """Objects to a step that is sent under a new key while the result of an older key is unknown.
 
-    What took effect under a key is known once its answer is on file. That it was not sent is no answer to it. A runner
-    that lost its event long ago may still send what others have sent since: no service does that again.
+    The result of a key is known when its answer is stored; an error about a call that was not sent is no answer. A
+    runner that lost its event may still send calls that others have sent since: services do not repeat them.
     """
 
     world: World
@@ -84,7 +84,7 @@ class OneKeyAtATime:
         self.world.watchers.append(self.called)
 
     def called(self, request: ServiceRequest) -> None:
-        """Called as a call is about to be sent."""
+        """Check a call before it is sent."""
         seq = event_of_call(request.call_key)
         if any(sending.key == request.call_key for sending in self.world.ledger):
             return
@@ -95,9 +95,7 @@ class OneKeyAtATime:
         }
         for key in before - {request.call_key}:
             known = any(_settles(entry, key) for entry in self.world.store.journal.values())
-            assert known, (
-                f"{request.url} is sent as {request.call_key}, and what became of {key} is not known"
-            )
+            assert known, f"{request.url} is sent as {request.call_key}, and the result of {key} is not known"
 
 
 def _settles(entry: JournalEntry, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""The whole engine in one process: stores, doorbells, services and operators, under a schedule of faults."""
+"""The whole engine in one process: stores, wakeups, services and operators, with simulated faults."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,14 +25,15 @@ from tests.simulation.stage import Process, Stage
 LAMBDA = timedelta(seconds=900)
 SWEEP_PERIOD = timedelta(seconds=60)
 NOT_SENT = "connection refused"
-"""What is said of a call that did not reach its service."""
+"""The error of a call that did not reach its service."""
 
 
 @dataclass(slots=True)
 class Faults:
-    """What goes wrong. Chances are per point, and only among the first ``until`` points of the story.
+    """The faults of a story.
 
-    kill_at: (point number, before or after) of exact crashes, counted over the whole story.
+    Chances apply to each point, and only to the first ``until`` points. ``kill_at`` are the numbers of points with a
+    crash.
     """
 
     rng: random.Random
@@ -50,13 +51,13 @@ class Faults:
     points: int = 0
 
     def happens(self, chance: float) -> bool:
-        """Whether something goes wrong now; never once the stormy part is over."""
+        """Return whether a fault with that chance happens now."""
         return chance > 0 and self.points <= self.until and self.rng.random() < chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """A call as the service saw it. took_effect: it did what it was asked to, whatever it answered."""
+    """A call as the service received it. ``took_effect`` is True if the service did it, whatever it answered."""
 
     at: datetime
     url: str
@@ -68,11 +69,11 @@ class Sending:
 
 @dataclass
 class World:
-    """Time, and everything in it. It is a ``Ports`` itself: every port goes through ``io``.
+    """Time and everything in it.
 
-    held: how long a process, by its name, is to stand still at a point, by its label; once.
-    versions: of the strategy, beside the one that instances are made of.
-    too_late: what runners have journalled that had lost their event by then.
+    A world is a ``Ports`` itself, and every port goes through ``io``. ``delays`` says how long a process, by name,
+    stalls at a point, by label, once. ``versions`` are further versions of the strategy. ``too_late`` are journal
+    entries of runners that had lost their event.
     """
 
     strategy: Strategy
@@ -98,7 +99,7 @@ class World:
     next_sweep: datetime = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the strategy known."""
+        """Add the strategy to the store."""
         self.flags.add(self.strategy)
         self.next_sweep = self.now_at
 
@@ -106,7 +107,7 @@ class World:
 
     @property
     def instances(self) -> "World":
-        """The store is behind ``io`` here."""
+        """The store, behind ``io``."""
         return self
 
     @property
@@ -121,14 +122,14 @@ class World:
 
     @property
     def audit(self) -> MemoryAudit:
-        """All that was written down."""
+        """All audit entries."""
         return MemoryAudit(
             lists=[self.store.audit, self.flags.access.audit, self.flags.access.operations.audit]
         )
 
     @property
     def operations(self) -> "Operations":
-        """Drains and bulk operations, behind ``io``."""
+        """Release jobs and bulk operations, behind ``io``."""
         return Operations(self)
 
     @property
@@ -138,7 +139,7 @@ class World:
 
     @property
     def wakeups(self) -> "World":
-        """Doorbells."""
+        """Wakeups."""
         return self
 
     @property
@@ -148,7 +149,7 @@ class World:
 
     @property
     def ids(self) -> SequentialIds:
-        """Names."""
+        """Ids."""
         return self.names
 
     def now(self) -> datetime:
@@ -208,7 +209,7 @@ class World:
         self.io("record_put")
 
     def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
-        self.io("trail")
+        self.io("event_history")
         return self.store.event_history(sid, seq)
 
     def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
@@ -291,7 +292,7 @@ class World:
     # --- the story ---------------------------------------------------------------------------------------
 
     def io(self, label: str) -> None:
-        """A point at which the current process may be stopped, delayed or killed."""
+        """Let the current process be stopped, delayed or killed here."""
         process = self.stage.current
         if process is None:
             return
@@ -306,7 +307,7 @@ class World:
         self.stage.point(label)
 
     def may_lose_reply(self) -> None:
-        """The reply to a write may get lost. Raises: StaleRevError: it did, and the write was sent again."""
+        """Lose the reply to a write, if chance says so. Raises: StaleRevError: the reply was lost."""
         if self.faults.happens(self.faults.lost_reply):
             raise StaleRevError
 
@@ -321,11 +322,11 @@ class World:
         )
 
     def do(self, name: str, body: Callable[[], object]) -> Process:
-        """Let an operator, or whoever else, do something now."""
+        """Let another process, such as an operator, begin now."""
         return self.stage.start(name, body, at=self.now_at)
 
     def run_until(self, end: datetime) -> None:
-        """Let time pass: processes take turns, bells ring, the sweeper sweeps."""
+        """Advance time: processes take turns, wakeups are delivered, the sweeper sweeps."""
         for _ in range(200_000):
             ready = [process for process in self.stage.processes if process.wakes_at <= self.now_at]
             if ready:
@@ -341,7 +342,7 @@ class World:
         raise AssertionError("the world does not come to rest")
 
     def rest(self) -> None:
-        """Let every process end, without letting time pass for anybody else."""
+        """Let every process end without advancing time."""
         self.run_until(self.now_at)
 
     def run_operation(self, sid: OperationSid) -> Process:
@@ -367,7 +368,7 @@ class World:
         return entries + [one.sweep_at for one in operations.bulks.values() if one.sweep_at]
 
     def _on_the_minute(self, at: datetime) -> datetime:
-        """The sweep at or after an instant."""
+        """Return the instant of the sweep at or after an instant."""
         return (
             at
             if at.second == 0 and at.microsecond == 0
@@ -389,7 +390,7 @@ class World:
         self.do("sweep", self._run_sweep)
 
     def _run_sweep(self) -> None:
-        """The sweeper's own rings are not doorbells: they work where those are switched off."""
+        """Run the sweeper. Its wakeups are delivered even if other wakeups are not."""
         ports = SweeperPorts(self)
         assert sweep(ports, 0, limit=100).failed == {}
         wake_operations(ports, limit=100)
@@ -408,5 +409,5 @@ class World:
 
 
 def calls_to(sendings: Iterable[Sending], path: str) -> list[Sending]:
-    """The calls to a path, in order."""
+    """Return the calls to a path, in order."""
     return [sending for sending in sendings if sending.url.endswith(path)]

@@ -1,4 +1,4 @@
-"""Each function of the template, built for this machine by the rule that builds what is deployed."""
+"""The artifact of each function, built for this machine by the rule that builds the deployed ones."""
 
 import os
 import re
@@ -47,7 +47,7 @@ for service in services:
 
 
 def build(logical_id: str, artifact: Path | str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Make the function's artifact by the rule that SAM calls, with these variables and none from around here."""
+    """Make the function's artifact by the rule that SAM calls, with these variables only."""
     ours = {"MAKEFLAGS", "MAKEOVERRIDES", "ARTIFACTS_DIR", *HERE}
     settings = {"ARTIFACTS_DIR": artifact, **variables}
     return subprocess.run(  # noqa: S603 - our own rule
@@ -61,14 +61,14 @@ def build(logical_id: str, artifact: Path | str, **variables: str) -> subprocess
 
 
 def built(logical_id: str, artifact: Path, **variables: str) -> Path:
-    """The artifact, which could be made."""
+    """Build the artifact and expect success."""
     made = build(logical_id, artifact, **variables)
     assert made.returncode == 0, made.stdout + made.stderr
     return artifact
 
 
 def files_of(artifact: Path) -> list[Path]:
-    """Every file, relative to the artifact."""
+    """Return every file, relative to the artifact."""
     return [path.relative_to(artifact) for path in sorted(artifact.rglob("*")) if path.is_file()]
 
 
@@ -89,11 +89,9 @@ def deployable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestEachArtifact:
-    """It runs by itself, and there is nothing in it but what runs."""
+    """An artifact runs by itself and contains nothing else."""
 
-    def test_its_handler_is_imported_from_it_alone_and_what_that_needs_works(
-        self, artifact: Path, function: Function
-    ) -> None:
+    def test_the_handler_runs_from_the_artifact_alone(self, artifact: Path, function: Function) -> None:
         sources = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
         services = sorted(set(CLIENT.findall(sources)))
         assert services
@@ -109,14 +107,14 @@ class TestEachArtifact:
 
         assert (ran.returncode, ran.stderr) == (0, "")
 
-    def test_of_the_functions_it_holds_its_own(self, artifact: Path, function: Function) -> None:
+    def test_an_artifact_contains_only_its_own_function(self, artifact: Path, function: Function) -> None:
         own = function.handler.split(".")[1]
 
         held = {path.name for path in (artifact / "functions").iterdir()} - {"__pycache__"}
 
         assert held == {"__init__.py", own}
 
-    def test_an_api_s_has_the_reference_of_its_dialect_and_no_other_has(
+    def test_only_the_artifact_of_an_api_contains_its_reference(
         self, artifact: Path, function: Function
     ) -> None:
         own = function.handler.split(".")[1]
@@ -143,13 +141,13 @@ class TestEachArtifact:
 
         assert installed == locked
 
-    def test_nothing_of_tests_and_development_is_in_it(self, artifact: Path) -> None:
+    def test_an_artifact_contains_no_tests_and_no_dev_code(self, artifact: Path) -> None:
         ours = {path.name for path in ROOT.iterdir()} - {"functions", "shared"}
 
         assert {path.name for path in artifact.iterdir()} & ours == set()
         assert [path for path in files_of(artifact) if {"tests", "bin"} & set(path.parts)] == []
 
-    def test_it_does_not_remember_this_machine(self, artifact: Path) -> None:
+    def test_an_artifact_contains_no_paths_of_this_machine(self, artifact: Path) -> None:
         places = [str(place).encode() for place in (ROOT, artifact)]
 
         remembering = [
@@ -160,12 +158,12 @@ class TestEachArtifact:
 
         assert remembering == []
 
-    def test_bytecode_is_taken_as_it_is(self, artifact: Path) -> None:
+    def test_bytecode_is_not_checked_against_its_source(self, artifact: Path) -> None:
         compiled = [artifact / path for path in files_of(artifact) if path.suffix == ".pyc"]
 
         assert {struct.unpack("<I", path.read_bytes()[4:8])[0] for path in compiled} == {UNCHECKED_HASH}
 
-    def test_every_module_has_bytecode_and_lambda_takes_the_whole(
+    def test_every_module_has_bytecode_and_the_size_is_within_the_limit(
         self, artifact: Path, function: Function, capsys: pytest.CaptureFixture[str]
     ) -> None:
         found = size(artifact)
@@ -177,7 +175,7 @@ class TestEachArtifact:
 
 
 class TestWhatIsDeployed:
-    """Without a word about the target, it is what the template asks for."""
+    """Without a target the artifact is for the template's Python and processor."""
 
     def test_every_extension_module_is_for_that_python_and_processor(self, deployable: Path) -> None:
         asked = TEMPLATE.document["Globals"]["Function"]
@@ -193,20 +191,20 @@ class TestWhatIsDeployed:
             (machine,) = struct.unpack("<H", (deployable / path).read_bytes()[18:20])
             assert machine == number, path
 
-    def test_lambda_takes_it(self, deployable: Path) -> None:
+    def test_the_deployed_artifact_is_within_the_limit(self, deployable: Path) -> None:
         assert size(deployable).fits
 
 
 class TestTheRule:
-    """What it cannot make, it refuses with a word about it."""
+    """The build rule refuses what it cannot build, with an explanation."""
 
-    def test_without_a_place_to_go_nothing_is_built(self) -> None:
+    def test_a_build_without_a_target_folder_is_refused(self) -> None:
         refused = build("StepRunner", "")
 
         assert refused.returncode != 0
         assert "ARTIFACTS_DIR=" in refused.stderr
 
-    def test_a_function_without_a_folder_is_no_function(self, tmp_path: Path) -> None:
+    def test_a_function_without_a_folder_is_refused(self, tmp_path: Path) -> None:
         refused = build("NoSuchThing", tmp_path)
 
         assert refused.returncode != 0

@@ -1,4 +1,4 @@
-"""The template, held against the code it deploys and against what a deployment must never lack."""
+"""The template, compared with the code it deploys, and checked for security and durability."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every policy statement, with the resource it belongs to."""
+    """Yield every policy statement with the resource it belongs to."""
     for name, properties in of_type("AWS::Serverless::Function").items():
         for policy in properties["Policies"]:
             yield from ((name, statement) for statement in policy["Statement"])
@@ -36,7 +36,7 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((name, statement) for statement in policy["PolicyDocument"]["Statement"])
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -53,9 +53,9 @@ class Recorded(UserDict[str, str]):
 
 
 class TestFunctions:
-    """Each handler has its function, each function its handler, its settings and its safety."""
+    """Each handler has its function, and each function its handler, settings and failure handling."""
 
-    def test_functions_and_handlers_are_the_same(self) -> None:
+    def test_every_handler_is_a_function_of_the_template(self) -> None:
         found = {
             f"functions.{path.parent.name}.handler.lambda_handler"
             for path in ROOT.glob("functions/*/handler.py")
@@ -71,7 +71,7 @@ class TestFunctions:
         assert set(environment) - BY_LAMBDA_ITSELF == environment.read
 
     @pytest.mark.parametrize("name", FUNCTIONS)
-    def test_each_has_its_logs_and_its_artifact(self, name: str) -> None:
+    def test_every_function_has_its_logs_and_its_artifact(self, name: str) -> None:
         logs = {
             str(TEMPLATE.resolve(group["LogGroupName"])) for group in of_type("AWS::Logs::LogGroup").values()
         }
@@ -82,21 +82,21 @@ class TestFunctions:
     @pytest.mark.parametrize(
         "name", [name for name in of_type("AWS::Serverless::Function") if not name.endswith("Api")]
     )
-    def test_what_an_asynchronous_one_gives_up_is_kept(self, name: str) -> None:
+    def test_failed_asynchronous_invocations_are_kept(self, name: str) -> None:
         config = RESOURCES[name]["Properties"]["EventInvokeConfig"]
 
         assert config["DestinationConfig"]["OnFailure"]["Destination"] == {
             "Fn::GetAtt": ["DeadLetters", "Arn"]
         }
 
-    def test_they_run_on_arm_under_python_3_13(self) -> None:
+    def test_functions_run_on_arm_with_python_3_13(self) -> None:
         shared = TEMPLATE.document["Globals"]["Function"]
 
         assert (shared["Runtime"], shared["Architectures"]) == ("python3.13", ["arm64"])
 
 
 class TestTables:
-    """They are keyed as the stores expect, and nothing in them is lost by mistake."""
+    """Tables have the keys that the stores expect, and are protected against loss."""
 
     def test_keys_and_indexes_are_those_of_the_stores(self) -> None:
         names = Tables(
@@ -111,7 +111,7 @@ class TestTables:
         assert made == expected
 
     @pytest.mark.parametrize("name", of_type("AWS::DynamoDB::Table"))
-    def test_each_can_be_restored_and_is_not_deleted_with_the_stack(self, name: str) -> None:
+    def test_every_table_can_be_restored_and_survives_the_stack(self, name: str) -> None:
         properties = RESOURCES[name]["Properties"]
 
         assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -124,26 +124,26 @@ class TestTables:
 
 
 def canonical(table: dict[str, Any]) -> dict[str, Any]:
-    """A table's definition, in whatever order it is written."""
+    """Return a table's definition without the order of its parts."""
     by_name = {attribute["AttributeName"]: attribute for attribute in table["AttributeDefinitions"]}
     indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
     return {**table, "AttributeDefinitions": by_name, "GlobalSecondaryIndexes": indexes}
 
 
 class TestRoles:
-    """Each function may do what it does to what it does it to."""
+    """Each function has the permissions it needs, on the resources it needs."""
 
     def test_no_action_and_no_resource_is_a_wildcard(self) -> None:
         for owner, statement in statements():
             assert statement["Effect"] == "Allow"
-            assert not any("*" in action for action in listed(statement["Action"])), owner
-            for resource in listed(statement["Resource"]):
+            assert not any("*" in action for action in as_list(statement["Action"])), owner
+            for resource in as_list(statement["Resource"]):
                 told = str(TEMPLATE.resolve(resource))
                 # Schedules are named as they are made; their group is ours alone.
                 assert "*" not in told.replace(":schedule/ritornello-test/*", ""), (owner, told)
 
     def test_a_role_is_passed_to_the_scheduler_only(self) -> None:
-        passes = [s for _, s in statements() if "iam:PassRole" in listed(s["Action"])]
+        passes = [s for _, s in statements() if "iam:PassRole" in as_list(s["Action"])]
 
         assert passes
         for statement in passes:
@@ -152,7 +152,7 @@ class TestRoles:
             }
 
     def test_only_the_apis_that_save_strategies_make_data_keys(self) -> None:
-        makers = {owner for owner, s in statements() if "kms:GenerateDataKey" in listed(s["Action"])}
+        makers = {owner for owner, s in statements() if "kms:GenerateDataKey" in as_list(s["Action"])}
 
         assert makers == {"CoreApi", "AutomationApi"}
 
@@ -161,7 +161,7 @@ class TestRoles:
         writers = {
             owner: s.get("Condition")
             for owner, s in statements()
-            if table in listed(s["Resource"]) and "dynamodb:PutItem" in listed(s["Action"])
+            if table in as_list(s["Resource"]) and "dynamodb:PutItem" in as_list(s["Action"])
         }
 
         sessions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["session#*"]}}
@@ -177,17 +177,17 @@ class TestTheApi:
             assert "+" not in route.path
             assert route.path.startswith("/")
 
-    def test_it_is_throttled(self) -> None:
+    def test_the_api_is_throttled(self) -> None:
         (api,) = of_type("AWS::Serverless::HttpApi").values()
 
         assert set(api["DefaultRouteSettings"]) == {"ThrottlingBurstLimit", "ThrottlingRateLimit"}
 
 
 class TestWatching:
-    """Every alarm goes where alarms go and is explained; the dashboard can be read."""
+    """Every alarm is sent and documented, and the dashboard is valid."""
 
     @pytest.mark.parametrize("name", of_type("AWS::CloudWatch::Alarm"))
-    def test_each_alarm_is_explained_and_sent(self, name: str) -> None:
+    def test_every_alarm_is_documented_and_sent(self, name: str) -> None:
         properties = RESOURCES[name]["Properties"]
 
         assert (
@@ -199,7 +199,7 @@ class TestWatching:
         }
 
     @pytest.mark.parametrize("name", FUNCTIONS)
-    def test_each_functions_errors_raise_one(self, name: str) -> None:
+    def test_errors_of_every_function_raise_an_alarm(self, name: str) -> None:
         watched = [
             alarm["Dimensions"]
             for alarm in of_type("AWS::CloudWatch::Alarm").values()
@@ -223,8 +223,8 @@ class TestWatching:
 
 
 class TestParameters:
-    """What a deployer chooses is explained."""
+    """Every parameter of the template is documented."""
 
     @pytest.mark.parametrize("name", TEMPLATE.document["Parameters"])
-    def test_each_is_explained(self, name: str) -> None:
+    def test_every_parameter_is_documented(self, name: str) -> None:
         assert f"| `{name}` |" in OPERATIONS

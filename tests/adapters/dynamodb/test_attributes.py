@@ -1,4 +1,4 @@
-"""Plain values as DynamoDB's attributes, and back."""
+"""Conversion between plain values and DynamoDB's attributes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ITEMS = st.dictionaries(st.text(), SCALARS | st.dictionaries(st.text(), SCALARS)
 
 
 class TestAttributes:
-    """Each kind of value has one kind of attribute."""
+    """Each kind of value has one attribute type."""
 
     @pytest.mark.parametrize(
         ("plain", "stored"),
@@ -29,21 +29,21 @@ class TestAttributes:
             ({"a": 1, "b": None}, {"M": {"a": {"N": "1"}, "b": {"NULL": True}}}),
         ],
     )
-    def test_it_is_written_and_read(self, plain: Plain, stored: dict[str, Any]) -> None:
+    def test_each_kind_of_value_is_written_and_read(self, plain: Plain, stored: dict[str, Any]) -> None:
         assert to_attributes({"it": plain}) == {"it": stored}
         found = from_attributes({"it": stored})["it"]
         assert (found, type(found)) == (plain, type(plain))
 
     @given(ITEMS)
-    def test_whatever_is_written_is_read(self, item: dict[str, Plain]) -> None:
+    def test_any_written_item_is_read_back(self, item: dict[str, Plain]) -> None:
         assert from_attributes(to_attributes(item)) == item
 
     @pytest.mark.parametrize("other", [1.5, b"bytes", ["list"], object()])
-    def test_nothing_else_is_written(self, other: Any) -> None:
+    def test_a_value_of_another_kind_is_not_written(self, other: Any) -> None:
         with pytest.raises(TypeError, match="no attribute value"):
             to_attributes({"it": other})
 
     @pytest.mark.parametrize("other", [{"L": []}, {"SS": ["a"]}, {"B": b""}, {"N": "1.5"}, {"S": 1}, {}])
-    def test_nothing_else_is_read(self, other: dict[str, Any]) -> None:
+    def test_an_attribute_of_another_type_is_not_read(self, other: dict[str, Any]) -> None:
         with pytest.raises(StoredShapeError, match="attribute it"):
             from_attributes({"it": other})

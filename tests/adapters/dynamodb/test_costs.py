@@ -1,4 +1,4 @@
-"""What the main job costs on DynamoDB, use-case by use-case: the budgets, and what items weigh.
+"""The costs of the main job on DynamoDB: budgets for each use case, and the sizes of items.
 
 Source: docs/design.md section 12.
 """
@@ -41,7 +41,7 @@ KB = 1024
 
 
 class Ids(SequentialIds):
-    """As long as real ones."""
+    """Ids with the length of real ones."""
 
     def instance_sid(self) -> InstanceSid:
         return full.SID
@@ -52,18 +52,18 @@ class Ids(SequentialIds):
 
 @dataclass
 class Service:
-    """Says yes to everything."""
+    """A service that accepts every call."""
 
-    asked: list[ServiceRequest] = field(default_factory=list)
+    requests: list[ServiceRequest] = field(default_factory=list)
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        self.asked.append(request)
+        self.requests.append(request)
         return Answered(status=200, body={"id": "ch_1234567890", "status": "CONFIRMED"})
 
 
 @dataclass
 class Gym:
-    """A gym with one member, on tables of its own."""
+    """A gym with one member, on its own tables."""
 
     instances: InstanceStore
     strategies: StrategyStore
@@ -81,8 +81,8 @@ class Gym:
     def enroll(self) -> Instance:
         strategy = self.strategies.load(full.STRATEGY, 1)
         attributes = {"memberId": "m-10042", "email": "ann@example.com", "monthlyFee": 39.0}
-        asked = StartInstance(strategy_id="gym-membership", attributes=attributes)
-        return start_instance(self, strategy, asked).instance
+        requests = StartInstance(strategy_id="gym-membership", attributes=attributes)
+        return start_instance(self, strategy, requests).instance
 
     def member(self) -> Instance:
         found = self.instances.load(full.SID)
@@ -90,7 +90,7 @@ class Gym:
         return found
 
     def run_next(self) -> str:
-        """Run the event that is due next, on time; its task."""
+        """Run the event that is due next, on time, and return its task."""
         event = min(self.member().events, key=lambda event: event.due_at)
         self.clock.at = event.due_at + timedelta(seconds=1)
         assert run_due_events(self, full.SID, job=JOB, time_left=lambda: timedelta(seconds=900)) == 1
@@ -129,7 +129,7 @@ def gym(moto: DynamoDb) -> Gym:
 
 @pytest.fixture
 def with_one_open_event(gym: Gym) -> Gym:
-    """Welcomed and reminded; the fee is due next."""
+    """Return a gym whose member is welcomed and reminded, with the fee due next."""
     gym.enroll()
     assert [gym.run_next(), gym.run_next()] == ["send-welcome", "send-reminder"]
     assert len(gym.member().events) == 1
@@ -138,7 +138,7 @@ def with_one_open_event(gym: Gym) -> Gym:
 
 
 class TestUnitsAndTrips:
-    """The budgets of the main job, items being no larger than a kilobyte."""
+    """The budgets of the main job, with items of at most a kilobyte."""
 
     def test_creating_an_instance_with_three_events(self, gym: Gym) -> None:
         with gym.meter.counting() as usage:
@@ -149,7 +149,7 @@ class TestUnitsAndTrips:
         gym = with_one_open_event
         with gym.meter.counting() as usage:
             assert gym.run_next() == "charge-fee"
-        assert len(gym.caller.asked) == 2 + 3
+        assert len(gym.caller.requests) == 2 + 3
         assert usage.write_units == 3 + 5
         assert usage.calls == {
             "dynamodb.GetItem": 1 + 1 + 2,
@@ -163,12 +163,14 @@ class TestUnitsAndTrips:
     @pytest.mark.parametrize(
         ("command", "units"), [(Pause(by=ANN), 7), (Cancel(by=ANN), 10), (Cancel(by=ANN, kill=True), 10)]
     )
-    def test_a_command(self, with_one_open_event: Gym, command: Command, units: int) -> None:
+    def test_a_command_costs_one_read_and_one_transaction(
+        self, with_one_open_event: Gym, command: Command, units: int
+    ) -> None:
         usage = self.commanded(with_one_open_event, command)
         assert usage.write_units == units
         assert usage.calls == {"dynamodb.GetItem": 1, "dynamodb.TransactWriteItems": 1}
 
-    def test_a_resume(self, with_one_open_event: Gym) -> None:
+    def test_a_resume_costs_one_read_and_one_transaction(self, with_one_open_event: Gym) -> None:
         self.commanded(with_one_open_event, Pause(by=ANN))
         usage = self.commanded(with_one_open_event, Resume(by=ANN))
         assert usage.write_units == 7
@@ -181,7 +183,7 @@ class TestUnitsAndTrips:
 
 
 class TestSizes:
-    """What fits into a kilobyte, and what does not."""
+    """Which items fit into a kilobyte."""
 
     def test_a_new_instance_with_three_events(self, gym: Gym) -> None:
         gym.enroll()

@@ -1,4 +1,4 @@
-"""How everything that is stored is written, and that it is read back exactly or not at all."""
+"""Stored documents and items are read back exactly as they were written, or not at all."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ class Pair:
 
 
 def forgotten(value: object, path: str) -> Iterator[str]:
-    """The fields, at any depth, that have their default or nothing in them."""
+    """Yield the fields, at any depth, that are empty or have their default."""
     if isinstance(value, tuple):
         for element in value:
             yield from forgotten(element, path)
@@ -94,27 +94,27 @@ def default(field: "Field[Any]") -> object:
 
 
 class TestTheFullObjects:
-    """Every field of every stored class is set in ``tests/full.py``: contract tests see it survive."""
+    """``tests/full.py`` sets every field of every stored class, so contract tests see it survive."""
 
     @pytest.mark.parametrize("value", full.EVERYTHING, ids=lambda value: type(value).__name__)
-    def test_no_field_is_forgotten(self, value: object) -> None:
+    def test_the_full_objects_set_every_field(self, value: object) -> None:
         assert list(forgotten(value, type(value).__name__)) == []
 
-    def test_every_shape_is_among_them(self) -> None:
+    def test_the_full_objects_include_every_shape(self) -> None:
         told = [*vars(documents).values(), *vars(bulk_documents).values()]
         shapes = {v._kind for v in told if isinstance(v, Shape)}
         found: set[type] = set()
 
-        def look(value: object) -> None:
+        def collect(value: object) -> None:
             if isinstance(value, tuple):
                 for element in value:
-                    look(element)
+                    collect(element)
             if is_dataclass(value) and not isinstance(value, type):
                 found.add(type(value))
                 for field in fields(value):
-                    look(getattr(value, field.name))
+                    collect(getattr(value, field.name))
 
-        look(full.EVERYTHING)
+        collect(full.EVERYTHING)
         assert shapes <= found
 
     def test_a_shape_that_forgets_a_field_is_refused(self) -> None:
@@ -123,20 +123,20 @@ class TestTheFullObjects:
 
 
 class TestParts:
-    """The members of a value object stand in the document of its owner, beside the owner's own."""
+    """The members of a value object are in the document of its owner, beside the owner's own."""
 
-    def test_how_a_class_is_divided_changes_no_document(self) -> None:
+    def test_dividing_a_class_into_parts_changes_no_document(self) -> None:
         document = documents.EVENT.write(full.EVENT)
         assert (document["run"], document["crashes"], document["pausedFor"]) == (3, 2, "IN_DOUBT")
         assert not {"times", "claim", "progress", "pause"} & set(document)
 
-    def test_a_part_that_is_not_there_reads_as_none(self) -> None:
+    def test_a_missing_part_is_read_as_none(self) -> None:
         event = replace(full.EVENT, pause=None)
         document = documents.EVENT.write(event)
         assert "pausedFor" not in document
         assert documents.EVENT.read(document) == event
 
-    def test_half_a_part_is_refused(self) -> None:
+    def test_an_incomplete_part_is_refused(self) -> None:
         document = documents.EVENT.write(full.EVENT)
         del document["pausedFor"]
         with pytest.raises(StoredShapeError, match=r"EventPause: .*waits_for"):
@@ -146,16 +146,16 @@ class TestParts:
         with pytest.raises(TypeError, match="a part would be lost"):
             Shape(Halves, {}, parts={"first": Shape(Half, {"note": Member("note", TEXT)})})
 
-    def test_two_members_of_one_name_are_refused(self) -> None:
+    def test_two_members_with_the_same_name_are_refused(self) -> None:
         part = Shape(Whole, {"note": Member("note", TEXT)})
         with pytest.raises(TypeError, match="two fields have the same name"):
             Shape(Pair, {"note": Member("note", TEXT)}, parts={"part": part})
 
 
 class TestItems:
-    """Keys and indexes beside one document."""
+    """An item has keys, attributes for indexes, and one document."""
 
-    def test_an_instance(self) -> None:
+    def test_an_instance_item_has_its_keys_and_indexes(self) -> None:
         item = instance_item(full.INSTANCE)
         assert instance_of(item) == full.INSTANCE
         assert {name: value for name, value in item.items() if name != "doc"} == {
@@ -170,11 +170,11 @@ class TestItems:
             "sweepAt": {"S": "2026-01-10T10:30:15.000Z"},
         }
 
-    def test_an_instance_that_needs_no_attention_has_no_entry(self) -> None:
+    def test_an_instance_without_sweep_has_no_sweep_entry(self) -> None:
         item = instance_item(replace(full.INSTANCE, lease=None))
         assert not {"sweepPartition", "sweepAt"} & set(item)
 
-    def test_a_journal_entry(self) -> None:
+    def test_a_journal_entry_item_has_its_keys(self) -> None:
         item = entry_item(full.INSTANCE, full.ENTRY)
         assert entry_of(item) == full.ENTRY
         assert {name: value for name, value in item.items() if name != "doc"} == {
@@ -185,7 +185,7 @@ class TestItems:
             "fence": {"N": "11"},
         }
 
-    def test_an_answer(self) -> None:
+    def test_an_answer_item_has_its_keys(self) -> None:
         item = answer_item(full.INSTANCE, 7, full.ANSWER)
         assert answer_of(item) == full.ANSWER
         assert {name: value for name, value in item.items() if name != "doc"} == {
@@ -195,7 +195,7 @@ class TestItems:
             "schema": {"N": "1"},
         }
 
-    def test_a_record(self) -> None:
+    def test_a_record_item_has_its_keys_and_index(self) -> None:
         item = record_item(full.INSTANCE, full.RECORD)
         assert record_of(item) == full.RECORD
         assert {name: value for name, value in item.items() if name != "doc"} == {
@@ -208,7 +208,7 @@ class TestItems:
             "finishedAt": {"S": "2026-01-10T10:30:15.000Z"},
         }
 
-    def test_an_audit_entry(self) -> None:
+    def test_an_audit_entry_item_has_its_keys(self) -> None:
         item = audit_item(full.AUDIT, shard=full.INSTANCE.shard, rev=full.INSTANCE.rev)
         assert audit_of(item) == full.AUDIT
         assert {name: value for name, value in item.items() if name != "doc"} == {
@@ -236,9 +236,9 @@ class TestItems:
 
 
 class TestDocuments:
-    """Short, readable, and without what goes without saying."""
+    """Documents are short, and leave out usual values."""
 
-    def test_an_event_says_only_what_is_not_usual(self) -> None:
+    def test_usual_values_of_an_event_are_left_out(self) -> None:
         when = datetime(2026, 2, 1, 9, tzinfo=UTC)
         event = Event(
             seq=1,
@@ -288,9 +288,7 @@ class TestDocuments:
             (["plan", "anchor"], 20260231, "Moment.anchor is not a local date and time"),
         ],
     )
-    def test_what_was_not_written_like_this_is_refused(
-        self, path: list[Any], value: object, complaint: str
-    ) -> None:
+    def test_an_invalid_document_is_refused(self, path: list[Any], value: object, complaint: str) -> None:
         document = json.loads(to_text(documents.INSTANCE.write(full.INSTANCE)))
         place = document
         for step in path[:-1]:
@@ -313,13 +311,13 @@ class TestDocuments:
     @pytest.mark.parametrize("begun", [None, full.at(3)])
     @pytest.mark.parametrize("scheduled", [None, full.at(3), full.at(4)])
     @pytest.mark.parametrize("executed", [None, full.at(3), full.at(4)])
-    def test_what_is_left_out_is_not_mixed_up_with_nothing(
+    def test_omitted_times_are_not_confused_with_none(
         self, begun: datetime | None, scheduled: datetime | None, executed: datetime | None
     ) -> None:
         event = changed(full.EVENT, begun_at=begun, scheduled_at=scheduled, executed_at=executed)
         assert documents.EVENT.read(from_text(to_text(documents.EVENT.write(event)))) == event
 
-    def test_nothing_is_refused_where_it_means_nothing(self) -> None:
+    def test_null_is_refused_for_a_member_that_is_never_null(self) -> None:
         with pytest.raises(StoredShapeError, match=r"StepError\.status is not a whole number but NoneType"):
             documents.STEP_ERROR.read({"message": "", "status": None})
 
@@ -356,7 +354,7 @@ class TestDocuments:
 
 
 class TestForms:
-    """Single values."""
+    """The forms of single values."""
 
     @pytest.mark.parametrize(
         ("at", "text"),
@@ -367,7 +365,7 @@ class TestForms:
             (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000Z"),
         ],
     )
-    def test_an_instant(self, at: datetime, text: str) -> None:
+    def test_an_instant_is_written_in_utc(self, at: datetime, text: str) -> None:
         assert instant_text(at) == text
         assert read_instant(text) == at
 
@@ -376,7 +374,7 @@ class TestForms:
             instant_text(datetime(2026, 1, 31))  # noqa: DTZ001 - the point of the test
 
     @given(INSTANTS)
-    def test_any_instant_survives_exactly(self, at: datetime) -> None:
+    def test_every_instant_survives_exactly(self, at: datetime) -> None:
         assert read_instant(instant_text(at)) == at
 
     @pytest.mark.parametrize(
@@ -392,16 +390,16 @@ class TestForms:
             OWN.write("-7", "i-1")
 
     @pytest.mark.parametrize(
-        ("asked", "text"),
+        ("anchor", "text"),
         [
             (Anchor(year=2026, month=2, day=31, hour=24), "2026-02-31T24:00"),
             (Anchor(year=2026, month=2, day=3, hour=4, minute=5, second=6), "2026-02-03T04:05:06"),
             (Anchor(year=26, month=2, day=3, microsecond=70), "0026-02-03T00:00:00.000070"),
         ],
     )
-    def test_a_local_date_that_was_asked_for(self, asked: Anchor, text: str) -> None:
-        assert ANCHOR.write(asked, "") == text
-        assert ANCHOR.read(text, "") == asked
+    def test_a_local_date_is_written_as_requested(self, anchor: Anchor, text: str) -> None:
+        assert ANCHOR.write(anchor, "") == text
+        assert ANCHOR.read(text, "") == anchor
 
     @given(
         st.builds(
@@ -415,19 +413,19 @@ class TestForms:
             microsecond=st.integers(0, 999_999),
         )
     )
-    def test_any_local_date_survives_exactly(self, asked: Anchor) -> None:
-        assert ANCHOR.read(ANCHOR.write(asked, ""), "") == asked
+    def test_every_local_date_survives_exactly(self, anchor: Anchor) -> None:
+        assert ANCHOR.read(ANCHOR.write(anchor, ""), "") == anchor
 
     @given(JSON)
-    def test_any_json_survives_exactly(self, value: Any) -> None:
+    def test_every_json_value_survives_exactly(self, value: Any) -> None:
         assert from_text(to_text(value)) == value
 
     @pytest.mark.parametrize("value", ["\ud83d", {"\udc00": ["a\udfffb"]}])
-    def test_half_a_surrogate_pair_is_escaped(self, value: Any) -> None:
+    def test_an_unpaired_surrogate_is_escaped(self, value: Any) -> None:
         assert to_text(value).encode()
         assert from_text(to_text(value)) == value
 
-    def test_other_letters_are_written_as_they_are(self) -> None:
+    def test_letters_outside_ascii_are_not_escaped(self) -> None:
         assert to_text({"name": "会员 ünï"}) == '{"name":"会员 ünï"}'
 
     @pytest.mark.parametrize(

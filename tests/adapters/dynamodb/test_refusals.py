@@ -1,4 +1,4 @@
-"""What becomes of requests that DynamoDB does not carry out."""
+"""Requests that DynamoDB refuses."""
 
 import json
 
@@ -24,7 +24,7 @@ DONE: Reply = (200, {})
 
 
 def commit(session: boto3.Session, *replies: Reply, audited: bool = False) -> int:
-    """How many requests a commit took."""
+    """Commit an instance and return the number of requests that were sent."""
     client, sent = answering(session, *replies)
     audit = full.AUDIT if audited else None
     try:
@@ -35,7 +35,7 @@ def commit(session: boto3.Session, *replies: Reply, audited: bool = False) -> in
 
 
 class TestConflicts:
-    """A transaction of somebody else is under way on the item: it will have ended soon."""
+    """Another transaction on the item is in progress, so the request is sent again."""
 
     def test_a_single_write_is_sent_again(self, session: boto3.Session) -> None:
         assert commit(session, refused("TransactionConflictException"), DONE) == 2
@@ -43,36 +43,36 @@ class TestConflicts:
     def test_a_transaction_is_sent_again(self, session: boto3.Session) -> None:
         assert commit(session, canceled("None", "TransactionConflict"), DONE, audited=True) == 2
 
-    def test_one_that_lasts_is_raised(self, session: boto3.Session) -> None:
+    def test_a_lasting_conflict_is_raised(self, session: boto3.Session) -> None:
         client, sent = answering(session, refused("TransactionConflictException"))
         with pytest.raises(ClientError, match="TransactionConflictException"):
             DynamoDbInstances(client=client).commit(full.INSTANCE)
         assert len(sent) == MAX_ATTEMPTS
 
-    def test_a_journal_entry_that_meets_one_is_not_taken_for_stored(self, session: boto3.Session) -> None:
+    def test_a_journal_entry_refused_by_a_conflict_is_not_stored(self, session: boto3.Session) -> None:
         client, _ = answering(session, refused("TransactionConflictException"))
         with pytest.raises(ClientError, match="TransactionConflictException"):
             DynamoDbInstances(client=client).append(full.INSTANCE, full.ENTRY)
 
-    def test_beside_a_condition_that_failed_it_does_not_matter(self, session: boto3.Session) -> None:
+    def test_a_failed_condition_counts_despite_a_conflict(self, session: boto3.Session) -> None:
         with pytest.raises(StaleRevError):
             commit(session, canceled("ConditionalCheckFailed", "TransactionConflict"), audited=True)
 
 
 class TestThrottling:
-    """DynamoDB asks to come back later."""
+    """DynamoDB throttles requests."""
 
     def test_a_write_is_sent_again(self, session: boto3.Session) -> None:
         assert commit(session, refused("ThrottlingException"), DONE) == 2
 
     @pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException"])
-    def test_to_the_end_it_is_an_overload(self, session: boto3.Session, code: str) -> None:
+    def test_lasting_throttling_is_an_overload(self, session: boto3.Session, code: str) -> None:
         client, sent = answering(session, refused(code))
         with pytest.raises(OverloadedError, match=code):
             DynamoDbInstances(client=client).commit(full.INSTANCE)
         assert len(sent) == MAX_ATTEMPTS
 
-    def test_so_it_is_for_a_strategy_a_key_and_an_operation(self, session: boto3.Session) -> None:
+    def test_throttling_is_an_overload_in_every_store(self, session: boto3.Session) -> None:
         client, _ = answering(session, refused("ThrottlingException"))
         strategies = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
         with pytest.raises(OverloadedError):
@@ -84,17 +84,17 @@ class TestThrottling:
 
 
 class TestConditions:
-    """Only the instance's own condition means that another writer was first."""
+    """Only the failed condition of the instance means that another writer was faster."""
 
-    def test_the_instances_own(self, session: boto3.Session) -> None:
+    def test_a_failed_condition_of_the_instance_is_stale(self, session: boto3.Session) -> None:
         with pytest.raises(StaleRevError):
             commit(session, canceled("ConditionalCheckFailed", "None"), audited=True)
 
-    def test_a_records_alone_is_a_breach_of_the_protocol(self, session: boto3.Session) -> None:
+    def test_a_failed_condition_of_a_record_alone_is_raised(self, session: boto3.Session) -> None:
         with pytest.raises(ClientError, match="TransactionCanceledException"):
             commit(session, canceled("None", "ConditionalCheckFailed"), audited=True)
 
-    def test_anything_else_is_raised(self, session: boto3.Session) -> None:
+    def test_another_error_is_raised(self, session: boto3.Session) -> None:
         with pytest.raises(ClientError, match="ValidationException"):
             commit(session, refused("ValidationException"))
 
@@ -121,9 +121,9 @@ HEAD = {k: {"S": v} for k, v in head_key(full.STRATEGY).items()}
 
 
 class TestFlagsLeftUnread:
-    """A batch may leave some for another request; no answer is not "not paused"."""
+    """A batch may leave items unread. A missing answer does not mean "not paused"."""
 
-    def test_they_are_asked_for_again(self, session: boto3.Session) -> None:
+    def test_unread_flags_are_read_again(self, session: boto3.Session) -> None:
         names = Tables()
         flags = {
             **QUEUE,
@@ -147,7 +147,7 @@ class TestFlagsLeftUnread:
             left,
         ]
 
-    def test_again_and_again_it_is_an_error(self, session: boto3.Session) -> None:
+    def test_flags_that_stay_unread_are_an_error(self, session: boto3.Session) -> None:
         left = {"access": {"Keys": [QUEUE], "ConsistentRead": True}}
         client, sent = answering(session, (200, {"Responses": {}, "UnprocessedKeys": left}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
@@ -155,7 +155,7 @@ class TestFlagsLeftUnread:
             store.blocked_by(full.ACCOUNT, full.STRATEGY)
         assert len(sent) == MAX_READS
 
-    def test_settings_that_are_no_object_are_refused(self, session: boto3.Session) -> None:
+    def test_settings_that_are_not_an_object_are_refused(self, session: boto3.Session) -> None:
         sealed = a_sealer().seal(b"[]", context=json.dumps(["acme", full.STRATEGY, 1]))
         parts = {"iv": sealed.iv, "hash": sealed.hash, "encryptedText": sealed.encrypted_text}
         item = {

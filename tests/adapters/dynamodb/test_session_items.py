@@ -1,4 +1,4 @@
-"""When DynamoDB may remove a session. Source: docs/design.md section 2, access; docs/decisions/0026."""
+"""When DynamoDB may delete a session. Source: design section 2, access; docs/decisions/0026."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ from shared.adapters.dynamodb.items import SESSION_KEPT, session_item
 from tests import full
 
 
-def test_a_day_after_its_idle_end() -> None:
+def test_a_session_expires_a_day_after_its_idle_end() -> None:
     item = session_item(full.SESSION)
 
     assert timedelta(days=1) == SESSION_KEPT
@@ -14,5 +14,5 @@ def test_a_day_after_its_idle_end() -> None:
     assert item["pk"] == {"S": "session#70ce11"}
 
 
-def test_nothing_but_a_hash_of_its_token_is_in_it() -> None:
+def test_the_token_of_a_session_is_stored_as_a_hash() -> None:
     assert set(session_item(full.SESSION)) == {"pk", "sk", "accountId", "schema", "doc", "expiresAt"}

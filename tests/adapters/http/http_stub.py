@@ -1,4 +1,4 @@
-"""A service on a real socket, each of whose answers is given byte by byte."""
+"""A service on a real socket that answers with prepared bytes."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ from shared.domain.strategy.model import Authorization
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request as it came in."""
+    """A request as received."""
 
     method: str
     target: str
@@ -31,7 +31,7 @@ Script = bytes | Callable[[socket.socket], object]
 
 
 def answer(body: bytes | Any = b"", status: int = 200, **headers: str) -> bytes:
-    """An answer that keeps the connection; a body that is no bytes goes as JSON."""
+    """Return an answer that keeps the connection open. A body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = {"Content-Length": str(len(content)), **{k.replace("_", "-"): v for k, v in headers.items()}}
     head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
@@ -40,7 +40,7 @@ def answer(body: bytes | Any = b"", status: int = 200, **headers: str) -> bytes:
 
 @dataclass(slots=True)
 class Stub:
-    """Answers each request with the next script, the last one for ever."""
+    """A service that answers each request with the next script, and repeats the last one."""
 
     listener: socket.socket
     port: int
@@ -56,7 +56,7 @@ class Stub:
         return f"{scheme}://{host}:{self.port}{path}"
 
     def wait(self, seconds: float) -> None:
-        """For scripts: wait, but not beyond the end of the test."""
+        """Wait in a script, but no longer than the test takes."""
         self.stopped.wait(seconds)
 
     def serve(self) -> None:
@@ -99,7 +99,7 @@ class Stub:
 
 @contextmanager
 def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Stub]:
-    """A service for the length of a block."""
+    """Run a service during the block."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     stub = Stub(listener, port, list(scripts or (answer({"ok": True}),)), tls)
@@ -134,13 +134,13 @@ def a_credential(
 
 
 def called(caller: ServiceCaller, *scripts: Script, **changes: Any) -> CallOutcome:
-    """What one call comes to at a service with these answers."""
+    """Return the outcome of one call to a service with these answers."""
     with serving(*scripts) as service:
         return caller.call(a_request(service.url(), **changes))
 
 
 def seen(caller: ServiceCaller, path: str = "/", **changes: Any) -> Seen:
-    """One call as its service sees it."""
+    """Return one call as its service received it."""
     with serving() as service:
         assert caller.call(a_request(service.url(path), **changes)) == Answered(status=200, body={"ok": True})
         (request,) = service.seen
@@ -148,12 +148,12 @@ def seen(caller: ServiceCaller, path: str = "/", **changes: Any) -> Seen:
 
 
 def reset(connection: socket.socket) -> None:
-    """End the connection with a reset instead of an orderly end."""
+    """Close the connection with a reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def sending(content: bytes, then: Callable[[socket.socket], object] = lambda _: None) -> Script:
-    """Send this, then do that, then end the connection."""
+    """Return a script that sends the content, calls ``then``, and closes the connection."""
 
     def script(connection: socket.socket) -> None:
         connection.sendall(content)

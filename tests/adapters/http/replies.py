@@ -1,4 +1,4 @@
-"""Services that give the answers they are told to, over botocore's own path."""
+"""AWS clients that receive prepared replies through botocore's own path."""
 
 import json
 from collections.abc import Mapping
@@ -21,23 +21,26 @@ class _Raw:
 
 
 def refused(code: str, **members: object) -> Reply:
-    """What DynamoDB answers to a request it does not carry out."""
+    """Return DynamoDB's reply to a request that it refuses."""
     return 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **members}
 
 
 def canceled(*reasons: str) -> Reply:
-    """What DynamoDB answers to a transaction it does not carry out."""
+    """Return DynamoDB's reply to a transaction that it refuses."""
     return refused("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in reasons])
 
 
 def answering(session: boto3.Session, *replies: Reply) -> tuple[DynamoDbClient, list[dict[str, Any]]]:
-    """A client that gets these replies one after another, the last one for ever; and what it has sent."""
+    """Return a client that receives these replies in order, the last one repeatedly, and the list of its requests."""
     client: Any = connect(session)
     return client, answers(client, *replies)
 
 
 def answers(client: Any, *replies: Reply) -> list[dict[str, Any]]:
-    """From now on a client gets these replies, the last one for ever; and what it has sent."""
+    """Let a client receive these replies from now on, the last one repeatedly.
+
+    Return the list of its requests.
+    """
     sent: list[dict[str, Any]] = []
 
     def reply(request: Any, **_: object) -> AWSResponse:

@@ -22,12 +22,12 @@ class TestPublicAddresses:
             "64:ff9b::1.1.1.1",
         ],
     )
-    def test_permitted(self, address: str) -> None:
+    def test_a_public_address_is_permitted(self, address: str) -> None:
         assert AddressGuard().permits(address)
 
 
 class TestInternalAddresses:
-    """It may go to no other, however that is written."""
+    """A call may go to no other address, however it is written."""
 
     @pytest.mark.parametrize(
         "address",
@@ -74,22 +74,22 @@ class TestInternalAddresses:
             "ff02::1",
         ],
     )
-    def test_refused(self, address: str) -> None:
+    def test_an_internal_address_is_refused(self, address: str) -> None:
         assert not AddressGuard().permits(address)
 
 
 class TestAllowedNetworks:
-    """What the deployer allows is permitted beside: exactly that, also inside an IPv6 address."""
+    """Networks that the deployer allows are permitted in addition, even inside an IPv6 address."""
 
     @pytest.mark.parametrize(
         "address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "fd00::1", "1.1.1.1"]
     )
-    def test_permitted(self, address: str) -> None:
+    def test_an_address_of_an_allowed_network_is_permitted(self, address: str) -> None:
         assert AddressGuard((ip_network("10.1.0.0/16"), ip_network("fd00::/8"))).permits(address)
 
     @pytest.mark.parametrize("address", ["10.2.0.1", "127.0.0.1", "::ffff:10.2.0.1", "fc00::1"])
-    def test_the_rest_stays_refused(self, address: str) -> None:
+    def test_other_internal_addresses_stay_refused(self, address: str) -> None:
         assert not AddressGuard((ip_network("10.1.0.0/16"), ip_network("fd00::/8"))).permits(address)
 
-    def test_a_wrapping_network_can_be_named_too(self) -> None:
+    def test_a_nat64_network_can_be_allowed(self) -> None:
         assert AddressGuard((ip_network("64:ff9b::/96"),)).permits("64:ff9b::10.0.0.1")

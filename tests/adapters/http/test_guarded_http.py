@@ -30,14 +30,14 @@ INTERNAL = AddressRefused(why="example.test is at an internal address")
 
 @dataclass
 class Names:
-    """A resolver that answers from a script, the last answer for ever, and counts."""
+    """A resolver with prepared answers that counts its calls."""
 
     answers: list[list[str]]
-    asked: int = 0
+    calls: int = 0
 
     def __call__(self, host: str) -> list[str]:
         assert host == "example.test"
-        self.asked += 1
+        self.calls += 1
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -46,7 +46,7 @@ def call(caller: HttpServiceCaller, service: Stub, **changes: Any) -> CallOutcom
 
 
 class TestInternalAddresses:
-    """A name with an internal address among its addresses is not called at all."""
+    """A name with an internal address is not called at all."""
 
     @pytest.mark.parametrize(
         "addresses",
@@ -66,7 +66,7 @@ class TestInternalAddresses:
             ["1.1.1.1", "127.0.0.1"],
         ],
     )
-    def test_blocked(self, make: Make, addresses: list[str]) -> None:
+    def test_a_name_with_an_internal_address_is_not_called(self, make: Make, addresses: list[str]) -> None:
         with serving() as service:
             assert call(make(allowed=(), resolve=Names([addresses])), service) == INTERNAL
             assert service.connections == 0
@@ -84,7 +84,7 @@ class TestInternalAddresses:
             "169.254.169.254",
         ],
     )
-    def test_written_as_a_number(self, make: Make, host: str) -> None:
+    def test_an_internal_address_written_as_a_number_is_not_called(self, make: Make, host: str) -> None:
         with serving() as service:
             outcome = make(allowed=()).call(a_request(service.url(host=host)))
 
@@ -94,20 +94,20 @@ class TestInternalAddresses:
             assert service.connections == 0
 
     def test_a_name_is_resolved_once_per_connection(self, make: Make) -> None:
-        """What it would resolve to afterwards (DNS rebinding) is never asked."""
+        """A later answer of the resolver (DNS rebinding) is never used."""
         names = Names([["127.0.0.1"], ["10.0.0.1"]])
         caller = make(resolve=names)
         with serving() as service:
             assert isinstance(call(caller, service), Answered)
             assert isinstance(call(caller, service), Answered)
-            assert (names.asked, service.connections) == (1, 1)
+            assert (names.calls, service.connections) == (1, 1)
 
             caller.close()
             assert call(caller, service) == INTERNAL
-            assert (names.asked, service.connections) == (2, 1)
+            assert (names.calls, service.connections) == (2, 1)
 
-    def test_the_peer_is_looked_at_too(self, make: Make) -> None:
-        """Linux connects 0.0.0.0 to 127.0.0.1: allowing the one is not allowing the other."""
+    def test_the_address_of_the_peer_is_checked_too(self, make: Make) -> None:
+        """Linux connects 0.0.0.0 to 127.0.0.1, so allowing the first must not allow the second."""
         caller = make(allowed=(ip_network("0.0.0.0/32"),), resolve=Names([[EVERY_INTERFACE]]))
         with serving() as service:
             assert call(caller, service) == INTERNAL
@@ -121,7 +121,7 @@ class TestInternalAddresses:
 
 
 class TestNames:
-    """Host and certificate go by the name; the connection to the address."""
+    """Host header and certificate use the name, and the connection uses the address."""
 
     def test_the_host_header_is_the_name(self, make: Make) -> None:
         with serving() as service:
@@ -129,7 +129,7 @@ class TestNames:
 
             assert service.seen[0].headers["host"] == f"example.test:{service.port}"
 
-    def test_the_next_address_is_tried_where_one_refuses(self, make: Make) -> None:
+    def test_the_next_address_is_tried_after_a_refusal(self, make: Make) -> None:
         with serving() as service:
             caller = make(resolve=Names([["127.0.0.2", "127.0.0.3", "127.0.0.1"]]))
 
@@ -197,12 +197,12 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Certi
 
 
 class TestTimedSockets:
-    """Once its instant has passed, a socket neither sends nor receives."""
+    """After its deadline, a socket neither sends nor receives."""
 
     @pytest.mark.parametrize(
         "act", [lambda s: s.send(b"x"), lambda s: s.sendall(b"x"), lambda s: s.recv_into(bytearray(1))]
     )
-    def test_too_late(self, act: Callable[[TimedSocket], Any]) -> None:
+    def test_a_socket_past_its_deadline_raises(self, act: Callable[[TimedSocket], Any]) -> None:
         with TimedSocket() as late:
             late.seconds = lambda: 1.0
             late.until = 1.0
@@ -212,7 +212,7 @@ class TestTimedSockets:
 
 
 class TestTls:
-    """A certificate must be trusted and name the host; without that nothing is sent."""
+    """The certificate must be trusted and name the host. Else nothing is sent."""
 
     def call(self, make: Make, service: Stub, trusted: Certificate | None, **changes: Any) -> CallOutcome:
         caller = make(resolve=Names([["127.0.0.1"]]), ca_file=trusted and str(trusted.path))
@@ -220,7 +220,9 @@ class TestTls:
         outcome = caller.call(request)
         return caller.call(request) if isinstance(outcome, Answered) else outcome
 
-    def test_trusted(self, make: Make, certified: Callable[[str], Certificate]) -> None:
+    def test_a_trusted_certificate_is_accepted(
+        self, make: Make, certified: Callable[[str], Certificate]
+    ) -> None:
         names: list[str] = []
         own = certified("example.test")
         context = own.server()
@@ -229,7 +231,9 @@ class TestTls:
             assert self.call(make, service, own) == Answered(status=200, body={"ok": True})
             assert (service.connections, len(service.seen), names) == (1, 2, ["example.test"])
 
-    def test_self_signed(self, make: Make, certified: Callable[[str], Certificate]) -> None:
+    def test_a_self_signed_certificate_is_refused(
+        self, make: Make, certified: Callable[[str], Certificate]
+    ) -> None:
         with serving(tls=certified("example.test").server()) as service:
             outcome = self.call(make, service, None)
 
@@ -238,7 +242,9 @@ class TestTls:
             )
             assert service.seen == []
 
-    def test_of_another_name(self, make: Make, certified: Callable[[str], Certificate]) -> None:
+    def test_a_certificate_of_another_name_is_refused(
+        self, make: Make, certified: Callable[[str], Certificate]
+    ) -> None:
         other = certified("other.test")
         with serving(tls=other.server()) as service:
             outcome = self.call(make, service, other)
@@ -278,16 +284,16 @@ class TestTls:
 
     def test_a_drip_ends_at_the_deadline(self, make: Make, certified: Callable[[str], Certificate]) -> None:
         own = certified("example.test")
-        held: list[Stub] = []
+        stubs: list[Stub] = []
 
         def drip(connection: Any) -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
             for _ in range(200):
                 connection.sendall(b"x")
-                held[0].wait(0.1)
+                stubs[0].wait(0.1)
 
         with serving(drip, tls=own.server()) as service:
-            held.append(service)
+            stubs.append(service)
             started = monotonic()
             outcome = self.call(make, service, own, timeout_seconds=1)
 

@@ -17,9 +17,9 @@ KB = 1024
 
 
 class TestWhatIsSent:
-    """Method in capitals, URL with its parameters, the action's headers, the body as JSON."""
+    """The method is in capitals, the URL has its parameters, and the body is JSON."""
 
-    def test_a_post(self, caller: HttpServiceCaller) -> None:
+    def test_a_post_has_parameters_headers_and_body(self, caller: HttpServiceCaller) -> None:
         request = seen(
             caller, "/v1/things?a=1", params={"q": "é &=", "r": "2"}, body={"name": "Zoë", "n": [1, None]}
         )
@@ -34,7 +34,7 @@ class TestWhatIsSent:
         assert request.headers["user-agent"] == "Ritornello"
 
     @pytest.mark.parametrize("method", ["get", "delete", "put", "patch"])
-    def test_any_method_may_have_a_body(self, caller: HttpServiceCaller, method: str) -> None:
+    def test_every_method_may_have_a_body(self, caller: HttpServiceCaller, method: str) -> None:
         request = seen(caller, method=method)
 
         assert (request.method, request.body) == (method.upper(), b'{"fee":39}')
@@ -57,7 +57,7 @@ class TestWhatIsSent:
         assert request.headers["content-type"] == "application/vnd.api+json"
         assert request.body == b'{"fee":39}'
 
-    def test_a_form(self, caller: HttpServiceCaller) -> None:
+    def test_a_form_is_urlencoded(self, caller: HttpServiceCaller) -> None:
         body = {"a": "é b", "yes": True, "n": 1.5, "none": None, "many": ["x", 2], "deep": {"k": [1]}}
         request = seen(
             caller, headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}, body=body
@@ -101,7 +101,7 @@ class TestWhatIsSent:
             {"headers": {"X": "a\r\nY: b"}},
         ],
     )
-    def test_what_has_no_form_in_http_is_not_sent(
+    def test_a_request_that_http_cannot_express_is_not_sent(
         self, caller: HttpServiceCaller, changes: dict[str, Any]
     ) -> None:
         with serving() as service:
@@ -112,10 +112,10 @@ class TestWhatIsSent:
 
 
 class TestWhatIsAnswered:
-    """Any final status is an answer. Its body is JSON if it can be, else text, else nothing."""
+    """Any final status is an answer. Its body is JSON if possible, else text, else None."""
 
     @pytest.mark.parametrize("status", [200, 201, 299, 400, 404, 429, 500, 503])
-    def test_each_status(self, caller: HttpServiceCaller, status: int) -> None:
+    def test_every_final_status_is_an_answer(self, caller: HttpServiceCaller, status: int) -> None:
         assert called(caller, answer({"a": [1, None]}, status)) == Answered(
             status=status, body={"a": [1, None]}
         )
@@ -142,13 +142,13 @@ class TestWhatIsAnswered:
             (answer(b"1e999"), float("inf")),
         ],
     )
-    def test_the_body(self, caller: HttpServiceCaller, script: Script, body: Any) -> None:
+    def test_the_body_is_json_or_text(self, caller: HttpServiceCaller, script: Script, body: Any) -> None:
         assert called(caller, script) == Answered(status=200, body=body)
 
-    def test_no_content(self, caller: HttpServiceCaller) -> None:
+    def test_no_content_has_no_body(self, caller: HttpServiceCaller) -> None:
         assert called(caller, b"HTTP/1.1 204 No Content\r\n\r\n") == Answered(status=204)
 
-    def test_chunked(self, caller: HttpServiceCaller) -> None:
+    def test_a_chunked_body_is_read(self, caller: HttpServiceCaller) -> None:
         chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n"
 
         assert called(caller, chunks) == Answered(status=200, body=[1, 2])
@@ -171,26 +171,26 @@ class TestWhatIsAnswered:
             )
             assert elsewhere.connections == 0
 
-    def test_where_a_redirect_would_lead_is_not_even_read(self, caller: HttpServiceCaller) -> None:
+    def test_the_location_of_a_redirect_is_ignored(self, caller: HttpServiceCaller) -> None:
         assert called(caller, answer(b"moved", 302, Location="gopher://[")) == Answered(
             status=302, body="moved"
         )
 
-    def test_gzip_is_read_although_it_was_not_asked_for(self, caller: HttpServiceCaller) -> None:
+    def test_gzip_is_read_without_being_requested(self, caller: HttpServiceCaller) -> None:
         assert called(caller, answer(gzip.compress(b"[1]"), Content_Encoding="gzip")) == Answered(
             status=200, body=[1]
         )
 
 
 class TestAnAnswerWhoseBodyIsOfNoUse:
-    """It is a definite answer with its status, and says what is wrong with the body, which is not read on."""
+    """An answer with an unusable body keeps its status, and the rest is not read."""
 
     LARGE = "larger than 128 KB"
 
     def test_128_kb_are_read(self, caller: HttpServiceCaller) -> None:
         assert called(caller, answer(b"x" * 128 * KB)) == Answered(status=200, body="x" * 128 * KB)
 
-    def test_one_byte_more_is_not(self, caller: HttpServiceCaller) -> None:
+    def test_more_than_128_kb_are_not_read(self, caller: HttpServiceCaller) -> None:
         assert called(caller, answer(b"x" * (128 * KB + 1), 500)) == Answered(status=500, unusable=self.LARGE)
 
     def test_a_length_beyond_is_believed_at_once(self, caller: HttpServiceCaller) -> None:
@@ -199,7 +199,7 @@ class TestAnAnswerWhoseBodyIsOfNoUse:
         ) as service:
             assert caller.call(a_request(service.url())) == Answered(status=200, unusable=self.LARGE)
 
-    def test_an_endless_one(self, caller: HttpServiceCaller) -> None:
+    def test_an_endless_body_is_not_read(self, caller: HttpServiceCaller) -> None:
         def endless(connection: socket.socket) -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while True:
@@ -221,7 +221,7 @@ class TestAnAnswerWhoseBodyIsOfNoUse:
             status=200, unusable="not compressed as its Content-Encoding says"
         )
 
-    def test_nested_beyond_reading(self, caller: HttpServiceCaller) -> None:
+    def test_a_body_nested_too_deep_is_unusable(self, caller: HttpServiceCaller) -> None:
         assert called(caller, answer(b"[" * 60_000 + b"]" * 60_000)) == Answered(
             status=200, unusable="nested too deep"
         )

@@ -27,9 +27,9 @@ KB = 1024
 
 
 class TestNothingWasSent:
-    """Without a connection nothing reached the service: a definite failure."""
+    """Without a connection nothing reached the service: the call definitely failed."""
 
-    def test_connection_refused(self, caller: HttpServiceCaller) -> None:
+    def test_a_refused_connection_is_unreachable(self, caller: HttpServiceCaller) -> None:
         with serving() as service:
             url = service.url()
 
@@ -63,7 +63,7 @@ class TestNothingWasSent:
         assert outcome == Unreachable(why="the name example.test was not resolved in time")
         assert 0.9 < took < 5
 
-    def test_nobody_takes_the_connection(self, caller: HttpServiceCaller) -> None:
+    def test_a_connection_that_is_never_accepted_times_out(self, caller: HttpServiceCaller) -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
             waiting = [socket.socket() for _ in range(4)]
             for one in waiting:
@@ -80,12 +80,12 @@ class TestNothingWasSent:
 
 
 class TestNoWholeAnswer:
-    """Once sending began, the call may have reached the service, until the whole answer is there."""
+    """After sending began, the service may have received the call, unless the whole answer arrives."""
 
     def broken(self, kind: str) -> TimedOut:
         return TimedOut(why=f"the connection broke before the response was complete: {kind}")
 
-    def test_silence(self, caller: HttpServiceCaller) -> None:
+    def test_a_silent_service_times_out(self, caller: HttpServiceCaller) -> None:
         with serving(lambda connection: connection.recv(1)) as service:
             started = monotonic()
             outcome = caller.call(a_request(service.url(), timeout_seconds=1))
@@ -104,16 +104,16 @@ class TestNoWholeAnswer:
         ids=["headers", "body", "chunk", "to the end"],
     )
     def test_a_drip_ends_at_the_deadline(self, caller: HttpServiceCaller, head: bytes) -> None:
-        held: list[Stub] = []
+        stubs: list[Stub] = []
 
         def drip(connection: socket.socket) -> None:
             connection.sendall(head)
             for _ in range(200):
                 connection.sendall(b"x")
-                held[0].wait(0.1)
+                stubs[0].wait(0.1)
 
         with serving(drip) as service:
-            held.append(service)
+            stubs.append(service)
             started = monotonic()
             outcome = caller.call(a_request(service.url(), timeout_seconds=1))
             took = monotonic() - started
@@ -130,21 +130,21 @@ class TestNoWholeAnswer:
         assert outcome == TimedOut(why="no complete response within 1 s")
         assert 0.9 < monotonic() - started < 5
 
-    def test_reset(self, caller: HttpServiceCaller) -> None:
+    def test_a_reset_connection_is_no_answer(self, caller: HttpServiceCaller) -> None:
         assert called(caller, reset) == self.broken("ConnectionResetError")
 
-    def test_closed(self, caller: HttpServiceCaller) -> None:
+    def test_a_closed_connection_is_no_answer(self, caller: HttpServiceCaller) -> None:
         assert called(caller, sending(b"")) == self.broken("RemoteDisconnected")
 
-    def test_garbage(self, caller: HttpServiceCaller) -> None:
+    def test_an_invalid_answer_is_no_answer(self, caller: HttpServiceCaller) -> None:
         assert called(caller, sending(b"220 smtp.example.test ESMTP\r\n")) == self.broken("BadStatusLine")
 
-    def test_a_body_cut_short(self, caller: HttpServiceCaller) -> None:
+    def test_a_truncated_body_is_no_answer(self, caller: HttpServiceCaller) -> None:
         script = sending(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1]")
 
         assert called(caller, script) == self.broken("IncompleteRead")
 
-    def test_a_chunk_cut_short(self, caller: HttpServiceCaller) -> None:
+    def test_a_truncated_chunk_is_no_answer(self, caller: HttpServiceCaller) -> None:
         script = sending(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n[1]")
 
         assert isinstance(called(caller, script), TimedOut)
@@ -159,10 +159,12 @@ class TestNoWholeAnswer:
         ],
         ids=["chunk size", "two lengths", "too many headers", "too long a header"],
     )
-    def test_an_answer_that_is_none(self, caller: HttpServiceCaller, head: bytes) -> None:
+    def test_an_answer_with_invalid_framing_is_no_answer(
+        self, caller: HttpServiceCaller, head: bytes
+    ) -> None:
         assert isinstance(called(caller, sending(head)), TimedOut)
 
-    def test_an_interim_answer_is_none(self, caller: HttpServiceCaller) -> None:
+    def test_an_interim_answer_is_not_an_answer(self, caller: HttpServiceCaller) -> None:
         hint = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
         with serving(hint + answer([1]), answer([2])) as service:
             assert caller.call(a_request(service.url())) == TimedOut(
@@ -183,16 +185,16 @@ class TestNoWholeAnswer:
 
 
 class TestConnections:
-    """One is kept per host and used again while it is fresh and open."""
+    """One connection is kept for each host, and used again while it is fresh and open."""
 
-    def test_kept(self, caller: HttpServiceCaller) -> None:
+    def test_a_connection_is_used_for_several_calls(self, caller: HttpServiceCaller) -> None:
         with serving() as service:
             for _ in range(5):
                 caller.call(a_request(service.url()))
 
             assert (service.connections, len(service.seen)) == (1, 5)
 
-    def test_one_the_service_closed_is_noticed(self, caller: HttpServiceCaller) -> None:
+    def test_a_connection_closed_by_the_service_is_replaced(self, caller: HttpServiceCaller) -> None:
         with serving(sending(answer([1])), answer([2])) as service:
             caller.call(a_request(service.url()))
             service.threads[0].join(10)
@@ -201,7 +203,7 @@ class TestConnections:
             assert service.connections == 2
 
     @pytest.mark.parametrize(("idle", "connections"), [(3.0, 1), (4.2, 2)])
-    def test_idle_for_more_than_four_seconds_it_is_not_used(
+    def test_a_connection_idle_for_four_seconds_is_replaced(
         self, make: Make, idle: float, connections: int
     ) -> None:
         passed = [0.0]
@@ -213,7 +215,7 @@ class TestConnections:
 
             assert service.connections == connections
 
-    def test_each_use_has_its_whole_time(self, make: Make) -> None:
+    def test_every_call_has_its_whole_timeout(self, make: Make) -> None:
         passed = [0.0]
         caller = make(seconds=lambda: passed[0])
         with serving() as service:
@@ -223,7 +225,7 @@ class TestConnections:
 
             assert service.connections == 1
 
-    def test_closed_they_are_made_anew(self, caller: HttpServiceCaller) -> None:
+    def test_closed_connections_are_replaced(self, caller: HttpServiceCaller) -> None:
         with serving() as service:
             caller.call(a_request(service.url()))
             caller.close()
@@ -232,8 +234,8 @@ class TestConnections:
             assert service.connections == 2
 
 
-class TestNothingFromElsewhere:
-    """The environment says nothing about calls; one call leaves nothing for the next."""
+class TestIsolation:
+    """The environment does not affect calls, and no call affects the next."""
 
     def test_no_proxy_from_the_environment(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         with serving() as proxy:
@@ -258,9 +260,11 @@ class TestNothingFromElsewhere:
 
 
 class TestSecrets:
-    """No header, parameter, body or token shows in a message, a log or a repr."""
+    """No header, parameter, body or token appears in a message, a log or a repr."""
 
-    def test_in_no_outcome_log_or_repr(self, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    def test_secrets_appear_in_no_outcome_log_or_repr(
+        self, make: Make, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level(logging.DEBUG)
         broken_headers = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n: odd\r\nno colon\r\n\r\n"
         scripts = [
@@ -269,7 +273,7 @@ class TestSecrets:
             sending(b"junk\r\n"),
             sending(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
         ]
-        told: list[str] = []
+        messages: list[str] = []
         for script in (*scripts, sending(broken_headers), answer(b"", 500)):
             caller = make()
             with serving(script) as service, serving(answer({"access_token": "hush-token"})) as authority:
@@ -284,12 +288,12 @@ class TestSecrets:
                     credential=credential,
                 )
                 outcome = caller.call(request)
-                told += [str(outcome), repr(caller), repr(vars(caller)), repr(vars(caller._tokens))]
-                told += [repr(request).replace(service.url("/hush"), "")]
+                messages += [str(outcome), repr(caller), repr(vars(caller)), repr(vars(caller._tokens))]
+                messages += [repr(request).replace(service.url("/hush"), "")]
         gone = a_request(
             "http://127.0.0.1:1/hush?k=hush", credential=a_credential("http://127.0.0.1:1/?k=hush")
         )
-        told += [str(make().call(gone)), str(make(allowed=()).call(gone))]
+        messages += [str(make().call(gone)), str(make(allowed=()).call(gone))]
 
-        assert "hush" not in "".join(told)
+        assert "hush" not in "".join(messages)
         assert "hush" not in caplog.text

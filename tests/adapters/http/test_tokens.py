@@ -22,7 +22,7 @@ def token(text: str, **more: Any) -> bytes:
 
 
 def sent(service: Stub) -> list[str | None]:
-    """The Authorization of each request."""
+    """Return the Authorization header of each request."""
     return [request.headers.get("authorization") for request in service.seen]
 
 
@@ -36,7 +36,7 @@ def called(
 
 
 class TestTheRequestForAToken:
-    """It is sent as the strategy says: its own method, headers, parameters and data."""
+    """A token is requested as the strategy says: method, headers, parameters and data."""
 
     def seen(self, caller: HttpServiceCaller, **credential: Any) -> Any:
         with serving(token("t")) as authority, serving() as service:
@@ -51,7 +51,7 @@ class TestTheRequestForAToken:
         assert json.loads(request.body) == {"client_id": "c", "client_secret": "hush-client"}
         assert (request.headers["content-type"], request.headers["x-tenant"]) == ("application/json", "7")
 
-    def test_a_form_where_its_headers_say_so(self, caller: HttpServiceCaller) -> None:
+    def test_a_form_is_sent_if_the_headers_say_so(self, caller: HttpServiceCaller) -> None:
         request = self.seen(caller, headers={"content-type": "application/x-www-form-urlencoded"})
 
         assert request.body == b"client_id=c&client_secret=hush-client"
@@ -64,7 +64,7 @@ class TestTheRequestForAToken:
 
 
 class TestWhereTheTokenIs:
-    """At the dotted path in the JSON answer; without a path the whole text. It goes after its scheme."""
+    """The token is at a path of the JSON answer, or is the whole text. It follows its scheme."""
 
     @pytest.mark.parametrize(
         ("body", "path", "scheme", "header"),
@@ -77,7 +77,7 @@ class TestWhereTheTokenIs:
             ({"access_token": "t"}, "access_token", "", "t"),
         ],
     )
-    def test_found(
+    def test_the_token_is_read_at_its_path(
         self, caller: HttpServiceCaller, body: Any, path: str | None, scheme: str | None, header: str
     ) -> None:
         with serving(answer(body)) as authority, serving() as service:
@@ -110,14 +110,14 @@ class TestWhereTheTokenIs:
             (answer({"a": "hush"}, 302), "a", "the authorization returned HTTP 302"),
         ],
     )
-    def test_without_one_nothing_is_sent(
+    def test_without_a_token_nothing_is_sent(
         self, caller: HttpServiceCaller, script: Script, path: str | None, why: str
     ) -> None:
         with serving(script) as authority, serving() as service:
             assert called(caller, authority, service, path=path) == Unreachable(why=f"no token: {why}")
             assert service.connections == 0
 
-    def test_nor_where_the_authorization_cannot_be_reached(self, make: Make) -> None:
+    def test_with_an_unreachable_authorization_nothing_is_sent(self, make: Make) -> None:
         with serving() as service:
             with serving() as authority:
                 pass
@@ -145,7 +145,7 @@ class TestWhereTheTokenIs:
 
 
 class TestHowLongATokenIsKept:
-    """Per request that fetches it: for its expires_in less 60 s; for an hour where that is not told."""
+    """A token is cached for its ``expires_in`` less 60 s, or for an hour if that is not given."""
 
     @pytest.mark.parametrize(
         ("body", "passed", "fetches"),
@@ -162,7 +162,9 @@ class TestHowLongATokenIsKept:
             ({"access_token": "t", "expires_in": 10**400}, 3590, 1),
         ],
     )
-    def test_then_it_is_fetched_again(self, make: Make, body: Any, passed: float, fetches: int) -> None:
+    def test_an_expired_token_is_fetched_again(
+        self, make: Make, body: Any, passed: float, fetches: int
+    ) -> None:
         later = [0.0]
         caller = make(seconds=lambda: later[0])
         with serving(answer(body)) as authority, serving() as service:
@@ -172,7 +174,7 @@ class TestHowLongATokenIsKept:
 
             assert len(authority.seen) == fetches
 
-    def test_the_life_told_beside_the_token_counts(self, make: Make) -> None:
+    def test_expires_in_beside_the_token_counts(self, make: Make) -> None:
         later = [0.0]
         caller = make(seconds=lambda: later[0])
         body = {"expires_in": 9999, "data": {"token": "t", "expires_in": 0}}
@@ -215,7 +217,7 @@ class TestHowLongATokenIsKept:
 
 
 class TestARefusedToken:
-    """After a 401 a new token is fetched once and the call repeated once, under the same key."""
+    """After a 401 a new token is fetched, and the call is repeated once under the same key."""
 
     def test_the_repeat_succeeds(self, caller: HttpServiceCaller) -> None:
         with serving(token("old"), token("new")) as authority, serving(OK, REFUSED, OK) as service:
@@ -237,14 +239,14 @@ class TestARefusedToken:
             assert called(caller, authority, service) == Answered(status=200, body={"ok": True})
             assert sent(service) == ["Bearer a", "Bearer b"]
 
-    def test_one_that_is_not_kept_is_renewed_too(self, caller: HttpServiceCaller) -> None:
+    def test_an_uncached_token_is_renewed_too(self, caller: HttpServiceCaller) -> None:
         with serving(token("a"), token("b")) as authority, serving(REFUSED, OK) as service:
             called(caller, authority, service, no_cache=True)
 
             assert sent(service) == ["Bearer a", "Bearer b"]
 
     @pytest.mark.parametrize("status", [400, 403, 407, 500])
-    def test_only_401_says_so(self, caller: HttpServiceCaller, status: int) -> None:
+    def test_only_status_401_renews_the_token(self, caller: HttpServiceCaller, status: int) -> None:
         with serving(token("a")) as authority, serving(answer(b"", status)) as service:
             assert called(caller, authority, service) == Answered(status=status)
             assert (len(authority.seen), len(service.seen)) == (1, 1)
@@ -260,9 +262,9 @@ class TestARefusedToken:
 
 
 class TestOneFetchAtATime:
-    """Threads that want the same token wait for one fetch of it; the cache has room for 256."""
+    """Threads that need the same token wait for one fetch. The cache has room for 256."""
 
-    def test_of_a_first_token(self, caller: HttpServiceCaller) -> None:
+    def test_threads_wait_for_one_fetch_of_the_first_token(self, caller: HttpServiceCaller) -> None:
         def slowly(connection: Any) -> None:
             time.sleep(0.2)
             connection.sendall(token("t"))
@@ -272,7 +274,7 @@ class TestOneFetchAtATime:
 
             assert (len(authority.seen), sent(service)) == (1, ["Bearer t"] * 8)
 
-    def test_of_a_new_one(self) -> None:
+    def test_threads_wait_for_one_fetch_of_a_new_token(self) -> None:
         made: list[str] = []
 
         def fetch(_: Sending) -> Reply:
@@ -291,17 +293,17 @@ class TestOneFetchAtATime:
         assert {one.text for one in found if isinstance(one, Token)} == {"token-2"}
 
     def test_the_token_unused_for_longest_goes(self) -> None:
-        asked: list[str] = []
+        fetched: list[str] = []
 
         def fetch(sending: Sending) -> Reply:
-            asked.append(sending.url)
+            fetched.append(sending.url)
             return Reply(status=200, content=b"t")
 
         cache = TokenCache(fetch, time.monotonic)
         for number in (*range(MAX_TOKENS), 0, MAX_TOKENS, 0, 1):
             cache.token(a_credential(f"http://a/{number}", path=None))
 
-        assert asked[MAX_TOKENS:] == [f"http://a/{MAX_TOKENS}", "http://a/1"]
+        assert fetched[MAX_TOKENS:] == [f"http://a/{MAX_TOKENS}", "http://a/1"]
 
     @pytest.mark.parametrize("outcome", [TimedOut(why="x"), Unreachable(why="x"), AddressRefused(why="x")])
     def test_no_answer_is_no_token(self, outcome: Any) -> None:
@@ -310,18 +312,18 @@ class TestOneFetchAtATime:
         assert cache.token(a_credential("http://a/")) == NoToken("no token: x")
 
     def test_a_token_has_thirty_seconds(self) -> None:
-        asked: list[float] = []
+        fetched: list[float] = []
 
         def fetch(sending: Sending) -> TimedOut:
-            asked.append(sending.seconds)
+            fetched.append(sending.seconds)
             return TimedOut(why="x")
 
         TokenCache(fetch, time.monotonic).token(a_credential("http://a/"))
 
-        assert asked == [30]
+        assert fetched == [30]
 
     def together(self, count: int, act: Any) -> None:
-        """Let so many threads act at once."""
+        """Run ``act`` in ``count`` threads at once."""
         gate = Barrier(count)
 
         def one() -> None:

@@ -89,10 +89,10 @@ def joined(ports: MemoryPorts, count: int, *, gym: StrategySid = GYM, version: i
     """Return ``count`` new members, created a millisecond apart and first charged in a year."""
     strategy = replace(ports.strategies.load(gym, 1), version=version)
     ports.strategies.add(strategy)
-    asked = StartInstance(strategy_id=strategy.name, attributes=MEMBER, start_date=NEXT_YEAR)
+    request = StartInstance(strategy_id=strategy.name, attributes=MEMBER, start_date=NEXT_YEAR)
     found = []
     for _ in range(count):
-        found.append(start_instance(ports, strategy, asked).instance.sid)
+        found.append(start_instance(ports, strategy, request).instance.sid)
         ports.clock.at += timedelta(milliseconds=1)
     ports.wakeups.invoked.clear()
     ports.wakeups.armed.clear()

@@ -204,7 +204,7 @@ class TestRunningWhatWaits:
 class TestNothingSelected:
     """If nothing is selected, the operation completes at once. With ``unless_empty`` it is not stored."""
 
-    def asked(self, *, unless_empty: bool) -> BulkRequest:
+    def request(self, *, unless_empty: bool) -> BulkRequest:
         nothing = replace(WHOLE_GYM, instance_filter=PAUSED)
         return BulkRequest(account=ACCOUNT, selection=nothing, command=CANCEL, unless_empty=unless_empty)
 
@@ -213,7 +213,7 @@ class TestNothingSelected:
         ports = a_world()
         joined(ports, 60)
 
-        bulk = begin_bulk(ports, self.asked(unless_empty=unless_empty))
+        bulk = begin_bulk(ports, self.request(unless_empty=unless_empty))
 
         assert (bulk.status, bulk.counts.done) == (BulkStatus.COMPLETED, 0)
         assert (bulk.sid in ports.operations.bulks) is not unless_empty
@@ -224,7 +224,7 @@ class TestNothingSelected:
         sids = joined(ports, 501)
         pause(ports, sids[-1])
 
-        bulk = begin_bulk(ports, self.asked(unless_empty=True))
+        bulk = begin_bulk(ports, self.request(unless_empty=True))
 
         assert (bulk.status, ports.wakeups.operations) == (BulkStatus.ACTIVE, [bulk.sid])
         assert done(ports, bulk).counts.changed == 1
@@ -267,13 +267,13 @@ class TestReadingASelection:
 class TestStartingUnderAnOrdersName:
     """The sid of an order is derived from its name. An audit entry is stored if an actor is given."""
 
-    def asked(self, **members: object) -> StartInstance:
+    def request(self, **members: object) -> StartInstance:
         known = {"strategy_id": "gym", "attributes": MEMBER, "start_date": NEXT_YEAR, "order_id": "#1"}
         return StartInstance(**{**known, **members})  # type: ignore[arg-type]
 
     def test_the_sid_of_an_order_is_derived_from_its_name(self) -> None:
         ports = a_world()
-        made = start_instance(ports, ports.strategies.load(GYM, 1), self.asked(schedule=OwnSchedule()))
+        made = start_instance(ports, ports.strategies.load(GYM, 1), self.request(schedule=OwnSchedule()))
 
         assert made.instance.sid == order_sid(ACCOUNT, "#1")
         assert ports.instances.audit == []
@@ -281,7 +281,7 @@ class TestStartingUnderAnOrdersName:
     def test_the_audit_entry_names_actor_and_reason(self) -> None:
         ports = a_world()
         by = Actor(name="ann", reason="asked", minutes_spent=0, ticket="T-1")
-        start_instance(ports, ports.strategies.load(GYM, 1), self.asked(actor=by))
+        start_instance(ports, ports.strategies.load(GYM, 1), self.request(actor=by))
 
         (entry,) = ports.instances.audit
         assert (entry.command, entry.target, entry.to_state) == ("create", order_sid(ACCOUNT, "#1"), "ACTIVE")
@@ -291,8 +291,8 @@ class TestStartingUnderAnOrdersName:
         ports = a_world()
         key = Repeatable(key="k", body_hash="b")
         strategy = ports.strategies.load(GYM, 1)
-        one = start_instance(ports, strategy, self.asked(repeatable=key))
-        two = start_instance(ports, strategy, self.asked(repeatable=key))
+        one = start_instance(ports, strategy, self.request(repeatable=key))
+        two = start_instance(ports, strategy, self.request(repeatable=key))
 
         assert one.instance == two.instance
 

@@ -56,7 +56,7 @@ class TestResumingTheQueue:
 class TestADrain:
     """A release job releases all instances at a fixed rate, and ends when its partition has stayed empty."""
 
-    def test_all_blocked_instances_are_released_and_woken(self) -> None:
+    def test_all_blocked_instances_are_released_and_run(self) -> None:
         ports = a_world()
         sids = blocked(ports, 60)
         resume_queue(ports, ACCOUNT, by=ANN)
@@ -188,17 +188,19 @@ class TestWhatStopsADrain:
         ports = a_world()
         blocked(ports, 30)
         resume_queue(ports, ACCOUNT, by=ANN)
-        anew: list[ReleaseJob] = []
+        begun_again: list[ReleaseJob] = []
 
         def left() -> timedelta:
-            if not anew:
+            if not begun_again:
                 ports.clock.at += timedelta(seconds=1)
-                anew.extend(release_jobs(ACCOUNT, BlockedBy.QUEUE, ACCOUNT, by=ANN, now=ports.clock.at)[:1])
-                ports.operations.release_jobs[OURS] = anew[0]
+                begun_again.extend(
+                    release_jobs(ACCOUNT, BlockedBy.QUEUE, ACCOUNT, by=ANN, now=ports.clock.at)[:1]
+                )
+                ports.operations.release_jobs[OURS] = begun_again[0]
             return A_LIFE
 
         assert run_operation(ports, OURS, time_left=left).done == 30
-        assert ports.operations.release_jobs[OURS] == anew[0]
+        assert ports.operations.release_jobs[OURS] == begun_again[0]
 
 
 class TestWhatGoesWrong:
@@ -231,12 +233,12 @@ class TestWhatGoesWrong:
         paced = 3 * SHARDS / FREED_PER_SECOND
         assert ports.clock.at - NOON == timedelta(seconds=paced + 2 * LAG_SECONDS)
 
-    def test_an_instance_released_elsewhere_is_not_woken(self) -> None:
+    def test_an_instance_released_by_another_writer_gets_no_wakeup(self) -> None:
         instances = Lagging()
         ports = a_world(instances)
         (strategy,) = ports.strategies.strategies.values()
-        asked = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c"})
-        free = start_instance(ports, strategy, asked).instance.sid
+        request = StartInstance(strategy_id=strategy.name, attributes={"customerId": "c"})
+        free = start_instance(ports, strategy, request).instance.sid
         pause_queue(ports, ACCOUNT, by=ANN)
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.invoked.clear()
@@ -264,7 +266,7 @@ class TestTheSweeper:
         assert ports.wakeups.invoked == [sids[0], sids[2]]
         assert swept.latest == timedelta(minutes=1)
 
-    def test_a_plan_within_the_horizon_is_scheduled_and_not_woken(self) -> None:
+    def test_a_plan_within_the_horizon_is_only_scheduled(self) -> None:
         ports = a_world()
         (key,) = ports.strategies.strategies
         ports.strategies.strategies[key] = replace(

@@ -74,7 +74,7 @@ class TestFewInstances:
         assert ports.wakeups.operations == []
         assert stored(ports, bulk.sid) == bulk
 
-    def test_a_runner_is_woken_for_each_instance_with_events_left(self) -> None:
+    def test_each_instance_with_events_left_gets_a_wakeup(self) -> None:
         ports = a_world()
         sids = joined(ports, 2)
 
@@ -130,7 +130,7 @@ class TestFewInstances:
 class TestManyInstances:
     """A runner commands more than 25 instances, at a fixed rate."""
 
-    def test_a_runner_is_woken_for_more_than_25_instances(self) -> None:
+    def test_more_than_25_instances_wake_a_runner(self) -> None:
         ports = a_world()
         sids = joined(ports, BATCH_SIZE + 1)
 
@@ -252,17 +252,17 @@ class TestASelection:
         ports = a_world()
         sids = joined(ports, 40)
         paused = changed_by(ports, OfIds(ids=tuple(sids[::2])))
-        asked = OfStrategy(strategy=GYM, statuses=(InstanceStatus.ACTIVE,))
+        request = OfStrategy(strategy=GYM, statuses=(InstanceStatus.ACTIVE,))
 
-        assert changed_by(ports, asked) == set(sids) - paused
+        assert changed_by(ports, request) == set(sids) - paused
 
     def test_both_creation_dates_are_included(self) -> None:
         ports = a_world()
         sids = joined(ports, 10)
         created = [ports.instances.instances[sid].created_at for sid in sids]
-        asked = OfStrategy(strategy=GYM, created_from=created[2], created_to=created[5])
+        request = OfStrategy(strategy=GYM, created_from=created[2], created_to=created[5])
 
-        assert changed_by(ports, asked) == set(sids[2:6])
+        assert changed_by(ports, request) == set(sids[2:6])
 
     def test_a_folder_selects_its_strategies_and_those_of_subfolders(self) -> None:
         ports = a_world()
@@ -388,12 +388,12 @@ class TestMigrating:
             (1, ItemOutcome.ALREADY_THERE),
             (7, ItemOutcome.REFUSED),
         ):
-            asked = BulkRequest(
+            request = BulkRequest(
                 account=next(iter(ports.instances.instances.values())).account_id,
                 selection=OfStrategy(strategy=next(iter(ports.instances.instances.values())).strategy_sid),
                 command=MigrateTo(version=version, by=ANN),
             )
-            assert {result.outcome for result in dry_run(ports, asked).sample} == {outcome}
+            assert {result.outcome for result in dry_run(ports, request).sample} == {outcome}
 
 
 class TestOrders:
@@ -467,7 +467,7 @@ class TestOrders:
         with pytest.raises(OperationOverError, match="the operation is COMPLETED"):
             command_operation(ports, begun(ports), OperationCommand.PAUSE, by=BEN)
 
-    def test_the_audit_trail_of_an_operation_includes_its_instances(self) -> None:
+    def test_the_audit_of_an_operation_includes_its_instances(self) -> None:
         ports = a_world()
         sids = joined(ports, 3)
         bulk = begun(ports)
@@ -514,7 +514,7 @@ class TestRepeating:
 class TestADryRun:
     """A dry run returns the number of instances and the results of the first. It stores nothing."""
 
-    def asked(self, selection: Selection = WHOLE_GYM) -> BulkRequest:
+    def request(self, selection: Selection = WHOLE_GYM) -> BulkRequest:
         return BulkRequest(account=ACCOUNT, selection=selection, command=CANCEL)
 
     def test_a_dry_run_counts_instances_and_previews_results(self) -> None:
@@ -522,7 +522,7 @@ class TestADryRun:
         sids = joined(ports, 40)
         before = dict(ports.instances.instances)
 
-        found = dry_run(ports, self.asked())
+        found = dry_run(ports, self.request())
 
         assert (found.count, found.is_exact) == (40, True)
         assert [(one.sid, one.outcome) for one in found.sample] == [
@@ -535,7 +535,7 @@ class TestADryRun:
         ports = a_world()
         joined(ports, MAX_COUNTED + 1)
 
-        found = dry_run(ports, self.asked())
+        found = dry_run(ports, self.request())
 
         assert (found.count, found.is_exact) == (MAX_COUNTED, False)
 
@@ -544,7 +544,7 @@ class TestADryRun:
         one, two = joined(ports, 2)
         ports.instances.instances[two] = replace(ports.instances.instances[two], account_id=AccountId("b"))
 
-        found = dry_run(ports, self.asked(OfIds(ids=(one, two, InstanceSid("gone")))))
+        found = dry_run(ports, self.request(OfIds(ids=(one, two, InstanceSid("gone")))))
 
         assert (found.count, [result.sid for result in found.sample]) == (1, [one])
 
@@ -556,7 +556,7 @@ class TestADryRun:
         )
         ports.instances.instances[two] = replace(ports.instances.instances[two], strategy_version=9)
 
-        found = dry_run(ports, self.asked(OfIds(ids=(one, two))))
+        found = dry_run(ports, self.request(OfIds(ids=(one, two))))
 
         assert [(result.outcome, result.why) for result in found.sample] == [
             (ItemOutcome.REFUSED, "the instance is COMPLETED"),
@@ -569,6 +569,6 @@ class TestADryRun:
         sids = joined(ports, 3)
         instances.broken = {sids[1]}
 
-        found = dry_run(ports, self.asked())
+        found = dry_run(ports, self.request())
 
         assert (found.count, [result.sid for result in found.sample]) == (3, [sids[0], sids[2]])

@@ -184,8 +184,8 @@ class TestARunnerThatDies:
 class TestOrdersMeanwhile:
     """A command to a running operation takes effect from the next batch on. What was done is counted."""
 
-    def ordered_meanwhile(
-        self, told: OperationCommand, *, at_slice: int = 2
+    def commanded_meanwhile(
+        self, command: OperationCommand, *, at_batch: int = 2
     ) -> tuple[MemoryPorts, BulkOperation]:
         """Cancel 60 members, and command the operation just before a batch is saved."""
         ports = a_world()
@@ -198,8 +198,8 @@ class TestOrdersMeanwhile:
         def count() -> None:
             nonlocal commits
             commits += 1
-            if commits == at_slice + 1:
-                command_operation(ports, stored(ports, bulk.sid), told, by=BEN)
+            if commits == at_batch + 1:
+                command_operation(ports, stored(ports, bulk.sid), command, by=BEN)
             else:
                 operations.meddle = count
 
@@ -208,12 +208,12 @@ class TestOrdersMeanwhile:
         return ports, stored(ports, bulk.sid)
 
     @pytest.mark.parametrize(
-        ("told", "status"), [(OperationCommand.PAUSE, "PAUSED"), (OperationCommand.CANCEL, "CANCELED")]
+        (("command", "status")), [(OperationCommand.PAUSE, "PAUSED"), (OperationCommand.CANCEL, "CANCELED")]
     )
     def test_a_commanded_operation_stops_and_counts_what_was_done(
-        self, told: OperationCommand, status: str
+        self, command: OperationCommand, status: str
     ) -> None:
-        ports, bulk = self.ordered_meanwhile(told)
+        ports, bulk = self.commanded_meanwhile(command)
 
         canceled = [one for one in ports.instances.instances.values() if one.status.value == "CANCELED"]
         assert (bulk.status.value, bulk.batch_sids, bulk.sweep_at) == (status, (), None)
@@ -221,7 +221,7 @@ class TestOrdersMeanwhile:
         assert len(canceled) == BATCH_SIZE
 
     def test_a_resumed_operation_does_the_rest(self) -> None:
-        ports, bulk = self.ordered_meanwhile(OperationCommand.PAUSE)
+        ports, bulk = self.commanded_meanwhile(OperationCommand.PAUSE)
 
         command_operation(ports, bulk, OperationCommand.RESUME, by=BEN)
         progress(ports, bulk.sid)
@@ -229,8 +229,10 @@ class TestOrdersMeanwhile:
         assert stored(ports, bulk.sid).counts == Counts(changed=60)
         assert_canceled_once(ports, list(ports.instances.instances))
 
-    @pytest.mark.parametrize("told", [OperationCommand.PAUSE, OperationCommand.CANCEL])
-    def test_the_batch_of_a_crashed_runner_is_counted_but_not_continued(self, told: OperationCommand) -> None:
+    @pytest.mark.parametrize("command", [OperationCommand.PAUSE, OperationCommand.CANCEL])
+    def test_the_batch_of_a_crashed_runner_is_counted_but_not_continued(
+        self, command: OperationCommand
+    ) -> None:
         instances = Deadly()
         ports = a_world(instances)
         sids = joined(ports, 60)
@@ -238,13 +240,13 @@ class TestOrdersMeanwhile:
         instances.lives = 30
         dies(ports, bulk.sid)
         instances.broken = {sids[40]}
-        command_operation(ports, stored(ports, bulk.sid), told, by=BEN)
+        command_operation(ports, stored(ports, bulk.sid), command, by=BEN)
         assert stored(ports, bulk.sid).counts == Counts(changed=25)
 
         taken_up(ports, bulk.sid)
 
         after = stored(ports, bulk.sid)
-        left = tuple(sids[30:50]) if told is OperationCommand.PAUSE else ()
+        left = tuple(sids[30:50]) if command is OperationCommand.PAUSE else ()
         assert (after.counts, after.batch_sids, after.sweep_at) == (Counts(changed=30), left, None)
         assert statuses(ports, sids[30:]) == {"ACTIVE"}
 
@@ -513,7 +515,7 @@ class TestInstancesThatFail:
         assert bulk.counts == Counts(changed=1, failed=1)
 
 
-class TestAStoreThatIsAskedTooMuch:
+class TestAnOverloadedStore:
     """If a store is overloaded, the operation waits and continues. Nothing fails."""
 
     def test_an_operation_waits_for_an_overloaded_store(self) -> None:
@@ -540,7 +542,7 @@ class TestAStoreThatIsAskedTooMuch:
         assert ports.clock.at - began >= 2 * timedelta(seconds=BREATHER_SECONDS)
 
 
-class TestALongWay:
+class TestALongScan:
     """If many instances are scanned for few, the cursor is saved in between."""
 
     def test_the_cursor_moves_even_if_nothing_is_selected(self) -> None:

@@ -33,14 +33,14 @@ class Shop:
 
 @dataclass
 class Registered:
-    """``Controllers`` that the test registers. ``asked`` are the variables of each call."""
+    """``Controllers`` that the test registers. ``calls`` are the variables of each call."""
 
     names: Collection[str] = ("grade",)
-    asked: list[Mapping[str, Any]] = field(default_factory=list)
+    calls: list[Mapping[str, Any]] = field(default_factory=list)
 
     def run(self, name: str, variables: Mapping[str, Any]) -> Json:
         assert name == "grade"
-        self.asked.append(variables)
+        self.calls.append(variables)
         return {"response": {"grade": "A", "of": variables["response"]}, "attributes": {"grade": "A"}}
 
 
@@ -57,8 +57,8 @@ def ran(document: dict[str, Any]) -> tuple[MemoryPorts, Instance, EventRecord]:
         environment="dev",
     )
     ports.strategies.add(strategy)
-    asked = StartInstance(strategy_id="shop", start_date=NOON, attributes={})
-    sid = start_instance(ports, strategy, asked).instance.sid
+    calls = StartInstance(strategy_id="shop", start_date=NOON, attributes={})
+    sid = start_instance(ports, strategy, calls).instance.sid
     run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
     instance = ports.instances.load(sid)
     assert instance is not None
@@ -79,7 +79,7 @@ class TestNamedControllers:
         assert record.last is not None
         assert record.last.outcome.response == "A"
         assert isinstance(ports.controllers, Registered)
-        (seen,) = ports.controllers.asked
+        (seen,) = ports.controllers.calls
         assert seen["response"] == {"id": "s-1", "price": 9.5}
         assert (seen["env"], seen["cycle"]) == ("dev", 1)
 
@@ -118,7 +118,7 @@ class TestOutputs:
         assert record.end.outputs == {"payment": "s-1", "total": 19, "text": "a 1"}
         assert instance.outputs == record.end.outputs
 
-    def test_an_output_that_cannot_be_rendered_is_left_out_and_noted(self) -> None:
+    def test_an_output_that_cannot_be_rendered_is_left_out_with_a_note(self) -> None:
         run = Journey(settings(task("charge", outputs={"ok": "{{cycle}}", "bad": "${1 / (cycle - 1)}"})))
 
         run.goes(a_success())

@@ -41,13 +41,13 @@ class Service:
     """A service with prepared answers that keeps its requests. ``does`` runs during the next call."""
 
     ports: "MemoryPorts | None" = None
-    asked: list[ServiceRequest] = field(default_factory=list)
+    requests: list[ServiceRequest] = field(default_factory=list)
     answers: list[CallOutcome] = field(default_factory=list)
     takes: timedelta = timedelta()
     does: Callable[[], object] | None = None
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        self.asked.append(request)
+        self.requests.append(request)
         if self.does is not None:
             self.does()
         if self.ports is not None:
@@ -67,13 +67,13 @@ def a_world(name: str = "water-filter-refill", at: datetime = START) -> tuple[Me
 def started(ports: MemoryPorts, *, at: datetime = START, end: datetime | None = None) -> InstanceSid:
     """Start an instance of the only strategy."""
     (strategy,) = ports.strategies.strategies.values()
-    asked = StartInstance(
+    requests = StartInstance(
         strategy_id=strategy.name,
         attributes={"customerId": "c-1", "shipped": 0.0},
         start_date=at,
         end_date=end,
     )
-    return start_instance(ports, strategy, asked).instance.sid
+    return start_instance(ports, strategy, requests).instance.sid
 
 
 def run(ports: MemoryPorts, sid: InstanceSid, *, seconds: float = 900, job: str = "job") -> int:
@@ -143,7 +143,7 @@ class TestARunner:
 
         assert run(ports, sid) == 1
 
-        assert [request.body for request in service.asked] == [
+        assert [request.body for request in service.requests] == [
             {"customerId": "c-1", "sku": "FLT-10", "cycle": 1}
         ]
         assert ports.wakeups.armed == {f"{sid}-2-1": (datetime(2026, 2, 28, 10, tzinfo=UTC), sid)}
@@ -160,7 +160,7 @@ class TestARunner:
 
         assert run(ports, sid) == 1
 
-        assert len(service.asked) == 1
+        assert len(service.requests) == 1
         assert ports.clock.at == START
 
     def test_an_earlier_wakeup_is_scheduled_again(self) -> None:
@@ -170,7 +170,7 @@ class TestARunner:
 
         assert run(ports, sid) == 0
 
-        assert service.asked == []
+        assert service.requests == []
         assert ports.wakeups.armed == {f"{sid}-1-1": (START, sid)}
 
     def test_a_paused_instance_is_left_alone(self) -> None:
@@ -180,7 +180,7 @@ class TestARunner:
 
         assert run(ports, sid) == 0
 
-        assert service.asked == []
+        assert service.requests == []
 
     def test_an_instance_paused_during_a_step_stops_before_the_next(self) -> None:
         ports, service = a_world("parcels")
@@ -193,7 +193,10 @@ class TestARunner:
 
         (event,) = [e for e in stored(ports, sid).events if e.task == "ship"]
         assert (event.status, event.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
-        assert [request.url.rpartition("/")[2] for request in service.asked] == ["reservations", "packages"]
+        assert [request.url.rpartition("/")[2] for request in service.requests] == [
+            "reservations",
+            "packages",
+        ]
         service.does = None
         control(ports, sid, Resume(by=ANN))
         run(ports, sid)
@@ -223,7 +226,7 @@ class TestARunner:
 
         run(ports, sid)
 
-        assert service.asked == []
+        assert service.requests == []
         assert ports.instances.records[sid, 1].event.status is EventStatus.FAILED
 
 
@@ -239,9 +242,9 @@ class TestAFreshInvocation:
 
         assert ports.wakeups.invoked == [sid]
         assert run(ports, sid) == 21
-        assert len(service.asked) == 121
+        assert len(service.requests) == 121
 
-    def test_another_invocation_is_woken_after_progress(self) -> None:
+    def test_progress_wakes_another_invocation(self) -> None:
         ports, service = a_world("parcels")
         sid = started(ports)
         run(ports, sid)
@@ -251,23 +254,23 @@ class TestAFreshInvocation:
 
         assert run(ports, sid, seconds=380) == 1
 
-        assert [request.url for request in service.asked] == [
+        assert [request.url for request in service.requests] == [
             "https://depot.example.test/reservations",
             "https://depot.example.test/packages",
         ]
         assert ports.wakeups.invoked == [sid]
         assert stored(ports, sid).events[-2].status is EventStatus.QUEUED
         run(ports, sid)
-        assert len(service.asked) == 4
+        assert len(service.requests) == 4
 
-    def test_no_invocation_is_woken_without_progress(self) -> None:
+    def test_without_progress_no_invocation_gets_a_wakeup(self) -> None:
         ports, service = a_world("parcels")
         sid = started(ports)
         ports.wakeups.invoked.clear()
 
         run(ports, sid, seconds=10)
 
-        assert service.asked == []
+        assert service.requests == []
         assert ports.wakeups.invoked == []
         assert stored(ports, sid).lease is None
 
@@ -285,7 +288,7 @@ class TestALongStep:
 
         run(ports, sid)
 
-        assert [request.method for request in service.asked] == ["post", "post", "delete", "post"]
+        assert [request.method for request in service.requests] == ["post", "post", "delete", "post"]
         # Claim, orders, renewal, conclusion; then the survey that was ordered: claim, conclusion.
         assert stored(ports, sid).rev == before + 6
 
@@ -300,7 +303,7 @@ class TestAPausedFlag:
 
         assert run(ports, sid) == 0
 
-        assert service.asked == []
+        assert service.requests == []
         assert stored(ports, sid).blocked_by is BlockedBy.STRATEGY
         assert sweep(ports, 0, limit=10).wakeups == 0
 
@@ -311,14 +314,14 @@ class TestAPausedFlag:
 
         assert run(ports, sid) == 1
 
-        assert len(service.asked) == 1
+        assert len(service.requests) == 1
         assert stored(ports, sid).blocked_by is None
 
 
 class TestTheSweeper:
     """The sweeper wakes a runner for overdue instances, with growing delays if no runner comes."""
 
-    def test_an_overdue_instance_is_woken_after_one_minute_then_two(self) -> None:
+    def test_an_overdue_instance_gets_wakeups_after_one_minute_then_two(self) -> None:
         ports, _ = a_world()
         sid = started(ports)
         ports.wakeups.invoked.clear()
@@ -367,7 +370,7 @@ class TestACallInDoubt:
         run(ports, sid)
 
         assert stored(ports, sid).status is InstanceStatus.ACTIVE
-        first, second = service.asked
+        first, second = service.requests
         assert first.call_key == second.call_key
 
 
@@ -463,13 +466,13 @@ class Shared(MemoryInstances):
 class Lagging(Shared):
     """A store whose index lists the given sids."""
 
-    def __init__(self, other: MemoryInstances, listed: list[InstanceSid]) -> None:
+    def __init__(self, other: MemoryInstances, sids: list[InstanceSid]) -> None:
         super().__init__(other)
-        self.listed = listed
+        self.sids = sids
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
         assert until >= START, partition
-        return self.listed[:limit]
+        return self.sids[:limit]
 
 
 class Contended(Shared):

@@ -53,13 +53,13 @@ class Depot:
     """A service that gives every call the same answer. ``meanwhile`` runs during the next call."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.keys: list[str] = []
         self.meanwhile: Callable[[], object] | None = None
         self.answer: CallOutcome = Answered(status=201, body={"id": "r-1"})
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        self.asked.append(request.url.rpartition("/")[2])
+        self.requests.append(request.url.rpartition("/")[2])
         self.keys.append(request.call_key)
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
@@ -75,7 +75,7 @@ def two_calls(*, counts: bool, **method: Json) -> Strategy:
     return strategy(method=method, steps=[{**charge, **controlled}, {"key": "next", "action": "post"}])
 
 
-class Told:
+class Depots:
     """The only subscriber of a depot, with runners that the test starts."""
 
     def __init__(self, of: Strategy | None = None) -> None:
@@ -86,8 +86,8 @@ class Told:
         runs = of or parcels()
         self.ports.strategies.add(runs)
         attributes: dict[str, Json] = {"shipped": 0.0, "customerId": "c-1"}
-        asked = StartInstance(strategy_id=runs.name, attributes=attributes, start_date=NOON)
-        self.sid: InstanceSid = start_instance(self.ports, runs, asked).instance.sid
+        requests = StartInstance(strategy_id=runs.name, attributes=attributes, start_date=NOON)
+        self.sid: InstanceSid = start_instance(self.ports, runs, requests).instance.sid
 
     def runs(self) -> None:
         """Start a runner. It may crash on the way."""
@@ -121,148 +121,148 @@ class TestADeadRunnersOrders:
     """If directives are in the journal but not applied, the runner that takes over applies them."""
 
     def test_directives_of_a_crashed_runner_are_applied_once(self) -> None:
-        told = Told()
-        told.runs()
-        told.clock.at += COOLED_OFF
-        told.store.commits_left = 1  # its claim; handing over is the next
-        told.dies()
-        assert told.instance.attributes["shipped"] == 0.0
+        story = Depots()
+        story.runs()
+        story.clock.at += COOLED_OFF
+        story.store.commits_left = 1  # its claim; handing over is the next
+        story.dies()
+        assert story.instance.attributes["shipped"] == 0.0
 
-        told.clock.at += LEASE
-        told.runs()
+        story.clock.at += LEASE
+        story.runs()
 
-        assert told.instance.attributes["shipped"] == 1.0
-        assert told.depot.asked == [
+        assert story.instance.attributes["shipped"] == 1.0
+        assert story.depot.requests == [
             "reservations",
             "surveys",
         ]  # the package may be under way: it fails for now
-        told.clock.at += timedelta(minutes=30)
-        told.runs()
-        assert told.instance.attributes["shipped"] == 1.0
-        assert told.depot.asked == ["reservations", "surveys", "packages", "1"]
+        story.clock.at += timedelta(minutes=30)
+        story.runs()
+        assert story.instance.attributes["shipped"] == 1.0
+        assert story.depot.requests == ["reservations", "surveys", "packages", "1"]
 
     @pytest.mark.parametrize("command", [Pause(by=ANN), Cancel(by=ANN)], ids=["paused", "canceled"])
     def test_directives_are_applied_even_on_a_stopped_instance(self, command: Pause | Cancel) -> None:
-        told = Told()
-        told.runs()
-        told.clock.at += COOLED_OFF
-        told.store.commits_left = 1
-        told.dies()
-        control(told.ports, told.sid, command)
+        story = Depots()
+        story.runs()
+        story.clock.at += COOLED_OFF
+        story.store.commits_left = 1
+        story.dies()
+        control(story.ports, story.sid, command)
 
-        told.clock.at += LEASE
-        told.runs()
+        story.clock.at += LEASE
+        story.runs()
 
-        assert told.instance.attributes["shipped"] == 1.0
-        assert told.instance.executing is None
-        control(told.ports, told.sid, Cancel(by=ANN))
-        record = told.ports.instances.records[told.sid, 2]
+        assert story.instance.attributes["shipped"] == 1.0
+        assert story.instance.executing is None
+        control(story.ports, story.sid, Cancel(by=ANN))
+        record = story.ports.instances.records[story.sid, 2]
         assert (record.event.task, record.event.status) == ("ship", EventStatus.CANCELED)
-        assert told.instance.attributes["shipped"] == 1.0
+        assert story.instance.attributes["shipped"] == 1.0
 
 
 class TestADeadRunnersCall:
     """It is unknown if the call of a crashed runner was sent."""
 
     def test_a_call_left_to_an_operator_is_not_repeated(self) -> None:
-        told = Told()
-        told.depot.meanwhile = die
-        told.dies()
+        story = Depots()
+        story.depot.meanwhile = die
+        story.dies()
 
-        told.clock.at += LEASE
-        told.runs()
+        story.clock.at += LEASE
+        story.runs()
 
-        (event,) = [event for event in told.instance.events if event.task == "ship"]
+        (event,) = [event for event in story.instance.events if event.task == "ship"]
         assert (event.status, event.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
-        assert told.instance.status is InstanceStatus.PAUSED
-        assert told.depot.asked == ["reservations"]
+        assert story.instance.status is InstanceStatus.PAUSED
+        assert story.depot.requests == ["reservations"]
 
 
 class TestARunnerThatLostItsLease:
     """A runner continues after its call although another runner has taken over."""
 
     def test_the_late_runner_writes_its_answer_and_stops(self) -> None:
-        told = Told()
-        told.depot.meanwhile = told.is_taken_over
+        story = Depots()
+        story.depot.meanwhile = story.is_taken_over
 
-        told.runs()
+        story.runs()
 
-        (event,) = [event for event in told.instance.events if event.task == "ship"]
-        (entry,) = told.ports.instances.event_history(told.sid, event.seq).entries
+        (event,) = [event for event in story.instance.events if event.task == "ship"]
+        (entry,) = story.ports.instances.event_history(story.sid, event.seq).entries
         assert entry.outcome.success
-        assert told.instance.rev == told.left_at
+        assert story.instance.rev == story.left_at
         assert event.paused_for is PausedFor.IN_DOUBT
-        assert told.depot.asked == ["reservations"]
+        assert story.depot.requests == ["reservations"]
 
     def test_the_late_runner_does_not_conclude_the_event_again(self) -> None:
-        told = Told(example("water-filter-refill"))
-        told.depot.meanwhile = told.is_taken_over
+        story = Depots(example("water-filter-refill"))
+        story.depot.meanwhile = story.is_taken_over
 
-        told.runs()
+        story.runs()
 
-        assert told.depot.asked == ["shipments", "shipments"]
-        assert len(set(told.depot.keys)) == 1
-        assert told.instance.rev == told.left_at
-        assert [(event.seq, event.status) for event in told.instance.events] == [(2, EventStatus.PENDING)]
+        assert story.depot.requests == ["shipments", "shipments"]
+        assert len(set(story.depot.keys)) == 1
+        assert story.instance.rev == story.left_at
+        assert [(event.seq, event.status) for event in story.instance.events] == [(2, EventStatus.PENDING)]
 
-    def in_doubt(self, *, counts: bool) -> Told:
+    def in_doubt(self, *, counts: bool) -> Depots:
         """The second runner pauses the event as in doubt; then the first runner writes the answer."""
-        told = Told(two_calls(counts=counts, inDoubt="pause"))
-        told.depot.meanwhile = told.is_taken_over
-        told.runs()
-        assert told.main.paused_for is PausedFor.IN_DOUBT
-        return told
+        story = Depots(two_calls(counts=counts, inDoubt="pause"))
+        story.depot.meanwhile = story.is_taken_over
+        story.runs()
+        assert story.main.paused_for is PausedFor.IN_DOUBT
+        return story
 
     def test_a_resolution_does_not_apply_to_the_next_call(self) -> None:
-        told = self.in_doubt(counts=False)
+        story = self.in_doubt(counts=False)
 
-        control(told.ports, told.sid, Resolve(seq=1, resolution=Resolution.SKIP, by=ANN))
-        told.runs()
+        control(story.ports, story.sid, Resolve(seq=1, resolution=Resolution.SKIP, by=ANN))
+        story.runs()
 
-        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "2"]
-        record = told.ports.instances.records[told.sid, 1]
+        assert [key.partition("-1-1-")[2] for key in story.depot.keys] == ["1", "2"]
+        record = story.ports.instances.records[story.sid, 1]
         assert (record.event.status, record.in_doubt) == (EventStatus.PROCESSED, True)
 
     def test_directives_of_the_late_runner_are_decided_again(self) -> None:
-        told = self.in_doubt(counts=True)
-        control(told.ports, told.sid, Update(by=ANN, attributes={"shipped": 5}))
+        story = self.in_doubt(counts=True)
+        control(story.ports, story.sid, Update(by=ANN, attributes={"shipped": 5}))
 
-        control(told.ports, told.sid, Resolve(seq=1, resolution=Resolution.RETRY, by=ANN))
-        told.runs()
+        control(story.ports, story.sid, Resolve(seq=1, resolution=Resolution.RETRY, by=ANN))
+        story.runs()
 
-        assert told.instance.attributes["shipped"] == 6
-        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "1", "2"]
+        assert story.instance.attributes["shipped"] == 6
+        assert [key.partition("-1-1-")[2] for key in story.depot.keys] == ["1", "1", "2"]
 
 
 class TestAKilledRunner:
     """A step of a killed runner counts only if its directives were applied."""
 
     def test_directives_that_were_not_applied_are_decided_again(self) -> None:
-        told = Told(two_calls(counts=True))
-        told.store.commits_left = 1  # its claim; handing over is the next
-        told.dies()
-        control(told.ports, told.sid, Pause(by=ANN, kill=True))
-        control(told.ports, told.sid, Update(by=ANN, attributes={"shipped": 5}))
+        story = Depots(two_calls(counts=True))
+        story.store.commits_left = 1  # its claim; handing over is the next
+        story.dies()
+        control(story.ports, story.sid, Pause(by=ANN, kill=True))
+        control(story.ports, story.sid, Update(by=ANN, attributes={"shipped": 5}))
 
-        control(told.ports, told.sid, Resume(by=ANN))
-        told.runs()
+        control(story.ports, story.sid, Resume(by=ANN))
+        story.runs()
 
-        assert told.instance.attributes["shipped"] == 6
-        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "1", "2"]
-        assert told.ports.instances.records[told.sid, 1].in_doubt
+        assert story.instance.attributes["shipped"] == 6
+        assert [key.partition("-1-1-")[2] for key in story.depot.keys] == ["1", "1", "2"]
+        assert story.ports.instances.records[story.sid, 1].in_doubt
 
     def test_after_applied_directives_the_next_call_is_in_doubt(self) -> None:
-        told = Told(two_calls(counts=True))
-        told.store.commits_left = 2
-        told.dies()
-        assert told.instance.attributes["shipped"] == 1
-        control(told.ports, told.sid, Pause(by=ANN, kill=True))
+        story = Depots(two_calls(counts=True))
+        story.store.commits_left = 2
+        story.dies()
+        assert story.instance.attributes["shipped"] == 1
+        control(story.ports, story.sid, Pause(by=ANN, kill=True))
 
-        control(told.ports, told.sid, Resume(by=ANN))
-        told.runs()
+        control(story.ports, story.sid, Resume(by=ANN))
+        story.runs()
 
-        assert told.instance.attributes["shipped"] == 1
-        assert [key.partition("-1-1-")[2] for key in told.depot.keys] == ["1", "2", "2"]
+        assert story.instance.attributes["shipped"] == 1
+        assert [key.partition("-1-1-")[2] for key in story.depot.keys] == ["1", "2", "2"]
 
 
 class TestACallThatNobodyAnswers:
@@ -270,7 +270,7 @@ class TestACallThatNobodyAnswers:
 
     def test_an_event_canceled_while_waiting_stays_in_doubt(self) -> None:
         wait: Json = {"unit": "hours", "amount": 1}
-        told = Told(
+        story = Depots(
             strategy(
                 steps=[
                     {"key": "call", "action": "post", "optional": True, "nextStep": "next"},
@@ -278,13 +278,13 @@ class TestACallThatNobodyAnswers:
                 ]
             )
         )
-        told.depot.answer = TimedOut(why="read timed out")
-        told.runs()
-        assert (told.main.status, told.main.in_doubt) == (EventStatus.PENDING, True)
+        story.depot.answer = TimedOut(why="read timed out")
+        story.runs()
+        assert (story.main.status, story.main.in_doubt) == (EventStatus.PENDING, True)
 
-        control(told.ports, told.sid, CancelTasks(tasks=("bill",), by=ANN))
+        control(story.ports, story.sid, CancelTasks(tasks=("bill",), by=ANN))
 
-        record = told.ports.instances.records[told.sid, 1]
+        record = story.ports.instances.records[story.sid, 1]
         assert (record.event.status, record.in_doubt) == (EventStatus.CANCELED, True)
 
 
@@ -292,12 +292,12 @@ class TestAWriterBesideTheRunner:
     """The first writer wins, and the runner decides again on the result."""
 
     def test_a_pause_during_the_last_call_stops_the_next_cycle(self) -> None:
-        told = Told(example("water-filter-refill"))
-        told.depot.meanwhile = lambda: control(told.ports, told.sid, Pause(by=ANN))
+        story = Depots(example("water-filter-refill"))
+        story.depot.meanwhile = lambda: control(story.ports, story.sid, Pause(by=ANN))
 
-        told.runs()
+        story.runs()
 
-        assert told.depot.asked == ["shipments"]
-        assert told.ports.instances.records[told.sid, 1].event.status is EventStatus.PROCESSED
-        assert told.instance.status is InstanceStatus.PAUSED
-        assert [event.status for event in told.instance.events] == [EventStatus.PENDING]
+        assert story.depot.requests == ["shipments"]
+        assert story.ports.instances.records[story.sid, 1].event.status is EventStatus.PROCESSED
+        assert story.instance.status is InstanceStatus.PAUSED
+        assert [event.status for event in story.instance.events] == [EventStatus.PENDING]

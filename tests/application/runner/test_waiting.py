@@ -85,10 +85,10 @@ class TestTheReply:
     def test_a_paused_instance_takes_the_reply(self) -> None:
         life = waiting()
         to = correlation(life)
-        life.told(Pause(by=ANN))
+        life.command(Pause(by=ANN))
         assert isinstance(reply(life, to, {"text": "yes"}), Applied)
 
-        life.told(Resume(by=ANN)).until("2026-01-01T12:00")
+        life.command(Resume(by=ANN)).until("2026-01-01T12:00")
 
         assert life.paths == ["/charges", "/refunds"]
 
