@@ -52,10 +52,11 @@ help:  ## List the targets.
 
 environments: $(READY) $(SAM_READY) $(OTHER_ENGINE)/.ready  ## Install every environment; with -j side by side.
 
-check: $(READY) $(SAM_READY)  ## Check style, types, import rules, dependencies and the template.
+check: $(READY) $(SAM_READY)  ## Check style, types, words, import rules, dependencies and the template.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m dev.words
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/cfn-lint template.yaml

@@ -300,7 +300,7 @@ class RandomLife:
             task=self.rng.choice(["greet", "part", "unknown"]),
             by=ANN,
             date=self.rng.choice([None, self.now + timedelta(hours=3)]),
-            on_hold=self.rng.random() < 0.3,
+            onhold=self.rng.random() < 0.3,
             key=self.rng.choice([None, "k-1", "k-2"]),
             body=self.rng.choice(["b-1", "b-2"]),
         )

@@ -13,7 +13,7 @@ from shared.expressions.problems import (
     ExpressionProblem,
     ExpressionSyntaxError,
 )
-from shared.expressions.startup import LimitsNotHeldError, self_test
+from shared.expressions.startup import LimitsNotEnforcedError, self_test
 from shared.expressions.templates import render, template_problems
 from shared.expressions.values import as_data
 
@@ -24,7 +24,7 @@ __all__ = [
     "ExpressionProblem",
     "ExpressionSyntaxError",
     "JsonValue",
-    "LimitsNotHeldError",
+    "LimitsNotEnforcedError",
     "ResultType",
     "VariableType",
     "Variables",

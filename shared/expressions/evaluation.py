@@ -8,7 +8,7 @@ from shared.expressions.kinds import JsonValue, ResultType, Variables
 from shared.expressions.problems import EvaluationError, ExpressionProblem, ExpressionSyntaxError
 from shared.expressions.values import CelValue, Meter, to_bindings, to_datetime, to_json
 
-_WANTED = {ResultType.BOOL: "BOOL", ResultType.TIMESTAMP: "TIMESTAMP", ResultType.MAP: "MAP"}
+_KINDS = {ResultType.BOOL: "BOOL", ResultType.TIMESTAMP: "TIMESTAMP", ResultType.MAP: "MAP"}
 
 
 def check(source: str, *, variables: Variables, returns: ResultType) -> ExpressionProblem | None:
@@ -46,7 +46,7 @@ def converted(value: CelValue, returns: ResultType, meter: Meter) -> "JsonValue 
     Raises: EvaluationError: if it has another type or no plain form, or is too large.
     """
     kind = value.type().name().partition("<")[0]
-    if returns is not ResultType.ANY and kind != _WANTED[returns]:
+    if returns is not ResultType.ANY and kind != _KINDS[returns]:
         raise EvaluationError(f"this must return {returns}, it returned {kind.lower()}")
     if kind == "TIMESTAMP":
         return to_datetime(value)

@@ -56,5 +56,5 @@ def memory_cap(extra_bytes: int = MEMORY_BYTES, *, statm: Path = STATM) -> Itera
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def _lowest(wanted: int, soft: int, hard: int) -> int:
-    return min([wanted, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
+def _lowest(preferred: int, soft: int, hard: int) -> int:
+    return min([preferred, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])

@@ -15,7 +15,7 @@ _BOMB = "numbers.map(x, x)"
 _BOMB_NUMBERS = list(range(5_000))
 
 
-class LimitsNotHeldError(ExpressionError):
+class LimitsNotEnforcedError(ExpressionError):
     """A limit does not hold, so user logic must not run in this process."""
 
 
@@ -43,6 +43,6 @@ def require_refusal(source: str, context: Mapping[str, object], *, because: str)
         evaluate(source, context, variables=_VARIABLES, returns=ResultType.ANY)
     except EvaluationError as error:
         if error.message != because:
-            raise LimitsNotHeldError(f"expected '{because}', got '{error.message}'") from error
+            raise LimitsNotEnforcedError(f"expected '{because}', got '{error.message}'") from error
         return
-    raise LimitsNotHeldError(f"expected '{because}', but there was a value")
+    raise LimitsNotEnforcedError(f"expected '{because}', but there was a value")

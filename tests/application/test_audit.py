@@ -1,4 +1,4 @@
-"""Pages of the audit trail. Source: design section 8."""
+"""Pages of the audit trail. Source: docs/design.md section 8."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

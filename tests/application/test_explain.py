@@ -115,7 +115,7 @@ class TestALongHistory:
 
     def test_an_open_event_that_is_older_than_most_is_found(self) -> None:
         story = Story(120)
-        control(story.ports, story.sid, AddEvent(task="part", by=ANN, on_hold=True))
+        control(story.ports, story.sid, AddEvent(task="part", by=ANN, onhold=True))
         for day in range(120, 260):
             story.on(START + day * DAY)
         found = story.why(START + 200.5 * DAY)

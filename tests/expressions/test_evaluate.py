@@ -11,7 +11,7 @@ import pytest
 from shared.expressions import (
     EvaluationError,
     JsonValue,
-    LimitsNotHeldError,
+    LimitsNotEnforcedError,
     ResultType,
     Variables,
     VariableType,
@@ -372,11 +372,11 @@ class TestSelfTest:
         prove(statm=tmp_path / "statm")
 
     def test_an_unexpected_value_is_an_alarm(self) -> None:
-        with pytest.raises(LimitsNotHeldError, match="but there was a value"):
+        with pytest.raises(LimitsNotEnforcedError, match="but there was a value"):
             require_refusal("1 + 1", {}, because="out of memory")
 
     def test_an_unexpected_error_is_an_alarm(self) -> None:
-        with pytest.raises(LimitsNotHeldError, match="got 'divide by zero'"):
+        with pytest.raises(LimitsNotEnforcedError, match="got 'divide by zero'"):
             require_refusal("1 / 0", {}, because="out of memory")
 
 

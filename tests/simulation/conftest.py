@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "6"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3"))
 EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
-"""Of so many crash points one is told."""
+"""One crash point out of this many is simulated."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -48,16 +48,17 @@ def list_definitions(request: Request, query: PageQuery) -> Answer[DefinitionsSh
 
 def post_definition(request: Request, body: Document) -> Answer[DefinitionShape]:
     """Create a definition with version 1."""
-    asked = request.repeatable("definition")
+    repeatable = request.repeatable("definition")
     account = request.principal.account_id
     definition_id = (
         str(request.ports.ids.instance_sid())
-        if asked is None
-        else sid_of_request(account, "definition", asked.key)
+        if repeatable is None
+        else sid_of_request(account, "definition", repeatable.key)
     )
     # The strategy's sid is derived from the definition's id, so that the id leads to it even after its deletion.
     known_by = Repeatable(
-        key=definition_id, body_hash=request.hasher.hash("definition") if asked is None else asked.body_hash
+        key=definition_id,
+        body_hash=request.hasher.hash("definition") if repeatable is None else repeatable.body_hash,
     )
     new = NewStrategy(
         account_id=account,

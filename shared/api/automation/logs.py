@@ -28,12 +28,12 @@ STATUS_OF: Mapping[StepOutcome, StepStatus | None] = {
     StepOutcome.SENT: StepStatus.RUNNING,
     StepOutcome.AWAITED: StepStatus.WAITING_FOR_EVENT,
     StepOutcome.FROM_CACHE: None,
-    StepOutcome.UNDER_WAY: StepStatus.RUNNING,
+    StepOutcome.RUNNING: StepStatus.RUNNING,
     StepOutcome.CUT_OFF: StepStatus.RUNNING,
 }
 """The status of an execution by the step's outcome; None if nothing was executed."""
 
-_UNDER_WAY = (StepStatus.RUNNING, StepStatus.WAITING_FOR_EVENT, StepStatus.PENDING, StepStatus.SLEEPING)
+_UNFINISHED = (StepStatus.RUNNING, StepStatus.WAITING_FOR_EVENT, StepStatus.PENDING, StepStatus.SLEEPING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ def _to_be_retried(past: PastEvent) -> str | None:
 
 def _closed(item: _Item, record: EventRecord) -> _Item:
     """Return an execution of a closed run. If the run was closed from outside, executions in flight are cancelled."""
-    if item.status not in _UNDER_WAY:
+    if item.status not in _UNFINISHED:
         return item
     return replace(item, status=StepStatus.CANCELLED, completed_at=record.finished_at, correlation_id=None)
 

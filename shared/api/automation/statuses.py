@@ -34,7 +34,7 @@ STATUS_OF: Mapping[Phase, WorkflowStatus] = {
     Phase.RETRYING: WorkflowStatus.RUNNABLE,
     Phase.DELAYED: WorkflowStatus.RUNNABLE,
     Phase.AWAITING_ANSWER: WorkflowStatus.RUNNABLE,
-    Phase.ON_HOLD: WorkflowStatus.RUNNABLE,
+    Phase.ONHOLD: WorkflowStatus.RUNNABLE,
     Phase.PAUSED: WorkflowStatus.SUSPENDED,
     Phase.STUCK: WorkflowStatus.SUSPENDED,
     Phase.CANCELED: WorkflowStatus.TERMINATED,

@@ -116,14 +116,14 @@ def start_workflow(
     if sub_account is not None:
         given["subAccountId"] = sub_account
     # Our members come last, so that a context cannot replace them.
-    asked = StartInstance(
+    start = StartInstance(
         strategy_id=head.name,
         attributes={**context, **given} if is_definition(head) else context,
         by=request.actor.name,
         repeatable=repeatable,
         schedule=OwnSchedule(),
     )
-    return start_instance(request.ports, strategy, asked).instance.sid
+    return start_instance(request.ports, strategy, start).instance.sid
 
 
 def _version(request: Request, head: StrategyHead, version: int, definition_id: str) -> Strategy:

@@ -133,5 +133,5 @@ def _cursor(cursor: Cursor) -> str:
     """
     if cursor.passed:
         return str(cursor.passed)
-    told = (cursor.folder_name, date_text(cursor.created_at), cursor.sid)
-    return " ".join(part for part in told if part)
+    position = (cursor.folder_name, date_text(cursor.created_at), cursor.sid)
+    return " ".join(part for part in position if part)

@@ -158,7 +158,7 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
         by=request.actor,
         date=body.date,
         data=body.data,
-        on_hold=body.manualTrigger,
+        onhold=body.manualTrigger,
         # The key is stored with the event, so it is hashed and shortened.
         key=None if repeatable is None else request.hasher.hash(repeatable.key)[:KEY_LENGTH],
         body=None if repeatable is None else repeatable.body_hash[:KEY_LENGTH],

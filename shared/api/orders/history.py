@@ -72,8 +72,8 @@ def get_history(request: Request, body: HistoryFilter) -> Answer[HistoryShape]:
     runs = (run for run in _runs(request, body, times) if _is_meant(body, run, times, paths))
     shapes = (history_shape(run.instance, run.record, paths, now=request.now) for run in runs)
     most = DEFAULT_LIMIT if body.limit < 0 else body.limit
-    told = list(fitting(shapes, most=most))
-    return Answer(body={"deliveryDate": format_instant(request.now), "history": told})
+    history = list(fitting(shapes, most=most))
+    return Answer(body={"deliveryDate": format_instant(request.now), "history": history})
 
 
 def get_summary(request: Request, body: SummaryFilter) -> Answer[SummaryShape]:
@@ -171,8 +171,8 @@ def _is_of(body: HistoryFilter, run: Run, paths: Paths) -> bool:
 
 
 def _is_in(folder: str, one: Folder) -> bool:
-    asked = one.folder.rstrip("/") or "/"
-    return is_below(asked, folder) if one.recursive else folder == asked
+    selected = one.folder.rstrip("/") or "/"
+    return is_below(selected, folder) if one.recursive else folder == selected
 
 
 def _began(request: Request, body: SummaryFilter) -> Times:

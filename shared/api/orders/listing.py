@@ -96,5 +96,5 @@ def _walked(
     selection = placed(request, body.workflowIds, body.folders, instance_filter)
     if selection is None:
         return iter(())
-    walk = SelectionScan(account=request.principal.account_id, selection=selection, begun_at=request.now)
-    return selected_instances(request.ports, walk, most=most)
+    scan = SelectionScan(account=request.principal.account_id, selection=selection, begun_at=request.now)
+    return selected_instances(request.ports, scan, most=most)

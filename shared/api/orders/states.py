@@ -74,7 +74,7 @@ SHOWN: Mapping[Phase, Shown] = {
     Phase.RETRYING: Shown(text=State.WAITING, reason="DELAYING_RETRY"),
     Phase.DELAYED: Shown(text=State.WAITING, reason="SLEEPING"),
     Phase.AWAITING_ANSWER: Shown(text=State.WAITING, reason="EXPECTING_NOTICES"),
-    Phase.ON_HOLD: Shown(text=State.PROMPTING),
+    Phase.ONHOLD: Shown(text=State.PROMPTING),
     Phase.PAUSED: Shown(text=State.SUSPENDED, mark=_SUSPENDING),
     Phase.STUCK: Shown(text=State.FAILED, mark=_SUSPENDING),
     Phase.CANCELED: Shown(text=State.CANCELLED, mark=_CANCELLING),

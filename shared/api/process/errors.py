@@ -22,7 +22,7 @@ from shared.domain.errors import InvalidInputError, Problem
 REALM = "connector-api"
 """The realm in ``WWW-Authenticate``."""
 
-MAX_LISTED = 100
+MAX_PROBLEMS = 100
 """The maximum number of problems in one message."""
 
 MEMBERS: Mapping[str, str] = {"attributes": "values"}
@@ -54,9 +54,9 @@ def not_found(name: str | None = None) -> ProcessError:
 def invalid(problems: Sequence[Problem]) -> ProcessError:
     """Return 400 with every problem, each by the name of its field."""
     # The contract has room for one message only.
-    listed = [f"Invalid {_field(problem)}: {problem.message}" for problem in problems[:MAX_LISTED]]
-    more = [f"and {len(problems) - MAX_LISTED} more"] if len(problems) > MAX_LISTED else []
-    return ProcessError(HTTPStatus.BAD_REQUEST, "; ".join(listed + more))
+    sentences = [f"Invalid {_field(problem)}: {problem.message}" for problem in problems[:MAX_PROBLEMS]]
+    more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
+    return ProcessError(HTTPStatus.BAD_REQUEST, "; ".join(sentences + more))
 
 
 FORBIDDEN = ProcessError(HTTPStatus.FORBIDDEN, "Forbidden")

@@ -31,7 +31,7 @@ MAX_IDS = 1000
 MAX_PROBLEMS = 100
 """How many instances that could not be changed are listed. The others are only counted."""
 
-HELD_FOR = timedelta(minutes=1)
+LEASE = timedelta(minutes=1)
 """How long a worker owns a batch. With the sweeper's minute, a crashed worker is replaced within two minutes."""
 
 ONE_BY_ONE = 2
@@ -185,7 +185,7 @@ def begin(bulk: BulkOperation, only: Batch | None, *, worker: str) -> BulkOperat
     # An empty selection has nothing to command.
     if not only.sids:
         return _over(whole, BulkStatus.COMPLETED, now=bulk.started_at)
-    return replace(whole, worker=worker, sweep_at=bulk.started_at + HELD_FOR)
+    return replace(whole, worker=worker, sweep_at=bulk.started_at + LEASE)
 
 
 def assign_worker(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
@@ -195,7 +195,7 @@ def assign_worker(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOpe
         bulk,
         worker=worker,
         crashes=bulk.crashes + 1 if crashed else bulk.crashes,
-        sweep_at=now + HELD_FOR,
+        sweep_at=now + LEASE,
         rev=bulk.rev + 1,
     )
 
@@ -244,7 +244,7 @@ def report_results(
         return _over(after, BulkStatus.COMPLETED, now=now)
     if not goes_on:
         return replace(after, worker=None, sweep_at=now)
-    return replace(after, sweep_at=now + HELD_FOR)
+    return replace(after, sweep_at=now + LEASE)
 
 
 def apply_command(bulk: BulkOperation, command: OperationCommand, *, now: datetime) -> BulkOperation | None:

@@ -77,7 +77,7 @@ def downtime_finding(status: StatusAt) -> Finding | None:
 
 def flag_finding(flag: BlockedBy) -> Finding:
     """Return the finding for a flag that is paused now."""
-    return Finding(reason=Reason.HELD_BY_QUEUE if flag is BlockedBy.QUEUE else Reason.HELD_BY_STRATEGY)
+    return Finding(reason=Reason.BLOCKED_BY_QUEUE if flag is BlockedBy.QUEUE else Reason.BLOCKED_BY_STRATEGY)
 
 
 def _final_outcome(instance: Instance, record: EventRecord) -> Finding:
@@ -181,7 +181,7 @@ def _by_status(question: Question, event: Event) -> Finding | None:
         case EventStatus.EXECUTING:
             return Finding(reason=Reason.EXECUTING, since=event.times.executed_at)
         case EventStatus.ONHOLD:
-            return Finding(reason=Reason.ON_HOLD, since=event.created_at, why=event.problem)
+            return Finding(reason=Reason.ONHOLD, since=event.created_at, why=event.problem)
         case EventStatus.PAUSED if event.paused_for is not None:
             return _paused(question, event, event.paused_for)
         case _:
@@ -189,9 +189,9 @@ def _by_status(question: Question, event: Event) -> Finding | None:
 
 
 def _was_onhold(question: Question, event: Event) -> Finding | None:
-    if event.times.off_hold_at is None or event.times.off_hold_at <= question.at:
+    if event.times.left_onhold_at is None or event.times.left_onhold_at <= question.at:
         return None
-    return Finding(reason=Reason.ON_HOLD, since=event.created_at, until=event.times.off_hold_at)
+    return Finding(reason=Reason.ONHOLD, since=event.created_at, until=event.times.left_onhold_at)
 
 
 def _paused(question: Question, event: Event, paused_for: PausedFor) -> Finding:

@@ -184,7 +184,7 @@ def _ahead(
 
 def _not_yet(event: Event, obstacle: Finding | None) -> Finding:
     if event.status is EventStatus.ONHOLD:
-        return Finding(reason=Reason.ON_HOLD, since=event.created_at, why=event.problem)
+        return Finding(reason=Reason.ONHOLD, since=event.created_at, why=event.problem)
     return obstacle or Finding(reason=Reason.NOT_YET_DUE, until=event.date)
 
 

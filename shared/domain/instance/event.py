@@ -125,12 +125,12 @@ class EventPause:
 class EventTimes:
     """When an event last reached certain points; each is None before that.
 
-    ``off_hold_at`` is when an operator executed the event while it was ONHOLD. ``begun_at`` is its first claim,
+    ``left_onhold_at`` is when an operator executed the event while it was ONHOLD. ``begun_at`` is its first claim,
     unless that claim was undone because a flag blocked the instance. ``scheduled_at`` is when its date arrived or it
     was queued. ``executed_at`` is when its current run began.
     """
 
-    off_hold_at: datetime | None = None
+    left_onhold_at: datetime | None = None
     begun_at: datetime | None = None
     scheduled_at: datetime | None = None
     executed_at: datetime | None = None

@@ -31,7 +31,7 @@ class Phase(StrEnum):
     """An event waits for a step's delay."""
     AWAITING_ANSWER = "AWAITING_ANSWER"
     """An event has sent an asynchronous call and waits for the answer."""
-    ON_HOLD = "ON_HOLD"
+    ONHOLD = "ON_HOLD"
     """An event waits for an operator to run it."""
     PAUSED = "PAUSED"
     """Paused by an operator."""
@@ -120,7 +120,7 @@ class Waiting(StrEnum):
 
 WAITING_PHASES = {
     Waiting.FOR_DATE: (Phase.UNDATED, Phase.AHEAD, Phase.RETRYING, Phase.DELAYED),
-    Waiting.FOR_OPERATOR: (Phase.ON_HOLD,),
+    Waiting.FOR_OPERATOR: (Phase.ONHOLD,),
 }
 """The phases of an instance whose current event waits in that way."""
 
@@ -138,14 +138,14 @@ def current_event(instance: Instance) -> Event | None:
     if instance.executing is not None:
         return instance.executing
     begun = (event for event in instance.events if event.has_begun)
-    on_hold = (event for event in instance.events if event.status is EventStatus.ONHOLD)
-    return next(begun, None) or next_event(instance) or next(on_hold, None)
+    onhold = (event for event in instance.events if event.status is EventStatus.ONHOLD)
+    return next(begun, None) or next_event(instance) or next(onhold, None)
 
 
 def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
     match event.status:
         case EventStatus.ONHOLD:
-            return Phase.UNDATED if event.is_main and waits_for_call(instance) else Phase.ON_HOLD
+            return Phase.UNDATED if event.is_main and waits_for_call(instance) else Phase.ONHOLD
         case EventStatus.EXECUTING:
             # A lease that has expired means that the runner crashed: the sweeper will have it taken over.
             is_leased = instance.lease is not None and instance.lease.until > now

@@ -38,14 +38,14 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
         return Refused(
             instance=instance, why="the instance has too many unfinished events", rule=RefusalRule.ROOM
         )
-    on_hold = command.on_hold or strategy.definition.manual_trigger
+    onhold = command.onhold or strategy.definition.manual_trigger
     after = add_event(
         instance,
         EventKind.ADDED,
         command.task,
         command.date or now,
         now=now,
-        on_hold=on_hold,
+        onhold=onhold,
         data=dict(command.data),
     )
     event = after.events[-1]

@@ -84,6 +84,6 @@ def _created(strategy: Strategy, instance: Instance, entry: Mapping[str, Json], 
         entry["task"],
         parse_instant(entry["date"]),
         now=now,
-        on_hold=entry["manualTrigger"],
+        onhold=entry["manualTrigger"],
         data=entry["data"],
     )

@@ -61,7 +61,7 @@ class AddEvent:
     by: Actor
     date: datetime | None = None
     data: Mapping[str, str] = field(default_factory=dict)
-    on_hold: bool = False
+    onhold: bool = False
     key: str | None = None
     body: str | None = None
 

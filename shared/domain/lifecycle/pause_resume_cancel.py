@@ -105,7 +105,7 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
             called = queued(event, now=now)
             called = replace(called, progress=replace(called.progress, delay_skipped=is_delayed))
             if event.status is EventStatus.ONHOLD:
-                called = replace(called, times=replace(called.times, off_hold_at=now))
+                called = replace(called, times=replace(called.times, left_onhold_at=now))
             change = Change(instance=replace(instance.with_event(called), updated_at=now))
             return audited(instance, change, command="execute", by=command.by, now=now, event=event)
         case EventStatus.QUEUED | EventStatus.EXECUTING:

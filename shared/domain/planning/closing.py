@@ -116,8 +116,8 @@ def complete_if_done(instance: Instance, *, now: datetime) -> Change:
     # An own cron schedule lasts until its end date, even if no cycle is planned any more.
     if _is_open(instance, now=now):
         return Change(instance=instance)
-    on_hold = list(instance.events)
-    change = close_all(instance, on_hold, now=now, why="the plan has ended", cause=ClosedBy.INSTANCE)
+    onhold = list(instance.events)
+    change = close_all(instance, onhold, now=now, why="the plan has ended", cause=ClosedBy.INSTANCE)
     stop = Stoppage(at=now, by="engine", note="the plan has ended", drained_at=now)
     after = change.instance.stopped(InstanceStatus.COMPLETED, stop)
     return Change(instance=after, records=change.records)
@@ -152,14 +152,14 @@ def lifecycle_events(
             date, problem = delayed(strategy, instance, entry.delay_by, base, now=now)
         except DateError as error:
             date, problem = base, f"delayBy: {error}"
-        on_hold = entry.manual_trigger or strategy.definition.manual_trigger or unclear is not None
+        onhold = entry.manual_trigger or strategy.definition.manual_trigger or unclear is not None
         instance = add_event(
             instance,
             kind,
             entry.task,
             date,
             now=now,
-            on_hold=on_hold,
+            onhold=onhold,
             problem=unclear or problem,
         )
     return instance
@@ -172,7 +172,7 @@ def add_event(
     date: datetime,
     *,
     now: datetime,
-    on_hold: bool = False,
+    onhold: bool = False,
     data: dict[str, str] | None = None,
     problem: str | None = None,
 ) -> Instance:
@@ -183,7 +183,7 @@ def add_event(
         task=task,
         date=date,
         due_at=date,
-        status=EventStatus.ONHOLD if on_hold else EventStatus.PENDING,
+        status=EventStatus.ONHOLD if onhold else EventStatus.PENDING,
         created_at=now,
         updated_at=now,
         created_cycle=instance.plan.cycle,

@@ -48,7 +48,7 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
     A leading-up event whose date has passed runs at once, unless the main date has passed too: then it is left out.
     """
     on_call = instance.plan.schedule is not None and instance.plan.schedule.on_call
-    on_hold = strategy.definition.manual_trigger or on_call
+    onhold = strategy.definition.manual_trigger or on_call
     plan = replace(instance.plan, cycle=dated.cycle, moment=dated.moment)
     instance = replace(instance, plan=plan, updated_at=now)
     for entry in dated.calendar.leading_up_tasks:
@@ -56,7 +56,7 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
         if date < now and dated.moment.at < now:
             continue
         instance = add_event(
-            instance, EventKind.LEADING_UP, entry.task, date, now=now, on_hold=on_hold, problem=problem
+            instance, EventKind.LEADING_UP, entry.task, date, now=now, onhold=onhold, problem=problem
         )
     return add_event(
         instance,
@@ -64,7 +64,7 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
         dated.calendar.task,
         dated.moment.at,
         now=now,
-        on_hold=on_hold,
+        onhold=onhold,
         problem=dated.problem,
     )
 

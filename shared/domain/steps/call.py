@@ -22,7 +22,7 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 _URL_PART = re.compile(r"(?<=/):([\w-]+)")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MAX_LISTED_PROBLEMS = 3
+_MAX_REPORTED_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +122,9 @@ def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope
 
 def summarize(problems: list[Problem]) -> str:
     """Return the first problems of a value that breaks its schema, in one line."""
-    listed = problems[:_MAX_LISTED_PROBLEMS]
-    text = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in listed)
-    return text if len(problems) == len(listed) else f"{text}; and {len(problems) - len(listed)} more"
+    reported = problems[:_MAX_REPORTED_PROBLEMS]
+    text = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in reported)
+    return text if len(problems) == len(reported) else f"{text}; and {len(problems) - len(reported)} more"
 
 
 def _prepared(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:

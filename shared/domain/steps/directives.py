@@ -116,18 +116,18 @@ def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]
     task = entry.get("task")
     if not isinstance(task, str) or task not in strategy.definition.tasks:
         raise DirectiveError(f"createEvents: there is no task {task!r}")
-    data, on_hold = entry.get("data") or {}, entry.get("manualTrigger") or False
+    data, onhold = entry.get("data") or {}, entry.get("manualTrigger") or False
     if not isinstance(data, Mapping) or not all(isinstance(text, str) for text in data.values()):
         raise DirectiveError("createEvents: data must be an object of strings")
     if json_size(dict(data)) > MAX_DATA_BYTES:
         raise DirectiveError("createEvents: data must take at most 4 KB")
-    if not isinstance(on_hold, bool):
+    if not isinstance(onhold, bool):
         raise DirectiveError("createEvents: manualTrigger must be true or false")
     return {
         "task": task,
         "date": _date(entry.get("date"), now),
         "data": dict(data),
-        "manualTrigger": on_hold or strategy.definition.manual_trigger,
+        "manualTrigger": onhold or strategy.definition.manual_trigger,
     }
 
 

@@ -27,7 +27,7 @@ class StepOutcome(StrEnum):
     """The step waits for the answer to its call."""
     FROM_CACHE = "FROM_CACHE"
     """The step was passed, because the result of an earlier run is reused."""
-    UNDER_WAY = "UNDER_WAY"
+    RUNNING = "UNDER_WAY"
     """A runner is executing the step."""
     CUT_OFF = "CUT_OFF"
     """The runner crashed or was stopped during the step, or an operator must decide. Its call may have been sent."""
@@ -105,7 +105,7 @@ def _ahead(then: Then | None, event: Event) -> Iterator[TakenStep]:
     elif event.progress.call_in_doubt:
         outcome = StepOutcome.CUT_OFF
     elif event.status is EventStatus.EXECUTING:
-        outcome = StepOutcome.UNDER_WAY
+        outcome = StepOutcome.RUNNING
     else:
         return
     yield TakenStep(

@@ -1,4 +1,4 @@
-"""When DynamoDB may delete a session. Source: design section 2, access; docs/decisions/0026."""
+"""When DynamoDB may delete a session. Source: docs/design.md section 2, access; docs/decisions/0026."""
 
 from datetime import timedelta
 

@@ -19,7 +19,7 @@ from shared.application.sweep import wake_operations
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
     GIVEN_UP,
-    HELD_FOR,
+    LEASE,
     BulkOperation,
     BulkStatus,
     Counts,
@@ -279,7 +279,7 @@ class TestTwoRunners:
         others: list[int] = []
 
         def takes_over() -> None:
-            ports.clock.at += HELD_FOR
+            ports.clock.at += LEASE
             others.append(progress(ports, bulk.sid).done)
 
         operations.meddle = lambda: setattr(operations, "meddle", takes_over)
@@ -299,7 +299,7 @@ class TestTwoRunners:
                 Marred.commit(self, instance, **beside)
                 self.stands_at -= 1
                 if self.stands_at == 0:
-                    ports.clock.at += HELD_FOR
+                    ports.clock.at += LEASE
 
         instances = Standing()
         ports = a_world(instances)
@@ -366,7 +366,7 @@ class TestLostReplies:
         joined(ports, 3)
 
         def take_over() -> None:
-            ports.clock.at += HELD_FOR
+            ports.clock.at += LEASE
             progress(ports, next(iter(ports.operations.bulks)))
 
         operations.meddle = take_over

@@ -141,7 +141,7 @@ class TestCommands:
             Phase.RETRYING: "Runnable",
             Phase.DELAYED: "Runnable",
             Phase.AWAITING_ANSWER: "Runnable",
-            Phase.ON_HOLD: "Runnable",
+            Phase.ONHOLD: "Runnable",
             Phase.PAUSED: "Suspended",
             Phase.STUCK: "Suspended",
             Phase.CANCELED: "Terminated",

@@ -92,7 +92,7 @@ CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, 
     ),
     "to be confirmed": (
         of(dated(status=EventStatus.ONHOLD)),
-        Phase.ON_HOLD,
+        Phase.ONHOLD,
         "PROMPTING",
         None,
         12,

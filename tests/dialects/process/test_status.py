@@ -46,7 +46,7 @@ CELLS: dict[str, tuple[str, str]] = {
 }
 """mapping D.3, by the rows of tests/domain/instance/test_phase.py, of one in which no run has ended yet."""
 
-LEFT_TO_THE_LAST_RUN = {Phase.UNDATED, Phase.AHEAD, Phase.OVERDUE, Phase.ON_HOLD, Phase.COMPLETED}
+LEFT_TO_THE_LAST_RUN = {Phase.UNDATED, Phase.AHEAD, Phase.OVERDUE, Phase.ONHOLD, Phase.COMPLETED}
 
 
 def put(process: ProcessClient, instance: Instance, *records: EventRecord) -> str:

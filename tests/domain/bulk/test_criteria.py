@@ -213,5 +213,5 @@ class TestWaiting:
         [an_instance(), running(a_running_event()), an_instance(an_event(date=NOON - HOUR))],
     )
     def test_an_instance_without_a_waiting_event_has_none(self, instance: Instance) -> None:
-        assert phase_of(instance, now=NOON) not in (Phase.AHEAD, Phase.ON_HOLD)
+        assert phase_of(instance, now=NOON) not in (Phase.AHEAD, Phase.ONHOLD)
         assert [waiting_event(instance, what, now=NOON) for what in Waiting] == [None, None]

@@ -10,7 +10,7 @@ import pytest
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
     GIVEN_UP,
-    HELD_FOR,
+    LEASE,
     MAX_PROBLEMS,
     ONE_BY_ONE,
     BulkCommand,
@@ -74,7 +74,7 @@ def working(*batch_sids: int, **members: Any) -> BulkOperation:
     known: dict[str, Any] = {
         "batch_sids": sids(*batch_sids),
         "worker": ME,
-        "sweep_at": NOON + HELD_FOR,
+        "sweep_at": NOON + LEASE,
     }
     return a_bulk(**{**known, **members})
 
@@ -94,7 +94,7 @@ class TestBegin:
         bulk = begin(a_bulk(), a_batch(1, 2, at_end=True), worker=ME)
 
         assert (bulk.batch_sids, bulk.at_end, bulk.worker) == (sids(1, 2), True, ME)
-        assert bulk.sweep_at == NOON + HELD_FOR
+        assert bulk.sweep_at == NOON + LEASE
         assert bulk.status is BulkStatus.ACTIVE
 
     def test_a_large_operation_waits_for_a_runner(self) -> None:
@@ -115,11 +115,9 @@ class TestAssignment:
     def test_a_worker_owns_the_operation_for_a_minute(self) -> None:
         bulk = assign_worker(a_bulk(), worker=ME, now=LATER)
 
-        assert (bulk.sweep_at, bulk.worker) == (LATER + HELD_FOR, ME)
+        assert (bulk.sweep_at, bulk.worker) == (LATER + LEASE, ME)
         assert bulk.rev == a_bulk().rev + 1
-        assert HELD_FOR + timedelta(minutes=1) <= timedelta(minutes=2), (
-            "the sweeper comes in two at the latest"
-        )
+        assert LEASE + timedelta(minutes=1) <= timedelta(minutes=2), "the sweeper comes in two at the latest"
 
     def test_an_owned_batch_without_a_report_counts_a_crash(self) -> None:
         assert assign_worker(working(1, 2), worker="other", now=LATER).crashes == 1
@@ -136,7 +134,7 @@ class TestReporting:
         bulk = after_report(working(1, 2), changed(1, 2), follows=a_batch(3, 4))
 
         assert (bulk.batch_sids, bulk.cursor.sid, bulk.at_end) == (sids(3, 4), "i-4", False)
-        assert (bulk.counts.changed, bulk.sweep_at) == (2, LATER + HELD_FOR)
+        assert (bulk.counts.changed, bulk.sweep_at) == (2, LATER + LEASE)
         assert (bulk.rev, bulk.updated_at) == (working().rev + 1, LATER)
 
     def test_the_last_batch_completes_the_operation(self) -> None:
@@ -283,7 +281,7 @@ class TestOperatorsCommands:
         bulk = apply_command(working(1, 2), command, now=LATER)
 
         assert bulk is not None
-        assert (bulk.batch_sids, bulk.sweep_at, bulk.worker) == (sids(1, 2), NOON + HELD_FOR, ME)
+        assert (bulk.batch_sids, bulk.sweep_at, bulk.worker) == (sids(1, 2), NOON + LEASE, ME)
 
     def test_a_resumed_operation_is_due_at_once(self) -> None:
         bulk = apply_command(

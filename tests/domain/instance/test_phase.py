@@ -47,7 +47,7 @@ ROWS = {
         Phase.DELAYED,
     ),
     "waiting for an answer": (waiting_for(PausedFor.ANSWER), Phase.AWAITING_ANSWER),
-    "to be confirmed": (an_instance(an_event(status=EventStatus.ONHOLD)), Phase.ON_HOLD),
+    "to be confirmed": (an_instance(an_event(status=EventStatus.ONHOLD)), Phase.ONHOLD),
     "paused": (stopped(InstanceStatus.PAUSED), Phase.PAUSED),
     "out of attempts": (stopped(InstanceStatus.PAUSED, for_event=1), Phase.STUCK),
     "canceled": (

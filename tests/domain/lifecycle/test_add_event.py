@@ -50,7 +50,7 @@ class TestAdding:
     def test_an_event_added_onhold_waits_for_an_operator(self) -> None:
         of = life()
 
-        of.decide(AddEvent(task="greet", by=ANN, on_hold=True), NOON)
+        of.decide(AddEvent(task="greet", by=ANN, onhold=True), NOON)
 
         assert of.event("greet").status is EventStatus.ONHOLD
 
