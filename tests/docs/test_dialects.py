@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "api" / "dialects.md").read_text()
 ROWS = re.findall(r"^\| [^|`]+ \| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
 
 
-def told(phase: Phase) -> tuple[str, str, str, str, str]:
+def documented_row(phase: Phase) -> tuple[str, str, str, str, str]:
     """The words for a phase: core's, 8x8's, JOC's with their reason, Robusta's."""
     shown, seen = SHOWN[phase], SEEN[phase]
     reason = "" if shown.reason is None else f" ({shown.reason})"
@@ -26,4 +26,4 @@ def told(phase: Phase) -> tuple[str, str, str, str, str]:
 
 
 def test_every_phase_is_called_as_the_page_says() -> None:
-    assert [told(phase) for phase in Phase] == ROWS
+    assert [documented_row(phase) for phase in Phase] == ROWS

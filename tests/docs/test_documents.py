@@ -28,7 +28,7 @@ def names_in(path: Path) -> set[str]:
     return found
 
 
-class TestTheWayOfOneEvent:
+class TestPathOfOneEvent:
     """The walk names each function once, and each is there."""
 
     @pytest.mark.parametrize("step", list(STEP.finditer(ARCHITECTURE)), ids=lambda match: match["name"])
@@ -42,7 +42,7 @@ class TestTheWayOfOneEvent:
         assert len(names) == len(set(names))
 
 
-class TestTheReadme:
+class TestReadme:
     """What the README tells somebody to type is there to be typed."""
 
     @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ class TestTheReadme:
         assert (ROOT / link).exists()
 
 
-class TestTheGlossary:
+class TestGlossary:
     """Every status has its place in the glossary."""
 
     @pytest.mark.parametrize("status", [*EventStatus, *InstanceStatus], ids=lambda status: status.value)

@@ -78,8 +78,8 @@ def merged(found: set[Transition], groups: Moves) -> Moves:
     return frozenset((states, after, frozenset(by)) for (states, after), by in commands.items())
 
 
-def told(of: Strategy, *, end_date: str | None = None) -> RandomLife:
-    """A life that is told rather than led at random."""
+def a_life(of: Strategy, *, end_date: str | None = None) -> RandomLife:
+    """Return a life whose commands the test chooses."""
     created = life(of, new("2026-01-31", end_date=end_date))
     return RandomLife(rng=random.Random(0), of=created, now=at("2026-01-31"))
 
@@ -98,8 +98,8 @@ def ordered(story: RandomLife, directives: Json) -> None:
     story.decide(Apply(seq=event.seq, fence=story.of.instance.fence, entry=entry))
 
 
-def parked_and_freed(of: Strategy, end_date: str | None = None) -> RandomLife:
-    story = told(of, end_date=end_date)
+def blocked_and_unblocked(of: Strategy, end_date: str | None = None) -> RandomLife:
+    story = a_life(of, end_date=end_date)
     before = story.of.main
     claim(story, before, at("2026-01-31"))
     story.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE))
@@ -110,7 +110,7 @@ def parked_and_freed(of: Strategy, end_date: str | None = None) -> RandomLife:
 
 def decided_late(of: Strategy, *, by_answer: bool = False) -> RandomLife:
     """A greeting in doubt, decided, or answered, when the bill of the next day has fallen due."""
-    story = told(of)
+    story = a_life(of)
     claim(story, story.of.event("greet"), at("2026-01-31"))
     end = ended(Ending.IN_DOUBT, story.now)
     sending = story.of.event("greet").progress.first_action
@@ -125,7 +125,7 @@ def decided_late(of: Strategy, *, by_answer: bool = False) -> RandomLife:
 
 def redriven_late(of: Strategy) -> RandomLife:
     """A bill that came with the instance is out of attempts; it is run again when the plan's own has fallen due."""
-    story = told(of)
+    story = a_life(of)
     first = next(event for event in story.of.instance.events if not event.is_main)
     claim(story, first, at("2026-01-31"))
     end = ended(Ending.EXHAUSTED, story.now, pauses=True)
@@ -136,7 +136,7 @@ def redriven_late(of: Strategy) -> RandomLife:
 
 
 def resumed_without_a_next_cycle() -> RandomLife:
-    story = told(strategy(ONCE, parts=PART, onResume="skip"))
+    story = a_life(strategy(ONCE, parts=PART, onResume="skip"))
     story.decide(Pause(by=ANN))
     story.now = at("2026-02-02")
     story.decide(Resume(by=ANN))
@@ -144,7 +144,7 @@ def resumed_without_a_next_cycle() -> RandomLife:
 
 
 def canceled_by_a_controller_after_a_pause() -> RandomLife:
-    story = told(strategy())
+    story = a_life(strategy())
     claim(story, story.of.main, at("2026-01-31"))
     story.decide(Pause(by=ANN))
     ordered(story, {"cancelInstance": "enough"})
@@ -152,7 +152,7 @@ def canceled_by_a_controller_after_a_pause() -> RandomLife:
 
 
 def skipped_by_a_controller_when_dates_have_passed() -> RandomLife:
-    story = told(strategy(parts=GREET))
+    story = a_life(strategy(parts=GREET))
     claim(story, story.of.event("greet"), at("2026-01-31"))
     story.now = at("2026-05-15")
     ordered(story, {"cancelTasks": ["bill"]})
@@ -168,7 +168,7 @@ def moved_to_another_version(
     **config: Json,
 ) -> RandomLife:
     """Its task is gone in the version it is moved to, which greets instead."""
-    story = told(strategy(calendar(DAILY)), end_date=end)
+    story = a_life(strategy(calendar(DAILY)), end_date=end)
     story.now = at(now)
     if paused:
         story.decide(Pause(by=ANN))
@@ -181,7 +181,7 @@ def moved_to_another_version(
 
 def canceled_between_two_steps() -> RandomLife:
     """Its runner finds its instance canceled as it looks between two steps."""
-    story = told(strategy())
+    story = a_life(strategy())
     claim(story, story.of.main, at("2026-01-31"))
     story.decide(Cancel(by=ANN))
     story.decide(Stop(seq=1, fence=1))
@@ -203,7 +203,7 @@ def given_more_time_after_dates_have_passed() -> RandomLife:
 
 def canceled_as_a_dead_runner_had_decided() -> RandomLife:
     """Its attempts were used up and it was on record; then its runner died, and the instance was paused."""
-    story = told(strategy())
+    story = a_life(strategy())
     claim(story, story.of.main, at("2026-01-31"))
     used_up = Conclude(seq=1, fence=1, end=ended(Ending.EXHAUSTED, story.now), in_doubt=False, known_visits=0)
     verdict = decide(story.of.strategy, story.of.instance, used_up, now=story.now)
@@ -216,7 +216,7 @@ def canceled_as_a_dead_runner_had_decided() -> RandomLife:
 
 
 def completed_as_it_is_created() -> RandomLife:
-    story = told(strategy())
+    story = a_life(strategy())
     none = life(strategy(initial_delay=DAILY), new("2026-01-31", end_date="2026-01-31"))
     story.note_start(none)
     return story
@@ -238,9 +238,9 @@ def given_more_time_without_a_next_cycle(*, paused: bool) -> RandomLife:
 
 
 STORIES: list[Callable[[], RandomLife]] = [
-    lambda: parked_and_freed(strategy(onResume="skip")),
-    lambda: parked_and_freed(strategy(onResume="skip"), end_date="2026-02-15"),
-    lambda: parked_and_freed(strategy(ONCE, parts=PART, onResume="skip")),
+    lambda: blocked_and_unblocked(strategy(onResume="skip")),
+    lambda: blocked_and_unblocked(strategy(onResume="skip"), end_date="2026-02-15"),
+    lambda: blocked_and_unblocked(strategy(ONCE, parts=PART, onResume="skip")),
     lambda: decided_late(strategy(parts=GREET, initial_delay=DAILY, onResume="skip")),
     lambda: decided_late(strategy(ONCE, parts=GREET | PART, initial_delay=DAILY, onResume="skip")),
     lambda: decided_late(
@@ -282,11 +282,15 @@ class TestTransitions:
 
     def test_the_tables_list_exactly_what_decide_does(self) -> None:
         for section, seen in zip(("Instance", "Event"), reached(), strict=True):
-            listed = documented(section)
-            assert len(listed) > 5
-            happened = merged(seen, listed)
-            assert sorted(map(shown, happened - listed)) == [], "not in the document, or not like that"
-            assert sorted(map(shown, listed - happened)) == [], "in the document, but never seen like that"
+            documented_rows = documented(section)
+            assert len(documented_rows) > 5
+            happened = merged(seen, documented_rows)
+            assert sorted(map(shown, happened - documented_rows)) == [], (
+                "not in the document, or not like that"
+            )
+            assert sorted(map(shown, documented_rows - happened)) == [], (
+                "in the document, but never seen like that"
+            )
 
 
 def shown(move: tuple[frozenset[str], str, frozenset[str]]) -> str:

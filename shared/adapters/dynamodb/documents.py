@@ -133,7 +133,7 @@ PAUSE = Shape(
 TIMES = Shape(
     EventTimes,
     {
-        "off_hold_at": Member("offHold", INSTANT),
+        "left_onhold_at": Member("offHold", INSTANT),
         "begun_at": Member("begun", INSTANT),
         "scheduled_at": Member("scheduled", INSTANT, same_as="begun_at"),
         "executed_at": Member("executed", INSTANT, same_as="scheduled_at"),

@@ -142,7 +142,7 @@ class TestList:
 class TestVersions:
     """Each PUT makes one; latest first; workflows stay on theirs."""
 
-    def test_versions_are_listed_latest_first(self, automation: Client) -> None:
+    def test_versions_are_returned_latest_first(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         for name in ("Second", "Third"):
             status, answer = automation("PUT", f"/definitions/{of}", definition(wait("a"), name=name))

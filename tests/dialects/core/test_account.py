@@ -126,10 +126,10 @@ class TestAccessKeys:
         assert client("POST", "/access-key", body)[0] == 400
 
 
-class TestAuditTrail:
+class TestAudit:
     """Who did what, when, and why."""
 
-    def test_the_trail_has_every_command_latest_first(self, client: Client) -> None:
+    def test_the_audit_has_every_command_latest_first(self, client: Client) -> None:
         sid = client.one()
         client.ports.clock.at += timedelta(minutes=1)
         client("POST", f"/execution-instance/{sid}/pause", more={"audit-comment": "holidays"})
@@ -159,7 +159,7 @@ class TestAuditTrail:
             },
         ]
 
-    def test_the_trail_of_one_event_has_pages(self, client: Client) -> None:
+    def test_the_audit_of_one_event_has_pages(self, client: Client) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/pause")
         for seq in (1, 2, 3):
@@ -174,7 +174,7 @@ class TestAuditTrail:
         assert commands == ["cancel-event", "cancel-event", "cancel-event", "pause"]
         assert [entry["event"] for entry in one["items"]] == [f"{sid}-2"]
 
-    def test_the_trail_has_nothing_of_other_accounts(self, client: Client) -> None:
+    def test_the_audit_has_nothing_of_other_accounts(self, client: Client) -> None:
         client("DELETE", "/queue")
 
         assert client("GET", "/audit", key="stranger.secret")[1] == {"items": []}

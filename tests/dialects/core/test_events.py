@@ -46,7 +46,7 @@ class TestReading:
 class TestExecuting:
     """An event on hold, or one that waits for its date, runs now."""
 
-    def test_an_event_on_hold_is_queued_and_runs(self, client: Client) -> None:
+    def test_an_onhold_event_is_queued_and_runs(self, client: Client) -> None:
         client.saved(by_hand())
         sid = client.started()["executionInstance"]["sid"]
         assert client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "ONHOLD"

@@ -238,7 +238,7 @@ class TestChanging:
 class TestVersions:
     """Every version stays retrievable."""
 
-    def test_versions_are_listed_latest_first(self, client: Client) -> None:
+    def test_versions_are_returned_latest_first(self, client: Client) -> None:
         sid = client.saved()["sid"]
         for number in (2, 3):
             body = {"settings": WATER["settings"], "description": f"v{number}"}

@@ -71,7 +71,7 @@ class TestRoutes:
             assert f"| `{name}` |" in DOC
 
 
-class TestWalkThrough:
+class TestWalkthrough:
     """What it sends is taken, and what it shows is answered. tests/e2e/test_process.py sends it to the local stack."""
 
     def test_the_walk_through_of_the_page_works(self, process: ProcessClient) -> None:
