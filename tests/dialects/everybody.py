@@ -1,4 +1,4 @@
-"""One deployment, asked in all four dialects at once: requests through the handlers as API Gateway makes them."""
+"""One deployment with all four dialects: requests through the handlers as API Gateway makes them."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ HANDLERS = {
 
 @dataclass
 class Answer:
-    """What came back. told: the decoded body, None where it is empty."""
+    """An answer. ``decoded`` is the decoded body, or None if it is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,7 +33,7 @@ class Answer:
 
 
 class Everybody:
-    """Somebody with a key of the account, who speaks every dialect."""
+    """A client of all four dialects with one key of the account."""
 
     def __init__(self, ports: MemoryPorts) -> None:
         self.ports = ports
@@ -42,7 +42,7 @@ class Everybody:
         self.bearer = {"authorization": f"Bearer {KEY_ID}.{KEY_SECRET}"}
 
     def ask(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Answer:
-        """One request, which must be answered well."""
+        """Send a request that must succeed, and return its answer."""
         data = b"" if body is None else json.dumps(body).encode()
         request = HttpRequest(
             method=method, target=path, headers=dict(headers), body=data, source="127.0.0.1"
@@ -65,7 +65,7 @@ class Everybody:
         return self.ask(method, f"/api/v1/accounts/{ACCOUNT}{path}", body, self.bearer)
 
     def orders(self, path: str, **body: Any) -> Any:
-        """Logged in anew, since the clock moves on between two requests."""
+        """Log in and send a request. The session may have expired, because the clock moves between requests."""
         login = self.ask("POST", "/joc/api/authentication/login", {}, self.basic)
         session = {"x-access-token": login.headers["X-Access-Token"]}
         return self.ask("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, session).decoded
@@ -74,7 +74,7 @@ class Everybody:
         return self.ask(method, f"/scheduler/connector-api/process{path}", body, self.basic).decoded
 
     def statuses(self, sid: str, *, definition: str, order: str | None = None) -> tuple[str, str, str, str]:
-        """What core, 8x8, JOC and Robusta call the state of an instance. order: its order id, if not the sid."""
+        """Return the status of an instance in core, 8x8, JOC and Robusta. ``order`` is its order id, if not the sid."""
         instance = self.ports.instances.load(InstanceSid(sid))
         assert instance is not None
         decoded = self.automation("GET", f"/definitions/{definition}/workflows/{sid}").decoded["status"]
@@ -82,6 +82,6 @@ class Everybody:
         return instance.status.value, decoded, state, self.process("GET", f"/status/{sid}")["status"]
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at an instance."""
+        """Run an instance until it waits."""
         left = timedelta(seconds=900)
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)

@@ -1,4 +1,4 @@
-"""One instance, commanded and seen in all four dialects, wherever it was made. Source: docs/contracts/mapping.md."""
+"""One instance in all four dialects, made in each of them. Source: contracts/mapping.md."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -32,14 +32,14 @@ WORKFLOW = {
 
 @pytest.fixture
 def everybody(client: Client) -> Everybody:
-    """Somebody who speaks every dialect, in an account with one strategy: ``plain``."""
+    """A client of all dialects in an account with one strategy: ``plain``."""
     client.ports.ids = Ids()
     client.saved(PLAIN)
     return Everybody(client.ports)
 
 
 class TestMadeInCore:
-    """Suspended through 8x8, resumed through JOC, terminated through 8x8."""
+    """An instance of core is suspended in 8x8, resumed in JOC, and terminated in 8x8."""
 
     def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
         made = everybody.core(
@@ -66,7 +66,7 @@ class TestMadeInCore:
 
 
 class TestMadeInAutomation:
-    """Paused through core, resumed through 8x8, canceled through JOC."""
+    """A workflow is paused in core, resumed in 8x8, and canceled in JOC."""
 
     def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
         made = everybody.automation("POST", "/definitions", WORKFLOW).decoded
@@ -98,7 +98,7 @@ class TestMadeInAutomation:
 
 
 class TestMadeInOrders:
-    """Suspended through JOC, resumed through 8x8, canceled through core."""
+    """An order is suspended in JOC, resumed in 8x8, and canceled in core."""
 
     def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
         order = {
@@ -124,7 +124,7 @@ class TestMadeInOrders:
 
 
 class TestMadeInProcess:
-    """Suspended through JOC, resumed through core, terminated through 8x8."""
+    """A process is suspended in JOC, resumed in core, and terminated in 8x8."""
 
     def test_every_dialect_sees_and_commands_the_instance(self, everybody: Everybody) -> None:
         body = {"name": "plain", "values": {"customerId": "c"}, "quartzDef": "0 6 6 ? * FR", "runOnce": "N"}

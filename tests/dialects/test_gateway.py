@@ -1,7 +1,4 @@
-"""What holds for all four dialects, because one gateway serves them.
-
-Source: docs/design.md section 9; docs/decisions/0016.
-"""
+"""The rules that all four dialects share, because one gateway serves them. Source: design section 9; decision 16."""
 
 import inspect
 from datetime import UTC, datetime
@@ -48,7 +45,7 @@ AT = Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="error-1")
 
 
 class TestErrors:
-    """Every dialect has an answer to every error of the gateway, and to what every use case may raise."""
+    """Every dialect has an answer to every error of the gateway and of use cases."""
 
     @EVERY_DIALECT
     @pytest.mark.parametrize(
@@ -84,7 +81,7 @@ class TestErrors:
 
     def test_an_error_has_the_row_of_its_nearest_parent(self) -> None:
         class LaterError(KeyReusedError):
-            """A use case's error that came later."""
+            """A new error of a use case."""
 
         refusal = CORE.errors.refusal_of(LaterError("used"))
 
@@ -93,7 +90,7 @@ class TestErrors:
 
 
 class TestRefusedCommands:
-    """A dialect whose commands can be refused has an answer to every rule."""
+    """Every dialect with commands that can be refused has an answer to every rule."""
 
     def test_the_core_dialect_has_a_status_for_every_rule(self) -> None:
         assert CORE_REFUSALS == {
@@ -117,7 +114,7 @@ class TestRefusedCommands:
 
 
 class TestRoutes:
-    """A row and the function behind it fit together."""
+    """A row and the function in it fit together."""
 
     @pytest.mark.parametrize("route", ROUTES)
     def test_an_operation_with_a_body_parameter_has_a_body(self, route: Route) -> None:

@@ -1,4 +1,4 @@
-"""What the clients of all dialects share: they ask as API Gateway does, and hold every answer against the document."""
+"""The base of the clients of all dialects: send requests as API Gateway does, and check every answer."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ PEOPLE = (
     ("viewer", "a-1", Role.VIEWER),
     ("stranger", "a-2", Role.ADMIN),
 )
-"""Three roles, and somebody of another account; the secret of each is ``secret``."""
+"""Three roles, and an administrator of another account; the secret of each key is ``secret``."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer. route: as the template has it. told: the body decoded, where it is JSON; else as it is."""
+    """An answer. ``route`` is that of the template; ``decoded`` is the body, decoded if it is JSON."""
 
     route: str
     status: int
@@ -55,7 +55,7 @@ class Reply:
 
 
 class Wire:
-    """A dialect's function as the template leads to it, and its document."""
+    """A dialect's function as the template routes to it, and its OpenAPI document."""
 
     def __init__(self, dialect: str, handler: Callable[..., dict[str, Any]]) -> None:
         self._dialect, self._handler = dialect, handler
@@ -70,7 +70,7 @@ class Wire:
         headers: Mapping[str, str],
         raw: bytes | None = None,
     ) -> Reply:
-        """What a request is answered with. raw: the body as it is; else ``body`` in JSON, None for none."""
+        """Return the answer to a request. ``raw`` is the body as it is; otherwise ``body`` is sent as JSON."""
         data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         request = HttpRequest(
             method=method, target=target, headers=dict(headers), body=data, source="127.0.0.1"
@@ -91,7 +91,7 @@ class Wire:
         )
 
     def check(self, reply: Reply) -> None:
-        """The status is one that the document promises of the route, and the body is of its kind and shape."""
+        """Check that the document has the status for this route, and that the body matches its schema."""
         method, path = reply.route.split(" ")
         promised = self.document["paths"][path][method.lower()]["responses"]
         status, decoded = str(reply.status), reply.decoded
@@ -107,15 +107,15 @@ class Wire:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """The dialect's document."""
+        """The dialect's OpenAPI document."""
         return document_of(self._dialect)
 
     def openapi(self) -> dict[str, Any]:
-        """The same."""
+        """Return the dialect's OpenAPI document."""
         return self.document
 
     def shape_of(self, schema: str) -> jsonschema_rs.Draft202012Validator:
-        """What holds values against a schema of the document, given as JSON."""
+        """Return a validator for a schema of the document, given as JSON."""
         if schema not in self._shapes:
             whole = json.loads(schema) | {"components": self.document["components"]}
             self._shapes[schema] = jsonschema_rs.Draft202012Validator(whole)
@@ -123,7 +123,7 @@ class Wire:
 
 
 def admit(ports: MemoryPorts, hasher: SecretHasher) -> None:
-    """Give everybody of ``PEOPLE`` their key."""
+    """Store the keys of ``PEOPLE``."""
     for name, account, role in PEOPLE:
         ports.access.put_key(
             AccessKey(

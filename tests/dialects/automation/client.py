@@ -1,4 +1,4 @@
-"""A client of the automation dialect: requests through the handler as API Gateway makes them, every answer checked."""
+"""A client of the automation dialect: requests through the handler as API Gateway makes them; answers are checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ CREATED = Answered(status=201, body={"id": "r-1"})
 
 @dataclass
 class Services:
-    """Whoever is called: answers are told in order, then CREATED. sent: every request."""
+    """The services that are called. They give ``answers`` in order, then CREATED. ``sent`` has every request."""
 
     answers: list[CallOutcome] = field(default_factory=list)
     sent: list[ServiceRequest] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Services:
 
 
 class Client:
-    """Requests to the handler, with the keys of three roles and of another account at hand."""
+    """Requests to the handler, with the keys of three roles and of another account."""
 
     def __init__(self) -> None:
         self.services = Services()
@@ -62,7 +62,7 @@ class Client:
         raw: bytes | None = None,
         more: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Status and body, which is of the shape that the OpenAPI document promises; None for no body."""
+        """Return status and body, after checking them against the OpenAPI document. No body is None."""
         headers = dict(more or {})
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
@@ -74,7 +74,7 @@ class Client:
         return reply.status, None if reply.text == "" else reply.decoded
 
     def refusal(self, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, int, str]:
-        """Status, code and message of a refused request, which has changed nothing."""
+        """Return status, code and message of a refused request, which must not change anything."""
         before = self.stored()
         status, answer = self(method, path, body, **more)
         assert set(answer) == {"code", "message", "errorId", "timestamp"}, answer
@@ -82,7 +82,7 @@ class Client:
         return status, answer["code"], answer["message"]
 
     def stored(self) -> tuple[Any, ...]:
-        """What there is of strategies, instances and operations."""
+        """Return the stored strategies, instances and operations."""
         ports = self.ports
         return (
             dict(ports.instances.instances),
@@ -92,25 +92,25 @@ class Client:
         )
 
     def saved(self, *steps: Any, status: str = "enabled", **more: Any) -> str:
-        """The id of a new definition of these steps."""
+        """Return the id of a new definition with these steps."""
         code, answer = self("POST", "/definitions", definition(*steps, status=status, **more))
         assert code == 201, answer
         return str(answer["id"])
 
     def started(self, of: str, context: Any = None) -> str:
-        """The id of a new workflow of a definition."""
+        """Return the id of a new workflow of a definition."""
         code, answer = self("POST", f"/definitions/{of}/workflows", {} if context is None else context)
         assert code == 201, answer
         return str(answer["workflowId"])
 
     def workflow(self, of: str, one: str) -> dict[str, Any]:
-        """A workflow with its logs."""
+        """Return a workflow with its logs."""
         code, answer = self("GET", f"/definitions/{of}/workflows/{one}?includeLogs=true")
         assert code == 200, answer
         return dict(answer)
 
     def ran(self, *steps: Any, context: Any = None) -> dict[str, Any]:
-        """A workflow of a new definition of these steps, after a step runner has looked at it."""
+        """Return a workflow of a new definition with these steps, after a step runner ran it."""
         of = self.saved(*steps, status="disabled")
         one = self.started(of, context)
         self.run(one)
@@ -122,16 +122,16 @@ class Client:
         return found
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at a workflow."""
+        """Run a workflow until it waits."""
         left = timedelta(seconds=900)
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)
 
     def later(self, **span: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.clock.sleep(timedelta(**span).total_seconds())
 
     def water(self, strategy: Mapping[str, Any] = WATER, **more: Any) -> str:
-        """The sid of a strategy that the core dialect has made."""
+        """Return the sid of a strategy that the core dialect made."""
         new = NewStrategy(
             account_id=AccountId("a-1"),
             name=strategy["name"],
@@ -144,7 +144,7 @@ class Client:
 
 
 def definition(*steps: Any, name: str = "A workflow", status: str = "enabled", **more: Any) -> dict[str, Any]:
-    """A definition of these steps."""
+    """Return a definition with these steps."""
     return {
         "trigger": "http_request",
         "status": status,
@@ -154,21 +154,21 @@ def definition(*steps: Any, name: str = "A workflow", status: str = "enabled", *
 
 
 def step(key: str, kind: str, inputs: Any = None, **more: Any) -> dict[str, Any]:
-    """A step."""
+    """Return a step."""
     return {"id": key, "stepType": kind, **({} if inputs is None else {"inputs": inputs}), **more}
 
 
 def call(key: str, url: str = "https://api.example.com/records", **more: Any) -> dict[str, Any]:
-    """An HttpRequest."""
+    """Return an HttpRequest."""
     inputs = {"url": url, "method": "POST", **more.pop("inputs", {})}
     return step(key, "HttpRequest", inputs, **more)
 
 
 def wait(key: str, duration: Any = "00:01:00", **more: Any) -> dict[str, Any]:
-    """A Wait."""
+    """Return a Wait."""
     return step(key, "Wait", {"duration": duration}, **more)
 
 
 def branch(key: str, **targets: str | None) -> dict[str, Any]:
-    """A Branch."""
+    """Return a Branch."""
     return step(key, "Branch", selectNextStep=targets)

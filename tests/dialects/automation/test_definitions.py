@@ -1,4 +1,4 @@
-"""Definitions saved, listed, versioned and deleted. Source: docs/contracts/automation.md A.1, A.2, A.5 and A.7."""
+"""Definitions: saved, listed, versioned and deleted. Source: contracts/automation.md A.1, A.2, A.5 and A.7."""
 
 import itertools
 from datetime import timedelta
@@ -36,7 +36,7 @@ DOCUMENTED = {
 
 
 class TestRoundTrip:
-    """A definition comes back as it was sent, with what it was given, at both places."""
+    """A definition is returned as it was sent, with its id and version at both places."""
 
     def test_the_vendors_example_is_accepted(self, automation: Client) -> None:
         automation.later(seconds=30.27)
@@ -99,7 +99,7 @@ class TestRoundTrip:
 
 
 class TestList:
-    """Those whose latest version is enabled, youngest first."""
+    """The list has the definitions whose latest version is enabled, youngest first."""
 
     def test_the_list_has_only_enabled_definitions(self, automation: Client) -> None:
         automation.water()
@@ -140,9 +140,9 @@ class TestList:
 
 
 class TestVersions:
-    """Each PUT makes one; latest first; workflows stay on theirs."""
+    """Each PUT creates a version. Versions are listed latest first; workflows stay on theirs."""
 
-    def test_versions_are_returned_latest_first(self, automation: Client) -> None:
+    def test_versions_are_sorted_latest_first(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
         for name in ("Second", "Third"):
             status, answer = automation("PUT", f"/definitions/{of}", definition(wait("a"), name=name))
@@ -182,7 +182,7 @@ class TestVersions:
 
 
 class TestDeleting:
-    """202; nothing new starts, what runs is terminated, the definition is gone."""
+    """202: nothing new starts, workflows are terminated, and the definition is gone."""
 
     def test_a_deleted_definition_is_gone_and_its_workflows_terminated(self, automation: Client) -> None:
         of = automation.saved(wait("a"))
@@ -286,7 +286,7 @@ class TestDeleting:
 
 
 class TestInvalidDefinitions:
-    """400 with 5001, every problem at once; what is no definition at all is 1000."""
+    """If a definition is invalid, the answer is 400 with 5001 and every problem; 1000 if it is no object."""
 
     def refused(self, client: Client, body: Any) -> str:
         status, code, message = client.refusal("POST", "/definitions", body)
@@ -522,7 +522,7 @@ class TestInvalidDefinitions:
 
 
 class TestUnavailableSteps:
-    """Stored and given back; refused by name where the definition is enabled."""
+    """Steps that cannot run are stored. If the definition is enabled, it is refused with their names."""
 
     @pytest.mark.parametrize(
         ("kind", "needs"),
@@ -588,7 +588,7 @@ class TestUnavailableSteps:
 
 
 class TestDocumentedSteps:
-    """Each example of the vendor's pages is taken; those that run here may be enabled."""
+    """Every example of the vendor's pages is accepted; definitions with steps that run can be enabled."""
 
     HTTP = step(
         "step1",

@@ -1,7 +1,4 @@
-"""What is told of steps and errors in every situation.
-
-Source: docs/contracts/automation.md A.2 and A.3; docs/contracts/mapping.md D.3.
-"""
+"""The logs and errors of workflows in every situation. Source: contracts/automation.md A.2 and A.3; mapping D.3."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +34,7 @@ SERVICE = {
 
 
 class Interfering(Services):
-    """While it is called, somebody does something else."""
+    """A service during whose call another request arrives."""
 
     meddle: Callable[[], None] | None = None
 
@@ -55,7 +52,7 @@ def meddling(automation: Client) -> Interfering:
 
 
 def made_in_core(client: Client, *steps: Any, calendar: Any = CALENDAR) -> tuple[str, str]:
-    """A strategy of the core dialect with these steps, and an instance of it."""
+    """Return a strategy of the core dialect with these steps, and an instance of it."""
     settings = {
         "schedule": {"calendars": [calendar]},
         "tasks": [{"key": "t", "initialStep": steps[0]["key"], "steps": list(steps)}],
@@ -70,7 +67,7 @@ def made_in_core(client: Client, *steps: Any, calendar: Any = CALENDAR) -> tuple
 
 
 def statuses(client: Client, definition_id: str, one: str) -> tuple[str, list[tuple[str, str]]]:
-    """The status of a workflow, and those of its steps."""
+    """Return the status of a workflow, and those of its steps."""
     found = client.workflow(definition_id, one)
     return found["status"], [(log["stepName"], log["status"]) for log in found["logs"]]
 
@@ -82,7 +79,7 @@ def errors(client: Client, definition_id: str, one: str) -> list[tuple[str, str]
 
 
 class TestStepInFlight:
-    """It is Running; what comes after it is not there yet."""
+    """If a step is in flight, it is Running, and the next step is not in the logs."""
 
     def test_a_call_in_flight_is_running(self, automation: Client, meddling: Interfering) -> None:
         definition_id = automation.saved(call("a", nextStepId="b"), call("b"))
@@ -142,7 +139,7 @@ class TestStepInFlight:
 
 
 class TestCrashedRunner:
-    """The step it was at is Running until somebody takes it over."""
+    """If a runner crashed, its step is Running until another runner takes over."""
 
     def test_a_step_of_a_crashed_runner_is_running(self, automation: Client) -> None:
         definition_id = automation.saved(call("a"))
@@ -165,7 +162,7 @@ class TestCrashedRunner:
 
 
 class TestAsynchronousSteps:
-    """Waiting for the answer, and the lack of one."""
+    """When an asynchronous step of another dialect has sent its call, it waits for the answer."""
 
     def test_a_step_waits_for_its_answer_and_is_cancelled_without_one(self, automation: Client) -> None:
         definition_id, one = made_in_core(automation, {"key": "ask", "action": "a"})
@@ -182,7 +179,7 @@ class TestAsynchronousSteps:
 
 
 class TestRetries:
-    """What a retry need not execute again is no execution."""
+    """Steps that a retry skips are no executions."""
 
     def test_a_step_that_a_retry_skips_is_no_execution(self, automation: Client) -> None:
         after = {"times": 1, "retryAfter": {"unit": "minutes", "amount": 1}}
@@ -207,7 +204,7 @@ class TestRetries:
 
 
 class TestEndsByErrors:
-    """A workflow that ended by an error has at least one row of errors."""
+    """If an error ended a workflow, it has at least one row of errors."""
 
     def test_a_workflow_that_a_controller_ended_has_an_error(self, automation: Client) -> None:
         definition_id, one = made_in_core(
@@ -270,7 +267,7 @@ class TestEndsByErrors:
 
 
 class TestStatusTable:
-    """Every outcome of a step has its status."""
+    """Every outcome of a step has a status."""
 
     def test_every_outcome_has_a_status(self) -> None:
         assert set(STATUS_OF) == set(StepOutcome)

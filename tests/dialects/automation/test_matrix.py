@@ -1,8 +1,6 @@
-"""Who may do what, the table of routes, and the errors of the automation dialect.
+"""Permissions, routes and errors of the automation dialect. Source: design section 9; contracts/automation.md A.1, A.4.
 
-A route without a row here fails, and so does a row without its route.
-
-Source: docs/design.md section 9; docs/contracts/automation.md A.4.
+The test fails if a route has no row here, or a row no route.
 """
 
 import dataclasses
@@ -62,7 +60,7 @@ CODES = {401: Code.UNAUTHORIZED, 403: Code.FORBIDDEN}
 def test_a_route_answers_each_caller_as_the_matrix_says(
     automation: Client, target: str, caller: str, status: int, body: Any
 ) -> None:
-    """The status is the one in the table, and a refused request stores nothing."""
+    """The status is that of the matrix, and a refused request stores nothing."""
     of = automation.saved(wait("a"))
     one = automation.started(of)
     method, path = target.format(of=of, one=one).split()
@@ -77,7 +75,7 @@ def test_a_route_answers_each_caller_as_the_matrix_says(
 
 
 class TestPathsOfOtherAccounts:
-    """A path of another account is closed to every key but its own, whatever it names."""
+    """The path of an account is closed to keys of other accounts."""
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
     def test_a_path_of_another_account_is_forbidden(self, automation: Client, route: Any) -> None:
@@ -89,7 +87,7 @@ class TestPathsOfOtherAccounts:
 
 
 class TestRoutes:
-    """Template, documents and OpenAPI are of the same routes."""
+    """Template, documents and OpenAPI have the same routes."""
 
     def test_every_route_has_its_row(self) -> None:
         rows = {re.sub(r"\{\w+\}", "", target) for target in MATRIX}
@@ -130,7 +128,7 @@ class TestRoutes:
 
 
 class TestResourcesNotServed:
-    """Counters of a contract that there is not: 404 in the dialect's shape."""
+    """The vendor's usage counters are 404 in the dialect's shape."""
 
     @pytest.mark.parametrize(("method", "path"), NOT_SERVED)
     def test_a_resource_without_data_is_not_found(self, automation: Client, method: str, path: str) -> None:
@@ -140,7 +138,7 @@ class TestResourcesNotServed:
 
 
 class TestOurFailures:
-    """500 with an id that the log has too, and nothing of the inside; what only needs patience is 429."""
+    """A failure of ours is 500 with an id that the log has too. Contention and overload are 429."""
 
     def test_a_failure_of_ours_reveals_nothing_but_its_id(
         self, automation: Client, caplog: pytest.LogCaptureFixture
@@ -195,7 +193,7 @@ class TestOurFailures:
 
 
 class TestConcurrentVersions:
-    """A version that comes after somebody else's is one more; who never comes through is told so."""
+    """If other versions are saved meanwhile, a version comes after them; endless contention is an error."""
 
     def test_a_version_is_saved_after_concurrent_ones(
         self, automation: Client, monkeypatch: pytest.MonkeyPatch
@@ -217,7 +215,7 @@ class TestConcurrentVersions:
 
     @staticmethod
     def disturb(client: Client, monkeypatch: pytest.MonkeyPatch, of: str, *, times: int) -> None:
-        """Have somebody else be faster."""
+        """Make other requests save a version first, this many times."""
         stores, left = type(client.ports.strategies), [times]
         replace = stores.replace
 

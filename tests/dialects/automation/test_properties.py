@@ -1,4 +1,4 @@
-"""Whatever is sent as a definition is read or refused, never anything else; and what scripts keep."""
+"""Properties: every definition is read or refused, and scripts keep their meaning."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -94,7 +94,7 @@ VALUES = st.sampled_from(["", "x", "{{data.x}}", "a {{data.y}} {{uuid()}}", "{{ 
 
 @st.composite
 def chains(draw: st.DrawFn, prefix: str = "s", depth: int = 2) -> list[dict[str, Any]]:
-    """Steps that lead from the first to the last."""
+    """Return steps that lead from the first to the last."""
     ids = [f"{prefix}{number}" for number in range(draw(st.integers(1, 3)))]
     return [draw(one_step(key, ids[index + 1 : index + 2], depth)) for index, key in enumerate(ids)]
 
@@ -140,14 +140,14 @@ def one_step(draw: st.DrawFn, key: str, after: list[str], depth: int) -> dict[st
 @given(chains())
 @settings(max_examples=200, deadline=None)
 def test_a_valid_definition_can_be_enabled(steps: list[dict[str, Any]]) -> None:
-    """Whatever runs here can be enabled, and the engine takes what is made of it."""
+    """A definition of available steps is accepted, and the engine accepts its settings."""
     assert refusal_of(whole(steps)) is None
 
 
 @given(chains(), st.data())
 @settings(max_examples=300, deadline=None)
 def test_a_mutated_definition_is_read_or_refused(steps: list[dict[str, Any]], data: st.DataObject) -> None:
-    """One member of it, anywhere, is something else or gone."""
+    """One member, anywhere, is replaced or missing."""
     body = whole(steps)
     places = list(members_of(body))
     owner, name = data.draw(st.sampled_from(places))
@@ -164,7 +164,7 @@ def whole(steps: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def members_of(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every member in a JSON value, as its owner and its name or position there."""
+    """Yield every member of a JSON value, as its owner and its name or position."""
     if not isinstance(value, dict | list):
         return
     for name, member in list(value.items() if isinstance(value, dict) else enumerate(value)):
@@ -175,12 +175,12 @@ def members_of(value: Any) -> Iterator[tuple[Any, Any]]:
 @given(BODIES)
 @settings(max_examples=300, deadline=None)
 def test_a_definition_is_read_or_refused(body: dict[str, Any]) -> None:
-    """What is read, the engine reads too, or its problems are told in the definition's own words."""
+    """The engine reads every definition that is read, or its problems are reported by step."""
     assert refusal_of(body) != ""
 
 
 def refusal_of(body: dict[str, Any]) -> str | None:
-    """What is said of a definition; None where it is one."""
+    """Return the message of a refused definition, or None if it is valid."""
     try:
         document = read_document(body, environment="dev")
     except InvalidDefinitionError as error:
@@ -195,7 +195,7 @@ def refusal_of(body: dict[str, Any]) -> str | None:
 @given(st.text(alphabet="ab{}'\"$\\ .=", max_size=30))
 @settings(max_examples=500, deadline=None)
 def test_the_parts_of_a_text_make_the_text(text: str) -> None:
-    """Nothing of it is lost, and no script is found where none is opened."""
+    """No text is lost, and without an opening bracket there is no script."""
     try:
         parts = parts_of(text)
     except ScriptError:
@@ -207,7 +207,7 @@ def test_the_parts_of_a_text_make_the_text(text: str) -> None:
 @given(st.text(alphabet="ab1+'\"()[]?:,.=!& \n", max_size=25))
 @settings(max_examples=500, deadline=None)
 def test_a_script_without_data_evaluates_like_cel(source: str) -> None:
-    """A script without ``data`` comes to what CEL comes to."""
+    """A script without ``data`` has the value that CEL gives it."""
     try:
         translated = Scripts()._cel(source, NO_STEP, ResultType.ANY)
     except ScriptError:

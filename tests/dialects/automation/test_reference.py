@@ -1,4 +1,4 @@
-"""The reference of the automation dialect: examples that hold, served as it is made; and the lists of helpers."""
+"""The reference of the automation dialect: valid examples, pages as they are built, lists for scripts."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ OPERATIONS = [
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Everything of an operation that is sent as JSON, each with where it stands."""
+    """Yield every JSON body of an operation, with its place."""
     held = {"request": operation.get("requestBody", {"content": {}}), **operation["responses"]}
     for place, body in held.items():
         for kind, content in body["content"].items():
@@ -33,7 +33,7 @@ def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 class TestExamples:
-    """Each operation has an example of what it takes and answers, and each is of its own schema."""
+    """Every operation has examples of request and answer that match their schemas."""
 
     @pytest.mark.parametrize(
         ("place", "content"),
@@ -60,7 +60,7 @@ class TestExamples:
         assert set(REFUSALS) == {status for route in ROUTES for status in errors_of(route)}
 
     def test_the_vendors_examples_are_in_the_document(self) -> None:
-        """Seed 001."""
+        """Source: seeds/001."""
         assert REFUSALS[400]["content"]["application/json"]["example"] == {
             "code": 1000,
             "message": "Invalid definition id.",
@@ -76,7 +76,7 @@ class TestExamples:
 
 
 class TestPages:
-    """What is served is what is made; anybody may read it."""
+    """The pages are served as they are built, without a key."""
 
     def test_the_document_is_served_without_a_key(self, automation: Client) -> None:
         assert automation("GET", "/automation/openapi.json", key=None) == (200, DOCUMENT)
@@ -99,7 +99,7 @@ class TestPages:
 
 
 class TestTimezones:
-    """Windows ids, filtered by a part of id or name in any case."""
+    """Time zones by Windows id, filtered by a part of id or name in any case."""
 
     def test_the_vendors_example_is_answered(self, automation: Client) -> None:
         assert automation("GET", "/steps/timezones?contains=europe")[1] == [
@@ -131,7 +131,7 @@ class TestTimezones:
     ) -> None:
         assert [zone["id"] for zone in automation("GET", f"/steps/timezones{query}")[1]] == ids
 
-    def test_every_zone_is_listed_without_a_filter(self, automation: Client) -> None:
+    def test_every_zone_is_answered_without_a_filter(self, automation: Client) -> None:
         _, found = automation("GET", "/steps/timezones")
 
         assert len(found) == 142
@@ -144,7 +144,7 @@ class TestTimezones:
 
 
 class TestFunctions:
-    """The documented ones, each with its parameters."""
+    """The documented functions with their parameters."""
 
     def test_the_vendors_example_is_answered(self, automation: Client) -> None:
         _, found = automation("GET", "/steps/functions")

@@ -1,7 +1,4 @@
-"""``{{ }}`` translated, and what is refused with its place.
-
-Source: docs/contracts/automation.md A.2; docs/decisions/0025.
-"""
+"""Scripts in ``{{ }}``: their translation, and carets for invalid ones. Source: contracts/automation.md A.2; ADR 25."""
 
 from typing import Any
 
@@ -26,13 +23,13 @@ RESPONSE = {"status": 404.0, "reason": "Not Found", "body": {"data": "inner", "s
 
 
 def value_of(text: str, scope: Scope = HTTP) -> Any:
-    """What a text with scripts comes to over DATA, after the step has answered RESPONSE."""
+    """Return the value of a text with scripts over DATA, after the step has answered RESPONSE."""
     source = Scripts().value(text, scope)
     return evaluate(source, context(), variables=VARIABLES, returns=ResultType.ANY)
 
 
 def filled(text: str) -> Any:
-    """What it comes to where it is sent."""
+    """Return a text with scripts as it is sent."""
     return render(Scripts().template(text), context(), variables=VARIABLES)
 
 
@@ -47,7 +44,7 @@ def refusal(text: str, scope: Scope = HTTP) -> str:
 
 
 class TestData:
-    """``data`` is what the workflow knows; what it does not know is null, below that an error."""
+    """A member of ``data`` is null if it is missing; a member of a missing member is an error."""
 
     @pytest.mark.parametrize(
         ("script", "value"),
@@ -89,7 +86,7 @@ class TestData:
 
 
 class TestStep:
-    """``step`` is what the step itself has come to, in its outputs and its choice of the next one."""
+    """``step`` is the result of the step itself, in its outputs and its choice of the next one."""
 
     @pytest.mark.parametrize(
         ("script", "value"),
@@ -120,7 +117,7 @@ class TestStep:
 
 
 class TestTexts:
-    """A script alone keeps the type of its value; beside other text it is text."""
+    """A script without text around it keeps the type of its value; otherwise the result is text."""
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -166,7 +163,7 @@ class TestTexts:
 
 
 class TestUuid:
-    """Another one at each place of a definition and each execution; the same when an execution is repeated."""
+    """Every place of a definition and every execution has its own UUID; a repeated execution has the same."""
 
     def test_every_place_has_its_own_uuid(self) -> None:
         scripts = Scripts()
@@ -192,7 +189,7 @@ class TestUuid:
 
 
 class TestDocumentedFunctions:
-    """Each example of /steps/functions can be tried, and says what it says."""
+    """Every example of /steps/functions has the result it states."""
 
     @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function["name"])
     def test_a_documented_example_has_its_result(self, function: dict[str, Any]) -> None:
@@ -203,7 +200,7 @@ class TestDocumentedFunctions:
 
 
 class TestConditions:
-    """One script that says yes or no."""
+    """A condition is one script with a boolean result."""
 
     def test_a_condition_is_true_or_false(self) -> None:
         source = Scripts().condition("  {{data.n === 3}} ", NO_STEP)
@@ -221,7 +218,7 @@ class TestConditions:
 
 
 class TestInvalidScripts:
-    """Whatever is no CEL over ``data`` and ``step``, with its place as it was written."""
+    """If a script is not CEL over ``data`` and ``step``, it is refused with a caret in the original text."""
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -267,7 +264,7 @@ class TestInvalidScripts:
 
 
 class TestDurations:
-    """d.HH:mm:ss, HH:mm:ss, or days."""
+    """A duration is d.HH:mm:ss, HH:mm:ss, or a number of days."""
 
     @pytest.mark.parametrize(
         ("value", "found"),

@@ -1,7 +1,4 @@
-"""What the steps of a workflow do when it runs.
-
-Source: docs/contracts/automation.md A.2, A.5; docs/contracts/mapping.md D.5; docs/decisions/0025.
-"""
+"""The steps of a workflow at run time. Source: contracts/automation.md A.2, A.5; mapping D.5; ADR 25."""
 
 from typing import Any
 
@@ -21,7 +18,7 @@ def url(path: str) -> str:
 
 
 def mark(key: str, **more: Any) -> dict[str, Any]:
-    """A call that tells by its URL that it was made."""
+    """Return a call that is identified by its URL."""
     return call(key, url(key), **more)
 
 
@@ -30,7 +27,7 @@ def steps_of(workflow: dict[str, Any]) -> list[str]:
 
 
 class TestHttpRequest:
-    """It sends what its inputs say; every answer is one, whatever its status; none at all ends the workflow."""
+    """A call sends its inputs. Every response is a success; if there is none, the workflow ends."""
 
     def test_a_call_sends_its_inputs(self, automation: Client) -> None:
         inputs = {
@@ -146,7 +143,7 @@ class TestHttpRequest:
 
 
 class TestBranch:
-    """Every step whose condition holds is run, one way after another; else the default one; else nothing more."""
+    """A step runs if its condition holds. If none holds, the default runs, or nothing."""
 
     STEPS = (
         branch("choose", a="{{data.n > 1}}", b="{{data.n > 2}}", c=None),
@@ -199,7 +196,7 @@ class TestBranch:
 
 
 class TestIf:
-    """Where its condition holds its inner sequences are run, in their order, and then what follows; else only that."""
+    """If the condition holds, the inner sequences run in order. The next step runs in any case."""
 
     def steps(self) -> list[Any]:
         inner = [[mark("a", nextStepId="b"), mark("b")], [wait("c")]]
@@ -243,7 +240,7 @@ class TestIf:
 
 
 class TestWait:
-    """It lets its duration pass, to the second, and holds nothing meanwhile."""
+    """A wait lasts its duration, to the second, and blocks nothing."""
 
     @pytest.mark.parametrize(("duration", "seconds"), [("00:00:45", 45), ("0.00:02:00", 120), ("1", 86_400)])
     def test_a_wait_lasts_its_duration(self, automation: Client, duration: str, seconds: int) -> None:
@@ -277,7 +274,7 @@ class TestWait:
 
 
 class TestWaitForReply:
-    """It waits for an answer to its correlation id; without one in time ``step.reply`` is null and the flow goes on."""
+    """A step waits for a reply to its correlation id. If none arrives in time, ``step.reply`` is null."""
 
     def saved(self, client: Client, **more: Any) -> tuple[str, str]:
         ways = {"yes": "{{step.reply != null}}", "no": "{{step.reply == null}}"}
@@ -418,7 +415,7 @@ class TestWaitForReply:
 
 
 class TestHttpRequestTrigger:
-    """It starts a workflow of every enabled definition that is meant; an empty 200."""
+    """The trigger starts a workflow of every enabled definition that it is for, with an empty 200."""
 
     def contexts(self, client: Client) -> list[dict[str, Any]]:
         return [dict(one.attributes) for one in client.ports.instances.instances.values()]

@@ -1,4 +1,4 @@
-"""The walk through docs/api/automation.md, line by line as it stands there."""
+"""The walk-through of docs/api/automation.md, line by line."""
 
 import json
 import re
@@ -13,7 +13,7 @@ LINES = re.findall(r"^    (curl .*)$", PAGE.split("## A walk through it")[1].spl
 
 
 def sent(line: str, known: dict[str, str]) -> tuple[str, str, Any]:
-    """Method, path and body of a line of curl."""
+    """Return method, path and body of a curl command."""
     for name, value in known.items():
         line = line.replace(f"${name}", value)
     words = shlex.split(line, comments=True)

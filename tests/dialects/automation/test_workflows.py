@@ -1,8 +1,4 @@
-"""Workflows told and commanded.
-
-Source: docs/contracts/automation.md A.1 to A.4 and A.7; docs/contracts/automation.md A.1; docs/contracts/mapping.md D.2
-and D.3.
-"""
+"""Workflows: read and commanded. Source: contracts/automation.md A.1 to A.4 and A.7; seed 001; mapping D.2 and D.3."""
 
 import json
 import re
@@ -42,7 +38,7 @@ def status_of(client: Client, definition: str, one: str) -> str:
 
 
 class TestCommands:
-    """200 and an empty body; what is not allowed is 400 with 1000, and never 409."""
+    """A command is 200 with an empty body. If it is not allowed it is 400 with 1000, never 409."""
 
     def test_a_workflow_is_suspended_resumed_and_terminated(
         self, automation: Client, definition: str
@@ -131,7 +127,7 @@ class TestCommands:
         assert set(COMMAND_OF) == set(Command)
 
     def test_every_phase_has_its_status(self) -> None:
-        """mapping D.3, the column of 8x8."""
+        """Source: contracts/mapping.md D.3, the column of 8x8."""
         assert STATUS_OF == {
             Phase.UNDATED: "Runnable",
             Phase.AHEAD: "Runnable",
@@ -152,7 +148,7 @@ class TestCommands:
 
 
 class TestOrderOfChecks:
-    """Key, account, definition id, workflow id, body, definition, workflow, transition: the first counts."""
+    """Checks are made in this order: key, account, ids, body, definition, workflow, transition."""
 
     SUSPEND: ClassVar = {"status": "suspend"}
 
@@ -247,7 +243,7 @@ class TestOrderOfChecks:
 
 
 class TestRefusals:
-    """Every one has a code, a message, an id and a time."""
+    """If a request is refused, the error has a code, a message, an id and a time."""
 
     def test_the_vendors_examples_of_errors(self, automation: Client) -> None:
         automation.later(seconds=37.66)
@@ -271,7 +267,7 @@ class TestRefusals:
 
 
 class TestList:
-    """Youngest first, of the latest version, of a status, started within bounds, some behind some."""
+    """Workflows are listed youngest first, of the latest version, with filters, limit and offset."""
 
     def test_the_list_begins_with_the_youngest_workflow(self, automation: Client, definition: str) -> None:
         made = []
@@ -428,7 +424,7 @@ class TestList:
 
 
 class TestLogs:
-    """Every execution of a step, in its order, with the status it has."""
+    """If ``includeLogs`` is set, the logs have every execution of a step in order, with its status."""
 
     def statuses(self, client: Client, definition: str, one: str) -> list[tuple[str, str]]:
         return [(log["stepName"], log["status"]) for log in client.workflow(definition, one)["logs"]]
@@ -516,7 +512,7 @@ class TestLogs:
 
 
 class TestStarting:
-    """201, the workflow's id, and where it is; of a disabled definition too."""
+    """201 with the workflow's id and location, even if the definition is disabled."""
 
     def test_a_start_returns_id_and_location(self, automation: Client, definition: str) -> None:
         status, answer = automation(
@@ -596,7 +592,7 @@ class TestStarting:
 
 
 class TestStrategiesOfOtherDialects:
-    """Their instances are workflows; they run as they were told to."""
+    """Instances of other dialects are workflows, and keep their own schedule."""
 
     def test_an_instance_of_core_can_be_read_and_commanded(self, automation: Client) -> None:
         sid = automation.water()
@@ -626,7 +622,7 @@ class TestStrategiesOfOtherDialects:
         assert automation.workflow(sid, one)["status"] == "Complete"
 
     def test_a_strategy_of_core_in_the_folder_is_no_definition(self, automation: Client) -> None:
-        """Nor is one whose sid is what a definition's would be: both are names that its maker chose."""
+        """Folder and sid are chosen by the maker of a strategy, so neither makes it a definition."""
         known_by = Repeatable(key=UNKNOWN, body_hash="h")
         sid = automation.water(folder="/automation", repeatable=known_by)
         one = automation.started(sid, {"customerId": "c-1"})
@@ -661,7 +657,7 @@ class TestStrategiesOfOtherDialects:
         _, errors = automation("GET", f"/definitions/{sid}/workflows/{one}/errors")
         assert [row["message"] for row in errors] == ["billing/charge returned HTTP 503"]
 
-    def test_strategies_of_core_are_not_listed_as_definitions(self, automation: Client) -> None:
+    def test_strategies_of_core_are_no_definitions(self, automation: Client) -> None:
         sid = automation.water()
 
         assert automation("GET", f"/definitions/{sid}") == (200, [])

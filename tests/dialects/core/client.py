@@ -1,4 +1,4 @@
-"""A client of the core dialect: requests through the handler as API Gateway makes them, every answer checked."""
+"""A client of the core dialect: requests through the handler as API Gateway makes them; every answer is checked."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ MEMBER = {"memberId": "m-1", "email": "ann@example.com", "monthlyFee": 39.5}
 
 @dataclass
 class Shop:
-    """A service that takes every order, unless it has gone silent. keys: of the calls it was sent."""
+    """A service that accepts every order, unless ``is_silent``. ``keys`` are those of its calls."""
 
     is_silent: bool = False
     keys: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Shop:
 
 
 class Client:
-    """Requests to the handler, with the keys of three roles and of another account at hand."""
+    """Requests to the handler, with the keys of three roles and of another account."""
 
     def __init__(self, ports: MemoryPorts, hasher: SecretHasher, shop: Shop) -> None:
         self.shop = shop
@@ -55,7 +55,7 @@ class Client:
         raw: bytes | None = None,
         more: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Status and decoded body, which is of the shape that the OpenAPI document promises."""
+        """Return status and decoded body, after checking them against the OpenAPI document."""
         headers = dict(more or {})
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
@@ -78,18 +78,18 @@ class Client:
         return dict(answer)
 
     def joined(self, **more: Any) -> dict[str, Any]:
-        """A new member of the gym."""
+        """Return a new member of the gym."""
         body = {"strategyId": "gym-membership", "attributes": MEMBER, **more}
         status, answer = self("POST", "/execution-instance", body, secret=GYM["secret"])
         assert status == 201, answer
         return dict(answer)
 
     def one(self) -> str:
-        """The sid of an instance of a new strategy."""
+        """Return the sid of an instance of a new strategy."""
         self.saved()
         return str(self.started()["executionInstance"]["sid"])
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at an instance."""
+        """Run an instance until it waits."""
         left = timedelta(seconds=900)
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: left)

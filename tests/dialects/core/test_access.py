@@ -1,4 +1,4 @@
-"""The way in and its edges. Source: docs/design.md section 9; docs/contracts/core.md section 1.3."""
+"""Authentication, authorization and failures. Source: design section 9; contracts/core.md section 1.3."""
 
 import json
 import re
@@ -27,7 +27,7 @@ ORDER = {"strategyId": "plain", "attributes": {"customerId": "c"}}
 
 
 class Busy(MemoryAccess):
-    """A store of which too much is asked."""
+    """A store that is overloaded."""
 
     def __init__(self, error: type[Exception], behind: MemoryAccess) -> None:
         super().__init__(all_keys=behind.all_keys)
@@ -38,7 +38,7 @@ class Busy(MemoryAccess):
 
 
 class TestKeys:
-    """Without a valid key nobody gets in; what is wrong with it is not told."""
+    """If a request has no valid key it is 401, whatever is wrong with the key."""
 
     @pytest.mark.parametrize(
         "key", [None, "admin", "admin.", ".secret", "admin.wrong", "nobody.secret", "é.x"]
@@ -54,7 +54,7 @@ class TestKeys:
 
 
 class TestOrderOfChecks:
-    """Key, role, existence, secret, then what was sent."""
+    """The gateway checks key, role, existence, secret, then the request."""
 
     def test_the_role_is_checked_before_existence(self, client: Client) -> None:
         assert client("POST", "/execution-instance/nothing/pause", key="viewer.secret")[0] == 403
@@ -95,7 +95,7 @@ class TestOrderOfChecks:
 
 
 class TestAStrategyWithoutASecret:
-    """One that another dialect made has none, and needs none."""
+    """A strategy that another dialect made has no secret, and needs none."""
 
     @pytest.mark.parametrize("secret", [None, "any pass-phrase there is"])
     def test_instances_without_secret_are_open_to_every_key_of_the_account(
@@ -112,7 +112,7 @@ class TestAStrategyWithoutASecret:
 
 
 class TestPathsAndFailures:
-    """What no route fits is 404 in the dialect's own shape; what breaks says nothing of the inside."""
+    """If no route matches, the answer is 404 in the dialect's shape. Failures of ours reveal nothing of the inside."""
 
     @pytest.mark.usefixtures("client")
     def test_an_unknown_path_is_404_in_the_dialects_shape(self) -> None:
@@ -165,7 +165,7 @@ class TestPathsAndFailures:
 
 
 class TestRoutes:
-    """Template, documents and OpenAPI are of the same routes."""
+    """Template, documents and OpenAPI have the same routes."""
 
     def test_every_route_of_the_template_has_its_operation(self) -> None:
         served = {

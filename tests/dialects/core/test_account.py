@@ -10,13 +10,13 @@ from tests.dialects.core.client import Client
 
 
 def release_job(client: Client) -> None:
-    """Let every drain have a turn."""
+    """Run every release job once."""
     for sid in list(client.ports.operations.release_jobs):
         run_operation(client.ports, sid, time_left=lambda: timedelta(minutes=15))
 
 
 class TestQueue:
-    """Q1 to Q3: one flag; what was held runs once it is resumed."""
+    """Q1 to Q3: one flag blocks due events; they run when the queue is resumed."""
 
     def test_the_queue_can_be_paused_and_resumed(self, client: Client) -> None:
         assert client("GET", "/queue", secret=None) == (200, {"status": "active"})
@@ -78,7 +78,7 @@ class TestQueue:
 
 
 class TestAccessKeys:
-    """Made and removed by administrators; the token is shown once."""
+    """Administrators create and remove keys. A token is shown once."""
 
     def test_a_new_key_works_with_its_role(self, client: Client) -> None:
         status, made = client("POST", "/access-key", {"role": "operator", "description": "the shop"})
@@ -127,7 +127,7 @@ class TestAccessKeys:
 
 
 class TestAudit:
-    """Who did what, when, and why."""
+    """The trail has every command with its actor, time and reason."""
 
     def test_the_audit_has_every_command_latest_first(self, client: Client) -> None:
         sid = client.one()
@@ -199,7 +199,7 @@ class TestAudit:
 
 
 class TestApp:
-    """A1: what this service is."""
+    """A1: the version and state of the service."""
 
     def test_the_app_has_version_stage_and_environment(self, client: Client) -> None:
         status, answer = client("GET", "/app", secret=None)

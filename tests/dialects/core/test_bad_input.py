@@ -1,4 +1,4 @@
-"""Bad input: told clearly, every problem at once, and nothing is stored. Source: docs/contracts/core.md section 1.3."""
+"""Invalid input: every problem is reported at once, and nothing is stored. Source: contracts/core.md section 1.3."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ NO_BODIES = [
 
 
 class TestInvalidJson:
-    """Every operation that takes a body refuses what is none."""
+    """If a body is not a JSON object, every operation refuses it."""
 
     @pytest.mark.parametrize(("method", "path"), BODIES, ids=str)
     @pytest.mark.parametrize(("raw", "status", "rule"), NO_BODIES, ids=lambda part: repr(part)[:24])
@@ -60,7 +60,7 @@ class TestInvalidJson:
 
 
 def put(*path: str | int, value: Any) -> Change:
-    """A change of the gym's settings at a place."""
+    """Return a change that sets a value in the gym's settings."""
 
     def change(settings: Json) -> None:
         at: Any = settings
@@ -82,7 +82,7 @@ def lacking(*path: str | int) -> Change:
 
 
 def again(name: str) -> Change:
-    """The first of a list twice."""
+    """Return a change that repeats the first entry of a list."""
     return lambda settings: settings[name].append(settings[name][0])
 
 
@@ -180,7 +180,7 @@ SETTINGS: list[tuple[str, Change, str, str]] = [
 
 
 class TestSettings:
-    """What a definition gets wrong is told at its place, by both operations that take one."""
+    """If settings are invalid, both operations that take them report each mistake with its pointer."""
 
     @pytest.mark.parametrize(
         ("what", "change", "pointer", "rule"), SETTINGS, ids=[row[0] for row in SETTINGS]
@@ -230,7 +230,7 @@ class TestSettings:
 
 
 class TestBodies:
-    """Fields of a body: each with its pointer and the rule it breaks."""
+    """If a field of a body is invalid, it is reported with pointer and rule."""
 
     @pytest.mark.parametrize(
         ("change", "pointer", "rule"),

@@ -20,21 +20,21 @@ OF_WATER: Json = {"strategyId": WATER["name"]}
 
 
 def started(client: Client, count: int) -> list[str]:
-    """So many instances of a new strategy."""
+    """Return the sids of instances of a new strategy."""
     client.saved()
     return [client.started()["executionInstance"]["sid"] for _ in range(count)]
 
 
 def bulk(client: Client, selection: Json = OF_WATER, command: Json = CANCEL, **more: Any) -> tuple[int, Json]:
-    """Asks for an operation. more: of the body, or of the request, as the client takes it."""
+    """Begin an operation. ``more`` has members of the body, and arguments of the client."""
     body = {"selection": selection, "command": command}
     body |= {name: more.pop(name) for name in ("comment", "dryRun") if name in more}
     return client("POST", "/bulk-operation", body, **more)
 
 
 def carry_through(client: Client, sid: str) -> Json:
-    """Let a runner have it; what it is then."""
-    run_operation(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
+    """Run an operation to its end, and return it."""
+    carry_on(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
     found: Json = client("GET", f"/bulk-operation/{sid}")[1]
     return found
 
@@ -45,7 +45,7 @@ def statuses(client: Client) -> list[str]:
 
 
 class TestFewInstances:
-    """Up to 25: 200 with what each came to."""
+    """If there are up to 25 instances, the answer is 200 with the result of each."""
 
     def test_the_answer_has_the_results(self, client: Client) -> None:
         one, two, three = started(client, 3)
@@ -135,7 +135,7 @@ class TestFewInstances:
 
 
 class TestManyInstances:
-    """More: 202, and an operation that can be followed, paused, resumed and canceled."""
+    """If there are more, the answer is 202, and the operation can be read, paused, resumed and canceled."""
 
     def test_an_operation_continues_in_the_background(self, client: Client) -> None:
         started(client, BATCH_SIZE + 1)
@@ -191,7 +191,7 @@ class TestManyInstances:
 
 
 class TestTheList:
-    """The account's operations, youngest first, page by page."""
+    """The list has the account's operations, youngest first."""
 
     def test_the_list_of_operations_has_pages(self, client: Client) -> None:
         client.saved()
@@ -209,7 +209,7 @@ class TestTheList:
 
 
 class TestPermissions:
-    """One strategy takes its secret; ids the secrets of all their strategies; a folder an administrator."""
+    """A strategy needs its secret, ids need the secrets of all their strategies, a folder an administrator."""
 
     def test_a_strategy_needs_its_secret_even_from_administrators(self, client: Client) -> None:
         started(client, 1)
@@ -271,7 +271,7 @@ class TestPermissions:
 
 
 class TestComments:
-    """The comment, of the body or the header, stands in every audit entry, with the operation."""
+    """The comment of the body or the header is in every audit entry, with the operation."""
 
     @pytest.mark.parametrize(
         ("more", "reason"),
@@ -296,7 +296,7 @@ class TestComments:
 
 
 class TestRepeating:
-    """Under an Idempotency-Key one operation, however often it is asked for."""
+    """If a request is sent again with its Idempotency-Key, there is still one operation."""
 
     def test_a_repeated_request_returns_the_operation_as_it_is_now(self, client: Client) -> None:
         started(client, 2)
@@ -316,7 +316,7 @@ class TestRepeating:
 
 
 class TestDryRun:
-    """Says how many and what the first would come to; stores nothing, not even its key."""
+    """A dry run returns the number of instances and a sample of outcomes. It stores nothing, not even its key."""
 
     def test_a_dry_run_stores_nothing(self, client: Client) -> None:
         sids = started(client, 30)
@@ -332,7 +332,7 @@ class TestDryRun:
 
 
 class TestBadInput:
-    """Every problem at once, at its place in what was sent; nothing is stored."""
+    """Every problem is reported at once with its pointer, and nothing is stored."""
 
     @pytest.mark.parametrize(
         ("body", "problems"),

@@ -1,4 +1,4 @@
-"""The recipes of docs/cookbook.md: each is accepted, and its simulated dates are those on the page."""
+"""The recipes of docs/cookbook.md: each is accepted, and simulates the dates on the page."""
 
 import json
 import re

@@ -10,7 +10,7 @@ from tests.dialects.core.client import WATER, Client
 
 
 def by_cron(text: str, **config: Any) -> dict[str, Any]:
-    """The water filters, shipped when an expression fires."""
+    """Return the water filters, shipped when an expression fires."""
     strategy: dict[str, Any] = json.loads(json.dumps(WATER))
     (calendar,) = strategy["settings"]["schedule"]["calendars"]
     del calendar["scheduleAfter"]
@@ -20,7 +20,7 @@ def by_cron(text: str, **config: Any) -> dict[str, Any]:
 
 
 class TestPlanning:
-    """Cycle 1 is the first fire at or after the start date; simulation, forecast and plan agree."""
+    """Cycle 1 is the first fire at or after the start date. Simulation, forecast and plan agree."""
 
     def test_an_instance_starts_at_its_first_fire(self, client: Client) -> None:
         client.saved(by_cron("30 2 * * SUN"))
@@ -52,7 +52,7 @@ class TestPlanning:
 
 
 class TestSaving:
-    """What can be seen to be wrong is refused, with its place."""
+    """If an expression is invalid or never fires, it is refused with the position."""
 
     def test_an_invalid_expression_is_refused(self, client: Client) -> None:
         status, answer = client("POST", "/execution-strategy", by_cron("0 6 6 ? * FRY"))
@@ -83,7 +83,7 @@ class TestSaving:
 
 
 class TestResuming:
-    """Late dates fall under the usual rule, but a plan dated by cron cannot be shifted."""
+    """Missed dates follow the usual rules, except that a plan by cron cannot be shifted."""
 
     def test_shift_is_unprocessable(self, client: Client) -> None:
         client.saved(by_cron("0 9 * * MON"))
@@ -109,7 +109,7 @@ class TestResuming:
 
 
 class TestLastFire:
-    """With the last fire of its years a plan is done."""
+    """A plan ends when its expression has fired for the last time."""
 
     def test_an_instance_completes_after_the_last_fire(self, client: Client) -> None:
         client.saved(by_cron("0 0 9 5 1 ? 2026"))

@@ -10,14 +10,14 @@ from tests.dialects.core.client import WATER, Client
 
 
 def by_hand() -> dict[str, Any]:
-    """The water filter, shipped only when an operator says so."""
+    """Return the water filter, shipped only when an operator says so."""
     strategy: dict[str, Any] = json.loads(json.dumps(WATER))
     strategy["settings"].setdefault("config", {})["manualTrigger"] = True
     return strategy
 
 
 class TestReading:
-    """E1: an event, wrapped, finished or not."""
+    """E1: an event can be read, open or finished."""
 
     def test_open_and_finished_events_can_be_read(self, client: Client) -> None:
         sid = client.one()
@@ -44,7 +44,7 @@ class TestReading:
 
 
 class TestExecuting:
-    """An event on hold, or one that waits for its date, runs now."""
+    """An event runs now if it is on hold or waits for its date."""
 
     def test_an_onhold_event_is_queued_and_runs(self, client: Client) -> None:
         client.saved(by_hand())
@@ -79,7 +79,7 @@ class TestExecuting:
 
 
 class TestCancelling:
-    """E2: one event; with a main event its cycle is skipped."""
+    """E2: one event is canceled. If it is a main event, its cycle is skipped."""
 
     def test_cancelling_a_main_event_plans_the_next_cycle(self, client: Client) -> None:
         client.saved()
@@ -115,7 +115,7 @@ class TestCancelling:
 
 
 class TestAdding:
-    """An event of any task, by hand."""
+    """An event of any task can be added by hand."""
 
     def test_an_added_event_runs(self, client: Client) -> None:
         client.saved()
@@ -170,17 +170,17 @@ class TestAdding:
 
 
 def paid() -> dict[str, Any]:
-    """The water filter, shipped by somebody who says later that it has arrived."""
+    """Return the water filter with an asynchronous delivery."""
     strategy: dict[str, Any] = json.loads(json.dumps(WATER))
     strategy["settings"]["services"][0]["methods"][0]["async"] = True
     return strategy
 
 
 class TestAnswering:
-    """E3: the answer to an asynchronous call, addressed by its correlation id."""
+    """E3: an asynchronous call is answered by its correlation id."""
 
     def waiting(self, client: Client) -> tuple[str, str]:
-        """The sid of an event that waits for an answer, and where that is to be sent."""
+        """Return the sid of an event that waits for an answer, and the path for the answer."""
         client.saved(paid())
         sid = client.started()["executionInstance"]["sid"]
         client.run(sid)

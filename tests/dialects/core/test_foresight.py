@@ -1,4 +1,4 @@
-"""What a plan will bring, and what is held, in the core dialect. Source: docs/contracts/core.md, S4 and section 5."""
+"""Simulation, forecast, paused strategies, decisions. Source: contracts/core.md, S4 and section 5."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ MANILA = zone_named("Asia/Manila")
 
 
 class TestSimulating:
-    """S4: dates of a fictitious instance; nothing is stored."""
+    """S4: the dates of a fictitious instance; nothing is stored."""
 
     def test_the_gym_simulates_the_dates_of_its_readme(self, client: Client) -> None:
         sid = client.saved(GYM)["sid"]
@@ -108,7 +108,7 @@ class TestSimulating:
 
 
 class TestDateFormats:
-    """Row 24: moment's usual tokens, in the strategy's zone."""
+    """Row 24: if a format is given, dates have moment's usual tokens, in the strategy's zone."""
 
     NOON = datetime(2026, 3, 4, 4, 5, 6, tzinfo=UTC)  # five past noon in Manila
     MIDNIGHT = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)
@@ -137,7 +137,7 @@ class TestDateFormats:
 
 
 class TestForecasting:
-    """The engine's own dates of a living instance."""
+    """A forecast has the dates that the engine will plan."""
 
     def test_a_forecast_has_the_coming_cycles(self, client: Client) -> None:
         client.saved(GYM)
@@ -166,7 +166,7 @@ class TestForecasting:
 
 
 class TestPausingAStrategy:
-    """One flag for everything under it; what was held runs once it is resumed."""
+    """One flag blocks everything under a strategy; events run when the strategy is resumed."""
 
     def test_due_events_run_when_the_strategy_is_resumed(self, client: Client) -> None:
         strategy = client.saved()["sid"]
@@ -209,7 +209,7 @@ class TestPausingAStrategy:
 
 
 class TestResolving:
-    """An event that waits for a decision about its call."""
+    """If a call is in doubt, an operator decides about it."""
 
     @pytest.mark.parametrize(
         ("decision", "ends", "sent"),

@@ -1,4 +1,4 @@
-"""Looking back and running again: history, explain, retry. Source: docs/contracts/core.md section 5."""
+"""History, explanations and retries. Source: contracts/core.md section 5."""
 
 import json
 from datetime import timedelta
@@ -16,7 +16,7 @@ SECRETIVE = "t0ken-of-a-bot"
 
 
 class Counter:
-    """A service that answers as told, one answer a call; then it takes every order."""
+    """A service with given answers, one a call; afterwards it accepts every order."""
 
     def __init__(self, *answers: CallOutcome) -> None:
         self.answers = list(answers)
@@ -32,7 +32,7 @@ SILENT = TimedOut(why="read timed out")
 
 
 def two_steps(**retry: Any) -> dict[str, Any]:
-    """The water filter, packed before it is shipped; secrets wherever a request can hold one."""
+    """Return the water filter, packed before it is shipped, with secrets at every place of a request."""
     strategy: dict[str, Any] = json.loads(json.dumps(WATER))
     settings = strategy["settings"]
     settings["services"][0]["methods"][0]["url"] = f"/{SECRETIVE}/shipments?token={SECRETIVE}"
@@ -50,7 +50,7 @@ def two_steps(**retry: Any) -> dict[str, Any]:
 def started(
     client: Client, *answers: CallOutcome, strategy: Any = None, runs: bool = True, **more: Any
 ) -> str:
-    """An instance whose services answer so; its first event has run."""
+    """Return an instance whose services answer like this, after its first event has run."""
     client.saved(strategy or two_steps())
     sid = str(client.started(**more)["executionInstance"]["sid"])
     client.ports.caller = Counter(*answers)
@@ -75,7 +75,7 @@ OK = Answered(status=200, body={})
 
 
 class TestHistory:
-    """Every event of an instance, newest first, with every step of every run."""
+    """The history has every event of an instance, newest first, with every step of every run."""
 
     def test_open_and_closed_events_have_all_steps(self, client: Client) -> None:
         sid = started(
@@ -175,7 +175,7 @@ class TestHistory:
 
 
 class TestExplaining:
-    """Why something did or did not run at a time."""
+    """An explanation says why something did or did not run at a time."""
 
     def test_a_finished_event_is_explained(self, client: Client) -> None:
         sid = started(client)
@@ -287,7 +287,7 @@ class TestExplaining:
 
 
 class TestRetrying:
-    """A failed event is run again, its good results kept."""
+    """If an event failed, it can be run again. Results of successful steps are kept."""
 
     def test_a_retried_event_runs_from_its_failed_step(self, client: Client) -> None:
         sid = started(client, OK, DECLINED)

@@ -11,7 +11,7 @@ OF_GYM = {"secret": GYM["secret"]}
 
 
 class TestStarting:
-    """I1: an instance with its first events."""
+    """I1: an instance is started with its first events."""
 
     def test_a_new_instance_comes_with_its_events(self, client: Client) -> None:
         client.saved()
@@ -102,7 +102,7 @@ class TestStarting:
 
 
 class TestReading:
-    """I2 and the list."""
+    """I2 and the list of instances."""
 
     def test_an_instance_is_read_without_a_wrapper(self, client: Client) -> None:
         sid = client.one()
@@ -120,7 +120,7 @@ class TestReading:
 
         assert client("GET", f"/execution-instance/{sid}")[0] == 404
 
-    def test_instances_of_a_strategy_are_listed_youngest_first(self, client: Client) -> None:
+    def test_instances_of_a_strategy_are_sorted_youngest_first(self, client: Client) -> None:
         client.saved()
         client.saved(GYM)
         sids = []
@@ -183,7 +183,7 @@ class TestReading:
 
 
 class TestChanging:
-    """PATCH: attributes are laid over, null removes one."""
+    """PATCH merges attributes; null removes one."""
 
     def test_description_attributes_and_end_date_are_changed(self, client: Client) -> None:
         sid = client.one()
@@ -240,7 +240,7 @@ class TestChanging:
 
 
 class TestTasks:
-    """I5 and I6."""
+    """I5 and I6: unfinished events are listed and canceled."""
 
     def test_the_unfinished_events_are_a_bare_list(self, client: Client) -> None:
         client.saved(GYM)
@@ -287,7 +287,7 @@ class TestTasks:
 
 
 class TestPauseResumeCancel:
-    """I4, resume, I3."""
+    """I4, resume and I3: an instance is paused, resumed and canceled."""
 
     def test_pause_embeds_the_strategy_with_its_settings_plain_and_encrypted(self, client: Client) -> None:
         sid = client.one()

@@ -1,6 +1,6 @@
-"""Who may do what: every route, by everybody who may come. Source: docs/design.md section 9.
+"""The permissions of every caller on every route. Source: design section 9.
 
-A route without a row here fails, and so does a row without its route.
+The test fails if a route has no row here, or a row no route.
 """
 
 import re
@@ -86,7 +86,7 @@ CELLS = [
 
 
 def headers_of(caller: str) -> dict[str, Any]:
-    """Return how a caller shows who they are."""
+    """Return the headers of a caller."""
     match caller:
         case "no key":
             return {"key": None}
@@ -101,7 +101,7 @@ def headers_of(caller: str) -> dict[str, Any]:
 
 
 def stored_items(client: Client) -> Any:
-    """All that is stored."""
+    """Return everything that is stored."""
     ports = client.ports
     return deepcopy(
         (
@@ -125,7 +125,7 @@ def stored_items(client: Client) -> Any:
 def test_a_route_answers_each_caller_as_the_matrix_says(
     client: Client, target: str, caller: str, status: int, body: Any
 ) -> None:
-    """The status is the one in the table, and a refused request stores nothing."""
+    """The status is that of the matrix, and a refused request stores nothing."""
     shop, one = client.saved()["sid"], client.started()["executionInstance"]["sid"]
     key = client("POST", "/access-key", {"role": "viewer"})[1]["keyId"]
     client.ports.operations.bulks[MANY.sid] = MANY
@@ -140,7 +140,7 @@ def test_a_route_answers_each_caller_as_the_matrix_says(
 
 
 def test_every_route_has_its_row() -> None:
-    """The table is of the routes there are."""
+    """The matrix has the routes of the dialect."""
     rows = {re.sub(r"\{\w+\}(-1)?(\.token)?|(?<=versions/)1|\?.*", "", target) for target in MATRIX}
 
     operations = {f"{route.method} {re.sub('<[a-z_]+>', '', route.path)}" for route in ROUTES}

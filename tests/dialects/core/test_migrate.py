@@ -14,7 +14,7 @@ def every_ten_days() -> dict[str, Any]:
 
 
 def prepared(client: Client) -> str:
-    """The sid of an instance on version 1 of a strategy that has two."""
+    """Return the sid of an instance on version 1 of a strategy with two versions."""
     shop = client.saved()["sid"]
     sid = client.started(startDate="2026-01-31T10:00:00Z")["executionInstance"]["sid"]
     assert client("PATCH", f"/execution-strategy/{shop}", {"settings": every_ten_days()})[0] == 200
@@ -22,7 +22,7 @@ def prepared(client: Client) -> str:
 
 
 class TestMigrating:
-    """An instance is moved by hand, and told beforehand what that does to its dates."""
+    """An instance is moved by hand. A preview shows the effect on its dates."""
 
     def test_a_preview_stores_nothing(self, client: Client) -> None:
         sid = prepared(client)
@@ -78,7 +78,7 @@ class TestMigrating:
         assert status == 400
         assert [problem["pointer"] for problem in answer["problems"]] == ["/version", "/dryRun", "/x"]
 
-    def test_events_of_a_removed_task_are_listed_as_canceled(self, client: Client) -> None:
+    def test_events_of_a_removed_task_are_reported_as_canceled(self, client: Client) -> None:
         shop = client.saved()["sid"]
         sid = client.started(startDate="2026-01-31T10:00:00Z")["executionInstance"]["sid"]
         text = json.dumps(WATER["settings"]).replace("send-refill", "send-two")

@@ -1,7 +1,4 @@
-"""The reference: examples that hold, served as it is made, drawn without anything from outside.
-
-Source: docs/decisions/0023.
-"""
+"""The reference: valid examples, pages as they are built, nothing loaded from elsewhere. Source: ADR 23."""
 
 import json
 import re
@@ -32,7 +29,7 @@ MADE_FROM_ROUTES = {route.operation.__name__: route for route in ROUTES}
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Everything of an operation that is sent as JSON, each with where it stands."""
+    """Yield every JSON body of an operation, with its place."""
     held = {"request": operation.get("requestBody", {"content": {}}), **operation["responses"]}
     for place, body in held.items():
         for kind, content in body["content"].items():
@@ -41,7 +38,7 @@ def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 class TestExamples:
-    """Each operation has an example of what it takes and answers, and each is of its own schema."""
+    """Every operation has examples of request and answer that match their schemas."""
 
     @pytest.mark.parametrize(
         ("place", "content"),
@@ -106,7 +103,7 @@ class TestExamples:
 
 
 class TestPages:
-    """What is served is what is made; anybody may read it."""
+    """The pages are served as they are built, without a key."""
 
     def test_the_document_is_served_without_a_key(self, client: Client) -> None:
         status, answer = client("GET", "/openapi.json", key=None, secret=None)
@@ -160,7 +157,7 @@ class TestPages:
 
 
 class Reader(HTMLParser):
-    """What a browser would make of a page."""
+    """The tags and texts that a browser finds in a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -205,7 +202,7 @@ ATTRIBUTES = {"lang", "charset", "name", "content", "id", "class", "href"}
 
 
 class TestHtmlPage:
-    """It is whole by itself: every operation, every shape, and nothing from elsewhere."""
+    """The page has every operation and every schema, and loads nothing."""
 
     def test_the_page_has_only_text_tables_and_links(self) -> None:
         assert {tag for tag, _ in READ.tags} <= TAGS
@@ -286,7 +283,7 @@ class TestHtmlPage:
 
 
 class TestTypes:
-    """In words, with bounds; that an optional member may be null is not repeated."""
+    """Types are described in words with their bounds. A null of an optional member is left out."""
 
     @pytest.mark.parametrize(
         ("schema", "expected"),

@@ -1,4 +1,4 @@
-"""The settings' JSON Schema in the OpenAPI document, made from their declaration."""
+"""The JSON Schema of settings in the OpenAPI document."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthC
 
 
 def without_unknown_nulls(value: Any, schema: dict[str, Any]) -> Any:
-    """Return a document without the nulls that count as absent, but that a schema refuses as unknown members."""
+    """Return a document without nulls that count as absent but are unknown to a schema."""
     schema = schema.get("anyOf", [schema])[0] if "properties" not in schema else schema
     schema = SCHEMAS[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     if isinstance(value, list) and "items" in schema:
@@ -122,7 +122,7 @@ class TestFields:
 
 
 class TestWhatTheReaderExplains:
-    """What the schema refuses by a pattern or because something is missing, the reader refuses in its own words."""
+    """Settings that the schema refuses are refused by the reader too, with its own messages."""
 
     @pytest.mark.parametrize(
         ("pointer", "value"),

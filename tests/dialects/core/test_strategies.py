@@ -17,7 +17,7 @@ NEW_SECRET = "another pass-phrase"
 
 
 class Lagging(MemoryInstances):
-    """An index that still lists instances under statuses they have left."""
+    """An index that still lists instances under their former statuses."""
 
     def of_strategy(
         self, strategy: StrategySid, _: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
@@ -26,14 +26,14 @@ class Lagging(MemoryInstances):
 
 
 def shorter(strategy: dict[str, Any]) -> dict[str, Any]:
-    """The settings with another description, which is as good as a change."""
+    """Return the settings with another description, which makes a new version."""
     settings: dict[str, Any] = json.loads(json.dumps(strategy["settings"]))
     settings["tasks"][0]["description"] = "changed"
     return settings
 
 
 class TestCreating:
-    """S1: a new strategy is checked whole, and stored once."""
+    """S1: a new strategy is checked as a whole, and stored once."""
 
     def test_the_answer_has_neither_settings_nor_secret(self, client: Client) -> None:
         assert client.saved() == {
@@ -83,7 +83,7 @@ class TestCreating:
 
 
 class TestReading:
-    """S2 and the list: settings only for whoever knows the secret, the secret for nobody."""
+    """S2 and the list. Settings are answered if the caller knows the secret; no answer has the secret itself."""
 
     def test_a_strategy_has_its_settings_as_they_were_sent(self, client: Client) -> None:
         sid = client.saved()["sid"]
@@ -127,7 +127,7 @@ class TestReading:
 
 
 class TestCursors:
-    """A cursor is good for the list it came from and for nothing else."""
+    """A cursor is valid for the list it came from only."""
 
     def cursor(self, client: Client) -> str:
         for name in ("a", "b"):
@@ -166,7 +166,7 @@ class TestCursors:
 
 
 class TestChanging:
-    """S3: the settings are replaced whole, the version rises, older ones stay."""
+    """S3: the settings are replaced whole in a new version; older versions stay."""
 
     def test_the_version_rises_and_the_answer_has_no_settings(self, client: Client) -> None:
         sid = client.saved()["sid"]
@@ -236,9 +236,9 @@ class TestChanging:
 
 
 class TestVersions:
-    """Every version stays retrievable."""
+    """Every version can be read."""
 
-    def test_versions_are_returned_latest_first(self, client: Client) -> None:
+    def test_versions_are_sorted_latest_first(self, client: Client) -> None:
         sid = client.saved()["sid"]
         for number in (2, 3):
             body = {"settings": WATER["settings"], "description": f"v{number}"}
@@ -269,7 +269,7 @@ class TestVersions:
 
 
 class TestDeleting:
-    """Only what nobody needs any more; what ran under it can still be read."""
+    """A strategy cannot be deleted if it has unfinished instances. Finished instances can still be read."""
 
     def test_a_strategy_with_unfinished_instances_cannot_be_deleted(self, client: Client) -> None:
         sid = client.saved()["sid"]
@@ -312,7 +312,7 @@ class TestDeleting:
 
 
 class TestValidating:
-    """All problems at once, and nothing is stored."""
+    """All problems are reported at once, and nothing is stored."""
 
     def test_a_valid_definition_has_no_problems(self, client: Client) -> None:
         body = {"settings": GYM["settings"], "name": "gym"}

@@ -1,4 +1,4 @@
-"""A client of the orders dialect: requests through the handler as API Gateway makes them, every answer checked."""
+"""A client of the orders dialect: requests through the handler as API Gateway makes them; every answer is checked."""
 
 import base64
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ LIFE = timedelta(minutes=15)
 
 
 class Joc:
-    """Requests to the handler, with sessions of three roles and of another account at hand.
+    """Requests to the handler, with sessions of three roles and of another account.
 
-    headers: of the last answer.
+    ``headers`` are those of the last answer.
     """
 
     def __init__(self, ports: MemoryPorts, hasher: SecretHasher, shop: Shop) -> None:
@@ -50,7 +50,7 @@ class Joc:
         headers: Mapping[str, str] | None = None,
         raw: bytes | None = None,
     ) -> tuple[int, Any]:
-        """Status and decoded body, which is of the shape that the OpenAPI document promises."""
+        """Return status and decoded body, after checking them against the OpenAPI document."""
         reply = WIRE.send("POST", path, body, headers=headers or {}, raw=raw)
         self.headers = reply.headers
         assert self.headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
@@ -62,7 +62,7 @@ class Joc:
         return self.send(f"{BASE}/authentication/login", headers={"authorization": f"Basic {shown}"})
 
     def token(self, key: str) -> str:
-        """The token of a session of a key, which logs in where it has none."""
+        """Return the token of a key's session. Log in if there is none."""
         if key not in self.tokens:
             self.tokens[key] = self.log_in(key)[1]["accessToken"]
         return self.tokens[key]
@@ -70,20 +70,20 @@ class Joc:
     def __call__(
         self, path: str, body: Json | None = None, *, key: str = "operator", once: str | None = None
     ) -> tuple[int, Any]:
-        """A request of a session, below the base; about the account's controller unless it says another.
+        """Send a request of a session, by default about the account's own controller.
 
-        once: its Idempotency-Key.
+        ``once`` is its Idempotency-Key.
         """
         headers = {"X-Access-Token": self.token(key)} | ({} if once is None else {"Idempotency-Key": once})
         return self.send(f"{BASE}{path}", MINE | (body or {}), headers=headers)
 
     def later(self, span: timedelta) -> None:
-        """Time passes; who asks then logs in anew."""
+        """Advance the clock, and forget the sessions, which may have expired."""
         self.ports.clock.at += span
         self.tokens.clear()
 
     def workflow(self, name: str = "refill", folder: str = "/", **members: Any) -> StrategyHead:
-        """A strategy of one task that posts once, monthly; members: of its settings."""
+        """Return a strategy of one task that posts once a month. ``members`` are more settings."""
         new = NewStrategy(
             account_id=ACCOUNT, name=name, folder=folder, settings=settings(**members) if members else PLAIN
         )
@@ -93,12 +93,12 @@ class Joc:
         return self.ports.strategies.load(head.sid, head.version)
 
     def order(self, head: StrategyHead, **options: Any) -> str:
-        """The sid of a new instance of a workflow, as other dialects make them."""
+        """Return the sid of a new instance of a workflow, as other dialects make them."""
         new = StartInstance(strategy_id=head.name, attributes={}, **options)
         return start_instance(self.ports, self.strategy(head), new).instance.sid
 
     def added(self, **order: Any) -> str:
-        """The id of an order that was added here."""
+        """Return the id of an order that was added through this dialect."""
         status, answer = self("/orders/add", {"orders": [{"workflowPath": "/refill", **order}]})
         assert status == 200, answer
         return str(answer["orderIds"][0])
@@ -107,11 +107,11 @@ class Joc:
         return self.ports.instances.instances[InstanceSid(sid)]
 
     def change(self, sid: str, **members: Any) -> None:
-        """The instance as it was, but for these members."""
+        """Store an instance with other members."""
         self.ports.instances.instances[InstanceSid(sid)] = replace(self.instance(sid), **members)
 
     def read(self, order_id: str) -> Json:
-        """An order as it is told."""
+        """Return an order."""
         status, answer = self("/order", {"orderId": order_id}, key="viewer")
         assert status == 200, answer
         return dict(answer)
@@ -120,11 +120,11 @@ class Joc:
         return str(self.read(order_id)["state"]["_text"])
 
     def run(self, sid: str) -> None:
-        """Let a step runner look at an instance."""
+        """Run an instance until it waits."""
         run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: LIFE)
 
     def carry_through(self) -> None:
-        """Let a bulk runner have every operation."""
+        """Run every bulk operation to its end."""
         for sid in list(self.ports.operations.bulks):
             run_operation(self.ports, OperationSid(sid), time_left=lambda: LIFE)
 

@@ -1,6 +1,6 @@
-"""The examples of the orders dialect's document, played.
+"""Play the examples of the orders dialect's document.
 
-``python -m tests.dialects.orders.examples`` writes them anew.
+``python -m tests.dialects.orders.examples`` writes them.
 """
 
 import json
@@ -22,7 +22,7 @@ WHY: Json = {"comment": "Operational requirement!", "timeSpent": 2}
 
 
 def played(joc: Joc) -> Json:
-    """Body and answer of every operation, by its name, in one story."""
+    """Return body and answer of every operation by name, from one story."""
     joc.workflow("refill", "/shop")
     found: Json = {}
 
@@ -69,7 +69,7 @@ def _sid(joc: Joc, order_id: str) -> str:
 
 
 def main() -> None:
-    """Play it against an empty deployment in memory, and write what came of it."""
+    """Play the story in an empty deployment in memory, and write the examples."""
     os.environ |= next(iter(TEMPLATE.functions())).environment
     shop = Shop()
     ports = MemoryPorts(caller=shop, clock=ManualClock(NOON))
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def write(found: Json) -> None:
-    """The file, written."""
+    """Write the file."""
     EXAMPLES_FILE.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 class Overloaded(MemoryInstances):
-    """A store over another's contents that takes one new instance, then none once, then all."""
+    """A store that accepts one new instance, then none once, then all."""
 
     def __init__(self, other: MemoryInstances) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ def add(joc: Joc, *orders: dict[str, Any], **more: Any) -> tuple[int, Any]:
 
 
 class TestDates:
-    """``scheduledFor``, in the zone of ``timeZone``, UTC without."""
+    """``scheduledFor`` is in the zone of ``timeZone``, or else in UTC."""
 
     @pytest.mark.parametrize(
         ("text", "zone", "at"),
@@ -90,7 +90,7 @@ class TestDates:
 
 
 class TestAddedOrder:
-    """One run of its workflow with its own arguments, then FINISHED."""
+    """An order is one run of its workflow with its own arguments, then FINISHED."""
 
     def test_an_order_runs_once_at_its_date(self, joc: Joc) -> None:
         joc.workflow()
@@ -181,7 +181,7 @@ class TestAddedOrder:
 
 
 class TestNames:
-    """Each order has its own, whoever adds one in the same millisecond."""
+    """Every order has its own id, even if several are added in the same millisecond."""
 
     def test_orders_of_one_request_have_different_ids(self, joc: Joc) -> None:
         joc.workflow()
@@ -214,7 +214,7 @@ class TestNames:
 
 
 class TestSentAgain:
-    """Under its Idempotency-Key a request adds each of its orders once, whenever and however often it is sent."""
+    """A request with an Idempotency-Key adds each of its orders once, even if it is sent again."""
 
     ORDERS: ClassVar[Json] = {
         "orders": [{"workflowPath": "/refill", "orderName": "n"}] * 2,
@@ -295,7 +295,7 @@ class TestSentAgain:
 
 
 class TestRefusedItems:
-    """419 with an error for each; the good ones are added all the same."""
+    """If items are refused, the answer is 419 with an error for each; valid orders are added."""
 
     def test_a_refused_item_has_its_reason(self, joc: Joc) -> None:
         joc.workflow()

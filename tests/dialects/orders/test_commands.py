@@ -1,7 +1,4 @@
-"""What the commands do, and what is written down of them.
-
-Source: docs/contracts/orders.md B.3 and B.4; docs/contracts/mapping.md D.2, D.4.
-"""
+"""Commands on orders, and their audit entries. Source: contracts/orders.md B.3 and B.4; mapping D.2, D.4."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -32,7 +29,7 @@ def states(joc: Joc, sids: Sequence[str]) -> list[str]:
 
 
 class TestCancel:
-    """At once where an order is at rest; what has ended stays as it is, with 200."""
+    """If an order is at rest, it is cancelled at once. If it has ended, it stays as it is, with 200."""
 
     def test_orders_at_rest_are_cancelled_at_once(self, joc: Joc) -> None:
         head = joc.workflow()
@@ -84,7 +81,7 @@ class TestCancel:
 
 
 class TestFreshOnly:
-    """Only what has never begun; it beats ``kill``."""
+    """Only orders that never began are cancelled, even with ``kill``."""
 
     def test_a_fresh_order_is_cancelled(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(), **LATER)
@@ -112,7 +109,7 @@ class TestFreshOnly:
 
 
 class TestSuspendAndResume:
-    """Suspend stops what starts by itself; resume lets it go on, failed ones too."""
+    """A suspended order starts no steps; a resumed one continues, even if it had failed."""
 
     def test_an_order_is_suspended_and_resumed(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(), **LATER)
@@ -164,7 +161,7 @@ class TestSuspendAndResume:
 
 
 class TestContinue:
-    """What waits for its date, its next attempt, the end of a delay or for this call runs now."""
+    """An order runs now if it waits for its date, its next attempt, the end of a delay, or a call."""
 
     @pytest.mark.parametrize("schedule", [OwnSchedule(), OwnSchedule(on_call=True)])
     def test_continue_skips_the_wait_for_a_date(self, joc: Joc, schedule: OwnSchedule) -> None:
@@ -225,7 +222,7 @@ class TestContinue:
 
 
 class TestConfirm:
-    """An event that waits for somebody runs."""
+    """An event that waits for an operator runs."""
 
     def test_a_prompting_order_continues(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(config={"manualTrigger": True}))
@@ -244,7 +241,7 @@ class TestConfirm:
 
 
 class TestAudit:
-    """Each order that was changed is written down once, with comment, minutes and ticket; core shows it."""
+    """Every changed order has one audit entry with comment, minutes and ticket, which core shows."""
 
     LOG: ClassVar[dict[str, Any]] = {
         "comment": "sold out",
@@ -301,7 +298,7 @@ class TestAudit:
 
 
 class TestManyOrders:
-    """More than 25 become an operation behind the answer."""
+    """If there are more than 25 orders, an operation in the background commands them."""
 
     def test_more_than_25_orders_are_cancelled_in_the_background(self, joc: Joc) -> None:
         head = joc.workflow()
@@ -428,7 +425,7 @@ class TestManyOrders:
 
 
 class Unreadable(MemoryInstances):
-    """A store of which one instance cannot be read any more. sid: that one."""
+    """A store with one instance that cannot be read. ``sid`` is that instance."""
 
     sid: InstanceSid = InstanceSid("")
 
@@ -444,7 +441,7 @@ class Unreadable(MemoryInstances):
 
 
 class TestUnreadableOrder:
-    """419, with why; the others were commanded."""
+    """If an order cannot be read, the answer is 419 with the reason; the others were commanded."""
 
     def test_an_unreadable_order_is_an_error_of_the_item(self, joc: Joc) -> None:
         head = joc.workflow()
@@ -471,7 +468,7 @@ class TestUnreadableOrder:
 
 
 class TestVerdicts:
-    """Every command has a row for whatever one order can come to."""
+    """Every command has an effect for every outcome of an order."""
 
     def test_every_outcome_has_an_effect(self) -> None:
         assert set(VERDICTS) == {(verb, outcome) for verb in Verb for outcome in ItemOutcome}
@@ -499,7 +496,7 @@ class TestVerdicts:
 
 
 def explained(client: Any, sid: str) -> Any:
-    """Why the instance's event does not run just now."""
+    """Return why the instance's event does not run now."""
     return client("GET", f"/execution-instance/{sid}/explain")[1]["reason"]
 
 
@@ -508,7 +505,7 @@ def sid_of(joc: Joc, order_id: str) -> InstanceSid:
 
 
 def running(joc: Joc) -> str:
-    """The sid of an order whose step is in flight."""
+    """Return the sid of an order with a step in flight."""
     sid = joc.order(joc.workflow())
     event = joc.instance(sid).events[0]
     busy = changed(event, status=EventStatus.EXECUTING, begun_at=NOON, version=1)

@@ -1,7 +1,4 @@
-"""The date language.
-
-Source: docs/contracts/orders.md B.3 "Date language", row by row; B.6 decides where they differ.
-"""
+"""The date language. Source: contracts/orders.md B.3 "Date language", row by row; B.6 if they differ."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +14,7 @@ def at(text: str) -> datetime:
 
 
 def both(text: str, zone: str | None = None) -> tuple[datetime, datetime]:
-    """What a value is as dateFrom and as dateTo."""
+    """Return a value as dateFrom and as dateTo."""
     return (
         date_of(text, end=End.FROM, now=NOW, zone=zone),
         date_of(text, end=End.UNTIL, now=NOW, zone=zone),
@@ -65,8 +62,8 @@ RULES = [
     ("2026-03-29T02:30:00", "Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"),
     ("2026-10-25T02:30:00", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z"),
 ]
-"""What the rules below the table say: units apply y, M, w, d, then h, m, s; of one that comes twice the first counts;
-timeZone beats an offset; a date in a gap of the clocks is the first moment after it."""
+"""The rules below the table: units apply in the order y, M, w, d, then h, m, s. If a unit repeats, the first one counts.
+timeZone takes precedence over an offset. A date in a gap of the clocks is the first instant after it."""
 
 
 @pytest.mark.parametrize(("text", "zone", "begins", "ends"), TABLE + RULES)

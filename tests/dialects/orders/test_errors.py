@@ -1,4 +1,4 @@
-"""Every refusal of the orders dialect, with what it says. Source: docs/contracts/orders.md B.5 and B.6."""
+"""Every error of the orders dialect with its message. Source: contracts/orders.md B.5 and B.6."""
 
 import json
 from collections.abc import Sequence
@@ -237,7 +237,7 @@ def test_a_body_that_is_not_json_is_refused(joc: Joc, raw: bytes, expected: str)
 
 
 class TestLenience:
-    """Unknown fields are ignored, texts pass for switches and numbers, null is nothing. Source: B.2, B.6."""
+    """Unknown fields are ignored, null is a missing field, and a flag or number may be a text. Source: B.2, B.6."""
 
     def test_lenient_values_are_accepted(self, joc: Joc) -> None:
         joc.workflow()
@@ -257,7 +257,7 @@ class TestLenience:
 
 
 class TestForcedComments:
-    """Where the deployment demands a comment: 420, JOC-300."""
+    """If the deployment demands a comment, a command without one is 420, JOC-300."""
 
     @pytest.mark.parametrize(
         "path",
@@ -285,21 +285,21 @@ class TestForcedComments:
 
 
 def set_to(monkeypatch: pytest.MonkeyPatch, joc: Joc, name: str) -> None:
-    """A deployment in which a setting is true."""
+    """Return a deployment with a setting that is true."""
     monkeypatch.setenv(name, "true")
     bootstrap.forget()
     bootstrap.use_ports(joc.ports)
 
 
 class Broken(MemoryInstances):
-    """A store that fails in a way nobody has thought of."""
+    """A store that fails with an unknown error."""
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         raise RuntimeError(f"secret detail of {len(sids)}")
 
 
 class TestOurOwnFailures:
-    """500 in the dialect's shape, with an id that the log has too."""
+    """If a failure is ours, the answer is 500 in the dialect's shape, with an id that the log has too."""
 
     def test_a_failure_of_ours_reveals_nothing_but_its_id(
         self, joc: Joc, caplog: pytest.LogCaptureFixture
@@ -323,14 +323,14 @@ def test_an_order_without_stored_workflow_is_a_failure_of_ours(joc: Joc) -> None
 
 
 class Busy(MemoryInstances):
-    """A store that is asked too much."""
+    """A store that is overloaded."""
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         raise OverloadedError(str(len(sids)))
 
 
 class TestOverload:
-    """It is told as what it is; nothing was changed."""
+    """An overload is reported as such, and nothing was changed."""
 
     def test_an_overloaded_store_is_reported(self, joc: Joc) -> None:
         joc.ports.instances = Busy()

@@ -1,7 +1,6 @@
-"""Who may do what: every route, by everybody who may come. Source: docs/design.md section 9; docs/contracts/orders.md
-B.5.
+"""The permissions of every caller on every route. Source: design section 9; contracts/orders.md B.5.
 
-A route without a row here fails, and so does a row without its route.
+The test fails if a route has no row here, or a row no route.
 """
 
 from copy import deepcopy
@@ -39,7 +38,7 @@ CELLS = [
 
 
 def stored_items(joc: Joc) -> Any:
-    """All that is stored, but for sessions."""
+    """Return everything that is stored, except sessions."""
     ports = joc.ports
     return deepcopy(
         (
@@ -57,7 +56,7 @@ def stored_items(joc: Joc) -> Any:
 
 
 def orders(joc: Joc) -> dict[str, str]:
-    """One order of each kind that the table speaks of."""
+    """Return one order of each kind that the matrix uses."""
     joc.workflow()
     by_hand = joc.workflow("by-hand", config={"manualTrigger": True})
     suspended = joc.added(orderName="suspended", scheduledFor="now+3600")
@@ -90,7 +89,7 @@ def token_of(joc: Joc, caller: str) -> dict[str, str]:
 def test_a_route_answers_each_caller_as_the_matrix_says(
     joc: Joc, path: str, caller: str, status: int, body: Any
 ) -> None:
-    """The status is the one in the table, and a refused request stores nothing."""
+    """The status is that of the matrix, and a refused request stores nothing."""
     made = orders(joc)
     named = {
         name: [one.format(**made) for one in value] if name == "orderIds" else value
@@ -109,7 +108,7 @@ def test_a_route_answers_each_caller_as_the_matrix_says(
 
 @pytest.mark.parametrize("path", MATRIX)
 def test_other_accounts_find_no_orders(joc: Joc, path: str) -> None:
-    """Under their own controller, others find nothing of ours, and change nothing."""
+    """Under their own controller, other accounts find no order of ours, and change nothing."""
     made = orders(joc)
     headers = {"X-Access-Token": joc.token("stranger")}
     body: dict[str, Any] = {"controllerId": "a-2", "orderIds": list(made.values()), "orderId": made["order"]}

@@ -1,4 +1,4 @@
-"""Reading orders and what has become of them. Source: docs/contracts/orders.md B.1, B.2."""
+"""Reading orders and their history. Source: contracts/orders.md B.1, B.2."""
 
 import json
 from dataclasses import replace
@@ -28,7 +28,7 @@ def ids(joc: Joc, **body: Any) -> list[str]:
 
 
 class TestOneOrder:
-    """By its id, whoever made it and whatever has become of it."""
+    """An order is read by its id, in any state, whichever dialect made it."""
 
     def test_an_instance_of_another_dialect_is_an_order_by_its_sid(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow("refill", "/shop"), start_date=NOON + DAY)
@@ -61,7 +61,7 @@ class TestOneOrder:
 
 
 class TestOrders:
-    """Live ones, unless terminated ones are asked for by their state."""
+    """Live orders are listed; terminated ones only if the request asks for their state."""
 
     @pytest.fixture
     def sids(self, joc: Joc) -> dict[str, str]:
@@ -131,7 +131,7 @@ class TestOrders:
 
 
 class TestSnapshot:
-    """How many there are of each state."""
+    """The number of orders in each state."""
 
     def read(self, joc: Joc, **body: Any) -> dict[str, int]:
         _, answer = joc("/orders/overview/snapshot", body, key="viewer")
@@ -173,7 +173,7 @@ class TestSnapshot:
 
 
 def ran(joc: Joc, path: str = "/refill", **order: Any) -> str:
-    """The id of an order that has run just now."""
+    """Return the id of an order that has just run."""
     order_id = joc.added(workflowPath=path, **order)
     joc.run(
         next(one.sid for one in joc.ports.instances.instances.values() if one.origin.order_id == order_id)
@@ -192,7 +192,7 @@ def names(joc: Joc, **body: Any) -> list[str]:
 
 
 class TestHistory:
-    """Runs that have ended, latest first: a line for each run of a cycle, none for what never began."""
+    """Runs that have ended are listed latest first, one for each cycle that began."""
 
     def test_a_run_that_succeeded(self, joc: Joc) -> None:
         joc.workflow("refill", "/shop")
@@ -348,7 +348,7 @@ class TestHistory:
 
 
 class TestPatterns:
-    """``*`` is any text, ``?`` any character."""
+    """``*`` matches any text, ``?`` any character."""
 
     @pytest.mark.parametrize(
         ("pattern", "text", "is_like"),

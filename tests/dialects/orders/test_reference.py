@@ -1,4 +1,4 @@
-"""The reference of the orders dialect: examples that hold, and every operation in its page."""
+"""The reference of the orders dialect: valid examples, and every operation in its page."""
 
 import json
 import re
@@ -27,12 +27,12 @@ TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.
 
 
 def test_examples_are_up_to_date(joc: Joc) -> None:
-    """``python -m tests.dialects.orders.examples`` writes them anew."""
+    """``python -m tests.dialects.orders.examples`` writes them."""
     assert played(joc) == json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
 
 
 def bodies() -> Iterator[Any]:
-    """Everything that is sent as JSON, with its example and its schema."""
+    """Yield every JSON body with its example and its schema."""
     for path, methods in openapi()["paths"].items():
         for operation in methods.values():
             held = {"request": operation.get("requestBody", {"content": {}}), **operation["responses"]}

@@ -1,4 +1,4 @@
-"""Which orders a command means. Source: docs/contracts/orders.md B.3, point by point; B.6."""
+"""The orders that a command selects. Source: contracts/orders.md B.3, point by point; B.6."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ DAY = timedelta(days=1)
 
 
 class Shop:
-    """Two workflows in three folders, each with one order a day from now on; ``later`` has a second version too."""
+    """Two workflows in three folders, each with one order a day. ``later`` also has a second version."""
 
     def __init__(self, joc: Joc) -> None:
         self.joc = joc
@@ -32,7 +32,7 @@ class Shop:
         return self.sids[name]
 
     def canceled(self, **selection: Any) -> list[str]:
-        """Those that a cancel reached, by name; none where none was found."""
+        """Return the orders that a cancel reached, by name."""
         before = set(self._canceled())
         status, answer = self.joc("/orders/cancel", selection)
         if status == 420:
@@ -49,7 +49,7 @@ def shop(joc: Joc) -> Shop:
 
 
 class TestIds:
-    """Exactly those; workflows, folders, states and dates are ignored."""
+    """If ids are given they select exactly these orders; workflows, folders, states and dates are ignored."""
 
     def test_ids_ignore_everything_else(self, shop: Shop) -> None:
         found = shop.canceled(
@@ -82,7 +82,7 @@ class TestIds:
 
 
 class TestWorkflows:
-    """By full path, or by bare name; of all versions unless one is named. Folders are ignored."""
+    """Workflows are selected by path or bare name, in all versions unless one is named. Folders are ignored."""
 
     @pytest.mark.parametrize("path", ["/sos/refill", "refill"])
     def test_a_workflow_is_selected_by_path_or_name(self, shop: Shop, path: str) -> None:
@@ -130,7 +130,7 @@ class TestWorkflows:
 
 
 class TestFolders:
-    """With all below them unless told otherwise; ``/sos`` is not ``/sosx``."""
+    """Folders are selected with their subfolders by default; ``/sos`` does not include ``/sosx``."""
 
     @pytest.mark.parametrize(
         ("folders", "found"),
@@ -160,7 +160,7 @@ class TestFolders:
 
 
 class TestNothingNamed:
-    """All orders of the controller, only where the deployment says so."""
+    """A command without selection means all orders if the deployment allows it, else it is refused."""
 
     def test_a_command_without_selection_is_refused_by_default(self, shop: Shop) -> None:
         status, answer = shop.joc("/orders/cancel", {"dateFrom": "0d", "states": ["SCHEDULED"]})
@@ -181,7 +181,7 @@ class TestNothingNamed:
 
 
 class TestStates:
-    """Any of those named; fresh orders split by their date; suspended ones are nothing else."""
+    """Any of the named states. Fresh orders differ by their date; suspended ones have no other state."""
 
     @pytest.fixture
     def shop_of_all(self, shop: Shop) -> Shop:
@@ -212,7 +212,7 @@ class TestStates:
 
 
 class TestDates:
-    """By the date an order is scheduled for: from the one on, before the other."""
+    """Orders are selected by their scheduled date, from the first date on and before the second."""
 
     @pytest.mark.parametrize(
         ("dates", "found"),

@@ -1,4 +1,4 @@
-"""Logging in and out, and what a session may. Source: docs/contracts/orders.md, head; B.5."""
+"""Login, logout and sessions. Source: contracts/orders.md, head; B.5."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -23,7 +23,7 @@ NOBODY = {
 
 
 class TestLogin:
-    """Basic keyId:secret; the token comes in the header and in the body."""
+    """A login needs Basic keyId:secret; the token is in the header and in the body."""
 
     def test_the_token_authenticates_requests(self, joc: Joc) -> None:
         status, answer = joc.log_in("viewer")
@@ -70,7 +70,7 @@ class TestLogin:
 
 
 class TestRequestsWithoutASession:
-    """401 with the security object."""
+    """If a request has no session, it is 401 with the security object."""
 
     @pytest.mark.parametrize(
         "headers", [{}, {"X-Access-Token": "made-up"}, {"authorization": "Bearer admin.secret"}]
@@ -86,7 +86,7 @@ class TestRequestsWithoutASession:
 
 
 class TestExpiry:
-    """Half an hour after its last use, give or take a minute; with its key; with a logout."""
+    """A session ends when it was not used for half an hour, its key was removed, or the client logged out."""
 
     def test_a_session_expires_after_half_an_hour_without_use(self, joc: Joc) -> None:
         joc.token("viewer")

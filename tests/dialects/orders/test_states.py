@@ -1,4 +1,4 @@
-"""Where an order stands, and what may be done to it there.
+"""The states of orders, and the commands that are possible in each.
 
 Source: docs/contracts/mapping.md D.3, every cell of its JOC column; docs/contracts/orders.md B.2 and B.4.
 """
@@ -142,7 +142,7 @@ CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, 
 
 
 def shown(joc: Joc, instance: Instance) -> dict[str, Any]:
-    """An instance as the dialect tells it."""
+    """Return an instance as the dialect answers it."""
     head = joc.ports.strategies.named(ACCOUNT, "refill") or joc.workflow()
     kept = replace(instance, strategy_sid=head.sid)
     joc.ports.instances.instances[kept.sid] = kept
@@ -172,7 +172,7 @@ def test_a_suspended_order_of_never_has_no_date(joc: Joc) -> None:
 
 
 class TestMarks:
-    """A stopped order of which a step is still in flight is marked, and not resumed."""
+    """A stopped order with a step in flight has a mark, and cannot be resumed."""
 
     def test_a_suspended_order_in_flight_has_a_mark(self, joc: Joc) -> None:
         decoded = shown(joc, replace(RUNNING, status=InstanceStatus.PAUSED, stop=a_stop(drained_at=None)))
@@ -193,7 +193,7 @@ class TestMarks:
 
 
 class TestLastOutcome:
-    """``lastOutcome``, where it is known."""
+    """``lastOutcome`` is set if an outcome is known."""
 
     def test_a_finished_order_has_succeeded_with_its_outputs(self, joc: Joc) -> None:
         assert shown(joc, stopped(InstanceStatus.COMPLETED))["lastOutcome"] == {"TYPE": "Succeeded"}
@@ -222,7 +222,7 @@ class TestLastOutcome:
 
 
 class TestStates:
-    """What a client may ask for."""
+    """The states that a client may ask for."""
 
     def test_some_states_have_no_orders(self) -> None:
         never = [state for state in State if not phases_of([state])]

@@ -1,4 +1,4 @@
-"""A client of the process dialect: requests through its handler, every answer held against its OpenAPI document."""
+"""A client of the process dialect: requests through its handler; every answer is checked against its document."""
 
 import base64
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ NOW_ONLY = {"runOnce": "Y", "runImmediately": "Y"}
 
 
 def notepad(name: str = "OneStepNotepadRunner", **settings: Any) -> dict[str, Any]:
-    """A process of one step, which tells its service who is to do it and puts a full name out."""
+    """Return a process of one step, which sends the worker to its service and returns a full name."""
     return {
         "name": name,
         "secret": SECRET,
@@ -67,7 +67,7 @@ def task(key: str = "run", **members: Any) -> dict[str, Any]:
 
 @dataclass
 class Robots:
-    """A service that does as asked, unless it answers otherwise or not at all. sent: the bodies it was sent."""
+    """A service that succeeds, unless it has another answer or is silent. ``sent`` has the bodies it got."""
 
     status: int = 201
     is_silent: bool = False
@@ -81,7 +81,7 @@ class Robots:
 
 
 class ProcessClient:
-    """Requests to the handler, in the world of a client of the core dialect."""
+    """Requests to the handler, in the account of a client of the core dialect."""
 
     def __init__(self, core: Client) -> None:
         self.core = core
@@ -103,7 +103,7 @@ class ProcessClient:
         raw: bytes | None = None,
         more: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Status and decoded body, which is of the shape that the OpenAPI document promises."""
+        """Return status and decoded body, after checking them against the OpenAPI document."""
         headers = dict(more or {})
         if key is not None:
             headers["authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
@@ -116,14 +116,14 @@ class ProcessClient:
         return self.core.saved(strategy or notepad())
 
     def start(self, **body: Any) -> Instance:
-        """A process that was started."""
+        """Return a process that was started."""
         sent = {"name": "OneStepNotepadRunner", **body}
         status, answer = self("POST", f"{BASE}/start", sent)
         assert status == 200, answer
         return self.instance(answer["robustaSpid"])
 
     def refused(self, **body: Any) -> str:
-        """What is said of a request that cannot be meant; nothing is stored for it."""
+        """Return the message of a refused request, which must not store anything."""
         before = dict(self.ports.instances.instances)
         status, answer = self("POST", f"{BASE}/start", {"name": "OneStepNotepadRunner", **body})
         assert (status, list(answer)) == (400, ["message"])
@@ -141,13 +141,13 @@ class ProcessClient:
         return found
 
     def run(self, sid: str, at: datetime | None = None) -> Instance:
-        """Let a step runner look at an instance, at an instant."""
+        """Run an instance until it waits, at an instant."""
         self.ports.clock.at = at or self.ports.clock.at
         self.core.run(sid)
         return self.instance(sid)
 
     def dates(self, sid: str, many: int = 3) -> list[str]:
-        """The next dates that an instance is due at, to the second."""
+        """Return the next dates of an instance, to the second."""
         instance = self.instance(sid)
         strategy = self.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         foreseen = forecast(strategy, instance, cycles=many, now=self.ports.clock.now())

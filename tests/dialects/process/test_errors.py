@@ -1,4 +1,4 @@
-"""What the process dialect refuses, and with which words. Source: docs/contracts/process.md C.4, row by row."""
+"""The errors of the process dialect and their messages. Source: contracts/process.md C.4, row by row."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ AN_AGE = {
 
 
 class TestKeys:
-    """Without a valid key in Basic nobody gets in; what is wrong with it is not told."""
+    """If a request has no valid key as Basic credentials it is 401, whatever is wrong with the key."""
 
     @pytest.mark.parametrize(
         "authorization",
@@ -56,7 +56,7 @@ class TestKeys:
 
 
 class TestOrderOfChecks:
-    """Key, role, what can be read, the name, then all the rest."""
+    """Checks are made in this order: key, role, JSON, name, other fields."""
 
     def test_the_role_is_checked_before_the_body(self, process: ProcessClient) -> None:
         assert process("POST", f"{BASE}/start", raw=b"{", key="viewer:secret")[0] == 403
@@ -68,7 +68,7 @@ class TestOrderOfChecks:
 
 
 class TestNotFound:
-    """404, the same for what does not exist and for what belongs to somebody else."""
+    """Unknown objects and objects of other accounts are 404."""
 
     @pytest.mark.parametrize(
         "name",
@@ -120,7 +120,7 @@ class TestNotFound:
 
 
 class TestBody:
-    """400 for what is no JSON object, 413 for what is too much of it."""
+    """A body is 400 if it is not a JSON object, and 413 if it is too large."""
 
     @pytest.mark.parametrize(
         ("raw", "expected"),
@@ -181,7 +181,7 @@ class TestBody:
 
 
 class TestFields:
-    """Each field by its own rule; all that is wrong is told at once."""
+    """Each field has its rule; every problem is reported at once."""
 
     @pytest.mark.parametrize(
         ("body", "expected"),
@@ -298,7 +298,7 @@ class TestFields:
             " Invalid quartzDef: is required unless runOnce or runImmediately is Y"
         )
 
-    def test_at_most_a_hundred_problems_are_listed(self, process: ProcessClient) -> None:
+    def test_at_most_a_hundred_problems_are_reported(self, process: ProcessClient) -> None:
         expected = process.refused(values={f"v{number}": [] for number in range(103)}).split("; ")
 
         assert expected[99] == "Invalid values.v99: must be a string, a number or a boolean"
@@ -306,7 +306,7 @@ class TestFields:
 
 
 class TestQuartzDef:
-    """What is wrong with it and where, counted in characters from 1. contracts/process.md C.6, the rows of errors."""
+    """If an expression is invalid, each problem has a position, counted from 1. Source: contracts/process.md C.6."""
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -356,7 +356,7 @@ class TestQuartzDef:
 
 
 class TestStrategyRules:
-    """Values are held against its ``instanceValidation``; the field is named."""
+    """Values are checked with the strategy's ``instanceValidation``; the message names the field."""
 
     @pytest.mark.parametrize(
         ("values", "expected"),
@@ -396,7 +396,7 @@ class TestStrategyRules:
 
 
 class Overloaded(MemoryInstances):
-    """A store of which too much is asked."""
+    """A store that is overloaded."""
 
     def create(self, *_: Any, **__: Any) -> None:
         raise OverloadedError
@@ -410,7 +410,7 @@ class Broken(MemoryInstances):
 
 
 class TestFailures:
-    """429 for what passes; 500 with an id that the log has too, and nothing of the inside."""
+    """Overload is 429. A failure of ours is 500 with an id that the log has too, and nothing of the inside."""
 
     def test_an_overloaded_store_is_429(self, process: ProcessClient) -> None:
         process.ports.instances = Overloaded()
@@ -437,7 +437,7 @@ class TestFailures:
 
 
 def test_a_key_may_have_colons_in_its_secret(process: ProcessClient) -> None:
-    """A key whose id or secret holds a colon is still one key: the first colon parts them."""
+    """The first colon separates key id and secret."""
     key = process.ports.access.all_keys["operator"]
     colon = AccessKey(
         key_id="c",

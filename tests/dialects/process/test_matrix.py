@@ -1,6 +1,6 @@
-"""Who may do what in the process dialect: every route, by everybody who may come. Source: docs/design.md section 9.
+"""The permissions of every caller on every route of the process dialect. Source: design section 9.
 
-A route without a row here fails, and so does a row without its route.
+The test fails if a route has no row here, or a row no route.
 """
 
 import re
@@ -41,7 +41,7 @@ CELLS = [
 def test_a_route_answers_each_caller_as_the_matrix_says(
     process: ProcessClient, target: str, key: str | None, status: int, body: Any
 ) -> None:
-    """The status is the one in the table, and a refused request stores nothing."""
+    """The status is that of the matrix, and a refused request stores nothing."""
     one = process.start(runOnce="Y").sid
     before = stored_items(process.core)
     method, path = target.format(one=one).split()
@@ -54,7 +54,7 @@ def test_a_route_answers_each_caller_as_the_matrix_says(
 
 
 def test_every_route_has_its_row() -> None:
-    """The table is of the routes there are."""
+    """The matrix has the routes of the dialect."""
     operations = {f"{route.method} {re.sub('<[a-zA-Z]+>', '{one}', route.path)}" for route in ROUTES}
 
     assert set(MATRIX) == operations | {f"GET {page.path}" for page in PAGES["process"]}

@@ -1,7 +1,6 @@
-"""A quartzDef as a request sends it, and when it then fires.
+"""Quartz expressions in requests, and their fire times.
 
-Source: docs/contracts/process.md C.6 and C.7; docs/design.md section 4. The rows of errors are in
-test_process_errors.py.
+Source: contracts/process.md C.6 and C.7; design section 4. The rows of errors are in test_errors.py.
 """
 
 from datetime import UTC, datetime
@@ -67,13 +66,13 @@ ROWS = [
 
 @pytest.fixture
 def in_2020(process: ProcessClient) -> ProcessClient:
-    """At the time that the fires are told for."""
+    """A client at the time of the contract's fire times."""
     process.ports.clock.at = datetime.fromisoformat(BASE_TIME).replace(tzinfo=UTC)
     return process
 
 
 class TestContractTable:
-    """contracts/process.md C.6, row by row; the moment itself counts."""
+    """contracts/process.md C.6, row by row. A fire at the instant itself counts."""
 
     @pytest.mark.parametrize(("text", "start", "expected"), ROWS)
     def test_an_expression_fires_as_quartz_does(
@@ -94,7 +93,7 @@ class TestContractTable:
 
 
 class TestClockChanges:
-    """A time of day comes once on each day, also where Quartz would leave it out or take the second of two."""
+    """A time of day fires once on each day, even if Quartz would skip it or take the second of two."""
 
     def test_a_skipped_hour_fires_once(self, in_2020: ProcessClient) -> None:
         instance = in_2020.start(
@@ -112,7 +111,7 @@ class TestClockChanges:
 
 
 class TestSpelling:
-    """Blanks and tabs part the fields; it is kept as it was sent."""
+    """Blanks and tabs separate fields; the expression is stored as it was sent."""
 
     def test_blanks_and_tabs_separate_fields(self, in_2020: ProcessClient) -> None:
         text = " 0\t6  6 ? * FRI "

@@ -1,7 +1,4 @@
-"""The reference of the process dialect, held against what is served and what is answered.
-
-Source: docs/decisions/0023.
-"""
+"""The reference of the process dialect, compared with routes and answers. Source: ADR 23."""
 
 import json
 import re
@@ -30,7 +27,7 @@ def braced(route: Route) -> str:
 
 
 class TestRoutes:
-    """Template, documents and OpenAPI are of the same routes."""
+    """Template, documents and OpenAPI have the same routes."""
 
     def test_every_route_of_the_template_has_its_operation(self) -> None:
         served = {(route.method, route.path) for route in TEMPLATE.routes() if route.function == "ProcessApi"}
@@ -71,10 +68,17 @@ class TestRoutes:
             assert f"| `{name}` |" in DOC
 
 
-class TestWalkthrough:
-    """What it sends is taken, and what it shows is answered. tests/e2e/test_process.py sends it to the local stack."""
+        assert len(named) > 10
+        for file, klass, name in named:
+            text = (ROOT / "tests" / file).read_text()
+            assert f"class {klass}" in text
+            assert not name or f"def {name}(" in text.split(f"class {klass}")[1].split("\nclass ")[0]
 
-    def test_the_walk_through_of_the_page_works(self, process: ProcessClient) -> None:
+
+class TestPageExample:
+    """The requests of the page work, and have its answers. tests/e2e/test_process.py sends them too."""
+
+    def test_the_example_of_the_page_works(self, process: ProcessClient) -> None:
         strategy, now, fridays = (json.loads(text) for text in re.findall(r"-d '\n(.*?)'\n", DOC, re.DOTALL))
         process.core.saved(strategy)
 
@@ -88,7 +92,7 @@ class TestWalkthrough:
 
 
 class TestExamples:
-    """Each is of its own schema, and is what is sent and answered."""
+    """Every example matches its schema, and is sent and answered."""
 
     @pytest.mark.parametrize("name", EXAMPLES)
     def test_an_example_matches_its_schema(self, name: str) -> None:
@@ -132,7 +136,7 @@ class TestExamples:
 
 
 class TestPages:
-    """What is served is what is made; anybody may read it."""
+    """The pages are served as they are built."""
 
     def test_the_document_is_served_without_a_key(self, process: ProcessClient) -> None:
         assert process("GET", "/process/openapi.json", key=None) == (200, openapi())

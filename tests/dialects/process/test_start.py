@@ -13,7 +13,7 @@ from shared.domain.instance.model import InstanceStatus
 from tests.dialects.process.client import BASE, NAMES, NOW_ONLY, SECRET, ProcessClient, notepad, task
 
 FRIDAYS = "0 0 9 ? * FRI"
-"""The clock of these tests stands at noon of Thursday, 1 January 2026."""
+"""An expression for the tests, whose clock is at noon of Thursday, 1 January 2026."""
 NEVER = "0 6 6 ? * FRI"
 
 
@@ -29,7 +29,7 @@ NOON = "2026-01-01T12:00:00"
 
 
 class TestNames:
-    """The strategy of the account by its name, or by folder and name."""
+    """A strategy of the account is found by its name, or by folder and name."""
 
     @pytest.mark.parametrize("name", ["Deep", "/robots/night/Deep"])
     def test_a_strategy_is_found_by_folder_and_name(self, process: ProcessClient, name: str) -> None:
@@ -84,7 +84,7 @@ KEY = {"idempotency-key": "order-7"}
 
 
 class TestSentAgain:
-    """A start that names itself is made once, whatever gets lost; one that does not is made each time."""
+    """If a request has an Idempotency-Key it starts one process, otherwise a process each time."""
 
     def started(
         self, process: ProcessClient, more: dict[str, str] | None = None, **body: Any
@@ -121,7 +121,7 @@ class TestSentAgain:
 
 
 class TestValues:
-    """They are the attributes; each keeps its type, and of two of a name the last one counts."""
+    """Values are the attributes. They keep their type; if a name repeats, the last value counts."""
 
     def test_values_keep_their_type(self, process: ProcessClient) -> None:
         values = {"text": "1", "whole": 1, "part": 1.5, "flag": True, "empty": ""}
@@ -151,7 +151,7 @@ class TestValues:
 
 
 class TestWorker:
-    """Kept on the instance, told to the service, shown in core."""
+    """The worker is stored with the instance, sent to the service, and shown in core."""
 
     def test_the_service_gets_the_worker(self, process: ProcessClient) -> None:
         sid = process.start(**NOW_ONLY, worker="42", values=NAMES).sid
@@ -172,7 +172,7 @@ class TestWorker:
 
 
 class TestFlags:
-    """Y or N in any case, or booleans; null is as left out."""
+    """A flag is Y or N in any case, or a boolean; null is a missing flag."""
 
     @pytest.mark.parametrize("yes", ["Y", "y", True])
     @pytest.mark.parametrize("no", ["N", "n", False, None])
@@ -267,7 +267,7 @@ class TestFlagTable:
 
 
 class TestWindow:
-    """A fire at its very start and one at its very end count. One that is open already counts from now."""
+    """Fires at both ends of the window count. A window that is already open counts from now."""
 
     def test_fires_at_both_ends_of_the_window_count(self, process: ProcessClient) -> None:
         instance = process.start(quartzDef=FRIDAYS, startDate=day(2), endDate=day(16))
@@ -341,7 +341,7 @@ class TestWindow:
 
 
 class TestWindowWithoutFire:
-    """Accepted all the same: it waits, and ends without a run. contracts/process.md C.5 and C.7."""
+    """If no fire is in the window, the process ends without a run. Source: contracts/process.md C.5 and C.7."""
 
     @pytest.mark.parametrize("flags", [{}, {"runOnce": "Y"}])
     def test_a_process_is_active_until_its_window_closes(
@@ -389,7 +389,7 @@ IN_A_ZONE = {"quartzDef": FRIDAYS, "startDate": day(2, "08:30:00"), "endDate": d
 
 
 class TestZone:
-    """That of the request, else of the strategy, else of the deployment, else UTC."""
+    """The zone is that of the request, or else of the strategy, the deployment, or UTC."""
 
     @pytest.mark.parametrize(
         ("own", "usual", "send", "expected"),
@@ -458,7 +458,7 @@ class TestZone:
 
 
 class TestRetryCount:
-    """At most 1 + n attempts of each run, with the distance that the task names; without it as the task says."""
+    """A run has at most 1 + n attempts, with the task's delay. If there is no count, the task decides."""
 
     @pytest.mark.parametrize(
         ("count", "attempts"), [("2", 3), (2, 3), ("0", 1), (0, 1), ("002", 3), (None, 2)]
@@ -489,7 +489,7 @@ class TestRetryCount:
 
 
 class TestVendorsExample:
-    """Its window never fires: it is saved all the same, as the page says."""
+    """The vendor's example is accepted even if nothing fires in its window, as its page says."""
 
     @pytest.mark.parametrize("now", ["2020-11-16 16:56:00", "2026-01-01 12:00:00"])
     def test_the_corrected_example_is_accepted(self, process: ProcessClient, now: str) -> None:
@@ -539,7 +539,7 @@ class TestVendorsExample:
 
 
 class TestMinimalClient:
-    """It sends ``{name, worker, values, runOnce: "Y", runImmediately: "Y"}`` and asks until it is told SUCCEEDED."""
+    """A client sends name, worker, values and both flags Y, and polls until it gets SUCCEEDED."""
 
     def test_a_minimal_client_gets_its_result(self, process: ProcessClient) -> None:
         body = {"name": "OneStepNotepadRunner", "worker": "7", "values": NAMES, **NOW_ONLY}

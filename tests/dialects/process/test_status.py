@@ -1,4 +1,4 @@
-"""How a process stands. Source: docs/contracts/process.md C.3 and C.7; docs/contracts/mapping.md D.1 and D.3."""
+"""The status of processes. Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.1 and D.3."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from tests.domain.instance import test_phase
 from tests.factories import NOON, an_end, an_event, an_instance
 
 FRIDAYS = "0 0 9 ? * FRI"
-"""The clock of the requests stands at noon of Thursday, 1 January 2026."""
+"""An expression for the tests, whose clock is at noon of Thursday, 1 January 2026."""
 SUCCEEDED = {"status": "SUCCEEDED", "message": "Your transaction has ended.", "__out_x": "Username Surname"}
 
 CELLS: dict[str, tuple[str, str]] = {
@@ -50,7 +50,7 @@ LEFT_TO_THE_LAST_RUN = {Phase.UNDATED, Phase.AHEAD, Phase.OVERDUE, Phase.ONHOLD,
 
 
 def put(process: ProcessClient, instance: Instance, *records: EventRecord) -> str:
-    """Have an instance of the account stored, as of noon on the day that the factories live in."""
+    """Store an instance of the account, as of noon on the day of the factories."""
     process.ports.clock.at = NOON
     process.ports.instances.instances[InstanceSid("i")] = replace(instance, account_id=AccountId("a-1"))
     for record in records:
@@ -59,7 +59,7 @@ def put(process: ProcessClient, instance: Instance, *records: EventRecord) -> st
 
 
 def a_record(seq: int, status: EventStatus, *, minutes: int | None = None, **members: Any) -> EventRecord:
-    """The record of a main event, closed so many minutes after noon; by default as many as its number."""
+    """Return the record of a main event, closed this many minutes after noon; by default as many as its number."""
     event: Event = an_event(seq, status=status, **members.pop("event", {}))
     finished_at = NOON + timedelta(minutes=seq if minutes is None else minutes)
     known: dict[str, Any] = {"instance_sid": InstanceSid("i"), "fence": 1, "finished_at": finished_at}
@@ -75,12 +75,12 @@ def in_vain(seq: int = 1, why: str | None = "declined") -> EventRecord:
 
 
 def with_note(instance: Instance, note: str) -> Instance:
-    """The instance with the reason why it was stopped, if it was."""
+    """Return the instance with the reason why it was stopped, if it was."""
     return instance if instance.stop is None else replace(instance, stop=replace(instance.stop, note=note))
 
 
 class TestStatusTable:
-    """Every phase has its word and its sentence, as printed in D.3."""
+    """Every phase has the status and the message of contracts/mapping.md D.3."""
 
     @pytest.mark.parametrize("row", test_phase.ROWS)
     def test_a_phase_has_its_status_and_message(self, process: ProcessClient, row: str) -> None:
@@ -130,7 +130,7 @@ class TestStatusTable:
 
 
 class TestLastRun:
-    """The main event that finished last counts; what else has closed since does not."""
+    """The main event that finished last counts, not events that were closed otherwise since."""
 
     def test_the_later_of_two_runs_counts(self, process: ProcessClient) -> None:
         sid = put(process, an_instance(next_seq=3), well(1, x=1), in_vain(2))
@@ -202,7 +202,7 @@ class TestLastRun:
 
 
 class TestOutputs:
-    """Each is a member of its own, named as it is; text stays text, any other value what it is."""
+    """Each output is a member with its name. Texts stay texts, other values keep their type."""
 
     def test_outputs_keep_their_type(self, process: ProcessClient) -> None:
         outputs = {
@@ -243,7 +243,7 @@ class TestOutputs:
 
 
 class TestRecurringProcess:
-    """WAITING before its first run; RUNNING while one is open, its retries too; then what that came to."""
+    """WAITING before the first run, RUNNING when a run is open, then its outcome."""
 
     def test_the_status_follows_each_run(self, process: ProcessClient) -> None:
         body = {"quartzDef": FRIDAYS, "endDate": "2026-01-20 00:00:00", "values": NAMES, "retryCount": "1"}
@@ -273,7 +273,7 @@ class TestRecurringProcess:
 
 
 class TestFailedRuns:
-    """A run of its own, whichever way it fails."""
+    """A run can fail in several ways."""
 
     def test_a_run_without_attempts_left_has_failed(self, process: ProcessClient) -> None:
         process.robots.status = 503
@@ -314,7 +314,7 @@ class TestFailedRuns:
 
 
 class TestOtherDialects:
-    """One instance is reachable in all dialects: its sid is a robustaSpid, and what core does to it shows here."""
+    """An instance has the same id in all dialects, and commands of core show here."""
 
     def created(self, process: ProcessClient) -> str:
         body = {"strategyId": "OneStepNotepadRunner", "attributes": NAMES}
