@@ -1,4 +1,4 @@
-"""One instance in all four dialects, made in each of them. Source: contracts/mapping.md."""
+"""One instance in all four dialects, made in each of them. Source: docs/contracts/mapping.md."""
 
 from dataclasses import replace
 from datetime import timedelta

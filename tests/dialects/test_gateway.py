@@ -1,4 +1,7 @@
-"""The rules that all four dialects share, because one gateway serves them. Source: design section 9; decision 16."""
+"""The rules that all four dialects share, because one gateway serves them.
+
+Source: docs/design.md section 9; docs/decisions/0016.
+"""
 
 import inspect
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Definitions: saved, listed, versioned and deleted. Source: contracts/automation.md A.1, A.2, A.5 and A.7."""
+"""Definitions: saved, listed, versioned and deleted. Source: docs/contracts/automation.md A.1, A.2, A.5 and A.7."""
 
 import itertools
 from datetime import timedelta

@@ -1,4 +1,7 @@
-"""The logs and errors of workflows in every situation. Source: contracts/automation.md A.2 and A.3; mapping D.3."""
+"""The logs and errors of workflows in every situation.
+
+Source: docs/contracts/automation.md A.2 and A.3; docs/contracts/mapping.md D.3.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -278,6 +281,6 @@ class TestStatusTable:
             "SENT": "Running",
             "AWAITED": "WaitingForEvent",
             "FROM_CACHE": None,
-            "UNDER_WAY": "Running",
+            "RUNNING": "Running",
             "CUT_OFF": "Running",
         }

@@ -1,4 +1,5 @@
-"""Permissions, routes and errors of the automation dialect. Source: design section 9; contracts/automation.md A.1, A.4.
+"""Permissions, routes and errors of the automation dialect. Source: docs/design.md section 9;
+docs/contracts/automation.md A.1, A.4.
 
 The test fails if a route has no row here, or a row no route.
 """

@@ -60,7 +60,6 @@ class TestExamples:
         assert set(REFUSALS) == {status for route in ROUTES for status in errors_of(route)}
 
     def test_the_vendors_examples_are_in_the_document(self) -> None:
-        """Source: seeds/001."""
         assert REFUSALS[400]["content"]["application/json"]["example"] == {
             "code": 1000,
             "message": "Invalid definition id.",

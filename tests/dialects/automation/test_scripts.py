@@ -1,4 +1,7 @@
-"""Scripts in ``{{ }}``: their translation, and carets for invalid ones. Source: contracts/automation.md A.2; ADR 25."""
+"""Scripts in ``{{ }}``: their translation, and carets for invalid ones.
+
+Source: docs/contracts/automation.md A.2; docs/decisions/0025.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The steps of a workflow at run time. Source: contracts/automation.md A.2, A.5; mapping D.5; ADR 25."""
+"""The steps of a workflow at run time.
+
+Source: docs/contracts/automation.md A.2, A.5; docs/contracts/mapping.md D.5; docs/decisions/0025.
+"""
 
 from typing import Any
 

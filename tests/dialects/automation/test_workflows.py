@@ -1,4 +1,8 @@
-"""Workflows: read and commanded. Source: contracts/automation.md A.1 to A.4 and A.7; seed 001; mapping D.2 and D.3."""
+"""Workflows: read and commanded.
+
+Source: docs/contracts/automation.md A.1 to A.4 and A.7; docs/contracts/automation.md A.1; docs/contracts/mapping.md D.2
+and D.3.
+"""
 
 import json
 import re
@@ -127,7 +131,7 @@ class TestCommands:
         assert set(COMMAND_OF) == set(Command)
 
     def test_every_phase_has_its_status(self) -> None:
-        """Source: contracts/mapping.md D.3, the column of 8x8."""
+        """Source: docs/contracts/mapping.md D.3, the column of 8x8."""
         assert STATUS_OF == {
             Phase.UNDATED: "Runnable",
             Phase.AHEAD: "Runnable",

@@ -1,4 +1,4 @@
-"""Authentication, authorization and failures. Source: design section 9; contracts/core.md section 1.3."""
+"""Authentication, authorization and failures. Source: docs/design.md section 9; docs/contracts/core.md section 1.3."""
 
 import json
 import re

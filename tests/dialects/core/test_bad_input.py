@@ -1,4 +1,7 @@
-"""Invalid input: every problem is reported at once, and nothing is stored. Source: contracts/core.md section 1.3."""
+"""Invalid input: every problem is reported at once, and nothing is stored.
+
+Source: docs/contracts/core.md section 1.3.
+"""
 
 import json
 from collections.abc import Callable

@@ -34,7 +34,7 @@ def bulk(client: Client, selection: Json = OF_WATER, command: Json = CANCEL, **m
 
 def carry_through(client: Client, sid: str) -> Json:
     """Run an operation to its end, and return it."""
-    carry_on(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
+    run_operation(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
     found: Json = client("GET", f"/bulk-operation/{sid}")[1]
     return found
 

@@ -1,4 +1,4 @@
-"""Simulation, forecast, paused strategies, decisions. Source: contracts/core.md, S4 and section 5."""
+"""Simulation, forecast, paused strategies, decisions. Source: docs/contracts/core.md, S4 and section 5."""
 
 import json
 from datetime import UTC, datetime, timedelta

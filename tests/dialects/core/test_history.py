@@ -1,4 +1,4 @@
-"""History, explanations and retries. Source: contracts/core.md section 5."""
+"""History, explanations and retries. Source: docs/contracts/core.md section 5."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,7 @@
-"""The reference: valid examples, pages as they are built, nothing loaded from elsewhere. Source: ADR 23."""
+"""The reference: valid examples, pages as they are built, nothing loaded from elsewhere.
+
+Source: docs/decisions/0023.
+"""
 
 import json
 import re

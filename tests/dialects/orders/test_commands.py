@@ -1,4 +1,7 @@
-"""Commands on orders, and their audit entries. Source: contracts/orders.md B.3 and B.4; mapping D.2, D.4."""
+"""Commands on orders, and their audit entries.
+
+Source: docs/contracts/orders.md B.3 and B.4; docs/contracts/mapping.md D.2, D.4.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta

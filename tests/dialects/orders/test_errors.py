@@ -1,4 +1,4 @@
-"""Every error of the orders dialect with its message. Source: contracts/orders.md B.5 and B.6."""
+"""Every error of the orders dialect with its message. Source: docs/contracts/orders.md B.5 and B.6."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The permissions of every caller on every route. Source: design section 9; contracts/orders.md B.5.
+"""The permissions of every caller on every route. Source: docs/design.md section 9; docs/contracts/orders.md B.5.
 
 The test fails if a route has no row here, or a row no route.
 """

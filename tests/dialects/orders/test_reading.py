@@ -1,4 +1,4 @@
-"""Reading orders and their history. Source: contracts/orders.md B.1, B.2."""
+"""Reading orders and their history. Source: docs/contracts/orders.md B.1, B.2."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The orders that a command selects. Source: contracts/orders.md B.3, point by point; B.6."""
+"""The orders that a command selects. Source: docs/contracts/orders.md B.3, point by point; B.6."""
 
 from datetime import timedelta
 from typing import Any

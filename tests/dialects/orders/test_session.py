@@ -1,4 +1,4 @@
-"""Login, logout and sessions. Source: contracts/orders.md, head; B.5."""
+"""Login, logout and sessions. Source: docs/contracts/orders.md, head; B.5."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The errors of the process dialect and their messages. Source: contracts/process.md C.4, row by row."""
+"""The errors of the process dialect and their messages. Source: docs/contracts/process.md C.4, row by row."""
 
 import json
 from typing import Any
@@ -306,7 +306,10 @@ class TestFields:
 
 
 class TestQuartzDef:
-    """If an expression is invalid, each problem has a position, counted from 1. Source: contracts/process.md C.6."""
+    """If an expression is invalid, each problem has a position, counted from 1.
+
+    Source: docs/contracts/process.md C.6.
+    """
 
     @pytest.mark.parametrize(
         ("text", "expected"),

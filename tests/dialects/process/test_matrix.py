@@ -1,4 +1,4 @@
-"""The permissions of every caller on every route of the process dialect. Source: design section 9.
+"""The permissions of every caller on every route of the process dialect. Source: docs/design.md section 9.
 
 The test fails if a route has no row here, or a row no route.
 """

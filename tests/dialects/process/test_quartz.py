@@ -1,6 +1,6 @@
 """Quartz expressions in requests, and their fire times.
 
-Source: contracts/process.md C.6 and C.7; design section 4. The rows of errors are in test_errors.py.
+Source: docs/contracts/process.md C.6 and C.7; docs/design.md section 4. The rows of errors are in test_errors.py.
 """
 
 from datetime import UTC, datetime

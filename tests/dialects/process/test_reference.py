@@ -1,4 +1,4 @@
-"""The reference of the process dialect, compared with routes and answers. Source: ADR 23."""
+"""The reference of the process dialect, compared with routes and answers. Source: docs/decisions/0023."""
 
 import json
 import re
@@ -66,13 +66,6 @@ class TestRoutes:
         assert set(INPUTS["StartProcess"]["properties"]) == set(FIELDS)
         for name in FIELDS:
             assert f"| `{name}` |" in DOC
-
-
-        assert len(named) > 10
-        for file, klass, name in named:
-            text = (ROOT / "tests" / file).read_text()
-            assert f"class {klass}" in text
-            assert not name or f"def {name}(" in text.split(f"class {klass}")[1].split("\nclass ")[0]
 
 
 class TestPageExample:

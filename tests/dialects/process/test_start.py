@@ -341,7 +341,7 @@ class TestWindow:
 
 
 class TestWindowWithoutFire:
-    """If no fire is in the window, the process ends without a run. Source: contracts/process.md C.5 and C.7."""
+    """If no fire is in the window, the process ends without a run. Source: docs/contracts/process.md C.5 and C.7."""
 
     @pytest.mark.parametrize("flags", [{}, {"runOnce": "Y"}])
     def test_a_process_is_active_until_its_window_closes(

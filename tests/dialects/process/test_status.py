@@ -1,4 +1,4 @@
-"""The status of processes. Source: contracts/process.md C.3 and C.7; contracts/mapping.md D.1 and D.3."""
+"""The status of processes. Source: docs/contracts/process.md C.3 and C.7; docs/contracts/mapping.md D.1 and D.3."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

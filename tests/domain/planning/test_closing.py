@@ -1,5 +1,5 @@
-"""Closing events, and canceling or completing instances. Source: docs/contracts/core.md sections 3.6 and 3.8; design
-section 3.
+"""Closing events, and canceling or completing instances. Source: docs/contracts/core.md sections 3.6 and 3.8;
+docs/design.md section 3.
 """
 
 from shared.domain.instance.event import EventKind, EventStatus
