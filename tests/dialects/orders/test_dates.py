@@ -62,7 +62,7 @@ RULES = [
     ("2026-03-29T02:30:00", "Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"),
     ("2026-10-25T02:30:00", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z"),
 ]
-"""The rules below the table: units apply in the order y, M, w, d, then h, m, s. If a unit repeats, the first one counts.
+"""The rules below the table: units apply in the order y, M, w, d, then h, m, s. If a unit repeats, the first counts.
 timeZone takes precedence over an offset. A date in a gap of the clocks is the first instant after it."""
 
 
