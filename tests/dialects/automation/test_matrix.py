@@ -208,6 +208,7 @@ class TestConcurrentVersions:
 
     def test_endless_contention_is_429(self, automation: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         of = automation.saved(wait("a"))
+        # More often than a request tries again.
         self.disturb(automation, monkeypatch, of, times=1000)
 
         status, answer = automation("PUT", f"/definitions/{of}", SENT)

@@ -184,6 +184,7 @@ class TestUuid:
                 "ee169870-7171-8cb0-87f5-158f2c3665f5",
             ]
         )
+        # Another execution has other UUIDs.
         assert not set(made("i-1-1-1")) & set(made("i-1-1-2"))
 
     def test_a_uuid_can_be_used_as_text(self) -> None:

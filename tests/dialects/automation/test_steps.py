@@ -59,6 +59,7 @@ class TestHttpRequest:
         assert dict(sent.params) == {"x": "1", "who": "Ann", "flag": "true", "text": "v7/8"}
         assert sent.body == {"a": 1, "b": {"id": "7/8"}, "c": ["Ann & co", None], "{{key}}": None}
         headers = dict(sent.headers)
+        # Event, run and visit, so that a repeated call has the same key.
         assert headers.pop("Idempotency-Key").endswith("-1-1-1")
         assert headers == {"Authorization": "Bearer k-1", "X-Name": "Ann", "X-N": "3"}
         assert sent.timeout_seconds == 30
@@ -76,6 +77,7 @@ class TestHttpRequest:
 
         (sent,) = automation.services.sent
         assert sent.url.startswith(url("orders/"))
+        # Nothing in the value may end the segment, the path, or the URL.
         assert not set(sent.url.removeprefix(url("orders/"))) & set("/?#")
 
     @pytest.mark.parametrize("evil", ["", ".", "..", None])
@@ -137,6 +139,7 @@ class TestHttpRequest:
         assert found["status"] == "Terminated"
 
     def test_data_that_grows_too_large_ends_the_workflow(self, automation: Client) -> None:
+        # More than the attributes of an instance may take.
         automation.services.answers = [Answered(status=200, body={"t": "x" * 17_000})]
 
         found = automation.ran(call("a", outputs={"all": "{{step.responseBody}}"}))
@@ -250,6 +253,7 @@ class TestWait:
         of = automation.saved(wait("pause", duration, nextStepId="a"), mark("a"))
         one = automation.started(of)
         automation.run(one)
+        # Shortly before the end the next step must not have run.
         automation.later(seconds=seconds - 10)
         automation.run(one)
         assert automation.services.sent == []

@@ -71,6 +71,7 @@ def why(client: Client, sid: str, at: str | None = None) -> Any:
     return answer
 
 
+# The answer of a service that accepts the order.
 OK = Answered(status=200, body={})
 
 

@@ -58,6 +58,7 @@ class TestCancel:
         assert joc("/orders/cancel", {"orderIds": [sid], "kill": True})[0] == 200
 
         assert "marked" not in joc.read(sid)
+        # A new fence makes the store refuse what the runner of the step still writes.
         assert joc.instance(sid).fence == fence + 1
 
     @pytest.mark.parametrize("ended", ["cancelled", "finished"])
@@ -104,6 +105,7 @@ class TestFreshOnly:
     def test_an_order_between_two_cycles_is_left_alone(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow())
         joc.run(sid)
+        # The first cycle has run, so the order is not fresh, although it waits for its date again.
         assert joc.state(sid) == "SCHEDULED"
 
         joc("/orders/cancel", {"orderIds": [sid], "orderType": "FreshOnly"})
@@ -119,6 +121,7 @@ class TestSuspendAndResume:
 
         assert joc("/orders/suspend", REFILL) == (200, OK)
         assert joc.state(sid) == "SUSPENDED"
+        # No order is left that could be suspended.
         assert joc("/orders/suspend", REFILL)[0] == 420
         assert joc("/orders/resume", REFILL) == (200, OK)
         assert joc.state(sid) == "SCHEDULED"
@@ -150,6 +153,7 @@ class TestSuspendAndResume:
         joc("/orders/suspend", {"orderIds": [sid]})
         assert joc.read(sid)["marked"]["_text"] == "SUSPENDING"
 
+        # A resume without a matching order is no error, but it must not touch this one.
         assert joc("/orders/resume", {"orderIds": [sid]}) == (200, OK)
         assert joc("/orders/resume", REFILL) == (200, OK)
         assert joc.state(sid) == "SUSPENDED"
@@ -200,6 +204,7 @@ class TestContinue:
         joc("/orders/continue", REFILL)
         joc.run(sid)
 
+        # The first step has run without its delay; the second one waits for its own.
         assert (joc.read(sid)["state"].get("_reason"), len(joc.shop.keys)) == ("SLEEPING", 1)
         joc.run(sid)
         assert len(joc.shop.keys) == 1
@@ -230,6 +235,7 @@ class TestConfirm:
     def test_a_prompting_order_continues(self, joc: Joc) -> None:
         sid = joc.order(joc.workflow(config={"manualTrigger": True}))
         assert joc.state(sid) == "PROMPTING"
+        # An event on hold waits for an operator, not for a date.
         assert joc("/orders/continue", REFILL)[0] == 420
 
         assert joc("/orders/confirm", REFILL) == (200, OK)
@@ -324,6 +330,7 @@ class TestManyOrders:
         joc("/orders/suspend", REFILL)
         joc.carry_through()
         joc("/orders/cancel", {**REFILL, "states": ["SUSPENDED"]})
+        # The cancel has begun in the background when two of its orders are resumed.
         joc("/orders/resume", {"orderIds": sids[3:5]})
 
         joc.carry_through()
@@ -370,6 +377,7 @@ class TestManyOrders:
 
     def test_a_command_is_accepted_if_none_of_the_first_orders_matches(self, joc: Joc) -> None:
         head = joc.workflow()
+        # More orders than the request itself looks at before it answers.
         for _ in range(501):
             joc.order(head, **LATER)
         last = joc.order(head, schedule=OwnSchedule(on_call=True))
@@ -381,6 +389,7 @@ class TestManyOrders:
 
     def test_a_command_without_matching_orders_is_an_error(self, joc: Joc) -> None:
         head = joc.workflow()
+        # Few enough for the request to look at all of them.
         for _ in range(60):
             joc.order(head, **LATER)
 

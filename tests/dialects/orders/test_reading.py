@@ -257,6 +257,7 @@ class TestHistory:
         """Runs of three days: ``one``, which failed, then ``two``, then ``three`` of another workflow."""
         joc.workflow("refill", "/a")
         joc.workflow("other", "/a/b")
+        # Without an answer the first run fails.
         joc.shop.is_silent = True
         ran(joc, "/a/refill", orderName="one")
         joc.shop.is_silent = False
