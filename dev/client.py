@@ -112,6 +112,7 @@ def advance(stack: Api, to: str) -> Mapping[str, Any]:
 
 
 def _await(api: Api, path: str) -> None:
+    # Half a minute: a busy machine starts processes slowly.
     for _ in range(600):
         try:
             api.call("GET", path)

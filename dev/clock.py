@@ -40,6 +40,7 @@ class ClockFile:
         with fresh.open("w") as file:
             json.dump({"offsetSeconds": offset.seconds, "isAdvancing": offset.is_advancing}, file)
             file.flush()
+            # Else a crash of the machine could leave an empty file.
             os.fsync(file.fileno())
         fresh.replace(self.path)
 

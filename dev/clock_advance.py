@@ -37,6 +37,7 @@ class ClockAdvance:
         with self._running:
             self._set(is_advancing=True)
             try:
+                # An endless chain of events must not hang the stack.
                 for _ in range(MAX_STEPS):
                     if not self.is_idle() or not self._step(to):
                         break
@@ -54,6 +55,7 @@ class ClockAdvance:
 
     def _step(self, to: datetime) -> bool:
         """Run the next wakeup or sweep. Return False if there is none up to ``to``."""
+        # A wakeup comes before a sweep of the same instant, as on AWS.
         wakeup, sweep = self.schedules.earliest(), self._next_sweep()
         if wakeup is not None and wakeup[0] <= to and (sweep is None or wakeup[0] <= sweep):
             self._move_to(wakeup[0])

@@ -108,6 +108,7 @@ class Deployment:
                 _put_policy(iam, role, name, {**policy, "Statement": kept})
         if not changed:
             raise LookupError(f"nothing in the role of {logical_id} allows {action}")
+        # Remembered, so that denials of this permission are expected later.
         self.withheld.add((logical_id, action))
         try:
             yield

@@ -51,6 +51,7 @@ class Downstream:
                 "repeat": is_repeat,
             }
             self.lines.append(line)
+            # Only a success is repeated for its key; a failed call may be sent again.
             if key and answer["status"] < 300:
                 self._answers[key] = answer
             with self._file.open("a") as file:

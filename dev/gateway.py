@@ -89,6 +89,7 @@ def _event(
     }
     pairs: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
+        # API Gateway joins the values of a repeated parameter with commas.
         pairs[name] = f"{pairs[name]},{value}" if name in pairs else value
     if pairs:
         event["queryStringParameters"] = pairs

@@ -58,6 +58,7 @@ class HistoryReader:
         instance = self.instance(sid)
         for seq in range(1, instance.next_seq):
             event_history = self._store.event_history(instance.sid, seq)
+            # The record of an open event is that of a runner that had lost its claim.
             record = None if instance.event(seq) else event_history.record
             event = instance.event(seq) or (record.event if record else None)
             last = () if record is None or record.last is None else (record.last,)

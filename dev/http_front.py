@@ -76,6 +76,7 @@ class HttpFront:
     def answer(self, request: HttpRequest) -> HttpReply:
         """Answer a request to the stack itself, to an AWS service that it replaces, or to a function."""
         path = request.target.partition("?")[0]
+        # Overdue wakeups arrive while the stack starts. They wait below instead of failing.
         if not self._stack.is_ready.is_set() and path != "/_local/wakeup":
             return json_reply(503, {"message": "starting"})
         if path.startswith("/_local/"):
@@ -136,6 +137,7 @@ class HttpFront:
                 return json_reply(404, {"message": "Not Found"})
 
     def _schedule(self, name: str, request: dict[str, Any]) -> HttpReply:
+        # Without wakeups a schedule seems to succeed and never fires.
         if not self._stack.wakeups_on:
             return json_reply(200, {"ScheduleArn": "off"})
         try:

@@ -27,6 +27,7 @@ def make_key(account: str, role: Role, *, stage: str, description: str) -> str:
     """Store a new key of an account. Return its token, ``<keyId>.<secret>``, to show once."""
     name = f"ritornello-{stage}-core-api"
     function = boto3.client("lambda").get_function_configuration(FunctionName=name)
+    # The adapters read the settings of the deployed function.
     os.environ.update(function["Environment"]["Variables"])
     by = Actor(name="make key", reason=description or None)
     ports, hasher = bootstrap.ports(), bootstrap.hasher()

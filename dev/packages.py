@@ -76,6 +76,7 @@ class Bucket:
         _zip(source, file)
         with file.open("rb") as package:
             key = hashlib.file_digest(package, "sha256").hexdigest()
+            # Functions with equal content share a package.
             if key not in self._stored:
                 package.seek(0)
                 self._s3.put_object(Bucket=self._name, Key=key, Body=package)

@@ -72,6 +72,7 @@ class Schedules:
                 if found is None:
                     del self._armed[name]
                 elif found["ScheduleExpression"] != expression:
+                    # UpdateSchedule replaces the whole schedule.
                     kept = {k: v for k, v in found.items() if k not in _READ_ONLY}
                     self._scheduler.update_schedule(**{**kept, "ScheduleExpression": expression})
 

@@ -146,6 +146,7 @@ class Stack:
 
     def _set_clock(self, start_at: datetime | None) -> None:
         """Set the clock if nothing is stored yet. An advance that was killed ends at the instant it had reached."""
+        # Stored instants would be wrong if the clock of an existing state were set.
         if self.clock.path.exists():
             self.clock.write(Offset(seconds=self.clock.read().seconds))
         elif start_at is not None:

@@ -29,6 +29,7 @@ def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 
 
 _Loader.add_multi_constructor("!", _tagged)
+# CloudFormation's versions, such as 2012-10-17, are texts and not dates.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -100,6 +101,7 @@ class Template:
 
     def tables(self) -> Iterator[dict[str, Any]]:
         """Yield the arguments of ``create_table`` for every table."""
+        # The emulator knows no backups, encryption or tags.
         kept = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
         for _, resource in self._of_type("AWS::DynamoDB::Table"):
             properties = resource["Properties"]

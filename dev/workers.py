@@ -73,6 +73,7 @@ class Worker:
         """Let the running call end within the grace time, then end the process."""
         if self._process is None:
             return
+        # The worker ends when its input does.
         os.close(self._write)
         try:
             self._process.wait(grace_seconds)
@@ -124,6 +125,7 @@ class Pool:
     ) -> None:
         self._function = function
         self._report = report
+        # One queue for each function: a busy function does not delay another.
         self._jobs: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._pending = 0

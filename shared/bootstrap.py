@@ -7,7 +7,7 @@ import base64
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -29,6 +29,9 @@ from shared.api.http.request import Deployment
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller
 from shared.config import Settings, read_settings
 
+AwsService = Literal["kms", "lambda", "scheduler"]
+"""The services that have a client besides DynamoDB."""
+
 _LOCAL_KEY = "local:"
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -37,6 +40,7 @@ _CONFIG = Config(
     user_agent=USER_AGENT,
 )
 _FAILED_WAKEUPS = {"schedule": "wakeup not scheduled", "send": "wakeup not sent"}
+# Set by the local stack and by tests. The last one counts.
 _clocks: list[Clock] = []
 _ports: list[Ports] = []
 
@@ -197,7 +201,7 @@ def _session() -> boto3.Session:
 
 
 @cache
-def _client(service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+def _client(service: AwsService) -> Any:  # noqa: ANN401 - boto3 has no types of its own
     """Return a client, made at its first use, since that is most of a cold start."""
     return _session().client(service, config=_CONFIG)
 

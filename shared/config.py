@@ -71,6 +71,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     Raises: ConfigError: names every variable that is missing or invalid.
     """
+    # All problems are collected, so that one deployment shows them together.
     problems: list[str] = []
 
     def text(name: str) -> str:

@@ -49,6 +49,7 @@ def cold_starts(rounds: int) -> dict[str, ColdStart]:
             for name, program in programs.items():
                 environment = functions[name].environment if name in functions else {}
                 spent = _cpu_of([sys.executable, "-c", program], {**common, **environment})
+                # The first round fills the bytecode cache, so it does not count.
                 if number:
                     found[name].append(spent * 1000)
     return {

@@ -77,6 +77,7 @@ class MemoryInstances:
     def append(self, instance: Instance, entry: JournalEntry) -> None:
         key = (instance.sid, entry.seq, entry.run, entry.intent.visit)
         stored = self.journal.get(key)
+        # An entry of a runner that lost its claim must not replace a later one.
         if stored is None or stored.fence <= entry.fence:
             self.journal[key] = entry
 

@@ -70,6 +70,7 @@ def index_write_units(before: tuple[Any, int] | None, after: tuple[Any, int] | N
     """
     gone = 0 if before is None else write_units(before[1])
     come = 0 if after is None else write_units(after[1])
+    # An unchanged entry is not written.
     return 0 if before == after else gone + come
 
 

@@ -132,6 +132,7 @@ class Meter:
         before = self._items.get(key)
         after = _Shadow(item_bytes(item), _entries(self._layout(table), item))
         units = factor * write_units(max(after.size, before.size if before else 0))
+        # DynamoDB charges for a failed condition, but not for other refusals.
         if refused is not None:
             return units if refused == "ConditionalCheckFailedException" else 0
         self._items[key] = after

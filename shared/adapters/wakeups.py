@@ -81,12 +81,14 @@ class AwsWakeups:
                 ScheduleExpression=f"at({_rounded_up(due):%Y-%m-%dT%H:%M:%S})",
                 ScheduleExpressionTimezone="UTC",
                 FlexibleTimeWindow={"Mode": "OFF"},
+                # Else finished schedules would accumulate up to the quota of the group.
                 ActionAfterCompletion="DELETE",
                 Target={
                     "Arn": self._targets.runner_arn,
                     "RoleArn": self._targets.role_arn,
                     "Input": json.dumps({"sid": sid}),
                     "DeadLetterConfig": {"Arn": self._targets.dead_letter_arn},
+                    # The sweeper replaces a wakeup that fails for longer.
                     "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 300},
                 },
             )

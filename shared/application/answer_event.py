@@ -59,6 +59,7 @@ def answer_event(
         )
         match verdict:
             case Applied():
+                # The runner schedules the next wakeup, so the request does not wait for the Scheduler.
                 if not isinstance(next_action(verdict.instance, ports.clock.now()), Idle):
                     ports.wakeups.invoke(sid)
                 return verdict
@@ -67,6 +68,7 @@ def answer_event(
             case Refused():
                 return verdict
             case _:
+                # A lost race: load the instance and decide again.
                 continue
     raise ContentionError(
         f"instance {sid} changed {MAX_RACES} times while an answer was taken; send it again"

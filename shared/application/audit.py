@@ -55,6 +55,7 @@ def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: in
         elif start <= window.since:
             return _page(entries, None)
         else:
+            # The day is read completely: continue at the end of the day before.
             before = from_the_end(start - timedelta(milliseconds=1))
     return _page(entries, before)
 

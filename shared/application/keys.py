@@ -18,6 +18,7 @@ def create_key(
 ) -> tuple[AccessKey, str]:
     """Store a new key. Return it with its token, ``<keyId>.<secret>``, to show once: the secret is not stored."""
     now, secret = ports.clock.now(), ports.ids.secret()
+    # Only the hash is stored, so a lost token cannot be recovered.
     key = AccessKey(
         key_id=ports.ids.token(),
         account_id=account,

@@ -56,6 +56,7 @@ def _cancel(ports: Ports, head: StrategyHead, version: int | None, *, by: Actor)
         account=head.account_id,
         selection=OfStrategy(strategy=head.sid, version=version),
         command=Cancel(by=by),
+        # The same key for the same strategy and version, so that a repetition finds the first operation.
         repeatable=Repeatable(key=f"retire {head.sid} {version}", body_hash="retire"),
     )
     return begin_bulk(ports, request)

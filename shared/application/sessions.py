@@ -51,6 +51,7 @@ def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey 
     if session.idle_until <= now:
         return Expired(key_id=session.key_id)
     key = ports.access.key(session.key_id)
+    # A key with the same id in another account must not open this session.
     if key is None or key.account_id != session.account_id:
         return None
     if now + IDLE_TIMEOUT - session.idle_until >= EXTENDED_EVERY:

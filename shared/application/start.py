@@ -93,6 +93,7 @@ def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> 
 
 
 def _sid(ports: Ports, account: AccountId, request: StartInstance) -> InstanceSid:
+    # A sid that is derived from the request makes a repeated request find its first instance.
     if request.order_id is not None:
         return order_sid(account, request.order_id)
     if request.repeatable is not None:

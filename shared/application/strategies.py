@@ -77,6 +77,7 @@ def create_strategy(
         if known is not None:
             return known, False
     now = ports.clock.now()
+    # Checked before anything is written, because a stored version is never checked again.
     read_definition(
         new.settings,
         environment=environment,
@@ -101,6 +102,7 @@ def create_strategy(
     try:
         ports.strategies.create(head, new.settings, source=new.source)
     except StaleRevError:
+        # The same request, sent twice, was faster the other time.
         known = None if new.repeatable is None else _known(ports, sid, new.repeatable)
         if known is None:
             raise
@@ -152,6 +154,7 @@ def delete_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
     if head.deleted_at is not None:
         return head
     page_keys = ports.instances.of_strategy(head.sid, UNFINISHED, before=None, limit=100)
+    # The index is eventually consistent, so the status of the loaded instances counts.
     found = ports.instances.load_many([InstanceSid(key.sid) for key in page_keys])
     if any(instance.status in UNFINISHED for instance in found):
         raise StillInUseError("the strategy has unfinished instances")

@@ -60,6 +60,7 @@ def wake_operations(ports: Ports, *, limit: int) -> int:
 
 
 def _wake(ports: Ports, sid: InstanceSid, swept: Swept) -> None:
+    # The index is eventually consistent, so the instance decides if it is due.
     instance = ports.instances.load(sid)
     now = ports.clock.now()
     if instance is None:

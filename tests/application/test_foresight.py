@@ -86,7 +86,7 @@ OWN_CRONS = [
     ),
     *("0 0/20 * ? * *", "15 30 * 1/5 * ?", "0 30 2 31 * ?", "0 0 9 ? * MON-FRI 2026", "0 0 9 ? * * 2019"),
 ]
-"""Named times, rhythms, some that end with the year and one that never fires."""
+"""Cron expressions: fixed times, intervals, some that end with the year, and one that never fires."""
 
 Dates = list[tuple[int, str, str]]
 """Cycle, task and date of each event of a plan, sorted."""
@@ -131,7 +131,7 @@ def lived(
     ]
     last = max(
         (cycle for cycle, _, _ in forecasted), default=0
-    )  # what leads up to the next may be due at once
+    )  # a leading-up event of the next cycle may be due at once
     return forecasted, sorted(one for one in ran if one[0] <= last), instance
 
 

@@ -29,7 +29,7 @@ def opened(ports: MemoryPorts) -> str:
 
 
 class TestASession:
-    """A session stands for its key as it is now, until half an hour after its last use."""
+    """A session has the role of its key as it is now, until half an hour after its last use."""
 
     def test_a_token_returns_its_key(self, ports: MemoryPorts) -> None:
         token = opened(ports)

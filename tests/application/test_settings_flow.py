@@ -176,7 +176,7 @@ class TestMethods:
 
 
 class TestTasks:
-    """``tasks[]``: where a task begins, how it is retried, and its outputs."""
+    """``tasks[]``: the first step, the retries and the outputs of a task."""
 
     @pytest.mark.setting("Task.initialStep")
     def test_a_task_begins_with_its_initial_step(self) -> None:

@@ -22,7 +22,7 @@ GROUPS = count(1)
 
 
 @dataclass(frozen=True)
-class Belfry:
+class Scheduled:
     """Wakeups, the scheduled ones by name, and the reports of failures."""
 
     wakeups: Wakeups
@@ -30,12 +30,12 @@ class Belfry:
     reports: list[str]
 
 
-def in_memory() -> Belfry:
+def in_memory() -> Scheduled:
     wakeups = MemoryWakeups()
-    return Belfry(wakeups, lambda: {name: at for name, (at, _) in wakeups.armed.items()}, [])
+    return Scheduled(wakeups, lambda: {name: at for name, (at, _) in wakeups.armed.items()}, [])
 
 
-def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Belfry:
+def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Scheduled:
     client: Any = session.client("scheduler", endpoint_url=endpoint_url)
     group = f"bells-{next(GROUPS)}"
     client.create_schedule_group(Name=group)
@@ -62,11 +62,11 @@ def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Bel
     wakeups = AwsWakeups(
         targets, scheduler=lambda: client, invoker=lambda: pytest.fail("not asked"), clock=ManualClock(TODAY)
     )
-    return Belfry(wakeups, armed, reports)
+    return Scheduled(wakeups, armed, reports)
 
 
 @pytest.fixture(params=["memory", "moto", pytest.param("roto", marks=pytest.mark.allow_hosts(["127.0.0.1"]))])
-def belfry(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[Belfry]:
+def scheduled(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[Scheduled]:
     match request.param:
         case "memory":
             yield in_memory()
@@ -80,32 +80,32 @@ def belfry(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[B
 class TestArming:
     """A name is scheduled once, for its instant."""
 
-    def test_a_wakeup_is_scheduled_under_its_name(self, belfry: Belfry) -> None:
-        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
+    def test_a_wakeup_is_scheduled_under_its_name(self, scheduled: Scheduled) -> None:
+        scheduled.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
 
-        assert belfry.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
-        assert belfry.reports == []
+        assert scheduled.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
+        assert scheduled.reports == []
 
-    def test_scheduling_a_name_again_changes_nothing(self, belfry: Belfry) -> None:
-        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
-        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=50), SID)
+    def test_scheduling_a_name_again_changes_nothing(self, scheduled: Scheduled) -> None:
+        scheduled.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
+        scheduled.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=50), SID)
 
-        assert belfry.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
-        assert belfry.reports == []
+        assert scheduled.armed() == {f"{SID}-1-1": TODAY + timedelta(days=40)}
+        assert scheduled.reports == []
 
-    def test_a_new_name_is_a_new_wakeup(self, belfry: Belfry) -> None:
-        belfry.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
-        belfry.wakeups.arm(f"{SID}-1-2", TODAY + timedelta(days=41), SID)
+    def test_a_new_name_is_a_new_wakeup(self, scheduled: Scheduled) -> None:
+        scheduled.wakeups.arm(f"{SID}-1-1", TODAY + timedelta(days=40), SID)
+        scheduled.wakeups.arm(f"{SID}-1-2", TODAY + timedelta(days=41), SID)
 
-        assert belfry.armed() == {
+        assert scheduled.armed() == {
             f"{SID}-1-1": TODAY + timedelta(days=40),
             f"{SID}-1-2": TODAY + timedelta(days=41),
         }
 
-    def test_the_longest_possible_name_fits(self, belfry: Belfry) -> None:
+    def test_the_longest_possible_name_fits(self, scheduled: Scheduled) -> None:
         name = f"{SID}-99999999-9999999999"
 
-        belfry.wakeups.arm(name, TODAY + timedelta(days=1), SID)
+        scheduled.wakeups.arm(name, TODAY + timedelta(days=1), SID)
 
-        assert list(belfry.armed()) == [name]
-        assert belfry.reports == []
+        assert list(scheduled.armed()) == [name]
+        assert scheduled.reports == []

@@ -12,6 +12,6 @@ def test_the_engine_does_each_task_once() -> None:
     with service() as port:
         figures = figures_of(OURS, TASKS, port)
 
-    # Ten trips a task (docs/performance.md); a refused call costs its event a second claim, and what goes with it.
+    # Ten trips a task (docs/performance.md), and more for a refused call, which needs a second claim.
     assert figures["trips"] > 10 * TASKS
     assert figures["cpu"] > figures["AWS client"] > figures["its transport"] > 0

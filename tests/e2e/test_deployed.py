@@ -36,7 +36,7 @@ SOON = timedelta(seconds=62)
 """The nearest that a schedule is armed is 60 seconds ahead."""
 
 A_RING = 120
-"""Seconds within which a schedule armed for soon, or the sweeper, has rung and what it rang for is done."""
+"""Seconds within which a schedule that is due soon, or the sweeper, has woken a runner that has done its work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

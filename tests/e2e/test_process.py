@@ -14,7 +14,7 @@ from tests.dialects.wire import ROOT
 
 PAGE = (ROOT / "docs" / "api" / "process.md").read_text()
 BODIES = [json.loads(text) for text in re.findall(r"-d '\n(.*?)'\n", PAGE, re.DOTALL)]
-"""What the walk through the dialect's page sends: a strategy, a start at once, a start of a schedule."""
+"""The bodies of the page's example: a strategy, an immediate start, and a start with a schedule."""
 SECONDS = 5
 LONGEST_SECONDS = 60
 
@@ -63,7 +63,7 @@ class TestTheMinimalClient:
         processes.start_stack()
         processes.stack.call("POST", "/execution-strategy", json.loads(text))
 
-        served(processes, minimal)  # the functions start with their first calls, which is not what is timed
+        served(processes, minimal)  # the functions start with their first calls, which must not be timed
         seconds = served(processes, minimal)
 
         assert seconds < SECONDS

@@ -27,7 +27,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
     template = Template(ROOT / "template.yaml", PARAMETERS)
     (function,) = [one for one in template.functions() if one.name == NAME]
     for name in function.environment:
-        monkeypatch.setenv(name, "")  # what the command sets there is taken back
+        monkeypatch.setenv(name, "")  # restored after the test, because the command sets it
     bootstrap.forget()
     with mock_aws():
         for table in template.tables():

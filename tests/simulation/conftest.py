@@ -9,7 +9,7 @@ import pytest
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3"))
 EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
-"""One crash point out of this many is simulated."""
+"""By default, one of this many crash points is simulated."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

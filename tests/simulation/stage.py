@@ -15,9 +15,15 @@ class KilledError(BaseException):
     """The process crashes here, like a Lambda whose sandbox is gone. Only the stage catches it."""
 
 
+def _taken() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True, eq=False)
 class Process:
-    """One invocation. It does nothing before ``wakes_at``. ``error`` is what it raised."""
+    """One invocation. It does nothing before ``wakes_at``. ``error`` is the exception that it raised."""
 
     name: str
     body: Callable[[], object]
@@ -27,8 +33,9 @@ class Process:
     error: BaseException | None = None
     at_point: str = "start"
     _thread: threading.Thread | None = None
-    _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _back: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    # Locks that one side releases and the other acquires: binary semaphores, but several times as fast.
+    _go: threading.Lock = field(default_factory=_taken)
+    _back: threading.Lock = field(default_factory=_taken)
 
     def progress(self) -> None:
         """Run to the next point, or to the end."""
@@ -77,7 +84,7 @@ class Stage:
             self.current.point(label)
 
     def run(self, process: Process) -> None:
-        """Let a process take one turn. Raises: what the process raised, unless it was killed."""
+        """Let a process take one turn. Raises: the exception of the process, unless it was killed."""
         self.current = process
         process.progress()
         self.current = None

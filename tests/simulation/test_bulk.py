@@ -117,7 +117,7 @@ def points(members: int) -> int:
 
 POINTS_OF_MANY, POINTS_OF_FEW = points(MANY), points(FEW)
 IN_A_SLICE = range(40, POINTS_OF_MANY - 40)
-"""Here one instance is commanded after the other, each alike; these are told less closely."""
+"""The points at which instances are commanded one after another, alike, so fewer of them are simulated."""
 TOLD = [point for point in range(1, POINTS_OF_MANY + 1) if point not in IN_A_SLICE or point % 7 == 0]
 
 

@@ -1,7 +1,7 @@
 """Each guard of the protocol is removed once, and its absence must be noticed.
 
 A simulation that cannot fail proves nothing. Lease and refencing, which random faults test too seldom, have their
-stories in ``test_told.py``.
+stories in ``test_stalls.py``.
 """
 
 from collections.abc import Callable, Sequence

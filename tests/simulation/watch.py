@@ -69,7 +69,7 @@ class Watch:
         return self.world.stage.current.name if self.world.stage.current else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OneKeyAtATime:
     """Objects to a step that is sent under a new key while the result of an older key is unknown.
 
@@ -78,6 +78,9 @@ class OneKeyAtATime:
     """
 
     world: World
+    keys: set[str] = field(default_factory=set)
+    effects: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    sendings: int = 0
 
     def install(self) -> None:
         """Begin to watch."""
@@ -85,21 +88,28 @@ class OneKeyAtATime:
 
     def called(self, request: ServiceRequest) -> None:
         """Check a call before it is sent."""
-        seq = event_of_call(request.call_key)
-        if any(sending.key == request.call_key for sending in self.world.ledger):
+        self._read_ledger()
+        if request.call_key in self.keys:
             return
-        before = {
-            sending.key
-            for sending in self.world.ledger
-            if sending.url == request.url and sending.took_effect and event_of_call(sending.key) == seq
-        }
-        for key in before - {request.call_key}:
-            known = any(_settles(entry, key) for entry in self.world.store.journal.values())
-            assert known, f"{request.url} is sent as {request.call_key}, and the result of {key} is not known"
+        others = self.effects.get((request.url, event_of_call(request.call_key)), set())
+        if not others:
+            return
+        settled = {entry.intent.call_key for entry in self.world.store.journal.values() if _is_settled(entry)}
+        for key in others:
+            assert key in settled, (
+                f"{request.url} is sent as {request.call_key}, and the result of {key} is not known"
+            )
+
+    def _read_ledger(self) -> None:
+        """Read the calls since the last time: the keys, and those that took effect by address and event."""
+        for sending in self.world.ledger[self.sendings :]:
+            self.keys.add(sending.key)
+            if sending.took_effect:
+                address = sending.url, event_of_call(sending.key)
+                self.effects.setdefault(address, set()).add(sending.key)
+        self.sendings = len(self.world.ledger)
 
 
-def _settles(entry: JournalEntry, key: str) -> bool:
+def _is_settled(entry: JournalEntry) -> bool:
     outcome = entry.outcome
-    if entry.intent.call_key != key or outcome.unanswered:
-        return False
-    return outcome.error is None or outcome.error.message != NOT_SENT
+    return not outcome.unanswered and (outcome.error is None or outcome.error.message != NOT_SENT)

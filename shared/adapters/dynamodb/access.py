@@ -100,6 +100,7 @@ class DynamoDbAccess:
                 ConditionExpression="attribute_exists(pk)",
             )
         except ClientError as error:
+            # The session was closed in the meantime, and stays closed.
             if not any(failed_conditions(error)):
                 raise
 

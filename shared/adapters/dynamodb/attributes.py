@@ -32,6 +32,7 @@ def attribute(value: Plain) -> AttributeValue:
     match value:
         case str():
             return {"S": value}
+        # Before ``int``, because a bool is an int in Python.
         case bool():
             return {"BOOL": value}
         case int():

@@ -102,6 +102,7 @@ PAIR: Simple[tuple[int, int]] = Simple(lambda pair, _: list(pair), _read_pair)
 def _write_own(value: str, owner: str) -> str:
     if owner and value.startswith(f"{owner}-"):
         return value[len(owner) :]
+    # It could not be distinguished from an id without its owner's sid.
     if value.startswith("-"):
         raise StoredShapeError(f"is not an id: {value[:40]!r}")
     return value

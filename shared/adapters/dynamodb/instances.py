@@ -180,6 +180,7 @@ class DynamoDbInstances:
                 ExpressionAttributeValues=to_attributes(values),
                 ScanIndexForward=False,
             )
+            # Only the latest of all shards so far can be among the result.
             index_entries = sorted(index_entries, key=_closed, reverse=True)[:limit]
         table = self.tables.events
         for start in range(0, len(index_entries), MAX_READ):
@@ -306,6 +307,7 @@ class DynamoDbInstances:
             else:
                 self.client.put_item(**put)
         except ClientError as error:
+            # The first write is the instance's. A failed condition of another one is an error.
             if any(failed_conditions(error)[:1]):
                 raise StaleRevError from error
             raise
@@ -315,6 +317,7 @@ class DynamoDbInstances:
         try:
             self.client.put_item(**_fenced(self.tables.events, item, fence))
         except ClientError as error:
+            # A higher fence means that this runner has lost its claim: its write must not count.
             if not any(failed_conditions(error)):
                 raise
 

@@ -85,6 +85,7 @@ def instance_item(instance: Instance) -> Attributes:
         "doc": to_text(INSTANCE.write(instance, instance.sid)),
     }
     at = sweep_at(instance)
+    # An item without these attributes is not in the due index.
     if at is not None:
         members |= {"sweepPartition": partition(instance), "sweepAt": sweep_instant(at)}
     return item_of(instance.account_id, {"sid": instance.sid}, **members)
@@ -152,6 +153,7 @@ def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> 
 
     The new ``rev`` of the target, or else the command, makes its key unique.
     """
+    # Two commands on one target may have the same instant.
     unique_key = f"{audit.target}#{audit.command if rev is None else rev}"
     key = {
         "accountDay": account_day(audit.account_id, audit.at, shard),

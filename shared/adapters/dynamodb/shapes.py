@@ -101,6 +101,7 @@ class Shape(Generic[T]):
                 raise StoredShapeError(f"{self._kind.__name__}.{name} {error}") from None
         for field, document in parts.items():
             found[field] = self._parts[field].read(document, owner)
+        # Fields that were equal to another one were left out.
         for field, same_as in self._same:
             if field not in found and same_as in found:
                 found[field] = found[same_as]

@@ -136,6 +136,7 @@ class DynamoDbStrategies:
             strategy = self._cache[sid, version] = self._loaded(sid, version)
             if len(self._cache) > self.max_cached:
                 self._cache.popitem(last=False)
+        # The cache is sorted by last use.
         self._cache.move_to_end((sid, version))
         return strategy
 
@@ -228,6 +229,7 @@ class DynamoDbStrategies:
         put = {
             "TableName": self.tables.strategies,
             "Item": _head_item(head),
+            # ``doc`` contains the fields that have no attribute of their own.
             "ConditionExpression": "version = :version AND paused = :paused AND doc = :doc",
             "ExpressionAttributeValues": {f":{name}": old[name] for name in ("version", "paused", "doc")},
         }

@@ -161,6 +161,7 @@ def owned_key(account: AccountId, place: PageKey) -> dict[str, str]:
 def sweep_instant(at: datetime) -> str:
     """Return an instant as the due index sorts it: in milliseconds, rounded up."""
     whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    # An entry must not be due before its event.
     return format_instant(whole if whole == at else whole + _ONE_MILLISECOND)
 
 

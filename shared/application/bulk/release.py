@@ -82,15 +82,18 @@ def _free_batches(
         begun = ports.clock.now()
         if begun - said_so >= SAY_SO:
             release_job, said_so = _take(ports, release_job), begun
+        # Entries that the lagging index still lists take up places, so more are read.
         until, most = begun + GRACE, BATCH + len(handled) + len(progress.failed)
         found = ports.instances.due(release_job.partition, until=until, limit=most)
         batch = [sid for sid in found if sid not in handled and sid not in progress.failed]
+        # Released instances that are still listed do not count, but their entries must disappear first.
         if not batch and not any(sid in handled for sid in found):
             return release_job, True
         handled = set(batch) or handled
         for sid in batch:
             _free(ports, sid, progress)
         passed = (ports.clock.now() - begun).total_seconds()
+        # The rate is shared by the jobs of all shards.
         ports.clock.sleep(max(len(batch) * SHARDS / FREED_PER_SECOND, 0 if batch else LAG_SECONDS) - passed)
     return release_job, False
 

@@ -121,6 +121,7 @@ def count(ports: Ports, scan: SelectionScan, *, most: int) -> SelectionCount:
     """Count the instances of a selection and return the count with the first ``most`` of them."""
     number, first = 0, list[Instance]()
     for scanned, step in enumerate(_steps(ports, scan, page=MAX_LOADED), start=1):
+        # An unknown id counts in an operation, where it is reported, but not in a preview.
         if step.sid is not None and (step.instance is not None or not isinstance(scan.selection, OfIds)):
             number += 1
             first += [] if step.instance is None or len(first) == most else [step.instance]

@@ -141,6 +141,7 @@ def _new_operation(
     """Return the operation in its first state, and the instances that were read for it."""
     now = ports.clock.now()
     scan = SelectionScan(account=request.account, selection=request.selection, begun_at=now)
+    # One more than a request commands shows if there are more.
     found = next_batch(ports, scan, size=BATCH_SIZE + 1)
     is_small = found.batch.at_end and len(found.batch.sids) <= BATCH_SIZE
     bulk = BulkOperation(
@@ -160,6 +161,7 @@ def _new_operation(
 def _start_work(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, Instance]) -> BulkOperation:
     """Return the operation, finished if this request does the work itself. Else wake a runner for it."""
     if bulk.worker is not None:
+        # ``run_batches`` stops ``RESERVE`` before its time is up.
         ends = bulk.started_at + IN_REQUEST + RESERVE
         after = run_batches(
             ports,

@@ -58,6 +58,7 @@ def run_bulk_operation(
     after = run_batches(
         ports, bulk_taken, progress, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports)
     )
+    # Without progress another invocation would have no more time. The sweeper tries again later.
     moved = after is not None and (after.cursor, after.counts) != (bulk.cursor, bulk.counts)
     if after is not None and after.status is BulkStatus.ACTIVE and moved:
         ports.wakeups.invoke_operation(bulk.sid)
@@ -154,6 +155,7 @@ def _command_batch(
 
     It stops early if the time is up, if a store is overloaded, or if another invocation may take over the batch.
     """
+    # An instance that crashes every runner must not stop the operation.
     if is_given_up(bulk):
         why = f"{bulk.crashes} runners in a row crashed at this instance"
         return [
@@ -164,6 +166,7 @@ def _command_batch(
         ]
     results: list[ItemResult] = []
     for sid in next_sids(bulk):
+        # From ``sweep_at`` on, another runner may take over the batch.
         is_ours = bulk.sweep_at is not None and ports.clock.now() < bulk.sweep_at
         if not is_ours or time_left() <= RESERVE:
             break

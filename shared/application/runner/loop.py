@@ -42,6 +42,7 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
                     at = _run_steps(ports, at, Deadline(time_left=time_left, has_executed=claims > 0))
                     claims += 1
                 instance = at.instance
+            # Waiting a few seconds costs less than another wakeup.
             case Scheduled(at=at_instant) if at_instant - now <= EARLY:
                 ports.clock.sleep((at_instant - now).total_seconds())
             case PlanExpired():
@@ -60,6 +61,7 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run |
     """
     version = event.claim.version or instance.strategy_version
     strategy = ports.strategies.load(instance.strategy_sid, version)
+    # A new event has no history yet, which saves a read.
     is_new = event.run == 1 and event.progress.first_action is None
     event_history = (
         EventHistory()
@@ -111,6 +113,7 @@ def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:
 
 def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
     """Execute step after step, until the run ends or has to stop."""
+    # Only the first step can have been sent by an earlier runner.
     call_in_doubt = run.event.progress.call_in_doubt
     at: Run | Stopped = run
     while isinstance(at, Run):

@@ -106,6 +106,7 @@ def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
         correlation_in_doubt=next_call.correlation_id if isinstance(next_call, Intent) else None,
     )
     at: Run | Stopped = run
+    # Each round decides on the instance as another writer has left it.
     while isinstance(at, Run):
         instance = at.instance
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
@@ -135,15 +136,18 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     except CallNotPossibleError as error:
         request, impossible = None, fail_call(intent, error)
     if request is not None:
+        # ``config.requestDelayTime`` is a pause before each call.
         ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
         call, digest = ports.caller.call(request), digest_of(request)
     context = run.context(ports)
     outcome = impossible or judge_call(context, intent, call, run=ports.controllers.run)
     if outcome.unanswered and doubt_policy(run.strategy, context.task.steps[intent.step]) is InDoubt.PAUSE:
+        # The step is not recorded: an operator decides about the call.
         why = outcome.error or StepError(message="no answer")
         return replace(run, then=end_in_doubt(context, intent, why))
     follow = begin_wait if outcome.success and intent.answers_later else advance
     outcome, then = follow(context, intent, outcome)
+    # A step that was never sent has no status.
     status = call.status if isinstance(call, Answered) else None
     return record_step(ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status)
 

@@ -27,7 +27,7 @@ class Seen:
 
 
 Script = bytes | Callable[[socket.socket], object]
-"""An answer: what to send, or what to do with the connection."""
+"""An answer: bytes to send, or a function of the connection."""
 
 
 def answer(body: bytes | Any = b"", status: int = 200, **headers: str) -> bytes:

@@ -182,7 +182,7 @@ class TestARunnerThatDies:
 
 
 class TestOrdersMeanwhile:
-    """A command to a running operation takes effect from the next batch on. What was done is counted."""
+    """A command to a running operation takes effect from the next batch on. Finished work is counted."""
 
     def commanded_meanwhile(
         self, command: OperationCommand, *, at_batch: int = 2
@@ -458,7 +458,7 @@ class TestContention:
 
     def test_results_that_lose_every_race_raise(self) -> None:
         class Busy(MemoryOperations):
-            """Somebody else always changes it first, though nobody takes it."""
+            """A store in which another writer is always faster, without taking the operation over."""
 
             def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
                 stored = self.bulks[operation.sid]
