@@ -100,4 +100,8 @@ class TestRequests:
 def test_a_closed_server_has_released_its_port(server: HttpServer) -> None:
     server.close()
 
-    assert HttpServer(echo, urlsplit(server.url).port or 0).url == server.url
+    second = HttpServer(echo, urlsplit(server.url).port or 0)
+    try:
+        assert second.url == server.url
+    finally:
+        second.close()
