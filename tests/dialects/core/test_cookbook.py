@@ -1,4 +1,4 @@
-"""The recipes of docs/cookbook.md: each is accepted, and simulates the dates on the page."""
+"""The recipes of docs/cookbook.md and the strategy of README.md are accepted and have the dates of their pages."""
 
 import json
 import re
@@ -68,3 +68,34 @@ class TestRecipes:
     @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.title)
     def test_a_recipe_simulates_the_dates_on_the_page(self, client: Client, recipe: Recipe) -> None:
         assert simulated(client, recipe) == recipe.dates
+
+
+class TestReadmeStrategy:
+    """The strategy in README.md can be saved and has the dates that the text below it names."""
+
+    def test_charges_and_reminders_have_the_dates_of_the_text(self, client: Client) -> None:
+        (text,) = re.findall(
+            r"^```json\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+        )
+        strategy = json.loads(text)
+        sid = client.saved(strategy)["sid"]
+        body = {"cycles": 3, "startDate": "2026-01-31T10:00:00+01:00", "attributes": {"member": "ann"}}
+
+        status, answer = client(
+            "POST", f"/execution-strategy/{sid}/simulate-execution", body, secret=strategy["secret"]
+        )
+
+        assert status == 200, answer
+        assert [
+            (
+                cycle["events"]["mainEvent"]["date"],
+                [event["date"] for event in cycle["events"]["leadingUpEvents"]],
+            )
+            for cycle in answer["cycleEvents"]
+        ] == [
+            # This date has passed at the start, so the first mail is sent at once.
+            ("2026-01-31T09:00:00.000Z", ["2026-01-28T09:00:00.000Z"]),
+            ("2026-02-28T09:00:00.000Z", ["2026-02-25T09:00:00.000Z"]),
+            # Summer time has begun, and the local time is still 10:00.
+            ("2026-03-31T08:00:00.000Z", ["2026-03-28T09:00:00.000Z"]),
+        ]
