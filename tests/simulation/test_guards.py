@@ -5,6 +5,7 @@ stories in ``test_stalls.py``.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,10 +21,12 @@ from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.steps.call import ServiceRequest
 from tests.simulation.laws import only_instance
+from tests.simulation.stories import gym_world, join
 from tests.simulation.storms import CALM, assert_lawful, storm
-from tests.simulation.watch import Watch
-from tests.simulation.world import World
+from tests.simulation.watch import OneKeyAtATime, Watch
+from tests.simulation.world import World, calls_to
 
 MOST_SEEDS = 200
 
@@ -151,3 +154,43 @@ def test_storms_are_watched() -> None:
     """The watch of a storm objects to a claim on a stopped instance."""
     world = storm(1)
     assert any(isinstance(getattr(watch, "__self__", None), Watch) for watch in world.commit_watchers)
+
+
+class TestOneKeyAtATime:
+    """The watch for second keys objects exactly if the result of the first one is not stored."""
+
+    def charged(self) -> tuple[World, ServiceRequest]:
+        """Return a gym after its first charge, and the same call in another run."""
+        world = gym_world()
+        join(world)
+        world.run_until(datetime(2026, 3, 5, tzinfo=UTC))
+        first = calls_to(world.ledger, "/charges")[0]
+        event, _, visit = first.key.rsplit("-", 2)
+        again = ServiceRequest(
+            method=first.method,
+            url=first.url,
+            headers={},
+            params={},
+            body=None,
+            timeout_seconds=1,
+            call_key=f"{event}-99-{visit}",
+        )
+        return world, again
+
+    def test_a_second_key_after_a_stored_result_passes(self) -> None:
+        world, again = self.charged()
+
+        OneKeyAtATime(world).called(again)
+
+    def test_a_second_key_before_the_result_is_stored_is_caught(self) -> None:
+        world, again = self.charged()
+        world.store.journal.clear()
+
+        with pytest.raises(AssertionError, match="is not known"):
+            OneKeyAtATime(world).called(again)
+
+    def test_a_repetition_under_the_same_key_passes(self) -> None:
+        world, again = self.charged()
+        world.store.journal.clear()
+
+        OneKeyAtATime(world).called(replace(again, call_key=calls_to(world.ledger, "/charges")[0].key))
