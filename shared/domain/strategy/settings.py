@@ -277,7 +277,7 @@ STEP = shape(
         "retryConfig": part(RETRY_CONFIG, "Its own retries, instead of the task's."),
         "resetAttempts": flag("When the step is reached for the first time, attempts count from 1 again."),
         "final": flag("The task ends here: neither `nextStep` nor `callback` rules may be given beside it."),
-        "optional": flag("The task goes on if this step fails."),
+        "optional": flag("The task continues if this step fails."),
         "repeatOnRetry": flag("A retry executes it again, even if it succeeded."),
         "nextStep": key("Key of the step after it."),
         "nextStepRules": parts(NEXT_STEP_RULE, "Next steps under conditions."),
