@@ -17,7 +17,7 @@ def documented_row(phase: Phase) -> tuple[str, str, str, str, str]:
     shown, seen = SHOWN[phase], SEEN[phase]
     reason = "" if shown.reason is None else f" ({shown.reason})"
     return (
-        phase.name,
+        phase.value,
         phase.status.value,
         STATUS_OF[phase].value,
         f"{shown.text.value}{reason}",

@@ -31,7 +31,7 @@ class Phase(StrEnum):
     """An event waits for a step's delay."""
     AWAITING_ANSWER = "AWAITING_ANSWER"
     """An event has sent an asynchronous call and waits for the answer."""
-    ONHOLD = "ONHOLD"
+    ONHOLD = "ON_HOLD"
     """An event waits for an operator to run it."""
     PAUSED = "PAUSED"
     """Paused by an operator."""
