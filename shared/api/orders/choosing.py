@@ -14,7 +14,7 @@ from shared.api.orders.schemas import DatedOrders, Folder, ModifyOrders, OrdersF
 from shared.api.orders.states import LIVE, State, phases_of
 from shared.api.orders.workflows import version_number, workflow_at
 from shared.application.bulk.select import MAX_LOADED, load_readable
-from shared.domain.bulk.selection import Filter, OfFolder, OfIds, OfStrategy, Part, Selection, combine_parts
+from shared.domain.bulk.selection import Filter, OfFolder, OfStrategy, Part, Selection, combine_parts
 from shared.domain.ids import AccountId, InstanceSid, order_sid
 from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, phase_of
@@ -44,18 +44,16 @@ def order_id_of(instance: Instance) -> str:
     return instance.origin.order_id or instance.sid
 
 
-def chosen(request: Request, body: ModifyOrders, criteria: Criteria) -> Selection | None:
-    """Return the orders that a command means, or None if there certainly are none.
+def meant_by_id(request: Request, order_ids: Sequence[str], criteria: Criteria) -> list[Instance]:
+    """Return the orders with these ids that meet the criteria."""
+    return [instance for instance in named(request, order_ids) if is_meant(request, instance, criteria)]
+
+
+def meant_by_place(request: Request, body: ModifyOrders, criteria: Criteria) -> Selection | None:
+    """Return the orders that a command without ids means, or None if there certainly are none.
 
     Raises: JocError: if the dates contradict each other, or nothing is named and that is not allowed.
     """
-    if body.orderIds:
-        sids = [
-            instance.sid
-            for instance in named(request, body.orderIds)
-            if _is_meant(request, instance, criteria)
-        ]
-        return OfIds(ids=tuple(sids)) if sids else None
     if not (body.workflowIds or body.folders or request.deployment.joc_allow_unscoped):
         raise JocError(Code.BAD_REQUEST, "one of orderIds, workflowIds, folders required")
     instance_filter = filter_of(request, body, criteria)
@@ -106,6 +104,13 @@ def live_until(request: Request, text: str | None, zone: str | None) -> datetime
     if text is not None and text.startswith("0d"):
         text = f"1d{text[2:]}"
     return _date(request, text, zone, End.FROM)
+
+
+def is_meant(request: Request, instance: Instance, criteria: Criteria) -> bool:
+    """Return whether an order meets the criteria of a command now."""
+    if criteria.at_rest and instance.is_draining:
+        return False
+    return criteria.phases is None or phase_of(instance, now=request.now) in criteria.phases
 
 
 def placed(
@@ -159,12 +164,6 @@ def _if_any(instance_filter: Filter) -> Filter | None:
 
 def _phases(states: Sequence[State], allowed: Sequence[Phase]) -> tuple[Phase, ...]:
     return tuple(phase for phase in phases_of(list(states)) if phase in allowed)
-
-
-def _is_meant(request: Request, instance: Instance, criteria: Criteria) -> bool:
-    if criteria.at_rest and instance.is_draining:
-        return False
-    return criteria.phases is None or phase_of(instance, now=request.now) in criteria.phases
 
 
 def _date(request: Request, text: str | None, zone: str | None, end: End) -> datetime | None:

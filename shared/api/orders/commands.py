@@ -1,24 +1,35 @@
 """The commands on orders. Source: docs/contracts/orders.md B.3 and B.4; docs/contracts/mapping.md D.2 and D.4.
 
-All are bulk operations. The request itself commands up to 25 orders. If there are more, or if none of the first ones
-matches and there are more, an operation in the background does. ``ok`` means that the command was accepted.
+One order that is named by its id is decided in the request. All other commands are bulk operations: the request itself
+commands up to 25 orders. If there are more, or if none of the first ones matches and there are more, an operation in
+the background does. ``ok`` means that the command was accepted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.api.orders.answers import OkShape
-from shared.api.orders.choosing import Criteria, chosen, order_id_of
+from shared.api.orders.choosing import Criteria, is_meant, meant_by_id, meant_by_place, order_id_of
 from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
 from shared.api.orders.requests import actor_of, options_of
 from shared.api.orders.schemas import CancelOrders, ModifyOrders, ResumeOrders, SuspendOrders
 from shared.api.orders.states import CONFIRMABLE, CONTINUABLE, RESUMABLE, SUSPENDIBLE
+from shared.application.bulk.single import command_one
 from shared.application.bulk.start import BulkRequest, begin_bulk
-from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, ItemOutcome, RunWaiting
+from shared.domain.bulk.operation import (
+    BulkCommand,
+    BulkOperation,
+    BulkStatus,
+    ItemOutcome,
+    ItemResult,
+    RunWaiting,
+)
+from shared.domain.bulk.selection import OfIds, Selection
 from shared.domain.errors import RitornelloError
+from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, Pause, Resume
@@ -159,7 +170,13 @@ def _run_now(
 def _execute(request: Request, command: OrdersCommand) -> Answer[OkShape]:
     """Command the orders and return ``ok``. Raises: JocError (420, JOC-161): if there are none; ItemsError."""
     by = actor_of(request, command.body.auditLog, *command.options)
-    selection = chosen(request, command.body, command.criteria)
+    if command.body.orderIds:
+        orders = meant_by_id(request, command.body.orderIds, command.criteria)
+        if len(orders) == 1:
+            return _judged(request, command.verb, [_command_one(request, command, orders[0], by)])
+        selection: Selection | None = OfIds(ids=tuple(order.sid for order in orders)) if orders else None
+    else:
+        selection = meant_by_place(request, command.body, command.criteria)
     if selection is None:
         return _none_left(request, command.verb)
     bulk = begin_bulk(
@@ -174,10 +191,24 @@ def _execute(request: Request, command: OrdersCommand) -> Answer[OkShape]:
     # An operation in the background has no results yet, so its errors cannot be answered.
     if bulk.status is not BulkStatus.COMPLETED:
         return _ok(request, bulk)
-    effects = {VERDICTS[command.verb, result.outcome] for result in bulk.results}
+    return _judged(request, command.verb, bulk.results, bulk)
+
+
+def _command_one(request: Request, command: OrdersCommand, order: Instance, by: Actor) -> ItemResult:
+    def is_still_meant(instance: Instance) -> bool:
+        return is_meant(request, instance, command.criteria)
+
+    return command_one(request.ports, order, command.command(by), is_meant=is_still_meant)
+
+
+def _judged(
+    request: Request, verb: Verb, results: Sequence[ItemResult], bulk: BulkOperation | None = None
+) -> Answer[OkShape]:
+    """Return the answer for the results of all orders. Raises: JocError; ItemsError."""
+    effects = {VERDICTS[verb, result.outcome] for result in results}
     if ItemEffect.BROKEN in effects:
-        raise ItemsError(_broken(request, bulk))
-    return _ok(request, bulk) if ItemEffect.DONE in effects else _none_left(request, command.verb)
+        raise ItemsError(_broken(request, results))
+    return _ok(request, bulk) if ItemEffect.DONE in effects else _none_left(request, verb)
 
 
 def _ok(request: Request, bulk: BulkOperation | None = None) -> Answer[OkShape]:
@@ -191,9 +222,9 @@ def _none_left(request: Request, verb: Verb) -> Answer[OkShape]:
     raise JocError(Code.NOT_FOUND, verb.value)
 
 
-def _broken(request: Request, bulk: BulkOperation) -> list[ItemError]:
+def _broken(request: Request, results: Sequence[ItemResult]) -> list[ItemError]:
     """Return an error for each order that could not be commanded."""
-    bad = [result for result in bulk.results if result.outcome is ItemOutcome.FAILED]
+    bad = [result for result in results if result.outcome is ItemOutcome.FAILED]
     found: list[ItemError] = []
     for result in bad:
         try:

@@ -280,7 +280,7 @@ class TestAudit:
         _, answer = client("GET", f"/audit?target={sid}")
 
         (entry,) = answer["items"]
-        assert entry | {"operation": ""} == {
+        assert entry == {
             "at": "2026-01-01T12:00:00.000Z",
             "by": "operator",
             "command": "cancel",
@@ -291,8 +291,14 @@ class TestAudit:
             "minutesSpent": 2,
             "ticket": "https://tickets.example/1",
             "options": ["kill", "deep"],
-            "operation": "",
         }
+
+    def test_the_audit_entries_of_an_operation_name_it(self, joc: Joc, client: Any) -> None:
+        sid = joc.order(joc.workflow(), **LATER)
+        joc("/orders/cancel", {**REFILL, "auditLog": self.LOG, "kill": True})
+
+        (entry,) = client("GET", f"/audit?target={sid}")[1]["items"]
+
         assert entry["operation"] == joc.headers["X-Operation-Sid"]
         decoded = client("GET", f"/bulk-operation/{entry['operation']}")[1]
         assert (decoded["comment"], decoded["minutesSpent"], decoded["ticket"]) == (
@@ -304,6 +310,40 @@ class TestAudit:
         joc("/orders/cancel", {"orderIds": ["gone"], "auditLog": self.LOG})
 
         assert (joc.ports.instances.audit, joc.ports.operations.bulks) == ([], {})
+
+
+class TestOneOrder:
+    """A command on one order by its id is decided in the request, without a bulk operation."""
+
+    @pytest.mark.parametrize(
+        ("path", "state"), [("cancel", "CANCELLED"), ("suspend", "SUSPENDED"), ("continue", "SCHEDULED")]
+    )
+    def test_nothing_is_stored_but_the_order_and_its_audit_entry(
+        self, joc: Joc, path: str, state: str
+    ) -> None:
+        sid = joc.order(joc.workflow(), **LATER)
+
+        assert joc(f"/orders/{path}", {"orderIds": [sid]}) == (200, OK)
+
+        assert "X-Operation-Sid" not in joc.headers
+        assert (joc.ports.operations.bulks, len(joc.ports.instances.audit)) == ({}, 1)
+        assert joc.state(sid) == state
+
+    def test_an_id_given_twice_beside_unknown_ids_is_one_order(self, joc: Joc) -> None:
+        sid = joc.order(joc.workflow(), **LATER)
+
+        assert joc("/orders/cancel", {"orderIds": [sid, "gone", sid]}) == (200, OK)
+
+        assert (joc.state(sid), joc.ports.operations.bulks) == ("CANCELLED", {})
+
+    def test_two_orders_are_a_bulk_operation(self, joc: Joc) -> None:
+        head = joc.workflow()
+        sids = [joc.order(head, **LATER), joc.order(head, **LATER)]
+
+        assert joc("/orders/cancel", {"orderIds": sids}) == (200, OK)
+
+        assert list(joc.ports.operations.bulks) == [joc.headers["X-Operation-Sid"]]
+        assert states(joc, sids) == ["CANCELLED", "CANCELLED"]
 
 
 class TestManyOrders:
