@@ -7,12 +7,14 @@ that it ticks evenly through a change by whole hours.
 Source: docs/design.md section 4; docs/contracts/core.md section 4.1; docs/decisions/0018.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from shared.domain.calendar.cron_fields import CronError, Fault, words
+from shared.domain.calendar.cron_fields import CronError, Fault, Word, words
 from shared.domain.calendar.dates import Anchor, Moment, moment_at, moment_of, zone_named
 from shared.domain.errors import DateError
 
@@ -27,6 +29,9 @@ FIRST_YEAR, LAST_YEAR = 2, 9950
 
 _UNIX_FIELDS = 5
 _QUARTZ_FIELDS = (6, 7)
+_EVENTBRIDGE_FIELDS = 6
+_EVENTBRIDGE = re.compile(r"[ \t]*cron\((?P<fields>.*)\)[ \t]*", re.IGNORECASE)
+_RATE = re.compile(r"[ \t]*rate\(.*\)[ \t]*", re.IGNORECASE)
 _LEAST = timedelta(microseconds=1)
 _ONE_SECOND = timedelta(seconds=1)
 _ONE_DAY = timedelta(days=1)
@@ -50,18 +55,55 @@ class Cron:
 
 
 def read_cron(text: str) -> Cron:
-    """Read an expression: five fields are Unix cron, six or seven Quartz. Raises: CronError."""
+    """Read an expression: five fields are Unix cron, six or seven Quartz, ``cron(...)`` is EventBridge's form.
+
+    Raises: CronError: with everything that is wrong.
+    """
     # The readers and the search are loaded with the first expression: strategies without cron save 6 ms of import.
     from shared.domain.calendar.quartz import quartz  # noqa: PLC0415
     from shared.domain.calendar.unix_cron import unix_cron  # noqa: PLC0415
 
+    wrapped = _EVENTBRIDGE.fullmatch(text)
+    if wrapped is not None:
+        # EventBridge's fields are those of Quartz with a year and without seconds.
+        fields = _fields_of_eventbridge(text, *wrapped.span("fields"))
+        return Cron(text=text, times=quartz([Word(text="0", offset=fields[0].offset), *fields]))
+    if _RATE.fullmatch(text):
+        message = "rate(...) is a distance, not a date: write scheduleAfter with its unit and amount instead of cron"
+        raise CronError(Fault(message=message, offset=0))
     fields = words(text)
     if len(fields) == _UNIX_FIELDS:
         return Cron(text=text, times=unix_cron(fields))
-    if len(fields) in _QUARTZ_FIELDS:
+    if len(fields) not in _QUARTZ_FIELDS:
+        message = f"must have 5 fields (Unix cron), or 6 or 7 (Quartz), not {len(fields)}"
+        raise CronError(Fault(message=message, offset=0))
+    try:
         return Cron(text=text, times=quartz(fields))
-    message = f"must have 5 fields (Unix cron), or 6 or 7 (Quartz), not {len(fields)}"
-    raise CronError(Fault(message=message, offset=0))
+    except CronError as error:
+        raise _in_another_order(text, fields) or error from None
+
+
+def _fields_of_eventbridge(text: str, begin: int, end: int) -> list[Word]:
+    fields = words(text, begin=begin, end=end)
+    if len(fields) != _EVENTBRIDGE_FIELDS:
+        message = f"cron(...) must have 6 fields, from the minute to the year, not {len(fields)}"
+        raise CronError(Fault(message=message, offset=begin))
+    return fields
+
+
+def _in_another_order(text: str, fields: Sequence[Word]) -> CronError | None:
+    """Return the error for six fields in EventBridge's order, which Quartz cannot read, or None for any others."""
+    from shared.domain.calendar.quartz import quartz  # noqa: PLC0415
+
+    if len(fields) != _EVENTBRIDGE_FIELDS:
+        return None
+    try:
+        quartz([Word(text="0", offset=0), *fields])
+    except CronError:
+        return None
+    # It is not guessed: ``0 0 6 * ? *`` may also be a Quartz expression with a misplaced question mark.
+    message = f"these six fields are in EventBridge's order; if that is meant, write cron({text.strip()})"
+    return CronError(Fault(message=message, offset=0))
 
 
 def first_fire(cron: Cron, at: datetime, zone: ZoneInfo) -> Moment | None:

@@ -22,7 +22,9 @@ MONTHS: Mapping[str, int] = {
 WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 _WORD = re.compile(r"[^ \t]+")
-_NUMBERS = re.compile(r"(?:\*|(?P<first>[0-9]+|[A-Z]+)(?:-(?P<last>[0-9]+|[A-Z]+))?)(?:/(?P<step>[0-9]+))?")
+_NUMBERS = re.compile(
+    r"(?:\*|(?=/)|(?P<first>[0-9]+|[A-Z]+)(?:-(?P<last>[0-9]+|[A-Z]+))?)(?:/(?P<step>[0-9]+))?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,8 @@ class CronField:
 
     They are ``low`` to ``low + size - 1`` and wrap around. ``high`` is the largest number that may be written; above
     the last number it wraps (7 for Sunday). ``longest_step`` is the largest step. ``wraps`` allows a range such as
-    22-2. ``names_step`` allows a step after a name. ``named`` describes the names in error messages.
+    22-2. ``names_step`` allows a step after a name. ``bare_step`` allows ``/5`` for ``*/5``. ``named`` describes the
+    names in error messages.
     """
 
     name: str
@@ -82,11 +85,7 @@ class CronField:
     named: str = ""
     wraps: bool = True
     names_step: bool = True
-
-    @property
-    def all(self) -> frozenset[int]:
-        """Return every number of the field."""
-        return frozenset(range(self.low, self.low + self.size))
+    bare_step: bool = False
 
     def number(self, text: str, word: Word) -> int:
         """Return the number of digits or a name. Raises: CronError: at the word."""
@@ -98,12 +97,18 @@ class CronField:
         raise word.fault(f"{self.name} must be {self.low} to {self.high}{named}, not {text!r}")
 
 
-def words(text: str) -> list[Word]:
-    """Return the fields of an expression, split at blanks and tabs. Raises: CronError: for any other character."""
+def words(text: str, *, begin: int = 0, end: int | None = None) -> list[Word]:
+    """Return the fields of an expression, split at blanks and tabs. Raises: CronError: for any other character.
+
+    ``begin`` and ``end`` limit the part of the text that has fields.
+    """
     for offset, letter in enumerate(text):
         if not letter.isascii() or not (letter.isprintable() or letter == "\t"):
             raise CronError(Fault(message=f"{letter!r} is not allowed here", offset=offset))
-    return [Word(text=match[0].upper(), offset=match.start()) for match in _WORD.finditer(text)]
+    return [
+        Word(text=match[0].upper(), offset=match.start())
+        for match in _WORD.finditer(text, begin, len(text) if end is None else end)
+    ]
 
 
 def read_list(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> list[T]:
@@ -120,10 +125,11 @@ def read_list(word: Word, read: Callable[[Word], T], faults: list[Fault]) -> lis
 def numbers(of: CronField, entry: Word) -> frozenset[int]:
     """Return the numbers of ``*``, ``5`` or ``5-9``, each with or without a step such as ``/2``. Raises: CronError.
 
-    ``5/2`` continues from 5 to the end of the field. A range beyond the end wraps around.
+    Where a bare step is allowed, ``/2`` is ``*/2``. ``5/2`` continues from 5 to the end of the field. A range beyond
+    the end wraps around.
     """
     match = _NUMBERS.fullmatch(entry.text)
-    if match is None:
+    if match is None or (entry.text.startswith("/") and not of.bare_step):
         raise entry.fault(f"{entry.text!r} cannot be {of.name}" if entry.text else "an entry is missing")
     first, last, step = match["first"], match["last"], _step(of, match["step"], entry)
     low = of.low if first is None else of.number(first, entry)

@@ -98,7 +98,19 @@ class OnWeekdays:
                 return days[nth - 1 : nth]
 
 
-DayRule = OnDays | FromLastDay | NearestWorkday | OnWeekdays
+@dataclass(frozen=True, slots=True)
+class OnDaysAndWeekdays:
+    """These days of the month, if they are also these days of the week."""
+
+    days: OnDays
+    weekdays: OnWeekdays
+
+    def of(self, month: Month) -> list[int]:
+        """Return the days of a month."""
+        return [day for day in self.days.of(month) if month.weekday(day) in self.weekdays.days]
+
+
+DayRule = OnDays | FromLastDay | NearestWorkday | OnWeekdays | OnDaysAndWeekdays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

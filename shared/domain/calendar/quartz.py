@@ -27,10 +27,10 @@ from shared.domain.calendar.cron_search import (
     OnWeekdays,
 )
 
-_SECOND = CronField(name="the second", low=0, high=59, size=60, longest_step=59)
-_MINUTE = CronField(name="the minute", low=0, high=59, size=60, longest_step=59)
-_HOUR = CronField(name="the hour", low=0, high=23, size=24, longest_step=23)
-_DAY = CronField(name="the day of the month", low=1, high=31, size=31, longest_step=31)
+_SECOND = CronField(name="the second", low=0, high=59, size=60, longest_step=59, bare_step=True)
+_MINUTE = CronField(name="the minute", low=0, high=59, size=60, longest_step=59, bare_step=True)
+_HOUR = CronField(name="the hour", low=0, high=23, size=24, longest_step=23, bare_step=True)
+_DAY = CronField(name="the day of the month", low=1, high=31, size=31, longest_step=31, bare_step=True)
 _MONTH = CronField(
     name="the month",
     low=1,
@@ -40,6 +40,7 @@ _MONTH = CronField(
     names=MONTHS,
     named="JAN to DEC",
     names_step=False,
+    bare_step=True,
 )
 _WEEKDAY = CronField(
     name="the day of the week",
@@ -53,8 +54,11 @@ _WEEKDAY = CronField(
     },
     named="SUN to SAT",
     names_step=False,
+    bare_step=True,
 )
-_YEAR = CronField(name="the year", low=1970, high=2099, size=130, longest_step=129, wraps=False)
+_YEAR = CronField(
+    name="the year", low=1970, high=2099, size=130, longest_step=129, wraps=False, bare_step=True
+)
 
 _FROM_LAST = re.compile(r"L(?:-(?P<back>[0-9]+))?(?P<weekday>W)?")
 _NEAREST = re.compile(r"(?P<day>[0-9]+)W")

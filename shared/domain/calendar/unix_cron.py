@@ -17,7 +17,7 @@ from shared.domain.calendar.cron_fields import (
     numbers,
     read_list,
 )
-from shared.domain.calendar.cron_search import DayRule, LocalTimes, OnDays, OnWeekdays
+from shared.domain.calendar.cron_search import DayRule, LocalTimes, OnDays, OnDaysAndWeekdays, OnWeekdays
 
 _MINUTE = CronField(name="the minute", low=0, high=59, size=60, longest_step=60)
 _HOUR = CronField(name="the hour", low=0, high=23, size=24, longest_step=24)
@@ -53,21 +53,18 @@ def unix_cron(fields: Sequence[Word]) -> LocalTimes:
 
 
 def _day_rules(day: Word, weekday: Word, faults: list[Fault]) -> tuple[DayRule, ...]:
-    """If both day fields restrict the day, either is enough; a field that says ``*`` does not restrict it."""
+    """Either day field is enough; if one of them begins with ``*``, both must match.
+
+    So ``0 9 */2 * 1`` fires on Mondays with an odd date, as in Vixie cron and cronie.
+    """
     days = OnDays(_numbers_of(_DAY, day, faults))
     weekdays = OnWeekdays(frozenset(number + 1 for number in _numbers_of(_WEEKDAY, weekday, faults)))
-    if _is_open(day):
-        return (weekdays,)
-    return (days,) if _is_open(weekday) else (days, weekdays)
-
-
-def _is_open(word: Word) -> bool:
-    return any(entry.text == "*" for entry in word.entries())
+    if day.text.startswith("*") or weekday.text.startswith("*"):
+        return (OnDaysAndWeekdays(days, weekdays),)
+    return days, weekdays
 
 
 def _numbers_of(field: CronField, word: Word, faults: list[Fault]) -> frozenset[int]:
-    if _is_open(word):
-        return field.all
     return frozenset().union(*read_list(word, partial(_numbers, field), faults))
 
 

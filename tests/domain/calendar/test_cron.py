@@ -11,7 +11,7 @@ import pytest
 
 from shared.domain.calendar.cron import Cron, first_fire, next_fire, read_cron
 from shared.domain.calendar.cron_fields import CronError
-from shared.domain.calendar.cron_search import LocalTimes, OnWeekdays
+from shared.domain.calendar.cron_search import LocalTimes, OnDays, OnDaysAndWeekdays, OnWeekdays
 from shared.domain.calendar.dates import Anchor, zone_named
 from shared.domain.errors import DateError
 from tests.lifecycle_factories import at, shown
@@ -69,12 +69,31 @@ class TestUnix:
             ("0 0 31 2 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-16T00:00"]),
             ("0 0 10 * *", ["2026-02-10T00:00", "2026-03-10T00:00", "2026-04-10T00:00"]),
             ("0 0 * * 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-16T00:00"]),
-            ("0 0 */10 * 1", ["2026-02-01T00:00", "2026-02-02T00:00", "2026-02-09T00:00"]),
-            ("0 0 *,10 * 1", ["2026-02-02T00:00", "2026-02-09T00:00", "2026-02-16T00:00"]),
+            ("0 0 1-31 * 1", ["2026-02-01T00:00", "2026-02-02T00:00", "2026-02-03T00:00"]),
+            ("0 0 10,* * 1", ["2026-02-01T00:00", "2026-02-02T00:00", "2026-02-03T00:00"]),
         ],
     )
     def test_either_day_field_is_enough_if_both_restrict(self, text: str, expected: list[str]) -> None:
         assert fires(text, "2026-02-01") == expected
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("0 9 */1 * 1", ["2026-02-02T09:00", "2026-02-09T09:00", "2026-02-16T09:00"]),
+            ("0 9 */2 * 1", ["2026-02-09T09:00", "2026-02-23T09:00", "2026-03-09T09:00"]),
+            ("0 9 *,10 * 1", ["2026-02-02T09:00", "2026-02-09T09:00", "2026-02-16T09:00"]),
+            ("0 9 1 * */2", ["2026-02-01T09:00", "2026-03-01T09:00", "2026-08-01T09:00"]),
+            ("0 9 */10 * */3", ["2026-02-01T09:00", "2026-02-11T09:00", "2026-02-21T09:00"]),
+            ("0 9 */2 * *", ["2026-02-01T09:00", "2026-02-03T09:00", "2026-02-05T09:00"]),
+        ],
+    )
+    def test_both_day_fields_must_match_if_one_begins_with_a_star(
+        self, text: str, expected: list[str]
+    ) -> None:
+        assert fires(text, "2026-02-01") == expected
+
+    def test_every_entry_beside_a_star_is_checked(self) -> None:
+        assert faults("0 0 *,99 * *") == [("the day of the month must be 1 to 31, not '99'", 6)]
 
     def test_quartz_syntax_is_refused_in_five_fields(self) -> None:
         message = "{!r} is for Quartz expressions, which have six or seven fields".format
@@ -111,7 +130,8 @@ class TestFields:
     def test_the_number_of_fields_decides(self) -> None:
         daily = {"minutes": (0,), "hours": (9,), "months": tuple(range(1, 13))}
 
-        unix = LocalTimes(days=(OnWeekdays(frozenset({2})),), **daily)  # 1 is Monday
+        mondays = OnDaysAndWeekdays(OnDays(frozenset(range(1, 32))), OnWeekdays(frozenset({2})))
+        unix = LocalTimes(days=(mondays,), **daily)  # 1 is Monday
         assert read_cron("0 9 * * 1").times == unix
         quartz = LocalTimes(days=(OnWeekdays(frozenset({1})),), **daily)  # 1 is Sunday
         assert read_cron("0 0 9 ? * 1").times == quartz
@@ -129,6 +149,55 @@ class TestFields:
 
     def test_the_text_is_kept_as_written(self) -> None:
         assert read_cron(" 0  9 * * mon").text == " 0  9 * * mon"
+
+
+class TestEventBridge:
+    """``cron(...)`` has six fields: minute, hour, day of the month, month, day of the week (1 is Sunday), year."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("cron(0 10 * * ? *)", ["2026-02-01T10:00", "2026-02-02T10:00", "2026-02-03T10:00"]),
+            ("cron(15 12 ? * MON-FRI 2026)", ["2026-02-02T12:15", "2026-02-03T12:15", "2026-02-04T12:15"]),
+            ("cron(0 8 1 * ? *)", ["2026-02-01T08:00", "2026-03-01T08:00", "2026-04-01T08:00"]),
+            ("cron(0/30 9 ? * 2 *)", ["2026-02-02T09:00", "2026-02-02T09:30", "2026-02-09T09:00"]),
+            ("cron(0 9 L * ? *)", ["2026-02-28T09:00", "2026-03-31T09:00", "2026-04-30T09:00"]),
+            (" CRON(0 9 ? * 6#3 *) ", ["2026-02-20T09:00", "2026-03-20T09:00", "2026-04-17T09:00"]),
+        ],
+    )
+    def test_its_own_form_is_accepted(self, text: str, expected: list[str]) -> None:
+        assert fires(text, "2026-02-01") == expected
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("cron(0 10 * * ?)", ("cron(...) must have 6 fields, from the minute to the year, not 5", 5)),
+            ("cron(0 24 * * ? *)", ("the hour must be 0 to 23, not '24'", 7)),
+            (
+                "cron(0 10 * * * *)",
+                ("either the day of the month or the day of the week must be ?, and not both", 14),
+            ),
+            ("cron(0 10 * * ? *", ("'CRON(0' cannot be the second", 0)),
+        ],
+    )
+    def test_a_fault_has_its_place_in_the_whole_text(self, text: str, fault: tuple[str, int]) -> None:
+        assert fault in faults(text)
+
+    @pytest.mark.parametrize("text", ["rate(5 minutes)", "rate(1 day)", " RATE(0) "])
+    def test_a_rate_names_the_setting_for_distances(self, text: str) -> None:
+        assert faults(text) == [
+            (
+                "rate(...) is a distance, not a date: write scheduleAfter with its unit and amount instead of cron",
+                0,
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        "text", ["0 10 ? * MON-FRI *", "0 10 * * ? *", "0 0 6 * ? *", "15 10 L * ? 2027"]
+    )
+    def test_its_order_of_six_fields_is_not_guessed(self, text: str) -> None:
+        message = f"these six fields are in EventBridge's order; if that is meant, write cron({text})"
+        assert faults(text) == [(message, 0)]
 
 
 class TestFirstAndNext:

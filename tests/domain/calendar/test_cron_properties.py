@@ -101,7 +101,7 @@ class Expression:
             return False
         by_day = local.day in self.day.numbers
         by_weekday = local.isoweekday() % 7 in self.weekday.numbers
-        either = self.day.text != "*" and self.weekday.text != "*"
+        either = not (self.day.text.startswith("*") or self.weekday.text.startswith("*"))
         on_day = (by_day or by_weekday) if either else (by_day and by_weekday)
         return local.month in self.month.numbers and on_day
 
@@ -290,33 +290,42 @@ class TestQuartzAndUnix:
         assert next_fire(one, start, zone) == next_fire(other, start, zone)
 
 
+def field_text(numbers: set[int] | int | None) -> str:
+    """Return the text of a field: a list, ``*/step`` for a number, ``*`` for None."""
+    if numbers is None:
+        return "*"
+    return f"*/{numbers}" if isinstance(numbers, int) else ",".join(map(str, sorted(numbers)))
+
+
 class TestAgainstCroniter:
-    """For plain numbers, Unix cron finds the local times that croniter finds."""
+    """For plain numbers and steps, Unix cron finds the local times that croniter finds.
+
+    Its ``implement_cron_bug`` reads a day field that begins with a star as Vixie cron does.
+    """
 
     @settings(max_examples=200, deadline=None)
     @given(
         minute=st.sets(st.integers(0, 59), min_size=1, max_size=3),
         hour=st.sets(st.integers(0, 23), min_size=1, max_size=3),
-        day=st.none() | st.sets(st.integers(1, 31), min_size=1, max_size=3),
+        day=st.none() | st.integers(1, 31) | st.sets(st.integers(1, 31), min_size=1, max_size=3),
         month=st.none() | st.sets(st.integers(1, 12), min_size=1, max_size=3),
-        weekday=st.none() | st.sets(st.integers(0, 6), min_size=1, max_size=3),
+        weekday=st.none() | st.integers(1, 7) | st.sets(st.integers(0, 6), min_size=1, max_size=3),
         start=st.datetimes(*map(datetime.fromisoformat, ("1990-01-01", "2090-01-01"))),
     )
     def test_the_next_five_times_are_equal(
         self,
         minute: set[int],
         hour: set[int],
-        day: set[int] | None,
+        day: set[int] | int | None,
         month: set[int] | None,
-        weekday: set[int] | None,
+        weekday: set[int] | int | None,
         start: datetime,
     ) -> None:
-        text = " ".join(
-            "*" if numbers is None else ",".join(map(str, sorted(numbers)))
-            for numbers in (minute, hour, day, month, weekday)
-        )
+        text = " ".join(field_text(numbers) for numbers in (minute, hour, day, month, weekday))
         start = start.replace(second=0, microsecond=0)
-        oracle = croniter(text, start - MINUTE, datetime, max_years_between_matches=9)
+        oracle = croniter(
+            text, start - MINUTE, datetime, max_years_between_matches=9, implement_cron_bug=True
+        )
         times = read_cron(text).times
 
         found: list[datetime] = []
