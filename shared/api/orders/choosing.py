@@ -10,14 +10,14 @@ from datetime import datetime
 from shared.api.http.request import Request
 from shared.api.orders.date_language import End, date_of
 from shared.api.orders.errors import Code, JocError
-from shared.api.orders.schemas import DatedOrders, Folder, ModifyOrders, OrdersFilter, WorkflowId
+from shared.api.orders.schemas import Folder, ModifyOrders, OrdersFilter, WorkflowId
 from shared.api.orders.states import LIVE, State, phases_of
 from shared.api.orders.workflows import version_number, workflow_at
 from shared.application.bulk.select import MAX_LOADED, load_readable
 from shared.domain.bulk.selection import Filter, OfFolder, OfStrategy, Part, Selection, combine_parts
 from shared.domain.ids import AccountId, InstanceSid, order_sid
 from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
-from shared.domain.instance.phase import Phase, phase_of
+from shared.domain.instance.phase import Phase, phase_of, planned_date
 
 ADDED_HERE = "#"
 """The prefix of the ids of orders that were added through this dialect."""
@@ -79,8 +79,6 @@ def filter_of(request: Request, body: ModifyOrders, criteria: Criteria) -> Filte
     phases = _phases(body.states, allowed) if body.states else criteria.phases
     if phases == ():
         return None
-    if not isinstance(body, DatedOrders):
-        return Filter(phases=phases, at_rest=criteria.at_rest)
     since = _date(request, body.dateFrom, body.timeZone, End.FROM)
     until = _date(request, body.dateTo, body.timeZone, End.UNTIL)
     if since is not None and until is not None and since > until:
@@ -89,13 +87,18 @@ def filter_of(request: Request, body: ModifyOrders, criteria: Criteria) -> Filte
 
 
 def list_filter(request: Request, body: OrdersFilter) -> Filter | None:
-    """Return the filter of a list of orders, or None if no order can pass it."""
+    """Return the filter of a list of orders, or None if no order can pass it. ``dateTo`` is not part of it."""
     phases = phases_of(body.states) if body.states else LIVE
     if not phases:
         return None
-    since = _date(request, body.dateFrom, body.timeZone, End.FROM)
-    until = live_until(request, body.dateTo, body.timeZone)
-    return Filter(phases=phases, planned_from=since, planned_until=until)
+    return Filter(phases=phases, planned_from=_date(request, body.dateFrom, body.timeZone, End.FROM))
+
+
+def is_scheduled_from(instance: Instance, until: datetime | None, *, now: datetime) -> bool:
+    """Return whether an order is SCHEDULED for an instant or later. ``dateTo`` of a list leaves out only these."""
+    planned = planned_date(instance)
+    is_later = until is not None and planned is not None and planned >= until
+    return is_later and phase_of(instance, now=now) is Phase.AHEAD
 
 
 def live_until(request: Request, text: str | None, zone: str | None) -> datetime | None:

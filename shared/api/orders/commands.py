@@ -113,6 +113,8 @@ def cancel_orders(request: Request, body: CancelOrders) -> Answer[OkShape]:
 
 def suspend_orders(request: Request, body: SuspendOrders) -> Answer[OkShape]:
     """Suspend orders: no steps of them start until they are resumed."""
+    if body.orderType == "FreshOnly":
+        raise JocError(Code.BAD_REQUEST, "'orderType' FreshOnly is not supported here: only cancel has it")
     if body.reset:
         raise JocError(
             Code.BAD_REQUEST, "'reset' is not supported: a resumed order continues from its last step"

@@ -7,7 +7,7 @@ from typing import cast
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.api.orders.answers import OrderShape, OrdersShape, SnapshotShape, StateCounts
-from shared.api.orders.choosing import list_filter, live_until, named, placed
+from shared.api.orders.choosing import is_scheduled_from, list_filter, live_until, named, placed
 from shared.api.orders.errors import Code, JocError, dates
 from shared.api.orders.render import fitting, order_shape
 from shared.api.orders.schemas import DEFAULT_LIMIT, GetOrder, OrdersFilter, SnapshotFilter
@@ -16,7 +16,7 @@ from shared.api.orders.workflows import Paths
 from shared.application.bulk.select import SelectionScan, selected_instances
 from shared.domain.bulk.selection import Filter
 from shared.domain.instance.model import Instance
-from shared.domain.instance.phase import Phase, phase_of, planned_date
+from shared.domain.instance.phase import Phase, phase_of
 
 MAX_SCANNED = 10_000
 """The maximum number of orders that are read for a list, and of live ones for a snapshot."""
@@ -76,18 +76,19 @@ def get_snapshot(request: Request, body: SnapshotFilter) -> Answer[SnapshotShape
     counts: Counter[str] = Counter()
     for phases, most in ((LIVE, MAX_SCANNED), (TERMINATED, MAX_TERMINATED)):
         for instance in _walked(request, body, Filter(phases=phases), most=most):
-            phase, planned = phase_of(instance, now=request.now), planned_date(instance)
-            # ``dateTo`` leaves out only orders that are scheduled for later.
-            is_later = until is not None and planned is not None and planned >= until
-            if not (phase is Phase.AHEAD and is_later):
-                counts[COUNTED[SHOWN[phase].text]] += 1
+            if not is_scheduled_from(instance, until, now=request.now):
+                counts[COUNTED[SHOWN[phase_of(instance, now=request.now)].text]] += 1
     numbers = cast(StateCounts, {name: counts[name] for name in StateCounts.__annotations__})
     return Answer(body={**dates(request.now), "orders": numbers})
 
 
 def _found(request: Request, body: OrdersFilter) -> Iterator[Instance]:
     instance_filter = list_filter(request, body)
-    return iter(()) if instance_filter is None else _walked(request, body, instance_filter, most=MAX_SCANNED)
+    until = live_until(request, body.dateTo, body.timeZone)
+    if instance_filter is None:
+        return iter(())
+    orders = _walked(request, body, instance_filter, most=MAX_SCANNED)
+    return (order for order in orders if not is_scheduled_from(order, until, now=request.now))
 
 
 def _walked(

@@ -3,20 +3,30 @@
 from shared.api.http.models import M, read_as, read_json
 from shared.api.http.request import Request
 from shared.api.orders.errors import Code, JocError, schema_error
-from shared.api.orders.schemas import AuditLog, Body
+from shared.api.orders.schemas import FILTERS, AuditLog, Body
 from shared.domain.instance.verdict import Actor
 
 
 def read_body(request: Request, model: type[M]) -> M:
     """Return the body. Raises: JocError: if it is invalid or names another controller; InvalidBodyError."""
-    parsed, problems = read_as(model, read_json(request, optional=True))
+    body = read_json(request, optional=True)
+    parsed, problems = read_as(model, body)
     if parsed is None:
         raise schema_error(problems)
+    unserved = [name for name in FILTERS if name not in model.model_fields and _is_set(body.get(name))]
+    if unserved:
+        names = ", ".join(repr(name) for name in unserved)
+        raise JocError(Code.BAD_REQUEST, f"{names} not supported here: no filter is ignored")
     # A controller of the vendor is an account here.
     controller = getattr(parsed, "controllerId", None)
     if controller not in (None, request.principal.account_id):
         raise JocError(Code.NO_CONTROLLER, f"unknown controller {controller!r}")
     return parsed
+
+
+def _is_set(value: object) -> bool:
+    """Return whether a filter selects anything. Clients send null, false and empty values for unused ones."""
+    return value is not None and value is not False and value not in ("", [], {})
 
 
 def actor_of(request: Request, log: AuditLog, *options: str) -> Actor:

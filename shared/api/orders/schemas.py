@@ -24,6 +24,37 @@ MAX_ADDED = 100
 DEFAULT_LIMIT = 10_000
 """The default and maximum number of orders or history items in an answer."""
 
+FILTERS = (
+    "completedDateFrom",
+    "completedDateTo",
+    "dateFrom",
+    "dateTo",
+    "excludeWorkflows",
+    "folders",
+    "historyIds",
+    "historyStates",
+    "limit",
+    "orderId",
+    "orderIds",
+    "orderTags",
+    "orderType",
+    "orders",
+    "regex",
+    "scheduledNever",
+    "stateDateFrom",
+    "stateDateTo",
+    "states",
+    "workflowIds",
+    "workflowName",
+    "workflowPath",
+    "workflowTags",
+)
+"""The members by which JOC selects orders, in any of its requests.
+
+An operation that does not have one refuses it, unlike other unknown members: a command whose filter was ignored would
+reach orders that the caller had excluded.
+"""
+
 NAME_PATTERN = r'^[^/\\<>?!&:;()"|*^]+$'
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
@@ -103,33 +134,32 @@ Folders = Annotated[list[Folder], Field(max_length=MAX_PLACES)]
 
 
 class ModifyOrders(OfController):
-    """Orders by ids, or else by workflows, or else by folders."""
+    """Orders by ids, or else by workflows, or else by folders; by state, and by the date they are scheduled for."""
 
     orderIds: Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)] = []
     workflowIds: WorkflowIds = []
     folders: Folders = []
     states: list[State] = []
-    auditLog: AuditLog = AuditLog()
-
-
-class DatedOrders(ModifyOrders):
-    """Orders, also by the date they are scheduled for."""
-
     dateFrom: DateText | None = None
     dateTo: DateText | None = None
     timeZone: ZoneName | None = None
+    auditLog: AuditLog = AuditLog()
+
+
+class StopOrders(ModifyOrders):
+    """Orders that may have a step in flight, which ``kill`` does not wait for."""
+
     kill: Flag = False
     deep: Flag = False
-
-
-class CancelOrders(DatedOrders):
-    """``/orders/cancel``. Source: docs/contracts/orders.md."""
-
     orderType: Annotated[str, StringConstraints(pattern="^(FreshOnly|FreshOrStarted)$")] = "FreshOrStarted"
 
 
-class SuspendOrders(DatedOrders):
-    """``/orders/suspend``."""
+class CancelOrders(StopOrders):
+    """``/orders/cancel``. Source: docs/contracts/orders.md."""
+
+
+class SuspendOrders(StopOrders):
+    """``/orders/suspend``. ``FreshOnly`` is refused."""
 
     reset: Flag = False
 

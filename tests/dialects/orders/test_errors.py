@@ -269,9 +269,9 @@ class TestForcedComments:
         self, joc: Joc, monkeypatch: pytest.MonkeyPatch, path: str, log: dict[str, Any]
     ) -> None:
         set_to(monkeypatch, joc, "JOC_FORCE_COMMENTS")
-        body = {**ONE, "auditLog": log, "orders": [{"workflowPath": "/a"}]}
+        what: dict[str, Any] = {"orders": [{"workflowPath": "/a"}]} if path == "add" else ONE
 
-        _, answer = joc(f"/orders/{path}", body)
+        _, answer = joc(f"/orders/{path}", {**what, "auditLog": log})
 
         assert answer["error"] == {
             "code": "JOC-300",

@@ -11,7 +11,7 @@ from shared.api.orders.globs import matches
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, order_sid
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.model import InstanceStatus, Lease
 from tests.dialects.orders.client import ACCOUNT, Joc
 from tests.dialects.wire import NOON
 from tests.factories import changed
@@ -90,11 +90,12 @@ class TestOrders:
             ({"folders": [{"folder": "/a/b"}]}, ["never"]),
             ({"folders": [{"folder": "/a", "recursive": False}]}, ["later", "soon"]),
             ({"dateFrom": "1d"}, ["later"]),
-            ({"dateTo": "0d"}, ["soon"]),
-            ({"dateTo": "1d"}, ["soon"]),
-            ({"dateTo": "2d"}, ["later", "soon"]),
-            ({"dateTo": "2h"}, ["soon"]),
-            ({"dateTo": "0"}, []),
+            ({"dateTo": "0d"}, ["never", "soon"]),
+            ({"dateTo": "1d"}, ["never", "soon"]),
+            ({"dateTo": "2d"}, ["later", "never", "soon"]),
+            ({"dateTo": "2h"}, ["never", "soon"]),
+            ({"dateTo": "0"}, ["never"]),
+            ({"dateFrom": "0", "dateTo": "2h"}, ["soon"]),
             ({"limit": 0}, []),
             ({"limit": -1}, ["later", "never", "soon"]),
         ],
@@ -103,6 +104,19 @@ class TestOrders:
         self, joc: Joc, sids: dict[str, str], body: dict[str, Any], found: list[str]
     ) -> None:
         assert sorted(ids(joc, **body)) == sorted(sids[name] for name in found)
+
+    @pytest.mark.parametrize("state", ["suspended", "prompting", "running"])
+    def test_date_to_leaves_out_scheduled_orders_only(self, joc: Joc, state: str) -> None:
+        head = joc.workflow(config={"manualTrigger": state == "prompting"})
+        sid = joc.order(head, **ONCE)
+        if state == "suspended":
+            joc("/orders/suspend", {"orderIds": [sid]})
+        if state == "running":
+            event = joc.instance(sid).events[0]
+            busy = changed(event, status=EventStatus.EXECUTING, begun_at=NOON, version=1)
+            joc.change(sid, events=(busy,), lease=Lease(seq=event.seq, until=NOON + DAY), fence=1)
+
+        assert ids(joc, dateTo="0") == [sid]
 
     def test_ids_ignore_limit_and_filters(self, joc: Joc, sids: dict[str, str]) -> None:
         named = [sids["gone"], "unknown", sids["soon"], sids["gone"]]
