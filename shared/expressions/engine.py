@@ -39,6 +39,8 @@ _HOST_TYPES = {
     HostType.DOUBLE: cel.Type.DOUBLE,
     HostType.STRING: cel.Type.STRING,
     HostType.STRINGS: cel.Type.List(cel.Type.STRING),
+    HostType.OPERANDS: cel.Type.List(cel.Type.DYN),
+    HostType.DYN: cel.Type.DYN,
     HostType.TIMESTAMP: cel.Type.TIMESTAMP,
 }
 _WITHOUT_JSON_FORM = ("BYTES", "DURATION", "TYPE", "MAP<INT", "MAP<UINT", "MAP<BOOL")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.expressions import host_calendar, host_dates, host_numbers, host_text, phone_numbers
+from shared.expressions import host_calendar, host_dates, host_numbers, host_text, javascript, phone_numbers
 from shared.expressions.limits import MAX_TEXT_CHARACTERS
 
 
@@ -20,6 +20,9 @@ class HostType(StrEnum):
     DOUBLE = "double"
     STRING = "string"
     STRINGS = "list(string)"
+    OPERANDS = "list"
+    """Values whose types are known only at run time; CEL takes them in a list only."""
+    DYN = "any"
     TIMESTAMP = "timestamp"
 
 
@@ -56,7 +59,7 @@ def _require_bounded(name: str, text: str) -> None:
         raise ValueError(f"{name}: the result holds a NUL character")
 
 
-_BOOL, _INT, _DOUBLE, _STRING, _STRINGS, _TIMESTAMP = HostType
+_BOOL, _INT, _DOUBLE, _STRING, _STRINGS, _OPERANDS, _DYN, _TIMESTAMP = HostType
 
 HOST_FUNCTIONS = (
     HostFunction("withDay", (_TIMESTAMP, _INT, _STRING), _TIMESTAMP, host_dates.with_day),
@@ -95,4 +98,18 @@ HOST_FUNCTIONS = (
     ),
     HostFunction("isDayOfWeek", (_STRING, _STRING), _BOOL, host_calendar.is_day_of_week),
     HostFunction("uuid", (_STRING,), _STRING, host_calendar.uuid_of),
+    HostFunction("jsEquals", (_OPERANDS,), _BOOL, javascript.equals),
+    HostFunction("jsStrictEquals", (_OPERANDS,), _BOOL, javascript.strictly_equals),
+    HostFunction("jsLess", (_OPERANDS,), _BOOL, javascript.less),
+    HostFunction("jsLessOrEqual", (_OPERANDS,), _BOOL, javascript.less_or_equal),
+    HostFunction("jsAdd", (_OPERANDS,), _DYN, javascript.add),
+    HostFunction("jsSubtract", (_OPERANDS,), _DYN, javascript.subtract),
+    HostFunction("jsMultiply", (_OPERANDS,), _DYN, javascript.multiply),
+    HostFunction("jsDivide", (_OPERANDS,), _DOUBLE, javascript.divide),
+    HostFunction("jsRemainder", (_OPERANDS,), _DYN, javascript.remainder),
+    HostFunction("jsNegate", (_OPERANDS,), _DYN, javascript.negate),
+    HostFunction("jsTrue", (_OPERANDS,), _BOOL, javascript.is_true),
+    HostFunction("jsLength", (_OPERANDS,), _DYN, javascript.length),
+    HostFunction("jsIn", (_OPERANDS,), _BOOL, javascript.is_in),
+    HostFunction("jsText", (_OPERANDS,), _STRING, javascript.text),
 )

@@ -1,16 +1,19 @@
 """Translate the ``{{ }}`` scripts of a workflow definition into expressions of the engine.
 
-A script is CEL over ``data`` (the instance's attributes) and ``step`` (the result of its step), with ``===`` and
-``!==`` for ``==`` and ``!=``. It is checked as it was written, so that carets point to the right place, and then
-translated token by token. A missing member of ``data`` is null, as in JavaScript; deeper ones are errors, as in CEL.
+A script is CEL over ``data`` (the instance's attributes) and ``step`` (the result of its step), with JavaScript's
+operators. It is checked as it was written, so that carets point to the right place, and then translated. A missing
+member of ``data`` is null, as in JavaScript; deeper ones are errors, as in CEL.
 Source: docs/contracts/automation.md A.2; docs/decisions/0025.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from shared.api.automation.operators import Code, UnknownFormError, Variable, translate
+from shared.domain.strategy.variables import VARIABLES
 from shared.expressions import ResultType, VariableType, check
 from shared.expressions.lexer import Token, closing_brace, tokens
 from shared.expressions.problems import caret_at_offset
@@ -19,6 +22,8 @@ MAX_SCRIPT_CHARACTERS = 1000
 """The maximum length of a script."""
 
 _EQUALS = {"===": "==", "!==": "!="}
+# CEL's operators are typed, JavaScript's convert their operands.
+_OPERATOR_TYPES = re.compile(r"found no matching overload for '(?:_|!|-|@in)")
 _UUID_CALL = ("uuid", "(", ")")
 
 
@@ -66,7 +71,7 @@ class Scripts:
         texts = [
             literal(part)
             if isinstance(part, str)
-            else _as_text(self._cel(part.source, scope, ResultType.ANY))
+            else f"jsText([{self._cel(part.source, scope, ResultType.ANY)}])"
             for part in parts
         ]
         return " + ".join(texts) or '""'
@@ -92,34 +97,31 @@ class Scripts:
         found = list(tokens(source))
         _check_step(source, found, scope)
         _check(source, found, scope, returns)
-        return "".join(self._translated(source, found, scope))
+        code = self._translation(source, found, scope)
+        text = code.truth if returns is ResultType.BOOL else code.value
+        # What JavaScript allows and CEL does not was left out of the check above.
+        problem = check(text, variables=VARIABLES, returns=returns)
+        if problem is not None:
+            raise ScriptError(problem.message)
+        return text
 
-    def _translated(self, source: str, found: Sequence[Token], scope: Scope) -> Iterator[str]:
-        at, index = 0, 0
-        while index < len(found):
-            token = found[index]
-            yield source[at : token.at]
-            text, taken = self._translation(found, index, scope)
-            yield text
-            index += taken
-            last = found[index - 1]
-            at = last.at + len(last.value)
-        yield source[at:]
+    def _translation(self, source: str, found: Sequence[Token], scope: Scope) -> Code:
+        def variable(read: Sequence[Token], index: int, is_tested: bool) -> Variable:  # noqa: FBT001 - a callback
+            if _is_uuid_call(read, index):
+                text = f'uuid(event.idempotencyKey + "#{next(self.numbers)}")'
+                return Variable(text, text, 3)
+            match read[index].value:
+                case "data":
+                    return _data(read, index, is_tested=is_tested)
+                case "step":
+                    return _step(read, index, scope)
+                case name:
+                    return Variable(name, name, 1)
 
-    def _translation(self, found: Sequence[Token], index: int, scope: Scope) -> tuple[str, int]:
-        """Return the translation of the tokens from ``index`` on, and how many tokens it replaces."""
-        token = found[index]
-        if token.value in _EQUALS and token.kind == "sign":
-            return _EQUALS[token.value], 1
-        if token.kind != "name" or _is_member(found, index):
-            return token.value, 1
-        if _is_uuid_call(found, index):
-            return f'uuid(event.idempotencyKey + "#{next(self.numbers)}")', 3
-        if token.value == "data":
-            return _data(found, index)
-        if token.value == "step":
-            return _step(found, index, scope)
-        return token.value, 1
+        try:
+            return translate(found, variable)
+        except UnknownFormError as error:
+            raise ScriptError(f"{error}:\n{caret_at_offset(source, error.at)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +150,6 @@ def literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _as_text(source: str) -> str:
-    """Return CEL that makes a text of a value, empty for null, as the engine's templates do."""
-    return f'(dyn({source}) == null ? "" : string({source}))'
-
-
 def _literal_template(text: str) -> str:
     """Return a template that renders as this text."""
     # Only these have a meaning in templates.
@@ -175,7 +172,7 @@ def _check(source: str, found: Sequence[Token], scope: Scope, returns: ResultTyp
     if scope.members is not None:
         variables["step"] = VariableType.MAP
     problem = check(_of_same_length(source, found), variables=variables, returns=returns)
-    if problem is not None:
+    if problem is not None and not _OPERATOR_TYPES.match(problem.message):
         shown = "" if problem.caret is None else f":\n{_in_original(problem.caret, source, found)}"
         raise ScriptError(f"{problem.message}{shown}")
 
@@ -242,25 +239,26 @@ def _text_of(token: str) -> str | None:
     return inner if is_plain else None
 
 
-def _data(found: Sequence[Token], index: int) -> tuple[str, int]:
+def _data(found: Sequence[Token], index: int, *, is_tested: bool) -> Variable:
     """Return ``data`` or its member as CEL of the engine. A missing member is null, except in ``has()``."""
     member = _member(found, index)
     if member is None:
-        return "attributes", 1
+        return Variable("attributes", "attributes", 1)
     key, taken = member
     # The rewritten form below is no member selection, so has(data.name) and data.name() keep the plain one.
     is_plain = taken == 3  # noqa: PLR2004 - data . name
-    is_tested = [token.value for token in found[max(index - 2, 0) : index]] == ["has", "("]
     is_called = [token.value for token in found[index + 3 : index + 4]] == ["("]
     if is_plain and (is_called or is_tested):
-        return "attributes", 1
+        return Variable("attributes", "attributes", 1)
     name = literal(key)
-    return f"({name} in attributes ? attributes[{name}] : null)", taken
+    return Variable(f"({name} in attributes ? attributes[{name}] : null)", f"attributes[{name}]", taken)
 
 
-def _step(found: Sequence[Token], index: int, scope: Scope) -> tuple[str, int]:
+def _step(found: Sequence[Token], index: int, scope: Scope) -> Variable:
     """Return ``step`` or its member as CEL of the engine."""
     member = _member(found, index)
     if member is not None and scope.members is not None and member[0] in scope.members:
-        return scope.members[member[0]], member[1]
-    return scope.others or "step", 1
+        text = scope.members[member[0]]
+        return Variable(text, text, member[1])
+    text = scope.others or "step"
+    return Variable(text, text, 1)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from shared.api.automation.scripts import NO_STEP, Script, ScriptError, Scripts,
 from shared.domain.errors import InvalidInputError
 from shared.domain.strategy.parse import read_definition
 from shared.domain.strategy.variables import VARIABLES
-from shared.expressions import ResultType, evaluate
+from shared.expressions import EvaluationError, ExpressionSyntaxError, ResultType, evaluate
 
 IDS = st.sampled_from(["a", "b", "c", 'd"\\', "", "{{data.x}}", "\u00e9"])
 TEXTS = st.sampled_from(
@@ -204,17 +205,36 @@ def test_the_parts_of_a_text_make_the_text(text: str) -> None:
     assert "".join(f"{{{{{part.source}}}}}" if isinstance(part, Script) else part for part in parts) == text
 
 
-@given(st.text(alphabet="ab1+'\"()[]?:,.=!& \n", max_size=25))
+@given(st.text(alphabet="ab1+-*/%<>'\"()[]{}?:,.=!&| \n", max_size=25))
 @settings(max_examples=500, deadline=None)
-def test_a_script_without_data_evaluates_like_cel(source: str) -> None:
-    """A script without ``data`` has the value that CEL gives it."""
+def test_a_script_that_is_accepted_has_a_value_or_an_error(source: str) -> None:
+    """Whatever is accepted can be evaluated: to a value, or to an error that the user reads."""
     try:
         translated = Scripts()._cel(source, NO_STEP, ResultType.ANY)
     except ScriptError:
         return
-    assert translated == source.replace("===", "==").replace("!==", "!=") or "'" in source or '"' in source
     try:
-        expected = evaluate(source, {}, variables=VARIABLES, returns=ResultType.ANY)
-    except Exception:  # noqa: BLE001 - whatever it is, it is no value
-        return
-    assert evaluate(translated, {}, variables=VARIABLES, returns=ResultType.ANY) == expected
+        evaluate(translated, {}, variables=VARIABLES, returns=ResultType.ANY)
+    except ExpressionSyntaxError as error:
+        raise AssertionError(source) from error
+    except EvaluationError as error:
+        assert error.message  # noqa: PT017 - the property is that nothing else is raised
+
+
+NUMBERS = st.integers(-20, 20) | st.floats(-1e6, 1e6)
+
+
+@given(st.lists(st.tuples(st.sampled_from("+-*"), NUMBERS), min_size=1, max_size=6), NUMBERS)
+@settings(max_examples=200, deadline=None)
+def test_arithmetic_has_the_usual_precedence(rest: list[tuple[str, float]], first: float) -> None:
+    """Numbers of data and literals are added and multiplied as Python does with doubles."""
+    names = {f"n{index}": number for index, (_, number) in enumerate(rest)}
+    script = f"({first!r})" + "".join(f" {sign} data.n{index}" for index, (sign, _) in enumerate(rest))
+    expected = eval(  # noqa: S307 - of numbers that were just made
+        f"({float(first)!r})" + "".join(f" {sign} ({float(number)!r})" for sign, number in rest)
+    )
+
+    translated = Scripts()._cel(script, NO_STEP, ResultType.ANY)
+    assert evaluate(translated, {"attributes": names}, variables=VARIABLES, returns=ResultType.ANY) == (
+        pytest.approx(expected)
+    )

@@ -179,11 +179,23 @@ class TestBranch:
 
         assert (found["status"], steps_of(found)) == ("Complete", ["choose"])
 
-    def test_a_condition_that_is_not_boolean_ends_the_workflow(self, automation: Client) -> None:
-        found = automation.ran(branch("choose", a="{{data.n}}"), mark("a"), context={"n": "yes"})
+    @pytest.mark.parametrize(("n", "counts"), [("yes", True), ("", False), (1, True), (0, False)])
+    def test_a_value_counts_as_true_or_false_as_in_javascript(
+        self, automation: Client, n: Any, *, counts: bool
+    ) -> None:
+        found = automation.ran(
+            branch("choose", a="{{data.n}}", b=None), mark("a"), mark("b"), context={"n": n}
+        )
 
-        assert found["status"] == "Terminated"
-        assert automation.services.sent == []
+        assert (found["status"], steps_of(found)) == ("Complete", ["choose", "a" if counts else "b"])
+
+    def test_the_status_of_a_call_is_compared_with_a_text(self, automation: Client) -> None:
+        automation.services.answers = [Answered(status=201)]
+        ways = {"a": "{{step.responseCode == '201'}}", "b": "{{step.responseCode === '201'}}"}
+
+        found = automation.ran(call("ask", selectNextStep=ways), mark("a"), mark("b"))
+
+        assert steps_of(found) == ["ask", "a"]
 
     def test_outputs_are_visible_to_conditions_of_the_same_step(self, automation: Client) -> None:
         one = {**branch("choose", a="{{data.big}}", b=None), "outputs": {"big": "{{data.n > 1}}"}}
