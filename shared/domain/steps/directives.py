@@ -9,6 +9,7 @@ from shared.domain.instance.attributes import attribute_problem, merge_attribute
 from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, Instance
 from shared.domain.strategy.model import Json, Strategy, json_size
+from shared.domain.strategy.variables import DIRECTIVES
 
 ROOM_FOR_THE_PLAN = 21
 """Room kept free on the instance for a cycle's main event and up to 20 leading-up events."""
@@ -20,11 +21,6 @@ MAX_DATA_BYTES = 4 * 1024
 
 MAX_NOTE_CHARACTERS = 1000
 """The length to which a note, or the message of ``fail``, is cut."""
-
-
-_KNOWN = frozenset(
-    {"response", "attributes", "cancelInstance", "pauseInstance", "createEvents", "cancelTasks", "fail"}
-)
 
 
 _EVENT_MEMBERS = frozenset({"task", "date", "data", "manualTrigger"})
@@ -43,7 +39,7 @@ def check_directives(
 
     Raises: DirectiveError: if a directive is unknown or invalid.
     """
-    unknown = sorted(set(ordered) - _KNOWN)
+    unknown = sorted(set(ordered) - DIRECTIVES)
     if unknown:
         raise DirectiveError(f"unknown directive {unknown[0]!r}")
     # A null directive is absent, but a null ``response`` replaces the response.

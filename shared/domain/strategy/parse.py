@@ -14,6 +14,7 @@ from shared.domain.calendar.dates import zone_named
 from shared.domain.errors import DateError, InvalidInputError, Problem, RitornelloError
 from shared.domain.strategy.model import Action, Definition, Json, OnResume, Service, json_size
 from shared.domain.strategy.parse_limits import unreadable
+from shared.domain.strategy.parse_names import check_names
 from shared.domain.strategy.parse_schedule import lifecycle_task, schedule
 from shared.domain.strategy.parse_services import action, service
 from shared.domain.strategy.parse_tasks import task
@@ -47,6 +48,8 @@ def read_definition(
         message = f"must take at most {MAX_SETTINGS_BYTES} bytes as JSON"
         notes.problems.append(Problem(pointer=pointer, rule="too-long", message=message))
     definition = _definition(Reader(settings, pointer, notes, SETTINGS), environment, controllers, now)
+    if isinstance(settings, Mapping):
+        check_names(settings, notes.problems.append, pointer=pointer)
     _raise_problems(notes)
     return definition
 

@@ -7,14 +7,18 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from shared.domain.strategy.model import Action, Authorization, InDoubt, Method, Service
+from shared.domain.strategy.model import Action, Authorization, InDoubt, Json, Method, Service
 from shared.domain.strategy.parse_schedule import delta
 from shared.domain.strategy.parse_texts import data, request_validation, schema, templates
 from shared.domain.strategy.reader import Reader
 from shared.domain.strategy.settings import URL_CHARACTERS, HttpMethod
+from shared.domain.validation.jtd_schema import escaped
 
 _URL = re.compile(f"[{URL_CHARACTERS}?#]+")
 _PART = re.compile(r":[A-Za-z0-9_-]+")
+# ``/items:search`` is a literal path at some services, so a colon after a name is no placeholder.
+_SENT_LITERALLY = re.compile(r"(?<![\w~%.*)\]/-]):[A-Za-z_][\w-]*")
+_SENT_TYPE = re.compile(r"application/(?:(?:[\w.+-]+\+)?json|x-www-form-urlencoded)(?:\s*;.*)?")
 
 
 def service(reader: Reader, *, environment: str | None) -> Service:
@@ -36,7 +40,7 @@ def service(reader: Reader, *, environment: str | None) -> Service:
 
 
 def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
-    """Read an action. Its attributes must fill every ``:name`` part of the method's URL."""
+    """Read an action. Its attributes must fill every ``:name`` part of the method's URL, and nothing else."""
     service_key = reader.reference("service", services, "there is no service")
     called = services.get(service_key) if service_key else None
     if called is None:  # then the methods are unknown, too
@@ -44,7 +48,8 @@ def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
     else:
         method = reader.reference("method", called.methods, f"the service {service_key!r} has no method")
         if method in called.methods:
-            _require_parts(reader, called.methods[method].url)
+            _match_parts(reader, called.methods[method].url)
+    _check_request(reader)
     return Action(
         key=reader.text("key"),
         service=service_key,
@@ -57,11 +62,14 @@ def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
 
 
 def _base_url(reader: Reader) -> tuple[str, str]:
-    return reader.text("environment"), _url(reader, query=False)
+    url = _url(reader, query=False)
+    if next(_parts(url), None) is not None:
+        reader.problem("url", "url", "must not have :name parts: only those in a method's url are filled")
+    return reader.text("environment"), url
 
 
 def _authorization(reader: Reader) -> tuple[str, Authorization]:
-    """Read how to fetch a token. The attributes must fill the ``:name`` parts of the URL."""
+    """Read how to fetch a token. The attributes must fill the ``:name`` parts of the URL, and nothing else."""
     authorization = Authorization(
         url=_url(reader, query=True),
         method=reader.choice("method", HttpMethod).value,
@@ -71,7 +79,8 @@ def _authorization(reader: Reader) -> tuple[str, Authorization]:
         attributes=templates(reader, "attributes"),
         no_cache=reader.flag("noCache"),
     )
-    _require_parts(reader, authorization.url)
+    _match_parts(reader, authorization.url)
+    _check_request(reader)
     return reader.text("environment"), authorization
 
 
@@ -126,6 +135,7 @@ def _why_no_url(url: str, *, query: bool) -> Iterator[str]:
             yield "must not contain a fragment"
         if "?" in url and not query:
             yield "must not contain a query"
+        yield from _literal_parts(f"/{url.partition('//')[2].partition('/')[2]}")
 
 
 def _path(reader: Reader) -> str:
@@ -137,20 +147,68 @@ def _path(reader: Reader) -> str:
         reader.problem("url", "url", "must contain only URL path characters; encode any other as %XX")
     elif not all(_PART.fullmatch(part) for part in _parts(url)):
         reader.problem("url", "url", "a :name part must be a whole segment of letters, digits, _ and -")
+    elif (literal := next(_literal_parts(url), None)) is not None:
+        reader.problem("url", "url", literal)
     else:
         return url
     return ""
 
 
 def _parts(url: str) -> Iterator[str]:
-    return (segment for segment in url.split("/") if segment.startswith(":"))
+    """Return the ``:name`` parts of a URL, which are whole segments of its path."""
+    return (segment for segment in url.partition("?")[0].split("/") if segment.startswith(":"))
 
 
-def _require_parts(reader: Reader, url: str) -> None:
-    """Note each ``:name`` part of a URL that no attribute fills."""
+def _literal_parts(url: str) -> Iterator[str]:
+    """Return a problem for each ``:name`` that is no whole segment of the path, and so would be sent as it is."""
+    for found in _SENT_LITERALLY.finditer(url):
+        yield (
+            f"{found[0]} would be sent as it is: only a whole segment of the path is filled; "
+            "use params for the query"
+        )
+
+
+def _match_parts(reader: Reader, url: str) -> None:
+    """Note each ``:name`` part of a URL that no attribute fills, and each attribute that fills none."""
     # Attributes that are not an object are already reported.
     attributes = reader.raw("attributes") or {}
-    for part in dict.fromkeys(_parts(url)) if isinstance(attributes, Mapping) else ():
+    if not isinstance(attributes, Mapping) or not url:
+        return
+    parts = dict.fromkeys(_parts(url))
+    for part in parts:
         if attributes.get(part[1:]) is None:
             message = f"must have {part[1:]!r}, which fills {part} in the URL {url!r}"
             reader.problem("attributes", "required", message)
+    for name, value in attributes.items():
+        if value is not None and f":{name}" not in parts:
+            message = f"fills no part of the URL {url!r}; use params for the query, data for the body"
+            reader.problem("attributes", "unused", message, below=f"/{escaped(name)}")
+
+
+def _check_request(reader: Reader) -> None:
+    """Note what would be sent as it is, or under a wrong type: templates in names, and a body that is not JSON."""
+    for name in ("headers", "params", "data"):
+        for below in _names_with_templates(reader.raw(name), ""):
+            message = "must not contain a template in its name: names are sent as they are"
+            reader.problem(name, "template", message, below=below)
+    headers = reader.raw("headers")
+    if not reader.has("data") or not isinstance(headers, Mapping):
+        return
+    for name, value in headers.items():
+        is_literal = isinstance(value, str) and "{" not in value
+        if name.lower() == "content-type" and is_literal and not _SENT_TYPE.fullmatch(value.strip().lower()):
+            message = "contradicts data, which is sent as JSON, or as a form under application/x-www-form-urlencoded"
+            reader.problem("headers", "content-type", message, below=f"/{escaped(name)}")
+
+
+def _names_with_templates(value: Json, below: str) -> Iterator[str]:
+    """Return the pointers of the members whose names contain a template."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            place = f"{below}/{escaped(name)}"
+            if "${" in name or "{{" in name:
+                yield place
+            yield from _names_with_templates(member, place)
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _names_with_templates(entry, f"{below}/{index}")

@@ -17,6 +17,10 @@ VARIABLES: Mapping[str, VariableType] = {
     "env": VariableType.STRING,
 }
 
+DIRECTIVES = frozenset(
+    {"response", "attributes", "cancelInstance", "pauseInstance", "createEvents", "cancelTasks", "fail"}
+)
+"""The names of the directives that a controller may return."""
 
 RESET_BOUNDS: Mapping[str, tuple[int, int]] = {
     "month": (1, 12),

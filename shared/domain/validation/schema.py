@@ -25,7 +25,7 @@ def check_schema(schema: object, *, pointer: str) -> list[Problem]:
     ``pointer`` is the place of the schema, and each problem's pointer begins with it.
     The rules are ``jtd-schema`` and ``json-schema-invalid``.
     """
-    if _is_json_schema(schema):
+    if is_json_schema(schema):
         rule, errors = "json-schema-invalid", json_schema.schema_problems(schema)
     else:
         rule, errors = "jtd-schema", jtd.schema_problems(schema)
@@ -41,7 +41,7 @@ def violations(schema: Any, value: object, *, pointer: str = "") -> list[Problem
     ``check_schema`` must accept the schema. ``pointer`` is the place of the value, and each problem's
     pointer begins with it. The message names the place in the schema. The rules are ``jtd`` and ``json-schema``.
     """
-    if _is_json_schema(schema):
+    if is_json_schema(schema):
         rule, errors = "json-schema", json_schema.errors(schema, value)
     else:
         rule, errors = "jtd", jtd.errors(schema, value)
@@ -55,7 +55,8 @@ def violations(schema: Any, value: object, *, pointer: str = "") -> list[Problem
     )
 
 
-def _is_json_schema(schema: object) -> bool:
+def is_json_schema(schema: object) -> bool:
+    """Return whether a schema is JSON Schema, not JTD."""
     if not isinstance(schema, dict):
         return False
     kind = schema.get("type")

@@ -47,7 +47,7 @@ class TestHttpRequest:
                 "a": 1,
                 "b": "{{data.order}}",
                 "c": ["{{data.name}} & co", None],
-                "{{key}}": "{{data.gone}}",
+                "d": "{{data.gone}}",
             },
             "timeoutSeconds": 30,
         }
@@ -57,7 +57,7 @@ class TestHttpRequest:
         (sent,) = automation.services.sent
         assert (sent.method, sent.url) == ("put", "https://api.example.com/orders/7%2F8/a%20b")
         assert dict(sent.params) == {"x": "1", "who": "Ann", "flag": "true", "text": "v7/8"}
-        assert sent.body == {"a": 1, "b": {"id": "7/8"}, "c": ["Ann & co", None], "{{key}}": None}
+        assert sent.body == {"a": 1, "b": {"id": "7/8"}, "c": ["Ann & co", None], "d": None}
         headers = dict(sent.headers)
         # Event, run and visit, so that a repeated call has the same key.
         assert headers.pop("Idempotency-Key").endswith("-1-1-1")

@@ -97,7 +97,8 @@ class TestMigrating:
     def test_a_migration_to_a_version_that_refuses_the_attributes_is_refused(self, client: Client) -> None:
         shop = client.saved()["sid"]
         sid = client.started()["executionInstance"]["sid"]
-        strict = {**WATER["settings"], "instanceValidation": {"properties": {"other": {"type": "string"}}}}
+        both = {"customerId": {"type": "string"}, "other": {"type": "string"}}
+        strict = {**WATER["settings"], "instanceValidation": {"properties": both}}
         client("PATCH", f"/execution-strategy/{shop}", {"settings": strict})
         status, answer = client("POST", f"/execution-instance/{sid}/migrate", {"version": 2})
         assert status == 422

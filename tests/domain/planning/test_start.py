@@ -20,7 +20,16 @@ from tests.lifecycle_factories import (
     strategy,
 )
 
-JTD: Json = {"instanceValidation": {"properties": {"email": {"type": "string"}}}}
+JTD: Json = {
+    "instanceValidation": {
+        "properties": {"email": {"type": "string"}},
+        "optionalProperties": {
+            "due": {"type": "timestamp"},
+            "born": {"type": "string"},
+            "a/b": {"type": "string"},
+        },
+    }
+}
 MEMBER: Json = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
 
 

@@ -10,7 +10,7 @@ from shared.domain.instance.run import StepError
 from shared.domain.instance.scope import Scope, scope
 from shared.domain.steps.call import CallNotPossibleError, Credential, ServiceRequest, method_of, prepare
 from shared.domain.strategy.model import Authorization, Strategy
-from tests.factories import NOON, an_event, an_instance, an_intent, settings, strategy_from
+from tests.factories import NOON, an_event, an_instance, an_intent, settings, step, strategy_from, task
 
 GYM = json.loads((Path(__file__).parents[3] / "events" / "gym-membership.json").read_text())["settings"]
 INTENT = an_intent("charge", attempt=2)
@@ -23,6 +23,7 @@ def strategy_with(
     posting = {"key": "post", "url": "/things", "method": "post", **(method or {})}
     return strategy_from(
         settings(
+            task("charge", step("quote", nextStep="only"), step("only")),
             services=[
                 {
                     "key": "api",
@@ -232,7 +233,9 @@ class TestUrl:
         assert why == "action post: :id of the URL has no usable value"
 
     def test_a_colon_inside_a_segment_is_no_part(self) -> None:
-        assert self.url("/things:batch", "7") == "https://api.example.com/v1/things:batch"
+        sent = request({}, method={"url": "/things:batch"})
+
+        assert sent.url == "https://api.example.com/v1/things:batch"
 
     def test_a_filled_value_is_not_filled_again(self) -> None:
         assert self.url("/:id/x", "/:id") == "https://api.example.com/v1/%2F%3Aid/x"

@@ -308,7 +308,7 @@ class TestController:
     @pytest.mark.parametrize(
         ("callback", "why"),
         [
-            ('{"cancelInstances": "x"}', "controllerCallback: unknown directive 'cancelInstances'"),
+            ('{"cancel" + "It": "x"}', "controllerCallback: unknown directive 'cancelIt'"),
             ('{"response": response.missing}', "missing"),
         ],
     )

@@ -50,7 +50,7 @@ def full() -> dict[str, Any]:
             "anyAttributes": True,
             "onResume": "skip",
         },
-        "instanceValidation": {"properties": {"email": {"type": "string"}}},
+        "instanceValidation": {"properties": {"email": {"type": "string"}}, "additionalProperties": True},
         "schedule": {
             "initialDelay": {
                 "unit": "days",

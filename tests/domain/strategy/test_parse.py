@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.calendar.cron import Cron
-from shared.domain.calendar.cron_search import LocalTimes, OnWeekdays
+from shared.domain.calendar.cron_search import LocalTimes, OnDays, OnDaysAndWeekdays, OnWeekdays
 from shared.domain.calendar.dates import ResetTo, Unit
 from shared.domain.errors import InvalidInputError, RitornelloError
 from shared.domain.strategy.model import (
@@ -154,7 +154,7 @@ class TestEveryField:
             manual_trigger=True,
             any_attributes=True,
             on_resume=OnResume.SKIP,
-            instance_validation={"properties": {"email": {"type": "string"}}},
+            instance_validation={"properties": {"email": {"type": "string"}}, "additionalProperties": True},
             initial_delay=Delta(
                 unit=Unit.DAYS,
                 amount=7,
@@ -185,7 +185,11 @@ class TestEveryField:
                         times=LocalTimes(
                             minutes=(0,),
                             hours=(9,),
-                            days=(OnWeekdays(frozenset({2})),),
+                            days=(
+                                OnDaysAndWeekdays(
+                                    OnDays(frozenset(range(1, 32))), OnWeekdays(frozenset({2}))
+                                ),
+                            ),
                             months=tuple(range(1, 13)),
                         ),
                     ),

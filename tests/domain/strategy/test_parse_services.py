@@ -87,7 +87,8 @@ class TestUrls:
 
     @pytest.mark.parametrize("url", ["https://example.test/?", "https://example.test/a?b=c"])
     def test_only_a_token_url_may_have_a_query(self, url: str) -> None:
-        assert problems(changed(TOKEN_URL, url, of=full())) == []
+        settings = changed("/services/0/authorization/0/attributes", REMOVED, of=full())
+        assert problems(changed(TOKEN_URL, url, of=settings)) == []
         assert problems(changed(BASE_URL, url, of=full())) == [
             Problem(pointer=BASE_URL, rule="url", message="must not contain a query")
         ]
@@ -117,7 +118,6 @@ class TestPaths:
             ("/charges#top", "must contain only URL path characters; encode any other as %XX"),
             ("/:", "a :name part must be a whole segment of letters, digits, _ and -"),
             ("/members/:id.json", "a :name part must be a whole segment of letters, digits, _ and -"),
-            ("/members/:id?expand=all", "a :name part must be a whole segment of letters, digits, _ and -"),
         ],
     )
     def test_invalid_paths_are_refused(self, url: str, message: str) -> None:
@@ -128,7 +128,7 @@ class TestPaths:
 
 
 class TestParts:
-    """The attributes of an action fill every :name part of its method's URL; others are allowed."""
+    """The attributes of an action fill every :name part of its method's URL, and nothing else."""
 
     def url(self, attributes: object) -> dict[str, Any]:
         return changed(
@@ -136,9 +136,68 @@ class TestParts:
         )
 
     def test_attributes_that_fill_every_part_are_accepted(self) -> None:
-        assert problems(self.url({"memberId": "{{attributes.id}}", "card-1": "7", "more": "x"})) == []
+        assert problems(self.url({"memberId": "{{attributes.id}}", "card-1": "7", "more": None})) == []
 
-    @pytest.mark.parametrize("attributes", [None, {}, {"memberId": None, "card": "x"}])
+    @pytest.mark.parametrize("path", ["/members/:memberId?expand=all", "/:memberId", "/a/:memberId/"])
+    def test_a_part_may_be_anywhere_in_the_path(self, path: str) -> None:
+        assert problems(changed("/actions/0/attributes", {"memberId": "7"}, of=changed(PATH, path))) == []
+
+    @pytest.mark.parametrize("name", ["more", "memberid", "card", "a/b"])
+    def test_an_attribute_that_fills_no_part_is_reported(self, name: str) -> None:
+        pointer = f"/actions/0/attributes/{name.replace('/', '~1')}"
+        assert problems(self.url({"memberId": "x", "card-1": "7", name: "x"})) == [
+            Problem(
+                pointer=pointer,
+                rule="unused",
+                message="fills no part of the URL '/members/:memberId/cards/:card-1'; use params for the query, "
+                "data for the body",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("path", "literal"),
+        [
+            ("/echo?id=:a&id=:b", ":a"),
+            ("/orders(':id')", ":id"),
+            ("/orders(id=:id)", ":id"),
+            ("/a?b=1,:c", ":c"),
+            ("/search?q=:term", ":term"),
+            ("/x;p=:q", ":q"),
+        ],
+    )
+    def test_a_placeholder_that_would_be_sent_literally_is_refused(self, path: str, literal: str) -> None:
+        assert problems(changed(PATH, path)) == [
+            Problem(
+                pointer=PATH,
+                rule="url",
+                message=f"{literal} would be sent as it is: only a whole segment of the path is filled; "
+                "use params for the query",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        "path", ["/items:batch", "/v1/urn:isbn:123", "/at?time=10:30", "/a?u=urn:x:y", "/a%20:b", "/a-:b"]
+    )
+    def test_a_colon_after_a_name_is_literal(self, path: str) -> None:
+        assert problems(changed(PATH, path)) == []
+
+    @pytest.mark.parametrize("url", ["https://example.test/:tenant", "https://example.test/a/:b/"])
+    def test_a_base_url_has_no_parts(self, url: str) -> None:
+        assert problems(changed(BASE_URL, url)) == [
+            Problem(
+                pointer=BASE_URL,
+                rule="url",
+                message="must not have :name parts: only those in a method's url are filled",
+            )
+        ]
+
+    def test_a_token_url_has_no_literal_placeholder(self) -> None:
+        settings = changed("/services/0/authorization/0/attributes", REMOVED, of=full())
+        assert broken_rules(changed(TOKEN_URL, "https://example.test/token?id=:id", of=settings)) == [
+            (TOKEN_URL, "url")
+        ]
+
+    @pytest.mark.parametrize("attributes", [None, {}, {"memberId": None}])
     def test_every_part_without_an_attribute_is_reported(self, attributes: object) -> None:
         url = "in the URL '/members/:memberId/cards/:card-1'"
         assert problems(self.url(attributes)) == [
@@ -265,3 +324,62 @@ class TestLongestStep:
         step = definition.tasks["bill"].steps["charge"]
         assert longest(strategy, step) == timedelta(seconds=665)
         assert longest(strategy, step) <= timedelta(seconds=880)
+
+
+class TestRequests:
+    """What would be sent under a wrong name or type is reported."""
+
+    @pytest.mark.parametrize("place", ["/actions/0", "/services/0/authorization/0"])
+    @pytest.mark.parametrize(
+        ("name", "value", "below"),
+        [
+            ("data", {"{{attributes.a}}": 1}, "/{{attributes.a}}"),
+            ("data", {"a": [0, {"b ${cycle}": None}]}, "/a/1/b ${cycle}"),
+            ("params", {"x{{y": "z"}, "/x{{y"),
+        ],
+    )
+    def test_a_template_in_a_name_is_reported(
+        self, place: str, name: str, value: dict[str, Any], below: str
+    ) -> None:
+        assert problems(changed(f"{place}/{name}", value, of=full())) == [
+            Problem(
+                pointer=f"{place}/{name}{below}",
+                rule="template",
+                message="must not contain a template in its name: names are sent as they are",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        "kind", ["text/plain", "application/xml", "multipart/form-data", "application/jsonx; q=1", "json"]
+    )
+    def test_a_content_type_that_contradicts_the_body_is_reported(self, kind: str) -> None:
+        settings = changed(
+            "/actions/0/headers", {"content-Type": kind}, of=changed("/actions/0/data", {"a": 1})
+        )
+        assert problems(settings) == [
+            Problem(
+                pointer="/actions/0/headers/content-Type",
+                rule="content-type",
+                message="contradicts data, which is sent as JSON, or as a form under "
+                "application/x-www-form-urlencoded",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/vnd.api+json",
+            "application/x-www-form-urlencoded",
+            "{{attributes.kind}}",
+        ],
+    )
+    def test_json_forms_and_templates_are_accepted(self, kind: str) -> None:
+        settings = changed(
+            "/actions/0/headers", {"Content-Type": kind}, of=changed("/actions/0/data", {"a": 1})
+        )
+        assert problems(settings) == []
+
+    def test_without_a_body_any_content_type_is_accepted(self) -> None:
+        assert problems(changed("/actions/0/headers", {"Content-Type": "text/plain"})) == []

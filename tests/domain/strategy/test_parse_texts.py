@@ -68,7 +68,7 @@ class TestTemplates:
     """Every string in headers, params, data and attributes is a template; a problem points to its string."""
 
     @pytest.mark.parametrize("place", ["/actions/0", AUTHORIZATION])
-    @pytest.mark.parametrize("below", ["/headers/X-A", "/params/p", "/attributes/a~1b", "/data/list/1/c~0d"])
+    @pytest.mark.parametrize("below", ["/headers/X-A", "/params/p", "/attributes/a-b", "/data/list/1/c~0d"])
     @pytest.mark.parametrize(
         ("text", "rule", "caret"),
         [
@@ -87,11 +87,14 @@ class TestTemplates:
         )
         entry["headers"] = {"X-A": "x"}
         entry["params"] = {"p": "x"}
-        entry["attributes"]["a/b"] = "x"
+        entry["attributes"]["a-b"] = "x"
+        service = settings["services"][0]
+        target: Any = service["methods"][0] if place == "/actions/0" else service["authorization"][0]
+        target["url"] = target["url"].replace("/:", "/:a-b/:")
         entry["data"] = {"list": [0, {"c~d": "x"}]}
         assert problems(settings) == []
         member, *rest = below[1:].split("/")
-        target: Any = entry[member]
+        target = entry[member]
         for name in rest[:-1]:
             target = target[int(name)] if isinstance(target, list) else target[name]
         target[rest[-1].replace("~1", "/").replace("~0", "~")] = text
@@ -139,7 +142,9 @@ class TestSchemas:
     def test_invalid_schemas_are_reported(
         self, pointer: str, schema: dict[str, object], below: str, rule: str
     ) -> None:
-        assert broken_rules(changed(pointer, schema, of=full())) == [(pointer + below, rule)]
+        settings = changed(pointer, schema, of=full())
+        broken = [found for found in broken_rules(settings) if found[1] != "reference"]
+        assert broken == [(pointer + below, rule)]
 
     @pytest.mark.parametrize("pointer", ["/instanceValidation", REQUEST, RESPONSE])
     @pytest.mark.parametrize("schema", [{}, {"values": {"type": "string"}}, {"type": "object"}])
