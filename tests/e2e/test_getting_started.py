@@ -61,7 +61,7 @@ class TestTheTutorial:
             outputs(processes)
         )
 
-        assert valid == [{"valid": True, "problems": []}]
+        assert valid == [{"valid": True, "problems": [], "warnings": []}]
         assert (saved[0]["name"], saved[0]["version"]) == ("streaming", 1)
         days = [cycle["mainEvent"]["date"][:10] for cycle in forecast[0]["cycles"]]
         assert days == ["2026-01-24", "2026-02-24", "2026-03-24"]

@@ -52,9 +52,20 @@ class ErrorShape(TypedDict):
 EmptyShape = TypedDict("EmptyShape", {})
 
 
+class WarningShape(TypedDict):
+    """Something valid that is probably not meant, with what to write instead."""
+
+    pointer: str
+    rule: str
+    message: str
+
+
 class ValidationShape(TypedDict):
+    """``warnings`` is empty if there are problems."""
+
     valid: bool
     problems: list[ProblemShape]
+    warnings: list[WarningShape]
 
 
 class StrategyShape(TypedDict):
@@ -66,6 +77,10 @@ class StrategyShape(TypedDict):
     status: Flag
     createdAt: Date
     updatedAt: Date
+
+
+class SavedStrategyShape(StrategyShape):
+    warnings: list[WarningShape]
 
 
 class StrategyWithSettingsShape(StrategyShape):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import assert_never
 
-from shared.api.core.answers import ErrorShape, ProblemShape
+from shared.api.core.answers import ErrorShape, ProblemShape, WarningShape
 from shared.api.http.errors import (
     ApiError,
     ErrorTable,
@@ -64,6 +64,11 @@ def problem_shape(problem: Problem) -> ProblemShape:
     return ProblemShape(
         pointer=problem.pointer, rule=problem.rule, message=problem.message, caret=problem.caret
     )
+
+
+def warning_shape(warning: Problem) -> WarningShape:
+    """Return a warning as the answers show it."""
+    return WarningShape(pointer=warning.pointer, rule=warning.rule, message=warning.message)
 
 
 ERRORS = ErrorTable(

@@ -1,12 +1,13 @@
 """Operations on strategies. Source: docs/contracts/core.md sections 1.1 and 5."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from shared.api.core import answers
-from shared.api.core.errors import bad_request, not_found, problem_shape
+from shared.api.core.errors import bad_request, not_found, problem_shape, warning_shape
 from shared.api.core.moment_format import date_format
 from shared.api.core.paging import Paging
 from shared.api.core.render import simulation_shape, strategy_shape, strategy_with_settings, version_shape
@@ -32,12 +33,20 @@ from shared.application.strategies import (
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.planning.forecast import simulate
 from shared.domain.strategy.model import Json, StrategyHead
-from shared.domain.strategy.parse import read_definition
+from shared.domain.strategy.parse import read_definition, stored_definition
+from shared.domain.strategy.save_warnings import warnings_of
 
 _LATEST_VERSION = 99_999_999
 
 
-def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.StrategyShape]:
+class Validation(NamedTuple):
+    """The problems of a definition, and the warnings if it has none."""
+
+    problems: Sequence[Problem]
+    warnings: Sequence[Problem]
+
+
+def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.SavedStrategyShape]:
     """Create a strategy with version 1. Its name is unique within the account (S1)."""
     new = NewStrategy(
         account_id=request.principal.account_id,
@@ -51,12 +60,18 @@ def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.Stra
     )
     environment = request.deployment.environment
     head, is_new = create_strategy(request.ports, request.hasher, new, environment=environment)
-    return Answer(body=strategy_shape(head), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+    return Answer(body=_saved(head, body.settings), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
-def validate_strategy(_: Request, body: Sequence[Problem]) -> Answer[answers.ValidationShape]:
-    """Return all problems of a definition at once; nothing is stored."""
-    return Answer(body={"valid": not body, "problems": [problem_shape(problem) for problem in body]})
+def validate_strategy(_: Request, body: Validation) -> Answer[answers.ValidationShape]:
+    """Return all problems of a definition at once, or the warnings about a valid one; nothing is stored."""
+    return Answer(
+        body={
+            "valid": not body.problems,
+            "problems": [problem_shape(problem) for problem in body.problems],
+            "warnings": [warning_shape(warning) for warning in body.warnings],
+        }
+    )
 
 
 def list_strategies(request: Request, query: PageQuery) -> Answer[answers.StrategyPageShape]:
@@ -78,13 +93,13 @@ def get_strategy(request: Request, head: StrategyHead) -> Answer[answers.Strateg
 
 def patch_strategy(
     request: Request, head: StrategyHead, body: UpdateStrategy
-) -> Answer[answers.StrategyShape]:
+) -> Answer[answers.SavedStrategyShape]:
     """Create a version. Its settings replace the old ones whole; instances stay on their version (S3)."""
     new = NewVersion(settings=body.settings, description=body.description, secret=body.secret)
     after = replace_settings(
         request.ports, request.hasher, head, new, by=request.actor, environment=request.deployment.environment
     )
-    return Answer(body=strategy_shape(after))
+    return Answer(body=_saved(after, body.settings))
 
 
 def delete_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
@@ -148,13 +163,23 @@ def read_with_settings(request: Request, model: type[M]) -> M:
     return body
 
 
-def read_all_problems(request: Request, model: type[BaseModel]) -> Sequence[Problem]:
-    """Return every problem of a definition. Raises: CoreError (400): if the body is not an object."""
+def read_all_problems(request: Request, model: type[BaseModel]) -> Validation:
+    """Return every problem of a definition, or its warnings. Raises: CoreError (400): if the body is not an object."""
     value = read_json(request)
     if not isinstance(value, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be a JSON object")])
     _, problems = read_as(model, value)
-    return (*problems, *_settings_problems(request, value))
+    found = (*problems, *_settings_problems(request, value))
+    return Validation(found, () if found else _warnings(value["settings"]))
+
+
+def _saved(head: StrategyHead, settings: Mapping[str, Json]) -> answers.SavedStrategyShape:
+    return {**strategy_shape(head), "warnings": [warning_shape(warning) for warning in _warnings(settings)]}
+
+
+def _warnings(settings: Mapping[str, Json]) -> Sequence[Problem]:
+    """Return the warnings about settings that were checked."""
+    return warnings_of(stored_definition(settings), pointer="/settings")
 
 
 def _settings_problems(request: Request, value: Json) -> Sequence[Problem]:

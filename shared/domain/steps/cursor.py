@@ -164,7 +164,8 @@ class FlowCursor:
         return None
 
     def _stored(self, step: Step) -> StepResult | None:
-        if step.repeat_on_retry or step.key in self.seen:
+        repeats = self.path is not Path.MAIN if step.repeat_on_retry is None else step.repeat_on_retry
+        if repeats or step.key in self.seen:
             return None
         since = self._since(step) if self.path is Path.MAIN else 1
         return stored_results(self.context.event_history, self.context.event, self.path, since=since).get(

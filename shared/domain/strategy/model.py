@@ -181,7 +181,8 @@ class Step:
 
     ``controller`` is the name of a registered function; it runs before ``controller_callback``.
     ``resume_controller_callback`` processes the answer to an asynchronous method. With ``every_rule``, all true
-    ``callback`` rules are followed in turn, instead of only the first. A step with ``wait_for_answer`` calls nothing
+    ``callback`` rules are followed in turn, instead of only the first. ``repeat_on_retry`` None means only on a side
+    path: every failure has its mail. A step with ``wait_for_answer`` calls nothing
     and waits that long for an answer.
     """
 
@@ -194,7 +195,7 @@ class Step:
     reset_attempts: bool = False
     final: bool = False
     optional: bool = False
-    repeat_on_retry: bool = False
+    repeat_on_retry: bool | None = None
     next_step: str | None = None
     rules: tuple[NextStepRule, ...] = ()
     delay: Delta | None = None

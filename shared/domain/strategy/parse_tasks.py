@@ -57,7 +57,7 @@ def _step(
         reset_attempts=reader.flag("resetAttempts"),
         final=reader.flag("final"),
         optional=reader.flag("optional"),
-        repeat_on_retry=reader.flag("repeatOnRetry"),
+        repeat_on_retry=reader.optional_flag("repeatOnRetry"),
         next_step=reader.optional_reference("nextStep", steps, "this task has no step"),
         rules=reader.parts("nextStepRules", partial(_rule, steps=steps)),
         every_rule=reader.flag("everyRule"),

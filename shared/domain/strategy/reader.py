@@ -118,6 +118,11 @@ class Reader:
         """Return a boolean."""
         return self._value(name) is True
 
+    def optional_flag(self, name: str) -> bool | None:
+        """Return a boolean, or None."""
+        value = self._value(name)
+        return value if isinstance(value, bool) else None
+
     def flag_may_be_set(self, name: str) -> bool:
         """Return whether a boolean is true, or is not a boolean."""
         return self.flag(name) or name in self._faulty

@@ -20,6 +20,7 @@ from shared.domain.strategy.shapes import (
     flag,
     json,
     key,
+    optional_flag,
     part,
     parts,
     shape,
@@ -278,7 +279,10 @@ STEP = shape(
         "resetAttempts": flag("When the step is reached for the first time, attempts count from 1 again."),
         "final": flag("The task ends here: neither `nextStep` nor `callback` rules may be given beside it."),
         "optional": flag("The task continues if this step fails."),
-        "repeatOnRetry": flag("A retry executes it again, even if it succeeded."),
+        "repeatOnRetry": optional_flag(
+            "Whether a retry executes it again, even if it succeeded. By default a step of a side path is, a step of"
+            " the main path is not."
+        ),
         "nextStep": key("Key of the step after it."),
         "nextStepRules": parts(NEXT_STEP_RULE, "Next steps under conditions."),
         "everyRule": flag("All `callback` rules that apply are followed in turn, not only the first."),

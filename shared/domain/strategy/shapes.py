@@ -124,6 +124,11 @@ def flag(does: str) -> Field:
     return Field(Kind.FLAG, does, default=False)
 
 
+def optional_flag(does: str) -> Field:
+    """Declare a boolean whose default depends on its place."""
+    return Field(Kind.FLAG, does)
+
+
 def whole(low: int, high: int, does: str, *, default: int | None = None) -> Field:
     """Declare a whole number within bounds."""
     return Field(Kind.WHOLE, does, low=low, high=high, default=default)

@@ -201,7 +201,7 @@ class TestSettings:
         assert status == 400
         found = [(problem["pointer"], problem["rule"]) for problem in answer["problems"]]
         assert (f"/settings{pointer}", rule) in found, found
-        assert validated == {"valid": False, "problems": answer["problems"]}
+        assert validated == {"valid": False, "problems": answer["problems"], "warnings": []}
         assert client.ports.strategies.heads == {}
 
     def test_all_mistakes_are_reported_together(self, client: Client) -> None:

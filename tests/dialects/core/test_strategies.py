@@ -14,6 +14,15 @@ from shared.domain.instance.model import InstanceStatus
 from tests.dialects.core.client import GYM, WATER, Client
 
 NEW_SECRET = "another pass-phrase"
+RETRY = {"times": 3, "retryAfter": {"unit": "hours", "amount": 1}}
+NO_RETRY = {
+    "pointer": "/settings/tasks/0",
+    "rule": "no-retry",
+    "message": (
+        "one failed call of step 'ship' cancels the instance for good; add a retryConfig, for example "
+        '{"times": 3, "retryAfter": {"unit": "hours", "amount": 1}}, or pauseBeforeCancel'
+    ),
+}
 
 
 class Lagging(MemoryInstances):
@@ -45,7 +54,27 @@ class TestCreating:
             "status": "active",
             "createdAt": "2026-01-01T12:00:00.000Z",
             "updatedAt": "2026-01-01T12:00:00.000Z",
+            "warnings": [NO_RETRY],
         }
+
+    def test_every_save_answers_its_warnings(self, client: Client) -> None:
+        sid = client.saved()["sid"]
+        task = WATER["settings"]["tasks"][0]
+        calm = {**WATER["settings"], "tasks": [{**task, "retryConfig": RETRY}]}
+
+        _, once = client("PATCH", f"/execution-strategy/{sid}", {"settings": calm})
+        _, again = client("PATCH", f"/execution-strategy/{sid}", {"settings": WATER["settings"]})
+
+        assert (once["warnings"], again["warnings"]) == ([], [NO_RETRY])
+
+    def test_a_repeated_creation_answers_its_warnings_again(self, client: Client) -> None:
+        once = {"idempotency-key": "k-1"}
+        answers = [client("POST", "/execution-strategy", WATER, more=once) for _ in range(2)]
+
+        assert [(status, answer["warnings"]) for status, answer in answers] == [
+            (201, [NO_RETRY]),
+            (200, [NO_RETRY]),
+        ]
 
     def test_a_second_strategy_with_the_name_is_refused_in_any_folder(self, client: Client) -> None:
         client.saved()
@@ -319,8 +348,16 @@ class TestValidating:
 
         status, answer = client("POST", "/execution-strategy/validate", body, key="viewer.secret")
 
-        assert (status, answer) == (200, {"valid": True, "problems": []})
+        assert (status, answer) == (200, {"valid": True, "problems": [], "warnings": []})
         assert client.ports.strategies.heads == {}
+
+    def test_the_warnings_about_a_valid_definition_are_answered(self, client: Client) -> None:
+        body = {"settings": WATER["settings"], "name": "water"}
+
+        assert client("POST", "/execution-strategy/validate", body) == (
+            200,
+            {"valid": True, "problems": [], "warnings": [NO_RETRY]},
+        )
 
     def test_problems_of_body_and_settings_are_reported_together(self, client: Client) -> None:
         settings = {**WATER["settings"], "config": {"timezone": "Europe/Lisboa"}}

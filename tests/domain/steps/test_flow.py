@@ -412,7 +412,7 @@ class TestSidePaths:
         run.succeeds().retry()
         assert run.event.attempt == 2
         run.fails()
-        assert run.end.attempt == 2
+        assert (run.at, run.intent.attempt) == ("mail", 2)
 
 
 class TestBranches:

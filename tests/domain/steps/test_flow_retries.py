@@ -143,8 +143,8 @@ class TestRetries:
 
 
 class TestStoredResultsOfSidePaths:
-    """Side-path results count on side paths only: a failure mail is sent once per event, and again after a restart
-    from used-up attempts.
+    """A step of a side path is executed before every retry. If it says ``repeatOnRetry: false``, its result counts on
+    side paths until a restart from used-up attempts.
     """
 
     def dunning(self, **mail: Any) -> Journey:
@@ -155,8 +155,14 @@ class TestStoredResultsOfSidePaths:
             retry={**RETRY_TWICE, "pauseBeforeCancel": True},
         )
 
-    def test_a_failure_mail_is_sent_once(self) -> None:
+    def test_a_failure_mail_is_sent_before_every_retry(self) -> None:
         run = self.dunning().fails().succeeds().retry().fails()
+
+        assert run.at == "mail"
+        assert run.executed == ["charge", "mail", "charge"]
+
+    def test_a_mail_without_repeat_on_retry_is_sent_once(self) -> None:
+        run = self.dunning(repeatOnRetry=False).fails().succeeds().retry().fails()
 
         assert run.end.how is Ending.RETRY
         assert run.end.passed == ("mail",)
@@ -168,12 +174,12 @@ class TestStoredResultsOfSidePaths:
         assert run.at == "mail"
 
     def test_a_mail_that_was_not_sent_is_sent_next_time(self) -> None:
-        run = self.dunning().fails().fails(500).retry().fails()
+        run = self.dunning(repeatOnRetry=False).fails().fails(500).retry().fails()
 
         assert run.at == "mail"
 
     def test_a_restart_after_used_up_attempts_sends_it_again(self) -> None:
-        run = self.dunning().fails().succeeds().retry().fails().retry().fails().succeeds()
+        run = self.dunning(repeatOnRetry=False).fails().succeeds().retry().fails().retry().fails().succeeds()
         assert run.executed == ["charge", "mail", "charge", "charge", "hold"]
 
         run.restart().fails()

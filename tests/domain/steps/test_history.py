@@ -85,7 +85,8 @@ class TestStepsOfAnEvent:
         assert [step.entry is not None for step in found.steps] == [True, True]
 
     def test_all_runs_appear_with_side_paths_and_passed_steps(self) -> None:
-        of = life(strategy(steps=STEPS, retry=retries(2)))
+        once = [*STEPS[:2], {**STEPS[2], "repeatOnRetry": False}]
+        of = life(strategy(steps=once, retry=retries(2)))
         run(of, DONE, DECLINED, DONE)
         run(of, SILENT, now="2026-01-31T13:00")
         run(of, DONE, now="2026-01-31T14:00")

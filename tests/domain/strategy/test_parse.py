@@ -116,7 +116,7 @@ class TestExamples:
             ),
         )
         assert charge.steps["mail-failed"] == Step(
-            key="mail-failed", action="mail-failed", optional=True, repeat_on_retry=True, final=True
+            key="mail-failed", action="mail-failed", optional=True, final=True
         )
 
     def test_the_actions_of_the_gym_are_parsed(self, gym: Definition) -> None:
