@@ -17,6 +17,8 @@ from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 
+_REFUSALS = (409, 425, 429, 503)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -80,6 +82,10 @@ class HistoryReader:
 def contradictions(history: HistoryReader, sids: list[str], ledger: list[dict[str, Any]]) -> list[str]:
     """Return the calls for which the downstream's ledger and the engine's history contradict each other."""
     sent = Counter(line["key"] for line in ledger if line["key"])
+    # A call that was refused may be sent again without doubt.
+    done = Counter(
+        line["key"] for line in ledger if line["key"] and line["answer"]["status"] not in _REFUSALS
+    )
     answers = {line["key"]: line["answer"]["status"] for line in ledger if line["key"]}
     problems: list[str] = []
     known: set[str] = set()
@@ -88,21 +94,19 @@ def contradictions(history: HistoryReader, sids: list[str], ledger: list[dict[st
             for entry in entries:
                 key = str(entry.intent.call_key)
                 known.add(key)
-                problems += _about(event, record, entry, sent[key], answers.get(key))
+                marked = event.in_doubt or (record is not None and record.in_doubt)
+                if done[key] > 1 and not marked:
+                    problems.append(f"{key} was received {done[key]} times and is not marked as in doubt")
+                problems += _about(entry, sent[key], answers.get(key))
     problems += [f"{key} was received but is not in the history" for key in sent if key not in known]
     return problems
 
 
-def _about(
-    event: Event, record: EventRecord | None, entry: JournalEntry, times: int, status: int | None
-) -> Iterator[str]:
+def _about(entry: JournalEntry, times: int, status: int | None) -> Iterator[str]:
     if entry.digest is None:
         return  # the step made no call: a controller, or the answer to an earlier call
     key, outcome = entry.intent.call_key, entry.outcome
-    marked = event.in_doubt or (record is not None and record.in_doubt)
     if times == 0:
         yield f"{key} is in the history but was never received"
-    if times > 1 and not marked:
-        yield f"{key} was received {times} times and is not marked as in doubt"
-    if status is not None and not outcome.unanswered and outcome.success != (200 <= status < 300):
+    if status is not None and not outcome.in_doubt and outcome.success != (200 <= status < 300):
         yield f"{key} was answered {status} and is recorded as {'done' if outcome.success else 'failed'}"

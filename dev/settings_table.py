@@ -79,8 +79,9 @@ def _type(field: Field) -> str:
     match field.kind:
         case Kind.TEXT:
             return f"text, {field.low} to {field.high}"
-        case Kind.WHOLE:
-            return f"whole number, {field.low} to {field.high}"
+        case Kind.WHOLE | Kind.WHOLES:
+            what = "whole number" if field.kind is Kind.WHOLE else "list of whole numbers"
+            return f"{what}, {field.low} to {field.high}"
         case Kind.CHOICE:
             return ", ".join(f"`{value}`" for value in field.choices)
         case Kind.PART:

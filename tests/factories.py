@@ -13,7 +13,7 @@ from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, St
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance, Lease, Origin, Plan, Stoppage
-from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
+from shared.domain.instance.run import Certainty, Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied
 from shared.domain.lifecycle.commands import Redrive, Resume
 from shared.domain.lifecycle.conclude import apply_run_end
@@ -87,9 +87,21 @@ def hours(amount: int) -> dict[str, Any]:
 # Strategies.
 
 
+def exact(document: Json) -> Json:
+    """Return settings whose retries are exactly on their dates, unless they say ``jitterPercent`` themselves."""
+    if isinstance(document, list):
+        return [exact(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    members = {name: exact(member) for name, member in document.items()}
+    if isinstance(members.get("retryConfig"), dict):
+        members["retryConfig"] = {"jitterPercent": 0, **members["retryConfig"]}
+    return members
+
+
 def strategy_from(document: dict[str, Any] | None = None, **members: Any) -> Strategy:
-    """Return the strategy of these settings. Raises: InvalidInputError: if they are invalid."""
-    definition = read_definition(document or settings(), environment="dev")
+    """Return the strategy of these settings, with exact retries. Raises: InvalidInputError: if they are invalid."""
+    definition = read_definition(exact(document or settings()), environment="dev")
     return a_strategy(definition=definition, **members)
 
 
@@ -222,7 +234,9 @@ def an_error(status: int = 500, data: Json = None, **members: Any) -> Outcome:
     return Outcome(success=False, error=error, **members)
 
 
-NO_ANSWER = Outcome(success=False, error=StepError(message="no answer: timeout"), unanswered=True)
+NO_ANSWER = Outcome(
+    success=False, error=StepError(message="no answer: timeout"), certainty=Certainty.IN_DOUBT
+)
 """The outcome of a call without an answer."""
 
 

@@ -60,7 +60,17 @@ from shared.domain.instance.model import (
     Sweep,
 )
 from shared.domain.instance.phase import Phase, Waiting
-from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.instance.run import (
+    Certainty,
+    Ending,
+    Failure,
+    Intent,
+    Outcome,
+    Path,
+    Refusal,
+    RunEnd,
+    StepError,
+)
 from shared.domain.instance.verdict import Actor, AuditEntry
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
@@ -87,6 +97,7 @@ INTENT = Intent(
     path=Path.BEFORE_RETRY,
     repeat=True,
     not_before=at(4),
+    refusal=Refusal(since=at(3), times=2),
     passed=("look", "look-again"),
     branches=("left", "right"),
     attempt=2,
@@ -110,7 +121,7 @@ OUTCOME = Outcome(
     success=True,
     response={"id": "8", "lines": [{"n": 1, "price": 9.5}], "none": None},
     error=ERROR,
-    unanswered=True,
+    certainty=Certainty.IN_DOUBT,
     directives={"attributes": {"plan": "gold"}, "cancelInstance": "over"},
     notes=("ifCallback of charge: no such key",),
 )

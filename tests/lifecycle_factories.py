@@ -11,21 +11,24 @@ from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.replay import chain, position
-from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
+from shared.domain.instance.run import Certainty, Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry, Verdict
-from shared.domain.lifecycle.commands import Claim, Command, Conclude, Redrive
+from shared.domain.lifecycle.commands import Claim, Command, Conclude, Redrive, Wait
 from shared.domain.lifecycle.decide import decide
 from shared.domain.planning.start import NewInstance, start
+from shared.domain.steps.call import Answered, CallOutcome
 from shared.domain.steps.flow import StepContext, advance
-from shared.domain.steps.outcome import begin_wait
+from shared.domain.steps.outcome import begin_wait, judge_call
+from shared.domain.steps.refusal import decide_refusal
 from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
+from tests.factories import exact
 
 EXAMPLES = Path(__file__).parents[1] / "events"
 ANN = Actor(name="ann", reason="asked by phone")
 DONE = Outcome(success=True, response={"id": "r-1"})
 DECLINED = Outcome(success=False, error=StepError(message="shop/charge returned HTTP 402", status=402))
-SILENT = Outcome(success=False, error=StepError(message="no answer"), unanswered=True)
+SILENT = Outcome(success=False, error=StepError(message="no answer"), certainty=Certainty.IN_DOUBT)
 
 MONTHLY: Json = {"unit": "months", "amount": 1}
 DAILY: Json = {"unit": "days", "amount": 1}
@@ -107,7 +110,7 @@ def _strategy(settings: Json, *, name: str = "shop", version: int = 1) -> Strate
         account_id=AccountId("a-1"),
         name=name,
         version=version,
-        definition=read_definition(settings, environment="dev"),
+        definition=read_definition(exact(settings), environment="dev"),
         environment="dev",
     )
 
@@ -234,6 +237,50 @@ class Life:
         )
         self.event_histories[event.seq] = replace(event_history, entries=(*event_history.entries, entry))
         return then
+
+    def refuse(self, call: CallOutcome, now: datetime) -> Intent:
+        """Let the service refuse the running event's next call for now, so that the event waits.
+
+        Return the visit that sends the call again.
+        """
+        if self.instance.executing is None:
+            self.claim(self.main, now)
+        event, event_history = self.running, self.event_history(self.running.seq)
+        intent = position(event_history, event)
+        assert isinstance(intent, Intent)
+        context = StepContext(
+            strategy=self.strategy,
+            instance=self.instance,
+            event=event,
+            event_history=event_history,
+            now=now,
+            token="t0k3n",
+        )
+        refused = decide_refusal(context, intent, judge_call(context, intent, call), call)
+        assert refused is not None
+        assert refused.again is not None
+        entry = JournalEntry(
+            seq=event.seq,
+            run=event.run,
+            fence=self.instance.fence,
+            intent=intent,
+            outcome=refused.outcome,
+            then=refused.again,
+            started_at=now,
+            finished_at=now,
+            answered=call.status if isinstance(call, Answered) else None,
+        )
+        self.event_histories[event.seq] = replace(event_history, entries=(*event_history.entries, entry))
+        self.applied(
+            Wait(
+                seq=event.seq,
+                fence=self.instance.fence,
+                until=refused.again.not_before,
+                known_visits=intent.visit,
+            ),
+            now,
+        )
+        return refused.again
 
     def conclude(self, end: Then, now: datetime) -> Verdict:
         """Conclude the running event's run."""

@@ -30,11 +30,13 @@ from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, Time
 from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
 from tests.domain.strategy.definitions import changed, minimal
+from tests.factories import exact
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ANN = Actor(name="ann")
 OK = Answered(status=201, body={"id": "s-1", "paid": 5.0})
 DECLINED = Answered(status=402, body={"why": "no money"})
+BUSY = Answered(status=503)
 SILENT = TimedOut(why="no answer")
 ATTRIBUTES: dict[str, str | bool | float] = {"vip": True, "due": "2026-01-10T08:00:00Z", "member": "m-1"}
 
@@ -81,7 +83,7 @@ class Life:
             account_id=AccountId("a-1"),
             name="shop",
             version=1,
-            definition=read_definition(document, environment=environment, controllers=("grade",)),
+            definition=read_definition(exact(document), environment=environment, controllers=("grade",)),
             environment=environment,
         )
         self.ports.strategies.add(strategy)

@@ -4,12 +4,14 @@ Each test runs the same instance under two settings that differ only in the mark
 tests/docs/test_settings_table.py checks that every setting has such a test.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shared.domain.errors import InvalidInputError
 from tests.application.lives import (
+    BUSY,
     DAY,
     DECLINED,
     OK,
@@ -166,6 +168,15 @@ class TestMethods:
         )
         assert before.paths == ["/charges", "/charges"]
         assert (after.paths, after.instance.status) == (["/charges"], "PAUSED")
+
+    @pytest.mark.setting("Method.definiteStatuses")
+    def test_a_definite_status_is_an_error_with_a_new_key(self) -> None:
+        before, after = both(
+            "/services/0/methods/0/definiteStatuses", [503], BUSY, of=retried(), to="2026-01-01T13:00"
+        )
+        assert before.calls == ["01-01 12:00 /charges", "01-01 13:00 /charges"]
+        assert [request.call_key[-3:] for request in before.requests] == ["1-1", "1-1"]
+        assert [request.call_key[-3:] for request in after.requests] == ["1-1", "2-1"]
 
     @pytest.mark.setting("Method.wholeAnswer")
     def test_with_whole_answer_an_error_status_is_a_success(self) -> None:
@@ -417,6 +428,21 @@ class TestRetryConfig:
         of = retried(retryStrategy=[{"unit": "hours", "amount": 2}])
         before, after = both(f"/tasks/0/retryConfig/retryStrategy/0/{name}", value, DECLINED, of=of)
         assert (before.plan, after.plan) == (["bill PENDING 01-01 14:00"], [f"bill PENDING {due}"])
+
+    @pytest.mark.setting("RetryConfig.jitterPercent")
+    def test_jitter_percent_postpones_a_retry(self) -> None:
+        before, after = both("/tasks/0/retryConfig/jitterPercent", 100, DECLINED, of=retried())
+        assert before.plan == ["bill PENDING 01-01 13:00"]
+        due = after.instance.events[0].due_at
+        assert datetime(2026, 1, 1, 13, 1, tzinfo=UTC) < due < datetime(2026, 1, 1, 14, tzinfo=UTC)
+
+    @pytest.mark.setting("RetryConfig.refusedHours")
+    def test_refused_hours_is_how_long_a_refusal_is_no_error(self) -> None:
+        before, after = both(
+            "/tasks/0/retryConfig/refusedHours", 0, *[BUSY] * 9, of=retried(), to="2026-01-01T16:00"
+        )
+        assert (before.instance.status, before.instance.events[0].attempt) == ("ACTIVE", 1)
+        assert after.instance.status == "CANCELED"
 
     @pytest.mark.setting("RetryConfig.pauseBeforeCancel")
     def test_pause_before_cancel_pauses_instead_of_canceling(self) -> None:

@@ -43,6 +43,8 @@ def weather(rng: random.Random, *, stall: float = 0.03, double_wakeup: float = 0
         early_wakeup=0.1,
         service_error=0.05,
         service_silence=0.08,
+        service_refusal=0.06,
+        service_garbling=0.06,
     )
 
 

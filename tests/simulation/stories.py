@@ -72,6 +72,7 @@ PARCELS: Json = {
             "initialStep": "reserve",
             "retryConfig": {
                 "times": 5,
+                "jitterPercent": 0,
                 "retryAfter": {"unit": "minutes", "amount": 30},
                 "pauseBeforeCancel": True,
             },

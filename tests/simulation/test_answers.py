@@ -249,6 +249,8 @@ def storm(seed: int) -> tuple[World, Gateway]:
         early_wakeup=0.1,
         service_error=0.05,
         service_silence=0.1,
+        service_refusal=0.06,
+        service_garbling=0.06,
     )
     verdicts = [rng.choice(["CONFIRMED", "DECLINED"]) for _ in range(12)]
     world, gateway = a_world(

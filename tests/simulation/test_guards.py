@@ -15,16 +15,20 @@ import shared.application.runner.progress
 import shared.domain.instance.due
 import shared.domain.lifecycle.claim
 import shared.domain.lifecycle.takeover
+import shared.domain.steps.classify
 import shared.domain.steps.cursor
 from dev.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance
+from shared.domain.instance.run import Certainty, Intent
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import ServiceRequest
+from shared.domain.steps.classify import AnswerClass, certainty_of
 from tests.simulation.laws import only_instance
-from tests.simulation.stories import gym_world, join
+from tests.simulation.stories import declined, gym_world, join
 from tests.simulation.storms import CALM, assert_lawful, storm
+from tests.simulation.test_anything import BEGUN, a_story, live_until
 from tests.simulation.watch import OneKeyAtATime, Watch
 from tests.simulation.world import World, calls_to
 
@@ -114,9 +118,28 @@ class TestARemovedGuardIsCaught:
         assert caught(untouched)
 
     def test_retries_under_a_new_key_are_caught(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shared.domain.steps.cursor, "unanswered_sending", lambda *_: None)
+        monkeypatch.setattr(shared.domain.steps.cursor, "open_sending", lambda *_: None)
 
         assert "took effect" in caught(untouched)
+
+    @pytest.mark.parametrize("kind", [AnswerClass.UNKNOWN, AnswerClass.REFUSED_FOR_NOW, AnswerClass.NOT_SENT])
+    def test_a_new_key_after_an_answer_that_is_not_definite_is_caught(
+        self, monkeypatch: pytest.MonkeyPatch, kind: AnswerClass
+    ) -> None:
+        def careless(found: AnswerClass, intent: Intent) -> Certainty:
+            return Certainty.DEFINITE if found is kind else certainty_of(found, intent)
+
+        monkeypatch.setattr(shared.domain.steps.classify, "certainty_of", careless)
+        caught_by_key = ""
+        for seed in range(1, MOST_SEEDS + 1):
+            world, rng = a_story(seed)
+            try:
+                live_until(world, rng, BEGUN + timedelta(days=12))
+            except AssertionError as error:
+                caught_by_key = str(error)
+                break
+
+        assert "is not known" in caught_by_key
 
     def test_directives_lost_in_a_crash_are_caught(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared.domain.lifecycle.takeover, "unapplied", lambda *_: ())
@@ -162,6 +185,7 @@ class TestOneKeyAtATime:
     def charged(self) -> tuple[World, ServiceRequest]:
         """Return a gym after its first charge, and the same call in another run."""
         world = gym_world()
+        world.answers = declined(0)
         join(world)
         world.run_until(datetime(2026, 3, 5, tzinfo=UTC))
         first = calls_to(world.ledger, "/charges")[0]

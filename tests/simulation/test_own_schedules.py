@@ -43,7 +43,7 @@ class Moody:
 
     def __call__(self, request: ServiceRequest) -> CallOutcome:
         bad = datetime(2026, 3, 6, tzinfo=UTC) <= self._world.now_at < datetime(2026, 3, 12, tzinfo=UTC)
-        answer = Answered(status=503 if bad else 201, body={"id": "1"})
+        answer = Answered(status=422 if bad else 201, body={"id": "1"})
         return self._given.setdefault(request.headers["Idempotency-Key"], answer)
 
 

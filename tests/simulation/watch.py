@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.replay import is_sent
+from shared.domain.instance.run import Certainty
 from shared.domain.steps.call import ServiceRequest
 from tests.simulation.laws import event_of_call
-from tests.simulation.world import NOT_SENT, World
+from tests.simulation.world import World
 
 
 @dataclass(slots=True)
@@ -73,13 +75,14 @@ class Watch:
 class OneKeyAtATime:
     """Objects to a step that is sent under a new key while the result of an older key is unknown.
 
-    The result of a key is known when its answer is stored; an error about a call that was not sent is no answer. A
+    The result of a key is known when a definite answer to it is stored: a usable 2xx, or a 4xx that does not ask to
+    call again. This is judged by status, not by what the engine has concluded. A
     runner that lost its event may still send calls that others have sent since: services do not repeat them.
     """
 
     world: World
     keys: set[str] = field(default_factory=set)
-    effects: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    sent: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     sendings: int = 0
 
     def install(self) -> None:
@@ -91,7 +94,7 @@ class OneKeyAtATime:
         self._read_ledger()
         if request.call_key in self.keys:
             return
-        others = self.effects.get((request.url, event_of_call(request.call_key)), set())
+        others = self.sent.get((request.url, event_of_call(request.call_key)), set())
         if not others:
             return
         settled = {entry.intent.call_key for entry in self.world.store.journal.values() if _is_settled(entry)}
@@ -101,15 +104,19 @@ class OneKeyAtATime:
             )
 
     def _read_ledger(self) -> None:
-        """Read the calls since the last time: the keys, and those that took effect by address and event."""
+        """Read the calls since the last time: all keys, and the keys by address and event."""
         for sending in self.world.ledger[self.sendings :]:
             self.keys.add(sending.key)
-            if sending.took_effect:
-                address = sending.url, event_of_call(sending.key)
-                self.effects.setdefault(address, set()).add(sending.key)
+            address = sending.url, event_of_call(sending.key)
+            self.sent.setdefault(address, set()).add(sending.key)
         self.sendings = len(self.world.ledger)
 
 
 def _is_settled(entry: JournalEntry) -> bool:
-    outcome = entry.outcome
-    return not outcome.unanswered and (outcome.error is None or outcome.error.message != NOT_SENT)
+    if entry.intent.awaits:
+        return entry.outcome.certainty is Certainty.DEFINITE
+    status = entry.answered
+    if status is None or is_sent(entry):
+        return False
+    is_usable_success = 200 <= status < 300 and entry.outcome.success
+    return is_usable_success or (400 <= status < 500 and status not in (408, 409, 425, 429))

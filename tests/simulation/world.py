@@ -27,6 +27,16 @@ SWEEP_PERIOD = timedelta(seconds=60)
 NOT_SENT = "connection refused"
 """The error of a call that did not reach its service."""
 
+REFUSALS = (409, 425, 429, 503)
+"""The statuses of a service that has not done it and may be asked again."""
+
+GARBLED = (
+    *(Answered(status=status) for status in (302, 408, 500, 502, 504, 520)),
+    Answered(status=200, unusable="larger than 128 KB"),
+    Answered(status=201, body={"id": "\0"}),
+)
+"""Answers that a gateway, or a broken line, makes of the answer of a service, whatever the service has done."""
+
 
 @dataclass(slots=True)
 class Faults:
@@ -47,6 +57,8 @@ class Faults:
     early_wakeup: float = 0.0
     service_error: float = 0.0
     service_silence: float = 0.0
+    service_refusal: float = 0.0
+    service_garbling: float = 0.0
     kill_at: frozenset[int] = frozenset()
     points: int = 0
 
@@ -57,7 +69,11 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """A call as the service received it. ``took_effect`` is True if the service did it, whatever it answered."""
+    """A call as the service received it.
+
+    ``took_effect`` is True if the service did it, whatever it answered. ``is_refused`` means that the service had not
+    done it and said so, or that nothing reached it: the same call may be sent again.
+    """
 
     at: datetime
     url: str
@@ -65,6 +81,7 @@ class Sending:
     key: str
     took_effect: bool
     status: str
+    is_refused: bool = False
 
 
 @dataclass
@@ -256,14 +273,23 @@ class World:
         for watch in self.watchers:
             watch(request)
         if self.faults.happens(self.faults.service_error):
-            self._note(request, took_effect=False, status="unreachable")
+            self._note(request, Unreachable(why=NOT_SENT))
             return Unreachable(why=NOT_SENT)
         silent = self.faults.happens(self.faults.service_silence)
-        answer = self.answers(request)
-        took_effect = isinstance(answer, Answered) and 200 <= answer.status < 300
-        self._note(request, took_effect=took_effect, status="silent" if silent else str(answer))
+        refuses = self.faults.happens(self.faults.service_refusal)
+        answer = self._refusal() if refuses else self.answers(request)
+        self._note(request, answer)
         self.io("called")
-        return TimedOut(why="read timed out") if silent else answer
+        if silent:
+            return TimedOut(why="read timed out")
+        is_garbled = self.faults.happens(self.faults.service_garbling)
+        return self.faults.rng.choice(GARBLED) if is_garbled else answer
+
+    def _refusal(self) -> Answered:
+        """Return a refusal, which says when to call again, or not."""
+        rng = self.faults.rng
+        after = rng.choice([None, timedelta(seconds=1), timedelta(minutes=7), timedelta(hours=3)])
+        return Answered(status=rng.choice(REFUSALS), retry_after=after)
 
     def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
         self.io("arm")
@@ -395,15 +421,17 @@ class World:
         assert sweep(ports, 0, limit=100).failed == {}
         wake_operations(ports, limit=100)
 
-    def _note(self, request: ServiceRequest, *, took_effect: bool, status: str) -> None:
+    def _note(self, request: ServiceRequest, answer: CallOutcome) -> None:
+        status = answer.status if isinstance(answer, Answered) else None
         self.ledger.append(
             Sending(
                 at=self.now_at,
                 url=request.url,
                 method=request.method,
                 key=request.headers.get("Idempotency-Key", request.call_key),
-                took_effect=took_effect,
-                status=status,
+                took_effect=status is not None and 200 <= status < 300,
+                status=str(answer),
+                is_refused=status in REFUSALS or isinstance(answer, Unreachable),
             )
         )
 

@@ -51,7 +51,17 @@ from shared.domain.instance.model import (
     Stoppage,
     Sweep,
 )
-from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.instance.run import (
+    Certainty,
+    Ending,
+    Failure,
+    Intent,
+    Outcome,
+    Path,
+    Refusal,
+    RunEnd,
+    StepError,
+)
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
@@ -74,6 +84,8 @@ FAILURE = Shape(
     },
 )
 
+REFUSAL = Shape(Refusal, {"since": Member("since", INSTANT), "times": Member("times", WHOLE)})
+
 INTENT = Shape(
     Intent,
     {
@@ -84,6 +96,7 @@ INTENT = Shape(
         "path": Member("path", named(Path)),
         "repeat": Member("repeat", FLAG),
         "not_before": Member("notBefore", INSTANT),
+        "refusal": Member("refusal", REFUSAL),
         "passed": Member("passed", several(TEXT)),
         "branches": Member("branches", several(TEXT)),
         "attempt": Member("attempt", WHOLE),
@@ -115,7 +128,7 @@ OUTCOME = Shape(
         "success": Member("success", FLAG),
         "response": Member("response", ANY),
         "error": Member("error", STEP_ERROR),
-        "unanswered": Member("unanswered", FLAG),
+        "certainty": Member("certainty", named(Certainty)),
         "directives": Member("directives", OBJECT),
         "notes": Member("notes", several(TEXT)),
     },

@@ -6,8 +6,10 @@ Source: docs/design.md sections 3.7 and 9; docs/service-calls.md.
 import codecs
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta
 from email.message import Message
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import NoReturn
 from urllib.parse import urlencode
@@ -18,7 +20,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import DecodeError, HTTPError
 
 from shared.adapters.http.egress import NotSentError, RefusedAddressError
-from shared.domain.steps.call import AddressRefused, TimedOut, Unreachable
+from shared.domain.steps.call import AddressRefused, RetryAfter, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
 
 MAX_BODY_BYTES = 128 * 1024
@@ -40,7 +42,12 @@ _NOT_THEIRS = frozenset(
     )
 )
 # Not every codec of Python: some are slow, and some accept bytes that are not text.
-_CHARSETS = ("ascii", "cp1252", "iso8859-1", "iso8859-15", "utf-16", "utf-16-be", "utf-16-le")
+_CHARSETS = ("ascii", "cp1252", "iso8859-1", "iso8859-15", "utf-16", "utf-16-be", "utf-16-le", "utf-8")
+_ENCODINGS = ("identity", "gzip", "x-gzip", "deflate")
+_MAX_RETRY_AFTER = timedelta(days=365)
+_MAX_DIGITS = 9
+# How much of a header is quoted in a message.
+_SHOWN = 40
 _BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
 
 
@@ -58,17 +65,28 @@ class Sending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A complete response. ``unusable`` says why its body was not read, or is None."""
+    """A complete response.
+
+    ``text`` is its body, and ``media_type`` the type of that in lower case, empty if it has none. ``unusable`` says why
+    the body was not read, or is None. ``retry_after`` is the value of ``Retry-After``, None if it is not valid.
+    """
 
     status: int
-    content: bytes = field(default=b"", repr=False)
-    charset: str = "utf-8-sig"
+    text: str = field(default="", repr=False)
+    media_type: str = ""
     unusable: str | None = None
+    retry_after: RetryAfter | None = None
 
     @property
-    def text(self) -> str:
-        """Return the body as text, with U+FFFD for bytes that do not decode."""
-        return self.content.decode(self.charset, errors="replace")
+    def must_be_json(self) -> bool:
+        """Return whether the response says that its body is JSON."""
+        is_json = self.media_type in ("application/json", "text/json")
+        return is_json or self.media_type.endswith("+json")
+
+    @property
+    def may_be_json(self) -> bool:
+        """Return whether the body is JSON if it can be read as JSON. A text stays a text, even if it is ``1E5``."""
+        return self.must_be_json or not self.media_type.startswith("text/")
 
 
 def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | Unreachable | AddressRefused:
@@ -145,29 +163,87 @@ def _exchanged(
 
 
 def _read(response: requests.Response) -> Reply:
-    """Return the response with its body, or without it if the body is too large or cannot be decompressed."""
-    status = response.status_code
+    """Return the response with its body, or with the reason why the body cannot be used."""
+    content_type = response.headers.get("Content-Type", "")
+    reply = Reply(
+        status=response.status_code,
+        media_type=content_type.partition(";")[0].strip().lower(),
+        retry_after=_retry_after(response.headers.get("Retry-After", "")),
+    )
+    content = _content(response)
+    if isinstance(content, _Unusable):
+        return replace(reply, unusable=content.why)
+    text = _decoded(content, content_type) if content else ""
+    if isinstance(text, _Unusable):
+        return replace(reply, unusable=text.why)
+    return replace(reply, text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unusable:
+    """A body that cannot be used, and why."""
+
+    why: str
+
+
+_TOO_LARGE = _Unusable(f"larger than {MAX_BODY_BYTES // 1024} KB")
+
+
+def _content(response: requests.Response) -> bytes | _Unusable:
+    """Return the bytes of a response's body, decompressed."""
     if (response.raw.length_remaining or 0) > MAX_BODY_BYTES:
-        return Reply(status=status, unusable=f"larger than {MAX_BODY_BYTES // 1024} KB")
+        return _TOO_LARGE
     try:
-        content = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
+        content: bytes = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
     except DecodeError:
-        return Reply(status=status, unusable="not compressed as its Content-Encoding says")
+        return _Unusable("not compressed as its Content-Encoding says")
     if len(content) > MAX_BODY_BYTES:
-        return Reply(status=status, unusable=f"larger than {MAX_BODY_BYTES // 1024} KB")
-    return Reply(status=status, content=content, charset=_charset(response.headers.get("Content-Type", "")))
+        return _TOO_LARGE
+    encoding = response.headers.get("Content-Encoding", "")
+    # urllib3 passes on what it cannot decompress, as if it were the body itself.
+    # An empty body is not in any encoding, whatever the header says; ``tell`` counts its bytes as sent.
+    if response.raw.tell() and any(
+        name.strip().lower() not in _ENCODINGS for name in encoding.split(",") if name.strip()
+    ):
+        return _Unusable(f"in an unsupported encoding: {encoding[:_SHOWN]!r}")
+    return content
 
 
-def _charset(content_type: str) -> str:
-    """Return the charset to read a text of this content type with: UTF-8 unless it names another usual one."""
+def _decoded(content: bytes, content_type: str) -> str | _Unusable:
+    """Return a body as text, in the charset that its content type names. Without one it is UTF-8."""
     message = Message()
     message["Content-Type"] = content_type
-    named = message.get_param("charset")
+    named = message.get_param("charset", "utf-8")
     try:
         name = codecs.lookup(named).name if isinstance(named, str) else ""
     except (LookupError, ValueError):
         name = ""
-    return name if name in _CHARSETS else "utf-8-sig"
+    if name not in _CHARSETS:
+        return _Unusable(f"in an unsupported charset: {str(named)[:_SHOWN]!r}")
+    try:
+        # A byte order mark is not part of the text.
+        return content.decode("utf-8-sig" if name == "utf-8" else name)
+    except UnicodeDecodeError:
+        return _Unusable(f"not text in its charset {name}")
+
+
+def _retry_after(value: str) -> RetryAfter | None:
+    """Return the value of a ``Retry-After``: seconds, or a date in one of the three forms of HTTP.
+
+    Source: RFC 9110 sections 5.6.7 and 10.2.3.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        digits = value.lstrip("0") or "0"
+        # The engine limits the wait further.
+        is_huge = len(digits) > _MAX_DIGITS
+        return _MAX_RETRY_AFTER if is_huge else min(timedelta(seconds=int(digits)), _MAX_RETRY_AFTER)
+    try:
+        at = parsedate_to_datetime(value)
+        # The form of C's asctime() has no zone; it is UTC, too.
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _message(error: BaseException, seconds: float) -> str:

@@ -4,6 +4,7 @@ Source: shared/application/ports.py (ServiceCaller); docs/contracts/core.md sect
 docs/service-calls.md.
 """
 
+from dataclasses import replace
 from functools import partial
 
 from shared.adapters.http.addresses import AddressGuard, Network
@@ -11,7 +12,14 @@ from shared.adapters.http.egress import Egress, Resolver, Seconds, system_resolv
 from shared.adapters.http.exchange import Reply, Sending, exchange, read_json
 from shared.adapters.http.guarded_http import guarded_session
 from shared.adapters.http.tokens import NoToken, Token, TokenCache
-from shared.domain.steps.call import Answered, CallOutcome, Credential, ServiceRequest, Unreachable
+from shared.domain.steps.call import (
+    Answered,
+    CallOutcome,
+    Credential,
+    ServiceRequest,
+    TokenRefused,
+    Unreachable,
+)
 
 _UNAUTHORIZED = 401
 
@@ -49,13 +57,14 @@ class HttpServiceCaller:
         """Call with a token, and once more with a new one if the service answers 401."""
         token = self._tokens.token(credential)
         if isinstance(token, NoToken):
-            return Unreachable(why=token.why)
+            return _not_sent(token)
         outcome = self._called(request, _authorization(credential, token))
         if not isinstance(outcome, Answered) or outcome.status != _UNAUTHORIZED:
             return outcome
         renewed = self._tokens.renewed(credential, refused=token)
         if isinstance(renewed, NoToken):
-            return outcome
+            # With a token the service might do it, so its 401 is not the last word while the token is refused for now.
+            return _not_sent(renewed) if renewed.is_refusal else outcome
         return self._called(request, _authorization(credential, renewed))
 
     def _called(self, request: ServiceRequest, authorization: str | None = None) -> CallOutcome:
@@ -81,15 +90,24 @@ def _authorization(credential: Credential, token: Token) -> str:
     return f"{credential.scheme} {token.text}" if credential.scheme else token.text
 
 
+def _not_sent(token: NoToken) -> Unreachable | TokenRefused:
+    if token.is_refusal:
+        return TokenRefused(why=token.why, retry_after=token.retry_after)
+    return Unreachable(why=token.why)
+
+
 def _answered(reply: Reply) -> Answered:
     """Return the response with its body as JSON, else as text, or None if it is empty."""
-    if reply.unusable is not None:
-        return Answered(status=reply.status, unusable=reply.unusable)
-    if not reply.content:
-        return Answered(status=reply.status)
+    answered = Answered(status=reply.status, unusable=reply.unusable, retry_after=reply.retry_after)
+    if reply.unusable is not None or not reply.text:
+        return answered
+    if not reply.may_be_json:
+        return replace(answered, body=reply.text)
     try:
-        return Answered(status=reply.status, body=read_json(reply.content.decode(reply.charset)))
+        return replace(answered, body=read_json(reply.text))
     except RecursionError:
-        return Answered(status=reply.status, unusable="nested too deep")
+        return replace(answered, unusable="nested too deep")
     except ValueError:
-        return Answered(status=reply.status, body=reply.text)
+        if reply.must_be_json:
+            return replace(answered, unusable=f"not JSON, although it is sent as {reply.media_type}")
+        return replace(answered, body=reply.text)

@@ -10,12 +10,13 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from threading import Lock
 from typing import assert_never
 
 from shared.adapters.http.egress import Seconds
 from shared.adapters.http.exchange import Reply, Sending, read_json
-from shared.domain.steps.call import AddressRefused, Credential, TimedOut, Unreachable
+from shared.domain.steps.call import AddressRefused, Credential, RetryAfter, TimedOut, Unreachable
 from shared.domain.steps.outcome import TOKEN_TIMEOUT_SECONDS
 from shared.domain.strategy.model import Json
 
@@ -28,6 +29,7 @@ DEFAULT_SECONDS = 3600.0
 MAX_TOKENS = 256
 """The number of cached tokens; beyond it the least recently used one is dropped."""
 
+_REFUSING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _UNSENDABLE = re.compile(r"[^\x20-\x7e\xa0-\xff]")
 
 Exchange = Callable[[Sending], Reply | TimedOut | Unreachable | AddressRefused]
@@ -44,9 +46,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NoToken:
-    """No token could be fetched; ``why`` contains no secret."""
+    """No token could be fetched; ``why`` contains no secret.
+
+    With ``is_refusal`` the authorization asked to try again later, after ``retry_after`` if it said so.
+    """
 
     why: str
+    is_refusal: bool = False
+    retry_after: RetryAfter | None = None
 
 
 @dataclass(slots=True)
@@ -126,7 +133,11 @@ def _key(credential: Credential) -> bytes:
 def _token_in(reply: Reply, path: str | None, requested_at: float) -> Token | NoToken:
     """Return the token of a response: at its path, or the whole text if there is no path."""
     if not 200 <= reply.status < 300:  # noqa: PLR2004 - the 2xx class
-        return NoToken(f"no token: the authorization returned HTTP {reply.status}")
+        return NoToken(
+            f"no token: the authorization returned HTTP {reply.status}",
+            is_refusal=reply.status in _REFUSING,
+            retry_after=reply.retry_after,
+        )
     if reply.unusable is not None:
         return NoToken(f"no token: the body of the authorization's response is {reply.unusable}")
     if path is None:

@@ -25,13 +25,16 @@ STATUS_OF: Mapping[StepOutcome, StepStatus | None] = {
     StepOutcome.SUCCEEDED: StepStatus.COMPLETE,
     StepOutcome.FAILED: StepStatus.FAILED,
     StepOutcome.UNANSWERED: StepStatus.FAILED,
+    StepOutcome.REFUSED: None,
     StepOutcome.SENT: StepStatus.RUNNING,
     StepOutcome.AWAITED: StepStatus.WAITING_FOR_EVENT,
     StepOutcome.FROM_CACHE: None,
     StepOutcome.RUNNING: StepStatus.RUNNING,
     StepOutcome.CUT_OFF: StepStatus.RUNNING,
 }
-"""The status of an execution by the step's outcome; None if nothing was executed."""
+"""The status of an execution by the step's outcome; None if nothing was executed, or if a later visit repeats it."""
+
+_NOT_YET_FAILED = (StepOutcome.SENT, StepOutcome.REFUSED)
 
 _UNFINISHED = (StepStatus.RUNNING, StepStatus.WAITING_FOR_EVENT, StepStatus.PENDING, StepStatus.SLEEPING)
 
@@ -179,9 +182,9 @@ def _rows(instance: Instance, past: PastEvent) -> Iterator[WorkflowError]:
     reported: set[str] = set()
     for step in past.steps:
         entry = step.entry
-        if entry is None or entry.outcome.error is None or (step.outcome is StepOutcome.SENT):
+        if entry is None or entry.outcome.error is None or step.outcome in _NOT_YET_FAILED:
             continue
-        if entry.intent.awaits and entry.outcome.unanswered and entry.then.failure is None:
+        if entry.intent.awaits and entry.outcome.in_doubt and entry.then.failure is None:
             continue
         reported.add(step.step)
         yield _row(instance, step.step, entry.outcome.error.message, entry.finished_at)

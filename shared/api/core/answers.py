@@ -266,8 +266,20 @@ class EventMembers(TypedDict):
     problem: NotRequired[str | None]
 
 
+class RefusedCall(TypedDict):
+    """A call that its service has refused for now, and when it is repeated."""
+
+    step: str
+    message: str
+    status: NotRequired[int | None]
+    times: int
+    since: Date
+    until: Date
+
+
 class EventShape(EventMembers):
     why: NotRequired[str | None]
+    refused: NotRequired[RefusedCall | None]
     inDoubt: NotRequired[bool | None]
     taskStatus: TaskStatus
 
@@ -336,6 +348,7 @@ class PastStep(TypedDict):
     attempt: int
     outcome: StepOutcome
     fromCache: bool
+    until: NotRequired[Date | None]
     inDoubt: NotRequired[bool | None]
     callKey: NotRequired[str | None]
     repeated: NotRequired[bool | None]

@@ -14,11 +14,11 @@ from shared.domain.access import AccessKey
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, event_sid
-from shared.domain.instance.event import Event
+from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import chain, last_run, position
-from shared.domain.instance.run import Intent, StepError
+from shared.domain.instance.replay import chain, is_refused, last_run, position
+from shared.domain.instance.run import Intent, Refusal, StepError
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.lifecycle.migrate import PlannedDate
@@ -266,14 +266,31 @@ def open_event_shape(instance: Instance, event: Event, event_history: EventHisto
     then = position(event_history, event)
     # The correlation id is shown only while the call still waits for its answer.
     waits = isinstance(then, Intent) and then.awaits and not event.has_answer_to(then.correlation_id)
+    entries = list(chain(event_history, event.run))
+    # A call that was refused for now, and waits to be sent again.
+    is_pending = isinstance(then, Intent) and event.status is EventStatus.PENDING
+    refusal = then.refusal if isinstance(then, Intent) and is_pending else None
     return {
         **shape,
         "correlationId": then.correlation_id if waits and isinstance(then, Intent) else None,
         "answerBy": None if event.pause is None else date_text(event.pause.answer_by),
-        "taskStatus": _task_status(list(chain(event_history, event.run))),
+        "refused": None if refusal is None else _refused_call(event, refusal, entries[-1]),
+        "taskStatus": _task_status(entries),
         "why": None,
         "inDoubt": None,
     }
+
+
+@omit_unset
+def _refused_call(event: Event, refusal: Refusal, last: JournalEntry) -> answers.RefusedCall:
+    return answers.RefusedCall(
+        step=last.intent.step,
+        message="" if last.outcome.error is None else last.outcome.error.message,
+        status=last.answered,
+        times=refusal.times,
+        since=format_instant(refusal.since),
+        until=format_instant(event.due_at),
+    )
 
 
 def event_shape(instance: Instance, seq: int, event_history: EventHistory) -> answers.EventShape | None:
@@ -295,6 +312,7 @@ def _closed_event_shape(
     return {
         **shape,
         "why": record.why,
+        "refused": None,
         "inDoubt": record.in_doubt or None,
         "outputs": outputs,
         "taskStatus": _task_status(steps),
@@ -335,8 +353,9 @@ def event_members(instance: Instance, event: Event, *, finished_at: datetime | N
 
 
 def _task_status(steps: list[JournalEntry]) -> answers.TaskStatus:
-    """Return the results of the steps."""
+    """Return the results of the steps. A call that was refused for now has no result yet."""
     results: list[answers.StepResult] = []
+    steps = [entry for entry in steps if not is_refused(entry)]
     for index, entry in enumerate(steps):
         reply = steps[index - 1] if entry.intent.awaits else None
         # The answer to an asynchronous call replaces the result of sending it, so that clients see one result.
@@ -360,7 +379,7 @@ def _step(entry: JournalEntry, reply: JournalEntry | None) -> answers.StepResult
         run=entry.run,
         callKey=entry.intent.call_key,
         repeated=entry.intent.repeat or None,
-        unanswered=outcome.unanswered or None,
+        unanswered=outcome.in_doubt or None,
         startedAt=date_text((reply or entry).started_at),
         finishedAt=date_text(entry.finished_at),
     )

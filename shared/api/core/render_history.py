@@ -1,5 +1,7 @@
 """The answers about the past: history and explanations. Source: docs/contracts/core.md section 5."""
 
+from datetime import datetime
+
 from shared.api.core import answers
 from shared.api.core.render import date_text, error_shape, event_members, milliseconds
 from shared.api.http.shapes import omit_unset
@@ -9,6 +11,7 @@ from shared.domain.explain.instance import EventExplanation, Explanation, Planne
 from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
+from shared.domain.instance.run import Intent
 from shared.domain.steps.history import PastEvent, StepOutcome, TakenStep
 from shared.domain.steps.request_digest import CallTarget, target_of
 from shared.domain.strategy.model import Strategy
@@ -70,6 +73,7 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
         attempt=step.attempt,
         outcome=step.outcome,
         fromCache=step.outcome is StepOutcome.FROM_CACHE,
+        until=date_text(_repeated_at(step)),
         inDoubt=step.outcome in _IN_DOUBT or None,
         callKey=None if intent is None else intent.call_key,
         repeated=None if intent is None else intent.repeat or None,
@@ -83,6 +87,12 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
         finishedAt=None if entry is None else date_text(entry.finished_at),
         duration=None if entry is None else milliseconds(entry.finished_at - entry.started_at),
     )
+
+
+def _repeated_at(step: TakenStep) -> datetime | None:
+    """Return when a call is sent again that its service has refused for now, or None."""
+    then = None if step.entry is None or step.outcome is not StepOutcome.REFUSED else step.entry.then
+    return then.not_before if isinstance(then, Intent) else None
 
 
 def _request(digest: str, target: CallTarget | None) -> answers.RequestDigest:

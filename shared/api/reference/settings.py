@@ -54,6 +54,9 @@ def _schema_of(field: Field) -> Json:
             schema = ref(field.shape.name)
         case Kind.PARTS:
             schema = list_of(ref(field.shape.name))
+        case Kind.WHOLES:
+            schema = list_of({"type": "integer", "minimum": field.low, "maximum": field.high})
+            schema |= {"uniqueItems": True}
         case Kind.TEXTS:
             schema = {"type": "object"} | _members(field)
         case kind:

@@ -13,13 +13,13 @@ from shared.application.ports import Ports
 from shared.application.runner.progress import Run, Stopped, apply, record_step, refresh, stop_run
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.replay import answer_to, position
-from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
+from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.claim import lease_until
 from shared.domain.lifecycle.commands import AwaitAnswer, Conclude, Renew, Stop, Wait
 from shared.domain.lifecycle.decide import decide
-from shared.domain.steps.call import Answered, CallNotPossibleError
-from shared.domain.steps.flow import advance
+from shared.domain.steps.call import Answered, CallNotPossibleError, CallOutcome
+from shared.domain.steps.flow import StepContext, advance
 from shared.domain.steps.in_doubt import AwaitOperator, EndStep, SendAgain, decide_doubt, end_in_doubt
 from shared.domain.steps.outcome import (
     begin_wait,
@@ -32,6 +32,7 @@ from shared.domain.steps.outcome import (
     longest,
     request_of,
 )
+from shared.domain.steps.refusal import decide_refusal
 from shared.domain.steps.request_digest import digest_of
 from shared.domain.strategy.model import InDoubt
 
@@ -141,15 +142,29 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         call, digest = ports.caller.call(request), digest_of(request)
     context = run.context(ports)
     outcome = impossible or judge_call(context, intent, call, run=ports.controllers.run)
-    if outcome.unanswered and doubt_policy(run.strategy, context.task.steps[intent.step]) is InDoubt.PAUSE:
+    following = _after_call(context, intent, outcome, call)
+    if isinstance(following, RunEnd):
         # The step is not recorded: an operator decides about the call.
-        why = outcome.error or StepError(message="no answer")
-        return replace(run, then=end_in_doubt(context, intent, why))
-    follow = begin_wait if outcome.success and intent.answers_later else advance
-    outcome, then = follow(context, intent, outcome)
+        return replace(run, then=following)
+    outcome, then = following
     # A step that was never sent has no status.
     status = call.status if isinstance(call, Answered) else None
     return record_step(ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status)
+
+
+def _after_call(
+    context: StepContext, intent: Intent, outcome: Outcome, call: CallOutcome | None
+) -> tuple[Outcome, Then] | RunEnd:
+    """Return the outcome to record and what follows it, or the end of a run that waits for an operator."""
+    refused = decide_refusal(context, intent, outcome, call)
+    if refused is not None and refused.again is not None:
+        return refused.outcome, refused.again
+    if outcome.in_doubt and doubt_policy(context.strategy, context.task.steps[intent.step]) is InDoubt.PAUSE:
+        return end_in_doubt(context, intent, outcome.error or StepError(message="no answer"))
+    if outcome.success and intent.answers_later:
+        return begin_wait(context, intent, outcome)
+    earliest = None if refused is None else refused.earliest
+    return advance(context, intent, outcome, earliest=earliest)
 
 
 def _await_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:

@@ -148,6 +148,11 @@ def _waits_after(last: JournalEntry, at: datetime) -> Finding | None:
             return Finding(reason=Reason.WAITING_FOR_ANSWER, since=last.finished_at, until=then.answer_by)
         if then.not_before is None or then.not_before <= at:
             return None
+        if then.refusal is not None:
+            why = None if last.outcome.error is None else last.outcome.error.message
+            return Finding(
+                reason=Reason.WAITING_FOR_SERVICE, since=then.refusal.since, until=then.not_before, why=why
+            )
         return Finding(reason=Reason.WAITING_FOR_DELAY, since=last.finished_at, until=then.not_before)
     failure = then.failure
     if then.how is not Ending.RETRY or failure is None or failure.retry_at is None or failure.retry_at <= at:

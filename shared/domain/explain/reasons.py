@@ -22,6 +22,8 @@ class Reason(StrEnum):
     """An attempt had failed, and the next attempt was not due yet."""
     WAITING_FOR_DELAY = "WAITING_FOR_DELAY"
     """It waited for the delay of its next step."""
+    WAITING_FOR_SERVICE = "WAITING_FOR_SERVICE"
+    """A service had refused its call for now, and the call was not to be repeated yet."""
     WAITING_FOR_ANSWER = "WAITING_FOR_ANSWER"
     """It had sent an asynchronous call and waited for the answer."""
     IN_DOUBT = "IN_DOUBT"

@@ -123,13 +123,13 @@ class EventHistory:
 class StepResult:
     """One element of ``stack``: the result of a step as callbacks and templates see it.
 
-    ``cached`` is the immediate reply to an asynchronous call, before its answer. ``unanswered`` means that the call
-    may have reached the service without an answer.
+    ``cached`` is the immediate reply to an asynchronous call, before its answer. ``in_doubt`` means that the call may
+    have taken effect without a definite answer.
     """
 
     success: bool
     response: Json = None
     cached: Json = None
     error: StepError | None = None
-    unanswered: bool = False
+    in_doubt: bool = False
     from_cache: bool = False

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry, StepResult
-from shared.domain.instance.run import Intent, Outcome, Path, RunEnd, Then
+from shared.domain.instance.run import Certainty, Intent, Outcome, Path, RunEnd, Then
 
 
 def chain(event_history: EventHistory, run: int) -> tuple[JournalEntry, ...]:
@@ -46,8 +46,8 @@ def resumable_history(event_history: EventHistory, event: Event) -> EventHistory
     last = entries[-1] if entries else None
     if last is None or not last.intent.answers_later or not event.has_answer_to(last.intent.correlation_id):
         return event_history
-    # A sending that is still waiting, and an answer that was taken and processed, both stay.
-    if is_sent(last) or (last.intent.awaits and not last.outcome.unanswered):
+    # A sending that waits for its answer or was refused, and an answer that was taken and processed, stay.
+    if is_sent(last) or is_refused(last) or (last.intent.awaits and not last.outcome.in_doubt):
         return event_history
     return replace(
         event_history, entries=tuple(entry for entry in event_history.entries if entry is not last)
@@ -76,13 +76,18 @@ def answer_to(event_history: EventHistory, event: Event, intent: Intent) -> Answ
 
 
 def has_unanswered_call(entries: Iterable[JournalEntry]) -> bool:
-    """Return whether a call of these steps was, or may have been, sent more than once or without an answer."""
-    return any(entry.intent.repeat or (entry.outcome.unanswered and not is_sent(entry)) for entry in entries)
+    """Return whether a call of these steps was sent without a definite answer, and may have taken effect."""
+    return any(entry.intent.repeat or (entry.outcome.in_doubt and not is_sent(entry)) for entry in entries)
 
 
 def is_sent(entry: JournalEntry) -> bool:
     """Return whether the entry is the sending of an asynchronous call. Its answer is a visit of its own."""
     return isinstance(entry.then, Intent) and entry.then.awaits
+
+
+def is_refused(entry: JournalEntry) -> bool:
+    """Return whether the service refused the call for now. The next visit repeats it, so the step has no result yet."""
+    return isinstance(entry.then, Intent) and entry.then.refusal is not None
 
 
 def last_run(event_history: EventHistory, record: EventRecord) -> tuple[JournalEntry, ...]:
@@ -132,16 +137,16 @@ def stored_results(
     first = since if main else event.reuse.side_results_from
     # Only the last execution of a step counts, so later runs replace earlier ones.
     last: dict[str, StepResult] = {}
-    unanswered: dict[str, bool] = {}
+    awaited: dict[str, bool] = {}
     for entries in _chains(event_history, first, event.run - 1):
         for entry in entries:
-            if (entry.intent.path is Path.MAIN) == main:
+            if (entry.intent.path is Path.MAIN) == main and not is_refused(entry):
                 put_result(last, entry.intent, entry.outcome)
-                unanswered[entry.intent.step] = entry.outcome.unanswered
+                awaited[entry.intent.step] = entry.outcome.in_doubt
     return {
         step: replace(result, from_cache=True)
         for step, result in last.items()
-        if result.success and not unanswered[step]
+        if result.success and not awaited[step]
     }
 
 
@@ -150,7 +155,9 @@ def stack(event_history: EventHistory, event: Event, intent: Intent) -> dict[str
     results: dict[str, StepResult] = {}
     for entry in chain(event_history, event.run):
         _pass(results, event_history, event, entry.intent)
-        put_result(results, entry.intent, entry.outcome)
+        # A refusal leaves no trace on the stack, so the repeated request is rendered from the same variables.
+        if not is_refused(entry):
+            put_result(results, entry.intent, entry.outcome)
     _pass(results, event_history, event, intent)
     return results
 
@@ -163,18 +170,18 @@ def put_result(results: dict[str, StepResult], intent: Intent, outcome: Outcome)
         response=outcome.response,
         cached=before.response if intent.awaits and before is not None else None,
         error=outcome.error,
-        unanswered=outcome.unanswered,
+        in_doubt=outcome.in_doubt,
     )
 
 
-def unanswered_sending(event_history: EventHistory, event: Event, step: str) -> Intent | None:
-    """Return the intent of the step's last call if it never got a definite answer, else None."""
+def open_sending(event_history: EventHistory, event: Event, step: str) -> JournalEntry | None:
+    """Return the entry of the step's last call if it never got a definite answer, else None."""
     last = None
     for entries in _chains(event_history, 1, event.run):
         for entry in entries:
             if entry.intent.step == step:
                 last = entry
-    return last.intent if last is not None and last.outcome.unanswered else None
+    return None if last is None or last.outcome.certainty is Certainty.DEFINITE else last
 
 
 def passed_in_run(event_history: EventHistory, event: Event, intent: Intent) -> frozenset[str]:

@@ -35,6 +35,30 @@ class StepError:
     data: Json = None
 
 
+class Certainty(StrEnum):
+    """What is known about the effect of a step's call. It decides about the ids of the step's next call.
+
+    Source: docs/contracts/core.md section 3.5.
+    """
+
+    DEFINITE = "DEFINITE"
+    """The service gave a definite answer, or the step makes no call. The next call is a new one with new ids."""
+    OPEN = "OPEN"
+    """There is no definite answer, but nothing is in doubt: nothing was sent, the service refused the call for now, or
+    the flow itself judges the status. The next call keeps the ids.
+    """
+    IN_DOUBT = "IN_DOUBT"
+    """The call may have taken effect. The next call keeps the ids, and the method's ``inDoubt`` applies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A call that its service has refused for now, ``times`` times in a row since ``since``."""
+
+    since: datetime
+    times: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A failed attempt and the decision about it.
@@ -56,7 +80,9 @@ class Intent:
 
     ``visit`` numbers the step executions of the run, from 1. ``call_key`` and ``correlation_id`` belong to the first
     sending, and every repeat keeps them until a definite answer arrives. ``repeat`` means that an earlier sending may
-    have reached the service. ``not_before`` is the end of the step's ``delay``.
+    have taken effect. ``not_before`` is the end of the step's ``delay``, or of the wait after a refusal.
+
+    ``refusal`` is set if the service has refused the call in the visit before, and this visit repeats it.
 
     ``passed`` lists the steps with reused results before this one, in order. ``branches`` are the steps to run after
     this branch ends, the last one first. ``attempt`` is the attempt counter at this step, and ``resets`` the steps
@@ -74,6 +100,7 @@ class Intent:
     path: Path = Path.MAIN
     repeat: bool = False
     not_before: datetime | None = None
+    refusal: Refusal | None = None
     passed: tuple[str, ...] = ()
     branches: tuple[str, ...] = ()
     attempt: int = 1
@@ -117,14 +144,18 @@ Then = Intent | RunEnd
 class Outcome:
     """The outcome of one step execution.
 
-    ``unanswered`` means that the call may have reached the service and no answer has arrived. ``directives`` are the
-    controller's directives, applied to the instance once. ``notes`` describe expressions that failed and were
-    ignored.
+    ``directives`` are the controller's directives, applied to the instance once. ``notes`` describe expressions that
+    failed and were ignored.
     """
 
     success: bool
     response: Json = None
     error: StepError | None = None
-    unanswered: bool = False
+    certainty: Certainty = Certainty.DEFINITE
     directives: Mapping[str, Json] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Return whether the call may have taken effect without a definite answer."""
+        return self.certainty is Certainty.IN_DOUBT

@@ -164,6 +164,6 @@ def _result_view(result: StepResult) -> dict[str, Json]:
         "error": None
         if error is None
         else {"message": error.message, "status": error.status, "data": as_data(error.data)},
-        "inDoubt": result.unanswered,
+        "inDoubt": result.in_doubt,
         "fromCache": result.from_cache,
     }

@@ -154,4 +154,4 @@ def _left_open(event_history: EventHistory, sending: JournalEntry) -> bool:
         (entry for entry in event_history.entries if entry.intent.step == step),
         key=lambda entry: (entry.run, entry.intent.visit),
     )
-    return last is sending and last.intent.answers_later and last.outcome.unanswered
+    return last is sending and last.intent.answers_later and last.outcome.in_doubt

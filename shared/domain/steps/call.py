@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from shared.domain.errors import Problem
@@ -56,17 +57,22 @@ class ServiceRequest:
     credential: Credential | None = None
 
 
+RetryAfter = timedelta | datetime
+"""When to send a refused call again: a time from now on, or a date."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """The service answered.
 
     ``body`` is the decoded JSON, or the text if it is not JSON. ``unusable`` says why the body was rejected, None if
-    it was not.
+    it was not. ``retry_after`` is its ``Retry-After``, as a distance or a date, None if it has no valid one.
     """
 
     status: int
     body: Json = None
     unusable: str | None = None
+    retry_after: RetryAfter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +96,15 @@ class AddressRefused:
     why: str
 
 
-CallOutcome = Answered | TimedOut | Unreachable | AddressRefused
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRefused:
+    """Nothing was sent, because the authorization refused a token for now: it returned 429 or 503."""
+
+    why: str
+    retry_after: RetryAfter | None = None
+
+
+CallOutcome = Answered | TimedOut | Unreachable | AddressRefused | TokenRefused
 """The outcome of a call."""
 
 

@@ -12,10 +12,20 @@ from shared.domain.ids import call_key, correlation_id
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventHistory, StepResult
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import stored_results, unanswered_sending
-from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, RunEnd, StepError, Then
+from shared.domain.instance.replay import chain, is_refused, open_sending, stored_results
+from shared.domain.instance.run import (
+    Certainty,
+    Ending,
+    Failure,
+    Intent,
+    Outcome,
+    Path,
+    RunEnd,
+    StepError,
+    Then,
+)
 from shared.domain.instance.scope import Scope, scope
-from shared.domain.steps.retry import due_after, failure, policy_of
+from shared.domain.steps.retry import FailedStep, due_after, failure, policy_of
 from shared.domain.steps.rules import first_match, next_steps
 from shared.domain.strategy.model import Json, RuleKind, Step, Strategy, Task, answers_later, json_size
 from shared.domain.strategy.variables import VARIABLES
@@ -63,9 +73,9 @@ class FlowCursor:
 
     The methods take the result of a step and return the key of the next step, or None at the end.
 
-    ``after`` is the step just executed, and ``unanswered`` means that it got no definite answer. ``visit`` is the
-    number of the next step. ``path``, ``attempt``, ``resets``, ``branches`` and ``failure`` are as in ``Intent``.
-    ``results`` is the stack.
+    ``after`` is the step just executed, and ``certainty`` what is known about its call. ``visit`` is the number of the
+    next step. ``path``, ``attempt``, ``resets``, ``branches`` and ``failure`` are as in ``Intent``. ``results`` is the
+    stack. ``earliest`` is when the service of the step just executed wants to be called again, if it has said so.
 
     ``passed`` lists the steps passed with reused results since ``after``. ``seen`` has all such steps of this run on
     this path; if a loop returns to such a step, it is executed. ``reached`` has the steps that the run has reached on
@@ -74,7 +84,8 @@ class FlowCursor:
 
     context: StepContext
     after: Intent | None = None
-    unanswered: bool = False
+    certainty: Certainty = Certainty.DEFINITE
+    earliest: datetime | None = None
     visit: int = 1
     path: Path = Path.MAIN
     attempt: int
@@ -99,7 +110,7 @@ class FlowCursor:
             stored = self._stored(step)
             if stored is not None:
                 target = self._pass(step, stored)
-            elif self.visit <= MAX_VISITS:
+            elif self.visit <= MAX_VISITS or self._steps_executed() < MAX_VISITS:
                 return self._intent(step)
             else:
                 too_many = StepError(message=f"more than {MAX_VISITS} steps in one run")
@@ -146,10 +157,9 @@ class FlowCursor:
         self.failure, note = failure(
             self.context.strategy,
             self.context.instance,
+            self.context.event,
             policy_of(self.context.instance, self.context.task, step),
-            step,
-            error,
-            attempt=self.attempt,
+            FailedStep(step=step, error=error, attempt=self.attempt, earliest=self.earliest),
             variables=self._variables(),
             now=self.context.now,
         )
@@ -194,14 +204,14 @@ class FlowCursor:
     def _intent(self, step: Step) -> Intent:
         event, sid = self.context.event, self.context.instance.event_sid(self.context.event)
         resets = step.reset_attempts and step.key not in self.resets and self.path is Path.MAIN
-        sent = self._unanswered_sending(step)
+        sent, certainty = self._open_sending(step)
         intent = Intent(
             visit=self.visit,
             step=step.key,
             call_key=sent.call_key if sent else call_key(sid, run=event.run, visit=self.visit),
             correlation_id=sent.correlation_id if sent else correlation_id(sid, self.context.token),
             path=self.path,
-            repeat=sent is not None,
+            repeat=certainty is Certainty.IN_DOUBT,
             passed=self.passed,
             branches=self.branches,
             attempt=1 if resets else self.attempt,
@@ -211,10 +221,18 @@ class FlowCursor:
         )
         return replace(intent, not_before=self._not_before(step, intent))
 
-    def _unanswered_sending(self, step: Step) -> Intent | None:
+    def _open_sending(self, step: Step) -> tuple[Intent | None, Certainty]:
+        """Return the step's last call if it got no definite answer, and what is known about it."""
         if self.after is not None and self.after.step == step.key:
-            return self.after if self.unanswered else None
-        return unanswered_sending(self.context.event_history, self.context.event, step.key)
+            is_open = self.certainty is not Certainty.DEFINITE
+            return self.after if is_open else None, self.certainty
+        entry = open_sending(self.context.event_history, self.context.event, step.key)
+        return (None, Certainty.DEFINITE) if entry is None else (entry.intent, entry.outcome.certainty)
+
+    def _steps_executed(self) -> int:
+        """Return how many steps the run has executed. A call that was refused for now counts when it is answered."""
+        entries = chain(self.context.event_history, self.context.event.run)
+        return self.visit - 1 - sum(is_refused(entry) for entry in entries)
 
     def _not_before(self, step: Step, intent: Intent) -> datetime | None:
         """Return the end of the step's ``delay``, or None if it has none or no date results."""

@@ -4,10 +4,11 @@ Source: docs/contracts/core.md sections 3.5 and 3.6; docs/design.md section 5.
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.replay import passed_in_run, put_result, reached_steps, stack
-from shared.domain.instance.run import Intent, Outcome, StepError, Then
+from shared.domain.instance.run import Certainty, Intent, Outcome, StepError, Then
 from shared.domain.steps.cursor import MAX_BRANCHES, MAX_VISITS, FlowCursor, StepContext, rule_failed
 from shared.expressions import EvaluationError
 
@@ -20,11 +21,13 @@ def first_action(context: StepContext) -> Then:
     return cursor.follow(context.task.initial_step)
 
 
-def advance(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
+def advance(
+    context: StepContext, intent: Intent, outcome: Outcome, *, earliest: datetime | None = None
+) -> tuple[Outcome, Then]:
     """Return the outcome of a step as it is to be stored, and the next action.
 
     Expression errors are noted on the outcome. If a ``callback`` rule failed, the step has failed and its directives
-    are dropped.
+    are dropped. A retry is not due before ``earliest``.
     """
     step = context.task.steps[intent.step]
     if outcome.success:
@@ -32,9 +35,13 @@ def advance(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Out
         try:
             return cursor.finish_step(outcome, cursor.succeeded(step))
         except EvaluationError as problem:
-            error = rule_failed(step, problem)
-            outcome = replace(outcome, success=False, error=error, directives=None)
+            error, certainty = rule_failed(step, problem), outcome.certainty
+            if step.action is not None and not intent.awaits:
+                # The service has done it, so a retry must not ask it to do it once more under a new key.
+                certainty = Certainty.OPEN
+            outcome = replace(outcome, success=False, error=error, directives=None, certainty=certainty)
     cursor = _cursor_after(context, intent, outcome)
+    cursor.earliest = earliest
     return cursor.finish_step(outcome, cursor.failed(step, _error_of(outcome)))
 
 
@@ -64,7 +71,7 @@ def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> Flo
     return FlowCursor(
         context=context,
         after=intent,
-        unanswered=outcome.unanswered,
+        certainty=outcome.certainty,
         visit=intent.visit + 1,
         path=intent.path,
         attempt=intent.attempt,

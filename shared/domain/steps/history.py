@@ -10,7 +10,7 @@ from enum import StrEnum
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
-from shared.domain.instance.replay import chain, is_sent, position
+from shared.domain.instance.replay import chain, is_refused, is_sent, position
 from shared.domain.instance.run import Ending, Intent, Path, RunEnd, Then
 
 
@@ -21,6 +21,8 @@ class StepOutcome(StrEnum):
     FAILED = "FAILED"
     UNANSWERED = "UNANSWERED"
     """The call got no definite answer and may have taken effect."""
+    REFUSED = "REFUSED"
+    """The service refused the call for now. The next step of the run repeats it under the same key."""
     SENT = "SENT"
     """An asynchronous call was sent. Processing its answer is a step of its own."""
     AWAITED = "AWAITED"
@@ -122,10 +124,12 @@ def _passed(then: Then, run: int) -> Iterator[TakenStep]:
 def _executed(entry: JournalEntry) -> TakenStep:
     if is_sent(entry):
         outcome = StepOutcome.SENT
+    elif is_refused(entry):
+        outcome = StepOutcome.REFUSED
     elif entry.outcome.success:
         outcome = StepOutcome.SUCCEEDED
     else:
-        outcome = StepOutcome.UNANSWERED if entry.outcome.unanswered else StepOutcome.FAILED
+        outcome = StepOutcome.UNANSWERED if entry.outcome.in_doubt else StepOutcome.FAILED
     return TakenStep(
         step=entry.intent.step,
         run=entry.run,

@@ -1,4 +1,4 @@
-"""The outcome of one step: its answer is classified, and its controllers are called.
+"""The outcome of one step: its answer is classified (``classify.py``), and its controllers are called.
 
 Source: docs/contracts/core.md section 3.5; docs/design.md sections 3.7, 5 and 6.
 """
@@ -6,26 +6,22 @@ Source: docs/contracts/core.md section 3.5; docs/design.md sections 3.7, 5 and 6
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from http import HTTPStatus
-from typing import assert_never
+from typing import NamedTuple
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.replay import put_result, stack
-from shared.domain.instance.run import Intent, Outcome, StepError
+from shared.domain.instance.run import Certainty, Intent, Outcome, StepError
 from shared.domain.instance.scope import Scope, directives, with_response
 from shared.domain.steps.call import (
-    AddressRefused,
     Answered,
     CallNotPossibleError,
     CallOutcome,
     ServiceRequest,
-    TimedOut,
-    Unreachable,
     method_of,
     prepare,
-    summarize,
 )
+from shared.domain.steps.classify import AnswerClass, certainty_of, classify, is_success
 from shared.domain.steps.controllers import ControllerError, RunController
 from shared.domain.steps.directives import DirectiveError, check_directives, merge_directives
 from shared.domain.steps.flow import StepContext
@@ -41,8 +37,6 @@ from shared.domain.strategy.model import (
     json_size,
     method_called,
 )
-from shared.domain.strategy.parse_limits import unreadable
-from shared.domain.validation.schema import violations
 from shared.expressions import EvaluationError
 
 MAX_STORED_BYTES = 192 * 1024
@@ -53,8 +47,6 @@ MAX_ERROR_BYTES = 96 * 1024
 
 TOKEN_TIMEOUT_SECONDS = 30
 """The longest time that fetching a token may take."""
-
-_GONE = (404, 410)
 
 
 def no_controller(name: str, _: Scope) -> Json:
@@ -84,18 +76,27 @@ def judge_call(
     """
     step = context.task.steps[intent.step]
     target = _target_of(context.strategy, step)
-    outcome = Outcome(success=True) if target is None or call is None else _classified(*target, intent, call)
+    outcome = Outcome(success=True) if target is None or call is None else classify(*target, intent, call)
+    if_unusable = _certainty_if_unusable(outcome, call)
     if outcome.success and step.controller is not None:
         name = step.controller
         outcome = _controlled(
-            context, intent, outcome, lambda seen: run(name, seen), name=f"controller {name}"
+            _Controller(f"controller {name}", lambda seen: run(name, seen)),
+            context,
+            intent,
+            outcome,
+            if_unusable,
         )
     if outcome.success and step.controller_callback is not None:
         source = step.controller_callback
         outcome = _controlled(
-            context, intent, outcome, lambda seen: directives(source, seen), name="controllerCallback"
+            _Controller("controllerCallback", lambda seen: directives(source, seen)),
+            context,
+            intent,
+            outcome,
+            if_unusable,
         )
-    return _within_bounds(context.event_history, outcome)
+    return _within_bounds(context.event_history, outcome, if_unusable)
 
 
 def begin_wait(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
@@ -112,7 +113,7 @@ def begin_wait(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[
     waiting = replace(
         intent, visit=intent.visit + 1, passed=(), not_before=None, awaits=True, answer_by=until
     )
-    return replace(outcome, unanswered=True, notes=outcome.notes + notes), waiting
+    return replace(outcome, certainty=Certainty.IN_DOUBT, notes=outcome.notes + notes), waiting
 
 
 def begin_wait_after_early_answer(context: StepContext, intent: Intent) -> tuple[Outcome, Intent]:
@@ -130,9 +131,11 @@ def judge_answer(context: StepContext, intent: Intent, answer: Answer) -> Outcom
     reply = results[intent.step].response if intent.step in results else None
     outcome = Outcome(success=True, response=reply if answer.body is None else answer.body)
     if step.resume_controller_callback is not None:
-        name, source = "resumeControllerCallback", step.resume_controller_callback
-        outcome = _controlled(context, intent, outcome, lambda seen: directives(source, seen), name=name)
-    return _within_bounds(context.event_history, outcome)
+        source = step.resume_controller_callback
+        controller = _Controller("resumeControllerCallback", lambda seen: directives(source, seen))
+        outcome = _controlled(controller, context, intent, outcome, Certainty.DEFINITE)
+    # The answer itself is definite, whatever can be made of it.
+    return _within_bounds(context.event_history, outcome, Certainty.DEFINITE)
 
 
 def judge_timeout(intent: Intent) -> Outcome:
@@ -143,13 +146,12 @@ def judge_timeout(intent: Intent) -> Outcome:
 
 def fail_call(intent: Intent, error: CallNotPossibleError) -> Outcome:
     """Return the outcome of a step whose call could not be made."""
-    # An earlier sending of the same call, if there was one, still has no answer (ADR 4).
-    return Outcome(success=False, error=error.error, unanswered=intent.repeat)
+    return Outcome(success=False, error=error.error, certainty=certainty_of(AnswerClass.NOT_SENT, intent))
 
 
 def in_doubt(message: str) -> Outcome:
     """Return the outcome of a step with a call in doubt that is not sent again."""
-    return Outcome(success=False, error=StepError(message=message), unanswered=True)
+    return Outcome(success=False, error=StepError(message=message), certainty=Certainty.IN_DOUBT)
 
 
 def doubt_policy(strategy: Strategy, step: Step) -> InDoubt:
@@ -171,84 +173,52 @@ def _target_of(strategy: Strategy, step: Step) -> tuple[Service, Method] | None:
     return None if step.action is None else method_of(strategy, strategy.definition.actions[step.action])
 
 
-def _classified(service: Service, method: Method, intent: Intent, call: CallOutcome) -> Outcome:
-    """Return the outcome of a call by its answer, or by the lack of one."""
-    match call:
-        case Answered(status=status, unusable=str(unusable)):
-            return _unusable(service, method, status, unusable)
-        case Answered(status=status, body=body):
-            return _answered(service, method, intent, status, body)
-        case TimedOut(why=why):
-            return in_doubt(f"no answer: {why}")
-        case Unreachable(why=why) | AddressRefused(why=why):
-            # A repeat that was not sent says nothing about the first sending, which stays unanswered (ADR 4).
-            return Outcome(success=False, error=StepError(message=why), unanswered=intent.repeat)
-        case _:
-            assert_never(call)
+def _certainty_if_unusable(outcome: Outcome, call: CallOutcome | None) -> Certainty:
+    """Return what is known about the call if its answer turns out to be unusable: a 2xx then leaves it in doubt."""
+    is_2xx = isinstance(call, Answered) and is_success(call.status)
+    # If an expression fails, the flow cannot judge the status of a whole answer either.
+    if is_2xx or outcome.certainty is Certainty.OPEN:
+        return Certainty.IN_DOUBT
+    return outcome.certainty
 
 
-def _unusable(service: Service, method: Method, status: int, why: str) -> Outcome:
-    """Return the failure for a body that cannot be read. It is a definite answer, but never a success."""
-    message = f"{_returned(service, method, status)} with an unusable body: {why}"
-    return Outcome(success=False, error=StepError(message=message, status=status))
+class _Controller(NamedTuple):
+    """A controller with its name for messages. ``call`` returns its directives."""
 
-
-def _returned(service: Service, method: Method, status: int) -> str:
-    return f"{service.key}/{method.key} returned HTTP {status}"
-
-
-def _answered(service: Service, method: Method, intent: Intent, status: int, body: Json) -> Outcome:
-    unsound = unreadable(body, "")
-    if unsound:
-        return _unusable(service, method, status, summarize(unsound))
-    if method.method == "delete" and intent.repeat and status in _GONE and not method.whole_answer:
-        # The first sending has deleted it.
-        return Outcome(success=True, response=body)
-    if not 200 <= status < 300 and not method.whole_answer:  # noqa: PLR2004 - the 2xx class
-        error = StepError(message=_returned(service, method, status), status=status, data=body)
-        return Outcome(success=False, error=error)
-    problems = [] if method.response_validation is None else violations(method.response_validation, body)
-    if problems:
-        error = StepError(message=f"responseValidation: {summarize(problems)}", status=status, data=body)
-        return Outcome(success=False, error=error)
-    return Outcome(success=True, response=_whole(status, body) if method.whole_answer else body)
-
-
-def _whole(status: int, body: Json) -> Json:
-    """Return an answer with its status. ``reason`` is the status's standard name, or empty."""
-    try:
-        reason = HTTPStatus(status).phrase
-    except ValueError:
-        reason = ""
-    return {"status": status, "reason": reason, "body": body}
+    name: str
+    call: Callable[[Scope], Json]
 
 
 def _controlled(
-    context: StepContext, intent: Intent, outcome: Outcome, call: Callable[[Scope], Json], *, name: str
+    controller: _Controller, context: StepContext, intent: Intent, outcome: Outcome, if_unusable: Certainty
 ) -> Outcome:
-    """Return the outcome after a controller: its ``response`` replaces the answer, its directives are added."""
+    """Return the outcome after a controller: its ``response`` replaces the answer, its directives are added.
+
+    If it cannot be evaluated, nothing is known about the answer: the certainty is ``if_unusable``. Its ``fail`` leaves
+    the certainty of the answer.
+    """
     results = stack(context.event_history, context.event, intent)
     if intent.awaits:
         put_result(results, intent, outcome)
     variables = context.scope_at(intent, results)
     try:
-        answer = call(with_response(variables, outcome.response))
+        answer = controller.call(with_response(variables, outcome.response))
         ordered = check_directives(
             context.strategy, context.instance, merge_directives(outcome.directives, answer), now=context.now
         )
     except (EvaluationError, DirectiveError, ControllerError) as problem:
-        error = StepError(message=f"{name}: {problem}")
-        return replace(outcome, success=False, error=error, directives=None)
+        error = StepError(message=f"{controller.name}: {problem}")
+        return replace(outcome, success=False, error=error, directives=None, certainty=if_unusable)
     if "fail" in ordered:
         return replace(outcome, success=False, error=StepError(message=ordered["fail"]), directives=None)
     response = ordered.pop("response", outcome.response)
     return replace(outcome, response=response, directives=ordered or None)
 
 
-def _within_bounds(event_history: EventHistory, outcome: Outcome) -> Outcome:
+def _within_bounds(event_history: EventHistory, outcome: Outcome, if_unusable: Certainty) -> Outcome:
     """Return the outcome if there is room to store it.
 
-    Otherwise a success becomes an error, and an error loses its body.
+    Otherwise a success becomes an error with the certainty ``if_unusable``, and an error loses its body.
     """
     own = _size(outcome)
     size = own + sum(_size(entry.outcome) for entry in event_history.entries)
@@ -260,7 +230,7 @@ def _within_bounds(event_history: EventHistory, outcome: Outcome) -> Outcome:
     if not own or size <= MAX_STORED_BYTES:
         return outcome
     error = StepError(message="RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB")
-    return replace(outcome, success=False, response=None, error=error, directives=None)
+    return replace(outcome, success=False, response=None, error=error, directives=None, certainty=if_unusable)
 
 
 def _size(outcome: Outcome) -> int:

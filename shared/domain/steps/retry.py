@@ -3,12 +3,15 @@
 Source: docs/contracts/core.md section 3.6; docs/design.md section 5.
 """
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
 
-from shared.domain.calendar.dates import Unit, later, moment_at
+from shared.domain.calendar.dates import KEEP_ALL, Unit, later, moment_at
 from shared.domain.errors import DateError
+from shared.domain.ids import event_sid
 from shared.domain.instance.attributes import date_attribute
+from shared.domain.instance.event import Event
 from shared.domain.instance.model import Instance
 from shared.domain.instance.run import Failure, StepError
 from shared.domain.instance.scope import Scope, span_of
@@ -19,8 +22,34 @@ MAX_REASON = 1000
 
 AT_ONCE = Delta(unit=Unit.MINUTES, amount=0)
 
-NO_RETRY = RetryConfig(times=0)
+NO_RETRY = RetryConfig(times=0, jitter_percent=10)
 """The retry configuration if neither the step nor its task has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedStep:
+    """The step at which an attempt failed.
+
+    ``attempt`` is the attempt counter there. ``earliest`` is the first instant at which the service wants to be called
+    again, None if it has not said so.
+    """
+
+    step: Step
+    error: StepError
+    attempt: int
+    earliest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """A date that a delta leads to, None if there is no such date.
+
+    ``is_reset`` means that ``resetTo`` has set parts of it. ``note`` describes expressions and dates that failed.
+    """
+
+    at: datetime | None
+    is_reset: bool = False
+    note: str | None = None
 
 
 def policy_of(instance: Instance, task: Task, step: Step) -> RetryConfig:
@@ -58,11 +87,10 @@ def delay_of(policy: RetryConfig, attempt: int) -> Delta | None:
 def failure(
     strategy: Strategy,
     instance: Instance,
+    event: Event,
     policy: RetryConfig,
-    step: Step,
-    error: StepError,
+    failed: FailedStep,
     *,
-    attempt: int,
     variables: Scope,
     now: datetime,
 ) -> tuple[Failure, str | None]:
@@ -72,23 +100,51 @@ def failure(
     pausing.
     """
     # Every later intent repeats the failure, so the body stays with the step's own journal entry.
+    step, error = failed.step, failed.error
     short_error = StepError(message=error.message[:MAX_REASON], status=error.status)
     pauses = policy.pause_before_cancel and not instance.status.is_final
     used_up = Failure(step=step.key, failed_at=now, error=short_error, pauses=pauses)
-    delay = delay_of(policy, attempt)
+    delay = delay_of(policy, failed.attempt)
     if delay is None:
         return used_up, None
-    at, note = due_after(strategy, instance, delay, variables, now=now)
-    if at is None:
-        return used_up, note
+    due = computed_after(strategy, instance, delay, variables, now=now)
+    if due.at is None:
+        return used_up, due.note
     # Counted from the failure, so a retry never moves the plan; and never before it, whatever a callback returns.
-    return Failure(step=step.key, failed_at=now, error=short_error, retry_at=max(at, now)), note
+    at = max(due.at, now, failed.earliest or now)
+    if not due.is_reset:
+        at += jitter(policy, instance, event, at - now)
+    return Failure(step=step.key, failed_at=now, error=short_error, retry_at=at), due.note
+
+
+def jitter(policy: RetryConfig, instance: Instance, event: Event, delay: timedelta) -> timedelta:
+    """Return what to add to a delay, so that events which failed together are not retried together.
+
+    It is at least zero and less than ``jitterPercent`` of the delay. The same event and run always have the same
+    share, so a repeated decision leads to the same date.
+    """
+    seed = f"{event_sid(instance.sid, event.seq)}#{event.run}"
+    share = int.from_bytes(sha256(seed.encode()).digest()[:4], "big") / (1 << 32)
+    added = delay * (policy.jitter_percent / 100 * share)
+    # Stored dates have milliseconds.
+    return added - added % timedelta(milliseconds=1)
 
 
 def due_after(
     strategy: Strategy, instance: Instance, delta: Delta, variables: Scope, *, now: datetime
 ) -> tuple[datetime | None, str | None]:
     """Return the date a delta after now, or None if no such date exists, and a note about errors.
+
+    The rules are those of ``computed_after``.
+    """
+    due = computed_after(strategy, instance, delta, variables, now=now)
+    return due.at, due.note
+
+
+def computed_after(
+    strategy: Strategy, instance: Instance, delta: Delta, variables: Scope, *, now: datetime
+) -> Computed:
+    """Return the date a delta after now.
 
     If the ``from`` attribute is not a date, the delta counts from now. If the callback fails or leads to no date, the
     delta's own unit and amount are used.
@@ -105,7 +161,8 @@ def due_after(
     own, _ = span_of(delta, None)
     for span in dict.fromkeys((computed, own)):
         try:
-            return later(moment_at(base, zone), span, zone).at, "; ".join(notes) or None
+            at = later(moment_at(base, zone), span, zone).at
+            return Computed(at=at, is_reset=span.reset_to != KEEP_ALL, note="; ".join(notes) or None)
         except DateError as error:
             notes.append(f"{span.amount} {span.unit}: {error}")
-    return None, "; ".join(notes)
+    return Computed(at=None, note="; ".join(notes))

@@ -54,6 +54,19 @@ def _whole(field: Field, value: Json) -> Sequence[FieldFault]:
     return (FieldFault("range", f"must be between {field.low} and {field.high}"),)
 
 
+def _wholes(field: Field, value: Json) -> Sequence[FieldFault]:
+    if not isinstance(value, list):
+        return (FieldFault("type", "must be a list"),)
+    faults = [
+        FieldFault(fault.rule, fault.message, f"/{index}")
+        for index, number in enumerate(value)
+        for fault in _whole(field, number)
+    ]
+    if not faults and len(set(value)) < len(value):
+        faults.append(FieldFault("repeated", "must hold each number once"))
+    return faults
+
+
 def _choice(field: Field, value: Json) -> Sequence[FieldFault]:
     if value in field.choices:
         return ()
@@ -112,6 +125,7 @@ _CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[FieldFault]]] = {
     Kind.TEXT: _text,
     Kind.FLAG: _flag,
     Kind.WHOLE: _whole,
+    Kind.WHOLES: _wholes,
     Kind.CHOICE: _choice,
     Kind.PART: _part,
     Kind.PARTS: _parts,

@@ -125,6 +125,7 @@ class Method:
     ``request_validation`` and ``response_validation`` are schemas (mappings); the former may be a CEL string.
     ``answers_later`` means that its reply is only an acknowledgement, and the answer is sent to the engine within
     ``answer_within``. With ``whole_answer`` any answer is a success, and the response is ``{status, reason, body}``.
+    ``definite_statuses`` are statuses after which the service has done nothing and will do nothing.
     """
 
     key: str
@@ -137,6 +138,7 @@ class Method:
     answers_later: bool = False
     answer_within: Delta | None = None
     whole_answer: bool = False
+    definite_statuses: frozenset[int] = frozenset()
 
     @property
     def is_safe_to_repeat(self) -> bool:
@@ -158,12 +160,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryConfig:
-    """How often and when a failed attempt is repeated: 1 + ``times`` runs in all."""
+    """How often and when a failed attempt is repeated: 1 + ``times`` runs in all.
+
+    ``jitter_percent`` is how much of its delay may be added to a retry, to spread retries. ``refused_hours`` is how
+    long in all a service may refuse a call for now before that is an error.
+    """
 
     times: int
     retry_after: Delta | None = None
     retry_strategy: tuple[Delta, ...] = ()
     pause_before_cancel: bool = False
+    jitter_percent: int = 0
+    refused_hours: int = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,7 @@ def _method(reader: Reader) -> Method:
         answers_later=later,
         answer_within=reader.part("answerWithin", delta),
         whole_answer=reader.flag("wholeAnswer"),
+        definite_statuses=frozenset(reader.wholes("definiteStatuses")),
     )
 
 

@@ -121,4 +121,6 @@ def _retry_config(reader: Reader) -> RetryConfig:
         retry_after=reader.part("retryAfter", delta),
         retry_strategy=strategy,
         pause_before_cancel=reader.flag("pauseBeforeCancel"),
+        jitter_percent=reader.whole("jitterPercent"),
+        refused_hours=reader.whole("refusedHours"),
     )

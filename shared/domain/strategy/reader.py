@@ -136,6 +136,11 @@ class Reader:
         value = self._value(name)
         return None if value is None else int(value)
 
+    def wholes(self, name: str) -> tuple[int, ...]:
+        """Return a list of whole numbers; empty if it is missing or wrong."""
+        value = self._value(name)
+        return () if value is None else tuple(int(number) for number in value)
+
     def choice(self, name: str, choices: type[E]) -> E:
         """Return a choice that is required or has a default; the first one if it is missing."""
         value = self._value(name)
@@ -204,7 +209,7 @@ class Reader:
         return value if isinstance(value, list) else []
 
     def _value(self, name: str) -> Json:
-        """Return a scalar member, or its default if it is absent or wrong. The name must be declared."""
+        """Return a member without parts, or its default if it is absent or wrong. The name must be declared."""
         value = self._members.get(name)
         if value is None or name in self._faulty:
             return self._shape.fields[name].default

@@ -27,6 +27,7 @@ from shared.domain.strategy.shapes import (
     templates,
     text,
     whole,
+    wholes,
 )
 from shared.domain.strategy.variables import RESET_BOUNDS
 
@@ -37,6 +38,8 @@ MAX_CYCLE = 1_000_000_000
 MAX_AMOUNT = 1_000_000
 """The largest amount of a distance in time, in its unit."""
 MAX_RETRIES = 1000
+MAX_REFUSED_HOURS = 7 * 24
+"""The longest time that a service may refuse a call for now before that is an error."""
 MAX_URL_LENGTH = 1000
 
 URL_CHARACTERS = r"A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]"
@@ -213,6 +216,11 @@ METHOD = shape(
         "responseValidation": json("Schema of the body of the answer."),
         "timeoutSeconds": whole(1, 300, "How long a call may take.", default=30),
         "inDoubt": choice(InDoubt, "What to do if a POST or PATCH is in doubt.", default=InDoubt.RETRY),
+        "definiteStatuses": wholes(
+            300,
+            599,
+            "Statuses after which nothing was done: errors like any other 4xx, and the next call is a new one.",
+        ),
     },
 )
 
@@ -249,6 +257,18 @@ RETRY_CONFIG = shape(
         "retryAfter": part(TIME_DELTA, "Delay of the retries beyond the end of `retryStrategy`."),
         "retryStrategy": parts(BARE_DELTA, "The delay of each retry in turn."),
         "pauseBeforeCancel": flag("If no attempts are left, the instance is paused, not canceled."),
+        "jitterPercent": whole(
+            0,
+            100,
+            "How much of its delay is added to a retry at most, so that retries spread. None with `resetTo`.",
+            default=10,
+        ),
+        "refusedHours": whole(
+            0,
+            MAX_REFUSED_HOURS,
+            "How long a service may refuse a call for now (429, 503) before that is an error.",
+            default=24,
+        ),
     },
 )
 

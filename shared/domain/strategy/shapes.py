@@ -19,6 +19,7 @@ class Kind(StrEnum):
     TEXT = auto()  # a string; the bounds count its characters
     FLAG = auto()  # a boolean
     WHOLE = auto()  # a whole number within the bounds
+    WHOLES = auto()  # a list of whole numbers within the bounds, each once
     CHOICE = auto()  # one of a few strings
     PART = auto()  # an object of a declared shape
     PARTS = auto()  # a list of objects of a declared shape; the bounds count its entries
@@ -132,6 +133,11 @@ def optional_flag(does: str) -> Field:
 def whole(low: int, high: int, does: str, *, default: int | None = None) -> Field:
     """Declare a whole number within bounds."""
     return Field(Kind.WHOLE, does, low=low, high=high, default=default)
+
+
+def wholes(low: int, high: int, does: str) -> Field:
+    """Declare a list of whole numbers within bounds."""
+    return Field(Kind.WHOLES, does, low=low, high=high)
 
 
 def choice(

@@ -2,6 +2,7 @@ import gzip
 import json
 import socket
 import tracemalloc
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -112,7 +113,9 @@ class TestWhatIsSent:
 
 
 class TestWhatIsAnswered:
-    """Any final status is an answer. Its body is JSON if possible, else text, else None."""
+    """Any final status is an answer. "A text/plain answer stays text"; another body is JSON if possible, else text,
+    else None.
+    """
 
     @pytest.mark.parametrize("status", [200, 201, 299, 400, 404, 429, 500, 503])
     def test_every_final_status_is_an_answer(self, caller: HttpServiceCaller, status: int) -> None:
@@ -129,15 +132,24 @@ class TestWhatIsAnswered:
             (answer(b"\xef\xbb\xbf[1]"), [1]),
             (answer(b"OK"), "OK"),
             (answer(b" "), " "),
+            (answer(b"1E5"), 100000.0),
+            (answer(b"1E5", Content_Type="text/plain"), "1E5"),
+            (answer(b"0012", Content_Type="TEXT/Plain; charset=utf-8"), "0012"),
+            (answer(b"[1]", Content_Type="text/html"), "[1]"),
+            (answer(b"null", Content_Type="text/csv"), "null"),
+            (answer(b"[1]", Content_Type="text/json"), [1]),
+            (answer(b"[1]", Content_Type="application/octet-stream"), [1]),
+            (answer(b"<a/>", Content_Type="application/xml"), "<a/>"),
+            (answer(b"[1]", Content_Type="application/problem+json"), [1]),
+            (answer(b"", Content_Type="application/json"), None),
+            (answer(b"", Content_Type="text/plain; charset=klingon"), None),
+            (answer(b"", Content_Encoding="br"), None),
             (answer(b'{"a": NaN}'), '{"a": NaN}'),
             (answer(b"[-Infinity]"), "[-Infinity]"),
-            (answer(b'"\xff"'), '"\ufffd"'),
             (answer(b"Zo\xeb", Content_Type="text/plain; charset=latin-1"), "Zoë"),
             (answer(b'"Zo\xeb"', Content_Type="application/json; charset=ISO-8859-1"), "Zoë"),
             (answer("[1]".encode("utf-16"), Content_Type="application/json; charset=utf-16"), [1]),
-            (answer(b"Zo\xeb", Content_Type="text/plain; charset=klingon"), "Zo\ufffd"),
-            (answer(b"\\ud83d", Content_Type="text/plain; charset=unicode_escape"), "\\ud83d"),
-            (answer(b"a", Content_Type="text/plain; charset=\0"), "a"),
+            (answer(b"\xef\xbb\xbfa", Content_Type='text/plain; charset="UTF-8"'), "a"),
             (answer(b'{"a": "\\ud83d"}'), {"a": "\ud83d"}),
             (answer(b"1e999"), float("inf")),
         ],
@@ -182,6 +194,52 @@ class TestWhatIsAnswered:
         )
 
 
+class TestRetryAfter:
+    """``Retry-After`` is a number of seconds or a date in one of HTTP's three forms. Anything else is ignored."""
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("0", timedelta()),
+            ("120", timedelta(minutes=2)),
+            (" 7200 ", timedelta(hours=2)),
+            ("007", timedelta(seconds=7)),
+            ("31536000", timedelta(days=365)),
+            ("31536001", timedelta(days=365)),
+            ("9" * 5000, timedelta(days=365)),
+            ("Sun, 06 Nov 2050 08:49:37 GMT", datetime(2050, 11, 6, 8, 49, 37, tzinfo=UTC)),
+            ("Sunday, 06-Nov-50 08:49:37 GMT", datetime(2050, 11, 6, 8, 49, 37, tzinfo=UTC)),
+            ("Sun Nov  6 08:49:37 2050", datetime(2050, 11, 6, 8, 49, 37, tzinfo=UTC)),
+            ("Sun, 06 Nov 2050 09:49:37 +0100", datetime(2050, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        ],
+    )
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_seconds_and_dates_are_read(
+        self, caller: HttpServiceCaller, status: int, value: str, expected: timedelta | datetime
+    ) -> None:
+        assert called(caller, answer(b"", status, Retry_After=value)) == Answered(
+            status=status, retry_after=expected
+        )
+
+    @pytest.mark.parametrize(
+        "value",
+        ["", "-1", "1.5", "1e3", "soon", "5, 7", "\uff12", "Sun, 31 Feb 2050 08:49:37 GMT", "99999999T"],
+    )
+    def test_anything_else_is_ignored(self, caller: HttpServiceCaller, value: str) -> None:
+        raw = f"HTTP/1.1 429 Busy\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n".encode()
+
+        assert called(caller, raw) == Answered(status=429)
+
+    def test_it_is_kept_if_the_body_is_unusable(self, caller: HttpServiceCaller) -> None:
+        script = answer(b"{", 503, Content_Type="application/json", Retry_After="5")
+
+        assert called(caller, script) == Answered(
+            status=503,
+            unusable="not JSON, although it is sent as application/json",
+            retry_after=timedelta(seconds=5),
+        )
+
+
 class TestAnAnswerWhoseBodyIsOfNoUse:
     """An answer with an unusable body keeps its status, and the rest is not read."""
 
@@ -220,6 +278,46 @@ class TestAnAnswerWhoseBodyIsOfNoUse:
         assert called(caller, answer(b"plain", Content_Encoding="gzip")) == Answered(
             status=200, unusable="not compressed as its Content-Encoding says"
         )
+
+    @pytest.mark.parametrize(
+        ("script", "why"),
+        [
+            (answer(b"{}", Content_Encoding="br"), "in an unsupported encoding: 'br'"),
+            (answer(b"{}", Content_Encoding="gzip, zstd"), "in an unsupported encoding: 'gzip, zstd'"),
+            (
+                answer(b"a", Content_Type="text/plain; charset=klingon"),
+                "in an unsupported charset: 'klingon'",
+            ),
+            (
+                answer(b"{}", Content_Type="application/json; charset=utf-7"),
+                "in an unsupported charset: 'utf-7'",
+            ),
+            (
+                answer(b"\\ud83d", Content_Type="text/plain; charset=unicode_escape"),
+                "in an unsupported charset: 'unicode_escape'",
+            ),
+            (answer(b"a", Content_Type="text/plain; charset=\0"), "in an unsupported charset: '\\x00'"),
+            (answer(b'"\xff"'), "not text in its charset utf-8"),
+            (answer(b"Zo\xeb", Content_Type="text/plain; charset=utf-8"), "not text in its charset utf-8"),
+            (answer(b"a", Content_Type="text/plain; charset=utf-16"), "not text in its charset utf-16"),
+        ],
+    )
+    def test_a_body_that_cannot_be_decoded_is_unusable(
+        self, caller: HttpServiceCaller, script: Script, why: str
+    ) -> None:
+        assert called(caller, script) == Answered(status=200, unusable=why)
+
+    @pytest.mark.parametrize("body", [b"OK", b" ", b"{", b'{"a": NaN}', b"{'a': 1}", b"1E5 "[:-1] + b"x"])
+    @pytest.mark.parametrize("media_type", ["application/json", "application/problem+json", "text/json"])
+    def test_what_is_sent_as_json_must_be_json(
+        self, caller: HttpServiceCaller, media_type: str, body: bytes
+    ) -> None:
+        assert called(caller, answer(body, 201, Content_Type=media_type)) == Answered(
+            status=201, unusable=f"not JSON, although it is sent as {media_type}"
+        )
+
+    def test_an_encoding_that_changes_nothing_is_read(self, caller: HttpServiceCaller) -> None:
+        assert called(caller, answer(b"[1]", Content_Encoding="Identity")) == Answered(status=200, body=[1])
 
     def test_a_body_nested_too_deep_is_unusable(self, caller: HttpServiceCaller) -> None:
         assert called(caller, answer(b"[" * 60_000 + b"]" * 60_000)) == Answered(

@@ -1,5 +1,6 @@
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 from typing import Any
 
@@ -8,7 +9,15 @@ import pytest
 from shared.adapters.http.exchange import Reply, Sending
 from shared.adapters.http.service_caller import HttpServiceCaller
 from shared.adapters.http.tokens import MAX_TOKENS, NoToken, Token, TokenCache
-from shared.domain.steps.call import AddressRefused, Answered, CallOutcome, TimedOut, Unreachable
+from shared.domain.steps.call import (
+    AddressRefused,
+    Answered,
+    CallOutcome,
+    RetryAfter,
+    TimedOut,
+    TokenRefused,
+    Unreachable,
+)
 from tests.adapters.http.http_stub import Make, Script, Stub, a_credential, a_request, answer, serving
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -116,6 +125,47 @@ class TestWhereTheTokenIs:
         with serving(script) as authority, serving() as service:
             assert called(caller, authority, service, path=path) == Unreachable(why=f"no token: {why}")
             assert service.connections == 0
+
+    @pytest.mark.parametrize(
+        ("status", "headers", "retry_after"),
+        [
+            (429, {}, None),
+            (503, {}, None),
+            (429, {"Retry_After": "7200"}, timedelta(hours=2)),
+            (503, {"Retry_After": "Sun Nov  6 08:49:37 2050"}, datetime(2050, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        ],
+    )
+    def test_an_authorization_that_is_busy_refuses_the_call_for_now(
+        self, caller: HttpServiceCaller, status: int, headers: dict[str, str], retry_after: RetryAfter | None
+    ) -> None:
+        with serving(answer(b"busy", status, **headers)) as authority, serving() as service:
+            assert called(caller, authority, service) == TokenRefused(
+                why=f"no token: the authorization returned HTTP {status}", retry_after=retry_after
+            )
+            assert service.connections == 0
+
+    @pytest.mark.parametrize("status", [409, 425, 500, 502, 504])
+    def test_another_failure_of_the_authorization_is_no_refusal(
+        self, caller: HttpServiceCaller, status: int
+    ) -> None:
+        with serving(answer(b"", status, Retry_After="9")) as authority, serving() as service:
+            assert called(caller, authority, service) == Unreachable(
+                why=f"no token: the authorization returned HTTP {status}"
+            )
+
+    @pytest.mark.parametrize(
+        ("status", "outcome"),
+        [
+            (503, TokenRefused(why="no token: the authorization returned HTTP 503")),
+            (500, Answered(status=401, body={"code": "expired"})),
+        ],
+    )
+    def test_a_call_with_an_old_token_waits_while_a_new_one_is_refused(
+        self, caller: HttpServiceCaller, status: int, outcome: CallOutcome
+    ) -> None:
+        with serving(token("old"), answer(b"", status)) as authority, serving(REFUSED) as service:
+            assert called(caller, authority, service) == outcome
+            assert sent(service) == ["Bearer old"]
 
     def test_with_an_unreachable_authorization_nothing_is_sent(self, make: Make) -> None:
         with serving() as service:
@@ -280,7 +330,7 @@ class TestOneFetchAtATime:
         def fetch(_: Sending) -> Reply:
             time.sleep(0.05)
             made.append("x")
-            return Reply(status=200, content=f"token-{len(made)}".encode())
+            return Reply(status=200, text=f"token-{len(made)}")
 
         cache = TokenCache(fetch, time.monotonic)
         credential = a_credential("http://a/", path=None)
@@ -297,7 +347,7 @@ class TestOneFetchAtATime:
 
         def fetch(sending: Sending) -> Reply:
             fetched.append(sending.url)
-            return Reply(status=200, content=b"t")
+            return Reply(status=200, text="t")
 
         cache = TokenCache(fetch, time.monotonic)
         for number in (*range(MAX_TOKENS), 0, MAX_TOKENS, 0, 1):

@@ -278,6 +278,7 @@ class TestStatusTable:
             "SUCCEEDED": "Complete",
             "FAILED": "Failed",
             "UNANSWERED": "Failed",
+            "REFUSED": None,
             "SENT": "Running",
             "AWAITED": "WaitingForEvent",
             "FROM_CACHE": None,

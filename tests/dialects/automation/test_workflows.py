@@ -644,9 +644,21 @@ class TestStrategiesOfOtherDialects:
         assert automation.workflow(UNKNOWN, one)["definitionId"] == UNKNOWN
         assert automation.workflow(sid, one)["definitionId"] == UNKNOWN
 
-    def test_a_step_that_waits_for_its_retry_is_sleeping(self, automation: Client) -> None:
+    def test_a_step_that_its_service_refused_for_now_is_sleeping(self, automation: Client) -> None:
         sid = automation.water(GYM)
         automation.services.answers = [Answered(status=503)]
+        one = automation.started(sid, MEMBER)
+        automation.run(one)
+
+        found = automation.workflow(sid, one)
+
+        assert [(log["stepName"], log["status"]) for log in found["logs"]] == [("charge", "Sleeping")]
+        assert found["status"] == "Runnable"
+        assert automation("GET", f"/definitions/{sid}/workflows/{one}/errors") == (200, [])
+
+    def test_a_step_that_waits_for_its_retry_is_sleeping(self, automation: Client) -> None:
+        sid = automation.water(GYM)
+        automation.services.answers = [Answered(status=402)]
         one = automation.started(sid, MEMBER)
         automation.run(one)
 
@@ -659,7 +671,7 @@ class TestStrategiesOfOtherDialects:
         assert found["logs"][0]["completedAt"] is None
         assert found["status"] == "Runnable"
         _, errors = automation("GET", f"/definitions/{sid}/workflows/{one}/errors")
-        assert [row["message"] for row in errors] == ["billing/charge returned HTTP 503"]
+        assert [row["message"] for row in errors] == ["billing/charge returned HTTP 402"]
 
     def test_strategies_of_core_are_no_definitions(self, automation: Client) -> None:
         sid = automation.water()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared.domain.calendar.dates import format_instant
 from shared.domain.explain.reasons import Reason
-from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut, TokenRefused
 from tests.dialects.core.client import WATER, Client
 from tests.dialects.wire import NOON
 
@@ -43,7 +44,7 @@ def two_steps(**retry: Any) -> dict[str, Any]:
     task["initialStep"] = "pack"
     task["steps"].insert(0, {"key": "pack", "action": "ship-filter", "nextStep": "ship"})
     if retry:
-        task["retryConfig"] = retry
+        task["retryConfig"] = {"jitterPercent": 0, **retry}
     return strategy
 
 
@@ -103,6 +104,55 @@ class TestHistory:
         assert "status" not in silent
         assert (ship["repeated"], ship["callKey"]) == (True, silent["callKey"])
         assert "request" not in cached
+
+    def test_a_call_that_was_refused_for_now_is_shown_everywhere(self, client: Client) -> None:
+        busy = Answered(status=429, retry_after=timedelta(hours=2))
+        sid = started(client, OK, busy, strategy=two_steps(times=0))
+        now = client.ports.clock.now()
+        wait = {"since": format_instant(now), "until": format_instant(now + timedelta(hours=2))}
+        message = "warehouse/create-shipment returned HTTP 429"
+
+        (waiting,) = history(client, sid)["items"]
+        assert (waiting["status"], waiting["attempt"], "inDoubt" in waiting) == ("PENDING", 1, False)
+        refused = waiting["steps"][-1]
+        assert (refused["outcome"], refused["status"], refused["until"]) == ("REFUSED", 429, wait["until"])
+        assert "inDoubt" not in refused
+
+        _, shown = client("GET", f"/execution-event/{sid}-1")
+        assert shown["event"]["refused"] == {
+            "step": "ship",
+            "message": message,
+            "status": 429,
+            "times": 1,
+            **wait,
+        }
+        assert [result["step"] for result in shown["event"]["taskStatus"]["taskResults"]] == ["pack"]
+
+        explained = why(client, sid)
+        assert {name: explained[name] for name in ("reason", "since", "until", "why")} == {
+            "reason": "WAITING_FOR_SERVICE",
+            "why": message,
+            **wait,
+        }
+
+        client.ports.clock.at += timedelta(hours=2)
+        client.run(sid)
+
+        closed = history(client, sid)["items"][-1]
+        assert [step["outcome"] for step in closed["steps"]] == ["SUCCEEDED", "REFUSED", "SUCCEEDED"]
+        assert closed["steps"][1]["callKey"] == closed["steps"][2]["callKey"]
+        _, shown = client("GET", f"/execution-event/{sid}-1")
+        assert "refused" not in shown["event"]
+        assert "inDoubt" not in shown["event"]
+
+    def test_a_call_without_a_token_shows_no_status(self, client: Client) -> None:
+        refused = TokenRefused(why="no token: the authorization returned HTTP 503")
+        sid = started(client, OK, refused, strategy=two_steps(times=0))
+
+        _, shown = client("GET", f"/execution-event/{sid}-1")
+
+        assert shown["event"]["refused"]["message"] == "no token: the authorization returned HTTP 503"
+        assert "status" not in shown["event"]["refused"]
 
     def test_a_request_is_shown_by_digest_method_and_host(self, client: Client) -> None:
         sid = started(client, OK, DECLINED)

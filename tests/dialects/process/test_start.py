@@ -234,7 +234,7 @@ class TestFlagTable:
         assert process.dates(instance.sid, 9) == [NOON, "2026-01-09T09:00:00", "2026-01-16T09:00:00"]
 
     def test_n_y_continues_after_a_failed_run(self, process: ProcessClient) -> None:
-        process.robots.status = 500
+        process.robots.status = 422
         instance = process.start(runOnce="N", runImmediately="Y", **WINDOW)
 
         assert process.run(instance.sid).status is InstanceStatus.ACTIVE
@@ -469,9 +469,15 @@ class TestRetryCount:
     def test_a_run_has_one_attempt_more_than_its_retries(
         self, process: ProcessClient, count: Any, attempts: int, flags: dict[str, str]
     ) -> None:
-        once = task(retryConfig={"times": 1, "retryAfter": {"unit": "minutes", "amount": 5}})
+        once = task(
+            retryConfig={
+                "times": 1,
+                "jitterPercent": 0,
+                "retryAfter": {"unit": "minutes", "amount": 5},
+            }
+        )
         process.saved(notepad("Retrying", tasks=[once]))
-        process.robots.status = 500
+        process.robots.status = 422
         sid = process.start(name="Retrying", retryCount=count, **flags).sid
 
         for number in range(4):
@@ -480,7 +486,7 @@ class TestRetryCount:
         assert len(process.robots.sent) == attempts
 
     def test_a_retry_without_delay_runs_at_once(self, process: ProcessClient) -> None:
-        process.robots.status = 500
+        process.robots.status = 422
         sid = process.start(**NOW_ONLY, retryCount="1").sid
 
         process.run(sid)

@@ -247,7 +247,9 @@ class TestRecurringProcess:
 
     def test_the_status_follows_each_run(self, process: ProcessClient) -> None:
         body = {"quartzDef": FRIDAYS, "endDate": "2026-01-20 00:00:00", "values": NAMES, "retryCount": "1"}
-        retrying = task(retryConfig={"times": 1, "retryAfter": {"unit": "hours", "amount": 1}})
+        retrying = task(
+            retryConfig={"times": 1, "jitterPercent": 0, "retryAfter": {"unit": "hours", "amount": 1}}
+        )
         process.saved(notepad("Weekly", tasks=[retrying]))
         sid = process.start(name="Weekly", **body).sid
         assert process.status(sid)["status"] == "WAITING"
@@ -255,13 +257,13 @@ class TestRecurringProcess:
         process.run(sid, datetime(2026, 1, 2, 9, tzinfo=UTC))
         assert process.status(sid) == SUCCEEDED
 
-        process.robots.status = 500
+        process.robots.status = 422
         process.run(sid, datetime(2026, 1, 9, 9, tzinfo=UTC))
         assert process.status(sid)["status"] == "RUNNING"
         process.run(sid, datetime(2026, 1, 9, 10, tzinfo=UTC))
         failed = {
             "status": "FAILED",
-            "message": "Your transaction has failed: robots/write returned HTTP 500",
+            "message": "Your transaction has failed: robots/write returned HTTP 422",
         }
         assert process.status(sid) == failed
 
@@ -276,19 +278,19 @@ class TestFailedRuns:
     """A run can fail in several ways."""
 
     def test_a_run_without_attempts_left_has_failed(self, process: ProcessClient) -> None:
-        process.robots.status = 503
+        process.robots.status = 422
         sid = process.start(**NOW_ONLY).sid
 
         assert process.run(sid).status is InstanceStatus.CANCELED
         assert process.status(sid) == {
             "status": "FAILED",
-            "message": "Your transaction has failed: run: robots/write returned HTTP 503",
+            "message": "Your transaction has failed: run: robots/write returned HTTP 422",
         }
 
     def test_a_paused_run_without_attempts_left_has_failed(self, process: ProcessClient) -> None:
         pausing = task(retryConfig={"times": 0, "pauseBeforeCancel": True})
         process.saved(notepad("Pausing", tasks=[pausing]))
-        process.robots.status = 503
+        process.robots.status = 422
         sid = process.start(name="Pausing", **NOW_ONLY).sid
 
         assert process.run(sid).status is InstanceStatus.PAUSED

@@ -1,6 +1,7 @@
 """The reason why something did or did not run. Source: docs/contracts/core.md section 5; docs/decisions/0021."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -26,6 +27,7 @@ from shared.domain.lifecycle.commands import (
     Wait,
 )
 from shared.domain.planning.forecast import forecast_until
+from shared.domain.steps.call import Answered
 from shared.domain.steps.history import past_event
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
@@ -234,6 +236,37 @@ class TestWaitingForADelay:
         of.decide(Wait(seq=1, fence=1, until=then.not_before, known_visits=1), at("2026-01-31"))
         found = ask(of, "2026-01-31T00:30", now="2026-01-31T00:30")
         assert (reason(found), found.finding.until) == ("WAITING_FOR_DELAY", at("2026-01-31T01:00"))
+
+
+class TestWaitingForAService:
+    """A service had refused the call for now, since when, until when, and with which status."""
+
+    def refused(self) -> Life:
+        of = life(strategy(retry={"times": 0}))
+        of.refuse(Answered(status=429, retry_after=timedelta(minutes=10)), at("2026-01-31"))
+        of.refuse(Answered(status=503, retry_after=timedelta(hours=2)), at("2026-01-31T00:20"))
+        return of
+
+    @pytest.mark.parametrize(
+        ("when", "until", "status"),
+        [
+            ("2026-01-31T00:05", "2026-01-31T00:10", 429),
+            ("2026-01-31T00:25", "2026-01-31T02:20", 503),
+            ("2026-01-31T02:00", "2026-01-31T02:20", 503),
+        ],
+    )
+    def test_the_wait_is_explained(self, when: str, until: str, status: int) -> None:
+        found = ask(self.refused(), when, now="2026-01-31T02:10")
+
+        assert (reason(found), found.finding.since, found.finding.until, found.finding.why) == (
+            "WAITING_FOR_SERVICE",
+            at("2026-01-31"),
+            at(until),
+            f"shop/post returned HTTP {status}",
+        )
+
+    def test_a_wait_that_has_ended_is_not(self) -> None:
+        assert reason(ask(self.refused(), "2026-01-31T02:30", now="2026-01-31T02:30")) == "DUE"
 
 
 class TestPaused:

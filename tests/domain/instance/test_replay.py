@@ -1,20 +1,33 @@
 from dataclasses import replace
 from typing import Any
 
-from shared.domain.instance.event import Event, EventStatus
+import pytest
+
+from shared.domain.instance.event import AnswerMark, Event, EventStatus
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.replay import (
     chain,
+    is_refused,
+    open_sending,
     passed_in_run,
     position,
     resumable_history,
     stack,
     stored_results,
-    unanswered_sending,
     unapplied,
 )
-from shared.domain.instance.run import Outcome, Path, StepError
-from tests.factories import NO_ANSWER, a_history, a_success, an_end, an_entry, an_error, an_event, an_intent
+from shared.domain.instance.run import Certainty, Outcome, Path, Refusal, StepError
+from tests.factories import (
+    NO_ANSWER,
+    NOON,
+    a_history,
+    a_success,
+    an_end,
+    an_entry,
+    an_error,
+    an_event,
+    an_intent,
+)
 
 CHARGE = an_intent("charge")
 MAIL = an_intent("mail", visit=2)
@@ -259,19 +272,77 @@ class TestStack:
         }
 
 
-class TestUnansweredSending:
-    """The intent of a step's last call, as long as it has no definite answer."""
+class TestOpenSending:
+    """The entry of a step's last call, as long as it has no definite answer."""
 
     def test_a_step_that_was_never_sent_has_none(self) -> None:
-        assert unanswered_sending(a_history(), an_event(), "charge") is None
+        assert open_sending(a_history(), an_event(), "charge") is None
 
     def test_the_last_call_over_all_runs_counts(self) -> None:
         request = an_entry(intent=CHARGE, outcome=NO_ANSWER)
         answered = an_entry(intent=CHARGE, run=2, outcome=an_error())
 
-        assert unanswered_sending(a_history(request), an_event(run=2), "charge") == CHARGE
-        assert unanswered_sending(a_history(request), an_event(run=2), "mail") is None
-        assert unanswered_sending(a_history(request, answered), an_event(run=3), "charge") is None
+        assert open_sending(a_history(request), an_event(run=2), "charge") == request
+        assert open_sending(a_history(request), an_event(run=2), "mail") is None
+        assert open_sending(a_history(request, answered), an_event(run=3), "charge") is None
+
+    @pytest.mark.parametrize(
+        ("certainty", "is_open"),
+        [(Certainty.DEFINITE, False), (Certainty.OPEN, True), (Certainty.IN_DOUBT, True)],
+    )
+    def test_only_a_definite_answer_ends_it(self, certainty: Certainty, is_open: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        entry = an_entry(intent=CHARGE, outcome=an_error(certainty=certainty))
+
+        assert (open_sending(a_history(entry), an_event(run=2), "charge") is entry) is is_open
+
+
+class TestRefusedCalls:
+    """A call that was refused for now has no result. It leaves no trace on the stack, but its ids stay."""
+
+    AGAIN = replace(CHARGE, visit=2, refusal=Refusal(since=NOON, times=1))
+    REFUSED = an_entry(intent=CHARGE, outcome=an_error(503, certainty=Certainty.OPEN), then=AGAIN)
+    MAIL_AFTER = replace(MAIL, visit=3)
+
+    def test_the_visit_after_a_refusal_is_known(self) -> None:
+        repeated = an_entry(intent=self.AGAIN, then=self.MAIL_AFTER)
+
+        assert (is_refused(self.REFUSED), is_refused(repeated)) == (True, False)
+        assert not is_refused(an_entry())
+
+    def test_a_refusal_is_not_on_the_stack(self) -> None:
+        passed = replace(CHARGE, passed=("quote",))
+        quoted = an_entry(intent=an_intent("quote"), then=MAIL, outcome=a_success(1))
+        refused = replace(self.REFUSED, intent=passed, run=2)
+
+        found = stack(a_history(quoted, refused), an_event(run=2), self.AGAIN)
+
+        assert found == {"quote": StepResult(success=True, response=1, from_cache=True)}
+
+    def test_the_answer_replaces_nothing(self) -> None:
+        answered = an_entry(intent=self.AGAIN, outcome=a_success(7), then=self.MAIL_AFTER)
+
+        assert stack(a_history(self.REFUSED, answered), an_event(), self.MAIL_AFTER) == {
+            "charge": StepResult(success=True, response=7)
+        }
+
+    def test_a_refusal_does_not_replace_a_stored_success(self) -> None:
+        done = an_entry(intent=CHARGE, outcome=a_success(7))
+        refused = replace(self.REFUSED, run=2)
+
+        assert list(stored_results(a_history(done, refused), an_event(run=3), Path.MAIN)) == ["charge"]
+
+    def test_the_ids_of_a_refused_call_stay(self) -> None:
+        assert open_sending(a_history(self.REFUSED), an_event(run=2), "charge") is self.REFUSED
+
+    def test_the_run_continues_with_the_visit_after_the_refusal(self) -> None:
+        assert position(a_history(self.REFUSED), an_event()) == self.AGAIN
+
+    def test_an_answer_during_the_wait_keeps_the_refusal(self) -> None:
+        sending = replace(CHARGE, answers_later=True)
+        refused = replace(self.REFUSED, intent=sending, then=replace(self.AGAIN, answers_later=True))
+        event = an_event(known_visits=1, answered=AnswerMark(correlation_id=CHARGE.correlation_id, key="a"))
+
+        assert resumable_history(a_history(refused), event).entries == (refused,)
 
 
 class TestPassedInRun:

@@ -128,9 +128,7 @@ class TestScope:
         stack = {
             "charge": StepResult(success=False, error=error),
             "quote": StepResult(success=True, response={"fee": 39}, from_cache=True),
-            "notify": StepResult(
-                success=False, error=StepError(message="no answer: silence"), unanswered=True
-            ),
+            "notify": StepResult(success=False, error=StepError(message="no answer: silence"), in_doubt=True),
         }
 
         assert variables(stack=stack)["stack"] == {

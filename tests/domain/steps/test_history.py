@@ -7,6 +7,7 @@ from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.run import Ending, Intent, Outcome, Path, RunEnd
 from shared.domain.lifecycle.commands import CancelEvent, Conclude, Pause, Wait
+from shared.domain.steps.call import Answered
 from shared.domain.steps.history import PastEvent, StepOutcome, last_finished_run, past_event
 from shared.domain.strategy.model import Json
 from tests.factories import an_event, an_instance
@@ -117,6 +118,23 @@ class TestStepsOfAnEvent:
         run(of, DONE, now="2026-01-31T13:00")
         cached = past(of).steps[3]
         assert (cached.step, cached.intent, cached.entry) == ("call", None, None)
+
+    def test_a_refused_call_is_repeated_by_the_next_step(self) -> None:
+        of = life(strategy(steps=STEPS, retry={"times": 0}))
+        of.refuse(Answered(status=503), at("2026-01-31T12:00"))
+        assert step_outcomes(of) == [("call", 1, "REFUSED")]
+
+        run(of, DONE, DONE, now="2026-01-31T12:01")
+
+        assert step_outcomes(of) == [
+            ("call", 1, "REFUSED"),
+            ("call", 1, "SUCCEEDED"),
+            ("tell", 1, "SUCCEEDED"),
+        ]
+        first, second = (step.intent for step in past(of).steps[:2])
+        assert first is not None
+        assert second is not None
+        assert (second.call_key, second.attempt) == (first.call_key, 1)
 
     def test_the_current_step_of_a_running_event_is_running(self) -> None:
         of = life(strategy(steps=STEPS))

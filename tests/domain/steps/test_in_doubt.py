@@ -60,7 +60,7 @@ class TestPolicy:
         context, intent = cut_off(method={"inDoubt": "fail"})
         settled = decide_doubt(context, intent)
         assert isinstance(settled, EndStep)
-        assert (settled.outcome.success, settled.outcome.unanswered) == (False, True)
+        assert (settled.outcome.success, settled.outcome.in_doubt) == (False, True)
         assert isinstance(settled.then, RunEnd)
         assert settled.then.how is Ending.EXHAUSTED
 

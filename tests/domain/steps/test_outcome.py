@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from shared.domain.instance.journal import JournalEntry
-from shared.domain.instance.run import Intent, Outcome, StepError
+from shared.domain.instance.journal import Answer, JournalEntry
+from shared.domain.instance.run import Certainty, Intent, Outcome, StepError
 from shared.domain.steps.call import (
     AddressRefused,
     Answered,
     CallNotPossibleError,
     CallOutcome,
     TimedOut,
+    TokenRefused,
     Unreachable,
 )
 from shared.domain.steps.controllers import ControllerError
@@ -21,6 +22,7 @@ from shared.domain.steps.outcome import (
     doubt_policy,
     fail_call,
     in_doubt,
+    judge_answer,
     judge_call,
     longest,
     no_controller,
@@ -90,36 +92,29 @@ def controlled(callback: str, call: CallOutcome | None = None) -> Outcome:
     return outcome_of(call or Answered(status=200, body={"n": 1}), controllerCallback=callback)
 
 
-class TestClassification:
-    """2xx is a success, every other answer a definite error with status and body. Without an answer the call may
-    have arrived; a call that was not sent has definitely failed.
-    """
+class TestCalls:
+    """The answer is classified (``test_classify.py``). A call that could not be built was not sent."""
 
-    @pytest.mark.parametrize("status", [200, 201, 204, 299])
-    def test_a_2xx_answer_is_a_success(self, status: int) -> None:
-        assert outcome_of(Answered(status=status, body={"id": 7})) == a_success({"id": 7})
+    def test_the_answer_is_classified(self) -> None:
+        assert outcome_of(Answered(status=201, body={"id": 7})) == a_success({"id": 7})
+        assert outcome_of(Answered(status=402, body={"code": 1})) == an_error(402, {"code": 1})
+        assert outcome_of(Answered(status=504)) == an_error(504, certainty=Certainty.IN_DOUBT)
 
-    @pytest.mark.parametrize("status", [100, 199, 300, 302, 400, 404, 410, 429, 500, 503])
-    def test_other_answers_are_definite_errors(self, status: int) -> None:
-        assert outcome_of(Answered(status=status, body={"code": 1})) == an_error(status, {"code": 1})
-
-    def test_a_timeout_leaves_the_call_unanswered(self) -> None:
-        assert outcome_of(TimedOut(why="30 s have passed")) == Outcome(
-            success=False, error=StepError(message="no answer: 30 s have passed"), unanswered=True
-        )
-
-    @pytest.mark.parametrize("call", [Unreachable(why="no address"), AddressRefused(why="no address")])
-    def test_a_call_that_was_not_sent_is_a_definite_error(self, call: CallOutcome) -> None:
-        assert outcome_of(call) == Outcome(success=False, error=StepError(message="no address"))
-
-    def test_a_call_that_cannot_be_built_is_a_definite_error(self) -> None:
+    def test_a_call_that_cannot_be_built_was_not_sent(self) -> None:
         why = StepError(message="action call: no")
 
-        assert fail_call(INTENT, CallNotPossibleError(why)) == Outcome(success=False, error=why)
+        assert fail_call(INTENT, CallNotPossibleError(why)) == Outcome(
+            success=False, error=why, certainty=Certainty.OPEN
+        )
 
-    def test_a_call_in_doubt_is_unanswered(self) -> None:
+    def test_a_repeat_that_cannot_be_built_leaves_the_first_sending_in_doubt(self) -> None:
+        why = StepError(message="action call: no")
+
+        assert fail_call(an_intent(repeat=True), CallNotPossibleError(why)).in_doubt
+
+    def test_a_call_in_doubt_is_marked(self) -> None:
         assert in_doubt("the runner died") == Outcome(
-            success=False, error=StepError(message="the runner died"), unanswered=True
+            success=False, error=StepError(message="the runner died"), certainty=Certainty.IN_DOUBT
         )
 
     def test_a_step_without_a_call_succeeds(self) -> None:
@@ -127,154 +122,128 @@ class TestClassification:
 
         assert judge_call(at(strategy), INTENT, None) == a_success()
 
-    def test_a_body_nested_too_deep_is_an_error(self) -> None:
-        body: list[Any] = []
-        for _ in range(128):
-            body = [body]
-        assert outcome_of(Answered(status=200, body=body)).success
 
-        assert outcome_of(Answered(status=200, body=[body])) == Outcome(
-            success=False,
-            error=StepError(
-                message="api/call returned HTTP 200 with an unusable body: /: must nest at most 128 levels deep",
-                status=200,
-            ),
-        )
-
-    @pytest.mark.parametrize(
-        ("body", "why"),
-        [
-            ({"a": "\ud83d"}, "/a: must not contain half of a surrogate pair"),
-            ({"a": [float("inf")]}, "/a/0: must be a number that a double can hold"),
-        ],
-    )
-    def test_a_body_that_no_expression_could_read_is_an_error(self, body: Any, why: str) -> None:
-        assert outcome_of(Answered(status=500, body=body)) == Outcome(
-            success=False,
-            error=StepError(message=f"api/call returned HTTP 500 with an unusable body: {why}", status=500),
-        )
-
-    @pytest.mark.parametrize("status", [200, 404, 500])
-    def test_a_body_that_was_rejected_is_an_error(self, status: int) -> None:
-        for method in ("post", "delete"):
-            call = Answered(status=status, unusable="more than 128 KB")
-            assert outcome_of(
-                call, intent=an_intent("charge", repeat=True), method={"method": method}
-            ) == Outcome(
-                success=False,
-                error=StepError(
-                    message=f"api/call returned HTTP {status} with an unusable body: more than 128 KB",
-                    status=status,
-                ),
-            )
-
-
-class TestARepeat:
-    """ "A repeat that was not sent, was blocked or could not be built is no answer (ADR 4)." A definite answer ends
-    the doubt.
+class TestKeys:
+    """ "Only after a definite answer may a retry of a POST or PATCH carry a new call key." The repeat mark says that an
+    earlier sending may have taken effect.
     """
 
-    REPEAT = an_intent("charge", repeat=True)
-
-    @pytest.mark.parametrize("call", [Unreachable(why="refused"), AddressRefused(why="internal")])
-    def test_a_repeat_that_was_not_sent_stays_unanswered(self, call: CallOutcome) -> None:
-        assert outcome_of(call, intent=self.REPEAT).unanswered
-
-    def test_a_repeat_that_cannot_be_built_stays_unanswered(self) -> None:
-        why = StepError(message="action call: no")
-
-        assert fail_call(self.REPEAT, CallNotPossibleError(why)).unanswered
-
-    @pytest.mark.parametrize("status", [200, 409, 500])
-    def test_a_definite_answer_to_a_repeat_ends_the_doubt(self, status: int) -> None:
-        assert outcome_of(Answered(status=status), intent=self.REPEAT).unanswered is False
-
     def test_the_key_stays_until_a_definite_answer(self) -> None:
-        retry = {"times": 9, "retryAfter": hours(1)}
+        retry = {"times": 19, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
-        for call in (TimedOut(why="late"), Unreachable(why="refused"), AddressRefused(why="internal")):
+        harmless: list[CallOutcome] = [
+            Unreachable(why="refused"),
+            AddressRefused(why="internal"),
+            TokenRefused(why="no token"),
+            Answered(status=409),
+            Answered(status=425),
+        ]
+        for call in harmless:
+            run.goes(judge_call(run.context, run.intent, call)).retry()
+            assert (run.intent.call_key, run.intent.repeat) == ("i-1-1-1", False)
+        doubtful: list[CallOutcome] = [
+            TimedOut(why="late"),
+            *harmless,
+            *(Answered(status=status) for status in (302, 408, 500, 502, 504, 520)),
+            Answered(status=200, unusable="larger than 128 KB"),
+        ]
+        for call in doubtful:
             run.goes(judge_call(run.context, run.intent, call)).retry()
             assert (run.intent.call_key, run.intent.repeat) == ("i-1-1-1", True)
-        run.goes(judge_call(run.context, run.intent, Answered(status=500))).retry()
-        assert (run.intent.call_key, run.intent.repeat) == ("i-1-5-1", False)
 
-    @pytest.mark.parametrize("status", [404, 410])
-    def test_gone_on_a_repeated_delete_is_success(self, status: int) -> None:
-        deleting = {"method": "delete", "responseValidation": {"properties": {"id": {"type": "string"}}}}
-        gone = Answered(status=status, body={"code": "gone"})
+        run.goes(judge_call(run.context, run.intent, Answered(status=402))).retry()
 
-        assert outcome_of(gone, intent=self.REPEAT, method=deleting) == a_success({"code": "gone"})
-        assert outcome_of(gone, intent=INTENT, method=deleting) == an_error(status, {"code": "gone"})
+        assert (run.intent.call_key, run.intent.repeat) == ("i-1-20-1", False)
 
-    def test_gone_on_a_repeated_post_is_an_error(self) -> None:
-        assert outcome_of(Answered(status=404), intent=self.REPEAT, method={"method": "put"}) == an_error(404)
-
-    def test_another_error_on_a_repeated_delete_is_an_error(self) -> None:
-        assert outcome_of(Answered(status=500), intent=self.REPEAT, method={"method": "delete"}) == an_error(
-            500
+    def test_a_rule_that_cannot_be_evaluated_keeps_the_key(self) -> None:
+        """The service has done it, so it must not be asked under a new key. Nothing is in doubt."""
+        retry = {"times": 1, "retryAfter": hours(1)}
+        broken = step("charge", nextStepRules=[rule("callback", "end", "response.missing")])
+        run = Journey(
+            settings(task("charge", broken, step("end", controllerCallback="{}"), retryConfig=retry))
         )
 
+        run.succeeds({"id": 7})
+        assert (run.last.success, run.last.certainty) == (False, Certainty.OPEN)
 
-STATUS = {"properties": {"status": {"enum": ["CONFIRMED", "FAILED"]}}, "additionalProperties": True}
+        run.retry()
+        assert (run.intent.call_key, run.intent.repeat) == ("i-1-1-1", False)
+
+    def test_a_rule_of_a_step_without_a_call_leaves_nothing_open(self) -> None:
+        broken = step(
+            "look", controllerCallback="{}", nextStepRules=[rule("callback", "end", "response.missing")]
+        )
+        run = Journey(settings(task("charge", broken, step("end", controllerCallback="{}")))).succeeds()
+
+        assert (run.last.success, run.last.certainty) == (False, Certainty.DEFINITE)
 
 
-WHOLE: dict[str, Any] = {"method": "delete", "wholeAnswer": True}
+class TestUnusableAnswers:
+    """A 2xx "whose controller can't be evaluated" or for which there is no room is in doubt. "A controller's ``fail``,
+    and the answer of an asynchronous call, are definite."
+    """
 
-
-class TestWholeAnswers:
-    """With ``wholeAnswer`` any answer is a success and has its status; a call without an answer fails."""
+    BROKEN = '{"response": response.missing}'
+    LARGE: Mapping[str, str] = {"x": "x" * (193 * KB)}
 
     @pytest.mark.parametrize(
-        ("status", "reason"), [(200, "OK"), (404, "Not Found"), (503, "Service Unavailable"), (599, "")]
+        ("callback", "certainty"),
+        [
+            (BROKEN, Certainty.IN_DOUBT),
+            ('{"unknown": "directive"}', Certainty.IN_DOUBT),
+            ('{"attributes": {"a": [1]}}', Certainty.IN_DOUBT),
+            ('{"fail": "declined"}', Certainty.DEFINITE),
+            ("{}", Certainty.DEFINITE),
+        ],
     )
-    def test_every_answer_is_a_success_with_its_status(self, status: int, reason: str) -> None:
-        whole = {"status": status, "reason": reason, "body": {"id": 7}}
+    def test_a_controller_that_cannot_be_evaluated_leaves_the_call_in_doubt(
+        self, callback: str, certainty: Certainty
+    ) -> None:
+        assert controlled(callback).certainty is certainty
 
-        assert outcome_of(Answered(status=status, body={"id": 7}), method=WHOLE) == a_success(whole)
+    def test_an_answer_without_room_leaves_the_call_in_doubt(self) -> None:
+        outcome = outcome_of(Answered(status=200, body=self.LARGE))
 
-    def test_gone_on_a_repeated_delete_has_its_status(self) -> None:
-        outcome = outcome_of(Answered(status=410), intent=an_intent("charge", repeat=True), method=WHOLE)
+        assert (outcome.success, outcome.certainty) == (False, Certainty.IN_DOUBT)
 
-        assert outcome == a_success({"status": 410, "reason": "Gone", "body": None})
+    @pytest.mark.parametrize(
+        ("status", "certainty"),
+        [(200, Certainty.IN_DOUBT), (402, Certainty.DEFINITE), (504, Certainty.IN_DOUBT)],
+    )
+    def test_a_whole_answer_that_no_controller_could_judge_is_as_its_status(
+        self, status: int, certainty: Certainty
+    ) -> None:
+        call, whole = Answered(status=status, body={}), {"wholeAnswer": True}
 
-    def test_a_call_without_an_answer_fails(self) -> None:
-        assert not outcome_of(TimedOut(why="timeout"), method=WHOLE).success
+        assert outcome_of(call, method=whole, controllerCallback=self.BROKEN).certainty is certainty
 
-    def test_an_unusable_body_fails(self) -> None:
-        assert not outcome_of(Answered(status=200, unusable="too large"), method=WHOLE).success
-
-    def test_a_body_that_breaks_its_schema_fails(self) -> None:
-        schema = {"properties": {"id": {"type": "string"}}}
-
-        outcome = outcome_of(Answered(status=404), method=WHOLE | {"responseValidation": schema})
-
-        assert not outcome.success
-
-
-class TestResponseValidation:
-    """If the body of a success breaks the schema, the step has a definite error with status and body."""
-
-    def test_a_valid_body_is_a_success(self) -> None:
-        body = {"status": "CONFIRMED", "id": 7}
-
-        assert outcome_of(
-            Answered(status=200, body=body), method={"responseValidation": STATUS}
-        ) == a_success(body)
-
-    def test_an_invalid_body_is_an_error(self) -> None:
+    def test_a_whole_answer_that_a_controller_fails_keeps_its_certainty(self) -> None:
         outcome = outcome_of(
-            Answered(status=201, body={"status": "?"}), method={"responseValidation": STATUS}
+            Answered(status=504, body={}), method={"wholeAnswer": True}, controllerCallback='{"fail": "x"}'
         )
 
-        assert (outcome.success, outcome.unanswered, outcome.response) == (False, False, None)
-        assert outcome.error is not None
-        assert (outcome.error.status, outcome.error.data) == (201, {"status": "?"})
-        assert outcome.error.message.startswith("responseValidation: /status: ")
+        assert (outcome.success, outcome.certainty) == (False, Certainty.OPEN)
 
-    def test_the_body_of_an_error_is_not_checked(self) -> None:
-        assert outcome_of(
-            Answered(status=500, body="no JSON"), method={"responseValidation": STATUS}
-        ) == an_error(500, "no JSON")
+    @pytest.mark.parametrize("callback", [BROKEN, '{"fail": "no"}', '{"response": response.big}'])
+    def test_an_asynchronous_answer_is_definite_whatever_becomes_of_it(self, callback: str) -> None:
+        strategy = strategy_of(
+            step("charge", action="call", resumeControllerCallback=callback), method={"async": True}
+        )
+        waiting = an_intent("charge", visit=2, awaits=True, answers_later=True)
+        answer = Answer(
+            correlation_id=waiting.correlation_id, key="a", at=NOON, by="gateway", body={"big": self.LARGE}
+        )
+
+        outcome = judge_answer(at(strategy), waiting, answer)
+
+        assert (outcome.success, outcome.certainty) == (False, Certainty.DEFINITE)
+
+    def test_a_step_without_a_call_leaves_nothing_in_doubt(self) -> None:
+        strategy = strategy_of(step("charge", controllerCallback="{'response': response.missing}"))
+
+        outcome = judge_call(at(strategy), INTENT, None)
+
+        assert (outcome.success, outcome.certainty) == (False, Certainty.DEFINITE)
 
 
 class TestController:
@@ -321,7 +290,7 @@ class TestController:
         assert why in outcome.error.message
 
     def test_a_controller_is_not_called_after_a_failed_call(self) -> None:
-        assert controlled('{"response": "fine"}', Answered(status=500)) == an_error(500)
+        assert controlled('{"response": "fine"}', Answered(status=402)) == an_error(402)
 
     def test_a_controller_without_a_call_sees_the_stack_and_its_event(self) -> None:
         callback = '{"response": [stack.quote.response.fee, event.idempotencyKey, response]}'
@@ -413,6 +382,7 @@ class TestRoom:
             error=StepError(
                 message="RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB"
             ),
+            certainty=Certainty.IN_DOUBT,
         )
 
     def test_a_success_without_a_response_always_has_room(self) -> None:
@@ -421,23 +391,23 @@ class TestRoom:
     def test_an_error_keeps_its_body_while_there_is_room(self) -> None:
         body = "x" * (48 * KB - 2)
 
-        assert self.judge(body, an_error(500, body), status=503) == an_error(503, body)
+        assert self.judge(body, an_error(422, body), status=402) == an_error(402, body)
 
     def test_an_error_without_room_loses_its_body(self) -> None:
         body = "x" * (48 * KB - 2)
 
-        assert self.judge(body + "x", an_error(500, body), status=503) == an_error(
-            503, notes=("RESPONSE_TOO_LARGE: the body of the error was dropped",)
+        assert self.judge(body + "x", an_error(422, body), status=402) == an_error(
+            402, notes=("RESPONSE_TOO_LARGE: the body of the error was dropped",)
         )
 
     def test_an_error_without_a_body_stays_as_it_is(self) -> None:
-        assert self.judge(None, a_success("x" * 150 * KB), status=503) == an_error(503)
+        assert self.judge(None, a_success("x" * 150 * KB), status=402) == an_error(402)
 
     def test_many_errors_keep_room_for_a_success(self) -> None:
         retry = {"times": 100, "retryAfter": hours(1)}
         run = Journey(settings(task("charge", step("charge"), retryConfig=retry)))
         for _ in range(60):
-            failed = judge_call(run.context, run.intent, Answered(status=503, body="x" * 10 * KB))
+            failed = judge_call(run.context, run.intent, Answered(status=402, body="x" * 10 * KB))
             run.goes(failed).retry()
 
         assert judge_call(run.context, run.intent, Answered(status=200, body="x" * 90 * KB)).success

@@ -8,7 +8,7 @@ from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.run import Failure, StepError
 from shared.domain.instance.scope import scope
-from shared.domain.steps.retry import NO_RETRY, delay_of, failure, policy_of
+from shared.domain.steps.retry import NO_RETRY, FailedStep, delay_of, failure, policy_of
 from shared.domain.strategy.model import Delta, RetryConfig
 from tests.factories import HOUR, NOON, a_definition, a_step, a_strategy, a_task, an_event, an_instance
 
@@ -27,9 +27,10 @@ def days(amount: int, **members: Any) -> Delta:
 def decided(
     policy: RetryConfig, *, attempt: int = 1, instance: Instance | None = None, now: datetime = NOON
 ) -> tuple[Failure, str | None]:
-    instance = instance or an_instance()
-    variables = scope(MADRID, instance, now=now, event=an_event(attempt=attempt))
-    return failure(MADRID, instance, policy, a_step(), ERROR, attempt=attempt, variables=variables, now=now)
+    instance, event = instance or an_instance(), an_event(attempt=attempt)
+    variables = scope(MADRID, instance, now=now, event=event)
+    failed = FailedStep(step=a_step(), error=ERROR, attempt=attempt)
+    return failure(MADRID, instance, event, policy, failed, variables=variables, now=now)
 
 
 def retry_at(policy: RetryConfig, **members: Any) -> datetime | None:
@@ -213,3 +214,89 @@ class TestCallback:
         assert failed.retry_at == NOON + 3 * HOUR
         assert note is not None
         assert note.startswith("9999 years: ")
+
+
+class TestJitter:
+    """ "Only ever added; derived from sid and run; none with ``resetTo``": a burst does not come back as a burst."""
+
+    def policy(self, percent: int, **delay: Any) -> RetryConfig:
+        return RetryConfig(times=9, retry_after=hours(10, **delay), jitter_percent=percent)
+
+    def dates(self, policy: RetryConfig, *, runs: int = 1) -> list[datetime]:
+        """Return the dates of the retries of 100 instances."""
+        found = []
+        for number in range(100):
+            instance = an_instance(sid=f"i{number}")
+            for run in range(1, runs + 1):
+                event = an_event(run=run)
+                variables = scope(MADRID, instance, now=NOON, event=event)
+                failed = FailedStep(step=a_step(), error=ERROR, attempt=1)
+                decision, _ = failure(MADRID, instance, event, policy, failed, variables=variables, now=NOON)
+                assert decision.retry_at is not None
+                found.append(decision.retry_at)
+        return found
+
+    def test_zero_percent_is_exact(self) -> None:
+        assert set(self.dates(self.policy(0))) == {NOON + 10 * HOUR}
+
+    @pytest.mark.parametrize(("percent", "most"), [(1, 10.1), (10, 11), (100, 20)])
+    def test_it_is_only_added_and_up_to_its_share(self, percent: int, most: float) -> None:
+        dates = self.dates(self.policy(percent))
+
+        assert min(dates) >= NOON + 10 * HOUR
+        assert max(dates) < NOON + most * HOUR
+
+    def test_instances_and_runs_spread_evenly(self) -> None:
+        dates = self.dates(self.policy(10), runs=2)
+
+        assert len(set(dates)) == 200
+        in_the_first_half = sum(date < NOON + 10.5 * HOUR for date in dates)
+        assert 70 < in_the_first_half < 130
+
+    def test_a_decision_that_is_repeated_is_the_same(self) -> None:
+        assert self.dates(self.policy(10)) == self.dates(self.policy(10))
+
+    def test_it_has_whole_milliseconds(self) -> None:
+        assert all(date.microsecond % 1000 == 0 for date in self.dates(self.policy(7)))
+
+    def test_a_date_that_was_reset_is_exact(self) -> None:
+        assert len(set(self.dates(self.policy(10, reset_to=ResetTo(hour=9))))) == 1
+
+    def test_a_callback_may_reset_the_date(self) -> None:
+        resetting = '{"unit": "days", "amount": 1, "resetTo": {"hour": 9, "minute": 0}}'
+        plain = '{"unit": "days", "amount": 1}'
+
+        assert len(set(self.dates(self.policy(10, retry_event_callback=resetting)))) == 1
+        assert len(set(self.dates(self.policy(10, retry_event_callback=plain)))) == 100
+
+    def test_a_callback_may_take_the_reset_away(self) -> None:
+        policy = self.policy(10, reset_to=ResetTo(hour=9), retry_event_callback='{"resetTo": {}}')
+
+        assert len(set(self.dates(policy))) == 100
+
+    def test_a_retry_at_once_stays_at_once(self) -> None:
+        policy = RetryConfig(times=1, retry_after=hours(0), jitter_percent=100)
+
+        assert set(self.dates(policy)) == {NOON}
+
+
+class TestEarliest:
+    """A retry after a refusal is not due before the service wants to be called again."""
+
+    @pytest.mark.parametrize(
+        ("earliest", "expected"),
+        [
+            (None, NOON + HOUR),
+            (NOON - HOUR, NOON + HOUR),
+            (NOON + HOUR, NOON + HOUR),
+            (NOON + 3 * HOUR, NOON + 3 * HOUR),
+        ],
+    )
+    def test_the_later_of_both_counts(self, earliest: datetime | None, expected: datetime) -> None:
+        policy, instance, event = RetryConfig(times=1, retry_after=hours(1)), an_instance(), an_event()
+        failed = FailedStep(step=a_step(), error=ERROR, attempt=1, earliest=earliest)
+        variables = scope(MADRID, instance, now=NOON, event=event)
+
+        found, _ = failure(MADRID, instance, event, policy, failed, variables=variables, now=NOON)
+
+        assert found.retry_at == expected

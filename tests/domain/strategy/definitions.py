@@ -125,6 +125,7 @@ def full() -> dict[str, Any]:
                         "method": "get",
                         "requestValidation": "cycle > 0",
                         "wholeAnswer": True,
+                        "definiteStatuses": [404, 503],
                     },
                 ],
             }
@@ -149,6 +150,8 @@ def full() -> dict[str, Any]:
                             "retryAfter": _two_hours(),
                             "retryStrategy": [_two_hours()],
                             "pauseBeforeCancel": True,
+                            "jitterPercent": 25,
+                            "refusedHours": 6,
                         },
                         "resetAttempts": True,
                         "optional": True,

@@ -21,6 +21,7 @@ from shared.domain.strategy.shapes import (
     templates,
     text,
     whole,
+    wholes,
 )
 
 
@@ -88,6 +89,34 @@ class TestWhole:
     @pytest.mark.parametrize("value", [True, False, 1.5, float("inf"), float("nan"), "1", [], {}])
     def test_another_type_is_refused(self, value: object) -> None:
         assert list(faults_of(whole(0, 3, ""), value)) == [FieldFault("type", "must be a whole number")]
+
+
+class TestWholes:
+    """A list of whole numbers within the bounds, each once."""
+
+    STATUSES = wholes(300, 599, "")
+
+    @pytest.mark.parametrize("value", [[], [300], [599, 300], [503.0]])
+    def test_numbers_within_the_bounds_are_valid(self, value: list[Any]) -> None:
+        assert list(faults_of(self.STATUSES, value)) == []
+
+    @pytest.mark.parametrize("value", [404, "404", {"404": True}, True])
+    def test_anything_but_a_list_is_refused(self, value: Any) -> None:
+        assert list(faults_of(self.STATUSES, value)) == [FieldFault("type", "must be a list")]
+
+    @pytest.mark.parametrize("number", [299, 600, -404])
+    def test_a_number_beyond_the_bounds_is_refused(self, number: int) -> None:
+        assert list(faults_of(self.STATUSES, [404, number])) == [
+            FieldFault("range", "must be between 300 and 599", "/1")
+        ]
+
+    @pytest.mark.parametrize("entry", ["404", True, None, 404.5, [404]])
+    def test_an_entry_that_is_no_whole_number_is_refused(self, entry: Any) -> None:
+        assert list(faults_of(self.STATUSES, [entry])) == [FieldFault("type", "must be a whole number", "/0")]
+
+    @pytest.mark.parametrize("value", [[404, 404], [404, 503, 404.0]])
+    def test_a_number_must_not_be_repeated(self, value: list[Any]) -> None:
+        assert list(faults_of(self.STATUSES, value)) == [FieldFault("repeated", "must hold each number once")]
 
 
 class TestChoice:

@@ -236,6 +236,7 @@ class TestEveryField:
                             method="get",
                             request_validation="cycle > 0",
                             whole_answer=True,
+                            definite_statuses=frozenset({404, 503}),
                         ),
                     },
                 )
@@ -244,7 +245,9 @@ class TestEveryField:
                 "bill": Task(
                     key="bill",
                     initial_step="charge",
-                    retry_config=RetryConfig(times=2, retry_strategy=(TWO_HOURS, TWO_HOURS)),
+                    retry_config=RetryConfig(
+                        times=2, retry_strategy=(TWO_HOURS, TWO_HOURS), jitter_percent=10, refused_hours=24
+                    ),
                     steps={
                         "charge": Step(
                             key="charge",
@@ -257,6 +260,8 @@ class TestEveryField:
                                 retry_after=TWO_HOURS,
                                 retry_strategy=(TWO_HOURS,),
                                 pause_before_cancel=True,
+                                jitter_percent=25,
+                                refused_hours=6,
                             ),
                             reset_attempts=True,
                             optional=True,

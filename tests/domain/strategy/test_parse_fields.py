@@ -98,6 +98,8 @@ class TestNumbers:
             ("/schedule/initialDelay/resetTo/minute", 0, 59),
             ("/schedule/calendars/0/runOnCycle", 1, 1_000_000_000),
             ("/services/0/methods/0/timeoutSeconds", 1, 300),
+            ("/tasks/0/steps/0/retryConfig/jitterPercent", 0, 100),
+            ("/tasks/0/steps/0/retryConfig/refusedHours", 0, 168),
             ("/tasks/0/steps/0/retryConfig/times", 0, 1000),
             ("/tasks/0/retryConfig/retryStrategy/0/amount", 0, 1_000_000),
         ],

@@ -289,6 +289,8 @@ class TestRetries:
             times=2,
             retry_after=Delta(unit=Unit.HOURS, amount=1),
             retry_strategy=(Delta(unit=Unit.DAYS, amount=1),),
+            jitter_percent=10,
+            refused_hours=24,
         )
 
     def test_an_invalid_list_is_reported_once(self) -> None:
