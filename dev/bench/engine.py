@@ -99,7 +99,11 @@ def settings(port: int) -> dict[str, Json]:
             {
                 "key": "main",
                 "initialStep": keys[0],
-                "retryConfig": {"times": 3, "retryAfter": {"unit": "seconds", "amount": 1}},
+                "retryConfig": {
+                    "times": 3,
+                    "retryAfter": {"unit": "seconds", "amount": 1},
+                    "jitterPercent": 0,
+                },
                 "steps": [
                     {"key": key, "action": key, **({"nextStep": after} if after else {"final": True})}
                     for key, after in zip(keys, [*keys[1:], None], strict=True)

@@ -39,7 +39,7 @@ class Service(BaseHTTPRequestHandler):
             self.counts["refused" if refuses else "done"] += 1
             if refuses:
                 self.refused.add(task)
-        self._answer(503 if refuses else 200, {"task": task, "step": step, "ok": not refuses})
+        self._answer(422 if refuses else 200, {"task": task, "step": step, "ok": not refuses})
 
     def do_GET(self) -> None:
         """Return the counts since the last ``GET``."""

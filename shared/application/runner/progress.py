@@ -96,7 +96,7 @@ def record_step(
         answered=status,
     )
     # It waits for its answer, or to be sent again under the same id: an answer still counts.
-    waits = isinstance(then, Intent) and then.correlation_id == intent.correlation_id
+    waits = isinstance(then, Intent) and (then.awaits or then.refusal is not None)
     forgoes = intent.answers_later and not waits and not run.event.has_answer_to(intent.correlation_id)
     if _closes(then) and not outcome.directives and not forgoes:
         return replace(run, last=entry, then=then)

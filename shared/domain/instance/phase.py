@@ -28,7 +28,7 @@ class Phase(StrEnum):
     RETRYING = "RETRYING"
     """An event has failed and waits for its next attempt."""
     DELAYED = "DELAYED"
-    """An event waits for a step's delay."""
+    """An event waits for a step's delay, or to send a call again that was refused for now."""
     AWAITING_ANSWER = "AWAITING_ANSWER"
     """An event has sent an asynchronous call and waits for the answer."""
     ONHOLD = "ON_HOLD"

@@ -111,7 +111,13 @@ def begin_wait(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[
         until, note = due_after(context.strategy, context.instance, within, variables, now=context.now)
     notes = (f"answerWithin of {intent.step}: {note}",) if note else ()
     waiting = replace(
-        intent, visit=intent.visit + 1, passed=(), not_before=None, awaits=True, answer_by=until
+        intent,
+        visit=intent.visit + 1,
+        passed=(),
+        not_before=None,
+        refusal=None,
+        awaits=True,
+        answer_by=until,
     )
     return replace(outcome, certainty=Certainty.IN_DOUBT, notes=outcome.notes + notes), waiting
 

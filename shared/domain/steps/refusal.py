@@ -11,7 +11,7 @@ from shared.domain.instance.run import Intent, Outcome, Path, Refusal
 from shared.domain.steps.call import Answered, CallOutcome, RetryAfter, TokenRefused
 from shared.domain.steps.classify import asks_to_wait
 from shared.domain.steps.flow import StepContext
-from shared.domain.steps.retry import Computed, computed_after, delay_of, jitter, policy_of
+from shared.domain.steps.retry import Computed, computed_after, delay_of, policy_of, spread
 from shared.domain.strategy.model import RetryConfig, Step, method_called
 
 FIRST_WAIT = timedelta(minutes=1)
@@ -93,7 +93,7 @@ def _until(
     until = max(min(max(floor, earliest or floor), limit), configured.at or now)
     if configured.is_reset and until == configured.at:
         return until
-    return until + jitter(policy, context.instance, context.event, until - now)
+    return spread(policy, context.instance, context.event, until, now=now)
 
 
 def _configured(context: StepContext, intent: Intent, policy: RetryConfig) -> Computed:

@@ -113,21 +113,24 @@ def failure(
     # Counted from the failure, so a retry never moves the plan; and never before it, whatever a callback returns.
     at = max(due.at, now, failed.earliest or now)
     if not due.is_reset:
-        at += jitter(policy, instance, event, at - now)
+        at = spread(policy, instance, event, at, now=now)
     return Failure(step=step.key, failed_at=now, error=short_error, retry_at=at), due.note
 
 
-def jitter(policy: RetryConfig, instance: Instance, event: Event, delay: timedelta) -> timedelta:
-    """Return what to add to a delay, so that events which failed together are not retried together.
+def spread(policy: RetryConfig, instance: Instance, event: Event, at: datetime, *, now: datetime) -> datetime:
+    """Return a date with jitter added, so that events which failed together are not retried together.
 
-    It is at least zero and less than ``jitterPercent`` of the delay. The same event and run always have the same
-    share, so a repeated decision leads to the same date.
+    It is never earlier, and less than ``jitterPercent`` of its distance from now later. The same event and run always
+    have the same share of that, so a repeated decision leads to the same date.
     """
     seed = f"{event_sid(instance.sid, event.seq)}#{event.run}"
     share = int.from_bytes(sha256(seed.encode()).digest()[:4], "big") / (1 << 32)
-    added = delay * (policy.jitter_percent / 100 * share)
-    # Stored dates have milliseconds.
-    return added - added % timedelta(milliseconds=1)
+    added = (at - now) * (policy.jitter_percent / 100 * share)
+    try:
+        # Stored dates have milliseconds.
+        return at + (added - added % timedelta(milliseconds=1))
+    except OverflowError:  # thousands of years ahead
+        return at
 
 
 def due_after(

@@ -12,8 +12,10 @@ from shared.application.retry_event import RetryEvent, retry_event
 from shared.application.runner.loop import run_due_events
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
+from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase, phase_of
+from shared.domain.instance.replay import put_result, stack
 from shared.domain.instance.run import Intent, Refusal
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume
@@ -38,6 +40,16 @@ def first_event(life: Life) -> Event:
 def inside(life: Life) -> tuple[int, int]:
     """Return attempt and run of the first event."""
     return first_event(life).attempt, first_event(life).run
+
+
+def stack_of(life: Life) -> StepResult:
+    """Return the result of the charge in the closed first event."""
+    history = life.ports.instances.event_history(life.sid, 1)
+    record = life.first
+    assert record.last is not None
+    found = stack(history, record.event, record.last.intent)
+    put_result(found, record.last.intent, record.last.outcome)
+    return found["charge"]
 
 
 def refusals(life: Life) -> list[Refusal]:
@@ -258,6 +270,8 @@ class TestAsynchronousCalls:
 
         life.answered({"paid": True})
 
+        results = stack_of(life)
+        assert (results.response, results.cached) == ({"paid": True}, OK.body)
         assert len({request.headers["X-Correlation-Id"] for request in life.requests}) == 1
         assert life.first.event.status is EventStatus.PROCESSED
 

@@ -274,6 +274,12 @@ class TestJitter:
 
         assert len(set(self.dates(policy))) == 100
 
+    def test_the_last_date_of_the_calendar_is_not_exceeded(self) -> None:
+        far = Delta(unit=Unit.YEARS, amount=9999 - 2026)
+        policy = RetryConfig(times=1, retry_after=far, jitter_percent=100)
+
+        assert set(self.dates(policy)) == {datetime(9999, 1, 31, 12, tzinfo=UTC)}
+
     def test_a_retry_at_once_stays_at_once(self) -> None:
         policy = RetryConfig(times=1, retry_after=hours(0), jitter_percent=100)
 
