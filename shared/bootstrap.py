@@ -23,11 +23,13 @@ from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
+from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.api.http.request import Deployment
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller
 from shared.config import Settings, read_settings
+from shared.expressions import use_evaluator
 
 AwsService = Literal["kms", "lambda", "scheduler"]
 """The services that have a client besides DynamoDB."""
@@ -80,7 +82,9 @@ def forget() -> None:
     """Return to the state of a fresh container, with no choices and no objects."""
     _clocks.clear()
     _ports.clear()
-    for made in (settings, hasher, _up_since, _wired, _caller, _session, _client):
+    if _evaluator.cache_info().currsize:
+        _evaluator().close()
+    for made in (settings, hasher, _up_since, _wired, _caller, _evaluator, _session, _client):
         made.cache_clear()
 
 
@@ -133,6 +137,7 @@ def _up_since() -> float:
 
 @cache
 def _wired() -> _Wiring:
+    use_evaluator(_evaluator())
     chosen = settings()
     clock = _clocks[-1] if _clocks else SystemClock()
     names = chosen.tables
@@ -184,6 +189,12 @@ def _caller() -> _Caller:
     from shared.adapters.http.service_caller import HttpServiceCaller  # noqa: PLC0415 - see above
 
     return HttpServiceCaller(seconds=monotonic, allowed=settings().allowed_networks)
+
+
+@cache
+def _evaluator() -> ProcessEvaluator:
+    """Return the evaluator. It starts its process at the first expression."""
+    return ProcessEvaluator(seconds=monotonic, environment=os.environ)
 
 
 def _sealer() -> Sealer:

@@ -1,5 +1,6 @@
 """DynamoDB as two emulators implement it, for the tests that need it.
 
+Expressions are evaluated in the process of the test; tests/adapters/evaluator tests the process of its own.
 Only tests that use an emulator on this machine may open a socket, and only to it. Tests with random input or many
 seeds run without coverage, so that coverage counts specified behavior only.
 """
@@ -11,12 +12,16 @@ from itertools import count
 import boto3
 import pytest
 
+from dev.memory.evaluator import InProcessEvaluator
+from shared.expressions import use_evaluator
 from tests.engines import DynamoDb, a_session, moto_dynamodb, roto_dynamodb, roto_server
 
 NUMBERS = count(1)
 EXPLORING = re.compile(
     r"/simulation/|_properties\.py$|/(test_foresight|test_state_machines|test_core_settings_schema)\.py$"
 )
+
+use_evaluator(InProcessEvaluator())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from shared.domain.instance.downtime import is_forgotten
 from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AuditEntry
-from shared.domain.planning.forecast import ForeseenCycle, forecast_until
+from shared.domain.planning.forecast import Forecast, forecast_until
 from shared.domain.steps.history import PastEvent, past_event
 
 BEFORE, AFTER = 60, 40
@@ -43,8 +43,8 @@ def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
             instance=instance,
             now=now,
             events=_events(ports, instance, records, about),
-            ahead=ahead,
-            plan_ends=len(ahead) < MAX_CYCLES,
+            ahead=ahead.cycles,
+            plan_ends=len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
             blocked_by=ports.strategies.blocked_by(instance.account_id, instance.strategy_sid),
             audit=_audit(ports, instance, at) if about_the_past and is_forgotten(instance, at) else (),
         ),
@@ -104,7 +104,7 @@ def _created_at(ports: Ports, instance: Instance, seq: int) -> datetime:
     return found[0].event.created_at if found else instance.created_at
 
 
-def _ahead(ports: Ports, instance: Instance, at: datetime, *, now: datetime) -> tuple[ForeseenCycle, ...]:
+def _ahead(ports: Ports, instance: Instance, at: datetime, *, now: datetime) -> Forecast:
     """Return the coming cycles, up to beyond the minute in question."""
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     return forecast_until(strategy, instance, max(at, now) + A_MINUTE, most=MAX_CYCLES, now=now)

@@ -1,11 +1,21 @@
 """User logic: CEL expressions and templates, compiled, checked and evaluated under limits.
 
-This package knows nothing of the domain: the caller names the variables and the type of the result.
+This package knows nothing of the domain: the caller names the variables and the type of the result. Expressions are
+evaluated by the process of an ``Evaluator``; only that process imports ``serving`` and the CEL library.
 Source: docs/expressions.md.
 """
 
+from shared.expressions.digits import as_data
 from shared.expressions.evaluation import check, evaluate
-from shared.expressions.host import HOST_FUNCTIONS
+from shared.expressions.evaluator import (
+    Breach,
+    Evaluator,
+    NoEvaluatorError,
+    Reply,
+    Spending,
+    spending,
+    use_evaluator,
+)
 from shared.expressions.kinds import JsonValue, ResultType, Variables, VariableType
 from shared.expressions.problems import (
     EvaluationError,
@@ -13,25 +23,29 @@ from shared.expressions.problems import (
     ExpressionProblem,
     ExpressionSyntaxError,
 )
-from shared.expressions.startup import LimitsNotEnforcedError, self_test
 from shared.expressions.templates import render, template_problems
-from shared.expressions.values import as_data
+from shared.expressions.texts import text_of
 
 __all__ = [
-    "HOST_FUNCTIONS",
+    "Breach",
     "EvaluationError",
+    "Evaluator",
     "ExpressionError",
     "ExpressionProblem",
     "ExpressionSyntaxError",
     "JsonValue",
-    "LimitsNotEnforcedError",
+    "NoEvaluatorError",
+    "Reply",
     "ResultType",
+    "Spending",
     "VariableType",
     "Variables",
     "as_data",
     "check",
     "evaluate",
     "render",
-    "self_test",
+    "spending",
     "template_problems",
+    "text_of",
+    "use_evaluator",
 ]

@@ -1,28 +1,27 @@
-"""The CEL library, imported here only.
+"""The CEL library, imported here only, and only by the process that evaluates.
 
 Its signatures leave out how it fails: errors are returned as values, an evaluation can also raise ``RuntimeError``,
-``MemoryError`` or ``SystemError``, and an exception of a Python function becomes an error value with its text.
+``MemoryError`` or ``SystemError``, and an exception of a Python function becomes an error value with its text. If
+memory runs out at the wrong place, it ends the process.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel  # type: ignore[import-untyped]
 
+from shared.expressions.bindings import Bindings
 from shared.expressions.diagnosis import diagnose, plain_message
-from shared.expressions.host import HOST_FUNCTIONS, HostFunction, HostType
+from shared.expressions.host import ALLOWANCE, HOST_FUNCTIONS, HostFunction, HostType
 from shared.expressions.kinds import ResultType, Variables, VariableType
 from shared.expressions.lexer import growth
-from shared.expressions.limits import (
-    MAX_GROWTH,
-    MAX_SOURCE_BYTES,
-    MAX_TEXT_BYTES,
-    MAX_TEXT_CHARACTERS,
-    memory_cap,
-)
+from shared.expressions.limits import MAX_GROWTH, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS
+from shared.expressions.patterns import pattern_problem
 from shared.expressions.problems import EvaluationError, ExpressionProblem, ExpressionSyntaxError
-from shared.expressions.values import Bindings, CelValue
+from shared.expressions.regex import require_work
+from shared.expressions.rewriting import ALIASES, Rewritten, restore, rewrite
+from shared.expressions.values import CelValue
 
 _VARIABLE_TYPES = {
     VariableType.BOOL: cel.Type.BOOL,
@@ -36,12 +35,16 @@ _VARIABLE_TYPES = {
 _HOST_TYPES = {
     HostType.BOOL: cel.Type.BOOL,
     HostType.INT: cel.Type.INT,
+    HostType.UINT: cel.Type.UINT,
     HostType.DOUBLE: cel.Type.DOUBLE,
     HostType.STRING: cel.Type.STRING,
     HostType.STRINGS: cel.Type.List(cel.Type.STRING),
     HostType.OPERANDS: cel.Type.List(cel.Type.DYN),
     HostType.DYN: cel.Type.DYN,
+    HostType.BYTES: cel.Type.BYTES,
     HostType.TIMESTAMP: cel.Type.TIMESTAMP,
+    HostType.DURATION: cel.Type.DURATION,
+    HostType.WHOLE: cel.Type.MAP,
 }
 _WITHOUT_JSON_FORM = ("BYTES", "DURATION", "TYPE", "MAP<INT", "MAP<UINT", "MAP<BOOL")
 _STATIC_TYPES = {
@@ -49,6 +52,9 @@ _STATIC_TYPES = {
     ResultType.TIMESTAMP: ("TIMESTAMP",),
     ResultType.MAP: ("MAP<STRING,", "MAP<DYN,"),
 }
+
+# The checker must not know the functions that ours take the place of, so that no call of them gets past ``rewrite``.
+_CONFIG = "stdlib:\n  exclude_functions:\n" + "".join(f"    - name: {name}\n" for name in ALIASES)
 
 _VariablesKey = frozenset[tuple[str, VariableType]]
 
@@ -58,32 +64,42 @@ class Program:
     """A compiled expression, for any number of evaluations.
 
     ``own_bytes`` is the size of the text it can make without any context. ``factor`` is an upper bound for how often
-    macros and ``+`` can repeat one text.
+    macros and ``+`` can repeat one text. ``literals`` are the values of its large integers; see ``rewrite``.
     """
 
     expression: Any
     own_bytes: int
     factor: int
+    literals: dict[str, object] = field(default_factory=dict)
 
     def run(self, bindings: Bindings) -> CelValue:
-        """Return the value for these bindings, evaluated under the memory cap.
+        """Return the value for these bindings.
 
-        Raises: EvaluationError: if the value is an error, or a limit was met.
+        Raises: EvaluationError: if the value is an error, or a limit was met. MemoryError.
         """
-        # The library ends the process if memory runs out while it hands a text to a Python function, so the product
-        # is limited to 8 MB before anything runs.
+        # Known before it runs, this costs neither time nor a process.
         if (self.own_bytes + bindings.size) * self.factor > MAX_TEXT_BYTES:
             raise EvaluationError("what it repeats could grow too large for a context of this size")
         try:
-            with memory_cap():
-                value: CelValue = self.expression.eval(data=bindings.values)
-        except MemoryError as error:
-            raise EvaluationError("out of memory") from error
+            value: CelValue = self.expression.eval(data=bindings.values | self.literals)
         except (RuntimeError, SystemError) as error:
             raise EvaluationError(plain_message(str(error))) from error
         if value.type() == cel.Type.ERROR:
-            raise EvaluationError(plain_message(str(value.value())))
+            message = restore(plain_message(str(value.value())))
+            raise EvaluationError(message + self._hint(message, bindings))
         return value
+
+    def _hint(self, message: str, bindings: Bindings) -> str:
+        """Return what to add to a message that names a marker a map."""
+        if not (bindings.has_markers or self.literals) or not message.startswith("No matching overloads"):
+            return ""
+        return (
+            ""
+            if "map" not in message
+            else (
+                "; a whole number beyond 2^53 can only be compared by == and !=, passed on, and written by string()"
+            )
+        )
 
 
 def compile_expression(source: str, *, variables: Variables, returns: ResultType) -> Program:
@@ -97,21 +113,41 @@ def compile_expression(source: str, *, variables: Variables, returns: ResultType
 @lru_cache(maxsize=512)
 def _compiled(source: str, variables: _VariablesKey, returns: ResultType) -> Program:
     _require_bounded(source)
-    environment = _environment(variables)
+    rewritten = rewrite(source)
+    environment = _environment(_with_literals(variables, rewritten))
     try:
-        expression = environment.compile(source)
+        expression = environment.compile(rewritten.source)
     except RuntimeError as error:
 
         def compiles(suggestion: str) -> bool:
-            return _compiles(environment, suggestion, returns)
+            return _compiles(variables, suggestion, returns)
 
-        raise ExpressionSyntaxError(diagnose(source, str(error), compiles=compiles)) from error
+        problem = diagnose(source, restore(str(error)), compiles=compiles)
+        raise ExpressionSyntaxError(problem) from error
     found = str(expression.return_type().name())
     if not _may_return(found, returns):
         raise ExpressionSyntaxError(
             ExpressionProblem("type", f"this must return {_named(returns)}, it returns {found.lower()}", None)
         )
-    return Program(expression, own_bytes=_own_bytes(source), factor=growth(source) * (source.count("+") + 1))
+    refused = pattern_problem(source, text_of=_literal_text)
+    if refused is not None:
+        raise ExpressionSyntaxError(refused)
+    return Program(
+        expression,
+        own_bytes=_own_bytes(source),
+        factor=growth(source) * (source.count("+") + 1),
+        literals=rewritten.literals,
+    )
+
+
+def _with_literals(variables: _VariablesKey, rewritten: Rewritten) -> _VariablesKey:
+    return variables | {(name, VariableType.ANY) for name in rewritten.literals}
+
+
+def _literal_text(literal: str) -> str | None:
+    """Return the text that a literal stands for, or None if it is not a text."""
+    value = cel.NewEnv().compile(literal).eval()
+    return str(value.value()) if value.type() == cel.Type.STRING else None
 
 
 def _own_bytes(source: str) -> int:
@@ -141,11 +177,13 @@ def _too_much(source: str) -> ExpressionProblem | None:
     return None
 
 
-def _compiles(environment: Any, source: str, returns: ResultType) -> bool:  # noqa: ANN401 - of the library
+def _compiles(variables: _VariablesKey, source: str, returns: ResultType) -> bool:
+    rewritten = rewrite(source)
     try:
-        return _may_return(environment.compile(source).return_type().name(), returns)
+        compiled = _environment(_with_literals(variables, rewritten)).compile(rewritten.source)
     except RuntimeError:
         return False
+    return _may_return(compiled.return_type().name(), returns)
 
 
 def _may_return(found: str, returns: ResultType) -> bool:
@@ -166,7 +204,9 @@ def _environment(variables: _VariablesKey) -> Any:  # noqa: ANN401 - of the libr
     """Return the declarations for one set of variables."""
     # The library's string extension is left out, because its functions are not bounded.
     return cel.NewEnv(
-        variables={name: _VARIABLE_TYPES[kind] for name, kind in variables}, functions=_declarations()
+        config=cel.NewEnvConfigFromYaml(_CONFIG),
+        variables={name: _VARIABLE_TYPES[kind] for name, kind in variables},
+        functions=_declarations(),
     )
 
 
@@ -174,16 +214,53 @@ def _environment(variables: _VariablesKey) -> Any:  # noqa: ANN401 - of the libr
 def _declarations() -> list[Any]:
     names = dict.fromkeys(function.name for function in HOST_FUNCTIONS)
     return [
-        cel.FunctionDecl(name, [_overload(function) for function in HOST_FUNCTIONS if function.name == name])
-        for name in names
+        _matches_declaration(),
+        *(
+            cel.FunctionDecl(
+                ALIASES.get(name, name),
+                [_overload(function) for function in HOST_FUNCTIONS if function.name == name],
+            )
+            for name in names
+        ),
     ]
 
 
 def _overload(function: HostFunction) -> Any:  # noqa: ANN401 - of the library, which has no stubs
     return cel.Overload(
-        "_".join((function.name, *function.parameters)),
+        "_".join((function.name, "of", *function.parameters)),
         return_type=_HOST_TYPES[function.returns],
         parameters=[_HOST_TYPES[parameter] for parameter in function.parameters],
         is_member=False,
         impl=function.call,
     )
+
+
+def _matches_declaration() -> Any:  # noqa: ANN401 - as above
+    overloads = [
+        cel.Overload(
+            f"matches_of_{'member' if is_member else 'argument'}",
+            return_type=cel.Type.BOOL,
+            parameters=[cel.Type.STRING, cel.Type.STRING],
+            is_member=is_member,
+            impl=_matches,
+        )
+        for is_member in (True, False)
+    ]
+    return cel.FunctionDecl(ALIASES["matches"], overloads)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """Return whether a regular expression matches a part of a text, as CEL's own function within our limits."""
+    ALLOWANCE.take((text, pattern))
+    require_work(text, pattern)
+    value = _matcher().eval(data={"text": text, "pattern": pattern})
+    if value.type() == cel.Type.ERROR:
+        raise ValueError(plain_message(str(value.value())))
+    return bool(value.value())
+
+
+@lru_cache(maxsize=1)
+def _matcher() -> Any:  # noqa: ANN401 - as above
+    """Return the library's own ``matches``."""
+    variables = {"text": cel.Type.STRING, "pattern": cel.Type.STRING}
+    return cel.NewEnv(variables=variables).compile("text.matches(pattern)")

@@ -1,27 +1,33 @@
 """Check and evaluate expressions."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from shared.expressions.engine import compile_expression
-from shared.expressions.kinds import JsonValue, ResultType, Variables
-from shared.expressions.problems import EvaluationError, ExpressionProblem, ExpressionSyntaxError
-from shared.expressions.values import CelValue, Meter, to_bindings, to_datetime, to_json
-
-_KINDS = {ResultType.BOOL: "BOOL", ResultType.TIMESTAMP: "TIMESTAMP", ResultType.MAP: "MAP"}
+from shared.expressions.bindings import encode_context
+from shared.expressions.evaluator import Breach, ask
+from shared.expressions.kinds import ResultType, Value, Variables
+from shared.expressions.lexer import names_in
+from shared.expressions.problems import EvaluationError, ExpressionProblem
+from shared.expressions.protocol import (
+    check_request,
+    evaluation_request,
+    expression_line,
+    read_problem,
+    read_values,
+)
 
 
 def check(source: str, *, variables: Variables, returns: ResultType) -> ExpressionProblem | None:
     """Return the first problem of the source, or None if it compiles and can return the required type.
 
-    It checks syntax, names of variables and functions, types as far as they are known, length, nesting and growth.
+    It checks syntax, names of variables and functions, types as far as they are known, patterns that are written out,
+    length, nesting and growth.
     Source: docs/expressions.md.
     """
-    try:
-        compile_expression(source, variables=variables, returns=returns)
-    except ExpressionSyntaxError as error:
-        return error.problem
-    return None
+    answer = ask(check_request(expression_line(source, variables=variables, returns=returns)))
+    if isinstance(answer, Breach):
+        return ExpressionProblem("too-complex", f"it cannot be checked: {answer.why}", None)
+    return read_problem(answer.payload)
 
 
 def evaluate(
@@ -29,28 +35,28 @@ def evaluate(
 ) -> object:
     """Return the value in plain Python: bool, int, float, str, None, list, dict or aware datetime.
 
-    ``context`` holds the values of the variables; datetimes must be aware. Undeclared entries are ignored, and a
-    declared variable without a value fails only if it is used. A whole double is returned as an integer. Dates inside
-    lists and maps are ISO texts; maps are sorted by key. Not thread-safe: the memory cap applies to the whole process.
+    ``context`` holds the values of the variables; datetimes must be aware. Entries that are not declared, or not named
+    in the source, are ignored, and a declared variable without a value fails only if it is used. A whole double is
+    returned as an integer. Dates inside lists and maps are ISO texts; maps are sorted by key.
     Raises: EvaluationError: if there is no such value, or a limit was met.
         ExpressionSyntaxError: if the source does not compile; it is a subclass of EvaluationError.
     Source: docs/expressions.md.
     """
-    program = compile_expression(source, variables=variables, returns=returns)
-    return converted(program.run(to_bindings(context, variables=variables)), returns, Meter())
+    return evaluate_all((source,), context, variables=variables, returns=returns)[0]
 
 
-def converted(value: CelValue, returns: ResultType, meter: Meter) -> "JsonValue | datetime":
-    """Return a CEL value in plain Python if it has the required type.
+def evaluate_all(
+    sources: Sequence[str], context: Mapping[str, object], *, variables: Variables, returns: ResultType
+) -> list[Value]:
+    """Return the values of several expressions in one context, in one request; otherwise the same as ``evaluate``."""
+    names = frozenset[str]().union(*map(_names, sources))
+    lines = [expression_line(source, variables=variables, returns=returns) for source in sources]
+    answer = ask(evaluation_request(encode_context(context, variables=variables, names=names), lines))
+    if isinstance(answer, Breach):
+        raise EvaluationError(answer.why)
+    return read_values(answer.payload)
 
-    Raises: EvaluationError: if it has another type or no plain form, or is too large.
-    """
-    kind = value.type().name().partition("<")[0]
-    if returns is not ResultType.ANY and kind != _KINDS[returns]:
-        raise EvaluationError(f"this must return {returns}, it returned {kind.lower()}")
-    if kind == "TIMESTAMP":
-        return to_datetime(value)
-    try:
-        return to_json(value, meter)
-    except RecursionError:
-        raise EvaluationError("the result is nested too deep") from None
+
+@lru_cache(maxsize=512)
+def _names(source: str) -> frozenset[str]:
+    return names_in(source)

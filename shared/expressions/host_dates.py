@@ -5,21 +5,12 @@ A local time inside a gap (clocks go forward) moves to the first instant after i
 Source: docs/expressions.md.
 """
 
-import re
 from calendar import monthrange
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-_TOKENS = re.compile(r"YYYY|MM|DD|HH|mm|ss")
-_DIRECTIVES = {
-    "YYYY": "{0.year:04}",
-    "MM": "{0.month:02}",
-    "DD": "{0.day:02}",
-    "HH": "{0.hour:02}",
-    "mm": "{0.minute:02}",
-    "ss": "{0.second:02}",
-}
-_MAX_PATTERN_CHARACTERS = 100
+from shared.expressions.moments import MomentPatternError, read_date, write_date
+
 _LAST_DAY = 31
 
 
@@ -59,11 +50,28 @@ def start_of_day(date: datetime, zone: str) -> datetime:
 
 
 def format_date(date: datetime, pattern: str, zone: str) -> str:
-    """Return ``pattern`` with YYYY, MM, DD, HH, mm and ss replaced by the local date and time."""
-    if len(pattern) > _MAX_PATTERN_CHARACTERS:
-        raise ValueError(f"formatDate: the pattern is longer than {_MAX_PATTERN_CHARACTERS} characters")
-    local = _local(date, _zone(zone))
-    return _TOKENS.sub(lambda token: _DIRECTIVES[token[0]].format(local), pattern)
+    """Return the local date and time in the format of the pattern; see ``moments``."""
+    tz = _zone(zone)
+    _local(date, tz)
+    try:
+        return write_date(pattern, date.astimezone(tz))
+    except MomentPatternError as error:
+        raise ValueError(f"formatDate: {error}") from None
+
+
+def parse_date(text: str, pattern: str, zone: str = "UTC") -> datetime:
+    """Return the date that a text holds in the format of the pattern, local in the zone unless it holds an offset."""
+    tz = _zone(zone)
+    try:
+        date = read_date(text, pattern)
+    except ValueError as error:
+        raise ValueError(f"parseDate: {error}") from None
+    if date.tzinfo is None:
+        return _instant(date, tz)
+    try:
+        return date.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the date is outside the years 1 to 9999") from None
 
 
 def iso_date(date: datetime) -> str:

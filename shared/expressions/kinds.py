@@ -1,10 +1,14 @@
 """The types in the signatures of this package."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
+Value: TypeAlias = "JsonValue | datetime"
+"""The value of an expression in plain Python: an aware datetime, or a JSON value."""
 
 
 class ResultType(StrEnum):

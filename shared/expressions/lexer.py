@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
+# A text that is not closed is one token up to the end of its line, or of the source: if its quote were a sign, each
+# further quote would be searched for its end again, which takes quadratic time.
 _TOKEN = re.compile(
     r"""
       (?P<text>
-          (?:[rR][bB]?|[bB][rR]) (?: "{3}.*?"{3} | '{3}.*?'{3} | "[^"\n]*" | '[^'\n]*' )
-        | [bB]? (?: "{3}(?:\\.|[^\\])*?"{3} | '{3}(?:\\.|[^\\])*?'{3} )
-        | [bB]? (?: "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' ) )
+          (?:[rR][bB]?|[bB][rR]) (?: "{3}.*?(?:"{3}|\Z) | '{3}.*?(?:'{3}|\Z) | "[^"\n]*"? | '[^'\n]*'? )
+        | [bB]? (?: "{3}(?:\\.|[^\\])*?(?:"{3}|\Z) | '{3}(?:\\.|[^\\])*?(?:'{3}|\Z) )
+        | [bB]? (?: "(?:\\.|[^"\\\n])*"? | '(?:\\.|[^'\\\n])*'? ) )
     | (?P<comment> //[^\n]*)
     | (?P<name> [A-Za-z_]\w*)
     | (?P<sign> ===|!==|=>|[^\s\w])
@@ -18,6 +20,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
+_OPERANDS = frozenset({"name", "text", "number"})
 _MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 _OPENING = frozenset("([{")
 _CLOSING = frozenset(")]}")
@@ -36,6 +39,23 @@ def tokens(source: str, start: int = 0) -> Iterator[Token]:
     for match in _TOKEN.finditer(source, start):
         if match.lastgroup != "comment":
             yield Token(str(match.lastgroup), match.group(), match.start())
+
+
+def names_in(source: str) -> frozenset[str]:
+    """Return every name of ``source`` that can be a variable: all but members such as ``sid`` in ``event.sid``."""
+    found = list(tokens(source))
+    members = {
+        index + 1 for index, token in enumerate(found) if token.value == "." and _ends_operand(found, index)
+    }
+    return frozenset(
+        token.value for index, token in enumerate(found) if token.kind == "name" and index not in members
+    )
+
+
+def _ends_operand(found: list[Token], index: int) -> bool:
+    """Return whether an operand ends before the token at ``index``. Without one, ``.name`` is a variable."""
+    before = found[index - 1] if index else None
+    return before is not None and (before.kind in _OPERANDS or before.value in _CLOSING)
 
 
 def closing_brace(source: str, start: int) -> int | None:

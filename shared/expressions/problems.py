@@ -8,8 +8,8 @@ class ExpressionProblem:
     """One problem of an expression or a template, found before anything runs.
 
     ``rule`` is the stable name of the broken rule: ``syntax``, ``undeclared``, ``type``, ``javascript``, ``too-long``,
-    ``too-deep``, ``too-complex`` or ``template``. ``message`` is one sentence. ``caret`` is the source line with a
-    ``^`` below the position, or None if there is no single position.
+    ``too-deep``, ``too-complex``, ``pattern`` or ``template``. ``message`` is one sentence. ``caret`` is the source
+    line with a ``^`` below the position, or None if there is no single position.
     Source: docs/expressions.md.
     """
 
@@ -26,7 +26,7 @@ class EvaluationError(ExpressionError):
     """An expression or a template has no value; ``message`` gives the reason. Nothing was changed.
 
     The reasons: a missing key, an undefined operation, a refusal by a host function, a result of the wrong type, or a
-    limit (iterations, memory, size of context or result).
+    limit (iterations, time, memory, size of context or result).
     """
 
     def __init__(self, message: str) -> None:

@@ -3,18 +3,17 @@
 Source: docs/expressions.md.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from shared.expressions.engine import compile_expression
-from shared.expressions.evaluation import check, converted
-from shared.expressions.host_dates import iso_date
-from shared.expressions.kinds import JsonValue, ResultType, Variables
+from shared.expressions.evaluation import check, evaluate_all
+from shared.expressions.kinds import JsonValue, ResultType, Value, Variables
 from shared.expressions.placeholders import Computed, Literal, Lookup, Part, TemplateError, parse
 from shared.expressions.problems import EvaluationError, ExpressionProblem, caret_at_offset
-from shared.expressions.values import Bindings, Meter, data_out, to_bindings
+from shared.expressions.texts import text_of
+from shared.expressions.values import Meter, data_out
+
+_MAX_INDEX_DIGITS = 6
 
 
 def template_problems(value: JsonValue, *, variables: Variables) -> list[tuple[str, ExpressionProblem]]:
@@ -34,25 +33,28 @@ def render(value: JsonValue, context: Mapping[str, object], *, variables: Variab
     """Return ``value`` with its templates filled in. Keys stay, and inserted values are not scanned again.
 
     If a placeholder is the whole string, its value keeps its JSON type. A missing path is null: if ``render`` returns
-    None, the caller leaves the member out. Inside text, null is empty, a whole double is an integer, a list or map is
-    compact JSON, and a date is ISO in UTC. Not thread-safe; see ``evaluate``.
+    None, the caller leaves the member out. Inside text, null is empty, numbers have no exponents, a list or map is
+    compact JSON, and a date is ISO in UTC. All expressions are evaluated in one request.
     Raises: EvaluationError: if an expression has no value, a template is broken, or the result is too large.
     Source: docs/expressions.md.
     """
     try:
-        return _Rendering(context, variables).of(value)
+        sources = tuple(_expressions(value))
+        values = iter(
+            evaluate_all(sources, context, variables=variables, returns=ResultType.ANY) if sources else ()
+        )
+        return _Rendering(context, values).of(value)
     except RecursionError:
         raise EvaluationError("a template or a value in it is nested too deep") from None
 
 
 @dataclass(slots=True)
 class _Rendering:
-    """One call of ``render``. The context is converted once, and only if an expression needs it."""
+    """One call of ``render``. ``values`` are those of the expressions, in the order of the placeholders."""
 
     context: Mapping[str, object]
-    variables: Variables
+    values: Iterator[Value]
     meter: Meter = field(default_factory=Meter)
-    bindings: Bindings | None = None
 
     def of(self, value: JsonValue) -> JsonValue:
         if isinstance(value, dict):
@@ -67,21 +69,21 @@ class _Rendering:
         parts = parse(text)
         if len(parts) == 1:
             return self._value_of(parts[0])
-        return "".join(_as_text(self._value_of(part)) for part in parts)
+        return "".join(text_of(self._value_of(part)) for part in parts)
 
     def _value_of(self, part: Part) -> JsonValue:
         if isinstance(part, Literal):
             return self.meter.text(part.text)
         if isinstance(part, Lookup):
             return data_out(_found(self.context, part.segments), self.meter)
-        return self._computed(part.source)
+        return data_out(next(self.values), self.meter)
 
-    def _computed(self, source: str) -> JsonValue:
-        program = compile_expression(source, variables=self.variables, returns=ResultType.ANY)
-        if self.bindings is None:
-            self.bindings = to_bindings(self.context, variables=self.variables)
-        value = converted(program.run(self.bindings), ResultType.ANY, self.meter)
-        return iso_date(value) if isinstance(value, datetime) else value
+
+def _expressions(value: JsonValue) -> Iterator[str]:
+    """Yield the sources of the expressions in the strings of ``value``."""
+    for _, text in _strings(value, ""):
+        if "{" in text:
+            yield from (part.source for part in parse(text) if isinstance(part, Computed))
 
 
 def _strings(value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:
@@ -124,14 +126,13 @@ def _found(context: Mapping[str, object], segments: tuple[str, ...]) -> object:
     for segment in segments:
         if isinstance(value, Mapping):
             value = value.get(segment)
-        elif isinstance(value, list) and segment.isdecimal() and int(segment) < len(value):
+        elif isinstance(value, list) and _is_index(segment) and int(segment) < len(value):
             value = value[int(segment)]
         else:
             return None
     return value
 
 
-def _as_text(value: JsonValue) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _is_index(segment: str) -> bool:
+    # int() refuses texts of thousands of digits, and no list is that long.
+    return segment.isdecimal() and len(segment) <= _MAX_INDEX_DIGITS

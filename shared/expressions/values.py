@@ -1,21 +1,17 @@
-"""Conversion between plain Python and CEL values."""
+"""Conversion of CEL values to plain Python, and the limit on the size of a result."""
 
-import json
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from shared.expressions.bindings import marked_digits
+from shared.expressions.digits import number_out
 from shared.expressions.host_dates import iso_date
-from shared.expressions.kinds import JsonValue, Variables, VariableType
-from shared.expressions.limits import MAX_CONTEXT_BYTES, MAX_RESULT_BYTES
+from shared.expressions.kinds import JsonValue, ResultType, Value
+from shared.expressions.limits import MAX_RESULT_BYTES
 from shared.expressions.problems import EvaluationError
 
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-# Beyond it a double no longer tells whole numbers apart.
-_EXACT_INTEGERS = 2.0**53
+_KINDS = {ResultType.BOOL: "BOOL", ResultType.TIMESTAMP: "TIMESTAMP", ResultType.MAP: "MAP"}
 _FEW_BYTES = 8
 
 
@@ -27,90 +23,6 @@ class CelValue(Protocol):
 
     def value(self) -> Any:  # noqa: ANN401 - plain for scalars, else a list or dict of more of these
         """Return a plain value for scalars, or a list or dict of further CelValues."""
-
-
-def as_data(value: JsonValue) -> JsonValue:
-    """Return ``value`` with every integer as a float, because numbers of JSON data are doubles in expressions.
-
-    Booleans stay. An integer that is too large for a double becomes infinite, and is refused if it is used.
-    Raises: EvaluationError: if it is nested too deep.
-    Source: docs/expressions.md.
-    """
-    try:
-        return _with_doubles(value)
-    except RecursionError:
-        raise EvaluationError("the data is nested too deep") from None
-
-
-def _with_doubles(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _with_doubles(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_doubles(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Bindings:
-    """The values of variables in the form the library takes, and their size as JSON."""
-
-    values: dict[str, object]
-    size: int
-
-
-def to_bindings(context: Mapping[str, object], *, variables: Variables) -> Bindings:
-    """Return the values of the declared variables in the form the CEL library takes.
-
-    A variable without a value stays unbound.
-    Raises: EvaluationError: if the context is too large, too deep or not JSON, or a text contains a NUL character.
-    """
-    dates: dict[str, object] = {}
-    plain: dict[str, object] = {}
-    for name, kind in variables.items():
-        if name in context:
-            value = context[name]
-            is_date = kind is VariableType.TIMESTAMP and isinstance(value, datetime)
-            (dates if is_date else plain)[name] = value
-    # JSON measures and copies the context, leaves only plain types (the library refuses subclasses), and writes
-    # datetimes inside maps as ISO texts.
-    text, size = _encoded(plain)
-    if any(date.tzinfo is None for date in dates.values() if isinstance(date, datetime)):
-        raise EvaluationError("a date of the context has no time zone")
-    return Bindings(json.loads(text) | dates, size)
-
-
-def _encoded(plain: dict[str, object]) -> tuple[str, int]:
-    """Return the JSON text and its size in bytes."""
-    try:
-        text = _encode(plain)
-        size = len(text) if text.isascii() else len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise EvaluationError(f"the context is not JSON: {error}") from error
-    if size > MAX_CONTEXT_BYTES:
-        raise EvaluationError(f"the context is larger than {MAX_CONTEXT_BYTES} bytes")
-    if "\\u0000" in text and _NUL.search(text):
-        raise EvaluationError("the context holds a text with a NUL character")
-    return text, size
-
-
-def _not_json(value: object) -> object:
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError("a date has no time zone")
-        return iso_date(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-_encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_not_json
-).encode
 
 
 class Meter:
@@ -131,14 +43,23 @@ class Meter:
         return text
 
 
-def number_out(number: float) -> int | float:
-    """Return a whole double as an integer, and any other number unchanged.
+def converted(value: CelValue, returns: ResultType, meter: Meter) -> Value:
+    """Return a CEL value in plain Python if it has the required type.
 
-    Raises: EvaluationError: if the number is NaN or infinite.
+    Raises: EvaluationError: if it has another type or no plain form, or is too large.
     """
-    if not math.isfinite(number):
-        raise EvaluationError("a number of the result is NaN or infinite")
-    return int(number) if number.is_integer() and abs(number) <= _EXACT_INTEGERS else number
+    kind = value.type().name().partition("<")[0]
+    if returns is not ResultType.ANY and kind != _KINDS[returns]:
+        raise EvaluationError(f"this must return {returns}, it returned {kind.lower()}")
+    if kind == "TIMESTAMP":
+        return to_datetime(value)
+    try:
+        plain = to_json(value, meter)
+    except RecursionError:
+        raise EvaluationError("the result is nested too deep") from None
+    if returns is ResultType.MAP and isinstance(plain, int):
+        raise EvaluationError("this must return map, it returned a number")
+    return plain
 
 
 def to_json(value: CelValue, meter: Meter) -> JsonValue:
@@ -156,8 +77,7 @@ def to_json(value: CelValue, meter: Meter) -> JsonValue:
             meter.take(2)
             return [to_json(item, meter) for item in plain]
         case "MAP":
-            meter.take(2)
-            return {meter.text(key): to_json(plain[key], meter) for key in _sorted_keys(plain)}
+            return _map_to_json(plain, meter)
         case "TIMESTAMP":
             return meter.text(iso_date(plain))
     meter.take(_FEW_BYTES)
@@ -168,6 +88,16 @@ def to_json(value: CelValue, meter: Meter) -> JsonValue:
             scalar: JsonValue = plain
             return scalar
     raise EvaluationError(str(plain) if kind == "ERROR" else f"a {kind.lower()} has no JSON form")
+
+
+def _map_to_json(plain: Mapping[object, CelValue], meter: Meter) -> JsonValue:
+    """Return a map with text keys, or the number that a marker stands for."""
+    digits = marked_digits({key: item.value() for key, item in plain.items()}) if len(plain) == 1 else None
+    if digits is not None:
+        meter.take(len(digits))
+        return int(digits)
+    meter.take(2)
+    return {meter.text(key): to_json(plain[key], meter) for key in _sorted_keys(plain)}
 
 
 def _sorted_keys(plain: Mapping[object, CelValue]) -> list[str]:
@@ -184,7 +114,7 @@ def to_datetime(value: CelValue) -> datetime:
 
 
 def data_out(value: object, meter: Meter) -> JsonValue:
-    """Return a value of the context as JSON: whole doubles as integers, datetimes as ISO texts.
+    """Return a value of the context as JSON: whole doubles up to 2^53 as integers, datetimes as ISO texts.
 
     Raises: EvaluationError: if it has no JSON form, or is too large.
     """
@@ -199,8 +129,8 @@ def data_out(value: object, meter: Meter) -> JsonValue:
     if isinstance(value, datetime):
         return meter.text(iso_date(value))
     meter.take(_FEW_BYTES)
-    if isinstance(value, float):
-        return number_out(value)
-    if value is None or isinstance(value, int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int | float):
+        return number_out(value)
     raise EvaluationError(f"a {type(value).__name__} has no JSON form")

@@ -116,7 +116,7 @@ def lived(
     ports.strategies.add(strategy)
     request = StartInstance(strategy_id=strategy.name, attributes=attributes, **{"start_date": start, **more})
     instance = start_instance(ports, strategy, request).instance
-    forecasted = foreseen(forecast(strategy, instance, cycles=CYCLES, now=start))
+    forecasted = foreseen(forecast(strategy, instance, cycles=CYCLES, now=start).cycles)
     while len(_mains(ports)) < CYCLES and instance.status is InstanceStatus.ACTIVE:
         event = next_event(instance)
         if event is None:

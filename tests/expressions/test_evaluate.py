@@ -1,9 +1,7 @@
 """Evaluating an expression: its input, its result, its limits."""
 
-import resource
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -11,18 +9,13 @@ import pytest
 from shared.expressions import (
     EvaluationError,
     JsonValue,
-    LimitsNotEnforcedError,
     ResultType,
     Variables,
     VariableType,
     as_data,
     evaluate,
-    self_test,
 )
-from shared.expressions.evaluation import converted
-from shared.expressions.limits import address_space, memory_cap
-from shared.expressions.startup import prove, require_refusal
-from shared.expressions.values import Meter, to_json
+from shared.expressions.values import Meter, converted, to_json
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 VARIABLES: Variables = {
@@ -147,6 +140,9 @@ class TestContext:
     def test_undeclared_values_are_ignored(self) -> None:
         assert value_of("cycle", cycle=3, other=object()) == 3
 
+    def test_variables_that_the_source_does_not_name_are_ignored(self) -> None:
+        assert value_of("event.response", event={"response": 1}, response=object()) == 1
+
     def test_a_declared_variable_without_a_value_fails_where_it_is_used(self) -> None:
         assert value_of("cycle == 1 || rate > 1.0", cycle=1) is True
         assert refusal("rate") == 'No value with name "rate" found in Activation'
@@ -168,10 +164,10 @@ class TestContext:
         ids=["object", "nan", "nul", "backslash-nul", "naive"],
     )
     def test_values_that_cannot_be_passed_are_refused(self, response: object, message: str) -> None:
-        assert refusal("true", response=response).startswith(message.removesuffix(": nan"))
+        assert refusal("response", response=response).startswith(message.removesuffix(": nan"))
 
     def test_half_a_surrogate_pair_is_refused(self) -> None:
-        assert refusal("true", response="\ud800").startswith("the context is not JSON: 'utf-8' codec")
+        assert refusal("response", response="\ud800").startswith("the context is not JSON: 'utf-8' codec")
 
     def test_a_date_without_a_zone_is_refused(self) -> None:
         naive = datetime(2026, 3, 1)  # noqa: DTZ001
@@ -186,12 +182,12 @@ class TestContext:
         for _ in range(100_000):
             nested = [nested]
 
-        assert refusal("true", response=nested).startswith("the context is not JSON: maximum recursion")
+        assert refusal("response", response=nested).startswith("the context is not JSON: maximum recursion")
 
     def test_a_context_of_256_kb_is_accepted(self) -> None:
-        text = "é" * ((256 * 1024 - len('{"name":""}')) // 2)
+        text = "é" * ((256 * 1024 - len('[{"name":""},{}]')) // 2)
 
-        assert value_of("size(name)", name=text) == 131066
+        assert value_of("size(name)", name=text) == 131064
         assert refusal("size(name)", name=text + "éé") == "the context is larger than 262144 bytes"
 
 
@@ -287,11 +283,14 @@ class TestFailures:
             ("[attributes.nope]", 'Key not found in map : "nope"'),
             ("{'a': attributes.nope}", 'Key not found in map : "nope"'),
             ("1 / 0", "divide by zero"),
-            ("9223372036854775807 + 1", "integer overflow"),
+            ("9007199254740992 * 9007199254740992", "integer overflow"),
             ("{'a': 1, 'a': 2}", "duplicate key in map"),
             ("response[5]", "Index error: index=5 size=1"),
             ("event.n + rate", "No matching overloads found : _+_(int64, double)"),
-            ("timestamp('0001-01-01T00:00:00Z') - duration('1s')", "timestamp overflow"),
+            (
+                "timestamp('0001-01-01T00:00:00Z') - duration('1s')",
+                'Timestamp "infinite-past" below minimum allowed timestamp "1-01-01T00:00:00Z"',
+            ),
             ("name.matches('(')", "invalid regular expression: missing ): ("),
         ],
     )
@@ -300,21 +299,14 @@ class TestFailures:
 
         assert found == message
 
-    def test_an_error_value_inside_a_result_is_raised(self) -> None:
-        assert "out of range" in refusal("attributes", attributes={"n": [2**64]})
-
 
 class TestLimits:
-    """Iterations, memory and the time of a regular expression are bounded, and the process survives."""
+    """Iterations, repetitions and regular expressions are bounded."""
 
     def test_an_evaluation_has_at_most_ten_thousand_iterations(self) -> None:
         assert refusal("response.all(x, response.all(y, true))", response=[1.0] * 110) == (
             "Iteration budget exceeded"
         )
-
-    def test_an_evaluation_may_take_64_mb(self) -> None:
-        assert refusal("response.map(x, x)", response=[1.0] * 5_000) == "out of memory"
-        assert value_of("1 + 1") == 2
 
     @pytest.mark.parametrize(
         ("source", "name"),
@@ -339,45 +331,7 @@ class TestLimits:
         assert refusal("['x']" + ".map(a, a + a)" * 25).startswith("too-complex: ")
 
     def test_a_regular_expression_takes_linear_time(self) -> None:
-        assert value_of("name.matches('^(a*)*b$')", name="a" * 200_000) is False
-
-    def test_the_old_memory_limit_is_restored_after_success_and_failure(self) -> None:
-        before = resource.getrlimit(resource.RLIMIT_AS)
-        value_of("1 + 1")
-        refusal("1 / 0")
-
-        assert resource.getrlimit(resource.RLIMIT_AS) == before
-
-    def test_a_lower_limit_of_the_process_is_respected(self) -> None:
-        with memory_cap(64 * 1024 * 1024):
-            lower = resource.getrlimit(resource.RLIMIT_AS)
-            with memory_cap(1024 * 1024 * 1024):
-                assert resource.getrlimit(resource.RLIMIT_AS) == lower
-
-    def test_without_proc_there_is_no_cap(self, tmp_path: Path) -> None:
-        before = resource.getrlimit(resource.RLIMIT_AS)
-
-        assert address_space(tmp_path / "statm") is None
-        with memory_cap(statm=tmp_path / "statm"):
-            assert resource.getrlimit(resource.RLIMIT_AS) == before
-
-
-class TestSelfTest:
-    """At start-up a process proves that the limits hold."""
-
-    def test_the_self_test_passes_here(self) -> None:
-        self_test()
-
-    def test_the_self_test_passes_without_a_possible_memory_cap(self, tmp_path: Path) -> None:
-        prove(statm=tmp_path / "statm")
-
-    def test_an_unexpected_value_is_an_alarm(self) -> None:
-        with pytest.raises(LimitsNotEnforcedError, match="but there was a value"):
-            require_refusal("1 + 1", {}, because="out of memory")
-
-    def test_an_unexpected_error_is_an_alarm(self) -> None:
-        with pytest.raises(LimitsNotEnforcedError, match="got 'divide by zero'"):
-            require_refusal("1 / 0", {}, because="out of memory")
+        assert value_of("name.matches('^(a*)*b$')", name="a" * 100_000) is False
 
 
 class TestAsData:
@@ -397,9 +351,14 @@ class TestAsData:
         with pytest.raises(EvaluationError, match="the data is nested too deep"):
             as_data(nested)
 
-    def test_numbers_beyond_a_double_are_refused_at_their_use(self) -> None:
-        assert as_data(-(10**400)) == float("-inf")
-        assert refusal("response", response=as_data(10**400)).startswith("the context is not JSON")
+    @pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 10**400])
+    def test_integers_beyond_2_to_53_stay_as_they_are(self, number: int) -> None:
+        assert as_data({"a": [number]}) == {"a": [number]}
+        assert isinstance(as_data(number), int)
+
+    @pytest.mark.parametrize("number", [2**53, -(2**53), 0])
+    def test_integers_up_to_2_to_53_become_floats(self, number: int) -> None:
+        assert isinstance(as_data(number), float)
 
 
 class TestNestedErrorValues:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.expressions import HOST_FUNCTIONS, EvaluationError, ResultType, Variables, VariableType, evaluate
+from shared.expressions import EvaluationError, ResultType, Variables, VariableType, evaluate
+from shared.expressions.host import HOST_FUNCTIONS
 
 VARIABLES: Variables = {"text": VariableType.STRING, "items": VariableType.ANY}
 PAGE = Path(__file__).parents[2] / "docs" / "expressions.md"
@@ -72,7 +73,7 @@ class TestAddMonths:
     def test_months_are_added_with_clamped_days(self, start: str, months: int, expected: str) -> None:
         assert instant(f"addMonths({at(start)}, {months}, 'Europe/Madrid')") == expected
 
-    @pytest.mark.parametrize("months", [12 * 8000, -12 * 2026, 9223372036854775807])
+    @pytest.mark.parametrize("months", [12 * 8000, -12 * 2026, 9007199254740992])
     def test_years_beyond_the_calendar_are_refused(self, months: int) -> None:
         source = f"addMonths({at('2026-01-01T00:00:00Z')}, {months}, 'UTC')"
 
@@ -100,7 +101,7 @@ class TestAddDays:
             "2026-10-25T00:30:00+00:00"
         )
 
-    @pytest.mark.parametrize("days", [9223372036854775807, 4_000_000])
+    @pytest.mark.parametrize("days", [9007199254740992, 4_000_000])
     def test_years_beyond_the_calendar_are_refused(self, days: int) -> None:
         source = f"addDays({at('2026-01-01T00:00:00Z')}, {days}, 'UTC')"
 
@@ -132,20 +133,6 @@ class TestStartOfDay:
         source = f"startOfDay({at('2026-07-01T22:30:00Z')}, '{zone}')"
 
         assert refusal(source) == f"unknown time zone '{zone}'"
-
-
-class TestFormatDate:
-    """YYYY MM DD HH mm ss are replaced; anything else stays as it is."""
-
-    def test_all_tokens_in_local_time(self) -> None:
-        source = f"formatDate({at('2026-03-04T22:05:06Z')}, 'DD/MM/YYYY at HH:mm:ss', 'Asia/Manila')"
-
-        assert value_of(source) == "05/03/2026 at 06:05:06"
-
-    def test_a_long_pattern_is_refused(self) -> None:
-        source = f"formatDate({at('2026-03-04T22:05:06Z')}, '{'Y' * 101}', 'UTC')"
-
-        assert refusal(source) == "formatDate: the pattern is longer than 100 characters"
 
 
 class TestIsoDate:
@@ -217,7 +204,7 @@ class TestNumbers:
             ("min(2.5, 1.5)", 1.5),
             ("max(2, 1)", 2),
             ("max(2.5, 1.5)", 2.5),
-            ("abs(-9223372036854775807)", 9223372036854775807),
+            ("abs(-9007199254740992)", 9007199254740992),
         ],
     )
     def test_numbers_are_rounded(self, source: str, expected: float) -> None:
@@ -237,7 +224,9 @@ class TestNumbers:
         assert refusal(source) == message
 
     def test_the_smallest_integer_has_no_absolute_value(self) -> None:
-        assert refusal("abs(-9223372036854775807 - 1)") == "int too big to convert"
+        smallest = "(-9007199254740992 * 1024)"
+
+        assert refusal(f"abs({smallest})") == "int too big to convert"
 
 
 class TestEncoding:

@@ -113,13 +113,16 @@ class SimulationShape(TypedDict):
     timezone: str
     cycleEvents: list[SimulatedCycle]
     ended: NotRequired[str | None]
+    truncated: NotRequired[bool | None]
 
 
 class ForecastCycle(CycleEvents):
     cycle: int
 
 
-ForecastShape = TypedDict("ForecastShape", {"cycles": list[ForecastCycle]})
+class ForecastShape(TypedDict):
+    cycles: list[ForecastCycle]
+    truncated: NotRequired[bool | None]
 
 
 class VersionSummaryShape(TypedDict):

@@ -22,7 +22,7 @@ from shared.domain.instance.run import Intent, Refusal, StepError
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.lifecycle.migrate import PlannedDate
-from shared.domain.planning.forecast import ForeseenCycle, Simulated
+from shared.domain.planning.forecast import Forecast, Simulated
 from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
 
 
@@ -77,21 +77,22 @@ def simulation_shape(
         timezone=definition.timezone,
         cycleEvents=cycles,
         ended=simulated.ended,
+        truncated=simulated.truncated or None,
     )
 
 
-def forecast_shape(cycles: Sequence[ForeseenCycle]) -> answers.ForecastShape:
+@omit_unset
+def forecast_shape(forecast: Forecast) -> answers.ForecastShape:
     """Return the coming cycles of an instance."""
-    return {
-        "cycles": [
-            {
-                "cycle": one.cycle,
-                "leadingUpEvents": [_foreseen(event, format_instant) for event in one.leading_up],
-                "mainEvent": _foreseen(one.main, format_instant),
-            }
-            for one in cycles
-        ]
-    }
+    cycles: list[answers.ForecastCycle] = [
+        {
+            "cycle": one.cycle,
+            "leadingUpEvents": [_foreseen(event, format_instant) for event in one.leading_up],
+            "mainEvent": _foreseen(one.main, format_instant),
+        }
+        for one in forecast.cycles
+    ]
+    return answers.ForecastShape(cycles=cycles, truncated=forecast.truncated or None)
 
 
 def migration_shape(found: Migrated, sid: InstanceSid) -> answers.MigrationChanges:

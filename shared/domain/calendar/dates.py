@@ -24,10 +24,14 @@ _END_OF_DAY_HOUR = 24
 
 # No dots: no path leaves the zone directory. `right/` counts leap seconds; `localtime` is the machine's own.
 _ZONE_NAME = re.compile(r"(?!posix/|right/|localtime$|posixrules$)[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<minute>[0-9]{2}:[0-9]{2})"
     r"(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?(?P<offset>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)"
 )
+
+DATE_FORMS = "a date such as 2026-01-31, or a date and time with an offset such as 2026-01-31T10:00:00Z"
+"""The forms in which data holds a date."""
 
 
 # A plain class, because a generator costs three times as much on the hot path.
@@ -185,6 +189,20 @@ def parse_instant(text: str) -> datetime:
         if leap and (at.hour, at.minute) != (23, 59):
             raise DateError(f"{text!r} is not a leap second: leap seconds end a day of UTC")
         return at + _ONE_SECOND if leap else at
+
+
+def parse_date(text: str, zone: ZoneInfo) -> datetime:
+    """Return the instant of a text that ``parse_instant`` reads, or of a date: the start of its day in the zone.
+
+    Raises: DateError.
+    """
+    if _DATE.fullmatch(text) is None:
+        if _INSTANT.fullmatch(text) is None:
+            raise DateError(f"{text[:64]!r} is not {DATE_FORMS}")
+        return parse_instant(text)
+    with _Calendar():
+        day = date.fromisoformat(text)
+        return moment_of(Anchor(year=day.year, month=day.month, day=day.day), zone).at
 
 
 def format_instant(at: datetime) -> str:

@@ -5,8 +5,9 @@ Source: docs/design.md section 6; docs/contracts/core.md section 2.
 
 from collections.abc import Mapping
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from shared.domain.calendar.dates import parse_instant
+from shared.domain.calendar.dates import DATE_FORMS, parse_date
 from shared.domain.errors import DateError
 from shared.domain.instance.model import Instance
 from shared.domain.strategy.model import Json, Strategy, json_size
@@ -46,12 +47,12 @@ def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str
     return None
 
 
-def date_attribute(instance: Instance, name: str) -> datetime:
-    """Return the date that an attribute of the instance holds.
+def date_attribute(instance: Instance, name: str, zone: ZoneInfo) -> datetime:
+    """Return the date that an attribute of the instance holds. A date without a time is the start of its day.
 
     Raises: DateError: if the attribute is missing or is not a date.
     """
     value = instance.attributes.get(name)
     if not isinstance(value, str):
-        raise DateError(f"attribute {name!r} is not a date")
-    return parse_instant(value)
+        raise DateError(f"attribute {name!r} is not {DATE_FORMS}")
+    return parse_date(value, zone)

@@ -50,8 +50,10 @@ from shared.domain.lifecycle.redrive import redrive
 from shared.domain.lifecycle.update import update
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.strategy.model import Strategy
+from shared.expressions import spending
 
 
+@spending()
 def decide(strategy: Strategy, instance: Instance, command: Command, *, now: datetime) -> Verdict:
     """Return the verdict on a command to an instance under its strategy, at an instant."""
     if _done_before(instance, command):

@@ -15,7 +15,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AlreadyThere, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Migrate
 from shared.domain.planning.closing import complete_if_done
-from shared.domain.planning.forecast import ForeseenCycle
+from shared.domain.planning.forecast import Forecast, ForeseenCycle
 from shared.domain.planning.plan import cancel_events
 from shared.domain.strategy.model import Strategy
 
@@ -78,9 +78,12 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     return replace(applied, skipped=planned.skipped, canceled_events=len(doomed))
 
 
-def plan_changes(before: Sequence[ForeseenCycle], after: Sequence[ForeseenCycle]) -> PlanChanges:
-    """Return the differences between two forecasts. A date is the same if cycle, task and kind are the same."""
-    old, new = dict(_dates(before)), dict(_dates(after))
+def plan_changes(before: Forecast, after: Forecast) -> PlanChanges:
+    """Return the differences between two forecasts. A date is the same if cycle, task and kind are the same.
+
+    Cycles that a truncated forecast lacks are not compared.
+    """
+    old, new = (dict(_dates(_comparable(found, before, after))) for found in (before, after))
     return PlanChanges(
         appear=tuple(date for key, date in new.items() if key not in old),
         vanish=tuple(date for key, date in old.items() if key not in new),
@@ -95,6 +98,12 @@ def plan_changes(before: Sequence[ForeseenCycle], after: Sequence[ForeseenCycle]
 def _is_orphaned(event: Event, to: Strategy) -> bool:
     """Return whether the event would run on the new version, which has no such task."""
     return not event.has_begun and event.task not in to.definition.tasks
+
+
+def _comparable(found: Forecast, *both: Forecast) -> Sequence[ForeseenCycle]:
+    """Return the cycles of a forecast up to the last one of a truncated forecast."""
+    lasts = [other.cycles[-1].cycle if other.cycles else 0 for other in both if other.truncated]
+    return [cycle for cycle in found.cycles if not lasts or cycle.cycle <= min(lasts)]
 
 
 def _dates(cycles: Sequence[ForeseenCycle]) -> Iterator[tuple[tuple[int, str, bool, int], PlannedDate]]:

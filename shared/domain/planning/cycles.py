@@ -278,7 +278,7 @@ def _dated(
     zone = strategy.definition.zone
     try:
         if delta.from_attribute is not None:
-            base = moment_at(date_attribute(instance, delta.from_attribute), zone)
+            base = moment_at(date_attribute(instance, delta.from_attribute, zone), zone)
         span, problem = span_of(
             delta, scope_for(delta, strategy, instance, cycle=cycle, date=base.at, now=now)
         )

@@ -17,6 +17,7 @@ from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
 from shared.domain.planning.plan import catch_up, late_rule, plan_next
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy.model import Json, OnResume, Strategy
+from shared.expressions import Spending, spending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +34,24 @@ class Simulated:
     """The plan of a fictitious instance.
 
     ``on_create`` has an event for every entry, because ``createIf`` is not evaluated. ``ended`` is why no further
-    cycle follows, or None if one does.
+    cycle follows, or None if one does. ``truncated`` is as in ``Forecast``.
     """
 
     on_create: tuple[Event, ...]
     cycles: tuple[ForeseenCycle, ...]
     ended: str | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The coming cycles of an instance.
+
+    ``truncated`` says that there are fewer than could be, because the expressions took too much time together.
+    """
+
+    cycles: tuple[ForeseenCycle, ...] = ()
+    truncated: bool = False
 
 
 def simulate(
@@ -62,32 +75,44 @@ def simulate(
     if problems:
         raise InvalidInputError(tuple(problems))
     entries = tuple(replace(entry, create_if=None) for entry in strategy.definition.on_create_tasks)
-    with_events = lifecycle_events(
-        strategy, instance, entries, EventKind.ON_CREATE, base=start_date, now=start_date
+    with spending() as spent:
+        with_events = lifecycle_events(
+            strategy, instance, entries, EventKind.ON_CREATE, base=start_date, now=start_date
+        )
+        planned = first_planned(strategy, instance, now=start_date)
+        foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date, spent=spent)
+    return Simulated(
+        on_create=with_events.events,
+        cycles=foreseen.cycles,
+        ended=None if foreseen.truncated else _why_ended(after),
+        truncated=foreseen.truncated,
     )
-    planned = first_planned(strategy, instance, now=start_date)
-    foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date)
-    return Simulated(on_create=with_events.events, cycles=foreseen, ended=_why_ended(after))
 
 
-def forecast(
-    strategy: Strategy, instance: Instance, *, cycles: int, now: datetime
-) -> tuple[ForeseenCycle, ...]:
+def forecast(strategy: Strategy, instance: Instance, *, cycles: int, now: datetime) -> Forecast:
     """Return the coming cycles of an instance, the open one first, as if each ran on its date.
 
-    Missed dates fall under their rule, as if a paused instance were resumed now. Return an empty tuple if the plan
-    has ended.
+    Missed dates fall under their rule, as if a paused instance were resumed now. There are no cycles if the plan has
+    ended.
     """
-    caught_up = _caught_up(strategy, instance, now=now)
-    return () if caught_up is None else _foreseen(strategy, caught_up, cycles, now=now)[0]
+    return _forecast(strategy, instance, None, most=cycles, now=now)
 
 
 def forecast_until(
     strategy: Strategy, instance: Instance, until: datetime, *, most: int, now: datetime
-) -> tuple[ForeseenCycle, ...]:
+) -> Forecast:
     """Return the same as ``forecast``, up to the first cycle after ``until``, but at most ``most`` cycles."""
-    caught_up = _caught_up(strategy, instance, now=now)
-    return () if caught_up is None else _foreseen(strategy, caught_up, most, until=until, now=now)[0]
+    return _forecast(strategy, instance, until, most=most, now=now)
+
+
+def _forecast(
+    strategy: Strategy, instance: Instance, until: datetime | None, *, most: int, now: datetime
+) -> Forecast:
+    with spending() as spent:
+        caught_up = _caught_up(strategy, instance, now=now)
+        if caught_up is None:
+            return Forecast(truncated=spent.is_exhausted)
+        return _foreseen(strategy, caught_up, most, now=now, until=until, spent=spent)[0]
 
 
 def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Instance | None:
@@ -101,13 +126,17 @@ def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Inst
 
 
 def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[Event, ...]:
-    """Return the missed main events of an active instance that still run, at most a thousand."""
+    """Return the missed main events of an active instance that still run, at most a thousand.
+
+    There are fewer if the expressions take too much time together.
+    """
     main = instance.main_event
     if main is None or main.date >= now:
         return ()
     most = MAX_MISSED_DATES if late_rule(strategy, instance) is OnResume.ALL else 1
-    cycles, _ = _foreseen(strategy, instance, most, now=now)
-    return tuple(cycle.main for cycle in cycles if cycle.main.date < now)
+    with spending() as spent:
+        foreseen, _ = _foreseen(strategy, instance, most, now=now, spent=spent)
+    return tuple(cycle.main for cycle in foreseen.cycles if cycle.main.date < now)
 
 
 def _why_ended(after: Instance) -> str | None:
@@ -118,16 +147,24 @@ def _why_ended(after: Instance) -> str | None:
 
 
 def _foreseen(
-    strategy: Strategy, instance: Instance, cycles: int, *, now: datetime, until: datetime | None = None
-) -> tuple[tuple[ForeseenCycle, ...], Instance]:
+    strategy: Strategy,
+    instance: Instance,
+    cycles: int,
+    *,
+    now: datetime,
+    spent: Spending,
+    until: datetime | None = None,
+) -> tuple[Forecast, Instance]:
     """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them."""
     foreseen: list[ForeseenCycle] = []
     at = now
-    while (main := instance.main_event) is not None and len(foreseen) < cycles:
+    # Without time, callbacks fail, and the dates that their failure leads to are not those of the plan.
+    while not spent.is_exhausted and (main := instance.main_event) is not None and len(foreseen) < cycles:
         if until is not None and foreseen and foreseen[-1].main.date > until:
             break
         leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
         foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))
         at = max(at, main.date)
         instance = plan_next(strategy, replace(instance, events=()), now=at).change.instance
-    return tuple(foreseen), instance
+    truncated = spent.is_exhausted and len(foreseen) < cycles
+    return Forecast(cycles=tuple(foreseen), truncated=truncated), instance

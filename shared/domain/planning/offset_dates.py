@@ -26,7 +26,7 @@ def leading_up_date(
     delta = entry.schedule_before
     try:
         if delta.from_attribute is not None:
-            base = moment_at(date_attribute(instance, delta.from_attribute), zone)
+            base = moment_at(date_attribute(instance, delta.from_attribute, zone), zone)
         span, problem = span_of(
             delta, scope_for(delta, strategy, instance, cycle=main.cycle, date=base.at, now=now)
         )
@@ -45,7 +45,7 @@ def delayed(
     if delta is None:
         return base, None
     zone = strategy.definition.zone
-    start = base if delta.from_attribute is None else date_attribute(instance, delta.from_attribute)
+    start = base if delta.from_attribute is None else date_attribute(instance, delta.from_attribute, zone)
     span, problem = span_of(
         delta, scope_for(delta, strategy, instance, cycle=instance.plan.cycle, date=start, now=now)
     )

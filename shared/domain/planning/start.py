@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, InvalidInputError, Problem
 from shared.domain.ids import InstanceSid
@@ -21,6 +22,7 @@ from shared.domain.planning.plan import Replanned, continue_from
 from shared.domain.strategy.model import Delta, Json, Strategy, json_size
 from shared.domain.validation.jtd_schema import escaped
 from shared.domain.validation.schema import violations
+from shared.expressions import spending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class NewInstance:
     schedule: OwnSchedule | None = None
 
 
+@spending()
 def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
     """Create the instance with its on-create events and its first cycle.
 
@@ -130,12 +133,14 @@ def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
     problems: list[Problem] = []
     for name in dict.fromkeys(delta.from_attribute for delta in _deltas(strategy) if delta.from_attribute):
         try:
-            date_attribute(instance, name)
+            date_attribute(instance, name, strategy.definition.zone)
         except DateError:
             pointer = f"/attributes/{escaped(name)}"
             problems.append(
                 Problem(
-                    pointer=pointer, rule="date", message="must be a date, because the plan counts from it"
+                    pointer=pointer,
+                    rule="date",
+                    message=f"must be {DATE_FORMS}, because the plan counts from it",
                 )
             )
     return problems

@@ -16,7 +16,7 @@ from shared.domain.instance.scope import Scope, is_true, with_response
 from shared.domain.strategy.model import Action, Authorization, Json, Method, Service, Strategy
 from shared.domain.strategy.variables import VARIABLES
 from shared.domain.validation.schema import violations
-from shared.expressions import EvaluationError, render
+from shared.expressions import EvaluationError, render, spending, text_of
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """The header that carries the call key, unless the action sets it itself."""
@@ -122,6 +122,7 @@ def method_of(strategy: Strategy, action: Action) -> tuple[Service, Method]:
     return service, service.methods[action.method]
 
 
+@spending()
 def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:
     """Return the call of a step, with its templates rendered and its request validated.
 
@@ -189,10 +190,8 @@ def _text(value: Json) -> str:
 
     Raises: EvaluationError: if it is a list, an object or null.
     """
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, str | int | float):
-        return _sendable(str(value))
+        return _sendable(text_of(value))
     raise EvaluationError(f"a {type(value).__name__} cannot be used in a header, parameter or URL")
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from shared.domain.calendar.dates import format_instant, parse_instant
+from shared.domain.calendar.dates import format_instant, parse_date
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind
@@ -121,18 +122,18 @@ def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]
         raise DirectiveError("createEvents: manualTrigger must be true or false")
     return {
         "task": task,
-        "date": _date(entry.get("date"), now),
+        "date": _date(entry.get("date"), strategy.definition.zone, now),
         "data": dict(data),
         "manualTrigger": onhold or strategy.definition.manual_trigger,
     }
 
 
-def _date(value: Json, now: datetime) -> str:
+def _date(value: Json, zone: ZoneInfo, now: datetime) -> str:
     if value is None:
         # Resolved now: the directives may be applied later, by the runner that takes over after a crash.
         return format_instant(now)
     try:
-        return format_instant(value if isinstance(value, datetime) else parse_instant(str(value)))
+        return format_instant(value if isinstance(value, datetime) else parse_date(str(value), zone))
     except DateError as error:
         raise DirectiveError(f"createEvents: {error}") from error
 

@@ -10,17 +10,19 @@ from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.replay import passed_in_run, put_result, reached_steps, stack
 from shared.domain.instance.run import Certainty, Intent, Outcome, StepError, Then
 from shared.domain.steps.cursor import MAX_BRANCHES, MAX_VISITS, FlowCursor, StepContext, rule_failed
-from shared.expressions import EvaluationError
+from shared.expressions import EvaluationError, spending
 
 __all__ = ["MAX_BRANCHES", "MAX_VISITS", "StepContext", "advance", "fail", "first_action", "skip"]
 
 
+@spending()
 def first_action(context: StepContext) -> Then:
     """Return the first action of a new run: the first step from ``initialStep`` on without a reusable result."""
     cursor = FlowCursor(context=context, attempt=context.event.attempt, resets=context.event.resets)
     return cursor.follow(context.task.initial_step)
 
 
+@spending()
 def advance(
     context: StepContext, intent: Intent, outcome: Outcome, *, earliest: datetime | None = None
 ) -> tuple[Outcome, Then]:
@@ -45,12 +47,14 @@ def advance(
     return cursor.finish_step(outcome, cursor.failed(step, _error_of(outcome)))
 
 
+@spending()
 def skip(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
     """Return the next action after a step that an operator skipped: the same as after a success."""
     cursor = _cursor_after(context, intent, outcome)
     return cursor.finish_step(outcome, cursor.pass_step(context.task.steps[intent.step], _error_of(outcome)))
 
 
+@spending()
 def fail(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Then]:
     """Return the next action if the attempt must fail, regardless of the step's rules."""
     cursor = _cursor_after(context, intent, outcome)

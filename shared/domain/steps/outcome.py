@@ -37,7 +37,7 @@ from shared.domain.strategy.model import (
     json_size,
     method_called,
 )
-from shared.expressions import EvaluationError
+from shared.expressions import EvaluationError, spending
 
 MAX_STORED_BYTES = 192 * 1024
 """The largest total size of an event's stored responses as compact JSON, in bytes."""
@@ -67,6 +67,7 @@ def request_of(context: StepContext, intent: Intent) -> ServiceRequest | None:
     return prepare(context.strategy, definition.actions[action], intent, variables)
 
 
+@spending()
 def judge_call(
     context: StepContext, intent: Intent, call: CallOutcome | None, *, run: RunController = no_controller
 ) -> Outcome:
@@ -99,6 +100,7 @@ def judge_call(
     return _within_bounds(context.event_history, outcome, if_unusable)
 
 
+@spending()
 def begin_wait(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[Outcome, Intent]:
     """Return the outcome of an asynchronous step after its sending, and the visit that waits for the answer.
 
@@ -127,6 +129,7 @@ def begin_wait_after_early_answer(context: StepContext, intent: Intent) -> tuple
     return begin_wait(context, intent, Outcome(success=True, notes=("the answer arrived before the reply",)))
 
 
+@spending()
 def judge_answer(context: StepContext, intent: Intent, answer: Answer) -> Outcome:
     """Return the outcome of an asynchronous step after its answer. A body replaces the reply; no body keeps it.
 

@@ -158,7 +158,7 @@ def computed_after(
     base = now
     if delta.from_attribute is not None:
         try:
-            base = date_attribute(instance, delta.from_attribute)
+            base = date_attribute(instance, delta.from_attribute, zone)
         except DateError as error:
             notes.append(f"from: {error}")
     own, _ = span_of(delta, None)

@@ -21,11 +21,14 @@ from shared.domain.strategy.parse_tasks import task
 from shared.domain.strategy.parse_texts import schema
 from shared.domain.strategy.reader import Notes, Reader
 from shared.domain.strategy.settings import MAX_SETTINGS_BYTES, SETTINGS
+from shared.expressions import spending
+from shared.expressions.limits import CHECK_SECONDS
 
 MAX_PROBLEMS = 1000
 """The most problems in one answer, which must stay small."""
 
 
+@spending(CHECK_SECONDS)
 def read_definition(
     settings: Json,
     *,

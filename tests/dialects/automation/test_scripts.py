@@ -248,7 +248,7 @@ class TestInvalidScripts:
             ("{{(x) => x}}", "this is JavaScript"),
             ("{{data.name", "the script is not closed:\n{{data.name\n^"),
             ("x {{data.name}", "the script is not closed:\nx {{data.name}\n  ^"),
-            ("{{ '}} }}", "token recognition error"),
+            ("{{ '}} }}", "the script is not closed:\n{{ '}} }}\n^"),
             ("{{}}", "mismatched input '<EOF>'"),
             ("{{isDayOfWeek(1, 'Monday')}}", "found no matching overload for 'isDayOfWeek'"),
             ("{{uuid(1)}}", "found no matching overload for 'uuid'"),

@@ -150,5 +150,5 @@ class ProcessClient:
         """Return the next dates of an instance, to the second."""
         instance = self.instance(sid)
         strategy = self.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        foreseen = forecast(strategy, instance, cycles=many, now=self.ports.clock.now())
+        foreseen = forecast(strategy, instance, cycles=many, now=self.ports.clock.now()).cycles
         return [one.main.date.isoformat().removesuffix("+00:00") for one in foreseen]

@@ -169,7 +169,7 @@ class TestByExpression:
     def test_the_forecast_has_the_dates_that_run(self) -> None:
         instance = started(self.FRIDAYS, end_date=at(20))
 
-        foreseen = forecast(STRATEGY, instance, cycles=9, now=NOW)
+        foreseen = forecast(STRATEGY, instance, cycles=9, now=NOW).cycles
 
         assert [one.main.date for one in foreseen] == [at(6), at(13), at(20)]
 

@@ -60,7 +60,7 @@ def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -
         past_event(of.instance, seq, replace(of.event_history(seq), record=closed.get(seq)))
         for seq in range(1, of.instance.next_seq)
     )
-    ahead = forecast_until(of.strategy, of.instance, max(request, present), most=FAR, now=present)
+    ahead = forecast_until(of.strategy, of.instance, max(request, present), most=FAR, now=present).cycles
     known = Evidence(
         instance=of.instance,
         now=present,

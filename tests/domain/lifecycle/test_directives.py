@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.calendar.dates import moment_at
+from shared.domain.calendar.dates import DATE_FORMS, moment_at
 from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
@@ -194,7 +194,7 @@ class TestCreateEvents:
             ({"task": "mail", "manualTrigger": "yes"}, "createEvents: manualTrigger must be true or false"),
             (
                 {"task": "mail", "date": "tomorrow"},
-                "createEvents: 'tomorrow' is not a date and time with an offset such as 2026-01-31T10:00:00Z",
+                f"createEvents: 'tomorrow' is not {DATE_FORMS}",
             ),
         ],
     )

@@ -2,6 +2,7 @@
 docs/design.md section 3.
 """
 
+from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import AlreadyThere
@@ -43,7 +44,7 @@ class TestOnCancelEvents:
     def test_a_missing_attribute_leaves_the_cancelation_date_and_gets_a_note(self) -> None:
         of = canceled({"delayBy": {"unit": "days", "amount": 1, "from": "end"}})
         assert of.open == [("part", "2026-01-31T12:00")]
-        assert of.event("part").problem == "delayBy: attribute 'end' is not a date"
+        assert of.event("part").problem == f"delayBy: attribute 'end' is not {DATE_FORMS}"
         assert of.event("part").status is EventStatus.PENDING
 
     def test_a_callback_may_supply_the_delay(self) -> None:

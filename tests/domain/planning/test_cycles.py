@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from itertools import islice, pairwise
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
@@ -232,17 +232,38 @@ class TestCalendars:
 
 
 class TestDateAttributes:
-    """An attribute that a plan counts from is a date with its offset."""
+    """An attribute that a plan counts from is a date, or a date and time with its offset."""
 
-    @pytest.mark.parametrize("value", [None, 7, True, "", "soon", "2026-05-01", "2026-05-01T00:00:00"])
+    ZONE = ZoneInfo("America/New_York")
+
+    @pytest.mark.parametrize(
+        "value", [None, 7, True, "", "soon", "2026-02-30", "2026-05-01T00:00:00", "26-5-1"]
+    )
     def test_other_values_are_no_date(self, value: Json) -> None:
         instance = life(request=new(**({} if value is None else {"due": value}))).instance
         with pytest.raises(DateError):
-            date_attribute(instance, "due")
+            date_attribute(instance, "due", self.ZONE)
 
     def test_a_date_with_an_offset_is_read(self) -> None:
         instance = life(request=new(due="2026-05-01T02:00:00+02:00")).instance
-        assert date_attribute(instance, "due") == at("2026-05-01")
+        assert date_attribute(instance, "due", self.ZONE) == at("2026-05-01")
+
+    def test_a_date_alone_is_the_start_of_its_day_in_the_zone(self) -> None:
+        instance = life(request=new(due="2026-05-01")).instance
+        assert date_attribute(instance, "due", self.ZONE) == at("2026-05-01T04:00")
+
+    def test_a_date_alone_dates_a_cycle(self) -> None:
+        of = strategy(
+            calendar(scheduleAfter={"unit": "days", "amount": 3, "from": "due"}), timezone="Asia/Manila"
+        )
+        assert dates_of(of, "2026-03-01", cycles=2, due="2026-03-15")[1] == "2026-03-17T16:00"
+
+    @pytest.mark.parametrize("value", [7, "15/03/2026"])
+    def test_a_refusal_says_which_forms_are_read(self, value: Json) -> None:
+        with pytest.raises(
+            DateError, match="such as 2026-01-31, or a date and time with an offset such as 2026-01"
+        ):
+            date_attribute(life(request=new(due=value)).instance, "due", self.ZONE)
 
 
 class TestCron:

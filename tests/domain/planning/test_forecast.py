@@ -109,7 +109,7 @@ class TestForecast:
     """The coming cycles of an existing instance, the open one first."""
 
     def foreseen(self, of: Life, *, now: str, cycles: int = 3) -> list[tuple[int, list[str]]]:
-        return dates(forecast(of.strategy, of.instance, cycles=cycles, now=at(now)))
+        return dates(forecast(of.strategy, of.instance, cycles=cycles, now=at(now)).cycles)
 
     def test_the_forecast_begins_with_the_open_cycle(self) -> None:
         of = life(strategy(reminded()), new("2026-02-10"))
@@ -280,7 +280,7 @@ class TestOneComputation:
                 life(of, new(text), now=text)
             return
         lived = life(of, new(text), now=text)
-        foreseen = forecast(of, lived.instance, cycles=6, now=start)
+        foreseen = forecast(of, lived.instance, cycles=6, now=start).cycles
         ran: list[tuple[int, list[str]]] = []
         while len(ran) < 6 and lived.instance.main_event is not None:
             ran.append((lived.instance.plan.cycle, shown(*(event.date for event in lived.instance.events))))

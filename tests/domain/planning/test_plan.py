@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.run import Outcome
 from shared.domain.lifecycle.commands import Apply
@@ -54,7 +55,7 @@ class TestLeadingUpEvents:
         of.run(of.event("remind"), at("2026-01-31"))
         of.run(of.main, at("2026-01-31"))
         assert of.event("remind").date == at("2026-02-28")
-        assert of.event("remind").problem == "scheduleBefore: attribute 'due' is not a date"
+        assert of.event("remind").problem == f"scheduleBefore: attribute 'due' is not {DATE_FORMS}"
 
     def test_the_next_leading_up_events_are_created_when_the_main_event_closes(self) -> None:
         of = life(strategy(reminded(days=0)))

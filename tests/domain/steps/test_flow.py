@@ -1,6 +1,7 @@
 from datetime import timedelta
 from typing import Any
 
+from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, StepError
 from shared.domain.steps.flow import fail, skip
@@ -530,7 +531,7 @@ class TestDelay:
         run.succeeds()
 
         assert run.intent.not_before == NOON + HOUR
-        assert run.last.notes == ("delay of wait: from: attribute 'trialEnds' is not a date",)
+        assert run.last.notes == (f"delay of wait: from: attribute 'trialEnds' is not {DATE_FORMS}",)
 
     def test_a_delay_beyond_every_date_is_ignored_and_gets_a_note(self) -> None:
         never = {"unit": "years", "amount": 999_999}

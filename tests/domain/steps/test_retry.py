@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.calendar.dates import ResetTo, Unit
+from shared.domain.calendar.dates import DATE_FORMS, ResetTo, Unit
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.run import Failure, StepError
@@ -174,7 +174,7 @@ class TestDate:
         failed, note = decided(RetryConfig(times=1, retry_after=days(2, from_attribute="payday")))
 
         assert failed.retry_at == NOON + timedelta(days=2)
-        assert note == "from: attribute 'payday' is not a date"
+        assert note == f"from: attribute 'payday' is not {DATE_FORMS}"
 
     def test_attempts_are_used_up_if_no_date_is_possible(self) -> None:
         policy = RetryConfig(
