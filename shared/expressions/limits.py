@@ -24,7 +24,7 @@ EVALUATION_SECONDS = 0.2
 DECISION_SECONDS = 0.6
 """The processor time of all requests of one decision, such as the next cycle after many missed dates."""
 
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 1.0
 """The processor time of all checks of one document."""
 
 REQUEST_SECONDS = 0.0001

@@ -74,6 +74,7 @@ class Life:
         *answers: CallOutcome,
         to: str = "2026-01-01T12:00",
         environment: str = "dev",
+        attributes: Mapping[str, Json] = ATTRIBUTES,
     ) -> None:
         clock = ManualClock(START)
         self.shop = Shop(list(answers), clock)
@@ -87,7 +88,7 @@ class Life:
             environment=environment,
         )
         self.ports.strategies.add(strategy)
-        requests = StartInstance(strategy_id="shop", attributes=ATTRIBUTES)
+        requests = StartInstance(strategy_id="shop", attributes=attributes)
         self.sid = InstanceSid(start_instance(self.ports, strategy, requests).instance.sid)
         self.until(to)
 
