@@ -21,7 +21,10 @@ EXPLORING = re.compile(
     r"/simulation/|_properties\.py$|/(test_foresight|test_state_machines|test_core_settings_schema)\.py$"
 )
 
-use_evaluator(InProcessEvaluator())
+
+def pytest_runtest_setup() -> None:
+    """Evaluate in this process, whatever the test before has set."""
+    use_evaluator(InProcessEvaluator())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

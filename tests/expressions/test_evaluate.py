@@ -139,6 +139,7 @@ class TestContext:
 
     def test_undeclared_values_are_ignored(self) -> None:
         assert value_of("cycle", cycle=3, other=object()) == 3
+        assert value_of("[cycle].map(other, other + 1)", cycle=3, other=object()) == [4]
 
     def test_variables_that_the_source_does_not_name_are_ignored(self) -> None:
         assert value_of("event.response", event={"response": 1}, response=object()) == 1

@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 
 from shared.expressions import EvaluationError, ResultType, Variables, VariableType, check, evaluate
+from shared.expressions.patterns import pattern_problem
 
 VARIABLES: Variables = {"text": VariableType.STRING, "pattern": VariableType.STRING}
 NOW = "timestamp('2026-03-04T04:05:06.789Z')"  # five past noon in Manila
@@ -80,6 +81,37 @@ class TestFormatDate:
         source = "formatDate(timestamp('9999-12-31T23:00:00Z'), 'YYYY', 'Asia/Manila')"
 
         assert refusal(source) == "the date is outside the years 1 to 9999"
+
+
+class TestPatternsInTheSource:
+    """A pattern is checked when saved if it is written out as one literal."""
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            f"formatDate({NOW}, 'Do' + '', 'UTC')",
+            f"formatDate({NOW}, ('Do'), 'UTC')",
+            f"[{NOW}].map(formatDate, 'Do')",
+            "{'formatDate': 'Do'}",
+            "split('formatDate(1, Do)', ',')",
+        ],
+    )
+    def test_anything_else_is_not(self, source: str) -> None:
+        assert check(source, variables=VARIABLES, returns=ResultType.ANY) is None
+
+    @pytest.mark.parametrize("literal", ["'Do'", '"Do"', "r'Do'", "'''Do'''", "'D\\u006f'"])
+    def test_every_form_of_a_literal_is_read(self, literal: str) -> None:
+        source = f"lower(formatDate(startOfDay({NOW}, [\"UTC\"][0]), {literal}, 'UTC'))"
+        found = check(source, variables=VARIABLES, returns=ResultType.ANY)
+
+        assert found is not None
+        assert found.rule == "pattern"
+
+    def test_bytes_are_no_pattern(self) -> None:
+        assert pattern_problem("formatDate(x, b'Do', 'UTC'", text_of=lambda _: None) is None
+
+    def test_an_unfinished_call_has_no_last_argument(self) -> None:
+        assert pattern_problem("formatDate(x, 'Do'", text_of=lambda text: text[1:-1]) is None
 
 
 class TestParseDate:

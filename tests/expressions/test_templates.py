@@ -88,6 +88,9 @@ class TestAlone:
             "{{instance.nope.deeper}}",
             "{{instance.attributes.tags.2}}",
             "{{instance.attributes.tags.first}}",
+            "{{instance.attributes.tags." + "9" * 5000 + "}}",
+            "{{instance.attributes.tags.0000001}}",
+            "{{instance.attributes.tags.²}}",
             "{{instance.sid.length}}",
             "${null}",
         ],
@@ -239,6 +242,16 @@ class TestProblems:
         message = "a path is names separated by dots, e.g. {{instance.attributes.email}}"
 
         assert problems(template) == [("", ExpressionProblem("template", message, f"{template}\n^"))]
+
+    def test_nothing_is_checked_after_what_takes_too_long(self) -> None:
+        slow = "['x']" + ".map(a, a + a)" * 9
+        found = problems([f"${{cycle +}} ${{{slow}}} ${{cycle +}}", "${cycle +}"])
+
+        assert [(pointer, problem.rule) for pointer, problem in found] == [
+            ("/0", "syntax"),
+            ("/0", "too-complex"),
+            ("/1", "syntax"),
+        ]
 
     def test_an_expression_without_a_json_form_is_reported(self) -> None:
         assert problems("${b'x'}")[0][1].rule == "type"
