@@ -22,6 +22,9 @@ EXPLORING = re.compile(
 )
 
 
+use_evaluator(InProcessEvaluator())  # for the strategies that test modules make when they are imported
+
+
 def pytest_runtest_setup() -> None:
     """Evaluate in this process, whatever the test before has set."""
     use_evaluator(InProcessEvaluator())

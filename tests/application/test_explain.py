@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dev.memory.evaluator import SlowEvaluator
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control
@@ -22,6 +23,7 @@ from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.lifecycle.commands import AddEvent, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json
+from shared.expressions import use_evaluator
 from tests.lifecycle_factories import ANN, DAILY, calendar, strategy
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -51,10 +53,10 @@ class Counted(MemoryInstances):
 class Story:
     """A daily bill for some days, each run on its date, and a greeting planned far ahead."""
 
-    def __init__(self, days: int) -> None:
+    def __init__(self, days: int, **more: Json) -> None:
         self.store = Counted()
         self.ports = MemoryPorts(caller=Shop(), clock=ManualClock(START), instances=self.store)
-        of = strategy(calendar(DAILY), parts=FAR_GREETING)
+        of = strategy(calendar(DAILY, **more), parts=FAR_GREETING)
         self.ports.strategies.add(of)
         requests = StartInstance(strategy_id="shop", attributes={}, start_date=START)
         self.sid = start_instance(self.ports, of, requests).instance.sid
@@ -109,6 +111,12 @@ class TestALongHistory:
         found = long_story.why(START + 500 * DAY)
         assert [answer.planned.cycle for answer in found.events] == [501]
         assert found.finding.reason.value == "NOT_YET_DUE"
+
+    def test_an_instant_that_the_forecast_has_no_time_for_is_unknown(self) -> None:
+        story = Story(1, nextCycleDateCallback="date")
+        use_evaluator(SlowEvaluator(0.19))
+
+        assert story.why(START + 200 * DAY).finding.reason.value == "UNKNOWN"
 
     def test_an_instant_too_far_ahead_is_unknown(self, long_story: Story) -> None:
         assert long_story.why(START + 5000 * DAY).finding.reason.value == "UNKNOWN"

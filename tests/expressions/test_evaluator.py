@@ -1,17 +1,13 @@
 """The evaluator in use, and the time that requests may take."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from dev.memory.evaluator import InProcessEvaluator
+from dev.memory.evaluator import SlowEvaluator
 from shared.expressions import (
-    Breach,
     EvaluationError,
     ExpressionProblem,
     JsonValue,
     NoEvaluatorError,
-    Reply,
     ResultType,
     VariableType,
     check,
@@ -23,30 +19,6 @@ from shared.expressions import (
 )
 
 VARIABLES = {"cycle": VariableType.INT, "name": VariableType.STRING}
-
-
-class SlowEvaluator:
-    """Answers as if every request took ``takes`` seconds, and keeps the limits and requests it was given."""
-
-    def __init__(self, takes: float) -> None:
-        self.takes = takes
-        self.limits: list[float] = []
-        self.requests: list[bytes] = []
-
-    def answer(self, request: bytes, *, seconds: float) -> Reply | Breach:
-        self.limits.append(round(seconds, 6))
-        self.requests.append(request)
-        if self.takes > seconds:
-            return Breach("it takes too long", seconds)
-        reply = InProcessEvaluator().answer(request, seconds=seconds)
-        assert isinstance(reply, Reply)
-        return Reply(reply.payload, self.takes)
-
-
-@pytest.fixture(autouse=True)
-def in_process_afterwards() -> Iterator[None]:
-    yield
-    use_evaluator(InProcessEvaluator())
 
 
 def slow(takes: float) -> SlowEvaluator:

@@ -12,6 +12,8 @@ from typing import Any
 from shared.api.automation.flows import Flow, sentence
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.strategy.model import json_size
+from shared.expressions import spending
+from shared.expressions.limits import CHECK_SECONDS
 
 Json = Any
 
@@ -56,6 +58,7 @@ class Document:
         return labels_of(self.source)
 
 
+@spending(CHECK_SECONDS)
 def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     """Return a definition. Raises: InvalidDefinitionError: with every problem."""
     problems = ["NUL characters are not allowed."] if _holds_nul(body) else []

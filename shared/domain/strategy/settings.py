@@ -86,7 +86,9 @@ TIME_DELTA = shape(
     "A distance in time, computed in the strategy's zone.",
     _BARE_DELTA
     | {
-        "from": key("The instance attribute with the date to count from, instead of the usual one."),
+        "from": key(
+            "The instance attribute with the date to count from, instead of the usual one. A date alone begins its day."
+        ),
         "resetTo": part(RESET_TO, "Parts of the date that are set after the distance was added."),
         "retryEventCallback": callback("a map", "`unit`, `amount` and `resetTo` instead of these."),
     },

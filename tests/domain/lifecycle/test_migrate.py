@@ -12,7 +12,7 @@ from shared.domain.instance.run import Ending, Outcome
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
 from shared.domain.lifecycle.commands import Apply, Cancel, Migrate, Pause
 from shared.domain.lifecycle.migrate import MovedDate, PlanChanges, PlannedDate, plan_changes
-from shared.domain.planning.forecast import forecast
+from shared.domain.planning.forecast import Forecast, forecast
 from shared.domain.strategy.model import Json, Strategy
 from tests.lifecycle_factories import (
     ANN,
@@ -202,6 +202,16 @@ class TestPreview:
             forecast(strategy(), of.instance, cycles=2, now=NOON),
         )
         assert {(one.cycle, one.task) for one in gone.vanish} == {(2, "greet"), (2, "remind")}
+
+    @pytest.mark.parametrize("truncated", [True, False])
+    def test_cycles_that_a_truncated_forecast_lacks_are_not_compared(self, truncated: bool) -> None:  # noqa: FBT001 - a case
+        of = begun()
+        full = forecast(of.strategy, of.instance, cycles=3, now=NOON)
+        short = Forecast(cycles=full.cycles[:1], truncated=truncated)
+        none = Forecast(cycles=(), truncated=truncated)
+
+        assert [date.cycle for date in plan_changes(full, short).vanish] == ([] if truncated else [2, 3])
+        assert [date.cycle for date in plan_changes(none, full).appear] == ([] if truncated else [1, 2, 3])
 
     def test_equal_forecasts_have_no_changes(self) -> None:
         of = begun()

@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dev.memory.evaluator import SlowEvaluator
 from shared.domain.errors import InvalidInputError
 from shared.domain.instance.due import Due, next_action
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.lifecycle.commands import Block, Cancel, Pause
-from shared.domain.planning.forecast import ForeseenCycle, Simulated, forecast, simulate
+from shared.domain.planning.forecast import Forecast, ForeseenCycle, Simulated, forecast, simulate
 from shared.domain.strategy.model import Json, Strategy
+from shared.expressions import use_evaluator
 from tests.lifecycle_factories import (
     ANN,
     DAILY,
@@ -103,6 +105,57 @@ class TestSimulation:
     def test_a_plan_without_a_first_cycle_is_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="no calendar for cycle 1"):
             simulated(strategy(calendar(runOnCycle=2)), "2026-01-31", cycles=1)
+
+
+class TestTruncated:
+    """ "Simulation and forecast have a time budget and answer what they have"."""
+
+    COSTLY = strategy(calendar(nextCycleDateCallback="date"))
+
+    def test_a_simulation_without_time_answers_the_cycles_so_far(self) -> None:
+        # Two tenths of a second each, three together: the fourth has no time.
+        use_evaluator(SlowEvaluator(0.19))
+        found = simulated(self.COSTLY, "2026-01-31", cycles=12)
+
+        assert [cycle.cycle for cycle in found.cycles] == [1, 2, 3, 4]
+        assert (found.truncated, found.ended) == (True, None)
+
+    def test_a_forecast_without_time_answers_the_cycles_so_far(self) -> None:
+        of = life(self.COSTLY, new("2026-02-10"))
+        use_evaluator(SlowEvaluator(0.19))
+        found = forecast(of.strategy, of.instance, cycles=12, now=at("2026-02-01"))
+
+        assert ([cycle.cycle for cycle in found.cycles], found.truncated) == ([1, 2, 3, 4], True)
+
+    def test_the_cycles_that_are_asked_for_are_all(self) -> None:
+        use_evaluator(SlowEvaluator(0.19))
+        found = simulated(self.COSTLY, "2026-01-31", cycles=4)
+
+        assert (len(found.cycles), found.truncated) == (4, False)
+
+    def test_a_date_that_a_callback_had_no_time_for_is_left_out(self) -> None:
+        # Without its callback the delta would be of a day.
+        delta = {"unit": "days", "amount": 1, "retryEventCallback": '{"unit": "months"}'}
+        of = strategy(calendar(delta))
+        use_evaluator(SlowEvaluator(0.19))
+        found = simulated(of, "2026-01-31", cycles=12)
+
+        assert dates(found.cycles)[-1] == (4, ["2026-04-30T00:00"])
+        assert found.truncated
+
+    def test_missed_dates_without_time_leave_no_forecast(self) -> None:
+        of = life(self.COSTLY, new("2026-02-10"))
+        use_evaluator(SlowEvaluator(0.19))
+        found = forecast(of.strategy, of.instance, cycles=3, now=at("2027-02-01"))
+
+        assert found == Forecast(cycles=(), truncated=True)
+
+    def test_a_callback_that_takes_too_long_by_itself_ends_the_plan(self) -> None:
+        use_evaluator(SlowEvaluator(0.3))
+        found = simulated(self.COSTLY, "2026-01-31", cycles=2)
+
+        assert not found.truncated
+        assert found.ended == "nextCycleDateCallback of cycle 2: it takes too long"
 
 
 class TestForecast:
