@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.dialects.core.client import GYM, MEMBER, WATER, Client
+from tests.domain.strategy.definitions import minimal
 
 OF_GYM = {"secret": GYM["secret"]}
 
@@ -385,3 +386,20 @@ class TestPauseResumeCancel:
 
         assert status == 400
         assert client.ports.instances.audit == []
+
+
+class TestNumbersOfAttributes:
+    """ "Whole numbers from JSON keep every digit"."""
+
+    @pytest.mark.parametrize(
+        "number", ["7615917337495251231", "-9007199254740993", "100000000000000000000000000001"]
+    )
+    def test_a_whole_number_is_read_back_as_it_was_sent(self, client: Client, number: str) -> None:
+        client.saved({"name": "shop", "secret": WATER["secret"], "settings": minimal()})
+        raw = f'{{"strategyId": "shop", "attributes": {{"id": {number}}}}}'.encode()
+        status, created = client("POST", "/execution-instance", raw=raw)
+        sid = created["executionInstance"]["sid"]
+
+        assert status == 201
+        assert created["executionInstance"]["attributes"] == {"id": int(number)}
+        assert client("GET", f"/execution-instance/{sid}")[1]["attributes"] == {"id": int(number)}
