@@ -8,24 +8,38 @@ Source: docs/expressions.md; ECMA-262 sections 7.1 and 7.2.
 import json
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import reduce
-from typing import TypeAlias, TypeGuard
+from functools import reduce, wraps
+from typing import TypeAlias, TypeGuard, TypeVar
 
+from shared.expressions.bindings import marked_digits
+from shared.expressions.digits import MAX_EXACT
 from shared.expressions.host_dates import iso_date
 
-MAX_EXACT = 2**53
-"""Beyond this, JavaScript's numbers are rounded, so there is no arithmetic."""
-
 Operands: TypeAlias = list[object]
+
+R = TypeVar("R")
 
 _BLANK = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _OUTER_BLANKS = re.compile(f"^[{_BLANK}]+|[{_BLANK}]+$")
 _DECIMAL = re.compile(r"[+-]?(?:Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)", re.ASCII)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,300}", re.ASCII)
 _PREFIXED = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)
 _MAX_PLAIN_POINT, _MIN_PLAIN_POINT = 21, -6
 
 
+def _of_plain_values(function: Callable[[Operands], R]) -> Callable[[Operands], R]:
+    """Let a function have its operands with whole numbers beyond 2^53 as numbers instead of markers."""
+
+    @wraps(function)
+    def call(operands: Operands) -> R:
+        return function([_plain(operand) for operand in operands])
+
+    return call
+
+
+@_of_plain_values
 def equals(operands: Operands) -> bool:
     """``==``: texts, numbers and booleans are compared as numbers if their types differ; null equals null only."""
     left, right = operands
@@ -38,6 +52,7 @@ def equals(operands: Operands) -> bool:
     return _number(left, "==") == _number(right, "==")
 
 
+@_of_plain_values
 def strictly_equals(operands: Operands) -> bool:
     """``===``: values of different types are not equal."""
     left, right = operands
@@ -49,6 +64,7 @@ def strictly_equals(operands: Operands) -> bool:
     return _kind(left) == _kind(right) and left == right
 
 
+@_of_plain_values
 def less(operands: Operands) -> bool:
     """``<``: two texts by their UTF-16 code units, anything else as numbers."""
     left, right = operands
@@ -61,6 +77,7 @@ def less(operands: Operands) -> bool:
     return _exact(left, "<") < _exact(right, "<")
 
 
+@_of_plain_values
 def less_or_equal(operands: Operands) -> bool:
     """``<=``: as ``<``, or equal."""
     left, right = operands
@@ -71,23 +88,27 @@ def less_or_equal(operands: Operands) -> bool:
     return _exact(left, "<=") <= _exact(right, "<=")
 
 
+@_of_plain_values
 def add(operands: Operands) -> object:
     """``+`` from left to right: a text with anything is joined; otherwise the sum."""
     return reduce(_sum, operands)
 
 
+@_of_plain_values
 def subtract(operands: Operands) -> object:
     """``-``."""
     left, right = operands
     return _bounded(_exact(left, "-") - _exact(right, "-"))
 
 
+@_of_plain_values
 def multiply(operands: Operands) -> object:
     """``*``."""
     left, right = operands
     return _bounded(_exact(left, "*") * _exact(right, "*"))
 
 
+@_of_plain_values
 def divide(operands: Operands) -> float:
     """``/``: never cut to a whole number. Divided by zero it is infinite or not a number."""
     left, right = (float(_exact(operand, "/")) for operand in operands)
@@ -100,6 +121,7 @@ def divide(operands: Operands) -> float:
     return left / right
 
 
+@_of_plain_values
 def remainder(operands: Operands) -> object:
     """``%``: the remainder has the sign of the first operand."""
     left, right = (_exact(operand, "%") for operand in operands)
@@ -109,6 +131,7 @@ def remainder(operands: Operands) -> object:
     return int(rest) if isinstance(left, int) and isinstance(right, int) else rest
 
 
+@_of_plain_values
 def negate(operands: Operands) -> object:
     """Unary ``-``."""
     number = _exact(operands[0], "-")
@@ -116,6 +139,7 @@ def negate(operands: Operands) -> object:
     return -float(number) if number == 0 else -number
 
 
+@_of_plain_values
 def is_true(operands: Operands) -> bool:
     """Whether a value counts as true: false, 0, NaN, the empty text and null do not."""
     value = operands[0]
@@ -124,6 +148,7 @@ def is_true(operands: Operands) -> bool:
     return value is not None and (isinstance(value, list | dict | datetime | timedelta) or bool(value))
 
 
+@_of_plain_values
 def length(operands: Operands) -> object:
     """``.length`` of a text, in UTF-16 code units, or of a list; of an object its member of that name."""
     value = operands[0]
@@ -136,6 +161,7 @@ def length(operands: Operands) -> object:
     raise ValueError("length: this is neither a text nor a list")
 
 
+@_of_plain_values
 def is_in(operands: Operands) -> bool:
     """``in``: whether an object has a member of that name."""
     key, container = operands
@@ -144,6 +170,7 @@ def is_in(operands: Operands) -> bool:
     return _text(key, "in") in container
 
 
+@_of_plain_values
 def text(operands: Operands) -> str:
     """Text of a value inside other text: empty for null, compact JSON for a list or an object."""
     value = operands[0]
@@ -152,6 +179,16 @@ def text(operands: Operands) -> str:
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _text(value, "text")
+
+
+def _plain(value: object) -> object:
+    """Return a value with its markers as numbers."""
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    digits = marked_digits(value)
+    return {name: _plain(member) for name, member in value.items()} if digits is None else int(digits)
 
 
 def _sum(left: object, right: object) -> object:
@@ -200,6 +237,9 @@ def _number(value: object, operator: str) -> int | float:
 def _parsed(trimmed: str) -> int | float:
     if not trimmed:
         return 0
+    if _WHOLE.fullmatch(trimmed):
+        # Kept whole, so that it is equal to a large number with the same digits.
+        return int(trimmed)
     if _PREFIXED.fullmatch(trimmed):
         return float(int(trimmed, 0))
     return float(trimmed.replace("Infinity", "inf")) if _DECIMAL.fullmatch(trimmed) else math.nan

@@ -150,9 +150,26 @@ class TestLargeNumbers:
     @pytest.mark.parametrize(
         "script", ["data.id + 1", "data.id > 1", "data.id * 1", "-data.id", "data.id % 10"]
     )
-    def test_arithmetic_is_an_error(self, script: str) -> None:
-        with pytest.raises(EvaluationError):
+    def test_arithmetic_and_order_are_errors(self, script: str) -> None:
+        with pytest.raises(EvaluationError, match="beyond 2"):
             value_of(script, {"id": self.BIG}, NO_STEP)
+
+    @pytest.mark.parametrize(
+        ("script", "result"),
+        [
+            ("data.id", BIG),
+            ("data.id == 7615917337495251231", True),
+            ("data.id == 7615917337495251232", False),
+            ("data.id === data.id", True),
+            ("data.id == '7615917337495251231'", True),
+            ("'n-' + data.id", "n-7615917337495251231"),
+            ("{'a': [data.id]}", {"a": [BIG]}),
+            ("data.id ? 'yes' : 'no'", "yes"),
+            ("data.none || data.id", BIG),
+        ],
+    )
+    def test_such_a_number_is_compared_and_passed_on(self, script: str, result: Any) -> None:
+        assert value_of(script, {"id": self.BIG}, NO_STEP) == result
 
 
 class TestRefusedForms:
