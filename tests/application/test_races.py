@@ -92,6 +92,20 @@ class TestAnAnswer:
         assert answer_event(ports, sid, 7, unknown) is None
 
 
+class TestAClaim:
+    """A runner whose claim loses a race looks again, and claims what is due then."""
+
+    def test_a_claim_after_a_lost_race_runs_the_event(self) -> None:
+        ports, store, sid = a_world()
+        answer_event(ports, sid, 1, sent(ports, sid))
+        store.races = 1
+
+        claims = run_due_events(ports, sid, job="job", time_left=lambda: timedelta(minutes=15))
+
+        assert (claims, store.instances[sid].description) == (1, "0")
+        assert store.records[sid, 1].event.status == "PROCESSED"
+
+
 class TestAnInstanceThatTheCallerHasLoaded:
     """The loaded instance is decided on first, and loaded again only after a lost race."""
 
