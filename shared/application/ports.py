@@ -107,7 +107,7 @@ class InstanceStore(Protocol):
     def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
         """Return the journals of the events with these numbers, both included, in order of (event, run, visit).
 
-        Reads are strongly consistent.
+        Answers to the events are not among them. Reads are strongly consistent.
         """
 
     def records_of_month(
@@ -126,7 +126,7 @@ class InstanceStore(Protocol):
         """
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
-        """Return those of at most 100 instances that exist, as last stored, in any order."""
+        """Return those of these instances that exist, as last stored, in any order."""
 
     def of_strategy(
         self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int

@@ -199,6 +199,16 @@ class TestATrail:
             entries=(full.ENTRY,), record=full.RECORD, answers=(full.ANSWER,)
         )
 
+    def test_journals_of_several_events_leave_out_their_answers(self, stores: Stores) -> None:
+        for seq in (1, 2, 3):
+            stores.instances.append(an_instance(), an_entry(seq=seq))
+            stores.instances.put_answer(an_instance(), seq, full.ANSWER)
+        journals = stores.instances.journal_between
+
+        assert journals(InstanceSid("i-1"), 1, 2) == [an_entry(seq=1), an_entry(seq=2)]
+        assert journals(InstanceSid("i-1"), 3, 3) == [an_entry(seq=3)]
+        assert journals(InstanceSid("i-1"), 4, 9) == []
+
     def test_answers_are_distinguished_by_key_and_event(self, stores: Stores) -> None:
         one, two = full.ANSWER, replace(full.ANSWER, key="cafe", body=None)
         for answer in (one, two, one):

@@ -193,12 +193,14 @@ class TestManyInstances:
     def test_loading_no_instances_returns_none(self, stores: Stores) -> None:
         assert stores.instances.load_many([]) == []
 
-    def test_a_hundred_are_read_at_once(self, stores: Stores) -> None:
-        made = instances(100)
+    def test_more_instances_than_fit_a_batch_are_loaded_each_once(self, stores: Stores) -> None:
+        made = instances(201)
         for instance in made:
             stores.instances.create(instance)
 
-        assert len(stores.instances.load_many([instance.sid for instance in made])) == 100
+        for count in (99, 100, 101, 200, 201):
+            sids = [instance.sid for instance in made[:count]]
+            assert sorted(one.sid for one in stores.instances.load_many(sids)) == sorted(sids)
 
 
 class TestStrategiesOfAnAccount:

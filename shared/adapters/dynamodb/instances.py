@@ -15,16 +15,15 @@ from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.items import (
     answer_item,
-    answer_of,
     audit_item,
     entry_item,
-    entry_of,
     instance_item,
     instance_of,
+    journal_of,
     record_item,
     record_of,
 )
-from shared.adapters.dynamodb.reading import Item, query_all, read_batch
+from shared.adapters.dynamodb.reading import MAX_KEYS, Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_ACCOUNT,
     BY_OWNER,
@@ -34,7 +33,6 @@ from shared.adapters.dynamodb.tables import (
     OWNER_SHARDS,
     Tables,
     account_month,
-    answer_prefix,
     journal_prefix,
     owner_shard,
     place_of,
@@ -50,9 +48,6 @@ from shared.domain.instance.due import SHARDS
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
-
-MAX_READ = 100
-"""How many items are read at once."""
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
 
@@ -126,15 +121,11 @@ class DynamoDbInstances:
             Key=to_attributes({"instanceSid": sid, "sk": record_key(seq)}),
             ConsistentRead=True,
         ).get("Item")
-        answers = [item["sk"]["S"].startswith(answer_prefix(seq)) for item in items]
+        entries, answers = journal_of(items)
         return EventHistory(
-            entries=tuple(
-                entry_of(item) for item, is_answer in zip(items, answers, strict=True) if not is_answer
-            ),
+            entries=tuple(entries),
             record=None if record is None else record_of(record),
-            answers=tuple(
-                answer_of(item) for item, is_answer in zip(items, answers, strict=True) if is_answer
-            ),
+            answers=tuple(answers),
         )
 
     def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
@@ -159,7 +150,7 @@ class DynamoDbInstances:
             ExpressionAttributeValues=to_attributes(values),
             ConsistentRead=True,
         )
-        return [entry_of(item) for item in items]
+        return journal_of(items)[0]
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
@@ -183,10 +174,10 @@ class DynamoDbInstances:
             # Only the latest of all shards so far can be among the result.
             index_entries = sorted(index_entries, key=_closed, reverse=True)[:limit]
         table = self.tables.events
-        for start in range(0, len(index_entries), MAX_READ):
+        for start in range(0, len(index_entries), MAX_KEYS):
             keys = [
                 {name: item[name] for name in ("instanceSid", "sk")}
-                for item in index_entries[start : start + MAX_READ]
+                for item in index_entries[start : start + MAX_KEYS]
             ]
             found = [record_of(item) for item in read_batch(self.client, {table: keys})[table]]
             meant = [record for record in found if since <= record.finished_at < until]

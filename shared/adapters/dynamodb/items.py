@@ -3,7 +3,7 @@
 Source: docs/design.md section 2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -28,6 +28,7 @@ from shared.adapters.dynamodb.tables import (
     account_month,
     answer_item_key,
     audit_position_text,
+    is_answer_key,
     journal_key,
     owner_shard,
     place_of,
@@ -127,6 +128,21 @@ def answer_of(item: Mapping[str, AttributeValue]) -> Answer:
     """Return the answer of an item."""
     found = read(item, "instanceSid", "sk", "doc")
     return ANSWER.read(from_text(found["doc"]), found["instanceSid"], key=found["sk"].rpartition("#")[2])
+
+
+def journal_of(items: Iterable[Mapping[str, AttributeValue]]) -> tuple[list[JournalEntry], list[Answer]]:
+    """Return the journal entries and the answers among the items of a range of the journal, in their order.
+
+    Every reader of a journal uses this, because answers are stored in the same range.
+    """
+    entries: list[JournalEntry] = []
+    answers: list[Answer] = []
+    for item in items:
+        if is_answer_key(item["sk"]["S"]):
+            answers.append(answer_of(item))
+        else:
+            entries.append(entry_of(item))
+    return entries, answers
 
 
 def record_item(instance: Instance, record: EventRecord) -> Attributes:

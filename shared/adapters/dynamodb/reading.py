@@ -1,6 +1,7 @@
 """Reads of many items: whole batches, and all pages of a query."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue
@@ -9,6 +10,9 @@ from shared.domain.errors import RitornelloError
 
 MAX_READS = 5
 """How often a batch is read if DynamoDB leaves items of it unread."""
+
+MAX_KEYS = 100
+"""How many items DynamoDB reads in one batch, over all tables."""
 
 Item = Mapping[str, AttributeValue]
 
@@ -20,16 +24,33 @@ class UnreadError(RitornelloError):
 
 
 def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> dict[str, list[Item]]:
-    """Return the items with these keys, by table, by strongly consistent reads.
-
-    At most 100 keys are allowed in all.
+    """Return the items with these keys, by table, by strongly consistent reads. There may be any number of keys.
 
     Raises: UnreadError.
     """
-    unread: Mapping[str, Mapping[str, Any]] = {
-        table: {"Keys": some, "ConsistentRead": True} for table, some in keys.items() if some
-    }
     found: dict[str, list[Item]] = {table: [] for table in keys}
+    for batch in _batches(keys):
+        _read_into(found, client, batch)
+    return found
+
+
+def _batches(keys: Mapping[str, list[Attributes]]) -> Iterator[dict[str, list[Attributes]]]:
+    """Yield the keys, by table, in parts that DynamoDB reads at once."""
+    left = ((table, key) for table, some in keys.items() for key in some)
+    while some := list(islice(left, MAX_KEYS)):
+        batch: dict[str, list[Attributes]] = {}
+        for table, key in some:
+            batch.setdefault(table, []).append(key)
+        yield batch
+
+
+def _read_into(
+    found: dict[str, list[Item]], client: DynamoDbClient, batch: Mapping[str, list[Attributes]]
+) -> None:
+    """Add the items of one batch to those found. Raises: UnreadError."""
+    unread: Mapping[str, Mapping[str, Any]] = {
+        table: {"Keys": some, "ConsistentRead": True} for table, some in batch.items()
+    }
     readings = 0
     while unread:
         if readings == MAX_READS:
@@ -39,7 +60,6 @@ def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> 
         for table, items in answer["Responses"].items():
             found[table] += items
         unread = answer.get("UnprocessedKeys", {})
-    return found
 
 
 def query_all(client: DynamoDbClient, *, most: int | None = None, **query: Any) -> list[Item]:  # noqa: ANN401 - members of a query

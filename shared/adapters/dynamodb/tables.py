@@ -86,6 +86,9 @@ def table_definitions(tables: Tables) -> list[dict[str, Any]]:
     return [_definition(getattr(tables, field.name), LAYOUTS[field.name]) for field in fields(tables)]
 
 
+_ANSWER = "answer#"
+
+
 def journal_prefix(seq: int) -> str:
     """Return the prefix of the sort keys of an event's journal."""
     return f"s#{seq:08}#"
@@ -98,12 +101,12 @@ def journal_key(seq: int, run: int, visit: int) -> str:
 
 def answer_item_key(seq: int, key: str) -> str:
     """Return the sort key of an answer to a call of an event. Answers sort after the event's journal."""
-    return f"{answer_prefix(seq)}{key}"
+    return f"{journal_prefix(seq)}{_ANSWER}{key}"
 
 
-def answer_prefix(seq: int) -> str:
-    """Return the prefix of the sort keys of the answers to an event."""
-    return f"{journal_prefix(seq)}answer#"
+def is_answer_key(sort_key: str) -> bool:
+    """Return whether a sort key in the range of a journal is that of an answer."""
+    return sort_key.split("#", 2)[2].startswith(_ANSWER)
 
 
 def record_key(seq: int) -> str:
