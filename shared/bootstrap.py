@@ -27,6 +27,7 @@ from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.api.http.request import Deployment
+from shared.application.log_lines import log_line
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller
 from shared.config import Settings, read_settings
 from shared.expressions import use_evaluator
@@ -219,4 +220,4 @@ def _client(service: AwsService) -> Any:  # noqa: ANN401 - boto3 has no types of
 
 def _report(action: str, sid: str, error: Exception) -> None:
     """Log a wakeup that failed. The sweeper will find its instance."""
-    Logger().warning(_FAILED_WAKEUPS[action], extra={"sid": sid, "error": str(error)})
+    Logger(json_serializer=log_line).warning(_FAILED_WAKEUPS[action], extra={"sid": sid, "error": str(error)})

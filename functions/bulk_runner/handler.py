@@ -10,10 +10,11 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.application.bulk.dispatch import run_operation
+from shared.application.log_lines import log_line
 from shared.bootstrap import ports
 from shared.domain.ids import OperationSid
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 
 
 @logger.inject_lambda_context

@@ -9,11 +9,12 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.application.log_lines import log_line
 from shared.application.runner.loop import run_due_events
 from shared.bootstrap import begin_invocation
 from shared.domain.ids import InstanceSid
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 
 
 @logger.inject_lambda_context

@@ -7,11 +7,12 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.application.log_lines import log_line
 from shared.application.sweep import sweep, wake_operations
 from shared.bootstrap import ports, settings
 from shared.domain.instance.due import SHARDS
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics(namespace="Ritornello")
 
 

@@ -4,13 +4,14 @@ Source: docs/contracts/automation.md A.2 and A.4.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from shared.api.automation.flows import Flow, sentence
-from shared.domain.errors import InvalidInputError, Problem
+from shared.api.automation.lines import Lines
+from shared.domain.errors import InvalidInputError, MoreProblems, Problem
 from shared.domain.strategy.model import json_size
 from shared.expressions import spending
 from shared.expressions.limits import CHECK_SECONDS
@@ -41,7 +42,11 @@ class Status(StrEnum):
 
 
 class InvalidDefinitionError(Exception):
-    """A definition is invalid. The message has a line or more for each problem."""
+    """A definition is invalid. The message has a line or more for each of the first problems."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        """Join the lines."""
+        super().__init__("\n".join(Lines(lines)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,7 @@ class Document:
 @spending(CHECK_SECONDS)
 def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     """Return a definition. Raises: InvalidDefinitionError: with every problem."""
-    problems = ["NUL characters are not allowed."] if _holds_nul(body) else []
+    problems = Lines()
     trigger, status = _trigger(body, problems), _status(body, problems)
     _check_sub_account(body, problems)
     definition = body.get("definition")
@@ -72,16 +77,16 @@ def read_document(body: Mapping[str, Json], *, environment: str) -> Document:
     name = "" if definition is None else _name(definition, problems)
     if definition is not None:
         flow.read(definition.get("steps"))
-    problems += flow.problems
+    problems.extend(flow.problems)
     if status is Status.ENABLED:
-        problems += _unable(trigger) + flow.unable
+        problems.extend(_unable(trigger))
+        problems.extend(flow.unable)
     if problems:
-        raise InvalidDefinitionError("\n".join(problems))
+        raise InvalidDefinitionError(problems)
     settings = flow.settings()
     if json_size(dict(body)) + json_size(settings) > MAX_STORED_BYTES:
-        raise InvalidDefinitionError(
-            f"The definition must not be larger than {MAX_STORED_BYTES // 1024} KB as it is stored."
-        )
+        message = f"The definition must not be larger than {MAX_STORED_BYTES // 1024} KB as it is stored."
+        raise InvalidDefinitionError([message])
     return Document(name=name, source=body, settings=settings)
 
 
@@ -98,10 +103,12 @@ def labels_of(source: Mapping[str, Json]) -> dict[str, str]:
 def engine_problems(error: InvalidInputError, settings: Mapping[str, Json]) -> InvalidDefinitionError:
     """Return the engine's problems with the settings of a definition, each by the name of its step."""
     lines = dict.fromkeys(_line(problem, settings) for problem in error.problems)
-    return InvalidDefinitionError("\n".join(lines))
+    return InvalidDefinitionError(lines)
 
 
 def _line(problem: Problem, settings: Mapping[str, Json]) -> str:
+    if isinstance(problem, MoreProblems):
+        return sentence(problem.message)
     match = _STEP.fullmatch(problem.pointer)
     caret = "" if problem.caret is None else f":\n{problem.caret}"
     if match is None:
@@ -110,16 +117,7 @@ def _line(problem: Problem, settings: Mapping[str, Json]) -> str:
     return sentence(f"Step '{step}': {problem.message}{caret}")
 
 
-def _holds_nul(value: Json) -> bool:
-    """Return whether a text has a NUL character, at which the CEL library would cut it off."""
-    if isinstance(value, Mapping):
-        return any(_holds_nul(name) or _holds_nul(member) for name, member in value.items())
-    if isinstance(value, list):
-        return any(map(_holds_nul, value))
-    return isinstance(value, str) and "\0" in value
-
-
-def _trigger(body: Mapping[str, Json], problems: list[str]) -> Trigger | None:
+def _trigger(body: Mapping[str, Json], problems: Lines) -> Trigger | None:
     given = body.get("trigger")
     if given is not None and given in list(Trigger):
         return Trigger(given)
@@ -128,7 +126,7 @@ def _trigger(body: Mapping[str, Json], problems: list[str]) -> Trigger | None:
     return None
 
 
-def _status(body: Mapping[str, Json], problems: list[str]) -> Status | None:
+def _status(body: Mapping[str, Json], problems: Lines) -> Status | None:
     given = body.get("status")
     if given is None:
         return Status.DISABLED
@@ -138,7 +136,7 @@ def _status(body: Mapping[str, Json], problems: list[str]) -> Status | None:
     return None
 
 
-def _check_sub_account(body: Mapping[str, Json], problems: list[str]) -> None:
+def _check_sub_account(body: Mapping[str, Json], problems: Lines) -> None:
     """Check both spellings, which the vendor's documents have."""
     for name in ("subAccountId", "subaccountId"):
         given = body.get(name)
@@ -158,7 +156,7 @@ def _given_sub_account(body: Mapping[str, Json]) -> str | None:
     return None if sub_account is None else str(sub_account)
 
 
-def _name(definition: Mapping[str, Json], problems: list[str]) -> str:
+def _name(definition: Mapping[str, Json], problems: Lines) -> str:
     name = definition.get("name")
     if name is None or name == "":
         problems.append("Workflow name is required.")

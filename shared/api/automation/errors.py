@@ -84,11 +84,8 @@ def _invalid_query(error: InvalidQueryError) -> AutomationError:
 
 def _invalid_input(error: InvalidInputError) -> AutomationError:
     """Return the answer to an invalid start of a workflow. The dialect calls attributes ``data``."""
-    sentences = (
-        f"{problem.pointer.replace('/attributes', '/data', 1) or '/'}: {problem.message}."
-        for problem in error.problems
-    )
-    return invalid(f"Request is invalid. {' '.join(sentences)}")
+    sentences = (problem.sentence.replace("/attributes", "/data", 1) for problem in error.problems)
+    return invalid(f"Request is invalid. {' '.join(f'{sentence}.' for sentence in sentences)}")
 
 
 FORBIDDEN = AutomationError(HTTPStatus.FORBIDDEN, Code.FORBIDDEN, "Access forbidden")

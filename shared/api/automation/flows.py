@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.api.automation.durations import DurationError, duration
 from shared.api.automation.http_steps import HttpSteps
+from shared.api.automation.lines import Lines
 from shared.api.automation.scripts import NO_STEP, Scope, ScriptError, Scripts, literal
 from shared.domain.strategy.shapes import MAX_KEY_LENGTH
 
@@ -47,8 +48,8 @@ class Flow:
     """
 
     environment: str
-    problems: list[str] = field(default_factory=list)
-    unable: list[str] = field(default_factory=list)
+    problems: Lines = field(default_factory=Lines)
+    unable: Lines = field(default_factory=Lines)
     steps: list[dict[str, Json]] = field(default_factory=list)
     scripts: Scripts = field(default_factory=Scripts)
     http: HttpSteps = field(init=False)

@@ -21,7 +21,7 @@ from shared.application.keys import OwnKeyError
 from shared.application.ports import NameTakenError, OverloadedError
 from shared.application.start import KeyReusedError
 from shared.application.strategies import ChangedMeanwhileError, StillInUseError
-from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.errors import InvalidInputError, Problem, Problems
 from shared.domain.instance.verdict import AlreadyThere, Applied, RefusalRule, Refused, Verdict
 
 
@@ -29,9 +29,9 @@ class CoreError(ApiError):
     """A refusal as the core dialect answers it."""
 
     def __init__(self, status: HTTPStatus, *messages: str, problems: Sequence[Problem] = ()) -> None:
-        self.messages = messages or tuple(f"{p.pointer or '/'}: {p.message}" for p in problems)
+        self.problems = Problems(problems).reported()
+        self.messages = messages or tuple(problem.sentence for problem in self.problems)
         super().__init__(status, "; ".join(self.messages))
-        self.problems = problems
 
     @omit_unset
     def body(self, occurrence: Occurrence) -> ErrorShape:
@@ -49,7 +49,7 @@ class CoreError(ApiError):
 
 
 def bad_request(problems: Sequence[Problem]) -> CoreError:
-    """Return 400 with every problem."""
+    """Return 400 with the first problems and the number of the others."""
     return CoreError(HTTPStatus.BAD_REQUEST, problems=problems)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.api.http.route import Principal, Route
-from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.errors import InvalidInputError, Problem, shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +17,18 @@ class Occurrence:
     error_id: str
 
 
+MAX_MESSAGE_BYTES = 32 * 1024
+"""The largest message of a refusal, as JSON."""
+
+
 class ApiError(Exception):
     """A refusal as a dialect answers it. Each dialect has subclasses with its own bodies."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        # Problems have bounds of their own. This one holds for every other text that a message may quote.
+        self.message = shortened(message, MAX_MESSAGE_BYTES)
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -26,6 +26,7 @@ from shared.api.http.models import check_comment, check_key, read_model, read_qu
 from shared.api.http.pages import serve_pages
 from shared.api.http.request import Deployment, Incoming, Request, body_of
 from shared.api.http.route import Answer, Principal, Route
+from shared.application.log_lines import log_line
 from shared.application.ports import Ports, SecretHasher
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -98,7 +99,7 @@ def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str
 
 def handler_of(dialect: Dialect, host: Host, folder: Path) -> Handler:
     """Return the Lambda handler of a dialect. ``folder`` is that of the handler; the build puts the pages there."""
-    logger, app = Logger(), APIGatewayHttpResolver()
+    logger, app = Logger(json_serializer=log_line), APIGatewayHttpResolver()
     gateway = _Gateway(dialect, host, app, logger)
     for route in dialect.routes:
         app.route(route.path, method=route.method)(gateway.serve(route))

@@ -1,4 +1,4 @@
-"""Read the query, the body and the headers of a request. Every problem is reported at once."""
+"""Read the query, the body and the headers of a request. The first problems are reported at once."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -8,8 +8,8 @@ from pydantic_core import ErrorDetails
 
 from shared.api.http.errors import InvalidBodyError, InvalidHeaderError, InvalidQueryError, TooLargeError
 from shared.api.http.request import Request
-from shared.domain.errors import InvalidInputError, Problem
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.errors import MAX_PROBLEMS, InvalidInputError, MoreProblems, Problem
+from shared.domain.validation.pointers import escaped
 
 MAX_BODY_BYTES = 256 * 1024
 """Larger bodies are refused without being parsed."""
@@ -94,11 +94,14 @@ def check_comment(request: Request) -> None:
 
 
 def read_as(model: type[M], value: Any) -> tuple[M | None, list[Problem]]:  # noqa: ANN401 - any JSON value
-    """Return a JSON value as a model, or None and the problems if it is not valid."""
+    """Return a JSON value as a model, or None and the first problems if it is not valid."""
     try:
         return model.model_validate(value), []
     except ValidationError as error:
-        return None, [_problem(detail) for detail in error.errors(include_url=False, include_input=False)]
+        details = error.errors(include_url=False, include_input=False)
+        problems = [_problem(detail) for detail in details[:MAX_PROBLEMS]]
+        left_out = len(details) - len(problems)
+        return None, [*problems, MoreProblems(count=left_out)] if left_out else problems
 
 
 def _problem(detail: ErrorDetails) -> Problem:

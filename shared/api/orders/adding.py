@@ -21,7 +21,7 @@ from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
-from shared.domain.errors import DateError, InvalidInputError
+from shared.domain.errors import DateError, InvalidInputError, MoreProblems, Problem
 from shared.domain.ids import numbered_order_sid, order_number
 from shared.domain.instance.verdict import Actor
 from shared.domain.strategy.model import StrategyHead
@@ -64,7 +64,7 @@ def add_orders(request: Request, body: AddOrders) -> Answer[AddedShape]:
         except JocError as error:
             bad.append(ItemError(path=item.workflowPath, code=error.code, text=error.message))
         except InvalidInputError as error:
-            text = "; ".join(f"{_place(p.pointer)}: {p.message}" for p in error.problems)
+            text = "; ".join(map(_sentence, error.problems))
             bad.append(ItemError(path=item.workflowPath, code=Code.BAD_REQUEST, text=text))
         except (DateLanguageError, UnknownZoneError, DateError) as error:
             bad.append(ItemError(path=item.workflowPath, code=DATE_CODES[type(error)], text=str(error)))
@@ -172,6 +172,12 @@ def _named(when: When, unique: str, name: str) -> str:
 
 def _day(at: datetime, zone: tzinfo) -> str:
     return at.astimezone(zone).date().isoformat()
+
+
+def _sentence(problem: Problem) -> str:
+    if isinstance(problem, MoreProblems):
+        return problem.message
+    return f"{_place(problem.pointer)}: {problem.message}"
 
 
 def _place(pointer: str) -> str:

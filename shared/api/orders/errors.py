@@ -24,7 +24,14 @@ from shared.api.orders.date_language import DateLanguageError, UnknownZoneError
 from shared.application.commit import ContentionError
 from shared.application.ports import OverloadedError
 from shared.domain.calendar.dates import format_instant
-from shared.domain.errors import DateError, InvalidInputError, Problem
+from shared.domain.errors import (
+    DateError,
+    InvalidInputError,
+    MoreProblems,
+    Problem,
+    Problems,
+    shortened,
+)
 
 BASE = "/joc/api"
 INVALID_REQUEST = 420
@@ -72,13 +79,22 @@ class JocError(ApiError):
         return {**dates(occurrence.at), "error": error}
 
 
+MAX_PATH_BYTES, MAX_TEXT_BYTES = 160, 300
+"""The largest path and text of a refused item, as JSON. A request has at most 100 items."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemError:
-    """One refused item among others. ``path`` identifies it."""
+    """One refused item among others. ``path`` identifies it. Long texts are cut."""
 
     path: str
     code: Code
     text: str
+
+    def __post_init__(self) -> None:
+        """Cut the texts, so that an answer with a hundred items stays small."""
+        object.__setattr__(self, "path", shortened(self.path, MAX_PATH_BYTES))
+        object.__setattr__(self, "text", shortened(self.text, MAX_TEXT_BYTES))
 
 
 class ItemsError(ApiError):
@@ -137,8 +153,8 @@ def security_shape(at: datetime, *, account: str, message: str) -> answers.Secur
 
 
 def schema_error(problems: Sequence[Problem]) -> JocError:
-    """Return 420 with every problem of a body's form."""
-    return JocError(Code.SCHEMA, "; ".join(f"$.{_place(p.pointer)}: {p.message}" for p in problems))
+    """Return 420 with the first problems of a body's form, and the number of the others."""
+    return JocError(Code.SCHEMA, "; ".join(map(_sentence, Problems(problems).reported())))
 
 
 def call_of(route: Route) -> str | None:
@@ -150,6 +166,11 @@ def dates(at: datetime) -> answers.Dates:
     """Return ``deliveryDate`` and ``surveyDate``."""
     text = format_instant(at)
     return {"deliveryDate": text, "surveyDate": text}
+
+
+def _sentence(problem: Problem) -> str:
+    is_rest = isinstance(problem, MoreProblems)
+    return problem.message if is_rest else f"$.{_place(problem.pointer)}: {problem.message}"
 
 
 def _place(pointer: str) -> str:

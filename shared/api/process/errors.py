@@ -17,13 +17,10 @@ from shared.api.http.shapes import omit_unset
 from shared.api.process.answers import ErrorShape
 from shared.application.ports import OverloadedError
 from shared.application.start import KeyReusedError
-from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.errors import InvalidInputError, MoreProblems, Problem, Problems
 
 REALM = "connector-api"
 """The realm in ``WWW-Authenticate``."""
-
-MAX_PROBLEMS = 100
-"""The maximum number of problems in one message."""
 
 MEMBERS: Mapping[str, str] = {"attributes": "values"}
 """The members of a new instance that have another name in this dialect."""
@@ -52,11 +49,9 @@ def not_found(name: str | None = None) -> ProcessError:
 
 
 def invalid(problems: Sequence[Problem]) -> ProcessError:
-    """Return 400 with every problem, each by the name of its field."""
+    """Return 400 with the first problems, each by the name of its field, and the number of the others."""
     # The contract has room for one message only.
-    sentences = [f"Invalid {_field(problem)}: {problem.message}" for problem in problems[:MAX_PROBLEMS]]
-    more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
-    return ProcessError(HTTPStatus.BAD_REQUEST, "; ".join(sentences + more))
+    return ProcessError(HTTPStatus.BAD_REQUEST, "; ".join(map(_sentence, Problems(problems).reported())))
 
 
 FORBIDDEN = ProcessError(HTTPStatus.FORBIDDEN, "Forbidden")
@@ -83,6 +78,12 @@ ERRORS = ErrorTable(
     failure=ProcessError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error"),
 )
 """The answer to each error. This dialect has no command that can be refused."""
+
+
+def _sentence(problem: Problem) -> str:
+    if isinstance(problem, MoreProblems):
+        return problem.message
+    return f"Invalid {_field(problem)}: {problem.message}"
 
 
 def _field(problem: Problem) -> str:

@@ -11,7 +11,7 @@ from shared.domain.calendar.dates import Anchor, zone_named
 from shared.domain.errors import DateError, Problem
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.settings import MAX_RETRIES
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import escaped
 
 T = TypeVar("T")
 

@@ -35,10 +35,10 @@ def invalid_attributes(strategy: Strategy, attributes: Mapping[str, Json]) -> li
 
 def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str | None:
     """Return why ``attributes`` are not valid for the strategy, or None if they are."""
-    for name in invalid_attributes(strategy, attributes):
-        return f"{name!r} must be a string, a number or a boolean"
     if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
         return "must take at most 16 KB"
+    for name in invalid_attributes(strategy, attributes):
+        return f"{name!r} must be a string, a number or a boolean"
     rule = strategy.definition.instance_validation
     if rule is not None:
         # The first problem is enough: it becomes part of a single message.

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.errors import shortened
 from shared.domain.ids import CallKey, CorrelationId
 from shared.domain.strategy.model import Json
+
+MAX_REASON_BYTES = 4 * 1024
+"""The largest message of a failed step, as JSON: three problems of a schema, or a text of a controller."""
 
 
 class Path(StrEnum):
@@ -27,12 +31,17 @@ class Path(StrEnum):
 class StepError:
     """Why a step failed.
 
-    ``message`` is for users. ``status`` and ``data`` are the HTTP status and body, if the service answered.
+    ``message`` is for users; a long one is cut. ``status`` and ``data`` are the HTTP status and body, if the service
+    answered.
     """
 
     message: str
     status: int | None = None
     data: Json = None
+
+    def __post_init__(self) -> None:
+        """Cut the message. It is stored with the step, and may quote what was wrong."""
+        object.__setattr__(self, "message", shortened(self.message, MAX_REASON_BYTES))
 
 
 class Certainty(StrEnum):

@@ -20,7 +20,7 @@ from shared.domain.planning.closing import lifecycle_events
 from shared.domain.planning.cycles import CycleError, TooManyMissedError, first_cycle, outlook
 from shared.domain.planning.plan import Replanned, continue_from
 from shared.domain.strategy.model import Delta, Json, Strategy, json_size
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import escaped
 from shared.domain.validation.schema import violations
 from shared.expressions import spending
 
@@ -93,7 +93,12 @@ def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
 
 
 def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> list[Problem]:
-    """Return every problem of the attributes, with pointers below ``/attributes``."""
+    """Return every problem of the attributes, with pointers below ``/attributes``.
+
+    Attributes that are too large are not examined further.
+    """
+    if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
+        return [Problem(pointer="/attributes", rule="too-long", message="must take at most 16 KB")]
     problems = [
         Problem(
             pointer=f"/attributes/{escaped(name)}",
@@ -102,8 +107,6 @@ def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> li
         )
         for name in invalid_attributes(strategy, attributes)
     ]
-    if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
-        problems.append(Problem(pointer="/attributes", rule="too-long", message="must take at most 16 KB"))
     rule = strategy.definition.instance_validation
     if rule is not None:
         problems.extend(violations(rule, dict(attributes), pointer="/attributes"))

@@ -5,12 +5,12 @@ Source: docs/contracts/core.md sections 2.2 and 3.5; docs/design.md section 3.7.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from shared.domain.errors import Problem
+from shared.domain.errors import Problem, Problems
 from shared.domain.instance.run import Intent, StepError
 from shared.domain.instance.scope import Scope, is_true, with_response
 from shared.domain.strategy.model import Action, Authorization, Json, Method, Service, Strategy
@@ -135,11 +135,14 @@ def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope
         raise CallNotPossibleError(StepError(message=f"action {action.key}: {error}")) from error
 
 
-def summarize(problems: list[Problem]) -> str:
+def summarize(problems: Sequence[Problem]) -> str:
     """Return the first problems of a value that breaks its schema, in one line."""
     reported = problems[:_MAX_REPORTED_PROBLEMS]
-    text = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in reported)
-    return text if len(problems) == len(reported) else f"{text}; and {len(problems) - len(reported)} more"
+    text = "; ".join(problem.sentence for problem in reported)
+    if len(problems) == len(reported):
+        return text
+    others = Problems(problems[_MAX_REPORTED_PROBLEMS:])
+    return f"{text}; and {'' if others.is_exact else 'at least '}{len(others)} more"
 
 
 def _prepared(strategy: Strategy, action: Action, intent: Intent, variables: Scope) -> ServiceRequest:

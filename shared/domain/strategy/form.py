@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.shapes import Field, Kind
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import escaped
 
 
 class FieldFault(NamedTuple):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypedDict
 
 from shared.domain.calendar.dates import zone_named
-from shared.domain.errors import DateError, InvalidInputError, Problem, RitornelloError
+from shared.domain.errors import DateError, InvalidInputError, Problem, Problems, RitornelloError
 from shared.domain.strategy.model import Action, Definition, Json, OnResume, Service, json_size
 from shared.domain.strategy.parse_limits import unreadable
 from shared.domain.strategy.parse_names import check_names
@@ -23,9 +23,6 @@ from shared.domain.strategy.reader import Notes, Reader
 from shared.domain.strategy.settings import MAX_SETTINGS_BYTES, SETTINGS
 from shared.expressions import spending
 from shared.expressions.limits import CHECK_SECONDS
-
-MAX_PROBLEMS = 1000
-"""The most problems in one answer, which must stay small."""
 
 
 @spending(CHECK_SECONDS)
@@ -41,15 +38,15 @@ def read_definition(
 
     ``pointer`` is the pointer of the settings in the request body. A cron expression must fire after ``now``; None
     skips that check.
-    Raises: InvalidInputError: with every problem, sorted by JSON pointer. If the settings cannot be read at all
-        (``unreadable``), only that is reported.
+    Raises: InvalidInputError: with the problems, sorted by JSON pointer. If the settings cannot be read at all
+        (``unreadable``) or are too large, only that is reported.
     """
     # A document that could not be stored or sent again is not examined further.
-    notes = Notes(unreadable(settings, pointer))
+    notes = Notes(Problems(unreadable(settings, pointer)))
     _raise_problems(notes)
     if json_size(settings) > MAX_SETTINGS_BYTES:
         message = f"must take at most {MAX_SETTINGS_BYTES} bytes as JSON"
-        notes.problems.append(Problem(pointer=pointer, rule="too-long", message=message))
+        raise InvalidInputError((Problem(pointer=pointer, rule="too-long", message=message),))
     definition = _definition(Reader(settings, pointer, notes, SETTINGS), environment, controllers, now)
     if isinstance(settings, Mapping):
         check_names(settings, notes.problems.append, pointer=pointer)
@@ -65,7 +62,7 @@ def stored_definition(settings: Mapping[str, Json]) -> Definition:
     # Slow checks, the environment and the controllers are not checked again: this runs on every load.
     notes = Notes()
     definition = _definition(Reader(settings, "", notes, SETTINGS), None, None, None)
-    for problem in notes.problems:
+    for problem in notes.problems.reported():
         raise RitornelloError(f"stored settings cannot be read: {problem.pointer}: {problem.message}")
     return definition
 
@@ -73,7 +70,7 @@ def stored_definition(settings: Mapping[str, Json]) -> Definition:
 def _raise_problems(notes: Notes) -> None:
     problems = notes.all_problems()
     if problems:
-        raise InvalidInputError(problems[:MAX_PROBLEMS])
+        raise InvalidInputError(problems)
 
 
 def _definition(

@@ -1,4 +1,4 @@
-"""The limits that every JSON document must keep before it is read: depth, valid text, finite numbers.
+"""The limits that every JSON document must keep before it is read: depth, text that can be used, finite numbers.
 
 Source: docs/contracts/core.md section 1.3; the limits are ours.
 """
@@ -6,24 +6,31 @@ Source: docs/contracts/core.md section 1.3; the limits are ours.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
-from shared.domain.errors import Problem
+from shared.domain.errors import Problem, first_problems, shortened
 from shared.domain.strategy.model import Json
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import Path, path_text
+from shared.domain.validation.texts import text_fault
 
 MAX_DEPTH = 128
 """The most levels that a document may nest. ``data`` and schemas have lower limits."""
 
+MAX_NAME_SHOWN = 100
+"""How much of a member's name a message shows, in bytes."""
+
 
 def unreadable(value: Json, pointer: str) -> list[Problem]:
-    """Return the problems that prevent a JSON value from being read, stored or sent.
+    """Return the problems that prevent a JSON value from being read, stored, evaluated or sent.
 
-    The rules are ``too-deep``, ``text`` for half of a surrogate pair, and ``range`` for a number that a double cannot
-    hold (``1e999``). If the value is too deep, nothing else is checked.
+    The rules are ``too-deep``, ``text`` for NUL and for half of a surrogate pair, and ``range`` for a number that a
+    double cannot hold (``1e999``). If the value is too deep, nothing else is checked.
     """
     if is_deeper(value, MAX_DEPTH):
         message = f"must nest at most {MAX_DEPTH} levels deep"
         return [Problem(pointer=pointer, rule="too-deep", message=message)]
-    return list(_unsound(value, pointer))
+    return first_problems(
+        Problem(pointer=pointer + path_text(path), rule=rule, message=message)
+        for path, rule, message in _unsound(value, None)
+    )
 
 
 def is_deeper(value: Json, levels: int) -> bool:
@@ -43,29 +50,24 @@ def _parts(value: Json) -> Iterable[Json]:
     return value if isinstance(value, list) else ()
 
 
-def _unsound(value: Json, pointer: str) -> Iterator[Problem]:
-    if isinstance(value, str) and not _is_text(value):
-        yield Problem(pointer=pointer, rule="text", message="must not contain half of a surrogate pair")
+def _unsound(value: Json, path: Path) -> Iterator[tuple[Path, str, str]]:
+    """Yield the place, the rule and the message of each part that is not sound."""
+    if isinstance(value, str):
+        fault = text_fault(value)
+        if fault is not None:
+            yield path, "text", fault
     elif isinstance(value, int | float) and not _is_double(value):
-        yield Problem(pointer=pointer, rule="range", message="must be a number that a double can hold")
+        yield path, "range", "must be a number that a double can hold"
     elif isinstance(value, list):
         for index, entry in enumerate(value):
-            yield from _unsound(entry, f"{pointer}/{index}")
+            yield from _unsound(entry, (path, index))
     elif isinstance(value, Mapping):
         for name, member in value.items():
-            if _is_text(name):
-                yield from _unsound(member, f"{pointer}/{escaped(name)}")
+            fault = text_fault(name)
+            if fault is None:
+                yield from _unsound(member, (path, name))
             else:
-                message = f"the name {name!r} must not contain half of a surrogate pair"
-                yield Problem(pointer=pointer, rule="text", message=message)
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+                yield path, "text", f"the name {shortened(ascii(name), MAX_NAME_SHOWN)} {fault}"
 
 
 def _is_double(value: float) -> bool:

@@ -10,11 +10,11 @@ from dataclasses import field as dataclass_field
 from enum import StrEnum
 from typing import TypeVar
 
-from shared.domain.errors import Problem
+from shared.domain.errors import Problem, Problems
 from shared.domain.strategy.form import faults_of, keys_of
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.shapes import Kind, Shape
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import escaped
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -27,14 +27,14 @@ class Notes:
     ``checks`` are slow or need the whole document. Each notes its own problems. They do not run for stored documents.
     """
 
-    problems: list[Problem] = dataclass_field(default_factory=list)
+    problems: Problems = dataclass_field(default_factory=Problems)
     checks: list[Callable[[], None]] = dataclass_field(default_factory=list)
 
     def all_problems(self) -> tuple[Problem, ...]:
-        """Run the checks and return every problem, sorted by pointer."""
+        """Run the checks and return the problems, sorted by pointer; of many, the first that were found."""
         for check in self.checks:
             check()
-        return tuple(sorted(self.problems, key=lambda problem: problem.pointer))
+        return self.problems.sorted()
 
 
 class Reader:
@@ -54,7 +54,7 @@ class Reader:
         if self._is_object:
             self._check_form()
         else:
-            notes.problems.append(Problem(pointer=pointer, rule="type", message="must be an object"))
+            notes.problems.add(Problem(pointer=pointer, rule="type", message="must be an object"))
 
     @property
     def is_sound(self) -> bool:
@@ -75,7 +75,7 @@ class Reader:
         """Note a problem whose pointer starts at the whole document."""
         # A value that is not an object has no members, so nothing in it can be missing or unknown.
         if self._is_object:
-            self._notes.problems.append(problem)
+            self._notes.problems.add(problem)
 
     def later(self, check: Callable[[], None]) -> None:
         """Postpone a check until everything has been read."""

@@ -2,95 +2,135 @@
 
 The library is native code that cannot be interrupted. Patterns are therefore matched in linear time, depth is
 limited, references must stay inside the schema, and the work is counted before it starts.
+It also makes every error before it returns the first one, each with a copy of what the schema allows. So values are
+first asked for validity alone, and errors are made only if they cannot be many.
 Source: docs/contracts/core.md section 4 (1).
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 import jsonschema_rs
 
 from shared.domain.validation.json_schema_cost import (
-    MAX_MEETINGS,
+    DATA,
+    MAX_WORK,
     Work,
+    is_cheap,
     keywords,
     members,
     multiplies,
     patterns,
 )
 from shared.domain.validation.jtd_schema import JtdError as SchemaError
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import escaped
+from shared.domain.validation.texts import HALF_A_PAIR
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 # A deeper schema or value would overflow the library's stack and end the process.
 MAX_DEPTH: Final = 100
 """The most levels that a schema or a value may nest."""
 
+MAX_REPORTED_WORK: Final = 20_000
+"""The most work of a validation whose errors are all made. An error takes at most 1.5 KB for each unit of it."""
+
+FORMATS: Final = ("email", "date", "date-time", "uri", "uuid")
+"""The values of ``format`` that are checked. Others are notes."""
+
 _PATTERN_BYTES: Final = 8 << 20  # for all patterns of a schema: [\\p{L} ]{2,100} alone takes 5 MB
+_TOO_DEEP: Final = f"must nest at most {MAX_DEPTH} levels deep"
 
 
-def schema_problems(schema: Any) -> tuple[SchemaError, ...]:  # noqa: ANN401 - any JSON object
-    """Return the problems of a JSON object as a schema; empty if it is a correct one."""
+def schema_problems(schema: Any) -> Iterator[SchemaError]:  # noqa: ANN401 - any JSON object
+    """Yield the problems of a JSON object as a schema; none if it is a correct one."""
     if _too_deep(schema):
-        return (SchemaError("", "", f"must nest at most {MAX_DEPTH} levels deep"),)
+        yield SchemaError("", "", _TOO_DEEP)
+        return
+    places: set[str] = set()
     try:
-        problems = {**_refused(schema), **_ungrammatical(schema)}
-        if not problems:
+        for place, message in chain(_refused(schema), _ungrammatical(schema)):
+            # The meta-schema reaches some places by several paths and would report them several times.
+            if place not in places:
+                places.add(place)
+                yield SchemaError("", place, message)
+        if not places:
             _compiled(json.dumps(schema, sort_keys=True))
     except jsonschema_rs.ValidationError as error:
         bad_pattern = "must be a regular expression of moderate size, without look-around and back-references"
-        problems = {
-            _pointer(error.instance_path): bad_pattern if error.kind.name == "format" else error.message
-        }
+        message = bad_pattern if error.kind.name == "format" else error.message
+        yield SchemaError("", _pointer(error.instance_path), message)
     except ValueError as error:  # not JSON: half of a surrogate pair, or NaN
-        problems = {"": str(error)}
-    return tuple(SchemaError("", place, message) for place, message in problems.items())
+        yield SchemaError("", "", str(error))
 
 
-def errors(schema: dict[str, Any], value: object) -> tuple[SchemaError, ...]:
-    """Return the errors of a JSON value under a schema that ``schema_problems`` accepts.
+def errors(schema: dict[str, Any], value: object) -> Iterator[SchemaError]:
+    """Yield the errors of a JSON value under a schema that ``schema_problems`` accepts.
 
-    The messages do not quote the value. Formats are not checked.
+    The messages do not quote the value. If there may be very many, only one is made. The formats of ``FORMATS`` are
+    checked.
     """
     if _too_deep(value):
-        return (SchemaError("", "", f"must nest at most {MAX_DEPTH} levels deep"),)
+        yield SchemaError("", "", _TOO_DEEP)
+        return
     text = json.dumps(schema, sort_keys=True)
-    if multiplies(text) and Work(schema, _matcher()).of(schema, value) >= MAX_MEETINGS:
-        return (SchemaError("", "", f"needs more than {MAX_MEETINGS} schema checks"),)
+    work = 0 if is_cheap(text, json.dumps(value)) else Work(schema, _matcher()).of(schema, value)
+    if work >= MAX_WORK:
+        yield SchemaError("", "", f"needs more than {MAX_WORK} schema checks")
+        return
     try:
-        violations = list(_compiled(text).iter_errors(value))
+        for error in _found(_compiled(text), text, value, work):
+            yield SchemaError(_pointer(error.instance_path), _pointer(error.schema_path), error.message)
     except UnicodeEncodeError:
-        return (SchemaError("", "", "must not contain half of a surrogate pair"),)
-    return tuple(
-        SchemaError(_pointer(error.instance_path), _pointer(error.schema_path), error.message)
-        for error in violations
-    )
+        yield SchemaError("", "", HALF_A_PAIR)
+    except _TooManyError:
+        yield SchemaError("", "", "does not match the schema, at too many places to list them")
 
 
-def _refused(schema: dict[str, Any]) -> dict[str, str]:
-    """Return the parts of a schema that are valid JSON Schema but not supported, by their place."""
-    problems, work = {}, Work(schema, _matcher())
+class _TooManyError(Exception):
+    """The value is invalid, and its errors may be too many to be made."""
+
+
+def _found(
+    validator: jsonschema_rs.Validator, text: str, value: object, work: int
+) -> Iterator[jsonschema_rs.ValidationError]:
+    """Yield the errors of a value, if they cannot be many; else the first one. Raises: _TooManyError."""
+    if validator.is_valid(value):
+        return
+    if work <= MAX_REPORTED_WORK:
+        yield from validator.iter_errors(value)
+        return
+    # Even one error of these holds the errors of every branch, with those of all parts of the value below.
+    if '"anyOf"' in text or '"oneOf"' in text:
+        raise _TooManyError
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        yield error
+
+
+def _refused(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a schema that are valid JSON Schema but not supported: place and message."""
+    work = Work(schema, _matcher())
     if schema.get("$schema", DIALECT) not in (DIALECT, f"{DIALECT}#"):
-        problems["/$schema"] = f"the dialect must be {DIALECT}"
+        yield "/$schema", f"the dialect must be {DIALECT}"
     for place, owner, keyword, value in keywords(schema):
         if keyword in ("$ref", "$dynamicRef") and isinstance(value, str) and not value.startswith("#"):
-            problems[place] = f"references must stay inside the schema and begin with #, this is {value!r}"
+            yield place, f"references must stay inside the schema and begin with #, this is {value!r}"
         elif keyword == "$id" and isinstance(value, str) and place != "/$id":
-            problems[place] = "only the root of a schema may have an $id"
-        elif multiplies(f'"{keyword}"') and work.of(owner, None) >= MAX_MEETINGS:
-            problems[place] = "must not refer to itself, or expand too far, without going into the value"
-    return problems
+            yield place, "only the root of a schema may have an $id"
+        elif multiplies(keyword) and work.of(owner, None) >= MAX_WORK:
+            yield place, "must not refer to itself, or expand too far, without going into the value"
 
 
-def _ungrammatical(schema: object) -> dict[str, str]:
-    """Return the errors of a schema under the meta-schema, one for each place."""
-    problems: dict[str, str] = {}
-    for error in _schema_of_schemas().iter_errors(schema):
-        # The meta-schema reaches some places by several paths and would report them several times.
-        problems.setdefault(_pointer(error.instance_path), error.message)
-    return problems
+def _ungrammatical(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the errors of a schema under the meta-schema: place and message."""
+    validator = _schema_of_schemas()
+    if not validator.is_valid(schema):
+        for error in validator.iter_errors(schema):
+            yield _pointer(error.instance_path), error.message
 
 
 def _too_deep(value: object) -> bool:
@@ -113,12 +153,26 @@ def _schema_of_schemas() -> jsonschema_rs.Validator:
 @lru_cache(maxsize=32)
 def _compiled(schema: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator(
-        schema,
+        json.dumps(_with_formats(json.loads(schema))),
         retriever=_refuse,
-        validate_formats=False,
+        validate_formats=True,
         pattern_options=_linear(patterns(json.loads(schema))),
         mask="the value",
     )
+
+
+def _with_formats(part: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a part of a schema without formats that are not checked; the library would check some of them."""
+    if isinstance(part, list):
+        return [_with_formats(entry) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        name: value if name in DATA else _with_formats(value)
+        for name, value in part.items()
+        # A property of this name has a schema, not a text.
+        if name != "format" or not isinstance(value, str) or value in FORMATS
+    }
 
 
 def _linear(count: int) -> jsonschema_rs.RegexOptions:

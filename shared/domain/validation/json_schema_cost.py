@@ -11,22 +11,40 @@ from itertools import product
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
-MAX_MEETINGS: Final = 1_000_000
-"""The most checks of a part of a schema against a part of a value; they take about 20 ms."""
+MAX_WORK: Final = 1_000_000
+"""The most work of one validation. A unit is a check of a part of a schema against a part of a value.
+
+It takes 20 to 50 ns, so the most work takes less than 0.1 s; the worst kind, comparing fractions, 2 s.
+"""
+
+MAX_COUNTED: Final = 100_000
+"""The most pairs of a part of a schema and a part of a value that are counted, which takes about 0.2 s and 20 MB."""
 
 _MAX_PATH_LENGTH: Final = 300
 _TIMES_FOR_UNEVALUATED: Final = 3  # measured: 2.7 times the work of the other keywords beside it
-_MULTIPLYING: Final = ('"$ref"', '"$dynamicRef"', '"unevaluatedProperties"', '"unevaluatedItems"')
-_DATA: Final = ("const", "enum", "default", "examples")
+_MULTIPLYING: Final = ("$ref", "$dynamicRef", "unevaluatedProperties", "unevaluatedItems")
+DATA: Final = ("const", "enum", "default", "examples")
+"""The keywords with plain data, in which nothing is a schema."""
+
 _ONE_ON_THE_VALUE: Final = ("not", "if", "then", "else")
 _MANY_ON_THE_VALUE: Final = ("allOf", "anyOf", "oneOf", "dependentSchemas")
+_BYTES_OF_A_UNIT: Final = 64  # a message that quotes the schema takes about one unit for so many bytes
+_FOR_A_FRACTION: Final = 20  # measured: comparing with 0.1, or dividing by it, takes up to 1.6 us
 
 _Pairs: TypeAlias = Iterator[tuple[object, object]]
 
 
-def multiplies(text: str) -> bool:
-    """Return whether a schema, as JSON text, has a keyword that can multiply work."""
-    return any(keyword in text for keyword in _MULTIPLYING)
+def is_cheap(schema: str, value: str) -> bool:
+    """Return whether a validation is little work however the parts meet. Both are JSON texts."""
+    if any(f'"{keyword}"' in schema for keyword in _MULTIPLYING):
+        return False
+    # A part takes two bytes or more. Without references, every part meets every part once at most.
+    return len(schema) * len(value) // 4 <= MAX_WORK // _FOR_A_FRACTION
+
+
+def multiplies(keyword: str) -> bool:
+    """Return whether a keyword can multiply work."""
+    return keyword in _MULTIPLYING
 
 
 def keywords(schema: object, place: str = "") -> Iterator[tuple[str, object, str, object]]:
@@ -36,7 +54,7 @@ def keywords(schema: object, place: str = "") -> Iterator[tuple[str, object, str
             yield from keywords(part, f"{place}/{index}")
     elif isinstance(schema, dict):
         for name, part in schema.items():
-            if name not in _DATA:
+            if name not in DATA:
                 below = f"{place}/{name.replace('~', '~0').replace('/', '~1')}"
                 yield below, schema, name, part
                 yield from keywords(part, below)
@@ -62,38 +80,58 @@ def members(value: object) -> Iterable[object]:
 
 
 class Work:
-    """Counts the checks of parts of one schema against parts of values, up to ``MAX_MEETINGS``."""
+    """Counts the work of checking values by parts of one schema, up to ``MAX_WORK``."""
 
     def __init__(self, schema: dict[str, Any], matches: Callable[[str, str], bool]) -> None:
         self._schema = schema
         self._matches = matches
         self._counted: dict[tuple[int, int], int] = {}
+        self._own: dict[int, int] = {}
         self._named: dict[str, list[object]] = {}
         for _, owner, keyword, name in keywords(schema):
             if keyword in ("$anchor", "$dynamicAnchor") and isinstance(name, str):
                 self._named.setdefault(name, []).append(owner)
 
     def of(self, schema: object, value: object, depth: int = 0) -> int:
-        """Return the number of checks of a part of the schema against a value and its parts.
+        """Return the work of checking a value and its parts by a part of the schema.
 
-        ``MAX_MEETINGS`` means at least that many: an endless path, or a path of more than 300 steps, counts as this. If
-        the value is None, only checks are counted that do not depend on the value's parts.
+        ``MAX_WORK`` means at least that much: an endless path, or a path of more than 300 steps, counts as this. If
+        the value is None, only work is counted that does not depend on the value's parts.
         """
         if not isinstance(schema, dict):
             return 1
         key = id(schema), id(value)
         if key not in self._counted:
-            self._counted[key] = MAX_MEETINGS  # until it is known: a part that meets itself again has no end
-            if depth < _MAX_PATH_LENGTH:
-                beside = (
-                    _TIMES_FOR_UNEVALUATED if any(name.startswith("unevaluated") for name in schema) else 1
-                )
-                total = 1 + sum(
-                    beside * self.of(part, value, depth + 1) for part in self._on_the_value(schema)
-                )
-                total += sum(self.of(part, inner, depth + 1) for part, inner in self._inside(schema, value))
-                self._counted[key] = min(total, MAX_MEETINGS)
+            # Until it is known: a part that meets itself again has no end.
+            self._counted[key] = MAX_WORK
+            if depth < _MAX_PATH_LENGTH and len(self._counted) < MAX_COUNTED:
+                self._counted[key] = min(self._sum(schema, value, depth + 1), MAX_WORK)
         return self._counted[key]
+
+    def _sum(self, schema: dict[str, Any], value: object, depth: int) -> int:
+        beside = _TIMES_FOR_UNEVALUATED if any(name.startswith("unevaluated") for name in schema) else 1
+        total = self._of_keywords(schema)
+        if isinstance(value, dict) and not _NAMING.isdisjoint(schema):
+            total += sum(1 + len(name) // _BYTES_OF_A_UNIT for name in value)
+        for part in self._on_the_value(schema):
+            total += beside * self.of(part, value, depth)
+            if total >= MAX_WORK:
+                return total
+        for part, inner in self._inside(schema, value):
+            total += self.of(part, inner, depth)
+            if total >= MAX_WORK:
+                return total
+        return total
+
+    def _of_keywords(self, schema: dict[str, Any]) -> int:
+        """Return the work of the schema's own keywords, without its parts, once a value meets it."""
+        own = self._own.get(id(schema))
+        if own is None:
+            own = 1 + sum(
+                _of_keyword(keyword, schema[keyword]) for keyword in schema if keyword in _COMPARING
+            )
+            self._own[id(schema)] = own
+        return own
 
     def _on_the_value(self, schema: dict[str, Any]) -> Iterator[object]:
         for keyword, part in schema.items():
@@ -137,3 +175,31 @@ class Work:
             else:
                 part = part.get(name) if isinstance(part, dict) else None
         yield part
+
+
+_NAMING: Final = frozenset(
+    {"additionalProperties", "unevaluatedProperties", "propertyNames", "patternProperties"}
+)
+_COMPARING: Final = frozenset({"enum", "const", "required", "pattern", "multipleOf", "dependentRequired"})
+
+
+def _of_keyword(keyword: str, value: object) -> int:
+    """Return the work of a keyword whose value the library compares, or quotes in a message."""
+    if keyword == "multipleOf":
+        return _FOR_A_FRACTION
+    if keyword == "enum" and isinstance(value, list):
+        return sum(map(_of_data, value))
+    return _of_data(value)
+
+
+def _of_data(value: object) -> int:
+    """Return the work of comparing with a value, or of quoting it."""
+    if isinstance(value, str):
+        return 1 + len(value) // _BYTES_OF_A_UNIT
+    if isinstance(value, float):
+        return _FOR_A_FRACTION
+    if isinstance(value, dict):
+        return 4 + sum(1 + _of_data(part) + len(name) // _BYTES_OF_A_UNIT for name, part in value.items())
+    if isinstance(value, list):
+        return 4 + sum(map(_of_data, value))
+    return 1

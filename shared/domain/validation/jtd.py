@@ -1,15 +1,18 @@
 """JSON Type Definition: the errors of a value under a schema.
 
+Errors are found one by one, so that a caller who needs only the first ones pays only for them.
 Source: RFC 8927 section 3.3. The error indicators follow it exactly; the messages and the limit on depth are ours.
 """
 
 import re
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from shared.domain.validation.jtd_schema import INTEGERS, MAX_DEPTH, JtdError, escaped, schema_problems
+from shared.domain.validation.jtd_schema import INTEGERS, MAX_DEPTH, JtdError, schema_problems
+from shared.domain.validation.pointers import Path, path_text
 
 __all__ = ["MAX_DEPTH", "JtdError", "errors", "is_timestamp", "schema_problems"]
 
@@ -21,19 +24,36 @@ _TIMESTAMP: Final = re.compile(
 _LAST_MINUTE_OF_DAY: Final = 24 * 60 - 1
 
 
+_MAX_CHOICES_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Enums:
+    """The strings of each ``enum`` as sets, so that a long one costs no more than a short one."""
+
+    of: dict[int, frozenset[str]] = field(default_factory=dict)
+
+    def has(self, enum: list[str], value: str) -> bool:
+        known = self.of.get(id(enum))
+        if known is None:
+            known = self.of[id(enum)] = frozenset(enum)
+        return value in known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A value under a schema, with both pointers, the definitions, and the depth of the value."""
+    """A value under a schema, with both places, the definitions, and the depth of the value."""
 
     schema: Mapping[str, Any]
     value: object
-    instance_path: str
-    schema_path: str
+    instance_path: Path
+    schema_path: Path
     definitions: Mapping[str, Any]
+    enums: _Enums
     depth: int = 0
     tag: str | None = None  # the member that a tagged union has already checked
 
-    def under(self, schema: Mapping[str, Any], path: str, *, tag: str | None = None) -> "_Place":
+    def under(self, schema: Mapping[str, Any], path: Path, *, tag: str | None = None) -> "_Place":
         """Return the same value under another schema."""
         return _Place(
             schema=schema,
@@ -41,38 +61,54 @@ class _Place:
             instance_path=self.instance_path,
             schema_path=path,
             definitions=self.definitions,
+            enums=self.enums,
             depth=self.depth,
             tag=tag,
         )
 
-    def below(self, key: object, value: object, schema: Mapping[str, Any], path: str) -> "_Place":
+    def below(self, key: str | int, value: object, schema: Mapping[str, Any], *path: str) -> "_Place":
         """Return a member or element of the value under a part of the schema."""
         return _Place(
             schema=schema,
             value=value,
-            instance_path=f"{self.instance_path}/{escaped(str(key))}",
-            schema_path=f"{self.schema_path}{path}",
+            instance_path=(self.instance_path, key),
+            schema_path=_joined(self.schema_path, path),
             definitions=self.definitions,
+            enums=self.enums,
             depth=self.depth + 1,
         )
 
-    def error(self, schema_path: str, message: str, *, member: str | None = None) -> JtdError:
-        instance_path = self.instance_path if member is None else f"{self.instance_path}/{escaped(member)}"
-        return JtdError(instance_path, f"{self.schema_path}{schema_path}", message)
+    def error(self, message: str, *path: str, member: str | None = None) -> JtdError:
+        place = self.instance_path if member is None else (self.instance_path, member)
+        return JtdError(path_text(place), path_text(_joined(self.schema_path, path)), message)
+
+
+def _joined(path: Path, tokens: tuple[str, ...]) -> Path:
+    for token in tokens:
+        path = (path, token)
+    return path
 
 
 _Errors: TypeAlias = Iterator[JtdError]
 
 
-def errors(schema: Mapping[str, Any], value: object) -> tuple[JtdError, ...]:
-    """Return every error of a value, in the order of the schema, then of the value.
+def errors(schema: Mapping[str, Any], value: object) -> Iterator[JtdError]:
+    """Yield every error of a value, in the order of the schema, then of the value.
 
     ``schema_problems`` must accept the schema. A part of the value that lies deeper than ``MAX_DEPTH``
     is an error if the schema would check it.
     """
     definitions = schema.get("definitions", {})
-    root = _Place(schema=schema, value=value, instance_path="", schema_path="", definitions=definitions)
-    return tuple(_errors(root))
+    return _errors(
+        _Place(
+            schema=schema,
+            value=value,
+            instance_path=None,
+            schema_path=None,
+            definitions=definitions,
+            enums=_Enums(),
+        )
+    )
 
 
 def is_timestamp(text: str) -> bool:
@@ -91,7 +127,7 @@ def is_timestamp(text: str) -> bool:
 
 def _errors(place: _Place) -> _Errors:
     if place.depth > MAX_DEPTH:
-        yield place.error("", f"must nest at most {MAX_DEPTH} levels deep")
+        yield place.error(f"must nest at most {MAX_DEPTH} levels deep")
         return
     # Refs are followed in a loop; ``schema_problems`` has excluded endless ones.
     while not (place.value is None and place.schema.get("nullable") is True):
@@ -100,12 +136,12 @@ def _errors(place: _Place) -> _Errors:
             yield from form(place) if form else ()
             return
         ref = place.schema["ref"]
-        place = place.under(place.definitions[ref], f"/definitions/{escaped(ref)}")
+        place = place.under(place.definitions[ref], ((None, "definitions"), ref))
 
 
 def _type(place: _Place) -> _Errors:
     if not _is_of(place.schema["type"], place.value):
-        yield place.error("/type", f"must be of type {place.schema['type']}")
+        yield place.error(f"must be of type {place.schema['type']}", "type")
 
 
 def _is_of(kind: str, value: object) -> bool:
@@ -125,60 +161,72 @@ def _is_of(kind: str, value: object) -> bool:
 
 
 def _enum(place: _Place) -> _Errors:
-    if not isinstance(place.value, str) or place.value not in place.schema["enum"]:
-        yield place.error("/enum", f"must be one of {', '.join(map(repr, place.schema['enum']))}")
+    if not isinstance(place.value, str) or not place.enums.has(place.schema["enum"], place.value):
+        yield place.error(f"must be one of {_choices(place.schema['enum'])}", "enum")
+
+
+def _choices(choices: Collection[str]) -> str:
+    """Return the first choices as text."""
+    more = ", ..." if len(choices) > _MAX_CHOICES_SHOWN else ""
+    return ", ".join(map(repr, islice(choices, _MAX_CHOICES_SHOWN))) + more
 
 
 def _elements(place: _Place) -> _Errors:
     if not isinstance(place.value, list):
-        yield place.error("/elements", "must be a list")
+        yield place.error("must be a list", "elements")
         return
     for index, element in enumerate(place.value):
-        yield from _errors(place.below(index, element, place.schema["elements"], "/elements"))
+        yield from _errors(place.below(index, element, place.schema["elements"], "elements"))
 
 
 def _properties(place: _Place) -> _Errors:
     required, optional = place.schema.get("properties"), place.schema.get("optionalProperties", {})
     if not isinstance(place.value, dict):
-        yield place.error("/optionalProperties" if required is None else "/properties", "must be an object")
+        yield place.error("must be an object", "optionalProperties" if required is None else "properties")
         return
     required = required or {}
     for name, schema in required.items():
         if name in place.value:
-            yield from _errors(place.below(name, place.value[name], schema, f"/properties/{escaped(name)}"))
+            yield from _errors(place.below(name, place.value[name], schema, "properties", name))
         else:
-            yield place.error(f"/properties/{escaped(name)}", f"must have the member {name!r}")
-    for name, schema in optional.items():
-        if name in place.value:
-            yield from _errors(
-                place.below(name, place.value[name], schema, f"/optionalProperties/{escaped(name)}")
-            )
+            yield place.error(f"must have the member {name!r}", "properties", name)
+    for name in _both(optional, place.value):
+        yield from _errors(place.below(name, place.value[name], optional[name], "optionalProperties", name))
     if place.schema.get("additionalProperties") is not True:
         for name in place.value:
             if name not in required and name not in optional and name != place.tag:
-                yield place.error("", f"the schema has no member {name!r}", member=name)
+                yield place.error(f"the schema has no member {name!r}", member=name)
+
+
+def _both(optional: Mapping[str, Any], value: Mapping[str, object]) -> list[str]:
+    """Return the optional members that a value has, in the order of the schema."""
+    if len(value) >= len(optional):
+        return [name for name in optional if name in value]
+    # Thousands of optional members cost nothing for the many small objects that have none of them.
+    given = {name for name in value if name in optional}
+    return [name for name in optional if name in given] if given else []
 
 
 def _values(place: _Place) -> _Errors:
     if not isinstance(place.value, dict):
-        yield place.error("/values", "must be an object")
+        yield place.error("must be an object", "values")
         return
     for name, value in place.value.items():
-        yield from _errors(place.below(name, value, place.schema["values"], "/values"))
+        yield from _errors(place.below(name, value, place.schema["values"], "values"))
 
 
 def _discriminator(place: _Place) -> _Errors:
     tag, mapping = place.schema["discriminator"], place.schema["mapping"]
     if not isinstance(place.value, dict):
-        yield place.error("/discriminator", "must be an object")
+        yield place.error("must be an object", "discriminator")
     elif tag not in place.value:
-        yield place.error("/discriminator", f"must have the member {tag!r}")
+        yield place.error(f"must have the member {tag!r}", "discriminator")
     elif not isinstance(variant := place.value[tag], str):
-        yield place.error("/discriminator", "must be a string", member=tag)
+        yield place.error("must be a string", "discriminator", member=tag)
     elif variant not in mapping:
-        yield place.error("/mapping", f"must be one of {', '.join(map(repr, mapping))}", member=tag)
+        yield place.error(f"must be one of {_choices(mapping)}", "mapping", member=tag)
     else:
-        path = f"{place.schema_path}/mapping/{escaped(variant)}"
+        path = ((place.schema_path, "mapping"), variant)
         yield from _properties(place.under(mapping[variant], path, tag=tag))
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, TypeAlias
 
+from shared.domain.validation.pointers import escaped
+
 MAX_DEPTH: Final = 32
 """The most levels that schemas may nest, refs may follow each other, and values are checked."""
 
@@ -67,20 +69,15 @@ class _Place:
 _Problems: TypeAlias = Iterator[JtdError]
 
 
-def escaped(name: str) -> str:
-    """Return a member name as a token of a JSON pointer. Source: RFC 6901 section 3."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def schema_problems(schema: object) -> tuple[JtdError, ...]:
-    """Return every problem of a value as a schema, in its order; empty if the schema is correct.
+def schema_problems(schema: object) -> Iterator[JtdError]:
+    """Yield every problem of a value as a schema, in its order.
 
     Beyond the RFC, two things are refused: refs that lead to themselves without going into the value, because no
     value could be checked by them; and nesting deeper than ``MAX_DEPTH``.
     """
     definitions = schema.get("definitions") if isinstance(schema, dict) else None
     names = definitions if isinstance(definitions, dict) else {}
-    return tuple(chain(_schema(_Place(value=schema, path="", names=names), root=True), _loops(names)))
+    return chain(_schema(_Place(value=schema, path="", names=names), root=True), _loops(names))
 
 
 def _schema(place: _Place, *, root: bool = False) -> _Problems:

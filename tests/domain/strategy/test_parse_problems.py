@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.errors import InvalidInputError, MoreProblems, Problem
 from shared.domain.strategy.parse import read_definition
 from tests.domain.strategy.definitions import REMOVED, broken_rules, changed, full, minimal, problems
 
@@ -49,11 +49,13 @@ class TestEveryProblem:
         with pytest.raises(InvalidInputError, match=r"^/a: is not a known field; /b: is not a known field$"):
             read_definition({**minimal(), "b": 1, "a": 1}, environment="dev")
 
-    def test_at_most_a_thousand_problems_are_reported(self) -> None:
-        surplus = {f"x{number:04}": 1 for number in range(1001)}
-        reported = broken_rules({**minimal(), **surplus})
-        assert len(reported) == 1000
-        assert reported[-1] == ("/x0999", "unknown-field")
+    @pytest.mark.parametrize(("surplus", "left_out"), [(50, 0), (51, 1), (52, 2), (1050, 1000)])
+    def test_at_most_fifty_problems_are_reported_and_the_rest_is_counted(
+        self, surplus: int, left_out: int
+    ) -> None:
+        reported = problems({**minimal(), **{f"x{number:04}": 1 for number in range(surplus)}})
+        assert [problem.pointer for problem in reported[:50]] == [f"/x{number:04}" for number in range(50)]
+        assert list(reported[50:]) == ([MoreProblems(count=left_out)] if left_out else [])
 
 
 class TestParts:

@@ -37,7 +37,7 @@ class TestCorrectSchemas:
         ],
     )
     def test_a_correct_schema_has_no_problems(self, schema: object) -> None:
-        assert schema_problems(schema) == ()
+        assert list(schema_problems(schema)) == []
 
 
 class TestIncorrectSchemas:

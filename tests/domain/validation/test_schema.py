@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import Problem
+from shared.domain.errors import MAX_PROBLEMS, MoreProblems, Problem
 from shared.domain.validation.schema import check_schema, violations
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -112,8 +112,32 @@ class TestJsonSchema:
             ("/data", '"id" is a required property (schemaPath /required)'),
         ]
 
-    def test_formats_are_not_checked(self) -> None:
-        assert violations(self.ORDER, {"id": "a", "mail": "nobody"}) == []
+    @pytest.mark.parametrize(
+        ("name", "right", "wrong"),
+        [
+            ("email", "ann@example.com", "nobody"),
+            ("date", "2026-02-28", "2026-02-30"),
+            ("date-time", "2026-02-28T10:00:00Z", "2026-02-28 10:00"),
+            ("uri", "https://example.com/a?b=1", "example.com/a b"),
+            ("uuid", "01890a5d-ac96-774b-bcce-b302099a00b1", "01890a5d"),
+        ],
+    )
+    def test_five_formats_are_checked(self, name: str, right: str, wrong: str) -> None:
+        schema = {"type": "object", "properties": {"a": {"format": name}}}
+        assert violations(schema, {"a": right}) == []
+        assert violations(schema, {"a": 5}) == []
+        (problem,) = violations(schema, {"a": wrong})
+        assert problem.message == f'the value is not a "{name}" (schemaPath /properties/a/format)'
+
+    @pytest.mark.parametrize("name", ["ipv4", "hostname", "regex", "time", "idn-email", "currency"])
+    def test_other_formats_are_notes(self, name: str) -> None:
+        assert violations({"type": ["string"], "format": name}, "((") == []
+
+    def test_a_property_called_format_is_no_format(self) -> None:
+        schema = {"type": "object", "properties": {"format": {"type": "string", "format": "time"}}}
+        assert violations(schema, {"format": "x"}) == []
+        assert len(violations(schema, {"format": 5})) == 1
+        assert len(violations({"type": "object", "const": {"format": "time"}}, {})) == 1
 
     def test_a_value_is_not_quoted_in_a_message(self) -> None:
         (problem,) = violations(
@@ -299,7 +323,7 @@ class TestBoundedWork:
 
     def test_a_long_chain_of_references_is_refused(self) -> None:
         chain = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(1000)}
-        assert rules({"type": "object", "$defs": {**chain, "d1000": {}}}) == {"json-schema-invalid"}
+        assert rules({"type": "object", "$defs": {**chain, "d1000": {}}}) == {"json-schema-invalid", "more"}
         short = {name: chain[name] for name in list(chain)[-200:]}
         assert rules({"type": "object", "$defs": {**short, "d1000": {}}}) == set()
 
@@ -327,10 +351,17 @@ class TestBoundedWork:
             schema = {"allOf": [schema], "unevaluatedProperties": False}
             assert (check_schema({"type": "object", **schema}, pointer="") == []) is (level < 12)
 
-    def test_at_most_a_hundred_problems_are_reported(self) -> None:
-        assert len(violations({"elements": {"type": "string"}}, [1] * 500)) == 100
-        assert len(violations({"type": "array", "items": {"type": "string"}}, [1] * 500)) == 100
-        assert len(check_schema({"properties": {f"p{n}": 1 for n in range(500)}}, pointer="")) == 100
+    def test_at_most_fifty_problems_are_reported_and_the_rest_is_mentioned(self) -> None:
+        many = (
+            violations({"elements": {"type": "string"}}, [1] * 500),
+            violations({"type": "array", "items": {"type": "string"}}, [1] * 500),
+            check_schema({"properties": {f"p{n}": 1 for n in range(500)}}, pointer=""),
+            check_schema({"type": "object", "properties": {f"p{n}": 1 for n in range(500)}}, pointer=""),
+        )
+        for problems in many:
+            assert len(problems) == MAX_PROBLEMS + 1
+            assert problems[-1] == MoreProblems(count=1, is_exact=False)
+        assert len(violations({"elements": {"type": "string"}}, [1] * 50)) == 50
 
     def test_references_into_a_list_are_followed(self) -> None:
         parts = [{"$ref": f"#/allOf/{n + 1}"} for n in range(250)]
