@@ -78,7 +78,7 @@ def refused_command(rule: RefusalRule, message: str) -> AutomationError:
 
 
 def _invalid_query(error: InvalidQueryError) -> AutomationError:
-    names = dict.fromkeys(problem.pointer.split("/")[1] for problem in error.problems)
+    names = dict.fromkeys(problem.pointer.split("/")[1] for problem in error.problems if problem.pointer)
     return invalid(" ".join(f"Invalid {name}." for name in names))
 
 

@@ -18,7 +18,6 @@ from shared.api.http.route import Principal, Route
 from shared.domain.ids import InstanceSid, StrategySid, sid_of_request
 from shared.domain.instance.model import Instance
 from shared.domain.strategy.model import Json, StrategyHead
-from shared.domain.strategy.parse_limits import unreadable
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
@@ -94,11 +93,7 @@ def read_command(request: Request, _: object) -> Command:
 
 def read_payload(request: Request, _: object, *, optional: bool = False) -> Json:
     """Return any JSON value. If ``optional``, no body is an empty object. Raises: InvalidBodyError; TooLargeError."""
-    value = read_json(request, optional=optional)
-    problems = unreadable(value, "")
-    if problems:
-        raise InvalidBodyError(tuple(problems))
-    return value
+    return read_json(request, optional=optional)
 
 
 def _object(value: Json) -> dict[str, Any]:

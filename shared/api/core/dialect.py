@@ -12,6 +12,7 @@ CORE = Dialect(
     errors=ERRORS,
     authenticate=bearer,
     find=find,
+    refuses_unknown=True,
     has_comments=True,
     has_secrets=True,
 )

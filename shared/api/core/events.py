@@ -18,7 +18,6 @@ from shared.domain.instance.event import Resolution
 from shared.domain.instance.model import Instance
 from shared.domain.lifecycle.commands import CancelEvent, Execute, Resolve
 from shared.domain.strategy.model import Json
-from shared.domain.strategy.parse_limits import unreadable
 
 
 def get_event(request: Request, named: NamedEvent) -> Answer[WrappedEventShape]:
@@ -74,10 +73,6 @@ def read_answer(request: Request, _: object) -> Json:
     body = read_json(request)
     if not isinstance(body, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be an object")])
-    # Values that cannot be stored or evaluated are refused here, before the event has taken them.
-    problems = unreadable(body, "")
-    if problems:
-        raise bad_request(problems)
     return body
 
 

@@ -18,7 +18,7 @@ from shared.api.core.schemas import (
     UpdateStrategy,
 )
 from shared.api.http.cursor import page_key_of, page_key_text
-from shared.api.http.models import M, read_as, read_json
+from shared.api.http.models import M, read_any_json, read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.flags import pause_strategy, resume_strategy
@@ -30,10 +30,11 @@ from shared.application.strategies import (
     delete_strategy,
     replace_settings,
 )
-from shared.domain.errors import InvalidInputError, Problem
+from shared.domain.errors import InvalidInputError, Problem, Problems
 from shared.domain.planning.forecast import simulate
 from shared.domain.strategy.model import Json, StrategyHead
 from shared.domain.strategy.parse import read_definition, stored_definition
+from shared.domain.strategy.parse_limits import unreadable
 from shared.domain.strategy.save_warnings import warnings_of
 
 _LATEST_VERSION = 99_999_999
@@ -164,12 +165,16 @@ def read_with_settings(request: Request, model: type[M]) -> M:
 
 
 def read_all_problems(request: Request, model: type[BaseModel]) -> Validation:
-    """Return every problem of a definition, or its warnings. Raises: CoreError (400): if the body is not an object."""
-    value = read_json(request)
+    """Return the problems of a definition, or its warnings. Raises: CoreError (400): if the body is not an object."""
+    value = read_any_json(request)
     if not isinstance(value, dict):
         raise bad_request([Problem(pointer="", rule="type", message="must be a JSON object")])
+    # Values that cannot be stored are problems of the definition like others, and hide the others.
+    unsound = unreadable(value, "")
+    if unsound:
+        return Validation(unsound, ())
     _, problems = read_as(model, value)
-    found = (*problems, *_settings_problems(request, value))
+    found = Problems((*problems, *_settings_problems(request, value))).reported()
     return Validation(found, () if found else _warnings(value["settings"]))
 
 

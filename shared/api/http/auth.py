@@ -7,6 +7,7 @@ from enum import Enum, auto
 from shared.api.http.request import Incoming
 from shared.api.http.route import Principal, Route
 from shared.domain.strategy.model import StrategyHead
+from shared.domain.validation.texts import text_fault
 
 
 def bearer(incoming: Incoming, _route: Route) -> Principal | None:
@@ -35,7 +36,7 @@ def basic(incoming: Incoming, _route: Route) -> Principal | None:
 
 
 def _principal(incoming: Incoming, key_id: str, secret: str) -> Principal | None:
-    if not key_id or not secret:
+    if not key_id or not secret or text_fault(key_id + secret) is not None:
         return None
     key, hasher = incoming.ports.access.key(key_id), incoming.hasher
     # An unknown key costs the same comparison as a wrong secret, so that timing does not reveal which keys exist.

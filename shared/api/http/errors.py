@@ -72,7 +72,10 @@ class InvalidBodyError(InvalidInputError):
 
 
 class InvalidHeaderError(InvalidInputError):
-    """A header is too long or empty. ``rule`` is the rule it breaks, as the end of a sentence."""
+    """A header is too long or empty, or its text cannot be used.
+
+    ``rule`` is the rule it breaks, as the end of a sentence.
+    """
 
     def __init__(self, name: str, rule: str) -> None:
         super().__init__((Problem(pointer="", rule="header", message=f"the header {name} {rule}"),))

@@ -22,7 +22,16 @@ from shared.api.http.errors import (
     UnauthorizedError,
     UnknownPathError,
 )
-from shared.api.http.models import check_comment, check_key, read_model, read_query
+from shared.api.http.models import (
+    NoMembers,
+    check_comment,
+    check_key,
+    check_members,
+    check_query,
+    read_json,
+    read_model,
+    read_query,
+)
 from shared.api.http.pages import serve_pages
 from shared.api.http.request import Deployment, Incoming, Request, body_of
 from shared.api.http.route import Answer, Principal, Route
@@ -43,8 +52,9 @@ class Dialect:
     ``name`` is that of its package ``shared.api.<name>`` and of ``functions/<name>_api``.
     ``find`` returns arguments for the operation from the path, or raises if the caller may not use the object.
     ``last_wins`` names the member of bodies in which names may repeat.
-    If ``has_comments``, requests that change something take an ``Audit-Comment``. If ``has_secrets``, strategies have
-    a ``Strategy-Secret``.
+    If ``refuses_unknown``, unknown members and parameters are refused also by operations that take none.
+    If ``has_comments``, the document shows the header ``Audit-Comment``. If ``has_secrets``, strategies have a
+    ``Strategy-Secret``.
     """
 
     name: str
@@ -54,6 +64,7 @@ class Dialect:
     find: Callable[[Request, Route, Mapping[str, str]], Mapping[str, Any]] = _as_named
     cache_control: str = "no-store"
     last_wins: str | None = None
+    refuses_unknown: bool = False
     has_comments: bool = False
     has_secrets: bool = False
 
@@ -84,17 +95,30 @@ def answer(dialect: Dialect, route: Route, incoming: Incoming, path: Mapping[str
     request = incoming.sent_by(principal)
     # The object comes before query and body: callers who may not use it learn nothing else.
     arguments = dict(dialect.find(request, route, path))
+    check_query(request)
     if route.query is not None:
         arguments["query"] = read_query(request, route.query)
+    elif dialect.refuses_unknown:
+        read_query(request, NoMembers)
     if route.read is not None:
         arguments["body"] = route.read(request, route.body)
     elif isinstance(route.body, type):
         arguments["body"] = read_model(request, route.body, optional=route.body_is_optional)
+    elif request.text:
+        _check_unread(dialect, request)
     if route.is_idempotent:
         check_key(request)
-    if dialect.has_comments and route.method != "GET":
+    if route.method != "GET":
         check_comment(request)
     return route.operation(request, **arguments)
+
+
+def _check_unread(dialect: Dialect, request: Request) -> None:
+    """Check the body of an operation that takes none. Raises: InvalidBodyError; TooLargeError."""
+    body = read_json(request)
+    # Otherwise a client would not learn that the engine ignores what it sent, such as the date of a cancellation.
+    if dialect.refuses_unknown:
+        check_members(body, NoMembers)
 
 
 def handler_of(dialect: Dialect, host: Host, folder: Path) -> Handler:

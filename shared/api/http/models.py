@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.api.http.errors import InvalidBodyError, InvalidHeaderError, InvalidQueryError, TooLargeError
 from shared.api.http.request import Request
 from shared.domain.errors import MAX_PROBLEMS, InvalidInputError, MoreProblems, Problem
+from shared.domain.strategy.parse_limits import unreadable
 from shared.domain.validation.pointers import escaped
+from shared.domain.validation.texts import text_fault
 
 MAX_BODY_BYTES = 256 * 1024
 """Larger bodies are refused without being parsed."""
@@ -47,11 +49,29 @@ _MESSAGES: Mapping[str, tuple[str, str | None]] = {
 """Pydantic's errors as rules and messages of the domain. None keeps the message of an error of ours."""
 
 
+class NoMembers(BaseModel):
+    """The body or the query of an operation that takes none."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+
+def check_query(request: Request) -> None:
+    """Check that the query has only texts that can be used. Raises: InvalidQueryError."""
+    faults = ((name, text_fault(name) or text_fault(value)) for name, value in request.query.items())
+    problems = [
+        Problem(pointer=f"/{escaped(name)}", rule="text", message=fault)
+        for name, fault in faults
+        if fault is not None
+    ]
+    if problems:
+        raise InvalidQueryError(problems)
+
+
 def read_query(request: Request, model: type[M]) -> M:
     """Return the parameters of the query. Raises: InvalidQueryError."""
     parsed, problems = read_as(model, dict(request.query))
     if parsed is None:
-        raise InvalidQueryError(tuple(problems))
+        raise InvalidQueryError(problems)
     return parsed
 
 
@@ -60,14 +80,32 @@ def read_model(request: Request, model: type[M], *, optional: bool = False) -> M
 
     Raises: InvalidBodyError; TooLargeError.
     """
-    parsed, problems = read_as(model, read_json(request, optional=optional))
+    return check_members(read_json(request, optional=optional), model)
+
+
+def check_members(value: Any, model: type[M]) -> M:  # noqa: ANN401 - any JSON value
+    """Return a body as a model. Raises: InvalidBodyError."""
+    parsed, problems = read_as(model, value)
     if parsed is None:
-        raise InvalidBodyError(tuple(problems))
+        raise InvalidBodyError(problems)
     return parsed
 
 
 def read_json(request: Request, *, optional: bool = False) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the body. If ``optional``, no body is an empty object. Raises: InvalidBodyError; TooLargeError."""
+    """Return the body. If ``optional``, no body is an empty object.
+
+    Values that cannot be stored or evaluated are refused here, before any operation takes them.
+    Raises: InvalidBodyError; TooLargeError.
+    """
+    value = read_any_json(request, optional=optional)
+    problems = unreadable(value, "")
+    if problems:
+        raise InvalidBodyError(problems)
+    return value
+
+
+def read_any_json(request: Request, *, optional: bool = False) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the body, like ``read_json``, but also if it has values that cannot be stored."""
     # Commands without options may come without a body, which is not JSON.
     if optional and not request.text:
         return {}
@@ -84,6 +122,7 @@ def check_key(request: Request) -> None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= MAX_KEY_CHARACTERS:
         raise InvalidHeaderError("Idempotency-Key", f"must have 1 to {MAX_KEY_CHARACTERS} characters")
+    _check_text("Idempotency-Key", key)
 
 
 def check_comment(request: Request) -> None:
@@ -91,6 +130,13 @@ def check_comment(request: Request) -> None:
     comment = request.headers.get("audit-comment")
     if comment is not None and len(comment) > MAX_COMMENT_CHARACTERS:
         raise InvalidHeaderError("Audit-Comment", f"must have at most {MAX_COMMENT_CHARACTERS} characters")
+    _check_text("Audit-Comment", comment)
+
+
+def _check_text(header: str, text: str | None) -> None:
+    fault = None if text is None else text_fault(text)
+    if fault is not None:
+        raise InvalidHeaderError(header, fault)
 
 
 def read_as(model: type[M], value: Any) -> tuple[M | None, list[Problem]]:  # noqa: ANN401 - any JSON value

@@ -4,7 +4,7 @@ Source: docs/contracts/orders.md B.2 addOrder; docs/contracts/mapping.md D.5.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -33,7 +33,13 @@ _AHEAD = re.compile(
     r"now *\+ *(?:(?P<seconds>[0-9]{1,9})|(?P<h>[0-9]{1,4}):(?P<m>[0-5][0-9])(?::(?P<s>[0-5][0-9]))?)"
 )
 _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} +[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
-_NOT_HERE = ("startPosition", "endPositions", "blockPosition")
+_NOT_HERE: Mapping[str, str] = {
+    **dict.fromkeys(("startPosition", "endPositions", "blockPosition"), "an order runs its whole workflow"),
+    **dict.fromkeys(("forceJobAdmission", "priority"), "orders do not compete for jobs"),
+    **dict.fromkeys(("planId", "openClosedPlan"), "orders belong to no plan"),
+    "tags": "orders have no tags",
+}
+"""Fields of an order that would not act, with the reason; their defaults are accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +96,9 @@ def _added(
 
     Raises: JocError; InvalidInputError; DateLanguageError; UnknownZoneError.
     """
-    unsupported = [name for name in _NOT_HERE if getattr(item, name) is not None]
-    if unsupported:
-        text = f"'{unsupported[0]}' is not supported: an order runs its whole workflow"
-        raise JocError(Code.BAD_REQUEST, text)
+    for name, why in _NOT_HERE.items():
+        if getattr(item, name) != AddOrder.model_fields[name].default:
+            raise JocError(Code.BAD_REQUEST, f"'{name}' is not supported: {why}")
     when = when_of(item.scheduledFor, item.timeZone, now=request.now)
     head = workflow_at(request.ports, request.principal.account_id, item.workflowPath)
     if head is None:

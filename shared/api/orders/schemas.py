@@ -241,7 +241,7 @@ class HistoryFilter(SummaryFilter):
 
 
 class AddOrder(Body):
-    """A new order. Fields that would start or end it inside its workflow are refused."""
+    """A new order. Fields that would start or end it inside its workflow, or that need a plan, are refused."""
 
     workflowPath: Path
     orderName: OrderName | None = None
@@ -251,6 +251,11 @@ class AddOrder(Body):
     startPosition: Any = None
     endPositions: Any = None
     blockPosition: Any = None
+    forceJobAdmission: Flag = False
+    priority: int = 0
+    planId: Any = None
+    openClosedPlan: Flag = False
+    tags: list[Any] = []
 
 
 class AddOrders(OfController):

@@ -58,4 +58,6 @@ def log_out(request: Request) -> Answer[SecurityShape]:
 
 
 def _token(incoming: Incoming) -> str:
-    return incoming.headers.get(TOKEN_HEADER.lower()) or incoming.query.get(TOKEN_PARAMETER) or ""
+    token = incoming.headers.get(TOKEN_HEADER.lower()) or incoming.query.get(TOKEN_PARAMETER) or ""
+    # Our tokens are ASCII. Another text may not even have bytes to be hashed.
+    return token if token.isascii() else ""

@@ -21,7 +21,6 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import phase_of
 from shared.domain.planning.start import attribute_problems
 from shared.domain.strategy.model import Definition, Strategy, StrategyHead
-from shared.domain.strategy.parse_limits import unreadable
 
 _SPID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _NAME = re.compile(r"(?:(?P<folder>/|/[A-Za-z0-9._/-]*/))?(?P<name>[A-Za-z0-9._-]{1,100})")
@@ -107,11 +106,8 @@ def read_process(request: Request, _: object) -> Start:
 
 def _object(request: Request) -> dict[str, Any]:
     value = read_json(request)
-    problems = unreadable(value, "")
     if not isinstance(value, dict):
-        problems = [Problem(pointer="", rule="json", message="must be a JSON object")]
-    if problems:
-        raise invalid(problems)
+        raise invalid([Problem(pointer="", rule="json", message="must be a JSON object")])
     return dict(value)
 
 

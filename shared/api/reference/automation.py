@@ -71,9 +71,8 @@ def document() -> Json:
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
     """Return the statuses of a route's errors."""
-    statuses = [*_ALWAYS]
-    if route.body is not None or route.query is not None or route.target is not Target.NOTHING:
-        statuses.append(HTTPStatus.BAD_REQUEST)
+    # A body that is not JSON is refused also by operations that read none.
+    statuses = [*_ALWAYS, HTTPStatus.BAD_REQUEST]
     if route.target is not Target.NOTHING:
         statuses.append(HTTPStatus.NOT_FOUND)
     if route.is_idempotent:

@@ -32,7 +32,7 @@ REFUSALS = refusals_of(
     Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="JKJaXmPLvHcESHA="),
     {
         HTTPStatus.BAD_REQUEST: (
-            "The request is invalid; every problem is reported at once. Nothing is stored.",
+            "The request is invalid; its problems are reported at once. Nothing is stored.",
             InvalidInputError((_PROBLEM,)),
         ),
         HTTPStatus.FORBIDDEN: (
@@ -51,7 +51,10 @@ REFUSALS = refusals_of(
     },
 )
 """The answers to errors by status."""
+# Every operation refuses unknown parameters and members, also if it takes none.
 _ALWAYS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -79,12 +82,7 @@ def document() -> Json:
 
 def errors_of(route: Route) -> tuple[HTTPStatus, ...]:
     """Return the statuses of a route's errors."""
-    takes_input = route.body is not None or route.query is not None or route.method != "GET"
     statuses = [*_ALWAYS]
-    if takes_input:
-        statuses.append(HTTPStatus.BAD_REQUEST)
-    if route.body is not None:
-        statuses.append(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if route.target is not Target.NOTHING:
         statuses.append(HTTPStatus.NOT_FOUND)
     if route.method != "GET":

@@ -100,13 +100,14 @@ def document() -> Json:
 
 def statuses_of(route: Route) -> tuple[int, ...]:
     """Return the statuses of a route's errors."""
-    always = (HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR)
+    # A body that is not JSON is refused also by operations that read none.
+    always = (HTTPStatus.UNAUTHORIZED, INVALID_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
     if route.name == "log_in":
         return always
     if route.body is None:
         return (*always, LOGIN_TIMEOUT)
     items = (BULK_ERROR,) if route.role is Role.OPERATOR else ()
-    return (*always, HTTPStatus.FORBIDDEN, INVALID_REQUEST, LOGIN_TIMEOUT, *items)
+    return (*always, HTTPStatus.FORBIDDEN, LOGIN_TIMEOUT, *items)
 
 
 def _headers_of(route: Route) -> Json:

@@ -42,11 +42,7 @@ REFUSALS = refusals_of(
     },
 )
 """The answers to errors by status."""
-_OF_BODIES = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
+_OF_BODIES = (HTTPStatus.UNPROCESSABLE_ENTITY,)
 
 STARTS: Json = {
     "values": {"kullaniciAdi": "Username", "kullaniciSoyadi": "Surname"},

@@ -149,17 +149,38 @@ class TestAddedOrder:
             assert joc.read(order)["workflowId"] == {"path": "/a/b/deep", "versionId": "1"}
         assert joc.instance(order_sid(ACCOUNT, order)).strategy_sid == head.sid
 
-    def test_fields_without_effect_are_ignored(self, joc: Joc) -> None:
+    def test_defaults_of_fields_that_would_not_act_are_accepted(self, joc: Joc) -> None:
         joc.workflow()
-        ignored = {
-            "forceJobAdmission": True,
-            "priority": 5,
-            "planId": {"planSchemaId": "DailyPlan", "noticeSpaceKey": "2026-01-01"},
-            "openClosedPlan": True,
-            "tags": ["a"],
+        defaults: dict[str, object] = {
+            "forceJobAdmission": False,
+            "priority": 0,
+            "planId": None,
+            "openClosedPlan": "false",
+            "tags": [],
         }
 
-        assert joc.state(joc.added(**ignored)) == "SCHEDULED"
+        assert joc.state(joc.added(**defaults)) == "SCHEDULED"
+
+    @pytest.mark.parametrize(
+        ("name", "value", "why"),
+        [
+            ("forceJobAdmission", True, "orders do not compete for jobs"),
+            ("priority", 5, "orders do not compete for jobs"),
+            ("planId", {"planSchemaId": "DailyPlan"}, "orders belong to no plan"),
+            ("openClosedPlan", "true", "orders belong to no plan"),
+            ("tags", ["a"], "orders have no tags"),
+        ],
+    )
+    def test_fields_that_would_not_act_are_refused(
+        self, joc: Joc, name: str, value: object, why: str
+    ) -> None:
+        joc.workflow()
+        status, answer = joc("/orders/add", {"orders": [{"workflowPath": "/refill", name: value}]})
+        assert status == 419
+        assert [error["message"] for error in answer["errors"]] == [
+            f"JocBadRequestException: '{name}' is not supported: {why}"
+        ]
+        assert joc.ports.instances.instances == {}
 
     def test_an_addition_with_audit_log_is_audited(self, joc: Joc) -> None:
         joc.workflow()
