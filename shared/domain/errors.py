@@ -32,12 +32,10 @@ def shortened(text: str, most: int) -> str:
     head = text[: most + 1]
     if len(head) == len(text) and _bytes_of(text) <= most:
         return text
-    size, end = 0, 0
-    for character in head:
-        size += _bytes_of(character)
-        if size > most - len(_CUT):
-            break
-        end += 1
+    room, end = most - len(_CUT), 0
+    # The whole head takes more than that, so that this ends.
+    while (size := _bytes_of(head[end])) <= room:
+        room, end = room - size, end + 1
     return f"{head[:end]}{_CUT}"
 
 

@@ -10,7 +10,7 @@ from shared.domain.instance.attributes import attribute_problem, merge_attribute
 from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, Instance
 from shared.domain.strategy.model import Json, Strategy, json_size
-from shared.domain.strategy.variables import DIRECTIVES
+from shared.domain.strategy.parse_limits import unreadable
 
 ROOM_FOR_THE_PLAN = 21
 """Room kept free on the instance for a cycle's main event and up to 20 leading-up events."""
@@ -40,6 +40,9 @@ def check_directives(
 
     Raises: DirectiveError: if a directive is unknown or invalid.
     """
+    for problem in unreadable(dict(ordered), ""):
+        # Once stored, such a value would make every later expression of the instance fail.
+        raise DirectiveError(problem.sentence)
     unknown = sorted(set(ordered) - DIRECTIVES)
     if unknown:
         raise DirectiveError(f"unknown directive {unknown[0]!r}")

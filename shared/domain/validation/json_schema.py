@@ -23,6 +23,8 @@ from shared.domain.validation.json_schema_cost import (
     keywords,
     members,
     multiplies,
+    of_checking,
+    of_quoting,
     patterns,
 )
 from shared.domain.validation.jtd_schema import JtdError as SchemaError
@@ -36,6 +38,9 @@ MAX_DEPTH: Final = 100
 
 MAX_REPORTED_WORK: Final = 20_000
 """The most work of a validation whose errors are all made. An error takes at most 1.5 KB for each unit of it."""
+
+MAX_EXAMINED_PARTS: Final = 1_000
+"""The most members of an invalid schema whose problems are all made. Of a larger one the first is made."""
 
 FORMATS: Final = ("email", "date", "date-time", "uri", "uuid")
 """The values of ``format`` that are checked. Others are notes."""
@@ -76,12 +81,17 @@ def errors(schema: dict[str, Any], value: object) -> Iterator[SchemaError]:
         yield SchemaError("", "", _TOO_DEEP)
         return
     text = json.dumps(schema, sort_keys=True)
-    work = 0 if is_cheap(text, json.dumps(value)) else Work(schema, _matcher()).of(schema, value)
-    if work >= MAX_WORK:
+    matcher = _matcher()
+    is_little = is_cheap(text, json.dumps(value))
+    if not is_little and Work(schema, matcher, cost=of_checking).of(schema, value) >= MAX_WORK:
         yield SchemaError("", "", f"needs more than {MAX_WORK} schema checks")
         return
     try:
-        for error in _found(_compiled(text), text, value, work):
+        validator = _compiled(text)
+        if validator.is_valid(value):
+            return
+        quoted = Work(schema, matcher, cost=of_quoting).of(schema, value)
+        for error in _found(validator, text, value, quoted):
             yield SchemaError(_pointer(error.instance_path), _pointer(error.schema_path), error.message)
     except UnicodeEncodeError:
         yield SchemaError("", "", HALF_A_PAIR)
@@ -94,17 +104,20 @@ class _TooManyError(Exception):
 
 
 def _found(
-    validator: jsonschema_rs.Validator, text: str, value: object, work: int
+    validator: jsonschema_rs.Validator, text: str, value: object, quoted: int
 ) -> Iterator[jsonschema_rs.ValidationError]:
-    """Yield the errors of a value, if they cannot be many; else the first one. Raises: _TooManyError."""
-    if validator.is_valid(value):
-        return
-    if work <= MAX_REPORTED_WORK:
+    """Yield the errors of an invalid value, if they cannot be many; else the first one. Raises: _TooManyError."""
+    if quoted <= MAX_REPORTED_WORK:
         yield from validator.iter_errors(value)
         return
     # Even one error of these holds the errors of every branch, with those of all parts of the value below.
     if '"anyOf"' in text or '"oneOf"' in text:
         raise _TooManyError
+    yield from _first(validator, value)
+
+
+def _first(validator: jsonschema_rs.Validator, value: object) -> Iterator[jsonschema_rs.ValidationError]:
+    """Yield the first error of a value, without making the others."""
     try:
         validator.validate(value)
     except jsonschema_rs.ValidationError as error:
@@ -113,7 +126,7 @@ def _found(
 
 def _refused(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the parts of a schema that are valid JSON Schema but not supported: place and message."""
-    work = Work(schema, _matcher())
+    work = Work(schema, _matcher(), cost=of_checking)
     if schema.get("$schema", DIALECT) not in (DIALECT, f"{DIALECT}#"):
         yield "/$schema", f"the dialect must be {DIALECT}"
     for place, owner, keyword, value in keywords(schema):
@@ -128,9 +141,12 @@ def _refused(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _ungrammatical(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the errors of a schema under the meta-schema: place and message."""
     validator = _schema_of_schemas()
-    if not validator.is_valid(schema):
-        for error in validator.iter_errors(schema):
-            yield _pointer(error.instance_path), error.message
+    if validator.is_valid(schema):
+        return
+    # The meta-schema is a choice at every part, so that an error at a part costs 20 KB.
+    is_small = sum(1 for _ in keywords(schema)) <= MAX_EXAMINED_PARTS
+    for error in validator.iter_errors(schema) if is_small else _first(validator, schema):
+        yield _pointer(error.instance_path), error.message
 
 
 def _too_deep(value: object) -> bool:

@@ -29,6 +29,7 @@ DATA: Final = ("const", "enum", "default", "examples")
 _ONE_ON_THE_VALUE: Final = ("not", "if", "then", "else")
 _MANY_ON_THE_VALUE: Final = ("allOf", "anyOf", "oneOf", "dependentSchemas")
 _BYTES_OF_A_UNIT: Final = 64  # a message that quotes the schema takes about one unit for so many bytes
+_FOR_A_MATCH: Final = 20  # each name is matched with each pattern, here and by the library
 _FOR_A_FRACTION: Final = 20  # measured: comparing with 0.1, or dividing by it, takes up to 1.6 us
 
 _Pairs: TypeAlias = Iterator[tuple[object, object]]
@@ -80,10 +81,20 @@ def members(value: object) -> Iterable[object]:
 
 
 class Work:
-    """Counts the work of checking values by parts of one schema, up to ``MAX_WORK``."""
+    """Counts the work of checking values by parts of one schema, up to ``MAX_WORK``.
 
-    def __init__(self, schema: dict[str, Any], matches: Callable[[str, str], bool]) -> None:
+    ``cost`` is that of a keyword: of checking by it, or of quoting its value in an error.
+    """
+
+    def __init__(
+        self,
+        schema: dict[str, Any],
+        matches: Callable[[str, str], bool],
+        *,
+        cost: "Callable[[str, object], int]",
+    ) -> None:
         self._schema = schema
+        self._cost = cost
         self._matches = matches
         self._counted: dict[tuple[int, int], int] = {}
         self._own: dict[int, int] = {}
@@ -113,6 +124,9 @@ class Work:
         total = self._of_keywords(schema)
         if isinstance(value, dict) and not _NAMING.isdisjoint(schema):
             total += sum(1 + len(name) // _BYTES_OF_A_UNIT for name in value)
+            total += _FOR_A_MATCH * len(schema.get("patternProperties", {})) * len(value)
+            if total >= MAX_WORK:
+                return total
         for part in self._on_the_value(schema):
             total += beside * self.of(part, value, depth)
             if total >= MAX_WORK:
@@ -127,9 +141,7 @@ class Work:
         """Return the work of the schema's own keywords, without its parts, once a value meets it."""
         own = self._own.get(id(schema))
         if own is None:
-            own = 1 + sum(
-                _of_keyword(keyword, schema[keyword]) for keyword in schema if keyword in _COMPARING
-            )
+            own = 1 + sum(self._cost(keyword, schema[keyword]) for keyword in schema if keyword in _COMPARING)
             self._own[id(schema)] = own
         return own
 
@@ -183,12 +195,22 @@ _NAMING: Final = frozenset(
 _COMPARING: Final = frozenset({"enum", "const", "required", "pattern", "multipleOf", "dependentRequired"})
 
 
-def _of_keyword(keyword: str, value: object) -> int:
-    """Return the work of a keyword whose value the library compares, or quotes in a message."""
+def of_checking(keyword: str, value: object) -> int:
+    """Return the work of checking a value by a keyword."""
     if keyword == "multipleOf":
         return _FOR_A_FRACTION
-    if keyword == "enum" and isinstance(value, list):
-        return sum(map(_of_data, value))
+    if (
+        keyword == "enum"
+        and isinstance(value, list)
+        and all(isinstance(one, str | int | None) for one in value)
+    ):
+        # The library looks such values up in a table.
+        return 1
+    return of_quoting(keyword, value)
+
+
+def of_quoting(keyword: str, value: object) -> int:  # noqa: ARG001 - a cost like the other
+    """Return the work of an error that quotes a keyword's value."""
     return _of_data(value)
 
 

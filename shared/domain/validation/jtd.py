@@ -28,28 +28,55 @@ _MAX_CHOICES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Enums:
-    """The strings of each ``enum`` as sets, so that a long one costs no more than a short one."""
+class _Index:
+    """Tables of one schema, made when they are needed: a part with thousands of names costs no more than a small one.
 
-    of: dict[int, frozenset[str]] = field(default_factory=dict)
+    ``choices`` are the strings of each ``enum``, ``positions`` the members of each ``optionalProperties`` by their
+    order, and ``targets`` the schema behind each ref, with its name, and whether a schema on the way is nullable.
+    """
+
+    definitions: Mapping[str, Any]
+    choices: dict[int, frozenset[str]] = field(default_factory=dict)
+    positions: dict[int, dict[str, int]] = field(default_factory=dict)
+    targets: dict[str, tuple[Mapping[str, Any], str, bool]] = field(default_factory=dict)
 
     def has(self, enum: list[str], value: str) -> bool:
-        known = self.of.get(id(enum))
+        known = self.choices.get(id(enum))
         if known is None:
-            known = self.of[id(enum)] = frozenset(enum)
+            known = self.choices[id(enum)] = frozenset(enum)
         return value in known
+
+    def both(self, optional: Mapping[str, Any], value: Mapping[str, object]) -> list[str]:
+        """Return the optional members that a value has, in the order of the schema."""
+        given = [name for name in value if name in optional]
+        if len(given) > 1:
+            order = self.positions.get(id(optional))
+            if order is None:
+                order = self.positions[id(optional)] = {name: place for place, name in enumerate(optional)}
+            given.sort(key=order.__getitem__)
+        return given
+
+    def target(self, ref: str) -> tuple[Mapping[str, Any], str, bool]:
+        """Return the schema that a ref leads to. ``schema_problems`` has excluded endless ones."""
+        found = self.targets.get(ref)
+        if found is None:
+            name, schema, nullable = ref, self.definitions[ref], False
+            while "ref" in schema:
+                nullable = nullable or schema.get("nullable") is True
+                name, schema = schema["ref"], self.definitions[schema["ref"]]
+            found = self.targets[ref] = schema, name, nullable
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A value under a schema, with both places, the definitions, and the depth of the value."""
+    """A value under a schema, with both places, the tables of the schema, and the depth of the value."""
 
     schema: Mapping[str, Any]
     value: object
     instance_path: Path
     schema_path: Path
-    definitions: Mapping[str, Any]
-    enums: _Enums
+    index: _Index
     depth: int = 0
     tag: str | None = None  # the member that a tagged union has already checked
 
@@ -60,8 +87,7 @@ class _Place:
             value=self.value,
             instance_path=self.instance_path,
             schema_path=path,
-            definitions=self.definitions,
-            enums=self.enums,
+            index=self.index,
             depth=self.depth,
             tag=tag,
         )
@@ -73,8 +99,7 @@ class _Place:
             value=value,
             instance_path=(self.instance_path, key),
             schema_path=_joined(self.schema_path, path),
-            definitions=self.definitions,
-            enums=self.enums,
+            index=self.index,
             depth=self.depth + 1,
         )
 
@@ -98,17 +123,8 @@ def errors(schema: Mapping[str, Any], value: object) -> Iterator[JtdError]:
     ``schema_problems`` must accept the schema. A part of the value that lies deeper than ``MAX_DEPTH``
     is an error if the schema would check it.
     """
-    definitions = schema.get("definitions", {})
-    return _errors(
-        _Place(
-            schema=schema,
-            value=value,
-            instance_path=None,
-            schema_path=None,
-            definitions=definitions,
-            enums=_Enums(),
-        )
-    )
+    index = _Index(schema.get("definitions", {}))
+    return _errors(_Place(schema=schema, value=value, instance_path=None, schema_path=None, index=index))
 
 
 def is_timestamp(text: str) -> bool:
@@ -129,14 +145,15 @@ def _errors(place: _Place) -> _Errors:
     if place.depth > MAX_DEPTH:
         yield place.error(f"must nest at most {MAX_DEPTH} levels deep")
         return
-    # Refs are followed in a loop; ``schema_problems`` has excluded endless ones.
-    while not (place.value is None and place.schema.get("nullable") is True):
-        if "ref" not in place.schema:
-            form = next((form for keyword, form in _FORMS.items() if keyword in place.schema), None)
-            yield from form(place) if form else ()
+    if place.value is None and place.schema.get("nullable") is True:
+        return
+    if "ref" in place.schema:
+        schema, name, nullable = place.index.target(place.schema["ref"])
+        if place.value is None and (nullable or schema.get("nullable") is True):
             return
-        ref = place.schema["ref"]
-        place = place.under(place.definitions[ref], ((None, "definitions"), ref))
+        place = place.under(schema, ((None, "definitions"), name))
+    form = next((form for keyword, form in _FORMS.items() if keyword in place.schema), None)
+    yield from form(place) if form else ()
 
 
 def _type(place: _Place) -> _Errors:
@@ -161,7 +178,7 @@ def _is_of(kind: str, value: object) -> bool:
 
 
 def _enum(place: _Place) -> _Errors:
-    if not isinstance(place.value, str) or not place.enums.has(place.schema["enum"], place.value):
+    if not isinstance(place.value, str) or not place.index.has(place.schema["enum"], place.value):
         yield place.error(f"must be one of {_choices(place.schema['enum'])}", "enum")
 
 
@@ -190,21 +207,12 @@ def _properties(place: _Place) -> _Errors:
             yield from _errors(place.below(name, place.value[name], schema, "properties", name))
         else:
             yield place.error(f"must have the member {name!r}", "properties", name)
-    for name in _both(optional, place.value):
+    for name in place.index.both(optional, place.value):
         yield from _errors(place.below(name, place.value[name], optional[name], "optionalProperties", name))
     if place.schema.get("additionalProperties") is not True:
         for name in place.value:
             if name not in required and name not in optional and name != place.tag:
                 yield place.error(f"the schema has no member {name!r}", member=name)
-
-
-def _both(optional: Mapping[str, Any], value: Mapping[str, object]) -> list[str]:
-    """Return the optional members that a value has, in the order of the schema."""
-    if len(value) >= len(optional):
-        return [name for name in optional if name in value]
-    # Thousands of optional members cost nothing for the many small objects that have none of them.
-    given = {name for name in value if name in optional}
-    return [name for name in optional if name in given] if given else []
 
 
 def _values(place: _Place) -> _Errors:

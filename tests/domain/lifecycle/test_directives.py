@@ -66,6 +66,19 @@ class TestChecking:
     def test_null_directives_are_dropped_except_a_null_response(self) -> None:
         assert check({"response": None, "cancelInstance": None, "attributes": None}) == {"response": None}
 
+    @pytest.mark.parametrize(
+        ("ordered", "why"),
+        [
+            ({"attributes": {"a": "\0"}}, "/attributes/a: must not contain a NUL character"),
+            ({"response": ["\ud83d"]}, "/response/0: must not contain half of a surrogate pair"),
+            ({"response": {"x": float("inf")}}, "/response/x: must be a number that a double can hold"),
+        ],
+    )
+    def test_values_that_no_expression_could_read_are_refused(
+        self, ordered: dict[str, Any], why: str
+    ) -> None:
+        assert refusal(ordered) == why
+
     @pytest.mark.parametrize("name", ["cancelInstance", "pauseInstance", "fail"])
     def test_notes_must_be_strings(self, name: str) -> None:
         assert check({name: "enough"}) == {name: "enough"}

@@ -293,6 +293,13 @@ class TestRequestValidation:
         assert why.count("; ") == 3
         assert why.endswith("; and 6 more")
 
+    def test_of_very_many_problems_the_number_is_not_known(self) -> None:
+        schema = {
+            "properties": {f"p{n}": {"type": "string"} for n in range(99)},
+            "additionalProperties": True,
+        }
+        assert refusal(**self.with_rule(schema)).endswith("; and at least 48 more")
+
 
 AUTHORIZATION = {
     "environment": "dev",
