@@ -11,6 +11,7 @@ from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, Instance
 from shared.domain.strategy.model import Json, Strategy, json_size
 from shared.domain.strategy.parse_limits import unreadable
+from shared.domain.strategy.variables import DIRECTIVES
 
 ROOM_FOR_THE_PLAN = 21
 """Room kept free on the instance for a cycle's main event and up to 20 leading-up events."""

@@ -49,7 +49,7 @@ def read_definition(
         raise InvalidInputError((Problem(pointer=pointer, rule="too-long", message=message),))
     definition = _definition(Reader(settings, pointer, notes, SETTINGS), environment, controllers, now)
     if isinstance(settings, Mapping):
-        check_names(settings, notes.problems.append, pointer=pointer)
+        check_names(settings, notes.problems, pointer=pointer)
     _raise_problems(notes)
     return definition
 

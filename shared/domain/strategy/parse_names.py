@@ -4,16 +4,16 @@ A misspelled name is null at run time, or an error in the middle of a charge, so
 Source: docs/contracts/core.md sections 3.5 and 4.1; docs/design.md section 6.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from shared.domain.errors import Problem
+from shared.domain.errors import Problem, Problems
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.variables import DIRECTIVES
 from shared.domain.validation.closed import closed_members
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import escaped
 from shared.expressions.lexer import Token, tokens
 from shared.expressions.placeholders import Computed, Lookup, TemplateError, parse
 from shared.expressions.problems import caret_at_offset
@@ -32,9 +32,6 @@ _CALLBACKS = (
 )
 _OF_CONTROLLERS = ("controllerCallback", "resumeControllerCallback")
 
-Note = Callable[[Problem], None]
-"""Records a problem."""
-
 
 class Use(NamedTuple):
     """A name that a text uses: of the ``stack`` or of the ``attributes``, and its position in the text."""
@@ -52,7 +49,7 @@ class Names:
     attributes: frozenset[str] | None
 
 
-def check_names(settings: Mapping[str, Json], note: Note, *, pointer: str) -> None:
+def check_names(settings: Mapping[str, Json], problems: Problems, *, pointer: str) -> None:
     """Note every step and attribute that does not exist, and every unknown directive, in settings as they were sent.
 
     The steps that an action can see are those of the tasks that call it. Attributes are only known if
@@ -69,11 +66,11 @@ def check_names(settings: Mapping[str, Json], note: Note, *, pointer: str) -> No
             if any(step.get("action") == action.get("key") for step in _objects(task, "steps"))
         ]
         names = Names(frozenset().union(*seen) if seen else every, attributes)
-        _Check(note, names).walk(action, f"{pointer}/actions/{index}")
+        _Check(problems, names).examine(action, f"{pointer}/actions/{index}")
     for index, (task, steps) in enumerate(zip(tasks, steps_of, strict=True)):
-        _Check(note, Names(steps, attributes)).walk(task, f"{pointer}/tasks/{index}")
+        _Check(problems, Names(steps, attributes)).examine(task, f"{pointer}/tasks/{index}")
     rest = {name: value for name, value in settings.items() if name not in ("actions", "tasks")}
-    _Check(note, Names(every, attributes)).walk(rest, pointer)
+    _Check(problems, Names(every, attributes)).examine(rest, pointer)
 
 
 def uses_in_template(text: str) -> Iterator[Use]:
@@ -134,15 +131,15 @@ def unknown_directives(source: str) -> Iterator[tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """Walks through a part of the settings with the names that are known there."""
+    """Examines a part of the settings with the names that are known there."""
 
-    note: Note
+    problems: Problems
     names: Names
 
-    def walk(self, value: Json, pointer: str) -> None:
+    def examine(self, value: Json, pointer: str) -> None:
         if isinstance(value, list):
             for index, entry in enumerate(value):
-                self.walk(entry, f"{pointer}/{index}")
+                self.examine(entry, f"{pointer}/{index}")
         if not isinstance(value, Mapping):
             return
         for name, member in value.items():
@@ -155,7 +152,7 @@ class _Check:
             elif name == "from" and isinstance(member, str):
                 self._uses([Use("attributes", member, 0)], None, below)
             elif not name.endswith("Validation"):
-                self.walk(member, below)
+                self.examine(member, below)
 
     def _templates(self, value: Json, pointer: str) -> None:
         if isinstance(value, str):
@@ -174,11 +171,12 @@ class _Check:
             if known is None or use.name in known:
                 continue
             what = "there is no step" if is_step else "the schema of the attributes has no"
-            close = get_close_matches(use.name, sorted(known), n=1)
+            # Looking for a similar name takes long, and problems that are only counted are not read.
+            close = [] if self.problems.is_full else get_close_matches(use.name, sorted(known), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             caret = None if text is None else caret_at_offset(text, use.at)
             message = f"{what} {use.name!r}{hint}"
-            self.note(Problem(pointer=pointer, rule="reference", message=message, caret=caret))
+            self.problems.add(Problem(pointer=pointer, rule="reference", message=message, caret=caret))
 
     def _directives(self, name: str, source: str, pointer: str) -> None:
         if name not in _OF_CONTROLLERS:
@@ -186,7 +184,7 @@ class _Check:
         for directive, at in unknown_directives(source):
             message = f"there is no directive {directive!r}; there are {', '.join(sorted(DIRECTIVES))}"
             caret = caret_at_offset(source, at)
-            self.note(Problem(pointer=pointer, rule="directive", message=message, caret=caret))
+            self.problems.add(Problem(pointer=pointer, rule="directive", message=message, caret=caret))
 
 
 def _is_result(found: Sequence[Token], index: int) -> bool:

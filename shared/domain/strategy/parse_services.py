@@ -12,7 +12,7 @@ from shared.domain.strategy.parse_schedule import delta
 from shared.domain.strategy.parse_texts import data, request_validation, schema, templates
 from shared.domain.strategy.reader import Reader
 from shared.domain.strategy.settings import URL_CHARACTERS, HttpMethod
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.pointers import escaped
 
 _URL = re.compile(f"[{URL_CHARACTERS}?#]+")
 _PART = re.compile(r":[A-Za-z0-9_-]+")

@@ -2,17 +2,13 @@
 
 from collections.abc import Iterator
 
-from shared.domain.validation.jtd_schema import escaped
+from shared.domain.validation.json_schema import FORMATS
+from shared.domain.validation.json_schema_cost import DATA
+from shared.domain.validation.pointers import escaped
 from shared.domain.validation.schema import is_json_schema
-
-ASSERTED_FORMATS = frozenset({"date", "date-time", "email", "uri", "uuid"})
-"""The formats that are checked. Any other is an annotation, as the standard says."""
 
 _NAMED = frozenset({"$defs", "dependentSchemas", "patternProperties", "properties"})
 """Keywords whose members are named by the author; a member named ``format`` is a schema there."""
-
-_VALUES = frozenset({"const", "default", "enum", "examples"})
-"""Keywords whose values are no schemas."""
 
 
 def unchecked_formats(schema: object) -> Iterator[tuple[str, str]]:
@@ -29,10 +25,10 @@ def _below(schema: object, pointer: str) -> Iterator[tuple[str, str]]:
         return
     for name, member in schema.items():
         place = f"{pointer}/{escaped(name)}"
-        if name == "format" and isinstance(member, str) and member not in ASSERTED_FORMATS:
+        if name == "format" and isinstance(member, str) and member not in FORMATS:
             yield place, member
         elif name in _NAMED and isinstance(member, dict):
             for key, below in member.items():
                 yield from _below(below, f"{place}/{escaped(key)}")
-        elif name not in _VALUES:
+        elif name not in DATA:
             yield from _below(member, place)
