@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from dev.examples import ACCOUNT, DEPLOYMENT, NOON, ROOT, Ids
+from dev.memory.evaluator import InProcessEvaluator
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher
 from shared.api.automation.dialect import AUTOMATION
@@ -25,6 +26,7 @@ from shared.domain.access import AccessKey, Role
 from shared.domain.ids import InstanceSid
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json
+from shared.expressions import use_evaluator
 
 ROUTE_OF = {route.operation.__name__: route for route in ROUTES}
 
@@ -111,6 +113,7 @@ def examples() -> dict[str, Any]:
 
 def main() -> int:
     """Write the examples file."""
+    use_evaluator(InProcessEvaluator())
     text = json.dumps(examples(), indent=2, ensure_ascii=False)
     EXAMPLES_FILE.write_text(f"{text}\n", encoding="utf-8")
     return 0
