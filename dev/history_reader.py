@@ -82,10 +82,7 @@ class HistoryReader:
 def contradictions(history: HistoryReader, sids: list[str], ledger: list[dict[str, Any]]) -> list[str]:
     """Return the calls for which the downstream's ledger and the engine's history contradict each other."""
     sent = Counter(line["key"] for line in ledger if line["key"])
-    # A call that was refused may be sent again without doubt.
-    done = Counter(
-        line["key"] for line in ledger if line["key"] and line["answer"]["status"] not in _REFUSALS
-    )
+    done = Counter(line["key"] for line in ledger if line["key"] and _can_be_in_doubt(line))
     answers = {line["key"]: line["answer"]["status"] for line in ledger if line["key"]}
     problems: list[str] = []
     known: set[str] = set()
@@ -100,6 +97,11 @@ def contradictions(history: HistoryReader, sids: list[str], ledger: list[dict[st
                 problems += _about(entry, sent[key], answers.get(key))
     problems += [f"{key} was received but is not in the history" for key in sent if key not in known]
     return problems
+
+
+def _can_be_in_doubt(line: dict[str, Any]) -> bool:
+    """Return whether a call must not be sent twice without a mark: a POST or PATCH that was not refused for now."""
+    return line["method"] in ("POST", "PATCH") and line["answer"]["status"] not in _REFUSALS
 
 
 def _about(entry: JournalEntry, times: int, status: int | None) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Run:
 
     @property
     def in_doubt(self) -> bool:
-        """Return whether a call of the event was, or may have been, sent more than once or without an answer."""
+        """Return whether a POST or PATCH of the event got no definite answer and may have taken effect."""
         last = () if self.last is None else (self.last,)
         return any_in_doubt(self.strategy, self.event, (*self.event_history.entries, *last))
 

@@ -198,7 +198,7 @@ class Event:
 
     ``run`` counts from 1 and is never reset. ``attempt`` counts from 1 within the retry budget; ``resets`` lists the
     steps that have already reset it. ``applied`` is the (run, visit) of the last journal entry whose directives were
-    applied. ``in_doubt`` means that a call was, or may have been, sent more than once or without an answer.
+    applied. ``in_doubt`` means that a POST or PATCH got no definite answer and may have taken effect.
     ``answered`` is the last answer to an asynchronous call that was taken.
 
     ``last_error`` is why the last attempt failed, as text. ``problem`` is an expression error from when it was

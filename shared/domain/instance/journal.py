@@ -64,8 +64,7 @@ class EventRecord:
 
     ``event`` is the event with its final status. ``fence`` is the fence of the claim or command that closed it.
     ``last`` is the run's last step if the journal does not hold it. ``end`` is how its last run ended, None if the
-    run did not close it. ``in_doubt`` means that a call was, or may have been, sent more than once or without an
-    answer.
+    run did not close it. ``in_doubt`` is as in ``Event``.
 
     ``closed_by`` is the cause, ``by`` the actor (None for the engine), and ``reason`` the actor's reason. ``why``
     explains in words why the event was skipped, canceled or given up.

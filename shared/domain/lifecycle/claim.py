@@ -113,7 +113,6 @@ def _claimed(
         times=replace(event.times, begun_at=event.times.begun_at or now),
         claim=LastClaim(fence=fence, job=command.job, version=event.claim.version or strategy.version),
         progress=replace(event.progress.after_visits(visits), known_visits=visits),
-        in_doubt=event.in_doubt or event.progress.call_in_doubt,
     )
     until = lease_until(strategy, started, position(command.event_history, started), now=now)
     lease = Lease(seq=event.seq, until=until)

@@ -20,7 +20,7 @@ from shared.domain.lifecycle.conclude import (
     stop_event,
 )
 from shared.domain.planning.closing import close, complete_if_done
-from shared.domain.steps.in_doubt import any_in_doubt
+from shared.domain.steps.in_doubt import any_in_doubt, can_be_in_doubt
 from shared.domain.strategy.model import Strategy
 
 MAX_CRASHES = 5
@@ -61,7 +61,10 @@ def _left_behind(strategy: Strategy, event: Event, event_history: EventHistory, 
     """Return the event with its crashed runner's progress, one more crash, and its calls in doubt."""
     event = event.after_visits(len(chain(event_history, event.run)))
     call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, event_history, now=now)
-    event = event.with_doubt(call_in_doubt or any_in_doubt(strategy, event, event_history.entries))
+    then = position(event_history, event)
+    # The call is repeated in any case, but only a POST or PATCH may have done twice what it should do once.
+    marks = call_in_doubt and isinstance(then, Intent) and can_be_in_doubt(strategy, event, then.step)
+    event = event.with_doubt(marks or any_in_doubt(strategy, event, event_history.entries))
     progress = replace(event.progress, crashes=event.progress.crashes + 1, call_in_doubt=call_in_doubt)
     return replace(event, progress=progress)
 

@@ -13,7 +13,7 @@ from shared.domain.instance.replay import has_unanswered_call
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.steps.flow import StepContext, advance, fail, skip
 from shared.domain.steps.outcome import doubt_policy, in_doubt
-from shared.domain.strategy.model import InDoubt, Strategy
+from shared.domain.strategy.model import InDoubt, Strategy, method_called
 
 _UNKNOWN = "the runner crashed or was stopped during the call, which may have reached the service"
 
@@ -72,12 +72,20 @@ def end_in_doubt(context: StepContext, intent: Intent, error: StepError) -> RunE
 
 
 def any_in_doubt(strategy: Strategy, event: Event, entries: Iterable[JournalEntry]) -> bool:
-    """Return whether a call of these steps was, or may have been, sent more than once or without an answer.
+    """Return whether a call of these steps got no definite answer, and may have taken effect.
 
-    A step without an action sends no call, even if it waits for an answer.
+    GET, PUT and DELETE are never in doubt, because sending them twice has the same effect as once. A step without an
+    action sends no call, even if it waits for an answer.
     """
-    steps = strategy.definition.tasks[event.task].steps
-    return has_unanswered_call(entry for entry in entries if steps[entry.intent.step].action is not None)
+    return has_unanswered_call(
+        entry for entry in entries if can_be_in_doubt(strategy, event, entry.intent.step)
+    )
+
+
+def can_be_in_doubt(strategy: Strategy, event: Event, step: str) -> bool:
+    """Return whether a step makes a call that must not be sent twice: a POST or PATCH."""
+    method = method_called(strategy, strategy.definition.tasks[event.task].steps[step])
+    return method is not None and not method.is_safe_to_repeat
 
 
 def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> DoubtDecision:

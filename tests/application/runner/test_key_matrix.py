@@ -234,7 +234,11 @@ def summary_of(story: Story) -> dict[str, Any]:
 
 
 def expected(kind: Kind, method: str, policy: str, crash: str) -> dict[str, Any]:
-    """Return what must happen. A crash before the answer is stored leaves the call in doubt, whatever the answer."""
+    """Return what must happen.
+
+    A crash before the answer is stored leaves the call in doubt, whatever the answer. GET, PUT and DELETE are never in
+    doubt.
+    """
     is_lost = crash == "before it is stored"
     kind = Kind(same_key=True, in_doubt=True, uses_attempt=policy == "fail") if is_lost else kind
     has_policy = method in ("post", "patch")
@@ -249,7 +253,7 @@ def expected(kind: Kind, method: str, policy: str, crash: str) -> dict[str, Any]
         "run": runs,
         "attempt": runs,
         "paused": pauses,
-        "in doubt": kind.in_doubt,
+        "in doubt": kind.in_doubt and has_policy,
     }
 
 

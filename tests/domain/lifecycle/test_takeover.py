@@ -100,6 +100,26 @@ class TestTakingOver:
         of.claim(of.running, LATER)
         assert of.running.progress.resolution is None
 
+    @pytest.mark.parametrize(
+        ("method", "marks"),
+        [("post", True), ("patch", True), ("get", False), ("put", False), ("delete", False)],
+    )
+    def test_only_a_post_or_patch_marks_the_event(self, method: str, marks: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        of = claimed(life(strategy(method={"method": method})))
+        of.claim(of.running, LATER)
+        assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (True, marks)
+
+    @pytest.mark.parametrize(("method", "marks"), [("post", True), ("get", False)])
+    def test_only_a_post_or_patch_without_an_answer_marks_the_event(self, method: str, marks: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        steps = [
+            {"key": "call", "action": "post", "optional": True, "nextStep": "next"},
+            {"key": "next", "controllerCallback": "{}"},
+        ]
+        of = claimed(life(strategy(steps=steps, method={"method": method})))
+        of.step(SILENT, NOON)
+        of.claim(of.running, LATER)
+        assert of.running.in_doubt is marks
+
     def test_an_unanswered_call_of_an_earlier_runner_stays_in_doubt(self) -> None:
         steps = [
             {"key": "call", "action": "post", "optional": True, "nextStep": "next"},
