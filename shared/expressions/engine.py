@@ -18,7 +18,7 @@ from shared.expressions.kinds import ResultType, Variables, VariableType
 from shared.expressions.lexer import growth
 from shared.expressions.limits import MAX_GROWTH, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS
 from shared.expressions.patterns import pattern_problem
-from shared.expressions.problems import EvaluationError, ExpressionProblem, ExpressionSyntaxError
+from shared.expressions.problems import EvaluationError, ExpressionProblem, ExpressionSyntaxError, too_long
 from shared.expressions.regex import require_work
 from shared.expressions.rewriting import ALIASES, Rewritten, restore, rewrite
 from shared.expressions.values import CelValue
@@ -168,7 +168,7 @@ def _too_much(source: str) -> ExpressionProblem | None:
     except UnicodeEncodeError:
         return ExpressionProblem("syntax", "half of a surrogate pair is not text", None)
     if size > MAX_SOURCE_BYTES:
-        return ExpressionProblem("too-long", f"longer than {MAX_SOURCE_BYTES} bytes", None)
+        return too_long()
     if "\0" in source:
         return ExpressionProblem("syntax", "a NUL character is not text", None)
     if growth(source) > MAX_GROWTH:

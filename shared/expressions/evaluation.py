@@ -7,7 +7,8 @@ from shared.expressions.bindings import encode_context
 from shared.expressions.evaluator import Breach, ask
 from shared.expressions.kinds import ResultType, Value, Variables
 from shared.expressions.lexer import names_in
-from shared.expressions.problems import EvaluationError, ExpressionProblem
+from shared.expressions.limits import MAX_SOURCE_BYTES
+from shared.expressions.problems import EvaluationError, ExpressionProblem, ExpressionSyntaxError, too_long
 from shared.expressions.protocol import (
     check_request,
     evaluation_request,
@@ -24,6 +25,8 @@ def check(source: str, *, variables: Variables, returns: ResultType) -> Expressi
     length, nesting and growth.
     Source: docs/expressions.md.
     """
+    if _is_too_long(source):
+        return too_long()
     answer = ask(check_request(expression_line(source, variables=variables, returns=returns)))
     if isinstance(answer, Breach):
         return ExpressionProblem("too-complex", f"it cannot be checked: {answer.why}", None)
@@ -49,12 +52,19 @@ def evaluate_all(
     sources: Sequence[str], context: Mapping[str, object], *, variables: Variables, returns: ResultType
 ) -> list[Value]:
     """Return the values of several expressions in one context, in one request; otherwise the same as ``evaluate``."""
+    if any(map(_is_too_long, sources)):
+        raise ExpressionSyntaxError(too_long())
     names = frozenset[str]().union(*map(_names, sources))
     lines = [expression_line(source, variables=variables, returns=returns) for source in sources]
     answer = ask(evaluation_request(encode_context(context, variables=variables, names=names), lines))
     if isinstance(answer, Breach):
         raise EvaluationError(answer.why)
     return read_values(answer.payload)
+
+
+def _is_too_long(source: str) -> bool:
+    # Refused here, so that the caches of requests stay small.
+    return len(source) > MAX_SOURCE_BYTES
 
 
 @lru_cache(maxsize=512)

@@ -17,6 +17,9 @@ from typing import TypeAlias
 from shared.expressions.lexer import closing_brace
 from shared.expressions.problems import EvaluationError, ExpressionProblem, caret_at_offset
 
+_MAX_CACHED_CHARACTERS = 4096
+"""Longer templates would let the cache grow to hundreds of megabytes."""
+
 _OPENING = re.compile(r"\\?(?:\$\{|\{\{)")
 _PATH = re.compile(r"\s*([^.{}\s]+(?:\.[^.{}\s]+)*)\s*")
 
@@ -54,12 +57,20 @@ class TemplateError(EvaluationError):
         self.problem = ExpressionProblem("template", message, caret_at_offset(template, at))
 
 
-@lru_cache(maxsize=1024)
 def parse(template: str) -> tuple[Part, ...]:
     """Return the parts of a template in their order, without empty literals; an empty string has none.
 
     Raises: TemplateError: if a placeholder is not closed, or has no path.
     """
+    return _cached(template) if len(template) <= _MAX_CACHED_CHARACTERS else _parsed(template)
+
+
+@lru_cache(maxsize=1024)
+def _cached(template: str) -> tuple[Part, ...]:
+    return _parsed(template)
+
+
+def _parsed(template: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     text, position = "", 0
     while match := _OPENING.search(template, position):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.expressions.limits import MAX_SOURCE_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class ExpressionProblem:
@@ -16,6 +18,11 @@ class ExpressionProblem:
     rule: str
     message: str
     caret: str | None
+
+
+def too_long() -> ExpressionProblem:
+    """Return the problem of a source that is too long."""
+    return ExpressionProblem("too-long", f"longer than {MAX_SOURCE_BYTES} bytes", None)
 
 
 class ExpressionError(Exception):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dev.memory.evaluator import SlowEvaluator
 from shared.expressions import (
     EvaluationError,
     ExpressionProblem,
@@ -11,6 +12,7 @@ from shared.expressions import (
     VariableType,
     check,
     evaluate,
+    use_evaluator,
 )
 from shared.expressions.diagnosis import diagnose
 
@@ -146,6 +148,15 @@ class TestSize:
         assert problem("'" + "é" * 2048 + "'") == ExpressionProblem(
             "too-long", "longer than 4096 bytes", None
         )
+
+    def test_a_much_longer_source_is_refused_unasked(self) -> None:
+        use_evaluator(evaluator := SlowEvaluator(0))
+        source = "1" + " " * 4096
+
+        assert problem(source) == ExpressionProblem("too-long", "longer than 4096 bytes", None)
+        with pytest.raises(ExpressionSyntaxError, match="longer than 4096 bytes"):
+            evaluate(source, {}, variables=VARIABLES, returns=ResultType.ANY)
+        assert evaluator.requests == []
 
     @pytest.mark.parametrize("source", ["(" * 40 + "1" + ")" * 40, "+".join(["name"] * 40)])
     def test_deep_nesting_is_refused(self, source: str) -> None:

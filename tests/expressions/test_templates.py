@@ -115,6 +115,7 @@ class TestInsideText:
             ("on {{date}}", "on 2026-03-01T09:00:00.000Z"),
             ("due ${formatDate(date, 'DD.MM.', 'UTC')}", "due 01.03."),
             ("", ""),
+            ("{{cycle}}" + "x" * 5000, "3" + "x" * 5000),
             ("a { b } $ c", "a { b } $ c"),
         ],
     )

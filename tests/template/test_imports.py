@@ -7,15 +7,19 @@ import grimp
 ROOT = Path(__file__).parents[2]
 BUILD_TIME = "shared.api.reference"
 GRAPH = grimp.build_graph("functions", "shared", cache_dir=None)
+EVALUATOR = "shared.adapters.evaluator.worker"
+"""The process that a function starts by name."""
+
 HANDLERS = sorted(module for module in GRAPH.modules if module.endswith(".handler"))
 
 
 def reachable() -> set[str]:
-    """Return the modules that handlers import, directly or not, and the packages these are in."""
+    """Return the modules that handlers and the evaluator import, directly or not, and the packages these are in."""
     graph = grimp.build_graph("functions", "shared", cache_dir=None)
     for module in graph.find_descendants(BUILD_TIME) | {BUILD_TIME}:
         graph.remove_module(module)
-    imported = set(HANDLERS).union(*(graph.find_upstream_modules(handler) for handler in HANDLERS))
+    roots = [*HANDLERS, EVALUATOR]
+    imported = set(roots).union(*(graph.find_upstream_modules(root) for root in roots))
     return imported | {
         ".".join(parts[:depth])
         for parts in (module.split(".") for module in imported)

@@ -27,6 +27,9 @@ def main() -> None:
     """Answer requests. Each may take its limit of processor time; then the kernel ends the process."""
     # Ctrl-C reaches the whole group; the process ends when its input does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A function may ignore or block it, and its child inherits that.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     limit_process()
     buffer = bytearray()
     while (frame := _next(buffer)) is not None:
@@ -55,7 +58,9 @@ def limit_process(statm: Path = _STATM) -> None:
         pages = int(statm.read_text().split()[0])
     except FileNotFoundError:
         return
-    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    limit, hard = pages * resource.getpagesize() + MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]
+    # A limit can be lowered, but not raised.
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

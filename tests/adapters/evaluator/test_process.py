@@ -20,6 +20,7 @@ from shared.adapters.evaluator.process import (
     TOO_MUCH_MEMORY,
     TOO_MUCH_TIME,
     ProcessEvaluator,
+    _started,
     command_of,
 )
 from shared.expressions import Breach, Reply, ResultType, VariableType
@@ -171,6 +172,35 @@ class TestLimits:
             assert re.search(rf"^{name} +0 +0 ", limits, re.MULTILINE)
 
 
+class TestStrangeParents:
+    """The limits hold whatever the process inherits."""
+
+    def test_an_ignored_signal_and_a_lower_limit_are_inherited(self) -> None:
+        code = (
+            "import resource, signal; signal.signal(signal.SIGPROF, signal.SIG_IGN);"
+            "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPROF});"
+            "resource.setrlimit(resource.RLIMIT_AS, (90_000_000, 90_000_000));"
+        )
+        strange = evaluator(_python(code + command_of(sys.path)[-1]))
+
+        assert value(strange.answer(request("1 + 1"), seconds=1)) == 2
+        assert strange.answer(request(LONG, long_context(99)), seconds=0.1) == Breach(
+            TOO_MUCH_TIME, 0.1 + START_COST_SECONDS
+        )
+        strange.close()
+
+    def test_without_proc_memory_is_not_limited(self, tmp_path: Path) -> None:
+        code = (
+            "import sys; sys.path[:] = {path!r}; from pathlib import Path; import resource;"
+            "from shared.adapters.evaluator.worker import limit_process;"
+            "limit_process(Path({missing!r}));"
+            "assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY"
+        )
+        command = code.format(path=sys.path, missing=str(tmp_path / "statm"))
+
+        subprocess.run(_python(command), check=True)  # noqa: S603 - our own code
+
+
 class TestEndFromOutside:
     """A process that something else has ended is replaced, and the request is answered once more."""
 
@@ -267,6 +297,14 @@ class TestEnd:
         pid = pid_of(process)
         process.close()
         process.close()
+
+        assert not Path(f"/proc/{pid}").exists()
+
+    def test_closing_kills_a_process_that_does_not_end(self) -> None:
+        stubborn = evaluator(_python("import time; time.sleep(60)"))
+        stubborn._worker = _started(stubborn._command, {})
+        pid = pid_of(stubborn)
+        stubborn.close()
 
         assert not Path(f"/proc/{pid}").exists()
 
