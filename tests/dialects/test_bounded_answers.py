@@ -153,9 +153,10 @@ class TestOtherDialects:
         joc.workflow(
             instanceValidation={"properties": {name: {"type": "string"} for name in list(NAMES)[:100]}}
         )
-        orders = [{"workflowPath": "/refill"}, *({"workflowPath": f"/{'😀' * 500}"} for _ in range(99))]
+        orders = [{"workflowPath": "/refill"}, *({"workflowPath": f"/{'😀' * 150}"} for _ in range(99))]
         status, answer = joc("/orders/add", {"orders": orders})
-        assert (status, len(answer["errors"])) == (419, 100)
+        assert status == 419, answer
+        assert len(answer["errors"]) == 100
         assert len(json.dumps(answer)) < MOST
 
     def test_wrong_orders_are_bounded(self, joc: Joc) -> None:

@@ -16,7 +16,7 @@ MAX_ORDER_IDS = 1000
 """The maximum number of orders in one command."""
 
 MAX_PLACES = 100
-"""The maximum number of workflows or folders in one request."""
+"""The maximum number of workflows, folders or states in one request."""
 
 MAX_ADDED = 100
 """The maximum number of orders that one request can add."""
@@ -131,6 +131,7 @@ class OfController(Body):
 
 WorkflowIds = Annotated[list[WorkflowId], Field(max_length=MAX_PLACES)]
 Folders = Annotated[list[Folder], Field(max_length=MAX_PLACES)]
+States = Annotated[list[State], Field(max_length=MAX_PLACES)]
 
 
 class ModifyOrders(OfController):
@@ -139,7 +140,7 @@ class ModifyOrders(OfController):
     orderIds: Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)] = []
     workflowIds: WorkflowIds = []
     folders: Folders = []
-    states: list[State] = []
+    states: States = []
     dateFrom: DateText | None = None
     dateTo: DateText | None = None
     timeZone: ZoneName | None = None
@@ -187,7 +188,7 @@ class OrdersFilter(OfController):
     orderIds: Annotated[list[OrderId], Field(max_length=MAX_ORDER_IDS)] = []
     workflowIds: WorkflowIds = []
     folders: Folders = []
-    states: list[State] = []
+    states: States = []
     dateFrom: DateText | None = None
     dateTo: DateText | None = None
     timeZone: ZoneName | None = None
@@ -231,7 +232,7 @@ class HistoryFilter(SummaryFilter):
     orders: Annotated[list[HistoryOrder], Field(max_length=MAX_PLACES)] = []
     folders: Folders = []
     excludeWorkflows: Annotated[list[Path], Field(max_length=MAX_PLACES)] = []
-    historyStates: list[HistoryState] = []
+    historyStates: Annotated[list[HistoryState], Field(max_length=MAX_PLACES)] = []
     orderId: Text | None = None
     workflowPath: Text | None = None
     workflowName: Text | None = None

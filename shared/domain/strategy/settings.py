@@ -347,7 +347,7 @@ SETTINGS = shape(
         "config": part(CONFIG, "Settings of the strategy as a whole."),
         "instanceValidation": json(
             "Schema of an instance's attributes. It is JSON Schema if it has `$schema` or a type that only JSON"
-            " Schema has, for example `object`; otherwise JTD (RFC 8927)."
+            " Schema has, for example `object`; otherwise JTD (RFC 8927). 64 KB as JSON at most."
         ),
         "onCreateTasks": parts(
             LIFECYCLE_TASK, "Tasks for the creation of an instance.", high=MAX_LIFECYCLE_TASKS
