@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from shared.expressions.limits import MAX_SOURCE_BYTES
 
+MAX_REASON = 1_000
+"""How many characters of the reason of an ``EvaluationError`` are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExpressionProblem:
@@ -37,8 +40,9 @@ class EvaluationError(ExpressionError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        # A message may quote a value of the context (a missing key), and is stored with the step.
+        self.message = message if len(message) <= MAX_REASON else f"{message[:MAX_REASON]}..."
+        super().__init__(self.message)
 
 
 class ExpressionSyntaxError(EvaluationError):

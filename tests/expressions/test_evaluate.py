@@ -384,3 +384,25 @@ class _Value:
 
     def value(self) -> object:
         return self._plain
+
+
+class TestReasons:
+    """The reason why an expression has no value is stored with a step, so it is cut."""
+
+    @pytest.mark.parametrize("length", [0, 1, 999, 1_000])
+    def test_a_short_reason_is_kept(self, length: int) -> None:
+        assert EvaluationError("x" * length).message == "x" * length
+
+    def test_a_long_reason_is_cut(self) -> None:
+        error = EvaluationError("x" * 1_001)
+        assert error.message == str(error) == "x" * 1_000 + "..."
+
+    def test_a_missing_key_of_the_context_is_not_quoted_at_length(self) -> None:
+        with pytest.raises(EvaluationError) as raised:
+            evaluate(
+                "attributes[name]",
+                {"attributes": {}, "name": "k" * 16_000},
+                variables=VARIABLES,
+                returns=ResultType.ANY,
+            )
+        assert len(raised.value.message) <= 1_003

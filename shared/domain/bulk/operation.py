@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from shared.domain.bulk.selection import START, Batch, Cursor, Selection
+from shared.domain.errors import shortened
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
@@ -30,6 +31,9 @@ MAX_IDS = 1000
 
 MAX_PROBLEMS = 100
 """How many instances that could not be changed are listed. The others are only counted."""
+
+MAX_WHY_BYTES = 500
+"""The largest explanation of an instance that could not be changed, as JSON."""
 
 LEASE = timedelta(minutes=1)
 """How long a worker owns a batch. With the sweeper's minute, a crashed worker is replaced within two minutes."""
@@ -92,11 +96,16 @@ class ItemOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemResult:
-    """The result of the command on one instance. ``why`` explains why it was not changed."""
+    """The result of the command on one instance. ``why`` explains why it was not changed; a long text is cut."""
 
     sid: InstanceSid
     outcome: ItemOutcome
     why: str | None = None
+
+    def __post_init__(self) -> None:
+        """Cut the explanation: an operation stores and answers a hundred of them."""
+        if self.why is not None:
+            object.__setattr__(self, "why", shortened(self.why, MAX_WHY_BYTES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,17 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from shared.domain.calendar.dates import DATE_FORMS, parse_date
-from shared.domain.errors import DateError
+from shared.domain.errors import DateError, shortened
 from shared.domain.instance.model import Instance
 from shared.domain.strategy.model import Json, Strategy, json_size
 from shared.domain.validation.schema import violations
 
 MAX_ATTRIBUTES_BYTES = 16 * 1024
 """The largest size of an instance's attributes as compact JSON, in bytes."""
+
+
+MAX_NAME_BYTES = 100
+"""How much of an attribute's name a message shows."""
 
 
 def merge_attributes(instance: Instance, attributes: Mapping[str, Json]) -> dict[str, Json]:
@@ -38,7 +42,7 @@ def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str
     if json_size(dict(attributes)) > MAX_ATTRIBUTES_BYTES:
         return "must take at most 16 KB"
     for name in invalid_attributes(strategy, attributes):
-        return f"{name!r} must be a string, a number or a boolean"
+        return f"{shortened(name, MAX_NAME_BYTES)!r} must be a string, a number or a boolean"
     rule = strategy.definition.instance_validation
     if rule is not None:
         # The first problem is enough: it becomes part of a single message.

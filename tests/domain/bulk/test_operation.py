@@ -12,6 +12,7 @@ from shared.domain.bulk.operation import (
     GIVEN_UP,
     LEASE,
     MAX_PROBLEMS,
+    MAX_WHY_BYTES,
     ONE_BY_ONE,
     BulkCommand,
     BulkOperation,
@@ -344,3 +345,15 @@ class TestResults:
     )
     def test_every_command_has_its_name(self, command: BulkCommand, name: str) -> None:
         assert name_of(command) == name
+
+
+class TestSizeOfResults:
+    """An explanation is cut, because an operation stores a hundred of them."""
+
+    def test_a_long_explanation_is_cut(self) -> None:
+        result = ItemResult(sid=InstanceSid("i-1"), outcome=ItemOutcome.FAILED, why="x" * 10_000)
+        assert result.why == "x" * (MAX_WHY_BYTES - 3) + "..."
+
+    @pytest.mark.parametrize("why", [None, "", "the instance is COMPLETED", "x" * MAX_WHY_BYTES])
+    def test_a_short_explanation_is_kept(self, why: str | None) -> None:
+        assert ItemResult(sid=InstanceSid("i-1"), outcome=ItemOutcome.REFUSED, why=why).why == why
