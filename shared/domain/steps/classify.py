@@ -3,7 +3,6 @@
 Source: docs/contracts/core.md section 3.5; docs/design.md section 3.7; docs/decisions/0030.
 """
 
-from collections.abc import Mapping
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import assert_never
@@ -158,17 +157,7 @@ def _failed(method: Method, intent: Intent, call: Answered, error: StepError) ->
 def _why_unsound(body: Json) -> str | None:
     """Return why a body cannot be stored and used by expressions, or None."""
     problems = unreadable(body, "")
-    if problems:
-        return summarize(problems)
-    return "holds a NUL character" if _has_nul(body) else None
-
-
-def _has_nul(value: Json) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, Mapping):
-        return any("\0" in name or _has_nul(member) for name, member in value.items())
-    return isinstance(value, list) and any(_has_nul(entry) for entry in value)
+    return summarize(problems) if problems else None
 
 
 def _whole(status: int, body: Json) -> Json:

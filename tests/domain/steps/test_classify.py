@@ -239,9 +239,9 @@ class TestUnusableAnswers:
     @pytest.mark.parametrize(
         ("body", "why"),
         [
-            ("a\0b", "holds a NUL character"),
-            ({"a": [{"b": "\0"}]}, "holds a NUL character"),
-            ({"a\0": 1}, "holds a NUL character"),
+            ("a\0b", "/: must not contain a NUL character"),
+            ({"a": [{"b": "\0"}]}, "/a/0/b: must not contain a NUL character"),
+            ({"a\0": 1}, "/: the name 'a\\x00' must not contain a NUL character"),
             ("\ud83d", "/: must not contain half of a surrogate pair"),
             ({"a": "\ud83d"}, "/a: must not contain half of a surrogate pair"),
             ({"a": [float("inf")]}, "/a/0: must be a number that a double can hold"),
