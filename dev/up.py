@@ -13,7 +13,7 @@ from pathlib import Path
 from dev.client import KEY, Processes, RefusedError, example
 from dev.workers import ROOT
 
-EXAMPLES = ("water-filter-refill", "gym-membership", "pet-cover")
+EXAMPLES = ("water-filter-refill", "gym-membership", "pet-cover", "saas-subscription")
 
 
 def main() -> int:
