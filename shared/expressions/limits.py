@@ -21,8 +21,11 @@ MAX_HOST_CHARACTERS = 4 * 1024 * 1024
 EVALUATION_SECONDS = 0.2
 """The processor time of one request: an expression, or all expressions of one rendered value."""
 
-DECISION_SECONDS = 0.6
-"""The processor time of all requests of one decision, such as the next cycle after many missed dates."""
+DECISION_SECONDS = 2.0
+"""The processor time of all requests of one decision, such as the next cycle after a thousand missed dates."""
+
+FORESIGHT_SECONDS = 0.6
+"""The processor time of all requests of a simulation or forecast, which can answer a part."""
 
 CHECK_SECONDS = 1.0
 """The processor time of all checks of one document."""

@@ -18,7 +18,7 @@ from shared.domain.planning.forecast import simulate
 from shared.domain.strategy.model import Strategy
 from shared.domain.strategy.parse import read_definition
 from shared.expressions import Breach, Reply, use_evaluator
-from shared.expressions.limits import DECISION_SECONDS
+from shared.expressions.limits import FORESIGHT_SECONDS
 from tests.application.lives import DECLINED, OK, START, Life, base, settings_with, two_steps
 
 NUMBERS = "[" + ",".join(map(str, range(1, 91))) + "]"
@@ -119,7 +119,7 @@ class TestOneCall:
 
 
 class TestSimulation:
-    """Twelve cycles with a costly callback are simulated within the time of a decision, and the rest is left out."""
+    """Twelve cycles with a costly callback are simulated within their time, and the rest is left out."""
 
     COSTLY = f"{NUMBERS}.all(a, !attributes.t.contains('{NEEDLE}')) ? date : date"
 
@@ -141,4 +141,4 @@ class TestSimulation:
         assert found.truncated
         assert 1 <= len(found.cycles) < 120
         assert found.ended is None
-        assert evaluator.seconds <= DECISION_SECONDS + 0.3
+        assert evaluator.seconds <= FORESIGHT_SECONDS + 0.3

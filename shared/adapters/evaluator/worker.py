@@ -5,16 +5,13 @@ Source: docs/decisions/0032-expressions-are-evaluated-by-another-process.md.
 """
 
 import os
+import resource
 import signal
-import sys
 import time
 from pathlib import Path
 
 from shared.adapters.evaluator.frames import FRAME, MICROSECONDS, OUT_OF_MEMORY, PIPE_BYTES
 from shared.expressions.serving import serve
-
-if sys.platform != "win32":  # pragma: no branch - there is no such process on Windows
-    import resource
 
 MEMORY_BYTES = 64 * 1024 * 1024
 """The memory of an evaluation, over what the process has at its start."""

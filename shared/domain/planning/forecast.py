@@ -18,6 +18,7 @@ from shared.domain.planning.plan import catch_up, late_rule, plan_next
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from shared.expressions import Spending, spending
+from shared.expressions.limits import FORESIGHT_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ def simulate(
     if problems:
         raise InvalidInputError(tuple(problems))
     entries = tuple(replace(entry, create_if=None) for entry in strategy.definition.on_create_tasks)
-    with spending() as spent:
+    with spending(FORESIGHT_SECONDS) as spent:
         with_events = lifecycle_events(
             strategy, instance, entries, EventKind.ON_CREATE, base=start_date, now=start_date
         )
@@ -108,7 +109,7 @@ def forecast_until(
 def _forecast(
     strategy: Strategy, instance: Instance, until: datetime | None, *, most: int, now: datetime
 ) -> Forecast:
-    with spending() as spent:
+    with spending(FORESIGHT_SECONDS) as spent:
         caught_up = _caught_up(strategy, instance, now=now)
         if caught_up is None:
             return Forecast(truncated=spent.is_exhausted)
