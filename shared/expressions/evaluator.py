@@ -95,7 +95,9 @@ def ask(request: bytes) -> Reply | Breach:
         raise NoEvaluatorError("no evaluator is set; the composition root calls use_evaluator")
     spent = _spending.get() or Spending(EVALUATION_SECONDS)
     if spent.is_exhausted:
-        return Breach(f"the expressions of one decision may take {spent.seconds} seconds together", 0)
+        return Breach(
+            f"expressions that belong together may take {spent.seconds} seconds of processor time", 0
+        )
     answer = _evaluators[0].answer(request, seconds=spent.next_seconds)
     spent.charge(answer.seconds)
     return answer

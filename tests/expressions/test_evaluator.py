@@ -47,7 +47,7 @@ class TestSpending:
             with pytest.raises(EvaluationError, match="it takes too long"):
                 cycle()
             assert spent.is_exhausted
-            with pytest.raises(EvaluationError, match=r"of one decision may take 0\.4 seconds together"):
+            with pytest.raises(EvaluationError, match=r"may take 0\.4 seconds of processor time"):
                 cycle()
 
         assert chosen.limits == [0.2, 0.2, 0.1]
