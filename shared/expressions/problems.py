@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from shared.expressions.limits import MAX_SOURCE_BYTES
 
+MAX_LINE = 400
+"""How many characters of a source line are shown with a caret."""
+
 MAX_REASON = 1_000
 """How many characters of the reason of an ``EvaluationError`` are kept."""
 
@@ -59,10 +62,13 @@ class ExpressionSyntaxError(EvaluationError):
 def caret_at(source: str, *, line: int, column: int) -> str:
     """Return line ``line`` (from 1) of ``source`` with a ``^`` under ``column`` (from 1, in characters).
 
-    Tabs before the position are kept, so that the mark is where an editor shows it.
+    Tabs before the position are kept, so that the mark is where an editor shows it. Of a long line, only the part
+    around the position is returned.
     """
-    lines = source.split("\n")
-    text = lines[line - 1].rstrip("\r")
+    text = source.split("\n")[line - 1].rstrip("\r")
+    # A template may be a line of 200 KB with thousands of problems, and each has a caret.
+    start = max(column - 1 - MAX_LINE // 2, 0) if len(text) > MAX_LINE else 0
+    text, column = text[start : start + MAX_LINE], column - start
     margin = "".join("\t" if character == "\t" else " " for character in text[: column - 1])
     return f"{text}\n{margin.ljust(column - 1)}^"
 

@@ -52,6 +52,10 @@ DEFINITIONS: Mapping[str, Any] = {
         **WATER,
         "settings": {**SETTINGS, "actions": [{"key": "a", "data": {"d": ["{{é.x}} é"] * 9_000}}]},
     },
+    "one long template": {
+        **WATER,
+        "settings": {**SETTINGS, "actions": [{"key": "a", "data": {"d": "{{é.x}} " * 9_000}}]},
+    },
     "a wrong schema": {
         **WATER,
         "settings": {**SETTINGS, "instanceValidation": {"properties": dict.fromkeys(NAMES, 1)}},

@@ -1,6 +1,7 @@
 """Templates: their syntax, and their results."""
 
 from datetime import UTC, datetime
+from itertools import islice
 
 import pytest
 
@@ -13,6 +14,7 @@ from shared.expressions import (
     render,
     template_problems,
 )
+from shared.expressions.problems import MAX_LINE
 
 VARIABLES: Variables = {
     "instance": VariableType.MAP,
@@ -48,7 +50,7 @@ def refusal(value: JsonValue, context: dict[str, object] | None = None) -> str:
 
 
 def problems(value: JsonValue) -> list[tuple[str, ExpressionProblem]]:
-    return template_problems(value, variables=VARIABLES)
+    return list(template_problems(value, variables=VARIABLES))
 
 
 class TestAlone:
@@ -256,3 +258,22 @@ class TestProblems:
 
     def test_an_expression_without_a_json_form_is_reported(self) -> None:
         assert problems("${b'x'}")[0][1].rule == "type"
+
+
+class TestManyProblems:
+    """Problems are found one by one, and each shows only a part of a long line."""
+
+    @pytest.mark.parametrize("place", [0, 1, 25, 4_998, 4_999])
+    def test_a_caret_of_a_long_line_shows_the_part_around_it(self, place: int) -> None:
+        template = "{{a}} " * place + "{{b}} " + "{{a}} " * (4_999 - place)
+        variables = {"a": VariableType.MAP}
+        ((pointer, found),) = template_problems({"t": template}, variables=variables)
+        assert (pointer, found.message) == ("/t", "unknown variable 'b'")
+        assert found.caret is not None
+        line, mark = found.caret.split("\n")
+        assert len(line) <= MAX_LINE
+        assert line[len(mark) - 1 :].startswith("{{b}}")
+
+    def test_no_more_problems_are_made_than_are_asked_for(self) -> None:
+        found = template_problems(["{{b}}"] * 100_000, variables={"a": VariableType.MAP})
+        assert [pointer for pointer, _ in islice(found, 2)] == ["/0", "/1"]

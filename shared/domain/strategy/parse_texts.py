@@ -7,6 +7,7 @@ Source: docs/contracts/core.md sections 2.2 and 4; docs/design.md section 6.
 import json
 from collections.abc import Mapping
 
+from shared.domain.errors import Problem
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.parse_limits import is_deeper, unreadable
 from shared.domain.strategy.reader import Reader
@@ -50,8 +51,7 @@ def schema(reader: Reader, name: str) -> Mapping[str, Json] | None:
     document = reader.json(name)
 
     def check() -> None:
-        for problem in check_schema(document, pointer=reader.pointer_to(name)):
-            reader.note(problem)
+        reader.note_all(check_schema(document, pointer=reader.pointer_to(name)))
 
     if document is not None:
         reader.later(check)
@@ -105,7 +105,14 @@ def _compile_later(reader: Reader, name: str, source: str, returns: ResultType) 
 
 def _check_templates_later(reader: Reader, name: str, value: Json) -> None:
     def check() -> None:
-        for below, fault in template_problems(value, variables=VARIABLES):
-            reader.problem(name, fault.rule, fault.message, below=below, caret=fault.caret)
+        reader.note_all(
+            Problem(
+                pointer=reader.pointer_to(name, below),
+                rule=fault.rule,
+                message=fault.message,
+                caret=fault.caret,
+            )
+            for below, fault in template_problems(value, variables=VARIABLES)
+        )
 
     reader.later(check)

@@ -4,7 +4,7 @@ A ``Reader`` reads one object of the document and never raises. It notes each pr
 returns a harmless value instead, so that reading continues and finds the other problems. A null member is absent.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from enum import StrEnum
@@ -76,6 +76,10 @@ class Reader:
         # A value that is not an object has no members, so nothing in it can be missing or unknown.
         if self._is_object:
             self._notes.problems.add(problem)
+
+    def note_all(self, problems: Iterable[Problem]) -> None:
+        """Note problems whose pointers start at the whole document, one by one until there are enough."""
+        self._notes.problems.take(problems)
 
     def later(self, check: Callable[[], None]) -> None:
         """Postpone a check until everything has been read."""
