@@ -47,6 +47,7 @@ class TestOneDeployment:
     @pytest.mark.allow_hosts(["127.0.0.1"])  # to look the name up; the guard lets nothing out
     def test_an_instance_is_started_swept_and_run(self, deployment: ManualClock) -> None:
         strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
+        strategy["settings"]["tasks"][0].pop("retryConfig")
         posted("/execution-strategy", strategy, strategy["secret"])
         start = deployment.now() + timedelta(days=30)
         body = {
@@ -78,6 +79,7 @@ class TestABulkOperation:
 
     def test_many_instances_are_canceled(self, deployment: ManualClock) -> None:
         strategy = json.loads((ROOT / "events" / "water-filter-refill.json").read_text())
+        strategy["settings"]["tasks"][0].pop("retryConfig")
         posted("/execution-strategy", strategy, strategy["secret"])
         start = {"startDate": (deployment.now() + timedelta(days=30)).isoformat()}
         body = {"strategyId": "water-filter-refill", "attributes": {"customerId": "c-1"}, **start}

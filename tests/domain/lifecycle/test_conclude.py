@@ -22,7 +22,7 @@ from shared.domain.lifecycle.commands import (
     Wait,
 )
 from shared.domain.strategy.model import Json
-from tests.factories import changed, stop_of
+from tests.factories import changed, settings, stop_of, strategy_from
 from tests.lifecycle_factories import (
     ANN,
     DECLINED,
@@ -531,14 +531,14 @@ class TestGymMembership:
         assert of.open == [("send-reminder", "2026-03-31T07:00"), ("charge-fee", "2026-04-03T07:00")]
 
 
-class TestWaterFilter:
-    """If no retry is configured, one failed shipment fails the event and cancels the instance."""
+class TestWithoutRetries:
+    """If no retry is configured, one failed call fails the event and cancels the instance."""
 
     def test_a_single_failure_cancels_the_instance(self) -> None:
-        of = life(example("water-filter-refill"), new("2026-01-31T10:00"), now="2026-01-01")
+        of = life(strategy_from(settings()), new("2026-01-31T10:00"), now="2026-01-01")
         of.claim(of.main, at("2026-01-31T10:00"))
         of.conclude(of.step(DECLINED, at("2026-01-31T10:00:01")), at("2026-01-31T10:00:01"))
-        assert of.closed == [("send-refill", "FAILED")]
+        assert of.closed == [("charge", "FAILED")]
         assert (of.instance.status, of.instance.cancel_reason) == (InstanceStatus.CANCELED, "MAX_ATTEMPTS")
 
 
