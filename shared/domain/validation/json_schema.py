@@ -29,7 +29,7 @@ from shared.domain.validation.json_schema_cost import (
 )
 from shared.domain.validation.jtd_schema import JtdError as SchemaError
 from shared.domain.validation.pointers import escaped
-from shared.domain.validation.texts import HALF_A_PAIR
+from shared.domain.validation.texts import DATE_HINT, DATE_TIME_HINT, HALF_A_PAIR
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 # A deeper schema or value would overflow the library's stack and end the process.
@@ -45,6 +45,7 @@ MAX_EXAMINED_PARTS: Final = 1_000
 FORMATS: Final = ("email", "date", "date-time", "uri", "uuid")
 """The values of ``format`` that are checked. Others are notes."""
 
+_HINTS: Final = {"date": DATE_HINT, "date-time": DATE_TIME_HINT}
 _PATTERN_BYTES: Final = 8 << 20  # for all patterns of a schema: [\\p{L} ]{2,100} alone takes 5 MB
 _TOO_DEEP: Final = f"must nest at most {MAX_DEPTH} levels deep"
 
@@ -92,7 +93,8 @@ def errors(schema: dict[str, Any], value: object) -> Iterator[SchemaError]:
             return
         quoted = Work(schema, matcher, cost=of_quoting).of(schema, value)
         for error in _found(validator, text, value, quoted):
-            yield SchemaError(_pointer(error.instance_path), _pointer(error.schema_path), error.message)
+            message = f"{error.message}{_hint(error)}"
+            yield SchemaError(_pointer(error.instance_path), _pointer(error.schema_path), message)
     except UnicodeEncodeError:
         yield SchemaError("", "", HALF_A_PAIR)
     except _TooManyError:
@@ -122,6 +124,11 @@ def _first(validator: jsonschema_rs.Validator, value: object) -> Iterator[jsonsc
         validator.validate(value)
     except jsonschema_rs.ValidationError as error:
         yield error
+
+
+def _hint(error: jsonschema_rs.ValidationError) -> str:
+    """Return which form a date must have if the error is about one, else nothing."""
+    return _HINTS.get(error.kind.as_dict()["format"], "") if error.kind.name == "format" else ""
 
 
 def _refused(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from shared.domain.validation.jtd_schema import INTEGERS, MAX_DEPTH, JtdError, schema_problems
 from shared.domain.validation.pointers import Path, path_text
+from shared.domain.validation.texts import DATE_TIME_HINT
 
 __all__ = ["MAX_DEPTH", "JtdError", "errors", "is_timestamp", "schema_problems"]
 
@@ -158,7 +159,9 @@ def _errors(place: _Place) -> _Errors:
 
 def _type(place: _Place) -> _Errors:
     if not _is_of(place.schema["type"], place.value):
-        yield place.error(f"must be of type {place.schema['type']}", "type")
+        kind = place.schema["type"]
+        hint = DATE_TIME_HINT if kind == "timestamp" else ""
+        yield place.error(f"must be of type {kind}{hint}", "type")
 
 
 def _is_of(kind: str, value: object) -> bool:

@@ -8,6 +8,10 @@ from typing import Final
 HALF_A_PAIR: Final = "must not contain half of a surrogate pair"
 NUL: Final = "must not contain a NUL character"
 
+DATE_HINT: Final = "; write a date such as 2026-01-31"
+DATE_TIME_HINT: Final = "; write a date and time with an offset such as 2026-01-31T10:00:00Z"
+"""The end of a message about a text that is not a date. A date alone is the usual mistake where a time is needed."""
+
 
 def text_fault(text: str) -> str | None:
     """Return why a text cannot be used, as the end of a sentence, or None if it can."""

@@ -148,6 +148,12 @@ class TestType:
     def test_the_message_names_the_type(self) -> None:
         assert [error.message for error in errors({"type": "uint8"}, 300)] == ["must be of type uint8"]
 
+    @pytest.mark.parametrize("value", ["2026-03-15", "2026-03-15T10:00:00", "15/03/2026", 1])
+    def test_the_message_about_a_timestamp_says_its_form(self, value: object) -> None:
+        assert [error.message for error in errors({"type": "timestamp"}, value)] == [
+            "must be of type timestamp; write a date and time with an offset such as 2026-01-31T10:00:00Z"
+        ]
+
 
 class TestTimestamp:
     """3.3.3: a timestamp is an RFC 3339 date and time that exists."""

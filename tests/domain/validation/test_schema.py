@@ -127,7 +127,27 @@ class TestJsonSchema:
         assert violations(schema, {"a": right}) == []
         assert violations(schema, {"a": 5}) == []
         (problem,) = violations(schema, {"a": wrong})
-        assert problem.message == f'the value is not a "{name}" (schemaPath /properties/a/format)'
+        assert problem.message.startswith(f'the value is not a "{name}"')
+        assert problem.message.endswith("(schemaPath /properties/a/format)")
+
+    @pytest.mark.parametrize(
+        ("schema", "message"),
+        [
+            ({"format": "date"}, 'the value is not a "date"; write a date such as 2026-01-31'),
+            (
+                {"format": "date-time"},
+                (
+                    'the value is not a "date-time"; write a date and time with an offset such as '
+                    "2026-01-31T10:00:00Z"
+                ),
+            ),
+            ({"format": "uuid"}, 'the value is not a "uuid"'),
+            ({"pattern": "^x"}, 'the value does not match "^x"'),
+        ],
+    )
+    def test_a_message_about_a_date_says_its_form(self, schema: dict[str, Any], message: str) -> None:
+        (problem,) = violations({"type": "object", "properties": {"a": schema}}, {"a": "3/15/2026"})
+        assert problem.message.partition(" (")[0] == message
 
     @pytest.mark.parametrize("name", ["ipv4", "hostname", "regex", "time", "idn-email", "currency"])
     def test_other_formats_are_notes(self, name: str) -> None:
