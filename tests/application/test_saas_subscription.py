@@ -102,7 +102,7 @@ class TestPaying:
 class TestDunning:
     """A declined payment is repeated after 1, 2, 3 and 5 days, each failure with a mail; then the access is limited."""
 
-    def test_a_team_that_cannot_pay_is_put_on_hold(self) -> None:
+    def test_a_team_that_cannot_pay_is_paused(self) -> None:
         team = Team(*[DECLINED] * 5).until("2026-02-20T12:00")
 
         assert team.done == [

@@ -114,7 +114,7 @@ class TestRegexCost:
     @pytest.mark.parametrize(
         "pattern", ["(x{1,100}){1,10}y", "x{1,501}", "(x{1,50}){20}", "((x{1,9}){1,9}){1,9}", "(x|y{400}){2}"]
     )
-    def test_it_is_refused_when_it_is_saved(self, engine: Engine, pattern: str) -> None:
+    def test_a_hostile_expression_is_refused_on_save(self, engine: Engine, pattern: str) -> None:
         ((pointer, _, message),) = engine.problems(judged(f'attributes.t.matches("{pattern}")'))
 
         assert (pointer, message) == (

@@ -33,7 +33,7 @@ class TestRetryAfter:
             (429, "999999999", 24 * 60),  # the limit is ``refusedHours``
         ],
     )
-    def test_it_waits_as_long_as_the_service_says(
+    def test_a_refused_call_waits_as_long_as_the_service_says(
         self, engine: Engine, caller: HttpServiceCaller, status: int, retry_after: str, minutes: float
     ) -> None:
         settings = changed(PLAIN, tasks_0_retryConfig_jitterPercent=0)

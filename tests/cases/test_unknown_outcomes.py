@@ -143,7 +143,7 @@ class TestGatewayTimeout(OfStatus):
     SETTINGS = settings_of("unknown-504")
     STATUS = 504
 
-    def test_its_body_is_kept_with_the_error(self, engine: Engine) -> None:
+    def test_the_body_is_kept_with_the_error(self, engine: Engine) -> None:
         engine.services.answers = [Answered(status=504, body="gateway timeout")] * 4
         run = engine.start(self.SETTINGS).advance(minutes=6)
 

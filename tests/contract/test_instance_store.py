@@ -199,7 +199,7 @@ class TestATrail:
             entries=(full.ENTRY,), record=full.RECORD, answers=(full.ANSWER,)
         )
 
-    def test_journals_of_several_events_leave_out_their_answers(self, stores: Stores) -> None:
+    def test_journals_of_several_events_exclude_their_answers(self, stores: Stores) -> None:
         for seq in (1, 2, 3):
             stores.instances.append(an_instance(), an_entry(seq=seq))
             stores.instances.put_answer(an_instance(), seq, full.ANSWER)

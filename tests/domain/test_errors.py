@@ -109,7 +109,7 @@ class TestNumberOfProblems:
         assert len(kept) == MAX_PROBLEMS
         assert (more.pointer, more.rule, more.message, more.sentence) == ("", "more", message, message)
 
-    def test_no_more_are_made_than_are_listed(self) -> None:
+    def test_no_more_problems_are_made_than_are_kept(self) -> None:
         made: list[Problem] = []
         found = first_problems(endless(made))
         assert len(made) == 51

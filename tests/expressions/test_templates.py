@@ -274,6 +274,6 @@ class TestManyProblems:
         assert len(line) <= MAX_LINE
         assert line[len(mark) - 1 :].startswith("{{b}}")
 
-    def test_no_more_problems_are_made_than_are_asked_for(self) -> None:
+    def test_no_more_problems_are_made_than_are_taken(self) -> None:
         found = template_problems(["{{b}}"] * 100_000, variables={"a": VariableType.MAP})
         assert [pointer for pointer, _ in islice(found, 2)] == ["/0", "/1"]

@@ -137,16 +137,16 @@ def stored_results(
     first = since if main else event.reuse.side_results_from
     # Only the last execution of a step counts, so later runs replace earlier ones.
     last: dict[str, StepResult] = {}
-    awaited: dict[str, bool] = {}
+    in_doubt: dict[str, bool] = {}
     for entries in _chains(event_history, first, event.run - 1):
         for entry in entries:
             if (entry.intent.path is Path.MAIN) == main and not is_refused(entry):
                 put_result(last, entry.intent, entry.outcome)
-                awaited[entry.intent.step] = entry.outcome.in_doubt
+                in_doubt[entry.intent.step] = entry.outcome.in_doubt
     return {
         step: replace(result, from_cache=True)
         for step, result in last.items()
-        if result.success and not awaited[step]
+        if result.success and not in_doubt[step]
     }
 
 

@@ -268,7 +268,7 @@ class TestEndFromOutside:
 class TestIsolation:
     """The process has nothing that a broken library could use."""
 
-    def test_it_has_no_environment(self) -> None:
+    def test_the_process_has_no_environment(self) -> None:
         environment = {"PEPPER": "secret", "AWS_SECRET_ACCESS_KEY": "secret", "LD_LIBRARY_PATH": "/lib"}
         process = ProcessEvaluator(seconds=time.monotonic, environment=environment)
         process.answer(request("1"), seconds=1)
@@ -276,7 +276,7 @@ class TestIsolation:
         assert Path(f"/proc/{pid_of(process)}/environ").read_bytes() == b"LD_LIBRARY_PATH=/lib\0"
         process.close()
 
-    def test_it_has_no_open_files_but_its_pipes(self, process: ProcessEvaluator) -> None:
+    def test_the_process_has_no_open_files_but_its_pipes(self, process: ProcessEvaluator) -> None:
         with Path(__file__).open() as file:
             os.set_inheritable(file.fileno(), True)  # noqa: FBT003 - it has no name
             process.answer(request("1"), seconds=1)
@@ -284,7 +284,7 @@ class TestIsolation:
 
         assert {target.partition(":")[0] for target in targets} == {"pipe", "/dev/null"}
 
-    def test_its_paths_are_absolute(self) -> None:
+    def test_the_paths_of_the_process_are_absolute(self) -> None:
         assert f"{str(ROOT)!r}" in command_of([str(ROOT)])[-1]
         assert repr(str(Path.cwd())) in command_of([""])[-1]
 

@@ -230,7 +230,7 @@ class TestRetryAfter:
 
         assert called(caller, raw) == Answered(status=429)
 
-    def test_it_is_kept_if_the_body_is_unusable(self, caller: HttpServiceCaller) -> None:
+    def test_retry_after_is_kept_if_the_body_is_unusable(self, caller: HttpServiceCaller) -> None:
         script = answer(b"{", 503, Content_Type="application/json", Retry_After="5")
 
         assert called(caller, script) == Answered(

@@ -99,7 +99,7 @@ class TestOutcomes:
 class TestWakeup:
     """A runner is woken if the change leaves something to run or to schedule."""
 
-    def test_a_resumed_instance_is_woken(self) -> None:
+    def test_a_resumed_instance_gets_a_wakeup(self) -> None:
         ports = a_world()
         (sid,) = joined(ports, 1)
         commanded(ports, PAUSE)
@@ -109,7 +109,7 @@ class TestWakeup:
 
         assert ports.wakeups.invoked == [sid]
 
-    def test_a_paused_instance_is_not_woken(self) -> None:
+    def test_a_paused_instance_gets_no_wakeup(self) -> None:
         ports = a_world()
         joined(ports, 1)
 

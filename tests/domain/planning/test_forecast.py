@@ -127,7 +127,7 @@ class TestTruncated:
 
         assert ([cycle.cycle for cycle in found.cycles], found.truncated) == ([1, 2, 3, 4], True)
 
-    def test_the_cycles_that_are_asked_for_are_all(self) -> None:
+    def test_the_requested_cycles_are_all(self) -> None:
         use_evaluator(SlowEvaluator(0.19))
         found = simulated(self.COSTLY, "2026-01-31", cycles=4)
 
@@ -143,7 +143,7 @@ class TestTruncated:
         assert dates(found.cycles)[-1] == (4, ["2026-04-30T00:00"])
         assert found.truncated
 
-    def test_missed_dates_without_time_leave_no_forecast(self) -> None:
+    def test_missed_dates_without_time_have_no_forecast(self) -> None:
         of = life(self.COSTLY, new("2026-02-10"))
         use_evaluator(SlowEvaluator(0.19))
         found = forecast(of.strategy, of.instance, cycles=3, now=at("2027-02-01"))

@@ -76,7 +76,7 @@ class TestClasses:
         assert answer_class(a_method(), TimedOut(why="silence")) is AnswerClass.UNKNOWN
 
     @pytest.mark.parametrize("call", [Unreachable(why="x"), AddressRefused(why="x")])
-    def test_what_did_not_leave_was_not_sent(self, call: CallOutcome) -> None:
+    def test_a_call_that_reached_no_service_was_not_sent(self, call: CallOutcome) -> None:
         assert answer_class(a_method(), call) is AnswerClass.NOT_SENT
 
     def test_a_refused_token_refuses_the_call(self) -> None:

@@ -201,7 +201,7 @@ class TestHowLong:
 
         assert wait(BUSY, {"times": 2, "retryAfter": delay}) == 2 * HOUR
 
-    def test_a_broken_callback_is_noted(self) -> None:
+    def test_a_broken_callback_is_recorded(self) -> None:
         delay = hours(1) | {"retryEventCallback": '{"unit": "hours", "amount": attributes.missing}'}
 
         refused = decided(BUSY, {"times": 2, "retryAfter": delay})
@@ -362,7 +362,7 @@ class TestJitter:
         of = {"jitterPercent": percent, **(retry or {})}
         return {wait(after(3600), of, event=an_event(seq, run=run)) for seq in range(1, 9) for run in (1, 2)}
 
-    def test_it_spreads_refused_calls(self) -> None:
+    def test_jitter_spreads_refused_calls(self) -> None:
         waits = self.waits(50)
 
         assert len(waits) == 16

@@ -68,7 +68,7 @@ class TestSize:
     def test_other_texts_are_accepted(self, text: str) -> None:
         assert unreadable({"a": text, text: [text]}, "") == []
 
-    def test_a_long_name_over_many_faults_costs_one_pointer_for_each_that_is_listed(self) -> None:
+    def test_a_long_name_over_many_faults_costs_one_pointer_for_each_that_is_reported(self) -> None:
         found = unreadable({"n" * 100_000: ["\ud800"] * 1000}, "")
         assert len(found) == MAX_PROBLEMS + 1
         assert {len(problem.pointer) for problem in found[:-1]} == {MAX_POINTER_BYTES}

@@ -124,7 +124,7 @@ class TestLargeDefinitions:
         places = [problem.pointer for problem in violations(schema, value)]
         assert places == ["/0/t2", "/0/t9", "/1/t11", "/1/t150", "/3/t3"]
 
-    def test_a_null_passes_if_any_schema_on_the_way_is_nullable(self) -> None:
+    def test_a_null_passes_if_any_schema_of_the_chain_is_nullable(self) -> None:
         def chain(nullable: int) -> dict[str, Any]:
             ways: dict[str, Any] = {f"d{n}": {"ref": f"d{n + 1}"} for n in range(3)}
             ways["d3"] = {"type": "string"}
