@@ -31,6 +31,11 @@ class Measured:
         self.seconds += answer.seconds
         return answer
 
+    @property
+    def pid(self) -> int:
+        assert self.process._worker is not None
+        return self.process._worker.process.pid
+
 
 @pytest.fixture
 def measured() -> Iterator[Measured]:
@@ -71,6 +76,14 @@ class TestCrash:
         source = f'{NUMBERS}.exists(a, {NUMBERS}.exists(b, lower(attributes.l) == "y"))'
 
         assert self.failed(engine, source, "x" * 5_000) == f"controllerCallback: {self.TOO_MANY}"
+
+    def test_the_process_that_evaluates_survives(self, engine: Engine, measured: Measured) -> None:
+        source = f'{NUMBERS}.exists(a, {NUMBERS}.exists(b, lower(attributes.l) == "y"))'
+        engine.save(judged(source))
+        before = measured.pid
+
+        assert engine.start_another({"l": "x" * 5_000}).error() == f"controllerCallback: {self.TOO_MANY}"
+        assert measured.pid == before
 
     @pytest.mark.parametrize(
         "function",
